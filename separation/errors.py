@@ -23,7 +23,7 @@ SeparationError                 InternalError
 Each class carries the wire's code as ``code``; its docstring is the default message.
 """
 
-# ruff: noqa: N818  # an error is named for what happened
+# an error is named for what happened
 
 from __future__ import annotations
 

@@ -1,0 +1,24 @@
+"""Which callback a job's end causes: job over queue (wire specification, 7.1)."""
+
+from __future__ import annotations
+
+from jobs.models import CallbackTarget, JobSpec, MqConfig, NotifyConfig
+
+
+def callback_target(spec: JobSpec, queue: NotifyConfig) -> CallbackTarget | None:
+    """Where a job's end is announced, or ``None`` for nowhere.
+
+    What the job says outranks its queue; the queue's format counts only while its notification is on.
+    """
+    asked = spec.callback
+    form = asked.format or (queue.result_format if queue.state == "On" else "") or "XML"
+    if asked.type == "TDMQ":
+        return CallbackTarget(type="TDMQ", format=form, mq=asked.mq)
+    if asked.url:
+        return None if asked.url.lower() == "no" else CallbackTarget(type="Url", format=form, url=asked.url)
+    if not queue.announces_jobs:
+        return None
+    if queue.type == "TDMQ":
+        mq = MqConfig(region=queue.mq_region, mode=queue.mq_mode or "Queue", name=queue.mq_name)
+        return CallbackTarget(type="TDMQ", format=form, mq=mq)
+    return CallbackTarget(type="Url", format=form, url=queue.url) if queue.url else None
