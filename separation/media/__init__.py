@@ -1,0 +1,34 @@
+"""Audio files in, audio files out: decode, encode and probe through PyAV, soxr and LAME."""
+
+from __future__ import annotations
+
+from separation.media.decode import AudioSource, open_audio
+from separation.media.encode import StemWriter
+from separation.media.probe import media_info
+from separation.media.types import (
+    BLOCK_FRAMES,
+    SAMPLE_RATE,
+    AudioInfo,
+    EncodedStem,
+    FormatInfo,
+    MediaInfo,
+    MediaLimits,
+    OutputSpec,
+    SourceInfo,
+)
+
+__all__ = [
+    "BLOCK_FRAMES",
+    "SAMPLE_RATE",
+    "AudioInfo",
+    "AudioSource",
+    "EncodedStem",
+    "FormatInfo",
+    "MediaInfo",
+    "MediaLimits",
+    "OutputSpec",
+    "SourceInfo",
+    "StemWriter",
+    "media_info",
+    "open_audio",
+]

@@ -1,0 +1,91 @@
+"""Writes one stem as a file in the asked codec."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from separation.errors import DiskFull, OutputError
+from separation.media.channels import narrow, widen
+from separation.media.mp3 import Mp3Sink
+from separation.media.probe import media_info
+from separation.media.resample import Resampler
+from separation.media.sink import AvSink, Sink
+from separation.media.spec import resolve
+from separation.media.tags import kept_tags
+from separation.media.types import SAMPLE_RATE, EncodedStem, OutputSpec, SourceInfo
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class StemWriter:
+    """Takes a stem block by block and leaves a finished file, or none at all.
+
+    Not safe for several threads at once; the encoders release the interpreter lock while they work.
+
+    Args:
+        path: the file to write; its folder exists.
+        spec: codec and, where they are not None, rate, bitrate and channels.
+        tags: the source's tags, of which the output keeps those it can hold.
+        source: what the gaps of ``spec`` are filled from.
+
+    Raises:
+        OptionError: the codec cannot do what ``spec`` asks.
+        DiskFull: there is no room left; raised by every method that writes, after the file is deleted.
+        OutputError: the encoder or the file system failed otherwise; likewise.
+    """
+
+    def __init__(self, path: Path, spec: OutputSpec, *, tags: Mapping[str, str], source: SourceInfo) -> None:
+        self.encoding = resolve(spec, source)
+        self._path = path
+        self._file: BinaryIO = path.open("w+b")
+        self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, min(self.encoding.channels, 2))
+        with self._cleanly():
+            make = Mp3Sink if self.encoding.codec == "mp3" else AvSink
+            self._sink: Sink = make(self._file, self.encoding, kept_tags(tags))
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Encode a (frames, 2) float32 block at 44 100 Hz."""
+        with self._cleanly():
+            self._put(self._resampler.feed(narrow(block, self.encoding.channels)))
+
+    def close(self) -> EncodedStem:
+        """Finish the file and say what it is."""
+        with self._cleanly():
+            self._put(self._resampler.finish())
+            self._sink.finish()
+            self._file.close()
+            with self._path.open("rb") as written:
+                md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            return EncodedStem(self._path, md5, self._path.stat().st_size, media_info(self._path))
+
+    def abort(self) -> None:
+        """Delete the file; harmless after any other call."""
+        with suppress(OSError):  # what could not be flushed is deleted anyway
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _put(self, samples: NDArray[np.float32]) -> None:
+        if len(samples):
+            self._sink.write(widen(samples, self.encoding.channels))
+
+    @contextmanager
+    def _cleanly(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            self.abort()
+            if getattr(error, "errno", None) in _NO_SPACE:
+                raise DiskFull from error
+            raise OutputError from error
+        except BaseException:
+            self.abort()
+            raise

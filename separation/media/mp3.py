@@ -1,0 +1,53 @@
+"""The mp3 encoder: LAME, with the Info header that tells players where the music starts and ends."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import lameenc
+import numpy as np
+from numpy.typing import NDArray
+
+from separation.media.id3 import id3v2
+from separation.media.pcm import to_int16
+from separation.media.spec import Encoding
+from separation.media.xing import InfoFrame
+
+#: LAME's -q: 2 is slowest, 7 is fastest. Measured in docs/media.md.
+QUALITY = 5
+
+
+class Mp3Sink:
+    """Encodes to constant-bitrate mp3 in ``file``, which must be seekable."""
+
+    def __init__(self, file: BinaryIO, encoding: Encoding, tags: dict[str, str]) -> None:
+        encoder = lameenc.Encoder()
+        encoder.silence()
+        encoder.set_channels(encoding.channels)
+        encoder.set_in_sample_rate(encoding.samplerate)
+        encoder.set_out_sample_rate(encoding.samplerate)
+        encoder.set_bit_rate(encoding.bitrate_kbps)
+        encoder.set_quality(QUALITY)
+        self._encoder = encoder
+        self._file = file
+        self._samples = 0
+        file.write(id3v2(tags))
+        self._info = InfoFrame(encoding.samplerate, encoding.channels, encoding.bitrate_kbps)
+        self._info_at = file.tell()
+        file.write(bytes(self._info.size))
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        """Encode (frames, channels) at the encoding's own rate."""
+        self._samples += len(samples)
+        self._put(self._encoder.encode(to_int16(samples)))
+
+    def finish(self) -> None:
+        """Write what is pending and the Info header; the file stays open."""
+        if self._samples:
+            self._put(self._encoder.flush())
+        self._file.seek(self._info_at)
+        self._file.write(self._info.render(self._samples))
+
+    def _put(self, data: bytes | bytearray) -> None:
+        self._info.scan(bytes(data))
+        self._file.write(data)

@@ -1,0 +1,79 @@
+"""What a written file is, in the words of the wire's MediaInfo."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from separation.media.container import first_audio, open_input
+from separation.media.types import AudioInfo, FormatInfo, MediaInfo
+
+# Elementary streams state no duration: their packets are counted instead.
+_COUNTED = frozenset({"aac", "amr"})
+_FOURCC_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.- _")
+
+
+def media_info(path: Path) -> MediaInfo:
+    """Return what is known about ``path`` and its first audio stream.
+
+    Raises:
+        UndecodableMedia: not a media file.
+        NoAudioStream: no audio in it.
+    """
+    size = path.stat().st_size
+    with open_input(path) as container:
+        stream = first_audio(container)
+        counted = container.format.name in _COUNTED
+        duration_s = _counted_s(container, stream) if counted else _declared_s(container, stream)
+        overall_kbps = size * 8 / duration_s / 1000 if duration_s else 0.0
+        base = stream.time_base or Fraction(1, 1)
+        start_s = float((stream.start_time or 0) * base)
+        context = stream.codec_context
+        nominal = 0 if counted else context.bit_rate
+        return MediaInfo(
+            format=FormatInfo(
+                bitrate_kbps=overall_kbps,
+                duration_s=duration_s,
+                long_name=container.format.long_name,
+                name=container.format.name,
+                num_program=0,
+                num_stream=len(container.streams),
+                size=size,
+                start_time_s=start_s,
+            ),
+            audio=AudioInfo(
+                bitrate_kbps=nominal / 1000 if nominal else overall_kbps,
+                channel=context.channels,
+                channel_layout=context.layout.name,
+                codec_long_name=stream.codec.long_name,
+                codec_name=stream.codec.canonical_name,
+                codec_tag=f"0x{int.from_bytes(context.codec_tag.encode('latin-1'), 'little'):04x}",
+                codec_tag_string=_tag_string(context.codec_tag),
+                codec_time_base=f"1/{context.sample_rate}",
+                duration_s=duration_s,
+                index=stream.index,
+                language=stream.language or "und",
+                sample_fmt=context.format.name,
+                sample_rate=context.sample_rate,
+                start_time_s=start_s,
+                timebase=f"{base.numerator}/{base.denominator}",
+            ),
+        )
+
+
+def _declared_s(container: InputContainer, stream: AudioStream) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(Fraction(stream.duration) * stream.time_base)
+    return (container.duration or 0) / 1_000_000
+
+
+def _counted_s(container: InputContainer, stream: AudioStream) -> float:
+    base = stream.time_base or Fraction(0)
+    return float(sum(packet.duration or 0 for packet in container.demux(stream)) * base)
+
+
+def _tag_string(tag: str) -> str:
+    return "".join(letter if letter in _FOURCC_LETTERS else f"[{ord(letter)}]" for letter in tag)

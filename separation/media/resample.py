@@ -1,0 +1,47 @@
+"""Sample-exact streaming change of rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+
+class Resampler:
+    """Brings stereo blocks from one rate to another; the sum of all blocks is aligned and exact in length.
+
+    N frames at ``rate_in`` become round(N · rate_out / rate_in) frames. soxr's linear-phase filter is
+    compensated for its delay, so an impulse stays where it was.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int, channels: int = 2) -> None:
+        self._rates = (rate_in, rate_out)
+        self._channels = channels
+        self._in = 0
+        self._out = 0
+        self._stream = (
+            None
+            if rate_in == rate_out
+            else soxr.ResampleStream(rate_in, rate_out, channels, dtype="float32", quality="VHQ")
+        )
+
+    def feed(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take (frames, channels); return what is ready, possibly nothing."""
+        if self._stream is None:
+            return block
+        self._in += len(block)
+        ready: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(block))
+        self._out += len(ready)
+        return ready
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the tail, such that the total length is exact; nothing may be fed afterwards."""
+        empty = np.zeros((0, self._channels), dtype=np.float32)
+        if self._stream is None:
+            return empty
+        tail: NDArray[np.float32] = self._stream.resample_chunk(empty, last=True)
+        rate_in, rate_out = self._rates
+        missing = (2 * self._in * rate_out + rate_in) // (2 * rate_in) - self._out
+        if missing <= len(tail):
+            return tail[: max(missing, 0)]
+        return np.concatenate([tail, np.zeros((missing - len(tail), self._channels), dtype=np.float32)])
