@@ -29,6 +29,7 @@
     │   └── StoreUnavailable          503
     ├── IllegalTransition             InvalidArgument 400
     ├── LeaseLost                     InternalError 500 (seen by workers only)
+    ├── CancelAsked                   InternalError 500 (seen by workers only)
     └── JobFailed                     the Code of a job that ended Failed
         ├── SourceNotFound            ResourceNotFound
         ├── SourceAccessDenied        ResourceAccessDenied
@@ -219,6 +220,10 @@ class IllegalTransition(StemlineError):
 
 class LeaseLost(StemlineError):
     """The job was given to another attempt; this one may write nothing more."""
+
+
+class CancelAsked(StemlineError):
+    """A cancel was asked while the job ran."""
 
 
 class JobFailed(StemlineError):

@@ -6,9 +6,10 @@ Times are integers, microseconds since the epoch; ``None`` while they have not c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from jobs.states import QueueState, State
 
@@ -193,10 +194,14 @@ class Job:
     progress: int = 0
     """0 to 100."""
     attempt: int = 0
-    """Claims so far; also the fencing token of the running attempt."""
+    """Claims so far that count."""
+    token: int = 0
+    """Fencing token of the attempt that holds the job; every later write carries it."""
     worker: str = ""
     device: str = ""
     cancel_requested: bool = False
+    uploads: tuple[Mapping[str, Any], ...] = ()
+    """What the running attempt has staged in the bucket."""
     result: Result | None = None
 
 
@@ -269,6 +274,13 @@ class CallbackTarget:
     url: str = ""
     mq: MqConfig | None = None
 
+    @property
+    def host(self) -> str:
+        """Whom it goes to: the URL's host, or region and name of the queue or topic."""
+        if self.mq:
+            return f"{self.mq.region}/{self.mq.name}"
+        return urlsplit(self.url).hostname or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -289,10 +301,13 @@ class Delivery:
     id: str
     """Also the ``webhook-id``: the same over all attempts."""
     job_id: str
+    tenant: Tenant
     target: CallbackTarget
     created: int
     due: int | None
     """When the next try is due; ``None`` once delivered or given up."""
     status: str = "pending"
     """``pending``, ``delivered`` or ``dead``."""
-    attempts: tuple[Attempt, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = ()
+    replayed_after: int = 0
+    """Attempts made before the last replay; they do not count for the schedule."""

@@ -1,0 +1,74 @@
+"""The job store: the truth about every job, in Valkey, each change of it one Lua script.
+
+``jobs.py`` keeps jobs, ``tenants.py`` buckets, queues and templates, ``outbox.py`` callbacks.
+``lua/lib.lua`` lists every key and its type. One server with or without replicas; not a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from jobs.settings import Settings
+from jobs.store.base import Bell, Listing, Page, no_bell
+from jobs.store.jobs import Idempotency, JobFilter, Sweeping
+from jobs.store.outbox import Outbox, delivery_id
+from jobs.store.tenants import (
+    BucketFilter,
+    BucketKeeper,
+    QueueFilter,
+    QueueKeeper,
+    TemplateFilter,
+    TemplateKeeper,
+)
+
+__all__ = [
+    "Bell",
+    "BucketFilter",
+    "Idempotency",
+    "JobFilter",
+    "Listing",
+    "Page",
+    "QueueFilter",
+    "Store",
+    "TemplateFilter",
+    "delivery_id",
+]
+
+
+class Store(Sweeping, QueueKeeper, TemplateKeeper, BucketKeeper):
+    """Everything that is kept about jobs; safe to use from several threads."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        settings: Settings,
+        *,
+        bell: Callable[[Sequence[Bell]], None] = no_bell,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        """See :class:`jobs.store.base.Keeper`."""
+        super().__init__(client, settings, bell=bell, clock=clock)
+        self.outbox = Outbox(client, settings, clock=clock)
+
+    @classmethod
+    def open(cls, settings: Settings, *, bell: Callable[[Sequence[Bell]], None] = no_bell) -> Store:
+        """A store on the server the settings name; nothing is sent yet."""
+        client = redis.Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            decode_responses=True,
+            socket_timeout=5,
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+            health_check_interval=25,
+            # A broken connection is tried once more at once: the scripts that end a job may be repeated.
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+        )
+        return cls(client, settings, bell=bell)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.client.close()

@@ -1,0 +1,262 @@
+"""Jobs in the store: submission, queries, and the life of an attempt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.errors import (
+    AsrBucketUnBinded,
+    CancelAsked,
+    IdempotencyConflict,
+    IllegalTransition,
+    LeaseLost,
+    QueueFull,
+    QueueNotFound,
+    RequestRefused,
+)
+from jobs.ids import new_job_id, new_queue_id
+from jobs.models import Job, JobSpec, Result, Tenant
+from jobs.notify import callback_target
+from jobs.states import State
+from jobs.store import records
+from jobs.store.base import Bell, Keeper, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's promise that two requests are one."""
+
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list shows; times in µs, both bounds inclusive."""
+
+    states: frozenset[State] | None = None
+    """``None``: all."""
+    queue_id: str | None = None
+    start: int | None = None
+    end: int | None = None
+    input_object: str | None = None
+    order: str = "Desc"
+    size: int = 10
+    cursor: str | None = None
+
+
+class JobKeeper(Keeper):
+    """The part of the store that keeps jobs."""
+
+    # -- the submission side
+
+    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+        """Store jobs of one tenant, all or none, and ring for workers.
+
+        Raises:
+            AsrBucketUnBinded: the service is not opened for the bucket.
+            QueueNotFound: a job names an unknown queue.
+            QueueFull: a queue would hold more waiting jobs than it may.
+            IdempotencyConflict: the key was used with another body.
+            StoreUnavailable: nothing is known to be stored.
+        """
+        tenant = specs[0].tenant
+        rows: list[str] = []
+        ids = [new_job_id() for _ in specs]
+        for job_id, spec in zip(ids, specs, strict=True):
+            spec_text = records.text(records.SPEC, spec)
+            rows += [job_id, spec_text, str(spec.level), records.digest(spec.input_object), spec.queue_id]
+        settings = self.settings
+        answer = self.scripts.run(
+            "create",
+            str(tenant),
+            int(settings.auto_open),
+            new_queue_id(),
+            settings.queue_max_size,
+            settings.queue_max_concurrent,
+            idempotency.key if idempotency else "",
+            idempotency.body_sha256 if idempotency else "",
+            round(settings.idempotency_hours * 3600),
+            *rows,
+        )
+        refusals = {
+            "conflict": IdempotencyConflict,
+            "unopened": AsrBucketUnBinded,
+            "no-queue": QueueNotFound,
+            "full": QueueFull,
+        }
+        if answer[0] in refusals:
+            raise refusals[answer[0]]
+        if answer[0] == "ok":
+            self.ring(answer[2])
+        return [job for job in self.get(tenant, answer[1]) if job is not None]
+
+    def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
+        """Jobs in the order asked for; ``None`` where the tenant has no such job."""
+        return [self._job(r) for r in self.scripts.run("get", str(tenant), *ids)]
+
+    def find(self, job_id: str) -> Job | None:
+        """A job of whatever tenant."""
+        return self._job(self.scripts.run("get", "", job_id)[0])
+
+    def list_jobs(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
+        """One page of a tenant's jobs by creation time.
+
+        The cursor is the creation time seen last, so that pages stay stable while new jobs arrive.
+        """
+        found, cursor = self.scripts.run(
+            "list",
+            str(tenant),
+            which.order,
+            "-inf" if which.start is None else which.start,
+            "+inf" if which.end is None else which.end,
+            which.cursor or "",
+            which.size,
+            which.queue_id or "",
+            records.digest(which.input_object) if which.input_object is not None else "",
+            *sorted(which.states or ()),
+        )
+        return Page([records.job(records.pairs(r)) for r in found], cursor or None)
+
+    def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
+        """Cancel jobs, all or none; a running one stops soon and then becomes ``Cancel``.
+
+        Raises:
+            RequestRefused: an id is unknown.
+            IllegalTransition: a job is done, or runs and may not be stopped.
+        """
+        answer = self.scripts.run("cancel", str(tenant), int(self.settings.cancel_running), *ids)
+        if answer[0] == "unknown":
+            raise RequestRefused(f"The job {answer[1]} does not exist.")
+        if answer[0] == "refused":
+            raise IllegalTransition(f"The job {answer[1]} is {answer[2]} and cannot be cancelled.")
+
+    # -- the worker's side
+
+    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
+        """Give the best waiting job of these levels to a worker, with a lease on it.
+
+        The highest level goes first, then the queue whose turn it is, then the oldest job.
+        """
+        settings = self.settings
+        ageing = round(settings.level_ageing_s * 1e6)
+        lease = round(settings.lease_s * 1e6)
+        record = self.scripts.run("claim", worker, lease, ageing, *sorted(levels, reverse=True))
+        return self._job(record or ())
+
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
+        """Extend the lease; whether a cancel is asked.
+
+        Raises:
+            LeaseLost: another attempt holds the job, or nobody does.
+        """
+        lease = round(self.settings.lease_s * 1e6)
+        answer = self.scripts.run("heartbeat", job_id, token, lease, progress, device)
+        if answer == -1:
+            raise LeaseLost
+        return bool(answer == 1)
+
+    def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
+        """Remember what the attempt has staged, for whoever must take it away.
+
+        Raises:
+            LeaseLost: another attempt holds the job.
+        """
+        if self.scripts.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
+            raise LeaseLost
+
+    def succeed(self, job: Job, result: Result) -> None:
+        """End a job as Success.
+
+        Raises:
+            CancelAsked: a cancel came first; take the stems away and confirm it.
+            LeaseLost: another attempt holds the job.
+        """
+        self._end(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result))
+
+    def fail(self, job: Job, code: str, message: str) -> None:
+        """End a job as Failed.
+
+        Raises:
+            LeaseLost: another attempt holds the job.
+        """
+        self._end(job, State.FAILED, code, message)
+
+    def confirm_cancel(self, job: Job) -> None:
+        """End a job as Cancel, after everything of it is taken away.
+
+        Raises:
+            LeaseLost: another attempt holds the job.
+        """
+        self._end(job, State.CANCEL, "Success", "")
+
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
+        """Give a job back, to be claimed again after a delay; the attempt counts or not.
+
+        Raises:
+            CancelAsked: a cancel was asked; confirm that instead.
+            LeaseLost: another attempt holds the job.
+        """
+        answer = self.scripts.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
+        self._check(answer)
+
+    def held_by(self, worker: str) -> list[Job]:
+        """The running jobs a worker has claimed."""
+        ids = self.client.zrange(self.scripts.key("leases"), 0, -1)
+        found = self.scripts.run("get", "", *ids) if ids else []
+        jobs = [self._job(r) for r in found]
+        return [job for job in jobs if job and job.worker == worker and job.state is State.RUNNING]
+
+    def _end(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
+        target = ""
+        if state is not State.CANCEL:
+            chosen = callback_target(job.spec, self.notify_of(job.spec.queue_id))
+            target = records.text(records.TARGET, chosen) if chosen else ""
+        answer = self.scripts.run("finish", job.id, job.token, state, code, message, result, target)
+        self._check(answer)
+
+    def _check(self, answer: Sequence[Any]) -> None:
+        if answer[0] == "lost":
+            raise LeaseLost
+        if answer[0] == "cancel":
+            raise CancelAsked
+        self.ring(answer[1])
+
+    @staticmethod
+    def _job(record: Sequence[str]) -> Job | None:
+        return records.job(records.pairs(record)) if record else None
+
+
+class Sweeping(JobKeeper):
+    """What the sweeper asks of the store; everything here may run twice at once."""
+
+    def expired(self, limit: int = 100) -> list[str]:
+        """Ids of running jobs whose lease ran out."""
+        now = self.now()
+        return [str(i) for i in self.client.zrangebyscore(self.scripts.key("leases"), "-inf", now, 0, limit)]
+
+    def seize(self, job_id: str, sweeper: str) -> Job | None:
+        """Take a job from a worker that gave no sign of life; its old token is worthless from then on.
+
+        ``None`` when somebody else was faster or the worker came back in time.
+        """
+        lease = round(self.settings.lease_s * 1e6)
+        return self._job(self.scripts.run("seize", job_id, sweeper, lease) or ())
+
+    def promote(self, limit: int = 1000) -> None:
+        """Let delayed jobs whose time has come be claimed."""
+        self.ring(self.scripts.run("promote", limit))
+
+    def startable(self, level: int, limit: int) -> list[Bell]:
+        """Bells for jobs of a level that could start now, to compare with those that were rung."""
+        return [Bell(int(found), job_id) for found, job_id in self.scripts.run("silent", level, limit)]
+
+    def prune(self, limit: int = 500) -> int:
+        """Drop ended jobs past their retention; how many there were."""
+        now, day = self.now(), 86_400_000_000
+        jobs_before = now - round(self.settings.retention_days * day)
+        dead_before = now - round(self.settings.dead_letter_days * day)
+        return int(self.scripts.run("prune", jobs_before, dead_before, limit))

@@ -1,0 +1,36 @@
+-- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then the oldest.
+-- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: none), 6… levels served, the preferred first
+-- Returns the record, or nothing
+
+local ageing = tonumber(ARGV[5])
+local best
+for i = 6, #ARGV do
+  local level = tonumber(ARGV[i])
+  local turn = redis.call('ZRANGE', P .. ':ready:' .. level, 0, 0, 'WITHSCORES')
+  if turn[1] then
+    local first = redis.call('ZRANGE', P .. ':waiting:' .. turn[1] .. ':' .. level, 0, 0, 'WITHSCORES')
+    local created = tonumber(first[2])
+    local rank = level
+    if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
+    if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
+      best = {id = first[1], queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2])}
+    end
+    if ageing == 0 then break end
+  end
+end
+if not best then return nil end
+
+local job = load(best.id)
+leave_waiting(job)
+if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
+local token = int(tonumber(job.token or 0) + 1)
+redis.call('HSET', P .. ':job:' .. job.id, 'token', token, 'started', int(NOW), 'worker', ARGV[3], 'progress', 0)
+redis.call('HINCRBY', P .. ':job:' .. job.id, 'attempt', 1)
+redis.call('SADD', P .. ':running:' .. best.queue, job.id)
+redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)
+local after = int(best.turn + 1)
+redis.call('HSET', P .. ':turn', best.level, int(best.turn))
+redis.call('HSET', P .. ':queue:' .. best.queue, 'turn:' .. best.level, after)
+redis.call('ZADD', P .. ':ready:' .. best.level, after, best.queue)
+refresh(best.queue)
+return view(job.id)

@@ -1,0 +1,13 @@
+-- Records as clients see them.
+-- ARGV: 3 tenant ('' for any), 4… ids
+-- Returns a record, or an empty list, for each id
+
+local out = {}
+for i = 4, #ARGV do
+  local record = {}
+  if ARGV[3] == '' or redis.call('HGET', P .. ':job:' .. ARGV[i], 'tenant') == ARGV[3] then
+    record = view(ARGV[i]) or {}
+  end
+  out[#out + 1] = record
+end
+return out

@@ -1,0 +1,26 @@
+-- Drop ended jobs past their retention, with everything that points at them, and dead letters past theirs.
+-- ARGV: 3 ended before µs, 4 given up before µs, 5 most
+-- Returns how many jobs were dropped
+
+local function forget(delivery)
+  redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
+  redis.call('ZREM', P .. ':outbox', delivery)
+  redis.call('ZREM', P .. ':dead', delivery)
+end
+
+local ids = redis.call('ZRANGEBYSCORE', P .. ':ended', '-inf', '(' .. ARGV[3], 'LIMIT', 0, ARGV[5])
+for _, id in ipairs(ids) do
+  local job = load(id)
+  redis.call('ZREM', P .. ':ended', id)
+  if job then
+    redis.call('ZREM', P .. ':index:' .. job.tenant .. ':all', id)
+    redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
+    redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
+    redis.call('DEL', P .. ':job:' .. id)
+    forget('d' .. string.sub(id, 2))
+  end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':dead', '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])) do
+  forget(id)
+end
+return #ids

@@ -1,0 +1,15 @@
+-- Change a queue; what is not named keeps its value.
+-- ARGV: 3 tenant, 4 queue, 5… field, value
+-- Returns {'ok', bells} | {'unknown'}
+
+local queue = ARGV[4]
+if not redis.call('ZSCORE', P .. ':queues:' .. ARGV[3], queue) then return {'unknown'} end
+local key = P .. ':queue:' .. queue
+for i = 5, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', key, 'updated', int(NOW))
+refresh(queue)
+local rings = {}
+for level = 2, 0, -1 do
+  for _, bell in ipairs(bells(queue, level, 1000)) do rings[#rings + 1] = bell end
+end
+return {'ok', rings}

@@ -1,0 +1,14 @@
+-- Put dead callbacks into the outbox again; their schedule starts anew, their tries stay on record.
+-- ARGV: 3… deliveries
+-- Returns how many
+
+local count = 0
+for i = 3, #ARGV do
+  if redis.call('ZREM', P .. ':dead', ARGV[i]) == 1 then
+    redis.call('HSET', P .. ':delivery:' .. ARGV[i], 'status', 'pending', 'due', int(NOW),
+      'replayed', redis.call('LLEN', P .. ':attempts:' .. ARGV[i]))
+    redis.call('ZADD', P .. ':outbox', int(NOW), ARGV[i])
+    count = count + 1
+  end
+end
+return count

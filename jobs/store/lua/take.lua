@@ -1,0 +1,8 @@
+-- Reserve a callback for one try.
+-- ARGV: 3 delivery, 4 how long it is reserved, µs
+-- Returns 1 | 0 when it is not due, taken by somebody else, or over
+
+local due = tonumber(redis.call('ZSCORE', P .. ':outbox', ARGV[3]) or 'inf')
+if due > NOW then return 0 end
+redis.call('ZADD', P .. ':outbox', int(NOW + tonumber(ARGV[4])), ARGV[3])
+return 1
