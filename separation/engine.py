@@ -1,0 +1,96 @@
+"""What runs the networks: the interface of an engine, and the way to choose one.
+
+An engine is made once per process and model, and is safe to call from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from separation.catalogue import Model, model_named
+from separation.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Devices that can be asked for; `auto` takes the best that is there.
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+#: Engines that can be asked for.
+ENGINES = ("onnxruntime",)
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """One model, loaded and warm."""
+
+    @property
+    def model(self) -> Model:
+        """Return the model that is loaded."""
+
+    @property
+    def device(self) -> str:
+        """Return what it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`."""
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many segments should be given to `masks` at the same time, each by its own thread."""
+
+    def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
+        """Return the share of every instrument, in the model's order.
+
+        Args:
+            magnitude: (2, frames, 1,024), frames a multiple of 64.
+            alone: No other segment is in flight, so all processors may work on this one.
+
+        Returns:
+            One array per instrument, shaped like `magnitude`, values 0 to 1.
+
+        Raises:
+            DeviceError: The device failed, or has not enough memory for one segment.
+        """
+
+
+def load_engine(
+    model_name: str,
+    *,
+    engine: str = "onnxruntime",
+    device: str = "auto",
+    directory: Path | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """Load a model from verified weights.
+
+    Args:
+        model_name: A name of the catalogue: 2stems, 4stems, 5stems.
+        engine: `onnxruntime`, or `tensorflow` for the spleeter package's own networks.
+        device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
+        directory: The model directory; by default `STEMLINE_MODELS_DIR` or the user's cache.
+        threads: Processors to use; by default those this process may run on.
+
+    Raises:
+        OptionError: Unknown model, engine or device.
+        WeightsMissing: The weights are not in the directory.
+        WeightsCorrupt: They are, and do not match their checksums.
+        DeviceError: The device asked for is not there.
+    """
+    from separation.weights import WeightStore  # noqa: PLC0415  # loading is slow; names are not
+
+    model = model_named(model_name)
+    if device not in DEVICES:
+        raise OptionError(f"There is no device {device!r}; there are {', '.join(DEVICES)}.")
+    weights = WeightStore(directory).verified(model)
+    threads = threads or usable_processors()
+    if engine == "onnxruntime":
+        from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
+
+        return OnnxEngine(model, weights, device=device, threads=threads)
+    raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may run on, which a container can limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

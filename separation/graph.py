@@ -1,0 +1,198 @@
+"""One ONNX graph for all networks of a model, masks included.
+
+Input `magnitude` (n, 2, frames, 1024): absolute values of the short-time Fourier transform, channels first because
+ONNX Runtime's fast convolutions want them so; `frames` is a multiple of 64. One output per instrument, named after
+it and of the same shape: the share (0 to 1) of each bin that belongs to the instrument.
+
+The networks are the U-Nets of Jansson et al., "Singing voice separation with deep U-Net convolutional networks"
+(ISMIR 2017), in Deezer's variant: an encoder of six strided 5x5 convolutions, each followed by batch normalisation
+and an activation, with the skip taken *before* the normalisation; a decoder of six transposed convolutions, each
+followed by an activation and *then* batch normalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, Activation, MaskKind, Model
+from separation.errors import WeightsCorrupt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[np.float32]]
+
+#: Raised with every change of the graph that is built, so that no cached one outlives its builder.
+GRAPH_VERSION = 1
+#: The frames of an input must be a multiple of this: the encoder halves them six times.
+FRAME_MULTIPLE = 64
+
+_OPSET = 17
+_LAYERS = 6
+_LEAKY_SLOPE = 0.2
+#: Epsilon of Keras' batch normalisation.
+_BATCH_NORM_EPSILON = 1e-3
+#: TensorFlow's "same" padding of a 5x5 kernel with stride 2 on an even input: one before, two after.
+_STRIDED_PADS = [1, 1, 2, 2]
+#: The same of the last 4x4 kernel with dilation 2.
+_DILATED_PADS = [3, 3, 3, 3]
+
+
+def build_graph(model: Model, tensors: Tensors) -> onnx.ModelProto:
+    """Return the graph of `model` with the weights in `tensors`, named and laid out as in Spleeter's checkpoints.
+
+    Raises:
+        WeightsCorrupt: A tensor is missing or has another shape than the network needs.
+    """
+    import onnx  # noqa: PLC0415  # half a second that a cached graph saves
+    from onnx import TensorProto, helper  # noqa: PLC0415
+
+    builder = _Builder(tensors)
+    estimates = [builder.network(model, number) for number in range(len(model.instruments))]
+    builder.masks(model, estimates)
+    shape: list[str | int | None] = ["batch", CHANNELS, "frames", NETWORK_BINS]
+    graph = helper.make_graph(
+        builder.nodes,
+        model.name,
+        [helper.make_tensor_value_info("magnitude", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in model.instruments],
+        builder.initializers,
+    )
+    proto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="stemline"
+    )
+    proto.ir_version = 8
+    onnx.checker.check_model(proto)
+    return proto
+
+
+class _Builder:
+    """Collects the nodes and constants of one graph."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+
+    def network(self, model: Model, number: int) -> str:
+        """Add the network of one instrument; return the name of its last layer, before sigmoid or softmax."""
+        convolution = number * (_LAYERS + 1)
+        transposed = number * _LAYERS
+        normalisation = number * 2 * _LAYERS
+        prefix = model.instruments[number]
+        signal = "magnitude"
+        skips = []
+        for layer in range(_LAYERS):
+            name = f"{prefix}/encoder{layer + 1}"
+            skip = self._convolution(name, signal, convolution + layer, strides=[2, 2], pads=_STRIDED_PADS)
+            skips.append(skip)
+            # What the checkpoint holds of the sixth normalisation is used by nothing: the decoder starts before it.
+            if layer < _LAYERS - 1:
+                signal = self._activation(
+                    name, self._normalisation(name, skip, normalisation + layer), model.encoder
+                )
+        signal = skips.pop()
+        for layer in range(_LAYERS):
+            name = f"{prefix}/decoder{layer + 1}"
+            signal = self._transposed_convolution(name, signal, transposed + layer)
+            signal = self._activation(name, signal, model.decoder)
+            signal = self._normalisation(name, signal, normalisation + _LAYERS + layer)
+            if skips:
+                signal = self._node("Concat", [skips.pop(), signal], f"{name}/merged", axis=1)
+        return self._convolution(
+            f"{prefix}/last", signal, convolution + _LAYERS, dilations=[2, 2], pads=_DILATED_PADS
+        )
+
+    def masks(self, model: Model, logits: list[str]) -> None:
+        """Add the shares (e² + epsilon / n) / (Σ e² + epsilon), where e is a network's estimate of the magnitude."""
+        import numpy as np  # noqa: PLC0415
+
+        count = len(model.instruments)
+        if model.mask is MaskKind.SIGMOID:
+            shares = [self._node("Sigmoid", [logit], f"{logit}/share") for logit in logits]
+        else:
+            axes = self._constant("axes", np.array([0], np.int64))
+            stacked = [self._node("Unsqueeze", [logit, axes], f"{logit}/stacked") for logit in logits]
+            joined = self._node("Concat", stacked, "joined", axis=0)
+            softmax = self._node("Softmax", [joined], "softmax", axis=0)
+            split = [f"{logit}/split" for logit in logits]
+            self._add("Split", [softmax], split, axis=0)
+            shares = [self._node("Squeeze", [name, axes], f"{name}/share") for name in split]
+        floor = self._constant("floor", np.array(MASK_EPSILON / count, np.float32))
+        estimates = [self._node("Mul", [share, "magnitude"], f"{share}/estimate") for share in shares]
+        powers = [
+            self._node("Add", [self._node("Mul", [e, e], f"{e}/squared"), floor], f"{e}/power")
+            for e in estimates
+        ]
+        total = powers[0]
+        for number, power in enumerate(powers[1:]):
+            total = self._node("Add", [total, power], f"total{number}")
+        for instrument, power in zip(model.instruments, powers, strict=True):
+            self._node("Div", [power, total], instrument)
+
+    def _convolution(self, name: str, signal: str, number: int, **attributes: Any) -> str:
+        # TensorFlow: (height, width, in, out); ONNX: (out, in, height, width).
+        kernel = self._weight(_numbered("conv2d", number) + "/kernel").transpose(3, 2, 0, 1)
+        bias = self._weight(_numbered("conv2d", number) + "/bias")
+        inputs = [signal, self._constant(f"{name}/kernel", kernel), self._constant(f"{name}/bias", bias)]
+        return self._node(
+            "Conv", inputs, f"{name}/convolved", kernel_shape=list(kernel.shape[2:]), **attributes
+        )
+
+    def _transposed_convolution(self, name: str, signal: str, number: int) -> str:
+        # TensorFlow: (height, width, out, in); ONNX: (in, out, height, width).
+        kernel = self._weight(_numbered("conv2d_transpose", number) + "/kernel").transpose(3, 2, 0, 1)
+        bias = self._weight(_numbered("conv2d_transpose", number) + "/bias")
+        inputs = [signal, self._constant(f"{name}/kernel", kernel), self._constant(f"{name}/bias", bias)]
+        return self._node(
+            "ConvTranspose",
+            inputs,
+            f"{name}/convolved",
+            kernel_shape=list(kernel.shape[2:]),
+            strides=[2, 2],
+            pads=_STRIDED_PADS,
+        )
+
+    def _normalisation(self, name: str, signal: str, number: int) -> str:
+        prefix = _numbered("batch_normalization", number)
+        inputs = [
+            self._constant(f"{name}/{part}", self._weight(f"{prefix}/{part}"))
+            for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        ]
+        return self._node(
+            "BatchNormalization", [signal, *inputs], f"{name}/normalised", epsilon=_BATCH_NORM_EPSILON
+        )
+
+    def _activation(self, name: str, signal: str, activation: Activation) -> str:
+        attributes = {"alpha": _LEAKY_SLOPE} if activation is Activation.LEAKY_RELU else {}
+        return self._node(activation.value, [signal], f"{name}/activated", **attributes)
+
+    def _weight(self, name: str) -> NDArray[np.float32]:
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise WeightsCorrupt(f"The checkpoint has no tensor {name}.") from None
+
+    def _constant(self, name: str, value: NDArray[Any]) -> str:
+        import numpy as np  # noqa: PLC0415
+        from onnx import numpy_helper  # noqa: PLC0415
+
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self._add(kind, inputs, [output], **attributes)
+        return output
+
+    def _add(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        from onnx import helper  # noqa: PLC0415
+
+        self.nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return Keras' name of the `number`-th layer of a kind: conv2d, conv2d_1, conv2d_2, ..."""
+    return f"{name}_{number}" if number else name

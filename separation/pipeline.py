@@ -1,0 +1,159 @@
+"""From a media file to encoded stems: decode, transform, infer, invert and encode, all at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from separation.catalogue import SAMPLE_RATE
+from separation.engine import Engine
+from separation.errors import Cancelled, OutputError
+from separation.media.decode import AudioSource, open_audio
+from separation.media.encode import StemWriter
+from separation.media.types import EncodedStem, MediaLimits, OutputSpec
+from separation.separator import Extension, Separator, Stopwatch
+from separation.threads import HandOff, ReadAhead
+from separation.windows import Block
+
+#: Decoded blocks that wait for the networks, and pieces of a stem that wait for its encoder.
+_DECODED_AHEAD = 8
+_ENCODER_BEHIND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a separation did.
+
+    duration_s, samples: length of the source as decoded, at 44,100 Hz.
+    seconds: work per stage (decode, transform, infer, invert, encode), summed over threads, and `total` by the clock.
+    device: what the networks ran on.
+    stems: the written files, by instrument.
+    """
+
+    duration_s: float
+    samples: int
+    seconds: Mapping[str, float]
+    device: str
+    stems: Mapping[str, EncodedStem]
+
+
+def separate_file(
+    engine: Engine,
+    source: Path,
+    outputs: Mapping[str, OutputSpec],
+    *,
+    limits: MediaLimits,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    extension: Extension = Extension.AVERAGE,
+    context: int = 0,
+) -> Report:
+    """Separate a media file into files. Several calls may share one engine.
+
+    Args:
+        engine: The loaded model.
+        source: A local media file.
+        outputs: What to write, by instrument (vocals, accompaniment, ...); only these stems are made.
+        limits: How long and how large the source may be.
+        progress: Called after each segment with the share that is done, 0 to 1, where the source tells its
+            duration; always called with 1 at the end.
+        cancelled: Asked between segments (every 0.2 s or so); true ends the separation.
+        extension: What happens above 11 kHz.
+        context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
+
+    Raises:
+        Cancelled: `cancelled` answered true.
+        SeparationError: Anything else; in both cases no output is left.
+    """
+    started = time.perf_counter()
+    stopwatch = Stopwatch()
+    # What is on `partial` deletes the outputs; it is let go once all of them are whole.
+    with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
+        audio = open_.enter_context(open_audio(source, limits=limits))
+        separator = open_.enter_context(Separator(engine, extension=extension, context=context))
+        writers = {name: _writer(spec, audio, stopwatch, partial) for name, spec in outputs.items()}
+        decoded = ReadAhead(_timed(audio, stopwatch), depth=_DECODED_AHEAD, name="decode")
+        open_.callback(decoded.close)
+        pieces = separator.separate(decoded, instruments=tuple(outputs), stopwatch=stopwatch)
+        open_.callback(pieces.close)
+        samples = 0
+        for piece in pieces:
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            for name, writer in writers.items():
+                writer.put(piece[name])
+            samples += len(next(iter(piece.values())))
+            if progress is not None and audio.duration_s:
+                progress(min(samples / SAMPLE_RATE / audio.duration_s, 0.99))
+        for writer in writers.values():
+            writer.end()
+        stems = {name: writer.result() for name, writer in writers.items()}
+        partial.pop_all()
+    if progress is not None:
+        progress(1.0)
+    stopwatch.add("total", started)
+    return Report(samples / SAMPLE_RATE, samples, dict(stopwatch.seconds), engine.device, stems)
+
+
+def _timed(blocks: Iterable[Block], stopwatch: Stopwatch) -> Iterator[Block]:
+    """Pass blocks on and add the time of making them to the stage `decode`."""
+    source = iter(blocks)
+    while True:
+        clock = time.perf_counter()
+        block = next(source, None)
+        stopwatch.add("decode", clock)
+        if block is None:
+            return
+        yield block
+
+
+class _EncoderThread:
+    """A stem's writer behind a thread of its own."""
+
+    def __init__(self, writer: StemWriter, stopwatch: Stopwatch) -> None:
+        self._writer = writer
+        self._stopwatch = stopwatch
+        self._stem: EncodedStem | None = None
+        self._hand_off = HandOff(self._take, depth=_ENCODER_BEHIND, name="encode")
+
+    def put(self, piece: Block) -> None:
+        """Hand over the stem's next samples."""
+        self._hand_off.put(piece)
+
+    def end(self) -> None:
+        """Say that the stem is complete, without waiting."""
+        self._hand_off.put(None)
+
+    def result(self) -> EncodedStem:
+        """Wait for the encoder and return the file."""
+        self._hand_off.finish()
+        if self._stem is None:
+            raise OutputError
+        return self._stem
+
+    def abort(self) -> None:
+        """Stop encoding and remove what was written."""
+        self._hand_off.close()
+        self._writer.abort()
+
+    def _take(self, piece: Block | None) -> None:
+        clock = time.perf_counter()
+        if piece is None:
+            self._stem = self._writer.close()
+        else:
+            self._writer.write(piece)
+        self._stopwatch.add("encode", clock)
+
+
+def _writer(
+    spec: OutputSpec, audio: AudioSource, stopwatch: Stopwatch, partial: contextlib.ExitStack
+) -> _EncoderThread:
+    """Start the encoder of one stem; `partial` deletes its file."""
+    writer = StemWriter(spec.path, spec, tags=audio.tags, source=audio.source)
+    partial.callback(writer.abort)
+    thread = _EncoderThread(writer, stopwatch)
+    partial.callback(thread.abort)
+    return thread

@@ -1,0 +1,161 @@
+"""Separating a stream of samples of any length in constant memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+
+from separation import stft
+from separation.catalogue import HOP
+from separation.engine import Engine
+from separation.errors import OptionError
+from separation.stft import TAIL, Samples
+from separation.windows import Block, Window, cut
+
+
+class Extension(StrEnum):
+    """What happens above 11 kHz, where the networks see nothing."""
+
+    AVERAGE = "average"  # the frame's mean share: full band, the stems add up to the mix
+    ZEROS = "zeros"  # silence, Spleeter's default
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds of work per stage, summed over threads."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, stage: str, since: float) -> float:
+        """Add the time since `since` (of `time.perf_counter`) to `stage`; return the time now."""
+        now = time.perf_counter()
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
+        return now
+
+
+class Separator:
+    """A warm engine, used for one stream after another or for several at once.
+
+    Args:
+        engine: The loaded model.
+        extension: What happens above 11 kHz.
+        context: Frames that a window sees on both sides of what is kept of it; 0 is exactly Spleeter.
+    """
+
+    def __init__(self, engine: Engine, *, extension: Extension = Extension.AVERAGE, context: int = 0) -> None:
+        self.engine = engine
+        self.extension = Extension(extension)
+        self.context = context
+        self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
+
+    def close(self) -> None:
+        """End the threads; what is running is finished first."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def separate(
+        self,
+        blocks: Iterable[Block],
+        *,
+        instruments: Sequence[str] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Generator[Mapping[str, Block]]:
+        """Separate a stream, yielding the stems piece by piece.
+
+        Args:
+            blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
+            instruments: The stems to make; by default all of the model.
+            stopwatch: Where the time of each stage is added.
+
+        Yields:
+            The next samples of every stem, (samples, 2). The lengths add up to the length of the stream.
+
+        Raises:
+            EmptyAudio: The stream holds no samples.
+            NonFiniteAudio: A sample is infinite or not a number.
+            OptionError: The model has no such instrument.
+        """
+        plan = self._plan(instruments)
+        stopwatch = stopwatch or Stopwatch()
+        tails: list[Samples] = []
+        waiting: deque[tuple[Window, Future[list[Samples]]]] = deque()
+        try:
+            for window in cut(blocks, context=self.context):
+                waiting.append((window, self._pool.submit(self._run, window, plan.inverted, stopwatch)))
+                if len(waiting) > self.engine.in_flight:
+                    yield self._finish(plan, tails, waiting)
+            while waiting:
+                yield self._finish(plan, tails, waiting)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _plan(self, instruments: Sequence[str] | None) -> _Plan:
+        known = self.engine.model.instruments
+        wanted = tuple(known if instruments is None else instruments)
+        if unknown := [name for name in wanted if name not in known]:
+            raise OptionError(f"The model {self.engine.model.name} has no stem {', '.join(unknown)}.")
+        # With the average extension all shares of a bin add up to one: the last stem is what the others leave of
+        # the mix, which saves its inverse transform and makes the sum exact.
+        rest = known[-1] if self.extension is Extension.AVERAGE and set(wanted) == set(known) else None
+        inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
+        return _Plan(inverted, rest)
+
+    def _run(
+        self, window: Window, inverted: Sequence[tuple[str, int]], stopwatch: Stopwatch
+    ) -> list[Samples]:
+        """Transform, infer and invert one window; runs in a thread of the pool."""
+        clock = time.perf_counter()
+        spectrum = stft.forward(window.samples)
+        magnitude = stft.magnitude(spectrum)
+        clock = stopwatch.add("transform", clock)
+        masks = self.engine.masks(magnitude, alone=window.only)
+        clock = stopwatch.add("infer", clock)
+        kept = spectrum[:, window.keep]
+        extend = self.extension is Extension.AVERAGE
+        samples = [stft.inverse(kept, masks[index][:, window.keep], extend=extend) for _, index in inverted]
+        stopwatch.add("invert", clock)
+        return samples
+
+    def _finish(
+        self, plan: _Plan, tails: list[Samples], waiting: deque[tuple[Window, Future[list[Samples]]]]
+    ) -> Mapping[str, Block]:
+        """Wait for the oldest window, add what its predecessor left over, and cut out what is final."""
+        window, future = waiting[0]
+        pieces = future.result()
+        waiting.popleft()
+        for piece, tail in zip(pieces, tails, strict=False):
+            piece[:, :TAIL] += tail
+        tails[:] = [piece[:, -TAIL:] for piece in pieces]
+        final = slice(window.skip, window.skip + window.length)
+        stems = {name: piece[:, final] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
+        if plan.rest is not None:
+            start = window.keep.start * HOP
+            left = window.samples[:, start + final.start : start + final.stop].copy()
+            for stem in stems.values():
+                left -= stem
+            stems[plan.rest] = left
+        return {name: np.ascontiguousarray(stem.T) for name, stem in stems.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which instruments are inverted (name and number), and which is what they leave over."""
+
+    inverted: tuple[tuple[str, int], ...]
+    rest: str | None
