@@ -1,7 +1,7 @@
 """The models that can be run: their instruments, activations, files and where these come from.
 
-Names of instruments are Spleeter's (vocals, accompaniment, drums, bass, other, piano) and in the order in which
-Spleeter built the networks, because the checkpoint numbers its variables in that order.
+Names of instruments are Spleeter's (vocals, accompaniment, drums, bass, other, piano) and in the order in
+which Spleeter built the networks, because the checkpoint numbers its variables in that order.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ MODELS: dict[str, Model] = {
             data=ModelFile(
                 DATA_FILE, "aace47a9eacc62e6fda823cee92ba45375b48e65b7c69713b91a7fa9d87ae920", 196_535_188
             ),
-            # No checksum of this index is known: each of its own blocks carries a CRC, which the reader checks.
+            # No checksum of this index is known: each of its own blocks carries a CRC, which the reader
+            # checks.
             index=ModelFile(INDEX_FILE, None, None),
             archive=ModelFile(
                 "5stems.tar.gz", "25a1e87eb5f75cc72a4d2d5467a0a50ac75f05611f877c278793742513cc7218", None

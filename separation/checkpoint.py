@@ -1,9 +1,10 @@
 """A reader of TensorFlow checkpoints (tensor bundles) that needs no TensorFlow.
 
 A bundle is two files. `model.index` is a sorted string table, as LevelDB writes it: blocks of
-prefix-compressed (key, value) pairs, then an index block that points to them, then a 48-byte footer. Each value is
-a small protocol buffer that says where in `model.data-00000-of-00001` the tensor's raw bytes lie. Sources of the
-format: `tensorflow/core/lib/io/table_format.txt` and `tensorflow/core/protobuf/tensor_bundle.proto`.
+prefix-compressed (key, value) pairs, then an index block that points to them, then a 48-byte footer. Each
+value is a small protocol buffer that says where in `model.data-00000-of-00001` the tensor's raw bytes lie.
+Sources of the format: `tensorflow/core/lib/io/table_format.txt` and
+`tensorflow/core/protobuf/tensor_bundle.proto`.
 """
 
 from __future__ import annotations

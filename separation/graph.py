@@ -1,13 +1,14 @@
 """One ONNX graph for all networks of a model, masks included.
 
-Input `magnitude` (n, 2, frames, 1024): absolute values of the short-time Fourier transform, channels first because
-ONNX Runtime's fast convolutions want them so; `frames` is a multiple of 64. One output per instrument, named after
-it and of the same shape: the share (0 to 1) of each bin that belongs to the instrument.
+Input `magnitude` (n, 2, frames, 1024): absolute values of the short-time Fourier transform, channels first
+because ONNX Runtime's fast convolutions want them so; `frames` is a multiple of 64. One output per
+instrument, named after it and of the same shape: the share (0 to 1) of each bin that belongs to the
+instrument.
 
-The networks are the U-Nets of Jansson et al., "Singing voice separation with deep U-Net convolutional networks"
-(ISMIR 2017), in Deezer's variant: an encoder of six strided 5x5 convolutions, each followed by batch normalisation
-and an activation, with the skip taken *before* the normalisation; a decoder of six transposed convolutions, each
-followed by an activation and *then* batch normalisation.
+The networks are the U-Nets of Jansson et al., "Singing voice separation with deep U-Net convolutional
+networks" (ISMIR 2017), in Deezer's variant: an encoder of six strided 5x5 convolutions, each followed by
+batch normalisation and an activation, with the skip taken *before* the normalisation; a decoder of six
+transposed convolutions, each followed by an activation and *then* batch normalisation.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _DILATED_PADS = [3, 3, 3, 3]
 
 
 def build_graph(model: Model, tensors: Tensors) -> onnx.ModelProto:
-    """Return the graph of `model` with the weights in `tensors`, named and laid out as in Spleeter's checkpoints.
+    """Return the graph of `model` with `tensors`, named and laid out as in Spleeter's checkpoints.
 
     Raises:
         WeightsCorrupt: A tensor is missing or has another shape than the network needs.
@@ -89,7 +90,8 @@ class _Builder:
             name = f"{prefix}/encoder{layer + 1}"
             skip = self._convolution(name, signal, convolution + layer, strides=[2, 2], pads=_STRIDED_PADS)
             skips.append(skip)
-            # What the checkpoint holds of the sixth normalisation is used by nothing: the decoder starts before it.
+            # What the checkpoint holds of the sixth normalisation is used by nothing: the decoder starts
+            # before it.
             if layer < _LAYERS - 1:
                 signal = self._activation(
                     name, self._normalisation(name, skip, normalisation + layer), model.encoder
@@ -107,7 +109,7 @@ class _Builder:
         )
 
     def masks(self, model: Model, logits: list[str]) -> None:
-        """Add the shares (e² + epsilon / n) / (Σ e² + epsilon), where e is a network's estimate of the magnitude."""
+        """Add the shares (e² + epsilon / n) / (Σ e² + epsilon), e being a network's estimate."""
         import numpy as np  # noqa: PLC0415
 
         count = len(model.instruments)

@@ -25,8 +25,8 @@ _PROVIDERS = {
 class OnnxEngine:
     """One model in ONNX Runtime.
 
-    On processors one segment runs on one thread and as many segments as threads are in flight, which wastes less
-    than one segment on all threads; a segment that is alone gets all threads from a second session.
+    On processors one segment runs on one thread and as many segments as threads are in flight, which wastes
+    less than one segment on all threads; a segment that is alone gets all threads from a second session.
     """
 
     def __init__(self, model: Model, weights: Path, *, device: str = "auto", threads: int = 1) -> None:
@@ -68,7 +68,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # A waiting thread that spins takes its processor from the other segments, the encoders and other programs.
+        # A waiting thread that spins takes its processor from the other segments, the encoders and other
+        # programs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return onnxruntime.InferenceSession(

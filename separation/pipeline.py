@@ -28,9 +28,8 @@ class Report:
     """What a separation did.
 
     duration_s, samples: length of the source as decoded, at 44,100 Hz.
-    seconds: work per stage (decode, transform, infer, invert, encode), summed over threads, and `total` by the clock.
-    device: what the networks ran on.
-    stems: the written files, by instrument.
+    seconds: work per stage (decode, transform, infer, invert, encode), summed over threads, and `total` by
+    the clock. device: what the networks ran on. stems: the written files, by instrument.
     """
 
     duration_s: float

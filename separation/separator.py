@@ -110,8 +110,8 @@ class Separator:
         wanted = tuple(known if instruments is None else instruments)
         if unknown := [name for name in wanted if name not in known]:
             raise OptionError(f"The model {self.engine.model.name} has no stem {', '.join(unknown)}.")
-        # With the average extension all shares of a bin add up to one: the last stem is what the others leave of
-        # the mix, which saves its inverse transform and makes the sum exact.
+        # With the average extension all shares of a bin add up to one: the last stem is what the others leave
+        # of the mix, which saves its inverse transform and makes the sum exact.
         rest = known[-1] if self.extension is Extension.AVERAGE and set(wanted) == set(known) else None
         inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
         return _Plan(inverted, rest)

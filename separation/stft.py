@@ -1,8 +1,8 @@
 """The short-time Fourier transform of Spleeter and its inverse, in single precision, on whole segments.
 
-Frames of 4,096 samples every 1,024 under a periodic Hann window, on the way in and on the way out. The squares of
-four overlapping windows add up to 3/2, which the inverse takes back, so that inverse(forward(x)) is x wherever
-four frames overlap.
+Frames of 4,096 samples every 1,024 under a periodic Hann window, on the way in and on the way out. The
+squares of four overlapping windows add up to 3/2, which the inverse takes back, so that inverse(forward(x))
+is x wherever four frames overlap.
 """
 
 from __future__ import annotations

@@ -119,5 +119,5 @@ class HandOff(Generic[T]):
             self._error = error
 
 
-class _End(Exception):  # noqa: N818  # a mark, never raised
+class _End(Exception):  # a mark, never raised
     """Marks the end of an iteration."""

@@ -1,8 +1,8 @@
 """Cutting a stream of samples into the windows that the networks see.
 
-Spleeter puts one frame of zeros before the signal, transforms it, and cuts the frames into segments of 512 that
-know nothing of each other (`context` 0). With context, windows are twice as long and overlap: of each only the
-middle is kept, and `context` frames on both sides are there to be seen.
+Spleeter puts one frame of zeros before the signal, transforms it, and cuts the frames into segments of 512
+that know nothing of each other (`context` 0). With context, windows are twice as long and overlap: of each
+only the middle is kept, and `context` frames on both sides are there to be seen.
 """
 
 from __future__ import annotations

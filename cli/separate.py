@@ -1,0 +1,100 @@
+"""`stemline separate`: the separator alone, without a stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="separate")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option("--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True)
+@click.option(
+    "--codec", type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]), default="wav", show_default=True
+)
+@click.option("--bitrate", type=int, help="kbit/s, for mp3 and aac; by default as the source.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    envvar="STEMLINE_DEVICE",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["onnxruntime", "tensorflow"]),
+    default="onnxruntime",
+    show_default=True,
+    envvar="STEMLINE_ENGINE",
+)
+@click.option(
+    "--extension",
+    type=click.Choice(["average", "zeros"]),
+    default="average",
+    show_default=True,
+    help="What the stems hold above 11 kHz: their mean share of the mix, or nothing, as Spleeter.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(0, 256),
+    default=0,
+    show_default=True,
+    help="Frames that segments see of their neighbours; 0 is exactly Spleeter, 64 leaves no audible seams.",
+)
+def separate(
+    file: Path,
+    output: Path,
+    *,
+    stems: str,
+    codec: str,
+    bitrate: int | None,
+    device: str,
+    engine: str,
+    extension: str,
+    context: int,
+) -> None:
+    """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from separation.catalogue import model_named
+    from separation.engine import load_engine
+    from separation.errors import SeparationError
+    from separation.media import MediaLimits, OutputSpec
+    from separation.pipeline import separate_file
+    from separation.separator import Extension
+
+    name = f"{stems}stems"
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, transient=True) as bar:
+            task = bar.add_task(file.name, total=1.0)
+            loaded = load_engine(name, engine=engine, device=device)
+            output.mkdir(parents=True, exist_ok=True)
+            report = separate_file(
+                loaded,
+                file,
+                {
+                    instrument: OutputSpec(
+                        output / f"{file.stem}-{instrument}.{codec}", codec, bitrate_kbps=bitrate
+                    )
+                    for instrument in model_named(name).instruments
+                },
+                limits=MediaLimits(max_duration_s=float("inf"), max_bytes=1 << 62),
+                progress=lambda share: bar.update(task, completed=share),
+                extension=Extension(extension),
+                context=context,
+            )
+    except SeparationError as error:
+        raise click.ClickException(f"{error.message} ({error.code})") from error
+    for stem in report.stems.values():
+        print(stem.path)
+    seconds = report.seconds["total"]
+    click.echo(
+        f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
+        f" on {report.device}",
+        err=True,
+    )

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from separation import stft
+from separation.catalogue import FRAME, HOP, NETWORK_BINS
+
+
+def noise(samples: int) -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((2, samples), dtype=np.float32)
+
+
+@pytest.mark.parametrize("frames", [4, 31, 32, 33, 512])
+def test_a_mask_of_ones_gives_the_samples_back(frames: int) -> None:
+    """Forward and inverse are exact where four frames overlap."""
+    signal = noise(stft.span(frames))
+    spectrum = stft.forward(signal)
+    ones = np.ones((2, frames, NETWORK_BINS), np.float32)
+    back = stft.inverse(spectrum, ones, extend=True)
+    assert signal.shape == back.shape
+    inner = slice(stft.TAIL, frames * HOP)
+    assert np.abs(signal - back)[:, inner].max() < 1e-6
+
+
+def test_frames_are_those_of_the_definition() -> None:
+    """A frame is the discrete Fourier transform of 4,096 windowed samples, here in double precision."""
+    signal = noise(stft.span(40))
+    window = np.hanning(FRAME + 1)[:-1]
+    expected = np.fft.rfft(signal[1, 37 * HOP : 37 * HOP + FRAME].astype(np.float64) * window)
+    actual = stft.forward(signal)[1, 37]
+    assert np.abs(expected - actual).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_zeros_extension_silences_what_the_network_does_not_see() -> None:
+    """Without the extension nothing is left above bin 1,024."""
+    signal = noise(stft.span(64))
+    spectrum = stft.forward(signal)
+    ones = np.ones((2, 64, NETWORK_BINS), np.float32)
+    back = stft.forward(stft.inverse(spectrum, ones, extend=False))[:, 8:-8]
+    assert np.abs(back[..., NETWORK_BINS + 16 :]).max() < 1e-3 * np.abs(back[..., :NETWORK_BINS]).max()
+
+
+def test_average_extension_is_the_mean_of_the_frame() -> None:
+    """Above bin 1,024 the share is the mean of the shares below."""
+    signal = noise(stft.span(64))
+    spectrum = stft.forward(signal)
+    mask = np.zeros((2, 64, NETWORK_BINS), np.float32)
+    mask[..., : NETWORK_BINS // 4] = 1.0
+    back = stft.inverse(spectrum, mask, extend=True)
+    wanted = spectrum.copy()
+    wanted[..., NETWORK_BINS // 4 : NETWORK_BINS] = 0.0
+    wanted[..., NETWORK_BINS:] *= 0.25
+    ones = np.ones_like(mask)
+    expected = stft.inverse(wanted, ones, extend=True)
+    assert np.abs(expected - back).max() < 1e-6
