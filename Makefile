@@ -28,6 +28,12 @@ $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints/python.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints/python.txt -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path]
+	@stemline demo $(if $(SONG),"$(SONG)")
+
+up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C
+	@stemline up
+
 lint: $(VENV)/.dev ## ruff, mypy --strict and the import contract
 	ruff check .
 	ruff format --check .

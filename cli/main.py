@@ -1,0 +1,46 @@
+"""The ``stemline`` command; each of its commands lives in a file of its own and is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import ClassVar
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is asked for it."""
+
+    commands_by_name: ClassVar[dict[str, str]] = {
+        "api": "cli.serve:api",
+        "beat": "cli.serve:beat",
+        "flower": "cli.serve:flower",
+        "models": "cli.models:models",
+        "separate": "cli.separate:separate",
+        "up": "cli.up:up",
+        "worker": "cli.serve:worker",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted({*super().list_commands(ctx), *self.commands_by_name})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        target = self.commands_by_name.get(cmd_name)
+        if target is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - a slip in the table above
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stemline")
+def main() -> None:
+    """Voice separation as a job service."""
+
+
+if __name__ == "__main__":
+    main()
