@@ -1,4 +1,4 @@
-"""The ``stemline`` command; each of its commands lives in a file of its own and is imported when it is called."""
+"""The ``stemline`` command; each of its commands is imported when it is called."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -204,7 +206,9 @@ class Stack:
         remembered = self.home / "ports.json"
         wanted = dict(_PORTS)
         with suppress(OSError, ValueError):
-            wanted |= {name: port for name, port in json.loads(remembered.read_text()).items() if name in wanted}
+            wanted |= {
+                name: port for name, port in json.loads(remembered.read_text()).items() if name in wanted
+            }
         chosen = ports.choose(wanted, paired=SeaweedServer.parts)
         write_private(remembered, json.dumps(chosen) + "\n")
         return chosen
@@ -333,6 +337,10 @@ class Stack:
 
     def stop(self) -> None:
         """End everything; data, logs and credentials stay."""
+        if threading.current_thread() is threading.main_thread():
+            # Impatience must not leave half of it running; a part that hangs is killed anyhow.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self._supervisor is not None:
             self._supervisor.stop()
             self._supervisor = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http.client
 import os
 import shlex
 import shutil
@@ -62,7 +63,6 @@ class Supervisor:
         self._programs = {program.name: program for program in programs}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket_folder: Path | None = None
-        self._proxy: Any = None
 
     @property
     def log(self) -> Path:
@@ -98,24 +98,24 @@ class Supervisor:
                 },
             ),
         ]
-        for program in self._programs.values():
-            sections.append(
-                (
-                    f"program:{program.name}",
-                    {
-                        "command": shlex.join(program.command),
-                        "autostart": "false",
-                        "autorestart": "false",
-                        "startsecs": 0,
-                        "stopwaitsecs": program.stop_wait_s,
-                        "killasgroup": "true",
-                        "redirect_stderr": "true",
-                        "stdout_logfile": program.log,
-                        "stdout_logfile_maxbytes": "16MB",
-                        "stdout_logfile_backups": 2,
-                    },
-                )
+        sections += [
+            (
+                f"program:{program.name}",
+                {
+                    "command": shlex.join(program.command),
+                    "autostart": "false",
+                    "autorestart": "false",
+                    "startsecs": 0,
+                    "stopwaitsecs": program.stop_wait_s,
+                    "killasgroup": "true",
+                    "redirect_stderr": "true",
+                    "stdout_logfile": program.log,
+                    "stdout_logfile_maxbytes": "16MB",
+                    "stdout_logfile_backups": 2,
+                },
             )
+            for program in self._programs.values()
+        ]
         for group, server, priority in (("servers", True, 1), ("parts", False, 2)):
             names = [program.name for program in self._programs.values() if program.server is server]
             if names:
@@ -150,18 +150,34 @@ class Supervisor:
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - called before any thread is made
             pass_fds=hold,
         )
-        transport = SupervisorTransport(serverurl=f"unix://{socket}")
-        self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
         deadline = time.monotonic() + 20
         while True:
             try:
-                self._proxy.supervisor.getState()
-            except (OSError, xmlrpc.client.Error) as error:
+                self._call("getState")
+            except OSError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the supervisor did not start; see {self.log}") from error
                 time.sleep(0.05)
             else:
                 return
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """One call over the socket, on a connection of its own.
+
+        Raises:
+            OSError: supervisord is not there.
+            RuntimeError: it refused.
+        """
+        transport = SupervisorTransport(serverurl=f"unix://{self._socket_folder}/socket")
+        try:
+            proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as error:
+            raise RuntimeError(error.faultString) from error
+        except (http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            transport.close()
 
     def _group_name(self, name: str) -> str:
         return f"{'servers' if self._programs[name].server else 'parts'}:{name}"
@@ -173,9 +189,11 @@ class Supervisor:
             RuntimeError: it cannot be started at all.
         """
         try:
-            self._proxy.supervisor.startProcess(self._group_name(name), True)
-        except xmlrpc.client.Fault as error:
-            raise RuntimeError(f"{name}: {error.faultString}") from error
+            self._call("startProcess", self._group_name(name), True)
+        except OSError as error:
+            raise RuntimeError(f"the supervisor is gone; see {self.log}") from error
+        except RuntimeError as error:
+            raise RuntimeError(f"{name}: {error}") from error
 
     def status(self) -> dict[str, Status]:
         """What became of each program that was started.
@@ -184,8 +202,8 @@ class Supervisor:
             RuntimeError: supervisord is gone.
         """
         try:
-            rows = self._proxy.supervisor.getAllProcessInfo()
-        except (OSError, xmlrpc.client.Error) as error:
+            rows = self._call("getAllProcessInfo")
+        except OSError as error:
             raise RuntimeError(f"the supervisor is gone; see {self.log}") from error
         return {
             row["name"]: Status(

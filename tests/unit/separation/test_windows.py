@@ -88,7 +88,7 @@ def test_a_short_stream_is_alone() -> None:
     """A stream of one window says so, and longer ones do not."""
     alone = [window.only for window in cut([noise(100)])]
     several = [window.only for window in cut([noise(SEGMENT)])]
-    assert ([True], [False, False]) == (alone, several)
+    assert (alone, several) == ([True], [False, False])
 
 
 def test_no_samples_is_an_error() -> None:
