@@ -34,7 +34,10 @@
         ├── SourceNotFound            ResourceNotFound
         ├── SourceAccessDenied        ResourceAccessDenied
         ├── SourceDownloadFailed      ResourceDownloadFailed
+        │   └── SourceUnavailable     retryable: another attempt may succeed
+        ├── SourceTooLarge            InvalidArgument
         ├── TargetDenied              WriteTargetBucketDenied
+        ├── TargetUnavailable         InternalError, retryable
         └── TooManyAttempts           InternalError
 
 The class docstring is the default message, so an error cannot exist without an explanation.
@@ -229,6 +232,9 @@ class CancelAsked(StemlineError):
 class JobFailed(StemlineError):
     """The job failed."""
 
+    retryable: ClassVar[bool] = False
+    """Whether the cause may pass, so that a later attempt can succeed."""
+
 
 class SourceNotFound(JobFailed):
     """The input object does not exist."""
@@ -248,10 +254,28 @@ class SourceDownloadFailed(JobFailed):
     code = "ResourceDownloadFailed"
 
 
+class SourceUnavailable(SourceDownloadFailed):
+    """The store of the input object did not answer for too long."""
+
+    retryable = True
+
+
+class SourceTooLarge(JobFailed):
+    """The input object is larger than the service accepts."""
+
+    code = "InvalidArgument"
+
+
 class TargetDenied(JobFailed):
     """The destination bucket cannot be written."""
 
     code = "WriteTargetBucketDenied"
+
+
+class TargetUnavailable(JobFailed):
+    """The store of the destination bucket did not answer for too long."""
+
+    retryable = True
 
 
 class TooManyAttempts(JobFailed):

@@ -32,7 +32,9 @@ class BucketAccess(BaseModel):
     """How one bucket (or ``*``, every other one) is reached over S3."""
 
     endpoint_url: str | None = None
+    """``{region}`` in it becomes the job's region; AWS's own endpoint where not given."""
     access_key: str = ""
+    """Empty for what the machine offers: environment, profile or instance role."""
     secret_key: SecretStr = SecretStr("")
     region: str | None = None
     """Region for request signing; the job's region where not given."""
@@ -126,6 +128,10 @@ class Settings(BaseSettings):
         Field(description='How buckets are reached, JSON by bucket name; `"*"` for all the others.'),
     ] = {}
     buckets_file: Annotated[Path | None, Field(description="A JSON file with more of them.")] = None
+    storage_patience_s: Annotated[
+        float,
+        Field(gt=0, description="How long an attempt waits for a store that is down or answers 5xx, s."),
+    ] = 120.0
     scratch_dir: Annotated[
         Path | None,
         Field(description="Where workers keep files while they work; the system's place if not set."),

@@ -1,0 +1,92 @@
+"""Which S3 client reaches which bucket."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from pydantic import TypeAdapter
+
+from jobs.settings import BucketAccess, Settings
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 20.0
+"""Longest silence of a store in the middle of an answer."""
+
+_ACCESS = TypeAdapter(dict[str, BucketAccess])
+
+
+class NotConfigured(Exception):
+    """No entry of the settings says how this bucket is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A bucket as its store knows it, and the client that reaches it."""
+
+    client: Any
+    bucket: str
+
+
+class Clients:
+    """One client per endpoint and key pair; its connections are kept and shared by all threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._access: dict[str, BucketAccess] = {}
+        if settings.buckets_file is not None:
+            self._access |= _ACCESS.validate_json(settings.buckets_file.read_bytes())
+        self._access |= settings.buckets
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[Any, ...], Any] = {}
+        self._session = boto3.session.Session()
+
+    def place(self, region: str, bucket: str) -> Place:
+        """The client of a bucket, and the bucket's name there.
+
+        Raises:
+            NotConfigured: the settings name neither the bucket nor ``*``.
+        """
+        access = self._access.get(bucket) or self._access.get("*")
+        if access is None:
+            raise NotConfigured(bucket)
+        return Place(self._client(access, access.region or region, region), access.name or bucket)
+
+    def _client(self, access: BucketAccess, signing_region: str, region: str) -> Any:
+        endpoint = access.endpoint_url.replace("{region}", region) if access.endpoint_url else None
+        secret = access.secret_key.get_secret_value()
+        key = (endpoint, access.access_key, secret, signing_region, access.path_style)
+        # Making clients is not thread-safe; using one is.
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._session.client(
+                    "s3",
+                    endpoint_url=endpoint,
+                    region_name=signing_region,
+                    config=_config(path_style=access.path_style),
+                    **_keys(access.access_key, secret),
+                )
+            return self._clients[key]
+
+
+def _keys(access_key: str, secret: str) -> Mapping[str, str]:
+    return {"aws_access_key_id": access_key, "aws_secret_access_key": secret} if access_key else {}
+
+
+def _config(*, path_style: bool) -> Config:
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if path_style else "virtual"},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        max_pool_connections=32,
+        tcp_keepalive=True,
+        # storage.faults repeats, so that a wait can be cancelled and is bounded in seconds.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # Trailing checksums are unknown to many compatible stores; parts carry Content-MD5 instead.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
