@@ -120,7 +120,7 @@ class Buckets:
         path: Path,
         *,
         job_id: str,
-        attempt: int,
+        token: int,
         content_type: str,
         opened: Callable[[Upload], None] | None = None,
         cancelled: Asked | None = None,
@@ -133,7 +133,7 @@ class Buckets:
             key: Final key.
             path: The encoded stem.
             job_id: The job that writes it.
-            attempt: The fencing token of the attempt that writes it.
+            token: The fencing token of the attempt that writes it.
             content_type: Of the object.
             opened: Told the upload before a byte is sent: the place to register it, so that no death
                 leaves sent bytes that nobody knows of. What it raises aborts the upload and goes on.
@@ -145,7 +145,7 @@ class Buckets:
             Cancelled: it is no longer wanted.
         """
         patience = Patience(self._patience_s, cancelled)
-        empty = Upload(region, bucket, key, "", job_id, attempt, path.stat().st_size, "")
+        empty = Upload(region, bucket, key, "", job_id, token, path.stat().st_size, "")
         with _writing():
             place = self._clients.place(region, bucket)
             upload = publish.begin(place, empty, content_type, patience)
@@ -200,7 +200,7 @@ class Buckets:
         key: str,
         *,
         job_id: str,
-        attempt: int,
+        token: int,
         until: Callable[[], float] | None = None,
     ) -> bool:
         """Delete an object if this attempt of the job, or an earlier one, wrote it; whether it did.
@@ -210,7 +210,7 @@ class Buckets:
             bucket: Where.
             key: What.
             job_id: The job whose object it must be.
-            attempt: The latest attempt whose object it may be.
+            token: The latest fencing token whose object it may be.
             until: When the lease ends; without one the job must be over, so that nobody writes any more.
 
         Raises:
@@ -221,7 +221,7 @@ class Buckets:
         with _writing():
             place = self._clients.place(region, bucket)
             patience = Patience(self._patience_s)
-            return publish.remove_own(place, key, job_id, attempt, until=lease, patience=patience)
+            return publish.remove_own(place, key, job_id, token, until=lease, patience=patience)
 
 
 @contextmanager

@@ -61,21 +61,25 @@ def sign(place: Place, operation: str, parameters: Mapping[str, str], *, until: 
     Raises:
         LeaseLost: less than a second is left.
     """
-    seconds = math.floor(until - math.floor(time.time()))
-    if seconds < 1:
-        raise LeaseLost
-    url: str = place.client.generate_presigned_url(
-        operation,
-        Params={"Bucket": place.bucket, **parameters},
-        ExpiresIn=seconds,
-        HttpMethod=_METHODS[operation],
-    )
-    # The process may have been stopped after it read the clock and before it signed: what counts is the URL.
+    while (seconds := math.floor(until - math.floor(time.time()))) >= 1:
+        url: str = place.client.generate_presigned_url(
+            operation,
+            Params={"Bucket": place.bucket, **parameters},
+            ExpiresIn=seconds,
+            HttpMethod=_METHODS[operation],
+        )
+        # The clock may have moved on before the signer read it, by a tick or, where the process was
+        # stopped in between, by much: what counts is the URL.
+        if _expiry(url) <= until:
+            return url
+    raise LeaseLost
+
+
+def _expiry(url: str) -> float:
+    """When a presigned URL expires, seconds since the epoch."""
     query = parse_qs(urlsplit(url).query)
     signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if signed.timestamp() + int(query["X-Amz-Expires"][0]) > until:
-        raise LeaseLost
-    return url
+    return signed.timestamp() + int(query["X-Amz-Expires"][0])
 
 
 def _refusal(operation: str, status: int, content: bytes) -> ClientError | None:

@@ -4,7 +4,7 @@ S3 has no compare-and-set over several keys, so a stem is first sent as a multip
 key, where nobody sees it. Completing it is one small request. It is signed to expire no later than the
 lease, so a worker that was stopped past its lease cannot send it; and whoever follows (the next attempt,
 the sweeper) aborts the uploads of the earlier attempt first, so a request of it that is still under way
-finds no upload. Objects carry the job and the attempt as metadata, so that a job removes only its own.
+finds no upload. Objects carry the job and the fencing token as metadata, so that a job removes only its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Upload:
     key: str
     upload_id: str
     job_id: str
-    attempt: int
+    token: int
     size: int
     """Bytes."""
     md5: str
@@ -64,7 +64,7 @@ def begin(place: Place, upload: Upload, content_type: str, patience: Patience) -
             Bucket=place.bucket,
             Key=upload.key,
             ContentType=content_type,
-            Metadata={"stemline-job": upload.job_id, "stemline-attempt": str(upload.attempt)},
+            Metadata={"stemline-job": upload.job_id, "stemline-token": str(upload.token)},
         ),
         patience,
         key=upload.key,
@@ -147,7 +147,7 @@ def _published(place: Place, upload: Upload, patience: Patience) -> bool:
         if absent(error):
             return False
         raise
-    return (found.job_id, found.attempt, found.size) == (upload.job_id, upload.attempt, upload.size)
+    return (found.job_id, found.token, found.size) == (upload.job_id, upload.token, upload.size)
 
 
 def abort(place: Place, upload: Upload, patience: Patience) -> None:
@@ -165,7 +165,7 @@ def abort(place: Place, upload: Upload, patience: Patience) -> None:
 
 
 def remove_own(
-    place: Place, key: str, job_id: str, attempt: int, *, until: Callable[[], float], patience: Patience
+    place: Place, key: str, job_id: str, token: int, *, until: Callable[[], float], patience: Patience
 ) -> bool:
     """Delete the object if this attempt of the job or an earlier one wrote it; whether it was deleted.
 
@@ -180,7 +180,7 @@ def remove_own(
             if absent(error):
                 return False
             raise
-        if found.job_id != job_id or found.attempt > attempt:
+        if found.job_id != job_id or found.token > token:
             return False
         names = {"Key": key, "IfMatch": found.etag}
         headers = {"If-Match": found.etag}

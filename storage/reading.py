@@ -28,8 +28,8 @@ class ObjectHead:
     content_type: str
     job_id: str
     """The job that wrote it; empty for any other object."""
-    attempt: int
-    """The attempt of that job; 0 for any other object."""
+    token: int
+    """The fencing token it was written under; 0 for any other object."""
 
 
 class ObjectChanged(StemlineError):
@@ -125,11 +125,11 @@ def head(place: Place, key: str) -> ObjectHead:
     """
     answer = place.client.head_object(Bucket=place.bucket, Key=key)
     metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-    attempt = metadata.get("stemline-attempt", "")
+    token = metadata.get("stemline-token", "")
     return ObjectHead(
         size=int(answer["ContentLength"]),
         etag=answer.get("ETag", ""),
         content_type=answer.get("ContentType", ""),
         job_id=metadata.get("stemline-job", ""),
-        attempt=int(attempt) if attempt.isdecimal() else 0,
+        token=int(token) if token.isdecimal() else 0,
     )
