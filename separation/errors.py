@@ -5,6 +5,7 @@ SeparationError                 InternalError
 │   ├── NoAudioStream
 │   ├── UndecodableMedia
 │   ├── TruncatedMedia
+│   ├── DamagedMedia
 │   ├── EmptyAudio
 │   └── NonFiniteAudio
 ├── OptionError                 InvalidArgument
@@ -55,7 +56,11 @@ class UndecodableMedia(MediaError):
 
 
 class TruncatedMedia(MediaError):
-    """The source ends before the duration it declares, or is damaged in the middle."""
+    """The source ends before the duration it declares."""
+
+
+class DamagedMedia(MediaError):
+    """The source is damaged: a part in its middle cannot be decoded or is missing."""
 
 
 class EmptyAudio(MediaError):

@@ -8,7 +8,8 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from separation.errors import NoAudioStream, UndecodableMedia
+from separation.errors import NoAudioStream, TruncatedMedia, UndecodableMedia
+from separation.media.cut import is_cut
 
 # Demuxers that read one local file and never point elsewhere: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.
@@ -44,6 +45,7 @@ def open_input(path: Path) -> InputContainer:
 
     Raises:
         UndecodableMedia: no allowed demuxer knows the file.
+        TruncatedMedia: one would, if its end were there.
         OSError: the file cannot be read.
     """
     with path.open("rb"):
@@ -52,7 +54,8 @@ def open_input(path: Path) -> InputContainer:
         # The "file:" prefix keeps a name with a colon from being taken for a protocol.
         return av.open(f"file:{path.absolute()}", "r", container_options=_OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise UndecodableMedia from error
+        # An mp4 whose index was to follow at its end cannot even be opened when it is cut.
+        raise (TruncatedMedia if is_cut(path) else UndecodableMedia) from error
 
 
 def first_audio(container: InputContainer) -> AudioStream:

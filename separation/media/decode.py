@@ -8,20 +8,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong, TruncatedMedia, UndecodableMedia
-from separation.media.channels import to_stereo
+from separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong
 from separation.media.container import first_audio, open_input
+from separation.media.frames import FrameReader
 from separation.media.resample import Resampler
 from separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
 
-_SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
+# A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
+_LOUDEST = np.float32(1e6)
 
 
 def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
@@ -38,7 +37,7 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
         raise TooLarge
     container = open_input(path)
     try:
-        return AudioSource(container, first_audio(container), limits)
+        return AudioSource(path, container, first_audio(container), limits)
     except BaseException:
         container.close()
         raise
@@ -47,14 +46,29 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
 class AudioSource:
     """The audio of one file; iterating yields C-contiguous float32 (frames, 2) blocks at 44 100 Hz.
 
-    Every block but the last holds `BLOCK_FRAMES` frames. Iteration raises TruncatedMedia, UndecodableMedia,
-    EmptyAudio, NonFiniteAudio or TooLong as soon as that is known.
+    Every block but the last holds `BLOCK_FRAMES` frames. Iteration raises UndecodableMedia, DamagedMedia,
+    TruncatedMedia, EmptyAudio, NonFiniteAudio or TooLong as soon as that is known.
+
+    Attributes:
+        duration_s: seconds of audio as far as the container tells, None if it does not; progress may use it.
+        tags: what the container and the stream say about the recording, as FFmpeg names it.
+        source: codec, rate, channels, bitrate and container of the source.
     """
 
-    def __init__(self, container: InputContainer, stream: AudioStream, limits: MediaLimits) -> None:
+    def __init__(
+        self, path: Path, container: InputContainer, stream: AudioStream, limits: MediaLimits
+    ) -> None:
         self._container = container
         self._stream = stream
         self._limits = limits
+        self._reader = FrameReader(path, container, stream)
+        stated = self._reader.declared
+        if (
+            stated is not None
+            and stated.of == "samples"
+            and stated.duration_s - stated.slack_s > limits.max_duration_s
+        ):
+            raise TooLong
         self.duration_s = _duration_s(container, stream)
         self.tags = {**container.metadata, **stream.metadata}
         self.source = SourceInfo(
@@ -79,12 +93,14 @@ class AudioSource:
         self._container.close()
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        most = int(self._limits.max_duration_s * SAMPLE_RATE)
         total = 0
         for block in _rebuffer(self._resampled()):
             total += len(block)
-            if total > self._limits.max_duration_s * SAMPLE_RATE:
+            if total > most:
                 raise TooLong
-            if not np.isfinite(block).all():
+            # Comparing is false for NaN, so this finds it along with infinities and nonsense.
+            if not np.abs(block).max() < _LOUDEST:
                 raise NonFiniteAudio
             yield block
         if total == 0:
@@ -93,26 +109,15 @@ class AudioSource:
     def _resampled(self) -> Iterator[NDArray[np.float32]]:
         resampler: Resampler | None = None
         rate = 0
-        for frame in self._frames():
-            if resampler is None or frame.sample_rate != rate:
+        for piece in self._reader:
+            if resampler is None or piece.rate != rate:
                 if resampler is not None:
                     yield resampler.finish()
-                rate = frame.sample_rate
+                rate = piece.rate
                 resampler = Resampler(rate, SAMPLE_RATE)
-            names = tuple(channel.name for channel in frame.layout.channels)
-            yield resampler.feed(to_stereo(_float(frame), names))
+            yield resampler.feed(piece.samples)
         if resampler is not None:
             yield resampler.finish()
-
-    def _frames(self) -> Iterator[AudioFrame]:
-        seen = False
-        try:
-            for packet in self._container.demux(self._stream):
-                for frame in packet.decode():
-                    seen = True
-                    yield frame
-        except av.FFmpegError as error:
-            raise (TruncatedMedia if seen else UndecodableMedia) from error
 
 
 def _rebuffer(pieces: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -132,19 +137,6 @@ def _rebuffer(pieces: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.floa
                 filled = 0
     if filled:
         yield block[:filled]
-
-
-def _float(frame: AudioFrame) -> NDArray[np.float32]:
-    """Return the frame's samples as float32 (frames, channels), full scale at 1.0."""
-    samples = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    samples = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
-    kind = frame.format.name.removesuffix("p")
-    if kind == "u8":
-        return (samples.astype(np.float32) - np.float32(128.0)) * np.float32(_SCALES[kind])
-    if kind in _SCALES:
-        return (samples * np.float32(_SCALES[kind])).astype(np.float32)
-    return samples.astype(np.float32)
 
 
 def _duration_s(container: InputContainer, stream: AudioStream) -> float | None:

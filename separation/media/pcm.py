@@ -1,9 +1,27 @@
-"""Float samples to 16-bit ones."""
+"""Samples as decoders give them to float, and float to 16 bits."""
 
 from __future__ import annotations
 
 import numpy as np
+from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
+
+_FULL_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
+
+
+def to_float(frame: AudioFrame) -> NDArray[np.float32]:
+    """Return a decoded frame as float32 (frames, channels) with full scale at 1.0."""
+    samples = frame.to_ndarray()
+    samples = samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
+    kind = frame.format.name.removesuffix("p")
+    if kind == "u8":
+        samples = samples.astype(np.float32) - np.float32(128.0)
+    with np.errstate(
+        over="ignore"
+    ):  # what a double holds and a float does not becomes infinite, and is refused
+        narrowed = samples.astype(np.float32)
+    scale = _FULL_SCALE.get(kind)
+    return narrowed if scale is None else narrowed * np.float32(scale)
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -1,0 +1,85 @@
+"""What a file says about its own length, where it says it: the means to tell a whole file from a cut one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from separation.media.mpeg import declared_bytes
+
+# Demuxers whose audio stream carries an exact duration, in seconds of slack.
+_EXACT = {
+    **dict.fromkeys(("aiff", "ape", "caf", "flac", "tak", "tta", "w64", "wav", "wv"), 0.001),
+    **dict.fromkeys(("mp3", "ogg"), 0.1),
+    "mov": 0.25,
+}
+# Demuxers whose container carries a duration of all streams together.
+_OVERALL = frozenset({"matroska", "flv", "asf"})
+_SLACK_ALONE_S = 0.5
+_SLACK_BESIDE_VIDEO_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A duration in seconds that the file itself states, how far off it may be, and what it measures.
+
+    ``of`` is what has to last that long: the decoded samples, the stream's packets, or those of all streams.
+    """
+
+    duration_s: float
+    slack_s: float
+    of: Literal["samples", "packets", "streams"]
+
+
+def demuxer(container: InputContainer) -> str:
+    """Return the first of the demuxer's names."""
+    return container.format.name.split(",")[0]
+
+
+def declared(path: Path, container: InputContainer, stream: AudioStream) -> Declared | None:
+    """Return the duration the file states; None where there is only a guess from size and bitrate."""
+    name = demuxer(container)
+    if stream.duration and (name in _EXACT and (name != "mp3" or _has_xing(path))):
+        return Declared(_seconds(stream), _EXACT[name], "samples")
+    if stream.duration and name == "avi":
+        return Declared(_seconds(stream), 0.1, "packets")
+    if container.duration and name in _OVERALL:
+        slack_s = _SLACK_ALONE_S if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
+        duration_s = container.duration / 1_000_000
+        return Declared(duration_s, slack_s + duration_s / 1000, "streams")
+    return None
+
+
+def is_frame_tail(name: str, data: bytes) -> bool:
+    """Say whether an undecodable last packet is a cut frame, not a foreign tag."""
+    if name == "mp3":
+        return declared_bytes(data[:4]) is not None
+    if name == "aac":
+        return data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xF6 == 0xF0
+    return True
+
+
+def is_short_mpeg_frame(data: bytes) -> bool:
+    """Say whether ``data`` is an MPEG audio frame that lacks its end."""
+    length = declared_bytes(data[:4])
+    return length is not None and length > len(data)
+
+
+def _seconds(stream: AudioStream) -> float:
+    return float(Fraction(stream.duration or 0) * (stream.time_base or 0))
+
+
+def _has_xing(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(10)
+        at = 0
+        if head[:3] == b"ID3":
+            at = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+        file.seek(at)
+        start = file.read(4096)
+    return any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))

@@ -1,0 +1,68 @@
+"""The four-byte header of an MPEG audio frame (ISO 11172-3, 13818-3, and the common 2.5 extension)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MPEG1, MPEG2, MPEG25 = 3, 2, 0
+_LAYER_II, _LAYER_III = 2, 1
+
+_RATES = {MPEG1: (44_100, 48_000, 32_000), MPEG2: (22_050, 24_000, 16_000), MPEG25: (11_025, 12_000, 8_000)}
+
+#: Bitrates in kbit/s of layer III by index; index 0 is "free".
+KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_KBPS_MPEG1_LAYER_II = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+
+
+@dataclass(frozen=True, slots=True)
+class MpegVersion:
+    """What a sample rate (Hz) decides about a layer III frame."""
+
+    bits: int
+    rate: int
+
+    @classmethod
+    def of_rate(cls, rate: int) -> MpegVersion:
+        """Return the version that has this rate."""
+        return cls(next(bits for bits, rates in _RATES.items() if rate in rates), rate)
+
+    @property
+    def rate_index(self) -> int:
+        """The header's two bits for the rate."""
+        return _RATES[self.bits].index(self.rate)
+
+    @property
+    def samples(self) -> int:
+        """Samples of each channel in a frame."""
+        return 1152 if self.bits == MPEG1 else 576
+
+    @property
+    def kbps(self) -> tuple[int, ...]:
+        """The bitrates a frame can have, by index."""
+        return KBPS_MPEG1 if self.bits == MPEG1 else KBPS_MPEG2
+
+    def side_info_bytes(self, channels: int) -> int:
+        """Bytes between the header and the main data."""
+        if self.bits == MPEG1:
+            return 17 if channels == 1 else 32
+        return 9 if channels == 1 else 17
+
+    def frame_bytes(self, index: int, *, padded: bool = False) -> int:
+        """Bytes of a frame with the bitrate of ``index``."""
+        return self.samples // 8 * self.kbps[index] * 1000 // self.rate + padded
+
+
+def declared_bytes(header: bytes) -> int | None:
+    """Return the length a layer II or III frame header declares, or None where there is no such header."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    bits, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    index, rate_index, padded = header[2] >> 4, header[2] >> 2 & 3, bool(header[2] & 2)
+    if bits not in _RATES or layer not in {_LAYER_II, _LAYER_III} or index in {0, 15} or rate_index == 3:
+        return None
+    rate = _RATES[bits][rate_index]
+    if layer == _LAYER_III:
+        return MpegVersion(bits, rate).frame_bytes(index, padded=padded)
+    kbps = (_KBPS_MPEG1_LAYER_II if bits == MPEG1 else KBPS_MPEG2)[index]
+    return 144 * kbps * 1000 // rate + padded
