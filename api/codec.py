@@ -1,7 +1,7 @@
 """Request bodies and answers in XML and JSON (wire specification, 1.4).
 
-Both forms of a body become the same nested ``dict``: element names to text, to a further ``dict``, or to a list
-of those where siblings repeat. An element that is empty or white space counts as absent.
+Both forms of a body become the same nested ``dict``: element names to text, to a further ``dict``, or to a
+list of those where siblings repeat. An element that is empty or white space counts as absent.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class _Fields:
 
     def of_json(self, body: bytes, root: str) -> Fields:
         try:
-            tree = json.loads(body.decode("utf-8"), parse_int=_digits, parse_float=_digits, parse_constant=_digits)
+            text = body.decode("utf-8")
+            tree = json.loads(text, parse_int=_digits, parse_float=_digits, parse_constant=_digits)
         except UnicodeDecodeError:
             raise InvalidContent("The request body is not UTF-8.") from None
         except (ValueError, RecursionError):
@@ -139,10 +140,10 @@ class _Fields:
         children: Fields = {}
         for name, value in tree.items():
             for item in value if isinstance(value, list) else [value]:
-                self._put(children, name, self._value(name, item, depth + 1))
+                self._put(children, name, self._value(item, depth + 1))
         return children
 
-    def _value(self, name: str, value: Any, depth: int) -> str | Fields | None:
+    def _value(self, value: Any, depth: int) -> str | Fields | None:
         if isinstance(value, dict):
             return self._object(value, depth)
         self._admit(depth)
@@ -191,7 +192,7 @@ def _write(parts: list[str], name: str, value: Any) -> None:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for item in value:
             _write(parts, name, item)
-    elif value is None or value == "" or value == {}:
+    elif value is None or value in ("", {}):
         parts.append(f"<{name}/>")
     else:
         parts.append(f"<{name}>{escape(str(value))}</{name}>")

@@ -45,7 +45,7 @@ class Principal:
 
 
 class Credentials:
-    """All principals by SecretId; a changed file is noticed within seconds, so keys rotate without a restart."""
+    """All principals by SecretId; a changed file is noticed within seconds, so that keys rotate."""
 
     def __init__(self, settings: Settings) -> None:
         self._fixed = {entry.secret_id: _principal(entry) for entry in settings.credentials}

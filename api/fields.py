@@ -14,7 +14,7 @@ MAX_KEY_BYTES = 1024
 MAX_URL_CHARS = 2048
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _INTEGER = re.compile(r"[0-9]{1,9}")
-_NAME = re.compile(r"[\w*-]+")
+_NAME = re.compile(r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
 
 
 def text(fields: Mapping[str, Any], name: str) -> str | None:
@@ -115,3 +115,19 @@ def http_url(name: str, value: str) -> str:
     if not good or len(value) > MAX_URL_CHARS or _CONTROL.search(value) or " " in value:
         raise RequestRefused(f"{name} must be an http or https URL.")
     return value
+
+
+def listed(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The entries of a comma list, each once, in their order."""
+    return tuple(dict.fromkeys(item.strip() for item in str(fields.get(name, "")).split(",") if item.strip()))
+
+
+def page(query: Mapping[str, str]) -> tuple[int, int]:
+    """``pageNumber`` (from 1) and ``pageSize`` (1 to 100).
+
+    Raises:
+        RequestRefused: one of them is out of bounds.
+    """
+    number = integer({"pageNumber": query.get("pagenumber")}, "pageNumber", least=1)
+    size = integer({"pageSize": query.get("pagesize")}, "pageSize", least=1, most=100)
+    return number or 1, size or 10

@@ -9,7 +9,9 @@ from jobs.errors import InvalidHost
 from jobs.models import Tenant
 from jobs.settings import Settings
 
-_VENDOR = re.compile(r"(?:([a-z0-9-]+-[0-9]+)\.(?:ci|cos)|ci)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)")
+_VENDOR = re.compile(
+    r"(?:([a-z0-9-]+-[0-9]+)\.(?:ci|cos)|ci)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)"
+)
 _BUCKET = re.compile(r"[a-z0-9-]+-[0-9]+")
 MAX_HOST_CHARS = 255
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
@@ -259,7 +259,7 @@ def _check_times(carried: Authorization, now: float, tolerance_s: float) -> None
             raise RequestTimeTooSkewed
 
 
-def _http_strings(request: SignedRequest, carried: Authorization) -> Iterable[str]:
+def _http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str]:
     """The canonical text, once for each way in which a client may have spelled the host."""
     params = _canonical(carried.param_list, _grouped((enc(n).lower(), v) for n, v in request.params))
     headers = _grouped((enc(name).lower(), value) for name, value in request.headers)

@@ -57,7 +57,9 @@ def specifications(
         raise RequestRefused("Input.Object is missing.")
     operations = _operations(fields)
     separates = [_separate(operation) for operation in operations]
-    outputs = [_output(operation, separate) for operation, separate in zip(operations, separates, strict=True)]
+    outputs = [
+        _output(operation, separate) for operation, separate in zip(operations, separates, strict=True)
+    ]
     queue_id = read.word(fields, "QueueId") or ""
     drafts = [
         JobSpec(
@@ -210,9 +212,7 @@ def _with_template(draft: JobSpec, operation: Fields, find_template: FindTemplat
     if template is None or template.tag != TAG:
         raise TemplateNotFound
     _check_names(draft.output, template.separate)
-    return replace(
-        draft, separate=template.separate, template_id=template.id, template_name=template.name
-    )
+    return replace(draft, separate=template.separate, template_id=template.id, template_name=template.name)
 
 
 def _number_without_effect(given: Fields, name: str) -> int | None:

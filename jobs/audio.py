@@ -60,7 +60,7 @@ class Encoding:
 def check_audio(mode: AudioMode, config: AudioConfig) -> None:
     """Refuse what the codec cannot hold.
 
-    MusicMode writes at the model's own rate in stereo: the three numbers have no effect there and are not checked.
+    MusicMode writes at the model's own rate in stereo: the three numbers have no effect there.
 
     Raises:
         RequestRefused: says which value is outside the table.
@@ -74,7 +74,9 @@ def check_audio(mode: AudioMode, config: AudioConfig) -> None:
             raise RequestRefused(f"With MusicMode, AudioConfig.Codec must be one of {_listed(MUSIC_CODECS)}.")
         return
     if config.samplerate is not None and config.samplerate not in codec.samplerates:
-        raise RequestRefused(f"AudioConfig.Samplerate for {name} must be one of {_listed(codec.samplerates)}.")
+        raise RequestRefused(
+            f"AudioConfig.Samplerate for {name} must be one of {_listed(codec.samplerates)}."
+        )
     if name != "wav" and config.bitrate is not None and not MIN_BITRATE <= config.bitrate <= MAX_BITRATE:
         raise RequestRefused(f"AudioConfig.Bitrate must be {MIN_BITRATE} to {MAX_BITRATE} kbit/s.")
     if config.channels is not None and config.channels not in codec.channels:

@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     clock_tolerance_s: Annotated[
         int, Field(ge=0, description="How far in the future a signature may begin, s.")
     ] = 900
+    tls_certificate: Annotated[
+        Path | None, Field(description="PEM certificate chain; the API then speaks https.")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM key of the certificate.")] = None
     auto_open: Annotated[bool, Field(description="Open the service for a bucket at its first use.")] = True
     cancel_running: Annotated[
         bool, Field(description="Cancel stops running jobs too; the vendor refuses that.")
@@ -103,6 +107,15 @@ class Settings(BaseSettings):
     body_timeout_s: Annotated[float, Field(gt=0, description="Longest time a request body may take, s.")] = (
         10.0
     )
+    max_header_bytes: Annotated[
+        int, Field(ge=1024, description="Largest request line and headers together, bytes.")
+    ] = 32_768
+    header_timeout_s: Annotated[
+        float, Field(gt=0, description="Longest time a request's headers may take, s.")
+    ] = 10.0
+    max_connections: Annotated[
+        int, Field(ge=1, description="Connections the API keeps open at a time; further ones are closed.")
+    ] = 2000
     rate_limit_per_s: Annotated[
         float, Field(ge=0, description="Requests per second and credential; 0 is no limit.")
     ] = 20.0

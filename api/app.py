@@ -1,0 +1,66 @@
+"""The submission layer as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from api import buckets, errors, health, jobs, metrics, queues, templates
+from api.bell import Ringer
+from api.call import Services
+from api.credentials import Credentials
+from api.envelope import Envelope
+from api.limits import RateLimit
+from api.routing import Router
+from jobs.errors import StemlineError
+from jobs.settings import Settings
+from jobs.store import Store
+
+RESOURCES = (jobs.router, templates.router, queues.router, buckets.router, health.router)
+"""One router for each resource."""
+
+
+def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: hosts, credentials, limits.
+        store: where jobs are kept; the server of the settings, and Celery's doorbell, where not given.
+    """
+    ringer: Ringer | None = None
+    if store is None:
+        # By name: Celery is loaded by the process that serves, not by whoever imports this module.
+        ringer = Ringer(import_module("workers.app").ring)
+        store = Store.open(settings, bell=ringer)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if ringer is not None:
+            ringer.close()
+
+    app = FastAPI(
+        title="Stemline",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        exception_handlers={StemlineError: errors.on_refusal, HTTPException: errors.on_http_error},
+    )
+    app.state.services = Services(
+        settings=settings,
+        store=store,
+        router=Router(settings),
+        credentials=Credentials(settings),
+        limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+    )
+    for router in RESOURCES:
+        app.include_router(router)
+    app.add_api_route("/metrics", metrics.page, name="metrics")
+    app.add_middleware(Envelope)
+    return app

@@ -1,0 +1,50 @@
+"""The service switch: for which buckets the speech service is opened (wire specification, 6.5)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import answers
+from api import fields as read
+from api.call import Reading, Writing
+from jobs.models import Bucket
+from jobs.store import BucketFilter
+
+router = APIRouter()
+
+
+@router.post("/asrbucket", name="open_bucket")
+def open_bucket(call: Writing) -> Response:
+    """Open the service for the bucket and make its queue; the same answer when it is open already."""
+    return call.numbered({"AsrBucket": answers.bucket(call.store.open_bucket(call.tenant))})
+
+
+@router.delete("/asrbucket", name="close_bucket")
+def close_bucket(call: Writing) -> Response:
+    """Refuse further submissions for the bucket."""
+    call.store.close_bucket(call.tenant)
+    return call.numbered({"BucketName": call.tenant.bucket})
+
+
+@router.get("/asrbucket", name="list_buckets")
+def list_buckets(call: Reading) -> Response:
+    """Opened buckets, those only that the credential may use; the host needs no bucket."""
+    number, size = read.page(call.query)
+    regions = tuple(region for region in read.listed(call.query, "regions") if region != "All")
+    names: frozenset[str] | None = frozenset(read.listed(call.query, "bucketnames")) or None
+    own = call.principal.buckets
+    if "*" not in own:
+        names = own if names is None else names & own
+    found, total = list[Bucket](), 0
+    if names is None or names:
+        part = call.query.get("bucketname", "")
+        which = BucketFilter(
+            regions=regions, names=tuple(sorted(names or ())), name_part=part, page=number, size=size
+        )
+        listing = call.store.buckets(which)
+        found, total = listing.items, listing.total
+    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    if found:
+        tree["AsrBucketList"] = [answers.bucket(bucket) for bucket in found]
+    return call.numbered(tree)

@@ -1,0 +1,66 @@
+"""What surrounds every answer: ids, headers (wire specification, 1.4), and the last resort against a bug."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import unquote
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import errors, metrics
+from jobs.errors import StemlineError
+from jobs.ids import new_request_id
+
+log = structlog.get_logger(__name__)
+
+
+class Envelope:
+    """ASGI layer outside the routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = new_request_id()
+        # Routes see the path without one trailing slash; the signature covers raw_path, which stays.
+        path = unquote(scope["raw_path"].decode("ascii", "replace"))
+        scope["path"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
+        began = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *_headers(scope)]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("request failed", request_id=state["request_id"], method=scope["method"], path=path)
+            if status:
+                raise
+            answer = errors.answer(Request(scope), StemlineError())
+            await answer(scope, receive, send_with_headers)
+        finally:
+            metrics.observe(scope, status, time.perf_counter() - began)
+
+
+def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    state = scope["state"]
+    request_id = state["request_id"].encode()
+    headers = [(b"x-ci-request-id", request_id), (b"x-cos-request-id", request_id)]
+    cycle = state.get("cycle")
+    if state.get("close"):
+        headers.append((b"connection", b"close"))
+    elif cycle is not None and cycle.keep_alive:
+        headers.append((b"connection", b"keep-alive"))
+    return headers

@@ -1,0 +1,81 @@
+"""Error answers (wire specification, 9): one flat ``Error`` element, none of its children ever empty.
+
+The Python SDK reports the code as ``Unknown`` when Code, Message, Resource or RequestId is missing or empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from api.codec import JSON, XML, to_json, to_xml
+from jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
+
+_DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
+MAX_RESOURCE_CHARS = 1024
+
+
+def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:
+    """The bytes that tell of an error."""
+    tree = {
+        "Code": error.code,
+        "Message": error.message,
+        "Resource": resource[:MAX_RESOURCE_CHARS] or "/",
+        "RequestId": request_id,
+        "TraceId": request_id,
+    }
+    return to_json(tree) if json else _DECLARATION + to_xml("Error", tree)
+
+
+def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that tells of an error."""
+    request_id: str = request.scope["state"]["request_id"]
+    json = wants_json(request)
+    content = body(error, resource=resource_of(request), request_id=request_id, json=json)
+    extra = {**(headers or {}), "x-ci-trace-id": request_id}
+    if error.retry_after_s is not None:
+        extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return Response(content, status_code=error.status, media_type=JSON if json else XML, headers=extra)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the client asked for JSON: by Accept, or by sending JSON without saying what it accepts."""
+    accept = request.headers.get("accept", "")
+    if JSON in accept.lower():
+        return True
+    if accept.strip() not in {"", "*/*"}:
+        return False
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
+
+
+def resource_of(request: Request) -> str:
+    """``<host><path>``, for people who look for the request in a log."""
+    return request.headers.get("host", "") + str(request.scope["path"])
+
+
+async def on_refusal(request: Request, error: Exception) -> Response:
+    """Answer an error of ours."""
+    if not isinstance(error, StemlineError):
+        raise error
+    return answer(request, error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method the way everything else is answered."""
+    known: dict[int, StemlineError] = {404: NoSuchResource(), 405: MethodNotAllowed()}
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return answer(request, known.get(status, RequestRefused()), _allow(request) if status == 405 else None)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """Every method the path knows, whichever of its routes was tried first."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return {"Allow": ", ".join(sorted(methods))}

@@ -1,0 +1,109 @@
+"""The speech queue of a bucket: ``/asrqueue`` and its alias ``/queue`` (wire specification, 6.1 to 6.4)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import answers
+from api import fields as read
+from api.call import Reading, Writing
+from api.codec import Fields
+from api.submission import MQ_REGIONS, mq_config
+from jobs.errors import QueuePathNotFound, RequestRefused
+from jobs.models import NotifyConfig, Queue
+from jobs.states import QueueState
+from jobs.store import QueueFilter
+
+router = APIRouter()
+
+MAX_NAME_CHARS = 128
+MAX_CAPACITY = 10_000_000
+MAX_CONCURRENT = 100_000
+EVENTS = ("TaskFinish", "WorkflowFinish")
+_OUR_CATEGORIES = frozenset({"", "all", "cateall", answers.QUEUE_TYPE.lower()})
+
+
+@router.get("/asrqueue", name="list_asr_queues")
+@router.get("/queue", name="list_queues")
+def list_queues(call: Reading) -> Response:
+    """The tenant's queues; the first look makes them where the service opens by itself."""
+    tenant, query = call.tenant, call.query
+    number, size = read.page(query)
+    ids = read.listed(query, "queueids")
+    state = read.choice({"state": query.get("state")}, "state", ("Active", "Paused", "All"))
+    if call.settings.auto_open and not call.store.is_open(tenant):
+        call.store.open_bucket(tenant)
+    which = QueueFilter(
+        ids=ids, state=QueueState(state) if state in {"Active", "Paused"} else None, page=number, size=size
+    )
+    listing = call.store.queues(tenant, which)
+    ours = query.get("category", "").lower() in _OUR_CATEGORIES
+    found, total = (listing.items, listing.total) if ours else (list[Queue](), 0)
+    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    if found:
+        tree["QueueList"] = [answers.queue(queue) for queue in found]
+    if listing.missing:
+        tree["NonExistPIDs"] = list(listing.missing)
+    return call.numbered(tree)
+
+
+@router.put("/asrqueue/{queue_id}", name="update_asr_queue")
+@router.put("/queue/{queue_id}", name="update_queue")
+def update_queue(call: Writing, queue_id: str) -> Response:
+    """Rename, pause, resume a queue, or change its callback; what is absent stays."""
+    tenant, fields = call.tenant, call.fields()
+    known = call.store.queues(tenant, QueueFilter(ids=(queue_id,)))
+    if not known.items:
+        raise QueuePathNotFound
+    state = read.choice(fields, "State", ("Active", "Paused"))
+    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq_endpoints)))
+    queue = call.store.update_queue(
+        tenant,
+        queue_id,
+        name=read.label(fields, "Name", most=MAX_NAME_CHARS),
+        state=QueueState(state) if state else None,
+        notify=notify_config(read.container(fields, "NotifyConfig"), known.items[0].notify, regions),
+        max_size=read.integer(fields, "MaxSize", least=1, most=MAX_CAPACITY),
+        max_concurrent=read.integer(fields, "MaxConcurrent", least=1, most=MAX_CONCURRENT),
+    )
+    return call.numbered({"Queue": answers.queue(queue)})
+
+
+def notify_config(
+    given: Fields | None, stored: NotifyConfig, mq_regions: tuple[str, ...]
+) -> NotifyConfig | None:
+    """The queue's callback defaults after an update; ``None`` where it says nothing about them.
+
+    Raises:
+        RequestRefused: a value is not valid, or the notification is on and incomplete.
+    """
+    if not given:
+        return None
+    url = read.word(given, "Url")
+    notify = NotifyConfig(
+        state=read.choice(given, "State", ("On", "Off")) or stored.state,
+        event=_events(given) or stored.event,
+        result_format=read.choice(given, "ResultFormat", ("XML", "JSON")) or stored.result_format,
+        type=read.choice(given, "Type", ("Url", "TDMQ")) or stored.type,
+        url=read.http_url("NotifyConfig.Url", url) if url else stored.url,
+        mq_mode=read.choice(given, "MqMode", ("Queue", "Topic")) or stored.mq_mode,
+        mq_region=read.word(given, "MqRegion") or stored.mq_region,
+        mq_name=read.word(given, "MqName") or stored.mq_name,
+    )
+    if notify.state == "On":
+        if not notify.event or not notify.type:
+            raise RequestRefused("NotifyConfig with State On needs Event and Type.")
+        if notify.type == "Url" and not notify.url:
+            raise RequestRefused("NotifyConfig with Type Url needs Url.")
+        if notify.type == "TDMQ":
+            mode = notify.mq_mode or "Queue"
+            mq_config({"MqRegion": notify.mq_region, "MqMode": mode, "MqName": notify.mq_name}, mq_regions)
+    return notify
+
+
+def _events(given: Fields) -> str:
+    events = read.listed({"Event": read.word(given, "Event") or ""}, "Event")
+    if not set(events) <= set(EVENTS):
+        raise RequestRefused(f"NotifyConfig.Event must be a list of {', '.join(EVENTS)}.")
+    return ",".join(events)

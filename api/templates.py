@@ -1,0 +1,100 @@
+"""Templates: named separation parameters (wire specification, 5)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import answers
+from api import fields as read
+from api.call import Call, Reading, Writing
+from api.codec import Fields
+from api.submission import audio_config, voice_separate
+from jobs.audio import check_audio
+from jobs.errors import RequestRefused, TemplatePathNotFound
+from jobs.models import TAG, AudioMode, Template, VoiceSeparate
+from jobs.store import TemplateFilter
+
+router = APIRouter()
+
+MAX_NAME_CHARS = 64
+
+
+@router.post("/template", name="create_template")
+def create_template(call: Writing) -> Response:
+    """Keep separation parameters under a name that is unique in the bucket."""
+    tenant, fields = call.tenant, call.fields()
+    _check_tag(fields, required=True)
+    name = read.label(fields, "Name", most=MAX_NAME_CHARS)
+    if name is None:
+        raise RequestRefused("Name is missing.")
+    template = call.store.create_template(tenant, name, voice_separate(fields))
+    return call.numbered({"Template": answers.template(template)})
+
+
+@router.put("/template/{template_id}", name="update_template")
+def update_template(call: Writing, template_id: str) -> Response:
+    """Change a template; what is absent stays, and jobs already submitted keep their copy."""
+    tenant, fields = call.tenant, call.fields()
+    stored = call.store.template(tenant, template_id)
+    if stored is None:
+        raise TemplatePathNotFound
+    _check_tag(fields, required=False)
+    name = read.label(fields, "Name", most=MAX_NAME_CHARS)
+    template = call.store.update_template(
+        tenant, template_id, name=name, separate=_changed(fields, stored.separate)
+    )
+    return call.numbered({"Template": answers.template(template)})
+
+
+@router.get("/template", name="list_templates")
+def list_templates(call: Reading) -> Response:
+    """Templates by id, or a page of them by name."""
+    tenant, query = call.tenant, call.query
+    number, size = read.page(query)
+    ids = read.listed(query, "ids")
+    if ids:
+        return _by_ids(call, ids)
+    category = read.choice({"category": query.get("category")}, "category", ("Custom", "Official"))
+    prefix = query.get("name") or query.get("names") or ""
+    if category == "Official" or query.get("tag", "All") not in {"All", TAG}:
+        found, total = list[Template](), 0
+    else:
+        listing = call.store.templates(tenant, TemplateFilter(name_prefix=prefix, page=number, size=size))
+        found, total = listing.items, listing.total
+    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    return call.numbered(tree | _listed(found))
+
+
+@router.delete("/template/{template_id}", name="delete_template")
+def delete_template(call: Writing, template_id: str) -> Response:
+    """Forget a template."""
+    call.store.delete_template(call.tenant, template_id)
+    return call.numbered({"TemplateId": template_id})
+
+
+def _by_ids(call: Call, ids: tuple[str, ...]) -> Response:
+    listing = call.store.templates(call.tenant, TemplateFilter(ids=ids, size=len(ids)))
+    missing = {"NonExistTIDs": {"TemplateId": list(listing.missing)}} if listing.missing else {}
+    return call.numbered(_listed(listing.items) | missing)
+
+
+def _listed(templates: list[Template]) -> answers.Tree:
+    """Nothing at all for no template: Terraform tests for an empty list."""
+    return {"TemplateList": [answers.template(template) for template in templates]} if templates else {}
+
+
+def _check_tag(fields: Fields, *, required: bool) -> None:
+    tag = read.word(fields, "Tag")
+    if tag != TAG and (required or tag is not None):
+        raise RequestRefused(f"Tag must be {TAG}.")
+
+
+def _changed(fields: Fields, stored: VoiceSeparate) -> VoiceSeparate:
+    """The new parameters; Terraform sends an update without ``AudioConfig``, which keeps the stored one."""
+    given = read.choice(fields, "AudioMode", [mode.value for mode in AudioMode])
+    mode = AudioMode(given) if given else stored.audio_mode
+    if read.container(fields, "AudioConfig"):
+        return VoiceSeparate(mode, audio_config(fields, mode))
+    check_audio(mode, stored.audio_config)
+    return VoiceSeparate(mode, stored.audio_config)
