@@ -9,3 +9,9 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(REFERENCE)
 	@$(BIN)/uv pip install --quiet --python $(REFERENCE)/bin/python --require-hashes -r constraints/reference.txt
 	@touch $@
+
+.PHONY: golden
+golden: reference $(VENV)/.dev ## Record anew what Spleeter itself answers (tests/golden/data), with the shared clip where it is
+	stemline models pull 2stems
+	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
+	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav

@@ -27,17 +27,12 @@ ENGINES = ("onnxruntime",)
 class Engine(Protocol):
     """One model, loaded and warm."""
 
-    @property
-    def model(self) -> Model:
-        """Return the model that is loaded."""
-
-    @property
-    def device(self) -> str:
-        """Return what it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`."""
-
-    @property
-    def in_flight(self) -> int:
-        """Return how many segments should be given to `masks` at the same time, each by its own thread."""
+    #: The model that is loaded.
+    model: Model
+    #: What it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`.
+    device: str
+    #: How many segments should be given to `masks` at the same time, each by its own thread.
+    in_flight: int
 
     def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument, in the model's order.
@@ -85,9 +80,10 @@ def load_engine(
     weights = WeightStore(directory).verified(model)
     threads = threads or usable_processors()
     if engine == "onnxruntime":
+        from separation.graph_cache import cached_graph  # noqa: PLC0415
         from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
 
-        return OnnxEngine(model, weights, device=device, threads=threads)
+        return OnnxEngine(model, cached_graph(model, weights), device=device, threads=threads)
     raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
 
 

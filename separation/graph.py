@@ -79,7 +79,7 @@ class _Builder:
         self.initializers: list[Any] = []
 
     def network(self, model: Model, number: int) -> str:
-        """Add the network of one instrument; return the name of its last layer, before sigmoid or softmax."""
+        """Add the network of one instrument; return the name of its logits, negated for a sigmoid."""
         convolution = number * (_LAYERS + 1)
         transposed = number * _LAYERS
         normalisation = number * 2 * _LAYERS
@@ -105,16 +105,25 @@ class _Builder:
             if skips:
                 signal = self._node("Concat", [skips.pop(), signal], f"{name}/merged", axis=1)
         return self._convolution(
-            f"{prefix}/last", signal, convolution + _LAYERS, dilations=[2, 2], pads=_DILATED_PADS
+            f"{prefix}/last",
+            signal,
+            convolution + _LAYERS,
+            sign=-1 if model.mask is MaskKind.SIGMOID else 1,
+            dilations=[2, 2],
+            pads=_DILATED_PADS,
         )
 
     def masks(self, model: Model, logits: list[str]) -> None:
         """Add the shares (e² + epsilon / n) / (Σ e² + epsilon), e being a network's estimate."""
         import numpy as np  # noqa: PLC0415
 
-        count = len(model.instruments)
         if model.mask is MaskKind.SIGMOID:
-            shares = [self._node("Sigmoid", [logit], f"{logit}/share") for logit in logits]
+            # x / (1 + exp(-logit)), the negation being in the weights: ONNX Runtime's Sigmoid is wrong for
+            # very negative logits, and where all networks say "not me" the shares depend on just these.
+            one = self._constant("one", np.array(1, np.float32))
+            exponentials = [self._node("Exp", [logit], f"{logit}/exp") for logit in logits]
+            divisors = [self._node("Add", [value, one], f"{value}/plus1") for value in exponentials]
+            estimates = [self._node("Div", ["magnitude", value], f"{value}/estimate") for value in divisors]
         else:
             axes = self._constant("axes", np.array([0], np.int64))
             stacked = [self._node("Unsqueeze", [logit, axes], f"{logit}/stacked") for logit in logits]
@@ -123,8 +132,8 @@ class _Builder:
             split = [f"{logit}/split" for logit in logits]
             self._add("Split", [softmax], split, axis=0)
             shares = [self._node("Squeeze", [name, axes], f"{name}/share") for name in split]
-        floor = self._constant("floor", np.array(MASK_EPSILON / count, np.float32))
-        estimates = [self._node("Mul", [share, "magnitude"], f"{share}/estimate") for share in shares]
+            estimates = [self._node("Mul", [share, "magnitude"], f"{share}/estimate") for share in shares]
+        floor = self._constant("floor", np.array(MASK_EPSILON / len(logits), np.float32))
         powers = [
             self._node("Add", [self._node("Mul", [e, e], f"{e}/squared"), floor], f"{e}/power")
             for e in estimates
@@ -135,10 +144,10 @@ class _Builder:
         for instrument, power in zip(model.instruments, powers, strict=True):
             self._node("Div", [power, total], instrument)
 
-    def _convolution(self, name: str, signal: str, number: int, **attributes: Any) -> str:
+    def _convolution(self, name: str, signal: str, number: int, *, sign: int = 1, **attributes: Any) -> str:
         # TensorFlow: (height, width, in, out); ONNX: (out, in, height, width).
-        kernel = self._weight(_numbered("conv2d", number) + "/kernel").transpose(3, 2, 0, 1)
-        bias = self._weight(_numbered("conv2d", number) + "/bias")
+        kernel = sign * self._weight(_numbered("conv2d", number) + "/kernel").transpose(3, 2, 0, 1)
+        bias = sign * self._weight(_numbered("conv2d", number) + "/bias")
         inputs = [signal, self._constant(f"{name}/kernel", kernel), self._constant(f"{name}/bias", bias)]
         return self._node(
             "Conv", inputs, f"{name}/convolved", kernel_shape=list(kernel.shape[2:]), **attributes

@@ -9,82 +9,118 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import structlog
 from numpy.typing import NDArray
 
+from separation.batching import Batcher
 from separation.catalogue import Model
-from separation.errors import DeviceError, WeightsCorrupt
-from separation.graph_cache import cached_graph
+from separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
+from separation.gpu import Gpu, first_gpu
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+log = structlog.get_logger(__name__)
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
+#: TF32 would round the factors to 10 bits and break the promise of 1e-4.
+_CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+_PROVIDERS: dict[str, list[Any]] = {
+    "cpu": [_CPU],
+    "cuda": [(_CUDA, _CUDA_OPTIONS), _CPU],
+    "tensorrt": [_TENSORRT, (_CUDA, _CUDA_OPTIONS), _CPU],
 }
+_NAMES = {"cpu": _CPU, "cuda": _CUDA, "tensorrt": _TENSORRT}
+#: How ONNX Runtime and CUDA say that memory ran out.
+_OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cuda_error_out_of_memory", "bad_alloc")
 
 
 class OnnxEngine:
     """One model in ONNX Runtime.
 
     On processors one segment runs on one thread and as many segments as threads are in flight, which wastes
-    less than one segment on all threads; a segment that is alone gets all threads from a second session.
+    less than one segment on all threads; a segment that is alone gets all threads from a second session. On a
+    graphics processor the segments of all threads are gathered into batches.
+
+    Args:
+        model: What the graph computes.
+        graph: The ONNX model, or its path.
+        device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
+        threads: Processors to use.
+
+    Raises:
+        DeviceError: The device asked for is not there.
+        WeightsCorrupt: ONNX Runtime refuses the graph.
     """
 
-    def __init__(self, model: Model, weights: Path, *, device: str = "auto", threads: int = 1) -> None:
-        self._model = model
-        self._graph = cached_graph(model, weights)
+    def __init__(self, model: Model, graph: Path | bytes, *, device: str = "auto", threads: int = 1) -> None:
+        self.model = model
+        self._graph = graph if isinstance(graph, bytes) else str(graph)
         self._threads = threads
-        self._provider = _choose(device)
-        self._session = self._open(threads=1)
         self._wide: Any = None
-        self._lock = threading.Lock()
-
-    @property
-    def model(self) -> Model:
-        """Return the model that is loaded."""
-        return self._model
-
-    @property
-    def device(self) -> str:
-        """Return what it runs on."""
-        return self._provider
-
-    @property
-    def in_flight(self) -> int:
-        """Return how many segments to hand in at the same time."""
-        return self._threads
+        self._wide_lock = threading.Lock()
+        self._kind, self._session = self._choose(device)
+        self._batcher: Batcher | None = None
+        self.device = self._kind
+        self.in_flight = threads
+        if self._kind != "cpu":
+            gpu = first_gpu() or Gpu("unnamed", 0)
+            self._batcher = Batcher(self._run, gpu.batch)
+            self.device = f"{self._kind} ({gpu.name})"
+            # One batch on the device while the next is transformed.
+            self.in_flight = max(threads, 2 * gpu.batch)
+        log.info("engine loaded", model=model.name, device=self.device, in_flight=self.in_flight)
 
     def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
+        if self._batcher is not None:
+            return self._batcher(magnitude)
         session = self._wide_session() if alone and self._threads > 1 else self._session
-        return [mask[0] for mask in session.run(None, {"magnitude": magnitude[np.newaxis]})]
+        return [mask[0] for mask in self._run(magnitude[np.newaxis], session)]
+
+    def _run(self, magnitude: NDArray[np.float32], session: Any = None) -> Sequence[NDArray[np.float32]]:
+        try:
+            masks: list[NDArray[np.float32]] = (session or self._session).run(None, {"magnitude": magnitude})
+        except Exception as error:
+            message = str(error)
+            if any(sign in message.lower() for sign in _OUT_OF_MEMORY):
+                raise DeviceOutOfMemory from error
+            raise DeviceError(f"{self.device} failed: {message}") from error
+        return masks
 
     def _wide_session(self) -> Any:
-        with self._lock:
+        with self._wide_lock:
             if self._wide is None:
-                self._wide = self._open(threads=self._threads)
+                self._wide = self._open("cpu", threads=self._threads)
         return self._wide
 
-    def _open(self, *, threads: int) -> Any:
+    def _choose(self, device: str) -> tuple[str, Any]:
+        """Open a session on the device asked for, or on the best there is."""
+        if device != "auto":
+            return device, self._open(device, threads=1)
+        if _CUDA in onnxruntime.get_available_providers():
+            try:
+                return "cuda", self._open("cuda", threads=1)
+            except DeviceError as error:
+                log.warning("no CUDA device, the processor is used", reason=error.message)
+        return "cpu", self._open("cpu", threads=1)
+
+    def _open(self, device: str, *, threads: int) -> Any:
+        available = onnxruntime.get_available_providers()
+        if _NAMES[device] not in available:
+            raise DeviceError(f"{device} was asked for, but this ONNX Runtime offers {', '.join(available)}.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # A waiting thread that spins takes its processor from the other segments, the encoders and other
+        options.log_severity_level = 3
+        # A waiting thread that spins takes its processor from other segments, the encoders and other
         # programs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return onnxruntime.InferenceSession(
-                str(self._graph), options, providers=[_PROVIDERS[self._provider]]
-            )
+            session = onnxruntime.InferenceSession(self._graph, options, providers=_PROVIDERS[device])
         except Exception as error:
-            raise WeightsCorrupt(
-                f"ONNX Runtime refuses the network of {self._model.name}: {error}"
-            ) from error
-
-
-def _choose(device: str) -> str:
-    available = onnxruntime.get_available_providers()
-    if device == "auto":
-        return "cuda" if _PROVIDERS["cuda"] in available else "cpu"
-    if _PROVIDERS[device] not in available:
-        raise DeviceError(f"{device} was asked for, but this ONNX Runtime has only {', '.join(available)}.")
-    return device
+            raise WeightsCorrupt(f"ONNX Runtime refuses the network of {self.model.name}: {error}") from error
+        # Without its libraries or a card ONNX Runtime only warns, and would compute on the processor.
+        session.disable_fallback()
+        if session.get_providers()[0] != _NAMES[device]:
+            raise DeviceError(f"{device} was asked for, but ONNX Runtime could not start it here.")
+        return session

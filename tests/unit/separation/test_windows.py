@@ -84,11 +84,10 @@ def test_context_is_the_neighbours_sound() -> None:
     )
 
 
-def test_a_short_stream_is_alone() -> None:
-    """A stream of one window says so, and longer ones do not."""
-    alone = [window.only for window in cut([noise(100)])]
-    several = [window.only for window in cut([noise(SEGMENT)])]
-    assert (alone, several) == ([True], [False, False])
+@pytest.mark.parametrize(("samples", "expected"), [(100, [True]), (SEGMENT, [False, False])])
+def test_a_short_stream_is_alone(samples: int, expected: list[bool]) -> None:
+    """The window of a stream that needs no other says so, and those of longer ones do not."""
+    assert expected == [window.only for window in cut([noise(samples)])]
 
 
 def test_no_samples_is_an_error() -> None:

@@ -1,0 +1,82 @@
+"""Stemline against what Spleeter 2.4.2 itself answered; `make golden` records the values."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from separation.catalogue import MODELS, Activation, MaskKind, Model
+from separation.engine import load_engine
+from separation.graph import build_graph
+from separation.onnx_engine import OnnxEngine
+from separation.separator import Extension, Separator
+from tests.golden import seeded, song
+from tests.golden.clip import decode16
+from tests.golden.excerpts import excerpt
+
+#: What the project promises: largest absolute difference, full scale being 1.
+TOLERANCE = 1e-4
+
+
+def separated(engine, mix: np.ndarray, extension: str) -> dict[str, np.ndarray]:
+    with Separator(engine, extension=Extension(extension)) as separator:
+        pieces = list(separator.separate(mix[start : start + 32_768] for start in range(0, len(mix), 32_768)))
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
+    for extension in Extension:
+        stems = separated(engine, mix, extension)
+        assert set(engine.model.instruments) == set(stems)
+        for name, stem in stems.items():
+            assert mix.shape == stem.shape
+            assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < TOLERANCE
+
+
+def seeded_engine(model: Model) -> OnnxEngine:
+    tensors = seeded.tensors(len(model.instruments))
+    return OnnxEngine(model, build_graph(model, tensors).SerializeToString(), device="cpu", threads=2)
+
+
+def test_the_song_is_the_one_that_spleeter_heard(golden) -> None:
+    """The song made by code has the very samples that were recorded with."""
+    for name, seconds in (("2stems", 30.0), ("4stems", 13.0), ("5stems", 13.0)):
+        mix = song.mix(song.stems(seconds))
+        expected = str(golden(f"{name}_song.npz")["mix_sha256"])
+        assert expected == hashlib.sha256(mix.tobytes()).hexdigest()
+
+
+def test_two_stems_of_a_song_equal_spleeters(golden, weights_2stems: Path) -> None:
+    """With the real weights both extensions give Spleeter's samples over three segments, seams included."""
+    check(load_engine("2stems"), song.mix(song.stems(30.0)), golden("2stems_song.npz"))
+
+
+def test_two_stems_of_a_real_clip_equal_spleeters(golden, weights_2stems: Path, shared_dir: Path) -> None:
+    """The same holds for a piece of real music, decoded here by Stemline."""
+    mix = decode16(shared_dir / "data" / "audio_example.mp3")
+    check(load_engine("2stems"), mix, golden("2stems_clip.npz"))
+
+
+@pytest.mark.parametrize("name", ["4stems", "5stems"])
+def test_other_models_equal_spleeters(golden, name: str) -> None:
+    """With seeded weights 4 and 5 stems are what Spleeter's own code makes with the same weights."""
+    check(seeded_engine(MODELS[name]), song.mix(song.stems(13.0)), golden(f"{name}_song.npz"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"encoder": Activation.LEAKY_RELU}, {"decoder": Activation.RELU}, {"mask": MaskKind.SOFTMAX}],
+    ids=["encoder", "decoder", "mask"],
+)
+def test_a_wrong_activation_is_told(golden, wrong: dict) -> None:
+    """The golden values tell ELU from the 2-stem activations, and sigmoid from softmax, by far."""
+    expected = golden("4stems_song.npz")
+    stems = separated(
+        seeded_engine(replace(MODELS["4stems"], **wrong)), song.mix(song.stems(13.0)), "average"
+    )
+    for name, stem in stems.items():
+        assert np.abs(expected[f"average/{name}"] - excerpt(stem)).max() > 100 * TOLERANCE
