@@ -180,10 +180,22 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, description="On a stop, how long a running job may go on before it is given back, s."),
     ] = 120.0
+    retry_window_hours: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Age up to which waiting for a bucket that is away costs no attempt, hours.",
+        ),
+    ] = 24.0
+    retry_delay_s: Annotated[float, Field(ge=0, description="Pause before such a job is tried again, s.")] = (
+        15.0
+    )
     job_time_limit_s: Annotated[float, Field(gt=0, description="Longest one attempt may take, s.")] = (
         6 * 3600.0
     )
-    engine: Annotated[Literal["onnx", "tensorflow"], Field(description="What runs the networks.")] = "onnx"
+    engine: Annotated[Literal["onnxruntime", "tensorflow"], Field(description="What runs the networks.")] = (
+        "onnxruntime"
+    )
     device: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt"],
         Field(description="Where; one that is asked for and missing is an error."),

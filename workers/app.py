@@ -1,0 +1,123 @@
+"""The Celery application: queues, and the settings that long jobs on a Redis broker need.
+
+Importing this module loads neither the engine nor the tasks, so that the API can ring for workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from celery import Celery
+from kombu.entity import Queue
+
+from jobs.settings import Settings
+from jobs.store import Bell
+
+SEPARATE = "stemline.separate"
+DELIVER = "stemline.deliver"
+SWEEP = "stemline.sweep"
+
+LEVELS = (2, 1, 0)
+CALLBACKS = "callbacks"
+SWEEPS = "sweep"
+
+#: How long the broker keeps an unacknowledged message to itself, s. It must outlast the longest job;
+#: rescue does not hang on it, the lease and the sweeper are faster.
+_VISIBILITY_MARGIN_S = 6 * 3600
+
+log = structlog.get_logger(__name__)
+
+
+def separate_queue(level: int) -> str:
+    """The queue of a JobLevel."""
+    return f"separate.{level}"
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery application for these settings; connects to nothing yet."""
+    app = Celery(
+        "stemline", broker=settings.broker, include=["workers.separate", "workers.deliver", "workers.sweep"]
+    )
+    visibility = round(settings.job_time_limit_s) + _VISIBILITY_MARGIN_S
+    app.conf.update(
+        task_queues=[Queue(separate_queue(level)) for level in LEVELS] + [Queue(CALLBACKS), Queue(SWEEPS)],
+        task_create_missing_queues=False,
+        task_routes={DELIVER: CALLBACKS, SWEEP: SWEEPS},
+        task_default_queue=SWEEPS,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        # A message is given up only after its task is over, also when the process died.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_track_started=True,
+        task_time_limit=round(settings.job_time_limit_s) + 300,
+        visibility_timeout=visibility,
+        broker_transport_options={
+            "visibility_timeout": visibility,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            # One list a queue: JobLevel has queues of its own, taken in the order a worker names them.
+            "priority_steps": [0],
+            "queue_order_strategy": "priority",
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "retry_on_timeout": True,
+            "client_name": "stemline",
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=5,
+        # A late-acknowledged message comes again after a lost connection; the lease makes that harmless,
+        # so what runs may run on.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=settings.worker_grace_s + 15,
+        worker_enable_soft_shutdown_on_idle=True,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_proc_alive_timeout=60,
+        control_queue_ttl=300,
+        control_queue_expires=600,
+        event_queue_expires=60,
+        beat_scheduler="celery.beat:Scheduler",  # intervals only: there is nothing to remember
+        beat_max_loop_interval=min(5.0, settings.sweep_interval_s),
+        beat_schedule={
+            "sweep": {
+                "task": SWEEP,
+                "schedule": settings.sweep_interval_s,
+                # Sweeps that nobody took do not pile up.
+                "options": {"expires": 2 * settings.sweep_interval_s},
+            }
+        },
+        timezone="UTC",
+    )
+    return app
+
+
+app = make_app(Settings())
+
+
+def ring(bells: Sequence[Bell]) -> None:
+    """Tell idle workers that jobs may be ready.
+
+    Never raises: a bell that is not heard is rung again by the sweeper.
+    """
+    for bell in bells:
+        _send(SEPARATE, [bell.job_id, bell.level], separate_queue(bell.level))
+
+
+def announce(delivery: str) -> None:
+    """Have a callback delivered now. Never raises: the sweeper sees to what is due."""
+    _send(DELIVER, [delivery], CALLBACKS)
+
+
+def _send(name: str, args: list[object], queue: str) -> None:
+    try:
+        app.send_task(name, args=args, queue=queue, retry=False, ignore_result=True)
+    except Exception as error:  # noqa: BLE001 - kombu lets many kinds of errors through
+        log.warning("bell.lost", task=name, fault=type(error).__name__)

@@ -1,0 +1,292 @@
+"""One attempt at a job: download, separate, stage, publish, say how it ended."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
+from jobs.models import AudioMode, Job, OutputFile, Result, Track
+from jobs.settings import Settings
+from jobs.store import Store
+from separation.errors import Cancelled as SeparationCancelled
+from separation.errors import SeparationError
+from separation.media import MediaLimits, OutputSpec
+from separation.pipeline import Report, separate_file
+from separation.separator import Extension
+from storage import Buckets, Upload
+from storage import Cancelled as TransferCancelled
+from workers import context
+from workers.hold import Hold, Reason
+
+log = structlog.get_logger(__name__)
+
+#: Which model makes the tracks of a mode, and what they are called there.
+_TWO = ("2stems", {Track.VOICE: "vocals", Track.BACKGROUND: "accompaniment"})
+_FOUR = (
+    "4stems",
+    {Track.VOICE: "vocals", Track.BACKGROUND: "other", Track.BASS: "bass", Track.DRUM: "drums"},
+)
+MODELS: Mapping[AudioMode, tuple[str, Mapping[Track, str]]] = {
+    AudioMode.IS_AUDIO: _TWO,
+    AudioMode.IS_BACKGROUND: _TWO,
+    AudioMode.AUDIO_AND_BACKGROUND: _TWO,
+    AudioMode.MUSIC_MODE: _FOUR,
+}
+
+CONTENT_TYPES: Mapping[str, str] = {
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+}
+
+#: Progress, in percent, when the source is here and when the stems are made.
+_FETCHED, _SEPARATED = 5, 95
+
+#: How long the end of a job is told to a store that is away, s. A stale end is refused, so this does no harm.
+_END_PATIENCE_S = 600.0
+
+#: What the transfers and the separator raise once :meth:`Hold.interrupted` says so.
+_INTERRUPTED = (SeparationCancelled, TransferCancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Everything one attempt needs; ``run`` may be called once."""
+
+    job: Job
+    store: Store
+    buckets: Buckets
+    settings: Settings
+
+    def run(self) -> str:
+        """Do the job; a word on how it ended, for the log and for Flower."""
+        uploads: list[Upload] = []
+        with Hold(self.store, self.job, self.settings) as hold:
+            try:
+                return self._ending(hold, uploads)
+            except LeaseLost:
+                # Whoever seized the job takes away what was staged and registered.
+                log.warning("attempt.superseded")
+                return "superseded"
+            except JobFailed as error:
+                # The bucket cannot be cleared up now: the lease runs out and the sweeper sees to it.
+                log.warning("attempt.abandoned", reason=error.message)
+                return "abandoned"
+
+    def _ending(self, hold: Hold, uploads: list[Upload]) -> str:  # noqa: PLR0911 - one return an ending
+        try:
+            result = self._work(hold, uploads)
+            self._tell(lambda: self.store.succeed(self.job, result))
+        except (*_INTERRUPTED, CancelAsked):
+            return self._interrupted(hold, uploads)
+        except JobFailed as error:
+            if error.retryable:
+                return self._later(hold, uploads, error.message)
+            return self._failed(hold, uploads, error.code, error.message)
+        except SeparationError as error:
+            return self._failed(hold, uploads, error.code, error.message)
+        except OSError as error:
+            log.exception("attempt.system_error")
+            return self._failed(
+                hold, uploads, "InternalError", f"The worker could not go on: {error.strerror}."
+            )
+        except StemlineError:
+            raise
+        except Exception:
+            log.exception("attempt.crashed")
+            return self._failed(
+                hold, uploads, "InternalError", "The worker met an error of its own; see its log."
+            )
+        return "Success"
+
+    # -- the work
+
+    def _work(self, hold: Hold, uploads: list[Upload]) -> Result:
+        spec = self.job.spec
+        with tempfile.TemporaryDirectory(
+            prefix="stemline-", dir=self.settings.scratch_dir, ignore_cleanup_errors=True
+        ) as name:
+            folder = Path(name)
+            source = folder / "source"
+            began = time.monotonic()
+            self.buckets.download(
+                spec.tenant,
+                spec.input_object,
+                source,
+                max_bytes=self.settings.source_max_bytes,
+                cancelled=hold.interrupted,
+            )
+            fetched = time.monotonic()
+            hold.progress = _FETCHED
+            report = self._separate(hold, source, folder)
+            separated = time.monotonic()
+            hold.progress = _SEPARATED
+            self._stage(hold, report, uploads)
+        for upload in uploads:
+            hold.secure()
+            self.buckets.complete(upload, until=hold.until, cancelled=hold.interrupted)
+        log.info(
+            "attempt.done",
+            audio_s=round(report.duration_s, 3),
+            download_s=round(fetched - began, 3),
+            upload_s=round(time.monotonic() - separated, 3),
+            stages={name: round(value, 3) for name, value in report.seconds.items()},
+            device=report.device,
+        )
+        return self._result(report, uploads)
+
+    def _separate(self, hold: Hold, source: Path, folder: Path) -> Report:
+        spec = self.job.spec
+        model, names = MODELS[spec.separate.audio_mode]
+        config = spec.separate.audio_config
+        music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # where the wire ignores all but the codec
+        engine = context.engine(model)
+        hold.device = engine.device
+
+        def progress(share: float) -> None:
+            hold.progress = round(_FETCHED + share * (_SEPARATED - _FETCHED))
+
+        return separate_file(
+            engine,
+            source,
+            {
+                names[track]: OutputSpec(
+                    folder / f"{track}.{spec.codec}",
+                    spec.codec,
+                    samplerate=None if music else config.samplerate,
+                    bitrate_kbps=None if music else config.bitrate,
+                    channels=2 if music else config.channels,
+                )
+                for track in spec.tracks()
+            },
+            limits=MediaLimits(self.settings.source_max_duration_s, self.settings.source_max_bytes),
+            progress=progress,
+            cancelled=hold.interrupted,
+            extension=Extension(self.settings.mask_extension),
+            context=self.settings.context_frames,
+        )
+
+    def _stage(self, hold: Hold, report: Report, uploads: list[Upload]) -> None:
+        """Send every stem to its final key, unseen; each is on record before a byte of it is sent."""
+        spec = self.job.spec
+        _, names = MODELS[spec.separate.audio_mode]
+
+        def opened(upload: Upload) -> None:
+            uploads.append(upload)
+            known = [u.to_json() for u in uploads]
+            self._tell(lambda: self.store.register_uploads(self.job.id, self.job.token, known))
+
+        for track in spec.tracks():
+            sent = self.buckets.stage(
+                spec.output.region,
+                spec.output.bucket,
+                spec.key(track, self.job.id),
+                report.stems[names[track]].path,
+                job_id=self.job.id,
+                token=self.job.token,
+                content_type=CONTENT_TYPES[spec.codec],
+                opened=opened,
+                cancelled=hold.interrupted,
+            )
+            uploads[-1] = sent
+
+    def _result(self, report: Report, uploads: list[Upload]) -> Result:
+        spec = self.job.spec
+        _, names = MODELS[spec.separate.audio_mode]
+        stems = [report.stems[names[track]] for track in spec.tracks()]
+        files = tuple(
+            OutputFile(track=track, key=upload.key, md5=stem.md5, size=stem.size)
+            for track, upload, stem in zip(spec.tracks(), uploads, stems, strict=True)
+        )
+        infos: list[dict[str, Any]] = [stem.media_info.wire() for stem in stems]
+        info = {"Format": infos[0]["Format"], "Stream": {"Audio": [i["Audio"] for i in infos]}}
+        return Result(files=files, media_info=info)
+
+    # -- the other endings
+
+    def _failed(self, hold: Hold, uploads: list[Upload], code: str, message: str) -> str:
+        self._take_away(hold, uploads)
+        try:
+            self._tell(lambda: self.store.fail(self.job, code, message))
+        except CancelAsked:
+            return self._cancelled(hold, uploads)
+        log.info("attempt.failed", code=code, reason=message)
+        return f"Failed {code}"
+
+    def _later(self, hold: Hold, uploads: list[Upload], why: str) -> str:
+        self._take_away(hold, uploads)
+        age_s = time.time() - self.job.created / 1e6
+        counts = age_s > self.settings.retry_window_hours * 3600
+        if counts and self.job.attempt >= self.settings.max_attempts:
+            return self._failed(hold, [], "InternalError", why)
+        try:
+            self._tell(
+                lambda: self.store.release(self.job, delay_s=self.settings.retry_delay_s, counts=counts)
+            )
+        except CancelAsked:
+            return self._cancelled(hold, [])
+        log.warning("attempt.put_off", reason=why, counts=counts)
+        return "put off"
+
+    def _interrupted(self, hold: Hold, uploads: list[Upload]) -> str:
+        if hold.reason is Reason.LOST:
+            raise LeaseLost
+        if hold.reason is Reason.STOP:
+            self._take_away(hold, uploads)
+            try:
+                self._tell(lambda: self.store.release(self.job))
+            except CancelAsked:
+                return self._cancelled(hold, [])
+            log.info("attempt.given_back")
+            return "given back"
+        if hold.reason is Reason.TIME:
+            limit = f"The job took longer than {self.settings.job_time_limit_s:.0f} s."
+            return self._failed(hold, uploads, "InternalError", limit)
+        return self._cancelled(hold, uploads)
+
+    def _cancelled(self, hold: Hold, uploads: list[Upload]) -> str:
+        self._take_away(hold, uploads)
+        self._tell(lambda: self.store.confirm_cancel(self.job))
+        log.info("attempt.cancelled")
+        return "Cancel"
+
+    def _take_away(self, hold: Hold, uploads: list[Upload]) -> None:
+        if uploads:
+            hold.secure()
+        take_away(self.buckets, self.job, uploads, until=hold.until)
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        """Say something to the store, over and over while it is away."""
+        give_up = time.monotonic() + _END_PATIENCE_S
+        while True:
+            try:
+                return say()
+            except StoreUnavailable:
+                if time.monotonic() > give_up:
+                    raise LeaseLost from None
+                time.sleep(0.5)
+
+
+def take_away(
+    buckets: Buckets, job: Job, uploads: list[Upload], *, until: Callable[[], float] | None = None
+) -> None:
+    """Leave nothing of an attempt in the bucket, seen or unseen; other people's objects stay.
+
+    Raises:
+        JobFailed: the store did not let us; the sweeper tries again.
+    """
+    for upload in uploads:
+        if upload.upload_id:
+            buckets.abort(upload)
+        buckets.remove_own(
+            upload.region, upload.bucket, upload.key, job_id=job.id, token=job.token, until=until
+        )

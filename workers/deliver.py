@@ -1,0 +1,13 @@
+"""The task that sends one callback."""
+
+from __future__ import annotations
+
+import callbacks
+from workers import context
+from workers.app import DELIVER, app
+
+
+@app.task(name=DELIVER)
+def deliver(delivery: str) -> None:
+    """Try to deliver a callback that is due; nothing happens when it is not, or is over."""
+    callbacks.deliver(context.store(), context.settings(), delivery)

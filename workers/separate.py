@@ -1,0 +1,47 @@
+"""The task behind a bell: claim the best job there is and do it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import structlog
+from celery import Task
+
+from workers import context, stopping
+from workers.app import SEPARATE, announce, app
+from workers.attempt import Attempt
+
+__all__ = ["separate", "stopping"]
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name=SEPARATE, bind=True)
+def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
+    """Do one job: the best that waits, which need not be the one whose bell rang.
+
+    Args:
+        self: the task, for the name of its worker.
+        job_id: whose bell this is.
+        level: its JobLevel.
+
+    Returns:
+        Which job was done and how it ended, to be read in Flower.
+    """
+    store, settings = context.store(), context.settings()
+    worker = f"{self.request.hostname}/{os.getpid()}"
+    if stopping.due(0):
+        return "worker stops"
+    job = store.claim(worker, settings.worker_levels)
+    if job is None:
+        return "nothing to do"
+    with structlog.contextvars.bound_contextvars(
+        job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=job.spec.trace
+    ):
+        log.info("attempt.started", level=job.spec.level, bell=job_id, bell_level=level)
+        ending = Attempt(job, store, context.buckets(), settings).run()
+    delivery = store.outbox.for_job(job.id)
+    if delivery is not None and delivery.status == "pending":
+        announce(delivery.id)
+    return f"{job.id} {ending}"
