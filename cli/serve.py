@@ -48,7 +48,8 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
             raise click.UsageError("--levels takes 0, 1 and 2, such as 2,1,0")
         os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
         queues = ",".join(f"separate.{level}" for level in chosen)
-        pool = ["--pool", "solo"]
+        # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
+        pool = ["--pool", "prefork", "--concurrency", str(settings.worker_concurrency)]
     else:
         queues = "callbacks,sweep"
         pool = ["--pool", "threads", "--concurrency", str(settings.callback_concurrency)]

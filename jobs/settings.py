@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     worker_levels: Annotated[
         tuple[int, ...], Field(description="JobLevels a separation worker serves, JSON list.")
     ] = (2, 1, 0)
+    worker_concurrency: Annotated[
+        int, Field(ge=1, description="Jobs that one worker runs at a time, each with an engine of its own.")
+    ] = 1
     worker_grace_s: Annotated[
         float,
         Field(ge=0, description="On a stop, how long a running job may go on before it is given back, s."),

@@ -1,0 +1,201 @@
+"""A real separation worker: Celery, the real network, a real bucket; from claim to end."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
+from jobs.states import State
+from jobs.store import Store
+from separation.catalogue import model_named
+from separation.download import pull
+from separation.weights import WeightStore
+from tests.processes import Program, environment, eventually, program, settings
+from workers.app import make_app, separate_queue
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="session", autouse=True)
+def weights() -> None:
+    """The real 2-stem weights, fetched once."""
+    pull(WeightStore(), model_named("2stems"))
+
+
+@pytest.fixture(scope="module")
+def env(valkey_server, s3_server, tmp_path_factory) -> dict[str, str]:
+    redis.Redis.from_url(valkey_server.url).flushall()
+    scratch = tmp_path_factory.mktemp("scratch")
+    return environment(
+        valkey_server.url, s3_server, lease_s=6, heartbeat_s=0.5, scratch_dir=str(scratch), worker_grace_s=0
+    )
+
+
+@pytest.fixture(scope="module")
+def sweeper(env, tmp_path_factory) -> Iterator[None]:
+    """A callback worker and the clock, which together sweep."""
+    folder = tmp_path_factory.mktemp("sweeper")
+    with (
+        program(folder / "callbacks.log", env, "-m", "cli.main", "worker", "callbacks"),
+        program(folder / "beat.log", env, "-m", "cli.main", "beat"),
+    ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def worker(env, sweeper, tmp_path_factory) -> Iterator[Program]:
+    """One separation worker, warm after its first job."""
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    with program(log, env, "-m", "cli.main", "worker", "separate") as started:
+        yield started
+
+
+@pytest.fixture
+def store(valkey_server, s3_server) -> Iterator[Store]:
+    now = settings(valkey_server.url, s3_server)
+    app = make_app(now)
+
+    def ring(bells) -> None:
+        for bell in bells:
+            app.send_task(
+                "stemline.separate", args=[bell.job_id, bell.level], queue=separate_queue(bell.level)
+            )
+
+    kept = Store.open(now, bell=ring)
+    yield kept
+    kept.close()
+    app.close()
+
+
+def sound(seconds: float, channels: int = 2) -> bytes:
+    """A wav of a chord with some noise."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    noise = np.random.default_rng(1).normal(0, 0.05, t.size)
+    samples = np.repeat((0.3 * np.sin(2 * np.pi * 220 * t) + noise)[:, None], channels, axis=1)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def submit(store: Store, s3, key: str, **changes) -> Job:
+    tenant = Tenant(s3.bucket, "ap-chongqing")
+    output = Output(
+        tenant.region, tenant.bucket, object="out/bg.${ext}", au_object="out/${jobid}/voice.${ext}"
+    )
+    separate = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="wav"))
+    (job,) = store.create([JobSpec(tenant, key, separate, changes.pop("output", output), **changes)])
+    return job
+
+
+def ended(store: Store, job: Job, timeout_s: float = 60) -> Job:
+    def done() -> Job | None:
+        now = store.find(job.id)
+        return now if now and now.state.terminal else None
+
+    return eventually(done, timeout_s, f"the end of {job.id}")
+
+
+def keys(s3) -> set[str]:
+    return {o["Key"] for o in s3.client.list_objects_v2(Bucket=s3.bucket).get("Contents", [])}
+
+
+def test_success(worker: Program, store: Store, s3) -> None:
+    """Stems of the source's length arrive under the final keys, with their MD5 and MediaInfo on record."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(3))
+    job = ended(store, submit(store, s3, "in/a.wav"))
+    assert (State.SUCCESS, 100, 1) == (job.state, job.progress, job.attempt)
+    assert {"in/a.wav", "out/bg.wav", f"out/{job.id}/voice.wav"} == keys(s3)
+    assert job.result is not None
+    assert [f"out/{job.id}/voice.wav", "out/bg.wav"] == [f.key for f in job.result.files]
+    body = s3.client.get_object(Bucket=s3.bucket, Key="out/bg.wav")["Body"].read()
+    with wave.open(io.BytesIO(body)) as stem:
+        assert (3 * RATE, 2) == (stem.getnframes(), stem.getnchannels())
+    assert len(body) == job.result.files[1].size
+    assert "44100" == job.result.media_info["Stream"]["Audio"][1]["SampleRate"]
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "code"),
+    [
+        ("in/none.mp3", None, "ResourceNotFound"),
+        ("in/text.mp3", b"this is not music\n" * 100, "InvalidContent"),
+        ("in/empty.wav", sound(0), "InvalidContent"),
+        ("in/cut.wav", sound(2)[:50_000], "InvalidContent"),
+    ],
+)
+def test_failures(worker: Program, store: Store, s3, key: str, body: bytes | None, code: str) -> None:
+    """What cannot be separated ends as Failed with its own code and a message, and leaves nothing behind."""
+    if body is not None:
+        s3.client.put_object(Bucket=s3.bucket, Key=key, Body=body)
+    job = ended(store, submit(store, s3, key))
+    assert (State.FAILED, code) == (job.state, job.code)
+    assert len(job.message) > 10
+    assert {key} if body is not None else set() == keys(s3)
+
+
+def test_a_target_that_is_not_ours_is_denied(worker: Program, store: Store, s3) -> None:
+    """A destination bucket that does not exist fails the job with the wire's code."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(1))
+    nowhere = Output("ap-chongqing", "nobody-1250000000", au_object="v.wav")
+    job = ended(store, submit(store, s3, "in/a.wav", output=nowhere))
+    assert (State.FAILED, "WriteTargetBucketDenied") == (job.state, job.code)
+
+
+def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
+    """A running job stops within 5 s of its cancel and leaves no object."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/long.wav", Body=sound(600))
+    job = submit(store, s3, "in/long.wav")
+    eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+    asked = time.monotonic()
+    store.cancel(job.spec.tenant, [job.id])
+    assert State.CANCEL == ended(store, job, 10).state
+    assert time.monotonic() - asked < 5
+    assert {"in/long.wav"} == keys(s3)
+
+
+def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
+    """kill -9 of a worker in the middle of a job: another does it, counted as the second attempt."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
+    worker.signal(signal.SIGSTOP)  # so that the other one gets the job
+    try:
+        victim = Program(tmp_path / "victim.log", env, "-m", "cli.main", "worker", "separate")
+        job = submit(store, s3, "in/a.wav")
+        eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+        victim.kill()
+        killed = time.monotonic()
+    finally:
+        worker.signal(signal.SIGCONT)
+    eventually(lambda: (found := store.find(job.id)) and found.attempt == 2, 30, "the second claim")
+    assert time.monotonic() - killed < 20
+    assert (State.SUCCESS, 2) == ((done := ended(store, job)).state, done.attempt)
+
+
+def test_a_stopped_worker_gives_its_job_back(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
+    """SIGTERM with no grace: the running job goes back at once, without blame, and another worker does it."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
+    worker.signal(signal.SIGSTOP)
+    try:
+        leaving = Program(tmp_path / "leaving.log", env, "-m", "cli.main", "worker", "separate")
+        job = submit(store, s3, "in/a.wav")
+        eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+        asked = time.monotonic()
+        assert 0 == leaving.terminate(20)
+        assert time.monotonic() - asked < 10
+    finally:
+        worker.signal(signal.SIGCONT)
+    done = ended(store, job)
+    assert (State.SUCCESS, 1) == (done.state, done.attempt)
+    assert "attempt.given_back" in leaving.text()

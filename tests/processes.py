@@ -1,0 +1,96 @@
+"""Starts the project's own programs for tests, as an operator would, and ends what it started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from jobs.settings import BucketAccess, Settings
+
+
+def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
+    """The STEMLINE_ variables that point a process at the test's servers."""
+    access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
+    values: dict[str, Any] = {
+        "redis_url": redis_url,
+        "buckets": {"*": access},
+        "callback_allow_networks": ["127.0.0.0/8"],
+        "log_format": "json",
+        "sweep_interval_s": 1,
+        **changes,
+    }
+    texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in values.items()}
+    return {f"STEMLINE_{name.upper()}": text for name, text in texts.items()}
+
+
+def settings(redis_url: str, s3: Any, **changes: Any) -> Settings:
+    """The settings such a process sees, for the test itself."""
+    access = BucketAccess(endpoint_url=s3.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
+    return Settings(redis_url=redis_url, buckets={"*": access}, **changes)
+
+
+class Program:
+    """One running program; what it writes is kept in a file."""
+
+    def __init__(self, log: Path, env: dict[str, str], *command: str) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                env={**os.environ, **env},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the program and to all its children."""
+        os.killpg(self.process.pid, number)
+
+    def terminate(self, timeout_s: float = 30) -> int:
+        """Ask it to stop, as an operator would, and wait for that."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """kill -9 it with its children."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def text(self) -> str:
+        """What it wrote so far."""
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
+    """A program for the length of a block."""
+    started = Program(log, env, *command)
+    try:
+        yield started
+    finally:
+        if started.process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                started.terminate(20)
+        started.kill()
+
+
+def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") -> Any:
+    """Wait until something is true, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what or check}")
+        time.sleep(0.05)
