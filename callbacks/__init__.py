@@ -1,1 +1,7 @@
+"""What is said when a job ends, and how it is delivered: Url and TDMQ, signing, retries, address guard."""
 
+from __future__ import annotations
+
+from callbacks.deliver import deliver
+
+__all__ = ["deliver"]

@@ -238,7 +238,7 @@ class Settings(BaseSettings):
     callback_per_host: Annotated[int, Field(ge=1, description="Deliveries to one host at a time.")] = 4
     callback_concurrency: Annotated[
         int, Field(ge=1, description="Deliveries at a time in one callback worker.")
-    ] = 32
+    ] = 128
     callback_proxy: Annotated[
         str | None, Field(description="Proxy for Url callbacks; the environment's are not used.")
     ] = None
@@ -248,6 +248,10 @@ class Settings(BaseSettings):
             description="Secrets (`whsec_…`) that sign callbacks where the credential has none, JSON list."
         ),
     ] = ()
+    queue_webhook_secrets: Annotated[
+        dict[str, tuple[SecretStr, ...]],
+        Field(description="Queue id to secrets that sign its jobs' callbacks before any others, JSON."),
+    ] = {}
     dead_letter_days: Annotated[
         float, Field(gt=0, description="How long callbacks that failed for good are kept, days.")
     ] = 30.0

@@ -1,0 +1,156 @@
+"""One delivery's turn: taken from the outbox, sent, and what came of it written down."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from callbacks.guard import Guard
+from callbacks.health import Health
+from callbacks.lanes import Lanes, Place
+from callbacks.outcome import Outcome, failed
+from callbacks.payload import CONTENT_TYPES, body
+from callbacks.schedule import Schedule
+from callbacks.secrets import WebhookSecrets
+from callbacks.signature import signed_headers
+from callbacks.url import Sender
+from jobs.models import Attempt, Delivery, Job
+from jobs.settings import Settings
+from jobs.store import Store
+
+log = structlog.get_logger()
+
+LEASE_S: Final = 60.0
+"""How long a delivery that was taken is left alone; after that its worker is held to be dead."""
+GO_ON_S: Final = 60.0
+"""How long one turn goes on with deliveries that waited, so that a worker that is told to stop can."""
+CROWDED_S: Final = 15.0
+"""When a delivery to a host in trouble comes again if no thread could be spared for it."""
+
+
+def deliver(store: Store, settings: Settings, delivery_id: str) -> None:
+    """Try to deliver a callback, if it is due; safe to call twice, and with ids that are long done.
+
+    Args:
+        store: where the outbox is.
+        settings: one instance per process; what is made from it is kept with the store.
+        delivery_id: which callback.
+
+    Raises:
+        StoreUnavailable: nothing is lost, the callback comes again by its lease.
+    """
+    with _lock:
+        courier = _couriers.get(store)
+        if courier is None:
+            courier = _couriers[store] = Courier(store, settings)
+    courier.deliver(delivery_id)
+
+
+class Courier:
+    """Delivers callbacks for one process, from as many threads as it has."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._schedule = Schedule(settings.callback_schedule_s, settings.callback_jitter)
+        self._secrets = WebhookSecrets(settings)
+        self._health = Health(max(1, settings.callback_concurrency // 2))
+        self._lease_s = max(LEASE_S, 3 * settings.callback_timeout_s)
+        self._per_host = settings.callback_per_host
+        self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
+        self._sender = Sender(
+            Guard.of(settings.callback_allow_networks), settings.callback_timeout_s, settings.callback_proxy
+        )
+
+    def deliver(self, delivery_id: str) -> None:
+        """See :func:`deliver`; goes on with deliveries that waited for the same host."""
+        delivery = self._store.outbox.take(delivery_id, self._lease_s)
+        if delivery is None:
+            return
+        host = lane_of(delivery)
+        if self._lanes.enter(host, delivery.id, self._places(host)) is not Place.TAKEN:
+            return
+        current: str | None = delivery.id
+        until = time.monotonic() + GO_ON_S
+        while current:
+            try:
+                self._turn(host, current)
+            finally:
+                places = 0 if time.monotonic() > until else self._places(host)
+                current = self._lanes.leave(host, current, places)
+
+    def _places(self, host: str) -> int:
+        """A host in trouble is tried by one delivery at a time."""
+        return 1 if self._health.in_trouble(host) else self._per_host
+
+    def _turn(self, host: str, delivery_id: str) -> None:
+        """One try of a delivery that has a place in its lane."""
+        # It may have waited, and may have been sent by another worker after its lease.
+        delivery = self._store.outbox.get(delivery_id)
+        if delivery is None or delivery.status != "pending":
+            return
+        with self._health.thread_for(host) as spared:
+            if not spared:
+                due = self._store.now() + round(CROWDED_S * 1e6)
+                self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
+                return
+            began, clock = self._store.now(), time.monotonic()
+            outcome = self._send(delivery, began / 1e6)
+            took_s = time.monotonic() - clock
+        self._health.note(host, outcome, took_s)
+        self._record(delivery, outcome, began, round(took_s * 1000))
+
+    def _send(self, delivery: Delivery, now_s: float) -> Outcome:
+        """Send it; whatever goes wrong is an outcome, so that no fault of ours repeats it for ever."""
+        job = self._store.find(delivery.job_id)
+        if job is None:
+            return failed("gone", "the job's record is past its retention", final=True)
+        try:
+            return self._send_to_url(delivery, job, now_s)
+        except Exception as error:
+            log.exception("callback failed for a reason of our own", delivery=delivery.id)
+            return failed("error", f"{type(error).__name__}: {error}")
+
+    def _send_to_url(self, delivery: Delivery, job: Job, now_s: float) -> Outcome:
+        form = delivery.target.format
+        said = body(job, form)
+        try:
+            headers = signed_headers(delivery.id, int(now_s), said, self._secrets.of(job.spec))
+        except (OSError, ValueError) as error:
+            # Better late than unsigned.
+            return failed("unsigned", f"the webhook secrets cannot be used: {type(error).__name__}")
+        return self._sender.send(delivery.target.url, said, CONTENT_TYPES[form], headers, now_s)
+
+    def _record(self, delivery: Delivery, outcome: Outcome, began: int, duration_ms: int) -> None:
+        attempt = Attempt(began, outcome.status, duration_ms, outcome.answer)
+        tries = len(delivery.attempts) - delivery.replayed_after + 1
+        wait = None if outcome.final else self._schedule.next_wait_s(tries, outcome.retry_after_s)
+        status, next_due = "delivered", None
+        if not outcome.delivered:
+            status = "dead" if wait is None else "pending"
+            next_due = None if wait is None else self._store.now() + round(wait * 1e6)
+        self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=status)
+        say = log.info if outcome.delivered else log.warning
+        say(
+            "callback tried",
+            delivery=delivery.id,
+            job=delivery.job_id,
+            host=delivery.target.host,
+            attempt=len(delivery.attempts) + 1,
+            status=outcome.status,
+            duration_ms=duration_ms,
+            outcome=status,
+            next_wait_s=None if next_due is None else round(wait or 0, 1),
+        )
+
+
+def lane_of(delivery: Delivery) -> str:
+    """Which deliveries share the limit of one host: those of one host and port, or of one broker."""
+    return delivery.target.host
+
+
+_couriers: WeakKeyDictionary[Store, Courier] = WeakKeyDictionary()
+_lock = threading.Lock()

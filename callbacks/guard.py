@@ -1,0 +1,122 @@
+"""Which addresses a callback may reach.
+
+The judgement is passed on the very address that is connected to (see ``callbacks.connect``), so no spelling
+of a host and no change of a name between check and use gets around it. The networks are those of IANA's
+special-purpose registries, and the addresses at which clouds answer with secrets.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_METADATA: Final[frozenset[Address]] = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",  # most clouds
+        "169.254.0.23",  # metadata.tencentyun.com
+        "169.254.170.2",  # container credentials
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    )
+)
+
+_SPECIAL: Final[tuple[tuple[Network, str], ...]] = tuple(
+    (ipaddress.ip_network(text), kind)
+    for kind, texts in {
+        "unspecified": ("0.0.0.0/8", "::/128"),
+        "loopback": ("127.0.0.0/8", "::1/128"),
+        "link-local": ("169.254.0.0/16", "fe80::/10"),
+        "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10"),
+        "shared (carrier-grade NAT)": ("100.64.0.0/10",),
+        "multicast": ("224.0.0.0/4", "ff00::/8"),
+        "documentation": (
+            "192.0.2.0/24",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "2001:db8::/32",
+            "3fff::/20",
+        ),
+        "reserved": (
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "198.18.0.0/15",
+            "240.0.0.0/4",
+            "100::/64",
+            "2001::/23",
+            "5f00::/16",
+        ),
+    }.items()
+    for text in texts
+)
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+_NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+
+
+class AddressRefused(Exception):
+    """The address may not be called back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The rule, with the networks an operator calls their own."""
+
+    allowed: tuple[Network, ...] = ()
+
+    @classmethod
+    def of(cls, networks: Iterable[str]) -> Guard:
+        """A guard that lets these networks (CIDR) pass."""
+        return cls(tuple(ipaddress.ip_network(text, strict=False) for text in networks))
+
+    def check(self, address: str) -> None:
+        """Let an address pass, or say why not.
+
+        Args:
+            address: An IP address as the socket layer gives it, a zone (``%eth0``) included.
+
+        Raises:
+            AddressRefused: it is not public and no allowed network holds it.
+        """
+        ip = innermost(ipaddress.ip_address(address.partition("%")[0]))
+        kind = special_kind(ip)
+        if kind is None or any(_admits(network, ip) for network in self.allowed):
+            return
+        raise AddressRefused(f"{ip} is a {kind} address")
+
+
+def innermost(ip: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for (mapped, compatible, 6to4, NAT64), else itself."""
+    if isinstance(ip, IPv4Address):
+        return ip
+    if ip.ipv4_mapped:
+        return ip.ipv4_mapped
+    if ip.sixtofour:
+        return ip.sixtofour
+    number = int(ip)
+    if any(ip in network for network in _NAT64) or 0xFFFF < number <= 0xFFFFFFFF:
+        return IPv4Address(number & 0xFFFFFFFF)
+    return ip
+
+
+def special_kind(ip: Address) -> str | None:
+    """What keeps an address from being public, in a word or two; ``None`` for a public one."""
+    if ip in _METADATA:
+        return "metadata"
+    for network, kind in _SPECIAL:
+        if ip in network:
+            return kind
+    return None if isinstance(ip, IPv4Address) or ip in _GLOBAL_UNICAST else "reserved"
+
+
+def _admits(network: Network, ip: Address) -> bool:
+    """A wide network never opens a metadata address by accident: those must be named alone."""
+    return ip in network and (ip not in _METADATA or network.num_addresses == 1)

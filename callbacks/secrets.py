@@ -1,0 +1,62 @@
+"""Which webhook secrets sign a job's callbacks: its queue's, else its submitter's, else everybody's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from pydantic import SecretStr, TypeAdapter
+
+from jobs.models import JobSpec
+from jobs.settings import Credential, Settings
+
+_CREDENTIALS: Final = TypeAdapter(tuple[Credential, ...])
+LOOK_AGAIN_S: Final = 2.0
+"""How long a credentials file is trusted to be unchanged."""
+
+
+class WebhookSecrets:
+    """The secrets of the settings and of the credentials file; a changed file is noticed within seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fixed = {entry.secret_id: entry.webhook_secrets for entry in settings.credentials}
+        self._from_file: dict[str, tuple[SecretStr, ...]] | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._looked_at = -LOOK_AGAIN_S
+        self._lock = threading.Lock()
+
+    def of(self, spec: JobSpec) -> list[str]:
+        """The secrets for a job, none where its callbacks go unsigned.
+
+        Raises:
+            OSError: the credentials file was never readable, so that it is not known whether to sign.
+            ValueError: the same, because of what it holds.
+        """
+        found = (
+            self._settings.queue_webhook_secrets.get(spec.queue_id)
+            or (self._by_credential().get(spec.credential) if spec.credential else None)
+            or self._settings.webhook_secrets
+        )
+        return [secret.get_secret_value() for secret in found]
+
+    def _by_credential(self) -> dict[str, tuple[SecretStr, ...]]:
+        path = self._settings.credentials_file
+        if path is None:
+            return self._fixed
+        with self._lock:
+            if time.monotonic() - self._looked_at >= LOOK_AGAIN_S:
+                try:
+                    status = path.stat()
+                    stamp = (status.st_mtime_ns, status.st_size)
+                    if stamp != self._stamp:
+                        entries = _CREDENTIALS.validate_json(path.read_bytes())
+                        self._from_file = {entry.secret_id: entry.webhook_secrets for entry in entries}
+                        self._stamp = stamp
+                    self._looked_at = time.monotonic()
+                except (OSError, ValueError):
+                    # A file that is broken while it is being replaced keeps the old secrets.
+                    if self._from_file is None:
+                        raise
+            return {**(self._from_file or {}), **self._fixed}

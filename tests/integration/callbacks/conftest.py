@@ -1,0 +1,90 @@
+"""A store with a clock of the test's own, and jobs that end in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+
+from callbacks.deliver import Courier
+from jobs.models import CallbackRequest, Delivery
+from jobs.settings import Settings
+from jobs.store import Store
+from tests.unit.callbacks.samples import job_result, job_spec
+
+START = 1_790_000_000_000_000
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class Clock:
+    """µs since the epoch, standing still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += round(seconds * 1e6)
+
+
+@dataclass
+class Bench:
+    """A store, its clock and a courier."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+    courier: Courier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.courier = Courier(self.store, self.settings)
+
+    def end_job(self, callback: CallbackRequest, *, credential: str = "", fail: bool = False) -> Delivery:
+        """Submit a job, run it, end it; its callback, not yet tried."""
+        spec = job_spec(callback, credential)
+        (job,) = self.store.create([dataclasses.replace(spec, queue_id="")])
+        claimed = self.store.claim("test", [spec.level])
+        assert claimed is not None
+        if fail:
+            self.store.fail(claimed, "ResourceNotFound", "The input object does not exist.")
+        else:
+            self.store.succeed(claimed, job_result())
+        delivery = self.store.outbox.for_job(job.id)
+        assert delivery is not None
+        return delivery
+
+    def post_to(self, url: str, **options) -> Delivery:
+        """The callback of a job that names a URL."""
+        return self.end_job(CallbackRequest(url=url, format="JSON"), **options)
+
+    def try_(self, delivery: Delivery) -> Delivery:
+        """Deliver if it is due; the callback afterwards."""
+        self.courier.deliver(delivery.id)
+        after = self.store.outbox.get(delivery.id)
+        assert after is not None
+        return after
+
+    def wait_s(self, delivery: Delivery) -> float | None:
+        """Seconds from now until the next try."""
+        after = self.store.outbox.get(delivery.id)
+        assert after is not None
+        return None if after.due is None else (after.due - self.clock.now) / 1e6
+
+
+@pytest.fixture
+def bench(valkey: redis.Redis, valkey_server) -> Iterator[Callable[..., Bench]]:
+    """Make a bench with settings of the test's choice; loopback is allowed unless they say otherwise."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    clock = Clock()
+
+    def make(**changes) -> Bench:
+        settings = Settings(**{"callback_allow_networks": LOOPBACK, "callback_jitter": 0.0} | changes)
+        return Bench(Store(client, settings, clock=clock), clock, settings)
+
+    yield make
+    client.close()

@@ -1,0 +1,146 @@
+"""A receiver of callbacks that behaves as badly as it is told to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request, as it came."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    at: float
+    """Unix seconds."""
+
+
+Behaviour = Callable[[socket.socket, "Receiver"], None]
+
+
+def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Behaviour:
+    """Answer properly."""
+
+    def behave(connection: socket.socket, receiver: Receiver) -> None:
+        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+    return behave
+
+
+def hang(connection: socket.socket, receiver: Receiver) -> None:
+    """Take the request and say nothing until the other side gives up."""
+    connection.settimeout(60)
+    with suppress(OSError):
+        while connection.recv(1024):
+            pass
+
+
+def drip(connection: socket.socket, receiver: Receiver) -> None:
+    """Send a status line one byte at a time, for ever."""
+    connection.sendall(b"HTTP/1.1 200 ")
+    with suppress(OSError):
+        while not receiver.closed:
+            connection.sendall(b"O")
+            time.sleep(0.05)
+
+
+def close_early(connection: socket.socket, receiver: Receiver) -> None:
+    """Close the connection in the middle of the status line."""
+    connection.sendall(b"HTTP/1.")
+
+
+def flood(size: int) -> Behaviour:
+    """Answer 200 with a body of so many bytes, as fast as they are taken."""
+
+    def behave(connection: socket.socket, receiver: Receiver) -> None:
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+        block = b"x" * 65_536
+        with suppress(OSError):
+            for _ in range(size // len(block)):
+                connection.sendall(block)
+                receiver.flooded += len(block)
+
+    return behave
+
+
+@dataclass
+class Receiver:
+    """Listens on loopback; the n-th request meets the n-th behaviour, later ones the last."""
+
+    behaviours: Sequence[Behaviour] = (answer(200),)
+    received: list[Received] = field(default_factory=list)
+    connections: int = 0
+    flooded: int = 0
+    """Bytes of a flood that were taken."""
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = int(self._listener.getsockname()[1])
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?a=1"
+
+    def close(self) -> None:
+        self.closed = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.settimeout(30)
+            request = read_request(connection)
+            if request is None:
+                return
+            with self._lock:
+                turn = len(self.received)
+                self.received.append(request)
+            self.behaviours[min(turn, len(self.behaviours) - 1)](connection, self)
+
+
+def read_request(connection: socket.socket) -> Received | None:
+    """A whole request, or nothing when the connection ends first."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65_536)
+        if not more:
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += connection.recv(65_536)
+    method, target, _ = first.split(" ")
+    return Received(method, target, headers, body, time.time())
+
+
+@contextmanager
+def receiving(*behaviours: Behaviour) -> Iterator[Receiver]:
+    """A receiver for as long as the block lasts."""
+    receiver = Receiver(behaviours or (answer(200),))
+    try:
+        yield receiver
+    finally:
+        receiver.close()

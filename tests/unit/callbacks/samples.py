@@ -1,0 +1,89 @@
+"""The job of the specification's examples."""
+
+from __future__ import annotations
+
+from jobs.ids import parse_wire_time
+from jobs.models import (
+    AudioConfig,
+    AudioMode,
+    CallbackRequest,
+    Job,
+    JobSpec,
+    Output,
+    OutputFile,
+    Result,
+    Tenant,
+    Track,
+    VoiceSeparate,
+)
+from jobs.states import State
+
+JOB_ID = "j5d0c1a2eb81411ef9b3a525400a1b2c3"
+FORMAT = {
+    "Bitrate": "192.213000",
+    "Duration": "30.040816",
+    "FormatLongName": "MP2/3 (MPEG audio layer 2/3)",
+    "FormatName": "mp3",
+    "NumProgram": "0",
+    "NumStream": "1",
+    "Size": "721771",
+    "StartTime": "0.025057",
+}
+AUDIO = {
+    "Bitrate": "192.000000",
+    "Channel": "2",
+    "ChannelLayout": "stereo",
+    "CodecLongName": "MP3 (MPEG audio layer 3)",
+    "CodecName": "mp3",
+    "CodecTag": "0x0000",
+    "CodecTagString": "[0][0][0][0]",
+    "CodecTimeBase": "1/44100",
+    "Duration": "30.040816",
+    "Index": "0",
+    "Language": "und",
+    "SampleFmt": "fltp",
+    "SampleRate": "44100",
+    "StartTime": "0.025057",
+    "Timebase": "1/14112000",
+}
+
+
+def job_spec(callback: CallbackRequest | None = None, credential: str = "") -> JobSpec:
+    """The submission of the specification's example."""
+    return JobSpec(
+        tenant=Tenant("media-1250000000", "ap-chongqing"),
+        input_object="in/talk.mp4",
+        separate=VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="mp3")),
+        output=Output(
+            "ap-chongqing", "media-1250000000", object="out/bg.${ext}", au_object="out/voice.${ext}"
+        ),
+        template_id="t1aa0c7e5d1b3f4e2c9d6f708192a3b4c5",
+        template_name="vs_mp3_both",
+        queue_id="p7c9e6679742540de944be07fc1f90ae7",
+        user_data="order 17",
+        level=1,
+        callback=callback or CallbackRequest(),
+        credential=credential,
+    )
+
+
+def job_result(audios: int = 2) -> Result:
+    """The result of the specification's example."""
+    files = (
+        OutputFile(Track.VOICE, "out/voice.mp3", "0cc175b9c0f1b6a831c399e269772661", 721771),
+        OutputFile(Track.BACKGROUND, "out/bg.mp3", "92eb5ffee6ae2fec3ad71c777531578f", 721771),
+    )
+    return Result(files, {"Format": FORMAT, "Stream": {"Audio": [AUDIO] * audios}})
+
+
+def finished_job(job_id: str = JOB_ID, *, audios: int = 2, credential: str = "") -> Job:
+    """The finished job of the specification's example."""
+    return Job(
+        id=job_id,
+        spec=job_spec(credential=credential),
+        state=State.SUCCESS,
+        created=parse_wire_time("2026-03-01T10:20:30+0800"),
+        started=parse_wire_time("2026-03-01T10:20:31+0800"),
+        ended=parse_wire_time("2026-03-01T10:21:04+0800"),
+        result=job_result(audios),
+    )
