@@ -14,6 +14,7 @@ class LazyGroup(click.Group):
     commands_by_name: ClassVar[dict[str, str]] = {
         "api": "cli.serve:api",
         "beat": "cli.serve:beat",
+        "demo": "cli.demo:demo",
         "flower": "cli.serve:flower",
         "models": "cli.models:models",
         "separate": "cli.separate:separate",

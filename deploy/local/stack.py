@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,9 @@ from deploy.local.servers import (
     write_private,
 )
 from deploy.local.supervise import Program, Supervisor
+from jobs.models import Job
+from jobs.settings import Settings
+from jobs.store import Store
 
 BUCKET = "media-1250000000"
 #: A part may end this often within :data:`RESTART_WINDOW_S` and is started again; once more ends the stack.
@@ -91,6 +94,20 @@ class Addresses:
             },
             "pids": dict(pids),
         }
+
+
+@contextmanager
+def _deaf_to_signals() -> Iterator[None]:
+    """Impatience must not leave half of the stack running; a part that hangs is killed anyhow."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 class Stack:
@@ -333,16 +350,32 @@ class Stack:
         self._pids = self._pids_of_now()
         write_private(self.file, json.dumps(self.addresses.document(self._pids), indent=2) + "\n")
 
+    def s3_client(self) -> Any:
+        """A boto3 client of the stack's S3."""
+        return next(server for server in self._servers if isinstance(server, SeaweedServer)).client()
+
+    def job(self, job_id: str) -> Job:
+        """A job's record, with its times to the microsecond.
+
+        Raises:
+            StackError: there is none.
+        """
+        client = redis.Redis.from_url(self.addresses.redis_url)
+        try:
+            job = Store(client, Settings()).find(job_id)
+        finally:
+            client.close()
+        if job is None:
+            raise StackError(f"there is no job {job_id}")
+        return job
+
     # -- stop
 
     def stop(self) -> None:
         """End everything; data, logs and credentials stay."""
-        if threading.current_thread() is threading.main_thread():
-            # Impatience must not leave half of it running; a part that hangs is killed anyhow.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self._supervisor is not None:
-            self._supervisor.stop()
+            with _deaf_to_signals():
+                self._supervisor.stop()
             self._supervisor = None
             self.file.unlink(missing_ok=True)
         if self._lock is not None:

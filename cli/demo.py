@@ -1,0 +1,227 @@
+"""``stemline demo``: one song, from submission to callback, on a stack of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.up import on_signals_stop
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deploy.demo.receiver import Receiver
+    from deploy.demo.song import Song
+    from deploy.local.stack import Stack
+    from jobs.models import Job
+
+OUTPUT = Path("demo-output")
+_CALLBACK_WAIT_S = 60.0
+
+
+class DemoFailed(RuntimeError):
+    """The demo could not be brought to its end."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """What happened when, Unix seconds."""
+
+    events: list[tuple[str, float]] = field(default_factory=list)
+
+    def note(self, what: str, at: float | None = None) -> None:
+        """Remember an event, of now if no time is given."""
+        self.events.append((what, time.time() if at is None else at))
+
+
+@click.command()
+@click.argument("song", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def demo(song: Path | None) -> None:
+    """Separate the demo song, or SONG, from submission to callback."""
+    from rich.console import Console
+
+    from deploy.demo.client import ApiError
+    from deploy.local.stack import Stack, StackError
+    from jobs.settings import Settings
+
+    console = Console()
+    on_signals_stop()
+    stack: Stack | None = None
+    try:
+        with console.status("Fetching the weights of the networks ...") as status:
+            fetch_weights()
+            status.update("Making the demo song ...")
+            mix, parts = make_song(song)
+            status.update("Starting the stack ...")
+            stack = Stack(Settings().home, tell=status.update)
+            stack.start()
+        run(stack, console, mix, parts, name=song.name if song else "demo-song.wav")
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        sys.exit(130)
+    except (ApiError, DemoFailed, StackError) as error:
+        console.print(f"[bold red]The demo failed:[/] {error}", soft_wrap=True)
+        if stack is not None:
+            console.print(f"Logs: {stack.logs}", soft_wrap=True)
+        sys.exit(1)
+    finally:
+        if stack is not None:
+            stack.stop()
+
+
+def fetch_weights() -> None:
+    """Have the weights of the 2-stem model on this machine before a worker needs them."""
+    from jobs.settings import Settings
+    from separation.catalogue import model_named
+    from separation.download import pull
+    from separation.errors import SeparationError
+    from separation.weights import WeightStore
+
+    try:
+        pull(WeightStore(Settings().models_dir), model_named("2stems"))
+    except SeparationError as error:
+        raise DemoFailed(f"the weights cannot be had: {error}") from error
+
+
+def make_song(own: Path | None) -> tuple[bytes, Song | None]:
+    """The file to separate, and the demo song with its true parts where it is that."""
+    if own is not None:
+        return own.read_bytes(), None
+    from deploy.demo.song import demo_song
+
+    song = demo_song()
+    return song.mix, song
+
+
+def run(stack: Stack, console: Console, mix: bytes, parts: Song | None, *, name: str) -> None:
+    """Upload, submit, wait, receive, download and tell."""
+    from deploy.demo.client import Client
+    from deploy.demo.receiver import receiver
+
+    where = stack.addresses
+    s3 = stack.s3_client()
+    folder = f"demo/{int(time.time())}"
+    source = f"{folder}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+    outputs = {stem: f"{folder}/{stem}.wav" for stem in ("voice", "background")}
+    timeline = Timeline()
+    client = Client(
+        where.api,
+        secret_id=where.secret_id,
+        secret_key=where.secret_key,
+        region=where.region,
+        bucket=where.bucket,
+    )
+    try:
+        with receiver() as inbox:
+            s3.put_object(Bucket=where.bucket, Key=source, Body=mix)
+            timeline.note(f"uploaded {len(mix) / 1e6:.1f} MB")
+            job_id = client.submit(source, outputs, codec="wav", callback=inbox.url)
+            watch(stack, console, client, job_id)
+            wait_for_callback(stack, inbox, job_id)
+        job = stack.job(job_id)
+        timeline.note("accepted", job.created / 1e6)
+        timeline.note(f"running on {job.worker}", (job.started or 0) / 1e6)
+        timeline.note("done, stems in the bucket", (job.ended or 0) / 1e6)
+        timeline.note("callback received", inbox.at)
+        OUTPUT.mkdir(exist_ok=True)
+        stems = {}
+        for stem, key in outputs.items():
+            stems[stem] = s3.get_object(Bucket=where.bucket, Key=key)["Body"].read()
+            (OUTPUT / f"{stem}.wav").write_bytes(stems[stem])
+        (OUTPUT / "callback.xml").write_bytes(inbox.body)
+        if parts is not None:
+            (OUTPUT / "mix.wav").write_bytes(mix)
+        timeline.note("stems downloaded")
+        report(console, job, timeline, stems, parts)
+    finally:
+        client.close()
+        s3.close()
+
+
+def watch(stack: Stack, console: Console, client: object, job_id: str) -> None:
+    """Show one bar until the job has ended.
+
+    Raises:
+        DemoFailed: it did not end well.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from deploy.demo.client import Client
+
+    assert isinstance(client, Client)  # noqa: S101 - imported late for a quick --help
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    console.print(f"Job {job_id}")
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("Submitted", total=100)
+        while True:
+            detail = client.job(job_id)
+            state = detail.findtext("State") or ""
+            done = 100 if state == "Success" else int(detail.findtext("Progress") or 0)
+            bar.update(task, description=state, completed=done)
+            if state == "Success":
+                return
+            if state in {"Failed", "Cancel"}:
+                raise DemoFailed(
+                    f"the job ended {state}: {detail.findtext('Code')}: {detail.findtext('Message')};"
+                    f" the worker's log is {stack.log('worker')}"
+                )
+            stack.check()
+            time.sleep(0.1)
+
+
+def wait_for_callback(stack: Stack, inbox: Receiver, job_id: str) -> None:
+    """Wait until the job's callback came.
+
+    Raises:
+        DemoFailed: it did not, or it is another job's.
+    """
+    deadline = time.monotonic() + _CALLBACK_WAIT_S
+    while not inbox.came.wait(0.5):
+        stack.check()
+        if time.monotonic() > deadline:
+            raise DemoFailed(
+                f"no callback within {_CALLBACK_WAIT_S:g} s; its log is {stack.log('callbacks')}"
+            )
+    if job_id.encode() not in inbox.body:
+        raise DemoFailed("the callback names another job")
+
+
+def report(
+    console: Console, job: Job, timeline: Timeline, stems: dict[str, bytes], parts: Song | None
+) -> None:
+    """Print what happened, how fast, and how well."""
+    from rich.table import Table
+
+    from deploy.demo.measure import samples, sdr_db
+    from deploy.demo.song import RATE
+
+    table = Table(title="Timeline", title_justify="left", box=None)
+    table.add_column("s", justify="right")
+    table.add_column("")
+    start = timeline.events[0][1]
+    for what, at in sorted(timeline.events, key=lambda event: event[1]):
+        table.add_row(f"{at - start:.2f}", what)
+    console.print(table)
+    seconds = ((job.ended or 0) - (job.started or 0)) / 1e6
+    length = len(samples(stems["voice"])) / RATE
+    console.print(
+        f"Real-time factor: {length / seconds:.1f} "
+        f"({length:.1f} s of music in {seconds:.2f} s, download and upload included)"
+    )
+    if parts is not None:
+        found = Table(title="Found (SDR)", title_justify="left", box=None)
+        for title in ("stem", "the mix itself", "Stemline's", "better by"):
+            found.add_column(title, justify="left" if title == "stem" else "right")
+        mix = samples(parts.mix)
+        for stem, true in (("voice", parts.voice), ("background", parts.background)):
+            before = sdr_db(samples(true), mix)
+            after = sdr_db(samples(true), samples(stems[stem]))
+            found.add_row(stem, f"{before:.1f} dB", f"{after:.1f} dB", f"{after - before:.1f} dB")
+        console.print(found)
+    console.print(f"The stems are in [bold]{OUTPUT}/[/]: listen to voice.wav and background.wav.")

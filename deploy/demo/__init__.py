@@ -1,0 +1,1 @@
+"""The demo: a song whose true stems are known."""
