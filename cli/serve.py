@@ -20,17 +20,12 @@ def become(module: str, *arguments: str) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port to listen on.")
-@click.option("--processes", default=1, show_default=True, help="API processes behind that port.")
-def api(host: str, port: int, processes: int) -> None:
+def api(host: str, port: int) -> None:
     """Serve the HTTP interface."""
-    become(
-        "uvicorn",
-        "api.app:create_app",
-        "--factory",
-        *("--host", host, "--port", str(port), "--workers", str(processes)),
-        *("--http", "httptools", "--loop", "uvloop"),
-        *("--no-server-header", "--no-date-header", "--no-access-log", "--log-level", "warning"),
-    )
+    from api.server import serve
+    from jobs.settings import Settings
+
+    serve(Settings(), host=host, port=port)
 
 
 @click.command()

@@ -60,7 +60,7 @@ def of(addresses: Addresses) -> list[Part]:
         Part(
             "api",
             stemline("api", "--host", "127.0.0.1", "--port", api_port),
-            lambda: answers(addresses.api),
+            lambda: answers(f"{addresses.api}/readyz"),
         ),
         Part(
             "worker",
@@ -81,8 +81,7 @@ def of(addresses: Addresses) -> list[Part]:
             lambda: answers(f"{addresses.flower_url}/healthcheck"),
         ),
     ]
-    here = {name for name in ("api.app", "workers.app") if find_spec(name)}
-    return [part for part in every if ("api.app" if part.name == "api" else "workers.app") in here]
+    return every if find_spec("workers.app") else []
 
 
 def environment(addresses: Addresses, home: Path) -> dict[str, str]:
