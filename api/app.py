@@ -9,7 +9,7 @@ from importlib import import_module
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from api import buckets, errors, health, jobs, metrics, queues, templates
+from api import buckets, errors, health, jobs, queues, templates
 from api.bell import Ringer
 from api.call import Services
 from api.credentials import Credentials
@@ -59,8 +59,8 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         credentials=Credentials(settings),
         limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
     )
+    app.state.routes = [route for router in RESOURCES for route in router.routes]
     for router in RESOURCES:
         app.include_router(router)
-    app.add_api_route("/metrics", metrics.page, name="metrics")
     app.add_middleware(Envelope)
     return app

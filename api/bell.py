@@ -23,8 +23,8 @@ MAX_WAITING = 10_000
 class Ringer:
     """Sends the messages of one process, in order."""
 
-    def __init__(self, ring: Callable[[int, str], None]) -> None:
-        """Send with ``ring(level, job_id)``."""
+    def __init__(self, ring: Callable[[Sequence[Bell]], None]) -> None:
+        """Send with ``ring(bells)``."""
         self._ring = ring
         self._bells: queue.Queue[Bell | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._work, name="bell", daemon=True)
@@ -50,6 +50,6 @@ class Ringer:
     def _work(self) -> None:
         while (bell := self._bells.get()) is not None:
             try:
-                self._ring(bell.level, bell.job_id)
+                self._ring([bell])
             except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweeper rings again
                 log.warning("bell not sent", job_id=bell.job_id, error=repr(error))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from api.codec import JSON, XML, to_json, to_xml
 from jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
@@ -75,7 +75,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 def _allow(request: Request) -> dict[str, str]:
     """Every method the path knows, whichever of its routes was tried first."""
     methods: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
+    for route in request.app.state.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods
     return {"Allow": ", ".join(sorted(methods))}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import redis
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from api import metrics
 from api.call import Services
 
 router = APIRouter()
@@ -34,6 +35,12 @@ def readyz(request: Request) -> JSONResponse:
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **words}, status_code=200 if ready else 503
     )
+
+
+@router.get("/metrics", name="metrics")
+async def metrics_page() -> Response:
+    """Numbers for Prometheus."""
+    return metrics.page()
 
 
 def _answers(url: str) -> bool:

@@ -23,6 +23,6 @@ def observe(scope: Scope, status: int, seconds: float) -> None:
     SECONDS.labels(operation).observe(seconds)
 
 
-async def page() -> Response:
+def page() -> Response:
     """Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

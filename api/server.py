@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
 
 import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
 
 from api import errors
+from api.app import create_app
 from api.codec import XML
 from jobs.errors import RequestRefused
 from jobs.ids import new_request_id
@@ -22,13 +25,17 @@ KEEP_ALIVE_S = 75
 GRACE_S = 20
 
 
-def configure(app: ASGIApp, settings: Settings, *, host: str, port: int) -> uvicorn.Config:
+def configure(
+    app: ASGIApp | str, settings: Settings, *, host: str, port: int, processes: int = 1
+) -> uvicorn.Config:
     """How the application is served; TLS where the settings name a certificate."""
     return uvicorn.Config(
         app,
+        factory=isinstance(app, str),
+        workers=processes,
         host=host,
         port=port,
-        http=protocol(settings),
+        http="api.server:EnvironmentProtocol" if isinstance(app, str) else protocol(settings),
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -44,24 +51,36 @@ def configure(app: ASGIApp, settings: Settings, *, host: str, port: int) -> uvic
     )
 
 
-def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve until a signal comes."""
-    from api.app import create_app  # noqa: PLC0415 - the tests serve applications of their own
+def application() -> ASGIApp:
+    """The application of a process that knows its settings from the environment."""
+    return create_app(Settings())
 
-    uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
+
+def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, processes: int = 1) -> None:
+    """Serve until a signal comes, with several processes behind one port where asked.
+
+    Several processes read their settings from the environment, and each of them counts on its own:
+    rate limits and metrics are those of one process.
+    """
+    if processes == 1:
+        uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
+        return
+    config = configure("api.server:application", settings, host=host, port=port, processes=processes)
+    Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
 def protocol(settings: Settings) -> type[asyncio.Protocol]:
     """The protocol class with this installation's limits."""
-    return type("WireProtocol", (_WireProtocol,), {"settings": settings})
+    return type("BoundProtocol", (WireProtocol,), {"settings": settings})
 
 
-class _WireProtocol(HttpToolsProtocol):
+class WireProtocol(HttpToolsProtocol):
     """Httptools with bounds on connections and on the size and the time of a request's head."""
 
-    settings: Settings
+    settings: ClassVar[Settings]
 
     def connection_made(self, transport: Any) -> None:
+        """Start the clock for the first request's head."""
         super().connection_made(transport)
         self._refusal = ""
         self._head_bytes = 0
@@ -73,10 +92,12 @@ class _WireProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
         self._disarm()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Feed the parser, which keeps an unfinished header in memory: so count what it gets."""
         if self.transport.is_closing():
             return
         self._head_bytes += len(data)
@@ -86,6 +107,7 @@ class _WireProtocol(HttpToolsProtocol):
             self._turn_away(f"The head of the request is larger than {most} bytes.")
 
     def on_message_begin(self) -> None:
+        """Start the clock for the next request's head."""
         super().on_message_begin()
         self._head_bytes = 0
         self._in_head = True
@@ -93,6 +115,7 @@ class _WireProtocol(HttpToolsProtocol):
             self._arm()
 
     def on_headers_complete(self) -> None:
+        """Check the head, and tell the application what it cannot see: the authority of the target."""
         self._disarm()
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -145,3 +168,17 @@ class _WireProtocol(HttpToolsProtocol):
         self._timer = None
         if not self.transport.is_closing():
             self._turn_away(f"The request's headers did not arrive in {self.settings.header_timeout_s:g} s.")
+
+
+class EnvironmentProtocol(WireProtocol):
+    """With the limits of the environment, for processes that are started by name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Read the settings once in a process."""
+        type(self).settings = _environment()
+        super().__init__(*args, **options)
+
+
+@cache
+def _environment() -> Settings:
+    return Settings()

@@ -92,6 +92,7 @@ class JobKeeper(Keeper):
             raise refusals[answer[0]]
         if answer[0] == "ok":
             self.ring(answer[2])
+            return [records.job(records.pairs(record)) for record in answer[1]]
         return [job for job in self.get(tenant, answer[1]) if job is not None]
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:

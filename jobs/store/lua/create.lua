@@ -2,7 +2,7 @@
 -- ARGV: 3 tenant, 4 open on first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 idempotency key ('' for none), 9 body hash, 10 seconds it is remembered,
 --       11… jobs of one id, spec, level, input hash, queue id ('' for the default) each
--- Returns {'ok', ids, bells} | {'repeat', ids} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
+-- Returns {'ok', records, bells} | {'repeat', ids} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
 
 local tenant = ARGV[3]
 local remembered = P .. ':idempotency:' .. tenant .. ':' .. ARGV[8]
@@ -65,4 +65,13 @@ redis.call('SET', P .. ':last', int(last))
 if ARGV[8] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[9], ids = ids}), 'EX', ARGV[10])
 end
-return {'ok', ids, rings}
+
+-- The records as stored, so that the answer needs no second question that could fail.
+local records = {}
+for i, id in ipairs(ids) do
+  local record = redis.call('HGETALL', P .. ':job:' .. id)
+  record[#record + 1] = 'id'
+  record[#record + 1] = id
+  records[i] = record
+end
+return {'ok', records, rings}

@@ -1,0 +1,174 @@
+"""How many signed submissions one API process takes, and how fast it answers at 100 per second.
+
+Starts a Valkey with AOF and one API process of its own, then drives them from this process over real
+sockets: first as fast as 32 connections can (closed loop), then at a steady rate (open loop: a late answer
+delays no request, so that waiting counts). Every request is a whole ``POST /jobs``: its signature is verified,
+its job stored, and Celery's doorbell rung.
+
+    python benchmarks/submit.py [--seconds 10] [--rate 100]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import redis
+
+from api.signature import SignedRequest, sign
+from deploy.local.ports import free_port
+from deploy.local.servers import ValkeyServer
+
+CONNECTIONS = 32
+BUCKET = "media-1250000000"
+HOST = f"{BUCKET}.ci.ap-chongqing.myqcloud.com"
+SECRET_ID, SECRET_KEY = "AKIDbenchmark", "benchmark"
+BODY = (
+    "<Request><Tag>VoiceSeparate</Tag><Input><Object>in/song.mp3</Object></Input><Operation><VoiceSeparate>"
+    "<AudioMode>AudioAndBackground</AudioMode><AudioConfig><Codec>mp3</Codec><Samplerate>44100</Samplerate>"
+    "<Bitrate>192</Bitrate></AudioConfig></VoiceSeparate><Output><Region>ap-chongqing</Region>"
+    f"<Bucket>{BUCKET}</Bucket><Object>out/${{jobid}}/bg.${{ext}}</Object>"
+    "<AuObject>out/${jobid}/voice.${ext}</AuObject></Output><UserData>order 17</UserData></Operation>"
+    "</Request>"
+).encode()
+
+
+def request() -> bytes:
+    """One signed submission; the signature holds for an hour, so it can be sent again and again."""
+    length = str(len(BODY)).encode()
+    headers = [("host", HOST.encode()), ("content-type", b"application/xml"), ("content-length", length)]
+    unsigned = SignedRequest("POST", "/jobs", (), headers)
+    now = int(time.time())
+    names = [name for name, _ in headers]
+    authorization = sign(
+        unsigned, secret_id=SECRET_ID, secret_key=SECRET_KEY, start=now - 60, end=now + 3600, headers=names
+    )
+    head = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in headers)
+    return (
+        b"POST /jobs HTTP/1.1\r\n" + head + b"Authorization: " + authorization.encode() + b"\r\n\r\n" + BODY
+    )
+
+
+class Connection:
+    """One keep-alive connection that checks each answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """A new connection to the API."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def submit(self, data: bytes) -> float:
+        """Seconds until the whole answer was read."""
+        began = time.perf_counter()
+        self.writer.write(data)
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(head.decode())
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        await self.reader.readexactly(int(lengths[0].partition(b":")[2]))
+        return time.perf_counter() - began
+
+
+async def flood(port: int, data: bytes, seconds: float) -> list[float]:
+    """As fast as the connections can."""
+    connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
+    end = time.perf_counter() + seconds
+    times: list[float] = []
+
+    async def work(connection: Connection) -> None:
+        while time.perf_counter() < end:
+            times.append(await connection.submit(data))
+
+    await asyncio.gather(*(work(connection) for connection in connections))
+    return times
+
+
+async def steady(port: int, data: bytes, seconds: float, rate: float) -> list[float]:
+    """At a fixed rate; times count from the moment a request was due."""
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        free.put_nowait(await Connection.open(port))
+    times: list[float] = []
+
+    async def one(due: float) -> None:
+        connection = await free.get()
+        await connection.submit(data)
+        times.append(time.perf_counter() - due)
+        free.put_nowait(connection)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(seconds * rate)):
+            due = began + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(one(due))
+    return times
+
+
+def percentiles(times: list[float]) -> str:
+    """p50, p99 and maximum, ms."""
+    ordered = sorted(times)
+    p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {ordered[-1] * 1000:.1f} ms"
+
+
+def start_api(port: int, redis_url: str) -> subprocess.Popen[bytes]:
+    """One API process without the rate limit."""
+    settings = {
+        "STEMLINE_REDIS_URL": redis_url,
+        "STEMLINE_CREDENTIALS": json.dumps([{"secret_id": SECRET_ID, "secret_key": SECRET_KEY}]),
+        "STEMLINE_RATE_LIMIT_PER_S": "0",
+        "STEMLINE_QUEUE_MAX_SIZE": "10000000",
+    }
+    code = f"from api.server import serve; from jobs.settings import Settings; serve(Settings(), port={port})"
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | settings)
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return process
+    process.kill()
+    raise SystemExit("The API did not start.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=100.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        valkey = ValkeyServer(Path(folder))
+        valkey.start()
+        port = free_port()
+        api = start_api(port, valkey.url)
+        try:
+            data = request()
+            asyncio.run(flood(port, data, 1.0))  # warm up
+            times = asyncio.run(flood(port, data, options.seconds))
+            rate = len(times) / options.seconds
+            print(f"closed loop, {CONNECTIONS} connections: {rate:.0f} jobs/s, {percentiles(times)}")
+            times = asyncio.run(steady(port, data, options.seconds, options.rate))
+            print(f"open loop at {options.rate:g}/s: {percentiles(times)}")
+            created = redis.Redis.from_url(valkey.url).hget("stemline:counts", "created")
+            print(f"jobs stored in all: {int(created or 0)}")
+        finally:
+            api.terminate()
+            api.wait()
+            valkey.stop()
+
+
+if __name__ == "__main__":
+    main()
