@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -33,8 +32,9 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     """
     ringer: Ringer | None = None
     if store is None:
-        # By name: Celery is loaded by the process that serves, not by whoever imports this module.
-        ringer = Ringer(import_module("workers.app").ring)
+        from workers.app import ring  # noqa: PLC0415 - Celery is loaded by the process that serves alone
+
+        ringer = Ringer(ring)
         store = Store.open(settings, bell=ringer)
 
     @asynccontextmanager

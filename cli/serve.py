@@ -20,12 +20,13 @@ def become(module: str, *arguments: str) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port to listen on.")
-def api(host: str, port: int) -> None:
+@click.option("--processes", default=1, show_default=True, help="API processes behind that port.")
+def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
     from api.server import serve
     from jobs.settings import Settings
 
-    serve(Settings(), host=host, port=port)
+    serve(Settings(), host=host, port=port, processes=processes)
 
 
 @click.command()
