@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ def of(addresses: Addresses) -> list[Part]:
 
     api_port = addresses.api.rpartition(":")[2]
     flower_port = addresses.flower_url.rpartition(":")[2]
-    every = [
+    return [
         Part(
             "api",
             stemline("api", "--host", "127.0.0.1", "--port", api_port),
@@ -81,7 +80,6 @@ def of(addresses: Addresses) -> list[Part]:
             lambda: answers(f"{addresses.flower_url}/healthcheck"),
         ),
     ]
-    return every if find_spec("workers.app") else []
 
 
 def environment(addresses: Addresses, home: Path) -> dict[str, str]:

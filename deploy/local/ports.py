@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 #: SeaweedFS dials its gRPC ports at this distance from the HTTP ones.
 GRPC_OFFSET = 10_000
 #: Below the range from which the kernel picks the near ends of outgoing connections.
-_RANGE = range(18_000, 22_000)
+_RANGE = range(12_000, 22_000)
 
 
 def is_free(port: int) -> bool:

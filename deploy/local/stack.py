@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
+from pydantic import SecretStr
 
 from deploy.local import parts, ports
 from deploy.local.credentials import Credentials
@@ -360,11 +361,8 @@ class Stack:
         Raises:
             StackError: there is none.
         """
-        client = redis.Redis.from_url(self.addresses.redis_url)
-        try:
-            job = Store(client, Settings()).find(job_id)
-        finally:
-            client.close()
+        settings = Settings(redis_url=SecretStr(self.addresses.redis_url))
+        job = Store.open(settings).find(job_id)
         if job is None:
             raise StackError(f"there is no job {job_id}")
         return job
