@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from separation.media.channels import to_stereo
 from separation.media.cut import is_cut
-from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame
+from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame, itunes_samples
 from separation.media.pcm import to_float
 
 #: Rates a source may have, in Hz: from below telephone to DSD's.
@@ -186,9 +186,13 @@ class FrameReader:
 
     def _trimmed(self, last: Piece) -> Piece:
         """Cut the encoder's padding off the last frame, where the container says how much it is."""
+        keep = len(last.samples)
         packet = self._last
         if self._name == "mov" and packet is not None and packet.duration and packet.time_base:
-            keep = round(packet.duration * packet.time_base * last.rate)
-            if 0 < keep < len(last.samples):
-                return Piece(last.rate, last.samples[:keep])
-        return last
+            keep = min(keep, round(packet.duration * packet.time_base * last.rate))
+        total = itunes_samples(self._container.metadata)
+        if total is not None:
+            # iTunes says it beside the samples instead of in the index.
+            excess = round(self._reached_s["samples"] * last.rate) - total
+            keep = min(keep, len(last.samples) - excess)
+        return Piece(last.rate, last.samples[:keep]) if 0 < keep < len(last.samples) else last

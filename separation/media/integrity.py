@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,6 +69,15 @@ def is_short_mpeg_frame(data: bytes) -> bool:
     """Say whether ``data`` is an MPEG audio frame that lacks its end."""
     length = declared_bytes(data[:4])
     return length is not None and length > len(data)
+
+
+def itunes_samples(tags: Mapping[str, str]) -> int | None:
+    """Return the samples that iTunes' ``iTunSMPB`` tag counts, without encoder delay and padding."""
+    fields = tags.get("iTunSMPB", "").split()
+    try:
+        return int(fields[3], 16) or None
+    except (IndexError, ValueError):
+        return None
 
 
 def _seconds(stream: AudioStream) -> float:

@@ -9,7 +9,6 @@ _LAYER_II, _LAYER_III = 2, 1
 
 _RATES = {MPEG1: (44_100, 48_000, 32_000), MPEG2: (22_050, 24_000, 16_000), MPEG25: (11_025, 12_000, 8_000)}
 
-#: Bitrates in kbit/s of layer III by index; index 0 is "free".
 KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _KBPS_MPEG1_LAYER_II = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
@@ -39,8 +38,13 @@ class MpegVersion:
 
     @property
     def kbps(self) -> tuple[int, ...]:
-        """The bitrates a frame can have, by index."""
+        """The bitrates a frame can have, in kbit/s by index; index 0 means "free"."""
         return KBPS_MPEG1 if self.bits == MPEG1 else KBPS_MPEG2
+
+    @property
+    def encoder_kbps(self) -> tuple[int, ...]:
+        """The bitrates LAME writes: version 2.5 ends at 64."""
+        return tuple(kbps for kbps in self.kbps[1:] if self.bits != MPEG25 or kbps <= 64)
 
     def side_info_bytes(self, channels: int) -> int:
         """Bytes between the header and the main data."""

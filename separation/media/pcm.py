@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
+_DTYPES = {
+    "u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64,
+}  # fmt: skip
 _FULL_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
 def to_float(frame: AudioFrame) -> NDArray[np.float32]:
     """Return a decoded frame as float32 (frames, channels) with full scale at 1.0."""
-    samples = frame.to_ndarray()
-    samples = samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
     kind = frame.format.name.removesuffix("p")
-    if kind == "u8":
-        samples = samples.astype(np.float32) - np.float32(128.0)
+    dtype = _DTYPES[kind]
+    channels = frame.layout.nb_channels
+    planes: Any = frame.planes
+    # Not frame.to_ndarray(), which reads one plane too many from a planar frame of 8 channels.
+    if frame.format.is_planar:
+        sides = [np.frombuffer(planes[channel], dtype, frame.samples) for channel in range(channels)]
+        samples = np.stack(sides, axis=1)
+    else:
+        samples = np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(-1, channels)
     with np.errstate(
         over="ignore"
     ):  # what a double holds and a float does not becomes infinite, and is refused
         narrowed = samples.astype(np.float32)
+    if kind == "u8":
+        narrowed -= np.float32(128.0)
     scale = _FULL_SCALE.get(kind)
     return narrowed if scale is None else narrowed * np.float32(scale)
 

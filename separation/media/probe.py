@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -47,7 +48,7 @@ def media_info(path: Path) -> MediaInfo:
             audio=AudioInfo(
                 bitrate_kbps=nominal / 1000 if nominal else overall_kbps,
                 channel=context.channels,
-                channel_layout=context.layout.name,
+                channel_layout=_layout_name(context.layout),
                 codec_long_name=stream.codec.long_name,
                 codec_name=stream.codec.canonical_name,
                 codec_tag=f"0x{int.from_bytes(context.codec_tag.encode('latin-1'), 'little'):04x}",
@@ -62,6 +63,11 @@ def media_info(path: Path) -> MediaInfo:
                 timebase=f"{base.numerator}/{base.denominator}",
             ),
         )
+
+
+def _layout_name(layout: AudioLayout) -> str:
+    """Name the layout; plain wav files leave it to the count."""
+    return {1: "mono", 2: "stereo"}.get(layout.nb_channels, layout.name)
 
 
 def _declared_s(container: InputContainer, stream: AudioStream) -> float:

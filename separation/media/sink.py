@@ -41,7 +41,8 @@ class AvSink:
     def __init__(self, file: BinaryIO, encoding: Encoding, tags: dict[str, str]) -> None:
         codec = encoding.codec
         self._rate = encoding.samplerate
-        self._planar_float = codec == "aac"
+        # Interleaved also for aac, whose encoder wants planes: PyAV writes one plane too many of 8.
+        self._format = "flt" if codec == "aac" else "s16"
         self._layout = _LAYOUTS.get(codec, _LAYOUTS["aac"])[encoding.channels]
         self._frames = 0
         options = {**_REPRODUCIBLE, **_MUXER_OPTIONS.get(codec, {})}
@@ -52,7 +53,7 @@ class AvSink:
             raise TypeError(stream)
         context = stream.codec_context
         context.layout = self._layout
-        context.format = "fltp" if self._planar_float else "s16"
+        context.format = "fltp" if codec == "aac" else "s16"
         if codec == "aac":
             context.bit_rate = encoding.bitrate_kbps * 1000
             context.options = {"aac_coder": "fast"}
@@ -64,13 +65,8 @@ class AvSink:
         """Encode (frames, channels) at the encoding's own rate."""
         if not len(samples):
             return
-        if self._planar_float:
-            clipped = np.clip(samples.T, -1.0, 1.0)
-            frame = AudioFrame.from_ndarray(np.ascontiguousarray(clipped), format="fltp", layout=self._layout)
-        else:
-            frame = AudioFrame.from_ndarray(
-                to_int16(samples).reshape(1, -1), format="s16", layout=self._layout
-            )
+        packed = np.clip(samples, -1.0, 1.0) if self._format == "flt" else to_int16(samples)
+        frame = AudioFrame.from_ndarray(packed.reshape(1, -1), format=self._format, layout=self._layout)
         frame.sample_rate = self._rate
         frame.pts = self._frames
         self._frames += len(samples)

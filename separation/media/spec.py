@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from separation.errors import OptionError
+from separation.media.mpeg import MpegVersion
 from separation.media.types import OutputSpec, SourceInfo
 
 #: kbit/s for each channel where neither the request nor the source says a bitrate.
@@ -57,8 +58,6 @@ def resolve(spec: OutputSpec, source: SourceInfo) -> Encoding:
     return Encoding(codec, samplerate, _bitrate(codec, samplerate, channels, asked), channels)
 
 
-_MP3_KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MP3_KBPS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _AMR_BPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
 
 
@@ -67,10 +66,12 @@ def _bitrate(codec: str, samplerate: int, channels: int, asked: int) -> int:
     if codec in {"wav", "flac"}:
         return 0
     if codec == "mp3":
-        return _nearest(_MP3_KBPS_1 if samplerate >= 32_000 else _MP3_KBPS_2, asked)
+        return _nearest(MpegVersion.of_rate(samplerate).encoder_kbps, asked)
     if codec == "aac":
-        # A frame of 1024 samples holds at most 6144 bits for each channel.
-        return min(asked, 6144 * channels * samplerate // 1_024_000)
+        # A frame of 1024 samples holds at most 6144 bits for each channel; below the floor the encoder may
+        # drop everything it hears.
+        floor = channels * max(8, 8 * samplerate // 32_000)
+        return min(max(asked, floor), 6144 * channels * samplerate // 1_024_000)
     return asked
 
 

@@ -1,0 +1,69 @@
+"""Down-mix and up-mix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from separation.media.channels import downmix_matrix, narrow, to_stereo, widen
+
+LAYOUTS = {
+    "3.0": ("FL", "FR", "FC"),
+    "quad": ("FL", "FR", "BL", "BR"),
+    "5.0": ("FL", "FR", "FC", "SL", "SR"),
+    "5.1": ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    "6.1": ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    "7.1": ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+    "unknown": tuple(f"USR{number}" for number in range(6)),
+    "more than any": tuple(f"USR{number}" for number in range(12)),
+}
+
+
+@pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
+def test_full_scale_on_every_channel_does_not_clip(names: tuple[str, ...]):
+    """A down-mix of full scale on all channels stays within full scale and reaches it."""
+    mixed = to_stereo(np.ones((3, len(names)), dtype=np.float32), names)
+
+    assert (3, 2) == mixed.shape
+    assert pytest.approx(1.0, abs=1e-6) == mixed.max()
+
+
+def test_surround_is_mixed_after_bs775():
+    """5.1 comes down with centre and surrounds at -3 dB and without the effects channel."""
+    left = downmix_matrix(LAYOUTS["5.1"])[:, 0]
+
+    assert pytest.approx([1, 0, 0.7071, 0, 0.7071, 0], abs=1e-4) == (left / left[0]).tolist()
+
+
+@pytest.mark.parametrize("names", [LAYOUTS["5.1"], LAYOUTS["7.1"]], ids=["5.1", "7.1"])
+def test_sides_do_not_cross(names: tuple[str, ...]):
+    """What is only on the left of a surround source is only on the left of the mix."""
+    samples = np.zeros((4, len(names)), dtype=np.float32)
+    samples[:, [index for index, name in enumerate(names) if name.endswith("L")]] = 0.5
+
+    mixed = to_stereo(samples, names)
+
+    assert (mixed[:, 0] > 0).all()
+    assert not mixed[:, 1].any()
+
+
+def test_mono_is_duplicated():
+    """A mono source is heard on both sides at its own level."""
+    mono = np.array([[0.5], [-0.25]], dtype=np.float32)
+
+    assert [[0.5, 0.5], [-0.25, -0.25]] == to_stereo(mono, ("FC",)).tolist()
+
+
+def test_mono_output_is_the_mean():
+    """A stem asked for in mono is the mean of its sides, and one of equal sides is unchanged."""
+    assert [[0.5], [0.25]] == narrow(np.array([[1.0, 0.0], [0.25, 0.25]], dtype=np.float32), 1).tolist()
+
+
+@pytest.mark.parametrize("channels", [4, 5, 6, 8])
+def test_widened_stem_is_on_the_front_channels(channels: int):
+    """More than two channels carry the stem unchanged on front left and right, and silence elsewhere."""
+    stem = np.array([[0.5, -0.5]], dtype=np.float32)
+
+    wide = widen(stem, channels)
+
+    assert [0.5, -0.5] + [0.0] * (channels - 2) == wide[0].tolist()

@@ -1,0 +1,32 @@
+"""What of a source's tags goes into a stem."""
+
+from __future__ import annotations
+
+from separation.media.id3 import id3v2
+from separation.media.tags import MAX_LENGTH, kept_tags
+
+
+def test_only_what_describes_the_recording_is_kept():
+    """Title and artist stay, whatever the case of their names; brands, encoders and lyrics do not."""
+    tags = {"TITLE": "One", "artist": "Two", "encoder": "x", "major_brand": "M4A ", "lyrics": "la"}
+
+    assert {"title": "One", "artist": "Two"} == kept_tags(tags)
+
+
+def test_hostile_values_are_tamed():
+    """Control characters go, and no value is longer than the limit."""
+    assert {"title": "ab", "album": "x" * MAX_LENGTH} == kept_tags({"title": "a\0\nb", "album": "x" * 10**6})
+
+
+def test_id3_sizes_are_synchsafe():
+    """Frame and tag sizes use seven bits of each byte, as version 2.4 asks."""
+    tag = id3v2({"title": "x" * 200})
+
+    assert b"ID3\x04\x00\x00" == tag[:6]
+    assert [0, 0, 1, 211 - 128] == list(tag[6:10])
+    assert b"TIT2" + bytes((0, 0, 1, 201 - 128)) == tag[10:18]
+
+
+def test_nothing_to_say():
+    """Without tags there is no tag."""
+    assert b"" == id3v2({})
