@@ -65,8 +65,8 @@ def make(path: Path, kind: Kind, samples: NDArray[np.float32], tags: dict[str, s
                 )
                 picture.pts = number
                 container.mux(video.encode(picture.reformat(format="yuv420p")))
-            block = np.ascontiguousarray(samples[start : start + step].T)
-            frame = AudioFrame.from_ndarray(block, format="fltp", layout=kind.layout)
+            block = np.ascontiguousarray(samples[start : start + step]).reshape(1, -1)
+            frame = AudioFrame.from_ndarray(block, format="flt", layout=kind.layout)
             frame.sample_rate = kind.rate
             frame.pts = start
             container.mux(stream.encode(frame))
