@@ -135,6 +135,7 @@ def test_success(worker: Program, store: Store, s3) -> None:
         ("in/empty.wav", sound(0), "InvalidContent"),
         ("in/cut.wav", sound(2)[:50_000], "InvalidContent"),
     ],
+    ids=["missing", "text", "empty", "cut"],
 )
 def test_failures(worker: Program, store: Store, s3, key: str, body: bytes | None, code: str) -> None:
     """What cannot be separated ends as Failed with its own code and a message, and leaves nothing behind."""
