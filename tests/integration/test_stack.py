@@ -1,0 +1,242 @@
+"""The whole service as ``stemline up`` starts it, driven by the official Python SDK, with a real receiver."""
+
+from __future__ import annotations
+
+import io
+import json
+import queue
+import subprocess
+import threading
+import wave
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import numpy as np
+import pytest
+from lxml import etree
+from qcloud_cos import CosConfig, CosS3Client
+
+from separation.catalogue import model_named
+from separation.download import pull
+from separation.weights import WeightStore
+from tests.media import Kind, make, tone
+from tests.processes import Program, eventually, program
+
+RATE = 44_100
+
+
+class Receiver:
+    """An HTTP server that keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        self.posts: queue.Queue[tuple[str, str, bytes]] = queue.Queue()
+        posts = self.posts
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                posts.put((self.path, self.headers["Content-Type"], body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/cb"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def next(self, timeout_s: float = 60) -> tuple[str, str, bytes]:
+        return self.posts.get(timeout=timeout_s)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("stack") / ".stemline"
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path, tmp_path_factory) -> Iterator[Program]:
+    """``stemline up`` as an operator runs it."""
+    pull(WeightStore(), model_named("2stems"))
+    log = tmp_path_factory.mktemp("log") / "up.log"
+    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up") as started:
+        try:
+            eventually((home / "stack.json").is_file, 120, "stack.json")
+        except AssertionError:
+            pytest.fail(started.text())
+        yield started
+
+
+@pytest.fixture
+def where(stack: Program, home: Path) -> dict[str, Any]:
+    return json.loads((home / "stack.json").read_text())
+
+
+@pytest.fixture
+def sdk(where: dict[str, Any]) -> CosS3Client:
+    """The official SDK, pointed at the stack as the README says."""
+    host, _, port = where["api"].removeprefix("http://").partition(":")
+    config = CosConfig(
+        Region=where["region"],
+        SecretId=where["secret_id"],
+        SecretKey=where["secret_key"],
+        Scheme="http",
+        IP=host,
+        Port=int(port),
+        Endpoint=f"ci.{where['region']}.myqcloud.com",
+    )
+    return CosS3Client(config)
+
+
+@pytest.fixture
+def s3(where: dict[str, Any]) -> Iterator[Any]:
+    access = where["s3"]
+    client = boto3.client(
+        "s3",
+        endpoint_url=access["endpoint_url"],
+        aws_access_key_id=access["access_key"],
+        aws_secret_access_key=access["secret_key"],
+        region_name=where["region"],
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    started = Receiver()
+    yield started
+    started.server.shutdown()
+    started.server.server_close()
+
+
+def music(seconds: float = 2) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((tone(round(seconds * RATE)) * 32767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def submit(sdk: CosS3Client, where: dict[str, Any], key: str, **root: Any) -> dict[str, Any]:
+    output = {
+        "Region": where["region"],
+        "Bucket": where["bucket"],
+        "Object": "out/${jobid}/bg.${ext}",
+        "AuObject": "out/${jobid}/voice.${ext}",
+    }
+    separate = {"AudioMode": "AudioAndBackground", "AudioConfig": {"Codec": "mp3", "Bitrate": "128"}}
+    request = {
+        "Tag": "VoiceSeparate",
+        "Input": {"Object": key},
+        "Operation": {"VoiceSeparate": separate, "Output": output, "UserData": "order 17", "JobLevel": "1"},
+        **root,
+    }
+    answer = sdk.ci_create_media_jobs(where["bucket"], request, {}, ContentType="application/xml")
+    return answer["JobsDetail"][0]
+
+
+def ended(sdk: CosS3Client, where: dict[str, Any], job_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        job = sdk.ci_get_media_jobs(where["bucket"], job_id)["JobsDetail"][0]
+        return job if job["State"] in {"Success", "Failed", "Cancel"} else None
+
+    return eventually(look, 90, f"the end of {job_id}")
+
+
+@pytest.mark.parametrize("form", ["XML", "JSON"])
+def test_from_submission_to_callback(sdk, s3, where, receiver: Receiver, form: str) -> None:
+    """A job submitted with the SDK ends as Success, its stems are there, and the receiver is told so."""
+    s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
+    created = submit(sdk, where, "in/song.wav", CallBack=receiver.url, CallBackFormat=form)
+    assert ("Submitted", "-") == (created["State"], created["EndTime"])
+    job = ended(sdk, where, created["JobId"])
+    assert ("Success", "100") == (job["State"], job["Progress"])
+    files = job["Operation"]["MediaResult"]["OutputFile"]["ObjectName"]
+    assert [f"out/{job['JobId']}/voice.mp3", f"out/{job['JobId']}/bg.mp3"] == files
+    for key in files:
+        body = s3.get_object(Bucket=where["bucket"], Key=key)["Body"].read()
+        assert len(body) > 10_000
+    path, kind, body = receiver.next()
+    assert "/cb" == path
+    if form == "XML":
+        assert "application/xml" == kind
+        root = etree.fromstring(body)
+        told = {name: root.findtext(f"JobsDetail/{name}") for name in ("JobId", "State", "Code")}
+        voice = root.findtext("JobsDetail/Operation/Output/AuObject")
+        event = root.findtext("EventName")
+    else:
+        assert "application/json" == kind
+        document = json.loads(body)
+        detail = document["JobsDetail"][0]
+        told = {name: detail[name] for name in ("JobId", "State", "Code")}
+        voice, event = detail["Operation"]["Output"]["AuObject"], document["EventName"]
+    assert {"JobId": job["JobId"], "State": "Success", "Code": "Success"} == told
+    assert files[0] == voice
+    assert "TaskFinish" == event
+
+
+def test_failures_are_told(sdk, s3, where, receiver: Receiver, tmp_path: Path) -> None:
+    """A missing object, a text named .mp3 and a video without sound each end Failed with their own words."""
+    silent = make(tmp_path / "silent.mp4", Kind("mp4", "aac", video=True), tone(RATE))
+    import av
+
+    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert silent.is_file()
+    s3.put_object(Bucket=where["bucket"], Key="in/text.mp3", Body=b"not music at all\n" * 1000)
+    s3.put_object(Bucket=where["bucket"], Key="in/mute.mp4", Body=(tmp_path / "mute.mp4").read_bytes())
+    said = {}
+    for key in ("in/none.mp3", "in/text.mp3", "in/mute.mp4"):
+        created = submit(sdk, where, key, CallBack=receiver.url, CallBackFormat="JSON")
+        job = ended(sdk, where, created["JobId"])
+        detail = json.loads(receiver.next()[2])["JobsDetail"][0]
+        assert ("Failed", job["Code"], job["Message"]) == (detail["State"], detail["Code"], detail["Message"])
+        assert "MediaResult" not in detail["Operation"]
+        said[key] = (job["Code"], job["Message"])
+    assert "ResourceNotFound" == said["in/none.mp3"][0]
+    assert "InvalidContent" == said["in/text.mp3"][0] == said["in/mute.mp4"][0]
+    assert 3 == len({message for _, message in said.values()})
+
+
+def test_flower_asks_for_its_password(where) -> None:
+    """Flower shows nothing without the password, and the worker with it."""
+    flower = where["flower"]
+    with httpx.Client(base_url=flower["url"], trust_env=False) as client:
+        assert 401 == client.get("/workers").status_code
+        page = client.get("/workers", auth=(flower["user"], flower["password"]))
+    assert 200 == page.status_code
+    assert "separate@local" in page.text
+
+
+def test_a_second_start_finds_jobs_and_objects(
+    stack: Program, sdk, s3, where, home: Path, tmp_path: Path
+) -> None:
+    """Stopped and started again, the stack knows its jobs, objects and credentials, and leaves no process."""
+    s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
+    before = ended(sdk, where, submit(sdk, where, "in/song.wav")["JobId"])
+    stack.terminate(60)
+    assert not (home / "stack.json").exists()
+    pids = ",".join(map(str, where["pids"].values()))
+    alive = subprocess.run(["ps", "-o", "pid=", "-p", pids], check=False, capture_output=True)
+    assert b"" == alive.stdout.strip()
+    with program(tmp_path / "again.log", {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up"):
+        eventually((home / "stack.json").is_file, 120, "stack.json")
+        again = json.loads((home / "stack.json").read_text())
+        assert where["secret_key"] == again["secret_key"]
+        assert before == sdk.ci_get_media_jobs(again["bucket"], before["JobId"])["JobsDetail"][0]
+        key = before["Operation"]["MediaResult"]["OutputFile"]["ObjectName"][0]
+        assert s3.head_object(Bucket=again["bucket"], Key=key)["ContentLength"] > 10_000
