@@ -92,8 +92,7 @@ class JobKeeper(Keeper):
             raise refusals[answer[0]]
         if answer[0] == "ok":
             self.ring(answer[2])
-            return [records.job(records.pairs(record)) for record in answer[1]]
-        return [job for job in self.get(tenant, answer[1]) if job is not None]
+        return [job for record in answer[1] if (job := self._job(record))]
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
         """Jobs in the order asked for; ``None`` where the tenant has no such job."""
@@ -206,7 +205,7 @@ class JobKeeper(Keeper):
 
     def held_by(self, worker: str) -> list[Job]:
         """The running jobs a worker has claimed."""
-        ids = self.client.zrange(self.scripts.key("leases"), 0, -1)
+        ids = self.reading(self.client.zrange, self.scripts.key("leases"), 0, -1)
         found = self.scripts.run("get", "", *ids) if ids else []
         jobs = [self._job(r) for r in found]
         return [job for job in jobs if job and job.worker == worker and job.state is State.RUNNING]
@@ -236,8 +235,9 @@ class Sweeping(JobKeeper):
 
     def expired(self, limit: int = 100) -> list[str]:
         """Ids of running jobs whose lease ran out."""
-        now = self.now()
-        return [str(i) for i in self.client.zrangebyscore(self.scripts.key("leases"), "-inf", now, 0, limit)]
+        leases = self.scripts.key("leases")
+        found = self.reading(self.client.zrangebyscore, leases, "-inf", self.now(), start=0, num=limit)
+        return [str(i) for i in found]
 
     def seize(self, job_id: str, sweeper: str) -> Job | None:
         """Take a job from a worker that gave no sign of life; its old token is worthless from then on.

@@ -17,6 +17,8 @@ from jobs.errors import StoreUnavailable
 from jobs.states import TRANSITIONS, State
 
 _NEEDS_TENANTS = {"create", "open"}
+_REFUSED_WHEN_FULL = {"create", "open", "template"}
+"""Scripts that begin something. At ``maxmemory`` they are refused before they write; all others carry on."""
 
 
 def _legal() -> str:
@@ -33,8 +35,9 @@ def _legal() -> str:
 def source(name: str) -> str:
     """The whole text of a script."""
     folder = files("jobs.store") / "lua"
+    flags = "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
     parts = ["lib", *(["tenants"] if name in _NEEDS_TENANTS else []), name]
-    return _legal() + "".join((folder / f"{part}.lua").read_text() for part in parts)
+    return f"#!lua{flags}\n" + _legal() + "".join((folder / f"{part}.lua").read_text() for part in parts)
 
 
 class Scripts:

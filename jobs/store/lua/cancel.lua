@@ -2,7 +2,7 @@
 -- ARGV: 3 tenant, 4 whether running ones too (0/1), 5… ids
 -- Returns {'ok'} | {'unknown', id} | {'refused', id, state}
 
-local jobs = {}
+local jobs, named = {}, {}
 for i = 5, #ARGV do
   local job = load(ARGV[i])
   if not job or job.tenant ~= ARGV[3] then return {'unknown', ARGV[i]} end
@@ -10,7 +10,8 @@ for i = 5, #ARGV do
   if state == 'Success' or state == 'Failed' or (state == 'Running' and ARGV[4] ~= '1') then
     return {'refused', job.id, state}
   end
-  jobs[#jobs + 1] = job
+  if not named[job.id] then jobs[#jobs + 1] = job end
+  named[job.id] = true
 end
 for _, job in ipairs(jobs) do
   if job.state == 'Submitted' then

@@ -2,7 +2,14 @@
 -- ARGV: 3 tenant, 4 open on first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 idempotency key ('' for none), 9 body hash, 10 seconds it is remembered,
 --       11… jobs of one id, spec, level, input hash, queue id ('' for the default) each
--- Returns {'ok', records, bells} | {'repeat', ids} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
+-- Returns {'ok', records, bells} | {'repeat', records} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
+
+-- The answer carries the records, so that nothing can fail between storing the jobs and telling of them.
+local function seen(ids)
+  local records = {}
+  for i, id in ipairs(ids) do records[i] = view(id) or {} end
+  return records
+end
 
 local tenant = ARGV[3]
 local remembered = P .. ':idempotency:' .. tenant .. ':' .. ARGV[8]
@@ -11,7 +18,7 @@ if ARGV[8] ~= '' then
   if before then
     before = cjson.decode(before)
     if before.body ~= ARGV[9] then return {'conflict'} end
-    return {'repeat', before.ids}
+    return {'repeat', seen(before.ids)}
   end
 end
 
@@ -65,13 +72,4 @@ redis.call('SET', P .. ':last', int(last))
 if ARGV[8] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[9], ids = ids}), 'EX', ARGV[10])
 end
-
--- The records as stored, so that the answer needs no second question that could fail.
-local records = {}
-for i, id in ipairs(ids) do
-  local record = redis.call('HGETALL', P .. ':job:' .. id)
-  record[#record + 1] = 'id'
-  record[#record + 1] = id
-  records[i] = record
-end
-return {'ok', records, rings}
+return {'ok', seen(ids), rings}
