@@ -50,4 +50,4 @@ test: $(VENV)/.dev ## The whole test suite, with the real servers
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-include make/reference.mk
+include make/reference.mk make/bench.mk

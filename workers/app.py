@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from jobs.settings import Settings
 from jobs.store import Bell
@@ -39,9 +39,10 @@ def make_app(settings: Settings) -> Celery:
     app = Celery(
         "stemline", broker=settings.broker, include=["workers.separate", "workers.deliver", "workers.sweep"]
     )
+    names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
     visibility = round(settings.job_time_limit_s) + _VISIBILITY_MARGIN_S
     app.conf.update(
-        task_queues=[Queue(separate_queue(level)) for level in LEVELS] + [Queue(CALLBACKS), Queue(SWEEPS)],
+        task_queues=[Queue(name, Exchange("stemline"), routing_key=name) for name in names],
         task_create_missing_queues=False,
         task_routes={DELIVER: CALLBACKS, SWEEP: SWEEPS},
         task_default_queue=SWEEPS,

@@ -1,0 +1,81 @@
+"""How long a job lies between its acceptance and its start, on a worker that has nothing else to do.
+
+Starts a Valkey with AOF and one real separation worker, then submits jobs one at a time. Every job names a
+bucket that is not configured, so it ends at once and the next finds the worker idle; both times are those of
+the job's own record (µs, the store's clock).
+
+    python benchmarks/overhead.py [--jobs 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from deploy.local.servers import ValkeyServer
+from jobs.models import AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from jobs.settings import Settings
+from jobs.states import State
+from jobs.store import Bell, Store
+from workers.app import make_app, separate_queue
+
+TENANT = Tenant("nobody-1250000000", "ap-chongqing")
+
+
+def measure(store: Store, jobs: int) -> list[float]:
+    """Milliseconds from acceptance to start, job by job; the first ones warm the worker up."""
+    output = Output(TENANT.region, TENANT.bucket, au_object="voice.wav")
+    spec = JobSpec(TENANT, "song.mp3", VoiceSeparate(AudioMode.IS_AUDIO), output)
+    waits = []
+    for number in range(jobs + 5):
+        (job,) = store.create([spec])
+        while (found := store.find(job.id)) is None or not found.state.terminal:
+            time.sleep(0.005)
+        if found.state is not State.FAILED or found.started is None:
+            raise SystemExit(f"{job.id} is {found.state} {found.message}")
+        if number >= 5:
+            waits.append((found.started - found.created) / 1000)
+        time.sleep(random.uniform(0.0, 0.1))
+    return waits
+
+
+def main() -> None:
+    """Run the benchmark and print its row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=300)
+    jobs = parser.parse_args().jobs
+    with tempfile.TemporaryDirectory() as folder:
+        valkey = ValkeyServer(Path(folder))
+        valkey.start()
+        settings = Settings(redis_url=valkey.url)
+        environment = {**os.environ, "STEMLINE_REDIS_URL": valkey.url, "STEMLINE_LOG_LEVEL": "error"}
+        worker = subprocess.Popen([sys.executable, "-m", "cli.main", "worker", "separate"], env=environment)
+        app = make_app(settings)
+
+        def ring(bells: list[Bell]) -> None:
+            for bell in bells:
+                name = separate_queue(bell.level)
+                app.send_task("stemline.separate", args=[bell.job_id, bell.level], queue=name)
+
+        try:
+            waits = sorted(measure(Store.open(settings, bell=ring), jobs))
+        finally:
+            worker.terminate()
+            worker.wait()
+            valkey.stop()
+    p99 = waits[min(len(waits) - 1, round(0.99 * len(waits)))]
+    print(f"accepted to Running, ms, {len(waits)} jobs on an idle worker")
+    print(
+        f"  median {statistics.median(waits):.1f}   p99 {p99:.1f}   worst {waits[-1]:.1f}   (goal: p99 <= 100)"
+    )
+
+
+if __name__ == "__main__":
+    main()
