@@ -72,9 +72,7 @@ def main() -> None:
             valkey.stop()
     p99 = waits[min(len(waits) - 1, round(0.99 * len(waits)))]
     print(f"accepted to Running, ms, {len(waits)} jobs on an idle worker")
-    print(
-        f"  median {statistics.median(waits):.1f}   p99 {p99:.1f}   worst {waits[-1]:.1f}   (goal: p99 <= 100)"
-    )
+    print(f"  median {statistics.median(waits):.1f}   p99 {p99:.1f}   worst {waits[-1]:.1f}")
 
 
 if __name__ == "__main__":
