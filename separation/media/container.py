@@ -6,10 +6,10 @@ from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
+from av.codec import CodecContext
 from av.container import InputContainer
 
-from separation.errors import NoAudioStream, TruncatedMedia, UndecodableMedia
-from separation.media.cut import is_cut
+from separation.errors import NoAudioStream, UndecodableMedia
 
 # Demuxers that read one local file and never point elsewhere: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.
@@ -29,7 +29,7 @@ _CODECS = (
     "pcm_s16be_planar", "pcm_s16le", "pcm_s16le_planar", "pcm_s24be", "pcm_s24le", "pcm_s24le_planar",
     "pcm_s32be", "pcm_s32le", "pcm_s32le_planar", "pcm_s64be", "pcm_s64le", "pcm_s8", "pcm_s8_planar",
     "pcm_u16be", "pcm_u16le", "pcm_u24be", "pcm_u24le", "pcm_u32be", "pcm_u32le", "pcm_u8", "qdm2",
-    "qdmc", "ra_144", "ra_288", "ralf", "s302m", "sipr", "speex", "tak", "truehd", "tta", "vorbis",
+    "qdmc", "real_144", "real_288", "ralf", "s302m", "sipr", "speex", "tak", "truehd", "tta", "vorbis",
     "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice",
 )  # fmt: skip
 
@@ -45,7 +45,6 @@ def open_input(path: Path) -> InputContainer:
 
     Raises:
         UndecodableMedia: no allowed demuxer knows the file.
-        TruncatedMedia: one would, if its end were there.
         OSError: the file cannot be read.
     """
     with path.open("rb"):
@@ -54,8 +53,7 @@ def open_input(path: Path) -> InputContainer:
         # The "file:" prefix keeps a name with a colon from being taken for a protocol.
         return av.open(f"file:{path.absolute()}", "r", container_options=_OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
-        # An mp4 whose index was to follow at its end cannot even be opened when it is cut.
-        raise (TruncatedMedia if is_cut(path) else UndecodableMedia) from error
+        raise UndecodableMedia from error
 
 
 def first_audio(container: InputContainer) -> AudioStream:
@@ -63,7 +61,12 @@ def first_audio(container: InputContainer) -> AudioStream:
 
     Raises:
         NoAudioStream: there is none.
+        UndecodableMedia: there is no decoder for it.
     """
     if not container.streams.audio:
         raise NoAudioStream
-    return container.streams.audio[0]
+    stream = container.streams.audio[0]
+    context: CodecContext | None = stream.codec_context
+    if context is None or context.codec.name not in _CODECS:
+        raise UndecodableMedia("there is no decoder for the audio stream of the source")
+    return stream

@@ -66,20 +66,35 @@ def _caf_is_cut(file: BinaryIO, size: int) -> bool:
             return length > 0 and file.tell() + length > size
         if length < 0:
             return False
+        if length > size:
+            return True
         file.seek(length, 1)
     return False
 
 
-def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+def ogg_last_sample(path: Path) -> int | None:
+    """Return the position, in samples, that the last page of a single Ogg stream declares as its end."""
+    with path.open("rb") as file:
+        serial = file.read(18)[14:]
+        page = _last_ogg_page(file, path.stat().st_size)
+    position = int.from_bytes(page[6:14], "little", signed=True)
+    return position if len(page) > 27 and page[14:18] == serial and position > 0 else None
+
+
+def _last_ogg_page(file: BinaryIO, size: int) -> bytes:
+    """Return the last page and whatever follows it."""
     file.seek(max(0, size - 2 * _OGG_PAGE_MAX))
     tail = file.read()
     at = tail.rfind(b"OggS\0")
-    if at < 0:
-        return False
-    if at + 27 > len(tail):
-        return True
-    segments = tail[at + 27 : at + 27 + tail[at + 26]]
-    return len(segments) < tail[at + 26] or at + 27 + len(segments) + sum(segments) > len(tail)
+    return tail[at:] if at >= 0 else b""
+
+
+def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+    page = _last_ogg_page(file, size)
+    if len(page) < 27:
+        return bool(page)
+    segments = page[27 : 27 + page[26]]
+    return len(segments) < page[26] or 27 + len(segments) + sum(segments) > len(page)
 
 
 def _mov_is_cut(file: BinaryIO, size: int) -> bool:
@@ -109,6 +124,8 @@ def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
     header_size = _vint(file)
     if header_size is None:
         return False
+    if header_size > size:
+        return True
     file.seek(header_size, 1)
     if file.read(4) != b"\x18S\x80g":
         return False

@@ -13,8 +13,17 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong
+from separation.errors import (
+    EmptyAudio,
+    NoAudioStream,
+    NonFiniteAudio,
+    TooLarge,
+    TooLong,
+    TruncatedMedia,
+    UndecodableMedia,
+)
 from separation.media.container import first_audio, open_input
+from separation.media.cut import is_cut
 from separation.media.frames import FrameReader
 from separation.media.resample import Resampler
 from separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
@@ -28,6 +37,7 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
 
     Raises:
         UndecodableMedia: not a media file that is read here.
+        TruncatedMedia: so little of it is there that it cannot be opened.
         NoAudioStream: a media file without audio.
         TooLarge: more bytes than ``limits``.
         TooLong: a longer duration than ``limits`` is declared.
@@ -35,11 +45,17 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
     """
     if path.stat().st_size > limits.max_bytes:
         raise TooLarge
-    container = open_input(path)
     try:
-        return AudioSource(path, container, first_audio(container), limits)
-    except BaseException:
-        container.close()
+        container = open_input(path)
+        try:
+            return AudioSource(path, container, first_audio(container), limits)
+        except BaseException:
+            container.close()
+            raise
+    except (UndecodableMedia, NoAudioStream) as error:
+        # An mp4 whose index was to follow at its end cannot even be opened when it is cut.
+        if is_cut(path):
+            raise TruncatedMedia from error
         raise
 
 

@@ -166,10 +166,8 @@ class FrameReader:
         raise DamagedMedia(f"{pause_s:.1f} s of audio are missing after {self._end_s:.1f} s of the source")
 
     def _check_end(self) -> None:
-        if not self._seen:
-            if self._suspect is not None:
-                raise UndecodableMedia
-            return
+        if not self._seen and self._suspect is not None:
+            raise UndecodableMedia
         if self._suspect is not None and is_frame_tail(self._name, bytes(self._suspect)):
             raise TruncatedMedia
         if self._cut or (

@@ -11,6 +11,7 @@ from typing import Literal
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from separation.media.cut import ogg_last_sample
 from separation.media.mpeg import declared_bytes
 
 # Demuxers whose audio stream carries an exact duration, in seconds of slack.
@@ -45,6 +46,11 @@ def demuxer(container: InputContainer) -> str:
 def declared(path: Path, container: InputContainer, stream: AudioStream) -> Declared | None:
     """Return the duration the file states; None where there is only a guess from size and bitrate."""
     name = demuxer(container)
+    if name == "ogg" and len(container.streams) == 1 and (last := ogg_last_sample(path)) is not None:
+        # FFmpeg measures up to the last page that it accepts, not to the last one that is there.
+        rate = 48_000 if stream.codec.canonical_name == "opus" else stream.codec_context.sample_rate
+        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        return Declared(last / rate - start_s, _EXACT[name], "samples")
     if stream.duration and (name in _EXACT and (name != "mp3" or _has_xing(path))):
         return Declared(_seconds(stream), _EXACT[name], "samples")
     if stream.duration and name == "avi":

@@ -1,0 +1,229 @@
+"""Broken and hostile sources: each ends with an error of its own, in bounded time and memory."""
+
+from __future__ import annotations
+
+import random
+import resource
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import pytest
+
+from separation.errors import (
+    DamagedMedia,
+    NonFiniteAudio,
+    SeparationError,
+    TooLong,
+    TruncatedMedia,
+    UndecodableMedia,
+)
+from separation.media import MediaLimits, open_audio
+from tests.media import KINDS, Kind, make, tone
+
+LIMITS = MediaLimits(max_duration_s=20, max_bytes=10**9)
+
+# Raw samples carry nothing by which a change in their middle could be told.
+UNCHECKED = frozenset({"wav", "aiff", "caf"})
+
+
+def drain(path: Path) -> int:
+    with open_audio(path, limits=LIMITS) as audio:
+        return sum(len(block) for block in audio)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A short file of every kind."""
+    folder = tmp_path_factory.mktemp("corpus")
+    surround = (
+        Kind("wav", "pcm_s16le", layout="7.1"),
+        Kind("m4a", "aac", layout="7.1"),
+        Kind("flac", "flac", layout="5.1"),
+    )
+    return {
+        kind.name: make(
+            folder / kind.name,
+            kind,
+            tone(kind.rate * 2 + 77, av.AudioLayout(kind.layout).nb_channels, kind.rate),
+        )
+        for kind in KINDS + surround
+    }
+
+
+@pytest.mark.parametrize("share", [0.35, 0.61, 0.93])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_truncated_file_is_told(kind: Kind, share: float, corpus: dict[str, Path], tmp_path: Path):
+    """Whatever is cut from the end of a file of any kind, its stems are never made of the rest."""
+    data = corpus[kind.name].read_bytes()
+    path = tmp_path / f"in.{kind.suffix}"
+    # Not at a multiple of a transport stream's packets, where the rest is a whole file.
+    path.write_bytes(data[: int(len(data) * share) // 188 * 188 + 95])
+
+    with pytest.raises((TruncatedMedia, UndecodableMedia)) as caught:
+        drain(path)
+
+    assert kind.codec == "libopus" or isinstance(caught.value, TruncatedMedia)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.suffix not in UNCHECKED], ids=lambda kind: kind.name
+)
+def test_a_hole_in_the_middle_is_told(kind: Kind, corpus: dict[str, Path], tmp_path: Path):
+    """Bytes lost from the middle of a file of any kind end the job instead of shortening the song."""
+    data = corpus[kind.name].read_bytes()
+    path = tmp_path / f"in.{kind.suffix}"
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + data[middle + 3000 :])
+
+    with pytest.raises((DamagedMedia, TruncatedMedia, UndecodableMedia)):
+        drain(path)
+
+
+def test_a_flipped_bit_in_a_flac_is_told(corpus: dict[str, Path], tmp_path: Path):
+    """The checksum of a flac frame is looked at."""
+    data = bytearray(corpus["flac-44100-stereo.flac"].read_bytes())
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "in.flac"
+    path.write_bytes(data)
+
+    with pytest.raises(DamagedMedia):
+        drain(path)
+
+
+def test_a_foreign_tag_at_the_end_is_no_damage(corpus: dict[str, Path], tmp_path: Path):
+    """An ID3v1 tag, or lyrics that no one knows, behind an mp3 do not matter."""
+    song = corpus["libmp3lame-44100-stereo.mp3"].read_bytes()
+    path = tmp_path / "in.mp3"
+    path.write_bytes(song + b"LYRICSBEGIN" + b"la" * 300 + b"TAG" + bytes(125))
+
+    assert 2 * 44_100 + 77 == drain(path)
+
+
+def mutate(data: bytearray, chance: random.Random) -> bytearray:
+    where = chance.randrange(len(data))
+    match chance.choice(["flip", "many", "cut", "zero", "insert", "head", "repeat"]):
+        case "flip":
+            data[where] ^= 1 << chance.randrange(8)
+        case "many":
+            for _ in range(chance.randrange(1, 60)):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+        case "cut":
+            del data[where:]
+        case "zero":
+            data[where : where + chance.randrange(5000)] = bytes(chance.randrange(5000))
+        case "insert":
+            data[where:where] = chance.randbytes(chance.randrange(300))
+        case "head":
+            for _ in range(chance.randrange(1, 8)):
+                data[chance.randrange(min(len(data), 400))] = chance.randrange(256)
+        case _:
+            data[where:where] = data[where // 2 : where // 2 + 3000]
+    return data
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_mutilated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, Path], tmp_path: Path):
+    """Whatever is done to a file's bytes, reading it ends soon, with audio or with an error of ours."""
+    chance = random.Random(seed)
+    for _ in range(40):
+        name = chance.choice(sorted(corpus))
+        path = tmp_path / f"in.{name.rsplit('.', 1)[1]}"
+        path.write_bytes(mutate(bytearray(corpus[name].read_bytes()), chance))
+        started = time.monotonic()
+
+        with suppress(SeparationError):
+            drain(path)
+
+        assert time.monotonic() - started < 20
+
+
+BOMB = """
+import resource, sys, time
+from pathlib import Path
+from separation.errors import TooLong
+from separation.media import MediaLimits, open_audio
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    with open_audio(Path(sys.argv[1]), limits=MediaLimits(120, 10**9)) as audio:
+        for block in audio:
+            pass
+except TooLong:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty minutes of silence in little more than a megabyte of flac that declares no length."""
+    path = tmp_path_factory.mktemp("bomb") / "in.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=8000, layout="mono", options={"compression_level": "0"})
+        stream.codec_context.format = "s16"
+        frame = av.AudioFrame("s16", "mono", 8000 * 60)
+        frame.sample_rate = 8000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        for minute in range(40):
+            frame.pts = minute * 8000 * 60
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    data[8 + 13] &= 0xF0
+    data[8 + 14 : 8 + 18] = bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_decompression_bomb_stops_at_the_limit(bomb: Path):
+    """Forty minutes of silence in a small file end at two, soon and within a few megabytes."""
+    assert bomb.stat().st_size < 2 * 10**6
+    started = time.monotonic()
+
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB, str(bomb)], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert time.monotonic() - started < 30
+    assert int(done.stdout) < 60_000
+
+
+@pytest.mark.parametrize("rate", [1, 100, 2_000_000])
+def test_an_absurd_rate_does_not_explode(rate: int, tmp_path: Path):
+    """A header that claims one sample a second does not turn kilobytes into hours."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(100_000))
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+
+    with pytest.raises((UndecodableMedia, TooLong)):
+        drain(path)
+
+
+def test_no_descriptor_is_left_open(corpus: dict[str, Path], tmp_path: Path):
+    """Reading, failing and giving up leave no file open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    broken = tmp_path / "in.flac"
+    data = bytearray(corpus["flac-44100-stereo.flac"].read_bytes())
+    data[len(data) // 2] ^= 1
+    broken.write_bytes(data)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 128), hard))
+    try:
+        for _ in range(100):
+            with pytest.raises(DamagedMedia):
+                drain(broken)
+            with open_audio(corpus["pcm_s16le-44100-stereo.wav"], limits=LIMITS) as audio:
+                next(iter(audio))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_errors_carry_the_wire_s_code():
+    """Broken media is the wire's InvalidContent, a limit its InvalidArgument."""
+    assert ["InvalidContent"] * 4 == [
+        error.code for error in (DamagedMedia, TruncatedMedia, UndecodableMedia, NonFiniteAudio)
+    ]
+    assert "InvalidArgument" == TooLong.code
