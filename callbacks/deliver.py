@@ -11,7 +11,9 @@ import structlog
 
 from callbacks.guard import Guard
 from callbacks.health import Health
+from callbacks.http import BadUrl, parse_url
 from callbacks.lanes import Lanes, Place
+from callbacks.mq import MqSender
 from callbacks.outcome import Outcome, failed
 from callbacks.payload import CONTENT_TYPES, body
 from callbacks.schedule import Schedule
@@ -61,6 +63,7 @@ class Courier:
         self._lease_s = max(LEASE_S, 3 * settings.callback_timeout_s)
         self._per_host = settings.callback_per_host
         self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
+        self._mq = MqSender(settings)
         self._sender = Sender(
             Guard.of(settings.callback_allow_networks), settings.callback_timeout_s, settings.callback_proxy
         )
@@ -70,7 +73,7 @@ class Courier:
         delivery = self._store.outbox.take(delivery_id, self._lease_s)
         if delivery is None:
             return
-        host = lane_of(delivery)
+        host = self._lane(delivery)
         if self._lanes.enter(host, delivery.id, self._places(host)) is not Place.TAKEN:
             return
         current: str | None = delivery.id
@@ -81,6 +84,15 @@ class Courier:
             finally:
                 places = 0 if time.monotonic() > until else self._places(host)
                 current = self._lanes.leave(host, current, places)
+
+    def _lane(self, delivery: Delivery) -> str:
+        """Which deliveries share the limit of one host: those of one host and port, or of one broker."""
+        if delivery.target.mq is not None:
+            return self._mq.lane(delivery.target.mq)
+        try:
+            return parse_url(delivery.target.url).authority
+        except BadUrl:
+            return "nowhere"
 
     def _places(self, host: str) -> int:
         """A host in trouble is tried by one delivery at a time."""
@@ -109,9 +121,12 @@ class Courier:
         if job is None:
             return failed("gone", "the job's record is past its retention", final=True)
         try:
+            if delivery.target.mq is not None:
+                said, form = body(job, delivery.target.format), CONTENT_TYPES[delivery.target.format]
+                return self._mq.send(delivery.target.mq, said, form, delivery.id, now_s)
             return self._send_to_url(delivery, job, now_s)
         except Exception as error:
-            log.exception("callback failed for a reason of our own", delivery=delivery.id)
+            log.exception("callback.fault", delivery=delivery.id)
             return failed("error", f"{type(error).__name__}: {error}")
 
     def _send_to_url(self, delivery: Delivery, job: Job, now_s: float) -> Outcome:
@@ -135,7 +150,7 @@ class Courier:
         self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=status)
         say = log.info if outcome.delivered else log.warning
         say(
-            "callback tried",
+            "callback.tried",
             delivery=delivery.id,
             job=delivery.job_id,
             host=delivery.target.host,
@@ -145,11 +160,6 @@ class Courier:
             outcome=status,
             next_wait_s=None if next_due is None else round(wait or 0, 1),
         )
-
-
-def lane_of(delivery: Delivery) -> str:
-    """Which deliveries share the limit of one host: those of one host and port, or of one broker."""
-    return delivery.target.host
 
 
 _couriers: WeakKeyDictionary[Store, Courier] = WeakKeyDictionary()

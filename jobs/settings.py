@@ -257,8 +257,11 @@ class Settings(BaseSettings):
     ] = 30.0
     tdmq_endpoints: Annotated[
         dict[str, str],
-        Field(description="MqRegion to endpoint, JSON: http(s) for CMQ, amqp or redis through Kombu."),
+        Field(
+            description="MqRegion (`*`: others) to endpoint, JSON: http(s) for CMQ, amqp or redis by Kombu."
+        ),
     ] = {}
+    tdmq_max_bytes: Annotated[int, Field(ge=1, description="Largest TDMQ message, bytes.")] = 65_536
     tdmq_secret_id: Annotated[str, Field(description="SecretId for CMQ.")] = ""
     tdmq_secret_key: Annotated[SecretStr, Field(description="SecretKey for CMQ.")] = SecretStr("")
     tdmq_signature: Annotated[

@@ -1,0 +1,216 @@
+"""Callbacks to message queues: the CMQ protocol, RabbitMQ and Redis, each with a client that reads."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import kombu
+import pytest
+
+from callbacks.payload import json_body, xml_body
+from deploy.local.ports import free_port
+from jobs.models import CallbackRequest, MqConfig
+from tests.conftest import missing
+from tests.support.cmq import SECRET_ID, SECRET_KEY, cmq_endpoint
+from tests.support.rabbitmq import RabbitMq
+
+
+def tdmq(mode: str = "Queue", name: str = "voice-done", form: str = "JSON") -> CallbackRequest:
+    """A job's wish for a message."""
+    return CallbackRequest(format=form, type="TDMQ", url="no", mq=MqConfig("gz", mode, name))
+
+
+@pytest.fixture
+def cmq_client(monkeypatch, tmp_path) -> Iterator[Any]:
+    """The official client; it imports a module it does not use, which later Pythons no longer have."""
+    monkeypatch.chdir(tmp_path)  # it logs into the working directory
+    monkeypatch.setitem(sys.modules, "mailcap", SimpleNamespace(subst=None))
+    from cmq.account import Account
+    from cmq.queue import Message
+
+    yield SimpleNamespace(Account=Account, Message=Message)
+    logger = logging.getLogger("CMQ_python_sdk")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory) -> Iterator[RabbitMq]:
+    """A real RabbitMQ."""
+    if not RabbitMq.available():
+        missing("RabbitMQ (Debian package rabbitmq-server)")
+    server = RabbitMq(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def as_bytes(body: str | bytes) -> bytes:
+    """A body as sent; a client of AMQP decodes it by the message's content encoding."""
+    return body.encode() if isinstance(body, str) else body
+
+
+def cmq_settings(url: str, **changes) -> dict[str, object]:
+    return {
+        "tdmq_endpoints": {"gz": url},
+        "tdmq_secret_id": SECRET_ID,
+        "tdmq_secret_key": SECRET_KEY,
+    } | changes
+
+
+@pytest.mark.parametrize("method", ["HmacSHA1", "HmacSHA256"])
+def test_the_official_client_receives_what_we_send(bench, cmq_client, method):
+    """The official CMQ client takes our message out of a queue: exactly the bytes of a Url callback."""
+    with cmq_endpoint() as endpoint:
+        bench = bench(**cmq_settings(endpoint.url, tdmq_signature=method))
+        delivery = bench.try_(bench.end_job(tdmq()))
+        assert ("delivered", "200") == (delivery.status, delivery.attempts[0].status)
+        account = cmq_client.Account(endpoint.url, SECRET_ID, SECRET_KEY)
+        account.set_sign({"HmacSHA1": "sha1", "HmacSHA256": "sha256"}[method])
+        received = account.get_queue("voice-done").receive_message(1)
+    assert json_body(bench.store.find(delivery.job_id)).decode() == received.msgBody
+
+
+def test_the_endpoint_of_these_tests_is_the_official_clients_too(cmq_client):
+    """The endpoint accepts what the official client sends, so it judges as the service does."""
+    with cmq_endpoint() as endpoint:
+        queue = cmq_client.Account(endpoint.url, SECRET_ID, SECRET_KEY).get_queue("other")
+        queue.send_message(cmq_client.Message("hello"))
+        assert "hello" == queue.receive_message(1).msgBody
+
+
+def test_a_topic_gets_a_publication(bench):
+    """MqMode Topic publishes to the topic, in XML when that was asked for."""
+    with cmq_endpoint() as endpoint:
+        bench = bench(**cmq_settings(endpoint.url))
+        delivery = bench.try_(bench.end_job(tdmq("Topic", form="XML")))
+        assert [xml_body(bench.store.find(delivery.job_id)).decode()] == endpoint.topics["voice-done"]
+
+
+def test_a_refused_message_is_tried_again(bench):
+    """An answer code other than 0 is a failed try with that code; the schedule is that of URLs."""
+    with cmq_endpoint() as endpoint:
+        bench = bench(**cmq_settings(endpoint.url))
+        endpoint.refuse_with = 4440
+        delivery = bench.end_job(tdmq())
+        assert "cmq-4440" == bench.try_(delivery).attempts[0].status
+        assert 5 == bench.wait_s(delivery)
+        endpoint.refuse_with = None
+        bench.clock.pass_(5)
+        assert "delivered" == bench.try_(delivery).status
+        assert 1 == len(endpoint.queues["voice-done"])
+
+
+def test_a_message_over_the_limit_is_a_dead_letter_at_once(bench):
+    """A body over the message limit is not sent, and not tried again: it would never fit."""
+    with cmq_endpoint() as endpoint:
+        bench = bench(**cmq_settings(endpoint.url, tdmq_max_bytes=100))
+        after = bench.try_(bench.end_job(tdmq()))
+    assert ("dead", "too-large", 0) == (after.status, after.attempts[0].status, len(endpoint.requests))
+
+
+def test_a_region_without_endpoint_is_a_failed_try(bench):
+    """An MqRegion without endpoint is recorded as such and tried again: the setting may come."""
+    bench = bench()
+    delivery = bench.end_job(tdmq())
+    after = bench.try_(delivery)
+    assert ("pending", "no-endpoint") == (after.status, after.attempts[0].status)
+
+
+def test_rabbitmq_queue(bench, rabbitmq):
+    """A queue that did not exist is made durable and holds one persistent, identified message."""
+    bench = bench(tdmq_endpoints={"gz": rabbitmq.url})
+    delivery = bench.try_(bench.end_job(tdmq(name="made-by-us")))
+    assert ("delivered", "confirmed") == (delivery.status, delivery.attempts[0].status)
+    with kombu.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare("made-by-us", durable=True, auto_delete=False)  # fails if made otherwise
+        message = channel.basic_get("made-by-us", no_ack=True)
+    assert json_body(bench.store.find(delivery.job_id)) == as_bytes(message.body)
+    assert (2, delivery.id) == (message.properties["delivery_mode"], message.properties["message_id"])
+    assert "application/json" == message.properties["content_type"]
+
+
+def test_rabbitmq_topic_reaches_every_subscriber(bench, rabbitmq):
+    """A topic is a fanout exchange: every queue bound to it gets the message."""
+    bench = bench(tdmq_endpoints={"gz": rabbitmq.url})
+    bench.try_(bench.end_job(tdmq("Topic", "ended")))
+    with kombu.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        for name in ("first", "second"):
+            channel.queue_declare(name, durable=True, auto_delete=False)
+            channel.queue_bind(name, "ended")
+        delivery = bench.try_(bench.end_job(tdmq("Topic", "ended", "XML")))
+        bodies = [channel.basic_get(name, no_ack=True).body for name in ("first", "second")]
+    assert [xml_body(bench.store.find(delivery.job_id)).decode()] * 2 == bodies
+
+
+def test_rabbitmq_must_confirm(bench, rabbitmq):
+    """A message the broker refuses after taking it is a failed try: delivered means confirmed, not sent."""
+    bench = bench(tdmq_endpoints={"gz": rabbitmq.url})
+    with kombu.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare("full", durable=True, auto_delete=False, arguments=limits)
+        first, second = bench.end_job(tdmq(name="full")), bench.end_job(tdmq(name="full"))
+        assert "delivered" == bench.try_(first).status
+        after = bench.try_(second)
+        assert ("pending", "broker") == (after.status, after.attempts[0].status)
+        assert "MessageNacked" in after.attempts[0].answer
+        channel.queue_purge("full")
+        bench.clock.pass_(5)
+        assert "delivered" == bench.try_(second).status
+
+
+def test_a_broker_that_is_down(bench, rabbitmq):
+    """A broker that is down follows the schedule to a dead letter, which a replay delivers."""
+    down = f"amqp://user:hush@127.0.0.1:{free_port()}//"
+    bench = bench(tdmq_endpoints={"gz": down}, callback_schedule_s=(0, 5))
+    delivery = bench.end_job(tdmq(name="later"))
+    assert "broker" == bench.try_(delivery).attempts[0].status
+    bench.clock.pass_(5)
+    after = bench.try_(delivery)
+    assert "dead" == after.status
+    assert "hush" not in "".join(a.answer for a in after.attempts)
+    assert 1 == bench.store.outbox.replay([delivery.id])
+    repaired = type(bench)(
+        bench.store, bench.clock, bench.settings.model_copy(update={"tdmq_endpoints": {"gz": rabbitmq.url}})
+    )
+    assert "delivered" == repaired.try_(delivery).status
+
+
+def test_redis_queue(bench, valkey_server):
+    """On the local stack's broker a consumer of the queue gets the message with our bytes."""
+    bench = bench(tdmq_endpoints={"*": valkey_server.url})
+    delivery = bench.try_(bench.end_job(tdmq(name="voice-done")))
+    assert ("delivered", "stored") == (delivery.status, delivery.attempts[0].status)
+    with kombu.Connection(valkey_server.url) as connection, connection.SimpleQueue("voice-done") as queue:
+        message = queue.get(timeout=5)
+        message.ack()
+    assert json_body(bench.store.find(delivery.job_id)) == as_bytes(message.body)
+
+
+def test_redis_topic(bench, valkey_server):
+    """On the local stack's broker a subscriber of the topic gets the message."""
+    bench = bench(tdmq_endpoints={"gz": valkey_server.url})
+    exchange = kombu.Exchange("ended", type="fanout", durable=True)
+    heard: list[bytes] = []
+    with kombu.Connection(valkey_server.url) as connection:
+        queue = kombu.Queue("listener", exchange, exclusive=True)
+        with connection.Consumer(
+            queue, callbacks=[lambda _, message: heard.append(message.body)], no_ack=True
+        ):
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.2)  # the subscription is made by listening
+            delivery = bench.try_(bench.end_job(tdmq("Topic", "ended")))
+            while not heard:
+                connection.drain_events(timeout=5)
+    assert [json_body(bench.store.find(delivery.job_id))] == heard
