@@ -83,7 +83,10 @@ def load_engine(
         from separation.graph_cache import cached_graph  # noqa: PLC0415
         from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
 
-        return OnnxEngine(model, cached_graph(model, weights), device=device, threads=threads)
+        def graph(phases: bool) -> Path | bytes:
+            return cached_graph(model, weights, phases=phases)
+
+        return OnnxEngine(model, graph, device=device, threads=threads)
     raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, NDArray[np.float32]]
 
 #: Raised with every change of the graph that is built, so that no cached one outlives its builder.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 #: The frames of an input must be a multiple of this: the encoder halves them six times.
 FRAME_MULTIPLE = 64
 
@@ -38,12 +38,19 @@ _LEAKY_SLOPE = 0.2
 _BATCH_NORM_EPSILON = 1e-3
 #: TensorFlow's "same" padding of a 5x5 kernel with stride 2 on an even input: one before, two after.
 _STRIDED_PADS = [1, 1, 2, 2]
+#: Of a transposed 5x5 kernel with stride 2: the taps that make even and odd outputs, and their padding.
+_PHASES = (((3, 1), (1, 0)), ((4, 2, 0), (1, 1)))
 #: The same of the last 4x4 kernel with dilation 2.
 _DILATED_PADS = [3, 3, 3, 3]
 
 
-def build_graph(model: Model, tensors: Tensors) -> onnx.ModelProto:
+def build_graph(model: Model, tensors: Tensors, *, phases: bool) -> onnx.ModelProto:
     """Return the graph of `model` with `tensors`, named and laid out as in Spleeter's checkpoints.
+
+    Args:
+        model: What to build.
+        tensors: The weights.
+        phases: Whether transposed convolutions are taken apart into plain ones, which processors run faster.
 
     Raises:
         WeightsCorrupt: A tensor is missing or has another shape than the network needs.
@@ -51,7 +58,7 @@ def build_graph(model: Model, tensors: Tensors) -> onnx.ModelProto:
     import onnx  # noqa: PLC0415  # half a second that a cached graph saves
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    builder = _Builder(tensors)
+    builder = _Builder(tensors, phases=phases)
     estimates = [builder.network(model, number) for number in range(len(model.instruments))]
     builder.masks(model, estimates)
     shape: list[str | int | None] = ["batch", CHANNELS, "frames", NETWORK_BINS]
@@ -73,8 +80,9 @@ def build_graph(model: Model, tensors: Tensors) -> onnx.ModelProto:
 class _Builder:
     """Collects the nodes and constants of one graph."""
 
-    def __init__(self, tensors: Tensors) -> None:
+    def __init__(self, tensors: Tensors, *, phases: bool) -> None:
         self._tensors = tensors
+        self._phases = phases
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
 
@@ -99,9 +107,10 @@ class _Builder:
         signal = skips.pop()
         for layer in range(_LAYERS):
             name = f"{prefix}/decoder{layer + 1}"
-            signal = self._transposed_convolution(name, signal, transposed + layer)
-            signal = self._activation(name, signal, model.decoder)
-            signal = self._normalisation(name, signal, normalisation + _LAYERS + layer)
+            upsample = self._upsampled_in_phases if self._phases and skips else self._upsampled
+            signal = upsample(
+                name, signal, transposed + layer, normalisation + _LAYERS + layer, model.decoder
+            )
             if skips:
                 signal = self._node("Concat", [skips.pop(), signal], f"{name}/merged", axis=1)
         return self._convolution(
@@ -153,19 +162,55 @@ class _Builder:
             "Conv", inputs, f"{name}/convolved", kernel_shape=list(kernel.shape[2:]), **attributes
         )
 
-    def _transposed_convolution(self, name: str, signal: str, number: int) -> str:
+    def _upsampled(
+        self, name: str, signal: str, number: int, normalisation: int, activation: Activation
+    ) -> str:
+        """Add a transposed convolution, its activation and its normalisation."""
         # TensorFlow: (height, width, out, in); ONNX: (in, out, height, width).
         kernel = self._weight(_numbered("conv2d_transpose", number) + "/kernel").transpose(3, 2, 0, 1)
         bias = self._weight(_numbered("conv2d_transpose", number) + "/bias")
         inputs = [signal, self._constant(f"{name}/kernel", kernel), self._constant(f"{name}/bias", bias)]
-        return self._node(
-            "ConvTranspose",
-            inputs,
-            f"{name}/convolved",
-            kernel_shape=list(kernel.shape[2:]),
-            strides=[2, 2],
-            pads=_STRIDED_PADS,
-        )
+        attributes = {"kernel_shape": [5, 5], "strides": [2, 2], "pads": _STRIDED_PADS}
+        signal = self._node("ConvTranspose", inputs, f"{name}/convolved", **attributes)
+        return self._normalisation(name, self._activation(name, signal, activation), normalisation)
+
+    def _upsampled_in_phases(
+        self, name: str, signal: str, number: int, normalisation: int, activation: Activation
+    ) -> str:
+        """Add the same as four plain convolutions, one for each parity of the output's rows and columns.
+
+        Output row 2 m needs input rows m - 1 and m, row 2 m + 1 needs m - 1, m and m + 1; columns likewise.
+        With channels last, putting the four results together is copying of whole runs, and the products are
+        the same 25 per input value as before.
+        """
+        import numpy as np  # noqa: PLC0415
+
+        kernel = self._weight(_numbered("conv2d_transpose", number) + "/kernel").transpose(2, 3, 0, 1)
+        bias = self._weight(_numbered("conv2d_transpose", number) + "/bias")
+        bias_name = self._constant(f"{name}/bias", bias)
+        rows = []
+        for row, (row_taps, row_pads) in enumerate(_PHASES):
+            columns = []
+            for column, (column_taps, column_pads) in enumerate(_PHASES):
+                part = f"{name}/phase{row}{column}"
+                taps = np.ascontiguousarray(kernel[:, :, row_taps][..., column_taps])
+                pads = [row_pads[0], column_pads[0], row_pads[1], column_pads[1]]
+                result = self._node(
+                    "Conv",
+                    [signal, self._constant(f"{part}/kernel", taps), bias_name],
+                    f"{part}/convolved",
+                    kernel_shape=list(taps.shape[2:]),
+                    pads=pads,
+                )
+                result = self._normalisation(part, self._activation(part, result, activation), normalisation)
+                columns.append(self._node("Transpose", [result], f"{part}/last", perm=[0, 2, 3, 1]))
+            rows.append(self._node("Concat", columns, f"{name}/row{row}", axis=3))
+        both = self._node("Concat", rows, f"{name}/rows", axis=2)
+        # (n, frames, rows of two x bins, columns of two x channels) is in memory what is wanted.
+        bins = NETWORK_BINS >> (_LAYERS - 1 - number % _LAYERS)
+        shape = self._constant(f"{name}/shape", np.array([0, -1, bins, kernel.shape[0]], np.int64))
+        whole = self._node("Reshape", [both, shape], f"{name}/whole")
+        return self._node("Transpose", [whole], f"{name}/interleaved", perm=[0, 3, 1, 2])
 
     def _normalisation(self, name: str, signal: str, number: int) -> str:
         prefix = _numbered("batch_normalization", number)

@@ -1,53 +1,51 @@
-"""Built graphs beside the weights they were built from."""
+"""Built graphs, kept beside the weights they were built from."""
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from separation.catalogue import Model
+from separation.weights import sha256, write_atomically
 
-#: Graph files are named by this, so that another version of the builder never reads an old one.
-_NAME = "graph-{version}-{checksum}.onnx"
+#: Graphs are named by what they were built from and by, so that no version reads another's.
+_NAME = "graph-{version}-{kind}-{checksum}.onnx"
 
 
-def cached_graph(model: Model, weights: Path) -> Path:
+def cached_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     """Return the graph of `model` built from the checkpoint in `weights`, building it the first time.
 
-    Where the folder is read-only the graph is built anew in a temporary folder by every process.
+    The graph's own checksum lies beside it, so that one that was cut or changed is built anew. Where the
+    folder cannot be written, every process builds the graph in memory.
+
+    Args:
+        model: What the checkpoint holds.
+        weights: Folder of the verified checkpoint.
+        phases: See `separation.graph.build_graph`.
 
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
     from separation.graph import GRAPH_VERSION  # noqa: PLC0415
 
+    kind = "phases" if phases else "plain"
     checksum = (model.data.sha256 or "")[:16]
-    path = weights / _NAME.format(version=GRAPH_VERSION, checksum=checksum)
-    if path.is_file():
+    path = weights / _NAME.format(version=GRAPH_VERSION, kind=kind, checksum=checksum)
+    seal = path.with_suffix(".sha256")
+    if path.is_file() and seal.is_file() and seal.read_text().strip() == sha256(path):
         return path
-    content = _build(model, weights)
+    content = _build(model, weights, phases=phases)
     if not os.access(weights, os.W_OK):
-        folder = Path(tempfile.mkdtemp(prefix="stemline-graph-"))
-        path = folder / path.name
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+        return content
+    write_atomically(path, content)
+    write_atomically(seal, hashlib.sha256(content).hexdigest().encode())
     return path
 
 
-def _build(model: Model, weights: Path) -> bytes:
-    from separation.checkpoint import read_tensors  # noqa: PLC0415
+def _build(model: Model, weights: Path, *, phases: bool) -> bytes:
+    from separation.checkpoint import read_tensors  # noqa: PLC0415  # what a cached graph needs not
     from separation.graph import build_graph  # noqa: PLC0415
 
-    content: bytes = build_graph(model, read_tensors(weights)).SerializeToString()
+    content: bytes = build_graph(model, read_tensors(weights), phases=phases).SerializeToString()
     return content

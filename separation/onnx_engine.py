@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from separation.batching import Batcher
 from separation.catalogue import Model
-from separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
+from separation.errors import DeviceError, DeviceOutOfMemory, SeparationError, WeightsCorrupt
 from separation.gpu import Gpu, first_gpu
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,9 @@ class OnnxEngine:
 
     Args:
         model: What the graph computes.
-        graph: The ONNX model, or its path.
+        graph: Gives the ONNX model, or its path; called with True for the form that processors run faster, in
+        which
+            transposed convolutions are taken apart.
         device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
         threads: Processors to use.
 
@@ -52,9 +54,11 @@ class OnnxEngine:
         WeightsCorrupt: ONNX Runtime refuses the graph.
     """
 
-    def __init__(self, model: Model, graph: Path | bytes, *, device: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, model: Model, graph: Callable[[bool], Path | bytes], *, device: str = "auto", threads: int = 1
+    ) -> None:
         self.model = model
-        self._graph = graph if isinstance(graph, bytes) else str(graph)
+        self._graph = graph
         self._threads = threads
         self._wide: Any = None
         self._wide_lock = threading.Lock()
@@ -116,7 +120,12 @@ class OnnxEngine:
         # programs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(self._graph, options, providers=_PROVIDERS[device])
+            graph = self._graph(device == "cpu")
+            session = onnxruntime.InferenceSession(
+                graph if isinstance(graph, bytes) else str(graph), options, providers=_PROVIDERS[device]
+            )
+        except SeparationError:
+            raise
         except Exception as error:
             raise WeightsCorrupt(f"ONNX Runtime refuses the network of {self.model.name}: {error}") from error
         # Without its libraries or a card ONNX Runtime only warns, and would compute on the processor.

@@ -39,7 +39,11 @@ def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
 
 def seeded_engine(model: Model) -> OnnxEngine:
     tensors = seeded.tensors(len(model.instruments))
-    return OnnxEngine(model, build_graph(model, tensors).SerializeToString(), device="cpu", threads=2)
+
+    def graph(phases: bool) -> bytes:
+        return build_graph(model, tensors, phases=phases).SerializeToString()
+
+    return OnnxEngine(model, graph, device="cpu", threads=2)
 
 
 def test_the_song_is_the_one_that_spleeter_heard(golden) -> None:
