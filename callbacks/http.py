@@ -21,6 +21,7 @@ from callbacks.guard import Guard
 MAX_ANSWER_BYTES: Final = 64 * 1024
 REST_OF_ANSWER_S: Final = 2.0
 """How long the body of an answer is waited for once its status is known."""
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -44,7 +45,7 @@ class Target:
     def authority(self) -> str:
         """``host`` or ``host:port`` as the Host header has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def parse_url(url: str) -> Target:
     return Target(
         scheme=parts.scheme,
         host=host,
-        port=port if port is not None else {"http": 80, "https": 443}[parts.scheme],
+        port=port if port is not None else DEFAULT_PORTS[parts.scheme],
         target=quote(target if target.startswith("/") else f"/{target}", safe=_PRINTABLE).encode(),
         userinfo=parts.netloc.rpartition("@")[0] or None,
     )
@@ -114,7 +115,10 @@ def post(
     sent = [("Host", target.authority), ("Content-Length", str(len(body))), ("Connection", "close"), *headers]
     with _pool(target, guard, deadline, proxy) as pool:
         url = httpcore.URL(
-            scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.target
+            scheme=target.scheme.encode(),
+            host=target.host.encode(),
+            port=None if target.port == DEFAULT_PORTS[target.scheme] else target.port,
+            target=target.target,
         )
         with pool.stream("POST", url, headers=sent, content=body) as response:
             deadline.within(REST_OF_ANSWER_S)

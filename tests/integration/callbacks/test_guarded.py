@@ -1,0 +1,168 @@
+"""The address guard at work: what must not be reached is not, and the try says why."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import time
+
+import pytest
+from standardwebhooks import Webhook
+
+from callbacks import connect
+from tests.support.receiver import answer, receiving
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Names of the test's choice, each with a list of answers, the last of which stays."""
+    answers: dict[str, list[list[str]]] = {}
+    real = connect.lookup
+
+    def lookup(host, port):
+        if host not in answers:
+            return real(host, port)
+        told = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
+        return [(socket.AF_INET6 if ":" in a else socket.AF_INET, (a, port)) for a in told]
+
+    monkeypatch.setattr(connect, "lookup", lookup)
+    return answers
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "localhost.",
+        "127.1",
+        "2130706433",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "0",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "public.example@127.0.0.1",
+        "127.0.0.1.",
+        "１２７.0.0.1",  # noqa: RUF001
+        "①②⑦.0.0.1",
+    ],
+)
+def test_no_spelling_of_loopback_is_called(bench, host):
+    """However loopback is spelled, the try is refused with the reason and nobody is connected to."""
+    bench = bench(callback_allow_networks=())
+    with receiving() as receiver:
+        after = bench.try_(bench.post_to(f"http://{host}:{receiver.port}/"))
+        assert "refused" == after.attempts[0].status
+        assert "address" in after.attempts[0].answer
+        assert ("pending", 0) == (after.status, receiver.connections)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("169.254.169.254", "metadata"),
+        ("10.0.0.5", "private"),
+        ("fe80::1", "link-local"),
+        ("239.1.1.1", "multicast"),
+    ],
+)
+def test_names_that_stand_for_inner_addresses_are_refused(bench, names, address, kind):
+    """A name is judged by what it resolves to."""
+    names["inner.example"] = [[address]]
+    after = bench().try_(bench().post_to("http://inner.example/"))
+    assert "refused" == after.attempts[0].status
+    assert kind in after.attempts[0].answer
+
+
+def test_a_name_that_changes_after_the_check(bench, names):
+    """The address that was judged is the one that is called: a name that changes in between gains nothing."""
+    bench = bench(callback_allow_networks=("127.0.0.2/32",), callback_timeout_s=2)
+    with receiving() as receiver:
+        # First an address that may be called (nobody answers there), from then on one that may not.
+        names["rebinding.example"] = [["127.0.0.2"], ["127.0.0.1"]]
+        delivery = bench.post_to(f"http://rebinding.example:{receiver.port}/")
+        assert "unreachable" == bench.try_(delivery).attempts[0].status
+        bench.clock.pass_(5)
+        assert "refused" == bench.try_(delivery).attempts[1].status
+        assert 0 == receiver.connections
+
+
+def test_a_refused_address_beside_an_allowed_one_is_left_out(bench, names):
+    """Of several addresses only those that pass are called, in their order."""
+    bench = bench(callback_allow_networks=("127.0.0.1/32",))
+    with receiving() as receiver:
+        names["both.example"] = [["127.0.0.3", "10.0.0.1", "127.0.0.1"]]
+        assert "delivered" == bench.try_(bench.post_to(f"http://both.example:{receiver.port}/")).status
+    assert f"both.example:{receiver.port}" == receiver.received[0].headers["host"]
+
+
+def test_an_unknown_name(bench):
+    """A name without address is a failed try of its own kind."""
+    after = bench().try_(bench().post_to("http://no-such-host.invalid/"))
+    assert "dns" == after.attempts[0].status
+
+
+def test_a_resolver_that_hangs_is_cut_off(bench, monkeypatch):
+    """The limit on the whole delivery holds for the name's lookup too."""
+    monkeypatch.setattr(connect, "lookup", lambda host, port: time.sleep(3))
+    bench = bench(callback_timeout_s=0.3)
+    began = time.monotonic()
+    after = bench.try_(bench.post_to("http://slow.example/"))
+    assert "timeout" == after.attempts[0].status
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_url_that_cannot_be_called_is_a_dead_letter_at_once(bench):
+    """No later try mends a URL that is none."""
+    after = bench().try_(bench().post_to("http://example.com:99999/"))
+    assert ("dead", "bad-url") == (after.status, after.attempts[0].status)
+
+
+def test_proxies_of_the_environment_are_not_used(bench, monkeypatch):
+    """A proxy set for other programs does not see callbacks; one set for them does, and guards for itself."""
+    with receiving(answer(502)) as proxy, receiving() as receiver:
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        one = bench()
+        assert "delivered" == one.try_(one.post_to(receiver.url)).status
+        assert 0 == proxy.connections
+
+        two = bench(callback_proxy=f"http://127.0.0.1:{proxy.port}")
+        delivery = two.post_to("http://public.invalid/hook")
+        assert "502" == two.try_(delivery).attempts[0].status
+        assert "http://public.invalid/hook" == proxy.received[0].target
+
+        three = bench(callback_proxy=f"http://127.0.0.1:{proxy.port}", callback_allow_networks=())
+        assert "refused" == three.try_(three.post_to(receiver.url)).attempts[0].status
+        assert 1 == proxy.connections
+
+
+def test_signed_with_the_submitters_secrets(bench):
+    """A receiver verifies each try with either of the submitter's two secrets; the id stays over all tries."""
+    old, new = ("whsec_" + base64.b64encode(text * 8).decode() for text in (b"old", b"new"))
+    credential = {"secret_id": "A", "secret_key": "k", "webhook_secrets": [old, new]}
+    bench = bench(credentials=[credential])
+    bench.clock.now = round(time.time() * 1e6)
+    with receiving(answer(500), answer(200)) as receiver:
+        delivery = bench.post_to(receiver.url, credential="A")
+        bench.try_(delivery)
+        bench.clock.pass_(5)
+        bench.try_(delivery)
+    for request in receiver.received:
+        for secret in (old, new):
+            assert "TaskFinish" == Webhook(secret).verify(request.body, dict(request.headers))["EventName"]
+    first, second = (r.headers for r in receiver.received)
+    assert delivery.id == first["webhook-id"] == second["webhook-id"]
+    assert 5 == int(second["webhook-timestamp"]) - int(first["webhook-timestamp"])
+
+
+def test_never_unsigned_by_accident(bench):
+    """With a secret that cannot be used nothing is sent, and the secret is not in the record."""
+    bench = bench(webhook_secrets=["whsec_!!"])
+    with receiving() as receiver:
+        after = bench.try_(bench.post_to(receiver.url))
+    assert ("unsigned", 0) == (after.attempts[0].status, receiver.connections)
+    assert "!!" not in after.attempts[0].answer

@@ -1,0 +1,84 @@
+"""Which addresses may be called."""
+
+from __future__ import annotations
+
+import pytest
+
+from callbacks.guard import AddressRefused, Guard
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("127.255.255.254", "loopback"),
+        ("::1", "loopback"),
+        ("0.0.0.0", "unspecified"),
+        ("::", "unspecified"),
+        ("10.1.2.3", "private"),
+        ("172.16.0.1", "private"),
+        ("172.31.255.255", "private"),
+        ("192.168.1.1", "private"),
+        ("fd12:3456::1", "private"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("169.254.169.254", "metadata"),
+        ("169.254.0.23", "metadata"),
+        ("100.100.100.200", "metadata"),
+        ("168.63.129.16", "metadata"),
+        ("fd00:ec2::254", "metadata"),
+        ("100.64.0.1", "shared"),
+        ("224.0.0.1", "multicast"),
+        ("ff02::1", "multicast"),
+        ("255.255.255.255", "reserved"),
+        ("198.18.0.1", "reserved"),
+        ("192.0.2.1", "documentation"),
+        ("2001:db8::1", "documentation"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("::ffff:169.254.169.254", "metadata"),
+        ("::127.0.0.1", "loopback"),
+        ("64:ff9b::10.0.0.1", "private"),
+        ("64:ff9b:1::10.0.0.1", "private"),
+        ("2002:7f00:1::", "loopback"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"),
+        ("4000::1", "reserved"),
+    ],
+)
+def test_addresses_that_are_not_public_are_refused(address, kind):
+    """Every kind of address that is not public is refused, with its kind as the reason."""
+    with pytest.raises(AddressRefused, match=kind):
+        Guard().check(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "8.8.8.8",
+        "1.1.1.1",
+        "172.32.0.1",
+        "100.128.0.1",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+    ],
+)
+def test_public_addresses_pass(address):
+    """A public address passes, the neighbours of special networks and embedded public ones included."""
+    Guard().check(address)
+
+
+def test_own_networks_pass_and_no_more():
+    """An allowed network opens what it holds, in embedded spellings too, and nothing beside it."""
+    guard = Guard.of(["10.1.0.0/16", "fd12::/16"])
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1"):
+        guard.check(address)
+    for address in ("10.2.0.1", "127.0.0.1", "fd13::1"):
+        with pytest.raises(AddressRefused):
+            guard.check(address)
+
+
+def test_a_wide_network_does_not_open_metadata():
+    """Metadata addresses stay closed behind a wide network; they open only when named alone."""
+    with pytest.raises(AddressRefused, match="metadata"):
+        Guard.of(["0.0.0.0/0"]).check("169.254.169.254")
+    Guard.of(["169.254.169.254/32"]).check("169.254.169.254")

@@ -1,0 +1,52 @@
+"""Signatures, verified by the library that receivers use."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from callbacks.signature import signed_headers
+
+SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+OTHER = "whsec_" + base64.b64encode(b"another secret, as long.").decode()
+
+
+@pytest.mark.parametrize("body", [b'{"a":"\xe6\xad\x8c"}', b"<Response><A>1</A></Response>"])
+def test_the_library_accepts_our_signature(body):
+    """A receiver with the Standard Webhooks library accepts what we sign, JSON and XML alike."""
+    headers = signed_headers("d1", int(time.time()), body, [SECRET])
+    Webhook(SECRET).verify(body, headers, json_parse=False)
+
+
+def test_two_secrets_are_both_accepted():
+    """While a secret is replaced, receivers with the old one and with the new one both accept."""
+    headers = signed_headers("d1", int(time.time()), b"{}", [SECRET, OTHER])
+    for secret in (SECRET, OTHER):
+        Webhook(secret).verify(b"{}", headers)
+
+
+@pytest.mark.parametrize("change", ["body", "id", "timestamp", "secret"])
+def test_nothing_can_be_changed(change):
+    """Another body, id, time or secret is refused."""
+    headers = signed_headers("d1", int(time.time()), b"{}", [SECRET])
+    if change == "id":
+        headers["webhook-id"] = "d2"
+    if change == "timestamp":
+        headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 1)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OTHER if change == "secret" else SECRET).verify(b"[]" if change == "body" else b"{}", headers)
+
+
+def test_without_secret_nothing_is_added():
+    """Unsigned callbacks are exactly the wire's: no header more."""
+    assert {} == signed_headers("d1", 0, b"{}", [])
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64!", ""])
+def test_a_useless_secret_is_an_error(secret):
+    """A secret that cannot sign is an error, not a weak signature."""
+    with pytest.raises(ValueError, match=r"secret|base64|padding"):
+        signed_headers("d1", 0, b"{}", [secret])
