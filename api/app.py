@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -23,12 +24,15 @@ RESOURCES = (jobs.router, templates.router, queues.router, buckets.router, healt
 """One router for each resource."""
 
 
-def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, store: Store | None = None, *, clock: Callable[[], float] = time.time
+) -> FastAPI:
     """The application.
 
     Args:
         settings: hosts, credentials, limits.
         store: where jobs are kept; the server of the settings, and Celery's doorbell, where not given.
+        clock: Unix seconds that signatures are held against.
     """
     ringer: Ringer | None = None
     if store is None:
@@ -58,6 +62,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         router=Router(settings),
         credentials=Credentials(settings),
         limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        clock=clock,
     )
     app.state.routes = [route for router in RESOURCES for route in router.routes]
     for router in RESOURCES:

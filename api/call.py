@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -40,6 +40,8 @@ class Services:
     router: Router
     credentials: Credentials
     limit: RateLimit
+    clock: Callable[[], float] = time.time
+    """Unix seconds; signatures are held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _principal(services: Services, signed: SignedRequest) -> Principal | None:
     return verify(
         signed,
         services.credentials.lookup,
-        now=time.time(),
+        now=services.clock(),
         tolerance_s=services.settings.clock_tolerance_s,
         require_host=services.settings.require_signed_host,
     )

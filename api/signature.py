@@ -150,9 +150,9 @@ def verify(
     good = False
     for signed in _http_strings(request, carried):
         digest = hashlib.sha1(signed.encode("utf-8", "surrogateescape")).hexdigest()  # noqa: S324 - the wire's
-        for times in dict.fromkeys((carried.sign_time, carried.key_time)):
-            expected = _hmac(sign_key, f"sha1\n{times}\n{digest}\n")
-            good |= hmac.compare_digest(expected, carried.signature)
+        # Never q-key-time in its place: then q-sign-time would be the one field that nothing protects.
+        expected = _hmac(sign_key, f"sha1\n{carried.sign_time}\n{digest}\n")
+        good |= hmac.compare_digest(expected, carried.signature)
     if not good:
         raise SignatureDoesNotMatch
     return key

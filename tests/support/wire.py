@@ -1,0 +1,201 @@
+"""A small HTTP client that sends exactly what it is told, signs like an SDK, and reads recordings."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
+from xml.etree import ElementTree as ET
+
+from api.signature import SignedRequest, sign
+
+BUCKET = "media-1250000000"
+REGION = "ap-chongqing"
+HOST = f"{BUCKET}.ci.{REGION}.myqcloud.com"
+SECRET_ID, SECRET_KEY = "AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def xml(self) -> ET.Element:
+        """The root element."""
+        return ET.fromstring(self.body)
+
+    def text(self, path: str) -> str | None:
+        """The text of an element; ``''`` where it is empty, ``None`` where it is missing."""
+        element = self.xml.find(path)
+        return None if element is None else element.text or ""
+
+    def texts(self, path: str) -> list[str]:
+        """The texts of all such elements."""
+        return [element.text or "" for element in self.xml.iterfind(path)]
+
+    @property
+    def code(self) -> str:
+        """The wire code of an error, ``''`` for success."""
+        return self.text("Code") or "" if self.body and self.xml.tag == "Error" else ""
+
+
+def exchange(port: int, data: bytes, *, timeout_s: float = 10.0, head: bool = False) -> Answer:
+    """Send raw bytes on a connection of their own and read one answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
+        connection.sendall(data)
+        return read_answer(connection, head=head)
+
+
+def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
+    """Read one answer, by its Content-Length."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise ConnectionError(f"closed after {received!r}")
+        received += chunk
+    top, _, body = received.partition(b"\r\n\r\n")
+    lines = top.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    length = 0 if head else int(headers["content-length"])
+    while len(body) < length:
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise ConnectionError("closed within the body")
+        body += chunk
+    return Answer(int(lines[0].split(" ")[1]), headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Somebody with a key."""
+
+    port: int
+    host: str = HOST
+    secret_id: str = SECRET_ID
+    secret_key: str = SECRET_KEY
+    clock: float | None = None
+    """Unix seconds at which it signs; the real time where not given."""
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+        head_bytes: bytes = b"",
+    ) -> Answer:
+        """One signed request."""
+        data = self.raw(method, target, body, headers, signed=signed, head_bytes=head_bytes)
+        return exchange(self.port, data, head=method == "HEAD")
+
+    def raw(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+        head_bytes: bytes = b"",
+    ) -> bytes:
+        """The bytes of one signed request; ``head_bytes`` are further header lines, sent as they are."""
+        sent = [("host", self.host.encode())]
+        if body or method in {"POST", "PUT", "DELETE"}:
+            sent.append(("content-length", str(len(body)).encode()))
+        sent += [(name.lower(), value.encode()) for name, value in (headers or {}).items()]
+        lines = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in sent)
+        if signed:
+            lines += f"Authorization: {self.authorization(method, target, sent)}\r\n".encode()
+        return f"{method} {target} HTTP/1.1\r\n".encode() + lines + head_bytes + b"\r\n" + body
+
+    def authorization(self, method: str, target: str, headers: list[tuple[str, bytes]]) -> str:
+        """What an SDK would sign: host, length, type, and every parameter."""
+        now = int(self.clock if self.clock is not None else time.time())
+        return sign(
+            signed_request(method, target, headers),
+            secret_id=self.secret_id,
+            secret_key=self.secret_key,
+            start=now - 60,
+            end=now + 3600,
+            headers=("host", "content-length", "content-type", "content-md5"),
+        )
+
+    def get(self, path: str, **query: str) -> Answer:
+        """A signed GET."""
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        return self.request("GET", f"{path}?{text}" if text else path)
+
+    def post(self, path: str, body: str | bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """A signed POST."""
+        return self.request("POST", path, body.encode() if isinstance(body, str) else body, headers)
+
+    def put(self, path: str, body: str | bytes = b"") -> Answer:
+        """A signed PUT."""
+        return self.request("PUT", path, body.encode() if isinstance(body, str) else body)
+
+    def delete(self, path: str) -> Answer:
+        """A signed DELETE."""
+        return self.request("DELETE", path)
+
+
+def signed_request(method: str, target: str, headers: Iterable[tuple[str, bytes]]) -> SignedRequest:
+    """A request as the verifier sees it."""
+    parts = urlsplit(target)
+    path = unquote_to_bytes(parts.path).decode()
+    params = parse_qsl(parts.query, keep_blank_values=True)
+    return SignedRequest(method, path, params, [(name.lower(), value) for name, value in headers])
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A request of a real SDK, byte for byte."""
+
+    name: str
+    data: bytes
+
+    @property
+    def request(self) -> SignedRequest:
+        """As the verifier sees it."""
+        line, *lines = self.data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        method, target, _ = line.decode().split(" ")
+        pairs = (header.partition(b":") for header in lines)
+        return signed_request(method, target, [(name.decode(), value.strip()) for name, _, value in pairs])
+
+    @property
+    def signed_at(self) -> int:
+        """Unix seconds at which its signature begins."""
+        return int(self.request.header("authorization").partition("q-sign-time=")[2].partition(";")[0])
+
+
+def recordings(shared: Path) -> list[Recording]:
+    """All recorded requests of the two SDKs to this service."""
+    mark = b"raw request bytes follow (CRLF line ends kept) ----\n"
+    files = sorted(p for p in (shared / "spec" / "recordings").glob("*.txt") if not p.name.startswith("cmq-"))
+    return [Recording(p.stem, p.read_bytes().partition(mark)[2]) for p in files]
+
+
+def submission(
+    *,
+    mode: str = "AudioAndBackground",
+    config: str = "<AudioConfig><Codec>mp3</Codec></AudioConfig>",
+    output: str = "<Object>out/bg.${ext}</Object><AuObject>out/voice.${ext}</AuObject>",
+    operation: str = "",
+    request: str = "",
+    source: str = "in/song.mp3",
+) -> str:
+    """The body of a ``POST /jobs``."""
+    return (
+        f"<Request><Tag>VoiceSeparate</Tag><Input><Object>{source}</Object></Input><Operation><VoiceSeparate>"
+        f"<AudioMode>{mode}</AudioMode>{config}</VoiceSeparate><Output><Region>{REGION}</Region>"
+        f"<Bucket>{BUCKET}</Bucket>{output}</Output>{operation}</Operation>{request}</Request>"
+    )

@@ -1,0 +1,193 @@
+"""Bodies in XML and JSON: equal meaning both ways, and nothing hostile gets through."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.codec import JSON, MAX_FIELDS, parse, to_json, to_xml
+from jobs.errors import InvalidContent, MissingContent, StemlineError
+
+
+def test_xml_fields() -> None:
+    """Texts, containers and repeated siblings arrive as such; comments and instructions are ignored."""
+    body = (
+        b'<?xml version="1.0" encoding="utf-8"?>\n<Request><?pi x?><Tag>Voice<!-- no -->Separate</Tag>\n'
+        b"<Input><Object> a&amp;b \xe9\x9f\xb3</Object></Input><X>1</X><X>2</X><Y a='1'><![CDATA[<z>]]></Y>"
+        b"</Request>"
+    )
+    expected = {"Tag": "VoiceSeparate", "Input": {"Object": " a&b 音"}, "X": ["1", "2"], "Y": "<z>"}
+    assert expected == parse(body, "")
+
+
+def test_empty_is_absent() -> None:
+    """Go sends every AudioConfig child, mostly empty: an empty or blank element counts as absent."""
+    body = b"<Request><A/><B></B><C> \n</C><D><E/></D></Request>"
+    assert {"D": {}} == parse(body, "application/xml")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_fields(kind: str) -> None:
+    """JSON gives the same fields; numbers become texts, the outermost name may be there or not."""
+    body = {
+        "Tag": "V",
+        "Op": {"Level": 1, "Rate": 1.5, "No": None, "Empty": "", "Yes": True},
+        "X": ["1", "2"],
+    }
+    expected = {"Tag": "V", "Op": {"Level": "1", "Rate": "1.5", "Yes": "true"}, "X": ["1", "2"]}
+    assert expected == parse(json.dumps(body).encode(), kind)
+    assert expected == parse(json.dumps({"Request": body}).encode(), kind)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_missing(body: bytes) -> None:
+    """No body has a code of its own."""
+    with pytest.raises(MissingContent):
+        parse(body, "")
+
+
+BOMB = b'<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa">' + b"".join(
+    b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(12)
+)
+HOSTILE = {
+    "not XML": b"hello",
+    "cut": b"<Request><Tag>",
+    "two roots": b"<Request/><Request/>",
+    "wrong root": b"<request/>",
+    "namespace": b'<Request xmlns="urn:x"><Tag>a</Tag></Request>',
+    "text in the root": b"<Request>x</Request>",
+    "mixed": b"<Request>x<Tag>a</Tag></Request>",
+    "entity bomb": BOMB + b"]><Request>&m;</Request>",
+    "external entity": b'<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><Request><Tag>&x;</Tag></Request>',
+    "external subset": b'<!doctype r SYSTEM "http://127.0.0.1:9/x"><Request/>',
+    "undefined entity": b"<Request>&x;</Request>",
+    "NUL": b"<Request><Tag>\0</Tag></Request>",
+    "control character": b"<Request><Tag>&#1;</Tag></Request>",
+    "not UTF-8": b"<Request><Tag>\xff</Tag></Request>",
+    "UTF-16": '<?xml version="1.0" encoding="utf-16"?><Request/>'.encode("utf-16"),
+    "UTF-7": b'<?xml version="1.0" encoding="utf-7"?><Request>+ADw-</Request>',
+    "latin-1": b'<?xml version="1.0" encoding="iso-8859-1"?><Request><Tag>a</Tag></Request>',
+    "deep": b"<Request>" + b"<a>" * 100 + b"</a>" * 100 + b"</Request>",
+    "very deep": b"<Request>" + b"<a>" * 100_000,
+    "many fields": b"<Request>" + b"<a>1</a>" * 10_000 + b"</Request>",
+    "many attributes": b"<Request " + b" ".join(b'a%d=""' % i for i in range(10_000)) + b"><",
+}
+HOSTILE_JSON = {
+    "cut": b'{"a":',
+    "list": b"[]",
+    "text": b'"a"',
+    "deep": b'{"a":' * 100 + b"1" + b"}" * 100,
+    "very deep": b"[" * 100_000,
+    "list of lists": b'{"a":[[1]]}',
+    "NUL": b'{"a":"\\u0000"}',
+    "surrogate": b'{"a":"\\ud800"}',
+    "huge number": b'{"a":' + b"9" * 100_000 + b"}",
+    "many fields": json.dumps({str(i): "x" for i in range(10_000)}).encode(),
+    "not UTF-8": b'{"a":"\xff"}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_xml(name: str) -> None:
+    """Each kind of bad XML is refused at once as InvalidContent."""
+    began = time.perf_counter()
+    with pytest.raises(InvalidContent):
+        parse(HOSTILE[name], "application/xml")
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("name", HOSTILE_JSON)
+def test_hostile_json(name: str) -> None:
+    """Each kind of bad JSON is refused at once as InvalidContent."""
+    began = time.perf_counter()
+    with pytest.raises(InvalidContent):
+        parse(HOSTILE_JSON[name], JSON)
+    assert time.perf_counter() - began < 1
+
+
+def test_field_limit_is_generous() -> None:
+    """A request with as many fields as are allowed passes."""
+    body = b"<Request>" + b"<a>1</a>" * (MAX_FIELDS - 1) + b"</Request>"
+    assert MAX_FIELDS - 1 == len(parse(body, "")["a"])
+
+
+def test_xml_answer() -> None:
+    """Answers are compact: no indentation, the standard escapes, empty elements closed at once."""
+    tree = {"JobsDetail": [{"Message": "", "A": "<&>\"'"}, {}], "NextToken": None, "None": [], "C": {"D": {}}}
+    expected = (
+        b"<Response><JobsDetail><Message/><A>&lt;&amp;&gt;\"'</A></JobsDetail><JobsDetail/><NextToken/>"
+        b"<C><D/></C></Response>"
+    )
+    assert expected == to_xml("Response", tree)
+
+
+def test_json_answer() -> None:
+    """In JSON lists stay lists, also with one entry, and every scalar is a string."""
+    tree = {"JobsDetail": [{"Message": None, "Level": 1}], "Nothing": []}
+    assert b'{"JobsDetail":[{"Message":"","Level":"1"}],"Nothing":[]}' == to_json(tree)
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,8}", fullmatch=True)
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"),
+    min_size=1,
+).filter(lambda text: bool(text.strip()))
+TREES = st.recursive(
+    TEXTS | st.lists(TEXTS, min_size=2, max_size=4),
+    lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=4),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES, TREES, min_size=1, max_size=5))
+def test_round_trip(tree: dict[str, Any]) -> None:
+    """What is written as XML or JSON reads back as the same fields."""
+    assert tree == parse(to_xml("Request", tree), "application/xml")
+    assert tree == parse(to_json({"Request": tree}), "application/json")
+
+
+def test_fuzz() -> None:
+    """Ten thousand damaged bodies (seeded) parse or are refused; nothing else ever happens."""
+    seeds = [
+        *HOSTILE.values(),
+        *HOSTILE_JSON.values(),
+        to_xml("Request", {"Tag": "VoiceSeparate", "I": {"O": "k"}}),
+    ]
+    seeds = [seed[:2000] for seed in seeds]
+    chance = random.Random(20261123)
+    tokens = [
+        b"<",
+        b">",
+        b"&",
+        b"]]>",
+        b"<!--",
+        b"<!DOCTYPE",
+        b"\0",
+        b"\xff",
+        b"{",
+        b'"',
+        b"</Request>",
+        b"<?",
+        b"&#x0;",
+    ]
+    for _ in range(10_000):
+        body = bytearray(chance.choice(seeds))
+        for _ in range(chance.randint(1, 5)):
+            at = chance.randrange(len(body) + 1)
+            choice = chance.randrange(3)
+            if choice == 0:
+                body[at:at] = chance.choice(tokens)
+            elif choice == 1:
+                del body[at : at + chance.randint(1, 20)]
+            else:
+                body[at:at] = chance.randbytes(3)
+        with contextlib.suppress(StemlineError):
+            parse(bytes(body), chance.choice(["", JSON]))

@@ -1,0 +1,47 @@
+"""The rate limit's arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.limits import MAX_CALLERS, RateLimit
+from jobs.errors import RateLimited
+
+
+def test_burst_then_rate() -> None:
+    """A burst is let through, then one request for each 1/rate seconds, told with the time to wait."""
+    now = [0.0]
+    limit = RateLimit(2.0, 3, clock=lambda: now[0])
+    for _ in range(3):
+        limit.admit("a")
+    with pytest.raises(RateLimited) as refused:
+        limit.admit("a")
+    assert pytest.approx(0.5) == refused.value.retry_after_s
+    now[0] = 0.5
+    limit.admit("a")
+    with pytest.raises(RateLimited):
+        limit.admit("a")
+
+
+def test_each_caller_alone() -> None:
+    """One caller's haste is not another's loss."""
+    limit = RateLimit(1.0, 1, clock=lambda: 0.0)
+    limit.admit("a")
+    limit.admit("b")
+    with pytest.raises(RateLimited):
+        limit.admit("a")
+
+
+def test_no_limit() -> None:
+    """Rate 0 is no limit."""
+    limit = RateLimit(0, 1, clock=lambda: 0.0)
+    for _ in range(100):
+        limit.admit("a")
+
+
+def test_memory_is_bounded() -> None:
+    """Ever new callers do not fill the memory."""
+    limit = RateLimit(1.0, 1, clock=lambda: 0.0)
+    for number in range(MAX_CALLERS + 10):
+        limit.admit(str(number))
+    assert MAX_CALLERS == len(limit._callers)

@@ -1,0 +1,72 @@
+"""What each codec may be asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.audio import CODECS, SAMPLERATES, Encoding, check_audio, encoding
+from jobs.errors import RequestRefused
+from jobs.models import AudioConfig, AudioMode
+
+ALLOWED = {
+    "aac": (SAMPLERATES - {8000}, {1, 2, 4, 5, 6, 8}),
+    "mp3": (SAMPLERATES - {8000, 96000}, {1, 2}),
+    "flac": (SAMPLERATES - {8000}, {1, 2, 4, 5, 6, 8}),
+    "amr": ({8000}, {1}),
+    "wav": (SAMPLERATES, {1, 2}),
+}
+
+
+def accepted(mode: AudioMode, **values: object) -> bool:
+    try:
+        check_audio(mode, AudioConfig(**values))  # type: ignore[arg-type]
+    except RequestRefused:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_table(codec: str) -> None:
+    """Sample rates and channels are allowed per codec exactly as the specification's table says."""
+    rates, channels = ALLOWED[codec]
+    mode = AudioMode.IS_AUDIO
+    tried = [*sorted(SAMPLERATES), 0, 1, 44099, 192000]
+    assert rates == {rate for rate in tried if accepted(mode, codec=codec, samplerate=rate)}
+    assert channels == {n for n in range(10) if accepted(mode, codec=codec, channels=n)}
+
+
+@pytest.mark.parametrize(("bitrate", "good"), [(7, False), (8, True), (1000, True), (1001, False)])
+def test_bitrate(bitrate: int, good: bool) -> None:
+    """8 to 1000 kbit/s; wav has none and ignores it."""
+    assert good is accepted(AudioMode.IS_AUDIO, codec="mp3", bitrate=bitrate)
+    assert accepted(AudioMode.IS_AUDIO, codec="wav", bitrate=bitrate)
+
+
+@pytest.mark.parametrize("codec", ["acc", "MP3", "ogg", "m4a", " "])
+def test_unknown_codec(codec: str) -> None:
+    """``acc`` is a misprint of the documents, not a codec."""
+    assert not accepted(AudioMode.IS_AUDIO, codec=codec)
+
+
+def test_music_mode() -> None:
+    """MusicMode writes mp3, wav or aac and does not look at the three numbers."""
+    mode = AudioMode.MUSIC_MODE
+    assert {"mp3", "wav", "aac"} == {codec for codec in CODECS if accepted(mode, codec=codec)}
+    assert accepted(mode, codec="mp3", samplerate=1, bitrate=99999, channels=77)
+    assert Encoding("mp3", 44100, None, 2) == encoding(mode, AudioConfig("mp3", 8000, 64, 1))
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (AudioConfig(), Encoding("aac", 44100, None, None)),
+        (AudioConfig(codec="amr"), Encoding("amr", 8000, None, 1)),
+        (AudioConfig("wav", 8000, 64, 1), Encoding("wav", 8000, None, 1)),
+        (AudioConfig("flac", None, 64), Encoding("flac", 44100, None, None)),
+        (AudioConfig("mp3", 22050, 64, 2), Encoding("mp3", 22050, 64, 2)),
+    ],
+)
+def test_defaults(config: AudioConfig, expected: Encoding) -> None:
+    """Defaults are filled in as the specification says; amr is 8 kHz mono."""
+    check_audio(AudioMode.IS_AUDIO, config)
+    assert expected == encoding(AudioMode.IS_AUDIO, config)
