@@ -210,6 +210,9 @@ class Settings(BaseSettings):
     models_mirror: Annotated[
         str | None, Field(description="Own mirror of the weights, an http(s) or s3 URL.")
     ] = None
+    preload_models: Annotated[
+        tuple[str, ...], Field(description="Models that a worker loads at its start, JSON list.")
+    ] = ("2stems",)
     mask_extension: Annotated[
         Literal["average", "zeros"],
         Field(description="What happens above 11 kHz: kept by the average mask, or cut as Spleeter does."),

@@ -23,6 +23,7 @@ from separation.separator import Extension
 from storage import Buckets, Upload
 from storage import Cancelled as TransferCancelled
 from workers import context
+from workers.clearing import take_away
 from workers.hold import Hold, Reason
 
 log = structlog.get_logger(__name__)
@@ -274,19 +275,3 @@ class Attempt:
                 if time.monotonic() > give_up:
                     raise LeaseLost from None
                 time.sleep(0.5)
-
-
-def take_away(
-    buckets: Buckets, job: Job, uploads: list[Upload], *, until: Callable[[], float] | None = None
-) -> None:
-    """Leave nothing of an attempt in the bucket, seen or unseen; other people's objects stay.
-
-    Raises:
-        JobFailed: the store did not let us; the sweeper tries again.
-    """
-    for upload in uploads:
-        if upload.upload_id:
-            buckets.abort(upload)
-        buckets.remove_own(
-            upload.region, upload.bucket, upload.key, job_id=job.id, token=job.token, until=until
-        )

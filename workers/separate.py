@@ -8,11 +8,12 @@ from typing import Any
 import structlog
 from celery import Task
 
-from workers import context, stopping
+from workers import (
+    context,
+    stopping,
+    warm,  # noqa: F401 - listens for new children of the pool
+)
 from workers.app import SEPARATE, announce, app
-from workers.attempt import Attempt
-
-__all__ = ["separate", "stopping"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,8 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     Returns:
         Which job was done and how it ended, to be read in Flower.
     """
+    from workers.attempt import Attempt  # noqa: PLC0415 - brings the engine, which callback workers lack
+
     store, settings = context.store(), context.settings()
     worker = f"{self.request.hostname}/{os.getpid()}"
     if stopping.due(0):

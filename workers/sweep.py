@@ -14,7 +14,7 @@ from jobs.models import Job
 from storage import Buckets, Upload
 from workers import context
 from workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, ring, separate_queue
-from workers.attempt import take_away
+from workers.clearing import take_away
 
 log = structlog.get_logger(__name__)
 
