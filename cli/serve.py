@@ -1,20 +1,11 @@
-"""The long-running processes: each command becomes the program that does the work."""
+"""The long-running processes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
-
-#: Kinds of workers and the Celery queues they serve beside those of the levels.
-_KINDS = {"separate": (), "callbacks": ("callbacks", "sweep")}
-
-
-def become(module: str, *arguments: str) -> None:
-    """Replace this process by a Python program, so that signals reach it directly."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is meant
 
 
 @click.command()
@@ -30,49 +21,65 @@ def api(host: str, port: int, processes: int) -> None:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(list(_KINDS)))
+@click.argument("kind", type=click.Choice(["separate", "callbacks"]))
 @click.option("--levels", help="JobLevels to serve, in order, such as 2,1.")
 @click.option("--name", help="Name of this worker, such as separate@host.")
 def worker(kind: str, levels: str | None, name: str | None) -> None:
     """Run a worker: separate (the engine) or callbacks (delivery and sweeping)."""
-    from jobs.settings import Settings
-
-    settings = Settings()
-    if kind == "separate":
-        chosen = [int(each) for each in levels.split(",")] if levels else list(settings.worker_levels)
+    if levels:
+        try:
+            chosen = [int(each) for each in levels.split(",")]
+        except ValueError:
+            chosen = []
         if not chosen or set(chosen) - {0, 1, 2}:
             raise click.UsageError("--levels takes 0, 1 and 2, such as 2,1,0")
         os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
-        queues = ",".join(f"separate.{level}" for level in chosen)
+    from celery.utils.nodenames import default_nodename
+
+    from jobs.settings import Settings
+    from workers.app import CALLBACKS, SWEEPS, app, separate_queue
+
+    settings = Settings()
+    if kind == "separate":
+        queues = [separate_queue(level) for level in settings.worker_levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
-        pool = ["--pool", "prefork", "--concurrency", str(settings.worker_concurrency)]
+        pool, concurrency = "prefork", settings.worker_concurrency
     else:
-        queues = "callbacks,sweep"
-        pool = ["--pool", "threads", "--concurrency", str(settings.callback_concurrency)]
-    become(
-        "celery",
-        *("-A", "workers.app", "worker", "-Q", queues, "-n", name or f"{kind}-{os.getpid()}@%h"),
-        *("-E", "--without-gossip", "--without-mingle", "-l", settings.log_level),
-        *pool,
+        queues = [CALLBACKS, SWEEPS]
+        pool, concurrency = "threads", settings.callback_concurrency
+    # Celery's command line would load its plug-ins, Flower among them, into every worker.
+    process = app.Worker(
+        hostname=default_nodename(name or f"{kind}-{os.getpid()}"),
+        queues=queues,
+        pool=pool,
+        concurrency=concurrency,
+        loglevel=settings.log_level,
+        task_events=True,
+        without_gossip=True,
+        without_mingle=True,
     )
+    process.start()
+    sys.exit(process.exitcode)
 
 
 @click.command()
 def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
     from jobs.settings import Settings
+    from workers.app import app
 
-    settings = Settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    schedule: Path = settings.home / "beat-schedule"
-    become("celery", "-A", "workers.app", "beat", "-l", settings.log_level, "-s", str(schedule))
+    app.Beat(loglevel=Settings().log_level).run()
 
 
 @click.command()
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5555, show_default=True, help="Port to listen on.")
-def flower(address: str, port: int) -> None:
-    """Run Flower; FLOWER_BASIC_AUTH=user:password is required."""
-    if not os.environ.get("FLOWER_BASIC_AUTH"):
+@click.option("--control", is_flag=True, help="Let Flower revoke tasks and change workers.")
+def flower(address: str, port: int, *, control: bool) -> None:
+    """Run Flower, to look at; FLOWER_BASIC_AUTH=user:password is required."""
+    if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
-    become("celery", "-A", "workers.app", "flower", f"--address={address}", f"--port={port}")
+    from deploy.flower.serve import serve
+    from workers.app import app
+
+    serve(app, address=address, port=port, control=control)

@@ -1,0 +1,1 @@
+"""Flower, behind a login and without the right to change anything."""
