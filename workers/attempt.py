@@ -22,8 +22,8 @@ from separation.pipeline import Report, separate_file
 from separation.separator import Extension
 from storage import Buckets, Upload
 from storage import Cancelled as TransferCancelled
-from workers import context
 from workers.clearing import take_away
+from workers.engines import engine
 from workers.hold import Hold, Reason
 
 log = structlog.get_logger(__name__)
@@ -150,14 +150,14 @@ class Attempt:
         model, names = MODELS[spec.separate.audio_mode]
         config = spec.separate.audio_config
         music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # where the wire ignores all but the codec
-        engine = context.engine(model)
-        hold.device = engine.device
+        loaded = engine(model)
+        hold.device = loaded.device
 
         def progress(share: float) -> None:
             hold.progress = round(_FETCHED + share * (_SEPARATED - _FETCHED))
 
         return separate_file(
-            engine,
+            loaded,
             source,
             {
                 names[track]: OutputSpec(

@@ -21,13 +21,15 @@ def warm(**_: Any) -> None:
 
 
 def _load() -> None:
-    from separation.errors import SeparationError  # noqa: PLC0415 - slow to import, and absent beside callbacks
+    # Slow to import, and absent where only callbacks are sent.
+    from separation.errors import SeparationError  # noqa: PLC0415
+    from workers.engines import engine  # noqa: PLC0415
 
     for model in context.settings().preload_models:
         try:
-            engine = context.engine(model)
+            loaded = engine(model)
         except SeparationError as error:
             # A job that needs it will say so too; jobs that do not are served.
             log.warning("model.not_loaded", model=model, code=error.code, reason=error.message)
         else:
-            log.info("model.loaded", model=model, device=engine.device)
+            log.info("model.loaded", model=model, device=loaded.device)

@@ -1,0 +1,29 @@
+"""The engines of a worker process: loaded once, warm from then on."""
+
+from __future__ import annotations
+
+from functools import cache
+from threading import Lock
+
+from separation.engine import Engine, load_engine
+from workers import context
+
+_loading = Lock()
+
+
+def engine(model: str) -> Engine:
+    """The warm engine of a model; loaded by the first job that needs it.
+
+    Raises:
+        SeparationError: the weights or the device are not there; the next call tries again.
+    """
+    with _loading:
+        return _engine(model)
+
+
+@cache
+def _engine(model: str) -> Engine:
+    now = context.settings()
+    return load_engine(
+        model, engine=now.engine, device=now.device, directory=now.models_dir, threads=now.threads or None
+    )
