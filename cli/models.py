@@ -2,29 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from separation.catalogue import Model
+    from separation.weights import WeightStore
+
+_DIRECTORY = click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Model directory; by default STEMLINE_MODELS_DIR or ~/.cache/stemline/models.",
+)
 
 
 @click.group(name="models")
 def models() -> None:
-    """Fetch, list and verify the weights of the models."""
+    """Fetch, list, verify and bundle the weights of the models."""
 
 
 @models.command()
 @click.argument("names", nargs=-1)
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Model directory.")
-def pull(names: tuple[str, ...], directory: Path | None) -> None:
+@click.option("--from", "source", help="A folder, bundle, archive or its http, https or s3 address.")
+@_DIRECTORY
+def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> None:
     """Fetch the weights of NAMES (2stems by default), verify and install them."""
-    from separation.catalogue import model_named
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     from separation.download import pull as fetch
-    from separation.errors import SeparationError
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with _plainly():
+        store = _store(directory)
+        for model in _chosen(names or ("2stems",)):
+            with Progress(*columns, console=console, transient=True) as bar:
+                task = bar.add_task(model.name, total=None)
+                folder = fetch(
+                    store,
+                    model,
+                    source=source,
+                    progress=lambda have, size, bar=bar, task=task: bar.update(  # type: ignore[misc]
+                        task, completed=have, total=size
+                    ),
+                    waiting=lambda name=model.name: console.print(  # type: ignore[misc]
+                        f"Another process is fetching {name}; waiting for it ..."
+                    ),
+                )
+            print(folder)
+
+
+@models.command(name="list")
+@_DIRECTORY
+def list_(directory: Path | None) -> None:
+    """List the models, and whether their weights are here."""
+    from separation.catalogue import MODELS
+
+    store = _store(directory)
+    for model in MODELS.values():
+        state = "here" if store.has(model) else "not here"
+        print(f"{model.name}\t{state}\t{', '.join(model.instruments)}")
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+@_DIRECTORY
+def verify(names: tuple[str, ...], directory: Path | None) -> None:
+    """Compare the weights of NAMES (by default all that are here) with their checksums."""
+    from separation.catalogue import MODELS
+
+    store = _store(directory)
+    present = tuple(name for name, model in MODELS.items() if store.has(model))
+    if not names and not present:
+        raise click.ClickException(f"No weights are in {store.directory}.")
+    with _plainly():
+        for model in _chosen(names or present):
+            print(f"{store.verified(model)}: as published")
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@_DIRECTORY
+def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None:
+    """Write the verified weights of NAMES (2stems by default) to one file for a machine without a network.
+
+    There, `stemline models pull NAMES --from FILE` installs them.
+    """
+    from separation.archive import pack
+
+    with _plainly():
+        store = _store(directory)
+        folders = [(model, store.verified(model)) for model in _chosen(names or ("2stems",))]
+        with output.open("wb") as file:
+            pack(folders, file)
+    print(output)
+
+
+@models.command()
+@_DIRECTORY
+def where(directory: Path | None) -> None:
+    """Print the model directory."""
+    print(_store(directory).directory)
+
+
+def _store(directory: Path | None) -> WeightStore:
     from separation.weights import WeightStore
 
-    store = WeightStore(directory)
-    for name in names or ("2stems",):
-        try:
-            print(fetch(store, model_named(name)))
-        except SeparationError as error:
-            raise click.ClickException(f"{error.message} ({error.code})") from error
+    return WeightStore(directory)
+
+
+def _chosen(names: tuple[str, ...]) -> list[Model]:
+    from separation.catalogue import model_named
+
+    return [model_named(name) for name in names]
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Say what went wrong in one line, with its code."""
+    from separation.errors import SeparationError
+
+    try:
+        yield
+    except SeparationError as error:
+        raise click.ClickException(f"{error.message} ({error.code})") from error

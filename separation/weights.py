@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from separation.catalogue import Model, ModelFile
 from separation.errors import WeightsCorrupt, WeightsMissing
 
 #: Environment variable that names the model directory.
 MODELS_DIR_VARIABLE = "STEMLINE_MODELS_DIR"
-#: Bytes read at a time.
-_CHUNK = 1 << 20
 
 
 def default_directory() -> Path:
@@ -42,6 +40,12 @@ class WeightStore:
     def has(self, model: Model) -> bool:
         """Return whether all files of `model` are there, checksums unseen."""
         return all((self.folder(model) / file.name).is_file() for file in model.files)
+
+    def scratch(self) -> Path:
+        """Return the folder for what is not verified yet, on the same disk as the models."""
+        folder = self.directory / ".fetching"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def verified(self, model: Model) -> Path:
         """Return the folder of `model` after verifying every file in it that will be read.
@@ -94,10 +98,16 @@ class WeightStore:
         """Hold the lock of `model` that all processes share, so that it is fetched once."""
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / f".{model.name}.lock")
-        if waiting is not None and lock.is_locked:
-            waiting()
-        with lock:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
 
 def check(path: Path, file: ModelFile) -> None:
