@@ -38,7 +38,9 @@ def create_jobs(call: Writing) -> Response:
         call.fields(), tenant, lambda template: call.store.template(tenant, template), mq_regions=regions
     )
     jobs = call.store.create([_signed_by(call, spec) for spec in specs], idempotency=_idempotency(call))
-    return call.answer({"JobsDetail": [answers.job_detail(job) for job in jobs]})
+    # A job accepted by a paused queue is told as Submitted; only from then on it shows Pause.
+    accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
+    return call.answer({"JobsDetail": [answers.job_detail(job) for job in accepted]})
 
 
 @router.get("/jobs/{ids}", name="get_jobs")

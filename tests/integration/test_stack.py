@@ -184,6 +184,23 @@ def test_from_submission_to_callback(sdk, s3, where, receiver: Receiver, form: s
     assert "TaskFinish" == event
 
 
+def test_a_paused_queue_keeps_its_jobs(sdk, s3, where) -> None:
+    """A job of a paused queue is accepted as Submitted, shows Pause, and is done once the queue goes on."""
+    s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
+    (queue_,) = sdk.ci_get_asr_queue(where["bucket"])["QueueList"]
+
+    def set_state(state: str) -> None:
+        request = {"Name": queue_["Name"], "State": state, "NotifyConfig": {"State": "Off"}}
+        sdk.ci_update_asr_queue(where["bucket"], queue_["QueueId"], request, ContentType="application/xml")
+
+    set_state("Paused")
+    created = submit(sdk, where, "in/song.wav")
+    waiting = sdk.ci_get_media_jobs(where["bucket"], created["JobId"])["JobsDetail"][0]
+    set_state("Active")
+    assert ["Submitted", "Pause"] == [created["State"], waiting["State"]]
+    assert "Success" == ended(sdk, where, created["JobId"])["State"]
+
+
 def test_failures_are_told(sdk, s3, where, receiver: Receiver, tmp_path: Path) -> None:
     """A missing object, a text named .mp3 and a video without sound each end Failed with their own words."""
     silent = make(tmp_path / "silent.mp4", Kind("mp4", "aac", video=True), tone(RATE))
