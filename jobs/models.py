@@ -279,7 +279,10 @@ class CallbackTarget:
         """Whom it goes to: the URL's host, or region and name of the queue or topic."""
         if self.mq:
             return f"{self.mq.region}/{self.mq.name}"
-        return urlsplit(self.url).hostname or ""
+        try:
+            return urlsplit(self.url).hostname or ""
+        except ValueError:  # a URL that is none
+            return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,11 @@ def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = N
 
 def hang(connection: socket.socket, receiver: Receiver) -> None:
     """Take the request and say nothing until the other side gives up."""
-    connection.settimeout(60)
-    with suppress(OSError):
-        while connection.recv(1024):
-            pass
+    connection.settimeout(0.2)
+    while not receiver.closed:
+        with suppress(TimeoutError):
+            if not connection.recv(1024):
+                return
 
 
 def drip(connection: socket.socket, receiver: Receiver) -> None:

@@ -7,7 +7,12 @@ if redis.call('EXISTS', key) == 0 then return 0 end
 if redis.call('HGET', key, 'status') == 'delivered' then return 1 end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', P .. ':attempts:' .. ARGV[3], ARGV[4])
-  redis.call('LTRIM', P .. ':attempts:' .. ARGV[3], -100, -1)
+  local over = redis.call('LLEN', P .. ':attempts:' .. ARGV[3]) - 100
+  if over > 0 then  -- the oldest tries are forgotten, also in the count of those before the last replay
+    redis.call('LTRIM', P .. ':attempts:' .. ARGV[3], over, -1)
+    local before = tonumber(redis.call('HGET', key, 'replayed') or 0)
+    redis.call('HSET', key, 'replayed', math.max(0, before - over))
+  end
   redis.call('HINCRBY', P .. ':counts', 'callback_tries', 1)
 end
 redis.call('HSET', key, 'status', ARGV[6], 'due', ARGV[5])

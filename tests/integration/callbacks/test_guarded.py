@@ -141,7 +141,7 @@ def test_proxies_of_the_environment_are_not_used(bench, monkeypatch):
 
 
 def test_signed_with_the_submitters_secrets(bench):
-    """A receiver verifies each try with either of the submitter's two secrets; the id stays over all tries."""
+    """Each try verifies with either of the submitter's two secrets; the id stays over all tries."""
     old, new = ("whsec_" + base64.b64encode(text * 8).decode() for text in (b"old", b"new"))
     credential = {"secret_id": "A", "secret_key": "k", "webhook_secrets": [old, new]}
     bench = bench(credentials=[credential])

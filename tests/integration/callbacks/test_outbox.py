@@ -1,0 +1,160 @@
+"""From the outbox to the dead letters: the long schedule, replays, leases, and receivers that are dead."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from callbacks.deliver import LEASE_S, Courier
+from callbacks.lanes import Lanes, Place
+from jobs.models import CallbackRequest, NotifyConfig
+from jobs.store import QueueFilter
+from tests.support.receiver import answer, hang, receiving
+
+
+def test_the_whole_schedule_ends_in_a_dead_letter(bench):
+    """Ten tries at the waits of the design, each kept with its time, then a dead letter and silence."""
+    bench = bench()
+    with receiving(answer(500, b"no")) as receiver:
+        delivery = bench.post_to(receiver.url)
+        waits = []
+        while (wait := bench.wait_s(delivery)) is not None:
+            waits.append(wait)
+            bench.clock.pass_(wait)
+            after = bench.try_(delivery)
+        bench.clock.pass_(1e6)
+        bench.try_(delivery)
+    assert list(bench.settings.callback_schedule_s) == waits
+    assert ("dead", 10, 10) == (after.status, len(after.attempts), len(receiver.received))
+    starts = [a.at for a in after.attempts]
+    assert [round(w * 1e6) for w in waits[1:]] == [b - a for a, b in pairwise(starts)]
+
+
+def test_a_replayed_letter_starts_its_schedule_anew(bench):
+    """A replay begins the schedule anew, keeps the old tries, and may be repeated for ever."""
+    bench = bench(callback_schedule_s=(0, 5, 300))
+    with receiving(answer(500)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        for replays in range(40):
+            waits = []
+            while (wait := bench.wait_s(delivery)) is not None:
+                waits.append(wait)
+                bench.clock.pass_(wait)
+                bench.try_(delivery)
+            assert [0, 5, 300] == waits, replays
+            assert 1 == bench.store.outbox.replay([delivery.id])
+        assert 100 == len(bench.store.outbox.get(delivery.id).attempts)
+        assert 120 == len(receiver.received)
+
+
+def test_dead_letters_by_host_and_time(bench):
+    """Dead letters are listed by the host they were meant for and the time they were given up."""
+    bench = bench()
+    with receiving(answer(410)) as one:
+        first = bench.post_to(one.url)
+        bench.try_(first)
+        bench.clock.pass_(100)
+        second = bench.post_to(one.url.replace("127.0.0.1", "localhost"))
+        bench.try_(second)
+    dead = bench.store.outbox.dead
+    assert [second.id, first.id] == [d.id for d in dead().items]
+    assert [first.id] == [d.id for d in dead(host="127.0.0.1").items]
+    assert [second.id] == [d.id for d in dead(since=bench.clock.now - 50_000_000).items]
+
+
+def test_the_queues_target_and_format(bench):
+    """A job without a callback of its own is announced as its queue says; one that says no is not."""
+    bench = bench()
+    with receiving() as receiver:
+        tenant = bench.post_to(receiver.url).tenant
+        queue = bench.store.queues(tenant, QueueFilter()).items[0]
+        notify = NotifyConfig(
+            state="On", event="TaskFinish", result_format="JSON", type="Url", url=receiver.url
+        )
+        bench.store.update_queue(tenant, queue.id, notify=notify)
+        assert "delivered" == bench.try_(bench.end_job(CallbackRequest(), fail=True)).status
+        with pytest.raises(AssertionError):
+            bench.end_job(CallbackRequest(url="no"))
+    (request,) = receiver.received
+    assert b'"State":"Failed"' in request.body
+
+
+def test_a_dead_workers_delivery_comes_again(bench):
+    """A delivery whose worker died while sending is due again after its lease, its place in the lane free."""
+    bench = bench()
+    with receiving() as receiver:
+        delivery = bench.post_to(receiver.url)
+        # What a worker that dies leaves behind: the reservation, and every place of the host.
+        assert bench.store.outbox.take(delivery.id, LEASE_S) is not None
+        lanes = Lanes(bench.store.client, bench.settings.key_prefix, kept_s=0.2)
+        for place in range(4):
+            assert Place.TAKEN == lanes.enter(f"127.0.0.1:{receiver.port}", f"gone-{place}", 4)
+        assert 0 == len(bench.try_(delivery).attempts)
+        bench.clock.pass_(LEASE_S)
+        assert [delivery.id] == bench.store.outbox.due()
+        time.sleep(0.25)
+        assert "delivered" == bench.try_(delivery).status
+
+
+def test_whoever_waits_for_a_host_goes_next(bench):
+    """No more than the limit call one host at a time; the others follow in turn, none twice."""
+    bench = bench(callback_per_host=2)
+
+    def slow(connection, receiver):
+        time.sleep(0.05)
+        answer(200)(connection, receiver)
+
+    with receiving(slow) as receiver, ThreadPoolExecutor(10) as pool:
+        deliveries = [bench.post_to(receiver.url) for _ in range(10)]
+        began = time.monotonic()
+        list(pool.map(bench.courier.deliver, [d.id for d in deliveries]))
+        took = time.monotonic() - began
+    assert ["delivered"] * 10 == [bench.store.outbox.get(d.id).status for d in deliveries]
+    assert 10 == len(receiver.received)
+    assert took > 0.24, "ten of 50 ms by two at a time take 250 ms"
+    assert not list(bench.store.client.scan_iter("*:busy"))
+
+
+def test_two_workers_share_the_limit(bench):
+    """The limit per host holds over all workers together, and neither sends what the other sends."""
+    bench = bench(callback_per_host=1)
+    other = Courier(bench.store, bench.settings)
+    with receiving(hang) as receiver, ThreadPoolExecutor(2) as pool:
+        first, second = bench.post_to(receiver.url), bench.post_to(receiver.url)
+        sending = pool.submit(bench.courier.deliver, first.id)
+        while not receiver.received:
+            time.sleep(0.01)
+        other.deliver(second.id)
+        other.deliver(first.id)
+        assert 1 == receiver.connections
+        receiver.closed = True
+        sending.result(5)
+
+
+def test_dead_receivers_do_not_delay_healthy_ones(bench):
+    """With a tenth of 300 receivers hanging, every healthy one is told within 5 s of its job's end."""
+    bench = bench()
+    dead = [receiving(hang) for _ in range(30)]
+    healthy = [receiving() for _ in range(3)]
+    receivers = [r.__enter__() for r in [*dead, *healthy]]
+    ended: dict[str, float] = {}
+    with ThreadPoolExecutor(bench.settings.callback_concurrency) as pool:
+        for number in range(300):
+            kind = number // 10 if number % 10 == 0 else 30 + number % 3
+            delivery = bench.post_to(receivers[kind].url)
+            ended[delivery.job_id] = time.time()
+            pool.submit(bench.courier.deliver, delivery.id)
+        deadline = time.monotonic() + 20
+        while sum(len(r.received) for r in receivers[30:]) < 270 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        told = [r for receiver in receivers[30:] for r in receiver.received]
+        for each in [*dead, *healthy]:
+            each.__exit__(None, None, None)
+    delays = [r.at - ended[json.loads(r.body)["JobsDetail"][0]["JobId"]] for r in told]
+    assert 270 == len(delays)
+    assert max(delays) < 5
+    assert 30 == sum(len(r.received) for r in receivers[:30])
