@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ from av.codec import CodecContext
 from av.container import InputContainer
 
 from separation.errors import NoAudioStream, UndecodableMedia
+from separation.media.mpeg import declared_bytes
 
 # Demuxers that read one local file and never point elsewhere: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.
@@ -33,6 +35,9 @@ _CODECS = (
     "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice",
 )  # fmt: skip
 
+# Elementary streams, which have no signature of their own.
+_BY_SUFFIX = {".mp3": "mp3", ".mp2": "mp3", ".aac": "aac", ".ac3": "ac3", ".eac3": "eac3", ".dts": "dts"}
+
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(_FORMATS),
@@ -40,20 +45,30 @@ _OPTIONS = {
 }
 
 
-def open_input(path: Path) -> InputContainer:
-    """Open ``path`` for reading.
+def open_input(path: Path, demuxer: str | None = None) -> InputContainer:
+    """Open ``path`` for reading, with the named demuxer if it is known.
 
     Raises:
         UndecodableMedia: no allowed demuxer knows the file.
         OSError: the file cannot be read.
     """
-    with path.open("rb"):
-        pass  # a missing file is the caller's error, not the media's
-    try:
-        # The "file:" prefix keeps a name with a colon from being taken for a protocol.
-        return av.open(f"file:{path.absolute()}", "r", container_options=_OPTIONS, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise UndecodableMedia from error
+    with path.open("rb") as file:
+        head = file.read(4)  # a missing file is the caller's error, not the media's
+    # Of a file of a few frames FFmpeg is not sure enough, or takes it for bare video.
+    guesses = [demuxer] if demuxer else [None, *_guesses(path, head)]
+    for guess in guesses:
+        with suppress(av.FFmpegError):
+            # The "file:" prefix keeps a name with a colon from being taken for a protocol.
+            url = f"file:{path.absolute()}"
+            return av.open(url, "r", format=guess, container_options=_OPTIONS, metadata_errors="replace")
+    raise UndecodableMedia
+
+
+def _guesses(path: Path, head: bytes) -> list[str]:
+    if head[:3] == b"ID3" or declared_bytes(head) is not None:
+        return ["mp3"]
+    by_suffix = _BY_SUFFIX.get(path.suffix.lower())
+    return [by_suffix] if by_suffix else []
 
 
 def first_audio(container: InputContainer) -> AudioStream:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from separation.errors import DiskFull, OutputError
+from separation.errors import DiskFull, EmptyAudio, OutputError
 from separation.media.channels import narrow, widen
 from separation.media.mp3 import Mp3Sink
 from separation.media.probe import media_info
@@ -46,6 +46,7 @@ class StemWriter:
     def __init__(self, path: Path, spec: OutputSpec, *, tags: Mapping[str, str], source: SourceInfo) -> None:
         self.encoding = resolve(spec, source)
         self._path = path
+        self._frames = 0
         self._file: BinaryIO = path.open("w+b")
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, min(self.encoding.channels, 2))
         with self._cleanly():
@@ -54,18 +55,26 @@ class StemWriter:
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Encode a (frames, 2) float32 block at 44 100 Hz."""
+        self._frames += len(block)
         with self._cleanly():
             self._put(self._resampler.feed(narrow(block, self.encoding.channels)))
 
     def close(self) -> EncodedStem:
-        """Finish the file and say what it is."""
+        """Finish the file and say what it is.
+
+        Raises:
+            EmptyAudio: nothing was ever written.
+        """
         with self._cleanly():
+            if not self._frames:
+                raise EmptyAudio
             self._put(self._resampler.finish())
             self._sink.finish()
             self._file.close()
             with self._path.open("rb") as written:
                 md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            return EncodedStem(self._path, md5, self._path.stat().st_size, media_info(self._path))
+            info = media_info(self._path, self.encoding.codec)
+            return EncodedStem(self._path, md5, self._path.stat().st_size, info)
 
     def abort(self) -> None:
         """Delete the file; harmless after any other call."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.format import ContainerFormat
 
 from separation.media.container import first_audio, open_input
 from separation.media.types import AudioInfo, FormatInfo, MediaInfo
@@ -17,15 +18,19 @@ _COUNTED = frozenset({"aac", "amr"})
 _FOURCC_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.- _")
 
 
-def media_info(path: Path) -> MediaInfo:
+def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
     """Return what is known about ``path`` and its first audio stream.
+
+    Args:
+        path: the file.
+        demuxer: FFmpeg's name of its container, where that is known and the file may be too short to tell.
 
     Raises:
         UndecodableMedia: not a media file.
         NoAudioStream: no audio in it.
     """
     size = path.stat().st_size
-    with open_input(path) as container:
+    with open_input(path, demuxer) as container:
         stream = first_audio(container)
         counted = container.format.name in _COUNTED
         duration_s = _counted_s(container, stream) if counted else _declared_s(container, stream)
@@ -38,7 +43,7 @@ def media_info(path: Path) -> MediaInfo:
             format=FormatInfo(
                 bitrate_kbps=overall_kbps,
                 duration_s=duration_s,
-                long_name=container.format.long_name,
+                long_name=ContainerFormat(container.format.name.split(",")[0], "r").long_name,
                 name=container.format.name,
                 num_program=0,
                 num_stream=len(container.streams),
