@@ -2,3 +2,7 @@
 .PHONY: bench-overhead
 bench-overhead: $(VENV)/.dev ## How long a job waits for an idle worker
 	$(BIN)/python benchmarks/overhead.py
+
+.PHONY: bench-codecs
+bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec
+	$(BIN)/python -m benchmarks.codecs

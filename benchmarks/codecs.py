@@ -1,0 +1,107 @@
+"""CPU seconds of reading and writing a four-minute stereo song in each codec: `make bench-codecs`."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separation.media import SAMPLE_RATE, MediaLimits, OutputSpec, SourceInfo, StemWriter, mp3, open_audio
+
+SECONDS = 240
+REPEATS = 3
+BLOCK = 32_768
+LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**10)
+SOURCE = SourceInfo("pcm_s16le", SAMPLE_RATE, 2, 192, "wav", float(SECONDS))
+
+Audio = NDArray[np.float32]
+
+
+def song() -> Audio:
+    """Return (frames, 2): chords with overtones and a beat of noise, wide, with peaks below 0.9."""
+    frames = 8 * SAMPLE_RATE
+    time_s = np.arange(frames) / SAMPLE_RATE
+    rng = np.random.default_rng(0)
+    left, right = np.zeros(frames), np.zeros(frames)
+    for number, pitch in enumerate((55.0, 220.0, 277.2, 329.6, 440.0, 554.4)):
+        for overtone in range(1, 12):
+            partial = np.sin(2 * np.pi * pitch * overtone * time_s + rng.uniform(0, 6)) / overtone**1.3
+            left += partial * (0.3 + 0.1 * (number % 3))
+            right += partial * (0.5 - 0.1 * (number % 3))
+    beat = np.exp(-8 * (time_s % 0.5)) * rng.standard_normal(frames)
+    both = np.stack([left + beat, right + 0.8 * beat + 0.05 * rng.standard_normal(frames)], axis=1)
+    both *= 0.89 / np.abs(both).max()
+    return np.tile(both.astype(np.float32), (SECONDS // 8, 1))
+
+
+def cpu_seconds(work: Callable[[], None]) -> float:
+    """Return the CPU time of the median of a few runs."""
+    times = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return sorted(times)[REPEATS // 2]
+
+
+def blocks(samples: Audio) -> Iterator[Audio]:
+    for at in range(0, len(samples), BLOCK):
+        yield samples[at : at + BLOCK]
+
+
+def write(samples: Audio, spec: OutputSpec) -> None:
+    writer = StemWriter(spec.path, spec, tags={}, source=SOURCE)
+    for block in blocks(samples):
+        writer.write(block)
+    writer.close()
+
+
+def read(path: Path) -> None:
+    with open_audio(path, limits=LIMITS) as audio:
+        for _ in audio:
+            pass
+
+
+def fidelity_db(samples: Audio, path: Path) -> float:
+    """Return how far above the coding error the signal lies, its level set aside."""
+    with open_audio(path, limits=LIMITS) as audio:
+        heard = np.concatenate(list(audio))[: len(samples)].astype(np.float64)
+    gain = (heard * samples).sum() / (samples.astype(np.float64) ** 2).sum()
+    wanted = gain * samples
+    return float(10 * np.log10((wanted**2).sum() / ((heard - wanted) ** 2).sum()))
+
+
+def main() -> None:
+    samples = song()
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"CPU seconds for {SECONDS} s of stereo, median of {REPEATS}, {platform.machine()}\n")
+        print("| File | write | read |\n|---|---|---|")
+        for codec, rate, kbps in (
+            ("wav", None, None),
+            ("flac", None, None),
+            ("mp3", None, 192),
+            ("mp3", 48_000, 320),
+            ("aac", None, 192),
+            ("amr", None, 12),
+            ("wav", 48_000, None),
+        ):
+            path = Path(folder) / f"song.{codec}"
+            spec = OutputSpec(path, codec, rate, kbps)
+            label = " ".join(filter(None, (codec, rate and f"{rate} Hz", kbps and f"{kbps} kb/s")))
+            wrote = cpu_seconds(lambda spec=spec: write(samples, spec))
+            print(f"| {label} | {wrote:.2f} | {cpu_seconds(lambda path=path: read(path)):.2f} |")
+        print("\n| LAME quality, 192 kb/s | write | signal to error |\n|---|---|---|")
+        path = Path(folder) / "song.mp3"
+        for quality in (2, 3, 5, 7):
+            mp3.QUALITY = quality
+            wrote = cpu_seconds(lambda: write(samples, OutputSpec(path, "mp3", None, 192)))
+            print(f"| {quality} | {wrote:.2f} | {fidelity_db(samples, path):.1f} dB |")
+
+
+if __name__ == "__main__":
+    main()
