@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from storage import Cancelled as TransferCancelled
 from workers.clearing import take_away
 from workers.engines import engine
 from workers.hold import Hold, Reason
+from workers.scratch import scratch
 
 log = structlog.get_logger(__name__)
 
@@ -113,10 +113,7 @@ class Attempt:
 
     def _work(self, hold: Hold, uploads: list[Upload]) -> Result:
         spec = self.job.spec
-        with tempfile.TemporaryDirectory(
-            prefix="stemline-", dir=self.settings.scratch_dir, ignore_cleanup_errors=True
-        ) as name:
-            folder = Path(name)
+        with scratch(self.settings.scratch_dir) as folder:
             source = folder / "source"
             began = time.monotonic()
             self.buckets.download(

@@ -9,9 +9,9 @@ import structlog
 from celery import Task
 
 from workers import (
+    child,  # noqa: F401 - listens for new children of the pool
     context,
     stopping,
-    warm,  # noqa: F401 - listens for new children of the pool
 )
 from workers.app import SEPARATE, announce, app
 

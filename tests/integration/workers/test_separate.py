@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+import subprocess
 import time
 import wave
 from collections.abc import Iterator
@@ -182,6 +183,25 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
     eventually(lambda: (found := store.find(job.id)) and found.attempt == 2, 30, "the second claim")
     assert time.monotonic() - killed < 20
     assert (State.SUCCESS, 2) == ((done := ended(store, job)).state, done.attempt)
+
+
+def test_a_child_does_not_outlive_its_worker(env, store: Store, tmp_path: Path) -> None:
+    """kill -9 of the worker alone takes its engine's process along."""
+    alone = Program(tmp_path / "alone.log", env, "-m", "cli.main", "worker", "separate")
+
+    def children() -> list[str]:
+        found = subprocess.run(
+            ["pgrep", "-P", str(alone.process.pid)], check=False, capture_output=True, text=True
+        )
+        return found.stdout.split()
+
+    try:
+        (child,) = eventually(children, 60, "a child")
+        eventually(lambda: "model.loaded" in alone.text(), 60, "the engine")
+        alone.process.kill()
+        eventually(lambda: not Path(f"/proc/{child}").exists(), 10, "the child's end")
+    finally:
+        alone.kill() if children() else alone.process.wait()
 
 
 def test_a_stopped_worker_gives_its_job_back(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:

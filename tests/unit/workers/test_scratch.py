@@ -1,0 +1,46 @@
+"""Scratch folders: gone after the attempt, also when it was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.scratch import clear_stale, scratch
+
+
+def test_gone_afterwards(tmp_path: Path) -> None:
+    """The folder goes with the block, whatever ends it."""
+
+    def attempt() -> None:
+        with scratch(tmp_path) as folder:
+            (folder / "stem.wav").write_bytes(b"x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        attempt()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_folders_of_the_living_stay(tmp_path: Path) -> None:
+    """Clearing up leaves alone what an attempt at work holds, and what is not ours."""
+    (tmp_path / "other").mkdir()
+    with scratch(tmp_path) as folder:
+        assert 0 == clear_stale(tmp_path)
+        assert folder.is_dir()
+    assert (tmp_path / "other").is_dir()
+
+
+def test_folders_of_the_dead_go(tmp_path: Path) -> None:
+    """What a killed process left is removed."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from workers.scratch import scratch\n"
+        "with scratch(Path(sys.argv[1])) as f:\n"
+        "    (f / 'x').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert 1 == len(list(tmp_path.iterdir()))
+    assert 1 == clear_stale(tmp_path)
+    assert [] == list(tmp_path.iterdir())
