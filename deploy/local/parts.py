@@ -110,7 +110,7 @@ def environment(addresses: Addresses, home: Path) -> dict[str, str]:
     }
     proposed = {
         "STEMLINE_CALLBACK_ALLOW_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"]),
-        "STEMLINE_TDMQ_ENDPOINTS": json.dumps({addresses.region: addresses.redis_url}),
+        "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": addresses.redis_url}),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",
