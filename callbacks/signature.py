@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 PREFIX: Final = "whsec_"
+TOLERANCE_S: Final = 300
+"""How old, or how early, a signature may be."""
 
 
 def signed_headers(delivery_id: str, at_s: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
@@ -35,6 +38,28 @@ def signed_headers(delivery_id: str, at_s: int, body: bytes, secrets: Iterable[s
         "webhook-timestamp": str(at_s),
         "webhook-signature": " ".join(signatures),
     }
+
+
+def verified(
+    headers: Mapping[str, str], body: bytes, secrets: Iterable[str], *, now_s: float | None = None
+) -> bool:
+    """Whether one of the secrets signed this body, not longer ago than ``TOLERANCE_S``.
+
+    Args:
+        headers: Names in lower case.
+        body: As it came.
+        secrets: Those that may have signed.
+        now_s: Unix seconds; the clock's if not given.
+    """
+    stamp = headers.get("webhook-timestamp", "")
+    if not stamp.isascii() or not stamp.isdigit():
+        return False
+    if abs((time.time() if now_s is None else now_s) - int(stamp)) > TOLERANCE_S:
+        return False
+    expected = signed_headers(headers.get("webhook-id", ""), int(stamp), body, secrets)
+    ours = expected.get("webhook-signature", "").split()
+    theirs = headers.get("webhook-signature", "").split()
+    return any(hmac.compare_digest(o.encode(), t.encode()) for o in ours for t in theirs)
 
 
 def _sign(secret: str, content: bytes) -> str:

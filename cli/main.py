@@ -14,8 +14,10 @@ class LazyGroup(click.Group):
     commands_by_name: ClassVar[dict[str, str]] = {
         "api": "cli.serve:api",
         "beat": "cli.serve:beat",
+        "callbacks": "cli.callbacks:callbacks",
         "demo": "cli.demo:demo",
         "flower": "cli.serve:flower",
+        "listen": "cli.listen:listen",
         "models": "cli.models:models",
         "separate": "cli.separate:separate",
         "up": "cli.up:up",

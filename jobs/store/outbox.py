@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from jobs.models import Attempt, Delivery, Tenant
 from jobs.store import records
 from jobs.store.base import Keeper, Listing
+
+_CHUNK: Final = 500
+"""Callbacks that are read or replayed with one call."""
 
 
 def delivery_id(job_id: str) -> str:
@@ -71,18 +75,33 @@ class Outbox(Keeper):
             page: counted from 1.
             size: rows of a page.
         """
-        low: str | int = "-inf" if since is None else since
-        ids = self.reading(self.client.zrevrangebyscore, self.scripts.key("dead"), "+inf", low)
-        if tenant is None and host is None:
-            first = (page - 1) * size
-            return Listing(self._load(ids[first : first + size]), len(ids))
-        found = [d for d in self._load(ids) if tenant in {None, d.tenant} and host in {None, d.target.host}]
         first = (page - 1) * size
+        if tenant is None and host is None:
+            low: str | int = "-inf" if since is None else since
+            key = self.scripts.key("dead")
+            ids = self.reading(self.client.zrevrangebyscore, key, "+inf", low, start=first, num=size)
+            return Listing(self._load(ids), int(self.reading(self.client.zcount, key, low, "+inf")))
+        found = list(self._given_up(tenant, host, since))
         return Listing(found[first : first + size], len(found))
+
+    def replay_where(
+        self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None
+    ) -> int:
+        """Replay every dead callback that ``dead`` would list for these filters; how many there were."""
+        return self.replay([d.id for d in self._given_up(tenant, host, since)])
 
     def replay(self, deliveries: Sequence[str]) -> int:
         """Try dead callbacks again from the start of their schedule; how many there were."""
-        return int(self.scripts.run("replay", *deliveries)) if deliveries else 0
+        chunks = (deliveries[start : start + _CHUNK] for start in range(0, len(deliveries), _CHUNK))
+        return sum(int(self.scripts.run("replay", *chunk)) for chunk in chunks)
+
+    def _given_up(self, tenant: Tenant | None, host: str | None, since: int | None) -> Iterator[Delivery]:
+        low: str | int = "-inf" if since is None else since
+        ids = self.reading(self.client.zrevrangebyscore, self.scripts.key("dead"), "+inf", low)
+        for start in range(0, len(ids), _CHUNK):
+            for delivery in self._load(ids[start : start + _CHUNK]):
+                if tenant in {None, delivery.tenant} and host in {None, delivery.target.host}:
+                    yield delivery
 
     def _load(self, ids: Sequence[str]) -> list[Delivery]:
         with self.client.pipeline(transaction=False) as pipe:

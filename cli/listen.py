@@ -1,0 +1,130 @@
+"""``stemline listen``: a receiver of callbacks for a laptop."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from xml.dom.minidom import parseString
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_MOST_BYTES = 1 << 20
+_COLOURS = {"Success": "green", "Failed": "red"}
+
+
+class Listener(ThreadingHTTPServer):
+    """Prints every callback and answers it.
+
+    Args:
+        address: where to listen.
+        console: where to print.
+        secrets: the webhook secrets, one of which must have signed; none to take what comes.
+        status: what to answer.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], console: Console, *, secrets: tuple[str, ...], status: int
+    ) -> None:
+        super().__init__(address, _Handler)
+        self._console = console
+        self._secrets = secrets
+        self._status = status
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def receive(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Print one callback; the status to answer with."""
+        from rich.markup import escape
+        from rich.syntax import Syntax
+
+        signed = self._judge(headers, body)
+        text, language = pretty(body)
+        job, state = _find("JobId", text), _find("State", text)
+        with self._lock:
+            identity = headers.get("webhook-id") or job
+            again = bool(identity) and identity in self._seen
+            self._seen.add(identity)
+            status = 401 if signed == "bad" else self._status
+            colour = _COLOURS.get(state, "yellow")
+            self._console.rule(f"[bold]{escape(job or path)}[/] [{colour}]{escape(state)}[/]")
+            notes = [escape(path), f"signature {signed}", f"answered {status}"]
+            self._console.print(", ".join(notes + ["[yellow]seen before[/]"] * again), style="dim")
+            self._console.print(Syntax(text, language, word_wrap=True, background_color="default"))
+        return status
+
+    def _judge(self, headers: Mapping[str, str], body: bytes) -> str:
+        from callbacks.signature import verified
+
+        if not self._secrets:
+            return "not checked" if headers.get("webhook-signature") else "none"
+        return "good" if verified(headers, body, self._secrets) else "bad"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Listener
+    timeout = 30
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > _MOST_BYTES:
+            self.send_error(413)
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        status = self.server.receive(self.path, headers, self.rfile.read(int(length)))
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Say nothing: the callback itself is printed."""
+
+
+def pretty(body: bytes) -> tuple[str, str]:
+    """A body, indented, and its language."""
+    text = body.decode(errors="replace")
+    try:
+        if text.lstrip().startswith("<"):
+            # A document type is what attacks on XML readers need, and callbacks never have one.
+            return (text if "<!" in text else parseString(text).toprettyxml("  ")), "xml"  # noqa: S318
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False), "json"
+    except Exception:  # noqa: BLE001 - whatever it is, it is shown as it came
+        return text, "text"
+
+
+def _find(name: str, text: str) -> str:
+    found = re.search(rf'"{name}": "([^"]*)"|<{name}>([^<]*)</{name}>', text)
+    return next(filter(None, found.groups()), "") if found else ""
+
+
+@click.command(name="listen")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8989, show_default=True, help="Port to listen on.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    envvar="STEMLINE_LISTEN_SECRET",
+    help="Webhook secret (whsec_…) that must have signed; also $STEMLINE_LISTEN_SECRET.",
+)
+@click.option("--answer", "status", default=200, show_default=True, help="Status to answer with.")
+def listen(host: str, port: int, secrets: tuple[str, ...], status: int) -> None:
+    """Print callbacks as they come, until Ctrl-C."""
+    from rich.console import Console
+
+    console = Console()
+    with Listener((host, port), console, secrets=secrets, status=status) as listener:
+        where = f"http://{host}:{listener.server_port}/"
+        console.print(f"Listening. Submit jobs with [bold]<CallBack>{where}</CallBack>[/]; Ctrl-C ends it.")
+        try:
+            listener.serve_forever()
+        except KeyboardInterrupt:
+            console.print("Stopped.")

@@ -1,0 +1,159 @@
+"""The commands for callbacks, on a real store and over real connections."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from cli.listen import Listener
+from cli.main import main
+from jobs.models import CallbackRequest, MqConfig
+from tests.integration.callbacks.conftest import bench
+from tests.support.receiver import answer, receiving
+
+__all__ = ["bench"]
+
+SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+
+
+@pytest.fixture
+def stemline(valkey_server, monkeypatch):
+    """Run a command against the tests' store."""
+    monkeypatch.setenv("STEMLINE_REDIS_URL", valkey_server.url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, ["callbacks", *words])
+        assert code == result.exit_code, result.output
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def letters(bench):
+    """A bench with two dead letters to a URL with a password, and one to a queue."""
+    bench = bench(callback_schedule_s=(0,))
+    with receiving(answer(500, b"[red]broken[/red]")) as receiver:
+        url = receiver.url.replace("127", "user:hush@127")
+        dead = [bench.post_to(url), bench.post_to(url)]
+        dead.append(bench.end_job(CallbackRequest(type="TDMQ", mq=MqConfig("gz", "Queue", "voice-done"))))
+        for delivery in dead:
+            bench.try_(delivery)
+            bench.clock.pass_(10)
+    return bench, dead
+
+
+def test_dead_letters_are_listed_by_filter(letters, stemline):
+    """The list shows whom each dead letter was for and how it failed; filters narrow it."""
+    _, dead = letters
+    table = stemline("list")
+    assert all(d.id in table for d in dead)
+    assert "3 of 3" in table
+    assert "gz/voice-done" in table
+    assert "no-endpoint" in table
+
+    def ids(*options: str) -> set[str]:
+        return {json.loads(line)["id"] for line in stemline("list", "--json", *options).splitlines()}
+
+    assert {dead[0].id, dead[1].id} == ids("--host", "127.0.0.1")
+    assert {dead[2].id} == ids("--host", "gz/voice-done")
+    assert {d.id for d in dead} == ids("--tenant", "ap-chongqing/media-1250000000")
+    assert set() == ids("--tenant", "ap-chongqing/other-1250000000")
+    assert {dead[2].id} == ids("--since", "2026-09-21T22:13:40+0800")
+    assert {dead[1].id} == ids("--page", "2", "--size", "1")
+
+
+def test_one_is_shown_with_all_its_tries(letters, stemline):
+    """A callback is shown by its id or the job's, with what was answered and without passwords."""
+    _, dead = letters
+    for name in (dead[0].id, dead[0].job_id):
+        shown = stemline("show", name)
+        assert "[red]broken[/red]" in shown
+        assert "500" in shown
+        assert "user:***@127.0.0.1" in shown
+    told = json.loads(stemline("show", "--json", dead[0].id))
+    assert ("dead", ["500"]) == (told["status"], [a["status"] for a in told["attempts"]])
+    assert "hush" not in json.dumps(told)
+    assert "no callback" in stemline("show", "d0", code=1)
+
+
+def test_replays(letters, stemline):
+    """Dead letters are replayed one by one, by filter or all; without a choice nothing happens."""
+    bench, dead = letters
+    assert "1 replayed" in stemline("replay", dead[0].id)
+    assert "1 replayed" in stemline("replay", "--host", "127.0.0.1")
+    bench.clock.now = time.time_ns() // 1000
+    assert {dead[0].id, dead[1].id} == set(bench.store.outbox.due())
+    assert "were no dead letters" in stemline("replay", dead[0].id, code=1)
+    stemline("replay", code=2)
+    stemline("replay", "--all", dead[0].id, code=2)
+    assert "1 replayed" in stemline("replay", "--all")
+    assert 0 == bench.store.outbox.dead().total
+
+
+def test_bad_words_are_usage_errors(stemline):
+    """Times and buckets that are none are told as such."""
+    assert "is neither" in stemline("list", "--since", "yesterday", code=2)
+    assert "is not region/bucket" in stemline("list", "--tenant", "bucket", code=2)
+
+
+def test_a_store_that_is_away(monkeypatch):
+    """Without a store the command says what to set, in one line."""
+    monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://127.0.0.1:1/0")
+    result = CliRunner().invoke(main, ["callbacks", "list"])
+    assert 1 == result.exit_code
+    assert "STEMLINE_REDIS_URL" in result.output
+
+
+def test_beside_a_local_stack(valkey, valkey_server, tmp_path, monkeypatch):
+    """Where a local stack runs, its store is found without any setting."""
+    (tmp_path / "stack.json").write_text(json.dumps({"redis_url": valkey_server.url}))
+    monkeypatch.delenv("STEMLINE_REDIS_URL", raising=False)
+    monkeypatch.setenv("STEMLINE_HOME", str(tmp_path))
+    result = CliRunner().invoke(main, ["callbacks", "list"])
+    assert "0 of 0" in result.output
+
+
+@pytest.mark.parametrize("form", ["XML", "JSON"])
+def test_listen_prints_and_judges(bench, form):
+    """A callback is printed with its job, state and body; a wrong signature is told and answered 401."""
+    bench = bench(webhook_secrets=[SECRET])
+    out = io.StringIO()
+    console = Console(file=out, width=300)
+    with Listener(("127.0.0.1", 0), console, secrets=(SECRET,), status=200) as listener:
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}/here"
+        bench.clock.now = time.time_ns() // 1000
+        delivery = bench.end_job(CallbackRequest(url=url, format=form), fail=True)
+        assert "delivered" == bench.try_(delivery).status
+        assert all(word in out.getvalue() for word in (delivery.job_id, "Failed", "signature good", "/here"))
+        assert "ResourceNotFound" in out.getvalue()
+
+        bench.clock.pass_(-1000)
+        late = bench.try_(bench.end_job(CallbackRequest(url=url, format=form)))
+        assert "401" == late.attempts[0].status
+        assert "signature bad" in out.getvalue()
+        listener.shutdown()
+
+
+def test_listen_tells_repetitions(bench):
+    """A callback that comes again is marked, and the answer can be a failure on purpose."""
+    bench = bench()
+    out = io.StringIO()
+    with Listener(("127.0.0.1", 0), Console(file=out, width=300), secrets=(), status=503) as listener:
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
+        bench.try_(delivery)
+        assert "seen before" not in out.getvalue()
+        bench.clock.pass_(5)
+        assert ["503", "503"] == [a.status for a in bench.try_(delivery).attempts]
+        assert "seen before" in out.getvalue()
+        listener.shutdown()
