@@ -36,7 +36,7 @@ class Ringer:
             try:
                 self._bells.put_nowait(bell)
             except queue.Full:
-                log.warning("bells dropped", reason="the broker is too slow")
+                log.warning("bell.dropped", reason="the broker is too slow")
                 return
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -52,4 +52,4 @@ class Ringer:
             try:
                 self._ring([bell])
             except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweeper rings again
-                log.warning("bell not sent", job_id=bell.job_id, error=repr(error))
+                log.warning("bell.lost", job=bell.job_id, fault=type(error).__name__)

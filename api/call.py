@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+import structlog
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
@@ -129,6 +130,7 @@ async def _receive(request: Request, *, write: bool) -> Call:
     services: Services = request.app.state.services
     signed = _signed_request(request)
     route = services.router.resolve(_host(request))
+    structlog.contextvars.bind_contextvars(tenant=f"{route.region}/{route.bucket or ''}")
     principal = _principal(services, signed)
     if principal is None:
         if not services.settings.anonymous_access:
@@ -137,6 +139,7 @@ async def _receive(request: Request, *, write: bool) -> Call:
         services.limit.admit(request.client.host if request.client else principal.id)
     else:
         services.limit.admit(principal.id)
+    structlog.contextvars.bind_contextvars(credential=principal.id)
     principal.check(bucket=route.bucket, write=write)
     return Call(
         services=services,

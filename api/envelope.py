@@ -15,6 +15,10 @@ from jobs.ids import new_request_id
 
 log = structlog.get_logger(__name__)
 
+#: Asked every few seconds by machines; one line each would drown the others.
+_PROBES = frozenset({"healthz", "readyz", "metrics"})
+_MAX_PATH_CHARS = 200
+
 
 class Envelope:
     """ASGI layer outside the routes."""
@@ -32,6 +36,8 @@ class Envelope:
         # Routes see the path without one trailing slash; the signature covers raw_path, which stays.
         path = unquote(scope["raw_path"].decode("ascii", "replace"))
         scope["path"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=state["request_id"])
         began = time.perf_counter()
         status = 0
 
@@ -45,13 +51,24 @@ class Envelope:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception:
-            log.exception("request failed", request_id=state["request_id"], method=scope["method"], path=path)
+            log.exception("request.crashed", method=scope["method"], path=path[:_MAX_PATH_CHARS])
             if status:
                 raise
             answer = errors.answer(Request(scope), StemlineError())
             await answer(scope, receive, send_with_headers)
         finally:
-            metrics.observe(scope, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            metrics.observe(scope, status, seconds)
+            operation = metrics.operation(scope)
+            say = log.debug if operation in _PROBES else log.info
+            say(
+                "request.answered",
+                operation=operation,
+                method=scope["method"],
+                path=path[:_MAX_PATH_CHARS],
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )
 
 
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:

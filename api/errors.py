@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,6 +63,7 @@ async def on_refusal(request: Request, error: Exception) -> Response:
     """Answer an error of ours."""
     if not isinstance(error, StemlineError):
         raise error
+    structlog.contextvars.bind_contextvars(code=error.code)
     return answer(request, error)
 
 

@@ -17,10 +17,14 @@ SECONDS = Histogram(
 
 def observe(scope: Scope, status: int, seconds: float) -> None:
     """Count one answer under the name of its route, so that ids never become labels."""
-    route = scope.get("route")
-    operation = getattr(route, "name", None) or "unknown"
-    REQUESTS.labels(operation, str(status)).inc()
-    SECONDS.labels(operation).observe(seconds)
+    name = operation(scope)
+    REQUESTS.labels(name, str(status)).inc()
+    SECONDS.labels(name).observe(seconds)
+
+
+def operation(scope: Scope) -> str:
+    """The name of a request's route."""
+    return getattr(scope.get("route"), "name", None) or "unknown"
 
 
 def page() -> Response:

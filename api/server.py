@@ -17,6 +17,7 @@ from api.app import create_app
 from api.codec import XML
 from jobs.errors import RequestRefused
 from jobs.ids import new_request_id
+from jobs.logging import configure as configure_logging
 from jobs.settings import Settings
 
 SERVER = "tencent-ci"
@@ -53,7 +54,9 @@ def configure(
 
 def application() -> ASGIApp:
     """The application of a process that knows its settings from the environment."""
-    return create_app(Settings())
+    settings = Settings()
+    configure_logging(settings)
+    return create_app(settings)
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, processes: int = 1) -> None:

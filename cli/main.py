@@ -43,6 +43,9 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="stemline")
 def main() -> None:
     """Voice separation as a job service."""
+    from jobs.logging import for_people
+
+    for_people()
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ import click
 def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
     from api.server import serve
+    from jobs.logging import configure
     from jobs.settings import Settings
 
-    serve(Settings(), host=host, port=port, processes=processes)
+    settings = Settings()
+    configure(settings)
+    serve(settings, host=host, port=port, processes=processes)
 
 
 @click.command()
@@ -36,10 +39,12 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
         os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
     from celery.utils.nodenames import default_nodename
 
+    from jobs.logging import configure
     from jobs.settings import Settings
     from workers.app import CALLBACKS, SWEEPS, app, separate_queue
 
     settings = Settings()
+    configure(settings)
     if kind == "separate":
         queues = [separate_queue(level) for level in settings.worker_levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
@@ -57,6 +62,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
         task_events=True,
         without_gossip=True,
         without_mingle=True,
+        quiet=True,  # no banner between the log lines
     )
     process.start()
     sys.exit(process.exitcode)
@@ -65,10 +71,13 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
 @click.command()
 def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
+    from jobs.logging import configure
     from jobs.settings import Settings
     from workers.app import app
 
-    app.Beat(loglevel=Settings().log_level).run()
+    settings = Settings()
+    configure(settings)
+    app.Beat(loglevel=settings.log_level, quiet=True).run()
 
 
 @click.command()
@@ -80,6 +89,9 @@ def flower(address: str, port: int, *, control: bool) -> None:
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
     from deploy.flower.serve import serve
+    from jobs.logging import configure
+    from jobs.settings import Settings
     from workers.app import app
 
+    configure(Settings())
     serve(app, address=address, port=port, control=control)

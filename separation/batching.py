@@ -78,7 +78,7 @@ class Batcher:
                 batch[0].error = error
                 return
             self.size = len(batch) // 2
-            log.warning("device memory exhausted, batch halved", size=self.size)
+            log.warning("engine.batch_halved", size=self.size)
             with self._queue_lock:
                 self._waiting.extendleft(reversed(batch))
         except BaseException as error:  # noqa: BLE001  # each thread raises it for its own segment

@@ -72,7 +72,7 @@ class OnnxEngine:
             self.device = f"{self._kind} ({gpu.name})"
             # One batch on the device while the next is transformed.
             self.in_flight = max(threads, 2 * gpu.batch)
-        log.info("engine loaded", model=model.name, device=self.device, in_flight=self.in_flight)
+        log.info("engine.loaded", model=model.name, device=self.device, in_flight=self.in_flight)
 
     def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
@@ -105,7 +105,7 @@ class OnnxEngine:
             try:
                 return "cuda", self._open("cuda", threads=1)
             except DeviceError as error:
-                log.warning("no CUDA device, the processor is used", reason=error.message)
+                log.warning("engine.no_cuda", reason=error.message)
         return "cpu", self._open("cpu", threads=1)
 
     def _open(self, device: str, *, threads: int) -> Any:

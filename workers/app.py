@@ -5,12 +5,16 @@ Importing this module loads neither the engine nor the tasks, so that the API ca
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
+from jobs.logging import configure as configure_logging
+from jobs.logging import urgent
 from jobs.settings import Settings
 from jobs.store import Bell
 
@@ -101,6 +105,16 @@ def make_app(settings: Settings) -> Celery:
 
 
 app = make_app(Settings())
+
+
+@signals.setup_logging.connect(weak=False)
+def log_as_we_do(**_: Any) -> None:
+    """Have Celery's own lines in the form of all others, in whichever way a process was started."""
+    configure_logging(Settings())
+    programs = sys.modules.get("celery.apps.worker")
+    if programs is not None:
+        # Told from a signal handler, past every logger.
+        vars(programs)["safe_say"] = lambda text, *_: urgent(text)
 
 
 def ring(bells: Sequence[Bell]) -> None:
