@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from separation.threads import HandOff, ReadAhead
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_reading_ahead_keeps_the_order() -> None:
+    """The reader sees the items as they came."""
+    assert list(range(1000)) == list(ReadAhead(range(1000), depth=3, name="t"))
+
+
+def test_reading_ahead_stops_at_its_depth() -> None:
+    """A slow reader holds the source back: no more than depth items wait, and one is in the hand."""
+    taken: list[int] = []
+
+    def source():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    ahead = ReadAhead(source(), depth=3, name="t")
+    wait_until(lambda: len(taken) == 4)
+    time.sleep(0.2)
+    assert len(taken) == 4
+    ahead.close()
+
+
+def test_an_error_of_the_source_comes_after_its_items() -> None:
+    """What the source raises reaches the reader, after everything before it."""
+
+    def source():
+        yield 1
+        raise KeyError("gone")
+
+    items = iter(ReadAhead(source(), depth=3, name="t"))
+    first = next(items)
+    assert first == 1
+    with pytest.raises(KeyError, match="gone"):
+        next(items)
+
+
+def test_closing_ends_the_thread() -> None:
+    """A reader that leaves early leaves no thread behind."""
+    before = threading.active_count()
+    ahead = ReadAhead(iter(int, 1), depth=2, name="t")
+    ahead.close()
+    assert before == threading.active_count()
+
+
+def test_handing_off_keeps_the_order() -> None:
+    """The consumer sees the items as they were given, and finish waits for the last."""
+    seen: list[int] = []
+    hand_off = HandOff(seen.append, depth=2, name="t")
+    for number in range(500):
+        hand_off.put(number)
+    hand_off.finish()
+    assert list(range(500)) == seen
+
+
+def test_an_error_of_the_consumer_reaches_the_giver() -> None:
+    """A consumer that fails stops the giver at its next item, even while the queue is full."""
+
+    def consume(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    hand_off = HandOff(consume, depth=1, name="t")
+
+    def give() -> None:
+        for number in range(100):
+            hand_off.put(number)
+
+    with pytest.raises(OSError, match="No space"):
+        give()
+
+
+def test_an_error_on_the_last_item_is_not_lost() -> None:
+    """A consumer that fails on the last item fails finish."""
+
+    def consume(_: int) -> None:
+        time.sleep(0.05)
+        raise OSError(28, "No space left on device")
+
+    hand_off = HandOff(consume, depth=4, name="t")
+    hand_off.put(1)
+    with pytest.raises(OSError, match="No space"):
+        hand_off.finish()
