@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
+
+#: The file is the user's own: a year of audio is no limit.
+_YEAR_S = 365 * 86_400.0
 
 
 @click.command(name="separate")
@@ -58,6 +62,7 @@ def separate(
     context: int,
 ) -> None:
     """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
+    import structlog
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from separation.catalogue import model_named
@@ -67,6 +72,8 @@ def separate(
     from separation.pipeline import separate_file
     from separation.separator import Extension
 
+    # The bar and the last line say what the log would.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     name = f"{stems}stems"
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
@@ -83,7 +90,7 @@ def separate(
                     )
                     for instrument in model_named(name).instruments
                 },
-                limits=MediaLimits(max_duration_s=float("inf"), max_bytes=1 << 62),
+                limits=MediaLimits(max_duration_s=_YEAR_S, max_bytes=1 << 62),
                 progress=lambda share: bar.update(task, completed=share),
                 extension=Extension(extension),
                 context=context,

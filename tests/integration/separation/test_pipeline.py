@@ -1,0 +1,201 @@
+"""From file to files, with the real 2-stem weights and real codecs."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from separation.engine import Engine, load_engine
+from separation.errors import (
+    Cancelled,
+    DiskFull,
+    NonFiniteAudio,
+    OptionError,
+    SeparationError,
+    UndecodableMedia,
+)
+from separation.media import MediaLimits, OutputSpec, StemWriter, open_audio
+from separation.pipeline import separate_file
+from separation.separator import Separator
+from tests.golden import song
+
+LIMITS = MediaLimits(max_duration_s=7200.0, max_bytes=1 << 32)
+NAMES = ("vocals", "accompaniment")
+
+
+@pytest.fixture(scope="module")
+def engine(weights_2stems) -> Engine:
+    return load_engine("2stems")
+
+
+def write_wav(path: Path, mix: np.ndarray) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44_100)
+        file.writeframes(np.round(mix * 32768.0).clip(-32768, 32767).astype("<i2").tobytes())
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    with open_audio(path, limits=LIMITS) as audio:
+        return np.concatenate(list(audio))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    mix = song.mix(song.stems(26.0, seed=1))
+    return write_wav(tmp_path_factory.mktemp("source") / "song.wav", mix)
+
+
+def outputs(folder: Path, codec: str = "wav") -> dict[str, OutputSpec]:
+    return {name: OutputSpec(folder / f"{name}.{codec}", codec) for name in NAMES}
+
+
+@pytest.mark.parametrize("codec", ["wav", "flac"])
+def test_lossless_stems_are_the_separators(engine: Engine, source: Path, tmp_path: Path, codec: str) -> None:
+    """Files of a lossless codec hold what the separator made, sample by sample and on the 16-bit grid."""
+    report = separate_file(engine, source, outputs(tmp_path, codec), limits=LIMITS)
+    mix = read(source)
+    with Separator(engine) as separator:
+        pieces = list(separator.separate([mix]))
+    assert len(mix) == report.samples
+    assert len(mix) / 44_100 == report.duration_s
+    for name in NAMES:
+        expected = np.concatenate([piece[name] for piece in pieces])
+        actual = read(tmp_path / f"{name}.{codec}")
+        assert expected.shape == actual.shape
+        assert np.abs(expected - actual).max() <= 1.01 / 32768
+
+
+def test_the_report_tells_what_was_written(engine: Engine, source: Path, tmp_path: Path) -> None:
+    """Checksum, size, device and stages in the report are those of the files and of the work."""
+    report = separate_file(engine, source, outputs(tmp_path, "mp3"), limits=LIMITS)
+    for name in NAMES:
+        content = (tmp_path / f"{name}.mp3").read_bytes()
+        stem = report.stems[name]
+        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == stem.md5
+        assert len(content) == stem.size
+        assert abs(26.0 - stem.media_info.format.duration_s) < 0.1
+    assert report.device == "cpu"
+    assert {"decode", "transform", "infer", "invert", "encode", "total"} == set(report.seconds)
+
+
+def test_only_the_named_stems_are_made(engine: Engine, source: Path, tmp_path: Path) -> None:
+    """A job for the voice alone writes one file."""
+    report = separate_file(engine, source, {"vocals": OutputSpec(tmp_path / "v.wav", "wav")}, limits=LIMITS)
+    assert ["vocals"] == list(report.stems)
+    assert [tmp_path / "v.wav"] == list(tmp_path.iterdir())
+
+
+def test_progress_rises_to_one(engine: Engine, source: Path, tmp_path: Path) -> None:
+    """Progress never falls, and ends at one when the files are whole."""
+    told: list[float] = []
+    separate_file(engine, source, outputs(tmp_path), limits=LIMITS, progress=told.append)
+    assert sorted(told) == told
+    assert len(told) >= 3
+    assert told[-1] == 1.0
+
+
+def test_cancelling_is_fast_and_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    """A cancelled separation of a long file ends within about a second, without outputs and threads."""
+    long = write_wav(tmp_path / "long.wav", np.tile(song.mix(song.stems(20.0)), (15, 1)))
+    asked = threading.Event()
+    threading.Timer(1.0, asked.set).start()
+    before = threading.active_count() - 1
+    with pytest.raises(Cancelled):
+        separate_file(engine, long, outputs(tmp_path), limits=LIMITS, cancelled=asked.is_set)
+    started = time.monotonic()
+    assert [long] == list(tmp_path.iterdir())
+    while threading.active_count() > before:
+        assert time.monotonic() < started + 5
+        time.sleep(0.01)
+
+
+def test_a_source_that_breaks_off_leaves_nothing(engine: Engine, source: Path, tmp_path: Path) -> None:
+    """A source that turns out bad after its first segment has no outputs."""
+    mix = np.tile(read(source), (2, 1))
+    mix[-5] = np.nan
+    bad = tmp_path / "bad.wav"
+    header = b"RIFF" + (36 + mix.nbytes).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    header += (3).to_bytes(2, "little") + (2).to_bytes(2, "little") + (44_100).to_bytes(4, "little")
+    header += (44_100 * 8).to_bytes(4, "little") + (8).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    bad.write_bytes(header + b"data" + mix.nbytes.to_bytes(4, "little") + mix.astype("<f4").tobytes())
+    with pytest.raises(NonFiniteAudio):
+        separate_file(engine, bad, outputs(tmp_path), limits=LIMITS)
+    assert [bad] == list(tmp_path.iterdir())
+
+
+def test_no_media_touches_no_file(engine: Engine, tmp_path: Path) -> None:
+    """A source that is no media leaves an existing file of the output's name alone."""
+    text = tmp_path / "song.mp3"
+    text.write_text("not music")
+    (tmp_path / "vocals.wav").write_text("mine")
+    with pytest.raises(UndecodableMedia):
+        separate_file(engine, text, outputs(tmp_path), limits=LIMITS)
+    assert (tmp_path / "vocals.wav").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_nothing(engine: Engine, source: Path, tmp_path: Path, monkeypatch) -> None:
+    """When one encoder finds the disk full, the error says so and the other stem's file goes too."""
+    write = StemWriter.write
+
+    def full(self: StemWriter, block: np.ndarray) -> None:
+        if "accompaniment" in self._path.name:
+            with self._cleanly():
+                raise OSError(28, "No space left on device")
+        write(self, block)
+
+    monkeypatch.setattr(StemWriter, "write", full)
+    with pytest.raises(DiskFull):
+        separate_file(engine, source, outputs(tmp_path), limits=LIMITS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_impossible_output_leaves_nothing(engine: Engine, source: Path, tmp_path: Path) -> None:
+    """A codec that the second output cannot have takes the first output's file with it."""
+    wanted = outputs(tmp_path) | {"accompaniment": OutputSpec(tmp_path / "a.xyz", "xyz")}
+    with pytest.raises(OptionError):
+        separate_file(engine, source, wanted, limits=LIMITS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_error_has_a_code_and_a_sentence() -> None:
+    """Each class of the tree says its code on the wire and a default message of its own."""
+
+    def tree(error: type[SeparationError]) -> list[type[SeparationError]]:
+        return [error, *(found for below in error.__subclasses__() for found in tree(below))]
+
+    for error in tree(SeparationError):
+        assert error.code.isalpha()
+        assert error.__doc__ is not None
+        assert error.__doc__.endswith(".") or "`" in error.__doc__
+        assert error().message == error.__doc__
+
+
+def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> None:
+    """Four minutes need the memory of one minute, within what an allocator keeps, and less than 0.7 GB."""
+    part = song.mix(song.stems(30.0))
+    peaks = []
+    for times in (2, 8):
+        path = write_wav(tmp_path / "song.wav", np.tile(part, (times, 1)))
+        code = "import sys, resource; from cli.separate import separate; "
+        code += "separate(sys.argv[1:], standalone_mode=False); "
+        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path), "-o", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout.splitlines()[-1]) / 1024)
+    assert peaks[1] < peaks[0] * 1.2
+    assert max(peaks) < 700
