@@ -140,6 +140,21 @@ def test_the_source_introduces_itself(tmp_path: Path):
     assert ("Söng", "X") == (tags["title"], tags["artist"])
 
 
+def test_a_change_of_rate_and_channels_is_followed(tmp_path: Path):
+    """A broadcast that turns from stereo at 44.1 kHz to mono at 22.05 kHz is heard to its end."""
+    first = make(tmp_path / "a.aac", Kind("aac", "aac", muxer="adts"), tone(44_100))
+    low = Kind("aac", "aac", rate=22_050, layout="mono", muxer="adts")
+    second = make(tmp_path / "b.aac", low, tone(22_050, 1, 22_050))
+    path = tmp_path / "in.aac"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+
+    heard = read(path)
+
+    assert 88_200 <= len(heard) <= 88_200 + 3 * 1024 + 3 * 2048
+    spectrum = np.abs(np.fft.rfft(heard[-44_100:, 1]))
+    assert pytest.approx(220, abs=2) == spectrum.argmax()
+
+
 def test_itunes_padding_is_cut(tmp_path: Path):
     """Where iTunSMPB says how many samples count, no more of them are given."""
     kind = Kind("m4a", "alac", container_options={"movflags": "use_metadata_tags"})

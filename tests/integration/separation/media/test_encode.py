@@ -25,6 +25,8 @@ from separation.media import (
     media_info,
     open_audio,
 )
+from separation.media.crc16 import Crc16
+from separation.media.mpeg import declared_bytes
 from separation.media.xing import ENCODER_DELAY
 from tests.media import tone
 
@@ -57,6 +59,12 @@ def encode(
     for at in range(0, len(samples), 32_768):
         writer.write(samples[at : at + 32_768])
     return writer.close()
+
+
+def crc16(data: bytes) -> int:
+    crc = Crc16()
+    crc.update(data)
+    return crc.value
 
 
 def decode(path: Path) -> np.ndarray:
@@ -275,6 +283,12 @@ def test_the_gapless_header_is_true(rate: int, channels: int, kbps: int, tmp_pat
     assert (ENCODER_DELAY, frames * per_frame - ENCODER_DELAY - 2 * rate) == (gap >> 12, gap & 0xFFF)
     assert sorted(toc) == list(toc)
     assert 250 < toc[-1] <= 255
+    # LAME's two checksums: over the music, and over this frame up to here.
+    start = data.rindex(b"\xff", 0, at - 8)
+    assert crc16(data[start + declared_bytes(data[start : start + 4]) :]) == int.from_bytes(
+        data[at + 152 : at + 154]
+    )
+    assert crc16(data[start : at + 154]) == int.from_bytes(data[at + 154 : at + 156])
     # A decoder that knows nothing of the header plays one silent frame more and nothing is lost.
     with av.open(str(path)) as container:
         assert frames == sum(1 for packet in container.demux(audio=0) if packet.size)
