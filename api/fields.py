@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from api.codec import Fields
 from jobs.errors import RequestRefused
+from jobs.ids import parse_wire_time
 
 MAX_KEY_BYTES = 1024
 MAX_URL_CHARS = 2048
@@ -120,6 +121,25 @@ def http_url(name: str, value: str) -> str:
 def listed(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The entries of a comma list, each once, in their order."""
     return tuple(dict.fromkeys(item.strip() for item in str(fields.get(name, "")).split(",") if item.strip()))
+
+
+def moment(query: Mapping[str, str], name: str) -> int | None:
+    """A time of a query, µs since the epoch.
+
+    Args:
+        query: names in lower case.
+        name: as documented.
+
+    Raises:
+        RequestRefused: it is none.
+    """
+    value = query.get(name.lower())
+    if value is None:
+        return None
+    try:
+        return parse_wire_time(value)
+    except (ValueError, OverflowError):
+        raise RequestRefused(f"{name} must be a time such as 2026-03-01T10:20:30+0800.") from None
 
 
 def page(query: Mapping[str, str]) -> tuple[int, int]:

@@ -14,7 +14,6 @@ from api import fields as read
 from api.call import Call, Reading, Writing
 from api.submission import MQ_REGIONS, specifications
 from jobs.errors import AsrBucketUnBinded, Forbidden, RequestRefused
-from jobs.ids import parse_wire_time
 from jobs.models import TAG, JobSpec
 from jobs.states import State
 from jobs.store import Idempotency, JobFilter
@@ -110,12 +109,12 @@ def _filter(call: Call) -> JobFilter:
     cursor = query.get("nexttoken")
     if cursor is not None and not _CURSOR.fullmatch(cursor):
         raise RequestRefused("nextToken is not one that a list returned.")
-    end = _time(call, "endCreationTime")
+    end = read.moment(call.query, "endCreationTime")
     order = read.choice({"orderByTime": query.get("orderbytime")}, "orderByTime", ("Desc", "Asc"))
     return JobFilter(
         states=_states(call),
         queue_id=query.get("queueid"),
-        start=_time(call, "startCreationTime"),
+        start=read.moment(call.query, "startCreationTime"),
         end=end + 999_999 if end is not None else None,  # the whole of that second
         input_object=query.get("inputobject"),
         order=order or "Desc",
@@ -131,13 +130,3 @@ def _states(call: Call) -> frozenset[State] | None:
     except ValueError:
         raise RequestRefused(f"states must be All or a list of {', '.join(State)}.") from None
     return None if "All" in names or not states else states
-
-
-def _time(call: Call, name: str) -> int | None:
-    value = call.query.get(name.lower())
-    if value is None:
-        return None
-    try:
-        return parse_wire_time(value)
-    except (ValueError, OverflowError):
-        raise RequestRefused(f"{name} must be a time such as 2026-03-01T10:20:30+0800.") from None

@@ -188,7 +188,7 @@ def destination(delivery: Delivery) -> str:
     mq = delivery.target.mq
     if mq is not None:
         return f"{mq.mode} {mq.name} in {mq.region}"
-    return re.sub(r"//([^/@:]*):[^/@]*@", r"//\1:***@", delivery.target.url)
+    return delivery.target.shown_url
 
 
 def iso_time(microseconds: int) -> str:

@@ -5,6 +5,7 @@ Times are integers, microseconds since the epoch; ``None`` while they have not c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -273,6 +274,11 @@ class CallbackTarget:
     """``XML`` or ``JSON``."""
     url: str = ""
     mq: MqConfig | None = None
+
+    @property
+    def shown_url(self) -> str:
+        """The URL with its password masked."""
+        return re.sub(r"//([^/?#@:]*):[^/?#]*@", r"//\1:***@", self.url)
 
     @property
     def host(self) -> str:

@@ -1,0 +1,122 @@
+"""Callbacks that failed for good: list, show, replay. Beyond the vendor; see docs/callbacks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import answers
+from api import fields as read
+from api.call import Call, Reading, Writing
+from jobs.errors import IllegalTransition, RequestRefused
+from jobs.ids import wire_time
+from jobs.models import Attempt, Delivery
+from jobs.store import delivery_id
+
+router = APIRouter()
+
+MAX_IDS = 10
+
+
+@router.get("/callbacks", name="list_callbacks")
+def list_callbacks(call: Reading) -> Response:
+    """Dead letters of the bucket, the latest first, of one host or since one time."""
+    number, size = read.page(call.query)
+    found = call.store.outbox.dead(
+        tenant=call.tenant,
+        host=call.query.get("host"),
+        since=read.moment(call.query, "startTime"),
+        page=number,
+        size=size,
+    )
+    tree: answers.Tree = {
+        "TotalCount": str(found.total),
+        "PageNumber": str(number),
+        "PageSize": str(size),
+    }
+    if found.items or call.json:
+        tree["CallbackList"] = [_callback(delivery) for delivery in found.items]
+    return call.numbered(tree)
+
+
+@router.get("/callbacks/{ids}", name="get_callbacks")
+def get_callbacks(call: Reading, ids: str) -> Response:
+    """Callbacks in whatever state, by their own ids or those of their jobs; unknown ids are told."""
+    wanted = _ids(ids)
+    found = _own(call, wanted)
+    details = [_callback(delivery) for delivery in found if delivery is not None]
+    missing = [name for name, delivery in zip(wanted, found, strict=True) if delivery is None]
+    tree: answers.Tree = {"Callback": details} if details else {}
+    return call.numbered(tree | ({"NonExistCallbackIds": missing} if missing else {}))
+
+
+@router.put("/callbacks/{ids}", name="replay_callbacks")
+def replay_callbacks(call: Writing, ids: str) -> Response:
+    """Try dead letters again from the start of their schedule, all or none; ``?replay`` may be missing."""
+    wanted = _ids(ids)
+    found = [delivery for delivery in _own(call, wanted) if delivery is not None]
+    if len(found) < len(wanted):
+        raise RequestRefused("One of the callbacks does not exist.")
+    for delivery in found:
+        if delivery.status != "dead":
+            raise IllegalTransition(f"The callback {delivery.id} is {delivery.status}, not dead.")
+    count = call.store.outbox.replay([delivery.id for delivery in found])
+    return call.numbered({"ReplayedCount": str(count)})
+
+
+@router.put("/callbacks", name="replay_callbacks_where")
+def replay_callbacks_where(call: Writing) -> Response:
+    """Replay all dead letters of the bucket that the list would show for these filters."""
+    count = call.store.outbox.replay_where(
+        tenant=call.tenant, host=call.query.get("host"), since=read.moment(call.query, "startTime")
+    )
+    return call.numbered({"ReplayedCount": str(count)})
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    ids = read.listed({"ids": text}, "ids")
+    if not 1 <= len(ids) <= MAX_IDS:
+        raise RequestRefused(f"One to {MAX_IDS} callback ids are allowed.")
+    return ids
+
+
+def _own(call: Call, ids: Sequence[str]) -> list[Delivery | None]:
+    """The callbacks of these ids; ``None`` where the bucket has no such callback."""
+    tenant = call.tenant
+    found = [call.store.outbox.get(delivery_id(i) if i.startswith("j") else i) for i in ids]
+    return [delivery if delivery and delivery.tenant == tenant else None for delivery in found]
+
+
+def _callback(delivery: Delivery) -> answers.Tree:
+    """``Callback``, and an entry of ``CallbackList``."""
+    target = delivery.target
+    tree: answers.Tree = {
+        "CallbackId": delivery.id,
+        "JobId": delivery.job_id,
+        "State": delivery.status.capitalize(),
+        "Format": target.format,
+        "Type": target.type,
+    }
+    if target.mq is None:
+        tree["Url"] = target.shown_url
+    else:
+        tree["MqConfig"] = {
+            "MqRegion": target.mq.region,
+            "MqMode": target.mq.mode,
+            "MqName": target.mq.name,
+        }
+    tree["CreationTime"] = wire_time(delivery.created)
+    tree["NextTime"] = wire_time(delivery.due)
+    tree["Attempt"] = [_attempt(attempt) for attempt in delivery.attempts]
+    return tree
+
+
+def _attempt(attempt: Attempt) -> answers.Tree:
+    return {
+        "Time": wire_time(attempt.at),
+        "Status": attempt.status,
+        "DurationMs": str(attempt.duration_ms),
+        "Answer": attempt.answer,
+    }
