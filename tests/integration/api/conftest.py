@@ -1,0 +1,44 @@
+"""A real API server on a real Valkey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import redis
+
+from deploy.local.servers import ValkeyServer
+from tests.support.apiserver import ApiServer, api_settings
+from tests.support.wire import Client
+
+
+@pytest.fixture(scope="session")
+def common_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
+    """One API server for all tests that need no settings of their own."""
+    with ApiServer(api_settings(valkey_server.url)) as server:
+        yield server
+
+
+@pytest.fixture
+def server(common_server: ApiServer, valkey: redis.Redis) -> ApiServer:
+    """The common API server, its store empty."""
+    return common_server
+
+
+@pytest.fixture
+def client(server: ApiServer) -> Client:
+    """Somebody with a key."""
+    return server.client
+
+
+@pytest.fixture
+def serve(valkey_server: ValkeyServer, valkey: redis.Redis) -> Iterator[Callable[..., ApiServer]]:
+    """Starts API servers with settings of their own: ``serve(auto_open=False)``."""
+    with ExitStack() as stack:
+
+        def start(*, clock: Callable[[], float] | None = None, **changes: object) -> ApiServer:
+            options = {"clock": clock} if clock else {}
+            return stack.enter_context(ApiServer(api_settings(valkey_server.url, **changes), **options))
+
+        yield start
