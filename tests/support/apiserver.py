@@ -22,10 +22,10 @@ TENANT = Tenant(BUCKET, REGION)
 CREDENTIAL = Credential(secret_id=SECRET_ID, secret_key=SECRET_KEY)
 
 
-def api_settings(redis_url: str, **changes: object) -> Settings:
+def api_settings(default_redis_url: str, **changes: object) -> Settings:
     """Settings of a server that knows one key and maps plain addresses to the demo bucket."""
     values: dict[str, object] = {
-        "redis_url": redis_url,
+        "redis_url": default_redis_url,
         "credentials": (CREDENTIAL,),
         "hosts": {name: HostRoute(bucket=BUCKET, region=REGION) for name in ("127.0.0.1", "svc.internal")},
         "endpoint_suffixes": {"localhost": REGION, "ci.r.example.test": "ap-test"},
