@@ -26,9 +26,8 @@ def to_float(frame: AudioFrame) -> NDArray[np.float32]:
         samples = np.stack(sides, axis=1)
     else:
         samples = np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(-1, channels)
-    with np.errstate(
-        over="ignore"
-    ):  # what a double holds and a float does not becomes infinite, and is refused
+    # What a double holds and a float does not becomes infinite or no number, and is refused further on.
+    with np.errstate(over="ignore", invalid="ignore"):
         narrowed = samples.astype(np.float32)
     if kind == "u8":
         narrowed -= np.float32(128.0)
