@@ -15,3 +15,7 @@ golden: reference $(VENV)/.dev ## Record anew what Spleeter itself answers (test
 	stemline models pull 2stems
 	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
 	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav
+
+.PHONY: test-tensorflow
+test-tensorflow: reference ## The engines' contract on TensorFlow, in Spleeter's environment
+	$(REFERENCE)/bin/python -m pytest --noconftest -q tests/integration/separation/test_engines.py -W ignore

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Devices that can be asked for; `auto` takes the best that is there.
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: Engines that can be asked for.
-ENGINES = ("onnxruntime",)
+ENGINES = ("onnxruntime", "tensorflow")
 
 
 @runtime_checkable
@@ -31,6 +31,8 @@ class Engine(Protocol):
     model: Model
     #: What it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`.
     device: str
+    #: Whether windows of other lengths than 512 frames can be run, as context needs them.
+    any_length: bool
     #: How many segments should be given to `masks` at the same time, each by its own thread.
     in_flight: int
 
@@ -38,7 +40,7 @@ class Engine(Protocol):
         """Return the share of every instrument, in the model's order.
 
         Args:
-            magnitude: (2, frames, 1,024), frames a multiple of 64.
+            magnitude: (2, frames, 1,024), 512 frames, or a multiple of 64 where `any_length` says so.
             alone: No other segment is in flight, so all processors may work on this one.
 
         Returns:
@@ -87,6 +89,10 @@ def load_engine(
             return cached_graph(model, weights, phases=phases)
 
         return OnnxEngine(model, graph, device=device, threads=threads)
+    if engine == "tensorflow":
+        from separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415
+
+        return TensorFlowEngine(model, weights, device=device, threads=threads)
     raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
 
 

@@ -58,6 +58,7 @@ class OnnxEngine:
         self, model: Model, graph: Callable[[bool], Path | bytes], *, device: str = "auto", threads: int = 1
     ) -> None:
         self.model = model
+        self.any_length = True
         self._graph = graph
         self._threads = threads
         self._wide: Any = None

@@ -50,9 +50,14 @@ class Separator:
         engine: The loaded model.
         extension: What happens above 11 kHz.
         context: Frames that a window sees on both sides of what is kept of it; 0 is exactly Spleeter.
+
+    Raises:
+        OptionError: The engine cannot run windows with context.
     """
 
     def __init__(self, engine: Engine, *, extension: Extension = Extension.AVERAGE, context: int = 0) -> None:
+        if context and not engine.any_length:
+            raise OptionError("This engine knows no context.")
         self.engine = engine
         self.extension = Extension(extension)
         self.context = context

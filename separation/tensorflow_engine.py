@@ -1,0 +1,119 @@
+"""The networks on TensorFlow, built by the `spleeter` package's own code.
+
+For sites that already run TensorFlow, and the oracle that the other engine is compared with. It needs the
+extra `tensorflow` (Python before 3.12); `make reference` builds an environment that has it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from separation.batching import Batcher
+from separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Model
+from separation.errors import DeviceError, DeviceOutOfMemory, OptionError, WeightsCorrupt
+from separation.gpu import Gpu, first_gpu
+
+log = structlog.get_logger(__name__)
+
+
+class TensorFlowEngine:
+    """One model in TensorFlow; see `separation.engine.Engine`.
+
+    Args:
+        model: What the checkpoint holds.
+        weights: Folder of the verified checkpoint.
+        device: `auto`, `cpu` or `cuda`.
+        threads: Processors to use.
+
+    Raises:
+        OptionError: TensorFlow or spleeter is not installed.
+        DeviceError: The device asked for is not there.
+        WeightsCorrupt: The checkpoint does not fit the network.
+    """
+
+    def __init__(self, model: Model, weights: Path, *, device: str = "auto", threads: int = 1) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        try:
+            import tensorflow as tf  # noqa: PLC0415  # half a gigabyte, and slow to import
+        except ImportError as error:
+            raise OptionError("The tensorflow engine needs the extra stemline[tensorflow].") from error
+        self._tensorflow = tf
+        self.model = model
+        self.any_length = False  # spleeter's own graph has windows of 512 frames
+        self.in_flight = 1
+        self._batcher: Batcher | None = None
+        self.device = self._choose(device)
+        self._open(weights, threads)
+        log.info("engine loaded", engine="tensorflow", model=model.name, device=self.device)
+
+    def masks(
+        self,
+        magnitude: NDArray[np.float32],
+        *,
+        alone: bool = False,  # noqa: ARG002  # TensorFlow always uses all threads
+    ) -> Sequence[NDArray[np.float32]]:
+        """Return the share of every instrument; see `Engine.masks`."""
+        if self._batcher is not None:
+            return self._batcher(magnitude)
+        return [mask[0] for mask in self._run(magnitude[np.newaxis])]
+
+    def _run(self, magnitude: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        errors = self._tensorflow.errors
+        last = np.ascontiguousarray(np.moveaxis(magnitude, 1, -1))
+        try:
+            masks = self._session.run(self._masks, {self._input: last})
+        except errors.ResourceExhaustedError as error:
+            raise DeviceOutOfMemory from error
+        except errors.OpError as error:
+            raise DeviceError(f"{self.device} failed: {error.message}") from error
+        return [np.ascontiguousarray(np.moveaxis(mask, -1, 1)) for mask in masks]
+
+    def _choose(self, device: str) -> str:
+        cards = self._tensorflow.config.list_physical_devices("GPU")
+        if device == "cpu" or (device == "auto" and not cards):
+            return "cpu"
+        if device == "tensorrt" or not cards:
+            raise DeviceError(f"{device} was asked for, but TensorFlow finds no such device here.")
+        gpu = first_gpu() or Gpu("unnamed", 0)
+        self._batcher = Batcher(self._run, gpu.batch)
+        self.in_flight = 2 * gpu.batch
+        return f"cuda ({gpu.name})"
+
+    def _open(self, weights: Path, threads: int) -> None:
+        """Build the graph with spleeter's model functions and restore the weights."""
+        import spleeter.model  # noqa: PLC0415
+        from spleeter.utils.configuration import load_configuration  # noqa: PLC0415
+
+        v1 = self._tensorflow.compat.v1
+        params = load_configuration(f"spleeter:{self.model.name}")
+        if tuple(params["instrument_list"]) != self.model.instruments:
+            raise OptionError(f"The installed spleeter has other stems in {self.model.name}.")
+        options = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+        options.gpu_options.allow_growth = True
+        if self.device == "cpu":
+            options.device_count["GPU"] = 0
+        with self._tensorflow.Graph().as_default():
+            self._input = v1.placeholder(
+                self._tensorflow.float32, (None, SEGMENT_FRAMES, NETWORK_BINS, CHANNELS)
+            )
+            builder = spleeter.model.EstimatorSpecBuilder({"mix_spectrogram": self._input}, params)
+            self._masks = self._shares(list(builder.model_outputs.values()))
+            saver = v1.train.Saver()
+            self._session: Any = v1.Session(config=options)
+            try:
+                saver.restore(self._session, str(weights / "model"))
+            except self._tensorflow.errors.OpError as error:
+                raise WeightsCorrupt(f"TensorFlow refuses the weights of {self.model.name}.") from error
+
+    def _shares(self, estimates: list[Any]) -> list[Any]:
+        """Return (e² + epsilon / n) / (Σ e² + epsilon), as spleeter does before it extends the masks."""
+        squares = [estimate**2 for estimate in estimates]
+        total = self._tensorflow.add_n(squares) + MASK_EPSILON
+        return [(square + MASK_EPSILON / len(squares)) / total for square in squares]
