@@ -26,8 +26,8 @@ from jobs.store import Store
 
 log = structlog.get_logger()
 
-LEASE_S: Final = 60.0
-"""How long a delivery that was taken is left alone; after that its worker is held to be dead."""
+LEASE_TIMEOUTS: Final = 6
+"""How long a delivery that was taken is left alone, in time-outs; then its worker counts as dead."""
 GO_ON_S: Final = 60.0
 """How long one turn goes on with deliveries that waited, so that a worker that is told to stop can."""
 CROWDED_S: Final = 15.0
@@ -60,7 +60,7 @@ class Courier:
         self._schedule = Schedule(settings.callback_schedule_s, settings.callback_jitter)
         self._secrets = WebhookSecrets(settings)
         self._health = Health(max(1, settings.callback_concurrency // 2))
-        self._lease_s = max(LEASE_S, 3 * settings.callback_timeout_s)
+        self._lease_s = LEASE_TIMEOUTS * settings.callback_timeout_s
         self._per_host = settings.callback_per_host
         self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
         self._mq = MqSender(settings)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from callbacks.deliver import LEASE_S, Courier
+from callbacks.deliver import LEASE_TIMEOUTS, Courier
 from callbacks.lanes import Lanes, Place
 from jobs.models import CallbackRequest, NotifyConfig
 from jobs.store import QueueFilter
@@ -89,12 +89,13 @@ def test_a_dead_workers_delivery_comes_again(bench):
     with receiving() as receiver:
         delivery = bench.post_to(receiver.url)
         # What a worker that dies leaves behind: the reservation, and every place of the host.
-        assert bench.store.outbox.take(delivery.id, LEASE_S) is not None
+        lease_s = LEASE_TIMEOUTS * bench.settings.callback_timeout_s
+        assert bench.store.outbox.take(delivery.id, lease_s) is not None
         lanes = Lanes(bench.store.client, bench.settings.key_prefix, kept_s=0.2)
         for place in range(4):
             assert Place.TAKEN == lanes.enter(f"127.0.0.1:{receiver.port}", f"gone-{place}", 4)
         assert 0 == len(bench.try_(delivery).attempts)
-        bench.clock.pass_(LEASE_S)
+        bench.clock.pass_(lease_s)
         assert [delivery.id] == bench.store.outbox.due()
         time.sleep(0.25)
         assert "delivered" == bench.try_(delivery).status

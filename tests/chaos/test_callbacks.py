@@ -1,0 +1,149 @@
+"""Real callback workers that are killed: what was to be told is told after all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from jobs.models import CallbackRequest, Delivery
+from jobs.settings import Settings
+from jobs.store import Store
+from tests.conftest import REPOSITORY
+from tests.support.receiver import answer, hang, receiving
+from tests.unit.callbacks.samples import job_result, job_spec
+
+pytestmark = pytest.mark.chaos
+
+END_AND_DIE = """
+import os, signal
+from jobs.settings import Settings
+from jobs.store import Store
+from tests.unit.callbacks.samples import job_result
+store = Store.open(Settings())
+store.succeed(store.claim("dying", [1]), job_result())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class Service:
+    """A store, and the processes that deliver from it."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.environment = os.environ | {
+            "STEMLINE_REDIS_URL": url,
+            "STEMLINE_HOME": str(home),
+            "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
+            "STEMLINE_CALLBACK_TIMEOUT_S": "1",
+            "STEMLINE_SWEEP_INTERVAL_S": "0.5",
+        }
+        client = redis.Redis.from_url(url, decode_responses=True)
+        self.store = Store(client, Settings(callback_timeout_s=1))
+        self._home = home
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self._home / f"{words[0]}.txt").open("ab") as out:
+            program = [sys.executable, "-m", "cli.main", *words]
+            process = subprocess.Popen(program, env=self.environment, cwd=REPOSITORY, stdout=out, stderr=out)
+        self._processes.append(process)
+        return process
+
+    def submit(self, url: str) -> str:
+        spec = job_spec(CallbackRequest(url=url, format="JSON"))
+        (job,) = self.store.create([dataclasses.replace(spec, queue_id="")])
+        return job.id
+
+    def delivered(self, job_id: str, within_s: float = 40) -> Delivery:
+        deadline = time.monotonic() + within_s
+        while True:
+            delivery = self.store.outbox.for_job(job_id)
+            if delivery is not None and delivery.status == "delivered":
+                return delivery
+            assert time.monotonic() < deadline, f"{delivery}\n{self._said()}"
+            time.sleep(0.02)
+
+    def ring(self, job_id: str) -> None:
+        """What a worker does after it has ended a job."""
+        delivery = self.store.outbox.for_job(job_id)
+        code = f"from workers.app import announce; announce({delivery.id!r})"
+        subprocess.run([sys.executable, "-c", code], env=self.environment, cwd=REPOSITORY, check=True)
+
+    def _said(self) -> str:
+        return "".join(path.read_text()[-3000:] for path in self._home.glob("*.txt"))
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self.store.close()
+
+
+@pytest.fixture
+def service(valkey: redis.Redis, valkey_server, tmp_path) -> Iterator[Service]:
+    """Nothing runs yet."""
+    service = Service(valkey_server.url, tmp_path)
+    yield service
+    service.close()
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 40) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_between_the_end_of_the_job_and_the_send(service):
+    """A process that dies after it has ended a job, before it rings, delays the callback by a sweep."""
+    with receiving() as receiver:
+        service.start("beat")
+        service.start("worker", "callbacks")
+        # The worker is known to be up once it has delivered the first one, for which nobody rang either.
+        for _ in range(2):
+            job_id = service.submit(receiver.url)
+            died = subprocess.run(
+                [sys.executable, "-c", END_AND_DIE], env=service.environment, cwd=REPOSITORY, check=False
+            )
+            assert -9 == died.returncode
+            delivery = service.delivered(job_id)
+    assert ["200"] == [a.status for a in delivery.attempts]
+    assert delivery.attempts[0].at - delivery.created < 5_000_000
+    assert 2 == len(receiver.received)
+
+
+def test_killed_while_sending(service):
+    """The successor of a worker that was killed while sending sends the same again."""
+    with receiving(hang, answer(200)) as receiver:
+        service.start("beat")
+        worker = service.start("worker", "callbacks")
+        job_id = service.submit(receiver.url)
+        service.store.succeed(service.store.claim("test", [1]), job_result())
+        wait_for(lambda: receiver.received)
+        worker.kill()
+        worker.wait()
+        service.start("worker", "callbacks")
+        delivery = service.delivered(job_id)
+    assert ["200"] == [a.status for a in delivery.attempts]
+    first, second = receiver.received
+    assert first.body == second.body
+
+
+def test_rung_for_at_the_end_of_the_job(service):
+    """The first try does not wait for a sweep: no beat runs here, and it comes within 2 s of the bell."""
+    with receiving() as receiver:
+        service.start("worker", "callbacks")
+        for _ in range(2):  # the first one waits for the worker to start
+            job_id = service.submit(receiver.url)
+            service.store.succeed(service.store.claim("test", [1]), job_result())
+            service.ring(job_id)
+            rung = time.monotonic()
+            service.delivered(job_id)
+        assert time.monotonic() - rung < 2
