@@ -47,6 +47,10 @@ format: $(VENV)/.dev ## Let ruff mend what it can
 test: $(VENV)/.dev ## The whole test suite, with the real servers
 	pytest
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the pages that are made from the code
+	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
@@ -20,9 +20,21 @@ class LazyGroup(click.Group):
         "listen": "cli.listen:listen",
         "models": "cli.models:models",
         "separate": "cli.separate:separate",
+        "settings": "cli.settings:settings",
         "up": "cli.up:up",
         "worker": "cli.serve:worker",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; settings that are wrong are told by name, never by value."""
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            from cli.settings import complaint
+
+            if (text := complaint(error)) is None:
+                raise
+            raise click.ClickException(text) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, sorted."""

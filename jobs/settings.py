@@ -5,11 +5,15 @@ Names, defaults, units and effects are told by the fields themselves; ``docs/set
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "STEMLINE_"
 
 
 class Credential(BaseModel):
@@ -54,7 +58,12 @@ class Settings(BaseSettings):
     """What an operator can turn; one instance per process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STEMLINE_", env_nested_delimiter=None, frozen=True, extra="forbid"
+        env_prefix=PREFIX,
+        env_nested_delimiter=None,
+        frozen=True,
+        extra="forbid",
+        # What was refused may be a secret.
+        hide_input_in_errors=True,
     )
 
     # -- where things are
@@ -285,6 +294,20 @@ class Settings(BaseSettings):
         str | None, Field(description="OpenTelemetry collector (OTLP over http); none if not set.")
     ] = None
     flower_url: Annotated[str | None, Field(description="Where people reach Flower, for links.")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        """A misspelt variable would otherwise be a setting that has no effect."""
+        known = {PREFIX + name.upper() for name in cls.model_fields}
+        wrong = []
+        for name in sorted(os.environ):
+            if name.startswith(PREFIX) and name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+                wrong.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+        if wrong:
+            raise ValueError(", ".join(wrong))
+        return values
 
     @property
     def broker(self) -> str:

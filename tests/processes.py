@@ -94,3 +94,18 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or check}")
         time.sleep(0.05)
+
+
+@contextmanager
+def running_stack(home: Path, log: Path) -> Iterator[tuple[Program, dict[str, Any]]]:
+    """``stemline up`` as an operator runs it, and what its ``stack.json`` says."""
+    file = home / "stack.json"
+    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up") as started:
+
+        def ready() -> bool:
+            if started.process.poll() is not None:
+                raise AssertionError(started.text())
+            return file.is_file()
+
+        eventually(ready, 180, "stack.json")
+        yield started, json.loads(file.read_text())

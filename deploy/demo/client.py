@@ -19,7 +19,13 @@ class ApiError(RuntimeError):
 
 
 def authorization(
-    secret_id: str, secret_key: str, method: str, path: str, headers: Mapping[str, str], *, now: int
+    secret_id: str,
+    secret_key: str,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    validity: tuple[int, int],
 ) -> str:
     """The ``Authorization`` header of a request without query parameters.
 
@@ -29,9 +35,9 @@ def authorization(
         method: of the request, in any case.
         path: decoded, beginning with ``/``.
         headers: those that are signed, names in any case.
-        now: Unix seconds.
+        validity: when it begins and ends, Unix seconds.
     """
-    times = f"{now - 60};{now + 900}"
+    times = f"{validity[0]};{validity[1]}"
     signed = sorted((name.lower(), quote(value, safe="")) for name, value in headers.items())
     listed = "&".join(f"{name}={value}" for name, value in signed)
     request = f"{method.lower()}\n{path}\n\n{listed}\n"
@@ -68,8 +74,9 @@ class Client:
         headers = {"Host": self._host}
         if body:
             headers["Content-Type"] = "application/xml"
+        now = int(time.time())
         signature = authorization(
-            self._secret_id, self._secret_key, method, path, headers, now=int(time.time())
+            self._secret_id, self._secret_key, method, path, headers, validity=(now - 60, now + 900)
         )
         try:
             answer = self._http.request(

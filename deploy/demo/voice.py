@@ -32,8 +32,6 @@ class Speaker:
         )
         if self.rate <= 0:
             raise RuntimeError("eSpeak NG did not start")
-        # Its consonants are made of random noise: the same noise every time.
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._library.espeak_SetVoiceByName(voice.encode())
         for parameter, value in ((_RATE, 110), (_PITCH, 50), (_RANGE, 0), (_GAP, 0)):
             self._library.espeak_SetParameter(parameter, value, 0)
@@ -47,6 +45,8 @@ class Speaker:
                 chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
             return 0
 
+        # Consonants are made of random noise: the same noise every time.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         callback = _CALLBACK(take)
         self._library.espeak_SetSynthCallback(callback)
         spoken = text.encode()

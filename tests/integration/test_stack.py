@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import queue
-import subprocess
 import threading
 import wave
 from collections.abc import Iterator
@@ -20,11 +19,8 @@ import pytest
 from lxml import etree
 from qcloud_cos import CosConfig, CosS3Client
 
-from separation.catalogue import model_named
-from separation.download import pull
-from separation.weights import WeightStore
 from tests.media import Kind, make, tone
-from tests.processes import Program, eventually, program
+from tests.processes import eventually
 
 RATE = 44_100
 
@@ -55,32 +51,8 @@ class Receiver:
         return self.posts.get(timeout=timeout_s)
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("stack") / ".stemline"
-
-
-@pytest.fixture(scope="module")
-def stack(home: Path, tmp_path_factory) -> Iterator[Program]:
-    """``stemline up`` as an operator runs it."""
-    pull(WeightStore(), model_named("2stems"))
-    log = tmp_path_factory.mktemp("log") / "up.log"
-    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up") as started:
-        try:
-            eventually((home / "stack.json").is_file, 120, "stack.json")
-        except AssertionError:
-            pytest.fail(started.text())
-        yield started
-
-
-@pytest.fixture
-def where(stack: Program, home: Path) -> dict[str, Any]:
-    return json.loads((home / "stack.json").read_text())
-
-
-@pytest.fixture
-def sdk(where: dict[str, Any]) -> CosS3Client:
-    """The official SDK, pointed at the stack as the README says."""
+def sdk_for(where: dict[str, Any]) -> CosS3Client:
+    """The official SDK, pointed at a stack."""
     host, _, port = where["api"].removeprefix("http://").partition(":")
     config = CosConfig(
         Region=where["region"],
@@ -95,15 +67,25 @@ def sdk(where: dict[str, Any]) -> CosS3Client:
 
 
 @pytest.fixture
-def s3(where: dict[str, Any]) -> Iterator[Any]:
+def sdk(where: dict[str, Any]) -> CosS3Client:
+    return sdk_for(where)
+
+
+def s3_for(where: dict[str, Any]) -> Any:
+    """A client of a stack's S3."""
     access = where["s3"]
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=access["endpoint_url"],
         aws_access_key_id=access["access_key"],
         aws_secret_access_key=access["secret_key"],
         region_name=where["region"],
     )
+
+
+@pytest.fixture
+def s3(where: dict[str, Any]) -> Iterator[Any]:
+    client = s3_for(where)
     yield client
     client.close()
 
@@ -237,23 +219,3 @@ def test_flower_asks_for_its_password(where) -> None:
         page = client.get("/workers", auth=(flower["user"], flower["password"]))
     assert 200 == page.status_code
     assert "separate@local" in page.text
-
-
-def test_a_second_start_finds_jobs_and_objects(
-    stack: Program, sdk, s3, where, home: Path, tmp_path: Path
-) -> None:
-    """Stopped and started again, the stack knows its jobs, objects and credentials, and leaves no process."""
-    s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
-    before = ended(sdk, where, submit(sdk, where, "in/song.wav")["JobId"])
-    stack.terminate(60)
-    assert not (home / "stack.json").exists()
-    pids = ",".join(map(str, where["pids"].values()))
-    alive = subprocess.run(["ps", "-o", "pid=", "-p", pids], check=False, capture_output=True)
-    assert b"" == alive.stdout.strip()
-    with program(tmp_path / "again.log", {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up"):
-        eventually((home / "stack.json").is_file, 120, "stack.json")
-        again = json.loads((home / "stack.json").read_text())
-        assert where["secret_key"] == again["secret_key"]
-        assert before == sdk.ci_get_media_jobs(again["bucket"], before["JobId"])["JobsDetail"][0]
-        key = before["Operation"]["MediaResult"]["OutputFile"]["ObjectName"][0]
-        assert s3.head_object(Bucket=again["bucket"], Key=key)["ContentLength"] > 10_000

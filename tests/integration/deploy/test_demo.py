@@ -1,0 +1,111 @@
+"""`make demo`, as a newcomer meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from deploy.demo.client import Client
+from tests.integration.test_stack import s3_for
+from tests.processes import running_stack
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", "demo", *arguments],
+        check=False,
+        cwd=folder,
+        env={
+            **os.environ,
+            "STEMLINE_HOME": str(folder / "home"),
+            "COLUMNS": "120",
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def left_running(folder: Path) -> list[str]:
+    """Command lines of processes that were started for a stack in this folder."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (each / "cmdline").read_bytes() + (each / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder / "home").encode() in words:
+            found.append(words.partition(b"\0\0")[0].decode(errors="replace")[:200])
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo runs."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def ran(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The demo, run to its end."""
+    return demo(folder)
+
+
+@pytest.mark.slow
+def test_the_demo_finds_the_stems(ran: subprocess.CompletedProcess[str], folder: Path) -> None:
+    """The demo ends well, finds voice and background 8 dB better than the mix, and leaves nothing running."""
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    rows = re.findall(r"^ *(voice|background) .* ([\d.]+) dB\s*$", ran.stdout, re.MULTILINE)
+    better = {stem: float(db) for stem, db in rows}
+    assert {"voice", "background"} == set(better)
+    assert min(better.values()) >= 8.0
+    for step in ("accepted", "running on", "stems in the bucket", "callback received", "Real-time factor"):
+        assert step in ran.stdout
+    for name in ("voice.wav", "background.wav", "mix.wav", "callback.xml"):
+        assert (folder / "demo-output" / name).stat().st_size > 500
+    assert [] == left_running(folder)
+
+
+@pytest.mark.slow
+def test_a_second_start_finds_jobs_and_objects(
+    ran: subprocess.CompletedProcess[str], folder: Path, tmp_path: Path
+) -> None:
+    """Started again, a stack knows its jobs, objects and credentials; stopped, it leaves no process."""
+    told = etree.parse(folder / "demo-output" / "callback.xml")
+    secrets = json.loads((folder / "home" / "credentials.json").read_text())
+    with running_stack(folder / "home", tmp_path / "up.log") as (stack, where):
+        assert secrets["secret_key"] == where["secret_key"]
+        assert 0o700 == (folder / "home").stat().st_mode & 0o777
+        job_id = told.findtext("JobsDetail/JobId")
+        names = ("secret_id", "secret_key", "region", "bucket")
+        client = Client(where["api"], **{name: where[name] for name in names})
+        assert "Success" == client.job(job_id).findtext("State")
+        client.close()
+        s3 = s3_for(where)
+        kept = s3.get_object(
+            Bucket=where["bucket"], Key=told.findtext("JobsDetail/Operation/Output/AuObject")
+        )
+        assert (folder / "demo-output" / "voice.wav").read_bytes() == kept["Body"].read()
+        stack.terminate(60)
+    assert not (folder / "home" / "stack.json").exists()
+    assert [] == left_running(folder)
+
+
+@pytest.mark.slow
+def test_a_demo_that_fails_says_why(tmp_path: Path) -> None:
+    """A file that is no music ends the demo with the job's own words, the log's path and an error."""
+    song = tmp_path / "song.mp3"
+    song.write_text("no music at all\n" * 100)
+    ran = demo(tmp_path, str(song))
+    assert 1 == ran.returncode
+    assert "InvalidContent" in ran.stdout
+    assert str(tmp_path / "home" / "logs") in ran.stdout.replace("\n", "")
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert [] == left_running(tmp_path)

@@ -1,0 +1,54 @@
+"""What the README shows is what works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.media import Kind, make, tone
+
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for kind, code in _FENCE.findall(page.read_text()) if kind == language]
+
+
+def test_the_sdk_example_of_the_readme(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
+    """The README's Python example, run as it stands beside a stack, ends with both stems on disk."""
+    (tmp_path / ".stemline").symlink_to(stack_home)
+    make(tmp_path / "song.mp3", Kind("mp3", "libmp3lame"), tone(3 * 44_100))
+    (example,) = blocks(REPOSITORY / "README.md", "python")
+    ran = subprocess.run(
+        [sys.executable, "-c", example],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert 0 == ran.returncode, ran.stderr
+    assert "Success 100 %" in ran.stdout
+    for stem in ("voice", "background"):
+        assert (tmp_path / f"{stem}.mp3").stat().st_size > 10_000
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    """A newcomer finds make demo and make test before anything else."""
+    first = blocks(REPOSITORY / "README.md", "sh")[0]
+    assert ["make demo", "make test"] == [line.split("#")[0].strip() for line in first.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """No page links to a file that is not there."""
+    dead = [link for link, _ in _LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    assert [] == dead

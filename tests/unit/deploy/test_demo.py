@@ -1,0 +1,66 @@
+"""The demo's song, client and measure."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from deploy.demo.client import authorization
+from deploy.demo.measure import samples, sdr_db
+from deploy.demo.song import RATE, Song, demo_song
+
+
+@pytest.fixture(scope="module")
+def song() -> Song:
+    return demo_song()
+
+
+def test_the_parts_add_up_to_the_mix(song: Song) -> None:
+    """Voice and background are exactly what the mix was made of, so that the SDR is of the true stems."""
+    assert np.array_equal(samples(song.mix), samples(song.voice) + samples(song.background))
+    assert np.max(np.abs(samples(song.mix))) < 0.95
+    assert 24.0 == len(samples(song.mix)) / RATE
+
+
+def test_the_song_is_the_same_every_time(song: Song) -> None:
+    """Another process makes the same song: nothing in it is left to chance."""
+    program = "import hashlib, deploy.demo.song as s; print(hashlib.sha1(s.demo_song().mix).hexdigest())"
+    again = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert hashlib.sha1(song.mix).hexdigest() == again.stdout.strip()
+
+
+def test_the_voice_is_there_and_hides_in_the_mix(song: Song) -> None:
+    """The voice is loud enough to be heard and not so loud that it would be found without separating."""
+    assert -6 < sdr_db(samples(song.voice), samples(song.mix)) < 0
+
+
+def test_sdr_is_of_the_definition() -> None:
+    """An error of a tenth of the amplitude is 20 dB, and stems of other lengths are not compared."""
+    true = np.ones((100, 2))
+    assert 20.0 == pytest.approx(sdr_db(true, true * 1.1))
+    with pytest.raises(ValueError, match="shape"):
+        sdr_db(true, np.ones((99, 2)))
+
+
+def test_the_client_signs_as_the_wire_wants() -> None:
+    """The signature of the specification's vector V1 comes out to the digit."""
+    header = authorization(
+        "AKIDexampleexampleexampleexample0001",
+        "exampleSecretKey0123456789abcdef",
+        "POST",
+        "/jobs",
+        {
+            "Content-Type": "application/xml",
+            "Content-Length": "331",
+            "Host": "media-1250000000.ci.ap-chongqing.myqcloud.com",
+        },
+        validity=(1700000000, 1700010060),
+    )
+    assert header.endswith(
+        "&q-header-list=content-length;content-type;host&q-url-param-list="
+        "&q-signature=7148882052a7cf3cfe52e2c02375cc571fe1d314"
+    )

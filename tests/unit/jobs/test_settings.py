@@ -1,0 +1,54 @@
+"""Settings: a slip is noticed at the start, a secret is never told."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from cli.main import main
+from jobs.settings import Settings
+from jobs.settings_page import page
+from tests.conftest import REPOSITORY
+
+
+def test_an_unknown_variable_is_refused_with_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable stops the start and names the one that was meant."""
+    monkeypatch.setenv("STEMLINE_LEASES_S", "5")
+    with pytest.raises(
+        ValidationError, match=r"STEMLINE_LEASES_S is no setting; did you mean STEMLINE_LEASE_S\?"
+    ):
+        Settings()
+
+
+def test_the_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line tells wrong settings one per line, by name, and ends with an error."""
+    monkeypatch.setenv("STEMLINE_LEASE_S", "-1")
+    monkeypatch.setenv("STEMLINE_DEVICE", "gpu")
+    ran = CliRunner().invoke(main, ["settings", "--check"])
+    assert 1 == ran.exit_code
+    assert "STEMLINE_LEASE_S: Input should be greater than 0" in ran.output
+    assert "STEMLINE_DEVICE: Input should be 'auto'" in ran.output
+
+
+@pytest.mark.parametrize("value", ['[{"secret_id": "AKIDx", "secret_key": ["hush-hush"]}]', '[{"hush-hush"'])
+def test_a_refused_secret_is_not_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Neither the error nor the command repeats a credential that could not be read."""
+    monkeypatch.setenv("STEMLINE_CREDENTIALS", value)
+    ran = CliRunner().invoke(main, ["settings", "--check"])
+    assert 1 == ran.exit_code
+    assert "STEMLINE_CREDENTIALS" in ran.output or '"credentials"' in ran.output
+    assert "hush-hush" not in ran.output
+    with pytest.raises(ValueError, match="redentials") as refused:
+        Settings()
+    assert "hush-hush" not in str(refused.value)
+
+
+def test_the_page_about_settings_is_of_today() -> None:
+    """docs/settings.md is what `make docs` would write."""
+    assert page() == (REPOSITORY / "docs" / "settings.md").read_text()
+
+
+def test_every_setting_is_described() -> None:
+    """No setting lacks a description."""
+    assert [] == [name for name, field in Settings.model_fields.items() if not field.description]
