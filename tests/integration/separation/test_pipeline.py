@@ -187,9 +187,9 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> N
     peaks = []
     for times in (2, 8):
         path = write_wav(tmp_path / "song.wav", np.tile(part, (times, 1)))
-        code = "import sys, resource; from cli.separate import separate; "
+        code = "import sys; from cli.separate import separate; from tests.support.memory import peak; "
         code += "separate(sys.argv[1:], standalone_mode=False); "
-        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        code += "print(peak())"
         done = subprocess.run(
             [sys.executable, "-c", code, str(path), "-o", str(tmp_path)],
             capture_output=True,

@@ -30,6 +30,7 @@ from separation.media.mpeg import declared_bytes
 from separation.media.pcm import to_float
 from separation.media.xing import ENCODER_DELAY
 from tests.media import tone
+from tests.support.memory import peak, reset_peak
 
 LIMITS = MediaLimits(3600, 10**9)
 SOURCE = SourceInfo("mp3", 44_100, 2, 192, "mp3", 10.0)
@@ -320,15 +321,15 @@ def test_tags_do_not_break_what_cannot_hold_them(codec: str, tmp_path: Path):
 
 def test_a_long_stem_takes_no_more_memory(tmp_path: Path):
     """Ten minutes of stem in each codec are written in the memory of one block."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     block = tone(32_768)
+    before = reset_peak()
     for codec in ("wav", "flac"):
         writer = StemWriter(tmp_path / "stem", OutputSpec(tmp_path / "stem", codec), tags={}, source=SOURCE)
         for _ in range(800):
             writer.write(block)
         writer.close()
 
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
+    assert peak() - before < 60_000
 
 
 def test_writers_work_side_by_side(tmp_path: Path):

@@ -142,17 +142,18 @@ def test_mutilated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, 
 
 
 BOMB = """
-import resource, sys, time
+import sys
 from pathlib import Path
 from separation.errors import TooLong
 from separation.media import MediaLimits, open_audio
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from tests.support.memory import peak, reset_peak
+before = reset_peak()
 try:
     with open_audio(Path(sys.argv[1]), limits=MediaLimits(120, 10**9)) as audio:
         for block in audio:
             pass
 except TooLong:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak() - before)
 """
 
 
