@@ -6,3 +6,7 @@ bench-overhead: $(VENV)/.dev ## How long a job waits for an idle worker
 .PHONY: bench-codecs
 bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec
 	$(BIN)/python -m benchmarks.codecs
+
+.PHONY: bench-callbacks
+bench-callbacks: $(VENV)/.dev ## How soon healthy receivers are told while a tenth of 1,000 hang
+	$(BIN)/python -m benchmarks.callbacks
