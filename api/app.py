@@ -17,6 +17,7 @@ from api.envelope import Envelope
 from api.limits import RateLimit
 from api.routing import Router
 from jobs.errors import StemlineError
+from jobs.metrics import StoreCollector
 from jobs.settings import Settings
 from jobs.store import Store
 
@@ -62,6 +63,7 @@ def create_app(
         router=Router(settings),
         credentials=Credentials(settings),
         limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        collector=StoreCollector(store, most_queues=settings.metrics_queues),
         clock=clock,
     )
     app.state.routes = [route for router in RESOURCES for route in router.routes]

@@ -24,6 +24,7 @@ from api.limits import RateLimit
 from api.routing import Route, Router, bare
 from api.signature import SignedRequest, verify
 from jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
+from jobs.metrics import StoreCollector
 from jobs.models import Tenant
 from jobs.settings import Settings
 from jobs.store import Store
@@ -41,6 +42,7 @@ class Services:
     router: Router
     credentials: Credentials
     limit: RateLimit
+    collector: StoreCollector
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are held against it."""
 

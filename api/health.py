@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import redis
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -9,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from api import metrics
 from api.call import Services
+from jobs.errors import Forbidden
 
 router = APIRouter()
 
@@ -38,9 +41,15 @@ def readyz(request: Request) -> JSONResponse:
 
 
 @router.get("/metrics", name="metrics")
-async def metrics_page() -> Response:
-    """Numbers for Prometheus."""
-    return metrics.page()
+def metrics_page(request: Request) -> Response:
+    """Numbers for Prometheus, for those who know the token where one is set."""
+    services: Services = request.app.state.services
+    token = services.settings.metrics_token
+    if token is not None:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
+            raise Forbidden
+    return metrics.page(services.collector)
 
 
 def _answers(url: str) -> bool:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+import atexit
+import os
+import shutil
+import tempfile
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 from starlette.responses import Response
 from starlette.types import Scope
+
+from jobs.metrics import StoreCollector
 
 REQUESTS = Counter("stemline_api_requests_total", "Requests answered.", ["operation", "status"])
 SECONDS = Histogram(
@@ -27,6 +41,18 @@ def operation(scope: Scope) -> str:
     return getattr(scope.get("route"), "name", None) or "unknown"
 
 
-def page() -> Response:
-    """Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def page(store: StoreCollector) -> Response:
+    """Prometheus' text format: what this process did, and what the store holds."""
+    registry = CollectorRegistry()
+    registry.register(store)
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry) + generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def share() -> None:
+    """Let the processes behind one port, which are yet to be started, tell one sum of their numbers."""
+    folder = tempfile.mkdtemp(prefix="stemline-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
-from api import errors
+from api import errors, metrics
 from api.app import create_app
 from api.codec import XML
 from jobs.errors import RequestRefused
@@ -62,12 +62,12 @@ def application() -> ASGIApp:
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, processes: int = 1) -> None:
     """Serve until a signal comes, with several processes behind one port where asked.
 
-    Several processes read their settings from the environment, and each of them counts on its own:
-    rate limits and metrics are those of one process.
+    Several processes read their settings from the environment; rate limits are those of one process.
     """
     if processes == 1:
         uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
         return
+    metrics.share()
     config = configure("api.server:application", settings, host=host, port=port, processes=processes)
     Multiprocess(config, sockets=[config.bind_socket()]).run()
 

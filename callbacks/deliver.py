@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -34,13 +35,18 @@ CROWDED_S: Final = 15.0
 """When a delivery to a host in trouble comes again if no thread could be spared for it."""
 
 
-def deliver(store: Store, settings: Settings, delivery_id: str) -> None:
+Observer = Callable[[str, str, str, float], None]
+"""Told of each try: way (``url`` or ``tdmq``), status, what the delivery is now, and seconds it took."""
+
+
+def deliver(store: Store, settings: Settings, delivery_id: str, observe: Observer | None = None) -> None:
     """Try to deliver a callback, if it is due; safe to call twice, and with ids that are long done.
 
     Args:
         store: where the outbox is.
         settings: one instance per process; what is made from it is kept with the store.
         delivery_id: which callback.
+        observe: told of each try; the first one given to a process stays.
 
     Raises:
         StoreUnavailable: nothing is lost, the callback comes again by its lease.
@@ -48,14 +54,15 @@ def deliver(store: Store, settings: Settings, delivery_id: str) -> None:
     with _lock:
         courier = _couriers.get(store)
         if courier is None:
-            courier = _couriers[store] = Courier(store, settings)
+            courier = _couriers[store] = Courier(store, settings, observe)
     courier.deliver(delivery_id)
 
 
 class Courier:
     """Delivers callbacks for one process, from as many threads as it has."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, observe: Observer | None = None) -> None:
+        self._observe = observe
         self._store = store
         self._schedule = Schedule(settings.callback_schedule_s, settings.callback_jitter)
         self._secrets = WebhookSecrets(settings)
@@ -148,6 +155,9 @@ class Courier:
             status = "dead" if wait is None else "pending"
             next_due = None if wait is None else self._store.now() + round(wait * 1e6)
         self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=status)
+        if self._observe is not None:
+            way = "url" if delivery.target.mq is None else "tdmq"
+            self._observe(way, outcome.status, status, duration_ms / 1000)
         say = log.info if outcome.delivered else log.warning
         say(
             "callback.tried",

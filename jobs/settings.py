@@ -290,6 +290,17 @@ class Settings(BaseSettings):
     metrics_port: Annotated[
         int, Field(ge=0, le=65535, description="Port of a worker's /metrics; 0 is none.")
     ] = 0
+    metrics_host: Annotated[
+        str, Field(description="Address on which a worker serves /metrics; 0.0.0.0 in a container.")
+    ] = "127.0.0.1"
+    metrics_queues: Annotated[
+        int,
+        Field(ge=0, description="Queues with metrics of their own, the fullest first; the rest are summed."),
+    ] = 100
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(description="The API's /metrics asks for this bearer token; open to all if not set."),
+    ] = None
     otlp_endpoint: Annotated[
         str | None, Field(description="OpenTelemetry collector (OTLP over http); none if not set.")
     ] = None

@@ -21,6 +21,7 @@ from separation.pipeline import Report, separate_file
 from separation.separator import Extension
 from storage import Buckets, Upload
 from storage import Cancelled as TransferCancelled
+from workers import metrics
 from workers.clearing import take_away
 from workers.engines import engine
 from workers.hold import Hold, Reason
@@ -132,12 +133,18 @@ class Attempt:
         for upload in uploads:
             hold.secure()
             self.buckets.complete(upload, until=hold.until, cancelled=hold.interrupted)
+        ended = time.monotonic()
+        stages = {
+            "download": fetched - began,
+            **{name: value for name, value in report.seconds.items() if name != "total"},
+            "upload": ended - separated,
+        }
+        metrics.separated(report.duration_s, ended - began, stages)
         log.info(
             "attempt.done",
             audio_s=round(report.duration_s, 3),
-            download_s=round(fetched - began, 3),
-            upload_s=round(time.monotonic() - separated, 3),
-            stages={name: round(value, 3) for name, value in report.seconds.items()},
+            took_s=round(ended - began, 3),
+            stages={name: round(value, 3) for name, value in stages.items()},
             device=report.device,
         )
         return self._result(report, uploads)

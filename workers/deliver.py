@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import callbacks
-from workers import context
+from workers import context, metrics
 from workers.app import DELIVER, app
 
 
 @app.task(name=DELIVER)
 def deliver(delivery: str) -> None:
     """Try to deliver a callback that is due; nothing happens when it is not, or is over."""
-    callbacks.deliver(context.store(), context.settings(), delivery)
+    callbacks.deliver(context.store(), context.settings(), delivery, metrics.callback_tried)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from threading import Lock
 
 from separation.engine import Engine, load_engine
-from workers import context
+from workers import context, metrics
 
 _loading = Lock()
 
@@ -24,6 +25,10 @@ def engine(model: str) -> Engine:
 @cache
 def _engine(model: str) -> Engine:
     now = context.settings()
-    return load_engine(
+    began = time.monotonic()
+    loaded = load_engine(
         model, engine=now.engine, device=now.device, directory=now.models_dir, threads=now.threads or None
     )
+    metrics.MODEL_LOAD_SECONDS.labels(model).observe(time.monotonic() - began)
+    metrics.MODEL_LOADED.labels(model, now.engine, loaded.device).inc()
+    return loaded

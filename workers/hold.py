@@ -14,7 +14,7 @@ from jobs.errors import LeaseLost, StemlineError
 from jobs.models import Job
 from jobs.settings import Settings
 from jobs.store import Store
-from workers import stopping
+from workers import metrics, stopping
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +95,10 @@ class Hold:
         except LeaseLost:
             self.reason = Reason.LOST
             self._over.set()
+            metrics.HEARTBEATS_MISSED.labels("lease_lost").inc()
             log.warning("lease.lost")
         except StemlineError as error:
+            metrics.HEARTBEATS_MISSED.labels("store_away").inc()
             log.warning("lease.not_renewed", fault=error.code)
         else:
             self._until = before + self._settings.lease_s

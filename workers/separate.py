@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from celery import Task
 from workers import (
     child,  # noqa: F401 - listens for new children of the pool
     context,
+    metrics,
     stopping,
 )
 from workers.app import SEPARATE, announce, app
@@ -43,7 +45,10 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
         job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=job.spec.trace
     ):
         log.info("attempt.started", level=job.spec.level, bell=job_id, bell_level=level)
-        ending = Attempt(job, store, context.buckets(), settings).run()
+        began = time.monotonic()
+        with metrics.RUNNING.track_inprogress():
+            ending = Attempt(job, store, context.buckets(), settings).run()
+        metrics.attempt_ended(ending, time.monotonic() - began)
     delivery = store.outbox.for_job(job.id)
     if delivery is not None and delivery.status == "pending":
         announce(delivery.id)

@@ -12,7 +12,7 @@ import structlog
 from jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
 from jobs.models import Job
 from storage import Buckets, Upload
-from workers import context
+from workers import context, metrics
 from workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, ring, separate_queue
 from workers.clearing import take_away
 
@@ -42,6 +42,7 @@ def sweep() -> str:
     rung = ring_again()
     due = send_due()
     dropped = store.prune()
+    metrics.LAST_SWEEP.set_to_current_time()
     return f"rescued {rescued}, rung {rung}, callbacks {due}, dropped {dropped}"
 
 
@@ -63,6 +64,7 @@ def rescue(job_id: str) -> bool:
             outcome = _hand_on(job, settings.max_attempts)
         except LeaseLost:
             return False  # another sweeper took over
+        metrics.RESCUES.labels(outcome).inc()
         log.warning("rescue.done", outcome=outcome)
         delivery = store.outbox.for_job(job.id)
         if delivery is not None:

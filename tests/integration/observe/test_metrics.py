@@ -1,0 +1,183 @@
+"""What API and workers tell Prometheus after a job went through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jobs.metrics import OTHER, StoreCollector
+from jobs.models import AudioConfig, AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from jobs.settings import Settings
+from jobs.states import QueueState
+from jobs.store import QueueFilter, Store
+from tests.conftest import free_port
+from tests.integration.observe.conftest import answers
+from tests.processes import eventually, program
+
+
+class Page:
+    """A scraped page."""
+
+    def __init__(self, text: str) -> None:
+        self.families = {family.name: family for family in text_string_to_metric_families(text)}
+        self.samples = [sample for family in self.families.values() for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of the samples of that name and those labels."""
+        found = [s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items()]
+        assert found, name
+        return sum(found)
+
+
+def test_the_api_tells_what_the_store_holds(service):
+    """/metrics of the API counts jobs by state, ended jobs, callbacks, and its own requests by operation."""
+    page = Page(service.scrape("api"))
+    assert 1 == page.value("stemline_store_up")
+    assert 1 == page.value("stemline_store_append_only")
+    assert page.value("stemline_jobs", state="Success") >= 1
+    assert page.value("stemline_jobs_ended_total", state="Failed") >= 1
+    assert page.value("stemline_jobs_created_total") >= 2
+    assert page.value("stemline_callbacks_total", outcome="delivered") >= 2
+    assert page.value("stemline_callback_tries_total") >= 3
+    assert 0 == page.value("stemline_callbacks_dead")
+    assert 0 == page.value("stemline_jobs_waiting_age_seconds", level="0")
+    assert page.value("stemline_api_requests_total", operation="create_jobs", status="200") >= 2
+
+
+def test_the_worker_tells_what_its_child_did(service):
+    """A prefork worker's parent tells of attempts, stages, model and speed of the child that worked."""
+    page = Page(service.scrape("worker"))
+    assert 1 == page.value("stemline_attempts_total", ending="success")
+    assert 1 == page.value("stemline_attempts_total", ending="failed", code="ResourceNotFound")
+    assert 3 == pytest.approx(page.value("stemline_audio_seconds_total"), abs=0.1)
+    for stage in ("download", "decode", "transform", "infer", "invert", "encode", "upload"):
+        assert 1 == page.value("stemline_stage_seconds_count", stage=stage)
+    assert page.value("stemline_stage_seconds_sum", stage="infer") > 0
+    assert 1 == page.value("stemline_realtime_factor_count")
+    assert 1 == page.value("stemline_model_load_seconds_count", model="2stems")
+    assert 1 == page.value("stemline_model_loaded", model="2stems", engine="onnxruntime", device="cpu")
+    assert 0 == page.value("stemline_attempts_running")
+
+
+def test_the_callback_worker_tells_of_each_try_and_sweep(service):
+    """Tries to deliver are counted by the class of the answer, and the last sweep is told."""
+    page = Page(service.scrape("callbacks"))
+    assert 1 == page.value("stemline_callback_attempts_total", way="url", answer="5xx", outcome="pending")
+    assert 2 <= page.value("stemline_callback_attempts_total", answer="2xx", outcome="delivered")
+    assert 3 <= page.value("stemline_callback_seconds_count", way="url")
+    assert page.value("stemline_sweep_timestamp_seconds") > 1.7e9
+
+
+def test_nothing_a_client_chooses_becomes_a_label(service):
+    """Unknown paths, hosts and ids make no new series in the API."""
+    service.client.request("GET", "/jobs/j0")
+    before = len(Page(service.scrape("api")).samples)
+    for number in range(20):
+        service.client.request("GET", f"/jobs/j{number:032x}")
+        service.client.request("GET", f"/nowhere/{number}")
+    assert before + 20 > len(Page(service.scrape("api")).samples)
+
+
+def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
+    """With two API processes the page counts the requests of both, and asks for the token that is set."""
+    port, env = free_port(), {**service.env, "STEMLINE_METRICS_TOKEN": "token-of-prometheus"}
+    url = f"http://127.0.0.1:{port}"
+    command = ("-m", "cli.main", "api", "--port", str(port), "--processes", "2")
+    with program(tmp_path / "api.log", env, *command):
+        eventually(lambda: answers(f"{url}/healthz"), 60, "the API")
+        client = replace(service.client, port=port)
+        for _ in range(20):
+            assert 200 == client.get("/queue").status
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(f"{url}/metrics")
+        request = Request(f"{url}/metrics", headers={"Authorization": "Bearer token-of-prometheus"})
+        pages = []
+        for _ in range(4):
+            with urlopen(request) as page:
+                pages.append(Page(page.read().decode()))
+    for page in pages:
+        assert 20 == page.value("stemline_api_requests_total", operation="list_queues", status="200")
+
+
+@pytest.fixture
+def store(valkey, valkey_server) -> Iterator[Store]:
+    kept = Store.open(Settings(redis_url=valkey_server.url, key_prefix="m"))
+    yield kept
+    kept.close()
+
+
+def submit(store: Store, bucket: int, level: int = 0) -> None:
+    tenant = Tenant(f"b{bucket}-1250000000", "ap-chongqing")
+    spec = JobSpec(
+        tenant,
+        "in/a.mp3",
+        VoiceSeparate(AudioMode.IS_AUDIO, AudioConfig()),
+        Output(tenant.region, tenant.bucket, au_object="v.mp3"),
+        level=level,
+    )
+    store.create([spec])
+
+
+def collected(store: Store, most: int) -> list:
+    return [
+        sample for metric in StoreCollector(store, most_queues=most).collect() for sample in metric.samples
+    ]
+
+
+def test_queues_beyond_the_bound_are_summed(store):
+    """With ten queues and room for three, the three fullest have labels and the others are one sum."""
+    for bucket in range(10):
+        for _ in range(bucket + 1):
+            submit(store, bucket, level=bucket % 3)
+    samples = collected(store, 3)
+    waiting = [s for s in samples if s.name == "stemline_queue_waiting"]
+    assert 4 * 3 == len(waiting)
+    assert 55 == sum(s.value for s in waiting)
+    named = {s.labels["bucket"].partition("/")[2][:2] for s in waiting} - {""}
+    assert {"b7", "b8", "b9"} == named
+    assert 28 == sum(s.value for s in waiting if s.labels["queue"] == OTHER)
+    assert len(samples) == len(collected(store, 3))
+    for bucket in range(10, 40):
+        submit(store, bucket)
+    assert len(samples) == len(collected(store, 3))
+
+
+def test_paused_running_and_waiting_are_told_apart(store):
+    """A paused queue's jobs are Pause and do not age; a claimed job is Running; another queue ages."""
+    submit(store, 1)
+    submit(store, 2)
+    submit(store, 2)
+    (queue,) = store.queues(Tenant("b1-1250000000", "ap-chongqing"), QueueFilter()).items
+    store.update_queue(queue.tenant, queue.id, state=QueueState.PAUSED)
+    assert store.claim("w", (0,)) is not None
+    values = {(s.name, *s.labels.values()): s.value for s in collected(store, 10)}
+    assert 1 == values["stemline_jobs", "Pause"]
+    assert 1 == values["stemline_jobs", "Submitted"]
+    assert 1 == values["stemline_jobs", "Running"]
+    assert 1 == values["stemline_jobs_startable", "0"]
+    assert 0 < values["stemline_jobs_waiting_age_seconds", "0"] < 30
+    assert 1 == values["stemline_queue_paused", "ap-chongqing/b1-1250000000", queue.id]
+
+
+def test_a_store_that_is_away_is_told():
+    """Without a store the page still comes, and says so."""
+    store = Store.open(Settings(redis_url="redis://127.0.0.1:1/0"))
+    assert [("stemline_store_up", 0)] == [(s.name, s.value) for s in collected(store, 3)]
+    store.close()
+
+
+def test_many_scrapes_ask_the_store_once(store):
+    """A second scrape within two seconds is answered from the first, so nobody can load the store by it."""
+    collector = StoreCollector(store, most_queues=1)
+    assert list(collector.collect())
+    submit(store, 1)
+    created = [m for m in collector.collect() if m.name == "stemline_jobs_created"]
+    assert 0 == created[0].samples[0].value
+    eventually(
+        lambda: next(m for m in collector.collect() if m.name == "stemline_jobs_created").samples[0].value, 5
+    )
