@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from separation.media.channels import to_stereo
 from separation.media.cut import is_cut
+from separation.media.glued import without_tags
 from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame, itunes_samples
 from separation.media.pcm import to_float
 
@@ -31,7 +32,7 @@ _JITTER_S = 0.1
 _PAUSES = frozenset({"matroska", "mov", "flv", "mpegts", "mpeg"})
 _PAUSE_MAX_S = 5.0
 # Containers without time stamps of their own, or whose jumps are splices.
-_UNTIMED = frozenset({"avi"})
+_UNTIMED = frozenset({"avi", "mp3"})
 _SPLICED = frozenset({"mpegts", "mpeg"})
 # Streams that can be entered anywhere: what precedes the first whole frame belongs to no one.
 _ENTERED_ANYWHERE = frozenset({"mp3", "aac", "ac3", "eac3", "mpegts", "mpeg", "loas", "dts"})
@@ -85,7 +86,8 @@ class FrameReader:
             yield self._trimmed(held)
 
     def _frames(self) -> Iterator[AudioFrame]:
-        for packet in self._packets():
+        packets = self._packets()
+        for packet in without_tags(packets) if self._name == "mp3" else packets:
             if self._is_flagged(packet):
                 self._suspect = packet
             try:

@@ -12,12 +12,13 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from separation.media.cut import ogg_last_sample
+from separation.media.id3 import tag_bytes
 from separation.media.mpeg import declared_bytes
 
 # Demuxers whose audio stream carries an exact duration, in seconds of slack.
 _EXACT = {
     **dict.fromkeys(("aiff", "ape", "caf", "flac", "tak", "tta", "w64", "wav", "wv"), 0.001),
-    **dict.fromkeys(("mp3", "ogg"), 0.1),
+    "ogg": 0.1,
     "mov": 0.25,
 }
 # Demuxers whose container carries a duration of all streams together.
@@ -51,7 +52,13 @@ def declared(path: Path, container: InputContainer, stream: AudioStream) -> Decl
         rate = 48_000 if stream.codec.canonical_name == "opus" else stream.codec_context.sample_rate
         start_s = float((stream.start_time or 0) * (stream.time_base or 0))
         return Declared(last / rate - start_s, _EXACT[name], "samples")
-    if stream.duration and (name in _EXACT and (name != "mp3" or _has_xing(path))):
+    if name == "mp3":
+        rate = stream.codec_context.sample_rate
+        frames = _frames_in_header(path)
+        # Encoder delay and padding, which decoders take off, are within three frames.
+        frame_s = (1152 if rate >= 32_000 else 576) / rate if rate else 0.0
+        return Declared(frames * frame_s, 4 * frame_s, "samples") if frames else None
+    if stream.duration and name in _EXACT:
         return Declared(_seconds(stream), _EXACT[name], "samples")
     if stream.duration and name == "avi":
         return Declared(_seconds(stream), 0.1, "packets")
@@ -90,12 +97,14 @@ def _seconds(stream: AudioStream) -> float:
     return float(Fraction(stream.duration or 0) * (stream.time_base or 0))
 
 
-def _has_xing(path: Path) -> bool:
+def _frames_in_header(path: Path) -> int:
+    """Return how many frames the Xing, Info or VBRI header of an mp3 counts; 0 where there is none."""
     with path.open("rb") as file:
-        head = file.read(10)
-        at = 0
-        if head[:3] == b"ID3":
-            at = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-        file.seek(at)
+        file.seek(tag_bytes(file.read(32)))
         start = file.read(4096)
-    return any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))
+    for mark in (b"Xing", b"Info"):
+        at = start.find(mark)
+        if at >= 0 and len(start) >= at + 12 and start[at + 7] & 1:
+            return int.from_bytes(start[at + 8 : at + 12], "big")
+    at = start.find(b"VBRI")
+    return int.from_bytes(start[at + 14 : at + 18], "big") if at >= 0 else 0

@@ -103,6 +103,24 @@ def test_a_foreign_tag_at_the_end_is_no_damage(corpus: dict[str, Path], tmp_path
     assert 2 * 44_100 + 77 == drain(path)
 
 
+@pytest.mark.parametrize("picture", [0, 20_000])
+def test_songs_glued_together_are_heard_to_the_end(picture: int, tmp_path: Path):
+    """An mp3 made of two, tags and cover art in between, is no damage: both songs are heard."""
+    first = make(tmp_path / "a.mp3", Kind("mp3", "libmp3lame"), tone(44_100 * 2)).read_bytes()
+    second = make(
+        tmp_path / "b.mp3", Kind("mp3", "libmp3lame", container_options={"id3v2_version": "0"}), tone(44_100)
+    ).read_bytes()
+    body = b"\0image/png\0\x03\0" + random.Random(1).randbytes(picture)
+    size = bytes((0, len(body) >> 14, len(body) >> 7 & 127, len(body) & 127))
+    frame = b"APIC" + size + b"\0\0" + body
+    size = bytes((0, len(frame) >> 14, len(frame) >> 7 & 127, len(frame) & 127))
+    path = tmp_path / "in.mp3"
+    path.write_bytes(first + b"TAG" + bytes(125) + b"ID3\x04\0\0" + size + frame + second)
+
+    # The second song's encoder delay and padding are music to a decoder that met its header in mid-stream.
+    assert 44_100 * 3 <= drain(path) <= 44_100 * 3 + 3 * 1152
+
+
 def mutate(data: bytearray, chance: random.Random) -> bytearray:
     where = chance.randrange(len(data))
     match chance.choice(["flip", "many", "cut", "zero", "insert", "head", "repeat"]):
