@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from celery import Celery
 
@@ -82,6 +83,13 @@ def of(addresses: Addresses) -> list[Part]:
     ]
 
 
+def messages_url(redis_url: str) -> str:
+    """The next database of the same server: a client's MqName must not name our keys or Celery's queues."""
+    parts = urlsplit(redis_url)
+    database = parts.path.strip("/") or "0"
+    return parts._replace(path=f"/{int(database) + 1}").geturl()
+
+
 def environment(addresses: Addresses, home: Path) -> dict[str, str]:
     """The variables through which the parts learn their settings.
 
@@ -110,7 +118,7 @@ def environment(addresses: Addresses, home: Path) -> dict[str, str]:
     }
     proposed = {
         "STEMLINE_CALLBACK_ALLOW_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"]),
-        "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": addresses.redis_url}),
+        "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": messages_url(addresses.redis_url)}),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,6 +85,7 @@ class Receiver:
     flooded: int = 0
     """Bytes of a flood that were taken."""
     closed: bool = False
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -109,8 +111,14 @@ class Receiver:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(30)
+        try:
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            return
         with connection, suppress(OSError):
-            connection.settimeout(30)
             request = read_request(connection)
             if request is None:
                 return
@@ -138,9 +146,9 @@ def read_request(connection: socket.socket) -> Received | None:
 
 
 @contextmanager
-def receiving(*behaviours: Behaviour) -> Iterator[Receiver]:
+def receiving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver for as long as the block lasts."""
-    receiver = Receiver(behaviours or (answer(200),))
+    receiver = Receiver(behaviours or (answer(200),), tls=tls)
     try:
         yield receiver
     finally:

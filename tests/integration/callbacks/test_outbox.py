@@ -159,3 +159,14 @@ def test_dead_receivers_do_not_delay_healthy_ones(bench):
     assert 270 == len(delays)
     assert max(delays) < 5
     assert 30 == sum(len(r.received) for r in receivers[:30])
+
+
+def test_a_first_wait_is_kept(bench):
+    """Where the schedule begins with a wait, nothing is sent before it is over."""
+    bench = bench(callback_schedule_s=(30, 5))
+    with receiving() as receiver:
+        delivery = bench.post_to(receiver.url)
+        assert ("pending", 0) == (bench.try_(delivery).status, receiver.connections)
+        assert 30 == bench.wait_s(delivery)
+        bench.clock.pass_(30)
+        assert "delivered" == bench.try_(delivery).status
