@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from api import buckets, callbacks, errors, health, jobs, queues, templates
+from api import buckets, callbacks, console, errors, health, jobs, queues, templates
 from api.bell import Ringer
 from api.call import Services
 from api.credentials import Credentials
@@ -21,7 +21,15 @@ from jobs.metrics import StoreCollector
 from jobs.settings import Settings
 from jobs.store import Store
 
-RESOURCES = (jobs.router, templates.router, queues.router, buckets.router, callbacks.router, health.router)
+RESOURCES = (
+    jobs.router,
+    templates.router,
+    queues.router,
+    buckets.router,
+    callbacks.router,
+    console.router,
+    health.router,
+)
 """One router for each resource."""
 
 
