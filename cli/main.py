@@ -17,6 +17,7 @@ class LazyGroup(click.Group):
         "callbacks": "cli.callbacks:callbacks",
         "demo": "cli.demo:demo",
         "flower": "cli.serve:flower",
+        "health": "cli.health:health",
         "listen": "cli.listen:listen",
         "models": "cli.models:models",
         "separate": "cli.separate:separate",

@@ -301,6 +301,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="The API's /metrics asks for this bearer token; open to all if not set."),
     ] = None
+    alive_file: Annotated[
+        Path | None,
+        Field(description="File a worker or the clock writes while it does its work, for `stemline health`."),
+    ] = None
     otlp_endpoint: Annotated[
         str | None, Field(description="OpenTelemetry collector (OTLP over http); none if not set.")
     ] = None

@@ -89,7 +89,7 @@ def make_app(settings: Settings) -> Celery:
         control_queue_ttl=300,
         control_queue_expires=600,
         event_queue_expires=60,
-        beat_scheduler="celery.beat:Scheduler",  # intervals only: there is nothing to remember
+        beat_scheduler="workers.alive:Scheduler",  # intervals only: there is nothing to remember
         beat_max_loop_interval=min(5.0, settings.sweep_interval_s),
         beat_schedule={
             "sweep": {
@@ -101,6 +101,7 @@ def make_app(settings: Settings) -> Celery:
         },
         timezone="UTC",
     )
+    app.steps["consumer"].add("workers.alive:Consumption")
     return app
 
 
