@@ -1,9 +1,9 @@
 """The sign of life that a worker and the clock leave in a file, for health probes.
 
-A worker that answers a ping may still take no messages: its wait for the next one hangs on a connection that
-died. So the file tells of the waiting itself: it is written each time the broker has answered that wait, with a
-message or without, which happens every second; and, while every slot is taken by a job and there is nothing to
-wait for, by the timer of the same loop.
+A worker that answers a ping may still take no messages: its wait for the next one hangs on a connection
+that died. So the file tells of the waiting itself: it is written each time the broker has answered that wait,
+with a message or without, which happens every second; and, while every slot is taken by a job and there is
+nothing to wait for, by the timer of the same loop.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Consumption(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ship
         channel.handlers["BRPOP"] = self._watched(channel.handlers["BRPOP"])
         self._timer = parent.timer.call_repeatedly(_INTERVAL_S, self._while_full, (channel,))
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery gives it
         """The connection is over."""
         if self._timer is not None:
             self._timer.cancel()

@@ -1,0 +1,50 @@
+"""Reads deploy/compose.yaml as its client would: variables filled in, everything else YAML's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<rule>:-|:\?)(?P<rest>[^}]*))?\}")
+
+
+def interpolate(text: str, variables: Mapping[str, str]) -> str:
+    """The text with ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}`` filled in."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        given = variables.get(found["name"], "")
+        if given:
+            return given
+        if found["rule"] == ":-":
+            return found["rest"]
+        raise KeyError(f"{found['name']} {found['rest'] or 'is not set'}")
+
+    return _VARIABLE.sub(value, text)
+
+
+def filled(node: Any, variables: Mapping[str, str]) -> Any:
+    """A YAML tree with the variables in its texts filled in."""
+    if isinstance(node, dict):
+        return {key: filled(value, variables) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(value, variables) for value in node]
+    return interpolate(node, variables) if isinstance(node, str) else node
+
+
+def load(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The project that a compose file describes."""
+    tree = filled(yaml.safe_load(path.read_text()), variables)
+    assert isinstance(tree, dict)
+    return tree
+
+
+def dotenv(path: Path) -> dict[str, str]:
+    """The variables of an .env file of plain values."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)

@@ -1,0 +1,151 @@
+"""The compose file, its variables and the Dockerfiles, as far as no Docker engine is needed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.settings import Settings
+from tests.conftest import REPOSITORY, missing
+from tests.support import compose, dockerfile
+
+DEPLOY = REPOSITORY / "deploy"
+DOCKERFILES = {name: DEPLOY / "docker" / name for name in ("Dockerfile", "Dockerfile.gpu")}
+#: Services that are Stemline's own.
+OWN = ("api", "worker", "worker-gpu", "callbacks", "beat", "flower")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_hadolint_finds_nothing(name: str):
+    """The Dockerfiles follow the known good practice."""
+    beside = Path(sys.executable).with_name("hadolint")
+    program = str(beside) if beside.exists() else shutil.which("hadolint")
+    if program is None:
+        missing("hadolint")
+    done = subprocess.run([program, str(DOCKERFILES[name])], capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize("target", ["api", "worker", "callbacks", "flower", "worker-gpu"])
+def test_an_image_runs_without_rights_and_is_probed(target: str):
+    """Every image has a versioned base, a user that is not root, a command, and a probe of its own."""
+    all_stages = {name: s for path in DOCKERFILES.values() for name, s in dockerfile.stages(path).items()}
+    stage = all_stages[target]
+    _, _, version = stage.base.partition(":")
+    assert version[0].isdigit()
+    assert "10001:10001" == stage.user
+    assert ["stemline"] == stage.entrypoint
+    assert stage.command
+    assert ["stemline", "health"] == stage.probe[:2]
+
+
+def test_packages_come_with_hashes():
+    """No image installs a package that constraints/ does not name by hash."""
+    runs = [run for path in DOCKERFILES.values() for s in dockerfile.stages(path).values() for run in s.runs]
+    installs = [
+        part for run in runs for part in run.split("&&") if "pip install" in part or "uv build" in part
+    ]
+    assert installs
+    for install in installs:
+        assert "--require-hashes" in install or "-c constraints/" in install or "--no-deps /wheel/" in install
+
+
+def test_the_build_sees_nothing_it_does_not_need():
+    """What reaches the builder is named one by one, so that data, secrets and tests stay outside."""
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert "*" == rules[0]
+    allowed = {line.lstrip("!").rstrip("/") for line in rules if line.startswith("!")}
+    copied = {
+        line.split()[1].rstrip("/").split("/")[0]
+        for path in DOCKERFILES.values()
+        for line in path.read_text().splitlines()
+        if line.startswith("COPY") and "--from" not in line
+    }
+    assert copied - {"README.md"} <= allowed
+    assert not allowed & {".git", ".stemline", "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_a_service_starts_from_valid_settings(project, service: str, monkeypatch):
+    """The variables of every service are settings that exist, with values that they take."""
+    environment = project["services"][service]["environment"]
+    ours = {name: value for name, value in environment.items() if name.startswith("STEMLINE_")}
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    known = {f"STEMLINE_{name.upper()}" for name in Settings.model_fields}
+    assert set(ours) <= known
+    assert "redis://:change-me@valkey:6379/0" == Settings().redis_url.get_secret_value()
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_a_service_can_write_nowhere_but_where_it_must(project, service: str):
+    """Read-only root, no capabilities, no new privileges, and /tmp in memory."""
+    definition = project["services"][service]
+    assert definition["read_only"]
+    assert ["/tmp"] == definition["tmpfs"]
+    assert ["ALL"] == definition["cap_drop"]
+    assert ["no-new-privileges:true"] == definition["security_opt"]
+
+
+def test_every_outside_image_is_pinned_and_probed(project):
+    """No image floats, and every one says whether it works."""
+    for name, definition in project["services"].items():
+        if name in OWN:
+            continue
+        _, _, version = definition["image"].rpartition(":")
+        assert version.lstrip("v")[0].isdigit(), name
+        assert definition["healthcheck"]["test"], name
+
+
+def test_nothing_is_open_to_the_world_by_itself(project):
+    """Published ports are bound to loopback until the operator says otherwise; the store publishes none."""
+    for name, definition in project["services"].items():
+        for port in definition.get("ports", []):
+            assert port.startswith("127.0.0.1:"), name
+    assert "ports" not in project["services"]["valkey"]
+
+
+@pytest.mark.parametrize("service", ["worker", "worker-gpu"])
+def test_a_worker_may_be_scaled_and_has_time_to_give_its_job_back(project, service: str):
+    """No fixed name or port stands against --scale, and the stop waits longer than the grace of a job."""
+    definition = project["services"][service]
+    assert not {"container_name", "hostname", "ports"} & set(definition)
+    assert int(definition["stop_grace_period"].rstrip("s")) >= Settings().worker_grace_s + 60
+
+
+def test_valkey_keeps_what_it_is_told(project):
+    """The append-only file is on, nothing is evicted, and a password is asked."""
+    lines = dict(line.split(" ", 1) for line in project["configs"]["valkey"]["content"].splitlines())
+    wanted = {
+        "appendonly": "yes",
+        "maxmemory-policy": "noeviction",
+        "requirepass": "change-me",
+        "dir": "/data",
+    }
+    assert wanted == {name: lines[name] for name in wanted}
+
+
+def test_seaweedfs_knows_the_keys_that_the_workers_use(project):
+    """The bundled store's key pair is that of STEMLINE_BUCKETS."""
+    (identity,) = json.loads(project["configs"]["s3"]["content"])["identities"]
+    (pair,) = identity["credentials"]
+    access = json.loads(project["services"]["worker"]["environment"]["STEMLINE_BUCKETS"])["*"]
+    assert (pair["accessKey"], pair["secretKey"]) == (access["access_key"], access["secret_key"])
+
+
+def test_a_variable_without_a_value_stops_the_start():
+    """Secrets have no default: without an .env nothing starts."""
+    with pytest.raises(KeyError, match=r"see \.env\.example"):
+        compose.load(DEPLOY / "compose.yaml", {})
