@@ -45,6 +45,7 @@ def serve(celery: Celery, *, address: str, port: int, control: bool) -> None:
     options.address = address
     options.port = port
     options.format_task = readable
+    options.tasks_columns = "name,args,state,received,runtime,worker,result,uuid"
     options.max_tasks = 10_000
     options.purge_offline_workers = 3600
     apply_env_options()

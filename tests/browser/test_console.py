@@ -30,6 +30,7 @@ def console(page: Page, where: dict[str, Any]) -> Page:
     page.get_by_label("SecretKey").fill(where["secret_key"])
     page.get_by_role("button", name="Show the jobs").click()
     expect(page.get_by_role("region", name="Queues")).to_contain_text("Active")
+    expect(page.get_by_label("SecretKey")).to_be_hidden()
     return page
 
 
