@@ -111,9 +111,10 @@ class Courier:
         delivery = self._store.outbox.get(delivery_id)
         if delivery is None or delivery.status != "pending":
             return
-        first_due = delivery.created + round(self._schedule.waits_s[0] * 1e6)
-        if not delivery.attempts and first_due > self._store.now():
-            self._store.outbox.record(delivery.id, None, next_due=first_due, status="pending")
+        first_wait = 0 if delivery.attempts else round(self._schedule.waits_s[0] * 1e6)
+        if first_wait and delivery.created + first_wait > self._store.now():
+            due = delivery.created + first_wait
+            self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
             return
         with self._health.thread_for(host) as spared:
             if not spared:

@@ -112,8 +112,8 @@ def _find(name: str, text: str) -> str:
     "--secret",
     "secrets",
     multiple=True,
-    envvar="STEMLINE_LISTEN_SECRET",
-    help="Webhook secret (whsec_…) that must have signed; also $STEMLINE_LISTEN_SECRET.",
+    envvar="WEBHOOK_SECRET",
+    help="Webhook secret (whsec_…) that must have signed; also $WEBHOOK_SECRET.",
 )
 @click.option("--answer", "status", default=200, show_default=True, help="Status to answer with.")
 def listen(host: str, port: int, secrets: tuple[str, ...], status: int) -> None:

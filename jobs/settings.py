@@ -6,11 +6,12 @@ Names, defaults, units and effects are told by the fields themselves; ``docs/set
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "STEMLINE_"
@@ -236,7 +237,9 @@ class Settings(BaseSettings):
     ] = 10.0
     callback_schedule_s: Annotated[
         tuple[float, ...],
-        Field(description="Wait before each try, s, JSON list; its length is the number of tries."),
+        Field(
+            min_length=1, description="Wait before each try, s, JSON list; its length is the number of tries."
+        ),
     ] = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
     callback_jitter: Annotated[
         float, Field(ge=0, le=1, description="Share by which waits are spread at random.")
@@ -309,6 +312,13 @@ class Settings(BaseSettings):
         str | None, Field(description="OpenTelemetry collector (OTLP over http); none if not set.")
     ] = None
     flower_url: Annotated[str | None, Field(description="Where people reach Flower, for links.")] = None
+
+    @field_validator("callback_allow_networks")
+    @classmethod
+    def _are_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            ipaddress.ip_network(text, strict=False)
+        return texts
 
     @model_validator(mode="before")
     @classmethod

@@ -52,3 +52,16 @@ def test_the_page_about_settings_is_of_today() -> None:
 def test_every_setting_is_described() -> None:
     """No setting lacks a description."""
     assert [] == [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CALLBACK_ALLOW_NETWORKS", '["10.0.0.0/33"]'), ("CALLBACK_SCHEDULE_S", "[]")],
+)
+def test_settings_of_callbacks_that_mean_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Networks that are none, and a schedule without a try, stop the start instead of every callback."""
+    monkeypatch.setenv(f"STEMLINE_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
