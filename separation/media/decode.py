@@ -37,14 +37,15 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
 
     Raises:
         UndecodableMedia: not a media file that is read here.
-        TruncatedMedia: so little of it is there that it cannot be opened.
+        TruncatedMedia: its structure reaches beyond its last byte.
         NoAudioStream: a media file without audio.
         TooLarge: more bytes than ``limits``.
         TooLong: a longer duration than ``limits`` is declared.
         OSError: the file cannot be read.
     """
-    if path.stat().st_size > limits.max_bytes:
-        raise TooLarge
+    size = path.stat().st_size
+    if size > limits.max_bytes:
+        raise TooLarge(f"the source holds {size} bytes; this service takes {limits.max_bytes}")
     try:
         container = open_input(path)
         try:
@@ -77,6 +78,8 @@ class AudioSource:
         self._container = container
         self._stream = stream
         self._limits = limits
+        if is_cut(path):
+            raise TruncatedMedia
         self._reader = FrameReader(path, container, stream)
         stated = self._reader.declared
         if (
@@ -84,7 +87,10 @@ class AudioSource:
             and stated.of == "samples"
             and stated.duration_s - stated.slack_s > limits.max_duration_s
         ):
-            raise TooLong
+            raise TooLong(
+                f"the source lasts {stated.duration_s:.0f} s, "
+                f"longer than the {limits.max_duration_s:.0f} s that this service takes"
+            )
         self.duration_s = _duration_s(container, stream)
         self.tags = {**container.metadata, **stream.metadata}
         self.source = SourceInfo(
@@ -114,10 +120,12 @@ class AudioSource:
         for block in _rebuffer(self._resampled()):
             total += len(block)
             if total > most:
-                raise TooLong
+                limit_s = self._limits.max_duration_s
+                raise TooLong(f"the source lasts longer than the {limit_s:.0f} s that this service takes")
             # Comparing is false for NaN, so this finds it along with infinities and nonsense.
             if not np.abs(block).max() < _LOUDEST:
-                raise NonFiniteAudio
+                at_s = total / SAMPLE_RATE
+                raise NonFiniteAudio(f"the source holds samples that are not finite before {at_s:.1f} s")
             yield block
         if total == 0:
             raise EmptyAudio

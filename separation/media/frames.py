@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from separation.media.channels import to_stereo
-from separation.media.cut import is_cut
 from separation.media.glued import without_tags
 from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame, itunes_samples
 from separation.media.pcm import to_float
@@ -36,6 +35,8 @@ _UNTIMED = frozenset({"avi", "mp3"})
 _SPLICED = frozenset({"mpegts", "mpeg"})
 # Streams that can be entered anywhere: what precedes the first whole frame belongs to no one.
 _ENTERED_ANYWHERE = frozenset({"mp3", "aac", "ac3", "eac3", "mpegts", "mpeg", "loas", "dts"})
+# Bytes before the first frame and behind the last one that may be something else than audio.
+_FOREIGN_MAX = 65_536
 # Demuxers that flag the last packet of a whole file, if its header gives no length.
 _FLAGS_LAST = frozenset({"wav", "caf"})
 # Decoders with checksums that no encoder in the wild writes wrongly.
@@ -64,10 +65,10 @@ class FrameReader:
         self._stream = stream
         self._name = demuxer(container)
         self.declared = declared(path, container, stream)
-        self._cut = is_cut(path)
         self._reached_s = {"samples": 0.0, "packets": 0.0, "streams": 0.0}
         self._end_s: float | None = None
         self._suspect: Packet[AudioStream] | None = None
+        self._skipped = 0
         self._seen = False
         self._last: Packet[AudioStream] | None = None
         stream.codec_context.thread_count = 1
@@ -94,6 +95,7 @@ class FrameReader:
                 frames = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
                 self._suspect = packet
+                self._skipped += packet.size
                 continue
             if packet.size:
                 self._last = packet
@@ -108,10 +110,16 @@ class FrameReader:
 
     def _accept(self) -> None:
         """A good frame came: whatever was suspect before it is a hole in the middle."""
-        if self._suspect is not None and (self._seen or self._name not in _ENTERED_ANYWHERE):
-            raise DamagedMedia
+        entered = not self._seen and self._name in _ENTERED_ANYWHERE and self._skipped <= _FOREIGN_MAX
+        if self._suspect is not None and not entered:
+            raise self._damaged()
+        self._skipped = 0
         self._suspect = None
         self._seen = True
+
+    def _damaged(self) -> DamagedMedia:
+        after_s = self._reached_s["samples"]
+        return DamagedMedia(f"the source is damaged: what follows its first {after_s:.1f} s does not decode")
 
     def _is_flagged(self, packet: Packet[AudioStream]) -> bool:
         return packet.is_corrupt and self._name not in _FLAGS_LAST
@@ -172,9 +180,9 @@ class FrameReader:
             raise UndecodableMedia
         if self._suspect is not None and is_frame_tail(self._name, bytes(self._suspect)):
             raise TruncatedMedia
-        if self._cut or (
-            self._name == "mp3" and self._last is not None and is_short_mpeg_frame(bytes(self._last))
-        ):
+        if self._skipped > _FOREIGN_MAX:
+            raise self._damaged()
+        if self._name == "mp3" and self._last is not None and is_short_mpeg_frame(bytes(self._last)):
             raise TruncatedMedia
         if self.declared is not None:
             reached_s = self._reached_s[self.declared.of]

@@ -9,7 +9,15 @@ import av
 import numpy as np
 import pytest
 
-from separation.errors import EmptyAudio, NoAudioStream, NonFiniteAudio, TooLarge, TooLong, UndecodableMedia
+from separation.errors import (
+    EmptyAudio,
+    MediaError,
+    NoAudioStream,
+    NonFiniteAudio,
+    TooLarge,
+    TooLong,
+    UndecodableMedia,
+)
 from separation.media import BLOCK_FRAMES, MediaLimits, open_audio
 from tests.media import KINDS, Kind, make, tone
 
@@ -209,6 +217,17 @@ def test_nothing_is_no_media(data: bytes, suffix: str, tmp_path: Path):
     path.write_bytes(data)
 
     with pytest.raises((UndecodableMedia, NoAudioStream, EmptyAudio)):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3", "wav", "m4a", "amr", "opus", "ts", "bin"])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_no_media(suffix: str, seed: int, tmp_path: Path):
+    """Random bytes under any name never become audio, not even a little of it."""
+    path = tmp_path / f"in.{suffix}"
+    path.write_bytes(np.random.default_rng(seed).bytes(300_000))
+
+    with pytest.raises(MediaError):
         read(path)
 
 
