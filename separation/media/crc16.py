@@ -24,9 +24,18 @@ def _advance(value: int, zeros: int) -> int:
     return value
 
 
-# A CRC is linear: moving past a lane of zeros maps low and high byte independently.
-_PAST_LOW = [_advance(byte, _LANE) for byte in range(256)]
-_PAST_HIGH = [_advance(byte << 8, _LANE) for byte in range(256)]
+def _combined(bits: list[int]) -> list[int]:
+    """Return, for each byte, the sum of what its eight bits map to."""
+    table = [0]
+    for image in bits:
+        table += [entry ^ image for entry in table]
+    return table
+
+
+# A CRC is linear: where a lane of zeros takes it is the sum of where it takes each bit.
+_PAST_A_LANE = [_advance(1 << bit, _LANE) for bit in range(16)]
+_PAST_LOW = _combined(_PAST_A_LANE[:8])
+_PAST_HIGH = _combined(_PAST_A_LANE[8:])
 
 
 class Crc16:
