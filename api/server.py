@@ -24,6 +24,7 @@ SERVER = "tencent-ci"
 MAX_HEADERS = 100
 KEEP_ALIVE_S = 75
 GRACE_S = 20
+GOODBYE_S = 1
 
 
 def configure(
@@ -133,10 +134,17 @@ class WireProtocol(HttpToolsProtocol):
         if parsed.path is None or not parsed.path.isascii():
             self._refuse("The request target is not valid.")
         super().on_headers_complete()
+        self.cycle.transport = _Capitalised(self.transport)  # type: ignore[assignment]
         state = self.scope["state"]
         state["cycle"] = self.cycle
         if parsed.host is not None:
             state["authority"] = parsed.host.decode("latin-1")
+
+    def shutdown(self) -> None:
+        """Close an idle connection; over TLS do not wait half a minute for a client that says no goodbye."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(GOODBYE_S, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that the parser gave up on; its own words are for the log."""
@@ -149,7 +157,7 @@ class WireProtocol(HttpToolsProtocol):
         request_id = new_request_id()
         content = errors.body(error, resource="/", request_id=request_id)
         headers = [(name.decode(), value.decode()) for name, value in self.server_state.default_headers]
-        headers += [("content-type", XML), ("content-length", str(len(content))), ("connection", "close")]
+        headers += [("Content-Type", XML), ("Content-Length", str(len(content))), ("Connection", "close")]
         headers += [(name, request_id) for name in ("x-ci-request-id", "x-cos-request-id", "x-ci-trace-id")]
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[error.status] + head.encode() + b"\r\n" + content)
@@ -171,6 +179,37 @@ class WireProtocol(HttpToolsProtocol):
         self._timer = None
         if not self.transport.is_closing():
             self._turn_away(f"The request's headers did not arrive in {self.settings.header_timeout_s:g} s.")
+
+
+class _Capitalised:
+    """A transport that spells header names as ``Content-Type``.
+
+    HTTP does not care, but the Python SDK looks some of them up in a plain ``dict``, and uvicorn writes
+    lower case.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._in_head = True
+
+    def write(self, data: bytes) -> None:
+        if self._in_head and not data.startswith(b"HTTP/1.1 100"):
+            self._in_head = False
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = b"\r\n".join(_capitalised(line) for line in head.split(b"\r\n")) + end + body
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
+def _capitalised(line: bytes) -> bytes:
+    """A header line with its name capitalised; the vendor writes its own ``x-…`` names in lower case."""
+    name, colon, value = line.partition(b":")
+    return line if not colon or name.startswith((b"x-", b"HTTP/")) else name.title() + colon + value
 
 
 class EnvironmentProtocol(WireProtocol):

@@ -25,6 +25,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    raw_names: frozenset[str] = frozenset()
+    """Header names as they were spelled."""
 
     @property
     def xml(self) -> ET.Element:
@@ -70,7 +72,8 @@ def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
         if not chunk:
             raise ConnectionError("closed within the body")
         body += chunk
-    return Answer(int(lines[0].split(" ")[1]), headers, body)
+    names = frozenset(line.partition(":")[0] for line in lines[1:])
+    return Answer(int(lines[0].split(" ")[1]), headers, body, names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ def test_answer_headers(client: Client) -> None:
     assert re.fullmatch(r"[A-Za-z0-9+/=]{30,}", answer.headers["x-ci-request-id"])
     assert answer.headers["x-ci-request-id"] == answer.headers["x-cos-request-id"]
     assert "x-ci-trace-id" not in answer.headers
+    raw = answer.raw_names
+    assert {"Content-Type", "Content-Length", "Server", "Date", "Connection"} <= raw  # spelled like that
     assert "x-cos-error-code" not in answer.headers
 
 

@@ -78,7 +78,7 @@ def test_duplicate_name(client: Client) -> None:
 
 
 def test_update(client: Client) -> None:
-    """An update replaces what it gives and keeps the rest: AudioConfig, which Terraform omits, and the time."""
+    """An update replaces what it gives and keeps the rest, such as the AudioConfig Terraform omits."""
     template = create(client, "one")
     before = client.get("/template", ids=template)
     partial = "<Request><Tag>VoiceSeparate</Tag><Name>new</Name><AudioMode>IsAudio</AudioMode></Request>"
