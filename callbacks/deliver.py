@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from callbacks.guard import Guard
-from callbacks.health import Health
+from callbacks.health import Health, Standing
 from callbacks.http import BadUrl, parse_url
 from callbacks.lanes import Lanes, Place
 from callbacks.mq import MqSender
@@ -31,8 +31,8 @@ LEASE_TIMEOUTS: Final = 6
 """How long a delivery that was taken is left alone, in time-outs; then its worker counts as dead."""
 GO_ON_S: Final = 60.0
 """How long one turn goes on with deliveries that waited, so that a worker that is told to stop can."""
-CROWDED_S: Final = 15.0
-"""When a delivery to a host in trouble comes again if no thread could be spared for it."""
+CROWDED_S: Final = {Standing.UNKNOWN: 2.0, Standing.HANGS: 15.0}
+"""When a delivery comes again if no thread could be spared for its host."""
 
 
 Observer = Callable[[str, str, str, float], None]
@@ -66,7 +66,7 @@ class Courier:
         self._store = store
         self._schedule = Schedule(settings.callback_schedule_s, settings.callback_jitter)
         self._secrets = WebhookSecrets(settings)
-        self._health = Health(max(1, settings.callback_concurrency // 2))
+        self._health = Health(settings.callback_concurrency)
         self._lease_s = LEASE_TIMEOUTS * settings.callback_timeout_s
         self._per_host = settings.callback_per_host
         self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
@@ -102,8 +102,8 @@ class Courier:
             return "nowhere"
 
     def _places(self, host: str) -> int:
-        """A host in trouble is tried by one delivery at a time."""
-        return 1 if self._health.in_trouble(host) else self._per_host
+        """A host that hangs is tried by one delivery at a time."""
+        return 1 if self._health.of(host) is Standing.HANGS else self._per_host
 
     def _turn(self, host: str, delivery_id: str) -> None:
         """One try of a delivery that has a place in its lane."""
@@ -118,7 +118,7 @@ class Courier:
             return
         with self._health.thread_for(host) as spared:
             if not spared:
-                due = self._store.now() + round(CROWDED_S * 1e6)
+                due = self._store.now() + round(CROWDED_S.get(self._health.of(host), 0.0) * 1e6)
                 self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
                 return
             began, clock = self._store.now(), time.monotonic()

@@ -170,3 +170,19 @@ def test_a_first_wait_is_kept(bench):
         assert 30 == bench.wait_s(delivery)
         bench.clock.pass_(30)
         assert "delivered" == bench.try_(delivery).status
+
+
+def test_a_crowd_is_put_off_not_lost(bench):
+    """Without a thread to spare for a new host its delivery comes again soon, at no cost of a try."""
+    bench = bench(callback_concurrency=1)
+    with receiving(hang) as slow, receiving() as receiver, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(bench.courier.deliver, bench.post_to(slow.url).id)
+        while not slow.received:
+            time.sleep(0.01)
+        delivery = bench.post_to(receiver.url)
+        after = bench.try_(delivery)
+        assert ("pending", 0, 2) == (after.status, len(after.attempts), bench.wait_s(delivery))
+        slow.closed = True
+        sending.result(5)
+        bench.clock.pass_(2)
+        assert "delivered" == bench.try_(delivery).status

@@ -1,0 +1,58 @@
+"""Threads for hosts that answer, whatever the others do."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from callbacks.health import REMEMBERED, Health, Standing
+from callbacks.outcome import Outcome, failed
+
+DELIVERED = Outcome(delivered=True, status="200")
+
+
+def granted(health: Health, hosts: list[str]) -> int:
+    """How many of the hosts get a thread at the same time."""
+    with ExitStack() as stack:
+        return sum(stack.enter_context(health.thread_for(host)) for host in hosts)
+
+
+def test_what_tries_teach():
+    """A host hangs after a slow failure, and answers after a success or a fast failure."""
+    health = Health(8)
+    assert Standing.UNKNOWN == health.of("a")
+    health.note("a", failed("timeout", ""), 10.0)
+    assert Standing.HANGS == health.of("a")
+    health.note("a", failed("500", ""), 0.1)
+    assert Standing.ANSWERS == health.of("a")
+    health.note("a", DELIVERED, 9.0)
+    assert Standing.ANSWERS == health.of("a")
+
+
+def test_those_that_answer_always_find_a_thread():
+    """Of eight threads hanging hosts hold at most four, and with new ones six."""
+    health = Health(8)
+    hanging, new = [f"hangs-{n}" for n in range(10)], [f"new-{n}" for n in range(10)]
+    for host in hanging:
+        health.note(host, failed("timeout", ""), 10.0)
+    health.note("good", DELIVERED, 0.1)
+    assert 4 == granted(health, hanging)
+    assert 6 == granted(health, new)
+    assert 6 == granted(health, hanging + new)
+    assert 26 == granted(health, hanging + new + ["good"] * 20)
+    assert 6 == granted(health, new), "threads come back"
+
+
+def test_memory_is_bounded():
+    """The host that was tried longest ago is forgotten when there are too many."""
+    health = Health(8)
+    for number in range(REMEMBERED + 1):
+        health.note(f"h{number}", DELIVERED, 0.1)
+    assert [Standing.UNKNOWN, Standing.ANSWERS] == [health.of("h0"), health.of("h1")]
+
+
+def test_one_thread_is_enough_to_deliver():
+    """A worker with a single thread still tries new hosts and hanging ones."""
+    health = Health(1)
+    health.note("hangs", failed("timeout", ""), 10.0)
+    assert 1 == granted(health, ["hangs"])
+    assert 1 == granted(health, ["new"])
