@@ -8,7 +8,6 @@ is x wherever four frames overlap.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from separation.catalogue import FRAME, FRAME_BINS, HOP, NETWORK_BINS
@@ -26,6 +25,9 @@ TAIL = FRAME - HOP
 _BLOCK = 32
 
 _WINDOW = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME) / FRAME)).astype(np.float32)
+#: numpy's forward transform is in single precision, and seven times faster, only where it also divides by the length: the
+#: window makes up for that, exactly, the length being a power of two.
+_FORWARD_WINDOW = _WINDOW * np.float32(FRAME)
 _INVERSE_WINDOW = (_WINDOW * np.float32(2.0 / 3.0)).reshape(OVERLAP, HOP)
 
 
@@ -42,7 +44,8 @@ def forward(samples: Samples) -> Spectrum:
     for channel in range(channels):
         for start in range(0, frames, _BLOCK):
             part = slice(start, start + _BLOCK)
-            spectrum[channel, part] = scipy.fft.rfft(windows[channel, part] * _WINDOW, axis=-1)
+            frame = windows[channel, part] * _FORWARD_WINDOW
+            spectrum[channel, part] = np.fft.rfft(frame, axis=-1, norm="forward")
     return spectrum
 
 
@@ -73,7 +76,7 @@ def inverse(spectrum: Spectrum, mask: Mask, *, extend: bool) -> Samples:
                 np.multiply(
                     whole[:, NETWORK_BINS:], above[channel, start:stop], out=masked[:count, NETWORK_BINS:]
                 )
-            pieces = scipy.fft.irfft(masked[:count], FRAME, axis=-1).reshape(count, OVERLAP, HOP)
+            pieces = np.fft.irfft(masked[:count], FRAME, axis=-1).reshape(count, OVERLAP, HOP)
             pieces *= _INVERSE_WINDOW
             for quarter in range(OVERLAP):
                 samples[channel, start + quarter : stop + quarter] += pieces[:, quarter]
