@@ -20,6 +20,7 @@ from jobs.errors import StemlineError
 from jobs.metrics import StoreCollector
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.tracing import tracer
 
 RESOURCES = (
     jobs.router,
@@ -71,6 +72,7 @@ def create_app(
         router=Router(settings),
         credentials=Credentials(settings),
         limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        tracer=tracer(settings, "stemline-api"),
         collector=StoreCollector(store, most_queues=settings.metrics_queues),
         clock=clock,
     )

@@ -28,6 +28,7 @@ from jobs.metrics import StoreCollector
 from jobs.models import Tenant
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.tracing import Tracer
 
 MAX_QUERY_FIELDS = 200
 _DRAIN_S = 1.0
@@ -43,6 +44,7 @@ class Services:
     credentials: Credentials
     limit: RateLimit
     collector: StoreCollector
+    tracer: Tracer
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are held against it."""
 

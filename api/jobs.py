@@ -36,7 +36,11 @@ def create_jobs(call: Writing) -> Response:
     specs = specifications(
         call.fields(), tenant, lambda template: call.store.template(tenant, template), mq_regions=regions
     )
-    jobs = call.store.create([_signed_by(call, spec) for spec in specs], idempotency=_idempotency(call))
+    specs = [_signed_by(call, spec) for spec in specs]
+    with call.services.tracer.span("submit", _trace(call), kind="server", request_id=call.request_id) as step:
+        traced = [replace(spec, trace=step.traceparent) for spec in specs]
+        jobs = call.store.create(traced, idempotency=_idempotency(call))
+        step.set(jobs=[job.id for job in jobs])
     # A job accepted by a paused queue is told as Submitted; only from then on it shows Pause.
     accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
     return call.answer({"JobsDetail": [answers.job_detail(job) for job in accepted]})
@@ -90,9 +94,12 @@ def _signed_by(call: Call, spec: JobSpec) -> JobSpec:
     """The specification with its submitter, who must be allowed to use the output's bucket too."""
     if not call.principal.may_use(spec.output.bucket):
         raise Forbidden("This credential may not write to the output bucket.")
+    return replace(spec, credential=call.principal.id)
+
+
+def _trace(call: Call) -> str:
     trace = call.headers.get("traceparent", "")
-    trace = trace if _TRACEPARENT.fullmatch(trace) else ""
-    return replace(spec, credential=call.principal.id, trace=trace)
+    return trace if _TRACEPARENT.fullmatch(trace) else ""
 
 
 def _idempotency(call: Call) -> Idempotency | None:

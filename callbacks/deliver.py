@@ -21,6 +21,7 @@ from callbacks.schedule import Schedule
 from callbacks.secrets import WebhookSecrets
 from callbacks.signature import signed_headers
 from callbacks.url import Sender
+from jobs import tracing
 from jobs.models import Attempt, Delivery, Job
 from jobs.settings import Settings
 from jobs.store import Store
@@ -70,6 +71,7 @@ class Courier:
         self._lease_s = LEASE_TIMEOUTS * settings.callback_timeout_s
         self._per_host = settings.callback_per_host
         self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
+        self._tracer = tracing.tracer(settings, "stemline-callbacks")
         self._mq = MqSender(settings)
         self._sender = Sender(
             Guard.of(settings.callback_allow_networks), settings.callback_timeout_s, settings.callback_proxy
@@ -116,32 +118,43 @@ class Courier:
             due = delivery.created + first_wait
             self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
             return
+        job = self._store.find(delivery.job_id)
         with self._health.thread_for(host) as spared:
             if not spared:
                 due = self._store.now() + round(CROWDED_S.get(self._health.of(host), 0.0) * 1e6)
                 self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
                 return
             began, clock = self._store.now(), time.monotonic()
-            outcome = self._send(delivery, began / 1e6)
+            outcome = self._send(delivery, job, began / 1e6)
             took_s = time.monotonic() - clock
         self._health.note(host, outcome, took_s)
-        self._record(delivery, outcome, began, round(took_s * 1000))
+        trace = "" if job is None else tracing.trace_id(job.spec.trace)
+        with structlog.contextvars.bound_contextvars(trace=trace):
+            self._record(delivery, outcome, began, round(took_s * 1000))
 
-    def _send(self, delivery: Delivery, now_s: float) -> Outcome:
+    def _send(self, delivery: Delivery, job: Job | None, now_s: float) -> Outcome:
+        """Send it within the job's trace."""
+        trace = "" if job is None else job.spec.trace
+        told = {"job": delivery.job_id, "delivery": delivery.id, "host": delivery.target.host}
+        with self._tracer.span("deliver", trace, kind="client", **told) as step:
+            outcome = self._try(delivery, job, now_s, step.traceparent)
+            step.set(status=outcome.status, delivered=outcome.delivered)
+            return outcome
+
+    def _try(self, delivery: Delivery, job: Job | None, now_s: float, traceparent: str) -> Outcome:
         """Send it; whatever goes wrong is an outcome, so that no fault of ours repeats it for ever."""
-        job = self._store.find(delivery.job_id)
         if job is None:
             return failed("gone", "the job's record is past its retention", final=True)
         try:
             if delivery.target.mq is not None:
                 said, form = body(job, delivery.target.format), CONTENT_TYPES[delivery.target.format]
                 return self._mq.send(delivery.target.mq, said, form, delivery.id, now_s)
-            return self._send_to_url(delivery, job, now_s)
+            return self._send_to_url(delivery, job, now_s, traceparent)
         except Exception as error:
             log.exception("callback.fault", delivery=delivery.id)
             return failed("error", f"{type(error).__name__}: {error}")
 
-    def _send_to_url(self, delivery: Delivery, job: Job, now_s: float) -> Outcome:
+    def _send_to_url(self, delivery: Delivery, job: Job, now_s: float, traceparent: str) -> Outcome:
         form = delivery.target.format
         said = body(job, form)
         try:
@@ -149,6 +162,8 @@ class Courier:
         except (OSError, ValueError) as error:
             # Better late than unsigned.
             return failed("unsigned", f"the webhook secrets cannot be used: {type(error).__name__}")
+        if traceparent:
+            headers = {**headers, "traceparent": traceparent}
         return self._sender.send(delivery.target.url, said, CONTENT_TYPES[form], headers, now_s)
 
     def _record(self, delivery: Delivery, outcome: Outcome, began: int, duration_ms: int) -> None:

@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from jobs.settings import Settings
+
+
+def _begin() -> Settings:
+    """The settings of a process that logs, and that can do what they ask for."""
+    from jobs import tracing
+    from jobs.logging import configure
+    from jobs.settings import Settings
+
+    settings = Settings()
+    configure(settings)
+    try:
+        tracing.check(settings)
+    except tracing.TracingMissing as error:
+        raise click.ClickException(str(error)) from error
+    return settings
 
 
 @click.command()
@@ -15,12 +34,8 @@ import click
 def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
     from api.server import serve
-    from jobs.logging import configure
-    from jobs.settings import Settings
 
-    settings = Settings()
-    configure(settings)
-    serve(settings, host=host, port=port, processes=processes)
+    serve(_begin(), host=host, port=port, processes=processes)
 
 
 @click.command()
@@ -39,12 +54,9 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
         os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
     from celery.utils.nodenames import default_nodename
 
-    from jobs.logging import configure
-    from jobs.settings import Settings
     from workers.app import CALLBACKS, SWEEPS, app, separate_queue
 
-    settings = Settings()
-    configure(settings)
+    settings = _begin()
     if kind == "separate":
         queues = [separate_queue(level) for level in settings.worker_levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
@@ -71,13 +83,9 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
 @click.command()
 def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
-    from jobs.logging import configure
-    from jobs.settings import Settings
     from workers.app import app
 
-    settings = Settings()
-    configure(settings)
-    app.Beat(loglevel=settings.log_level, quiet=True).run()
+    app.Beat(loglevel=_begin().log_level, quiet=True).run()
 
 
 @click.command()
@@ -89,9 +97,7 @@ def flower(address: str, port: int, *, control: bool) -> None:
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
     from deploy.flower.serve import serve
-    from jobs.logging import configure
-    from jobs.settings import Settings
     from workers.app import app
 
-    configure(Settings())
+    _begin()
     serve(app, address=address, port=port, control=control)

@@ -14,6 +14,7 @@ from jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreU
 from jobs.models import AudioMode, Job, OutputFile, Result, Track
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.tracing import OFF, Step
 from separation.errors import Cancelled as SeparationCancelled
 from separation.errors import SeparationError
 from separation.media import MediaLimits, OutputSpec
@@ -68,6 +69,7 @@ class Attempt:
     store: Store
     buckets: Buckets
     settings: Settings
+    trace: Step = OFF
 
     def run(self) -> str:
         """Do the job; a word on how it ended, for the log and for Flower."""
@@ -117,22 +119,27 @@ class Attempt:
         with scratch(self.settings.scratch_dir) as folder:
             source = folder / "source"
             began = time.monotonic()
-            self.buckets.download(
-                spec.tenant,
-                spec.input_object,
-                source,
-                max_bytes=self.settings.source_max_bytes,
-                cancelled=hold.interrupted,
-            )
+            with self.trace.child("download") as step:
+                size = self.buckets.download(
+                    spec.tenant,
+                    spec.input_object,
+                    source,
+                    max_bytes=self.settings.source_max_bytes,
+                    cancelled=hold.interrupted,
+                )
+                step.set(bytes=size)
             fetched = time.monotonic()
             hold.progress = _FETCHED
-            report = self._separate(hold, source, folder)
+            with self.trace.child("separate") as step:
+                report = self._separate(hold, source, folder)
+                step.set(audio_s=report.duration_s, device=report.device)
             separated = time.monotonic()
             hold.progress = _SEPARATED
-            self._stage(hold, report, uploads)
-        for upload in uploads:
-            hold.secure()
-            self.buckets.complete(upload, until=hold.until, cancelled=hold.interrupted)
+            with self.trace.child("upload"):
+                self._stage(hold, report, uploads)
+                for upload in uploads:
+                    hold.secure()
+                    self.buckets.complete(upload, until=hold.until, cancelled=hold.interrupted)
         ended = time.monotonic()
         stages = {
             "download": fetched - began,

@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from workers import context
 from workers.scratch import clear_stale
@@ -29,6 +29,12 @@ def begin(**_: Any) -> None:
         log.info("scratch.cleared", folders=removed)
     if context.settings().preload_models:
         threading.Thread(target=_warm, name="warm", daemon=True).start()
+
+
+@worker_process_shutdown.connect(weak=False)
+def end(**_: Any) -> None:
+    """Send the spans that are not sent yet: a child of the pool ends without Python's clearing up."""
+    context.tracer().close()
 
 
 def die_with_parent() -> None:

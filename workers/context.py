@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from jobs import tracing
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.tracing import Tracer
 from storage import Buckets
 from workers.app import ring
 
@@ -20,6 +22,11 @@ def settings() -> Settings:
 def store() -> Store:
     """The job store."""
     return Store.open(settings(), bell=ring)
+
+
+def tracer() -> Tracer:
+    """What makes spans in this process."""
+    return tracing.tracer(settings(), "stemline-worker")
 
 
 @cache

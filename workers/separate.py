@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 from celery import Task
 
+from jobs.models import Job
+from jobs.tracing import Step, trace_id
 from workers import (
     child,  # noqa: F401 - listens for new children of the pool
     context,
@@ -42,14 +45,25 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     if job is None:
         return "nothing to do"
     with structlog.contextvars.bound_contextvars(
-        job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=job.spec.trace
+        job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=trace_id(job.spec.trace)
     ):
         log.info("attempt.started", level=job.spec.level, bell=job_id, bell_level=level)
         began = time.monotonic()
-        with metrics.RUNNING.track_inprogress():
-            ending = Attempt(job, store, context.buckets(), settings).run()
+        with metrics.RUNNING.track_inprogress(), _traced(job, worker) as step:
+            ending = Attempt(job, store, context.buckets(), settings, step).run()
+            step.set(ending=ending)
         metrics.attempt_ended(ending, time.monotonic() - began)
     delivery = store.outbox.for_job(job.id)
     if delivery is not None and delivery.status == "pending":
         announce(delivery.id)
     return f"{job.id} {ending}"
+
+
+def _traced(job: Job, worker: str) -> AbstractContextManager[Step]:
+    """The span of an attempt; the first one tells the wait before it, too."""
+    tracer, parent = context.tracer(), job.spec.trace
+    if job.token == 1:
+        tracer.past("wait", parent, job.created, job.started or job.created, job=job.id, level=job.spec.level)
+    return tracer.span(
+        "attempt", parent, kind="consumer", job=job.id, attempt=job.attempt, token=job.token, worker=worker
+    )

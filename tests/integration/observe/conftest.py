@@ -24,10 +24,13 @@ from separation.download import pull
 from separation.weights import WeightStore
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
 from tests.processes import Program, environment, eventually, program
+from tests.support.collector import Collector, collecting
 from tests.support.receiver import Receiver, answer, receiving
 from tests.support.wire import BUCKET, HOST, SECRET_ID, Client, submission
 
 RATE = 44_100
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+"""The trace that the client of the successful job brought along."""
 
 SECRETS = {
     "the key that signs requests": "SignerKeyThatNobodyMayRead",
@@ -54,6 +57,7 @@ class Service:
     programs: dict[str, Program]
     metrics: dict[str, str]
     """URLs of /metrics by process."""
+    collector: Collector
     jobs: dict[str, Job] = field(default_factory=dict)
 
     def submit(self, source: str, **headers: str) -> str:
@@ -123,6 +127,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             stack.callback(server.stop)
             next(running(server))
         s3.create_bucket(BUCKET)
+        collector = stack.enter_context(collecting())
         receiver = stack.enter_context(receiving(answer(503, b"not yet"), answer(200)))
         port, metrics = free_port(), {name: free_port() for name in ("worker", "callbacks")}
         env = environment(
@@ -135,6 +140,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             callback_schedule_s=[0, 1, 2],
             log_level="debug",
             retry_delay_s=1,
+            otlp_endpoint=f"http://127.0.0.1:{collector.port}",
         )
 
         def start(name: str, *words: str, **changes: str) -> Program:
@@ -158,6 +164,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             store=store,
             s3=s3,
             receiver=receiver,
+            collector=collector,
             programs=programs,
             metrics={
                 "api": f"http://127.0.0.1:{port}/metrics",
@@ -167,11 +174,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         client = s3.client()
         client.put_object(Bucket=BUCKET, Key="in/tone.wav", Body=tone(3))
         client.close()
-        for name, source, state in (
-            ("success", "in/tone.wav", State.SUCCESS),
-            ("failure", "in/none.wav", State.FAILED),
+        for name, source, state, headers in (
+            ("success", "in/tone.wav", State.SUCCESS, {"traceparent": f"00-{TRACE}-{'1' * 16}-01"}),
+            ("failure", "in/none.wav", State.FAILED, {}),
         ):
-            job = running_service.ended(running_service.submit(source))
+            job = running_service.ended(running_service.submit(source, **headers))
             assert state is job.state, (job.code, job.message)
             running_service.jobs[name] = job
         running_service.client.request("GET", "/jobs/j0", signed=False)

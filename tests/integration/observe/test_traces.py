@@ -1,0 +1,101 @@
+"""Traces of a job through the real processes, as a collector receives them."""
+
+from __future__ import annotations
+
+from jobs.settings import Settings
+from jobs.tracing import OFF, Tracer, tracer
+from tests.integration.observe.conftest import SECRETS, TRACE
+from tests.processes import eventually, program
+
+
+def test_one_trace_from_submission_to_callback(service):
+    """The client's trace holds submit, wait, attempt with its parts, and every try of the callback."""
+    names = {"submit", "wait", "attempt", "download", "separate", "upload", "deliver"}
+    eventually(lambda: names <= service.collector.of(TRACE).keys(), 20, "all spans")
+    spans = service.collector.of(TRACE)
+    assert names == spans.keys()
+    submit, attempt = spans["submit"], spans["attempt"]
+    assert "1" * 16 == submit.parent
+    for name in ("wait", "attempt", "deliver"):
+        assert submit.id == spans[name].parent, name
+    for name in ("download", "separate", "upload"):
+        assert attempt.id == spans[name].parent, name
+        assert attempt.begin <= spans[name].begin <= spans[name].end <= attempt.end
+    assert {"stemline-api", "stemline-worker", "stemline-callbacks"} == {s.service for s in spans.values()}
+    assert submit.begin <= spans["wait"].begin <= spans["wait"].end <= attempt.end <= spans["deliver"].end
+    job = service.jobs["success"]
+    assert (job.id, "Success") == (attempt.attributes["stemline.job"], attempt.attributes["stemline.ending"])
+    tries = [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
+    assert ["503", "200"] == [s.attributes["stemline.status"] for s in sorted(tries, key=lambda s: s.begin)]
+
+
+def test_the_receiver_is_told_the_trace(service):
+    """A Url callback carries the traceparent of its own try, so the receiver can go on with the trace."""
+    eventually(lambda: "deliver" in service.collector.of(TRACE), 20, "the last span")
+    ids = {s.id for s in service.collector.spans if s.name == "deliver"}
+    told = [request.headers["traceparent"] for request in service.receiver.received]
+    assert {TRACE} == {value[3:35] for value in told[:2]}
+    assert {value[36:52] for value in told[:2]} <= ids
+
+
+def test_a_job_without_a_trace_gets_one(service):
+    """A submission that names no trace begins one of its own."""
+    own = service.jobs["failure"].spec.trace[3:35]
+    assert own
+    assert own != TRACE
+    eventually(lambda: "attempt" in service.collector.of(own), 20, "its attempt")
+    failed = service.collector.of(own)
+    assert "SourceNotFound" == failed["download"].error
+    assert "" == failed["submit"].parent
+
+
+def test_logs_tell_the_trace(service):
+    """A worker's lines about a job carry the id by which its trace is found."""
+    for process in ("worker", "callbacks"):
+        assert f'"trace": "{TRACE}"' in service.programs[process].text()
+
+
+def test_no_secret_in_a_trace(service):
+    """No span carries a secret or what the client sent along."""
+    text = repr(service.collector.spans)
+    assert not [what for what, secret in SECRETS.items() if secret in text]
+
+
+def test_nothing_is_loaded_where_tracing_is_off():
+    """Without a collector a span is nothing, a traceparent passes through as it is."""
+    off = tracer(Settings(), "stemline-test")
+    with off.span("submit", "00-ab-cd-01", jobs=1) as step:
+        step.set(more=1)
+        with step.child("part") as part:
+            assert "00-ab-cd-01" == part.traceparent == step.traceparent
+    off.past("wait", "", 1, 2)
+    off.close()
+    assert isinstance(OFF.tracer, Tracer)
+    assert not OFF.traceparent
+
+
+def test_missing_packages_stop_the_start(service, tmp_path):
+    """A collector is set but its packages are not installed: the process says what to install, and ends."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.startswith('opentelemetry.exporter'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+    )
+    env = {**service.env, "PYTHONPATH": str(tmp_path)}
+    for words in (["api"], ["worker", "callbacks"]):
+        with program(tmp_path / f"{words[0]}.log", env, "-m", "cli.main", *words) as refused:
+            assert 1 == refused.process.wait(30)
+        assert "add the extra otel" in refused.text()
+        assert "Traceback" not in refused.text()
+
+
+def test_wrong_parents_begin_a_new_trace(service):
+    """What is no traceparent is not believed."""
+    port = service.collector.port
+    on = tracer(Settings(otlp_endpoint=f"http://127.0.0.1:{port}"), "stemline-test")
+    with on.span("submit", "00-" + "0" * 32 + "-" + "0" * 16 + "-01") as step:
+        assert "0" * 32 != step.traceparent[3:35]
+    on.close()
+    eventually(lambda: service.collector.of(step.traceparent[3:35]), 10, "the span")
