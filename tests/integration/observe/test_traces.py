@@ -25,17 +25,22 @@ def test_one_trace_from_submission_to_callback(service):
     assert submit.begin <= spans["wait"].begin <= spans["wait"].end <= attempt.end <= spans["deliver"].end
     job = service.jobs["success"]
     assert (job.id, "Success") == (attempt.attributes["stemline.job"], attempt.attributes["stemline.ending"])
-    tries = [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
+
+    def told() -> list:
+        return [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
+
+    tries = eventually(lambda: told() if len(told()) == 2 else [], 20, "both tries")
     assert ["503", "200"] == [s.attributes["stemline.status"] for s in sorted(tries, key=lambda s: s.begin)]
 
 
 def test_the_receiver_is_told_the_trace(service):
     """A Url callback carries the traceparent of its own try, so the receiver can go on with the trace."""
-    eventually(lambda: "deliver" in service.collector.of(TRACE), 20, "the last span")
-    ids = {s.id for s in service.collector.spans if s.name == "deliver"}
     told = [request.headers["traceparent"] for request in service.receiver.received]
     assert {TRACE} == {value[3:35] for value in told[:2]}
-    assert {value[36:52] for value in told[:2]} <= ids
+    tries = {value[36:52] for value in told[:2]}
+    eventually(
+        lambda: tries <= {s.id for s in service.collector.spans if s.name == "deliver"}, 20, "the tries"
+    )
 
 
 def test_a_job_without_a_trace_gets_one(service):
@@ -43,7 +48,7 @@ def test_a_job_without_a_trace_gets_one(service):
     own = service.jobs["failure"].spec.trace[3:35]
     assert own
     assert own != TRACE
-    eventually(lambda: "attempt" in service.collector.of(own), 20, "its attempt")
+    eventually(lambda: {"attempt", "download", "submit"} <= service.collector.of(own).keys(), 20, "its spans")
     failed = service.collector.of(own)
     assert "SourceNotFound" == failed["download"].error
     assert "" == failed["submit"].parent
