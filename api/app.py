@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from api import buckets, callbacks, console, errors, health, jobs, queues, templates
+from api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
 from api.bell import Ringer
 from api.call import Services
 from api.credentials import Credentials
@@ -77,6 +77,7 @@ def create_app(
         clock=clock,
     )
     app.state.routes = [route for router in RESOURCES for route in router.routes]
+    app.state.description = openapi.document(app.state.routes)
     for router in RESOURCES:
         app.include_router(router)
     app.add_middleware(Envelope)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work."""
+"""Whether the process lives and can do its work, its numbers, and what its interface looks like."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def readyz(request: Request) -> JSONResponse:
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **words}, status_code=200 if ready else 503
     )
+
+
+@router.get("/openapi.json", name="openapi")
+async def description(request: Request) -> JSONResponse:
+    """What this interface looks like, as OpenAPI 3.1."""
+    return JSONResponse(request.app.state.description)
 
 
 @router.get("/metrics", name="metrics")

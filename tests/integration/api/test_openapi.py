@@ -1,0 +1,107 @@
+"""The description at ``/openapi.json`` is true: generated requests meet what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from jsonschema_rs import Draft202012Validator, meta
+from schemathesis.checks import CHECKS, load_all_checks
+
+from api.app import RESOURCES
+from api.openapi import OPERATIONS, document
+from deploy.local.servers import ValkeyServer
+from tests.support.apiserver import ApiServer, api_settings, finish
+from tests.support.wire import HOST, Client, exchange, submission
+
+ROUTES = [route for router in RESOURCES for route in router.routes]
+DOCUMENT = document(ROUTES)  # type: ignore[arg-type]
+DOCUMENT["paths"] = {
+    path: item
+    for path, item in DOCUMENT["paths"].items()
+    if any(operation["operationId"] in OPERATIONS for operation in item.values())
+}
+schema = schemathesis.openapi.from_dict(DOCUMENT)
+
+load_all_checks()
+#: Not among them: whether every request that fits the schema is accepted (it may name what does not exist),
+#: and whether every other one is refused (unknown elements are ignored, as clients need it).
+HELD = [
+    CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def open_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
+    """A server that needs no signature, which generated requests do not have."""
+    with ApiServer(api_settings(valkey_server.url, anonymous_access=True)) as server:
+        yield server
+
+
+def test_served(client: Client) -> None:
+    """The description is served without a signature and is a valid OpenAPI 3.1 document of all routes."""
+    answer = exchange(client.port, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+    served = json.loads(answer.body)
+    assert "3.1.0" == served["openapi"]
+    meta.validate(served["components"]["schemas"]["Job"])
+    described = {operation["operationId"] for item in served["paths"].values() for operation in item.values()}
+    assert set(OPERATIONS) <= described
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accept", ["application/json", "application/xml"])
+@schema.parametrize()
+@settings(
+    max_examples=10,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
+def test_generated_requests(case: schemathesis.Case, open_server: ApiServer, accept: str) -> None:
+    """Whatever fits the description is answered as it says, in XML and in JSON, and never with a 5xx."""
+    headers = {"Host": HOST, "Accept": accept}
+    case.call_and_validate(base_url=f"http://127.0.0.1:{open_server.port}", headers=headers, checks=HELD)
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    )
+
+
+def test_job_answers_have_no_other_fields(server: ApiServer) -> None:
+    """A finished job shows only fields that the description knows, and fits it."""
+    client = server.client
+    job = client.post("/jobs", submission(operation="<UserData>u</UserData>")).text("JobsDetail/JobId") or ""
+    finish(server.store, job)
+    answer = client.request("GET", f"/jobs/{job}", headers={"Accept": "application/json"})
+    detail = json.loads(answer.body)["JobsDetail"][0]
+    validator("Job").validate(detail)
+    unknown = list(beyond(detail, DOCUMENT["components"]["schemas"]["Job"]))
+    assert [] == unknown
+
+
+def beyond(value: Any, described: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Paths of fields that a schema does not name."""
+    if "$ref" in described:
+        described = DOCUMENT["components"]["schemas"][described["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        for item in value:
+            yield from beyond(item, described["items"], path)
+    elif isinstance(value, dict):
+        for name, content in value.items():
+            if name in described["properties"]:
+                yield from beyond(content, described["properties"][name], f"{path}/{name}")
+            else:
+                yield f"{path}/{name}"
