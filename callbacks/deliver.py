@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -35,7 +34,6 @@ GO_ON_S: Final = 60.0
 CROWDED_S: Final = {Standing.UNKNOWN: 2.0, Standing.HANGS: 15.0}
 """When a delivery comes again if no thread could be spared for its host."""
 
-
 Observer = Callable[[str, str, str, float], None]
 """Told of each try: way (``url`` or ``tdmq``), status, what the delivery is now, and seconds it took."""
 
@@ -45,18 +43,23 @@ def deliver(store: Store, settings: Settings, delivery_id: str, observe: Observe
 
     Args:
         store: where the outbox is.
-        settings: one instance per process; what is made from it is kept with the store.
+        settings: one instance per process; what is made from it is kept.
         delivery_id: which callback.
         observe: told of each try; the first one given to a process stays.
 
     Raises:
         StoreUnavailable: nothing is lost, the callback comes again by its lease.
     """
+    courier_of(store, settings, observe).deliver(delivery_id)
+
+
+def courier_of(store: Store, settings: Settings, observe: Observer | None = None) -> Courier:
+    """The process's courier; a new one only for another store."""
+    global _courier  # noqa: PLW0603 - what it has learned about hosts belongs to the process
     with _lock:
-        courier = _couriers.get(store)
-        if courier is None:
-            courier = _couriers[store] = Courier(store, settings, observe)
-    courier.deliver(delivery_id)
+        if _courier is None or not _courier.serves(store):
+            _courier = Courier(store, settings, observe)
+        return _courier
 
 
 class Courier:
@@ -76,6 +79,10 @@ class Courier:
         self._sender = Sender(
             Guard.of(settings.callback_allow_networks), settings.callback_timeout_s, settings.callback_proxy
         )
+
+    def serves(self, store: Store) -> bool:
+        """Whether it delivers from this very store."""
+        return self._store is store
 
     def deliver(self, delivery_id: str) -> None:
         """See :func:`deliver`; goes on with deliveries that waited for the same host."""
@@ -192,5 +199,5 @@ class Courier:
         )
 
 
-_couriers: WeakKeyDictionary[Store, Courier] = WeakKeyDictionary()
+_courier: Courier | None = None
 _lock = threading.Lock()
