@@ -1,0 +1,82 @@
+"""Whatever clients write into a URL, and however an address is spelled."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from callbacks.connect import Deadline, checked_addresses
+from callbacks.guard import AddressRefused, Guard
+from callbacks.http import BadUrl, parse_url
+
+SPELLINGS = {
+    "dotted": lambda n: str(ipaddress.IPv4Address(n)),
+    "decimal": str,
+    "hexadecimal": hex,
+    "octal": lambda n: f"0{n:o}",
+    "dotted octal": lambda n: ".".join(f"0{b:o}" for b in n.to_bytes(4, "big")),
+    "dotted hexadecimal": lambda n: ".".join(hex(b) for b in n.to_bytes(4, "big")),
+    "two parts": lambda n: f"{n >> 24}.{n & 0xFFFFFF}",
+    "three parts": lambda n: f"{n >> 24}.{n >> 16 & 255}.{n & 0xFFFF}",
+    "mapped": lambda n: f"::ffff:{ipaddress.IPv4Address(n)}",
+    "mapped hexadecimal": lambda n: f"::ffff:{n >> 16:x}:{n & 0xFFFF:x}",
+}
+INNER = (
+    "127.0.0.1",
+    "10.0.0.1",
+    "172.20.1.1",
+    "192.168.0.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "224.0.0.1",
+)
+
+
+@given(number=st.integers(0, 2**32 - 1), spelling=st.sampled_from(sorted(SPELLINGS)))
+def test_every_spelling_is_judged_as_the_address_it_is(number, spelling):
+    """An address passes or not, the same in every spelling that the system's resolver reads."""
+    plain = str(ipaddress.IPv4Address(number))
+    written = SPELLINGS[spelling](number)
+    assert _verdict(plain) == _verdict(written), written
+
+
+def test_inner_addresses_are_refused_in_every_spelling():
+    """The addresses that matter are refused in each of the spellings."""
+    for plain in INNER:
+        for spelling, write in SPELLINGS.items():
+            assert not _verdict(write(int(ipaddress.IPv4Address(plain)))), (plain, spelling)
+
+
+@given(
+    st.one_of(
+        st.text(), st.text().map("http://{}".format), st.from_regex(r"https?://[^/]*/.*", fullmatch=True)
+    )
+)
+@example("http://[::1")
+@example("http://a@b@c/")
+@example("http://℀.example/")
+@example("http://.../")
+@example("http://x:0x10/")
+def test_any_text_is_a_url_or_refused_as_one(text):
+    """No text makes anything but a target or a refusal, and what is sent is always plain ASCII."""
+    try:
+        target = parse_url(text)
+    except BadUrl:
+        return
+    assert target.host
+    assert target.authority.isascii()
+    assert target.target.startswith(b"/")
+    assert all(0x20 < byte < 0x7F for byte in target.target)
+
+
+def _verdict(host: str) -> bool:
+    try:
+        found = checked_addresses(host, 80, Guard(), Deadline(5))
+    except AddressRefused:
+        return False
+    assert all(family in {socket.AF_INET, socket.AF_INET6} for family, _ in found)
+    return True
