@@ -31,6 +31,7 @@ def banner(stack: Stack) -> Panel:
     """Where everything is."""
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     where = stack.addresses
     table = Table.grid(padding=(0, 2))
@@ -47,7 +48,7 @@ def banner(stack: Stack) -> Panel:
         ("All of this", str(stack.file)),
         ("Logs", str(stack.logs)),
     ):
-        table.add_row(f"[bold]{name}[/]", value)
+        table.add_row(f"[bold]{name}[/]", Text(value, overflow="fold"))
     return Panel(table, title="Stemline is up", subtitle="Ctrl-C ends it", expand=False)
 
 

@@ -109,7 +109,7 @@ class Supervisor:
                     "stopwaitsecs": program.stop_wait_s,
                     "killasgroup": "true",
                     "redirect_stderr": "true",
-                    "stdout_logfile": program.log,
+                    "stdout_logfile": text(program.log),  # expanded twice
                     "stdout_logfile_maxbytes": "16MB",
                     "stdout_logfile_backups": 2,
                 },
@@ -140,16 +140,17 @@ class Supervisor:
         socket = self._socket_folder / "socket"
         config = self._folder / "supervisor.conf"
         write_private(config, self._config(socket))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # the terminal's Ctrl-C is for us alone
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - called before any thread is made
-            pass_fds=hold,
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,  # why it does not start; all else it logs itself
+                start_new_session=True,  # the terminal's Ctrl-C is for us alone
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - called before any thread is made
+                pass_fds=hold,
+            )
         deadline = time.monotonic() + 20
         while True:
             try:

@@ -1,0 +1,128 @@
+"""The local stack when things are not as they should be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.servers import ValkeyServer
+from deploy.local.stack import Stack, StackError
+from tests.processes import Program, eventually
+
+
+def up(folder: Path, **changes: str) -> Program:
+    return Program(
+        folder / "up.log", {"STEMLINE_HOME": str(folder / "home"), **changes}, "-m", "cli.main", "up"
+    )
+
+
+def pid_of_beat(home: Path) -> int:
+    """The clock's process of now; 0 where the stack has ended."""
+    try:
+        return int(json.loads((home / "stack.json").read_text())["pids"].get("beat", 0))
+    except FileNotFoundError:
+        return 0
+
+
+def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
+    """A second start in the folder of a running stack is refused, naming its process; the first goes on."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "cli.main", "up"],
+        check=False,
+        env={**os.environ, "STEMLINE_HOME": str(stack_home), "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 1 == ran.returncode
+    assert f"runs in {stack_home} already (process {where['pids']['stack']}" in ran.stdout
+    assert where["pids"]["stack"] == json.loads((stack_home / "stack.json").read_text())["pids"]["stack"]
+
+
+def test_a_part_that_dies_is_started_again(where: dict[str, Any], stack_home: Path) -> None:
+    """A killed part comes back, and stack.json names its new process."""
+    victim = where["pids"]["beat"]
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: pid_of_beat(stack_home) not in {0, victim}, 20, "another beat")
+
+
+def test_stack_json_is_for_its_owner_alone(where: dict[str, Any], stack_home: Path) -> None:
+    """What holds secrets cannot be read by others; it has all that a client needs."""
+    assert 0o700 == stack_home.stat().st_mode & 0o777
+    for name in ("stack.json", "credentials.json", "valkey/valkey.conf", "seaweedfs/s3.json"):
+        assert 0o600 == (stack_home / name).stat().st_mode & 0o777
+    assert {"api", "region", "bucket", "secret_id", "secret_key", "s3", "redis_url", "flower", "pids"} == set(
+        where
+    )
+    assert {"endpoint_url", "access_key", "secret_key"} == set(where["s3"])
+    assert {"url", "user", "password"} == set(where["flower"])
+    parts = {"stack", "supervisor", "valkey", "seaweedfs", "api", "worker", "callbacks", "beat", "flower"}
+    assert parts == set(where["pids"])
+
+
+def test_secrets_are_on_no_command_line(where: dict[str, Any]) -> None:
+    """Nobody who lists processes learns a password or key."""
+    secrets = [where["secret_key"], where["s3"]["secret_key"], where["flower"]["password"]]
+    secrets.append(where["redis_url"].split("@")[0].split(":")[-1])
+    for pid in where["pids"].values():
+        line = (
+            Path(f"/proc/{pid}/cmdline").read_text(errors="replace") if Path(f"/proc/{pid}").exists() else ""
+        )
+        assert [] == [secret for secret in secrets if secret in line]
+
+
+@pytest.mark.slow
+def test_taken_ports_a_stale_file_another_redis_and_a_part_that_keeps_dying(
+    valkey_server: ValkeyServer, tmp_path: Path
+) -> None:
+    """Given taken ports, a stale stack.json and REDIS_URL, the stack starts elsewhere and uses that Redis.
+
+    When one part then dies again and again, the stack ends with its name, its log and an error, and
+    nothing is left running.
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "stack.json").write_text('{"pids": {"stack": 1}}')
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        taken = occupied.getsockname()[1]
+        (home / "ports.json").write_text(json.dumps({"api": taken, "s3": taken}))
+        started = up(tmp_path, REDIS_URL=valkey_server.url, COLUMNS="300")
+        try:
+            eventually(
+                lambda: "Stemline is up" in started.text() or started.process.poll(), 120, started.text()
+            )
+            where = json.loads((home / "stack.json").read_text())
+            assert "did not end in order" in started.text()
+            assert not where["api"].endswith(f":{taken}")
+            assert not where["s3"]["endpoint_url"].endswith(f":{taken}")
+            assert valkey_server.url == where["redis_url"]
+            assert "valkey" not in where["pids"]
+            for _ in range(4):
+                victim = pid_of_beat(home)
+                assert victim > 0
+                os.kill(victim, signal.SIGKILL)
+                eventually(lambda dead=victim: pid_of_beat(home) != dead, 30, "another beat, or the end")
+            assert 1 == started.process.wait(60)
+            assert f"The stack has ended: beat was killed; its log is {home}/logs/beat.log" in started.text()
+            assert not (home / "stack.json").exists()
+            assert [] == [pid for pid in where["pids"].values() if Path(f"/proc/{pid}").exists()]
+        finally:
+            started.kill()
+
+
+def test_a_redis_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong REDIS_URL ends the start at once, without its password."""
+    monkeypatch.setenv("REDIS_URL", "redis://:hush@127.0.0.1:1/0")
+    with pytest.raises(StackError, match="REDIS_URL does not answer") as refused:
+        Stack(tmp_path / "home").start()
+    assert "hush" not in str(refused.value)
