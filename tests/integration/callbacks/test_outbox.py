@@ -186,3 +186,18 @@ def test_a_crowd_is_put_off_not_lost(bench):
         sending.result(5)
         bench.clock.pass_(2)
         assert "delivered" == bench.try_(delivery).status
+
+
+def test_dead_letters_are_kept_for_their_time(bench):
+    """A dead letter is forgotten after the time that is set, and not before."""
+    bench = bench(dead_letter_days=2)
+    with receiving(answer(410)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        bench.try_(delivery)
+    bench.clock.pass_(2 * 86_400 - 1)
+    bench.store.prune()
+    assert 1 == bench.store.outbox.dead().total
+    bench.clock.pass_(2)
+    bench.store.prune()
+    assert (0, None) == (bench.store.outbox.dead().total, bench.store.outbox.get(delivery.id))
+    assert bench.store.find(delivery.job_id) is not None
