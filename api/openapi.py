@@ -60,12 +60,17 @@ TEMPLATES = (
     query("name", TEXT, "Beginning of the name."),
     *PAGE,
 )
+CALLBACKS = (
+    query("host", TEXT, "Host of the URL, or MqRegion/MqName."),
+    query("startTime", TEXT, "Given up at or after this time, as 2026-03-01T10:20:30+0800."),
+)
 REQUEST_ID = {"RequestId": TEXT}
 JOBS_ANSWER = fields(["JobsDetail"], JobsDetail=listed(ref("Job")))
 QUEUE_LIST = fields(
     ["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, QueueList=listed(ref("Queue")), NonExistPIDs=listed(TEXT)
 )
 QUEUE_ANSWER = fields(["*"], **REQUEST_ID, Queue=ref("Queue"))
+REPLAYED = fields(["*"], **REQUEST_ID, ReplayedCount=DIGITS)
 TEMPLATE_ANSWER = fields(["*"], **REQUEST_ID, Template=ref("Template"))
 
 #: Route name to (parameters, request schema, answer schema, further error statuses).
@@ -113,6 +118,25 @@ OPERATIONS: dict[str, tuple[tuple[Schema, ...], Schema | None, Schema | None, tu
         fields(["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, AsrBucketList=listed(ref("AsrBucket"))),
         (),
     ),
+    "list_callbacks": (
+        (*CALLBACKS, *PAGE),
+        None,
+        fields(["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, CallbackList=listed(ref("Callback"))),
+        (),
+    ),
+    "get_callbacks": (
+        (),
+        None,
+        fields(
+            ["RequestId"],
+            **REQUEST_ID,
+            Callback=listed(ref("Callback")),
+            NonExistCallbackIds=listed(TEXT),
+        ),
+        (),
+    ),
+    "replay_callbacks": ((), None, REPLAYED, ()),
+    "replay_callbacks_where": (CALLBACKS, None, REPLAYED, ()),
 }
 
 _ERRORS = {

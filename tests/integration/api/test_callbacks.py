@@ -8,8 +8,10 @@ import time
 
 import httpx
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from api.app import create_app
+from api.schemas import schemas
 from jobs.models import CallbackRequest, MqConfig
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving
@@ -88,6 +90,9 @@ def test_one_is_shown_with_all_its_tries(letters, ask):
     assert "hush" not in str(told)
     assert [("500", "<broken>")] == [(a["Status"], a["Answer"]) for a in url["Attempt"]]
     assert {"MqRegion": "gz", "MqMode": "Queue", "MqName": "voice-done"} == queue["MqConfig"]
+    described = {"$ref": "#/components/schemas/Callback", "components": {"schemas": schemas()}}
+    for entry in (url, queue):
+        Draft202012Validator(described).validate(entry)
     xml = ask("GET", f"/callbacks/{dead[0].id}", form="xml")
     assert "<Status>500</Status>" in xml
     assert re.search("<Answer>&lt;broken&gt;</Answer></Attempt></Callback></Response>$", xml)
