@@ -1,0 +1,60 @@
+"""``python -m tests.chaos``: kill the service's processes at random and print what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.trials import Outcome, run
+
+
+def table(outcome: Outcome) -> Table:
+    """The summary."""
+    rows = Table(title=f"{outcome.kills.total()} kills in {outcome.lasted_s:.0f} s, seed {outcome.seed}")
+    rows.add_column("what")
+    rows.add_column("count", justify="right")
+    for name, count in sorted(outcome.kills.items()):
+        rows.add_row(f"kill -9 of {name}", str(count))
+    rows.add_row("processes that ended by themselves", str(outcome.fell_alone.total()), end_section=True)
+    rows.add_row("jobs accepted", str(outcome.accepted))
+    for state in ("Success", "Failed", "Cancel", "Submitted", "Running", "Pause"):
+        if outcome.states[state] or state in {"Success", "Failed", "Cancel"}:
+            rows.add_row(f"  {state}", str(outcome.states[state]))
+    for reason, count in outcome.reasons.most_common(5):
+        rows.add_row(f"    {reason}", str(count))
+    rows.add_row("claims repeated after a death", str(outcome.rescued))
+    rows.add_row("callbacks received", str(outcome.callbacks))
+    rows.add_row("  of these repeated", str(outcome.callbacks_repeated), end_section=True)
+    rows.add_row("lost", str(outcome.lost))
+    rows.add_row("done twice", str(outcome.done_twice))
+    rows.add_row("stale writes", str(outcome.stale_writes))
+    rows.add_row("stored although 503 was answered", str(outcome.stored_after_503))
+    rows.add_row("other faults", str(len(outcome.faults)))
+    rows.add_row("empty uploads left", str(outcome.empty_uploads), end_section=True)
+    for kind, seconds in outcome.pauses.items():
+        rows.add_row(f"longest time in which no job was {kind}", f"{seconds:.1f} s")
+    rows.add_row("worst claim to claim", f"{outcome.worst_claim_to_claim:.1f} s")
+    return rows
+
+
+def main() -> int:
+    """Run the trials."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--trials", type=int, default=100, help="how many kills")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the same choices")
+    asked = parser.parse_args()
+    seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+    console = Console(width=110)
+    outcome = run(asked.trials, seed, tell=lambda text: console.print(text, style="dim"))
+    console.print(table(outcome))
+    for fault in outcome.faults[:30]:
+        console.print(fault, style="red", soft_wrap=True)
+    return 1 if outcome.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The outside world: clients that submit, cancel, pause and resume, and a receiver of callbacks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.chaos import stub
+from tests.chaos.ledger import Asked, Ledger
+from tests.chaos.service import BUCKET, REGION, Service
+
+JOB_ID = re.compile(rb"<JobId>(j[0-9a-f]{32})</JobId>")
+POISON_SHARE = 0.005
+CANCEL_SHARE = 0.04
+IDEMPOTENT_SHARE = 0.7
+
+
+class Client:
+    """Submits so that there is always something to do; retries as the SDKs do."""
+
+    def __init__(self, service: Service, ledger: Ledger, callback_url: str, seed: int) -> None:
+        self._service = service
+        self._ledger = ledger
+        self._callback_url = callback_url
+        self._random = random.Random(seed)
+        self._s3 = service.s3.client()
+        self._count = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._submit_on, daemon=True)
+
+    def start(self) -> None:
+        """Begin to submit."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Submit no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _submit_on(self) -> None:
+        while not self._over.is_set():
+            open_jobs = len(self._ledger.accepted) - len(self._ledger.callbacks)
+            if open_jobs > 150:
+                self._over.wait(0.05)
+                continue
+            self.submit()
+            if self._random.random() < CANCEL_SHARE and self._ledger.accepted:
+                self.cancel(self._random.choice(list(self._ledger.accepted)[-30:]))
+            self._over.wait(self._random.uniform(0, 0.08))
+
+    def submit(self) -> str | None:
+        """Submit one job; its id once it is accepted."""
+        self._count += 1
+        nonce = f"n{self._count:06d}-{self._random.getrandbits(32):08x}"
+        poison = self._random.random() < POISON_SHARE
+        seconds = self._random.choice([0.0, 0.05, 0.1, 0.2, 0.8])
+        self._s3.put_object(Bucket=BUCKET, Key=f"in/{nonce}", Body=stub.source(nonce, seconds, poison=poison))
+        body = (
+            f"<Request><Tag>VoiceSeparate</Tag><Input><Object>in/{nonce}</Object></Input><Operation>"
+            "<VoiceSeparate><AudioMode>AudioAndBackground</AudioMode><AudioConfig><Codec>wav</Codec>"
+            f"</AudioConfig></VoiceSeparate><Output><Region>{REGION}</Region><Bucket>{BUCKET}</Bucket>"
+            "<Object>out/${jobid}/bg</Object><AuObject>out/${jobid}/voice</AuObject></Output>"
+            f"<UserData>{nonce}</UserData><JobLevel>{self._random.randrange(3)}</JobLevel></Operation>"
+            f"<CallBack>{self._callback_url}</CallBack><CallBackFormat>JSON</CallBackFormat></Request>"
+        ).encode()
+        headers = {"Content-Type": "application/xml"}
+        repeats = self._random.random() < IDEMPOTENT_SHARE
+        if repeats:
+            headers["Idempotency-Key"] = nonce
+        while True:
+            status, answer = self._ask("POST", "/jobs", body, headers)
+            if status == 200:
+                (job_id,) = JOB_ID.findall(answer)
+                self._ledger.accepted[job_id.decode()] = Asked(nonce, poison)
+                self._ledger.beat("accepted")
+                return str(job_id.decode())
+            if not repeats:
+                (self._ledger.refused if status == 503 else self._ledger.unanswered).add(nonce)
+                return None
+            if self._over.wait(0.05):
+                self._ledger.unanswered.add(nonce)
+                return None
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job, whatever its state."""
+        status, _ = self._ask("PUT", f"/jobs/{job_id}?cancel", b"", {})
+        self._ledger.cancels += status == 200
+
+    def pause_or_resume(self, queue_id: str, state: str) -> None:
+        """Pause or resume the queue until that is answered."""
+        names = f"<Name>queue-speech-1</Name><QueueID>{queue_id}</QueueID><State>{state}</State>"
+        body = f"<Request>{names}</Request>"
+        while self._ask("PUT", f"/asrqueue/{queue_id}", body.encode(), {})[0] != 200:
+            time.sleep(0.1)
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of an answer; status 0 where there was none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=20)
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            connection.close()
+        if answer.status >= 500 and answer.status != 503:
+            self._ledger.odd_answers.append(f"{method} {path}: {answer.status} {content[:300]!r}")
+        return answer.status, content
+
+
+class Receiver:
+    """Takes callbacks and writes them into the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                (detail,) = json.loads(body)["JobsDetail"]
+                with ledger.lock:
+                    ledger.callbacks[detail["JobId"]].append(detail["State"])
+                    ledger.beat("called back")
+                self.send_response_only(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *args: Any) -> None:
+                pass  # a callback worker was killed in the middle of a request
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where callbacks are to go."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/done"
+
+    def close(self) -> None:
+        """Take no more."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,131 @@
+"""A process that has everything imported and forks the service's processes off itself.
+
+So a start costs milliseconds instead of seconds, and a thousand kills fit into minutes. Every child runs
+the command an operator would run (``stemline api``, ``worker``, ``beat``), in a process group of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+class Nursery:
+    """The harness's side: asks for processes."""
+
+    def __init__(self, env: Mapping[str, str], log: Path) -> None:
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.nursery"],
+                env={**os.environ, **env, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=out,
+            )
+
+    def start(self, words: Sequence[str], log: Path) -> int:
+        """Run ``stemline <words>``; its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"words": list(words), "log": str(log)}).encode() + b"\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError("the nursery died; see its log")
+        return int(answer)
+
+    def close(self) -> None:
+        """End the nursery; its children are the harness's to end."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a dead one that nobody waited for does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """The processes a process started itself."""
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _preload() -> None:
+    import celery.apps.beat
+    import celery.apps.worker
+    import celery.bin.beat
+    import celery.bin.worker
+    import celery.concurrency.prefork
+    import celery.concurrency.thread
+    import celery.worker.consumer
+
+    import api.server
+    import cli.main
+    import cli.serve
+    import workers.deliver
+    import workers.separate
+    import workers.sweep
+    from tests.chaos import stub
+
+    assert all((celery, api, cli, workers))
+    stub.install()
+
+
+def _become(module: str, *arguments: str) -> None:
+    """In place of exec: Celery's command line in this very process."""
+    assert module == "celery"
+    from celery.bin.celery import celery
+
+    celery(args=list(arguments), prog_name="celery")
+
+
+def _child(words: list[str], log: str) -> None:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    import cli.serve
+    from cli.main import main
+
+    cli.serve.become = _become
+    main(args=words, prog_name="stemline")
+
+
+def run() -> None:
+    """Fork a process for each line asked, until there are no more."""
+    _preload()
+    # Nobody waits for children here: the kernel forgets them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _child(asked["words"], asked["log"])
+            finally:
+                os._exit(0)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run()

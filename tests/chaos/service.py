@@ -1,0 +1,120 @@
+"""The whole service as processes that can be killed one by one and come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.local.ports import free_port
+from deploy.local.servers import SeaweedServer, ValkeyServer
+from jobs.settings import BucketAccess, Settings
+from tests.chaos.nursery import Nursery, alive, children
+
+BUCKET = "media-1250000000"
+REGION = "ap-chongqing"
+
+
+class Service:
+    """Valkey, SeaweedFS, API, separation workers, callback worker and beat."""
+
+    def __init__(self, folder: Path, *, workers: int = 2, **settings: object) -> None:
+        self.folder = folder
+        self.valkey = ValkeyServer(self._folder("valkey"))
+        self.s3 = SeaweedServer(self._folder("s3"))
+        self.port = free_port()
+        access = {
+            "endpoint_url": self.s3.endpoint_url,
+            "access_key": self.s3.access_key,
+            "secret_key": self.s3.secret_key,
+        }
+        chosen: dict[str, object] = {
+            "redis_url": self.valkey.url,
+            "home": str(folder / "home"),
+            "buckets": {"*": access},
+            "hosts": {"*": {"bucket": BUCKET, "region": REGION}},
+            "anonymous_access": True,
+            "rate_limit_per_s": 0,
+            "callback_allow_networks": ["127.0.0.0/8"],
+            "scratch_dir": str(self._folder("scratch")),
+            "log_level": "info",
+            **settings,
+        }
+        self._env = {
+            f"STEMLINE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in chosen.items()
+        }
+        self.settings = Settings(**{**chosen, "buckets": {"*": BucketAccess(**access)}})
+        self.parts: dict[str, list[str]] = {
+            "api": ["api", "--host", "127.0.0.1", "--port", str(self.port)],
+            **{f"worker-{n}": ["worker", "separate"] for n in range(1, workers + 1)},
+            "callbacks": ["worker", "callbacks"],
+            "beat": ["beat"],
+        }
+        self.pids: dict[str, int] = {}
+        self._everybody: set[int] = set()
+        self._nursery: Nursery | None = None
+
+    def _folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        return folder
+
+    def start(self) -> None:
+        """Start everything."""
+        self.valkey.start()
+        self.s3.start()
+        self.s3.create_bucket(BUCKET)
+        self._nursery = Nursery(self._env, self.folder / "nursery.log")
+        for name in self.parts:
+            self.revive(name)
+
+    def revive(self, name: str) -> None:
+        """Start a part again."""
+        if name == "valkey":
+            self.valkey.start()
+            return
+        assert self._nursery is not None
+        self.pids[name] = self._nursery.start(self.parts[name], self.folder / f"{name}.log")
+        self._everybody.add(self.pids[name])
+
+    def kill(self, name: str) -> bool:
+        """kill -9 a part, or with ``engine-N`` the process in which worker N's job runs."""
+        if name == "valkey":
+            self.valkey.kill()
+            return True
+        if name.startswith("engine-"):
+            found = children(self.pids[name.replace("engine", "worker")])
+            for pid in found[:1]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return bool(found)
+        pid = self.pids[name]
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        while alive(pid):
+            time.sleep(0.002)
+        return True
+
+    def fallen(self) -> list[str]:
+        """Parts that are not running."""
+        return [name for name, pid in self.pids.items() if not alive(pid)]
+
+    def stop(self) -> None:
+        """End everything: TERM, and after a while KILL, also for children of killed parents."""
+        for pid in self.pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        while any(alive(pid) for pid in self.pids.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pid in self._everybody:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        if self._nursery is not None:
+            self._nursery.close()
+        self.s3.stop()
+        self.valkey.stop()

@@ -1,0 +1,257 @@
+"""Kill -9 at random moments, then compare what the service says with what was asked of it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.models import Job, Tenant
+from jobs.states import State
+from jobs.store import JobFilter, QueueFilter, Store
+from tests.chaos import stub
+from tests.chaos.clients import Client, Receiver
+from tests.chaos.ledger import Ledger, Witness
+from tests.chaos.service import BUCKET, REGION, Service
+
+TENANT = Tenant(BUCKET, REGION)
+#: Faster than the defaults, so that many rescues fit into the run.
+SETTINGS: dict[str, object] = {
+    "lease_s": 6,
+    "heartbeat_s": 0.5,
+    "sweep_interval_s": 1,
+    "queue_max_concurrent": 50,
+    "worker_concurrency": 2,
+    "worker_grace_s": 2,
+    "callback_per_host": 64,
+    "callback_concurrency": 8,
+    "callback_schedule_s": [0, 1, 2, 5, 5, 5, 5, 5, 5, 5],
+}
+TARGETS = ("api", "worker-1", "worker-2", "engine-1", "engine-2", "callbacks", "beat", "valkey")
+SETTLE_S = 180.0
+
+
+@dataclass
+class Outcome:
+    """What a run showed."""
+
+    seed: int
+    kills: Counter[str] = field(default_factory=Counter)
+    fell_alone: Counter[str] = field(default_factory=Counter)
+    """Parts that ended although nobody killed them."""
+    lasted_s: float = 0.0
+    accepted: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why jobs failed."""
+    cancels: int = 0
+    rescued: int = 0
+    """Claims beyond a job's first."""
+    pauses: dict[str, float] = field(default_factory=dict)
+    """Longest time without progress of a kind, s."""
+    worst_claim_to_claim: float = 0.0
+    callbacks: int = 0
+    callbacks_repeated: int = 0
+    empty_uploads: int = 0
+    faults: list[str] = field(default_factory=list)
+    """Everything that must not be."""
+    lost: int = 0
+    done_twice: int = 0
+    stale_writes: int = 0
+    stored_after_503: int = 0
+
+
+def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], None] = print) -> Outcome:
+    """Run the service, kill so many times, let it settle, and look."""
+    folder = Path(tempfile.mkdtemp(prefix="stemline-chaos-"))
+    service = Service(folder, **SETTINGS)
+    ledger = Ledger()
+    outcome = Outcome(seed)
+    receiver = Receiver(ledger)
+    client = Client(service, ledger, receiver.url, seed)
+    try:
+        service.start()
+        witness = Witness(service.valkey.url, f"{service.settings.key_prefix}:events", ledger)
+        client.start()
+        _wait(lambda: len(ledger.beats["called back"]) > 0, 60, "the first callback")
+        begin = time.monotonic()
+        _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, tell)
+        end = time.monotonic()
+        client.stop()
+        store = Store.open(service.settings)
+        settled = _settle(service, store, outcome)
+        witness.close()
+        outcome.lasted_s = end - begin
+        outcome.pauses = {
+            k: ledger.longest_pause(k, begin, end) for k in ("accepted", "claimed", "called back")
+        }
+        _judge(service, store, ledger, witness, outcome)
+        if not settled:
+            outcome.faults.append(f"work was left {SETTLE_S:.0f} s after the last kill")
+        store.close()
+    finally:
+        service.stop()
+        receiver.close()
+        if outcome.faults:
+            tell(f"logs are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return outcome
+
+
+def _wait(check: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.05)
+
+
+def _kill_at_random(
+    service: Service,
+    client: Client,
+    outcome: Outcome,
+    trials: int,
+    chance: random.Random,
+    pace_s: float,
+    tell: Callable[[str], None],
+) -> None:
+    paused = False
+    store = Store.open(service.settings)
+    queue_id = store.queues(TENANT, QueueFilter()).items[0].id
+    store.close()
+    done = 0
+    while done < trials:
+        time.sleep(chance.uniform(0, 2 * pace_s))
+        target = chance.choice(TARGETS)
+        for name in service.fallen():
+            outcome.fell_alone[name.partition("-")[0]] += 1
+            service.revive(name)
+        if not service.kill(target):
+            continue
+        done += 1
+        outcome.kills[target.partition("-")[0]] += 1
+        time.sleep(chance.uniform(0, 0.3))
+        if not target.startswith("engine"):
+            service.revive(target)
+        if chance.random() < 0.02 or paused:
+            paused = not paused
+            client.pause_or_resume(queue_id, "Paused" if paused else "Active")
+        if done % 50 == 0:
+            tell(f"{done} kills")
+    if paused:
+        client.pause_or_resume(queue_id, "Active")
+
+
+def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
+    """Wait until nothing is left to do; whether that came."""
+    deadline = time.monotonic() + SETTLE_S
+    prefix = service.settings.key_prefix
+    while time.monotonic() < deadline:
+        for name in service.fallen():
+            outcome.fell_alone[name.partition("-")[0]] += 1
+            service.revive(name)
+        open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
+        waiting = store.list_jobs(TENANT, JobFilter(states=open_states, size=1)).items
+        if not waiting and not store.client.zcard(f"{prefix}:outbox"):
+            return True
+        time.sleep(0.3)
+    return False
+
+
+def everything(store: Store) -> list[Job]:
+    """Every job of the tenant, page by page as a client would see them."""
+    jobs: list[Job] = []
+    cursor: str | None = None
+    while True:
+        page = store.list_jobs(TENANT, JobFilter(order="Asc", size=100, cursor=cursor))
+        jobs += page.items
+        cursor = page.cursor
+        if cursor is None:
+            return jobs
+
+
+def _judge(service: Service, store: Store, ledger: Ledger, witness: Witness, outcome: Outcome) -> None:
+    jobs = {job.id: job for job in everything(store)}
+    faults = outcome.faults
+    outcome.accepted = len(ledger.accepted)
+    outcome.cancels = ledger.cancels
+    outcome.states = Counter(job.state for job in jobs.values() if job.id in ledger.accepted)
+    failed = [j for j in jobs.values() if j.state is State.FAILED]
+    outcome.reasons = Counter(f"{j.code}: {j.message}" for j in failed)
+
+    lost = set(ledger.accepted) - set(jobs)
+    outcome.lost = len(lost)
+    faults += [f"lost: {job_id}" for job_id in lost]
+    surplus = [job for job in jobs.values() if job.id not in ledger.accepted]
+    for job in surplus:
+        nonce = job.spec.user_data
+        if nonce in ledger.refused:
+            outcome.stored_after_503 += 1
+        elif nonce not in ledger.unanswered:
+            faults.append(f"a job nobody submitted: {job.id} {nonce}")
+    faults += [f"odd answer: {text}" for text in ledger.odd_answers]
+
+    twice = witness.done_twice()
+    outcome.done_twice = len(twice)
+    faults += [f"ended twice: {job_id}" for job_id in twice]
+    faults += [f"illegal history: {text}" for text in witness.illegal()]
+    gaps = witness.claim_gaps()
+    outcome.rescued, outcome.worst_claim_to_claim = len(gaps), max(gaps, default=0.0)
+
+    for job_id, asked in ledger.accepted.items():
+        job = jobs.get(job_id)
+        if job is not None and asked.poison and job.state is State.SUCCESS:
+            faults.append(f"a poisoned job succeeded: {job_id}")
+    _judge_callbacks(jobs, ledger, outcome)
+    _judge_objects(service, jobs, outcome)
+
+
+def _judge_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Outcome) -> None:
+    for job in jobs.values():
+        told = ledger.callbacks.get(job.id, [])
+        outcome.callbacks += len(told)
+        outcome.callbacks_repeated += max(0, len(told) - 1)
+        announced = job.state in {State.SUCCESS, State.FAILED}
+        if announced and not told:
+            outcome.faults.append(f"no callback: {job.id} {job.state}")
+        if any(state != job.state for state in told):
+            outcome.faults.append(f"wrong callback: {job.id} {job.state} {told}")
+
+
+def _judge_objects(service: Service, jobs: dict[str, Job], outcome: Outcome) -> None:
+    s3 = service.s3.client()
+    found: set[str] = set()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="out/"):
+        found |= {item["Key"] for item in page.get("Contents", [])}
+    succeeded = [job for job in jobs.values() if job.state is State.SUCCESS]
+    expected = {f"out/{job.id}/{name}" for job in succeeded for name in stub.STEMS}
+    stray = found - expected
+    outcome.stale_writes += len(stray)
+    outcome.faults += [f"object of a job without success: {key}" for key in sorted(stray)]
+    outcome.faults += [f"stem is missing: {key}" for key in sorted(expected - found)]
+    for job in succeeded:
+        for name, model_name in stub.STEMS.items():
+            if f"out/{job.id}/{name}" in found:
+                _judge_stem(s3, job, f"out/{job.id}/{name}", model_name, outcome)
+    for upload in s3.list_multipart_uploads(Bucket=BUCKET, MaxUploads=1000).get("Uploads", []):
+        parts = s3.list_parts(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+        if parts.get("Parts"):
+            outcome.faults.append(f"bytes of a dead attempt are left: {upload['Key']}")
+        else:
+            outcome.empty_uploads += 1
+
+
+def _judge_stem(s3: Any, job: Job, key: str, model_name: str, outcome: Outcome) -> None:
+    stored = s3.get_object(Bucket=BUCKET, Key=key)
+    if stored["Body"].read() != stub.stem(model_name, job.spec.user_data or ""):
+        outcome.faults.append(f"not its own stem: {key}")
+    if stored["Metadata"] != {"stemline-job": job.id, "stemline-token": str(job.token)}:
+        outcome.stale_writes += 1
+        outcome.faults.append(f"written by a stale attempt: {key} {stored['Metadata']} not {job.token}")
