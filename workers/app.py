@@ -5,6 +5,7 @@ Importing this module loads neither the engine nor the tasks, so that the API ca
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
+from kombu.transport.redis import Channel
 
 from jobs.logging import configure as configure_logging
 from jobs.logging import urgent
@@ -29,6 +31,17 @@ SWEEPS = "sweep"
 #: How long the broker keeps an unacknowledged message to itself, s. It must outlast the longest job;
 #: rescue does not hang on it, the lease and the sweeper are faster.
 _VISIBILITY_MARGIN_S = 6 * 3600
+
+#: Idle time before a connection is probed, s; time between probes, s; probes without answer until it ends.
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+
+# After a lost connection kombu puts unacknowledged messages back through a client that is gone by then, and
+# the worker dies of it. Messages are hints: the sweeper rings again, so nothing need be put back.
+Channel.do_restore = False
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +82,12 @@ def make_app(settings: Settings) -> Celery:
             "queue_order_strategy": "priority",
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
+            # A peer that vanished without a word is noticed within half a minute.
             "socket_keepalive": True,
+            "socket_keepalive_options": _KEEPALIVE,
             "health_check_interval": 25,
-            "retry_on_timeout": True,
+            # No retry_on_timeout: it lets redis-py reconnect the subscription behind the event loop's back
+            # after the broker's restart, and then read from it for ever: the worker would take no more work.
             "client_name": "stemline",
         },
         broker_connection_retry_on_startup=True,

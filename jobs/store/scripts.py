@@ -64,9 +64,13 @@ class Scripts:
         script = self._registered.get(name)
         if script is None:
             script = self._registered[name] = self.client.register_script(source(name))
-        now = self.clock() if self.clock else 0
+        given = [self.prefix, self.clock() if self.clock else 0, *args]
         try:
-            return script(args=[self.prefix, now, *args])
+            try:
+                return script(args=given)
+            except redis.exceptions.NoScriptError:
+                # The server was restarted between the loading of the script and its use.
+                return self.client.eval(source(name), 0, *given)
         except redis.exceptions.RedisError as error:
             raise unavailable(error) from error
 

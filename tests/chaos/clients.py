@@ -55,12 +55,14 @@ class Client:
                 self.cancel(self._random.choice(list(self._ledger.accepted)[-30:]))
             self._over.wait(self._random.uniform(0, 0.08))
 
-    def submit(self) -> str | None:
-        """Submit one job; its id once it is accepted."""
+    def submit(self, *, seconds: float | None = None, poison: bool | None = None) -> str | None:
+        """Submit one job, of a random kind where not told; its id if it is accepted."""
         self._count += 1
         nonce = f"n{self._count:06d}-{self._random.getrandbits(32):08x}"
-        poison = self._random.random() < POISON_SHARE
-        seconds = self._random.choice([0.0, 0.05, 0.1, 0.2, 0.8])
+        if poison is None:
+            poison = self._random.random() < POISON_SHARE
+        if seconds is None:
+            seconds = self._random.choice([0.0, 0.05, 0.1, 0.2, 0.8])
         self._s3.put_object(Bucket=BUCKET, Key=f"in/{nonce}", Body=stub.source(nonce, seconds, poison=poison))
         body = (
             f"<Request><Tag>VoiceSeparate</Tag><Input><Object>in/{nonce}</Object></Input><Operation>"

@@ -13,6 +13,7 @@ from deploy.local.ports import free_port
 from deploy.local.servers import SeaweedServer, ValkeyServer
 from jobs.settings import BucketAccess, Settings
 from tests.chaos.nursery import Nursery, alive, children
+from tests.faults import FaultyProxy
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
@@ -21,13 +22,16 @@ REGION = "ap-chongqing"
 class Service:
     """Valkey, SeaweedFS, API, separation workers, callback worker and beat."""
 
-    def __init__(self, folder: Path, *, workers: int = 2, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int = 2, faulty_s3: bool = False, **settings: object
+    ) -> None:
         self.folder = folder
         self.valkey = ValkeyServer(self._folder("valkey"))
         self.s3 = SeaweedServer(self._folder("s3"))
         self.port = free_port()
+        self.proxy = FaultyProxy(self.s3.endpoint_url) if faulty_s3 else None
         access = {
-            "endpoint_url": self.s3.endpoint_url,
+            "endpoint_url": (self.proxy or self.s3).endpoint_url,
             "access_key": self.s3.access_key,
             "secret_key": self.s3.secret_key,
         }
@@ -116,5 +120,7 @@ class Service:
                 os.killpg(pid, signal.SIGKILL)
         if self._nursery is not None:
             self._nursery.close()
+        if self.proxy is not None:
+            self.proxy.close()
         self.s3.stop()
         self.valkey.stop()

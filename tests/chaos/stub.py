@@ -64,7 +64,7 @@ def _write(path: Path, data: bytes) -> EncodedStem:
 
 def install() -> None:
     """Put the stand-in where the worker looks for the separator."""
-    from workers import attempt, context
+    from workers import attempt
 
     attempt.separate_file = separate_file
-    context.engine = lambda model: SimpleNamespace(device="stub")  # type: ignore[assignment, return-value]
+    attempt.engine = lambda model: SimpleNamespace(device="stub")  # type: ignore[assignment, return-value]

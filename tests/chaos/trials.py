@@ -27,6 +27,7 @@ SETTINGS: dict[str, object] = {
     "heartbeat_s": 0.5,
     "sweep_interval_s": 1,
     "queue_max_concurrent": 50,
+    "preload_models": [],
     "worker_concurrency": 2,
     "worker_grace_s": 2,
     "callback_per_host": 64,

@@ -1,0 +1,225 @@
+"""One trouble at a time, done to the whole running service: each returns how long the recovery took, s."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobs.models import Job
+from jobs.states import State
+from jobs.store import Store
+from tests.chaos import stub
+from tests.chaos.clients import Client
+from tests.chaos.nursery import children
+from tests.chaos.service import BUCKET, Service
+from tests.faults import Fault
+from tests.processes import eventually
+
+MOST_S = 90.0
+
+
+def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
+    """The job once it has ended."""
+
+    def look() -> Job | None:
+        job = store.find(job_id)
+        return job if job and job.state.terminal else None
+
+    job: Job = eventually(look, seconds, f"the end of {job_id}")
+    return job
+
+
+def running(store: Store, job_id: str, attempt: int = 1) -> Job:
+    """The job once an attempt runs."""
+
+    def look() -> Job | None:
+        job = store.find(job_id)
+        return job if job and job.state is State.RUNNING and job.attempt == attempt and job.worker else None
+
+    job: Job = eventually(look, MOST_S, f"attempt {attempt} of {job_id}")
+    return job
+
+
+def stems_are_right(service: Service, job: Job) -> None:
+    """Both stems are there, of the job's own source, written under the token the record ended with."""
+    s3 = service.s3.client()
+    for name, model_name in stub.STEMS.items():
+        stored = s3.get_object(Bucket=BUCKET, Key=f"out/{job.id}/{name}")
+        assert stub.stem(model_name, job.spec.user_data or "") == stored["Body"].read()
+        assert {"stemline-job": job.id, "stemline-token": str(job.token)} == stored["Metadata"]
+
+
+def nothing_is_left(service: Service, job_id: str) -> None:
+    """No object and no begun upload of the job."""
+    s3 = service.s3.client()
+    assert not s3.list_objects_v2(Bucket=BUCKET, Prefix=f"out/{job_id}/").get("Contents")
+    uploads = s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    assert not [u["Key"] for u in uploads if job_id in u["Key"]]
+
+
+def no_file_is_left(service: Service) -> None:
+    """No temporary file of any attempt, also of those that were killed."""
+    assert not list((service.folder / "scratch").iterdir())
+
+
+def worker_of(service: Service, job: Job) -> str:
+    """The part that runs a job: the worker's name ends in the process id of the pool's child."""
+    child = int(job.worker.rpartition("/")[2])
+    (name,) = (n for n, pid in service.pids.items() if child in children(pid))
+    return name
+
+
+def accepted(client: Client, seconds: float) -> str:
+    """Submit until that is answered with 200."""
+    job_id: str = eventually(lambda: client.submit(seconds=seconds, poison=False), MOST_S, "an accepted job")
+    return job_id
+
+
+@contextmanager
+def proxied(service: Service, fault: Fault, method: str = "", having: str = "") -> Iterator[None]:
+    """While the block runs, requests to S3 meet the fault."""
+    assert service.proxy is not None
+
+    def plan(asked: str, path: str) -> Fault | None:
+        return fault if asked.startswith(method) and having in path else None
+
+    service.proxy.plan = plan
+    try:
+        yield
+    finally:
+        service.proxy.plan = lambda method, path: None
+
+
+def killed_worker(service: Service, client: Client, store: Store) -> float:
+    """kill -9 of a worker in the middle of a job, until the job's next claim."""
+    job = running(store, accepted(client, 1.5))
+    name = worker_of(service, job)
+    began = time.monotonic()
+    service.kill(name)
+    running(store, job.id, attempt=2)
+    took = time.monotonic() - began
+    service.revive(name)
+    done = ended(store, job.id)
+    assert (State.SUCCESS, 2) == (done.state, done.attempt)
+    stems_are_right(service, done)
+    return took
+
+
+def stopped_worker(service: Service, client: Client, store: Store, after_s: float) -> float:
+    """SIGSTOP of a worker past its lease, until another has done its job; woken, it writes nothing."""
+    job = running(store, accepted(client, 0.4))
+    name = worker_of(service, job)
+    time.sleep(after_s)
+    began = time.monotonic()
+    os.killpg(service.pids[name], signal.SIGSTOP)
+    try:
+        done = ended(store, job.id)
+    finally:
+        took = time.monotonic() - began
+        os.killpg(service.pids[name], signal.SIGCONT)
+    time.sleep(1.5)
+    assert done == store.find(job.id)
+    assert State.SUCCESS is done.state
+    stems_are_right(service, done)
+    return took
+
+
+def cancel_waiting(service: Service, client: Client, store: Store, queue_id: str) -> float:
+    """Cancel of a waiting job, until it shows Cancel."""
+    client.pause_or_resume(queue_id, "Paused")
+    job_id = accepted(client, 0)
+    began = time.monotonic()
+    client.cancel(job_id)
+    assert State.CANCEL is ended(store, job_id).state
+    took = time.monotonic() - began
+    client.pause_or_resume(queue_id, "Active")
+    nothing_is_left(service, job_id)
+    return took
+
+
+def cancel_running(service: Service, client: Client, store: Store) -> float:
+    """Cancel of a running job, until it shows Cancel; nothing of it is left."""
+    job = running(store, accepted(client, 30))
+    began = time.monotonic()
+    client.cancel(job.id)
+    assert State.CANCEL is ended(store, job.id).state
+    took = time.monotonic() - began
+    nothing_is_left(service, job.id)
+    return took
+
+
+def valkey_away(service: Service, client: Client, store: Store, seconds: float, *, hung: bool) -> float:
+    """Valkey killed (or stopped) and back after some time, until a job submitted then has ended.
+
+    A job that runs meanwhile ends as Success.
+    """
+    job = running(store, accepted(client, seconds + 1))
+    if hung:
+        assert service.valkey.process is not None
+        service.valkey.process.send_signal(signal.SIGSTOP)
+    else:
+        service.kill("valkey")
+    time.sleep(seconds)
+    began = time.monotonic()
+    if hung:
+        assert service.valkey.process is not None
+        service.valkey.process.send_signal(signal.SIGCONT)
+    else:
+        service.revive("valkey")
+    assert State.SUCCESS is ended(store, accepted(client, 0)).state
+    took = time.monotonic() - began
+    assert State.SUCCESS is ended(store, job.id).state
+    return took
+
+
+def connections_cut(service: Service, client: Client, store: Store) -> float:
+    """CLIENT KILL of every connection to Valkey, until a job submitted then has ended."""
+    began = time.monotonic()
+    for kind in ("normal", "pubsub"):
+        store.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+    assert State.SUCCESS is ended(store, accepted(client, 0)).state
+    return time.monotonic() - began
+
+
+def s3_away(service: Service, client: Client, store: Store, fault: Fault, seconds: float) -> float:
+    """S3 in trouble for some time while jobs run, until all of them have ended as Success."""
+    before = [accepted(client, 0.3) for _ in range(4)]
+    with proxied(service, fault):
+        time.sleep(seconds)
+        began = time.monotonic()
+    after = [accepted(client, 0) for _ in range(2)]
+    for job_id in before + after:
+        done = ended(store, job_id)
+        assert State.SUCCESS is done.state, done.message
+        stems_are_right(service, done)
+    return time.monotonic() - began
+
+
+def rolling_restart(service: Service, client: Client, store: Store, count: int) -> int:
+    """TERM and a new start for each worker while jobs flow; how many claims there were beyond the jobs."""
+    ids = [accepted(client, 0.3) for _ in range(count)]
+    for name in [n for n in service.pids if n.startswith("worker")]:
+        os.kill(service.pids[name], signal.SIGTERM)
+        eventually(lambda n=name: n in service.fallen(), 30, f"the end of {name}")
+        service.revive(name)
+    done = [ended(store, job_id) for job_id in ids]
+    assert {State.SUCCESS} == {job.state for job in done}
+    for job in done:
+        stems_are_right(service, job)
+    return sum(job.attempt - 1 for job in done)
+
+
+def poison(service: Service, client: Client, store: Store) -> None:
+    """A job that kills its engine each time fails after three attempts; its neighbours never notice."""
+    neighbours = [accepted(client, 0.5) for _ in range(3)]
+    bad: str = eventually(lambda: client.submit(seconds=0, poison=True), MOST_S, "an accepted job")
+    neighbours += [accepted(client, 0.5) for _ in range(3)]
+    for job_id in neighbours:
+        assert (State.SUCCESS, 1) == ((job := ended(store, job_id)).state, job.attempt)
+    failed = ended(store, bad)
+    assert (State.FAILED, 3) == (failed.state, failed.attempt)
+    assert "3 attempts" in failed.message
+    nothing_is_left(service, bad)
