@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
-from kombu.transport.redis import Channel
 
 from jobs.logging import configure as configure_logging
 from jobs.logging import urgent
 from jobs.settings import Settings
 from jobs.store import Bell
+from workers import broker as _mended  # noqa: F401 - imported for what it mends
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -38,10 +38,6 @@ _KEEPALIVE = {
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
-
-# After a lost connection kombu puts unacknowledged messages back through a client that is gone by then, and
-# the worker dies of it. Messages are hints: the sweeper rings again, so nothing need be put back.
-Channel.do_restore = False
 
 log = structlog.get_logger(__name__)
 

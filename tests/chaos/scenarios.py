@@ -18,7 +18,7 @@ from tests.chaos.service import BUCKET, Service
 from tests.faults import Fault
 from tests.processes import eventually
 
-MOST_S = 90.0
+MOST_S = 45.0
 
 
 def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:

@@ -18,7 +18,7 @@ from tests.chaos.trials import SETTINGS, TENANT, run
 from tests.faults import Fault
 from tests.processes import eventually
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(120)]
 
 RECOVERY_S = 30.0
 
