@@ -7,6 +7,7 @@ the command an operator would run (``stemline api``, ``worker``, ``beat``), in a
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -105,8 +106,11 @@ def _child(words: list[str], log: str) -> None:
     os.dup2(out, 2)
     import cli.serve
     from cli.main import main
+    from workers import stopping
 
     cli.serve.become = _become
+    # Memory that a worker shares with its pool, and not with the other children of this nursery.
+    stopping._since = multiprocessing.Value("d", 0.0)
     main(args=words, prog_name="stemline")
 
 
