@@ -10,3 +10,11 @@ bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each 
 .PHONY: bench-callbacks
 bench-callbacks: $(VENV)/.dev ## How soon healthy receivers are told while a tenth of 1,000 hang
 	$(BIN)/python -m benchmarks.callbacks
+
+.PHONY: bench-separation
+bench-separation: reference ## Time and memory of a song, Stemline beside Spleeter (half an hour)
+	$(BIN)/python -m benchmarks.separation
+
+.PHONY: bench-quality
+bench-quality: reference ## How well voice and background are found, Stemline beside Spleeter
+	$(BIN)/python -m benchmarks.quality

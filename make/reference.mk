@@ -2,7 +2,7 @@
 REFERENCE := .venv-reference
 
 .PHONY: reference
-reference: $(REFERENCE)/.done ## Create .venv-reference with Spleeter itself, the oracle of the golden tests and benchmarks
+reference: $(VENV)/.dev $(REFERENCE)/.done ## Create .venv-reference with Spleeter itself, the oracle of the golden tests and benchmarks
 
 $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@echo "Installing Spleeter and TensorFlow into $(REFERENCE) ..."

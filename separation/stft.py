@@ -25,8 +25,8 @@ TAIL = FRAME - HOP
 _BLOCK = 32
 
 _WINDOW = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME) / FRAME)).astype(np.float32)
-#: numpy's forward transform is in single precision, and seven times faster, only where it also divides by the length: the
-#: window makes up for that, exactly, the length being a power of two.
+#: numpy's forward transform is in single precision, and seven times faster, only where it also divides by the
+#: length. The window makes up for that, exactly, the length being a power of two.
 _FORWARD_WINDOW = _WINDOW * np.float32(FRAME)
 _INVERSE_WINDOW = (_WINDOW * np.float32(2.0 / 3.0)).reshape(OVERLAP, HOP)
 
