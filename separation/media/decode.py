@@ -14,6 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from separation.errors import (
+    DamagedMedia,
     EmptyAudio,
     NoAudioStream,
     NonFiniteAudio,
@@ -27,6 +28,7 @@ from separation.media.cut import is_cut
 from separation.media.frames import FrameReader
 from separation.media.resample import Resampler
 from separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
+from separation.media.walk import is_broken
 
 # A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
 _LOUDEST = np.float32(1e6)
@@ -37,6 +39,7 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
 
     Raises:
         UndecodableMedia: not a media file that is read here.
+        DamagedMedia: its structure has a hole.
         TruncatedMedia: its structure reaches beyond its last byte.
         NoAudioStream: a media file without audio.
         TooLarge: more bytes than ``limits``.
@@ -80,6 +83,8 @@ class AudioSource:
         self._limits = limits
         if is_cut(path):
             raise TruncatedMedia
+        if is_broken(path):
+            raise DamagedMedia
         self._reader = FrameReader(path, container, stream)
         stated = self._reader.declared
         if (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from separation.media.channels import to_stereo
-from separation.media.glued import without_tags
+from separation.media.glued import without_holes, without_tags
 from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame, itunes_samples
 from separation.media.pcm import to_float
 
@@ -61,6 +61,7 @@ class FrameReader:
     """
 
     def __init__(self, path: Path, container: InputContainer, stream: AudioStream) -> None:
+        self._path = path
         self._container = container
         self._stream = stream
         self._name = demuxer(container)
@@ -88,7 +89,11 @@ class FrameReader:
 
     def _frames(self) -> Iterator[AudioFrame]:
         packets = self._packets()
-        for packet in without_tags(packets) if self._name == "mp3" else packets:
+        if self._name == "mp3":
+            packets = without_tags(packets)
+        elif self._name == "aac":
+            packets = without_holes(packets, self._path)
+        for packet in packets:
             if self._is_flagged(packet):
                 self._suspect = packet
             try:

@@ -21,9 +21,8 @@ _EXACT = {
     "ogg": 0.1,
     "mov": 0.25,
 }
-# Demuxers whose container carries a duration of all streams together.
-_OVERALL = frozenset({"matroska", "flv", "asf"})
-_SLACK_ALONE_S = 0.5
+# Demuxers whose container carries a duration of all streams together, in seconds of slack.
+_SLACK_ALONE_S = {"matroska": 0.1, "flv": 0.25, "asf": 0.25}
 _SLACK_BESIDE_VIDEO_S = 2.0
 
 
@@ -62,10 +61,9 @@ def declared(path: Path, container: InputContainer, stream: AudioStream) -> Decl
         return Declared(_seconds(stream), _EXACT[name], "samples")
     if stream.duration and name == "avi":
         return Declared(_seconds(stream), 0.1, "packets")
-    if container.duration and name in _OVERALL:
-        slack_s = _SLACK_ALONE_S if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
-        duration_s = container.duration / 1_000_000
-        return Declared(duration_s, slack_s + duration_s / 1000, "streams")
+    if container.duration and name in _SLACK_ALONE_S:
+        slack_s = _SLACK_ALONE_S[name] if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
+        return Declared(container.duration / 1_000_000, slack_s, "streams")
     return None
 
 

@@ -1,0 +1,95 @@
+"""Holes in Ogg and Matroska files, told by their structure."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from separation.media.walk import is_broken, ogg_checksum
+
+
+def plain_checksum(data: bytes) -> int:
+    value = 0
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
+
+
+@given(st.binary(max_size=300))
+def test_checksum_equals_the_plain_loop(data: bytes):
+    """The mirrored checksum equals the one that the Ogg specification writes down."""
+    assert plain_checksum(data) == ogg_checksum(data)
+
+
+def page(number: int, body: bytes) -> bytes:
+    head = b"OggS\0\0" + struct.pack("<qIII", number, 7, number, 0) + bytes([1, len(body)]) + body
+    return head[:22] + struct.pack("<I", ogg_checksum(head)) + head[26:]
+
+
+def element(name: str, body: bytes, *, unknown: bool = False) -> bytes:
+    return bytes.fromhex(name) + (b"\xff" if unknown else bytes([0x80 | len(body)])) + body
+
+
+HEADER = element("1a45dfa3", b"abc")
+BLOCK = element("a3", b"sound")
+CLUSTER = element("e7", b"\0") + BLOCK + element("ec", b"void") + BLOCK
+PAGES = page(0, b"one"), page(1, b"two"), page(2, b"three")
+INFO = element("1549a966", b"info")
+
+WHOLE = {
+    "ogg": b"".join(PAGES),
+    "ogg with a tag behind": b"".join(PAGES) + b"TAG" + bytes(125),
+    "ogg that ends in a page": b"".join(PAGES)[:-2],
+    "matroska": HEADER
+    + element("18538067", INFO + element("1f43b675", CLUSTER) + element("ec", b"x") + INFO),
+    "matroska with a checksum first in the cluster": HEADER
+    + element("18538067", element("1f43b675", element("bf", b"1234") + CLUSTER)),
+    "matroska of a live stream": HEADER
+    + element(
+        "18538067",
+        INFO + element("1f43b675", CLUSTER, unknown=True) + element("1f43b675", CLUSTER, unknown=True) + INFO,
+        unknown=True,
+    ),
+    "anything else": b"RIFF" + bytes(100),
+    "nothing": b"",
+}
+BROKEN = {
+    "a changed byte in a page": b"".join(PAGES).replace(b"two", b"twi"),
+    "bytes lost from a page": b"".join(PAGES).replace(b"two", b"t"),
+    "something between pages": PAGES[0] + b"junk" + PAGES[1],
+    "a page behind a tag": PAGES[0] + b"TAG" + bytes(3 << 20) + PAGES[1],
+    "zeros in a cluster": HEADER
+    + element("18538067", element("1f43b675", CLUSTER[:3] + bytes(4) + CLUSTER[7:])),
+    "a block longer than its cluster": HEADER
+    + element("18538067", element("1f43b675", CLUSTER + b"\xa3\x90abc") + INFO * 3),
+    "something between clusters": HEADER
+    + element("18538067", INFO + b"\x42\x42" + element("1f43b675", CLUSTER)),
+    "a cluster longer than its segment": HEADER + element("18538067", b"\x1f\x43\xb6\x75\xc0") + INFO * 9,
+    "a live stream that ends in a block": HEADER
+    + element("18538067", INFO + element("1f43b675", CLUSTER + b"\xa3\x85abc", unknown=True), unknown=True),
+    "no segment": HEADER + bytes(50),
+}
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+def test_whole_files_are_not_broken(tmp_path: Path, data: bytes):
+    """Files whose parts follow one another, whatever stands behind them, pass."""
+    path = tmp_path / "file"
+    path.write_bytes(data)
+
+    assert not is_broken(path)
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
+def test_holes_are_found(tmp_path: Path, data: bytes):
+    """Changed, lost and foreign bytes among the parts are found."""
+    path = tmp_path / "file"
+    path.write_bytes(data)
+
+    assert is_broken(path)
