@@ -41,6 +41,8 @@ class BrokerSender:
         )
         try:
             with connection:
+                # Kombu's own repetitions would outlast the time limit; ours are enough.
+                connection.ensure_connection(errback=give_up, max_retries=1)
                 self._publish(connection, mq, body, content_type, delivery_id)
         except (
             KombuError,
@@ -78,6 +80,11 @@ class BrokerSender:
             limits = {"read_timeout": self.timeout_s, "write_timeout": self.timeout_s}
             return {"confirm_publish": True, **limits}
         return {"socket_timeout": self.timeout_s, "socket_connect_timeout": self.timeout_s}
+
+
+def give_up(error: Exception, _interval: float) -> None:
+    """What Kombu asks after a failure to connect."""
+    raise error
 
 
 def declare(channel: Any, mq: MqConfig, *, passive: bool) -> None:

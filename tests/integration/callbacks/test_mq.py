@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -214,3 +216,16 @@ def test_redis_topic(bench, valkey_server):
             while not heard:
                 connection.drain_events(timeout=5)
     assert [json_body(bench.store.find(delivery.job_id))] == heard
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "redis", "http"])
+def test_a_broker_that_says_nothing(bench, scheme):
+    """A broker that accepts connections and never answers is a failed try within a few time-outs."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
+        bench = bench(**cmq_settings(endpoint, callback_timeout_s=0.3))
+        began = time.monotonic()
+        after = bench.try_(bench.end_job(tdmq()))
+        took = time.monotonic() - began
+    assert ("timeout" if scheme == "http" else "broker") == after.attempts[0].status
+    assert took < 2
