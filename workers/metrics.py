@@ -99,6 +99,15 @@ LAST_SWEEP = Gauge(
     multiprocess_mode="max",
 )
 
+#: Codes with which attempts fail most.
+FAILURES = (
+    "InternalError",
+    "InvalidContent",
+    "ResourceAccessDenied",
+    "ResourceDownloadFailed",
+    "ResourceNotFound",
+    "WriteTargetBucketDenied",
+)
 _WORD = re.compile(r"[a-z][a-z-]{1,19}")
 
 
@@ -135,12 +144,26 @@ def attempt_ended(ending: str, seconds: float) -> None:
     ATTEMPT_SECONDS.labels(word).observe(seconds)
 
 
+def begin() -> None:
+    """Begin every count at zero: a rise from nothing would be no rise to Prometheus."""
+    for ending in ("success", "cancel", "superseded", "abandoned", "put_off", "given_back"):
+        ATTEMPTS.labels(ending, "")
+        ATTEMPT_SECONDS.labels(ending)
+    for code in FAILURES:
+        ATTEMPTS.labels("failed", code)
+    for reason in ("lease_lost", "store_away"):
+        HEARTBEATS_MISSED.labels(reason)
+    for outcome in ("Submitted", "Cancel", "Failed"):
+        RESCUES.labels(outcome)
+
+
 @worker_ready.connect(weak=False)
 def serve(**_: Any) -> None:
     """Tell the numbers of this worker and its children, where a port is set."""
     settings, folder = Settings(), os.environ.get(_FOLDER)
     if not settings.metrics_port or not folder:
         return
+    begin()
     registry = CollectorRegistry()
     registry.register(_Children(folder))
     try:

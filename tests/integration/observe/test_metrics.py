@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from urllib.error import HTTPError
@@ -18,6 +19,7 @@ from jobs.store import QueueFilter, Store
 from tests.conftest import free_port
 from tests.integration.observe.conftest import answers
 from tests.processes import eventually, program
+from tests.unit.deploy.test_alerts import expressions, rules
 
 
 class Page:
@@ -181,3 +183,20 @@ def test_many_scrapes_ask_the_store_once(store):
     eventually(
         lambda: next(m for m in collector.collect() if m.name == "stemline_jobs_created").samples[0].value, 5
     )
+
+
+def test_alerts_and_dashboard_ask_for_numbers_that_are_told(service):
+    """Every name and label in an alert or on the dashboard is one that a running process tells."""
+    samples = [s for name in ("api", "worker", "callbacks") for s in Page(service.scrape(name)).samples]
+    told: dict[str, set[str]] = {}
+    for sample in samples:
+        told.setdefault(sample.name, set()).update(sample.labels)
+    asked = [rule["expr"] for rule in rules()] + expressions()
+    for text in asked:
+        names = set(re.findall(r"\bstemline_[a-z_]+", text))
+        assert names <= told.keys(), text
+        labels = set().union(*(told[name] for name in names)) | {"job", "instance"}
+        used = re.findall(r"(?:by|on) \(([^)]*)\)", text) + re.findall(r"[{,]\s*(\w+)\s*[!=]", text)
+        assert {label.strip() for group in used for label in group.split(",") if label.strip()} <= labels, (
+            text
+        )

@@ -1,0 +1,110 @@
+"""Alerts, their tests, their runbook and the dashboard: the files that an operator loads."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY, missing
+
+DEPLOY = REPOSITORY / "deploy"
+ALERTS = DEPLOY / "prometheus" / "alerts.yml"
+CASES = Path(__file__).with_name("alerts.test.yml")
+RUNBOOK = REPOSITORY / "docs" / "runbook.md"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "stemline.json"
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every alert."""
+    return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def expressions() -> list[str]:
+    """Every query of the dashboard, with Grafana's interval filled in."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    found = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    return [text.replace("$__rate_interval", "5m") for text in found]
+
+
+def promtool(*words: str) -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        missing("promtool (Debian package prometheus)")
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_configuration():
+    """Prometheus' own tool finds no fault in the configuration and the rules."""
+    promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+
+
+def test_every_alert_fires_on_its_fault_and_none_on_health():
+    """Prometheus' own tool runs the alerts against series of faults and of a healthy service."""
+    promtool("test", "rules", str(CASES))
+
+
+def test_every_alert_is_tested():
+    """No alert lacks a series on which it fires."""
+    fired = set(re.findall(r'alertname="(\w+)"', CASES.read_text()))
+    for case in yaml.safe_load(CASES.read_text())["tests"]:
+        fired |= {t["alertname"] for t in case.get("alert_rule_test", []) if t["exp_alerts"]}
+    assert {rule["alert"] for rule in rules()} == fired
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_every_alert_has_its_page(rule: dict[str, Any]):
+    """An alert says what happened and leads to its own section of the runbook."""
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert RUNBOOK == REPOSITORY / page
+    assert rule["alert"].lower() == anchor
+    assert {"summary", "description"} <= rule["annotations"].keys()
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+    section = RUNBOOK.read_text().partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
+    for part in ("**Means:**", "**Clients notice:**", "**Look:**", "**Mend:**"):
+        assert part in section, part
+
+
+def test_the_runbook_knows_no_other_alerts():
+    """No section of the runbook is about an alert that is gone."""
+    assert {rule["alert"] for rule in rules()} == set(
+        re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE)
+    )
+
+
+def test_the_runbook_names_settings_that_exist():
+    """Every variable that the runbook names is a setting."""
+    settings = (REPOSITORY / "docs" / "settings.md").read_text()
+    named = set(re.findall(r"STEMLINE_[A-Z_]+", RUNBOOK.read_text()))
+    assert set() == {name for name in named if f"`{name}`" not in settings}
+
+
+def test_the_dashboards_queries_are_valid(tmp_path: Path):
+    """Every query of the dashboard is PromQL."""
+    found = expressions()
+    assert len(found) > 40
+    file = tmp_path / "queries.yml"
+    named = [{"record": f"query:{number}", "expr": text} for number, text in enumerate(found)]
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": named}]}))
+    promtool("check", "rules", str(file))
+
+
+def test_the_dashboard_fits_its_grid():
+    """Panels have ids of their own and do not lie upon one another."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len(panels) == len({panel["id"] for panel in panels})
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
