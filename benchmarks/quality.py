@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality [--songs 4] [--seconds 26]
 
-`make bench-quality` runs it. The mixes are made by code: tests/golden/song.py, one per seed, and the demo's song,
-whose voice is a speech synthesiser's. Scores are BSS Eval's (museval) over the full band, medians over windows of
-one second. Written to benchmarks/results/quality.md.
+`make bench-quality` runs it. The mixes are made by code: tests/golden/song.py, one per seed, and the demo's
+song, whose voice is a speech synthesiser's. Scores are BSS Eval's (museval) over the full band, medians over
+windows of one second. Written to benchmarks/results/quality.md.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality_reference FOLDER
 
-In FOLDER each song is a folder with `mix.npy` (samples, 2), `truth.npy` (2, samples, 2) and one `NAME.npy`, shaped
-like the truth, for each system that was run before. Prints one JSON object per song and system: the median over
-windows of one second of SDR, SIR and SAR, for the voice and for the background.
+In FOLDER each song is a folder with `mix.npy` (samples, 2), `truth.npy` (2, samples, 2) and one `NAME.npy`,
+shaped like the truth, for each system that was run before. Prints one JSON object per song and system:
+the median over windows of one second of SDR, SIR and SAR, for the voice and for the background.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 golden: reference $(VENV)/.dev ## Record anew what Spleeter itself answers (tests/golden/data), with the shared clip where it is
 	stemline models pull 2stems
 	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
-	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav
+	$(BIN)/python -c 'from deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
+	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav $(REFERENCE)/demo.wav
 
 .PHONY: test-tensorflow
 test-tensorflow: reference ## The engines' contract on TensorFlow, in Spleeter's environment

@@ -1,8 +1,8 @@
 """Records what Spleeter itself answers: run by `make golden` in .venv-reference, never by the tests.
 
-    .venv-reference/bin/python -m tests.golden.record MODELS_DIR [CLIP]
+    .venv-reference/bin/python -m tests.golden.record MODELS_DIR [WAV ...]
 
-MODELS_DIR holds 2stems/ with the real weights; CLIP is a 44.1 kHz stereo WAV of the shared clip.
+MODELS_DIR holds 2stems/ with the real weights; each WAV (44.1 kHz, stereo, 16 bit) is kept as 2stems_NAME.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DATA = Path(__file__).parent / "data"
 CHECKPOINT = 'model_checkpoint_path: "model"\nall_model_checkpoint_paths: "model"\n'
 
 
-def main(models: Path, clip: Path | None) -> None:
+def main(models: Path, clips: list[Path]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copytree(models / "2stems", folder / "2stems")
@@ -39,8 +39,8 @@ def main(models: Path, clip: Path | None) -> None:
         record_tensors(folder / "2stems")
         record_small_bundle(folder)
         record(folder / "2stems", "2stems_song", song.mix(song.stems(30.0)))
-        if clip is not None:
-            record(folder / "2stems", "2stems_clip", read_wav(clip))
+        for clip in clips:
+            record(folder / "2stems", f"2stems_{clip.stem}", read_wav(clip))
         for name in ("4stems", "5stems"):
             write_random_checkpoint(name, folder / name)
             record(folder / name, f"{name}_song", song.mix(song.stems(13.0)))
@@ -133,5 +133,4 @@ def read_wav(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    clip = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    main(Path(sys.argv[1]), clip if clip is not None and clip.is_file() else None)
+    main(Path(sys.argv[1]), [clip for clip in map(Path, sys.argv[2:]) if clip.is_file()])

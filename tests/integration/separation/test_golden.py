@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.demo.song import demo_song
 from separation.catalogue import MODELS, Activation, MaskKind, Model
 from separation.engine import load_engine
 from separation.graph import build_graph
@@ -63,6 +64,13 @@ def test_two_stems_of_a_real_clip_equal_spleeters(golden, weights_2stems: Path, 
     """The same holds for a piece of real music, decoded here by Stemline."""
     mix = decode16(shared_dir / "data" / "audio_example.mp3")
     check(load_engine("2stems"), mix, golden("2stems_clip.npz"))
+
+
+def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path, tmp_path: Path) -> None:
+    """The song of `make demo` is separated as Spleeter separates it."""
+    path = tmp_path / "demo.wav"
+    path.write_bytes(demo_song().mix)
+    check(load_engine("2stems"), decode16(path), golden("2stems_demo.npz"))
 
 
 @pytest.mark.parametrize("name", ["4stems", "5stems"])
