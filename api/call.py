@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
 from fastapi import Depends
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import codec
@@ -224,6 +224,8 @@ async def _body(request: Request, settings: Settings) -> bytes:
                 chunks.append(chunk)
             else:
                 return b"".join(chunks)
+    except ClientDisconnect:
+        raise InvalidContent("The connection was closed within the request body.") from None
     except TimeoutError:
         request.scope["state"]["close"] = True
         raise InvalidContent(f"The body did not arrive within {settings.body_timeout_s:g} s.") from None
@@ -232,6 +234,6 @@ async def _body(request: Request, settings: Settings) -> bytes:
         async with asyncio.timeout(_DRAIN_S):
             async for _ in stream:
                 pass
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):
         pass
     raise InvalidContent(f"The request body is larger than {most} bytes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import uvicorn
 from api.app import create_app
 from api.server import configure
 from deploy.local.ports import free_port
+from jobs.logging import for_people
 from jobs.models import OutputFile, Result, Tenant
 from jobs.settings import Credential, HostRoute, Settings
 from jobs.store import Store
@@ -39,6 +41,7 @@ class ApiServer:
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        for_people(logging.ERROR)  # plain tracebacks: structlog's own take seconds
         self.store = Store.open(settings)
         self.port = free_port()
         app = create_app(settings, self.store, clock=clock)
