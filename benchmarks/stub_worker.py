@@ -1,0 +1,59 @@
+"""A separation worker whose engine only sleeps, as a processor waits for its GPU; everything else is real.
+
+The time it sleeps is STUB_SLEEP_S; each separation leaves one byte in the file STUB_CALLS, so that work done
+twice shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cli.main import main
+from separation.media import EncodedStem, OutputSpec
+from separation.pipeline import Report
+from workers import attempt
+
+
+class Engine:
+    """Where a real engine would be."""
+
+    device = "stub"
+
+
+class Info:
+    """What a real stem says about itself."""
+
+    def wire(self) -> dict[str, dict[str, str]]:
+        """Nothing is known of a stem that is no sound."""
+        return {"Format": {}, "Audio": {}}
+
+
+def separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **_options: Any) -> Report:
+    """Sleep, and write a kilobyte for each stem."""
+    seconds = float(os.environ["STUB_SLEEP_S"])
+    descriptor = os.open(os.environ["STUB_CALLS"], os.O_WRONLY | os.O_APPEND)
+    os.write(descriptor, b".")
+    os.close(descriptor)
+    time.sleep(seconds)
+    stems = {}
+    for name, spec in outputs.items():
+        content = os.urandom(1024)
+        spec.path.write_bytes(content)
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        info: Any = Info()
+        stems[name] = EncodedStem(spec.path, digest, len(content), info)
+    return Report(
+        duration_s=seconds, samples=0, seconds={"total": seconds}, device=Engine.device, stems=stems
+    )
+
+
+if __name__ == "__main__":
+    patched: Any = attempt
+    patched.separate_file = separate
+    patched.engine = lambda _model: Engine()
+    main()
