@@ -1,0 +1,93 @@
+"""The units for a bare machine, checked by systemd's own tools."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.settings import Settings
+from tests.conftest import REPOSITORY
+
+FOLDER = REPOSITORY / "deploy" / "systemd"
+SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory) -> Path:
+    """The units with a program that is installed here; instances under names of their own."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not installed")
+    folder = tmp_path_factory.mktemp("units")
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+    here = str(Path(sys.executable).with_name("stemline"))
+    for path in folder.glob("*.service"):
+        path.write_text(path.read_text().replace("/opt/stemline/bin/stemline", here))
+    return folder
+
+
+def service(name: str) -> dict[str, list[str]]:
+    """The [Service] section, every value a list."""
+    found: dict[str, list[str]] = {}
+    section = (FOLDER / name).read_text().partition("[Service]\n")[2].partition("\n[")[0]
+    for line in section.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_systemd_understands_every_unit(units: Path):
+    """No unknown option, no missing unit, no command that does not exist; a GPU worker's drop-in included."""
+    names = [name.replace("@.", "@gpu.") for name in SERVICES]
+    command = ["systemd-analyze", "verify", "stemline.target", "stemline-worker@1.service", *names]
+    done = subprocess.run(command, cwd=units, capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_exposes_little(units: Path, name: str):
+    """systemd's own measure of what a service could do to the machine stays in its best band."""
+    path = units / name.replace("@.", "-one.")
+    if not path.exists():
+        path.write_text((units / name).read_text())
+    command = ["systemd-analyze", "security", "--offline=true", f"./{path.name}"]
+    done = subprocess.run(command, cwd=units, capture_output=True, text=True, check=True)
+    (level,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert float(level) < 2.0
+
+
+def test_a_worker_has_time_to_give_its_job_back():
+    """Only the worker itself is told to stop, and it is killed long after its grace."""
+    unit = service("stemline-worker@.service")
+    assert ["mixed"] == unit["KillMode"]
+    assert int(unit["TimeoutStopSec"][0]) >= Settings().worker_grace_s + 60
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_comes_back_however_it_ended(name: str):
+    """A crash is followed by a new start, without a limit on how often."""
+    assert ["always"] == service(name)["Restart"]
+    parser = configparser.ConfigParser(strict=False)
+    parser.optionxform = str
+    parser.read(FOLDER / name)
+    assert "0" == parser["Unit"]["StartLimitIntervalSec"]
+
+
+def test_the_example_environment_is_one_that_starts(monkeypatch):
+    """The variables of the example are settings with values that they take."""
+    for line in (FOLDER / "stemline.env.example").read_text().splitlines():
+        if line and not line.startswith("#"):
+            monkeypatch.setenv(*line.split("=", 1))
+    settings = Settings()
+    assert "https://s3.example.com" == settings.buckets["*"].endpoint_url
+    for name in SERVICES:
+        words = " ".join(service(name).get("Environment", [])).split()
+        for word in words:
+            variable = word.partition("=")[0]
+            assert variable.removeprefix("STEMLINE_").lower() in Settings.model_fields
