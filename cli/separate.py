@@ -63,6 +63,7 @@ def separate(
 ) -> None:
     """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
     import structlog
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from separation.catalogue import model_named
@@ -77,7 +78,7 @@ def separate(
     name = f"{stems}stems"
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, transient=True) as bar:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(file.name, total=1.0)
             loaded = load_engine(name, engine=engine, device=device)
             output.mkdir(parents=True, exist_ok=True)

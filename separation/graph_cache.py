@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
+
+import structlog
 
 from separation.catalogue import Model
 from separation.weights import sha256, write_atomically
+
+log = structlog.get_logger(__name__)
 
 #: Graphs are named by what they were built from and by, so that no version reads another's.
 _NAME = "graph-{version}-{kind}-{checksum}.onnx"
@@ -36,10 +39,12 @@ def cached_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     if path.is_file() and seal.is_file() and seal.read_text().strip() == sha256(path):
         return path
     content = _build(model, weights, phases=phases)
-    if not os.access(weights, os.W_OK):
+    try:
+        write_atomically(path, content)
+        write_atomically(seal, hashlib.sha256(content).hexdigest().encode())
+    except OSError as error:
+        log.warning("graph not cached", folder=str(weights), reason=error.strerror)
         return content
-    write_atomically(path, content)
-    write_atomically(seal, hashlib.sha256(content).hexdigest().encode())
     return path
 
 

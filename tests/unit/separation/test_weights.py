@@ -318,6 +318,18 @@ def test_processes_fetch_a_model_once(serve, tmp_path: Path) -> None:
     assert [0] == server.offsets
 
 
+def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: Path, monkeypatch) -> None:
+    """Where no graph can be written, as on a full disk or a read-only mount, it is built in memory."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for file in MODELS["2stems"].files:
+        (tmp_path / file.name).symlink_to(weights_2stems / file.name)
+    monkeypatch.setattr("separation.graph_cache.write_atomically", refuse)
+    assert isinstance(cached_graph(MODELS["2stems"], tmp_path, phases=True), bytes)
+
+
 def test_a_damaged_cached_graph_is_built_anew(weights_2stems: Path, tmp_path: Path) -> None:
     """A graph that was cut on the disk is not loaded."""
     for file in MODELS["2stems"].files:

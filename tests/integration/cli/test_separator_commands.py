@@ -1,0 +1,80 @@
+"""`stemline separate` and `stemline models`, as a user calls them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden import song
+from tests.golden.fixtures import weights_2stems
+
+__all__ = ["weights_2stems"]
+
+
+def stemline(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def write_song(path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44_100)
+        file.writeframes((song.mix(song.stems(3.0)) * 32768.0).astype("<i2").tobytes())
+    return path
+
+
+def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None:
+    """One command makes the stems beside each other, prints their paths alone, and says how fast."""
+    source = write_song(tmp_path / "my song.wav")
+    done = stemline("separate", source, "-o", tmp_path / "out", "--codec", "flac")
+    assert done.returncode == 0, done.stderr
+    expected = [str(tmp_path / "out" / f"my song-{name}.flac") for name in ("vocals", "accompaniment")]
+    assert expected == done.stdout.splitlines()
+    assert sorted(expected) == sorted(str(path) for path in (tmp_path / "out").iterdir())
+    assert "real time) on cpu" in done.stderr
+
+
+def test_separate_says_what_is_wrong(weights_2stems: Path, tmp_path: Path) -> None:
+    """A text file ends in one line with the code, a non-zero exit and no output."""
+    text = tmp_path / "song.mp3"
+    text.write_text("not music")
+    done = stemline("separate", text, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "InvalidContent" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_separate_without_weights_names_the_command(tmp_path: Path) -> None:
+    """Where the weights of a model are not here, the message says how to get them."""
+    source = write_song(tmp_path / "song.wav")
+    done = stemline(
+        "separate", source, "-o", tmp_path, "--stems", 4, env={"STEMLINE_MODELS_DIR": str(tmp_path)}
+    )
+    assert done.returncode == 1
+    assert "stemline models pull 4stems" in done.stderr
+    assert "WeightsUnavailable" in done.stderr
+
+
+def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
+    """Bundle, pull, verify and list work together, and verify notices one changed byte."""
+    bundle = tmp_path / "weights.tar"
+    assert stemline("models", "bundle", "-o", bundle, "--directory", weights_2stems.parent).returncode == 0
+    there = tmp_path / "there"
+    pulled = stemline("models", "pull", "--from", bundle, "--directory", there)
+    assert (pulled.returncode, pulled.stdout.strip()) == (0, str(there / "2stems"))
+    assert stemline("models", "verify", "--directory", there).returncode == 0
+    assert "2stems\there" in stemline("models", "list", "--directory", there).stdout
+    data = there / "2stems" / "model.data-00000-of-00001"
+    content = np.memmap(data, np.uint8, "r+")
+    content[1_000_000] ^= 1
+    content.flush()
+    damaged = stemline("models", "verify", "--directory", there)
+    assert damaged.returncode == 1
+    assert "WeightsUnavailable" in damaged.stderr
