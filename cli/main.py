@@ -16,6 +16,7 @@ class LazyGroup(click.Group):
         "beat": "cli.serve:beat",
         "callbacks": "cli.callbacks:callbacks",
         "demo": "cli.demo:demo",
+        "doctor": "cli.doctor:doctor",
         "flower": "cli.serve:flower",
         "health": "cli.health:health",
         "listen": "cli.listen:listen",
