@@ -24,11 +24,6 @@ _CUDA = "CUDAExecutionProvider"
 _TENSORRT = "TensorrtExecutionProvider"
 #: TF32 would round the factors to 10 bits and break the promise of 1e-4.
 _CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
-_PROVIDERS: dict[str, list[Any]] = {
-    "cpu": [_CPU],
-    "cuda": [(_CUDA, _CUDA_OPTIONS), _CPU],
-    "tensorrt": [_TENSORRT, (_CUDA, _CUDA_OPTIONS), _CPU],
-}
 _NAMES = {"cpu": _CPU, "cuda": _CUDA, "tensorrt": _TENSORRT}
 #: How ONNX Runtime and CUDA say that memory ran out.
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cuda_error_out_of_memory", "bad_alloc")
@@ -123,7 +118,9 @@ class OnnxEngine:
         try:
             graph = self._graph(device == "cpu")
             session = onnxruntime.InferenceSession(
-                graph if isinstance(graph, bytes) else str(graph), options, providers=_PROVIDERS[device]
+                graph if isinstance(graph, bytes) else str(graph),
+                options,
+                providers=_providers(device, graph),
             )
         except SeparationError:
             raise
@@ -134,3 +131,15 @@ class OnnxEngine:
         if session.get_providers()[0] != _NAMES[device]:
             raise DeviceError(f"{device} was asked for, but ONNX Runtime could not start it here.")
         return session
+
+
+def _providers(device: str, graph: Path | bytes) -> list[Any]:
+    """Return ONNX Runtime's providers for a device, those that fill its gaps behind it."""
+    providers: list[Any] = [_CPU]
+    if device in ("cuda", "tensorrt"):
+        providers.insert(0, (_CUDA, _CUDA_OPTIONS))
+    if device == "tensorrt":
+        # Building an engine takes minutes: it is kept beside the graph.
+        cache = {"trt_engine_cache_path": str(graph.parent / "tensorrt")} if isinstance(graph, Path) else {}
+        providers.insert(0, (_TENSORRT, {"trt_engine_cache_enable": str(bool(cache)), **cache}))
+    return providers
