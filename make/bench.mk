@@ -24,3 +24,7 @@ bench-scale: $(VENV)/.dev ## What 1, 2, 4 and 8 workers bring (10,000 jobs, 25 m
 	$(BIN)/python -m benchmarks.scale --name scale-stub
 	stemline models pull 2stems
 	$(BIN)/python -m benchmarks.scale --real 30 --workers 1,2 --jobs 40 --name scale-real
+
+.PHONY: bench-submit
+bench-submit: $(VENV)/.dev ## Signed submissions per second of one API process, and their latency at 100 per second
+	$(BIN)/python -m benchmarks.submit

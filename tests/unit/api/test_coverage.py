@@ -1,0 +1,100 @@
+"""The coverage and error pages tell the truth."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.app import RESOURCES
+from api.openapi import OPERATIONS, document
+from api.schemas import error_codes
+from jobs.errors import JobFailed, StemlineError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PAGE = (REPOSITORY / "docs" / "wire-coverage.md").read_text()
+ERRORS = (REPOSITORY / "docs" / "errors.md").read_text()
+DOCUMENT = document([route for router in RESOURCES for route in router.routes])  # type: ignore[arg-type]
+
+
+def rows() -> list[list[str]]:
+    """The cells of every row but the headings."""
+    lines = [line for line in PAGE.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in cells if row[-1] != "Shown by"]
+
+
+def first_cells() -> str:
+    return " ".join(row[0] for row in rows())
+
+
+def test_proofs_exist() -> None:
+    """Every test that a row names exists, and every row names one."""
+    functions = {
+        f"{file.stem}::{node.name}"
+        for file in (REPOSITORY / "tests").rglob("test_*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    for row in rows():
+        named = re.findall(r"`(test_\w+::test_\w+)`", row[-1])
+        assert named, row
+        assert set(named) <= functions, row
+
+
+def test_words() -> None:
+    """Each row says in one of four words whether it is served."""
+    assert {"yes", "more", "ignored", "no"} == {row[1] for row in rows() if len(row) == 4}
+
+
+def test_operations() -> None:
+    """Every operation of the wire that the description has is on the page, and the other way round."""
+    served = {
+        f"{method.upper()} {path}"
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+        if operation["operationId"] in OPERATIONS
+    }
+    assert served == set(re.findall(r"`((?:GET|POST|PUT|DELETE) [^`]+)`", first_cells()))
+
+
+def test_fields() -> None:
+    """Every field and parameter of the description is on the page."""
+    told = set(re.findall(r"`([A-Za-z0-9-]+)`", first_cells()))
+    described = set(names(DOCUMENT["components"]["schemas"])) | {
+        parameter["name"]
+        for item in DOCUMENT["paths"].values()
+        for operation in item.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] != "path" and operation["operationId"] in OPERATIONS
+    }
+    answers = names({name: answer or {} for name, (_, _, answer, _) in OPERATIONS.items()})
+    assert sorted((described | set(answers)) - told - {"Resource", "TraceId"}) == []
+
+
+def names(schema: Any) -> Iterator[str]:
+    """The names of all properties, at whatever depth."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from names(part)
+
+
+def kinds(base: type[StemlineError]) -> Iterator[type[StemlineError]]:
+    yield base
+    for child in base.__subclasses__():
+        if child is not JobFailed:  # those end jobs, not requests
+            yield from kinds(child)
+
+
+@pytest.mark.parametrize("code", error_codes())
+def test_error_page(code: str) -> None:
+    """Every code is on the error page with every status it comes with."""
+    lines = [line for line in ERRORS.splitlines() if line.startswith(f"| `{code}` |")]
+    statuses = {str(kind.status) for kind in kinds(StemlineError) if kind.code == code}
+    assert lines
+    assert statuses <= set(re.findall(r"\b[45]\d\d\b", " ".join(line.split("|")[2] for line in lines)))
