@@ -17,11 +17,11 @@ from pathlib import Path
 import structlog
 
 from separation.catalogue import MODELS
-from separation.engine import usable_processors
 from separation.graph import build_graph
 from separation.media import MediaLimits, OutputSpec
 from separation.onnx_engine import OnnxEngine
 from separation.pipeline import separate_file
+from separation.processors import usable_processors
 from tests.golden import seeded
 
 

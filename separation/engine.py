@@ -5,13 +5,13 @@ An engine is made once per process and model, and is safe to call from several t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from separation.catalogue import Model, model_named
 from separation.errors import OptionError
+from separation.processors import usable_processors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,8 +94,3 @@ def load_engine(
 
         return TensorFlowEngine(model, weights, device=device, threads=threads)
     raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may run on, which a container can limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,37 @@
+"""How many processors this process may really use: in a container that is seldom how many the machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_processors(cgroup: Path = _CGROUP) -> int:
+    """Return the processors that affinity and the container's quota leave, at least one.
+
+    Args:
+        cgroup: Where the control group's files are: `cpu.max` (version 2) or `cpu/cpu.cfs_*_us` (version 1).
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Return the processors that the control group may use at once, or None where it sets no limit."""
+    try:
+        limit, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    try:
+        quota = float(limit) / float(period)
+    except (ValueError, ZeroDivisionError):
+        return None  # "max"
+    return quota if quota > 0 else None
