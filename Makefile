@@ -58,4 +58,4 @@ docs: $(VENV)/.dev ## Write the pages that are made from the code
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-include make/reference.mk make/bench.mk
+include make/reference.mk make/bench.mk make/chaos.mk

@@ -513,7 +513,7 @@ def test_the_store_agrees_with_its_model(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("STEMLINE_MACHINE_EXAMPLES", "40")),
+            max_examples=int(os.environ.get("MACHINE_EXAMPLES", "40")),
             stateful_step_count=50,
             deadline=None,
             database=None,
