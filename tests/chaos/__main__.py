@@ -19,6 +19,7 @@ def table(outcome: Outcome) -> Table:
     rows.add_column("count", justify="right")
     for name, count in sorted(outcome.kills.items()):
         rows.add_row(f"kill -9 of {name}", str(count))
+    rows.add_row("SIGSTOP of a worker past its lease", str(outcome.stops))
     rows.add_row("processes that ended by themselves", str(outcome.fell_alone.total()), end_section=True)
     rows.add_row("jobs accepted", str(outcome.accepted))
     for state in ("Success", "Failed", "Cancel", "Submitted", "Running", "Pause"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,9 @@ SETTINGS: dict[str, object] = {
 }
 TARGETS = ("api", "worker-1", "worker-2", "engine-1", "engine-2", "callbacks", "beat", "valkey")
 SETTLE_S = 180.0
+STOP_SHARE = 0.05
+#: How long a stopped worker sleeps: longer than its lease and a sweep, s.
+ASLEEP_S = 9.0
 
 
 @dataclass
@@ -44,6 +51,8 @@ class Outcome:
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
+    stops: int = 0
+    """Workers that were stopped past their lease and woken again."""
     fell_alone: Counter[str] = field(default_factory=Counter)
     """Parts that ended although nobody killed them."""
     lasted_s: float = 0.0
@@ -128,8 +137,15 @@ def _kill_at_random(
     queue_id = store.queues(TENANT, QueueFilter()).items[0].id
     store.close()
     done = 0
+    asleep: list[tuple[float, int]] = []
     while done < trials:
         time.sleep(chance.uniform(0, 2 * pace_s))
+        asleep = _wake(asleep, time.monotonic())
+        if chance.random() < STOP_SHARE:
+            sleeper = service.pids[chance.choice(("worker-1", "worker-2"))]
+            _signal(sleeper, signal.SIGSTOP)
+            asleep.append((time.monotonic() + ASLEEP_S, sleeper))
+            outcome.stops += 1
         target = chance.choice(TARGETS)
         for name in service.fallen():
             outcome.fell_alone[name.partition("-")[0]] += 1
@@ -146,8 +162,23 @@ def _kill_at_random(
             client.pause_or_resume(queue_id, "Paused" if paused else "Active")
         if done % 50 == 0:
             tell(f"{done} kills")
+    _wake(asleep, math.inf)
     if paused:
         client.pause_or_resume(queue_id, "Active")
+
+
+def _wake(asleep: list[tuple[float, int]], now: float) -> list[tuple[float, int]]:
+    """Wake the stopped workers whose time has come; those that sleep on."""
+    for until, pid in asleep:
+        if until <= now:
+            _signal(pid, signal.SIGCONT)
+    return [(until, pid) for until, pid in asleep if until > now]
+
+
+def _signal(pid: int, number: int) -> None:
+    """Signal a worker with its pool, if it has not been killed meanwhile."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
 
 
 def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
