@@ -36,6 +36,7 @@ SETTINGS: dict[str, object] = {
     "worker_grace_s": 2,
     "callback_per_host": 64,
     "callback_concurrency": 8,
+    "callback_timeout_s": 2,
     "callback_schedule_s": [0, 1, 2, 5, 5, 5, 5, 5, 5, 5],
 }
 TARGETS = ("api", "worker-1", "worker-2", "engine-1", "engine-2", "callbacks", "beat", "valkey")
