@@ -19,14 +19,29 @@ def scratch(parent: Path | None) -> Iterator[Path]:
 
     While the process lives it holds a lock on the folder; the system lets go of it with the process.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    held = _lock(folder)
+    folder, held = _make(parent)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if held is not None:
             os.close(held)
+
+
+def _make(parent: Path | None) -> tuple[Path, int | None]:
+    """A new folder and the descriptor that locks it.
+
+    The race: between making and locking it, another process may take it for a dead one's and remove it.
+    """
+    for _ in range(5):
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        held = _lock(folder)
+        if held is not None and folder.exists():
+            return folder, held
+        if held is not None:
+            os.close(held)
+    # A file system without locks: there clear_stale removes nothing either.
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)), None
 
 
 def clear_stale(parent: Path | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,24 @@ def test_folders_of_the_dead_go(tmp_path: Path) -> None:
     assert 1 == len(list(tmp_path.iterdir()))
     assert 1 == clear_stale(tmp_path)
     assert [] == list(tmp_path.iterdir())
+
+
+def test_folders_are_safe_from_those_who_clear_up(tmp_path: Path) -> None:
+    """While one thread clears up without pause, 300 attempts begin and each finds its folder whole."""
+    over = threading.Event()
+
+    def clear() -> None:
+        while not over.is_set():
+            clear_stale(tmp_path)
+
+    thread = threading.Thread(target=clear)
+    thread.start()
+    try:
+        for _ in range(300):
+            with scratch(tmp_path) as folder:
+                (folder / "source").write_bytes(b"x")
+                assert (folder / "source").exists()
+    finally:
+        over.set()
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
