@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def installed(wheel, tmp_path_factory):
         return made[extra]
 
     return environment
+
+
+@pytest.mark.slow
+def test_nothing_is_left_out_of_the_wheel(wheel: Path):
+    """Every tracked file of our packages, Lua scripts and the console page included, is in the wheel."""
+    packages = sorted(each.parent.name for each in REPOSITORY.glob("*/__init__.py"))
+    listed = subprocess.run(
+        ["git", "ls-files", *packages], capture_output=True, text=True, cwd=REPOSITORY, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    with zipfile.ZipFile(wheel) as archive:
+        assert set() == {*listed.stdout.splitlines()} - {*archive.namelist()}
 
 
 @pytest.mark.slow
