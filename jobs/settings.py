@@ -10,8 +10,9 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "STEMLINE_"
@@ -312,6 +313,25 @@ class Settings(BaseSettings):
         str | None, Field(description="OpenTelemetry collector (OTLP over http); none if not set.")
     ] = None
     flower_url: Annotated[str | None, Field(description="Where people reach Flower, for links.")] = None
+
+    @field_validator("redis_url", "broker_url", "otlp_endpoint", "callback_proxy")
+    @classmethod
+    def _are_urls(cls, given: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
+        """A slip in a URL would otherwise show in the middle of the work; the URL itself is never told."""
+        if given is None:
+            return given
+        schemes = ("redis", "rediss") if info.field_name in {"redis_url", "broker_url"} else ("http", "https")
+        try:
+            parts = urlsplit(given.get_secret_value() if isinstance(given, SecretStr) else given)
+            whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError(
+                f"this is no {' or '.join(f'{scheme}://' for scheme in schemes)} URL with host and port; "
+                "special characters in its password must be percent-encoded"
+            )
+        return given
 
     @field_validator("callback_allow_networks")
     @classmethod

@@ -108,3 +108,15 @@ def test_the_dashboard_fits_its_grid():
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+
+
+def test_every_metric_is_described():
+    """docs/observing.md names every metric of the API and of the workers, and none that is gone."""
+    page = (REPOSITORY / "docs" / "observing.md").read_text()
+    code = "".join(
+        (REPOSITORY / file).read_text()
+        for file in ("jobs/metrics.py", "api/metrics.py", "workers/metrics.py")
+    )
+    defined = set(re.findall(r'"(stemline_[a-z_]+)"', code))
+    named = {name.removesuffix("_total") for name in re.findall(r"stemline_[a-z_]+", page)}
+    assert {name.removesuffix("_total") for name in defined} == named

@@ -44,6 +44,26 @@ def test_a_refused_secret_is_not_told(monkeypatch: pytest.MonkeyPatch, value: st
     assert "hush-hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:hush/hush@valkey:6379/0"),
+        ("REDIS_URL", "redis://:hush@valkey:port/0"),
+        ("BROKER_URL", "http://hush@valkey/"),
+        ("REDIS_URL", "hush"),
+        ("OTLP_ENDPOINT", "collector:4318"),
+        ("CALLBACK_PROXY", "socks5://hush@proxy:1080"),
+    ],
+)
+def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A URL that cannot be used is told at the start, by name and without its password."""
+    monkeypatch.setenv(f"STEMLINE_{name}", value)
+    ran = CliRunner().invoke(main, ["settings", "--check"])
+    assert 1 == ran.exit_code
+    assert f"STEMLINE_{name}: this is no " in ran.output
+    assert "hush" not in ran.output
+
+
 def test_the_page_about_settings_is_of_today() -> None:
     """docs/settings.md is what `make docs` would write."""
     assert page() == (REPOSITORY / "docs" / "settings.md").read_text()
