@@ -93,13 +93,13 @@ class Call:
         self._check_md5()
         return codec.parse(self.body, self.headers.get("content-type", ""))
 
-    def answer(self, tree: Mapping[str, Any]) -> Response:
+    def answer(self, tree: dict[str, Any]) -> Response:
         """The answer in the form the client asked for."""
         if self.json:
             return Response(codec.to_json(tree), media_type=codec.JSON)
         return Response(codec.to_xml("Response", tree), media_type=codec.XML)
 
-    def numbered(self, tree: Mapping[str, Any]) -> Response:
+    def numbered(self, tree: dict[str, Any]) -> Response:
         """The answer with the request id as its first child, as all but jobs have it."""
         return self.answer({"RequestId": self.request_id, **tree})
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lxml import etree
@@ -51,7 +50,7 @@ def parse(body: bytes, content_type: str, *, root: str = "Request") -> Fields:
     return fields.of_xml(body, root)
 
 
-def to_xml(name: str, tree: Mapping[str, Any]) -> bytes:
+def to_xml(name: str, tree: dict[str, Any]) -> bytes:
     """An answer in compact XML: no indentation, no attributes, no declaration.
 
     ``None`` and empty texts become empty elements, lists repeat their element.
@@ -61,7 +60,7 @@ def to_xml(name: str, tree: Mapping[str, Any]) -> bytes:
     return "".join(parts).encode()
 
 
-def to_json(tree: Mapping[str, Any]) -> bytes:
+def to_json(tree: dict[str, Any]) -> bytes:
     """The same answer in JSON: no outermost name, lists as lists, every scalar a string."""
     return json.dumps(_plain(tree), ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -184,23 +183,22 @@ def _digits(text: str) -> str:
 
 
 def _write(parts: list[str], name: str, value: Any) -> None:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, dict) and value:
         parts.append(f"<{name}>")
         for child, content in value.items():
             _write(parts, child, content)
         parts.append(f"</{name}>")
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, list):
         for item in value:
             _write(parts, name, item)
-    elif value is None or value in ("", {}):
-        parts.append(f"<{name}/>")
     else:
-        parts.append(f"<{name}>{escape(str(value))}</{name}>")
+        text = "" if value is None or value == {} else escape(str(value))
+        parts.append(f"<{name}>{text}</{name}>" if text else f"<{name}/>")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {name: _plain(content) for name, content in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list):
         return [_plain(item) for item in value]
     return "" if value is None else str(value)

@@ -116,6 +116,15 @@ async def steady(port: int, data: bytes, seconds: float, rate: float) -> list[fl
     return times
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has used of the processors so far; 0 where /proc does not tell."""
+    status = Path(f"/proc/{pid}/stat")
+    if not status.exists():
+        return 0.0
+    fields = status.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def percentiles(times: list[float]) -> str:
     """p50, p99 and maximum, ms."""
     ordered = sorted(times)
@@ -123,16 +132,17 @@ def percentiles(times: list[float]) -> str:
     return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {ordered[-1] * 1000:.1f} ms"
 
 
-def start_api(port: int, redis_url: str) -> subprocess.Popen[bytes]:
-    """One API process without the rate limit."""
+def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
+    """One API process as it is run, without the rate limit."""
     settings = {
         "STEMLINE_REDIS_URL": redis_url,
         "STEMLINE_CREDENTIALS": json.dumps([{"secret_id": SECRET_ID, "secret_key": SECRET_KEY}]),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_QUEUE_MAX_SIZE": "10000000",
     }
-    code = f"from api.server import serve; from jobs.settings import Settings; serve(Settings(), port={port})"
-    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | settings)
+    command = [sys.executable, "-m", "cli.main", "api", "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
     for _ in range(200):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
@@ -153,13 +163,16 @@ def main() -> None:
         valkey = ValkeyServer(Path(folder))
         valkey.start()
         port = free_port()
-        api = start_api(port, valkey.url)
+        api = start_api(port, valkey.url, Path(folder) / "api.log")
         try:
             data = request()
             asyncio.run(flood(port, data, 1.0))  # warm up
+            before = processor_seconds(api.pid)
             times = asyncio.run(flood(port, data, options.seconds))
+            each = (processor_seconds(api.pid) - before) / len(times) * 1000
             rate = len(times) / options.seconds
             print(f"closed loop, {CONNECTIONS} connections: {rate:.0f} jobs/s, {percentiles(times)}")
+            print(f"processor time of the API: {each:.2f} ms a job")
             times = asyncio.run(steady(port, data, options.seconds, options.rate))
             print(f"open loop at {options.rate:g}/s: {percentiles(times)}")
             created = redis.Redis.from_url(valkey.url).hget("stemline:counts", "created")
