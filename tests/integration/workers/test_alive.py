@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from deploy.local.servers import ValkeyServer
 from tests.processes import eventually, program
-from workers.alive import age_s
+from workers.alive import Consumption, age_s
 
 
 def probe(env: dict[str, str], *words: str) -> tuple[int, str]:
@@ -65,6 +66,31 @@ def test_a_worker_that_lost_its_broker_is_not_ready_but_need_not_be_restarted(br
     broker.kill()
     assert probe(env, "worker")[0] == 1
     assert probe(env, "worker", "--live")[0] == 0
+
+
+class Channel:
+    """A broker channel whose credit a test decides about."""
+
+    def __init__(self, *, full: bool) -> None:
+        self.qos = self
+        self.full = full
+
+    def can_consume(self) -> bool:
+        return not self.full
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_full_worker_is_alive_by_its_loop_and_an_idle_one_only_by_the_broker(full, tmp_path, monkeypatch):
+    """With every slot taken there is nothing to wait for; with a free slot the timer alone proves nothing."""
+    sign = tmp_path / "alive"
+    monkeypatch.setenv("STEMLINE_ALIVE_FILE", str(sign))
+
+    class Parent:
+        steps: ClassVar[list[object]] = []
+
+    step = Consumption(Parent())
+    step._while_full(Channel(full=full))
+    assert full == sign.exists()
 
 
 def test_a_sign_from_before_a_reboot_is_none(tmp_path: Path):
