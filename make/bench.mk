@@ -28,3 +28,12 @@ bench-scale: $(VENV)/.dev ## What 1, 2, 4 and 8 workers bring (10,000 jobs, 25 m
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## Signed submissions per second of one API process, and their latency at 100 per second
 	$(BIN)/python -m benchmarks.submit
+
+# One after the other, whatever -j says: they measure the whole machine.
+.PHONY: bench
+bench: ## Every figure of these: separation, submissions, waiting, recovery, scale (two hours, a quiet machine)
+	$(MAKE) bench-separation
+	$(MAKE) bench-submit
+	$(MAKE) bench-overhead
+	$(MAKE) recovery
+	$(MAKE) bench-scale

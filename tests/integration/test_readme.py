@@ -52,3 +52,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     """No page links to a file that is not there."""
     dead = [link for link, _ in _LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert [] == dead
+
+
+def test_every_page_is_in_the_index() -> None:
+    """Whoever opens docs/README.md finds every page."""
+    index = REPOSITORY / "docs" / "README.md"
+    listed = {(index.parent / link).resolve() for link, _ in _LINK.findall(index.read_text())}
+    assert set() == set(index.parent.glob("*.md")) - {index} - listed
