@@ -46,9 +46,9 @@ def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | 
 
 def wants_json(request: Request) -> bool:
     """Whether the client asked for JSON: by Accept, or by sending JSON without saying what it accepts."""
-    accept = request.headers.get("accept", "")
-    if JSON in accept.lower():
-        return True
+    accept = request.headers.get("accept", "").lower()
+    if JSON in accept:
+        return XML not in accept or accept.index(JSON) < accept.index(XML)
     if accept.strip() not in {"", "*/*"}:
         return False
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON

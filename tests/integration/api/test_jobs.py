@@ -193,6 +193,25 @@ def test_json(client: Client) -> None:
     assert b"" == ask(f"/jobs/{detail['JobId']}", "PUT").body
 
 
+@pytest.mark.parametrize(
+    ("accept", "sent", "expected"),
+    [
+        ("", "", "application/xml"),
+        ("*/*", "application/xml", "application/xml"),
+        ("*/*", "application/json; charset=utf-8", "application/json"),
+        ("application/json, text/plain, */*", "", "application/json"),
+        ("application/xml, application/json", "", "application/xml"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", "application/xml"),
+        ("application/xml", "application/json", "application/xml"),
+    ],
+)
+def test_form_of_the_answer(client: Client, accept: str, sent: str, expected: str) -> None:
+    """JSON goes to who asks for it or sends it, XML to everybody else."""
+    headers = {name: value for name, value in (("Accept", accept), ("Content-Type", sent)) if value}
+    answer = client.request("GET", "/jobs?tag=VoiceSeparate", headers=headers)
+    assert expected == answer.headers["content-type"]
+
+
 @pytest.mark.parametrize("suffix", ["", "?cancel", "?cancel=", "/?cancel"])
 def test_cancel(client: Client, suffix: str) -> None:
     """Cancel in each spelling answers 200 with nothing in it; a second one changes nothing."""

@@ -62,7 +62,7 @@ def test_served(client: Client) -> None:
 @pytest.mark.parametrize("accept", ["application/json", "application/xml"])
 @schema.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -1,0 +1,69 @@
+"""The API as the command line runs it, with several processes behind one port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.local.ports import free_port
+from deploy.local.servers import ValkeyServer
+from tests.support.wire import SECRET_ID, SECRET_KEY, Client, exchange, submission
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@contextmanager
+def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """``stemline api`` until the test is over."""
+    port = free_port()
+    settings = {
+        "STEMLINE_REDIS_URL": redis_url,
+        "STEMLINE_CREDENTIALS": json.dumps([{"secret_id": SECRET_ID, "secret_key": SECRET_KEY}]),
+    }
+    command = [sys.executable, "-m", "cli.main", "api", "--port", str(port), *options]
+    with (folder / "api.log").open("wb") as log:
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(port):
+            assert process.poll() is None, (folder / "api.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield process, port
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        return exchange(port, HEALTH, timeout_s=2).status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: redis.Redis) -> None:
+    """Two processes serve one port, a stored submission rings the bell, and TERM ends them all soon."""
+    with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
+        answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
+        assert 200 == answer.status
+        deadline = time.monotonic() + 10
+        while not valkey.llen("separate.2") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert 1 == valkey.llen("separate.2")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in {0, -signal.SIGTERM}
+        assert not answers(port)
+    assert b"SecretKeyExample" not in (tmp_path / "api.log").read_bytes()
