@@ -182,10 +182,10 @@ def test_every_error_has_a_code_and_a_sentence() -> None:
 
 
 def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> None:
-    """Four minutes need the memory of one minute, within what an allocator keeps, and less than 0.7 GB."""
+    """Three minutes need the memory of one minute, within what an allocator keeps, and less than 0.7 GB."""
     part = song.mix(song.stems(30.0))
     peaks = []
-    for times in (2, 8):
+    for times in (2, 6):
         path = write_wav(tmp_path / "song.wav", np.tile(part, (times, 1)))
         code = "import sys; from cli.separate import separate; from tests.support.memory import peak; "
         code += "separate(sys.argv[1:], standalone_mode=False); "
