@@ -21,6 +21,7 @@ from api import codec
 from api.credentials import Credentials, Principal, anonymous
 from api.errors import wants_json
 from api.limits import RateLimit
+from api.metrics import operation
 from api.routing import Route, Router, bare
 from api.signature import SignedRequest, verify
 from jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
@@ -134,7 +135,9 @@ async def _receive(request: Request, *, write: bool) -> Call:
     services: Services = request.app.state.services
     signed = _signed_request(request)
     route = services.router.resolve(_host(request))
-    structlog.contextvars.bind_contextvars(tenant=f"{route.region}/{route.bucket or ''}")
+    structlog.contextvars.bind_contextvars(
+        operation=operation(request.scope), tenant=f"{route.region}/{route.bucket or ''}"
+    )
     principal = _principal(services, signed)
     if principal is None:
         if not services.settings.anonymous_access:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.integration.observe.conftest import SECRETS
+from tests.conftest import free_port
+from tests.integration.observe.conftest import SECRETS, answers
 from tests.processes import eventually, program
 
 
@@ -77,3 +78,20 @@ def test_a_stop_is_told_in_the_same_form(service, tmp_path):
         assert 0 == worker.terminate()
     events = [json.loads(line)["event"] for line in worker.text().splitlines()]
     assert "worker: Warm shutdown (MainProcess)" in events
+
+
+def test_flower_and_several_api_processes_write_the_same_form(service, tmp_path):
+    """Flower, and an API of several processes, write lines like all others, and no login."""
+    login = "operator:LoginThatNobodyMayRead"
+    for words, path in ((["flower"], "healthcheck"), (["api", "--processes", "2"], "healthz")):
+        port = free_port()
+        env = {**service.env, "FLOWER_BASIC_AUTH": login}
+        command = ("-m", "cli.main", *words, "--port", str(port))
+        with program(tmp_path / f"{words[0]}.log", env, *command) as started:
+            eventually(lambda url=f"http://127.0.0.1:{port}/{path}": answers(url), 60, words[0])
+            started.terminate()
+        text = started.text()
+        assert text
+        for line in text.splitlines():
+            assert {"event", "level", "timestamp"} <= json.loads(line).keys(), line
+        assert "LoginThatNobodyMayRead" not in text

@@ -120,3 +120,12 @@ def test_every_metric_is_described():
     defined = set(re.findall(r'"(stemline_[a-z_]+)"', code))
     named = {name.removesuffix("_total") for name in re.findall(r"stemline_[a-z_]+", page)}
     assert {name.removesuffix("_total") for name in defined} == named
+
+
+def test_scaling_asks_for_numbers_that_are_told():
+    """The queries by which the chart scales workers name metrics that exist."""
+    asked = "".join(file.read_text() for file in (DEPLOY / "helm").rglob("*.yaml"))
+    page = (REPOSITORY / "docs" / "observing.md").read_text()
+    names = set(re.findall(r"stemline_[a-z_]+(?=\{)", asked))
+    assert names
+    assert set() == {name for name in names if f"`{name}`" not in page}
