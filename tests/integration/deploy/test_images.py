@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -50,32 +51,27 @@ def wheel(tmp_path_factory) -> Path:
     return found
 
 
+def _with(words: list[str], wheel: Path) -> list[str]:
+    return [str(wheel) if word == "/wheel/*.whl" else word for word in words]
+
+
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """A function that gives the environment of an extra, installed as the images do it."""
+    """A function that gives the environment of an image, installed by the commands of its Dockerfile."""
     made: dict[str, Path] = {}
 
-    def environment(extra: str) -> Path:
-        if extra not in made:
-            folder = tmp_path_factory.mktemp(extra) / "venv"
+    def environment(target: str) -> Path:
+        if target not in made:
+            folder = tmp_path_factory.mktemp(target) / "venv"
             uv("venv", "--python", sys.executable, str(folder))
-            python = str(folder / "bin" / "python")
-            constraints = str(REPOSITORY / "constraints" / "python.txt")
-            uv(
-                "pip",
-                "install",
-                "--python",
-                python,
-                "-r",
-                "pyproject.toml",
-                "--extra",
-                extra,
-                "-c",
-                constraints,
-            )
-            uv("pip", "install", "--python", python, "--no-deps", str(wheel))
-            made[extra] = folder / "bin"
-        return made[extra]
+            # The very words of the Dockerfile, and this test's interpreter and wheel.
+            runs = dockerfile.stages(DEPLOY / "docker" / "Dockerfile")[f"build-{target}"].runs
+            installs = [shlex.split(run)[1:] for run in runs if run.startswith("uv pip install")]
+            assert 2 == len(installs)
+            for words in installs:
+                uv(*words[:2], "--python", str(folder / "bin" / "python"), *_with(words[2:], wheel))
+            made[target] = folder / "bin"
+        return made[target]
 
     return environment
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +151,20 @@ def test_a_variable_without_a_value_stops_the_start():
     """Secrets have no default: without an .env nothing starts."""
     with pytest.raises(KeyError, match=r"see \.env\.example"):
         compose.load(DEPLOY / "compose.yaml", {})
+
+
+def test_the_gpu_image_holds_the_versions_that_are_tested():
+    """What both lists name they name alike: a GPU worker differs from the tested one by its engine alone."""
+
+    def pins(name: str) -> dict[str, str]:
+        text = (REPOSITORY / "constraints" / name).read_text()
+        return dict(re.findall(r"^([a-z0-9][\w.-]*)==(\S+)", text, re.MULTILINE))
+
+    tested, gpu = pins("python.txt"), pins("gpu.txt")
+    assert {"onnxruntime-gpu"} == set(gpu) - set(tested)
+    assert {name: tested[name] for name in gpu if name in tested} == {
+        n: v for n, v in gpu.items() if n in tested
+    }
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = [*extras["dependencies"], *extras["optional-dependencies"]["gpu"]]
+    assert {re.split(r"[<>=!\[]", each)[0] for each in wanted} <= set(gpu)
