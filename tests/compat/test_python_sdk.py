@@ -6,6 +6,7 @@ Each way goes through the whole interoperability checklist of the wire specifica
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -385,3 +386,26 @@ def test_wrong_token(serve: Callable[..., ApiServer]) -> None:
     with requests.Session() as session:
         error = refused(lambda: CosS3Client(config, retry=0, session=session).ci_get_media_jobs(BUCKET, "j1"))
     assert "AccessDenied" == error.get_error_code()
+
+
+def test_retries(serve: Callable[..., ApiServer]) -> None:
+    """A full queue makes the SDK try again by itself; once there is room the job is there, once."""
+    server = serve(queue_max_size=1)
+    config = CosConfig(
+        Region=REGION,
+        Scheme="http",
+        Domain=f"127.0.0.1:{server.port}",
+        SecretId=SECRET_ID,
+        SecretKey=SECRET_KEY,
+    )
+    with requests.Session() as session:
+        sdk = CosS3Client(config, retry=2, session=session)
+        first = sdk.ci_create_media_jobs(BUCKET, JOB)["JobsDetail"][0]["JobId"]
+        room = threading.Timer(0.3, lambda: server.client.put(f"/jobs/{first}"))
+        room.start()
+        second = sdk.ci_create_media_jobs(BUCKET, JOB)["JobsDetail"][0][
+            "JobId"
+        ]  # waits 1 s between its tries
+        room.join()
+        listed = sdk.ci_list_media_jobs(BUCKET, "VoiceSeparate")["JobsDetail"]
+    assert [(second, "Submitted"), (first, "Cancel")] == [(job["JobId"], job["State"]) for job in listed]

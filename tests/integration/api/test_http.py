@@ -302,7 +302,9 @@ def test_too_many_connections(serve: Callable[..., ApiServer]) -> None:
     server = serve(max_connections=3)
     kept = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(3)]
     try:
-        time.sleep(0.2)
+        for connection in kept:  # an answer shows that it was accepted
+            connection.sendall(server.client.raw("GET", UNKNOWN))
+            assert 200 == read_answer(connection).status
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as one_too_many:
             assert b"" == one_too_many.recv(1)
         kept[0].sendall(server.client.raw("GET", UNKNOWN))

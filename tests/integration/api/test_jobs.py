@@ -371,10 +371,11 @@ def test_anonymous(serve: Callable[..., ApiServer]) -> None:
 def test_rate_limit(serve: Callable[..., ApiServer]) -> None:
     """Above its rate a credential is told to slow down and when to come back; others are not."""
     keys = (CREDENTIAL, Credential(secret_id="b", secret_key="k"))
-    server = serve(credentials=keys, rate_limit_per_s=0.5, rate_limit_burst=3)
+    server = serve(credentials=keys, rate_limit_per_s=0.01, rate_limit_burst=3)
     answers = [server.client.get("/jobs/j1") for _ in range(4)]
     assert [200, 200, 200, 503] == [answer.status for answer in answers]
-    assert ("SlowDown", "2") == (answers[3].code, answers[3].headers["retry-after"])
+    assert "SlowDown" == answers[3].code
+    assert 50 < int(answers[3].headers["retry-after"]) <= 100
     assert 200 == Client(server.port, secret_id="b", secret_key="k").get("/jobs/j1").status
     assert 503 == server.client.get("/jobs/j1").status
 
