@@ -15,13 +15,15 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from structlog.typing import Processor
 
 from jobs.redaction import Redaction, secrets_of
-from jobs.settings import Settings
+
+if TYPE_CHECKING:  # half a second that commands without settings save
+    from jobs.settings import Settings
 
 #: Libraries whose everyday lines say what ours say better; from ``debug`` on they are heard.
 _CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "kombu", "httpcore", "asyncio")

@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, SecretStr
-
 MASK: Final = "[redacted]"
 
 _LEAST_SECRET_CHARS: Final = 6
@@ -93,6 +91,8 @@ class Redaction:
 
 def secrets_of(value: Any) -> Iterator[str]:
     """Every secret in settings, at any depth, and in the JSON files they name; URLs give their password."""
+    from pydantic import BaseModel, SecretStr  # noqa: PLC0415 - half a second that other commands save
+
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         password = re.match(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", secret, re.IGNORECASE)
