@@ -45,6 +45,7 @@ def load(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def dotenv(path: Path) -> dict[str, str]:
-    """The variables of an .env file of plain values."""
+    """The variables of an .env file whose values are plain, or in single quotes."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    pairs = (line.split("=", 1) for line in lines)
+    return {name: value.strip("'") for name, value in pairs}

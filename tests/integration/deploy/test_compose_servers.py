@@ -1,0 +1,78 @@
+"""What compose.yaml tells Valkey and SeaweedFS is understood by them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.local.ports import free_port
+from deploy.local.servers import ServerMissing, valkey_program, weed_program
+from tests.conftest import REPOSITORY, missing
+from tests.processes import eventually
+from tests.support import compose
+
+DEPLOY = REPOSITORY / "deploy"
+
+
+@pytest.fixture(scope="module")
+def project():
+    return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
+
+
+def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
+    """The configuration is valid, and what it says holds: password, append-only file, no eviction."""
+    try:
+        program = valkey_program()
+    except ServerMissing as error:
+        missing(str(error))
+    text = project["configs"]["valkey"]["content"].replace("dir /data", f"dir {tmp_path}")
+    port = free_port()
+    (tmp_path / "valkey.conf").write_text(f"{text}bind 127.0.0.1\nport {port}\n")
+    process = subprocess.Popen([program, str(tmp_path / "valkey.conf")], stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port, password="change-me", decode_responses=True)
+
+    def answers() -> bool:
+        assert process.poll() is None
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    try:
+        eventually(answers, 20, "valkey answers")
+        told = {
+            name: client.config_get(name)[name] for name in ("appendonly", "maxmemory-policy", "maxmemory")
+        }
+        assert {"appendonly": "yes", "maxmemory-policy": "noeviction", "maxmemory": str(2 << 30)} == told
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port).ping()
+    finally:
+        client.close()
+        process.terminate()
+        process.wait(20)
+
+
+def test_seaweedfs_knows_every_option(project):
+    """No option of the command is one that this release has not."""
+    try:
+        program = weed_program()
+    except ServerMissing as error:
+        missing(str(error))
+    done = subprocess.run([program, "mini", "-h"], capture_output=True, text=True, check=False)
+    known = set(re.findall(r"^  -(\S+)", done.stdout + done.stderr, re.MULTILINE))
+    command = project["services"]["seaweedfs"]["command"]
+    assert "mini" == command[0]
+    assert {word.lstrip("-").partition("=")[0] for word in command[1:]} <= known
+
+
+def test_the_probe_of_seaweedfs_asks_what_it_answers(project, s3_server):
+    """The path of the health check is one that the S3 server has, without a signature."""
+    address = project["services"]["seaweedfs"]["healthcheck"]["test"][-1]
+    path = re.fullmatch(r"http://127\.0\.0\.1:8333(/\S+)", address)[1]
+    with urllib.request.urlopen(s3_server.endpoint_url + path, timeout=10) as answer:
+        assert 200 == answer.status
