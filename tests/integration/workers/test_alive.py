@@ -35,7 +35,7 @@ def broker(tmp_path: Path):
 
 @pytest.mark.parametrize("words", [("worker", "callbacks"), ("beat",)])
 def test_a_probe_tells_a_part_that_works_from_one_that_hangs(words, broker, tmp_path: Path):
-    """The probe passes while a part does its work, and a frozen process makes the sign of life grow old."""
+    """It passes while a part does its work; a frozen part or a silent broker lets the sign grow old."""
     sign = tmp_path / "alive"
     env = {
         "STEMLINE_REDIS_URL": broker.url,
@@ -54,6 +54,13 @@ def test_a_probe_tells_a_part_that_works_from_one_that_hangs(words, broker, tmp_
         assert age > 1.5
         part.signal(signal.SIGCONT)
         eventually(lambda: (age_s(sign) or 99) < 1.5, what="life again")
+        # The part runs and its connection stands, but nothing comes over it: a ping would not tell.
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            eventually(lambda: (age_s(sign) or 0) > 3, 15, "silence is noticed")
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        eventually(lambda: (age_s(sign) or 99) < 1.5, what="life after the silence")
 
 
 def test_a_worker_that_lost_its_broker_is_not_ready_but_need_not_be_restarted(broker, tmp_path: Path):
