@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ def demo(song: Path | None) -> None:
     from deploy.local.stack import Stack, StackError
     from jobs.settings import Settings
 
+    home = Settings().home
     console = Console()
     on_signals_stop()
     stack: Stack | None = None
@@ -59,20 +61,30 @@ def demo(song: Path | None) -> None:
             status.update("Making the demo song ...")
             mix, parts = make_song(song)
             status.update("Starting the stack ...")
-            stack = Stack(Settings().home, tell=status.update)
+            stack = Stack(home, tell=status.update)
             stack.start()
         run(stack, console, mix, parts, name=song.name if song else "demo-song.wav")
     except KeyboardInterrupt:
         console.print("Stopped.")
         sys.exit(130)
     except (ApiError, DemoFailed, StackError) as error:
-        console.print(f"[bold red]The demo failed:[/] {error}", soft_wrap=True)
-        if stack is not None:
-            console.print(f"Logs: {stack.logs}", soft_wrap=True)
+        complain(console, stack, str(error))
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a newcomer gets a sentence and a log
+        complain(console, stack, f"{type(error).__name__}: {error}", details=traceback.format_exc())
         sys.exit(1)
     finally:
         if stack is not None:
             stack.stop()
+
+
+def complain(console: Console, stack: Stack | None, reason: str, *, details: str = "") -> None:
+    """Say why the demo failed and where the logs are."""
+    console.print(f"[bold red]The demo failed:[/] {reason}", soft_wrap=True)
+    if stack is not None:
+        if details:
+            stack.home.log("demo").write_text(details)
+        console.print(f"Logs: {stack.home.logs}", soft_wrap=True)
 
 
 def fetch_weights() -> None:
@@ -169,7 +181,7 @@ def watch(stack: Stack, console: Console, client: object, job_id: str) -> None:
             if state in {"Failed", "Cancel"}:
                 raise DemoFailed(
                     f"the job ended {state}: {detail.findtext('Code')}: {detail.findtext('Message')};"
-                    f" the worker's log is {stack.log('worker')}"
+                    f" the worker's log is {stack.home.log('worker')}"
                 )
             stack.check()
             time.sleep(0.1)
@@ -186,7 +198,7 @@ def wait_for_callback(stack: Stack, inbox: Receiver, job_id: str) -> None:
         stack.check()
         if time.monotonic() > deadline:
             raise DemoFailed(
-                f"no callback within {_CALLBACK_WAIT_S:g} s; its log is {stack.log('callbacks')}"
+                f"no callback within {_CALLBACK_WAIT_S:g} s; its log is {stack.home.log('callbacks')}"
             )
     if job_id.encode() not in inbox.body:
         raise DemoFailed("the callback names another job")

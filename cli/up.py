@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,8 @@ def banner(stack: Stack) -> Panel:
         ("S3 keys", f"{where.s3_access_key} {where.s3_secret_key}"),
         ("Flower", f"{where.flower_url}  ({where.flower_user} / {where.flower_password})"),
         ("Redis", where.redis_url),
-        ("All of this", str(stack.file)),
-        ("Logs", str(stack.logs)),
+        ("All of this", str(stack.home.stack_file)),
+        ("Logs", str(stack.home.logs)),
     ):
         table.add_row(f"[bold]{name}[/]", Text(value, overflow="fold"))
     return Panel(table, title="Stemline is up", subtitle="Ctrl-C ends it", expand=False)
@@ -71,7 +70,7 @@ def up() -> None:
                 time.sleep(0.5)
                 stack.check()
     except KeyboardInterrupt:
-        console.print("Stopped. Data stays in", str(Path(home)))
+        console.print("Stopped. Data stays in", str(home))
     except StackError as error:
         console.print(f"[bold red]The stack has ended:[/] {error}")
         sys.exit(1)

@@ -1,0 +1,47 @@
+"""Where the parts of a running stack are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the parts of a running stack are, as ``stack.json`` says it."""
+
+    api: str
+    region: str
+    bucket: str
+    secret_id: str
+    secret_key: str
+    s3_endpoint_url: str
+    s3_access_key: str
+    s3_secret_key: str
+    redis_url: str
+    flower_url: str
+    flower_user: str
+    flower_password: str
+
+    def document(self, pids: Mapping[str, int]) -> dict[str, Any]:
+        """The content of ``stack.json``."""
+        return {
+            "api": self.api,
+            "region": self.region,
+            "bucket": self.bucket,
+            "secret_id": self.secret_id,
+            "secret_key": self.secret_key,
+            "s3": {
+                "endpoint_url": self.s3_endpoint_url,
+                "access_key": self.s3_access_key,
+                "secret_key": self.s3_secret_key,
+            },
+            "redis_url": self.redis_url,
+            "flower": {
+                "url": self.flower_url,
+                "user": self.flower_user,
+                "password": self.flower_password,
+            },
+            "pids": dict(pids),
+        }
