@@ -142,11 +142,11 @@ TEXTS = st.text(
 TREES = st.recursive(
     TEXTS | st.lists(TEXTS, min_size=2, max_size=4),
     lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=4),
-    max_leaves=30,
+    max_leaves=12,
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(NAMES, TREES, min_size=1, max_size=5))
 def test_round_trip(tree: dict[str, Any]) -> None:
     """What is written as XML or JSON reads back as the same fields."""
