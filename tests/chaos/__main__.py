@@ -20,7 +20,9 @@ def table(outcome: Outcome) -> Table:
     for name, count in sorted(outcome.kills.items()):
         rows.add_row(f"kill -9 of {name}", str(count))
     rows.add_row("SIGSTOP of a worker past its lease", str(outcome.stops))
-    rows.add_row("processes that ended by themselves", str(outcome.fell_alone.total()), end_section=True)
+    for name, count in sorted(outcome.fell_alone.items()):
+        rows.add_row(f"{name} ended by itself", str(count))
+    rows.add_section()
     rows.add_row("jobs accepted", str(outcome.accepted))
     for state in ("Success", "Failed", "Cancel", "Submitted", "Running", "Pause"):
         if outcome.states[state] or state in {"Success", "Failed", "Cancel"}:
