@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jobs.settings import Settings
 
 
-def _begin() -> Settings:
+def _begin(*, traced: bool) -> Settings:
     """The settings of a process that logs, and that can do what they ask for."""
     from jobs import tracing
     from jobs.logging import configure
@@ -20,10 +20,11 @@ def _begin() -> Settings:
 
     settings = Settings()
     configure(settings)
-    try:
-        tracing.check(settings)
-    except tracing.TracingMissing as error:
-        raise click.ClickException(str(error)) from error
+    if traced:
+        try:
+            tracing.check(settings)
+        except tracing.TracingMissing as error:
+            raise click.ClickException(str(error)) from error
     return settings
 
 
@@ -35,7 +36,7 @@ def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
     from api.server import serve
 
-    serve(_begin(), host=host, port=port, processes=processes)
+    serve(_begin(traced=True), host=host, port=port, processes=processes)
 
 
 @click.command()
@@ -56,7 +57,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
 
     from workers.app import CALLBACKS, SWEEPS, app, separate_queue
 
-    settings = _begin()
+    settings = _begin(traced=True)
     if kind == "separate":
         queues = [separate_queue(level) for level in settings.worker_levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
@@ -85,7 +86,7 @@ def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
     from workers.app import app
 
-    app.Beat(loglevel=_begin().log_level, quiet=True).run()
+    app.Beat(loglevel=_begin(traced=False).log_level, quiet=True).run()
 
 
 @click.command()
@@ -99,5 +100,5 @@ def flower(address: str, port: int, *, control: bool) -> None:
     from deploy.flower.serve import serve
     from workers.app import app
 
-    _begin()
+    _begin(traced=False)
     serve(app, address=address, port=port, control=control)

@@ -80,18 +80,15 @@ def test_a_stop_is_told_in_the_same_form(service, tmp_path):
     assert "worker: Warm shutdown (MainProcess)" in events
 
 
-def test_flower_and_several_api_processes_write_the_same_form(service, tmp_path):
-    """Flower, and an API of several processes, write lines like all others, and no login."""
-    login = "operator:LoginThatNobodyMayRead"
-    for words, path in ((["flower"], "healthcheck"), (["api", "--processes", "2"], "healthz")):
-        port = free_port()
-        env = {**service.env, "FLOWER_BASIC_AUTH": login}
-        command = ("-m", "cli.main", *words, "--port", str(port))
-        with program(tmp_path / f"{words[0]}.log", env, *command) as started:
-            eventually(lambda url=f"http://127.0.0.1:{port}/{path}": answers(url), 60, words[0])
-            started.terminate()
-        text = started.text()
-        assert text
-        for line in text.splitlines():
-            assert {"event", "level", "timestamp"} <= json.loads(line).keys(), line
-        assert "LoginThatNobodyMayRead" not in text
+def test_flower_writes_the_same_form(service, tmp_path):
+    """Flower writes lines like all others, and no login."""
+    port = free_port()
+    env = {**service.env, "FLOWER_BASIC_AUTH": "operator:LoginThatNobodyMayRead"}
+    with program(tmp_path / "flower.log", env, "-m", "cli.main", "flower", "--port", str(port)) as started:
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), 60, "Flower")
+        started.terminate()
+    text = started.text()
+    assert text
+    for line in text.splitlines():
+        assert {"event", "level", "timestamp"} <= json.loads(line).keys(), line
+    assert "LoginThatNobodyMayRead" not in text

@@ -90,7 +90,7 @@ def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
     port, env = free_port(), {**service.env, "STEMLINE_METRICS_TOKEN": "token-of-prometheus"}
     url = f"http://127.0.0.1:{port}"
     command = ("-m", "cli.main", "api", "--port", str(port), "--processes", "2")
-    with program(tmp_path / "api.log", env, *command):
+    with program(tmp_path / "api.log", env, *command) as started:
         eventually(lambda: answers(f"{url}/healthz"), 60, "the API")
         client = replace(service.client, port=port)
         for _ in range(20):
@@ -102,6 +102,7 @@ def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
         for _ in range(4):
             with urlopen(request) as page:
                 pages.append(Page(page.read().decode()))
+    assert [] == [line for line in started.text().splitlines() if not line.startswith('{"')]
     for page in pages:
         assert 20 == page.value("stemline_api_requests_total", operation="list_queues", status="200")
 
