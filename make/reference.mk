@@ -11,11 +11,19 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@touch $@
 
 .PHONY: golden
-golden: reference $(VENV)/.dev ## Record anew what Spleeter itself answers (tests/golden/data), with the shared clip where it is
+golden: reference ## Record anew what Spleeter itself answers (tests/golden/data), with the shared clip where it is
 	stemline models pull 2stems
+	rm -f $(REFERENCE)/clip.wav
 	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
 	$(BIN)/python -c 'from deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
 	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav $(REFERENCE)/demo.wav
+
+.PHONY: parity
+parity: reference ## Ask Spleeter itself again, and hold Stemline on ONNX Runtime and on TensorFlow to its answers
+	rm -rf $(REFERENCE)/golden && mkdir -p $(REFERENCE)/golden
+	GOLDEN_DATA=$(abspath $(REFERENCE))/golden $(MAKE) golden
+	GOLDEN_DATA=$(abspath $(REFERENCE))/golden pytest -q tests/integration/separation/test_golden.py
+	$(MAKE) test-tensorflow
 
 .PHONY: test-tensorflow
 test-tensorflow: reference ## The engines' contract on TensorFlow, in Spleeter's environment

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-DATA = Path(__file__).parent / "data"
+#: `make parity` records into, and compares with, a folder of its own.
+DATA = Path(os.environ.get("GOLDEN_DATA") or Path(__file__).parent / "data")
 
 
 @pytest.fixture(scope="session")

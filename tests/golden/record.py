@@ -26,7 +26,8 @@ from spleeter.utils.configuration import load_configuration
 from tests.golden import seeded, song
 from tests.golden.excerpts import excerpt
 
-DATA = Path(__file__).parent / "data"
+#: `make parity` records into, and compares with, a folder of its own.
+DATA = Path(os.environ.get("GOLDEN_DATA") or Path(__file__).parent / "data")
 CHECKPOINT = 'model_checkpoint_path: "model"\nall_model_checkpoint_paths: "model"\n'
 
 
