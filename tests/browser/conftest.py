@@ -12,9 +12,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.conftest import missing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of the system: nothing is downloaded."""
+    """Chromium of the system: nothing is downloaded.
+
+    Not for the whole session: while Playwright runs, its event loop is in the way of tests that use asyncio.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         missing("chromium")

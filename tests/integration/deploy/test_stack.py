@@ -101,6 +101,7 @@ def test_taken_ports_a_stale_file_another_redis_and_a_part_that_keeps_dying(
             eventually(
                 lambda: "Stemline is up" in started.text() or started.process.poll(), 120, started.text()
             )
+            assert started.process.poll() is None, started.text()
             where = json.loads((home / "stack.json").read_text())
             assert "did not end in order" in started.text()
             assert not where["api"].endswith(f":{taken}")
