@@ -22,6 +22,7 @@ from deploy.local.addresses import Addresses
 from deploy.local.credentials import Credentials
 from deploy.local.errors import PartEnded, StackError
 from deploy.local.home import Home
+from deploy.local.ports import is_free
 from deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
 from deploy.local.supervise import Program, Supervisor
 from jobs.models import Job
@@ -60,6 +61,7 @@ class Stack:
         self.home = Home(home)
         self._tell = tell
         self._supervisor: Supervisor | None = None
+        self._listen: dict[str, int] = {}
         self._servers: list[Server] = []
         self._parts: dict[str, parts.Part] = {}
         self._endings: dict[str, deque[float]] = {}
@@ -91,16 +93,31 @@ class Stack:
             StackError: something could not be started; the message names its log.
         """
         try:
-            self._start()
+            lock = self.home.take(self._tell)
+            while True:
+                try:
+                    self._start(lock)
+                except PartEnded as error:
+                    if not self._lost_a_port(error.name):
+                        raise
+                    self._tell(f"{error.name} lost its port to another program; choosing others ...")
+                else:
+                    return
         except StackError:
             raise
         except (BotoCoreError, ClientError, OSError, RuntimeError, ValueError) as error:
             raise StackError(str(error)) from error
 
-    def _start(self) -> None:
-        lock = self.home.take(self._tell)
+    def _lost_a_port(self, name: str) -> bool:
+        """Whether, all of ours ended, somebody else has a port that the part was to have."""
+        self._end()
+        self._servers.clear()
+        wanted = SeaweedServer.parts if name == SeaweedServer.name else (name,)
+        return any(not is_free(self._listen[each]) for each in wanted if each in self._listen)
+
+    def _start(self, lock: int) -> None:
         credentials = self.home.credentials()
-        listen = self.home.choose_ports(_PORTS, paired=SeaweedServer.parts)
+        self._listen = listen = self.home.choose_ports(_PORTS, paired=SeaweedServer.parts)
         redis_url = self._plan_servers(credentials, listen)
         s3 = next(server for server in self._servers if isinstance(server, SeaweedServer))
         self.addresses = Addresses(
@@ -255,9 +272,12 @@ class Stack:
 
     def stop(self) -> None:
         """End everything; data, logs and credentials stay."""
+        self._end()
+        self.home.release()
+
+    def _end(self) -> None:
         if self._supervisor is not None:
             with _deaf_to_signals():
                 self._supervisor.stop()
             self._supervisor = None
             self.home.withdraw()
-        self.home.release()

@@ -127,3 +127,26 @@ def test_a_redis_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(StackError, match="REDIS_URL does not answer") as refused:
         Stack(tmp_path / "home").start()
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_port_lost_at_the_last_moment_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When another program takes a chosen port before the part listens there, the stack chooses anew."""
+    told: list[str] = []
+    stack = Stack(tmp_path / "home", tell=told.append)
+    with socket.socket() as thief:
+        thief.bind(("127.0.0.1", 0))
+        thief.listen()
+        taken = thief.getsockname()[1]
+        choose = stack.home.choose_ports
+
+        def choose_badly(*arguments: Any, **options: Any) -> dict[str, int]:
+            chosen = choose(*arguments, **options)
+            return chosen if told and "lost its port" in told[-1] else chosen | {"valkey": taken}
+
+        monkeypatch.setattr(stack.home, "choose_ports", choose_badly)
+        monkeypatch.setattr("deploy.local.stack.parts.of", lambda _: [])
+        with stack:
+            found = stack.addresses.redis_url
+    assert "valkey lost its port to another program; choosing others ..." in told
+    assert f":{taken}/" not in found
