@@ -48,8 +48,9 @@ format: $(VENV)/.dev ## Let ruff mend what it can
 	ruff check --fix .
 	ruff format .
 
+# Two at a time: much of a test of real servers is waiting for them.
 test: $(VENV)/.dev ## The whole test suite, with the real servers
-	pytest
+	pytest -n 2 --dist loadfile
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Write the pages that are made from the code
