@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
 
 from separation.catalogue import MODELS
 from separation.graph import build_graph
@@ -45,11 +47,26 @@ def best(work: Callable[[], object], runs: int) -> float:
     return min(times)
 
 
+def onnx_product(square: np.ndarray) -> Callable[[], object]:
+    """The same product by ONNX Runtime: its kernels use wider registers than some builds of OpenBLAS."""
+    node = helper.make_node("MatMul", ["a", "a"], ["b"])
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, square.shape) for name in "ab"]
+    proto = helper.make_model(
+        helper.make_graph([node], "product", value[:1], value[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    return lambda: session.run(None, {"a": square})
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     square = rng.random((2048, 2048), dtype=np.float32)
-    peak = 2 * 2048**3 / best(lambda: square @ square, 12) / 1e9
-    found: dict[str, float] = {"sgemm_gflops": peak}
+    fastest = min(best(lambda: square @ square, 12), best(onnx_product(square), 12))
+    found: dict[str, float] = {"sgemm_gflops": 2 * 2048**3 / fastest / 1e9}
     magnitude = np.abs(rng.standard_normal((2, 512, 1024), dtype=np.float32))
     for name in ("2stems", "4stems"):
         model = MODELS[name]
