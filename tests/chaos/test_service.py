@@ -146,7 +146,9 @@ def test_answers_lost_while_publishing(service: Service, client: Client, store: 
 @long
 def test_a_job_that_kills_its_engine(service: Service, client: Client, store: Store) -> None:
     """It fails after three attempts with the reason; the worker's other jobs end at their first."""
-    scenarios.poison(service, client, store)
+    failed = scenarios.poison(service, client, store)
+    assert (State.FAILED, 3) == (failed.state, failed.attempt)
+    assert "3 attempts" in failed.message
 
 
 @long
@@ -169,6 +171,7 @@ def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledge
         )
 
     eventually(told, 90, "all callbacks")
+    assert ledger.accepted, "nothing was tried"
     scenarios.no_file_is_left(service)
 
 

@@ -71,11 +71,13 @@ def test_flower_sees_the_tasks_of_a_job(flower: httpx.Client, where: dict[str, A
     job_id = client.submit("in/flower.wav", stems, codec="wav", callback="no")
     client.close()
 
-    def done() -> bool:
+    def done() -> dict[str, Any] | None:
         tasks = flower.get("/api/tasks", params={"taskname": "stemline.separate"}).json().values()
-        return any(f"{job_id} Success" in str(task["result"]) for task in tasks)
+        return next((task for task in tasks if f"{job_id} Success" in str(task["result"])), None)
 
-    eventually(done, 30, "the task's result in Flower")
+    task = eventually(done, 30, "the task's result in Flower")
+    assert ("SUCCESS", "stemline.separate") == (task["state"], task["name"])
+    assert job_id in task["args"]
 
 
 @dataclass

@@ -52,6 +52,9 @@ def test_a_part_that_dies_is_started_again(where: dict[str, Any], stack_home: Pa
     victim = where["pids"]["beat"]
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: pid_of_beat(stack_home) not in {0, victim}, 20, "another beat")
+    now = json.loads((stack_home / "stack.json").read_text())["pids"]
+    assert where["pids"] | {"beat": now["beat"]} == now, "the other parts go on as they were"
+    assert Path(f"/proc/{now['beat']}").exists()
 
 
 def test_stack_json_is_for_its_owner_alone(where: dict[str, Any], stack_home: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -155,13 +155,15 @@ def test_round_trip(tree: dict[str, Any]) -> None:
 
 
 def test_fuzz() -> None:
-    """Ten thousand damaged bodies (seeded) parse or are refused; nothing else ever happens."""
+    """Ten thousand damaged bodies (seeded) parse or are refused, both often; nothing else happens."""
     seeds = [
         *HOSTILE.values(),
         *HOSTILE_JSON.values(),
-        to_xml("Request", {"Tag": "VoiceSeparate", "I": {"O": "k"}}),
     ]
     seeds = [seed[:2000] for seed in seeds]
+    good = {"Tag": "VoiceSeparate", "Input": {"Object": "in/song.mp3"}, "UserData": "order 17 " * 20}
+    # As many good ones as hostile ones, so that much of what is damaged still reads.
+    seeds += [to_xml("Request", good), to_json({"Request": good})] * (len(seeds) // 2)
     chance = random.Random(20261123)
     tokens = [
         b"<",
@@ -178,16 +180,24 @@ def test_fuzz() -> None:
         b"<?",
         b"&#x0;",
     ]
+    seen: Counter[str] = Counter()
     for _ in range(10_000):
         body = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 5)):
             at = chance.randrange(len(body) + 1)
-            choice = chance.randrange(3)
+            choice = chance.randrange(6)
             if choice == 0:
                 body[at:at] = chance.choice(tokens)
             elif choice == 1:
                 del body[at : at + chance.randint(1, 20)]
-            else:
+            elif choice == 2:
                 body[at:at] = chance.randbytes(3)
-        with contextlib.suppress(StemlineError):
-            parse(bytes(body), chance.choice(["", JSON]))
+            else:
+                body[at : at + 1] = chance.choice(b"abcXYZ019 ").to_bytes()
+        try:
+            assert isinstance(parse(bytes(body), JSON if body[:1] in b"{[" else ""), dict)
+            seen["parsed"] += 1
+        except StemlineError as error:
+            seen[error.code] += 1
+    assert {"parsed", "InvalidContent"} <= set(seen) <= {"parsed", "InvalidContent", "MissingContent"}
+    assert min(seen["parsed"], seen["InvalidContent"]) > 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from api.limits import MAX_CALLERS, RateLimit
@@ -33,10 +35,18 @@ def test_each_caller_alone() -> None:
 
 
 def test_no_limit() -> None:
-    """Rate 0 is no limit."""
-    limit = RateLimit(0, 1, clock=lambda: 0.0)
-    for _ in range(100):
-        limit.admit("a")
+    """Rate 0 is no limit, where any other rate refuses all but its burst."""
+
+    def admitted(rate: float) -> int:
+        limit = RateLimit(rate, 1, clock=lambda: 0.0)
+        count = 0
+        for _ in range(100):
+            with contextlib.suppress(RateLimited):
+                limit.admit("a")
+                count += 1
+        return count
+
+    assert [100, 1] == [admitted(0), admitted(1.0)]
 
 
 def test_memory_is_bounded() -> None:

@@ -14,18 +14,26 @@ SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret, as long.").decode()
 
 
+def accepts(secret, body, headers) -> bool:
+    """Whether the Standard Webhooks library, which is not ours, takes the signature."""
+    try:
+        Webhook(secret).verify(body, headers, json_parse=False)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("body", [b'{"a":"\xe6\xad\x8c"}', b"<Response><A>1</A></Response>"])
 def test_the_library_accepts_our_signature(body):
     """A receiver with the Standard Webhooks library accepts what we sign, JSON and XML alike."""
     headers = signed_headers("d1", int(time.time()), body, [SECRET])
-    Webhook(SECRET).verify(body, headers, json_parse=False)
+    assert accepts(SECRET, body, headers)
 
 
 def test_two_secrets_are_both_accepted():
     """While a secret is replaced, receivers with the old one and with the new one both accept."""
     headers = signed_headers("d1", int(time.time()), b"{}", [SECRET, OTHER])
-    for secret in (SECRET, OTHER):
-        Webhook(secret).verify(b"{}", headers)
+    assert [True, True] == [accepts(secret, b"{}", headers) for secret in (SECRET, OTHER)]
 
 
 @pytest.mark.parametrize("change", ["body", "id", "timestamp", "secret"])
@@ -36,8 +44,7 @@ def test_nothing_can_be_changed(change):
         headers["webhook-id"] = "d2"
     if change == "timestamp":
         headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 1)
-    with pytest.raises(WebhookVerificationError):
-        Webhook(OTHER if change == "secret" else SECRET).verify(b"[]" if change == "body" else b"{}", headers)
+    assert not accepts(OTHER if change == "secret" else SECRET, b"[]" if change == "body" else b"{}", headers)
 
 
 def test_without_secret_nothing_is_added():
