@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
@@ -62,25 +61,28 @@ def separate(
     context: int,
 ) -> None:
     """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
-    import structlog
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from concurrent.futures import ThreadPoolExecutor
 
-    from separation.catalogue import model_named
     from separation.engine import load_engine
-    from separation.errors import SeparationError
-    from separation.media import MediaLimits, OutputSpec
-    from separation.pipeline import separate_file
-    from separation.separator import Extension
 
-    # The bar and the last line say what the log would.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     name = f"{stems}stems"
+    with ThreadPoolExecutor(1) as aside:
+        # What follows takes half a second to import, and the network as long to load.
+        loading = aside.submit(load_engine, name, engine=engine, device=device)
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        from separation.catalogue import model_named
+        from separation.errors import SeparationError
+        from separation.media import MediaLimits, OutputSpec
+        from separation.pipeline import separate_file
+        from separation.separator import Extension
+
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(file.name, total=1.0)
-            loaded = load_engine(name, engine=engine, device=device)
+            loaded = loading.result()
             output.mkdir(parents=True, exist_ok=True)
             report = separate_file(
                 loaded,

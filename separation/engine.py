@@ -6,6 +6,7 @@ An engine is made once per process and model, and is safe to call from several t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -79,18 +80,28 @@ def load_engine(
     model = model_named(model_name)
     if device not in DEVICES:
         raise OptionError(f"There is no device {device!r}; there are {', '.join(DEVICES)}.")
-    weights = WeightStore(directory).verified(model)
+    if engine not in ENGINES:
+        raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
+    store = WeightStore(directory)
     threads = threads or usable_processors()
-    if engine == "onnxruntime":
-        from separation.graph_cache import cached_graph  # noqa: PLC0415
-        from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
+    with ThreadPoolExecutor(1, thread_name_prefix="verify") as aside:
+        # Hashing leaves the interpreter to the imports and ONNX Runtime; nothing is returned, and no graph is
+        # built, before it is done.
+        weights = aside.submit(store.verified, model)
+        loaded: Engine
+        if engine == "tensorflow":
+            from separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415
 
-        def graph(phases: bool) -> Path | bytes:
-            return cached_graph(model, weights, phases=phases)
+            loaded = TensorFlowEngine(model, weights.result(), device=device, threads=threads)
+        else:
+            from separation.graph_cache import kept_graph, new_graph  # noqa: PLC0415
+            from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
 
-        return OnnxEngine(model, graph, device=device, threads=threads)
-    if engine == "tensorflow":
-        from separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415
+            def graph(phases: bool) -> Path | bytes:
+                return kept_graph(model, store.folder(model), phases=phases) or new_graph(
+                    model, weights.result(), phases=phases
+                )
 
-        return TensorFlowEngine(model, weights, device=device, threads=threads)
-    raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
+            loaded = OnnxEngine(model, graph, device=device, threads=threads)
+        weights.result()
+    return loaded

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from separation.catalogue import Model
+from separation.graph import GRAPH_VERSION, build_graph
 from separation.weights import sha256, write_atomically
 
 log = structlog.get_logger(__name__)
@@ -16,11 +17,21 @@ log = structlog.get_logger(__name__)
 _NAME = "graph-{version}-{kind}-{checksum}.onnx"
 
 
-def cached_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
-    """Return the graph of `model` built from the checkpoint in `weights`, building it the first time.
+def kept_graph(model: Model, weights: Path, *, phases: bool) -> Path | None:
+    """Return the graph of `model` that `new_graph` wrote into the folder `weights`, or None.
 
-    The graph's own checksum lies beside it, so that one that was cut or changed is built anew. Where the
-    folder cannot be written, every process builds the graph in memory.
+    The graph's own checksum lies beside it: one that was cut or changed is as good as none.
+    """
+    path, seal = _paths(model, weights, phases=phases)
+    if path.is_file() and seal.is_file() and seal.read_text().strip() == sha256(path):
+        return path
+    return None
+
+
+def new_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
+    """Build the graph of `model` and keep it beside its checkpoint, which has been verified.
+
+    Where the folder cannot be written, every process builds the graph in memory.
 
     Args:
         model: What the checkpoint holds.
@@ -30,15 +41,10 @@ def cached_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
-    from separation.graph import GRAPH_VERSION  # noqa: PLC0415
+    from separation.checkpoint import read_tensors  # noqa: PLC0415  # what a kept graph needs not
 
-    kind = "phases" if phases else "plain"
-    checksum = (model.data.sha256 or "")[:16]
-    path = weights / _NAME.format(version=GRAPH_VERSION, kind=kind, checksum=checksum)
-    seal = path.with_suffix(".sha256")
-    if path.is_file() and seal.is_file() and seal.read_text().strip() == sha256(path):
-        return path
-    content = _build(model, weights, phases=phases)
+    path, seal = _paths(model, weights, phases=phases)
+    content: bytes = build_graph(model, read_tensors(weights), phases=phases).SerializeToString()
     try:
         write_atomically(path, content)
         write_atomically(seal, hashlib.sha256(content).hexdigest().encode())
@@ -48,9 +54,9 @@ def cached_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     return path
 
 
-def _build(model: Model, weights: Path, *, phases: bool) -> bytes:
-    from separation.checkpoint import read_tensors  # noqa: PLC0415  # what a cached graph needs not
-    from separation.graph import build_graph  # noqa: PLC0415
-
-    content: bytes = build_graph(model, read_tensors(weights), phases=phases).SerializeToString()
-    return content
+def _paths(model: Model, weights: Path, *, phases: bool) -> tuple[Path, Path]:
+    """Return where the graph and its checksum belong."""
+    kind = "phases" if phases else "plain"
+    checksum = (model.data.sha256 or "")[:16]
+    path = weights / _NAME.format(version=GRAPH_VERSION, kind=kind, checksum=checksum)
+    return path, path.with_suffix(".sha256")

@@ -20,7 +20,7 @@ from separation.archive import pack, unpack_tar
 from separation.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
 from separation.download import MIRROR_VARIABLE, pull
 from separation.errors import OptionError, WeightsCorrupt, WeightsMissing
-from separation.graph_cache import cached_graph
+from separation.graph_cache import kept_graph, new_graph
 from separation.transfer import transfer
 from separation.weights import WeightStore, default_directory
 
@@ -327,16 +327,21 @@ def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: 
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
     monkeypatch.setattr("separation.graph_cache.write_atomically", refuse)
-    assert isinstance(cached_graph(MODELS["2stems"], tmp_path, phases=True), bytes)
+    assert isinstance(new_graph(MODELS["2stems"], tmp_path, phases=True), bytes)
+    assert kept_graph(MODELS["2stems"], tmp_path, phases=True) is None
 
 
-def test_a_damaged_cached_graph_is_built_anew(weights_2stems: Path, tmp_path: Path) -> None:
-    """A graph that was cut on the disk is not loaded."""
+def test_a_damaged_kept_graph_is_as_good_as_none(weights_2stems: Path, tmp_path: Path) -> None:
+    """A graph that was cut on the disk is not loaded; the next one built takes its place."""
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
-    path = cached_graph(MODELS["2stems"], tmp_path, phases=True)
+    model = MODELS["2stems"]
+    assert kept_graph(model, tmp_path, phases=True) is None
+    path = new_graph(model, tmp_path, phases=True)
     assert isinstance(path, Path)
+    assert path == kept_graph(model, tmp_path, phases=True)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    assert path == cached_graph(MODELS["2stems"], tmp_path, phases=True)
+    assert kept_graph(model, tmp_path, phases=True) is None
+    assert path == new_graph(model, tmp_path, phases=True)
     assert whole == path.read_bytes()
