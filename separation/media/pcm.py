@@ -20,19 +20,20 @@ def to_float(frame: AudioFrame) -> NDArray[np.float32]:
     dtype = _DTYPES[kind]
     channels = frame.layout.nb_channels
     planes: Any = frame.planes
-    # Not frame.to_ndarray(), which reads one plane too many from a planar frame of 8 channels.
-    if frame.format.is_planar:
-        sides = [np.frombuffer(planes[channel], dtype, frame.samples) for channel in range(channels)]
-        samples = np.stack(sides, axis=1)
-    else:
-        samples = np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(-1, channels)
+    samples = np.empty((frame.samples, channels), np.float32)
     # What a double holds and a float does not becomes infinite or no number, and is refused further on.
     with np.errstate(over="ignore", invalid="ignore"):
-        narrowed = samples.astype(np.float32)
+        # Not frame.to_ndarray(), which reads one plane too many from a planar frame of 8 channels.
+        if frame.format.is_planar:
+            for channel in range(channels):
+                samples[:, channel] = np.frombuffer(planes[channel], dtype, frame.samples)
+        else:
+            samples.reshape(-1)[:] = np.frombuffer(planes[0], dtype, samples.size)
     if kind == "u8":
-        narrowed -= np.float32(128.0)
-    scale = _FULL_SCALE.get(kind)
-    return narrowed if scale is None else narrowed * np.float32(scale)
+        samples -= np.float32(128.0)
+    if kind in _FULL_SCALE:
+        samples *= np.float32(_FULL_SCALE[kind])
+    return samples
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -41,5 +42,7 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     No dither is added: silence stays digital silence, equal input gives equal files, and the result is within
     half a step of what the network said.
     """
-    scaled = np.rint(samples * np.float32(32768.0))
-    return np.ascontiguousarray(np.clip(scaled, -32768.0, 32767.0).astype(np.int16))
+    scaled = samples * np.float32(32768.0)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -32768.0, 32767.0, out=scaled)
+    return scaled.astype(np.int16, order="C")
