@@ -6,7 +6,7 @@ has a benchmark of its own), the whole backlog before the first worker starts. E
 real: claim, lease, download, multipart uploads, publishing. THE ENGINE IS A STUB THAT SLEEPS, as a worker
 waits for its GPU; with fewer cores than workers nothing else could show whether the queue scales.
 
-    python -m benchmarks.scale [--jobs 10000] [--workers 1,2,4,8] [--sleep 0.5] [--real SECONDS_OF_AUDIO]
+    python -m benchmarks.scale [--jobs 10000] [--workers 1,2,4,8] [--sleep 0.25] [--real SECONDS_OF_AUDIO]
 
 ``--real`` replaces the stub by the real engine on one thread a worker.
 """
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000, help="for most workers; fewer get their share")
     parser.add_argument("--workers", default="1,2,4,8")
-    parser.add_argument("--sleep", type=float, default=0.5, help="seconds the stub takes for a job")
+    parser.add_argument("--sleep", type=float, default=0.25, help="seconds the stub takes for a job")
     parser.add_argument("--real", type=float, default=0.0, help="real engine, on so many seconds of audio")
     parser.add_argument("--processes", action="store_true", help="no network namespaces")
     parser.add_argument(

@@ -20,7 +20,7 @@ bench-quality: reference ## How well voice and background are found, Stemline be
 	$(BIN)/python -m benchmarks.quality
 
 .PHONY: bench-scale
-bench-scale: $(VENV)/.dev ## What 1, 2, 4 and 8 workers bring (10,000 jobs, 25 minutes), then the real engine on 1 and 2
+bench-scale: $(VENV)/.dev ## What 1, 2, 4 and 8 workers bring (10,000 jobs, half an hour), then the real engine on 1 and 2
 	$(BIN)/python -m benchmarks.scale --name scale-stub
 	stemline models pull 2stems
 	$(BIN)/python -m benchmarks.scale --real 30 --workers 1,2 --jobs 40 --name scale-real

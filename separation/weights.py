@@ -141,7 +141,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
-    # hashlib's own loop takes the interpreter back 300 times for a model, and waits for other threads each time.
+    # hashlib's own loop takes the interpreter back 300 times for a model, and waits for it each time.
     buffer = memoryview(bytearray(8 << 20))
     with path.open("rb", buffering=0) as stream:
         while count := stream.readinto(buffer):
