@@ -33,22 +33,23 @@ def expressions() -> list[str]:
     return [text.replace("$__rate_interval", "5m") for text in found]
 
 
-def promtool(*words: str) -> None:
+def promtool(*words: str) -> str:
     program = shutil.which("promtool")
     if program is None:
         missing("promtool (Debian package prometheus)")
     done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_prometheus_takes_the_configuration():
     """Prometheus' own tool finds no fault in the configuration and the rules."""
-    promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    assert "SUCCESS" in promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
 
 
 def test_every_alert_fires_on_its_fault_and_none_on_health():
     """Prometheus' own tool runs the alerts against series of faults and of a healthy service."""
-    promtool("test", "rules", str(CASES))
+    assert "SUCCESS" in promtool("test", "rules", str(CASES))
 
 
 def test_every_alert_is_tested():
