@@ -67,7 +67,7 @@ def separate(
 
     name = f"{stems}stems"
     with ThreadPoolExecutor(1) as aside:
-        # What follows takes half a second to import, and the network as long to load.
+        # Loading is hardly Python: the imports below go on meanwhile.
         loading = aside.submit(load_engine, name, engine=engine, device=device)
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
