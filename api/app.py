@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
-from api.bell import Ringer
-from api.call import Services
-from api.credentials import Credentials
-from api.envelope import Envelope
-from api.limits import RateLimit
-from api.routing import Router
-from jobs.errors import StemlineError
-from jobs.metrics import StoreCollector
-from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tracing import tracer
+from stemline.api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
+from stemline.api.context import Services
+from stemline.api.credentials import Credentials
+from stemline.api.hosts import Router
+from stemline.api.limits import RateLimit
+from stemline.api.middleware import Envelope
+from stemline.api.notifier import Ringer
+from stemline.jobs.errors import StemlineError
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
+from stemline.runtime.store_metrics import StoreCollector
+from stemline.runtime.tracing import tracer
 
 RESOURCES = (
     jobs.router,
@@ -46,7 +46,7 @@ def create_app(
     """
     ringer: Ringer | None = None
     if store is None:
-        from workers.app import ring  # noqa: PLC0415 - Celery is loaded by the process that serves alone
+        from stemline.workers.app import ring  # noqa: PLC0415 - Celery is loaded by the process that serves alone
 
         ringer = Ringer(ring)
         store = Store.open(settings, bell=ringer)

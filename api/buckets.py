@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api import answers
-from api import fields as read
-from api.call import Reading, Writing
-from jobs.models import Bucket
-from jobs.store import BucketFilter
+from stemline.api.context import Reading, Writing
+from stemline.jobs.models import Bucket
+from stemline.jobs.store import BucketFilter
+from stemline.wire import params as read
+from stemline.wire import views
 
 router = APIRouter()
 
@@ -17,7 +17,7 @@ router = APIRouter()
 @router.post("/asrbucket", name="open_bucket")
 def open_bucket(call: Writing) -> Response:
     """Open the service for the bucket and make its queue; the same answer when it is open already."""
-    return call.numbered({"AsrBucket": answers.bucket(call.store.open_bucket(call.tenant))})
+    return call.numbered({"AsrBucket": views.bucket(call.store.open_bucket(call.tenant))})
 
 
 @router.delete("/asrbucket", name="close_bucket")
@@ -44,7 +44,7 @@ def list_buckets(call: Reading) -> Response:
         )
         listing = call.store.buckets(which)
         found, total = listing.items, listing.total
-    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
     if found:
-        tree["AsrBucketList"] = [answers.bucket(bucket) for bucket in found]
+        tree["AsrBucketList"] = [views.bucket(bucket) for bucket in found]
     return call.numbered(tree)

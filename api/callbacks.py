@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api import answers
-from api import fields as read
-from api.call import Call, Reading, Writing
-from jobs.errors import IllegalTransition, RequestRefused
-from jobs.ids import wire_time
-from jobs.models import Attempt, Delivery
-from jobs.store import delivery_id
+from stemline.api.context import Call, Reading, Writing
+from stemline.jobs.errors import IllegalTransition, RequestRefused
+from stemline.jobs.ids import wire_time
+from stemline.jobs.models import Attempt, Delivery
+from stemline.jobs.store import delivery_id
+from stemline.wire import params as read
+from stemline.wire import views
 
 router = APIRouter()
 
@@ -31,7 +31,7 @@ def list_callbacks(call: Reading) -> Response:
         page=number,
         size=size,
     )
-    tree: answers.Tree = {
+    tree: views.Tree = {
         "TotalCount": str(found.total),
         "PageNumber": str(number),
         "PageSize": str(size),
@@ -48,7 +48,7 @@ def get_callbacks(call: Reading, ids: str) -> Response:
     found = _own(call, wanted)
     details = [_callback(delivery) for delivery in found if delivery is not None]
     missing = [name for name, delivery in zip(wanted, found, strict=True) if delivery is None]
-    tree: answers.Tree = {"Callback": details} if details else {}
+    tree: views.Tree = {"Callback": details} if details else {}
     return call.numbered(tree | ({"NonExistCallbackIds": missing} if missing else {}))
 
 
@@ -89,10 +89,10 @@ def _own(call: Call, ids: Sequence[str]) -> list[Delivery | None]:
     return [delivery if delivery and delivery.tenant == tenant else None for delivery in found]
 
 
-def _callback(delivery: Delivery) -> answers.Tree:
+def _callback(delivery: Delivery) -> views.Tree:
     """``Callback``, and an entry of ``CallbackList``."""
     target = delivery.target
-    tree: answers.Tree = {
+    tree: views.Tree = {
         "CallbackId": delivery.id,
         "JobId": delivery.job_id,
         "State": delivery.status.capitalize(),
@@ -113,7 +113,7 @@ def _callback(delivery: Delivery) -> answers.Tree:
     return tree
 
 
-def _attempt(attempt: Attempt) -> answers.Tree:
+def _attempt(attempt: Attempt) -> views.Tree:
     return {
         "Time": wire_time(attempt.at),
         "Status": attempt.status,

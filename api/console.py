@@ -13,11 +13,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.call import Call, Reading, Services
-from jobs.errors import Forbidden, NoSuchResource
-from jobs.models import Job
-from jobs.settings import Settings
-from storage import Buckets
+from stemline.api.context import Call, Reading, Services
+from stemline.jobs.errors import Forbidden, NoSuchResource
+from stemline.jobs.models import Job
+from stemline.runtime.settings import Settings
+from stemline.storage import Buckets
 
 router = APIRouter()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from jobs.errors import Forbidden
-from jobs.settings import Credential, Settings
+from stemline.jobs.errors import Forbidden
+from stemline.runtime.settings import Credential, Settings
 
 ANONYMOUS = "anonymous"
 _CREDENTIALS = TypeAdapter(tuple[Credential, ...])

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api.codec import JSON, XML, to_json, to_xml
-from jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
+from stemline.jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
+from stemline.wire.codec import JSON, XML, to_json, to_xml
 
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
 MAX_RESOURCE_CHARS = 1024

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api import metrics
-from api.call import Services
-from jobs.errors import Forbidden
+from stemline.api import metrics
+from stemline.api.context import Services
+from stemline.jobs.errors import Forbidden
 
 router = APIRouter()
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api import answers
-from api import fields as read
-from api.call import Call, Reading, Writing
-from api.submission import MQ_REGIONS, specifications
-from jobs.errors import AsrBucketUnBinded, Forbidden, RequestRefused
-from jobs.models import TAG, JobSpec
-from jobs.states import State
-from jobs.store import Idempotency, JobFilter
+from stemline.api.context import Call, Reading, Writing
+from stemline.jobs.errors import AsrBucketUnBinded, Forbidden, RequestRefused
+from stemline.jobs.models import TAG, JobSpec
+from stemline.jobs.states import State
+from stemline.jobs.store import Idempotency, JobFilter
+from stemline.wire import params as read
+from stemline.wire import views
+from stemline.wire.job_request import MQ_REGIONS, specifications
 
 router = APIRouter()
 
@@ -43,7 +43,7 @@ def create_jobs(call: Writing) -> Response:
         step.set(jobs=[job.id for job in jobs])
     # A job accepted by a paused queue is told as Submitted; only from then on it shows Pause.
     accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
-    return call.answer({"JobsDetail": [answers.job_detail(job) for job in accepted]})
+    return call.answer({"JobsDetail": [views.job_detail(job) for job in accepted]})
 
 
 @router.get("/jobs/{ids}", name="get_jobs")
@@ -51,9 +51,9 @@ def get_jobs(call: Reading, ids: str) -> Response:
     """Jobs by their ids; unknown ids are told, not refused."""
     wanted = _ids(ids)
     found = call.store.get(call.tenant, wanted)
-    details = [answers.job_detail(job) for job in found if job is not None]
+    details = [views.job_detail(job) for job in found if job is not None]
     missing = [job_id for job_id, job in zip(wanted, found, strict=True) if job is None]
-    tree: answers.Tree = {"JobsDetail": details} if details else {}
+    tree: views.Tree = {"JobsDetail": details} if details else {}
     return call.answer(tree | ({"NonExistJobIds": missing} if missing else {}))
 
 
@@ -66,12 +66,12 @@ def list_jobs(call: Reading) -> Response:
         raise RequestRefused("tag is missing.")
     which = _filter(call)
     others = query.get("workflowid") or query.get("inventorytriggerjobid")
-    queue_type = query.get("queuetype", answers.QUEUE_TYPE)
-    if tag != TAG or others or (which.queue_id is None and queue_type != answers.QUEUE_TYPE):
+    queue_type = query.get("queuetype", views.QUEUE_TYPE)
+    if tag != TAG or others or (which.queue_id is None and queue_type != views.QUEUE_TYPE):
         details, cursor = [], None
     else:
         found = call.store.list_jobs(tenant, which)
-        details, cursor = [answers.job_detail(job) for job in found.items], found.cursor
+        details, cursor = [views.job_detail(job) for job in found.items], found.cursor
     nothing: str | list[str] = [] if call.json else ""  # Python's SDK turns an empty element into []
     return call.answer({"JobsDetail": details or nothing, "NextToken": cursor or ""})
 

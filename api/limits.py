@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobs.errors import RateLimited
+from stemline.jobs.errors import RateLimited
 
 MAX_CALLERS = 10_000
 

@@ -18,7 +18,7 @@ from prometheus_client import (
 from starlette.responses import Response
 from starlette.types import Scope
 
-from jobs.metrics import StoreCollector
+from stemline.runtime.store_metrics import StoreCollector
 
 REQUESTS = Counter("stemline_api_requests_total", "Requests answered.", ["operation", "status"])
 SECONDS = Histogram(

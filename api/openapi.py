@@ -12,10 +12,10 @@ from typing import Any
 
 from starlette.routing import Route
 
-from api.codec import JSON, XML
-from api.schemas import DIGITS, TEXT, Schema, fields, listed, ref, schemas, words
-from jobs.models import TAG
-from jobs.states import State
+from stemline.jobs.models import TAG
+from stemline.jobs.states import State
+from stemline.wire.codec import JSON, XML
+from stemline.wire.schema import DIGITS, TEXT, Schema, fields, listed, ref, schemas, words
 
 
 def query(name: str, schema: Schema, description: str, *, required: bool = False) -> Schema:

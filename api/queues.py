@@ -5,15 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api import answers
-from api import fields as read
-from api.call import Reading, Writing
-from api.codec import Fields
-from api.submission import MQ_REGIONS, mq_config
-from jobs.errors import QueuePathNotFound, RequestRefused
-from jobs.models import NotifyConfig, Queue
-from jobs.states import QueueState
-from jobs.store import QueueFilter
+from stemline.api.context import Reading, Writing
+from stemline.jobs.errors import QueuePathNotFound, RequestRefused
+from stemline.jobs.models import NotifyConfig, Queue
+from stemline.jobs.states import QueueState
+from stemline.jobs.store import QueueFilter
+from stemline.wire import params as read
+from stemline.wire import views
+from stemline.wire.codec import Fields
+from stemline.wire.job_request import MQ_REGIONS, mq_config
 
 router = APIRouter()
 
@@ -21,7 +21,7 @@ MAX_NAME_CHARS = 128
 MAX_CAPACITY = 10_000_000
 MAX_CONCURRENT = 100_000
 EVENTS = ("TaskFinish", "WorkflowFinish")
-_OUR_CATEGORIES = frozenset({"", "all", "cateall", answers.QUEUE_TYPE.lower()})
+_OUR_CATEGORIES = frozenset({"", "all", "cateall", views.QUEUE_TYPE.lower()})
 
 
 @router.get("/asrqueue", name="list_asr_queues")
@@ -40,9 +40,9 @@ def list_queues(call: Reading) -> Response:
     listing = call.store.queues(tenant, which)
     ours = query.get("category", "").lower() in _OUR_CATEGORIES
     found, total = (listing.items, listing.total) if ours else (list[Queue](), 0)
-    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
     if found:
-        tree["QueueList"] = [answers.queue(queue) for queue in found]
+        tree["QueueList"] = [views.queue(queue) for queue in found]
     if listing.missing:
         tree["NonExistPIDs"] = list(listing.missing)
     return call.numbered(tree)
@@ -67,7 +67,7 @@ def update_queue(call: Writing, queue_id: str) -> Response:
         max_size=read.integer(fields, "MaxSize", least=1, most=MAX_CAPACITY),
         max_concurrent=read.integer(fields, "MaxConcurrent", least=1, most=MAX_CONCURRENT),
     )
-    return call.numbered({"Queue": answers.queue(queue)})
+    return call.numbered({"Queue": views.queue(queue)})
 
 
 def notify_config(

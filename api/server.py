@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
-from api import errors, metrics
-from api.app import create_app
-from api.codec import XML
-from jobs.errors import RequestRefused
-from jobs.ids import new_request_id
-from jobs.logging import configure as configure_logging
-from jobs.settings import Settings
+from stemline.api import errors, metrics
+from stemline.api.app import create_app
+from stemline.jobs.errors import RequestRefused
+from stemline.jobs.ids import new_request_id
+from stemline.runtime.logging import configure as configure_logging
+from stemline.runtime.settings import Settings
+from stemline.wire.codec import XML
 
 SERVER = "tencent-ci"
 MAX_HEADERS = 100
@@ -37,7 +37,7 @@ def configure(
         workers=processes,
         host=host,
         port=port,
-        http="api.server:EnvironmentProtocol" if isinstance(app, str) else protocol(settings),
+        http="stemline.api.server:EnvironmentProtocol" if isinstance(app, str) else protocol(settings),
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -69,7 +69,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, proc
         uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
         return
     metrics.share()
-    config = configure("api.server:application", settings, host=host, port=port, processes=processes)
+    config = configure("stemline.api.server:application", settings, host=host, port=port, processes=processes)
     Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api import answers
-from api import fields as read
-from api.call import Call, Reading, Writing
-from api.codec import Fields
-from api.submission import audio_config, voice_separate
-from jobs.audio import check_audio
-from jobs.errors import RequestRefused, TemplatePathNotFound
-from jobs.models import TAG, AudioMode, Template, VoiceSeparate
-from jobs.store import TemplateFilter
+from stemline.api.context import Call, Reading, Writing
+from stemline.jobs.audio import check_audio
+from stemline.jobs.errors import RequestRefused, TemplatePathNotFound
+from stemline.jobs.models import TAG, AudioMode, Template, VoiceSeparate
+from stemline.jobs.store import TemplateFilter
+from stemline.wire import params as read
+from stemline.wire import views
+from stemline.wire.codec import Fields
+from stemline.wire.job_request import audio_config, voice_separate
 
 router = APIRouter()
 
@@ -29,7 +29,7 @@ def create_template(call: Writing) -> Response:
     if name is None:
         raise RequestRefused("Name is missing.")
     template = call.store.create_template(tenant, name, voice_separate(fields))
-    return call.numbered({"Template": answers.template(template)})
+    return call.numbered({"Template": views.template(template)})
 
 
 @router.put("/template/{template_id}", name="update_template")
@@ -44,7 +44,7 @@ def update_template(call: Writing, template_id: str) -> Response:
     template = call.store.update_template(
         tenant, template_id, name=name, separate=_changed(fields, stored.separate)
     )
-    return call.numbered({"Template": answers.template(template)})
+    return call.numbered({"Template": views.template(template)})
 
 
 @router.get("/template", name="list_templates")
@@ -62,7 +62,7 @@ def list_templates(call: Reading) -> Response:
     else:
         listing = call.store.templates(tenant, TemplateFilter(name_prefix=prefix, page=number, size=size))
         found, total = listing.items, listing.total
-    tree: answers.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
+    tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
     return call.numbered(tree | _listed(found))
 
 
@@ -79,9 +79,9 @@ def _by_ids(call: Call, ids: tuple[str, ...]) -> Response:
     return call.numbered(_listed(listing.items) | missing)
 
 
-def _listed(templates: list[Template]) -> answers.Tree:
+def _listed(templates: list[Template]) -> views.Tree:
     """Nothing at all for no template: Terraform tests for an empty list."""
-    return {"TemplateList": [answers.template(template) for template in templates]} if templates else {}
+    return {"TemplateList": [views.template(template) for template in templates]} if templates else {}
 
 
 def _check_tag(fields: Fields, *, required: bool) -> None:

@@ -23,11 +23,11 @@ import redis
 from pydantic import SecretStr
 
 from benchmarks.hosts import Hosts, Seaweed, Valkey
-from jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
-from jobs.settings import Settings
-from jobs.states import State
-from jobs.store import Bell, Store
-from workers.app import LEVELS, make_app, separate_queue
+from stemline.jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.states import State
+from stemline.jobs.store import Bell, Store
+from stemline.runtime.settings import Settings
+from stemline.workers.app import LEVELS, make_app, separate_queue
 
 BUCKET, REGION = "media-1250000000", "ap-chongqing"
 TENANT = Tenant(BUCKET, REGION)
@@ -198,7 +198,7 @@ class Run:
             "STUB_SLEEP_S": str(self.plan.sleep_s),
             "STUB_CALLS": str(self.calls),
         }
-        module = "cli.main" if self.plan.real_s else "benchmarks.stub_worker"
+        module = "stemline" if self.plan.real_s else "benchmarks.stub_worker"
         for host in range(self.plan.workers):
             command = [*self.hosts.command(host), sys.executable, "-m", module, "worker", "separate"]
             command += ["--name", f"w{host}@bench"]

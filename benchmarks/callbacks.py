@@ -24,13 +24,13 @@ from pathlib import Path
 
 from celery import Celery
 
-from deploy.local.servers import ValkeyServer
-from jobs.models import CallbackRequest
-from jobs.settings import Settings
-from jobs.store import Store
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.jobs.models import CallbackRequest
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
+from stemline.workers.app import CALLBACKS, DELIVER, make_app
 from tests.support.receiver import Receiver, hang, receiving
 from tests.unit.callbacks.samples import job_result, job_spec
-from workers.app import CALLBACKS, DELIVER, make_app
 
 HEALTHY_HOSTS = 9
 
@@ -103,7 +103,7 @@ def run(folder: Path, jobs: int, rate: float, dead_hosts: int) -> list[float]:
         "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
         "STEMLINE_LOG_LEVEL": "error",
     }
-    program = [sys.executable, "-m", "cli.main"]
+    program = [sys.executable, "-m", "stemline"]
     processes = [
         subprocess.Popen([*program, *words], env=environment) for words in (["beat"], ["worker", "callbacks"])
     ]

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from separation.media import SAMPLE_RATE, MediaLimits, OutputSpec, SourceInfo, StemWriter, mp3, open_audio
+from stemline.separation.media import (
+    SAMPLE_RATE,
+    MediaLimits,
+    OutputSpec,
+    SourceInfo,
+    StemWriter,
+    mp3,
+    open_audio,
+)
 
 SECONDS = 240
 REPEATS = 3

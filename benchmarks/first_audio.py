@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from separation.engine import load_engine
-from separation.media import MediaLimits, open_audio
-from separation.separator import Separator
+from stemline.separation.engine import load_engine
+from stemline.separation.media import MediaLimits, open_audio
+from stemline.separation.separator import Separator
 
 
 def main(song: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import structlog
 
-from separation.catalogue import MODELS
-from separation.graph import build_graph
-from separation.media import MediaLimits, OutputSpec
-from separation.onnx_engine import OnnxEngine
-from separation.pipeline import separate_file
-from separation.processors import usable_processors
+from stemline.models.graph import build_graph
+from stemline.separation.catalogue import MODELS
+from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.pipeline import separate_file
+from stemline.separation.processors import usable_processors
 from tests.golden import seeded
 
 

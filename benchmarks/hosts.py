@@ -13,7 +13,7 @@ from typing import Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.local.servers import SeaweedServer, ValkeyServer
+from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 
 _BRIDGE = "stembench"
 _NETWORK = "10.77.0"

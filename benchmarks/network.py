@@ -17,9 +17,9 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from separation.catalogue import MODELS
-from separation.graph import build_graph
-from separation.onnx_engine import OnnxEngine
+from stemline.models.graph import build_graph
+from stemline.separation.catalogue import MODELS
+from stemline.separation.onnx_engine import OnnxEngine
 from tests.golden import seeded
 
 #: Multiplications and additions of one instrument's network for 512 x 1,024 bins, counted from its shapes.

@@ -19,12 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from deploy.local.servers import ValkeyServer
-from jobs.models import AudioMode, JobSpec, Output, Tenant, VoiceSeparate
-from jobs.settings import Settings
-from jobs.states import State
-from jobs.store import Bell, Store
-from workers.app import make_app, separate_queue
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.jobs.models import AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.states import State
+from stemline.jobs.store import Bell, Store
+from stemline.runtime.settings import Settings
+from stemline.workers.app import make_app, separate_queue
 
 TENANT = Tenant("nobody-1250000000", "ap-chongqing")
 
@@ -56,7 +56,7 @@ def main() -> None:
         valkey.start()
         settings = Settings(redis_url=valkey.url)
         environment = {**os.environ, "STEMLINE_REDIS_URL": valkey.url, "STEMLINE_LOG_LEVEL": "error"}
-        worker = subprocess.Popen([sys.executable, "-m", "cli.main", "worker", "separate"], env=environment)
+        worker = subprocess.Popen([sys.executable, "-m", "stemline", "worker", "separate"], env=environment)
         app = make_app(settings)
 
         def ring(bells: list[Bell]) -> None:

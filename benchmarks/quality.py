@@ -24,12 +24,12 @@ import numpy as np
 import structlog
 
 from benchmarks import spleeter_home
-from deploy.demo.song import demo_song
-from separation.catalogue import MODELS
-from separation.download import pull
-from separation.engine import load_engine
-from separation.separator import Extension, Separator
-from separation.weights import WeightStore
+from stemline.deploy.demo.song import demo_song
+from stemline.models.download import pull
+from stemline.models.weights import WeightStore
+from stemline.separation.catalogue import MODELS
+from stemline.separation.engine import load_engine
+from stemline.separation.separator import Extension, Separator
 from tests.golden import song
 
 RESULTS = Path(__file__).parent / "results"

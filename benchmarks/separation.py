@@ -26,15 +26,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks import spleeter_home
-from separation.catalogue import MODELS
-from separation.download import pull
-from separation.media import OutputSpec, SourceInfo, StemWriter
-from separation.weights import WeightStore
+from stemline.models.download import pull
+from stemline.models.weights import WeightStore
+from stemline.separation.catalogue import MODELS
+from stemline.separation.media import OutputSpec, SourceInfo, StemWriter
 from tests.golden import song
 
 RESULTS = Path(__file__).parent / "results"
 REPOSITORY = Path(__file__).parent.parent
-STEMLINE = [sys.executable, "-m", "cli.main", "separate"]
+STEMLINE = [sys.executable, "-m", "stemline", "separate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import structlog
 
-from separation.engine import load_engine
-from separation.media import MediaLimits, OutputSpec
-from separation.pipeline import separate_file
+from stemline.separation.engine import load_engine
+from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.pipeline import separate_file
 
 
 def main(song: Path, folder: Path, runs: int) -> None:

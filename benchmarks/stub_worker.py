@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.main import main
-from separation.media import EncodedStem, OutputSpec
-from separation.pipeline import Report
-from workers import attempt
+from stemline.cli.main import main
+from stemline.separation.media import EncodedStem, OutputSpec
+from stemline.separation.pipeline import Report
+from stemline.workers import attempt
 
 
 class Engine:

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import redis
 
-from api.signature import SignedRequest, sign
-from deploy.local.ports import free_port
-from deploy.local.servers import ValkeyServer
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.wire.signature import SignedRequest, sign
 
 CONNECTIONS = 32
 BUCKET = "media-1250000000"
@@ -140,7 +140,7 @@ def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_QUEUE_MAX_SIZE": "10000000",
     }
-    command = [sys.executable, "-m", "cli.main", "api", "--port", str(port)]
+    command = [sys.executable, "-m", "stemline", "api", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
     for _ in range(200):

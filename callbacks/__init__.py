@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from callbacks.deliver import deliver
+from stemline.callbacks.delivery import deliver
 
 __all__ = ["deliver"]

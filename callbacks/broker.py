@@ -14,8 +14,8 @@ from amqp.exceptions import MessageNacked
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
-from callbacks.outcome import Outcome, failed
-from jobs.models import MqConfig
+from stemline.callbacks.outcome import Outcome, failed
+from stemline.jobs.models import MqConfig
 
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from callbacks.connect import Deadline
-from callbacks.guard import Guard
-from callbacks.http import parse_url, post
-from callbacks.outcome import Outcome, failed
-from jobs.models import MqConfig
+from stemline.callbacks.connect import Deadline
+from stemline.callbacks.guard import Guard
+from stemline.callbacks.http import parse_url, post
+from stemline.callbacks.outcome import Outcome, failed
+from stemline.jobs.models import MqConfig
 
 PATH: Final = "/v2/index.php"
 CLIENT: Final = "Stemline"

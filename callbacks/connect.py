@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import httpcore
 
-from callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.guard import AddressRefused, Guard
 
 SockAddr = tuple[Any, ...]
 WRITE_BYTES: Final = 16_384

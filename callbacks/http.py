@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import certifi
 import httpcore
 
-from callbacks.connect import Deadline, GuardedBackend, NameNotFound, checked_addresses
-from callbacks.guard import Guard
+from stemline.callbacks.connect import Deadline, GuardedBackend, NameNotFound, checked_addresses
+from stemline.callbacks.guard import Guard
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 REST_OF_ANSWER_S: Final = 2.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from callbacks.broker import BrokerSender
-from callbacks.cmq import CmqSender
-from callbacks.http import BadUrl
-from callbacks.outcome import Outcome, failed
-from callbacks.url import failure_word
-from jobs.models import MqConfig
-from jobs.settings import Settings
+from stemline.callbacks.broker import BrokerSender
+from stemline.callbacks.cmq import CmqSender
+from stemline.callbacks.http import BadUrl
+from stemline.callbacks.outcome import Outcome, failed
+from stemline.callbacks.url import failure_word
+from stemline.jobs.models import MqConfig
+from stemline.runtime.settings import Settings
 
 PUBLIC: Final = "https://cmq-{region}.public.tencenttdmq.com"
 PUBLIC_REGIONS: Final = frozenset({"sh", "bj", "gz", "cd", "hk"})

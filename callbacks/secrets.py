@@ -8,8 +8,8 @@ from typing import Final
 
 from pydantic import SecretStr, TypeAdapter
 
-from jobs.models import JobSpec
-from jobs.settings import Credential, Settings
+from stemline.jobs.models import JobSpec
+from stemline.runtime.settings import Credential, Settings
 
 _CREDENTIALS: Final = TypeAdapter(tuple[Credential, ...])
 LOOK_AGAIN_S: Final = 2.0

@@ -10,10 +10,10 @@ from typing import Final
 
 import httpcore
 
-from callbacks.connect import Deadline, NameNotFound
-from callbacks.guard import AddressRefused, Guard
-from callbacks.http import Answer, BadUrl, basic_authorization, parse_url, post
-from callbacks.outcome import Outcome, failed
+from stemline.callbacks.connect import Deadline, NameNotFound
+from stemline.callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.http import Answer, BadUrl, basic_authorization, parse_url, post
+from stemline.callbacks.outcome import Outcome, failed
 
 KEPT_ANSWER_BYTES: Final = 1024
 """How much of an answer is kept with the attempt."""

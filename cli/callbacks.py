@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from jobs.models import Delivery, Tenant
+    from stemline.jobs.models import Delivery, Tenant
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -26,7 +26,7 @@ class Since(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read one."""
-        from jobs.ids import parse_wire_time
+        from stemline.jobs.ids import parse_wire_time
 
         ago = re.fullmatch(r"(\d+)([smhd])", value)
         if ago:
@@ -44,7 +44,7 @@ class TenantName(click.ParamType["Tenant"]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenant:
         """Read one."""
-        from jobs.models import Tenant
+        from stemline.jobs.models import Tenant
 
         region, _, bucket = value.partition("/")
         if not bucket:
@@ -77,7 +77,7 @@ def list_(  # noqa: PLR0917 - click names them all
     host: str | None, tenant: Tenant | None, since: int | None, page: int, size: int, as_json: bool
 ) -> None:
     """List dead letters, the latest first."""
-    from cli.near import open_store
+    from stemline.cli.local_stack import open_store
 
     listing = open_store().outbox.dead(tenant=tenant, host=host, since=since, page=page, size=size)
     if as_json:
@@ -110,8 +110,8 @@ def list_(  # noqa: PLR0917 - click names them all
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def show(ids: tuple[str, ...], as_json: bool) -> None:
     """Show callbacks with all their tries; IDS are those of callbacks or of jobs."""
-    from cli.near import open_store
-    from jobs.store import delivery_id
+    from stemline.cli.local_stack import open_store
+    from stemline.jobs.store import delivery_id
 
     outbox = open_store().outbox
     for name in ids:
@@ -132,8 +132,8 @@ def replay(
     ids: tuple[str, ...], host: str | None, tenant: Tenant | None, since: int | None, everything: bool
 ) -> None:
     """Try dead letters again from the start of their schedule: IDS, or those that the options choose."""
-    from cli.near import open_store
-    from jobs.store import delivery_id
+    from stemline.cli.local_stack import open_store
+    from stemline.jobs.store import delivery_id
 
     chosen = host is not None or tenant is not None or since is not None
     if sum((bool(ids), chosen, everything)) != 1:

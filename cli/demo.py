@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.up import on_signals_stop
+from stemline.cli.up import on_signals_stop
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deploy.demo.receiver import Receiver
-    from deploy.demo.song import Song
-    from deploy.local.stack import Stack
-    from jobs.models import Job
+    from stemline.deploy.demo.receiver import Receiver
+    from stemline.deploy.demo.song import Song
+    from stemline.deploy.local.stack import Stack
+    from stemline.jobs.models import Job
 
 OUTPUT = Path("demo-output")
 _CALLBACK_WAIT_S = 60.0
@@ -47,9 +47,9 @@ def demo(song: Path | None) -> None:
     """Separate the demo song, or SONG, from submission to callback."""
     from rich.console import Console
 
-    from deploy.demo.client import ApiError
-    from deploy.local.stack import Stack, StackError
-    from jobs.settings import Settings
+    from stemline.deploy.demo.client import ApiError
+    from stemline.deploy.local.stack import Stack, StackError
+    from stemline.runtime.settings import Settings
 
     home = Settings().home
     console = Console()
@@ -89,11 +89,11 @@ def complain(console: Console, stack: Stack | None, reason: str, *, details: str
 
 def fetch_weights() -> None:
     """Have the weights of the 2-stem model on this machine before a worker needs them."""
-    from jobs.settings import Settings
-    from separation.catalogue import model_named
-    from separation.download import pull
-    from separation.errors import SeparationError
-    from separation.weights import WeightStore
+    from stemline.models.download import pull
+    from stemline.models.weights import WeightStore
+    from stemline.runtime.settings import Settings
+    from stemline.separation.catalogue import model_named
+    from stemline.separation.errors import SeparationError
 
     try:
         pull(WeightStore(Settings().models_dir), model_named("2stems"))
@@ -105,7 +105,7 @@ def make_song(own: Path | None) -> tuple[bytes, Song | None]:
     """The file to separate, and the demo song with its true parts where it is that."""
     if own is not None:
         return own.read_bytes(), None
-    from deploy.demo.song import demo_song
+    from stemline.deploy.demo.song import demo_song
 
     song = demo_song()
     return song.mix, song
@@ -113,8 +113,8 @@ def make_song(own: Path | None) -> tuple[bytes, Song | None]:
 
 def run(stack: Stack, console: Console, mix: bytes, parts: Song | None, *, name: str) -> None:
     """Upload, submit, wait, receive, download and tell."""
-    from deploy.demo.client import Client
-    from deploy.demo.receiver import receiver
+    from stemline.deploy.demo.client import Client
+    from stemline.deploy.demo.receiver import receiver
 
     where = stack.addresses
     s3 = stack.s3_client()
@@ -164,7 +164,7 @@ def watch(stack: Stack, console: Console, client: object, job_id: str) -> None:
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from deploy.demo.client import Client
+    from stemline.deploy.demo.client import Client
 
     assert isinstance(client, Client)  # noqa: S101 - imported late for a quick --help
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
@@ -210,8 +210,8 @@ def report(
     """Print what happened, how fast, and how well."""
     from rich.table import Table
 
-    from deploy.demo.measure import samples, sdr_db
-    from deploy.demo.song import RATE
+    from stemline.deploy.demo.measure import samples, sdr_db
+    from stemline.deploy.demo.song import RATE
 
     table = Table(title="Timeline", title_justify="left", box=None)
     table.add_column("s", justify="right")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.checks import CHECKS
+from stemline.cli.checks import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cli.checks.findings import Finding
+    from stemline.cli.checks.findings import Finding
 
 #: Columns where no terminal says how many it has.
 _WIDTH = 160
@@ -36,9 +36,9 @@ def doctor(
     """
     import logging
 
-    from cli.checks.findings import Patient, Verdict
-    from jobs.logging import for_people
-    from jobs.settings import Settings
+    from stemline.cli.checks.findings import Patient, Verdict
+    from stemline.runtime.logging import for_people
+    from stemline.runtime.settings import Settings
 
     for_people(logging.ERROR)
     patient = Patient(Settings(), not read_only, tuple(buckets), receiver)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from jobs.settings import Settings
+    from stemline.runtime.settings import Settings
 
 #: A sign of life that is older than this shows that a worker takes no messages, s.
 _OLDEST_S = 30.0
@@ -23,7 +23,7 @@ _TIMEOUT_S = 4.0
 @click.option("--port", type=int, help="Where api or flower listens on this machine.")
 def health(part: str, *, live: bool, port: int | None) -> None:
     """Tell by the exit status whether PART of this machine, started from the same settings, does its work."""
-    from jobs.settings import Settings
+    from stemline.runtime.settings import Settings
 
     settings = Settings()
     if part in _HTTP:
@@ -56,7 +56,7 @@ def _asked(url: str) -> str:
 
 def _sign_of_life(settings: Settings) -> str:
     """What is wrong with a worker or the clock, or nothing."""
-    from workers.alive import age_s
+    from stemline.workers.liveness import age_s
 
     if settings.alive_file is None:
         return "STEMLINE_ALIVE_FILE is not set, so nothing can be told"

@@ -62,7 +62,7 @@ class Listener(ThreadingHTTPServer):
         return status
 
     def _judge(self, headers: Mapping[str, str], body: bytes) -> str:
-        from callbacks.signature import verified
+        from stemline.callbacks.webhook_signature import verified
 
         if not self._secrets:
             return "not checked" if headers.get("webhook-signature") else "none"

@@ -12,19 +12,19 @@ class LazyGroup(click.Group):
     """A group that imports a command only when it is asked for it."""
 
     commands_by_name: ClassVar[dict[str, str]] = {
-        "api": "cli.serve:api",
-        "beat": "cli.serve:beat",
-        "callbacks": "cli.callbacks:callbacks",
-        "demo": "cli.demo:demo",
-        "doctor": "cli.doctor:doctor",
-        "flower": "cli.serve:flower",
-        "health": "cli.health:health",
-        "listen": "cli.listen:listen",
-        "models": "cli.models:models",
-        "separate": "cli.separate:separate",
-        "settings": "cli.settings:settings",
-        "up": "cli.up:up",
-        "worker": "cli.serve:worker",
+        "api": "stemline.cli.serve:api",
+        "beat": "stemline.cli.serve:beat",
+        "callbacks": "stemline.cli.callbacks:callbacks",
+        "demo": "stemline.cli.demo:demo",
+        "doctor": "stemline.cli.doctor:doctor",
+        "flower": "stemline.cli.serve:flower",
+        "health": "stemline.cli.health:health",
+        "listen": "stemline.cli.listen:listen",
+        "models": "stemline.cli.models:models",
+        "separate": "stemline.cli.separate:separate",
+        "settings": "stemline.cli.settings:settings",
+        "up": "stemline.cli.up:up",
+        "worker": "stemline.cli.serve:worker",
     }
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -32,7 +32,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ValueError as error:
-            from cli.settings import complaint
+            from stemline.cli.settings import complaint
 
             if (text := complaint(error)) is None:
                 raise
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="stemline")
 def main() -> None:
     """Voice separation as a job service."""
-    from jobs.logging import for_people
+    from stemline.runtime.logging import for_people
 
     for_people()
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from separation.catalogue import Model
-    from separation.weights import WeightStore
+    from stemline.models.weights import WeightStore
+    from stemline.separation.catalogue import Model
 
 _DIRECTORY = click.option(
     "--directory",
@@ -34,7 +34,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from separation.download import pull as fetch
+    from stemline.models.download import pull as fetch
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -61,7 +61,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
 @_DIRECTORY
 def list_(directory: Path | None) -> None:
     """List the models, and whether their weights are here."""
-    from separation.catalogue import MODELS
+    from stemline.separation.catalogue import MODELS
 
     store = _store(directory)
     for model in MODELS.values():
@@ -74,7 +74,7 @@ def list_(directory: Path | None) -> None:
 @_DIRECTORY
 def verify(names: tuple[str, ...], directory: Path | None) -> None:
     """Compare the weights of NAMES (by default all that are here) with their checksums."""
-    from separation.catalogue import MODELS
+    from stemline.separation.catalogue import MODELS
 
     store = _store(directory)
     present = tuple(name for name, model in MODELS.items() if store.has(model))
@@ -94,7 +94,7 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None
 
     There, `stemline models pull NAMES --from FILE` installs them.
     """
-    from separation.archive import pack
+    from stemline.models.archive import pack
 
     with _plainly():
         store = _store(directory)
@@ -112,13 +112,13 @@ def where(directory: Path | None) -> None:
 
 
 def _store(directory: Path | None) -> WeightStore:
-    from separation.weights import WeightStore
+    from stemline.models.weights import WeightStore
 
     return WeightStore(directory)
 
 
 def _chosen(names: tuple[str, ...]) -> list[Model]:
-    from separation.catalogue import model_named
+    from stemline.separation.catalogue import model_named
 
     return [model_named(name) for name in names]
 
@@ -126,7 +126,7 @@ def _chosen(names: tuple[str, ...]) -> list[Model]:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """Say what went wrong in one line, with its code."""
-    from separation.errors import SeparationError
+    from stemline.separation.errors import SeparationError
 
     try:
         yield

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from jobs.settings import Settings
+    from stemline.runtime.settings import Settings
 
 
 def _begin(*, traced: bool) -> Settings:
     """The settings of a process that logs, and that can do what they ask for."""
-    from jobs import tracing
-    from jobs.logging import configure
-    from jobs.settings import Settings
+    from stemline.runtime import tracing
+    from stemline.runtime.logging import configure
+    from stemline.runtime.settings import Settings
 
     settings = Settings()
     configure(settings)
@@ -34,7 +34,7 @@ def _begin(*, traced: bool) -> Settings:
 @click.option("--processes", default=1, show_default=True, help="API processes behind that port.")
 def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
-    from api.server import serve
+    from stemline.api.server import serve
 
     serve(_begin(traced=True), host=host, port=port, processes=processes)
 
@@ -55,7 +55,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
         os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
     from celery.utils.nodenames import default_nodename
 
-    from workers.app import CALLBACKS, SWEEPS, app, separate_queue
+    from stemline.workers.app import CALLBACKS, SWEEPS, app, separate_queue
 
     settings = _begin(traced=True)
     if kind == "separate":
@@ -84,7 +84,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
 @click.command()
 def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
-    from workers.app import app
+    from stemline.workers.app import app
 
     app.Beat(loglevel=_begin(traced=False).log_level, quiet=True).run()
 
@@ -97,8 +97,8 @@ def flower(address: str, port: int, *, control: bool) -> None:
     """Run Flower, to look at; FLOWER_BASIC_AUTH=user:password is required."""
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
-    from deploy.flower.serve import serve
-    from workers.app import app
+    from stemline.deploy.flower.serve import serve
+    from stemline.workers.app import app
 
     _begin(traced=False)
     serve(app, address=address, port=port, control=control)

@@ -10,7 +10,7 @@ def complaint(error: ValueError) -> str | None:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
-    from jobs.settings import PREFIX, Settings
+    from stemline.runtime.settings import PREFIX, Settings
 
     if isinstance(error, SettingsError):
         cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
@@ -32,11 +32,11 @@ def complaint(error: ValueError) -> str | None:
 def settings(*, check: bool) -> None:
     """Print the page about all settings (Markdown)."""
     if check:
-        from jobs.settings import Settings
+        from stemline.runtime.settings import Settings
 
         Settings()
         print("The settings are right.")
         return
-    from jobs.settings_page import page
+    from stemline.runtime.settings_page import page
 
     print(page(), end="")

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.panel import Panel
 
-    from deploy.local.stack import Stack
+    from stemline.deploy.local.stack import Stack
 
 
 def on_signals_stop() -> None:
@@ -56,8 +56,8 @@ def up() -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from rich.console import Console
 
-    from deploy.local.stack import Stack, StackError
-    from jobs.settings import Settings
+    from stemline.deploy.local.stack import Stack, StackError
+    from stemline.runtime.settings import Settings
 
     console = Console()
     on_signals_stop()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.errors import RequestRefused
-from jobs.models import AudioConfig, AudioMode
+from stemline.jobs.errors import RequestRefused
+from stemline.jobs.models import AudioConfig, AudioMode
 
 DEFAULT_CODEC = "aac"
 NATIVE_RATE = 44_100

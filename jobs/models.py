@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobs.states import QueueState, State
+from stemline.jobs.states import QueueState, State
 
 TAG = "VoiceSeparate"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.models import CallbackTarget, JobSpec, MqConfig, NotifyConfig
+from stemline.jobs.models import CallbackTarget, JobSpec, MqConfig, NotifyConfig
 
 
 def callback_target(spec: JobSpec, queue: NotifyConfig) -> CallbackTarget | None:

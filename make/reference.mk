@@ -15,7 +15,7 @@ golden: reference ## Record anew what Spleeter itself answers (tests/golden/data
 	stemline models pull 2stems
 	rm -f $(REFERENCE)/clip.wav
 	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
-	$(BIN)/python -c 'from deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
+	$(BIN)/python -c 'from stemline.deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
 	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav $(REFERENCE)/demo.wav
 
 .PHONY: parity

@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from separation.errors import DeviceOutOfMemory
+from stemline.separation.errors import DeviceOutOfMemory
 
 Array = NDArray[np.float32]
 #: Runs a batch: (n, 2, frames, 1,024) to one array of that shape per instrument.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from separation.errors import OptionError
+from stemline.separation.errors import OptionError
 
 #: Sample rate of every model, Hz.
 SAMPLE_RATE = 44_100

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from separation.catalogue import Model, model_named
-from separation.errors import OptionError
-from separation.processors import usable_processors
+from stemline.separation.catalogue import Model, model_named
+from stemline.separation.errors import OptionError
+from stemline.separation.processors import usable_processors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,7 @@ def load_engine(
         WeightsCorrupt: They are, and do not match their checksums.
         DeviceError: The device asked for is not there.
     """
-    from separation.weights import WeightStore  # noqa: PLC0415  # loading is slow; names are not
+    from stemline.models.weights import WeightStore  # noqa: PLC0415  # loading is slow; names are not
 
     model = model_named(model_name)
     if device not in DEVICES:
@@ -90,12 +90,12 @@ def load_engine(
         weights = aside.submit(store.verified, model)
         loaded: Engine
         if engine == "tensorflow":
-            from separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415
+            from stemline.separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415
 
             loaded = TensorFlowEngine(model, weights.result(), device=device, threads=threads)
         else:
-            from separation.graph_cache import kept_graph, new_graph  # noqa: PLC0415
-            from separation.onnx_engine import OnnxEngine  # noqa: PLC0415
+            from stemline.models.graph_cache import kept_graph, new_graph  # noqa: PLC0415
+            from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415
 
             def graph(phases: bool) -> Path | bytes:
                 return kept_graph(model, store.folder(model), phases=phases) or new_graph(

@@ -12,10 +12,10 @@ import onnxruntime
 import structlog
 from numpy.typing import NDArray
 
-from separation.batching import Batcher
-from separation.catalogue import Model
-from separation.errors import DeviceError, DeviceOutOfMemory, SeparationError, WeightsCorrupt
-from separation.gpu import Gpu, first_gpu
+from stemline.separation.batching import Batcher
+from stemline.separation.catalogue import Model
+from stemline.separation.errors import DeviceError, DeviceOutOfMemory, SeparationError, WeightsCorrupt
+from stemline.separation.gpu import Gpu, first_gpu
 
 log = structlog.get_logger(__name__)
 

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from separation.catalogue import SAMPLE_RATE
-from separation.engine import Engine
-from separation.errors import Cancelled, OutputError
-from separation.media.decode import AudioSource, open_audio
-from separation.media.encode import StemWriter
-from separation.media.types import EncodedStem, MediaLimits, OutputSpec
-from separation.separator import Extension, Separator, Stopwatch
-from separation.threads import HandOff, ReadAhead
-from separation.windows import Block
+from stemline.separation.catalogue import SAMPLE_RATE
+from stemline.separation.engine import Engine
+from stemline.separation.errors import Cancelled, OutputError
+from stemline.separation.media.decode import AudioSource, open_audio
+from stemline.separation.media.encode import StemWriter
+from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
+from stemline.separation.separator import Extension, Separator, Stopwatch
+from stemline.separation.threads import HandOff, ReadAhead
+from stemline.separation.windows import Block
 
 #: Decoded blocks that wait for the networks, and pieces of a stem that wait for its encoder.
 _DECODED_AHEAD = 8

@@ -13,12 +13,12 @@ from typing import Self
 
 import numpy as np
 
-from separation import stft
-from separation.catalogue import HOP
-from separation.engine import Engine
-from separation.errors import OptionError
-from separation.stft import TAIL, Samples
-from separation.windows import Block, Window, cut
+from stemline.separation import stft
+from stemline.separation.catalogue import HOP
+from stemline.separation.engine import Engine
+from stemline.separation.errors import OptionError
+from stemline.separation.stft import TAIL, Samples
+from stemline.separation.windows import Block, Window, cut
 
 
 class Extension(StrEnum):

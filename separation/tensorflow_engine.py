@@ -15,10 +15,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from separation.batching import Batcher
-from separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Model
-from separation.errors import DeviceError, DeviceOutOfMemory, OptionError, WeightsCorrupt
-from separation.gpu import Gpu, first_gpu
+from stemline.separation.batching import Batcher
+from stemline.separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Model
+from stemline.separation.errors import DeviceError, DeviceOutOfMemory, OptionError, WeightsCorrupt
+from stemline.separation.gpu import Gpu, first_gpu
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from separation.catalogue import CHANNELS, FRAME, HOP, SEGMENT_FRAMES
-from separation.errors import EmptyAudio, NonFiniteAudio, OptionError
-from separation.stft import Samples, span
+from stemline.separation.catalogue import CHANNELS, FRAME, HOP, SEGMENT_FRAMES
+from stemline.separation.errors import EmptyAudio, NonFiniteAudio, OptionError
+from stemline.separation.stft import Samples, span
 
 #: Frames of a window that has context.
 CONTEXT_WINDOW_FRAMES = 2 * SEGMENT_FRAMES

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storage.buckets import Buckets
-from storage.faults import Cancelled
-from storage.publish import Upload
-from storage.reading import ObjectHead
+from stemline.storage.buckets import Buckets
+from stemline.storage.publish import Upload
+from stemline.storage.reading import ObjectHead
+from stemline.storage.retry import Cancelled
 
 __all__ = ["Buckets", "Cancelled", "ObjectHead", "Upload"]

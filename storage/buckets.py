@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs.errors import (
+from stemline.jobs.errors import (
     SourceAccessDenied,
     SourceDownloadFailed,
     SourceNotFound,
@@ -18,13 +18,13 @@ from jobs.errors import (
     TargetDenied,
     TargetUnavailable,
 )
-from jobs.models import Tenant
-from jobs.settings import Settings
-from storage import publish
-from storage.clients import Clients, NotConfigured, Place
-from storage.faults import Exhausted, Patience, absent, code_of, denied, persist
-from storage.publish import Upload
-from storage.reading import Download, ObjectChanged, ObjectHead, head
+from stemline.jobs.models import Tenant
+from stemline.runtime.settings import Settings
+from stemline.storage import publish
+from stemline.storage.clients import Clients, NotConfigured, Place
+from stemline.storage.publish import Upload
+from stemline.storage.reading import Download, ObjectChanged, ObjectHead, head
+from stemline.storage.retry import Exhausted, Patience, absent, code_of, denied, persist
 
 log = structlog.get_logger(__name__)
 

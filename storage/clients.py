@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from pydantic import TypeAdapter
 
-from jobs.settings import BucketAccess, Settings
+from stemline.runtime.settings import BucketAccess, Settings
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0

@@ -20,11 +20,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 from lxml import etree
 
-from jobs.errors import LeaseLost
-from storage.clients import Place
-from storage.faults import Patience, absent, persist, status_of
-from storage.fenced import request
-from storage.reading import head
+from stemline.jobs.errors import LeaseLost
+from stemline.storage.clients import Place
+from stemline.storage.expiring_request import request
+from stemline.storage.reading import head
+from stemline.storage.retry import Patience, absent, persist, status_of
 
 PART_BYTES = 16 << 20
 MOST_PARTS = 10_000

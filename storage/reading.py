@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
-from jobs.errors import SourceTooLarge, StemlineError
-from storage.clients import Place
-from storage.faults import PASSING, Patience, passing, status_of
+from stemline.jobs.errors import SourceTooLarge, StemlineError
+from stemline.storage.clients import Place
+from stemline.storage.retry import PASSING, Patience, passing, status_of
 
 CHUNK_BYTES = 1 << 20
 _RESTARTS = 3

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.local.ports import free_port
-from deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
 
 __all__ = ["S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
@@ -108,9 +108,9 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The running stack's ``stack.json``."""
-    from separation.catalogue import model_named
-    from separation.download import pull
-    from separation.weights import WeightStore
+    from stemline.models.download import pull
+    from stemline.models.weights import WeightStore
+    from stemline.separation.catalogue import model_named
     from tests.processes import running_stack
 
     pull(WeightStore(), model_named("2stems"))

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from jobs.settings import BucketAccess, Settings
+from stemline.runtime.settings import BucketAccess, Settings
 
 
 def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
@@ -100,7 +100,7 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") 
 def running_stack(home: Path, log: Path) -> Iterator[tuple[Program, dict[str, Any]]]:
     """``stemline up`` as an operator runs it, and what its ``stack.json`` says."""
     file = home / "stack.json"
-    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "cli.main", "up") as started:
+    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "stemline", "up") as started:
 
         def ready() -> bool:
             if started.process.poll() is not None:

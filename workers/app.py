@@ -5,6 +5,7 @@ Importing this module loads neither the engine nor the tasks, so that the API ca
 
 from __future__ import annotations
 
+import importlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.loaders.app import AppLoader
 from kombu.entity import Exchange, Queue
 
-from jobs.logging import configure as configure_logging
-from jobs.logging import urgent
-from jobs.settings import Settings
-from jobs.store import Bell
-from workers import broker as _mended  # noqa: F401 - imported for what it mends
+from stemline.jobs.store import Bell
+from stemline.runtime.logging import configure as configure_logging
+from stemline.runtime.logging import urgent
+from stemline.runtime.settings import Settings
+from stemline.workers import broker as _mended  # noqa: F401 - imported for what it mends
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -47,10 +49,21 @@ def separate_queue(level: int) -> str:
     return f"separate.{level}"
 
 
+class Loader(AppLoader):  # type: ignore[misc]  # Celery ships no types
+    """Loads task modules from where Python is installed, never from the current folder."""
+
+    def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
+        """Import a module; Celery's own loader would put the current folder first."""
+        return (imp or importlib.import_module)(module, package=package)
+
+
 def make_app(settings: Settings) -> Celery:
     """A Celery application for these settings; connects to nothing yet."""
     app = Celery(
-        "stemline", broker=settings.broker, include=["workers.separate", "workers.deliver", "workers.sweep"]
+        "stemline",
+        loader=Loader,
+        broker=settings.broker,
+        include=[f"stemline.workers.{name}" for name in ("separate", "deliver", "sweep")],
     )
     names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
     visibility = round(settings.job_time_limit_s) + _VISIBILITY_MARGIN_S
@@ -101,7 +114,7 @@ def make_app(settings: Settings) -> Celery:
         control_queue_ttl=300,
         control_queue_expires=600,
         event_queue_expires=60,
-        beat_scheduler="workers.alive:Scheduler",  # intervals only: there is nothing to remember
+        beat_scheduler="stemline.workers.liveness:Scheduler",  # intervals only: there is nothing to remember
         beat_max_loop_interval=min(5.0, settings.sweep_interval_s),
         beat_schedule={
             "sweep": {
@@ -113,7 +126,7 @@ def make_app(settings: Settings) -> Celery:
         },
         timezone="UTC",
     )
-    app.steps["consumer"].add("workers.alive:Consumption")
+    app.steps["consumer"].add("stemline.workers.liveness:Consumption")
     return app
 
 

@@ -10,23 +10,23 @@ from typing import Any
 
 import structlog
 
-from jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
-from jobs.models import AudioMode, Job, OutputFile, Result, Track
-from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tracing import OFF, Step
-from separation.errors import Cancelled as SeparationCancelled
-from separation.errors import SeparationError
-from separation.media import MediaLimits, OutputSpec
-from separation.pipeline import Report, separate_file
-from separation.separator import Extension
-from storage import Buckets, Upload
-from storage import Cancelled as TransferCancelled
-from workers import metrics
-from workers.clearing import take_away
-from workers.engines import engine
-from workers.hold import Hold, Reason
-from workers.scratch import scratch
+from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
+from stemline.jobs.models import AudioMode, Job, OutputFile, Result, Track
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
+from stemline.runtime.tracing import OFF, Step
+from stemline.separation.errors import Cancelled as SeparationCancelled
+from stemline.separation.errors import SeparationError
+from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.pipeline import Report, separate_file
+from stemline.separation.separator import Extension
+from stemline.storage import Buckets, Upload
+from stemline.storage import Cancelled as TransferCancelled
+from stemline.workers import metrics
+from stemline.workers.cleanup import take_away
+from stemline.workers.engines import engine
+from stemline.workers.lease_keeper import Hold, Reason
+from stemline.workers.scratch import scratch
 
 log = structlog.get_logger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from jobs import tracing
-from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tracing import Tracer
-from storage import Buckets
-from workers.app import ring
+from stemline.jobs.store import Store
+from stemline.runtime import tracing
+from stemline.runtime.settings import Settings
+from stemline.runtime.tracing import Tracer
+from stemline.storage import Buckets
+from stemline.workers.app import ring
 
 
 @cache

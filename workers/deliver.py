@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import callbacks
-from workers import context, metrics
-from workers.app import DELIVER, app
+from stemline import callbacks
+from stemline.workers import context, metrics
+from stemline.workers.app import DELIVER, app
 
 
 @app.task(name=DELIVER)

@@ -6,8 +6,8 @@ import time
 from functools import cache
 from threading import Lock
 
-from separation.engine import Engine, load_engine
-from workers import context, metrics
+from stemline.separation.engine import Engine, load_engine
+from stemline.workers import context, metrics
 
 _loading = Lock()
 

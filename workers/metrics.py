@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from jobs.settings import Settings
+from stemline.runtime.settings import Settings
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -137,7 +137,7 @@ def separated(audio_s: float, took_s: float, stages: Mapping[str, float]) -> Non
 
 
 def attempt_ended(ending: str, seconds: float) -> None:
-    """Count an attempt: its ending as :meth:`workers.attempt.Attempt.run` words it, and its time."""
+    """Count an attempt: its ending as :meth:`stemline.workers.attempt.Attempt.run` words it, and its time."""
     word, _, code = ending.partition(" ") if ending.startswith("Failed ") else (ending, "", "")
     word = word.lower().replace(" ", "_")
     ATTEMPTS.labels(word, code).inc()

@@ -10,15 +10,15 @@ from typing import Any
 import structlog
 from celery import Task
 
-from jobs.models import Job
-from jobs.tracing import Step, trace_id
-from workers import (
-    child,  # noqa: F401 - listens for new children of the pool
+from stemline.jobs.models import Job
+from stemline.runtime.tracing import Step, trace_id
+from stemline.workers import (
     context,
     metrics,
-    stopping,
+    process_init,  # noqa: F401 - listens for new children of the pool
+    shutdown,
 )
-from workers.app import SEPARATE, announce, app
+from stemline.workers.app import SEPARATE, announce, app
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +35,11 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     Returns:
         Which job was done and how it ended, to be read in Flower.
     """
-    from workers.attempt import Attempt  # noqa: PLC0415 - brings the engine, which callback workers lack
+    from stemline.workers.attempt import Attempt  # noqa: PLC0415 - brings the engine, which callback workers lack
 
     store, settings = context.store(), context.settings()
     worker = f"{self.request.hostname}/{os.getpid()}"
-    if stopping.due(0):
+    if shutdown.due(0):
         return "worker stops"
     job = store.claim(worker, settings.worker_levels)
     if job is None:

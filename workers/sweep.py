@@ -9,12 +9,12 @@ from functools import cache
 import redis
 import structlog
 
-from jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
-from jobs.models import Job
-from storage import Buckets, Upload
-from workers import context, metrics
-from workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, ring, separate_queue
-from workers.clearing import take_away
+from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
+from stemline.jobs.models import Job
+from stemline.storage import Buckets, Upload
+from stemline.workers import context, metrics
+from stemline.workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, ring, separate_queue
+from stemline.workers.cleanup import take_away
 
 log = structlog.get_logger(__name__)
 

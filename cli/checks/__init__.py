@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from cli.checks.engine import device, weights
-from cli.checks.findings import Finding, Patient
-from cli.checks.places import buckets, scratch
-from cli.checks.reach import callbacks, telemetry
-from cli.checks.servers import broker, store
+from stemline.cli.checks.engine import device, weights
+from stemline.cli.checks.findings import Finding, Patient
+from stemline.cli.checks.places import buckets, scratch
+from stemline.cli.checks.reach import callbacks, telemetry
+from stemline.cli.checks.servers import broker, store
 
 CHECKS: Final[Mapping[str, Callable[[Patient], Iterator[Finding]]]] = {
     "store": store,

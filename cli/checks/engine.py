@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from cli.checks.findings import Finding, Patient, bad, ok, skipped, warning
+from stemline.cli.checks.findings import Finding, Patient, bad, ok, skipped, warning
 
 
 def weights(patient: Patient) -> Iterator[Finding]:
     """The weights of both models, against their checksums."""
     try:
-        from separation.catalogue import model_named
-        from separation.errors import SeparationError
-        from separation.weights import WeightStore
+        from stemline.models.weights import WeightStore
+        from stemline.separation.catalogue import model_named
+        from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
         yield skipped("weights", "no engine is installed here")
         return
@@ -33,8 +33,8 @@ def weights(patient: Patient) -> Iterator[Finding]:
 def device(patient: Patient) -> Iterator[Finding]:
     """The engine, started on its device."""
     try:
-        from separation.engine import load_engine
-        from separation.errors import SeparationError
+        from stemline.separation.engine import load_engine
+        from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
         yield skipped("device", "no engine is installed here")
         return

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from jobs.settings import Settings
+from stemline.runtime.settings import Settings
 
 GIB: Final = 1 << 30
 TIMEOUT_S: Final = 5.0

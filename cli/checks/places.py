@@ -11,19 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cli.checks.findings import GIB, TIMEOUT_S, Finding, Patient, bad, ok, skipped, warning
+from stemline.cli.checks.findings import GIB, TIMEOUT_S, Finding, Patient, bad, ok, skipped, warning
 
 if TYPE_CHECKING:
-    from jobs.settings import Settings
+    from stemline.runtime.settings import Settings
 
 _MOST_BUCKETS: Final = 20
 
 
 def buckets(patient: Patient) -> Iterator[Finding]:
     """Each bucket: a small object written as stems are, read back, and removed."""
-    from jobs.errors import StemlineError
-    from jobs.models import Tenant
-    from jobs.store import BucketFilter, Store
+    from stemline.jobs.errors import StemlineError
+    from stemline.jobs.models import Tenant
+    from stemline.jobs.store import BucketFilter, Store
 
     settings = patient.settings.model_copy(update={"storage_patience_s": TIMEOUT_S})
     if not settings.buckets and settings.buckets_file is None:
@@ -46,9 +46,9 @@ def buckets(patient: Patient) -> Iterator[Finding]:
 
 
 def _bucket(settings: Settings, region: str, bucket: str, *, write: bool) -> Finding:
-    from jobs.errors import JobFailed
-    from jobs.models import Tenant
-    from storage import Buckets
+    from stemline.jobs.errors import JobFailed
+    from stemline.jobs.models import Tenant
+    from stemline.storage import Buckets
 
     name, key = f"{region}/{bucket}", f".stemline-doctor/{uuid.uuid4().hex}"
     reached, step = Buckets(settings), "read"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cli.checks.findings import TIMEOUT_S, Finding, Patient, address_of, bad, ok, skipped, warning
+from stemline.cli.checks.findings import TIMEOUT_S, Finding, Patient, address_of, bad, ok, skipped, warning
 
 if TYPE_CHECKING:
-    from jobs.settings import Settings
+    from stemline.runtime.settings import Settings
 
 
 def callbacks(patient: Patient) -> Iterator[Finding]:
@@ -44,9 +44,9 @@ def _receiver(settings: Settings, url: str) -> Finding:
     try:
         import httpcore
 
-        from callbacks.connect import Deadline, NameNotFound, checked_addresses
-        from callbacks.guard import AddressRefused, Guard
-        from callbacks.http import BadUrl, parse_url
+        from stemline.callbacks.connect import Deadline, NameNotFound, checked_addresses
+        from stemline.callbacks.guard import AddressRefused, Guard
+        from stemline.callbacks.http import BadUrl, parse_url
     except ModuleNotFoundError:
         return skipped("callbacks", "what delivers callbacks is not installed here")
     try:
@@ -73,7 +73,7 @@ def _receiver(settings: Settings, url: str) -> Finding:
 
 def telemetry(patient: Patient) -> Iterator[Finding]:
     """The trace collector, where one is set."""
-    from jobs import tracing
+    from stemline.runtime import tracing
 
     endpoint = patient.settings.otlp_endpoint
     if not endpoint:

@@ -6,7 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cli.checks.findings import GIB, TIMEOUT_S, Finding, Patient, Verdict, address_of, bad, ok, warning
+from stemline.cli.checks.findings import (
+    GIB,
+    TIMEOUT_S,
+    Finding,
+    Patient,
+    Verdict,
+    address_of,
+    bad,
+    ok,
+    warning,
+)
 
 _CLOCKS_APART_S: Final = 2.0
 """A difference of the clocks above which leases and signatures become unsafe."""
@@ -89,7 +99,7 @@ def broker(patient: Patient) -> Iterator[Finding]:
     """The broker, and whether somebody takes what lies in each of its queues."""
     from kombu.exceptions import OperationalError
 
-    from workers.app import CALLBACKS, LEVELS, SWEEPS, make_app, separate_queue
+    from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, make_app, separate_queue
 
     if patient.settings.broker_url is not None:
         found = list(_server("broker", patient.settings.broker))

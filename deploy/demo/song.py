@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soxr
 
-from deploy.demo.voice import Signal, sing, speaker
+from stemline.deploy.demo.voice import Signal, sing, speaker
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from deploy.local import ports
-from deploy.local.credentials import Credentials
-from deploy.local.errors import StackError
-from deploy.local.servers import write_private
+from stemline.deploy.local import ports
+from stemline.deploy.local.credentials import Credentials
+from stemline.deploy.local.errors import StackError
+from stemline.deploy.local.servers import write_private
 
 #: How long a start waits for what is left of the last stack, s.
 _PATIENCE_S = 30.0

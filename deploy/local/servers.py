@@ -17,7 +17,7 @@ import botocore.client
 import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.local import ports
+from stemline.deploy.local import ports
 
 #: How long a server may take to say that it is ready, s.
 START_TIMEOUT_S = 30.0

@@ -17,17 +17,17 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
-from deploy.local import parts
-from deploy.local.addresses import Addresses
-from deploy.local.credentials import Credentials
-from deploy.local.errors import PartEnded, StackError
-from deploy.local.home import Home
-from deploy.local.ports import is_free
-from deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
-from deploy.local.supervise import Program, Supervisor
-from jobs.models import Job
-from jobs.settings import Settings
-from jobs.store import Store
+from stemline.deploy.local import services
+from stemline.deploy.local.addresses import Addresses
+from stemline.deploy.local.credentials import Credentials
+from stemline.deploy.local.errors import PartEnded, StackError
+from stemline.deploy.local.home import Home
+from stemline.deploy.local.ports import is_free
+from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
+from stemline.deploy.local.supervise import Program, Supervisor
+from stemline.jobs.models import Job
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
 
 __all__ = ["Addresses", "PartEnded", "Stack", "StackError"]
 
@@ -63,7 +63,7 @@ class Stack:
         self._supervisor: Supervisor | None = None
         self._listen: dict[str, int] = {}
         self._servers: list[Server] = []
-        self._parts: dict[str, parts.Part] = {}
+        self._parts: dict[str, services.Part] = {}
         self._endings: dict[str, deque[float]] = {}
         self._pids: dict[str, int] = {}
         self.addresses: Addresses
@@ -134,8 +134,8 @@ class Stack:
             flower_user=credentials.flower_user,
             flower_password=credentials.flower_password,
         )
-        self._parts = {part.name: part for part in parts.of(self.addresses)}
-        environment = {**os.environ, **parts.environment(self.addresses, self.home.path)}
+        self._parts = {part.name: part for part in services.of(self.addresses)}
+        environment = {**os.environ, **services.environment(self.addresses, self.home.path)}
         self._supervisor = Supervisor(self.home.logs, [*self._server_programs(), *self._part_programs()])
         self._supervisor.start(environment, hold=[lock])
         self._start_servers(s3)

@@ -21,7 +21,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from deploy.local.servers import write_private
+from stemline.deploy.local.servers import write_private
 
 _PR_SET_PDEATHSIG = 1
 
@@ -142,7 +142,7 @@ class Supervisor:
         write_private(config, self._config(socket))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
+                [sys.executable, "-P", "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

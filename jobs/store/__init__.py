@@ -12,11 +12,10 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from jobs.settings import Settings
-from jobs.store.base import Bell, Listing, Page, no_bell
-from jobs.store.jobs import Idempotency, JobFilter, Sweeping
-from jobs.store.outbox import Outbox, delivery_id
-from jobs.store.tenants import (
+from stemline.jobs.store.base import Bell, Listing, Page, no_bell
+from stemline.jobs.store.jobs import Idempotency, JobFilter, Sweeping
+from stemline.jobs.store.outbox import Outbox, delivery_id
+from stemline.jobs.store.tenants import (
     BucketFilter,
     BucketKeeper,
     QueueFilter,
@@ -24,6 +23,7 @@ from jobs.store.tenants import (
     TemplateFilter,
     TemplateKeeper,
 )
+from stemline.runtime.settings import Settings
 
 __all__ = [
     "Bell",
@@ -50,7 +50,7 @@ class Store(Sweeping, QueueKeeper, TemplateKeeper, BucketKeeper):
         bell: Callable[[Sequence[Bell]], None] = no_bell,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        """See :class:`jobs.store.base.Keeper`."""
+        """See :class:`stemline.jobs.store.base.Keeper`."""
         super().__init__(client, settings, bell=bell, clock=clock)
         self.outbox = Outbox(client, settings, clock=clock)
 

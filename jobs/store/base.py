@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 import redis
 
-from jobs.models import NotifyConfig
-from jobs.settings import Settings
-from jobs.store import records
-from jobs.store.scripts import Scripts, unavailable
+from stemline.jobs.models import NotifyConfig
+from stemline.jobs.store import records
+from stemline.jobs.store.scripts import Scripts, unavailable
+from stemline.runtime.settings import Settings
 
 T = TypeVar("T")
 

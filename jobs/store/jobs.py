@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.errors import (
+from stemline.jobs.errors import (
     AsrBucketUnBinded,
     CancelAsked,
     IdempotencyConflict,
@@ -17,12 +17,12 @@ from jobs.errors import (
     QueueNotFound,
     RequestRefused,
 )
-from jobs.ids import new_job_id, new_queue_id
-from jobs.models import Job, JobSpec, Result, Tenant
-from jobs.notify import callback_target
-from jobs.states import State
-from jobs.store import records
-from jobs.store.base import Bell, Keeper, Page
+from stemline.jobs.ids import new_job_id, new_queue_id
+from stemline.jobs.models import Job, JobSpec, Result, Tenant
+from stemline.jobs.notify import callback_target
+from stemline.jobs.states import State
+from stemline.jobs.store import records
+from stemline.jobs.store.base import Bell, Keeper, Page
 
 
 @dataclass(frozen=True, slots=True)

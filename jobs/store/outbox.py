@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jobs.models import Attempt, Delivery, Tenant
-from jobs.store import records
-from jobs.store.base import Keeper, Listing
+from stemline.jobs.models import Attempt, Delivery, Tenant
+from stemline.jobs.store import records
+from stemline.jobs.store.base import Keeper, Listing
 
 _CHUNK: Final = 500
 """Callbacks that are read or replayed with one call."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from jobs.models import (
+from stemline.jobs.models import (
     Attempt,
     Bucket,
     CallbackTarget,
@@ -30,7 +30,7 @@ from jobs.models import (
     Tenant,
     VoiceSeparate,
 )
-from jobs.states import QueueState, State
+from stemline.jobs.states import QueueState, State
 
 FORMAT = 1
 

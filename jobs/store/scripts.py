@@ -13,8 +13,8 @@ from typing import Any
 import redis
 from redis.commands.core import Script
 
-from jobs.errors import StoreUnavailable
-from jobs.states import TRANSITIONS, State
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.states import TRANSITIONS, State
 
 _NEEDS_TENANTS = {"create", "open"}
 _REFUSED_WHEN_FULL = {"create", "open", "template"}
@@ -34,7 +34,7 @@ def _legal() -> str:
 @cache
 def source(name: str) -> str:
     """The whole text of a script."""
-    folder = files("jobs.store") / "lua"
+    folder = files("stemline.jobs.store") / "lua"
     flags = "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
     parts = ["lib", *(["tenants"] if name in _NEEDS_TENANTS else []), name]
     return f"#!lua{flags}\n" + _legal() + "".join((folder / f"{part}.lua").read_text() for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.errors import (
+from stemline.jobs.errors import (
     BindedBucketNumLimit,
     CreatedTemplateNumLimit,
     NoSuchBucket,
@@ -13,11 +13,11 @@ from jobs.errors import (
     TemplateNameDuplicate,
     TemplatePathNotFound,
 )
-from jobs.ids import new_queue_id, new_template_id
-from jobs.models import Bucket, NotifyConfig, Queue, Template, Tenant, VoiceSeparate
-from jobs.states import QueueState
-from jobs.store import records
-from jobs.store.base import Keeper, Listing
+from stemline.jobs.ids import new_queue_id, new_template_id
+from stemline.jobs.models import Bucket, NotifyConfig, Queue, Template, Tenant, VoiceSeparate
+from stemline.jobs.states import QueueState
+from stemline.jobs.store import records
+from stemline.jobs.store.base import Keeper, Listing
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from separation.media.decode import AudioSource, open_audio
-from separation.media.encode import StemWriter
-from separation.media.probe import media_info
-from separation.media.types import (
+from stemline.separation.media.decode import AudioSource, open_audio
+from stemline.separation.media.encode import StemWriter
+from stemline.separation.media.probe import media_info
+from stemline.separation.media.types import (
     BLOCK_FRAMES,
     SAMPLE_RATE,
     AudioInfo,

@@ -10,8 +10,8 @@ from av.audio.stream import AudioStream
 from av.codec import CodecContext
 from av.container import InputContainer
 
-from separation.errors import NoAudioStream, UndecodableMedia
-from separation.media.mpeg import declared_bytes
+from stemline.separation.errors import NoAudioStream, UndecodableMedia
+from stemline.separation.media.mpeg import declared_bytes
 
 # Demuxers that read one local file and never point elsewhere: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from separation.errors import (
+from stemline.separation.errors import (
     DamagedMedia,
     EmptyAudio,
     NoAudioStream,
@@ -23,12 +23,12 @@ from separation.errors import (
     TruncatedMedia,
     UndecodableMedia,
 )
-from separation.media.container import first_audio, open_input
-from separation.media.cut import is_cut
-from separation.media.frames import FrameReader
-from separation.media.resample import Resampler
-from separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
-from separation.media.walk import is_broken
+from stemline.separation.media.container import first_audio, open_input
+from stemline.separation.media.frames import FrameReader
+from stemline.separation.media.resample import Resampler
+from stemline.separation.media.structure import is_broken
+from stemline.separation.media.truncation import is_cut
+from stemline.separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
 
 # A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
 _LOUDEST = np.float32(1e6)

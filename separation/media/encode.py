@@ -13,15 +13,15 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from separation.errors import DiskFull, EmptyAudio, OutputError
-from separation.media.channels import narrow, widen
-from separation.media.mp3 import Mp3Sink
-from separation.media.probe import media_info
-from separation.media.resample import Resampler
-from separation.media.sink import AvSink, Sink
-from separation.media.spec import resolve
-from separation.media.tags import kept_tags
-from separation.media.types import SAMPLE_RATE, EncodedStem, OutputSpec, SourceInfo
+from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
+from stemline.separation.media.channels import narrow, widen
+from stemline.separation.media.mp3 import Mp3Sink
+from stemline.separation.media.probe import media_info
+from stemline.separation.media.resample import Resampler
+from stemline.separation.media.sink import AvSink, Sink
+from stemline.separation.media.spec import resolve
+from stemline.separation.media.tags import kept_tags
+from stemline.separation.media.types import SAMPLE_RATE, EncodedStem, OutputSpec, SourceInfo
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

@@ -16,11 +16,17 @@ from av.packet import Packet
 from av.stream import Discard
 from numpy.typing import NDArray
 
-from separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
-from separation.media.channels import to_stereo
-from separation.media.glued import without_holes, without_tags
-from separation.media.integrity import declared, demuxer, is_frame_tail, is_short_mpeg_frame, itunes_samples
-from separation.media.pcm import to_float
+from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
+from stemline.separation.media.channels import to_stereo
+from stemline.separation.media.concatenated import without_holes, without_tags
+from stemline.separation.media.integrity import (
+    declared,
+    demuxer,
+    is_frame_tail,
+    is_short_mpeg_frame,
+    itunes_samples,
+)
+from stemline.separation.media.pcm import to_float
 
 #: Rates a source may have, in Hz: from below telephone to DSD's.
 RATES = range(4_000, 768_001)

@@ -11,9 +11,9 @@ from typing import Literal
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from separation.media.cut import ogg_last_sample
-from separation.media.id3 import tag_bytes
-from separation.media.mpeg import declared_bytes
+from stemline.separation.media.id3 import tag_bytes
+from stemline.separation.media.mpeg import declared_bytes
+from stemline.separation.media.truncation import ogg_last_sample
 
 # Demuxers whose audio stream carries an exact duration, in seconds of slack.
 _EXACT = {

@@ -8,10 +8,10 @@ import lameenc
 import numpy as np
 from numpy.typing import NDArray
 
-from separation.media.id3 import id3v2
-from separation.media.pcm import to_int16
-from separation.media.spec import Encoding
-from separation.media.xing import InfoFrame
+from stemline.separation.media.id3 import id3v2
+from stemline.separation.media.pcm import to_int16
+from stemline.separation.media.spec import Encoding
+from stemline.separation.media.xing import InfoFrame
 
 #: LAME's -q: 2 is slowest, 7 is fastest. Measured in docs/media.md.
 QUALITY = 5

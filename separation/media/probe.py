@@ -10,8 +10,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import ContainerFormat
 
-from separation.media.container import first_audio, open_input
-from separation.media.types import AudioInfo, FormatInfo, MediaInfo
+from stemline.separation.media.container import first_audio, open_input
+from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
 # Elementary streams state no duration: their packets are counted instead.
 _COUNTED = frozenset({"aac", "amr"})

@@ -10,8 +10,8 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
-from separation.media.pcm import to_int16
-from separation.media.spec import Encoding, amr_mode_bps
+from stemline.separation.media.pcm import to_int16
+from stemline.separation.media.spec import Encoding, amr_mode_bps
 
 
 class Sink(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from separation.errors import OptionError
-from separation.media.mpeg import MpegVersion
-from separation.media.types import OutputSpec, SourceInfo
+from stemline.separation.errors import OptionError
+from stemline.separation.media.mpeg import MpegVersion
+from stemline.separation.media.types import OutputSpec, SourceInfo
 
 #: kbit/s for each channel where neither the request nor the source says a bitrate.
 FALLBACK_KBPS_PER_CHANNEL = 96

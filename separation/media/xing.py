@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 
-from separation.media.crc16 import Crc16
-from separation.media.mpeg import MpegVersion
+from stemline.separation.media.crc16 import Crc16
+from stemline.separation.media.mpeg import MpegVersion
 
 #: Samples LAME puts before the first one; a decoder adds 529 of its own.
 ENCODER_DELAY = 576

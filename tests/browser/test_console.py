@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.demo.client import Client
+from stemline.deploy.demo.client import Client
 from tests.integration.test_stack import music, s3_for
 from tests.processes import eventually
 

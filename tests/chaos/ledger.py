@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from jobs.states import TRANSITIONS, State
+from stemline.jobs.states import TRANSITIONS, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,24 +77,16 @@ def _preload() -> None:
     import celery.concurrency.thread
     import celery.worker.consumer
 
-    import api.server
-    import cli.main
-    import cli.serve
-    import workers.deliver
-    import workers.separate
-    import workers.sweep
+    import stemline.api.server
+    import stemline.cli.main
+    import stemline.cli.serve
+    import stemline.workers.deliver
+    import stemline.workers.separate
+    import stemline.workers.sweep
     from tests.chaos import stub
 
-    assert all((celery, api, cli, workers))
+    assert all((celery, stemline))
     stub.install()
-
-
-def _become(module: str, *arguments: str) -> None:
-    """In place of exec: Celery's command line in this very process."""
-    assert module == "celery"
-    from celery.bin.celery import celery
-
-    celery(args=list(arguments), prog_name="celery")
 
 
 def _child(words: list[str], log: str) -> None:
@@ -104,13 +96,11 @@ def _child(words: list[str], log: str) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    import cli.serve
-    from cli.main import main
-    from workers import stopping
+    from stemline.cli.main import main
+    from stemline.workers import shutdown
 
-    cli.serve.become = _become
     # Memory that a worker shares with its pool, and not with the other children of this nursery.
-    stopping._since = multiprocessing.Value("d", 0.0)
+    shutdown._since = multiprocessing.Value("d", 0.0)
     main(args=words, prog_name="stemline")
 
 

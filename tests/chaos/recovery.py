@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
-from jobs.states import QueueState, State
-from jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import JobFilter, QueueFilter, Store
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobs.models import Job
-from jobs.states import State
-from jobs.store import Store
+from stemline.jobs.models import Job
+from stemline.jobs.states import State
+from stemline.jobs.store import Store
 from tests.chaos import stub
 from tests.chaos.clients import Client
 from tests.chaos.nursery import children

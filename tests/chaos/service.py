@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.local.ports import free_port
-from deploy.local.servers import SeaweedServer, ValkeyServer
-from jobs.settings import BucketAccess, Settings
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
+from stemline.runtime.settings import BucketAccess, Settings
 from tests.chaos.nursery import Nursery, alive, children
 from tests.faults import FaultyProxy
 

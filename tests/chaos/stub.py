@@ -15,9 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from separation.errors import Cancelled
-from separation.media.types import EncodedStem, OutputSpec
-from separation.pipeline import Report
+from stemline.separation.errors import Cancelled
+from stemline.separation.media.types import EncodedStem, OutputSpec
+from stemline.separation.pipeline import Report
 
 STEMS = {"voice": "vocals", "bg": "accompaniment"}
 """Name in the output key to name in the model."""
@@ -64,7 +64,7 @@ def _write(path: Path, data: bytes) -> EncodedStem:
 
 def install() -> None:
     """Put the stand-in where the worker looks for the separator."""
-    from workers import attempt
+    from stemline.workers import attempt
 
     attempt.separate_file = separate_file
     attempt.engine = lambda model: SimpleNamespace(device="stub")  # type: ignore[assignment, return-value]

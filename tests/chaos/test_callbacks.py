@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from jobs.models import CallbackRequest, Delivery
-from jobs.settings import Settings
-from jobs.store import Store
+from stemline.jobs.models import CallbackRequest, Delivery
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.support.receiver import answer, hang, receiving
 from tests.unit.callbacks.samples import job_result, job_spec
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.chaos
 
 END_AND_DIE = """
 import os, signal
-from jobs.settings import Settings
-from jobs.store import Store
+from stemline.runtime.settings import Settings
+from stemline.jobs.store import Store
 from tests.unit.callbacks.samples import job_result
 store = Store.open(Settings())
 store.succeed(store.claim("dying", [1]), job_result())
@@ -51,7 +51,7 @@ class Service:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         with (self._home / f"{words[0]}.txt").open("ab") as out:
-            program = [sys.executable, "-m", "cli.main", *words]
+            program = [sys.executable, "-m", "stemline", *words]
             process = subprocess.Popen(program, env=self.environment, cwd=REPOSITORY, stdout=out, stderr=out)
         self._processes.append(process)
         return process
@@ -73,7 +73,7 @@ class Service:
     def ring(self, job_id: str) -> None:
         """What a worker does after it has ended a job."""
         delivery = self.store.outbox.for_job(job_id)
-        code = f"from workers.app import announce; announce({delivery.id!r})"
+        code = f"from stemline.workers.app import announce; announce({delivery.id!r})"
         subprocess.run([sys.executable, "-c", code], env=self.environment, cwd=REPOSITORY, check=True)
 
     def _said(self) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.errors import StoreUnavailable
-from jobs.states import State
-from jobs.store import QueueFilter, Store
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.states import State
+from stemline.jobs.store import QueueFilter, Store
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.models import Job, Tenant
-from jobs.states import State
-from jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.models import Job, Tenant
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter, QueueFilter, Store
 from tests.chaos import stub
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger, Witness

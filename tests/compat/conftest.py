@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.local.servers import ValkeyServer
+from stemline.deploy.local.servers import ValkeyServer
 from tests.support.apiserver import ApiServer, api_settings
 
 LOCAL = (".myqcloud.com", ".example.test", ".localhost", ".internal")

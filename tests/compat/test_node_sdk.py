@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 
-from jobs.settings import Credential
+from stemline.runtime.settings import Credential
 from tests.conftest import missing
 from tests.support.apiserver import ApiServer, finish
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, submission

@@ -19,9 +19,9 @@ from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 from requests.adapters import HTTPAdapter
 
-from jobs.models import Tenant
-from jobs.settings import Credential
-from jobs.states import State
+from stemline.jobs.models import Tenant
+from stemline.jobs.states import State
+from stemline.runtime.settings import Credential
 from tests.support.apiserver import ApiServer, finish
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from separation.media import MediaLimits, open_audio
+from stemline.separation.media import MediaLimits, open_audio
 
 
 def decode16(source: Path) -> np.ndarray:

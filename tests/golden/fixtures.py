@@ -30,10 +30,10 @@ def golden():
 @pytest.fixture(scope="session")
 def weights_2stems() -> Path:
     """The folder of the real 2-stem weights, fetched the first time."""
-    from separation.catalogue import MODELS
-    from separation.download import pull
-    from separation.errors import WeightsError
-    from separation.weights import WeightStore
+    from stemline.models.download import pull
+    from stemline.models.weights import WeightStore
+    from stemline.separation.catalogue import MODELS
+    from stemline.separation.errors import WeightsError
 
     try:
         return pull(WeightStore(), MODELS["2stems"])

@@ -11,13 +11,13 @@ from typing import Self
 
 import uvicorn
 
-from api.app import create_app
-from api.server import configure
-from deploy.local.ports import free_port
-from jobs.logging import for_people
-from jobs.models import OutputFile, Result, Tenant
-from jobs.settings import Credential, HostRoute, Settings
-from jobs.store import Store
+from stemline.api.app import create_app
+from stemline.api.server import configure
+from stemline.deploy.local.ports import free_port
+from stemline.jobs.models import OutputFile, Result, Tenant
+from stemline.jobs.store import Store
+from stemline.runtime.logging import for_people
+from stemline.runtime.settings import Credential, HostRoute, Settings
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client
 
 TENANT = Tenant(BUCKET, REGION)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kombu
 
-from deploy.local.ports import free_port
+from stemline.deploy.local.ports import free_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Debian's; the one on PATH there insists on its own user and folders."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 from xml.etree import ElementTree as ET
 
-from api.signature import SignedRequest, sign
+from stemline.wire.signature import SignedRequest, sign
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 import redis
 
-from deploy.local.servers import ValkeyServer
+from stemline.deploy.local.servers import ValkeyServer
 from tests.support.apiserver import ApiServer, api_settings
 from tests.support.wire import Client
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from api.app import create_app
-from api.schemas import schemas
-from jobs.models import CallbackRequest, MqConfig
+from stemline.api.app import create_app
+from stemline.jobs.models import CallbackRequest, MqConfig
+from stemline.wire.schema import schemas
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving
 

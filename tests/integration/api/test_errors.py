@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import JobFailed, StemlineError
-from jobs.settings import Credential
+from stemline.jobs.errors import JobFailed, StemlineError
+from stemline.runtime.settings import Credential
 from tests.support.apiserver import CREDENTIAL, ApiServer
 from tests.support.wire import HOST, SECRET_ID, Answer, Client, exchange, submission
 

@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 import redis
 
-from deploy.local.servers import ValkeyServer
-from jobs.models import AudioMode, JobSpec, Output, VoiceSeparate
-from jobs.settings import Credential
-from jobs.store import Store
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.jobs.models import AudioMode, JobSpec, Output, VoiceSeparate
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Credential
 from tests.support.apiserver import CREDENTIAL, TENANT, ApiServer, finish
 from tests.support.wire import BUCKET, REGION, Answer, Client, exchange, read_answer, submission
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, settings
 from jsonschema_rs import Draft202012Validator, meta
 from schemathesis.checks import CHECKS, load_all_checks
 
-from api.app import RESOURCES
-from api.openapi import OPERATIONS, document
-from deploy.local.servers import ValkeyServer
+from stemline.api.app import RESOURCES
+from stemline.api.openapi import OPERATIONS, document
+from stemline.deploy.local.servers import ValkeyServer
 from tests.support.apiserver import ApiServer, api_settings, finish
 from tests.support.wire import HOST, Client, exchange, submission
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.local.ports import free_port
-from deploy.local.servers import ValkeyServer
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import ValkeyServer
 from tests.support.wire import SECRET_ID, SECRET_KEY, Client, exchange, submission
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,7 +30,7 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
         "STEMLINE_REDIS_URL": redis_url,
         "STEMLINE_CREDENTIALS": json.dumps([{"secret_id": SECRET_ID, "secret_key": SECRET_KEY}]),
     }
-    command = [sys.executable, "-m", "cli.main", "api", "--port", str(port), *options]
+    command = [sys.executable, "-m", "stemline", "api", "--port", str(port), *options]
     with (folder / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:

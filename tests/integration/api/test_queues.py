@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.store import QueueFilter
+from stemline.jobs.store import QueueFilter
 from tests.support.apiserver import TENANT, ApiServer
 from tests.support.wire import BUCKET, REGION, Client
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.settings import Credential, HostRoute
+from stemline.runtime.settings import Credential, HostRoute
 from tests.support.apiserver import ApiServer
 from tests.support.wire import SECRET_ID, SECRET_KEY, Answer, Recording, exchange, recordings
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 import redis
 
-from callbacks.deliver import Courier
-from jobs.models import CallbackRequest, Delivery
-from jobs.settings import Settings
-from jobs.store import Store
+from stemline.callbacks.delivery import Courier
+from stemline.jobs.models import CallbackRequest, Delivery
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
 from tests.unit.callbacks.samples import job_result, job_spec
 
 START = 1_790_000_000_000_000

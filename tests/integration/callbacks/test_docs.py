@@ -13,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from deploy.local.ports import free_port
+from stemline.deploy.local.ports import free_port
 from tests.conftest import REPOSITORY
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()

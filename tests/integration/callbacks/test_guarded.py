@@ -9,7 +9,7 @@ import time
 import pytest
 from standardwebhooks import Webhook
 
-from callbacks import connect
+from stemline.callbacks import connect
 from tests.support.receiver import answer, receiving
 
 

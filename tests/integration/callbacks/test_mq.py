@@ -14,9 +14,9 @@ from typing import Any
 import kombu
 import pytest
 
-from callbacks.payload import json_body, xml_body
-from deploy.local.ports import free_port
-from jobs.models import CallbackRequest, MqConfig
+from stemline.deploy.local.ports import free_port
+from stemline.jobs.models import CallbackRequest, MqConfig
+from stemline.wire.callback import json_body, xml_body
 from tests.conftest import missing
 from tests.support.cmq import SECRET_ID, SECRET_KEY, cmq_endpoint
 from tests.support.rabbitmq import RabbitMq

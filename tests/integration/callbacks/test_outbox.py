@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from callbacks.deliver import LEASE_TIMEOUTS, Courier
-from callbacks.lanes import Lanes, Place
-from jobs.models import CallbackRequest, NotifyConfig
-from jobs.store import QueueFilter
+from stemline.callbacks.delivery import LEASE_TIMEOUTS, Courier
+from stemline.callbacks.host_limiter import Lanes, Place
+from stemline.jobs.models import CallbackRequest, NotifyConfig
+from stemline.jobs.store import QueueFilter
 from tests.support.receiver import answer, hang, receiving
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from callbacks import http
+from stemline.callbacks import http
 from tests.conftest import missing
 from tests.support.receiver import receiving
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from callbacks import deliver
-from callbacks.payload import json_body
+from stemline.callbacks import deliver
+from stemline.wire.callback import json_body
 from tests.support.receiver import answer, close_early, drip, flood, hang, receiving
 
 

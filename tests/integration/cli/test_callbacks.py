@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from cli.listen import Listener
-from cli.main import main
-from jobs.models import CallbackRequest, MqConfig
+from stemline.cli.listen import Listener
+from stemline.cli.main import main
+from stemline.jobs.models import CallbackRequest, MqConfig
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving
 

@@ -16,7 +16,7 @@ __all__ = ["weights_2stems"]
 
 
 def stemline(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "stemline", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 

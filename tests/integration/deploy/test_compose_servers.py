@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.local.ports import free_port
-from deploy.local.servers import ServerMissing, valkey_program, weed_program
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import ServerMissing, valkey_program, weed_program
 from tests.conftest import REPOSITORY, missing
 from tests.processes import eventually
 from tests.support import compose

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from deploy.demo.client import Client
+from stemline.deploy.demo.client import Client
 from tests.integration.test_stack import s3_for
 from tests.processes import running_stack
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "demo", *arguments],
+        [sys.executable, "-m", "stemline", "demo", *arguments],
         check=False,
         cwd=folder,
         env={

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
-from deploy.demo.client import Client
-from deploy.flower.serve import readable
+from stemline.cli.main import main
+from stemline.deploy.demo.client import Client
+from stemline.deploy.flower.serve import readable
 from tests.integration.test_stack import music, s3_for
 from tests.processes import eventually
 

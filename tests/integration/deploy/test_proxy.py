@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import free_port
+from stemline.deploy.local.ports import free_port
 from tests.conftest import REPOSITORY, missing
 from tests.processes import eventually
 

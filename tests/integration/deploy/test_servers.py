@@ -6,7 +6,7 @@ import pytest
 import redis
 from botocore.exceptions import ClientError
 
-from deploy.local.servers import SeaweedServer, ValkeyServer
+from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 from tests.conftest import S3
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from deploy.local.servers import ValkeyServer
-from deploy.local.stack import Stack, StackError
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.deploy.local.stack import Stack, StackError
 from tests.processes import Program, eventually
 
 
 def up(folder: Path, **changes: str) -> Program:
     return Program(
-        folder / "up.log", {"STEMLINE_HOME": str(folder / "home"), **changes}, "-m", "cli.main", "up"
+        folder / "up.log", {"STEMLINE_HOME": str(folder / "home"), **changes}, "-m", "stemline", "up"
     )
 
 
@@ -35,7 +35,7 @@ def pid_of_beat(home: Path) -> int:
 def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
     """A second start in the folder of a running stack is refused, naming its process; the first goes on."""
     ran = subprocess.run(
-        [sys.executable, "-m", "cli.main", "up"],
+        [sys.executable, "-m", "stemline", "up"],
         check=False,
         env={**os.environ, "STEMLINE_HOME": str(stack_home), "COLUMNS": "300"},
         capture_output=True,
@@ -148,7 +148,7 @@ def test_a_port_lost_at_the_last_moment_is_replaced(tmp_path: Path, monkeypatch:
             return chosen if told and "lost its port" in told[-1] else chosen | {"valkey": taken}
 
         monkeypatch.setattr(stack.home, "choose_ports", choose_badly)
-        monkeypatch.setattr("deploy.local.stack.parts.of", lambda _: [])
+        monkeypatch.setattr("stemline.deploy.local.stack.parts.of", lambda _: [])
         with stack:
             found = stack.addresses.redis_url
     assert "valkey lost its port to another program; choosing others ..." in told

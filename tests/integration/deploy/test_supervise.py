@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.supervise import Program, Supervisor
+from stemline.deploy.local.supervise import Program, Supervisor
 from tests.processes import eventually
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
@@ -24,7 +24,7 @@ STUBBORN = [
 OWNER = """
 import sys, time
 from pathlib import Path
-from deploy.local.supervise import Program, Supervisor
+from stemline.deploy.local.supervise import Program, Supervisor
 folder = Path(sys.argv[1])
 sleep = Program("sleep", [sys.executable, "-c", "import time; time.sleep(300)"], folder / "log")
 supervisor = Supervisor(folder, [sleep])

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.errors import LeaseLost
-from jobs.models import (
+from stemline.jobs.errors import LeaseLost
+from stemline.jobs.models import (
     Attempt,
     AudioConfig,
     AudioMode,
@@ -30,10 +30,10 @@ from jobs.models import (
     Track,
     VoiceSeparate,
 )
-from jobs.settings import Settings
-from jobs.states import QueueState, State
-from jobs.store import JobFilter, QueueFilter, Store, TemplateFilter
-from jobs.store.records import FORMAT
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import JobFilter, QueueFilter, Store, TemplateFilter
+from stemline.jobs.store.records import FORMAT
+from stemline.runtime.settings import Settings
 
 FOLDER = Path(__file__).parent / "formats"
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -189,7 +189,7 @@ def main() -> None:
     """Record the store of this release."""
     import tempfile
 
-    from deploy.local.servers import ValkeyServer
+    from stemline.deploy.local.servers import ValkeyServer
 
     with tempfile.TemporaryDirectory() as folder:
         server = ValkeyServer(Path(folder))

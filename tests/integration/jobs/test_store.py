@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import redis
 
-from jobs.errors import (
+from stemline.jobs.errors import (
     AsrBucketUnBinded,
     CancelAsked,
     IdempotencyConflict,
@@ -19,7 +19,7 @@ from jobs.errors import (
     TemplateNameDuplicate,
     TemplatePathNotFound,
 )
-from jobs.models import (
+from stemline.jobs.models import (
     AudioMode,
     CallbackRequest,
     JobSpec,
@@ -30,9 +30,9 @@ from jobs.models import (
     Track,
     VoiceSeparate,
 )
-from jobs.settings import Settings
-from jobs.states import QueueState, State
-from jobs.store import Bell, Idempotency, JobFilter, QueueFilter, Store, TemplateFilter
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import Bell, Idempotency, JobFilter, QueueFilter, Store, TemplateFilter
+from stemline.runtime.settings import Settings
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 OTHER = Tenant("other-1250000000", "ap-chongqing")

@@ -26,8 +26,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs.errors import CancelAsked, IllegalTransition, LeaseLost, RequestRefused
-from jobs.models import (
+from stemline.jobs.errors import CancelAsked, IllegalTransition, LeaseLost, RequestRefused
+from stemline.jobs.models import (
     Attempt,
     AudioMode,
     CallbackRequest,
@@ -40,9 +40,9 @@ from jobs.models import (
     Track,
     VoiceSeparate,
 )
-from jobs.settings import Settings
-from jobs.states import QueueState, State
-from jobs.store import JobFilter, QueueFilter, Store, delivery_id
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import JobFilter, QueueFilter, Store, delivery_id
+from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 
 SECOND = 1_000_000
@@ -504,8 +504,8 @@ def test_the_store_agrees_with_its_model(
     """Whatever clients, workers, sweepers and lost answers do, in whatever order, nothing goes astray."""
     # Shrinking needs the same ids again in every run.
     numbers = itertools.count()
-    monkeypatch.setattr("jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}")
-    monkeypatch.setattr("jobs.store.jobs.new_queue_id", lambda: f"p{next(numbers):032x}")
+    monkeypatch.setattr("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}")
+    monkeypatch.setattr("stemline.jobs.store.jobs.new_queue_id", lambda: f"p{next(numbers):032x}")
 
     class Machine(StoreMachine):
         server = valkey_server

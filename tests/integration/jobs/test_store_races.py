@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from jobs.errors import IllegalTransition
-from jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
-from jobs.settings import Settings
-from jobs.states import QueueState, State
-from jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.errors import IllegalTransition
+from stemline.jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")

@@ -12,11 +12,21 @@ from pathlib import Path
 import pytest
 import redis
 
-from jobs.errors import StoreUnavailable
-from jobs.models import AudioMode, Job, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
-from jobs.settings import Settings
-from jobs.states import State
-from jobs.store import JobFilter, Store
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.models import (
+    AudioMode,
+    Job,
+    JobSpec,
+    Output,
+    OutputFile,
+    Result,
+    Tenant,
+    Track,
+    VoiceSeparate,
+)
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter, Store
+from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 from tests.processes import eventually
 

@@ -15,13 +15,13 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from jobs.models import Job
-from jobs.settings import Settings
-from jobs.states import State
-from jobs.store import Store
-from separation.catalogue import model_named
-from separation.download import pull
-from separation.weights import WeightStore
+from stemline.jobs.models import Job
+from stemline.jobs.states import State
+from stemline.jobs.store import Store
+from stemline.models.download import pull
+from stemline.models.weights import WeightStore
+from stemline.runtime.settings import Settings
+from stemline.separation.catalogue import model_named
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
 from tests.processes import Program, environment, eventually, program
 from tests.support.collector import Collector, collecting
@@ -145,7 +145,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
         def start(name: str, *words: str, **changes: str) -> Program:
             log = folder / f"{name}.log"
-            return stack.enter_context(program(log, {**env, **changes}, "-m", "cli.main", *words))
+            return stack.enter_context(program(log, {**env, **changes}, "-m", "stemline", *words))
 
         programs = {
             "api": start("api", "api", "--port", str(port)),

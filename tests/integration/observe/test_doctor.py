@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
+from stemline.cli.main import main
 from tests.integration.observe.conftest import SECRETS
 from tests.support.wire import BUCKET, REGION
 

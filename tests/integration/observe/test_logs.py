@@ -73,7 +73,7 @@ def test_callbacks_tell_of_each_try(service):
 def test_a_stop_is_told_in_the_same_form(service, tmp_path):
     """Also what Celery says while it is being stopped is a line like all others."""
     log = tmp_path / "stopped.log"
-    with program(log, service.env, "-m", "cli.main", "worker", "callbacks") as worker:
+    with program(log, service.env, "-m", "stemline", "worker", "callbacks") as worker:
         eventually(lambda: " ready." in worker.text(), 30, "the worker")
         assert 0 == worker.terminate()
     events = [json.loads(line)["event"] for line in worker.text().splitlines()]
@@ -84,7 +84,7 @@ def test_flower_writes_the_same_form(service, tmp_path):
     """Flower writes lines like all others, and no login."""
     port = free_port()
     env = {**service.env, "FLOWER_BASIC_AUTH": "operator:LoginThatNobodyMayRead"}
-    with program(tmp_path / "flower.log", env, "-m", "cli.main", "flower", "--port", str(port)) as started:
+    with program(tmp_path / "flower.log", env, "-m", "stemline", "flower", "--port", str(port)) as started:
         eventually(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), 60, "Flower")
         started.terminate()
     text = started.text()

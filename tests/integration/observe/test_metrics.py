@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.metrics import OTHER, StoreCollector
-from jobs.models import AudioConfig, AudioMode, JobSpec, Output, Tenant, VoiceSeparate
-from jobs.settings import Settings
-from jobs.states import QueueState
-from jobs.store import QueueFilter, Store
+from stemline.jobs.models import AudioConfig, AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.states import QueueState
+from stemline.jobs.store import QueueFilter, Store
+from stemline.runtime.settings import Settings
+from stemline.runtime.store_metrics import OTHER, StoreCollector
 from tests.conftest import free_port
 from tests.integration.observe.conftest import answers
 from tests.processes import eventually, program
@@ -89,7 +89,7 @@ def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
     """With two API processes the page counts the requests of both, and asks for the token that is set."""
     port, env = free_port(), {**service.env, "STEMLINE_METRICS_TOKEN": "token-of-prometheus"}
     url = f"http://127.0.0.1:{port}"
-    command = ("-m", "cli.main", "api", "--port", str(port), "--processes", "2")
+    command = ("-m", "stemline", "api", "--port", str(port), "--processes", "2")
     with program(tmp_path / "api.log", env, *command) as started:
         eventually(lambda: answers(f"{url}/healthz"), 60, "the API")
         client = replace(service.client, port=port)

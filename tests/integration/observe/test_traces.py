@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.settings import Settings
-from jobs.tracing import OFF, Tracer, tracer
+from stemline.runtime.settings import Settings
+from stemline.runtime.tracing import OFF, Tracer, tracer
 from tests.integration.observe.conftest import SECRETS, TRACE
 from tests.processes import eventually, program
 
@@ -90,7 +90,7 @@ def test_missing_packages_stop_the_start(service, tmp_path):
     )
     env = {**service.env, "PYTHONPATH": str(tmp_path)}
     for words in (["api"], ["worker", "callbacks"]):
-        with program(tmp_path / f"{words[0]}.log", env, "-m", "cli.main", *words) as refused:
+        with program(tmp_path / f"{words[0]}.log", env, "-m", "stemline", *words) as refused:
             assert 1 == refused.process.wait(30)
         assert "add the extra otel" in refused.text()
         assert "Traceback" not in refused.text()

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separation.engine import Engine, load_engine
-from separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
-from separation.separator import Extension, Separator
+from stemline.separation.engine import Engine, load_engine
+from stemline.separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
+from stemline.separation.separator import Extension, Separator
 from tests.golden import song
 from tests.golden.excerpts import excerpt
 from tests.golden.fixtures import golden, weights_2stems

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separation.engine import Engine, load_engine
-from separation.errors import (
+from stemline.separation.engine import Engine, load_engine
+from stemline.separation.errors import (
     Cancelled,
     DiskFull,
     NonFiniteAudio,
@@ -22,9 +22,9 @@ from separation.errors import (
     SeparationError,
     UndecodableMedia,
 )
-from separation.media import MediaLimits, OutputSpec, StemWriter, open_audio
-from separation.pipeline import separate_file
-from separation.separator import Separator
+from stemline.separation.media import MediaLimits, OutputSpec, StemWriter, open_audio
+from stemline.separation.pipeline import separate_file
+from stemline.separation.separator import Separator
 from tests.golden import song
 
 LIMITS = MediaLimits(max_duration_s=7200.0, max_bytes=1 << 32)
@@ -187,7 +187,8 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> N
     peaks = []
     for times in (2, 6):
         path = write_wav(tmp_path / "song.wav", np.tile(part, (times, 1)))
-        code = "import sys; from cli.separate import separate; from tests.support.memory import peak; "
+        code = "import sys; from stemline.cli.separate import separate; "
+        code += "from tests.support.memory import peak; "
         code += "separate(sys.argv[1:], standalone_mode=False); "
         code += "print(peak())"
         done = subprocess.run(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separation.errors import WeightsMissing
-from separation.transfer import transfer
+from stemline.models.transfer import transfer
+from stemline.separation.errors import WeightsMissing
 
 CONTENT = np.random.default_rng(3).bytes(1_500_000)
 

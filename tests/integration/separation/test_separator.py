@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from separation import stft
-from separation.catalogue import FRAME, HOP, MODELS, SEGMENT_FRAMES
-from separation.engine import Engine, load_engine
-from separation.errors import OptionError
-from separation.separator import Extension, Separator
+from stemline.separation import stft
+from stemline.separation.catalogue import FRAME, HOP, MODELS, SEGMENT_FRAMES
+from stemline.separation.engine import Engine, load_engine
+from stemline.separation.errors import OptionError
+from stemline.separation.separator import Extension, Separator
 from tests.golden import song
 
 

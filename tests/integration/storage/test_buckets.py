@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import (
+from stemline.jobs.errors import (
     LeaseLost,
     SourceAccessDenied,
     SourceDownloadFailed,
@@ -29,9 +29,9 @@ from jobs.errors import (
     TargetDenied,
     TargetUnavailable,
 )
-from jobs.models import Tenant
-from jobs.settings import BucketAccess, Settings
-from storage import Buckets, Cancelled, Upload
+from stemline.jobs.models import Tenant
+from stemline.runtime.settings import BucketAccess, Settings
+from stemline.storage import Buckets, Cancelled, Upload
 from tests.conftest import S3
 from tests.faults import Fault, FaultyProxy, once
 
@@ -314,9 +314,9 @@ def test_a_stopped_process_cannot_publish_when_it_wakes(s3: S3, buckets: Buckets
         textwrap.dedent(
             """
             import json, sys, time
-            from jobs.errors import LeaseLost
-            from jobs.settings import BucketAccess, Settings
-            from storage import Buckets, Upload
+            from stemline.jobs.errors import LeaseLost
+            from stemline.runtime.settings import BucketAccess, Settings
+            from stemline.storage import Buckets, Upload
             task = json.loads(sys.argv[1])
             buckets = Buckets(Settings(buckets={"*": BucketAccess(**task["access"])}))
             buckets.head("r", task["upload"]["bucket"], "warm")

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import pytest
 
-from deploy.local.servers import ValkeyServer
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.workers.liveness import Consumption, age_s
 from tests.processes import eventually, program
-from workers.alive import Consumption, age_s
 
 
 def probe(env: dict[str, str], *words: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "cli.main", "health", *words]
+    command = [sys.executable, "-m", "stemline", "health", *words]
     done = subprocess.run(
         command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
     )
@@ -44,7 +44,7 @@ def test_a_probe_tells_a_part_that_works_from_one_that_hangs(words, broker, tmp_
     }
     kind = "beat" if words == ("beat",) else "worker"
     assert probe(env, kind)[0] == 1
-    with program(tmp_path / "part.log", env, "-m", "cli.main", *words) as part:
+    with program(tmp_path / "part.log", env, "-m", "stemline", *words) as part:
         eventually(lambda: age_s(sign) is not None, what="a first sign of life")
         assert (0, "ok\n") == probe(env, kind)
         part.signal(signal.SIGSTOP)

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import redis
 
-from jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
-from jobs.states import State
-from jobs.store import Store
-from separation.catalogue import model_named
-from separation.download import pull
-from separation.weights import WeightStore
+from stemline.jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.states import State
+from stemline.jobs.store import Store
+from stemline.models.download import pull
+from stemline.models.weights import WeightStore
+from stemline.separation.catalogue import model_named
+from stemline.workers.app import make_app, separate_queue
 from tests.processes import Program, environment, eventually, program, settings
-from workers.app import make_app, separate_queue
 
 RATE = 44_100
 
@@ -46,8 +46,8 @@ def sweeper(env, tmp_path_factory) -> Iterator[None]:
     """A callback worker and the clock, which together sweep."""
     folder = tmp_path_factory.mktemp("sweeper")
     with (
-        program(folder / "callbacks.log", env, "-m", "cli.main", "worker", "callbacks"),
-        program(folder / "beat.log", env, "-m", "cli.main", "beat"),
+        program(folder / "callbacks.log", env, "-m", "stemline", "worker", "callbacks"),
+        program(folder / "beat.log", env, "-m", "stemline", "beat"),
     ):
         yield
 
@@ -56,7 +56,7 @@ def sweeper(env, tmp_path_factory) -> Iterator[None]:
 def worker(env, sweeper, tmp_path_factory) -> Iterator[Program]:
     """One separation worker, warm after its first job."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
-    with program(log, env, "-m", "cli.main", "worker", "separate") as started:
+    with program(log, env, "-m", "stemline", "worker", "separate") as started:
         yield started
 
 
@@ -173,7 +173,7 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
     worker.signal(signal.SIGSTOP)  # so that the other one gets the job
     try:
-        victim = Program(tmp_path / "victim.log", env, "-m", "cli.main", "worker", "separate")
+        victim = Program(tmp_path / "victim.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
         eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
         victim.kill()
@@ -187,7 +187,7 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
 
 def test_a_child_does_not_outlive_its_worker(env, store: Store, tmp_path: Path) -> None:
     """kill -9 of the worker alone takes its engine's process along."""
-    alone = Program(tmp_path / "alone.log", env, "-m", "cli.main", "worker", "separate")
+    alone = Program(tmp_path / "alone.log", env, "-m", "stemline", "worker", "separate")
 
     def children() -> list[str]:
         found = subprocess.run(
@@ -209,7 +209,7 @@ def test_a_stopped_worker_gives_its_job_back(worker: Program, env, store: Store,
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
     worker.signal(signal.SIGSTOP)
     try:
-        leaving = Program(tmp_path / "leaving.log", env, "-m", "cli.main", "worker", "separate")
+        leaving = Program(tmp_path / "leaving.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
         eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
         asked = time.monotonic()

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from api.bell import MAX_WAITING, Ringer
-from jobs.store import Bell
+from stemline.api.notifier import MAX_WAITING, Ringer
+from stemline.jobs.store import Bell
 
 
 def test_rings_in_order_from_its_own_thread() -> None:

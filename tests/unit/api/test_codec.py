@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.codec import JSON, MAX_FIELDS, parse, to_json, to_xml
-from jobs.errors import InvalidContent, MissingContent, StemlineError
+from stemline.jobs.errors import InvalidContent, MissingContent, StemlineError
+from stemline.wire.codec import JSON, MAX_FIELDS, parse, to_json, to_xml
 
 
 def test_xml_fields() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from api.app import RESOURCES
-from api.openapi import OPERATIONS, document
-from api.schemas import error_codes
-from jobs.errors import JobFailed, StemlineError
+from stemline.api.app import RESOURCES
+from stemline.api.openapi import OPERATIONS, document
+from stemline.jobs.errors import JobFailed, StemlineError
+from stemline.wire.schema import error_codes
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = (REPOSITORY / "docs" / "wire-coverage.md").read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from api.credentials import Credentials
-from jobs.errors import Forbidden
-from jobs.settings import Credential, Settings
+from stemline.api.credentials import Credentials
+from stemline.jobs.errors import Forbidden
+from stemline.runtime.settings import Credential, Settings
 
 
 def test_scopes() -> None:

@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from api.limits import MAX_CALLERS, RateLimit
-from jobs.errors import RateLimited
+from stemline.api.limits import MAX_CALLERS, RateLimit
+from stemline.jobs.errors import RateLimited
 
 
 def test_burst_then_rate() -> None:

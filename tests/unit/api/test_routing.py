@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from api.routing import Route, Router
-from jobs.errors import InvalidHost
-from jobs.models import Tenant
-from jobs.settings import HostRoute, Settings
+from stemline.api.hosts import Route, Router
+from stemline.jobs.errors import InvalidHost
+from stemline.jobs.models import Tenant
+from stemline.runtime.settings import HostRoute, Settings
 
 SETTINGS = Settings(
     endpoint_suffixes={"ci.r.example.test": "ap-test", "localhost": "ap-local"},

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.credentials import Principal
-from api.signature import SignedRequest, _http_strings, enc, find_authorization, sign, verify
-from jobs.errors import (
+from stemline.api.credentials import Principal
+from stemline.jobs.errors import (
     ExpiredToken,
     Forbidden,
     InvalidAccessKeyId,
@@ -22,6 +21,7 @@ from jobs.errors import (
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
+from stemline.wire.signature import SignedRequest, _http_strings, enc, find_authorization, sign, verify
 from tests.support.wire import recordings, signed_request
 
 SECRET_ID = "AKIDexampleexampleexampleexample0001"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.codec import parse
-from api.submission import specifications
-from jobs.errors import RequestRefused, StemlineError, TemplateNotFound
-from jobs.models import (
+from stemline.jobs.errors import RequestRefused, StemlineError, TemplateNotFound
+from stemline.jobs.models import (
     AudioConfig,
     AudioMode,
     CallbackRequest,
@@ -18,6 +16,8 @@ from jobs.models import (
     Tenant,
     VoiceSeparate,
 )
+from stemline.wire.codec import parse
+from stemline.wire.job_request import specifications
 from tests.support.wire import BUCKET, REGION, submission
 
 TENANT = Tenant(BUCKET, REGION)

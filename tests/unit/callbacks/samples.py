@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.ids import parse_wire_time
-from jobs.models import (
+from stemline.jobs.ids import parse_wire_time
+from stemline.jobs.models import (
     AudioConfig,
     AudioMode,
     CallbackRequest,
@@ -16,7 +16,7 @@ from jobs.models import (
     Track,
     VoiceSeparate,
 )
-from jobs.states import State
+from stemline.jobs.states import State
 
 JOB_ID = "j5d0c1a2eb81411ef9b3a525400a1b2c3"
 FORMAT = {

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from callbacks.cmq import CmqSender, judge, message
-from jobs.models import MqConfig
+from stemline.callbacks.cmq import CmqSender, judge, message
+from stemline.jobs.models import MqConfig
 
 VECTOR = {
     "Action": "SendMessage",

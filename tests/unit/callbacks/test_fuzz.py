@@ -8,9 +8,9 @@ import socket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callbacks.connect import Deadline, checked_addresses
-from callbacks.guard import AddressRefused, Guard
-from callbacks.http import BadUrl, parse_url
+from stemline.callbacks.connect import Deadline, checked_addresses
+from stemline.callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.http import BadUrl, parse_url
 
 SPELLINGS = {
     "dotted": lambda n: str(ipaddress.IPv4Address(n)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.guard import AddressRefused, Guard
 
 
 @pytest.mark.parametrize(

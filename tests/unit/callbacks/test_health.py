@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from callbacks.health import REMEMBERED, Health, Standing
-from callbacks.outcome import Outcome, failed
+from stemline.callbacks.host_status import REMEMBERED, Health, Standing
+from stemline.callbacks.outcome import Outcome, failed
 
 DELIVERED = Outcome(delivered=True, status="200")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callbacks.http import BadUrl, basic_authorization, parse_url
+from stemline.callbacks.http import BadUrl, basic_authorization, parse_url
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.payload import json_body, xml_body
-from jobs.models import AudioConfig, AudioMode, Output, VoiceSeparate
-from jobs.states import State
+from stemline.jobs.models import AudioConfig, AudioMode, Output, VoiceSeparate
+from stemline.jobs.states import State
+from stemline.wire.callback import json_body, xml_body
 from tests.unit.callbacks.samples import finished_job
 
 HERE = Path(__file__).parent

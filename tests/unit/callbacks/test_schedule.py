@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from callbacks.schedule import Schedule
-from jobs.settings import Settings
+from stemline.callbacks.schedule import Schedule
+from stemline.runtime.settings import Settings
 
 WAITS = Settings().callback_schedule_s
 

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from callbacks import secrets
-from callbacks.secrets import WebhookSecrets
-from jobs.settings import Settings
+from stemline.callbacks import secrets
+from stemline.callbacks.secrets import WebhookSecrets
+from stemline.runtime.settings import Settings
 from tests.unit.callbacks.samples import job_spec
 
 QUEUE = job_spec().queue_id

@@ -8,7 +8,7 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from callbacks.signature import signed_headers
+from stemline.callbacks.webhook_signature import signed_headers
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret, as long.").decode()

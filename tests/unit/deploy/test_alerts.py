@@ -116,7 +116,7 @@ def test_every_metric_is_described():
     page = (REPOSITORY / "docs" / "observing.md").read_text()
     code = "".join(
         (REPOSITORY / file).read_text()
-        for file in ("jobs/metrics.py", "api/metrics.py", "workers/metrics.py")
+        for file in ("runtime/store_metrics.py", "api/metrics.py", "workers/metrics.py")
     )
     defined = set(re.findall(r'"(stemline_[a-z_]+)"', code))
     named = {name.removesuffix("_total") for name in re.findall(r"stemline_[a-z_]+", page)}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.settings import Settings
+from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
 from tests.support import compose, dockerfile
 

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from deploy.demo.client import authorization
-from deploy.demo.measure import samples, sdr_db
-from deploy.demo.song import RATE, Song, demo_song
+from stemline.deploy.demo.client import authorization
+from stemline.deploy.demo.measure import samples, sdr_db
+from stemline.deploy.demo.song import RATE, Song, demo_song
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from jobs.settings import Settings
+from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
 
 CHART = REPOSITORY / "deploy" / "helm" / "stemline"
@@ -237,7 +237,9 @@ def test_the_autoscaler_counts_waiting_and_running_jobs(everything):
     assert "false" == trigger["metadata"]["ignoreNullValues"]
     query = trigger["metadata"]["query"]
     assert 'level=~"2|1|0"' in query
-    sources = "".join((REPOSITORY / f).read_text() for f in ("jobs/metrics.py", "workers/metrics.py"))
+    sources = "".join(
+        (REPOSITORY / f).read_text() for f in ("runtime/store_metrics.py", "workers/metrics.py")
+    )
     wanted = {"stemline_jobs_startable", "stemline_attempts_running"}
     assert wanted == set(re.findall(r"stemline_\w+", query))
     for metric in wanted:

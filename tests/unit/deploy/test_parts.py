@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.parts import messages_url
+from stemline.deploy.local.services import messages_url
 
 
 @pytest.mark.parametrize(

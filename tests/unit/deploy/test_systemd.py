@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.settings import Settings
+from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "deploy" / "systemd"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.audio import CODECS, SAMPLERATES, Encoding, check_audio, encoding
-from jobs.errors import RequestRefused
-from jobs.models import AudioConfig, AudioMode
+from stemline.jobs.audio import CODECS, SAMPLERATES, Encoding, check_audio, encoding
+from stemline.jobs.errors import RequestRefused
+from stemline.jobs.models import AudioConfig, AudioMode
 
 ALLOWED = {
     "aac": (SAMPLERATES - {8000}, {1, 2, 4, 5, 6, 8}),

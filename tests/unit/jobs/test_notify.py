@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.models import CallbackRequest, CallbackTarget, MqConfig, NotifyConfig
-from jobs.notify import callback_target
+from stemline.jobs.models import CallbackRequest, CallbackTarget, MqConfig, NotifyConfig
+from stemline.jobs.notify import callback_target
 from tests.unit.callbacks.samples import job_spec
 
 URL = "https://job.example/ci"

@@ -8,9 +8,9 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from jobs.logging import configure
-from jobs.redaction import MASK, Redaction, secrets_of
-from jobs.settings import BucketAccess, Credential, Settings
+from stemline.runtime.logging import configure
+from stemline.runtime.redaction import MASK, Redaction, secrets_of
+from stemline.runtime.settings import BucketAccess, Credential, Settings
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
-from cli.main import main
-from jobs.settings import Settings
-from jobs.settings_page import page
+from stemline.cli.main import main
+from stemline.runtime.settings import Settings
+from stemline.runtime.settings_page import page
 from tests.conftest import REPOSITORY
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from separation.batching import Batcher
-from separation.errors import DeviceError, DeviceOutOfMemory
-from separation.gpu import Gpu
+from stemline.separation.batching import Batcher
+from stemline.separation.errors import DeviceError, DeviceOutOfMemory
+from stemline.separation.gpu import Gpu
 
 
 class Device:

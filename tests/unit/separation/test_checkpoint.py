@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separation.checkpoint import read_index, read_tensors
-from separation.errors import WeightsCorrupt
+from stemline.models.checkpoint import read_index, read_tensors
+from stemline.separation.errors import WeightsCorrupt
 from tests.golden.seeded import shapes
 
 DATA = Path(__file__).parents[2] / "golden" / "data"

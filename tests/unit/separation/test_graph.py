@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from separation.catalogue import MODELS
-from separation.errors import WeightsCorrupt
-from separation.graph import build_graph
-from separation.onnx_engine import OnnxEngine
+from stemline.models.graph import build_graph
+from stemline.separation.catalogue import MODELS
+from stemline.separation.errors import WeightsCorrupt
+from stemline.separation.onnx_engine import OnnxEngine
 from tests.golden import seeded
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from separation.processors import usable_processors
+from stemline.separation.processors import usable_processors
 
 
 @pytest.fixture(autouse=True)

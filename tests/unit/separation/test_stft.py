@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from separation import stft
-from separation.catalogue import FRAME, HOP, NETWORK_BINS
+from stemline.separation import stft
+from stemline.separation.catalogue import FRAME, HOP, NETWORK_BINS
 
 
 def noise(samples: int) -> np.ndarray:

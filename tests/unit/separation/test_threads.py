@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from separation.threads import HandOff, ReadAhead
+from stemline.separation.threads import HandOff, ReadAhead
 
 
 def wait_until(condition) -> None:

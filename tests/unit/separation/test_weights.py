@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separation.archive import pack, unpack_tar
-from separation.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
-from separation.download import MIRROR_VARIABLE, pull
-from separation.errors import OptionError, WeightsCorrupt, WeightsMissing
-from separation.graph_cache import kept_graph, new_graph
-from separation.transfer import transfer
-from separation.weights import WeightStore, default_directory
+from stemline.models.archive import pack, unpack_tar
+from stemline.models.download import MIRROR_VARIABLE, pull
+from stemline.models.graph_cache import kept_graph, new_graph
+from stemline.models.transfer import transfer
+from stemline.models.weights import WeightStore, default_directory
+from stemline.separation.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
+from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing
 
 CONTENT = {DATA_FILE: np.random.default_rng(1).bytes(700_000), INDEX_FILE: b"an index"}
 
@@ -326,7 +326,7 @@ def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: 
 
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
-    monkeypatch.setattr("separation.graph_cache.write_atomically", refuse)
+    monkeypatch.setattr("stemline.models.graph_cache.write_atomically", refuse)
     assert isinstance(new_graph(MODELS["2stems"], tmp_path, phases=True), bytes)
     assert kept_graph(MODELS["2stems"], tmp_path, phases=True) is None
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from separation.catalogue import FRAME, HOP, SEGMENT_FRAMES
-from separation.errors import EmptyAudio, NonFiniteAudio, OptionError
-from separation.stft import span
-from separation.windows import CONTEXT_WINDOW_FRAMES, cut
+from stemline.separation.catalogue import FRAME, HOP, SEGMENT_FRAMES
+from stemline.separation.errors import EmptyAudio, NonFiniteAudio, OptionError
+from stemline.separation.stft import span
+from stemline.separation.windows import CONTEXT_WINDOW_FRAMES, cut
 
 SEGMENT = SEGMENT_FRAMES * HOP
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCRIPT = """
 import json, os, signal
-from workers import metrics
+from stemline.workers import metrics
 from prometheus_client import CollectorRegistry
 
 def told():
@@ -67,7 +67,7 @@ def test_answers_that_receivers_invent_are_odd():
     """Whatever a receiver or broker answers, the label is a class, a known kind of word, or `odd`."""
     script = """
     import json
-    from workers import metrics
+    from stemline.workers import metrics
     for status in ("200", "999", "12", "timeout", "cmq-4000", "X" * 50, "ü", "no-endpoint", ""):
         metrics.callback_tried("url", status, "pending", 0.1)
     samples = [s for m in metrics.CALLBACKS.collect() for s in m.samples if s.name.endswith("_total")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.scratch import clear_stale, scratch
+from stemline.workers.scratch import clear_stale, scratch
 
 
 def test_gone_afterwards(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_folders_of_the_living_stay(tmp_path: Path) -> None:
 def test_folders_of_the_dead_go(tmp_path: Path) -> None:
     """What a killed process left is removed."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from workers.scratch import scratch\n"
+        "import os, signal, sys; from pathlib import Path; from stemline.workers.scratch import scratch\n"
         "with scratch(Path(sys.argv[1])) as f:\n"
         "    (f / 'x').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from separation.errors import (
+from stemline.separation.errors import (
     EmptyAudio,
     MediaError,
     NoAudioStream,
@@ -18,7 +18,7 @@ from separation.errors import (
     TooLong,
     UndecodableMedia,
 )
-from separation.media import BLOCK_FRAMES, MediaLimits, open_audio
+from stemline.separation.media import BLOCK_FRAMES, MediaLimits, open_audio
 from tests.media import KINDS, Kind, make, tone
 
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)

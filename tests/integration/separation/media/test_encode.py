@@ -15,8 +15,8 @@ import av
 import numpy as np
 import pytest
 
-from separation.errors import DiskFull, EmptyAudio, OptionError
-from separation.media import (
+from stemline.separation.errors import DiskFull, EmptyAudio, OptionError
+from stemline.separation.media import (
     EncodedStem,
     MediaLimits,
     OutputSpec,
@@ -25,10 +25,10 @@ from separation.media import (
     media_info,
     open_audio,
 )
-from separation.media.crc16 import Crc16
-from separation.media.mpeg import declared_bytes
-from separation.media.pcm import to_float
-from separation.media.xing import ENCODER_DELAY
+from stemline.separation.media.crc16 import Crc16
+from stemline.separation.media.mpeg import declared_bytes
+from stemline.separation.media.pcm import to_float
+from stemline.separation.media.xing import ENCODER_DELAY
 from tests.media import tone
 from tests.support.memory import peak, reset_peak
 

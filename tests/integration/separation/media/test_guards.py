@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
-from separation.errors import (
+from stemline.separation.errors import (
     DamagedMedia,
     MediaError,
     NonFiniteAudio,
@@ -21,7 +21,7 @@ from separation.errors import (
     TruncatedMedia,
     UndecodableMedia,
 )
-from separation.media import MediaLimits, open_audio
+from stemline.separation.media import MediaLimits, open_audio
 from tests.media import KINDS, Kind, make, tone
 
 LIMITS = MediaLimits(max_duration_s=20, max_bytes=10**9)
@@ -188,8 +188,8 @@ def test_mutilated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, 
 BOMB = """
 import sys
 from pathlib import Path
-from separation.errors import TooLong
-from separation.media import MediaLimits, open_audio
+from stemline.separation.errors import TooLong
+from stemline.separation.media import MediaLimits, open_audio
 from tests.support.memory import peak, reset_peak
 before = reset_peak()
 try:

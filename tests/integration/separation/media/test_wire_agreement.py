@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.audio import CODECS, SAMPLERATES
-from separation.errors import OptionError
-from separation.media import OutputSpec, SourceInfo
-from separation.media.spec import resolve
+from stemline.jobs.audio import CODECS, SAMPLERATES
+from stemline.separation.errors import OptionError
+from stemline.separation.media import OutputSpec, SourceInfo
+from stemline.separation.media.spec import resolve
 
 SOURCES = [SourceInfo("opus", 48_000, channels, None, "ogg", None) for channels in (1, 2, 3, 6, 7, 8, 24)]
 

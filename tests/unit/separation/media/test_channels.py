@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from separation.media.channels import downmix_matrix, narrow, to_stereo, widen
+from stemline.separation.media.channels import downmix_matrix, narrow, to_stereo, widen
 
 LAYOUTS = {
     "3.0": ("FL", "FR", "FC"),

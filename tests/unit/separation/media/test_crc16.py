@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separation.media.crc16 import Crc16
+from stemline.separation.media.crc16 import Crc16
 
 
 def plain(data: bytes) -> int:

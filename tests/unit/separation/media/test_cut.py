@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from separation.media.cut import is_cut
+from stemline.separation.media.truncation import is_cut
 
 
 def wav(declared: int, held: int, *, extra: bytes = b"") -> bytes:

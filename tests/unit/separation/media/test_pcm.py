@@ -8,7 +8,7 @@ from av.audio.frame import AudioFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separation.media.pcm import to_float, to_int16
+from stemline.separation.media.pcm import to_float, to_int16
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from separation.media.resample import Resampler
+from stemline.separation.media.resample import Resampler
 
 RATES = [8000, 11_025, 16_000, 22_050, 32_000, 48_000, 88_200, 96_000, 192_000]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from separation.errors import OptionError
-from separation.media.spec import Encoding, amr_mode_bps, resolve
-from separation.media.types import OutputSpec, SourceInfo
+from stemline.separation.errors import OptionError
+from stemline.separation.media.spec import Encoding, amr_mode_bps, resolve
+from stemline.separation.media.types import OutputSpec, SourceInfo
 
 SOURCE = SourceInfo("mp3", 48_000, 2, 256, "mp3", 10.0)
 PATH = Path("stem")

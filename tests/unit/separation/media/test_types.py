@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from separation.media.types import AudioInfo, FormatInfo, MediaInfo
+from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
 
 def test_wire_is_the_specification_s_sample():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separation.media.walk import is_broken, ogg_checksum
+from stemline.separation.media.structure import is_broken, ogg_checksum
 
 
 def plain_checksum(data: bytes) -> int:

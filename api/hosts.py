@@ -1,0 +1,71 @@
+"""From the Host header to the tenant (wire specification, 1.1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stemline.jobs.errors import InvalidHost
+from stemline.jobs.models import Tenant
+from stemline.runtime.settings import Settings
+
+_VENDOR = re.compile(
+    r"(?:([a-z0-9-]+-[0-9]+)\.(?:ci|cos)|ci)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)"
+)
+_BUCKET = re.compile(r"[a-z0-9-]+-[0-9]+")
+MAX_HOST_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a host name stands for."""
+
+    region: str
+    bucket: str | None = None
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant.
+
+        Raises:
+            InvalidHost: the host names no bucket.
+        """
+        if self.bucket is None:
+            raise InvalidHost("This operation needs a bucket in the Host header.")
+        return Tenant(self.bucket, self.region)
+
+
+class Router:
+    """The rules of one installation: the vendor's own names, endpoint suffixes, fixed names."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._suffixes = {bare(suffix): region for suffix, region in settings.endpoint_suffixes.items()}
+        self._hosts = {
+            bare(name): Route(route.region, route.bucket) for name, route in settings.hosts.items()
+        }
+
+    def resolve(self, host: str) -> Route:
+        """The bucket and region that a Host header names.
+
+        Raises:
+            InvalidHost: none.
+        """
+        name = bare(host)
+        if not name or len(name) > MAX_HOST_CHARS:
+            raise InvalidHost
+        if match := _VENDOR.fullmatch(name):
+            return Route(region=match[2], bucket=match[1])
+        if name in self._suffixes:
+            return Route(region=self._suffixes[name])
+        label, _, rest = name.partition(".")
+        if rest in self._suffixes and _BUCKET.fullmatch(label):
+            return Route(region=self._suffixes[rest], bucket=label)
+        route = self._hosts.get(name) or self._hosts.get("*")
+        if route is None:
+            raise InvalidHost
+        return route
+
+
+def bare(host: str) -> str:
+    """A host name in lower case, without port and final dot."""
+    return re.sub(r":\d*$", "", host.strip()).lower().removesuffix(".")

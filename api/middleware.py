@@ -1,0 +1,83 @@
+"""What surrounds every answer: ids, headers (wire specification, 1.4), and the last resort against a bug."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import unquote
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stemline.api import errors, metrics
+from stemline.jobs.errors import StemlineError
+from stemline.jobs.ids import new_request_id
+
+log = structlog.get_logger(__name__)
+
+#: Asked every few seconds by machines; one line each would drown the others.
+_PROBES = frozenset({"healthz", "readyz", "metrics"})
+_MAX_PATH_CHARS = 200
+
+
+class Envelope:
+    """ASGI layer outside the routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = new_request_id()
+        # Routes see the path without one trailing slash; the signature covers raw_path, which stays.
+        path = unquote(scope["raw_path"].decode("ascii", "replace"))
+        scope["path"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=state["request_id"])
+        began = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *_headers(scope)]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("request.crashed", method=scope["method"], path=path[:_MAX_PATH_CHARS])
+            if status:
+                raise
+            answer = errors.answer(Request(scope), StemlineError())
+            await answer(scope, receive, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.observe(scope, status, seconds)
+            operation = metrics.operation(scope)
+            say = log.debug if operation in _PROBES else log.info
+            say(
+                "request.answered",
+                operation=operation,
+                method=scope["method"],
+                path=path[:_MAX_PATH_CHARS],
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )
+
+
+def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    state = scope["state"]
+    request_id = state["request_id"].encode()
+    headers = [(b"x-ci-request-id", request_id), (b"x-cos-request-id", request_id)]
+    cycle = state.get("cycle")
+    if state.get("close"):
+        headers.append((b"connection", b"close"))
+    elif cycle is not None and cycle.keep_alive:
+        headers.append((b"connection", b"keep-alive"))
+    return headers

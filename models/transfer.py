@@ -1,0 +1,128 @@
+"""Downloads that go on where they were cut off."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing
+
+#: Called with the bytes that are here and the bytes expected (None where unknown).
+Progress = Callable[[int, int | None], None]
+#: Opens `url` from byte `offset` on: the offset really served, the whole size (None where unknown), a reader.
+Opener = Callable[[str, int], tuple[int, int | None, Any]]
+
+_CHUNK = 1 << 18
+_TIMEOUT_S = 30.0
+#: How often a connection that breaks is taken up again, and the pause before, seconds.
+_ATTEMPTS = 5
+_PAUSE_S = 1.0
+_RANGE_NOT_SATISFIABLE = 416
+_NOT_FOUND = frozenset({401, 403, 404, 410})
+
+
+def transfer(
+    url: str, target: Path, *, limit: int, progress: Progress | None = None, pause_s: float = _PAUSE_S
+) -> None:
+    """Bring `url` (http, https or s3) to `target`, continuing what an earlier call left there.
+
+    Args:
+        url: What to fetch.
+        target: A partial file; complete when this returns, still to be verified by the caller.
+        limit: More bytes than this are refused.
+        progress: Told of every piece.
+        pause_s: Seconds between two attempts.
+
+    Raises:
+        WeightsMissing: It is not there, or the connection broke again and again.
+        WeightsCorrupt: It is larger than `limit`.
+        OptionError: The address is of another kind.
+    """
+    opener = _opener(url)
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(pause_s * 2 ** (attempt - 1))
+        try:
+            if _continue(opener, url, target, limit, progress):
+                return
+        except urllib.error.HTTPError as error:
+            reason: Exception = error
+            if error.code in _NOT_FOUND:
+                break
+        except (OSError, HTTPException) as error:
+            reason = error
+        else:
+            reason = WeightsMissing("the connection broke")
+    raise WeightsMissing(f"{_public(url)} could not be fetched: {reason}") from reason
+
+
+def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Progress | None) -> bool:
+    """Fetch what is missing; return whether the file is now complete."""
+    have = target.stat().st_size if target.exists() else 0
+    offset, size, reader = opener(url, have)
+    with reader, target.open("r+b" if have and offset else "wb") as file:
+        file.seek(offset)
+        file.truncate()
+        while chunk := reader.read(_CHUNK):
+            file.write(chunk)
+            if file.tell() > limit:
+                raise WeightsCorrupt(f"{_public(url)} is larger than {limit} bytes.")
+            if progress is not None:
+                progress(file.tell(), size)
+        return size is None or file.tell() == size
+
+
+def _opener(url: str) -> Opener:
+    scheme = urlsplit(url).scheme
+    if scheme in ("http", "https"):
+        return _open_http
+    if scheme == "s3":
+        return _open_s3
+    raise OptionError(f"Weights come from http, https or s3 addresses, not from {scheme or url!r}.")
+
+
+def _open_http(url: str, offset: int) -> tuple[int, int | None, Any]:
+    request = urllib.request.Request(url, headers={"User-Agent": "stemline"})  # noqa: S310  # scheme checked
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+    try:
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code != _RANGE_NOT_SATISFIABLE or not offset:
+            raise
+        # What is here is as long as the file, or of another one: begin again, the checksum decides.
+        error.close()
+        return _open_http(url, 0)
+    length = answer.headers.get("Content-Length")
+    served = offset if answer.status == 206 else 0
+    return served, served + int(length) if length is not None else None, answer
+
+
+def _open_s3(url: str, offset: int) -> tuple[int, int | None, Any]:
+    import boto3  # noqa: PLC0415  # only mirrors in buckets need it
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    where = {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+    client = boto3.client("s3")
+    try:
+        size = int(client.head_object(**where)["ContentLength"])
+        if offset >= size:
+            offset = 0
+        body = client.get_object(**where, Range=f"bytes={offset}-")["Body"]
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error
+    return offset, size, body
+
+
+def _public(url: str) -> str:
+    """Return `url` without user, password and query, which may be secrets."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"

@@ -1,0 +1,149 @@
+"""The store of weights: a folder per model, whose files are used only after their checksums matched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from stemline.separation.catalogue import Model, ModelFile
+from stemline.separation.errors import WeightsCorrupt, WeightsMissing
+
+#: Environment variable that names the model directory.
+MODELS_DIR_VARIABLE = "STEMLINE_MODELS_DIR"
+
+
+def default_directory() -> Path:
+    """Return the model directory: `STEMLINE_MODELS_DIR`, or a folder in the user's cache."""
+    if named := os.environ.get(MODELS_DIR_VARIABLE):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "stemline" / "models"
+
+
+class WeightStore:
+    """The models in one directory."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or default_directory()
+
+    def folder(self, model: Model) -> Path:
+        """Return the folder that holds, or will hold, the files of `model`."""
+        return self.directory / model.name
+
+    def has(self, model: Model) -> bool:
+        """Return whether all files of `model` are there, checksums unseen."""
+        return all((self.folder(model) / file.name).is_file() for file in model.files)
+
+    def scratch(self) -> Path:
+        """Return the folder for what is not verified yet, on the same disk as the models."""
+        folder = self.directory / ".fetching"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def verified(self, model: Model) -> Path:
+        """Return the folder of `model` after verifying every file in it that will be read.
+
+        Raises:
+            WeightsMissing: A file is not there.
+            WeightsCorrupt: A file does not match its checksum.
+        """
+        folder = self.folder(model)
+        for file in model.files:
+            if not (folder / file.name).is_file():
+                raise WeightsMissing(
+                    f"The weights of {model.name} are not in {folder}; "
+                    f"fetch them with `stemline models pull {model.name}`."
+                )
+            check(folder / file.name, file)
+        return folder
+
+    def install(self, model: Model, source: Path) -> Path:
+        """Verify the files of `model` in the folder `source` and move them into the store as one.
+
+        Raises:
+            WeightsMissing: `source` lacks a file.
+            WeightsCorrupt: A file in `source` does not match its checksum; nothing was changed.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=self.directory, prefix=f".{model.name}-"))
+        try:
+            for file in model.files:
+                if not (source / file.name).is_file():
+                    raise WeightsMissing(f"{source} lacks {file.name} of {model.name}.")
+                shutil.copyfile(source / file.name, staged / file.name)
+                check(staged / file.name, file)
+            staged.chmod(0o755)
+            target = self.folder(model)
+            if target.exists():
+                # A rename cannot replace a folder that is not empty: the old one steps aside first.
+                old = staged.with_name(staged.name + "-old")
+                target.rename(old)
+                staged.rename(target)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                staged.rename(target)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return target
+
+    @contextmanager
+    def lock(self, model: Model, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold the lock of `model` that all processes share, so that it is fetched once."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.directory / f".{model.name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def check(path: Path, file: ModelFile) -> None:
+    """Compare the size and SHA-256 of `path` with the catalogue's.
+
+    Raises:
+        WeightsCorrupt: They differ.
+    """
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        raise WeightsCorrupt(f"{path} has {size} bytes instead of {file.size}; fetch it again.")
+    if file.sha256 is not None and (found := sha256(path)) != file.sha256:
+        raise WeightsCorrupt(f"{path} has SHA-256 {found} instead of {file.sha256}; fetch it again.")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    # hashlib's own loop takes the interpreter back 300 times for a model, and waits for it each time.
+    buffer = memoryview(bytearray(8 << 20))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The vendor's contract: fields, answers, callbacks, times, identifiers, error codes and signatures."""
