@@ -11,12 +11,10 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@touch $@
 
 .PHONY: golden
-golden: reference ## Record anew what Spleeter itself answers (tests/golden/data), with the shared clip where it is
+golden: reference ## Record anew what Spleeter itself answers (tests/golden/data)
 	stemline models pull 2stems
-	rm -f $(REFERENCE)/clip.wav
-	$(BIN)/python -m tests.golden.clip ../shared/data/audio_example.mp3 $(REFERENCE)/clip.wav
 	$(BIN)/python -c 'from stemline.deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
-	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/clip.wav $(REFERENCE)/demo.wav
+	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/demo.wav
 
 .PHONY: parity
 parity: reference ## Ask Spleeter itself again, and hold Stemline on ONNX Runtime and on TensorFlow to its answers

@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Valkey, a real S3 server, and the specification beside the checkout."""
+"""What every test may ask for: a real Valkey, a real S3 server, a running stack."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import redis
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
+from tests.paths import REPOSITORY
 
-__all__ = ["S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+__all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
 
 def missing(what: str) -> None:
@@ -35,15 +34,6 @@ def running(server: Server) -> Iterator[None]:
         missing(str(error))
     yield
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def shared_dir() -> Path:
-    """The folder with the wire specification, its recordings and a real clip."""
-    folder = REPOSITORY.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip("../shared (specification, recordings, real clip) is not beside this checkout")
-    return folder
 
 
 @pytest.fixture(scope="session")

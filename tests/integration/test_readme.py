@@ -58,4 +58,4 @@ def test_every_page_is_in_the_index() -> None:
     """Whoever opens docs/README.md finds every page."""
     index = REPOSITORY / "docs" / "README.md"
     listed = {(index.parent / link).resolve() for link, _ in _LINK.findall(index.read_text())}
-    assert set() == set(index.parent.glob("*.md")) - {index} - listed
+    assert set() == set(index.parent.glob("**/*.md")) - {index} - listed

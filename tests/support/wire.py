@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 from xml.etree import ElementTree as ET
 
 from stemline.wire.signature import SignedRequest, sign
+from tests.paths import RECORDINGS
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
@@ -180,10 +180,10 @@ class Recording:
         return int(self.request.header("authorization").partition("q-sign-time=")[2].partition(";")[0])
 
 
-def recordings(shared: Path) -> list[Recording]:
+def recordings() -> list[Recording]:
     """All recorded requests of the two SDKs to this service."""
     mark = b"raw request bytes follow (CRLF line ends kept) ----\n"
-    files = sorted(p for p in (shared / "spec" / "recordings").glob("*.txt") if not p.name.startswith("cmq-"))
+    files = sorted(p for p in RECORDINGS.glob("*.txt") if not p.name.startswith("cmq-"))
     return [Recording(p.stem, p.read_bytes().partition(mark)[2]) for p in files]
 
 

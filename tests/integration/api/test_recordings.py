@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from stemline.runtime.settings import Credential, HostRoute
 from tests.support.apiserver import ApiServer
@@ -23,13 +22,13 @@ def send(server: ApiServer, clock: list[float], recording: Recording, data: byte
     return exchange(server.port, data if data is not None else recording.data)
 
 
-def test_replayed(serve: Callable[..., ApiServer], shared_dir: Path) -> None:
+def test_replayed(serve: Callable[..., ApiServer]) -> None:
     """Every recording is let in and answered by what it asks for, never by a refusal of its signature."""
     clock = [0.0]
     server = serve(clock=lambda: clock[0], **KEYS)
-    answers = {r.name: send(server, clock, r) for r in recordings(shared_dir)}
+    answers = {r.name: send(server, clock, r) for r in recordings()}
     assert not {name: a.code for name, a in answers.items() if a.code in REFUSALS or a.status >= 500}
-    for recording in recordings(shared_dir):
+    for recording in recordings():
         name, code = recording.name, answers[recording.name].code
         operation = re.sub(r"^(py|node)-[a-z_]+(-token)?-", "", name)
         if b"<Operation>" not in recording.data and operation.startswith("create_job"):
@@ -65,12 +64,12 @@ EXPECTED = {
 }
 
 
-def test_each_with_one_byte_changed(serve: Callable[..., ApiServer], shared_dir: Path) -> None:
+def test_each_with_one_byte_changed(serve: Callable[..., ApiServer]) -> None:
     """The same bytes with one signed byte changed are refused, whichever part it is in."""
     clock = [0.0]
     server = serve(clock=lambda: clock[0], **KEYS)
     tried = 0
-    for recording in recordings(shared_dir):
+    for recording in recordings():
         if "media_bucket" in recording.name:
             continue  # its path is unknown, which is told before anything else
         for data in damaged(recording):

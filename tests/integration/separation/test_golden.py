@@ -60,12 +60,6 @@ def test_two_stems_of_a_song_equal_spleeters(golden, weights_2stems: Path) -> No
     check(load_engine("2stems"), song.mix(song.stems(30.0)), golden("2stems_song.npz"))
 
 
-def test_two_stems_of_a_real_clip_equal_spleeters(golden, weights_2stems: Path, shared_dir: Path) -> None:
-    """The same holds for a piece of real music, decoded here by Stemline."""
-    mix = decode16(shared_dir / "data" / "audio_example.mp3")
-    check(load_engine("2stems"), mix, golden("2stems_clip.npz"))
-
-
 def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path, tmp_path: Path) -> None:
     """The song of `make demo` is separated as Spleeter separates it."""
     path = tmp_path / "demo.wav"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -349,10 +348,10 @@ def test_encoding() -> None:
     assert "%20%21%27%28%29%2A%2B%2F%3B%3D~-_.%C3%A9" == enc(" !'()*+/;=~-_.é")
 
 
-def test_recordings(shared_dir: Path) -> None:
+def test_recordings() -> None:
     """Every recorded request of the two SDKs verifies, and not after any one signed byte is changed."""
     principal = Principal("AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample", frozenset({"*"}))
-    kept = recordings(shared_dir)
+    kept = recordings()
     assert len(kept) > 60
     for recording in kept:
         signed, now = recording.request, recording.signed_at

@@ -8,6 +8,7 @@ import pytest
 
 from stemline.callbacks.cmq import CmqSender, judge, message
 from stemline.jobs.models import MqConfig
+from tests.paths import RECORDINGS
 
 VECTOR = {
     "Action": "SendMessage",
@@ -30,9 +31,9 @@ def test_the_specifications_vector():
 
 
 @pytest.mark.parametrize("action", ["SendMessage", "PublishMessage", "ReceiveMessage"])
-def test_recorded_requests_of_the_official_client(shared_dir, action):
+def test_recorded_requests_of_the_official_client(action):
     """What the official client signed, we sign alike: every recorded request's signature comes out."""
-    raw = (shared_dir / "spec" / "recordings" / f"cmq-{action}.txt").read_bytes()
+    raw = (RECORDINGS / f"cmq-{action}.txt").read_bytes()
     body = raw.partition(b"\r\n\r\n")[2].decode()
     fields = dict(parse_qsl(body, keep_blank_values=True))
     recorded = fields.pop("Signature")

@@ -12,6 +12,7 @@ import pytest
 from stemline.jobs.models import AudioConfig, AudioMode, Output, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire.callback import json_body, xml_body
+from tests.paths import SPECIFICATION
 from tests.unit.callbacks.samples import finished_job
 
 HERE = Path(__file__).parent
@@ -29,9 +30,9 @@ def test_the_json_body_is_the_specifications_example():
     assert JSON == json_body(finished_job(audios=1))
 
 
-def test_the_examples_here_are_those_of_the_specification(shared_dir):
+def test_the_examples_here_are_those_of_the_specification():
     """The bytes these tests compare with are the ones printed in the specification."""
-    text = (shared_dir / "spec" / "wire.md").read_text()
+    text = SPECIFICATION.read_text()
     assert JSON.decode() in text
     info, result = re.search("(<MediaInfo>.*</MediaInfo>)\n(<MediaResult>.*</MediaResult>)", text).groups()
     audio = re.search("<Audio>.*?</Audio>", info)[0]
