@@ -1,4 +1,4 @@
-"""The service switch: for which buckets the speech service is opened (wire specification, 6.5)."""
+"""The service switch: for which buckets the speech service is opened (docs/wire/wire.md, 6.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error answers (wire specification, 9): one flat ``Error`` element, none of its children ever empty.
+"""Error answers (docs/wire/wire.md, 9): one flat ``Error`` element, none of its children ever empty.
 
 The Python SDK reports the code as ``Unknown`` when Code, Message, Resource or RequestId is missing or empty.
 """

@@ -1,4 +1,4 @@
-"""From the Host header to the tenant (wire specification, 1.1)."""
+"""From the Host header to the tenant (docs/wire/wire.md, 1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: submit, query, list, cancel (wire specification, 3 and 4)."""
+"""Jobs: submit, query, list, cancel (docs/wire/wire.md, 3 and 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds every answer: ids, headers (wire specification, 1.4), and the last resort against a bug."""
+"""What surrounds every answer: ids, headers (docs/wire/wire.md, 1.4), and the last resort against a bug."""
 
 from __future__ import annotations
 

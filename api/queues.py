@@ -1,4 +1,4 @@
-"""The speech queue of a bucket: ``/asrqueue`` and its alias ``/queue`` (wire specification, 6.1 to 6.4)."""
+"""The speech queue of a bucket: ``/asrqueue`` and its alias ``/queue`` (docs/wire/wire.md, 6.1 to 6.4)."""
 
 from __future__ import annotations
 

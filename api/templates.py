@@ -1,4 +1,4 @@
-"""Templates: named separation parameters (wire specification, 5)."""
+"""Templates: named separation parameters (docs/wire/wire.md, 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TDMQ by the CMQ HTTP protocol: one message to a queue or a topic (wire specification, 7.4)."""
+"""TDMQ by the CMQ HTTP protocol: one message to a queue or a topic (docs/wire/wire.md, 7.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One try to deliver by HTTP POST to the client's URL (wire specification, 7.2)."""
+"""One try to deliver by HTTP POST to the client's URL (docs/wire/wire.md, 7.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each codec can hold, and what "not given" means (wire specification, 3.1 and open point 7).
+"""What each codec can hold, and what "not given" means (docs/wire/wire.md, 3.1 and open point 7).
 
 The tables serve the check at submission and the worker that encodes, so that both agree.
 """

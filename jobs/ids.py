@@ -1,4 +1,4 @@
-"""Identifiers and times in the forms the wire uses (wire specification, sections 0 and 1.4)."""
+"""Identifiers and times in the forms the wire uses (docs/wire/wire.md, sections 0 and 1.4)."""
 
 from __future__ import annotations
 

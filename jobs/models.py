@@ -29,7 +29,7 @@ class Tenant:
 
 
 class AudioMode(StrEnum):
-    """Which tracks a job asks for (wire specification, 3.2)."""
+    """Which tracks a job asks for (docs/wire/wire.md, 3.2)."""
 
     IS_AUDIO = "IsAudio"
     IS_BACKGROUND = "IsBackground"
@@ -97,7 +97,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class MqConfig:
-    """A TDMQ target (wire specification, 7.4)."""
+    """A TDMQ target (docs/wire/wire.md, 7.4)."""
 
     region: str
     mode: str
@@ -208,7 +208,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
-    """A queue's callback defaults (wire specification, 6.1)."""
+    """A queue's callback defaults (docs/wire/wire.md, 6.1)."""
 
     state: str = "Off"
     event: str = ""

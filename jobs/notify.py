@@ -1,4 +1,4 @@
-"""Which callback a job's end causes: job over queue (wire specification, 7.1)."""
+"""Which callback a job's end causes: job over queue (docs/wire/wire.md, 7.1)."""
 
 from __future__ import annotations
 

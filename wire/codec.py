@@ -1,4 +1,4 @@
-"""Request bodies and answers in XML and JSON (wire specification, 1.4).
+"""Request bodies and answers in XML and JSON (docs/wire/wire.md, 1.4).
 
 Both forms of a body become the same nested ``dict``: element names to text, to a further ``dict``, or to a
 list of those where siblings repeat. An element that is empty or white space counts as absent.

@@ -1,4 +1,4 @@
-"""From the fields of a ``POST /jobs`` to job specifications: the wire's checks in the wire's order (3.3)."""
+"""Fields of a ``POST /jobs`` to job specifications, checked in the wire's order (docs/wire/wire.md, 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request signatures: HMAC-SHA1 over method, path and the items the client lists (wire specification, 2).
+"""Request signatures: HMAC-SHA1 over method, path and the items the client lists (docs/wire/wire.md, 2).
 
 Pure: knows neither sockets nor settings. The clock, the credentials and the request come in as values.
 """
@@ -124,7 +124,7 @@ def verify(
     tolerance_s: float = 900,
     require_host: bool = False,
 ) -> K | None:
-    """The key that signed a request, or ``None`` for an unsigned one (wire specification, 2.4).
+    """The key that signed a request, or ``None`` for an unsigned one (docs/wire/wire.md, 2.4).
 
     Args:
         request: the request as received, nothing normalised.

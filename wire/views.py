@@ -1,4 +1,4 @@
-"""The trees of the answers, every element in the wire's order (wire specification, 3.4, 4, 5, 6 and 8)."""
+"""The trees of the answers, every element in the wire's order (docs/wire/wire.md, 3.4, 4, 5, 6 and 8)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The vendor's Python SDK (cos-python-sdk-v5), unchanged, in every way it can be pointed at this service.
 
-Each way goes through the whole interoperability checklist of the wire specification (annex C).
+Each way goes through the whole interoperability checklist of docs/wire/wire.md (annex C).
 """
 
 from __future__ import annotations

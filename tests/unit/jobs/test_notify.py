@@ -1,4 +1,4 @@
-"""The decision table of callbacks (wire specification, 7.1), row by row."""
+"""The decision table of callbacks (docs/wire/wire.md, 7.1), row by row."""
 
 from __future__ import annotations
 
