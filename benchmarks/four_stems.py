@@ -18,17 +18,17 @@ import structlog
 
 from stemline.models.graph import build_graph
 from stemline.separation.catalogue import MODELS
+from stemline.separation.cpus import available_cpus
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.pipeline import separate_file
-from stemline.separation.processors import usable_processors
 from tests.golden import seeded
 
 
 def load(name: str) -> OnnxEngine:
     model = MODELS[name]
-    graph = build_graph(model, seeded.tensors(len(model.instruments)), phases=True).SerializeToString()
-    return OnnxEngine(model, lambda _: graph, device="cpu", threads=usable_processors())
+    graph = build_graph(model, seeded.tensors(len(model.instruments)), polyphase=True).SerializeToString()
+    return OnnxEngine(model, lambda _: graph, device="cpu", threads=available_cpus())
 
 
 def main(song: Path, folder: Path, runs: int) -> None:

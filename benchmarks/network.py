@@ -70,7 +70,7 @@ def main() -> None:
     magnitude = np.abs(rng.standard_normal((2, 512, 1024), dtype=np.float32))
     for name in ("2stems", "4stems"):
         model = MODELS[name]
-        graph = build_graph(model, seeded.tensors(len(model.instruments)), phases=True).SerializeToString()
+        graph = build_graph(model, seeded.tensors(len(model.instruments)), polyphase=True).SerializeToString()
         engine = OnnxEngine(model, lambda _, graph=graph: graph, device="cpu", threads=1)
         seconds = best(lambda engine=engine: engine.masks(magnitude), 10)
         found[f"{name}_ms"] = seconds * 1000

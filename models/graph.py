@@ -39,18 +39,18 @@ _BATCH_NORM_EPSILON = 1e-3
 #: TensorFlow's "same" padding of a 5x5 kernel with stride 2 on an even input: one before, two after.
 _STRIDED_PADS = [1, 1, 2, 2]
 #: Of a transposed 5x5 kernel with stride 2: the taps that make even and odd outputs, and their padding.
-_PHASES = (((3, 1), (1, 0)), ((4, 2, 0), (1, 1)))
+_POLYPHASE_TAPS = (((3, 1), (1, 0)), ((4, 2, 0), (1, 1)))
 #: The same of the last 4x4 kernel with dilation 2.
 _DILATED_PADS = [3, 3, 3, 3]
 
 
-def build_graph(model: Model, tensors: Tensors, *, phases: bool) -> onnx.ModelProto:
+def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.ModelProto:
     """Return the graph of `model` with `tensors`, named and laid out as in Spleeter's checkpoints.
 
     Args:
         model: What to build.
         tensors: The weights.
-        phases: Whether transposed convolutions are taken apart into plain ones, which processors run faster.
+        polyphase: Whether transposed convolutions are split into plain ones, which run faster on CPUs.
 
     Raises:
         WeightsCorrupt: A tensor is missing or has another shape than the network needs.
@@ -58,7 +58,7 @@ def build_graph(model: Model, tensors: Tensors, *, phases: bool) -> onnx.ModelPr
     import onnx  # noqa: PLC0415  # half a second that a cached graph saves
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    builder = _Builder(tensors, phases=phases)
+    builder = _Builder(tensors, polyphase=polyphase)
     estimates = [builder.network(model, number) for number in range(len(model.instruments))]
     builder.masks(model, estimates)
     shape: list[str | int | None] = ["batch", CHANNELS, "frames", NETWORK_BINS]
@@ -80,9 +80,9 @@ def build_graph(model: Model, tensors: Tensors, *, phases: bool) -> onnx.ModelPr
 class _Builder:
     """Collects the nodes and constants of one graph."""
 
-    def __init__(self, tensors: Tensors, *, phases: bool) -> None:
+    def __init__(self, tensors: Tensors, *, polyphase: bool) -> None:
         self._tensors = tensors
-        self._phases = phases
+        self._phases = polyphase
         self._numbers: set[str] = set()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
@@ -108,7 +108,7 @@ class _Builder:
         signal = skips.pop()
         for layer in range(_LAYERS):
             name = f"{prefix}/decoder{layer + 1}"
-            upsample = self._upsampled_in_phases if self._phases and skips else self._upsampled
+            upsample = self._upsampled_polyphase if self._phases and skips else self._upsampled
             signal = upsample(
                 name, signal, transposed + layer, normalisation + _LAYERS + layer, model.decoder
             )
@@ -176,7 +176,7 @@ class _Builder:
         signal = self._node("ConvTranspose", inputs, f"{name}/convolved", **attributes)
         return self._normalisation(name, self._activation(name, signal, activation), normalisation)
 
-    def _upsampled_in_phases(
+    def _upsampled_polyphase(
         self, name: str, signal: str, number: int, normalisation: int, activation: Activation
     ) -> str:
         """Add the same as four plain convolutions, one for each parity of the output's rows and columns.
@@ -191,9 +191,9 @@ class _Builder:
         bias = self._weight(_numbered("conv2d_transpose", number) + "/bias")
         bias_name = self._constant(f"{name}/bias", bias)
         rows = []
-        for row, (row_taps, row_pads) in enumerate(_PHASES):
+        for row, (row_taps, row_pads) in enumerate(_POLYPHASE_TAPS):
             columns = []
-            for column, (column_taps, column_pads) in enumerate(_PHASES):
+            for column, (column_taps, column_pads) in enumerate(_POLYPHASE_TAPS):
                 part = f"{name}/phase{row}{column}"
                 taps = np.ascontiguousarray(kernel[:, :, row_taps][..., column_taps])
                 pads = [row_pads[0], column_pads[0], row_pads[1], column_pads[1]]

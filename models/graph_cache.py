@@ -17,18 +17,18 @@ log = structlog.get_logger(__name__)
 _NAME = "graph-{version}-{kind}-{checksum}.onnx"
 
 
-def kept_graph(model: Model, weights: Path, *, phases: bool) -> Path | None:
-    """Return the graph of `model` that `new_graph` wrote into the folder `weights`, or None.
+def cached_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | None:
+    """Return the graph of `model` that `write_graph` wrote into the folder `weights`, or None.
 
     The graph's own checksum lies beside it: one that was cut or changed is as good as none.
     """
-    path, seal = _paths(model, weights, phases=phases)
+    path, seal = _paths(model, weights, polyphase=polyphase)
     if path.is_file() and seal.is_file() and seal.read_text().strip() == sha256(path):
         return path
     return None
 
 
-def new_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
+def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes:
     """Build the graph of `model` and keep it beside its checkpoint, which has been verified.
 
     Where the folder cannot be written, every process builds the graph in memory.
@@ -36,15 +36,15 @@ def new_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     Args:
         model: What the checkpoint holds.
         weights: Folder of the verified checkpoint.
-        phases: See `stemline.models.graph.build_graph`.
+        polyphase: See `stemline.models.graph.build_graph`.
 
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
     from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # what a kept graph needs not
 
-    path, seal = _paths(model, weights, phases=phases)
-    content: bytes = build_graph(model, read_tensors(weights), phases=phases).SerializeToString()
+    path, seal = _paths(model, weights, polyphase=polyphase)
+    content: bytes = build_graph(model, read_tensors(weights), polyphase=polyphase).SerializeToString()
     try:
         write_atomically(path, content)
         write_atomically(seal, hashlib.sha256(content).hexdigest().encode())
@@ -54,9 +54,9 @@ def new_graph(model: Model, weights: Path, *, phases: bool) -> Path | bytes:
     return path
 
 
-def _paths(model: Model, weights: Path, *, phases: bool) -> tuple[Path, Path]:
+def _paths(model: Model, weights: Path, *, polyphase: bool) -> tuple[Path, Path]:
     """Return where the graph and its checksum belong."""
-    kind = "phases" if phases else "plain"
+    kind = "polyphase" if polyphase else "plain"
     checksum = (model.data.sha256 or "")[:16]
     path = weights / _NAME.format(version=GRAPH_VERSION, kind=kind, checksum=checksum)
     return path, path.with_suffix(".sha256")

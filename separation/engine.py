@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stemline.separation.catalogue import Model, model_named
+from stemline.separation.cpus import available_cpus
 from stemline.separation.errors import OptionError
-from stemline.separation.processors import usable_processors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def load_engine(
     if engine not in ENGINES:
         raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
     store = WeightStore(directory)
-    threads = threads or usable_processors()
+    threads = threads or available_cpus()
     with ThreadPoolExecutor(1, thread_name_prefix="verify") as aside:
         # Hashing leaves the interpreter to the imports and ONNX Runtime; nothing is returned, and no graph is
         # built, before it is done.
@@ -94,12 +94,12 @@ def load_engine(
 
             loaded = TensorFlowEngine(model, weights.result(), device=device, threads=threads)
         else:
-            from stemline.models.graph_cache import kept_graph, new_graph  # noqa: PLC0415
+            from stemline.models.graph_cache import cached_graph, write_graph  # noqa: PLC0415
             from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415
 
-            def graph(phases: bool) -> Path | bytes:
-                return kept_graph(model, store.folder(model), phases=phases) or new_graph(
-                    model, weights.result(), phases=phases
+            def graph(polyphase: bool) -> Path | bytes:
+                return cached_graph(model, store.folder(model), polyphase=polyphase) or write_graph(
+                    model, weights.result(), polyphase=polyphase
                 )
 
             loaded = OnnxEngine(model, graph, device=device, threads=threads)

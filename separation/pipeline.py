@@ -14,8 +14,8 @@ from stemline.separation.errors import Cancelled, OutputError
 from stemline.separation.media.decode import AudioSource, open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
-from stemline.separation.separator import Extension, Separator, Stopwatch
-from stemline.separation.threads import HandOff, ReadAhead
+from stemline.separation.separator import Extension, Separator, StageTimer
+from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.windows import Block
 
 #: Decoded blocks that wait for the networks, and pieces of a stem that wait for its encoder.
@@ -68,15 +68,15 @@ def separate_file(
         SeparationError: Anything else; in both cases no output is left.
     """
     started = time.perf_counter()
-    stopwatch = Stopwatch()
+    timer = StageTimer()
     # What is on `partial` deletes the outputs; it is let go once all of them are whole.
     with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
         audio = open_.enter_context(open_audio(source, limits=limits))
         separator = open_.enter_context(Separator(engine, extension=extension, context=context))
-        writers = {name: _writer(spec, audio, stopwatch, partial) for name, spec in outputs.items()}
-        decoded = ReadAhead(_timed(audio, stopwatch), depth=_DECODED_AHEAD, name="decode")
+        writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
+        decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_AHEAD, name="decode")
         open_.callback(decoded.close)
-        pieces = separator.separate(decoded, instruments=tuple(outputs), stopwatch=stopwatch)
+        pieces = separator.separate(decoded, instruments=tuple(outputs), timer=timer)
         open_.callback(pieces.close)
         samples = 0
         for piece in pieces:
@@ -93,17 +93,17 @@ def separate_file(
         partial.pop_all()
     if progress is not None:
         progress(1.0)
-    stopwatch.add("total", started)
-    return Report(samples / SAMPLE_RATE, samples, dict(stopwatch.seconds), engine.device, stems)
+    timer.add("total", started)
+    return Report(samples / SAMPLE_RATE, samples, dict(timer.seconds), engine.device, stems)
 
 
-def _timed(blocks: Iterable[Block], stopwatch: Stopwatch) -> Iterator[Block]:
+def _timed(blocks: Iterable[Block], timer: StageTimer) -> Iterator[Block]:
     """Pass blocks on and add the time of making them to the stage `decode`."""
     source = iter(blocks)
     while True:
         clock = time.perf_counter()
         block = next(source, None)
-        stopwatch.add("decode", clock)
+        timer.add("decode", clock)
         if block is None:
             return
         yield block
@@ -112,30 +112,30 @@ def _timed(blocks: Iterable[Block], stopwatch: Stopwatch) -> Iterator[Block]:
 class _EncoderThread:
     """A stem's writer behind a thread of its own."""
 
-    def __init__(self, writer: StemWriter, stopwatch: Stopwatch) -> None:
+    def __init__(self, writer: StemWriter, timer: StageTimer) -> None:
         self._writer = writer
-        self._stopwatch = stopwatch
+        self._timer = timer
         self._stem: EncodedStem | None = None
-        self._hand_off = HandOff(self._take, depth=_ENCODER_BEHIND, name="encode")
+        self._consumer = BackgroundConsumer(self._take, depth=_ENCODER_BEHIND, name="encode")
 
     def put(self, piece: Block) -> None:
         """Hand over the stem's next samples."""
-        self._hand_off.put(piece)
+        self._consumer.put(piece)
 
     def end(self) -> None:
         """Say that the stem is complete, without waiting."""
-        self._hand_off.put(None)
+        self._consumer.put(None)
 
     def result(self) -> EncodedStem:
         """Wait for the encoder and return the file."""
-        self._hand_off.finish()
+        self._consumer.finish()
         if self._stem is None:
             raise OutputError
         return self._stem
 
     def abort(self) -> None:
         """Stop encoding and remove what was written."""
-        self._hand_off.close()
+        self._consumer.close()
         self._writer.abort()
 
     def _take(self, piece: Block | None) -> None:
@@ -144,15 +144,15 @@ class _EncoderThread:
             self._stem = self._writer.close()
         else:
             self._writer.write(piece)
-        self._stopwatch.add("encode", clock)
+        self._timer.add("encode", clock)
 
 
 def _writer(
-    spec: OutputSpec, audio: AudioSource, stopwatch: Stopwatch, partial: contextlib.ExitStack
+    spec: OutputSpec, audio: AudioSource, timer: StageTimer, partial: contextlib.ExitStack
 ) -> _EncoderThread:
     """Start the encoder of one stem; `partial` deletes its file."""
     writer = StemWriter(spec.path, spec, tags=audio.tags, source=audio.source)
     partial.callback(writer.abort)
-    thread = _EncoderThread(writer, stopwatch)
+    thread = _EncoderThread(writer, timer)
     partial.callback(thread.abort)
     return thread

@@ -18,7 +18,7 @@ from stemline.separation.catalogue import HOP
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
 from stemline.separation.stft import TAIL, Samples
-from stemline.separation.windows import Block, Window, cut
+from stemline.separation.windows import Block, Window, split
 
 
 class Extension(StrEnum):
@@ -29,7 +29,7 @@ class Extension(StrEnum):
 
 
 @dataclass(slots=True)
-class Stopwatch:
+class StageTimer:
     """Seconds of work per stage, summed over threads."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class Separator:
         blocks: Iterable[Block],
         *,
         instruments: Sequence[str] | None = None,
-        stopwatch: Stopwatch | None = None,
+        timer: StageTimer | None = None,
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, yielding the stems piece by piece.
 
         Args:
             blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
             instruments: The stems to make; by default all of the model.
-            stopwatch: Where the time of each stage is added.
+            timer: Where the time of each stage is added.
 
         Yields:
             The next samples of every stem, (samples, 2). The lengths add up to the length of the stream.
@@ -96,12 +96,12 @@ class Separator:
             OptionError: The model has no such instrument.
         """
         plan = self._plan(instruments)
-        stopwatch = stopwatch or Stopwatch()
+        timer = timer or StageTimer()
         tails: list[Samples] = []
         waiting: deque[tuple[Window, Future[list[Samples]]]] = deque()
         try:
-            for window in cut(blocks, context=self.context):
-                waiting.append((window, self._pool.submit(self._run, window, plan.inverted, stopwatch)))
+            for window in split(blocks, context=self.context):
+                waiting.append((window, self._pool.submit(self._run, window, plan.inverted, timer)))
                 if len(waiting) > self.engine.in_flight:
                     yield self._finish(plan, tails, waiting)
             while waiting:
@@ -121,20 +121,18 @@ class Separator:
         inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
         return _Plan(inverted, rest)
 
-    def _run(
-        self, window: Window, inverted: Sequence[tuple[str, int]], stopwatch: Stopwatch
-    ) -> list[Samples]:
+    def _run(self, window: Window, inverted: Sequence[tuple[str, int]], timer: StageTimer) -> list[Samples]:
         """Transform, infer and invert one window; runs in a thread of the pool."""
         clock = time.perf_counter()
         spectrum = stft.forward(window.samples)
         magnitude = stft.magnitude(spectrum)
-        clock = stopwatch.add("transform", clock)
+        clock = timer.add("transform", clock)
         masks = self.engine.masks(magnitude, alone=window.only)
-        clock = stopwatch.add("infer", clock)
+        clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
         extend = self.extension is Extension.AVERAGE
         samples = [stft.inverse(kept, masks[index][:, window.keep], extend=extend) for _, index in inverted]
-        stopwatch.add("invert", clock)
+        timer.add("invert", clock)
         return samples
 
     def _finish(

@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 #: How often a blocked thread looks whether it is still wanted, seconds.
-_PATIENCE_S = 0.1
+_POLL_S = 0.1
 
 
-class ReadAhead(Generic[T]):
+class Prefetcher(Generic[T]):
     """Iterates in a thread, at most `depth` items ahead of the reader.
 
     What the iteration raises is raised to the reader, after the items before it.
@@ -56,14 +56,14 @@ class ReadAhead(Generic[T]):
     def _put(self, entry: tuple[T | None, BaseException | None]) -> bool:
         while not self._stop.is_set():
             try:
-                self._queue.put(entry, timeout=_PATIENCE_S)
+                self._queue.put(entry, timeout=_POLL_S)
             except queue.Full:
                 continue
             return True
         return False
 
 
-class HandOff(Generic[T]):
+class BackgroundConsumer(Generic[T]):
     """Calls `consume` for each item in a thread, at most `depth` items behind the giver.
 
     What `consume` raises is raised to the giver, by the next `put` or by `finish`.
@@ -96,7 +96,7 @@ class HandOff(Generic[T]):
         while True:
             self._check()
             try:
-                self._queue.put(entry, timeout=_PATIENCE_S)
+                self._queue.put(entry, timeout=_POLL_S)
             except queue.Full:
                 continue
             return
@@ -109,7 +109,7 @@ class HandOff(Generic[T]):
         try:
             while not self._stop.is_set():
                 try:
-                    entry = self._queue.get(timeout=_PATIENCE_S)
+                    entry = self._queue.get(timeout=_POLL_S)
                 except queue.Empty:
                     continue
                 if entry is None:

@@ -40,7 +40,7 @@ class Window:
     only: bool
 
 
-def cut(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
+def split(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
     """Cut a stream of (samples, 2) blocks into windows.
 
     Raises:
@@ -48,13 +48,13 @@ def cut(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
         NonFiniteAudio: A sample is infinite or not a number.
         OptionError: `context` leaves nothing of a window to keep.
     """
-    cutter = _Cutter(context)
+    splitter = _Splitter(context)
     for block in blocks:
-        yield from cutter.push(block)
-    yield from cutter.finish()
+        yield from splitter.push(block)
+    yield from splitter.finish()
 
 
-class _Cutter:
+class _Splitter:
     """Holds the samples that the next window will start with."""
 
     def __init__(self, context: int) -> None:

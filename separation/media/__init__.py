@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemline.separation.media.decode import AudioSource, open_audio
 from stemline.separation.media.encode import StemWriter
-from stemline.separation.media.probe import media_info
+from stemline.separation.media.media_info import media_info
 from stemline.separation.media.types import (
     BLOCK_FRAMES,
     SAMPLE_RATE,

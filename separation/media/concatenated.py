@@ -1,4 +1,4 @@
-"""Mp3 and aac files that were glued together, or carry tags between and behind their frames."""
+"""Mp3 and aac files that were concatenated, or carry tags between and behind their frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stemline.separation.media.id3 import tag_bytes
 _HEADER_FRAME = (b"Info", b"Xing")
 
 
-def without_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
+def strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
     """Pass packets on, less the tags between and behind songs and the header frame that follows a tag.
 
     Neither is music, and a decoder would call both damage.
@@ -39,7 +39,7 @@ def without_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[Audi
             yield music
 
 
-def without_holes(packets: Iterator[Packet[AudioStream]], path: Path) -> Iterator[Packet[AudioStream]]:
+def reject_gaps(packets: Iterator[Packet[AudioStream]], path: Path) -> Iterator[Packet[AudioStream]]:
     """Pass the packets of a raw stream on, as long as nothing but tags lies between them in the file.
 
     Raises:

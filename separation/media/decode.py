@@ -26,8 +26,8 @@ from stemline.separation.errors import (
 from stemline.separation.media.container import first_audio, open_input
 from stemline.separation.media.frames import FrameReader
 from stemline.separation.media.resample import Resampler
-from stemline.separation.media.structure import is_broken
-from stemline.separation.media.truncation import is_cut
+from stemline.separation.media.structure import is_damaged
+from stemline.separation.media.truncation import is_truncated
 from stemline.separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits, SourceInfo
 
 # A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
@@ -58,7 +58,7 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
             raise
     except (UndecodableMedia, NoAudioStream) as error:
         # An mp4 whose index was to follow at its end cannot even be opened when it is cut.
-        if is_cut(path):
+        if is_truncated(path):
             raise TruncatedMedia from error
         raise
 
@@ -81,9 +81,9 @@ class AudioSource:
         self._container = container
         self._stream = stream
         self._limits = limits
-        if is_cut(path):
+        if is_truncated(path):
             raise TruncatedMedia
-        if is_broken(path):
+        if is_damaged(path):
             raise DamagedMedia
         self._reader = FrameReader(path, container, stream)
         stated = self._reader.declared

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
 from stemline.separation.media.channels import narrow, widen
+from stemline.separation.media.media_info import media_info
 from stemline.separation.media.mp3 import Mp3Sink
-from stemline.separation.media.probe import media_info
 from stemline.separation.media.resample import Resampler
 from stemline.separation.media.sink import AvSink, Sink
 from stemline.separation.media.spec import resolve

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media.channels import to_stereo
-from stemline.separation.media.concatenated import without_holes, without_tags
+from stemline.separation.media.concatenated import reject_gaps, strip_tags
 from stemline.separation.media.integrity import (
     declared,
     demuxer,
@@ -96,9 +96,9 @@ class FrameReader:
     def _frames(self) -> Iterator[AudioFrame]:
         packets = self._packets()
         if self._name == "mp3":
-            packets = without_tags(packets)
+            packets = strip_tags(packets)
         elif self._name == "aac":
-            packets = without_holes(packets, self._path)
+            packets = reject_gaps(packets, self._path)
         for packet in packets:
             if self._is_flagged(packet):
                 self._suspect = packet

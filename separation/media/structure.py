@@ -20,7 +20,7 @@ _IN_SEGMENT = frozenset(
 _ANYWHERE = frozenset({0xEC, 0xBF})
 
 
-def is_broken(path: Path) -> bool:
+def is_damaged(path: Path) -> bool:
     """Say whether the pages or clusters of an Ogg or Matroska file do not follow one another as they should.
 
     Of other files nothing is said.
@@ -30,9 +30,9 @@ def is_broken(path: Path) -> bool:
         head = file.read(4)
         file.seek(0)
         if head == b"OggS":
-            return _ogg_is_broken(file)
+            return _ogg_is_damaged(file)
         if head == _EBML:
-            return _matroska_is_broken(file, size)
+            return _matroska_is_damaged(file, size)
     return False
 
 
@@ -45,7 +45,7 @@ def ogg_checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _ogg_is_broken(file: BinaryIO) -> bool:
+def _ogg_is_damaged(file: BinaryIO) -> bool:
     while len(header := file.read(_OGG_HEADER)) == _OGG_HEADER and header[:5] == b"OggS\0":
         segments = file.read(header[26])
         body = file.read(sum(segments))
@@ -63,7 +63,7 @@ def _ogg_is_broken(file: BinaryIO) -> bool:
     return b"OggS\0" in header
 
 
-def _matroska_is_broken(file: BinaryIO, size: int) -> bool:
+def _matroska_is_damaged(file: BinaryIO, size: int) -> bool:
     name, length = _element(file)
     while name != _SEGMENT:
         if name is None or length is None or file.tell() + length > size:

@@ -10,7 +10,7 @@ _OGG_PAGE_MAX = 27 + 255 + 255 * 255
 _TS_PACKET = 188
 
 
-def is_cut(path: Path) -> bool:
+def is_truncated(path: Path) -> bool:
     """Say whether the file's own structure, where its kind is known here, reaches beyond its last byte."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -24,15 +24,19 @@ def is_cut(path: Path) -> bool:
 
 def _check(head: bytes) -> Callable[[BinaryIO, int], bool] | None:
     if head[:4] in {b"RIFF", b"RF64", b"BW64"}:
-        return _avi_is_cut if head[8:12] == b"AVI " else _wav_is_cut
+        return _avi_is_truncated if head[8:12] == b"AVI " else _wav_is_truncated
     if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"}:
-        return _mov_is_cut
+        return _mov_is_truncated
     if head[:1] == b"G" and head[_TS_PACKET : _TS_PACKET + 1] == b"G":
-        return _ts_is_cut
-    return {b"caff": _caf_is_cut, b"OggS": _ogg_is_cut, b"\x1aE\xdf\xa3": _matroska_is_cut}.get(head[:4])
+        return _ts_is_truncated
+    return {
+        b"caff": _caf_is_truncated,
+        b"OggS": _ogg_is_truncated,
+        b"\x1aE\xdf\xa3": _matroska_is_truncated,
+    }.get(head[:4])
 
 
-def _wav_is_cut(file: BinaryIO, size: int) -> bool:
+def _wav_is_truncated(file: BinaryIO, size: int) -> bool:
     long_form = file.read(12)[:4] in {b"RF64", b"BW64"}
     long_size = 0
     while len(header := file.read(8)) == 8:
@@ -53,12 +57,12 @@ def _is_placeholder(length: int) -> bool:
     return length == 0 or 0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFFF00
 
 
-def _avi_is_cut(file: BinaryIO, size: int) -> bool:
+def _avi_is_truncated(file: BinaryIO, size: int) -> bool:
     length = int.from_bytes(file.read(8)[4:], "little")
     return not _is_placeholder(length) and length + 8 > size
 
 
-def _caf_is_cut(file: BinaryIO, size: int) -> bool:
+def _caf_is_truncated(file: BinaryIO, size: int) -> bool:
     file.seek(8)
     while len(header := file.read(12)) == 12:
         length = int.from_bytes(header[4:], "big", signed=True)
@@ -89,7 +93,7 @@ def _last_ogg_page(file: BinaryIO, size: int) -> bytes:
     return tail[at:] if at >= 0 else b""
 
 
-def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+def _ogg_is_truncated(file: BinaryIO, size: int) -> bool:
     page = _last_ogg_page(file, size)
     if len(page) < 27:
         return bool(page)
@@ -97,7 +101,7 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
     return len(segments) < page[26] or 27 + len(segments) + sum(segments) > len(page)
 
 
-def _mov_is_cut(file: BinaryIO, size: int) -> bool:
+def _mov_is_truncated(file: BinaryIO, size: int) -> bool:
     at = 0
     while at < size:
         file.seek(at)
@@ -115,11 +119,11 @@ def _mov_is_cut(file: BinaryIO, size: int) -> bool:
     return at > size
 
 
-def _ts_is_cut(_file: BinaryIO, size: int) -> bool:
+def _ts_is_truncated(_file: BinaryIO, size: int) -> bool:
     return size % _TS_PACKET != 0
 
 
-def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
+def _matroska_is_truncated(file: BinaryIO, size: int) -> bool:
     file.seek(4)
     header_size = _vint(file)
     if header_size is None:

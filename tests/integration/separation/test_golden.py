@@ -41,8 +41,8 @@ def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
 def seeded_engine(model: Model) -> OnnxEngine:
     tensors = seeded.tensors(len(model.instruments))
 
-    def graph(phases: bool) -> bytes:
-        return build_graph(model, tensors, phases=phases).SerializeToString()
+    def graph(polyphase: bool) -> bytes:
+        return build_graph(model, tensors, polyphase=polyphase).SerializeToString()
 
     return OnnxEngine(model, graph, device="cpu", threads=2)
 

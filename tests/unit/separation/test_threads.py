@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stemline.separation.threads import HandOff, ReadAhead
+from stemline.separation.threads import BackgroundConsumer, Prefetcher
 
 
 def wait_until(condition) -> None:
@@ -15,12 +15,12 @@ def wait_until(condition) -> None:
         time.sleep(0.005)
 
 
-def test_reading_ahead_keeps_the_order() -> None:
+def test_prefetching_keeps_the_order() -> None:
     """The reader sees the items as they came."""
-    assert list(range(1000)) == list(ReadAhead(range(1000), depth=3, name="t"))
+    assert list(range(1000)) == list(Prefetcher(range(1000), depth=3, name="t"))
 
 
-def test_reading_ahead_stops_at_its_depth() -> None:
+def test_prefetching_stops_at_its_depth() -> None:
     """A slow reader holds the source back: no more than depth items wait, and one is in the hand."""
     taken: list[int] = []
 
@@ -29,11 +29,11 @@ def test_reading_ahead_stops_at_its_depth() -> None:
             taken.append(number)
             yield number
 
-    ahead = ReadAhead(source(), depth=3, name="t")
+    prefetcher = Prefetcher(source(), depth=3, name="t")
     wait_until(lambda: len(taken) == 4)
     time.sleep(0.2)
     assert len(taken) == 4
-    ahead.close()
+    prefetcher.close()
 
 
 def test_an_error_of_the_source_comes_after_its_items() -> None:
@@ -43,7 +43,7 @@ def test_an_error_of_the_source_comes_after_its_items() -> None:
         yield 1
         raise KeyError("gone")
 
-    items = iter(ReadAhead(source(), depth=3, name="t"))
+    items = iter(Prefetcher(source(), depth=3, name="t"))
     first = next(items)
     assert first == 1
     with pytest.raises(KeyError, match="gone"):
@@ -53,18 +53,18 @@ def test_an_error_of_the_source_comes_after_its_items() -> None:
 def test_closing_ends_the_thread() -> None:
     """A reader that leaves early leaves no thread behind."""
     before = threading.active_count()
-    ahead = ReadAhead(iter(int, 1), depth=2, name="t")
-    ahead.close()
+    prefetcher = Prefetcher(iter(int, 1), depth=2, name="t")
+    prefetcher.close()
     assert before == threading.active_count()
 
 
-def test_handing_off_keeps_the_order() -> None:
+def test_a_background_consumer_keeps_the_order() -> None:
     """The consumer sees the items as they were given, and finish waits for the last."""
     seen: list[int] = []
-    hand_off = HandOff(seen.append, depth=2, name="t")
+    consumer = BackgroundConsumer(seen.append, depth=2, name="t")
     for number in range(500):
-        hand_off.put(number)
-    hand_off.finish()
+        consumer.put(number)
+    consumer.finish()
     assert list(range(500)) == seen
 
 
@@ -74,11 +74,11 @@ def test_an_error_of_the_consumer_reaches_the_giver() -> None:
     def consume(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    hand_off = HandOff(consume, depth=1, name="t")
+    consumer = BackgroundConsumer(consume, depth=1, name="t")
 
     def give() -> None:
         for number in range(100):
-            hand_off.put(number)
+            consumer.put(number)
 
     with pytest.raises(OSError, match="No space"):
         give()
@@ -91,7 +91,7 @@ def test_an_error_on_the_last_item_is_not_lost() -> None:
         time.sleep(0.05)
         raise OSError(28, "No space left on device")
 
-    hand_off = HandOff(consume, depth=4, name="t")
-    hand_off.put(1)
+    consumer = BackgroundConsumer(consume, depth=4, name="t")
+    consumer.put(1)
     with pytest.raises(OSError, match="No space"):
-        hand_off.finish()
+        consumer.finish()

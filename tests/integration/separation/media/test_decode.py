@@ -163,7 +163,7 @@ def test_a_change_of_rate_and_channels_is_followed(tmp_path: Path):
     assert pytest.approx(220, abs=2) == spectrum.argmax()
 
 
-def test_itunes_padding_is_cut(tmp_path: Path):
+def test_itunes_padding_is_truncated(tmp_path: Path):
     """Where iTunSMPB says how many samples count, no more of them are given."""
     kind = Kind("m4a", "alac", container_options={"movflags": "use_metadata_tags"})
     tags = {"iTunSMPB": f" 00000000 00000000 00000064 {44_000:016X} 00000000"}

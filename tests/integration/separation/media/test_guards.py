@@ -119,7 +119,7 @@ def test_a_foreign_tag_at_the_end_is_no_damage(corpus: dict[str, Path], tmp_path
     assert 2 * 44_100 + 77 == drain(path)
 
 
-def test_segments_glued_together_are_heard_to_the_end(corpus: dict[str, Path], tmp_path: Path):
+def test_concatenated_segments_are_heard_to_the_end(corpus: dict[str, Path], tmp_path: Path):
     """Raw aac in segments, each after an ID3 tag as HLS puts it, is no damage."""
     segment = corpus["aac-44100-stereo.aac"].read_bytes()
     tag = b"ID3\x04\0\0\0\0\0\x3f" + b"PRIV\0\0\0\x35\0\0" + bytes(53)
@@ -130,7 +130,7 @@ def test_segments_glued_together_are_heard_to_the_end(corpus: dict[str, Path], t
 
 
 @pytest.mark.parametrize("picture", [0, 20_000])
-def test_songs_glued_together_are_heard_to_the_end(picture: int, tmp_path: Path):
+def test_concatenated_songs_are_heard_to_the_end(picture: int, tmp_path: Path):
     """An mp3 made of two, tags and cover art in between, is no damage: both songs are heard."""
     first = make(tmp_path / "a.mp3", Kind("mp3", "libmp3lame"), tone(44_100 * 2)).read_bytes()
     second = make(

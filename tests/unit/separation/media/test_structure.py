@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemline.separation.media.structure import is_broken, ogg_checksum
+from stemline.separation.media.structure import is_damaged, ogg_checksum
 
 
 def plain_checksum(data: bytes) -> int:
@@ -83,7 +83,7 @@ def test_whole_files_are_not_broken(tmp_path: Path, data: bytes):
     path = tmp_path / "file"
     path.write_bytes(data)
 
-    assert not is_broken(path)
+    assert not is_damaged(path)
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
@@ -92,4 +92,4 @@ def test_holes_are_found(tmp_path: Path, data: bytes):
     path = tmp_path / "file"
     path.write_bytes(data)
 
-    assert is_broken(path)
+    assert is_damaged(path)

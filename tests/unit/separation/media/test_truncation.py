@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.separation.media.truncation import is_cut
+from stemline.separation.media.truncation import is_truncated
 
 
 def wav(declared: int, held: int, *, extra: bytes = b"") -> bytes:
@@ -97,7 +97,7 @@ def test_whole_files_are_whole(tmp_path: Path, data: bytes):
     path = tmp_path / "file"
     path.write_bytes(data)
 
-    assert not is_cut(path)
+    assert not is_truncated(path)
 
 
 @pytest.mark.parametrize("data", CUT.values(), ids=CUT)
@@ -106,4 +106,4 @@ def test_cut_files_are_cut(tmp_path: Path, data: bytes):
     path = tmp_path / "file"
     path.write_bytes(data)
 
-    assert is_cut(path)
+    assert is_truncated(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def usable_processors(cgroup: Path = _CGROUP) -> int:
+def available_cpus(cgroup: Path = _CGROUP) -> int:
     """Return the processors that affinity and the container's quota leave, at least one.
 
     Args:

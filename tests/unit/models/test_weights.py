@@ -18,7 +18,7 @@ import pytest
 
 from stemline.models.archive import pack, unpack_tar
 from stemline.models.download import MIRROR_VARIABLE, pull
-from stemline.models.graph_cache import kept_graph, new_graph
+from stemline.models.graph_cache import cached_graph, write_graph
 from stemline.models.transfer import transfer
 from stemline.models.weights import WeightStore, default_directory
 from stemline.separation.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
@@ -220,7 +220,7 @@ def test_a_partial_file_that_is_too_long_is_begun_again(serve, tmp_path: Path) -
     assert (tmp_path / "part").read_bytes() == ARCHIVE
 
 
-def test_an_endless_download_is_cut(serve, tmp_path: Path) -> None:
+def test_an_endless_download_is_truncated(serve, tmp_path: Path) -> None:
     """More bytes than the model can have are not stored."""
     with pytest.raises(WeightsCorrupt, match="larger"):
         transfer(serve(ARCHIVE).url, tmp_path / "part", limit=1000)
@@ -327,8 +327,8 @@ def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: 
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
     monkeypatch.setattr("stemline.models.graph_cache.write_atomically", refuse)
-    assert isinstance(new_graph(MODELS["2stems"], tmp_path, phases=True), bytes)
-    assert kept_graph(MODELS["2stems"], tmp_path, phases=True) is None
+    assert isinstance(write_graph(MODELS["2stems"], tmp_path, polyphase=True), bytes)
+    assert cached_graph(MODELS["2stems"], tmp_path, polyphase=True) is None
 
 
 def test_a_damaged_kept_graph_is_as_good_as_none(weights_2stems: Path, tmp_path: Path) -> None:
@@ -336,12 +336,12 @@ def test_a_damaged_kept_graph_is_as_good_as_none(weights_2stems: Path, tmp_path:
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
     model = MODELS["2stems"]
-    assert kept_graph(model, tmp_path, phases=True) is None
-    path = new_graph(model, tmp_path, phases=True)
+    assert cached_graph(model, tmp_path, polyphase=True) is None
+    path = write_graph(model, tmp_path, polyphase=True)
     assert isinstance(path, Path)
-    assert path == kept_graph(model, tmp_path, phases=True)
+    assert path == cached_graph(model, tmp_path, polyphase=True)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    assert kept_graph(model, tmp_path, phases=True) is None
-    assert path == new_graph(model, tmp_path, phases=True)
+    assert cached_graph(model, tmp_path, polyphase=True) is None
+    assert path == write_graph(model, tmp_path, polyphase=True)
     assert whole == path.read_bytes()

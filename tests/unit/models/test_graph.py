@@ -15,9 +15,9 @@ def tensors() -> dict[str, np.ndarray]:
     return seeded.tensors(2)
 
 
-def engine(tensors, *, phases: bool) -> OnnxEngine:
+def engine(tensors, *, polyphase: bool) -> OnnxEngine:
     def graph(_: bool) -> bytes:
-        return build_graph(MODELS["2stems"], tensors, phases=phases).SerializeToString()
+        return build_graph(MODELS["2stems"], tensors, polyphase=polyphase).SerializeToString()
 
     return OnnxEngine(MODELS["2stems"], graph, device="cpu", threads=2)
 
@@ -26,8 +26,8 @@ def engine(tensors, *, phases: bool) -> OnnxEngine:
 def test_both_forms_of_the_graph_compute_the_same(tensors, frames: int) -> None:
     """Transposed convolutions taken apart give what they give whole, for windows of any length."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, frames, 1024), dtype=np.float32))
-    whole = engine(tensors, phases=False).masks(magnitude)
-    apart = engine(tensors, phases=True).masks(magnitude)
+    whole = engine(tensors, polyphase=False).masks(magnitude)
+    apart = engine(tensors, polyphase=True).masks(magnitude)
     for expected, actual in zip(whole, apart, strict=True):
         assert np.abs(expected - actual).max() < 1e-5
 
@@ -36,7 +36,7 @@ def test_shares_add_up_to_one(tensors) -> None:
     """Every bin is divided between the instruments without loss, silence included."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, 64, 1024), dtype=np.float32))
     magnitude[:, 32:] = 0.0
-    masks = engine(tensors, phases=True).masks(magnitude)
+    masks = engine(tensors, polyphase=True).masks(magnitude)
     assert np.abs(np.sum(masks, axis=0) - 1.0).max() < 1e-6
     assert np.abs(masks[0][:, 60:] - 0.5).max() < 1e-6
 
@@ -44,7 +44,7 @@ def test_shares_add_up_to_one(tensors) -> None:
 def test_all_threads_on_one_segment_compute_the_same(tensors) -> None:
     """A segment that is alone gets the answer that it gets among others."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, 128, 1024), dtype=np.float32))
-    subject = engine(tensors, phases=True)
+    subject = engine(tensors, polyphase=True)
     for expected, actual in zip(subject.masks(magnitude), subject.masks(magnitude, alone=True), strict=True):
         assert np.abs(expected - actual).max() < 1e-6
 
@@ -53,4 +53,4 @@ def test_a_checkpoint_without_a_tensor_is_an_error(tensors) -> None:
     """Weights of another network are refused by name instead of computing something else."""
     fewer = {name: value for name, value in tensors.items() if name != "conv2d_9/kernel"}
     with pytest.raises(WeightsCorrupt, match="conv2d_9/kernel"):
-        build_graph(MODELS["2stems"], fewer, phases=True)
+        build_graph(MODELS["2stems"], fewer, polyphase=True)

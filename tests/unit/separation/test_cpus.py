@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.separation.processors import usable_processors
+from stemline.separation.cpus import available_cpus
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def sixteen(monkeypatch) -> None:
 def test_a_container_has_what_its_quota_gives(tmp_path: Path, limit: str, expected: int) -> None:
     """A worker limited to two processors on a large machine starts two threads, not sixteen."""
     (tmp_path / "cpu.max").write_text(f"{limit}\n")
-    assert expected == usable_processors(tmp_path)
+    assert expected == available_cpus(tmp_path)
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", 16), ("300000", 3)])
@@ -35,9 +35,9 @@ def test_older_control_groups_count_too(tmp_path: Path, quota: str, expected: in
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert expected == usable_processors(tmp_path)
+    assert expected == available_cpus(tmp_path)
 
 
 def test_without_control_groups_affinity_decides(tmp_path: Path) -> None:
     """Outside of containers all processors of the affinity are used."""
-    assert usable_processors(tmp_path) == 16
+    assert available_cpus(tmp_path) == 16
