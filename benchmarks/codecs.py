@@ -6,6 +6,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,9 @@ def main() -> None:
         ):
             path = Path(folder) / f"song.{codec}"
             spec = OutputSpec(path, codec, rate, kbps)
-            label = " ".join(filter(None, (codec, rate and f"{rate} Hz", kbps and f"{kbps} kb/s")))
-            wrote = cpu_seconds(lambda spec=spec: write(samples, spec))
-            print(f"| {label} | {wrote:.2f} | {cpu_seconds(lambda path=path: read(path)):.2f} |")
+            label = " ".join([codec, *([f"{rate} Hz"] if rate else []), *([f"{kbps} kb/s"] if kbps else [])])
+            wrote = cpu_seconds(partial(write, samples, spec))
+            print(f"| {label} | {wrote:.2f} | {cpu_seconds(partial(read, path)):.2f} |")
         print("\n| LAME quality, 192 kb/s | write | signal to error |\n|---|---|---|")
         path = Path(folder) / "song.mp3"
         for quality in (2, 3, 5, 7):

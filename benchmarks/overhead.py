@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from stemline.deploy.local.servers import ValkeyServer
@@ -59,7 +60,7 @@ def main() -> None:
         worker = subprocess.Popen([sys.executable, "-m", "stemline", "worker", "separate"], env=environment)
         app = make_app(settings)
 
-        def ring(bells: list[Bell]) -> None:
+        def ring(bells: Sequence[Bell]) -> None:
             for bell in bells:
                 name = separate_queue(bell.level)
                 app.send_task("stemline.separate", args=[bell.job_id, bell.level], queue=name)

@@ -133,7 +133,7 @@ def vars_of(each: Run) -> dict[str, float]:
 def median(found: dict[str, object], name: str, field: str | None = None) -> float:
     values = found[name]
     assert isinstance(values, list)
-    return statistics.median(value[field] if field else value for value in values)
+    return statistics.median(float(value[field] if field else value) for value in values)
 
 
 def table(found: dict[str, object], options: argparse.Namespace) -> list[tuple[str, str, str, str]]:

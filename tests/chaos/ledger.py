@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 
@@ -69,7 +70,9 @@ class Witness:
     def read(self) -> None:
         """Take what is new."""
         try:
-            found = self._client.xrange(self._key, f"({self._last}" if self._last != "0" else "-", count=5000)
+            found: Any = self._client.xrange(
+                self._key, f"({self._last}" if self._last != "0" else "-", count=5000
+            )
         except redis.exceptions.RedisError:
             return
         for entry, change in found:

@@ -8,6 +8,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
@@ -35,7 +36,7 @@ class Service:
             "access_key": self.s3.access_key,
             "secret_key": self.s3.secret_key,
         }
-        chosen: dict[str, object] = {
+        chosen: dict[str, Any] = {
             "redis_url": self.valkey.url,
             "home": str(folder / "home"),
             "buckets": {"*": access},

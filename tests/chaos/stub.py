@@ -66,5 +66,6 @@ def install() -> None:
     """Put the stand-in where the worker looks for the separator."""
     from stemline.workers import attempt
 
-    attempt.separate_file = separate_file
-    attempt.engine = lambda model: SimpleNamespace(device="stub")  # type: ignore[assignment, return-value]
+    place: Any = attempt
+    place.separate_file = separate_file
+    place.engine = lambda model: SimpleNamespace(device="stub")

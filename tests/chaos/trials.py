@@ -26,7 +26,7 @@ from tests.chaos.service import BUCKET, REGION, Service
 
 TENANT = Tenant(BUCKET, REGION)
 #: Faster than the defaults, so that many rescues fit into the run.
-SETTINGS: dict[str, object] = {
+SETTINGS: dict[str, Any] = {
     "lease_s": 6,
     "heartbeat_s": 0.5,
     "sweep_interval_s": 1,

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -49,7 +50,7 @@ def main(models: Path, clips: list[Path]) -> None:
 
 def record(model: Path, name: str, waveform: np.ndarray) -> None:
     """Separate a waveform with both mask extensions and keep excerpts."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for extension in ("zeros", "average"):
         separator = Separator(f"spleeter:{model.name}", multiprocess=False)
         separator._params["model_dir"] = str(model)
@@ -100,7 +101,7 @@ def record_small_bundle(scratch: Path) -> None:
                 initializer=rng.standard_normal(shape).astype(np.float32),
             )
         tf.compat.v1.get_variable("scalar", initializer=np.float32(3.5))
-        tf.compat.v1.get_variable("double", initializer=np.float64([1.0, 2.0]))
+        tf.compat.v1.get_variable("double", initializer=np.array([1.0, 2.0], np.float64))
         tf.compat.v1.get_variable("step", initializer=np.int64(7))
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, str(scratch / "small"), write_meta_graph=False)

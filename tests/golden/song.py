@@ -33,7 +33,7 @@ def stems(seconds: float, seed: int = 0) -> dict[str, np.ndarray]:
 
 def mix(parts: dict[str, np.ndarray]) -> np.ndarray:
     """Return the sum of stems, (samples, 2) float32."""
-    return np.sum(list(parts.values()), axis=0, dtype=np.float32)
+    return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32))
 
 
 def _grid(signal: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import re
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,8 +56,8 @@ REACHED: dict[tuple[str, int], Reach] = {
 }
 
 
-def last(answers: object) -> Answer:
-    return list(answers)[-1]  # type: ignore[call-overload,no-any-return]
+def last(answers: Iterable[Answer]) -> Answer:
+    return list(answers)[-1]
 
 
 def opened(server: ApiServer) -> Client:

@@ -334,4 +334,4 @@ def test_tls(serve: Callable[..., ApiServer], certificate: tuple[Path, Path]) ->
     plain = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     with context.wrap_socket(plain, server_hostname=HOST) as connection:
         connection.sendall(server.client.raw("GET", UNKNOWN))
-        assert 200 == read_answer(connection).status  # type: ignore[arg-type]
+        assert 200 == read_answer(connection).status

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from typing import cast
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -232,7 +233,8 @@ def test_cancel_is_all_or_nothing(server: ApiServer) -> None:
     done, waiting = submit(client), submit(client)
     finish(server.store, done)
     for bad in (done, "j" + "0" * 32):
-        assert (400, "InvalidArgument") == (a := client.put(f"/jobs/{waiting},{bad}?cancel")).status or a.code
+        answer = client.put(f"/jobs/{waiting},{bad}?cancel")
+        assert (400, "InvalidArgument") == (answer.status, answer.code)
         assert "Submitted" == client.get(f"/jobs/{waiting}").text("JobsDetail/State")
     other = submit(client)
     assert 200 == client.put(f"/jobs/{waiting},{other}?cancel").status
@@ -501,7 +503,7 @@ def test_paging_over_100_000_jobs(server: ApiServer, valkey: redis.Redis) -> Non
     first = submit(server.client)
     index = f"stemline:index:{TENANT}:all"
     valkey.eval(CLONE, 2, f"stemline:job:{first}", index, "stemline", 99_999)  # copies of a real record
-    expected = [job.decode() for job in valkey.zrevrange(index, 0, -1)]
+    expected = [job.decode() for job in cast("list[bytes]", valkey.zrevrange(index, 0, -1))]
     assert 100_000 == len(expected)
     stop = threading.Event()
     spec = JobSpec(TENANT, "in", VoiceSeparate(AudioMode.IS_AUDIO), Output(REGION, BUCKET, au_object="o"))

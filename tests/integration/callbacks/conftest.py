@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis
@@ -83,7 +84,8 @@ def bench(valkey: redis.Redis, valkey_server) -> Iterator[Callable[..., Bench]]:
     clock = Clock()
 
     def make(**changes) -> Bench:
-        settings = Settings(**{"callback_allow_networks": LOOPBACK, "callback_jitter": 0.0} | changes)
+        chosen: dict[str, Any] = {"callback_allow_networks": LOOPBACK, "callback_jitter": 0.0}
+        settings = Settings(**chosen | changes)
         return Bench(Store(client, settings, clock=clock), clock, settings)
 
     yield make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import pytest
 import redis
@@ -449,7 +450,7 @@ def test_retention(store: Store, clock: Clock, valkey: redis.Redis) -> None:
     assert store.prune() == 1
     assert store.find(gone.id) is None
     assert [kept.id] == [j.id for j in store.list_jobs(TENANT, JobFilter()).items]
-    keys = [k.decode() for k in valkey.keys("*")]
+    keys = [k.decode() for k in cast("list[bytes]", valkey.keys("*"))]
     assert [k for k in keys if gone.id[1:] in k] == []
 
 

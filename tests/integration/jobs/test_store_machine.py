@@ -467,7 +467,8 @@ class StoreMachine(RuleBasedStateMachine):
     def indexes_agree(self) -> None:
         if not hasattr(self, "model"):
             return
-        model, client, prefix = self.model, self.clients[0], self.prefix
+        model, prefix = self.model, self.prefix
+        client: Any = self.clients[0]
 
         def zset(*parts: str) -> list[tuple[str, float]]:
             return client.zrange(":".join((prefix, *parts)), 0, -1, withscores=True)

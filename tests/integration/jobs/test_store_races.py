@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -30,7 +31,7 @@ def make(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[Callable[
     """Stores with clients of their own on one empty server."""
     made: list[Store] = []
 
-    def make(**changes: object) -> Store:
+    def make(**changes: Any) -> Store:
         changes = {"queue_max_size": 200_000, "queue_max_concurrent": 200_000, **changes}
         made.append(
             Store(redis.Redis.from_url(valkey_server.url, decode_responses=True), Settings(**changes))

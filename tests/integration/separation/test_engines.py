@@ -62,7 +62,7 @@ def test_silence_is_shared_evenly(engine: Engine) -> None:
 
 def test_threads_share_an_engine(engine: Engine, magnitude: np.ndarray) -> None:
     """Several threads at once get what one gets alone."""
-    inputs = [magnitude * scale for scale in (0.1, 1.0, 3.0, 0.5)]
+    inputs = [(magnitude * scale).astype(np.float32) for scale in (0.1, 1.0, 3.0, 0.5)]
     alone = [engine.masks(value, alone=True)[0] for value in inputs]
     with ThreadPoolExecutor(4) as pool:
         together = [masks[0] for masks in pool.map(engine.masks, inputs)]

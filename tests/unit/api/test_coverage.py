@@ -18,7 +18,7 @@ from stemline.wire.schema import error_codes
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = (REPOSITORY / "docs" / "wire-coverage.md").read_text()
 ERRORS = (REPOSITORY / "docs" / "errors.md").read_text()
-DOCUMENT = document([route for router in RESOURCES for route in router.routes])  # type: ignore[arg-type]
+DOCUMENT = document([route for router in RESOURCES for route in router.routes])
 
 
 def rows() -> list[list[str]]:

@@ -381,11 +381,11 @@ def mutations(signed: SignedRequest) -> list[SignedRequest]:
                 headers = list(signed.headers)
                 headers[number] = (name, flipped(text, i).encode("latin-1"))
                 found.append(dataclasses.replace(signed, headers=headers))
-    for number, (name, value) in enumerate(signed.params):
+    for number, (name, param) in enumerate(signed.params):
         if name.lower() in carried.param_list:
-            for i in range(len(value)):
+            for i in range(len(param)):
                 params = list(signed.params)
-                params[number] = (name, flipped(value, i))
+                params[number] = (name, flipped(param, i))
                 found.append(dataclasses.replace(signed, params=params))
     text = signed.header("authorization")
     for mark in ("q-sign-time=", "q-key-time=", "q-signature="):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from stemline.callbacks.connect import Deadline, checked_addresses
 from stemline.callbacks.guard import AddressRefused, Guard
 from stemline.callbacks.http import BadUrl, parse_url
 
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[int], str]] = {
     "dotted": lambda n: str(ipaddress.IPv4Address(n)),
     "decimal": str,
     "hexadecimal": hex,

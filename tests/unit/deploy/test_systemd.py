@@ -73,8 +73,8 @@ def test_a_worker_has_time_to_give_its_job_back():
 def test_a_service_comes_back_however_it_ended(name: str):
     """A crash is followed by a new start, without a limit on how often."""
     assert ["always"] == service(name)["Restart"]
-    parser = configparser.ConfigParser(strict=False)
-    parser.optionxform = str
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(FOLDER / name)
     assert "0" == parser["Unit"]["StartLimitIntervalSec"]
 

@@ -8,7 +8,7 @@ import io
 import multiprocessing
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,7 +31,7 @@ def described(name: str, content: bytes) -> ModelFile:
     return ModelFile(name, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def archived(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
+def archived(members: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in members.items():

@@ -10,6 +10,7 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -291,7 +292,7 @@ def test_the_gapless_header_is_true(rate: int, channels: int, kbps: int, tmp_pat
 @pytest.mark.parametrize("codec", ["wav", "flac", "mp3"])
 def test_tags_are_kept(codec: str, tmp_path: Path):
     """Title, artist and the rest of a recording's tags are in the stems that can hold them."""
-    tags = {
+    tags: dict[str, Any] = {
         "title": "Hätte 你好",
         "artist": "A",
         "album": "B",
