@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from stemline.separation.engine import load_engine
+from stemline.models.loading import load_engine
 from stemline.separation.media import MediaLimits, open_audio
 from stemline.separation.separator import Separator
 

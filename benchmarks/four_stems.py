@@ -16,8 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from stemline.models.catalogue import MODELS
 from stemline.models.graph import build_graph
-from stemline.separation.catalogue import MODELS
 from stemline.separation.cpus import available_cpus
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.onnx_engine import OnnxEngine
@@ -28,7 +28,7 @@ from tests.golden import seeded
 def load(name: str) -> OnnxEngine:
     model = MODELS[name]
     graph = build_graph(model, seeded.tensors(len(model.instruments)), polyphase=True).SerializeToString()
-    return OnnxEngine(model, lambda _: graph, device="cpu", threads=available_cpus())
+    return OnnxEngine(model, lambda **_: graph, device="cpu", threads=available_cpus())
 
 
 def main(song: Path, folder: Path, runs: int) -> None:
@@ -37,7 +37,7 @@ def main(song: Path, folder: Path, runs: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for run in range(runs + 1):
         for name, engine in engines.items():
-            outputs = {stem: OutputSpec(folder / f"{stem}.wav", "wav") for stem in engine.model.instruments}
+            outputs = {stem: OutputSpec(folder / f"{stem}.wav", "wav") for stem in engine.network.instruments}
             started = time.perf_counter()
             separate_file(engine, song, outputs, limits=MediaLimits(1e9, 1 << 60))
             if run:

@@ -18,8 +18,8 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
+from stemline.models.catalogue import MODELS, Model
 from stemline.models.graph import build_graph
-from stemline.separation.catalogue import MODELS, Model
 from stemline.separation.onnx_engine import OnnxEngine
 from tests.golden import seeded
 
@@ -63,8 +63,8 @@ def onnx_product(square: np.ndarray) -> Callable[[], object]:
     return lambda: session.run(None, {"a": square})
 
 
-def build(model: Model, _: bool) -> bytes:
-    """Return the graph with the transposed convolutions split by phase, whatever the device."""
+def build(model: Model, **_: bool) -> bytes:
+    """Return the graph with the transposed convolutions split, whatever the device."""
     graph = build_graph(model, seeded.tensors(len(model.instruments)), polyphase=True)
     return bytes(graph.SerializeToString())
 

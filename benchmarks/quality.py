@@ -25,10 +25,10 @@ import structlog
 
 from benchmarks import spleeter_home
 from stemline.deploy.demo.song import demo_song
+from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
+from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
-from stemline.separation.catalogue import MODELS
-from stemline.separation.engine import load_engine
 from stemline.separation.separator import Extension, Separator
 from tests.golden import song
 
@@ -73,7 +73,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> None:
         for system, (extension, context) in SYSTEMS.items():
             with Separator(engine, extension=extension, context=context) as separator:
                 pieces = list(separator.separate([mix]))
-            stems = [np.concatenate([piece[stem] for piece in pieces]) for stem in engine.model.instruments]
+            stems = [np.concatenate([piece[stem] for piece in pieces]) for stem in engine.network.instruments]
             np.save(place / f"{system}.npy", np.stack(stems))
 
 

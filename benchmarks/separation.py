@@ -26,9 +26,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks import spleeter_home
+from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
-from stemline.separation.catalogue import MODELS
 from stemline.separation.media import OutputSpec, SourceInfo, StemWriter
 from tests.golden import song
 

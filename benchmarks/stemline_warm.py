@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from stemline.separation.engine import load_engine
+from stemline.models.loading import load_engine
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import separate_file
 
@@ -20,7 +20,7 @@ from stemline.separation.pipeline import separate_file
 def main(song: Path, folder: Path, runs: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     engine = load_engine("2stems")
-    outputs = {name: OutputSpec(folder / f"{name}.wav", "wav") for name in engine.model.instruments}
+    outputs = {name: OutputSpec(folder / f"{name}.wav", "wav") for name in engine.network.instruments}
     for run in range(runs + 1):
         started = time.perf_counter()
         separate_file(engine, song, outputs, limits=MediaLimits(1e9, 1 << 60))

@@ -89,10 +89,10 @@ def complain(console: Console, stack: Stack | None, reason: str, *, details: str
 
 def fetch_weights() -> None:
     """Have the weights of the 2-stem model on this machine before a worker needs them."""
+    from stemline.models.catalogue import model_named
     from stemline.models.download import pull
     from stemline.models.weights import WeightStore
     from stemline.runtime.settings import Settings
-    from stemline.separation.catalogue import model_named
     from stemline.separation.errors import SeparationError
 
     try:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from stemline.models.catalogue import Model
     from stemline.models.weights import WeightStore
-    from stemline.separation.catalogue import Model
 
 _DIRECTORY = click.option(
     "--directory",
@@ -61,7 +61,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
 @_DIRECTORY
 def list_(directory: Path | None) -> None:
     """List the models, and whether their weights are here."""
-    from stemline.separation.catalogue import MODELS
+    from stemline.models.catalogue import MODELS
 
     store = _store(directory)
     for model in MODELS.values():
@@ -74,7 +74,7 @@ def list_(directory: Path | None) -> None:
 @_DIRECTORY
 def verify(names: tuple[str, ...], directory: Path | None) -> None:
     """Compare the weights of NAMES (by default all that are here) with their checksums."""
-    from stemline.separation.catalogue import MODELS
+    from stemline.models.catalogue import MODELS
 
     store = _store(directory)
     present = tuple(name for name, model in MODELS.items() if store.has(model))
@@ -118,7 +118,7 @@ def _store(directory: Path | None) -> WeightStore:
 
 
 def _chosen(names: tuple[str, ...]) -> list[Model]:
-    from stemline.separation.catalogue import model_named
+    from stemline.models.catalogue import model_named
 
     return [model_named(name) for name in names]
 

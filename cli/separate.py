@@ -63,7 +63,7 @@ def separate(
     """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from stemline.separation.engine import load_engine
+    from stemline.models.loading import load_engine
 
     name = f"{stems}stems"
     with ThreadPoolExecutor(1) as aside:
@@ -72,7 +72,7 @@ def separate(
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        from stemline.separation.catalogue import model_named
+        from stemline.models.catalogue import model_named
         from stemline.separation.errors import SeparationError
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file

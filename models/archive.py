@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stemline.separation.catalogue import Model, ModelFile
+from stemline.models.catalogue import Model, ModelFile
 from stemline.separation.errors import WeightsCorrupt
 
 #: No file of any model is larger than this; one that is ends the unpacking.

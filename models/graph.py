@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stemline.separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, Activation, MaskKind, Model
+from stemline.models.catalogue import Activation, MaskKind, Model
 from stemline.separation.errors import WeightsCorrupt
+from stemline.separation.network import CHANNELS, MASK_EPSILON, NETWORK_BINS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import structlog
 
+from stemline.models.catalogue import Model
 from stemline.models.graph import GRAPH_VERSION, build_graph
 from stemline.models.weights import sha256, write_atomically
-from stemline.separation.catalogue import Model
 
 log = structlog.get_logger(__name__)
 

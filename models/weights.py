@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stemline.separation.catalogue import Model, ModelFile
+from stemline.models.catalogue import Model, ModelFile
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 
 #: Environment variable that names the model directory.

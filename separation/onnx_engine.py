@@ -1,11 +1,11 @@
-"""The networks on ONNX Runtime: processors, CUDA or TensorRT."""
+"""The networks on ONNX Runtime: CPU, CUDA or TensorRT."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -13,46 +13,51 @@ import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
-from stemline.separation.catalogue import Model
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory, SeparationError, WeightsCorrupt
 from stemline.separation.gpu import Gpu, first_gpu
+from stemline.separation.network import Network
 
 log = structlog.get_logger(__name__)
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 _TENSORRT = "TensorrtExecutionProvider"
-#: TF32 would round the factors to 10 bits and break the promise of 1e-4.
+#: TF32 would round factors to 10 bits of mantissa and exceed the tolerance of 1e-4.
 _CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
 _NAMES = {"cpu": _CPU, "cuda": _CUDA, "tensorrt": _TENSORRT}
-#: How ONNX Runtime and CUDA say that memory ran out.
+#: Parts of the messages by which ONNX Runtime and CUDA report that memory ran out.
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cuda_error_out_of_memory", "bad_alloc")
 
 
-class OnnxEngine:
-    """One model in ONNX Runtime.
+class GraphSource(Protocol):
+    """Returns the ONNX model to run, or the path of its file."""
 
-    On processors one segment runs on one thread and as many segments as threads are in flight, which wastes
-    less than one segment on all threads; a segment that is alone gets all threads from a second session. On a
-    graphics processor the segments of all threads are gathered into batches.
+    def __call__(self, *, polyphase: bool) -> Path | bytes:
+        """Return the graph; with `polyphase`, transposed convolutions are split, which is faster on CPUs."""
+
+
+class OnnxEngine:
+    """The networks of one model in ONNX Runtime; an `Engine`.
+
+    On a CPU each segment runs on one thread, and as many segments as threads are in flight: that is faster
+    than one segment at a time on all threads. A segment that is alone runs on all threads, in a second
+    session. On a GPU the segments of all threads are gathered into batches.
 
     Args:
-        model: What the graph computes.
-        graph: Gives the ONNX model, or its path; called with True for the form that processors run faster, in
-        which
-            transposed convolutions are taken apart.
+        network: What the graph computes.
+        graph: Where the graph comes from.
         device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
-        threads: Processors to use.
+        threads: CPUs to use.
 
     Raises:
         DeviceError: The device asked for is not there.
-        WeightsCorrupt: ONNX Runtime refuses the graph.
+        WeightsCorrupt: ONNX Runtime rejects the graph.
     """
 
     def __init__(
-        self, model: Model, graph: Callable[[bool], Path | bytes], *, device: str = "auto", threads: int = 1
+        self, network: Network, graph: GraphSource, *, device: str = "auto", threads: int = 1
     ) -> None:
-        self.model = model
+        self.network = network
         self.any_length = True
         self._graph = graph
         self._threads = threads
@@ -66,9 +71,9 @@ class OnnxEngine:
             gpu = first_gpu() or Gpu("unnamed", 0)
             self._batcher = Batcher(self._run, gpu.batch)
             self.device = f"{self._kind} ({gpu.name})"
-            # One batch on the device while the next is transformed.
+            # One batch runs while the next is transformed.
             self.in_flight = max(threads, 2 * gpu.batch)
-        log.info("engine.loaded", model=model.name, device=self.device, in_flight=self.in_flight)
+        log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
 
     def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
@@ -101,7 +106,7 @@ class OnnxEngine:
             try:
                 return "cuda", self._open("cuda", threads=1)
             except DeviceError as error:
-                log.warning("engine.no_cuda", reason=error.message)
+                log.warning("engine.cuda_unavailable", reason=error.message)
         return "cpu", self._open("cpu", threads=1)
 
     def _open(self, device: str, *, threads: int) -> Any:
@@ -112,11 +117,10 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A waiting thread that spins takes its processor from other segments, the encoders and other
-        # programs.
+        # A spinning thread would take CPU time from other segments, the encoders and other programs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            graph = self._graph(device == "cpu")
+            graph = self._graph(polyphase=device == "cpu")
             session = onnxruntime.InferenceSession(
                 graph if isinstance(graph, bytes) else str(graph),
                 options,
@@ -125,8 +129,10 @@ class OnnxEngine:
         except SeparationError:
             raise
         except Exception as error:
-            raise WeightsCorrupt(f"ONNX Runtime refuses the network of {self.model.name}: {error}") from error
-        # Without its libraries or a card ONNX Runtime only warns, and would compute on the processor.
+            raise WeightsCorrupt(
+                f"ONNX Runtime rejects the network of {self.network.name}: {error}"
+            ) from error
+        # Without a GPU or its libraries ONNX Runtime only warns, and would run on the CPU.
         session.disable_fallback()
         if session.get_providers()[0] != _NAMES[device]:
             raise DeviceError(f"{device} was asked for, but ONNX Runtime could not start it here.")
@@ -134,12 +140,12 @@ class OnnxEngine:
 
 
 def _providers(device: str, graph: Path | bytes) -> list[Any]:
-    """Return ONNX Runtime's providers for a device, those that fill its gaps behind it."""
+    """Return ONNX Runtime's providers for a device, followed by those that run what it cannot."""
     providers: list[Any] = [_CPU]
     if device in ("cuda", "tensorrt"):
         providers.insert(0, (_CUDA, _CUDA_OPTIONS))
     if device == "tensorrt":
-        # Building an engine takes minutes: it is kept beside the graph.
+        # Building a TensorRT engine takes minutes, so it is cached beside the graph.
         cache = {"trt_engine_cache_path": str(graph.parent / "tensorrt")} if isinstance(graph, Path) else {}
         providers.insert(0, (_TENSORRT, {"trt_engine_cache_enable": str(bool(cache)), **cache}))
     return providers

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemline.separation.catalogue import SAMPLE_RATE
 from stemline.separation.engine import Engine
 from stemline.separation.errors import Cancelled, OutputError
 from stemline.separation.media.decode import AudioSource, open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
+from stemline.separation.network import SAMPLE_RATE
 from stemline.separation.separator import Extension, Separator, StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.windows import Block

@@ -14,9 +14,9 @@ from typing import Self
 import numpy as np
 
 from stemline.separation import stft
-from stemline.separation.catalogue import HOP
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
+from stemline.separation.network import HOP
 from stemline.separation.stft import TAIL, Samples
 from stemline.separation.windows import Block, Window, split
 
@@ -111,10 +111,10 @@ class Separator:
                 future.cancel()
 
     def _plan(self, instruments: Sequence[str] | None) -> _Plan:
-        known = self.engine.model.instruments
+        known = self.engine.network.instruments
         wanted = tuple(known if instruments is None else instruments)
         if unknown := [name for name in wanted if name not in known]:
-            raise OptionError(f"The model {self.engine.model.name} has no stem {', '.join(unknown)}.")
+            raise OptionError(f"The model {self.engine.network.name} has no stem {', '.join(unknown)}.")
         # With the average extension all shares of a bin add up to one: the last stem is what the others leave
         # of the mix, which saves its inverse transform and makes the sum exact.
         rest = known[-1] if self.extension is Extension.AVERAGE and set(wanted) == set(known) else None

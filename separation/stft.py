@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.catalogue import FRAME, FRAME_BINS, HOP, NETWORK_BINS
+from stemline.separation.network import FRAME, FRAME_BINS, HOP, NETWORK_BINS
 
 Samples = NDArray[np.float32]  # (channels, samples)
 Spectrum = NDArray[np.complex64]  # (channels, frames, 2,049)

@@ -16,21 +16,21 @@ import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
-from stemline.separation.catalogue import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Model
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory, OptionError, WeightsCorrupt
 from stemline.separation.gpu import Gpu, first_gpu
+from stemline.separation.network import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Network
 
 log = structlog.get_logger(__name__)
 
 
 class TensorFlowEngine:
-    """One model in TensorFlow; see `separation.engine.Engine`.
+    """The networks of one model in TensorFlow; an `Engine`.
 
     Args:
-        model: What the checkpoint holds.
+        network: What the checkpoint holds.
         weights: Folder of the verified checkpoint.
         device: `auto`, `cpu` or `cuda`.
-        threads: Processors to use.
+        threads: CPUs to use.
 
     Raises:
         OptionError: TensorFlow or spleeter is not installed.
@@ -38,26 +38,26 @@ class TensorFlowEngine:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
 
-    def __init__(self, model: Model, weights: Path, *, device: str = "auto", threads: int = 1) -> None:
+    def __init__(self, network: Network, weights: Path, *, device: str = "auto", threads: int = 1) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             import tensorflow as tf  # noqa: PLC0415  # half a gigabyte, and slow to import
         except ImportError as error:
             raise OptionError("The tensorflow engine needs the extra stemline[tensorflow].") from error
         self._tensorflow = tf
-        self.model = model
-        self.any_length = False  # spleeter's own graph has windows of 512 frames
+        self.network = network
+        self.any_length = False  # spleeter's graph takes 512 frames
         self.in_flight = 1
         self._batcher: Batcher | None = None
         self.device = self._choose(device)
         self._open(weights, threads)
-        log.info("engine loaded", engine="tensorflow", model=model.name, device=self.device)
+        log.info("engine.loaded", engine="tensorflow", model=network.name, device=self.device)
 
     def masks(
         self,
         magnitude: NDArray[np.float32],
         *,
-        alone: bool = False,  # noqa: ARG002  # TensorFlow always uses all threads
+        alone: bool = False,  # noqa: ARG002  # TensorFlow always uses all its threads
     ) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
         if self._batcher is not None:
@@ -92,9 +92,9 @@ class TensorFlowEngine:
         from spleeter.utils.configuration import load_configuration  # noqa: PLC0415
 
         v1 = self._tensorflow.compat.v1
-        params = load_configuration(f"spleeter:{self.model.name}")
-        if tuple(params["instrument_list"]) != self.model.instruments:
-            raise OptionError(f"The installed spleeter has other stems in {self.model.name}.")
+        params = load_configuration(f"spleeter:{self.network.name}")
+        if tuple(params["instrument_list"]) != self.network.instruments:
+            raise OptionError(f"The installed spleeter has other stems in {self.network.name}.")
         options = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
         options.gpu_options.allow_growth = True
         if self.device == "cpu":
@@ -110,7 +110,7 @@ class TensorFlowEngine:
             try:
                 saver.restore(self._session, str(weights / "model"))
             except self._tensorflow.errors.OpError as error:
-                raise WeightsCorrupt(f"TensorFlow refuses the weights of {self.model.name}.") from error
+                raise WeightsCorrupt(f"TensorFlow refuses the weights of {self.network.name}.") from error
 
     def _shares(self, estimates: list[Any]) -> list[Any]:
         """Return (e² + epsilon / n) / (Σ e² + epsilon), as spleeter does before it extends the masks."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.catalogue import CHANNELS, FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.errors import EmptyAudio, NonFiniteAudio, OptionError
+from stemline.separation.network import CHANNELS, FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.stft import Samples, span
 
 #: Frames of a window that has context.

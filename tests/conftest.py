@@ -98,9 +98,9 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The running stack's ``stack.json``."""
+    from stemline.models.catalogue import model_named
     from stemline.models.download import pull
     from stemline.models.weights import WeightStore
-    from stemline.separation.catalogue import model_named
     from tests.processes import running_stack
 
     pull(WeightStore(), model_named("2stems"))

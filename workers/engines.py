@@ -6,7 +6,8 @@ import time
 from functools import cache
 from threading import Lock
 
-from stemline.separation.engine import Engine, load_engine
+from stemline.models.loading import load_engine
+from stemline.separation.engine import Engine
 from stemline.workers import context, metrics
 
 _loading = Lock()

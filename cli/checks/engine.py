@@ -11,8 +11,8 @@ from stemline.cli.checks.findings import Finding, Patient, bad, ok, skipped, war
 def weights(patient: Patient) -> Iterator[Finding]:
     """The weights of both models, against their checksums."""
     try:
+        from stemline.models.catalogue import model_named
         from stemline.models.weights import WeightStore
-        from stemline.separation.catalogue import model_named
         from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
         yield skipped("weights", "no engine is installed here")
@@ -33,7 +33,7 @@ def weights(patient: Patient) -> Iterator[Finding]:
 def device(patient: Patient) -> Iterator[Finding]:
     """The engine, started on its device."""
     try:
-        from stemline.separation.engine import load_engine
+        from stemline.models.loading import load_engine
         from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
         yield skipped("device", "no engine is installed here")

@@ -30,9 +30,9 @@ def golden():
 @pytest.fixture(scope="session")
 def weights_2stems() -> Path:
     """The folder of the real 2-stem weights, fetched the first time."""
+    from stemline.models.catalogue import MODELS
     from stemline.models.download import pull
     from stemline.models.weights import WeightStore
-    from stemline.separation.catalogue import MODELS
     from stemline.separation.errors import WeightsError
 
     try:

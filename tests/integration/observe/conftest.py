@@ -18,10 +18,10 @@ import pytest
 from stemline.jobs.models import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
-from stemline.separation.catalogue import model_named
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
 from tests.processes import Program, environment, eventually, program
 from tests.support.collector import Collector, collecting

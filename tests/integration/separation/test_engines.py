@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.separation.engine import Engine, load_engine
+from stemline.models.loading import load_engine
+from stemline.separation.engine import Engine
 from stemline.separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
 from stemline.separation.separator import Extension, Separator
 from tests.golden import song
@@ -40,7 +41,7 @@ def magnitude() -> np.ndarray:
 def test_an_engine_says_what_it_is(engine: Engine) -> None:
     """Model, device and the wanted number of segments are told."""
     assert isinstance(engine, Engine)
-    assert engine.model.name == "2stems"
+    assert engine.network.name == "2stems"
     assert engine.device.startswith(("cpu", "cuda"))
     assert engine.in_flight >= 1
 
@@ -77,7 +78,7 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
     for extension in Extension:
         with Separator(engine, extension=extension) as separator:
             pieces = list(separator.separate([mix]))
-        for name in engine.model.instruments:
+        for name in engine.network.instruments:
             stem = np.concatenate([piece[name] for piece in pieces])
             assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < 1e-4
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from stemline.deploy.demo.song import demo_song
+from stemline.models.catalogue import MODELS, Activation, MaskKind, Model
 from stemline.models.graph import build_graph
-from stemline.separation.catalogue import MODELS, Activation, MaskKind, Model
-from stemline.separation.engine import load_engine
+from stemline.models.loading import load_engine
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.separator import Extension, Separator
 from tests.golden import seeded, song
@@ -32,7 +32,7 @@ def separated(engine, mix: np.ndarray, extension: str) -> dict[str, np.ndarray]:
 def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
     for extension in Extension:
         stems = separated(engine, mix, extension)
-        assert set(engine.model.instruments) == set(stems)
+        assert set(engine.network.instruments) == set(stems)
         for name, stem in stems.items():
             assert mix.shape == stem.shape
             assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < TOLERANCE
@@ -41,7 +41,7 @@ def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
 def seeded_engine(model: Model) -> OnnxEngine:
     tensors = seeded.tensors(len(model.instruments))
 
-    def graph(polyphase: bool) -> bytes:
+    def graph(*, polyphase: bool) -> bytes:
         return build_graph(model, tensors, polyphase=polyphase).SerializeToString()
 
     return OnnxEngine(model, graph, device="cpu", threads=2)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.separation.engine import Engine, load_engine
+from stemline.models.loading import load_engine
+from stemline.separation.engine import Engine
 from stemline.separation.errors import (
     Cancelled,
     DiskFull,

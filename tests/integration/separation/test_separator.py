@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from stemline.models.catalogue import MODELS
+from stemline.models.loading import load_engine
 from stemline.separation import stft
-from stemline.separation.catalogue import FRAME, HOP, MODELS, SEGMENT_FRAMES
-from stemline.separation.engine import Engine, load_engine
+from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
+from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.separator import Extension, Separator
 from tests.golden import song
 

@@ -17,9 +17,9 @@ import redis
 from stemline.jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
-from stemline.separation.catalogue import model_named
 from stemline.workers.app import make_app, separate_queue
 from tests.processes import Program, environment, eventually, program, settings
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stemline.models.catalogue import MODELS
 from stemline.models.graph import build_graph
-from stemline.separation.catalogue import MODELS
 from stemline.separation.errors import WeightsCorrupt
 from stemline.separation.onnx_engine import OnnxEngine
 from tests.golden import seeded
@@ -16,7 +16,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 
 def engine(tensors, *, polyphase: bool) -> OnnxEngine:
-    def graph(_: bool) -> bytes:
+    def graph(**_: bool) -> bytes:
         return build_graph(MODELS["2stems"], tensors, polyphase=polyphase).SerializeToString()
 
     return OnnxEngine(MODELS["2stems"], graph, device="cpu", threads=2)

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from stemline.models.archive import pack, unpack_tar
+from stemline.models.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
 from stemline.models.download import MIRROR_VARIABLE, pull
 from stemline.models.graph_cache import cached_graph, write_graph
 from stemline.models.transfer import transfer
 from stemline.models.weights import WeightStore, default_directory
-from stemline.separation.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
 from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing
 
 CONTENT = {DATA_FILE: np.random.default_rng(1).bytes(700_000), INDEX_FILE: b"an index"}

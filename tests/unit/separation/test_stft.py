@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stemline.separation import stft
-from stemline.separation.catalogue import FRAME, HOP, NETWORK_BINS
+from stemline.separation.network import FRAME, HOP, NETWORK_BINS
 
 
 def noise(samples: int) -> np.ndarray:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemline.separation.catalogue import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.errors import EmptyAudio, NonFiniteAudio, OptionError
+from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.stft import span
 from stemline.separation.windows import CONTEXT_WINDOW_FRAMES, split
 
