@@ -71,9 +71,9 @@ def create_app(
         store=store,
         router=Router(settings),
         credentials=Credentials(settings),
-        limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
         tracer=tracer(settings, "stemline-api"),
-        collector=StoreCollector(store, most_queues=settings.metrics_queues),
+        collector=StoreCollector(store, most_queues=settings.metrics.queues),
         clock=clock,
     )
     app.state.routes = [route for router in RESOURCES for route in router.routes]

@@ -17,13 +17,13 @@ router = APIRouter()
 @router.post("/asrbucket", name="open_bucket")
 def open_bucket(call: Writing) -> Response:
     """Open the service for the bucket and make its queue; the same answer when it is open already."""
-    return call.numbered({"AsrBucket": views.bucket(call.store.open_bucket(call.tenant))})
+    return call.numbered({"AsrBucket": views.bucket(call.store.tenants.open(call.tenant))})
 
 
 @router.delete("/asrbucket", name="close_bucket")
 def close_bucket(call: Writing) -> Response:
     """Refuse further submissions for the bucket."""
-    call.store.close_bucket(call.tenant)
+    call.store.tenants.close(call.tenant)
     return call.numbered({"BucketName": call.tenant.bucket})
 
 
@@ -42,7 +42,7 @@ def list_buckets(call: Reading) -> Response:
         which = BucketFilter(
             regions=regions, names=tuple(sorted(names or ())), name_part=part, page=number, size=size
         )
-        listing = call.store.buckets(which)
+        listing = call.store.tenants.search(which)
         found, total = listing.items, listing.total
     tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
     if found:

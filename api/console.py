@@ -31,7 +31,7 @@ _LINK_S = 3600
 def console(request: Request) -> Response:
     """The page itself; it shows nothing until the browser can sign."""
     services: Services = request.app.state.services
-    flower = escape(services.settings.flower_url or "", quote=True)
+    flower = escape(services.settings.monitoring.flower_url or "", quote=True)
     page = _PAGE.read_text(encoding="utf-8").replace("{{flower}}", flower)
     return Response(page, media_type="text/html; charset=utf-8", headers=_guards(services.settings))
 
@@ -44,7 +44,7 @@ def console_job(request: Request, call: Reading, job_id: str) -> Response:
         NoSuchResource: the bucket has no such job.
         Forbidden: the credential may not use the bucket of the stems.
     """
-    (job,) = call.store.get(call.tenant, [job_id])
+    (job,) = call.store.jobs.get(call.tenant, [job_id])
     if job is None:
         raise NoSuchResource
     return call.answer(
@@ -99,7 +99,7 @@ def _guards(settings: Settings) -> dict[str, str]:
             "{0.scheme}://{0.netloc}".format(urlsplit(access.endpoint_url.replace("{region}", "*")))
             if access.endpoint_url
             else "https://*.amazonaws.com"
-            for access in settings.buckets.values()
+            for access in settings.storage.buckets.values()
         }
     )
     sources = " ".join(["'self'", *stores])

@@ -140,7 +140,7 @@ async def _receive(request: Request, *, write: bool) -> Call:
     )
     principal = _principal(services, signed)
     if principal is None:
-        if not services.settings.anonymous_access:
+        if not services.settings.access.anonymous:
             raise Forbidden
         principal = anonymous()
         services.limit.admit(request.client.host if request.client else principal.id)
@@ -165,8 +165,8 @@ def _principal(services: Services, signed: SignedRequest) -> Principal | None:
         signed,
         services.credentials.lookup,
         now=services.clock(),
-        tolerance_s=services.settings.clock_tolerance_s,
-        require_host=services.settings.require_signed_host,
+        tolerance_s=services.settings.access.clock_tolerance_s,
+        require_host=services.settings.access.require_signed_host,
     )
 
 
@@ -214,12 +214,12 @@ async def _body(request: Request, settings: Settings) -> bytes:
     Raises:
         InvalidContent: it is too large, or did not come within the time allowed.
     """
-    most = settings.max_body_bytes
+    most = settings.server.max_body_bytes
     chunks: list[bytes] = []
     size = 0
     stream = request.stream()
     try:
-        async with asyncio.timeout(settings.body_timeout_s):
+        async with asyncio.timeout(settings.server.body_timeout_s):
             async for chunk in stream:
                 size += len(chunk)
                 if size > most:
@@ -231,7 +231,8 @@ async def _body(request: Request, settings: Settings) -> bytes:
         raise InvalidContent("The connection was closed within the request body.") from None
     except TimeoutError:
         request.scope["state"]["close"] = True
-        raise InvalidContent(f"The body did not arrive within {settings.body_timeout_s:g} s.") from None
+        limit = settings.server.body_timeout_s
+        raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
     request.scope["state"]["close"] = True
     try:  # A client that is still sending would lose the answer: listen a moment longer.
         async with asyncio.timeout(_DRAIN_S):

@@ -48,8 +48,8 @@ class Credentials:
     """All principals by SecretId; a changed file is noticed within seconds, so that keys rotate."""
 
     def __init__(self, settings: Settings) -> None:
-        self._fixed = {entry.secret_id: _principal(entry) for entry in settings.credentials}
-        self._file = settings.credentials_file
+        self._fixed = {entry.secret_id: _principal(entry) for entry in settings.access.credentials}
+        self._file = settings.access.credentials_file
         self._principals = dict(self._fixed)
         self._stamp: tuple[int, int] | None = None
         self._looked_at = 0.0

@@ -30,8 +30,8 @@ def readyz(request: Request) -> JSONResponse:
     services: Services = request.app.state.services
     settings = services.settings
     parts = {
-        "store": _answers(settings.redis_url.get_secret_value()),
-        "broker": _answers(settings.broker),
+        "store": _answers(settings.store.url.get_secret_value()),
+        "broker": _answers(settings.store.broker),
     }
     ready = all(parts.values())
     words = {name: "ok" if good else "unreachable" for name, good in parts.items()}
@@ -50,7 +50,7 @@ async def description(request: Request) -> JSONResponse:
 def metrics_page(request: Request) -> Response:
     """Numbers for Prometheus, for those who know the token where one is set."""
     services: Services = request.app.state.services
-    token = services.settings.metrics_token
+    token = services.settings.metrics.token
     if token is not None:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):

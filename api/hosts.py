@@ -39,9 +39,9 @@ class Router:
     """The rules of one installation: the vendor's own names, endpoint suffixes, fixed names."""
 
     def __init__(self, settings: Settings) -> None:
-        self._suffixes = {bare(suffix): region for suffix, region in settings.endpoint_suffixes.items()}
+        self._suffixes = {bare(suffix): region for suffix, region in settings.hosts.suffixes.items()}
         self._hosts = {
-            bare(name): Route(route.region, route.bucket) for name, route in settings.hosts.items()
+            bare(name): Route(route.region, route.bucket) for name, route in settings.hosts.routes.items()
         }
 
     def resolve(self, host: str) -> Route:

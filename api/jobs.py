@@ -30,16 +30,16 @@ _CURSOR = re.compile(r"[0-9]{1,16}")
 def create_jobs(call: Writing) -> Response:
     """Store one job for each operation of the request; answered only once they cannot be lost."""
     tenant = call.tenant
-    if not call.settings.auto_open and not call.store.is_open(tenant):
+    if not call.settings.tenants.auto_open and not call.store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
-    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq_endpoints)))
+    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq.endpoints)))
     specs = specifications(
-        call.fields(), tenant, lambda template: call.store.template(tenant, template), mq_regions=regions
+        call.fields(), tenant, lambda template: call.store.templates.get(tenant, template), mq_regions=regions
     )
     specs = [_signed_by(call, spec) for spec in specs]
     with call.services.tracer.span("submit", _trace(call), kind="server", request_id=call.request_id) as step:
         traced = [replace(spec, trace=step.traceparent) for spec in specs]
-        jobs = call.store.create(traced, idempotency=_idempotency(call))
+        jobs = call.store.jobs.create(traced, idempotency=_idempotency(call))
         step.set(jobs=[job.id for job in jobs])
     # A job accepted by a paused queue is told as Submitted; only from then on it shows Pause.
     accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
@@ -50,7 +50,7 @@ def create_jobs(call: Writing) -> Response:
 def get_jobs(call: Reading, ids: str) -> Response:
     """Jobs by their ids; unknown ids are told, not refused."""
     wanted = _ids(ids)
-    found = call.store.get(call.tenant, wanted)
+    found = call.store.jobs.get(call.tenant, wanted)
     details = [views.job_detail(job) for job in found if job is not None]
     missing = [job_id for job_id, job in zip(wanted, found, strict=True) if job is None]
     tree: views.Tree = {"JobsDetail": details} if details else {}
@@ -70,7 +70,7 @@ def list_jobs(call: Reading) -> Response:
     if tag != TAG or others or (which.queue_id is None and queue_type != views.QUEUE_TYPE):
         details, cursor = [], None
     else:
-        found = call.store.list_jobs(tenant, which)
+        found = call.store.jobs.search(tenant, which)
         details, cursor = [views.job_detail(job) for job in found.items], found.cursor
     nothing: str | list[str] = [] if call.json else ""  # Python's SDK turns an empty element into []
     return call.answer({"JobsDetail": details or nothing, "NextToken": cursor or ""})
@@ -79,7 +79,7 @@ def list_jobs(call: Reading) -> Response:
 @router.put("/jobs/{ids}", name="cancel_jobs")
 def cancel_jobs(call: Writing, ids: str) -> Response:
     """Cancel jobs, all or none; ``?cancel`` may be missing, as Java sends it."""
-    call.store.cancel(call.tenant, _ids(ids))
+    call.store.jobs.cancel(call.tenant, _ids(ids))
     return Response()
 
 

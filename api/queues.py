@@ -32,12 +32,12 @@ def list_queues(call: Reading) -> Response:
     number, size = read.page(query)
     ids = read.listed(query, "queueids")
     state = read.choice({"state": query.get("state")}, "state", ("Active", "Paused", "All"))
-    if call.settings.auto_open and not call.store.is_open(tenant):
-        call.store.open_bucket(tenant)
+    if call.settings.tenants.auto_open and not call.store.tenants.is_open(tenant):
+        call.store.tenants.open(tenant)
     which = QueueFilter(
         ids=ids, state=QueueState(state) if state in {"Active", "Paused"} else None, page=number, size=size
     )
-    listing = call.store.queues(tenant, which)
+    listing = call.store.queues.search(tenant, which)
     ours = query.get("category", "").lower() in _OUR_CATEGORIES
     found, total = (listing.items, listing.total) if ours else (list[Queue](), 0)
     tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
@@ -53,12 +53,12 @@ def list_queues(call: Reading) -> Response:
 def update_queue(call: Writing, queue_id: str) -> Response:
     """Rename, pause, resume a queue, or change its callback; what is absent stays."""
     tenant, fields = call.tenant, call.fields()
-    known = call.store.queues(tenant, QueueFilter(ids=(queue_id,)))
+    known = call.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
     if not known.items:
         raise QueuePathNotFound
     state = read.choice(fields, "State", ("Active", "Paused"))
-    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq_endpoints)))
-    queue = call.store.update_queue(
+    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq.endpoints)))
+    queue = call.store.queues.update(
         tenant,
         queue_id,
         name=read.label(fields, "Name", most=MAX_NAME_CHARS),

@@ -48,8 +48,8 @@ def configure(
         headers=[("Server", SERVER)],
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
+        ssl_certfile=settings.server.tls_certificate,
+        ssl_keyfile=settings.server.tls_key,
     )
 
 
@@ -90,7 +90,7 @@ class WireProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
-        if len(self.connections) > self.settings.max_connections:
+        if len(self.connections) > self.settings.server.max_connections:
             transport.close()
             return
         self._arm()
@@ -106,7 +106,7 @@ class WireProtocol(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         super().data_received(data)
-        most = self.settings.max_header_bytes
+        most = self.settings.server.max_header_bytes
         if self._in_head and self._head_bytes > most and not self.transport.is_closing():
             self._turn_away(f"The head of the request is larger than {most} bytes.")
 
@@ -123,10 +123,9 @@ class WireProtocol(HttpToolsProtocol):
         self._disarm()
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self.settings.max_header_bytes or len(self.headers) > MAX_HEADERS:
-            self._refuse(
-                f"A request may have {MAX_HEADERS} headers of {self.settings.max_header_bytes} bytes in all."
-            )
+        if size > self.settings.server.max_header_bytes or len(self.headers) > MAX_HEADERS:
+            most = self.settings.server.max_header_bytes
+            self._refuse(f"A request may have {MAX_HEADERS} headers of {most} bytes in all.")
         try:
             parsed = httptools.parse_url(self.url)
         except httptools.HttpParserInvalidURLError:
@@ -168,7 +167,7 @@ class WireProtocol(HttpToolsProtocol):
         raise ValueError(reason)  # httptools turns it into a parser error, which ends in send_400_response
 
     def _arm(self) -> None:
-        self._timer = self.loop.call_later(self.settings.header_timeout_s, self._too_slow)
+        self._timer = self.loop.call_later(self.settings.server.header_timeout_s, self._too_slow)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -178,7 +177,8 @@ class WireProtocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._timer = None
         if not self.transport.is_closing():
-            self._turn_away(f"The request's headers did not arrive in {self.settings.header_timeout_s:g} s.")
+            limit = self.settings.server.header_timeout_s
+            self._turn_away(f"The request's headers did not arrive in {limit:g} s.")
 
 
 class _Capitalised:

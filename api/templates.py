@@ -28,7 +28,7 @@ def create_template(call: Writing) -> Response:
     name = read.label(fields, "Name", most=MAX_NAME_CHARS)
     if name is None:
         raise RequestRefused("Name is missing.")
-    template = call.store.create_template(tenant, name, voice_separate(fields))
+    template = call.store.templates.create(tenant, name, voice_separate(fields))
     return call.numbered({"Template": views.template(template)})
 
 
@@ -36,12 +36,12 @@ def create_template(call: Writing) -> Response:
 def update_template(call: Writing, template_id: str) -> Response:
     """Change a template; what is absent stays, and jobs already submitted keep their copy."""
     tenant, fields = call.tenant, call.fields()
-    stored = call.store.template(tenant, template_id)
+    stored = call.store.templates.get(tenant, template_id)
     if stored is None:
         raise TemplatePathNotFound
     _check_tag(fields, required=False)
     name = read.label(fields, "Name", most=MAX_NAME_CHARS)
-    template = call.store.update_template(
+    template = call.store.templates.update(
         tenant, template_id, name=name, separate=_changed(fields, stored.separate)
     )
     return call.numbered({"Template": views.template(template)})
@@ -60,7 +60,9 @@ def list_templates(call: Reading) -> Response:
     if category == "Official" or query.get("tag", "All") not in {"All", TAG}:
         found, total = list[Template](), 0
     else:
-        listing = call.store.templates(tenant, TemplateFilter(name_prefix=prefix, page=number, size=size))
+        listing = call.store.templates.search(
+            tenant, TemplateFilter(name_prefix=prefix, page=number, size=size)
+        )
         found, total = listing.items, listing.total
     tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
     return call.numbered(tree | _listed(found))
@@ -69,12 +71,12 @@ def list_templates(call: Reading) -> Response:
 @router.delete("/template/{template_id}", name="delete_template")
 def delete_template(call: Writing, template_id: str) -> Response:
     """Forget a template."""
-    call.store.delete_template(call.tenant, template_id)
+    call.store.templates.delete(call.tenant, template_id)
     return call.numbered({"TemplateId": template_id})
 
 
 def _by_ids(call: Call, ids: tuple[str, ...]) -> Response:
-    listing = call.store.templates(call.tenant, TemplateFilter(ids=ids, size=len(ids)))
+    listing = call.store.templates.search(call.tenant, TemplateFilter(ids=ids, size=len(ids)))
     missing = {"NonExistTIDs": {"TemplateId": list(listing.missing)}} if listing.missing else {}
     return call.numbered(_listed(listing.items) | missing)
 

@@ -96,7 +96,7 @@ def submit(store: Store, count: int) -> None:
         Output(REGION, BUCKET, object="out/${jobid}/bg.wav", au_object="out/${jobid}/voice.wav"),
     )
     for first in range(0, count, _BATCH):
-        store.create([spec] * min(_BATCH, count - first))
+        store.jobs.create([spec] * min(_BATCH, count - first))
 
 
 def gaps_ms(jobs: list[Job]) -> list[float]:
@@ -207,7 +207,7 @@ class Run:
 
     def key(self, *parts: str) -> str:
         """A key of the job store."""
-        return ":".join((self.settings.key_prefix, *parts))
+        return ":".join((self.settings.store.key_prefix, *parts))
 
     def done(self) -> int:
         """How many jobs are over."""
@@ -245,7 +245,7 @@ class Run:
         """Every job there is."""
         ids: Any = self.client.zrange(self.key("index", str(TENANT), "all"), 0, -1)
         parts = [ids[first : first + 500] for first in range(0, len(ids), 500)]
-        return [job for part in parts for job in self.store.get(TENANT, part) if job]
+        return [job for part in parts for job in self.store.jobs.get(TENANT, part) if job]
 
     def measure(self) -> Row:
         """Do the backlog."""

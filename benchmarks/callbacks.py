@@ -55,7 +55,7 @@ def measure(store: Store, app: Celery, jobs: int, rate: float, dead_hosts: int) 
         if len(told) != expected:
             raise SystemExit(f"{len(told)} of {expected} were told")
         for request in told:
-            job = store.find(json.loads(request.body)["JobsDetail"][0]["JobId"])
+            job = store.jobs.find(json.loads(request.body)["JobsDetail"][0]["JobId"])
             assert job is not None
             assert job.ended is not None
             ended[job.id] = request.at - job.ended / 1e6
@@ -65,10 +65,10 @@ def measure(store: Store, app: Celery, jobs: int, rate: float, dead_hosts: int) 
 def end_one(store: Store, app: Celery, receiver: Receiver) -> None:
     """Submit a job, claim it, end it and ring, as a worker does."""
     spec = job_spec(CallbackRequest(url=receiver.url, format="JSON"))
-    (job,) = store.create([dataclasses.replace(spec, queue_id="")])
-    claimed = store.claim("bench", [spec.level])
+    (job,) = store.jobs.create([dataclasses.replace(spec, queue_id="")])
+    claimed = store.jobs.claim("bench", [spec.level])
     assert claimed is not None
-    store.succeed(claimed, job_result())
+    store.jobs.succeed(claimed, job_result())
     delivery = store.outbox.for_job(job.id)
     assert delivery is not None
     app.send_task(DELIVER, args=[delivery.id], queue=CALLBACKS, retry=False, ignore_result=True)

@@ -36,8 +36,8 @@ def measure(store: Store, jobs: int) -> list[float]:
     spec = JobSpec(TENANT, "song.mp3", VoiceSeparate(AudioMode.IS_AUDIO), output)
     waits = []
     for number in range(jobs + 5):
-        (job,) = store.create([spec])
-        while (found := store.find(job.id)) is None or not found.state.terminal:
+        (job,) = store.jobs.create([spec])
+        while (found := store.jobs.find(job.id)) is None or not found.state.terminal:
             time.sleep(0.005)
         if found.state is not State.FAILED or found.started is None:
             raise SystemExit(f"{job.id} is {found.state} {found.message}")

@@ -68,17 +68,16 @@ class Courier:
     def __init__(self, store: Store, settings: Settings, observe: Observer | None = None) -> None:
         self._observe = observe
         self._store = store
-        self._schedule = Schedule(settings.callback_schedule_s, settings.callback_jitter)
+        self._schedule = Schedule(settings.callbacks.schedule_s, settings.callbacks.jitter)
         self._secrets = WebhookSecrets(settings)
-        self._health = Health(settings.callback_concurrency)
-        self._lease_s = LEASE_TIMEOUTS * settings.callback_timeout_s
-        self._per_host = settings.callback_per_host
-        self._lanes = Lanes(store.client, settings.key_prefix, kept_s=self._lease_s)
+        self._health = Health(settings.callbacks.concurrency)
+        self._lease_s = LEASE_TIMEOUTS * settings.callbacks.timeout_s
+        self._per_host = settings.callbacks.per_host
+        self._lanes = Lanes(store.client, settings.store.key_prefix, kept_s=self._lease_s)
         self._tracer = tracing.tracer(settings, "stemline-callbacks")
         self._mq = MqSender(settings)
-        self._sender = Sender(
-            Guard.of(settings.callback_allow_networks), settings.callback_timeout_s, settings.callback_proxy
-        )
+        options = settings.callbacks
+        self._sender = Sender(Guard.of(options.allow_networks), options.timeout_s, options.proxy)
 
     def serves(self, store: Store) -> bool:
         """Whether it delivers from this very store."""
@@ -86,7 +85,7 @@ class Courier:
 
     def deliver(self, delivery_id: str) -> None:
         """See :func:`deliver`; goes on with deliveries that waited for the same host."""
-        delivery = self._store.outbox.take(delivery_id, self._lease_s)
+        delivery = self._store.outbox.reserve(delivery_id, self._lease_s)
         if delivery is None:
             return
         host = self._lane(delivery)
@@ -125,7 +124,7 @@ class Courier:
             due = delivery.created + first_wait
             self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
             return
-        job = self._store.find(delivery.job_id)
+        job = self._store.jobs.find(delivery.job_id)
         with self._health.thread_for(host) as spared:
             if not spared:
                 due = self._store.now() + round(CROWDED_S.get(self._health.of(host), 0.0) * 1e6)

@@ -23,18 +23,18 @@ class MqSender:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cmq = CmqSender(
-            settings.tdmq_secret_id,
-            settings.tdmq_secret_key.get_secret_value(),
-            settings.tdmq_signature,
-            settings.callback_timeout_s,
+            settings.tdmq.secret_id,
+            settings.tdmq.secret_key.get_secret_value(),
+            settings.tdmq.signature,
+            settings.callbacks.timeout_s,
         )
-        self._broker = BrokerSender(settings.callback_timeout_s)
+        self._broker = BrokerSender(settings.callbacks.timeout_s)
 
     def endpoint(self, region: str) -> str | None:
         """The endpoint of an MqRegion: its own, that of ``*``, or with a CMQ key the public one."""
-        endpoints = self._settings.tdmq_endpoints
+        endpoints = self._settings.tdmq.endpoints
         found = endpoints.get(region) or endpoints.get("*")
-        if found is None and self._settings.tdmq_secret_id and region in PUBLIC_REGIONS:
+        if found is None and self._settings.tdmq.secret_id and region in PUBLIC_REGIONS:
             return PUBLIC.format(region=region)
         return found
 
@@ -51,8 +51,8 @@ class MqSender:
         endpoint = self.endpoint(mq.region)
         if endpoint is None:
             return failed("no-endpoint", f"no endpoint is set for the MqRegion {mq.region}")
-        if len(body) > self._settings.tdmq_max_bytes:
-            limit = f"{len(body)} bytes are more than the {self._settings.tdmq_max_bytes} of a message"
+        if len(body) > self._settings.tdmq.max_bytes:
+            limit = f"{len(body)} bytes are more than the {self._settings.tdmq.max_bytes} of a message"
             return failed("too-large", limit, final=True)
         if not endpoint.startswith(("http://", "https://")):
             return self._broker.send(endpoint, mq, body, content_type, delivery_id)

@@ -21,7 +21,7 @@ class WebhookSecrets:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._fixed = {entry.secret_id: entry.webhook_secrets for entry in settings.credentials}
+        self._fixed = {entry.secret_id: entry.webhook_secrets for entry in settings.access.credentials}
         self._from_file: dict[str, tuple[SecretStr, ...]] | None = None
         self._stamp: tuple[int, int] | None = None
         self._looked_at = -LOOK_AGAIN_S
@@ -35,14 +35,14 @@ class WebhookSecrets:
             ValueError: the same, because of what it holds.
         """
         found = (
-            self._settings.queue_webhook_secrets.get(spec.queue_id)
+            self._settings.callbacks.queue_webhook_secrets.get(spec.queue_id)
             or (self._by_credential().get(spec.credential) if spec.credential else None)
-            or self._settings.webhook_secrets
+            or self._settings.callbacks.webhook_secrets
         )
         return [secret.get_secret_value() for secret in found]
 
     def _by_credential(self) -> dict[str, tuple[SecretStr, ...]]:
-        path = self._settings.credentials_file
+        path = self._settings.access.credentials_file
         if path is None:
             return self._fixed
         with self._lock:

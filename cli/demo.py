@@ -51,7 +51,7 @@ def demo(song: Path | None) -> None:
     from stemline.deploy.local.stack import Stack, StackError
     from stemline.runtime.settings import Settings
 
-    home = Settings().home
+    home = Settings().local.home
     console = Console()
     on_signals_stop()
     stack: Stack | None = None
@@ -96,7 +96,7 @@ def fetch_weights() -> None:
     from stemline.separation.errors import SeparationError
 
     try:
-        pull(WeightStore(Settings().models_dir), model_named("2stems"))
+        pull(WeightStore(Settings().engine.models_dir), model_named("2stems"))
     except SeparationError as error:
         raise DemoFailed(f"the weights cannot be had: {error}") from error
 

@@ -28,7 +28,7 @@ def health(part: str, *, live: bool, port: int | None) -> None:
     settings = Settings()
     if part in _HTTP:
         standard, ready, alive = _HTTP[part]
-        tls = part == "api" and settings.tls_certificate is not None
+        tls = part == "api" and settings.server.tls_certificate is not None
         scheme = "https" if tls else "http"
         fault = _asked(f"{scheme}://127.0.0.1:{port or standard}{alive if live else ready}")
     else:
@@ -58,20 +58,20 @@ def _sign_of_life(settings: Settings) -> str:
     """What is wrong with a worker or the clock, or nothing."""
     from stemline.workers.liveness import age_s
 
-    if settings.alive_file is None:
+    if settings.monitoring.liveness_file is None:
         return "STEMLINE_ALIVE_FILE is not set, so nothing can be told"
-    age = age_s(settings.alive_file)
+    age = age_s(settings.monitoring.liveness_file)
     if age is None:
-        return f"{settings.alive_file}: no sign of life yet"
-    oldest = max(_OLDEST_S, 3 * settings.sweep_interval_s)
-    return f"{settings.alive_file}: no sign of life for {age:.0f} s" if age > oldest else ""
+        return f"{settings.monitoring.liveness_file}: no sign of life yet"
+    oldest = max(_OLDEST_S, 3 * settings.jobs.sweep_interval_s)
+    return f"{settings.monitoring.liveness_file}: no sign of life for {age:.0f} s" if age > oldest else ""
 
 
 def _broker_answers(settings: Settings) -> bool:
     from celery import Celery
     from kombu.exceptions import OperationalError
 
-    app = Celery(broker=settings.broker, set_as_current=False)
+    app = Celery(broker=settings.store.broker, set_as_current=False)
     try:
         with app.connection_for_read(connect_timeout=_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_TIMEOUT_S)

@@ -28,10 +28,10 @@ def open_store() -> Store:
         settings = Settings()
     except ValidationError as error:
         raise click.ClickException(f"the settings are wrong: {error}") from error
-    stack = settings.home / "stack.json"
+    stack = settings.local.home / "stack.json"
     if "STEMLINE_REDIS_URL" not in os.environ and stack.exists():
         url = json.loads(stack.read_text())["redis_url"]
-        settings = settings.model_copy(update={"redis_url": SecretStr(url)})
+        settings = settings.with_changes(redis_url=SecretStr(url))
     store = Store.open(settings)
     try:
         store.now()

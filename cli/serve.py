@@ -59,19 +59,19 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
 
     settings = _begin(traced=True)
     if kind == "separate":
-        queues = [separate_queue(level) for level in settings.worker_levels]
+        queues = [separate_queue(level) for level in settings.workers.levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
-        pool, concurrency = "prefork", settings.worker_concurrency
+        pool, concurrency = "prefork", settings.workers.concurrency
     else:
         queues = [CALLBACKS, SWEEPS]
-        pool, concurrency = "threads", settings.callback_concurrency
+        pool, concurrency = "threads", settings.callbacks.concurrency
     # Celery's command line would load its plug-ins, Flower among them, into every worker.
     process = app.Worker(
         hostname=default_nodename(name or f"{kind}-{os.getpid()}"),
         queues=queues,
         pool=pool,
         concurrency=concurrency,
-        loglevel=settings.log_level,
+        loglevel=settings.logging.level,
         task_events=True,
         without_gossip=True,
         without_mingle=True,
@@ -86,7 +86,7 @@ def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
     from stemline.workers.app import app
 
-    app.Beat(loglevel=_begin(traced=False).log_level, quiet=True).run()
+    app.Beat(loglevel=_begin(traced=False).logging.level, quiet=True).run()
 
 
 @click.command()

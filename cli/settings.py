@@ -37,6 +37,6 @@ def settings(*, check: bool) -> None:
         Settings()
         print("The settings are right.")
         return
-    from stemline.runtime.settings_page import page
+    from stemline.runtime.settings.page import page
 
     print(page(), end="")

@@ -61,7 +61,7 @@ def up() -> None:
 
     console = Console()
     on_signals_stop()
-    home = Settings().home
+    home = Settings().local.home
     stack = Stack(home, tell=lambda text: console.print(text, style="dim"))
     try:
         with stack:

@@ -41,11 +41,11 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
         stream: where lines go; standard error where not given.
     """
     global _json  # noqa: PLW0603 - a process logs in one form
-    _json = settings.log_format == "json"
+    _json = settings.logging.format == "json"
     out = stream or sys.stderr
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = logging.getLevelNamesMapping()[settings.logging.level.upper()]
     redaction = Redaction(secrets_of(settings))
-    finish = [*_last(redaction, console=settings.log_format == "console", colors=out.isatty())]
+    finish = [*_last(redaction, console=settings.logging.format == "console", colors=out.isatty())]
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *_first(), *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -117,7 +117,7 @@ def check(settings: Settings) -> None:
     Raises:
         TracingMissing: they are, and cannot.
     """
-    if settings.otlp_endpoint and not _installed():
+    if settings.monitoring.otlp_endpoint and not _installed():
         raise TracingMissing
 
 
@@ -132,7 +132,7 @@ def tracer(settings: Settings, service: str) -> Tracer:
         TracingMissing: as in :func:`check`.
     """
     check(settings)
-    return _tracer(settings.otlp_endpoint or "", service)
+    return _tracer(settings.monitoring.otlp_endpoint or "", service)
 
 
 def trace_id(traceparent: str) -> str:

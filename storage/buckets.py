@@ -40,7 +40,7 @@ class Buckets:
 
     def __init__(self, settings: Settings) -> None:
         self._clients = Clients(settings)
-        self._patience_s = settings.storage_patience_s
+        self._patience_s = settings.storage.retry_budget_s
 
     # -- sources
 

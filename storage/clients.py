@@ -37,9 +37,9 @@ class Clients:
 
     def __init__(self, settings: Settings) -> None:
         self._access: dict[str, BucketAccess] = {}
-        if settings.buckets_file is not None:
-            self._access |= _ACCESS.validate_json(settings.buckets_file.read_bytes())
-        self._access |= settings.buckets
+        if settings.storage.buckets_file is not None:
+            self._access |= _ACCESS.validate_json(settings.storage.buckets_file.read_bytes())
+        self._access |= settings.storage.buckets
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._session = boto3.session.Session()

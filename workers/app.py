@@ -62,11 +62,11 @@ def make_app(settings: Settings) -> Celery:
     app = Celery(
         "stemline",
         loader=Loader,
-        broker=settings.broker,
+        broker=settings.store.broker,
         include=[f"stemline.workers.{name}" for name in ("separate", "deliver", "sweep")],
     )
     names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
-    visibility = round(settings.job_time_limit_s) + _VISIBILITY_MARGIN_S
+    visibility = round(settings.workers.job_time_limit_s) + _VISIBILITY_MARGIN_S
     app.conf.update(
         task_queues=[Queue(name, Exchange("stemline"), routing_key=name) for name in names],
         task_create_missing_queues=False,
@@ -80,7 +80,7 @@ def make_app(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         task_track_started=True,
-        task_time_limit=round(settings.job_time_limit_s) + 300,
+        task_time_limit=round(settings.workers.job_time_limit_s) + 300,
         visibility_timeout=visibility,
         broker_transport_options={
             "visibility_timeout": visibility,
@@ -105,7 +105,7 @@ def make_app(settings: Settings) -> Celery:
         # A late-acknowledged message comes again after a lost connection; the lease makes that harmless,
         # so what runs may run on.
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_soft_shutdown_timeout=settings.worker_grace_s + 15,
+        worker_soft_shutdown_timeout=settings.workers.grace_s + 15,
         worker_enable_soft_shutdown_on_idle=True,
         worker_hijack_root_logger=False,
         worker_send_task_events=True,
@@ -115,13 +115,13 @@ def make_app(settings: Settings) -> Celery:
         control_queue_expires=600,
         event_queue_expires=60,
         beat_scheduler="stemline.workers.liveness:Scheduler",  # intervals only: there is nothing to remember
-        beat_max_loop_interval=min(5.0, settings.sweep_interval_s),
+        beat_max_loop_interval=min(5.0, settings.jobs.sweep_interval_s),
         beat_schedule={
             "sweep": {
                 "task": SWEEP,
-                "schedule": settings.sweep_interval_s,
+                "schedule": settings.jobs.sweep_interval_s,
                 # Sweeps that nobody took do not pile up.
-                "options": {"expires": 2 * settings.sweep_interval_s},
+                "options": {"expires": 2 * settings.jobs.sweep_interval_s},
             }
         },
         timezone="UTC",

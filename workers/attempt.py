@@ -89,7 +89,7 @@ class Attempt:
     def _ending(self, hold: Hold, uploads: list[Upload]) -> str:  # noqa: PLR0911 - one return an ending
         try:
             result = self._work(hold, uploads)
-            self._tell(lambda: self.store.succeed(self.job, result))
+            self._tell(lambda: self.store.jobs.succeed(self.job, result))
         except (*_INTERRUPTED, CancelAsked):
             return self._interrupted(hold, uploads)
         except JobFailed as error:
@@ -116,7 +116,7 @@ class Attempt:
 
     def _work(self, hold: Hold, uploads: list[Upload]) -> Result:
         spec = self.job.spec
-        with scratch(self.settings.scratch_dir) as folder:
+        with scratch(self.settings.storage.scratch_dir) as folder:
             source = folder / "source"
             began = time.monotonic()
             with self.trace.child("download") as step:
@@ -124,7 +124,7 @@ class Attempt:
                     spec.tenant,
                     spec.input_object,
                     source,
-                    max_bytes=self.settings.source_max_bytes,
+                    max_bytes=self.settings.source.max_bytes,
                     cancelled=hold.interrupted,
                 )
                 step.set(bytes=size)
@@ -180,11 +180,11 @@ class Attempt:
                 )
                 for track in spec.tracks()
             },
-            limits=MediaLimits(self.settings.source_max_duration_s, self.settings.source_max_bytes),
+            limits=MediaLimits(self.settings.source.max_duration_s, self.settings.source.max_bytes),
             progress=progress,
             cancelled=hold.interrupted,
-            extension=Extension(self.settings.mask_extension),
-            context=self.settings.context_frames,
+            extension=Extension(self.settings.engine.mask_extension),
+            context=self.settings.engine.context_frames,
         )
 
     def _stage(self, hold: Hold, report: Report, uploads: list[Upload]) -> None:
@@ -195,7 +195,7 @@ class Attempt:
         def opened(upload: Upload) -> None:
             uploads.append(upload)
             known = [u.to_json() for u in uploads]
-            self._tell(lambda: self.store.register_uploads(self.job.id, self.job.token, known))
+            self._tell(lambda: self.store.jobs.register_uploads(self.job.id, self.job.token, known))
 
         for track in spec.tracks():
             sent = self.buckets.stage(
@@ -228,7 +228,7 @@ class Attempt:
     def _failed(self, hold: Hold, uploads: list[Upload], code: str, message: str) -> str:
         self._take_away(hold, uploads)
         try:
-            self._tell(lambda: self.store.fail(self.job, code, message))
+            self._tell(lambda: self.store.jobs.fail(self.job, code, message))
         except CancelAsked:
             return self._cancelled(hold, uploads)
         log.info("attempt.failed", code=code, reason=message)
@@ -237,13 +237,12 @@ class Attempt:
     def _later(self, hold: Hold, uploads: list[Upload], why: str) -> str:
         self._take_away(hold, uploads)
         age_s = time.time() - self.job.created / 1e6
-        counts = age_s > self.settings.retry_window_hours * 3600
-        if counts and self.job.attempt >= self.settings.max_attempts:
+        counts = age_s > self.settings.workers.retry_window_hours * 3600
+        if counts and self.job.attempt >= self.settings.jobs.max_attempts:
             return self._failed(hold, [], "InternalError", why)
         try:
-            self._tell(
-                lambda: self.store.release(self.job, delay_s=self.settings.retry_delay_s, counts=counts)
-            )
+            delay_s = self.settings.workers.retry_delay_s
+            self._tell(lambda: self.store.jobs.release(self.job, delay_s=delay_s, counts=counts))
         except CancelAsked:
             return self._cancelled(hold, [])
         log.warning("attempt.put_off", reason=why, counts=counts)
@@ -255,19 +254,19 @@ class Attempt:
         if hold.reason is Reason.STOP:
             self._take_away(hold, uploads)
             try:
-                self._tell(lambda: self.store.release(self.job))
+                self._tell(lambda: self.store.jobs.release(self.job))
             except CancelAsked:
                 return self._cancelled(hold, [])
             log.info("attempt.given_back")
             return "given back"
         if hold.reason is Reason.TIME:
-            limit = f"The job took longer than {self.settings.job_time_limit_s:.0f} s."
+            limit = f"The job took longer than {self.settings.workers.job_time_limit_s:.0f} s."
             return self._failed(hold, uploads, "InternalError", limit)
         return self._cancelled(hold, uploads)
 
     def _cancelled(self, hold: Hold, uploads: list[Upload]) -> str:
         self._take_away(hold, uploads)
-        self._tell(lambda: self.store.confirm_cancel(self.job))
+        self._tell(lambda: self.store.jobs.confirm_cancel(self.job))
         log.info("attempt.cancelled")
         return "Cancel"
 

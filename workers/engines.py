@@ -25,11 +25,11 @@ def engine(model: str) -> Engine:
 
 @cache
 def _engine(model: str) -> Engine:
-    now = context.settings()
+    now = context.settings().engine
     began = time.monotonic()
     loaded = load_engine(
-        model, engine=now.engine, device=now.device, directory=now.models_dir, threads=now.threads or None
+        model, engine=now.name, device=now.device, directory=now.models_dir, threads=now.threads or None
     )
     metrics.MODEL_LOAD_SECONDS.labels(model).observe(time.monotonic() - began)
-    metrics.MODEL_LOADED.labels(model, now.engine, loaded.device).inc()
+    metrics.MODEL_LOADED.labels(model, now.name, loaded.device).inc()
     return loaded

@@ -46,7 +46,7 @@ class Hold:
         self._job = job
         self._settings = settings
         self._began = time.monotonic()
-        self._until = time.time() + settings.lease_s
+        self._until = time.time() + settings.jobs.lease_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -67,9 +67,9 @@ class Hold:
     def interrupted(self) -> bool:
         """Whether the attempt must end; :attr:`reason` says why."""
         if self.reason is None:
-            if shutdown.due(self._settings.worker_grace_s):
+            if shutdown.due(self._settings.workers.grace_s):
                 self.reason = Reason.STOP
-            elif time.monotonic() - self._began > self._settings.job_time_limit_s:
+            elif time.monotonic() - self._began > self._settings.workers.job_time_limit_s:
                 self.reason = Reason.TIME
         return self.reason is not None
 
@@ -80,18 +80,18 @@ class Hold:
             LeaseLost: another attempt holds the job.
         """
         while time.time() + _MARGIN_S > self.until():
-            if self.reason is Reason.LOST or shutdown.due(self._settings.worker_grace_s + _MARGIN_S):
+            if self.reason is Reason.LOST or shutdown.due(self._settings.workers.grace_s + _MARGIN_S):
                 raise LeaseLost
             time.sleep(0.1)
 
     def _keep(self) -> None:
-        while not self._over.wait(self._settings.heartbeat_s):
+        while not self._over.wait(self._settings.jobs.heartbeat_s):
             self._beat()
 
     def _beat(self) -> None:
         before = time.time()  # the lease counts from when the store read the message, which is later
         try:
-            cancel = self._store.heartbeat(self._job.id, self._job.token, self.progress, self.device)
+            cancel = self._store.jobs.heartbeat(self._job.id, self._job.token, self.progress, self.device)
         except LeaseLost:
             self.reason = Reason.LOST
             self._over.set()
@@ -101,6 +101,6 @@ class Hold:
             metrics.HEARTBEATS_MISSED.labels("store_away").inc()
             log.warning("lease.not_renewed", fault=error.code)
         else:
-            self._until = before + self._settings.lease_s
+            self._until = before + self._settings.jobs.lease_s
             if cancel and self.reason is None:
                 self.reason = Reason.CANCEL

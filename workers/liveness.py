@@ -65,7 +65,7 @@ class Consumption(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ship
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._sign = SignOfLife(Settings().alive_file)
+        self._sign = SignOfLife(Settings().monitoring.liveness_file)
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
@@ -101,7 +101,7 @@ class Scheduler(celery.beat.Scheduler):  # type: ignore[misc]  # Celery ships no
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._sign = SignOfLife(Settings().alive_file)
+        self._sign = SignOfLife(Settings().monitoring.liveness_file)
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """Send, then tell.

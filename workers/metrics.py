@@ -36,7 +36,7 @@ def _make_folder() -> None:
     atexit.register(remove)
 
 
-if Settings().metrics_port and not os.environ.get(_FOLDER):
+if Settings().metrics.port and not os.environ.get(_FOLDER):
     _make_folder()
 
 from prometheus_client import (  # noqa: E402 - after the folder is known
@@ -161,15 +161,15 @@ def begin() -> None:
 def serve(**_: Any) -> None:
     """Tell the numbers of this worker and its children, where a port is set."""
     settings, folder = Settings(), os.environ.get(_FOLDER)
-    if not settings.metrics_port or not folder:
+    if not settings.metrics.port or not folder:
         return
     begin()
     registry = CollectorRegistry()
     registry.register(_Children(folder))
     try:
-        start_http_server(settings.metrics_port, settings.metrics_host, registry)
+        start_http_server(settings.metrics.port, settings.metrics.host, registry)
     except OSError as error:
-        log.warning("metrics.not_served", port=settings.metrics_port, reason=error.strerror)
+        log.warning("metrics.not_served", port=settings.metrics.port, reason=error.strerror)
 
 
 class _Children(multiprocess.MultiProcessCollector):

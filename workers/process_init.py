@@ -24,10 +24,10 @@ _PR_SET_PDEATHSIG = 1
 def begin(**_: Any) -> None:
     """Tie the child's life to its worker's, clear up after dead ones, and load the models meanwhile."""
     die_with_parent()
-    removed = clear_stale(context.settings().scratch_dir)
+    removed = clear_stale(context.settings().storage.scratch_dir)
     if removed:
         log.info("scratch.cleared", folders=removed)
-    if context.settings().preload_models:
+    if context.settings().engine.preload_models:
         threading.Thread(target=_warm, name="warm", daemon=True).start()
 
 
@@ -52,7 +52,7 @@ def _warm() -> None:
     from stemline.separation.errors import SeparationError  # noqa: PLC0415
     from stemline.workers.engines import engine  # noqa: PLC0415
 
-    for model in context.settings().preload_models:
+    for model in context.settings().engine.preload_models:
         try:
             loaded = engine(model)
         except SeparationError as error:

@@ -41,7 +41,7 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     worker = f"{self.request.hostname}/{os.getpid()}"
     if shutdown.due(0):
         return "worker stops"
-    job = store.claim(worker, settings.worker_levels)
+    job = store.jobs.claim(worker, settings.workers.levels)
     if job is None:
         return "nothing to do"
     with structlog.contextvars.bound_contextvars(

@@ -31,17 +31,17 @@ def sweep() -> str:
     """Rescue jobs of dead workers, ring lost bells, send callbacks that are due, drop what is too old."""
     store = context.store()
     rescued = 0
-    for job_id in store.expired():
+    for job_id in store.jobs.expired():
         try:
             rescued += rescue(job_id)
         except JobFailed as error:
             # Its bucket is away: the job stays seized, and the others are not kept waiting for it.
             log.warning("rescue.put_off", job=job_id, reason=error.message)
             break
-    store.promote()
+    store.jobs.promote()
     rung = ring_again()
     due = send_due()
-    dropped = store.prune()
+    dropped = store.jobs.prune()
     metrics.LAST_SWEEP.set_to_current_time()
     return f"rescued {rescued}, rung {rung}, callbacks {due}, dropped {dropped}"
 
@@ -54,14 +54,14 @@ def rescue(job_id: str) -> bool:
     """
     store, settings = context.store(), context.settings()
     me = f"sweeper@{socket.gethostname()}/{os.getpid()}"
-    job = store.seize(job_id, me)
+    job = store.jobs.reclaim(job_id, me)
     if job is None:
         return False
     with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempt, token=job.token):
         try:
             # From here on the old attempt is refused by the store; now by the bucket too.
             take_away(_buckets(), job, [Upload.from_json(dict(u)) for u in job.uploads])
-            outcome = _hand_on(job, settings.max_attempts)
+            outcome = _hand_on(job, settings.jobs.max_attempts)
         except LeaseLost:
             return False  # another sweeper took over
         metrics.RESCUES.labels(outcome).inc()
@@ -75,22 +75,22 @@ def rescue(job_id: str) -> bool:
 @cache
 def _buckets() -> Buckets:
     """The buckets, without much patience: there is a next sweep."""
-    return Buckets(context.settings().model_copy(update={"storage_patience_s": _BUCKET_PATIENCE_S}))
+    return Buckets(context.settings().with_changes(storage_patience_s=_BUCKET_PATIENCE_S))
 
 
 def _hand_on(job: Job, max_attempts: int) -> str:
     store = context.store()
     if job.cancel_requested:
-        store.confirm_cancel(job)
+        store.jobs.confirm_cancel(job)
         return "Cancel"
     if job.attempt >= max_attempts:
         why = f"The worker died on each of {job.attempt} attempts."
-        store.fail(job, TooManyAttempts.code, why)
+        store.jobs.fail(job, TooManyAttempts.code, why)
         return "Failed"
     try:
-        store.release(job, counts=True)
+        store.jobs.release(job, counts=True)
     except CancelAsked:
-        store.confirm_cancel(job)
+        store.jobs.confirm_cancel(job)
         return "Cancel"
     return "Submitted"
 
@@ -100,7 +100,7 @@ def ring_again() -> int:
     store = context.store()
     count = 0
     for level in LEVELS:
-        startable = store.startable(level, _MOST_BELLS)
+        startable = store.jobs.startable(level, _MOST_BELLS)
         lacking = len(startable) - _waiting_messages(separate_queue(level)) if startable else 0
         if lacking > 0:
             ring(startable[-lacking:])

@@ -17,13 +17,13 @@ def weights(patient: Patient) -> Iterator[Finding]:
     except ModuleNotFoundError:
         yield skipped("weights", "no engine is installed here")
         return
-    kept = WeightStore(patient.settings.models_dir)
+    kept = WeightStore(patient.settings.engine.models_dir)
     for name, what in (("2stems", "voice and background"), ("4stems", "MusicMode")):
         try:
             folder = kept.verified(model_named(name))
         except (SeparationError, OSError) as error:
             said = error.message if isinstance(error, SeparationError) else str(error)
-            needed = name == "2stems" or name in patient.settings.preload_models
+            needed = name == "2stems" or name in patient.settings.engine.preload_models
             judge = bad if needed else warning
             yield judge("weights", f"{what}: {said}", f"run `stemline models pull {name}`")
         else:
@@ -43,14 +43,14 @@ def device(patient: Patient) -> Iterator[Finding]:
     try:
         loaded = load_engine(
             "2stems",
-            engine=settings.engine,
-            device=settings.device,
-            directory=settings.models_dir,
-            threads=settings.threads or None,
+            engine=settings.engine.name,
+            device=settings.engine.device,
+            directory=settings.engine.models_dir,
+            threads=settings.engine.threads or None,
         )
     except (SeparationError, ImportError) as error:
         said = error.message if isinstance(error, SeparationError) else f"{error} is not installed"
         yield bad("device", said, "see STEMLINE_ENGINE and STEMLINE_DEVICE, and the driver of the device")
     else:
-        found = f"{settings.engine} on {loaded.device}, ready in {time.monotonic() - began:.1f} s"
+        found = f"{settings.engine.name} on {loaded.device}, ready in {time.monotonic() - began:.1f} s"
         yield ok("device", found)

@@ -25,15 +25,15 @@ def buckets(patient: Patient) -> Iterator[Finding]:
     from stemline.jobs.models import Tenant
     from stemline.jobs.store import BucketFilter, Store
 
-    settings = patient.settings.model_copy(update={"storage_patience_s": TIMEOUT_S})
-    if not settings.buckets and settings.buckets_file is None:
+    settings = patient.settings.with_changes(storage_patience_s=TIMEOUT_S)
+    if not settings.storage.buckets and settings.storage.buckets_file is None:
         yield bad("buckets", "no bucket is configured", 'set STEMLINE_BUCKETS, `"*"` for all of them')
         return
     places = [Tenant(bucket, region) for region, _, bucket in (b.partition("/") for b in patient.buckets)]
     if not places:
         kept = Store.open(settings)
         try:
-            places = [b.tenant for b in kept.buckets(BucketFilter(size=_MOST_BUCKETS)).items]
+            places = [b.tenant for b in kept.tenants.search(BucketFilter(size=_MOST_BUCKETS)).items]
         except StemlineError:
             yield skipped("buckets", "the store does not say for which buckets the service is opened")
             return
@@ -79,7 +79,7 @@ def _bucket(settings: Settings, region: str, bucket: str, *, write: bool) -> Fin
 def scratch(patient: Patient) -> Iterator[Finding]:
     """Room for sources and stems while they are worked on."""
     settings = patient.settings
-    folder = settings.scratch_dir or Path(tempfile.gettempdir())
+    folder = settings.storage.scratch_dir or Path(tempfile.gettempdir())
     try:
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
@@ -87,10 +87,10 @@ def scratch(patient: Patient) -> Iterator[Finding]:
         mend = "make it, or set STEMLINE_SCRATCH_DIR"
         yield bad("scratch", f"{folder} cannot be written to: {error.strerror}", mend)
         return
-    found, wanted = f"{free / GIB:.1f} GiB free in {folder}", 2 * settings.source_max_bytes
+    found, wanted = f"{free / GIB:.1f} GiB free in {folder}", 2 * settings.source.max_bytes
     if free < GIB:
         yield bad("scratch", found, "free some, or set STEMLINE_SCRATCH_DIR to a larger disk")
-    elif free < wanted * settings.worker_concurrency:
+    elif free < wanted * settings.workers.concurrency:
         mend = f"the largest source allowed wants {wanted / GIB:.0f} GiB; see STEMLINE_SOURCE_MAX_BYTES"
         yield warning("scratch", found, mend)
     else:

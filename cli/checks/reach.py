@@ -18,7 +18,7 @@ def callbacks(patient: Patient) -> Iterator[Finding]:
     import ipaddress
 
     settings = patient.settings
-    for text in settings.callback_allow_networks:
+    for text in settings.callbacks.allow_networks:
         network = ipaddress.ip_network(text, strict=False)
         if network.prefixlen < (8 if network.version == 4 else 16):
             mend = "allow only the networks of your receivers"
@@ -28,14 +28,15 @@ def callbacks(patient: Patient) -> Iterator[Finding]:
             yield warning("callbacks", f"{network} may be called", mend)
         else:
             yield ok("callbacks", f"{network} may be called")
-    held = [settings.webhook_secrets, settings.queue_webhook_secrets, settings.credentials_file]
-    if any(held) or any(each.webhook_secrets for each in settings.credentials):
+    options = settings.callbacks
+    held = [options.webhook_secrets, options.queue_webhook_secrets, settings.access.credentials_file]
+    if any(held) or any(each.webhook_secrets for each in settings.access.credentials):
         yield ok("callbacks", "secrets to sign them are set")
     else:
         mend = "set STEMLINE_WEBHOOK_SECRETS, so that receivers can tell them from forged ones"
         yield warning("callbacks", "they are not signed", mend)
-    if settings.callback_proxy:
-        yield _reach("callbacks", "the proxy", settings.callback_proxy, "STEMLINE_CALLBACK_PROXY")
+    if settings.callbacks.proxy:
+        yield _reach("callbacks", "the proxy", settings.callbacks.proxy, "STEMLINE_CALLBACK_PROXY")
     if patient.receiver:
         yield _receiver(settings, patient.receiver)
 
@@ -51,8 +52,8 @@ def _receiver(settings: Settings, url: str) -> Finding:
         return skipped("callbacks", "what delivers callbacks is not installed here")
     try:
         target = parse_url(url)
-        deadline = Deadline(settings.callback_timeout_s)
-        guard = Guard.of(settings.callback_allow_networks)
+        deadline = Deadline(settings.callbacks.timeout_s)
+        guard = Guard.of(settings.callbacks.allow_networks)
         found = checked_addresses(target.host, target.port, guard, deadline)
         family, address = found[0]
         with socket.socket(family, socket.SOCK_STREAM) as connection:
@@ -75,7 +76,7 @@ def telemetry(patient: Patient) -> Iterator[Finding]:
     """The trace collector, where one is set."""
     from stemline.runtime import tracing
 
-    endpoint = patient.settings.otlp_endpoint
+    endpoint = patient.settings.monitoring.otlp_endpoint
     if not endpoint:
         yield skipped("telemetry", "no trace collector is set")
         return

@@ -24,7 +24,7 @@ _CLOCKS_APART_S: Final = 2.0
 
 def store(patient: Patient) -> Iterator[Finding]:
     """Valkey or Redis: reachable, durable, never evicting, with room, and of the same time."""
-    yield from _server("store", patient.settings.redis_url.get_secret_value())
+    yield from _server("store", patient.settings.store.url.get_secret_value())
 
 
 def _server(part: str, url: str) -> Iterator[Finding]:
@@ -101,8 +101,8 @@ def broker(patient: Patient) -> Iterator[Finding]:
 
     from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, make_app, separate_queue
 
-    if patient.settings.broker_url is not None:
-        found = list(_server("broker", patient.settings.broker))
+    if patient.settings.store.broker_url is not None:
+        found = list(_server("broker", patient.settings.store.broker))
         yield from (each for each in found if each.part == "broker")
         if any(each.verdict is Verdict.BAD and "answer" in each.found for each in found):
             return

@@ -263,7 +263,7 @@ class Stack:
             StackError: there is none.
         """
         settings = Settings(redis_url=SecretStr(self.addresses.redis_url))
-        job = Store.open(settings).find(job_id)
+        job = Store.open(settings).jobs.find(job_id)
         if job is None:
             raise StackError(f"there is no job {job_id}")
         return job

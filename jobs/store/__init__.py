@@ -12,16 +12,16 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from stemline.jobs.store.base import Bell, Listing, Page, no_bell
-from stemline.jobs.store.jobs import Idempotency, JobFilter, Sweeping
+from stemline.jobs.store.base import Bell, Keeper, Listing, Page, no_bell
+from stemline.jobs.store.jobs import Idempotency, JobFilter, JobSweep
 from stemline.jobs.store.outbox import Outbox, delivery_id
 from stemline.jobs.store.tenants import (
     BucketFilter,
-    BucketKeeper,
     QueueFilter,
-    QueueKeeper,
+    QueueRepository,
     TemplateFilter,
-    TemplateKeeper,
+    TemplateRepository,
+    TenantRepository,
 )
 from stemline.runtime.settings import Settings
 
@@ -39,8 +39,16 @@ __all__ = [
 ]
 
 
-class Store(Sweeping, QueueKeeper, TemplateKeeper, BucketKeeper):
-    """Everything that is kept about jobs; safe to use from several threads."""
+class Store(Keeper):
+    """Everything that is kept about jobs, in repositories; safe to use from several threads.
+
+    Attributes:
+        jobs: jobs and the life of their attempts.
+        queues: queues of tenants.
+        templates: templates of tenants.
+        tenants: buckets for which the service is open.
+        outbox: callbacks on their way.
+    """
 
     def __init__(
         self,
@@ -52,13 +60,17 @@ class Store(Sweeping, QueueKeeper, TemplateKeeper, BucketKeeper):
     ) -> None:
         """See :class:`stemline.jobs.store.base.Keeper`."""
         super().__init__(client, settings, bell=bell, clock=clock)
-        self.outbox = Outbox(client, settings, clock=clock)
+        self.jobs = JobSweep(client, settings, bell=bell, scripts=self.scripts)
+        self.queues = QueueRepository(client, settings, bell=bell, scripts=self.scripts)
+        self.templates = TemplateRepository(client, settings, bell=bell, scripts=self.scripts)
+        self.tenants = TenantRepository(client, settings, bell=bell, scripts=self.scripts)
+        self.outbox = Outbox(client, settings, scripts=self.scripts)
 
     @classmethod
     def open(cls, settings: Settings, *, bell: Callable[[Sequence[Bell]], None] = no_bell) -> Store:
         """A store on the server the settings name; nothing is sent yet."""
         client = redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
+            settings.store.url.get_secret_value(),
             decode_responses=True,
             socket_timeout=5,
             socket_connect_timeout=3,

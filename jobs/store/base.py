@@ -57,6 +57,7 @@ class Keeper:
         *,
         bell: Callable[[Sequence[Bell]], None] = no_bell,
         clock: Callable[[], int] | None = None,
+        scripts: Scripts | None = None,
     ) -> None:
         """Keep jobs behind a client.
 
@@ -65,10 +66,11 @@ class Keeper:
             settings: limits and times.
             bell: told of jobs that may be ready; must not raise.
             clock: µs since the epoch in place of the server's clock; for tests.
+            scripts: those of another keeper, to share; made from the client where not given.
         """
         self.client = client
         self.settings = settings
-        self.scripts = Scripts(client, settings.key_prefix, clock)
+        self.scripts = scripts or Scripts(client, settings.store.key_prefix, clock)
         self._bell = bell
 
     def ring(self, bells: Sequence[Sequence[str]]) -> None:

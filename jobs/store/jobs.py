@@ -48,7 +48,7 @@ class JobFilter:
     cursor: str | None = None
 
 
-class JobKeeper(Keeper):
+class JobRepository(Keeper):
     """The part of the store that keeps jobs."""
 
     # -- the submission side
@@ -73,13 +73,13 @@ class JobKeeper(Keeper):
         answer = self.scripts.run(
             "create",
             str(tenant),
-            int(settings.auto_open),
+            int(settings.tenants.auto_open),
             new_queue_id(),
-            settings.queue_max_size,
-            settings.queue_max_concurrent,
+            settings.tenants.queue_max_size,
+            settings.tenants.queue_max_concurrent,
             idempotency.key if idempotency else "",
             idempotency.body_sha256 if idempotency else "",
-            round(settings.idempotency_hours * 3600),
+            round(settings.jobs.idempotency_hours * 3600),
             *rows,
         )
         refusals = {
@@ -102,7 +102,7 @@ class JobKeeper(Keeper):
         """A job of whatever tenant."""
         return self._job(self.scripts.run("get", "", job_id)[0])
 
-    def list_jobs(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
+    def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         """One page of a tenant's jobs by creation time.
 
         The cursor is the creation time seen last, so that pages stay stable while new jobs arrive.
@@ -128,7 +128,7 @@ class JobKeeper(Keeper):
             RequestRefused: an id is unknown.
             IllegalTransition: a job is done, or runs and may not be stopped.
         """
-        answer = self.scripts.run("cancel", str(tenant), int(self.settings.cancel_running), *ids)
+        answer = self.scripts.run("cancel", str(tenant), int(self.settings.jobs.cancel_running), *ids)
         if answer[0] == "unknown":
             raise RequestRefused(f"The job {answer[1]} does not exist.")
         if answer[0] == "refused":
@@ -142,8 +142,8 @@ class JobKeeper(Keeper):
         The highest level goes first, then the queue whose turn it is, then the oldest job.
         """
         settings = self.settings
-        ageing = round(settings.level_ageing_s * 1e6)
-        lease = round(settings.lease_s * 1e6)
+        ageing = round(settings.jobs.level_ageing_s * 1e6)
+        lease = round(settings.jobs.lease_s * 1e6)
         record = self.scripts.run("claim", worker, lease, ageing, *sorted(levels, reverse=True))
         return self._job(record or ())
 
@@ -153,7 +153,7 @@ class JobKeeper(Keeper):
         Raises:
             LeaseLost: another attempt holds the job, or nobody does.
         """
-        lease = round(self.settings.lease_s * 1e6)
+        lease = round(self.settings.jobs.lease_s * 1e6)
         answer = self.scripts.run("heartbeat", job_id, token, lease, progress, device)
         if answer == -1:
             raise LeaseLost
@@ -203,13 +203,6 @@ class JobKeeper(Keeper):
         answer = self.scripts.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
         self._check(answer)
 
-    def held_by(self, worker: str) -> list[Job]:
-        """The running jobs a worker has claimed."""
-        ids = self.reading(self.client.zrange, self.scripts.key("leases"), 0, -1)
-        found = self.scripts.run("get", "", *ids) if ids else []
-        jobs = [self._job(r) for r in found]
-        return [job for job in jobs if job and job.worker == worker and job.state is State.RUNNING]
-
     def _end(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
         target = ""
         if state is not State.CANCEL:
@@ -230,7 +223,7 @@ class JobKeeper(Keeper):
         return records.job(records.pairs(record)) if record else None
 
 
-class Sweeping(JobKeeper):
+class JobSweep(JobRepository):
     """What the sweeper asks of the store; everything here may run twice at once."""
 
     def expired(self, limit: int = 100) -> list[str]:
@@ -239,13 +232,13 @@ class Sweeping(JobKeeper):
         found = self.reading(self.client.zrangebyscore, leases, "-inf", self.now(), start=0, num=limit)
         return [str(i) for i in found]
 
-    def seize(self, job_id: str, sweeper: str) -> Job | None:
+    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
         """Take a job from a worker that gave no sign of life; its old token is worthless from then on.
 
         ``None`` when somebody else was faster or the worker came back in time.
         """
-        lease = round(self.settings.lease_s * 1e6)
-        return self._job(self.scripts.run("seize", job_id, sweeper, lease) or ())
+        lease = round(self.settings.jobs.lease_s * 1e6)
+        return self._job(self.scripts.run("reclaim", job_id, sweeper, lease) or ())
 
     def promote(self, limit: int = 1000) -> None:
         """Let delayed jobs whose time has come be claimed."""
@@ -253,11 +246,11 @@ class Sweeping(JobKeeper):
 
     def startable(self, level: int, limit: int) -> list[Bell]:
         """Bells for jobs of a level that could start now, to compare with those that were rung."""
-        return [Bell(int(found), job_id) for found, job_id in self.scripts.run("silent", level, limit)]
+        return [Bell(int(found), job_id) for found, job_id in self.scripts.run("startable", level, limit)]
 
     def prune(self, limit: int = 500) -> int:
         """Drop ended jobs past their retention; how many there were."""
         now, day = self.now(), 86_400_000_000
-        jobs_before = now - round(self.settings.retention_days * day)
-        dead_before = now - round(self.settings.dead_letter_days * day)
+        jobs_before = now - round(self.settings.jobs.retention_days * day)
+        dead_before = now - round(self.settings.callbacks.dead_letter_days * day)
         return int(self.scripts.run("prune", jobs_before, dead_before, limit))

@@ -28,12 +28,12 @@ class Outbox(Keeper):
         )
         return [str(i) for i in found]
 
-    def take(self, delivery: str, lease_s: float) -> Delivery | None:
+    def reserve(self, delivery: str, lease_s: float) -> Delivery | None:
         """Reserve a callback for one try; ``None`` when it is not due, taken already, or over.
 
         The reservation ends by itself, so a callback whose worker died is tried again.
         """
-        if not self.scripts.run("take", delivery, round(lease_s * 1e6)):
+        if not self.scripts.run("reserve", delivery, round(lease_s * 1e6)):
             return None
         return self.get(delivery)
 
@@ -47,7 +47,7 @@ class Outbox(Keeper):
             status: ``pending``, ``delivered`` or ``dead``.
         """
         text = records.text(records.ATTEMPT, attempt) if attempt else ""
-        self.scripts.run("tried", delivery, text, "" if next_due is None else next_due, status)
+        self.scripts.run("record_attempt", delivery, text, "" if next_due is None else next_due, status)
 
     def get(self, delivery: str) -> Delivery | None:
         """One callback with all its tries."""

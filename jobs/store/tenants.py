@@ -51,23 +51,23 @@ class BucketFilter:
     size: int = 10
 
 
-class BucketKeeper(Keeper):
+class TenantRepository(Keeper):
     """The part of the store that knows for whom the service is opened."""
 
-    def open_bucket(self, tenant: Tenant) -> Bucket:
+    def open(self, tenant: Tenant) -> Bucket:
         """Open the service; the same answer when it is open already.
 
         Raises:
             BindedBucketNumLimit: the region has as many as it may.
         """
-        settings = self.settings
-        sizes = (settings.queue_max_size, settings.queue_max_concurrent, settings.buckets_per_region)
+        limits = self.settings.tenants
+        sizes = (limits.queue_max_size, limits.queue_max_concurrent, limits.buckets_per_region)
         answer = self.scripts.run("open", str(tenant), new_queue_id(), *sizes, f"{tenant.region}/")
         if answer[0] == "limit":
             raise BindedBucketNumLimit
         return Bucket(tenant, int(answer[1]))
 
-    def close_bucket(self, tenant: Tenant) -> None:
+    def close(self, tenant: Tenant) -> None:
         """Refuse further submissions; jobs, queue and templates stay.
 
         Raises:
@@ -81,7 +81,7 @@ class BucketKeeper(Keeper):
         """Whether the service is opened for a tenant."""
         return bool(self.reading(self.client.hget, self.scripts.key("tenant", str(tenant)), "open") == "1")
 
-    def buckets(self, which: BucketFilter) -> Listing[Bucket]:
+    def search(self, which: BucketFilter) -> Listing[Bucket]:
         """Opened buckets, oldest first."""
         names = self.reading(self.client.zrange, self.scripts.key("tenants"), 0, -1)
         with self.client.pipeline(transaction=False) as pipe:
@@ -100,10 +100,10 @@ class BucketKeeper(Keeper):
         return Listing(buckets[first : first + which.size], len(buckets))
 
 
-class QueueKeeper(Keeper):
+class QueueRepository(Keeper):
     """The part of the store that keeps queues."""
 
-    def queues(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
+    def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
         """A tenant's queues, oldest first."""
         known = self.reading(self.client.zrange, self.scripts.key("queues", str(tenant)), 0, -1)
         wanted = [q for q in known if not which.ids or q in which.ids]
@@ -112,7 +112,7 @@ class QueueKeeper(Keeper):
         missing = tuple(i for i in which.ids if i not in known)
         return Listing(queues[first : first + which.size], len(queues), missing)
 
-    def update_queue(
+    def update(
         self,
         tenant: Tenant,
         queue_id: str,
@@ -152,15 +152,15 @@ class QueueKeeper(Keeper):
         return [records.queue(i, r) for i, r in zip(ids, found, strict=True)]
 
 
-class TemplateKeeper(Keeper):
+class TemplateRepository(Keeper):
     """The part of the store that keeps templates."""
 
-    def template(self, tenant: Tenant, template_id: str) -> Template | None:
+    def get(self, tenant: Tenant, template_id: str) -> Template | None:
         """A tenant's template."""
         found = self._templates([template_id])
         return found[0] if found and found[0].tenant == tenant else None
 
-    def templates(self, tenant: Tenant, which: TemplateFilter) -> Listing[Template]:
+    def search(self, tenant: Tenant, which: TemplateFilter) -> Listing[Template]:
         """A tenant's templates, newest first."""
         known = self.reading(self.client.zrevrange, self.scripts.key("templates", str(tenant)), 0, -1)
         wanted = [t for t in known if not which.ids or t in which.ids]
@@ -169,7 +169,7 @@ class TemplateKeeper(Keeper):
         missing = tuple(i for i in which.ids if i not in known)
         return Listing(templates[first : first + which.size], len(templates), missing)
 
-    def create_template(self, tenant: Tenant, name: str, separate: VoiceSeparate) -> Template:
+    def create(self, tenant: Tenant, name: str, separate: VoiceSeparate) -> Template:
         """Keep separation parameters under a name.
 
         Raises:
@@ -179,7 +179,7 @@ class TemplateKeeper(Keeper):
         template_id = new_template_id()
         return self._write(tenant, template_id, "create", name, separate)
 
-    def update_template(
+    def update(
         self,
         tenant: Tenant,
         template_id: str,
@@ -195,20 +195,20 @@ class TemplateKeeper(Keeper):
         """
         return self._write(tenant, template_id, "update", name, separate)
 
-    def delete_template(self, tenant: Tenant, template_id: str) -> None:
+    def delete(self, tenant: Tenant, template_id: str) -> None:
         """Forget a template.
 
         Raises:
             TemplatePathNotFound: the tenant has no such template.
         """
-        if not self.scripts.run("untemplate", str(tenant), template_id):
+        if not self.scripts.run("delete_template", str(tenant), template_id):
             raise TemplatePathNotFound
 
     def _write(
         self, tenant: Tenant, template_id: str, how: str, name: str | None, separate: VoiceSeparate | None
     ) -> Template:
         parameters = records.text(records.SEPARATE, separate) if separate else ""
-        most = self.settings.templates_per_bucket
+        most = self.settings.tenants.max_templates
         answer = self.scripts.run("template", str(tenant), template_id, how, most, name or "", parameters)
         refusals = {
             "unknown": TemplatePathNotFound,

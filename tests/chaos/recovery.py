@@ -30,7 +30,7 @@ def _fill(store: Store, count: int) -> None:
     output = Output(MANY.region, MANY.bucket, au_object="out/${jobid}")
     spec = JobSpec(MANY, "in/a", VoiceSeparate(AudioMode.IS_AUDIO), output)
     for _ in range(count // 500):
-        store.create([spec] * 500)
+        store.jobs.create([spec] * 500)
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -41,12 +41,12 @@ def _timed(action: Callable[[], object]) -> float:
 
 def pause_ten_thousand(store: Store) -> float:
     """Pause and resume of 10,000 waiting jobs, both together, s."""
-    store.open_bucket(MANY)
-    (queue,) = store.queues(MANY, QueueFilter()).items
-    store.update_queue(MANY, queue.id, state=QueueState.PAUSED, max_size=1_000_000)
+    store.tenants.open(MANY)
+    (queue,) = store.queues.search(MANY, QueueFilter()).items
+    store.queues.update(MANY, queue.id, state=QueueState.PAUSED, max_size=1_000_000)
     _fill(store, 10_000)
-    active = _timed(lambda: store.update_queue(MANY, queue.id, state=QueueState.ACTIVE))
-    return active + _timed(lambda: store.update_queue(MANY, queue.id, state=QueueState.PAUSED))
+    active = _timed(lambda: store.queues.update(MANY, queue.id, state=QueueState.ACTIVE))
+    return active + _timed(lambda: store.queues.update(MANY, queue.id, state=QueueState.PAUSED))
 
 
 def list_hundred_thousand(store: Store) -> tuple[float, float, int]:
@@ -65,7 +65,7 @@ def list_hundred_thousand(store: Store) -> tuple[float, float, int]:
     cursor: str | None = None
     while True:
         began = time.monotonic()
-        page = store.list_jobs(MANY, JobFilter(size=100, cursor=cursor))
+        page = store.jobs.search(MANY, JobFilter(size=100, cursor=cursor))
         times.append(time.monotonic() - began)
         seen += [job.id for job in page.items]
         cursor = page.cursor
@@ -92,7 +92,7 @@ def main() -> int:
             store = Store.open(service.settings)
             client = Client(service, ledger, receiver.url, seed=1)
             assert scenarios.ended(store, scenarios.accepted(client, 0)).state is State.SUCCESS
-            (queue,) = store.queues(TENANT, QueueFilter()).items
+            (queue,) = store.queues.search(TENANT, QueueFilter()).items
             measured: list[tuple[str, Callable[[], float]]] = [
                 (
                     "kill -9 of a worker, claim to claim",

@@ -25,7 +25,7 @@ def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
     """The job once it has ended."""
 
     def look() -> Job | None:
-        job = store.find(job_id)
+        job = store.jobs.find(job_id)
         return job if job and job.state.terminal else None
 
     job: Job = eventually(look, seconds, f"the end of {job_id}")
@@ -36,7 +36,7 @@ def running(store: Store, job_id: str, attempt: int = 1) -> Job:
     """The job once an attempt runs."""
 
     def look() -> Job | None:
-        job = store.find(job_id)
+        job = store.jobs.find(job_id)
         return job if job and job.state is State.RUNNING and job.attempt == attempt and job.worker else None
 
     job: Job = eventually(look, MOST_S, f"attempt {attempt} of {job_id}")
@@ -121,7 +121,7 @@ def stopped_worker(service: Service, client: Client, store: Store, after_s: floa
         took = time.monotonic() - began
         os.killpg(service.pids[name], signal.SIGCONT)
     time.sleep(1.5)
-    assert done == store.find(job.id)
+    assert done == store.jobs.find(job.id)
     assert State.SUCCESS is done.state
     stems_are_right(service, done)
     return took

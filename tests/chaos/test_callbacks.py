@@ -28,7 +28,7 @@ from stemline.runtime.settings import Settings
 from stemline.jobs.store import Store
 from tests.unit.callbacks.samples import job_result
 store = Store.open(Settings())
-store.succeed(store.claim("dying", [1]), job_result())
+store.jobs.succeed(store.jobs.claim("dying", [1]), job_result())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -58,7 +58,7 @@ class Service:
 
     def submit(self, url: str) -> str:
         spec = job_spec(CallbackRequest(url=url, format="JSON"))
-        (job,) = self.store.create([dataclasses.replace(spec, queue_id="")])
+        (job,) = self.store.jobs.create([dataclasses.replace(spec, queue_id="")])
         return job.id
 
     def delivered(self, job_id: str, within_s: float = 40) -> Delivery:
@@ -125,7 +125,7 @@ def test_killed_while_sending(service):
         service.start("beat")
         worker = service.start("worker", "callbacks")
         job_id = service.submit(receiver.url)
-        service.store.succeed(service.store.claim("test", [1]), job_result())
+        service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
         wait_for(lambda: receiver.received)
         worker.kill()
         worker.wait()
@@ -142,7 +142,7 @@ def test_rung_for_at_the_end_of_the_job(service):
         service.start("worker", "callbacks")
         for _ in range(2):  # the first one waits for the worker to start
             job_id = service.submit(receiver.url)
-            service.store.succeed(service.store.claim("test", [1]), job_result())
+            service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
             service.ring(job_id)
             rung = time.monotonic()
             service.delivered(job_id)

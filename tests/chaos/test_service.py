@@ -77,7 +77,7 @@ def test_a_stopped_worker_writes_nothing_when_it_wakes(
 
 def test_cancel_is_quick_and_clean(service: Service, client: Client, store: Store) -> None:
     """Waiting within 1 s, running within 5 s, with no object, upload or temporary file left."""
-    (queue,) = store.queues(TENANT, QueueFilter()).items
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
     assert scenarios.cancel_waiting(service, client, store, queue.id) < 1
     assert scenarios.cancel_running(service, client, store) < 5
 
@@ -162,7 +162,7 @@ def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledge
 
     def told() -> bool:
         try:
-            jobs = [store.find(job_id) for job_id in ledger.accepted]
+            jobs = [store.jobs.find(job_id) for job_id in ledger.accepted]
         except StoreUnavailable:
             return False
         announced = {j.id: j.state for j in jobs if j and j.state in {State.SUCCESS, State.FAILED}}

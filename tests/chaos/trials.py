@@ -88,7 +88,7 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], No
     client = Client(service, ledger, receiver.url, seed)
     try:
         service.start()
-        witness = Witness(service.valkey.url, f"{service.settings.key_prefix}:events", ledger)
+        witness = Witness(service.valkey.url, f"{service.settings.store.key_prefix}:events", ledger)
         client.start()
         _wait(lambda: len(ledger.beats["called back"]) > 0, 60, "the first callback")
         begin = time.monotonic()
@@ -135,7 +135,7 @@ def _kill_at_random(
 ) -> None:
     paused = False
     store = Store.open(service.settings)
-    queue_id = store.queues(TENANT, QueueFilter()).items[0].id
+    queue_id = store.queues.search(TENANT, QueueFilter()).items[0].id
     store.close()
     done = 0
     asleep: list[tuple[float, int]] = []
@@ -185,13 +185,13 @@ def _signal(pid: int, number: int) -> None:
 def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
     """Wait until nothing is left to do; whether that came."""
     deadline = time.monotonic() + SETTLE_S
-    prefix = service.settings.key_prefix
+    prefix = service.settings.store.key_prefix
     while time.monotonic() < deadline:
         for name in service.fallen():
             outcome.fell_alone[name.partition("-")[0]] += 1
             service.revive(name)
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
-        waiting = store.list_jobs(TENANT, JobFilter(states=open_states, size=1)).items
+        waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
         if not waiting and not store.client.zcard(f"{prefix}:outbox"):
             return True
         time.sleep(0.3)
@@ -203,7 +203,7 @@ def everything(store: Store) -> list[Job]:
     jobs: list[Job] = []
     cursor: str | None = None
     while True:
-        page = store.list_jobs(TENANT, JobFilter(order="Asc", size=100, cursor=cursor))
+        page = store.jobs.search(TENANT, JobFilter(order="Asc", size=100, cursor=cursor))
         jobs += page.items
         cursor = page.cursor
         if cursor is None:

@@ -197,7 +197,7 @@ def submit_in_all_variants(side: Side) -> None:
     """With and without Content-Type, empty elements, both kinds of parameters, surplus names."""
     made = side.sdk.ci_create_media_jobs(BUCKET, JOB)["JobsDetail"]
     assert ["Submitted"] == [job["State"] for job in made]
-    stored = side.server.store.find(made[0]["JobId"])
+    stored = side.server.store.jobs.find(made[0]["JobId"])
     assert stored is not None
     assert (side.tenant, "in/demo 音频+1.mp4") == (stored.spec.tenant, stored.spec.input_object)
     template = side.sdk.ci_create_template(BUCKET, TEMPLATE)["Template"]["TemplateId"]
@@ -244,7 +244,7 @@ def pause_and_cancel(side: Side) -> None:
     running, waiting, doomed = (
         sdk.ci_create_media_jobs(BUCKET, JOB)["JobsDetail"][0]["JobId"] for _ in range(3)
     )
-    claimed = store.claim("test", (0,))
+    claimed = store.jobs.claim("test", (0,))
     assert claimed is not None
     queue = sdk.ci_get_asr_queue(BUCKET)["QueueList"][0]
     notify = {"State": "On", "Event": "TaskFinish", "Type": "Url", "Url": "http://127.0.0.1:9/q"}
@@ -263,12 +263,12 @@ def pause_and_cancel(side: Side) -> None:
     assert "Cancel" == detail(sdk, doomed)["State"]
     sdk.ci_update_asr_queue(BUCKET, queue["QueueId"], {"Name": "q-1", "State": "Active"})
     assert "Submitted" == detail(sdk, waiting)["State"]
-    found = store.find(running)
+    found = store.jobs.find(running)
     assert found is not None
     assert State.RUNNING is found.state
     assert [] == sdk.ci_get_asr_queue(BUCKET, State="Paused").get("QueueList", [])
     sdk.ci_cancel_jobs(BUCKET, waiting)
-    store.fail(claimed, "ResourceNotFound", "The input object does not exist")
+    store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist")
     failed = detail(sdk, running)
     assert ("Failed", "ResourceNotFound") == (failed["State"], failed["Code"])
 

@@ -77,7 +77,7 @@ AUDIO = {"Index": "0", "CodecName": "mp3", "Bitrate": "192.000000", "Duration": 
 
 def finish(store: Store, job_id: str) -> None:
     """Let a job run and succeed, as a worker would."""
-    job = store.claim("test", (2, 1, 0))
+    job = store.jobs.claim("test", (2, 1, 0))
     assert job is not None
     assert job_id == job.id
     files = tuple(
@@ -88,4 +88,4 @@ def finish(store: Store, job_id: str) -> None:
         "Format": {"FormatName": "mp3", "Bitrate": "192.213000", "Duration": "30.040816"},
         "Stream": {"Audio": [AUDIO for _ in files]},
     }
-    store.succeed(job, Result(files, info))
+    store.jobs.succeed(job, Result(files, info))

@@ -85,7 +85,7 @@ def bug(server: ApiServer) -> Answer:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    server.store.get = fail  # type: ignore[method-assign, assignment]
+    server.store.jobs.get = fail  # type: ignore[method-assign, assignment]
     return server.client.get("/jobs/j1")
 
 

@@ -98,9 +98,9 @@ def test_life(server: ApiServer) -> None:
 def test_failed(server: ApiServer) -> None:
     """A failed job carries its own code and message, and no media elements."""
     job = submit(server.client)
-    claimed = server.store.claim("test", (0,))
+    claimed = server.store.jobs.claim("test", (0,))
     assert claimed is not None
-    server.store.fail(claimed, "ResourceNotFound", "The input object does not exist")
+    server.store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist")
     answer = server.client.get(f"/jobs/{job}")
     told = [answer.text(f"JobsDetail/{name}") for name in ("Code", "Message", "State")]
     assert ["ResourceNotFound", "The input object does not exist", "Failed"] == told
@@ -147,7 +147,7 @@ def test_with_template(server: ApiServer) -> None:
     expected = ["TemplateId", "TemplateName", "Output", "JobLevel"]
     assert expected == children(answer.xml.find("JobsDetail/Operation"))
     assert "both" == answer.text("JobsDetail/Operation/TemplateName")
-    stored = server.store.find(job)
+    stored = server.store.jobs.find(job)
     assert stored is not None
     assert "mp3" == stored.spec.codec
 
@@ -246,10 +246,10 @@ def test_cancel_running(serve: Callable[..., ApiServer], beyond: bool) -> None:
     """A running job is asked to stop, or refused where the vendor's behaviour is wanted."""
     server = serve(cancel_running=beyond)
     job = submit(server.client)
-    assert server.store.claim("test", (0,)) is not None
+    assert server.store.jobs.claim("test", (0,)) is not None
     answer = server.client.put(f"/jobs/{job}?cancel")
     assert (200 if beyond else 400) == answer.status
-    stored = server.store.find(job)
+    stored = server.store.jobs.find(job)
     assert stored is not None
     assert beyond is stored.cancel_requested
 
@@ -258,7 +258,7 @@ def test_pause(server: ApiServer) -> None:
     """Waiting jobs of a paused queue show Pause, can be cancelled, and are Submitted again afterwards."""
     client = server.client
     running, waiting, third = submit(client), submit(client), submit(client)
-    assert server.store.claim("test", (0,)) is not None
+    assert server.store.jobs.claim("test", (0,)) is not None
     set_queue(client, "<State>Paused</State>")
     states = client.get(f"/jobs/{running},{waiting}").texts("JobsDetail/State")
     assert ["Running", "Pause"] == states
@@ -287,7 +287,7 @@ def test_max_concurrent(server: ApiServer) -> None:
     set_queue(client, "<MaxConcurrent>2</MaxConcurrent>")
     for _ in range(4):
         submit(client)
-    claims = [server.store.claim(f"worker {i}", (2, 1, 0)) for i in range(4)]
+    claims = [server.store.jobs.claim(f"worker {i}", (2, 1, 0)) for i in range(4)]
     assert 2 == sum(job is not None for job in claims)
 
 
@@ -528,4 +528,4 @@ def test_paging_over_100_000_jobs(server: ApiServer, valkey: redis.Redis) -> Non
 
 def keep_submitting(store: Store, spec: JobSpec, stop: threading.Event) -> None:
     while not stop.wait(0.01):
-        store.create([spec])
+        store.jobs.create([spec])

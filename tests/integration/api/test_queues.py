@@ -100,7 +100,7 @@ def test_absent_keeps(server: ApiServer) -> None:
     )
     off = "<Request><Name/><NotifyConfig><State>Off</State></NotifyConfig></Request>"
     assert 200 == client.put(f"/asrqueue/{queue}", off).status
-    kept = server.store.queues(TENANT, QueueFilter()).items[0]
+    kept = server.store.queues.search(TENANT, QueueFilter()).items[0]
     assert ("queue-speech-1", 7, 3) == (kept.name, kept.max_size, kept.max_concurrent)
     assert ("Off", "http://cb.example.com/q") == (kept.notify.state, kept.notify.url)
 

@@ -48,13 +48,13 @@ class Bench:
     def end_job(self, callback: CallbackRequest, *, credential: str = "", fail: bool = False) -> Delivery:
         """Submit a job, run it, end it; its callback, not yet tried."""
         spec = job_spec(callback, credential)
-        (job,) = self.store.create([dataclasses.replace(spec, queue_id="")])
-        claimed = self.store.claim("test", [spec.level])
+        (job,) = self.store.jobs.create([dataclasses.replace(spec, queue_id="")])
+        claimed = self.store.jobs.claim("test", [spec.level])
         assert claimed is not None
         if fail:
-            self.store.fail(claimed, "ResourceNotFound", "The input object does not exist.")
+            self.store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist.")
         else:
-            self.store.succeed(claimed, job_result())
+            self.store.jobs.succeed(claimed, job_result())
         delivery = self.store.outbox.for_job(job.id)
         assert delivery is not None
         return delivery

@@ -78,7 +78,7 @@ def test_the_official_client_receives_what_we_send(bench, cmq_client, method):
         account = cmq_client.Account(endpoint.url, SECRET_ID, SECRET_KEY)
         account.set_sign({"HmacSHA1": "sha1", "HmacSHA256": "sha256"}[method])
         received = account.get_queue("voice-done").receive_message(1)
-    assert json_body(bench.store.find(delivery.job_id)).decode() == received.msgBody
+    assert json_body(bench.store.jobs.find(delivery.job_id)).decode() == received.msgBody
 
 
 def test_the_endpoint_of_these_tests_is_the_official_clients_too(cmq_client):
@@ -94,7 +94,7 @@ def test_a_topic_gets_a_publication(bench):
     with cmq_endpoint() as endpoint:
         bench = bench(**cmq_settings(endpoint.url))
         delivery = bench.try_(bench.end_job(tdmq("Topic", form="XML")))
-        assert [xml_body(bench.store.find(delivery.job_id)).decode()] == endpoint.topics["voice-done"]
+        assert [xml_body(bench.store.jobs.find(delivery.job_id)).decode()] == endpoint.topics["voice-done"]
 
 
 def test_a_refused_message_is_tried_again(bench):
@@ -136,7 +136,7 @@ def test_rabbitmq_queue(bench, rabbitmq):
         channel = connection.channel()
         channel.queue_declare("made-by-us", durable=True, auto_delete=False)  # fails if made otherwise
         message = channel.basic_get("made-by-us", no_ack=True)
-    assert json_body(bench.store.find(delivery.job_id)) == as_bytes(message.body)
+    assert json_body(bench.store.jobs.find(delivery.job_id)) == as_bytes(message.body)
     assert (2, delivery.id) == (message.properties["delivery_mode"], message.properties["message_id"])
     assert "application/json" == message.properties["content_type"]
 
@@ -152,7 +152,7 @@ def test_rabbitmq_topic_reaches_every_subscriber(bench, rabbitmq):
             channel.queue_bind(name, "ended")
         delivery = bench.try_(bench.end_job(tdmq("Topic", "ended", "XML")))
         bodies = [channel.basic_get(name, no_ack=True).body for name in ("first", "second")]
-    assert [xml_body(bench.store.find(delivery.job_id)).decode()] * 2 == bodies
+    assert [xml_body(bench.store.jobs.find(delivery.job_id)).decode()] * 2 == bodies
 
 
 def test_rabbitmq_must_confirm(bench, rabbitmq):
@@ -184,7 +184,7 @@ def test_a_broker_that_is_down(bench, rabbitmq):
     assert "hush" not in "".join(a.answer for a in after.attempts)
     assert 1 == bench.store.outbox.replay([delivery.id])
     repaired = type(bench)(
-        bench.store, bench.clock, bench.settings.model_copy(update={"tdmq_endpoints": {"gz": rabbitmq.url}})
+        bench.store, bench.clock, bench.settings.with_changes(tdmq_endpoints={"gz": rabbitmq.url})
     )
     assert "delivered" == repaired.try_(delivery).status
 
@@ -197,7 +197,7 @@ def test_redis_queue(bench, valkey_server):
     with kombu.Connection(valkey_server.url) as connection, connection.SimpleQueue("voice-done") as queue:
         message = queue.get(timeout=5)
         message.ack()
-    assert json_body(bench.store.find(delivery.job_id)) == as_bytes(message.body)
+    assert json_body(bench.store.jobs.find(delivery.job_id)) == as_bytes(message.body)
 
 
 def test_redis_topic(bench, valkey_server):
@@ -215,7 +215,7 @@ def test_redis_topic(bench, valkey_server):
             delivery = bench.try_(bench.end_job(tdmq("Topic", "ended")))
             while not heard:
                 connection.drain_events(timeout=5)
-    assert [json_body(bench.store.find(delivery.job_id))] == heard
+    assert [json_body(bench.store.jobs.find(delivery.job_id))] == heard
 
 
 @pytest.mark.parametrize("scheme", ["amqp", "redis", "http"])

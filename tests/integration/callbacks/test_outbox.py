@@ -28,7 +28,7 @@ def test_the_whole_schedule_ends_in_a_dead_letter(bench):
             after = bench.try_(delivery)
         bench.clock.pass_(1e6)
         bench.try_(delivery)
-    assert list(bench.settings.callback_schedule_s) == waits
+    assert list(bench.settings.callbacks.schedule_s) == waits
     assert ("dead", 10, 10) == (after.status, len(after.attempts), len(receiver.received))
     starts = [a.at for a in after.attempts]
     assert [round(w * 1e6) for w in waits[1:]] == [b - a for a, b in pairwise(starts)]
@@ -71,11 +71,11 @@ def test_the_queues_target_and_format(bench):
     bench = bench()
     with receiving() as receiver:
         tenant = bench.post_to(receiver.url).tenant
-        queue = bench.store.queues(tenant, QueueFilter()).items[0]
+        queue = bench.store.queues.search(tenant, QueueFilter()).items[0]
         notify = NotifyConfig(
             state="On", event="TaskFinish", result_format="JSON", type="Url", url=receiver.url
         )
-        bench.store.update_queue(tenant, queue.id, notify=notify)
+        bench.store.queues.update(tenant, queue.id, notify=notify)
         assert "delivered" == bench.try_(bench.end_job(CallbackRequest(), fail=True)).status
         with pytest.raises(AssertionError):
             bench.end_job(CallbackRequest(url="no"))
@@ -89,9 +89,9 @@ def test_a_dead_workers_delivery_comes_again(bench):
     with receiving() as receiver:
         delivery = bench.post_to(receiver.url)
         # What a worker that dies leaves behind: the reservation, and every place of the host.
-        lease_s = LEASE_TIMEOUTS * bench.settings.callback_timeout_s
-        assert bench.store.outbox.take(delivery.id, lease_s) is not None
-        lanes = Lanes(bench.store.client, bench.settings.key_prefix, kept_s=0.2)
+        lease_s = LEASE_TIMEOUTS * bench.settings.callbacks.timeout_s
+        assert bench.store.outbox.reserve(delivery.id, lease_s) is not None
+        lanes = Lanes(bench.store.client, bench.settings.store.key_prefix, kept_s=0.2)
         for place in range(4):
             assert Place.TAKEN == lanes.enter(f"127.0.0.1:{receiver.port}", f"gone-{place}", 4)
         assert 0 == len(bench.try_(delivery).attempts)
@@ -143,7 +143,7 @@ def test_dead_receivers_do_not_delay_healthy_ones(bench):
     healthy = [receiving() for _ in range(3)]
     receivers = [r.__enter__() for r in [*dead, *healthy]]
     ended: dict[str, float] = {}
-    with ThreadPoolExecutor(bench.settings.callback_concurrency) as pool:
+    with ThreadPoolExecutor(bench.settings.callbacks.concurrency) as pool:
         for number in range(300):
             kind = number // 10 if number % 10 == 0 else 30 + number % 3
             delivery = bench.post_to(receivers[kind].url)
@@ -195,9 +195,9 @@ def test_dead_letters_are_kept_for_their_time(bench):
         delivery = bench.post_to(receiver.url)
         bench.try_(delivery)
     bench.clock.pass_(2 * 86_400 - 1)
-    bench.store.prune()
+    bench.store.jobs.prune()
     assert 1 == bench.store.outbox.dead().total
     bench.clock.pass_(2)
-    bench.store.prune()
+    bench.store.jobs.prune()
     assert (0, None) == (bench.store.outbox.dead().total, bench.store.outbox.get(delivery.id))
-    assert bench.store.find(delivery.job_id) is not None
+    assert bench.store.jobs.find(delivery.job_id) is not None

@@ -20,7 +20,7 @@ def test_a_receiver_is_told_once_and_exactly(bench):
         deliver(bench.store, bench.settings, delivery.id)
     (request,) = receiver.received
     assert ("POST", "/hook?a=1") == (request.method, request.target)
-    assert json_body(bench.store.find(delivery.job_id)) == request.body
+    assert json_body(bench.store.jobs.find(delivery.job_id)) == request.body
     assert "application/json" == request.headers["content-type"]
     assert f"127.0.0.1:{receiver.port}" == request.headers["host"]
     assert "webhook-signature" not in request.headers

@@ -63,30 +63,30 @@ def fill(client: redis.Redis) -> dict[str, str]:
     ids: dict[str, str] = {}
     for name in NAMES:
         now += SECOND
-        (job,) = store.create([spec(name, NIGHT if name == "paused" else TENANT)])
+        (job,) = store.jobs.create([spec(name, NIGHT if name == "paused" else TENANT)])
         ids[name] = job.id
         now += SECOND
         if name == "cancelled":
-            store.cancel(TENANT, [job.id])
+            store.jobs.cancel(TENANT, [job.id])
         if name in {"success", "failed", "dead", "running"}:
-            held = store.claim("separate@host/1", [1])
+            held = store.jobs.claim("separate@host/1", [1])
             assert held is not None
             assert held.id == job.id
             now += SECOND
             if name == "running":
-                store.heartbeat(held.id, held.token, 40, "cpu")
-                store.register_uploads(held.id, held.token, [{"key": "out/x.wav", "upload_id": "u"}])
+                store.jobs.heartbeat(held.id, held.token, 40, "cpu")
+                store.jobs.register_uploads(held.id, held.token, [{"key": "out/x.wav", "upload_id": "u"}])
             elif name == "failed":
-                store.fail(held, "AudioDamaged", "The source ends too early.")
+                store.jobs.fail(held, "AudioDamaged", "The source ends too early.")
             else:
-                store.succeed(held, DONE)
-    queue = store.queues(NIGHT, QueueFilter()).items[0]
-    store.update_queue(NIGHT, queue.id, state=QueueState.PAUSED)
-    store.create_template(TENANT, "voice", spec("template").separate)
+                store.jobs.succeed(held, DONE)
+    queue = store.queues.search(NIGHT, QueueFilter()).items[0]
+    store.queues.update(NIGHT, queue.id, state=QueueState.PAUSED)
+    store.templates.create(TENANT, "voice", spec("template").separate)
     for name, status in (("success", "delivered"), ("dead", "dead")):
         delivery = store.outbox.for_job(ids[name])
         assert delivery is not None
-        taken = store.outbox.take(delivery.id, 30)
+        taken = store.outbox.reserve(delivery.id, 30)
         assert taken is not None
         tried = Attempt(at=now, status="200" if status == "delivered" else "500", duration_ms=12, answer="ok")
         store.outbox.record(delivery.id, tried, next_due=None, status=status)
@@ -149,18 +149,18 @@ def test_what_an_older_release_stored_is_read(old) -> None:
     states = {"success": State.SUCCESS, "dead": State.SUCCESS, "failed": State.FAILED, "paused": State.PAUSE}
     states |= {"cancelled": State.CANCEL, "running": State.RUNNING, "waiting": State.SUBMITTED}
     for name, state in states.items():
-        job = store.find(ids[name])
+        job = store.jobs.find(ids[name])
         assert job is not None
         assert state == job.state
         assert (name, f"in/{name}.mp3", 1) == (job.spec.user_data, job.spec.input_object, job.spec.level)
         assert AudioConfig(codec="wav", samplerate=44_100) == job.spec.separate.audio_config
-    done, failed, running = (store.find(ids[name]) for name in ("success", "failed", "running"))
+    done, failed, running = (store.jobs.find(ids[name]) for name in ("success", "failed", "running"))
     assert done.result == DONE
     assert ("AudioDamaged", "The source ends too early.") == (failed.code, failed.message)
     assert (40, "cpu", "separate@host/1") == (running.progress, running.device, running.worker)
     assert ({"key": "out/x.wav", "upload_id": "u"},) == running.uploads
-    assert 6 == len(store.list_jobs(TENANT, JobFilter(size=100)).items)
-    assert ["voice"] == [each.name for each in store.templates(TENANT, TemplateFilter()).items]
+    assert 6 == len(store.jobs.search(TENANT, JobFilter(size=100)).items)
+    assert ["voice"] == [each.name for each in store.templates.search(TENANT, TemplateFilter()).items]
     assert "delivered" == store.outbox.for_job(ids["success"]).status
     assert "200" == store.outbox.for_job(ids["success"]).attempts[0].status
     assert 1 == store.outbox.replay([store.outbox.for_job(ids["dead"]).id])
@@ -169,17 +169,17 @@ def test_what_an_older_release_stored_is_read(old) -> None:
 def test_what_an_older_release_began_is_brought_to_its_end(old) -> None:
     """A waiting job is done, a running one rescued, a paused one resumed, and an old holder refused."""
     store, ids = old
-    before = store.find(ids["running"])
-    assert ids["running"] in store.expired()
-    seized = store.seize(ids["running"], "sweeper")
+    before = store.jobs.find(ids["running"])
+    assert ids["running"] in store.jobs.expired()
+    seized = store.jobs.reclaim(ids["running"], "sweeper")
     with pytest.raises(LeaseLost):
-        store.succeed(before, DONE)
-    store.release(seized, counts=True)
-    queue = store.queues(NIGHT, QueueFilter()).items[0]
-    store.update_queue(NIGHT, queue.id, state=QueueState.ACTIVE)
+        store.jobs.succeed(before, DONE)
+    store.jobs.release(seized, counts=True)
+    queue = store.queues.search(NIGHT, QueueFilter()).items[0]
+    store.queues.update(NIGHT, queue.id, state=QueueState.ACTIVE)
     finished = set()
-    while job := store.claim("w", [2, 1, 0]):
-        store.succeed(job, DONE)
+    while job := store.jobs.claim("w", [2, 1, 0]):
+        store.jobs.succeed(job, DONE)
         finished.add(job.id)
     assert {ids["waiting"], ids["running"], ids["paused"]} == finished
     assert all(store.outbox.for_job(each).status == "pending" for each in finished)

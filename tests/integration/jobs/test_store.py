@@ -88,32 +88,32 @@ def spec(name: str = "in/a.mp3", *, tenant: Tenant = TENANT, level: int = 0, **c
 
 
 def states(store: Store, *ids: str) -> list[State]:
-    return [job.state for job in store.get(TENANT, ids)]
+    return [job.state for job in store.jobs.get(TENANT, ids)]
 
 
 def test_a_job_is_stored_with_all_it_says(store: Store) -> None:
     """What is read back is what was submitted, in the state Submitted, in the tenant's own queue."""
     asked = spec("in/音 频+1.mp4", level=2, user_data="order 17", callback=CallbackRequest(url="http://a/b"))
-    (job,) = store.create([asked])
-    queue = store.queues(TENANT, QueueFilter()).items[0]
+    (job,) = store.jobs.create([asked])
+    queue = store.queues.search(TENANT, QueueFilter()).items[0]
     assert dataclasses.replace(asked, queue_id=queue.id) == job.spec
     assert job.state == State.SUBMITTED
     assert job.created == START
-    assert job == store.find(job.id)
-    assert store.get(OTHER, [job.id]) == [None]
+    assert job == store.jobs.find(job.id)
+    assert store.jobs.get(OTHER, [job.id]) == [None]
 
 
 def test_creation_times_never_repeat(store: Store) -> None:
     """Jobs of one instant get increasing times, so that the time can be a cursor."""
-    jobs = store.create([spec() for _ in range(5)]) + store.create([spec()])
+    jobs = store.jobs.create([spec() for _ in range(5)]) + store.jobs.create([spec()])
     assert [START + i for i in range(6)] == [job.created for job in jobs]
 
 
 def test_one_way_through(store: Store, clock: Clock) -> None:
     """Submitted, Running, Success, with times, progress and result."""
-    (job,) = store.create([spec()])
+    (job,) = store.jobs.create([spec()])
     clock.pass_(1)
-    claimed = store.claim("w1", [2, 1, 0])
+    claimed = store.jobs.claim("w1", [2, 1, 0])
     assert claimed is not None
     assert (job.id, State.RUNNING, "w1", 1, 1) == (
         claimed.id,
@@ -122,10 +122,10 @@ def test_one_way_through(store: Store, clock: Clock) -> None:
         claimed.attempt,
         claimed.token,
     )
-    assert store.heartbeat(job.id, claimed.token, 40, "cpu") is False
+    assert store.jobs.heartbeat(job.id, claimed.token, 40, "cpu") is False
     clock.pass_(5)
-    store.succeed(claimed, DONE)
-    done = store.find(job.id)
+    store.jobs.succeed(claimed, DONE)
+    done = store.jobs.find(job.id)
     assert done is not None
     assert (
         done.state,
@@ -135,31 +135,31 @@ def test_one_way_through(store: Store, clock: Clock) -> None:
         done.device,
     ) == (State.SUCCESS, START + SECOND, START + 6 * SECOND, 100, "cpu")
     assert done.result == DONE
-    assert store.claim("w1", [2, 1, 0]) is None
+    assert store.jobs.claim("w1", [2, 1, 0]) is None
 
 
 def test_higher_level_first_then_oldest(store: Store) -> None:
     """A level-2 job behind a thousand of level 0 starts next; within a level the old order holds."""
-    first = store.create([spec() for _ in range(1000)])
-    (urgent,) = store.create([spec(level=2)])
-    claims = [store.claim("w", [0, 1, 2]) for _ in range(3)]
+    first = store.jobs.create([spec() for _ in range(1000)])
+    (urgent,) = store.jobs.create([spec(level=2)])
+    claims = [store.jobs.claim("w", [0, 1, 2]) for _ in range(3)]
     assert [urgent.id, first[0].id, first[1].id] == [c.id for c in claims if c]
 
 
 def test_dedicated_workers_serve_their_level_only(store: Store) -> None:
     """A worker of level 2 leaves level 0 alone."""
-    store.create([spec(level=0)])
-    assert store.claim("w", [2]) is None
+    store.jobs.create([spec(level=0)])
+    assert store.jobs.claim("w", [2]) is None
 
 
 def test_buckets_take_turns(make) -> None:
     """One tenant's backlog does not block another's first job."""
     store = make(queue_max_concurrent=1000)
-    mine = store.create([spec() for _ in range(50)])
+    mine = store.jobs.create([spec() for _ in range(50)])
     for _ in range(10):
-        store.claim("w", [0])
-    theirs = store.create([spec(tenant=OTHER) for _ in range(3)])
-    claimed = [c.id for c in (store.claim("w", [0]) for _ in range(6)) if c]
+        store.jobs.claim("w", [0])
+    theirs = store.jobs.create([spec(tenant=OTHER) for _ in range(3)])
+    claimed = [c.id for c in (store.jobs.claim("w", [0]) for _ in range(6)) if c]
     assert {j.id for j in theirs} < set(claimed)
     assert len(set(claimed) & {j.id for j in mine}) == 3
 
@@ -167,10 +167,10 @@ def test_buckets_take_turns(make) -> None:
 def test_ageing_lifts_old_jobs(make, clock: Clock) -> None:
     """With ageing on, a level-0 job that waited long goes before a young one of level 1."""
     store = make(level_ageing_s=60)
-    (old,) = store.create([spec(level=0)])
+    (old,) = store.jobs.create([spec(level=0)])
     clock.pass_(121)
-    store.create([spec(level=1)])
-    claimed = store.claim("w", [2, 1, 0])
+    store.jobs.create([spec(level=1)])
+    claimed = store.jobs.claim("w", [2, 1, 0])
     assert claimed is not None
     assert old.id == claimed.id
 
@@ -178,164 +178,164 @@ def test_ageing_lifts_old_jobs(make, clock: Clock) -> None:
 def test_max_concurrent_holds_over_all_workers(make, bells: list[Bell]) -> None:
     """No more jobs of a queue run than it allows; the end of one rings for the next."""
     store = make(queue_max_concurrent=2)
-    jobs = store.create([spec() for _ in range(4)])
+    jobs = store.jobs.create([spec() for _ in range(4)])
     assert [Bell(0, jobs[0].id), Bell(0, jobs[1].id)] == bells
-    one, two, three = (store.claim(f"w{i}", [0]) for i in range(3))
+    one, two, three = (store.jobs.claim(f"w{i}", [0]) for i in range(3))
     assert one
     assert two
     assert three is None
     bells.clear()
-    store.succeed(one, DONE)
+    store.jobs.succeed(one, DONE)
     assert [Bell(0, jobs[2].id)] == bells
-    assert store.claim("w", [0]) is not None
-    assert store.claim("w", [0]) is None
+    assert store.jobs.claim("w", [0]) is not None
+    assert store.jobs.claim("w", [0]) is None
 
 
 def test_pause_and_resume(store: Store, bells: list[Bell]) -> None:
     """Waiting jobs of a paused queue show Pause and stay; resumed, they go on in their old order."""
-    jobs = store.create([spec() for _ in range(3)])
+    jobs = store.jobs.create([spec() for _ in range(3)])
     queue = jobs[0].spec.queue_id
-    running = store.claim("w", [0])
-    store.update_queue(TENANT, queue, state=QueueState.PAUSED)
-    (late,) = store.create([spec()])
+    running = store.jobs.claim("w", [0])
+    store.queues.update(TENANT, queue, state=QueueState.PAUSED)
+    (late,) = store.jobs.create([spec()])
     ids = [j.id for j in jobs] + [late.id]
     assert states(store, *ids) == [State.RUNNING, State.PAUSE, State.PAUSE, State.PAUSE]
-    assert store.claim("w", [0]) is None
+    assert store.jobs.claim("w", [0]) is None
     assert running is not None
-    store.succeed(running, DONE)
+    store.jobs.succeed(running, DONE)
     bells.clear()
-    store.update_queue(TENANT, queue, state=QueueState.ACTIVE)
+    store.queues.update(TENANT, queue, state=QueueState.ACTIVE)
     assert [Bell(0, i) for i in ids[1:]] == bells
-    assert ids[1:] == [c.id for c in (store.claim("w", [0]) for _ in range(3)) if c]
+    assert ids[1:] == [c.id for c in (store.jobs.claim("w", [0]) for _ in range(3)) if c]
 
 
 def test_cancel_waiting(store: Store) -> None:
     """A waiting job becomes Cancel at once, again without harm, and is never claimed."""
-    (job,) = store.create([spec(callback=CallbackRequest(url="http://a/"))])
-    store.cancel(TENANT, [job.id])
-    store.cancel(TENANT, [job.id])
+    (job,) = store.jobs.create([spec(callback=CallbackRequest(url="http://a/"))])
+    store.jobs.cancel(TENANT, [job.id])
+    store.jobs.cancel(TENANT, [job.id])
     assert states(store, job.id) == [State.CANCEL]
-    assert store.claim("w", [0]) is None
+    assert store.jobs.claim("w", [0]) is None
     assert store.outbox.for_job(job.id) is None
 
 
 def test_cancel_running_is_confirmed_by_the_worker(store: Store) -> None:
     """A running job is told by its heartbeat, cannot succeed any more, and ends as Cancel."""
-    (job,) = store.create([spec()])
-    claimed = store.claim("w", [0])
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.cancel(TENANT, [job.id])
+    store.jobs.cancel(TENANT, [job.id])
     assert states(store, job.id) == [State.RUNNING]
-    assert store.heartbeat(job.id, claimed.token, 1) is True
+    assert store.jobs.heartbeat(job.id, claimed.token, 1) is True
     with pytest.raises(CancelAsked):
-        store.succeed(claimed, DONE)
-    store.confirm_cancel(claimed)
+        store.jobs.succeed(claimed, DONE)
+    store.jobs.confirm_cancel(claimed)
     assert states(store, job.id) == [State.CANCEL]
 
 
 def test_cancel_is_all_or_nothing(store: Store) -> None:
     """One finished job among several refuses the whole request."""
-    done, waiting = store.create([spec(), spec()])
-    claimed = store.claim("w", [0])
+    done, waiting = store.jobs.create([spec(), spec()])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
     with pytest.raises(IllegalTransition):
-        store.cancel(TENANT, [waiting.id, done.id])
+        store.jobs.cancel(TENANT, [waiting.id, done.id])
     assert states(store, waiting.id) == [State.SUBMITTED]
 
 
 def test_vendor_behaviour_refuses_cancel_of_running(make) -> None:
     """With cancel_running off, a running job cannot be cancelled."""
     store = make(cancel_running=False)
-    (job,) = store.create([spec()])
-    store.claim("w", [0])
+    (job,) = store.jobs.create([spec()])
+    store.jobs.claim("w", [0])
     with pytest.raises(IllegalTransition):
-        store.cancel(TENANT, [job.id])
+        store.jobs.cancel(TENANT, [job.id])
 
 
 def test_a_stale_attempt_writes_nothing(store: Store, clock: Clock) -> None:
     """After its lease ran out and the job was seized, each write of the old attempt is refused."""
-    (job,) = store.create([spec()])
-    old = store.claim("w1", [0])
+    (job,) = store.jobs.create([spec()])
+    old = store.jobs.claim("w1", [0])
     assert old is not None
-    assert store.expired() == []
+    assert store.jobs.expired() == []
     clock.pass_(21)
-    assert [job.id] == store.expired()
-    seized = store.seize(job.id, "sweeper")
+    assert [job.id] == store.jobs.expired()
+    seized = store.jobs.reclaim(job.id, "sweeper")
     assert seized is not None
-    assert store.seize(job.id, "other sweeper") is None
+    assert store.jobs.reclaim(job.id, "other sweeper") is None
     for write in (
-        lambda: store.heartbeat(job.id, old.token, 50),
-        lambda: store.register_uploads(job.id, old.token, []),
-        lambda: store.succeed(old, DONE),
-        lambda: store.fail(old, "InternalError", "x"),
-        lambda: store.confirm_cancel(old),
-        lambda: store.release(old),
+        lambda: store.jobs.heartbeat(job.id, old.token, 50),
+        lambda: store.jobs.register_uploads(job.id, old.token, []),
+        lambda: store.jobs.succeed(old, DONE),
+        lambda: store.jobs.fail(old, "InternalError", "x"),
+        lambda: store.jobs.confirm_cancel(old),
+        lambda: store.jobs.release(old),
     ):
         with pytest.raises(LeaseLost):
             write()
-    store.release(seized, counts=True)
-    new = store.claim("w2", [0])
+    store.jobs.release(seized, counts=True)
+    new = store.jobs.claim("w2", [0])
     assert new is not None
     assert (job.id, 2) == (new.id, new.attempt)
     with pytest.raises(LeaseLost):
-        store.succeed(old, DONE)
-    store.succeed(new, DONE)
+        store.jobs.succeed(old, DONE)
+    store.jobs.succeed(new, DONE)
 
 
 def test_a_worker_that_comes_back_in_time_keeps_its_job(store: Store, clock: Clock) -> None:
     """A heartbeat before the sweeper's seizure wins."""
-    (job,) = store.create([spec()])
-    claimed = store.claim("w1", [0])
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w1", [0])
     assert claimed is not None
     clock.pass_(21)
-    store.heartbeat(job.id, claimed.token, 10)
-    assert store.seize(job.id, "sweeper") is None
+    store.jobs.heartbeat(job.id, claimed.token, 10)
+    assert store.jobs.reclaim(job.id, "sweeper") is None
 
 
 def test_a_job_given_back_keeps_its_place(store: Store, bells: list[Bell]) -> None:
     """A job released without blame goes to the front of its level, with its attempts as before."""
-    jobs = store.create([spec(), spec()])
-    claimed = store.claim("w", [0])
+    jobs = store.jobs.create([spec(), spec()])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
     bells.clear()
-    store.release(claimed)
+    store.jobs.release(claimed)
     assert [Bell(0, jobs[0].id)] == bells
-    again = store.claim("w", [0])
+    again = store.jobs.claim("w", [0])
     assert again is not None
     assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.token)
 
 
 def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, bells: list[Bell]) -> None:
     """A job released with a delay is claimed only after it, and can be cancelled meanwhile."""
-    one, two = store.create([spec(), spec()])
+    one, two = store.jobs.create([spec(), spec()])
     for _ in range(2):
-        claimed = store.claim("w", [0])
+        claimed = store.jobs.claim("w", [0])
         assert claimed is not None
-        store.release(claimed, delay_s=10)
-    store.promote()
-    assert store.claim("w", [0]) is None
-    store.cancel(TENANT, [two.id])
+        store.jobs.release(claimed, delay_s=10)
+    store.jobs.promote()
+    assert store.jobs.claim("w", [0]) is None
+    store.jobs.cancel(TENANT, [two.id])
     clock.pass_(11)
     bells.clear()
-    store.promote()
+    store.jobs.promote()
     assert [Bell(0, one.id)] == bells
-    claimed = store.claim("w", [0])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
     assert one.id == claimed.id
 
 
 def test_the_end_writes_the_outbox(store: Store, clock: Clock) -> None:
     """The callback is due the moment the job ends, is taken by one, and comes back if that one dies."""
-    (job,) = store.create([spec(callback=CallbackRequest(url="http://cb.example/x", format="JSON"))])
-    claimed = store.claim("w", [0])
+    (job,) = store.jobs.create([spec(callback=CallbackRequest(url="http://cb.example/x", format="JSON"))])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.fail(claimed, "InvalidContent", "no audio")
+    store.jobs.fail(claimed, "InvalidContent", "no audio")
     (due,) = store.outbox.due()
-    taken = store.outbox.take(due, 30)
+    taken = store.outbox.reserve(due, 30)
     assert taken is not None
     assert (job.id, "JSON", "cb.example") == (taken.job_id, taken.target.format, taken.target.host)
-    assert store.outbox.take(due, 30) is None
+    assert store.outbox.reserve(due, 30) is None
     assert store.outbox.due() == []
     clock.pass_(31)
     assert [due] == store.outbox.due()
@@ -343,47 +343,47 @@ def test_the_end_writes_the_outbox(store: Store, clock: Clock) -> None:
 
 def test_saying_the_end_twice_is_harmless(store: Store) -> None:
     """A repeated Success of the same attempt (its answer was lost) is accepted and changes nothing."""
-    store.create([spec()])
-    claimed = store.claim("w", [0])
+    store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.succeed(claimed, DONE)
-    store.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
     with pytest.raises(LeaseLost):
-        store.fail(claimed, "x", "y")
+        store.jobs.fail(claimed, "x", "y")
 
 
 def test_idempotency(store: Store) -> None:
     """The same key and body give the first answer again; another body is a conflict."""
-    first = store.create([spec()], idempotency=Idempotency("k", "body"))
-    again = store.create([spec()], idempotency=Idempotency("k", "body"))
+    first = store.jobs.create([spec()], idempotency=Idempotency("k", "body"))
+    again = store.jobs.create([spec()], idempotency=Idempotency("k", "body"))
     assert [j.id for j in first] == [j.id for j in again]
     with pytest.raises(IdempotencyConflict):
-        store.create([spec()], idempotency=Idempotency("k", "other"))
+        store.jobs.create([spec()], idempotency=Idempotency("k", "other"))
 
 
 def test_limits_of_submission(make) -> None:
     """A closed bucket, an unknown queue and a full queue refuse, and nothing is stored."""
     store = make(auto_open=False, queue_max_size=2)
     with pytest.raises(AsrBucketUnBinded):
-        store.create([spec()])
-    store.open_bucket(TENANT)
+        store.jobs.create([spec()])
+    store.tenants.open(TENANT)
     with pytest.raises(QueueNotFound):
-        store.create([spec(queue_id="p" + "0" * 32)])
-    store.create([spec()])
+        store.jobs.create([spec(queue_id="p" + "0" * 32)])
+    store.jobs.create([spec()])
     with pytest.raises(QueueFull):
-        store.create([spec(), spec()])
-    assert len(store.list_jobs(TENANT, JobFilter()).items) == 1
+        store.jobs.create([spec(), spec()])
+    assert len(store.jobs.search(TENANT, JobFilter()).items) == 1
 
 
 @pytest.mark.parametrize("order", ["Desc", "Asc"])
 def test_paging_is_stable_while_jobs_arrive(store: Store, order: str) -> None:
     """Pages of one show every old job once, whatever arrives in between."""
-    ids = [j.id for j in store.create([spec() for _ in range(7)])]
+    ids = [j.id for j in store.jobs.create([spec() for _ in range(7)])]
     seen, cursor = [], None
     while True:
-        page = store.list_jobs(TENANT, JobFilter(size=2, order=order, cursor=cursor))
+        page = store.jobs.search(TENANT, JobFilter(size=2, order=order, cursor=cursor))
         seen += [j.id for j in page.items]
-        store.create([spec()]) if len(seen) < 6 else None
+        store.jobs.create([spec()]) if len(seen) < 6 else None
         cursor = page.cursor
         if cursor is None:
             break
@@ -394,21 +394,21 @@ def test_paging_is_stable_while_jobs_arrive(store: Store, order: str) -> None:
 
 def test_list_filters(store: Store, clock: Clock) -> None:
     """State as seen, queue, time bounds (inclusive) and input object each narrow the list."""
-    (a,) = store.create([spec("a")])
+    (a,) = store.jobs.create([spec("a")])
     clock.pass_(10)
-    (b,) = store.create([spec("b")])
-    claimed = store.claim("w", [0])
+    (b,) = store.jobs.create([spec("b")])
+    claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
     queue = a.spec.queue_id
 
     def ids(**which) -> list[str]:
-        return [j.id for j in store.list_jobs(TENANT, JobFilter(**which)).items]
+        return [j.id for j in store.jobs.search(TENANT, JobFilter(**which)).items]
 
     assert [b.id, a.id] == ids()
     assert [a.id] == ids(states=frozenset({State.SUCCESS}))
     assert [b.id] == ids(states=frozenset({State.SUBMITTED, State.PAUSE, State.FAILED}))
-    store.update_queue(TENANT, queue, state=QueueState.PAUSED)
+    store.queues.update(TENANT, queue, state=QueueState.PAUSED)
     assert ids(states=frozenset({State.SUBMITTED})) == []
     assert [b.id] == ids(states=frozenset({State.PAUSE}))
     assert [b.id] == ids(start=b.created)
@@ -423,33 +423,33 @@ def test_templates(make) -> None:
     """Names are unique per bucket; a deleted template is gone and frees its name."""
     store = make()
     both = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND)
-    one = store.create_template(TENANT, "one", both)
-    store.create_template(OTHER, "one", both)
+    one = store.templates.create(TENANT, "one", both)
+    store.templates.create(OTHER, "one", both)
     with pytest.raises(TemplateNameDuplicate):
-        store.create_template(TENANT, "one", both)
-    changed = store.update_template(TENANT, one.id, name="two")
+        store.templates.create(TENANT, "one", both)
+    changed = store.templates.update(TENANT, one.id, name="two")
     assert ("two", both) == (changed.name, changed.separate)
-    store.create_template(TENANT, "one", both)
-    listing = store.templates(TENANT, TemplateFilter(ids=(one.id, "t1x")))
+    store.templates.create(TENANT, "one", both)
+    listing = store.templates.search(TENANT, TemplateFilter(ids=(one.id, "t1x")))
     assert ([one.id], ("t1x",)) == ([t.id for t in listing.items], listing.missing)
-    store.delete_template(TENANT, one.id)
+    store.templates.delete(TENANT, one.id)
     with pytest.raises(TemplatePathNotFound):
-        store.delete_template(TENANT, one.id)
-    assert store.template(TENANT, one.id) is None
+        store.templates.delete(TENANT, one.id)
+    assert store.templates.get(TENANT, one.id) is None
 
 
 def test_retention(store: Store, clock: Clock, valkey: redis.Redis) -> None:
     """Ended jobs go after their time with all that points at them; waiting ones never."""
-    (kept,) = store.create([spec()])
-    store.update_queue(TENANT, kept.spec.queue_id, max_concurrent=1)
-    (gone,) = store.create([spec(level=1, callback=CallbackRequest(url="http://a/"))])
-    claimed = store.claim("w", [1])
+    (kept,) = store.jobs.create([spec()])
+    store.queues.update(TENANT, kept.spec.queue_id, max_concurrent=1)
+    (gone,) = store.jobs.create([spec(level=1, callback=CallbackRequest(url="http://a/"))])
+    claimed = store.jobs.claim("w", [1])
     assert claimed is not None
-    store.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
     clock.pass_(91 * 86_400)
-    assert store.prune() == 1
-    assert store.find(gone.id) is None
-    assert [kept.id] == [j.id for j in store.list_jobs(TENANT, JobFilter()).items]
+    assert store.jobs.prune() == 1
+    assert store.jobs.find(gone.id) is None
+    assert [kept.id] == [j.id for j in store.jobs.search(TENANT, JobFilter()).items]
     keys = [k.decode() for k in cast("list[bytes]", valkey.keys("*"))]
     assert [k for k in keys if gone.id[1:] in k] == []
 
@@ -459,5 +459,5 @@ def test_an_unreachable_store_is_a_retryable_error(make) -> None:
     nowhere = redis.Redis(port=1, decode_responses=True)
     store = Store(nowhere, Settings())
     with pytest.raises(StoreUnavailable) as caught:
-        store.create([spec()])
+        store.jobs.create([spec()])
     assert (caught.value.code, caught.value.status) == ("SlowDown", 503)

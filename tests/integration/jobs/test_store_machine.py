@@ -200,10 +200,10 @@ class StoreMachine(RuleBasedStateMachine):
             JobSpec(tenant, f"in/{level}", separate, output, level=level, callback=callback)
             for level in levels
         ]
-        made = self.twice(lambda store: store.create(specs), lost)
+        made = self.twice(lambda store: store.jobs.create(specs), lost)
         assert len(specs) == len(made)
         if tenant not in self.model.lanes:
-            self.model.lanes[tenant] = Lane(self.store.queues(tenant, QueueFilter()).items[0].id)
+            self.model.lanes[tenant] = Lane(self.store.queues.search(tenant, QueueFilter()).items[0].id)
         for job in made:
             assert job.id not in self.model.jobs
             self.model.jobs[job.id] = Expected(job.id, job.spec, job.created)
@@ -222,7 +222,7 @@ class StoreMachine(RuleBasedStateMachine):
             if job.state in {State.SUCCESS, State.FAILED}:
                 expected = IllegalTransition
                 break
-        assert expected == raised(lambda: self.store.cancel(tenant, ids))
+        assert expected == raised(lambda: self.store.jobs.cancel(tenant, ids))
         if expected is None:
             for job in jobs:
                 if job.state is State.SUBMITTED:
@@ -235,14 +235,14 @@ class StoreMachine(RuleBasedStateMachine):
     def turn_queue(self, data: st.DataObject, state: QueueState, room: int | None) -> None:
         tenant = data.draw(st.sampled_from(sorted(self.model.lanes)))
         lane = self.model.lanes[tenant]
-        queue = self.store.update_queue(tenant, lane.id, state=state, max_concurrent=room)
+        queue = self.store.queues.update(tenant, lane.id, state=state, max_concurrent=room)
         lane.state, lane.room = state, room or lane.room
         assert (lane.state, lane.room) == (queue.state, queue.max_concurrent)
 
     @rule(mode=st.sampled_from(AudioMode))
     def keep_template(self, mode: AudioMode) -> None:
         name = f"t{next(self.names)}"
-        made = self.store.create_template(TENANTS[0], name, VoiceSeparate(mode))
+        made = self.store.templates.create(TENANTS[0], name, VoiceSeparate(mode))
         self.templates[made.id] = made.separate
 
     @precondition(lambda self: self.templates)
@@ -251,19 +251,23 @@ class StoreMachine(RuleBasedStateMachine):
         """Jobs keep the parameters they were submitted with, whatever becomes of the template."""
         template_id = next(iter(self.templates))
         if mode is None:
-            self.store.delete_template(TENANTS[0], template_id)
+            self.store.templates.delete(TENANTS[0], template_id)
             del self.templates[template_id]
             return
-        self.store.update_template(TENANTS[0], template_id, separate=VoiceSeparate(mode))
+        self.store.templates.update(TENANTS[0], template_id, separate=VoiceSeparate(mode))
         self.templates[template_id] = VoiceSeparate(mode)
 
     # -- workers
 
+    def running(self) -> set[str]:
+        """Ids of the jobs that run now, as the store's leases show them."""
+        return set(self.store.client.zrange(self.store.scripts.key("leases"), 0, -1))
+
     @rule(levels=st.sets(st.integers(0, 2), min_size=1), lost=st.booleans())
     def claim(self, levels: set[int], lost: bool) -> None:
         before = {j.id for j in self.model.jobs.values() if j.state is State.RUNNING}
-        job = self.twice(lambda store: store.claim("w", sorted(levels)), lost)
-        taken = {j.id for j in self.store.held_by("w")} - before
+        job = self.twice(lambda store: store.jobs.claim("w", sorted(levels)), lost)
+        taken = self.running() - before
         # Of two claims the first one's answer went to nobody.
         nobodys = taken - {job.id} if job is not None else taken
         assert len(nobodys) <= int(lost)
@@ -291,9 +295,9 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         if known is None or not known.held(job.token):
             with pytest.raises(LeaseLost):
-                self.twice(lambda store: store.heartbeat(job.id, job.token, progress), lost)
+                self.twice(lambda store: store.jobs.heartbeat(job.id, job.token, progress), lost)
             return
-        asked = self.twice(lambda store: store.heartbeat(job.id, job.token, progress), lost)
+        asked = self.twice(lambda store: store.jobs.heartbeat(job.id, job.token, progress), lost)
         assert known.cancel == asked
         known.lease_end = self.now + round(LEASE_S * SECOND)
 
@@ -303,7 +307,7 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         staged = [{"upload_id": f"{job.id}-{job.token}"}]
         held = known is not None and known.held(job.token)
-        call = lambda: self.twice(lambda s: s.register_uploads(job.id, job.token, staged), lost)
+        call = lambda: self.twice(lambda s: s.jobs.register_uploads(job.id, job.token, staged), lost)
         assert (None if held else LeaseLost) == raised(call)
         if known is not None and held:
             known.uploads = tuple(staged)
@@ -317,9 +321,9 @@ class StoreMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, to: State, lost: bool) -> None:
         job, known = self.handle(data)
         calls: dict[State, Callable[[Store], None]] = {
-            State.SUCCESS: lambda store: store.succeed(job, DONE),
-            State.FAILED: lambda store: store.fail(job, "InternalError", "it broke"),
-            State.CANCEL: lambda store: store.confirm_cancel(job),
+            State.SUCCESS: lambda store: store.jobs.succeed(job, DONE),
+            State.FAILED: lambda store: store.jobs.fail(job, "InternalError", "it broke"),
+            State.CANCEL: lambda store: store.jobs.confirm_cancel(job),
         }
         expected: type[Exception] | None = LeaseLost
         if known is not None and known.held(job.token):
@@ -336,7 +340,7 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         held = known is not None and known.held(job.token)
         asked = known is not None and known.cancel
-        told = raised(lambda: self.twice(lambda s: s.release(job, delay_s=delay, counts=counts), lost))
+        told = raised(lambda: self.twice(lambda s: s.jobs.release(job, delay_s=delay, counts=counts), lost))
         if known is None or not held:
             assert told is LeaseLost
         elif asked:
@@ -358,11 +362,11 @@ class StoreMachine(RuleBasedStateMachine):
         over = {
             j.id for j in self.model.jobs.values() if j.state is State.RUNNING and j.lease_end <= self.now
         }
-        seen = [store.expired() for store in self.stores]
+        seen = [store.jobs.expired() for store in self.stores]
         assert [over, over] == [set(s) for s in seen]
         for job_id in sorted(seen[0]):
             order = self.stores if back else self.stores[::-1]
-            seized = [store.seize(job_id, "sweeper") for store in order]
+            seized = [store.jobs.reclaim(job_id, "sweeper") for store in order]
             assert seized[1] is None
             job, known = seized[0], self.model.jobs[job_id]
             assert job is not None
@@ -373,19 +377,19 @@ class StoreMachine(RuleBasedStateMachine):
             if dies:
                 continue
             if known.cancel:
-                self.store.confirm_cancel(job)
+                self.store.jobs.confirm_cancel(job)
                 self.end(known, State.CANCEL)
             elif known.attempt >= MOST_ATTEMPTS:
-                self.store.fail(job, "InternalError", "The worker died on every attempt.")
+                self.store.jobs.fail(job, "InternalError", "The worker died on every attempt.")
                 self.end(known, State.FAILED)
             else:
-                self.store.release(job, counts=True)
+                self.store.jobs.release(job, counts=True)
                 self.give_back(known, 0, counts=True)
 
     @rule()
     def promote(self) -> None:
         for store in self.stores:
-            store.promote()
+            store.jobs.promote()
         for job in self.model.jobs.values():
             if job.delayed is not None and job.delayed <= self.now:
                 job.delayed = None
@@ -397,7 +401,7 @@ class StoreMachine(RuleBasedStateMachine):
         delivery = data.draw(st.sampled_from(list(self.model.callbacks)))
         known = self.model.callbacks[delivery]
         due = known.status == "pending" and known.due <= self.now
-        taken = [store.outbox.take(delivery, 15) for store in self.stores]
+        taken = [store.outbox.reserve(delivery, 15) for store in self.stores]
         assert [due, False] == [t is not None for t in taken]
         if not due:
             return
@@ -417,7 +421,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Only what ended long enough ago is dropped; two sweepers may drop at once."""
         self.now += round(days * DAY)
         for store in self.stores:
-            store.prune()
+            store.jobs.prune()
         before = self.now - round(RETENTION_DAYS * DAY)
         for job in list(self.model.jobs.values()):
             if job.state in ENDED and job.ended < before:
@@ -446,7 +450,7 @@ class StoreMachine(RuleBasedStateMachine):
         model = self.model
         for tenant in model.lanes:
             mine = [j for j in model.jobs.values() if j.tenant == tenant]
-            found = self.store.get(tenant, [j.id for j in mine])
+            found = self.store.jobs.get(tenant, [j.id for j in mine])
             paused = model.lanes[tenant].state is QueueState.PAUSED
             for known, job in zip(mine, found, strict=True):
                 assert job is not None, "an accepted job is gone"
@@ -459,7 +463,7 @@ class StoreMachine(RuleBasedStateMachine):
                 )
                 assert (known.spec, known.created, known.uploads) == (job.spec, job.created, job.uploads)
                 assert (known.state in ENDED) == (job.ended is not None)
-            listed = self.store.list_jobs(tenant, JobFilter(order="Asc", size=1000))
+            listed = self.store.jobs.search(tenant, JobFilter(order="Asc", size=1000))
             in_order = [j.id for j in sorted(mine, key=lambda j: j.created)]
             assert in_order == [j.id for j in listed.items]
 

@@ -48,7 +48,7 @@ def submit(store: Store, count: int, *, tenant: Tenant = TENANT, level: int = 0)
     spec = JobSpec(tenant, "in/a", VoiceSeparate(AudioMode.IS_AUDIO), output, level=level)
     ids: list[str] = []
     while len(ids) < count:
-        ids += [job.id for job in store.create([spec] * min(500, count - len(ids)))]
+        ids += [job.id for job in store.jobs.create([spec] * min(500, count - len(ids)))]
     return ids
 
 
@@ -86,7 +86,7 @@ def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None
         for job_id in ids:
             meet(chance)
             try:
-                clients.cancel(TENANT, [job_id])
+                clients.jobs.cancel(TENANT, [job_id])
                 cancelled.add(job_id)
             except IllegalTransition:
                 pass
@@ -98,11 +98,11 @@ def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None
         for job_id in ids:
             meet(chance)
             # All that came before is over, so the oldest job is the one that is being cancelled.
-            job = workers.claim("w", ALL_LEVELS)
+            job = workers.jobs.claim("w", ALL_LEVELS)
             if job is not None and job.id == job_id:
                 claimed.add(job_id)
             elif job is not None:
-                workers.release(job)
+                workers.jobs.release(job)
                 nothing += 1
             else:
                 nothing += 1
@@ -123,7 +123,7 @@ def test_a_claimed_job_has_one_worker(make: Callable[..., Store]) -> None:
     claims: list[str] = []
 
     def work(store: Store) -> None:
-        while (job := store.claim("w", ALL_LEVELS)) is not None:
+        while (job := store.jobs.claim("w", ALL_LEVELS)) is not None:
             claims.append(job.id)
 
     together(*(lambda s=s: work(s) for s in stores))
@@ -136,25 +136,25 @@ def test_cancel_against_success_has_one_winner(make: Callable[..., Store]) -> No
     submit(clients, 500)
     outcomes: Counter[State] = Counter()
     for _ in range(500):
-        job = workers.claim("w", ALL_LEVELS)
+        job = workers.jobs.claim("w", ALL_LEVELS)
         assert job is not None
 
         def succeed(job=job) -> None:
             try:
-                workers.succeed(job, DONE)
+                workers.jobs.succeed(job, DONE)
             except Exception:  # noqa: BLE001 - CancelAsked: the other one was faster
                 workers.confirm_cancel(job)
 
         def cancel(job=job) -> None:
             try:
-                clients.cancel(TENANT, [job.id])
+                clients.jobs.cancel(TENANT, [job.id])
             except IllegalTransition:
                 outcomes[State.SUCCESS] += 1
             else:
                 outcomes[State.CANCEL] += 1
 
         together(succeed, cancel)
-        now = clients.find(job.id)
+        now = clients.jobs.find(job.id)
         assert now is not None
         outcomes[now.state] -= 1
     assert set(outcomes.values()) == {0}, "a client was told something else than what came true"
@@ -164,16 +164,16 @@ def test_ten_thousand_waiting_jobs_pause_at_once(make: Callable[..., Store]) -> 
     """Pause and resume take less than a second each, and the old order is kept."""
     store = make()
     ids = submit(store, 10_000)
-    (queue,) = store.queues(TENANT, QueueFilter()).items
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
     began = time.monotonic()
-    store.update_queue(TENANT, queue.id, state=QueueState.PAUSED)
-    assert store.claim("w", ALL_LEVELS) is None
-    shown = store.get(TENANT, [ids[0], ids[-1]])
+    store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
+    assert store.jobs.claim("w", ALL_LEVELS) is None
+    shown = store.jobs.get(TENANT, [ids[0], ids[-1]])
     assert {State.PAUSE} == {job.state for job in shown if job}
     (late,) = submit(store, 1)
-    store.update_queue(TENANT, queue.id, state=QueueState.ACTIVE)
+    store.queues.update(TENANT, queue.id, state=QueueState.ACTIVE)
     assert time.monotonic() - began < 1.0
-    order = [job.id for _ in range(10_001) if (job := store.claim("w", ALL_LEVELS))]
+    order = [job.id for _ in range(10_001) if (job := store.jobs.claim("w", ALL_LEVELS))]
     assert [*ids, late] == order
 
 
@@ -182,7 +182,7 @@ def test_a_backlog_does_not_block_another_tenant(make: Callable[..., Store]) -> 
     store = make()
     submit(store, 2_000)
     few = set(submit(store, 5, tenant=OTHER))
-    started = [store.claim("w", ALL_LEVELS) for _ in range(10)]
+    started = [store.jobs.claim("w", ALL_LEVELS) for _ in range(10)]
     assert few == {job.id for job in started if job and job.spec.tenant == OTHER}
 
 
@@ -190,8 +190,8 @@ def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store]) 
     """Four workers claiming and finishing at once never run more of a queue than it allows."""
     stores = [make() for _ in range(4)]
     submit(stores[0], 400)
-    (queue,) = stores[0].queues(TENANT, QueueFilter()).items
-    stores[0].update_queue(TENANT, queue.id, max_concurrent=3)
+    (queue,) = stores[0].queues.search(TENANT, QueueFilter()).items
+    stores[0].queues.update(TENANT, queue.id, max_concurrent=3)
     key = stores[0].scripts.key("running", queue.id)
     seen: list[int] = []
     done = Counter[str]()
@@ -199,14 +199,14 @@ def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store]) 
     def work(store: Store) -> None:
         empty = 0
         while empty < 200:
-            job = store.claim("w", ALL_LEVELS)
+            job = store.jobs.claim("w", ALL_LEVELS)
             if job is None:
                 empty += 1
                 continue
             empty = 0
             seen.append(store.client.scard(key))
             done[job.id] += 1
-            store.succeed(job, DONE)
+            store.jobs.succeed(job, DONE)
 
     together(*(lambda s=s: work(s) for s in stores))
     assert (400, 3, {1}) == (len(done), max(seen), set(done.values()))
@@ -223,14 +223,14 @@ def test_pages_are_stable_while_jobs_arrive_and_change(make: Callable[..., Store
         while not over.is_set():
             submit(writer, 20)
             for _ in range(20):
-                job = writer.claim("w", ALL_LEVELS)
+                job = writer.jobs.claim("w", ALL_LEVELS)
                 if job is not None:
-                    writer.succeed(job, DONE)
+                    writer.jobs.succeed(job, DONE)
 
     def read() -> None:
         cursor: str | None = None
         while True:
-            page = reader.list_jobs(TENANT, JobFilter(size=100, cursor=cursor))
+            page = reader.jobs.search(TENANT, JobFilter(size=100, cursor=cursor))
             seen.extend(job.id for job in page.items)
             cursor = page.cursor
             if cursor is None:

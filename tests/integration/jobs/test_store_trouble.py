@@ -60,7 +60,7 @@ def spec() -> JobSpec:
 
 
 def submit(store: Store) -> Job:
-    (job,) = store.create([spec()])
+    (job,) = store.jobs.create([spec()])
     return job
 
 
@@ -80,16 +80,16 @@ def test_answered_jobs_survive_a_kill(server: ValkeyServer, store: Store) -> Non
     """Whatever was answered before a kill -9 of the server is there after its restart, and runs on."""
     for _ in range(5):
         ids = [submit(store).id for _ in range(50)]
-        claimed = store.claim("w", LEVELS)
+        claimed = store.jobs.claim("w", LEVELS)
         assert claimed is not None
         server.kill()
         with pytest.raises(StoreUnavailable):
             submit(store)
         server.start()
-        found = store.get(TENANT, ids)
+        found = store.jobs.get(TENANT, ids)
         assert all(job is not None for job in found)
-        assert not store.heartbeat(claimed.id, claimed.token, 50)
-        store.succeed(claimed, DONE)
+        assert not store.jobs.heartbeat(claimed.id, claimed.token, 50)
+        store.jobs.succeed(claimed, DONE)
 
 
 def test_a_cut_connection_is_made_again_unnoticed(server: ValkeyServer, store: Store) -> None:
@@ -99,7 +99,7 @@ def test_a_cut_connection_is_made_again_unnoticed(server: ValkeyServer, store: S
         admin_client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         submit(store)
     admin_client.close()
-    assert len(store.list_jobs(TENANT, JobFilter(size=1000)).items) == 100
+    assert len(store.jobs.search(TENANT, JobFilter(size=1000)).items) == 100
 
 
 def test_a_hung_server_is_an_error_within_the_timeout(server: ValkeyServer, store: Store) -> None:
@@ -119,25 +119,25 @@ def test_a_full_server_refuses_the_new_and_lets_the_old_end(server: ValkeyServer
     """At maxmemory nothing new is stored, not even in part; what runs goes on, ends, and makes room."""
     for _ in range(20):
         submit(store)
-    running = store.claim("w", LEVELS)
+    running = store.jobs.claim("w", LEVELS)
     assert running is not None
     client = admin(server)
     before = set(client.scan_iter("*"))
     client.config_set("maxmemory", "1mb")
     with pytest.raises(StoreUnavailable):
-        store.create([spec(), spec()])
+        store.jobs.create([spec(), spec()])
     assert before == set(client.scan_iter("*"))
-    assert not store.heartbeat(running.id, running.token, 80, "cpu")
-    store.register_uploads(running.id, running.token, [{"upload_id": "u"}])
-    store.succeed(running, DONE)
-    again = store.claim("w", LEVELS)
+    assert not store.jobs.heartbeat(running.id, running.token, 80, "cpu")
+    store.jobs.register_uploads(running.id, running.token, [{"upload_id": "u"}])
+    store.jobs.succeed(running, DONE)
+    again = store.jobs.claim("w", LEVELS)
     assert again is not None
-    store.release(again, delay_s=1)
-    store.cancel(TENANT, [again.id])
+    store.jobs.release(again, delay_s=1)
+    store.jobs.cancel(TENANT, [again.id])
     client.config_set("maxmemory", "0")
     submit(store)
     client.close()
-    done = store.find(running.id)
+    done = store.jobs.find(running.id)
     assert done is not None
     assert done.state is State.SUCCESS
 
@@ -163,10 +163,10 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
             server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         )
         assert eventually(lambda: works_again(store), 20, "an accepted job")
-        accepted = ids + [job.id for job in store.list_jobs(TENANT, JobFilter(size=1000)).items]
+        accepted = ids + [job.id for job in store.jobs.search(TENANT, JobFilter(size=1000)).items]
         server.kill()
         server.start()
-        assert all(job is not None for job in store.get(TENANT, accepted))
+        assert all(job is not None for job in store.jobs.get(TENANT, accepted))
     finally:
         store.close()
         server.stop()

@@ -80,7 +80,7 @@ class Service:
         """The job once it is over and its callback was delivered."""
 
         def done() -> Job | None:
-            job = self.store.find(job_id)
+            job = self.store.jobs.find(job_id)
             sent = self.store.outbox.for_job(job_id)
             return job if job and job.state.terminal and sent and sent.status == "delivered" else None
 

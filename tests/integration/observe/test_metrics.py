@@ -123,7 +123,7 @@ def submit(store: Store, bucket: int, level: int = 0) -> None:
         Output(tenant.region, tenant.bucket, au_object="v.mp3"),
         level=level,
     )
-    store.create([spec])
+    store.jobs.create([spec])
 
 
 def collected(store: Store, most: int) -> list:
@@ -155,9 +155,9 @@ def test_paused_running_and_waiting_are_told_apart(store):
     submit(store, 1)
     submit(store, 2)
     submit(store, 2)
-    (queue,) = store.queues(Tenant("b1-1250000000", "ap-chongqing"), QueueFilter()).items
-    store.update_queue(queue.tenant, queue.id, state=QueueState.PAUSED)
-    assert store.claim("w", (0,)) is not None
+    (queue,) = store.queues.search(Tenant("b1-1250000000", "ap-chongqing"), QueueFilter()).items
+    store.queues.update(queue.tenant, queue.id, state=QueueState.PAUSED)
+    assert store.jobs.claim("w", (0,)) is not None
     values = {(s.name, *s.labels.values()): s.value for s in collected(store, 10)}
     assert 1 == values["stemline_jobs", "Pause"]
     assert 1 == values["stemline_jobs", "Submitted"]

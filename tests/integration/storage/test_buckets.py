@@ -168,9 +168,9 @@ def test_final_refusals_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_pat
     """Missing, forbidden, too large and unknown bucket each fail at once with the wire's code."""
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=b"x" * 100)
     good = settings_for(s3, proxy.endpoint_url)
-    wrong = good.buckets[s3.bucket].model_copy(update={"access_key": "unknown"})
+    wrong = good.storage.buckets[s3.bucket].model_copy(update={"access_key": "unknown"})
     here, nowhere = Tenant(s3.bucket, s3.region), Tenant("absent-1250000000", s3.region)
-    both = Settings(buckets={"*": good.buckets[s3.bucket]})
+    both = Settings(buckets={"*": good.storage.buckets[s3.bucket]})
     cases: list[tuple[Settings, Tenant, str, type[Exception]]] = [
         (good, here, "none", SourceNotFound),
         (both, nowhere, "none", SourceNotFound),
@@ -178,7 +178,7 @@ def test_final_refusals_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_pat
         (Settings(buckets={}), here, "in", SourceAccessDenied),
         (good, here, "in", SourceTooLarge),
         (
-            Settings(buckets={"*": good.buckets[s3.bucket]}),
+            Settings(buckets={"*": good.storage.buckets[s3.bucket]}),
             Tenant("Not A Bucket", "r"),
             "in",
             SourceDownloadFailed,
@@ -413,11 +413,11 @@ def test_targets_refuse_with_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path:
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     good = settings_for(s3, proxy.endpoint_url, storage_patience_s=0.3)
-    wrong = good.buckets[s3.bucket].model_copy(update={"access_key": "unknown"})
+    wrong = good.storage.buckets[s3.bucket].model_copy(update={"access_key": "unknown"})
     absent = dataclasses.replace(s3, bucket="absent-1250000000")
     for settings, where in (
         (Settings(buckets={"*": wrong}), s3),
-        (Settings(buckets={"*": good.buckets[s3.bucket]}), absent),
+        (Settings(buckets={"*": good.storage.buckets[s3.bucket]}), absent),
         (Settings(buckets={}), s3),
     ):
         with pytest.raises(TargetDenied) as caught:

@@ -97,13 +97,13 @@ def submit(store: Store, s3, key: str, **changes) -> Job:
         tenant.region, tenant.bucket, object="out/bg.${ext}", au_object="out/${jobid}/voice.${ext}"
     )
     separate = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="wav"))
-    (job,) = store.create([JobSpec(tenant, key, separate, changes.pop("output", output), **changes)])
+    (job,) = store.jobs.create([JobSpec(tenant, key, separate, changes.pop("output", output), **changes)])
     return job
 
 
 def ended(store: Store, job: Job, timeout_s: float = 60) -> Job:
     def done() -> Job | None:
-        now = store.find(job.id)
+        now = store.jobs.find(job.id)
         return now if now and now.state.terminal else None
 
     return eventually(done, timeout_s, f"the end of {job.id}")
@@ -160,9 +160,9 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
     """A running job stops within 5 s of its cancel and leaves no object."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/long.wav", Body=sound(600))
     job = submit(store, s3, "in/long.wav")
-    eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+    eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
     asked = time.monotonic()
-    store.cancel(job.spec.tenant, [job.id])
+    store.jobs.cancel(job.spec.tenant, [job.id])
     assert State.CANCEL == ended(store, job, 10).state
     assert time.monotonic() - asked < 5
     assert {"in/long.wav"} == keys(s3)
@@ -175,12 +175,12 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
     try:
         victim = Program(tmp_path / "victim.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
-        eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
         victim.kill()
         killed = time.monotonic()
     finally:
         worker.signal(signal.SIGCONT)
-    eventually(lambda: (found := store.find(job.id)) and found.attempt == 2, 30, "the second claim")
+    eventually(lambda: (found := store.jobs.find(job.id)) and found.attempt == 2, 30, "the second claim")
     assert time.monotonic() - killed < 20
     assert (State.SUCCESS, 2) == ((done := ended(store, job)).state, done.attempt)
 
@@ -211,7 +211,7 @@ def test_a_stopped_worker_gives_its_job_back(worker: Program, env, store: Store,
     try:
         leaving = Program(tmp_path / "leaving.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
-        eventually(lambda: (found := store.find(job.id)) and found.progress > 5, 60, "progress")
+        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
         asked = time.monotonic()
         assert 0 == leaving.terminate(20)
         assert time.monotonic() - asked < 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stemline.callbacks.schedule import Schedule
 from stemline.runtime.settings import Settings
 
-WAITS = Settings().callback_schedule_s
+WAITS = Settings().callbacks.schedule_s
 
 
 def test_ten_tries_over_three_days():

@@ -86,9 +86,9 @@ def test_a_service_starts_from_valid_settings(project, service: str, monkeypatch
     ours = {name: value for name, value in environment.items() if name.startswith("STEMLINE_")}
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
-    known = {f"STEMLINE_{name.upper()}" for name in Settings.model_fields}
+    known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
     assert set(ours) <= known
-    assert "redis://:change-me@valkey:6379/0" == Settings().redis_url.get_secret_value()
+    assert "redis://:change-me@valkey:6379/0" == Settings().store.url.get_secret_value()
 
 
 @pytest.mark.parametrize("service", OWN)
@@ -124,7 +124,7 @@ def test_a_worker_may_be_scaled_and_has_time_to_give_its_job_back(project, servi
     """No fixed name or port stands against --scale, and the stop waits longer than the grace of a job."""
     definition = project["services"][service]
     assert not {"container_name", "hostname", "ports"} & set(definition)
-    assert int(definition["stop_grace_period"].rstrip("s")) >= Settings().worker_grace_s + 60
+    assert int(definition["stop_grace_period"].rstrip("s")) >= Settings().workers.grace_s + 60
 
 
 def test_valkey_keeps_what_it_is_told(project):

@@ -180,7 +180,7 @@ def test_no_pod_may_do_more_than_it_must(everything):
 def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
     """Every STEMLINE_ variable is a setting, and every value one that it takes."""
     (config,) = of(everything, "ConfigMap").values()
-    known = {f"STEMLINE_{name.upper()}" for name in Settings.model_fields}
+    known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
     for name, deployment in of(everything, "Deployment").items():
         given = dict(config["data"])
         for entry in container(deployment).get("env", []):
@@ -218,7 +218,7 @@ def test_a_worker_is_killed_only_long_after_its_grace(everything):
         assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= int(grace) + 60, (
             name
         )
-    longest = Settings().job_time_limit_s
+    longest = Settings().workers.job_time_limit_s
     (grace,) = (
         e["value"]
         for e in container(pools["night-worker-gpu"])["env"]

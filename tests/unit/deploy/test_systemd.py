@@ -66,7 +66,7 @@ def test_a_worker_has_time_to_give_its_job_back():
     """Only the worker itself is told to stop, and it is killed long after its grace."""
     unit = service("stemline-worker@.service")
     assert ["mixed"] == unit["KillMode"]
-    assert int(unit["TimeoutStopSec"][0]) >= Settings().worker_grace_s + 60
+    assert int(unit["TimeoutStopSec"][0]) >= Settings().workers.grace_s + 60
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -85,9 +85,9 @@ def test_the_example_environment_is_one_that_starts(monkeypatch):
         if line and not line.startswith("#"):
             monkeypatch.setenv(*line.split("=", 1))
     settings = Settings()
-    assert "https://s3.example.com" == settings.buckets["*"].endpoint_url
+    assert "https://s3.example.com" == settings.storage.buckets["*"].endpoint_url
     for name in SERVICES:
         words = " ".join(service(name).get("Environment", [])).split()
         for word in words:
             variable = word.partition("=")[0]
-            assert variable.removeprefix("STEMLINE_").lower() in Settings.model_fields
+            assert variable.removeprefix("STEMLINE_").lower() in Settings().by_variable()

@@ -1,0 +1,298 @@
+"""Every setting, in groups by what it concerns: type, default, unit, bounds, effect.
+
+A setting is read from the variable ``STEMLINE_<NAME>``, where the name is that of the field, or the one given
+as ``variable``. ``docs/settings.md`` is made from these classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from stemline.runtime.settings.values import BucketAccess, Credential, HostRoute, HttpUrl, Network, RedisUrl
+
+
+def setting(default: Any, description: str, *, variable: str | None = None, **bounds: Any) -> Any:
+    """Describe one setting.
+
+    Args:
+        default: value if the variable is not set.
+        description: what it does, with its unit.
+        variable: name of the variable in lower case, without prefix; the field's name if not given.
+        bounds: as :func:`pydantic.Field` takes them, such as ``ge`` and ``gt``.
+    """
+    named: Any = {"variable": variable} if variable else None
+    return Field(default, description=description, json_schema_extra=named, **bounds)
+
+
+class Group(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LocalSettings(Group):
+    """The local stack."""
+
+    home: Path = setting(Path(".stemline"), "Folder of the local stack: data, logs, generated credentials.")
+
+
+class StoreSettings(Group):
+    """The job store and Celery's broker."""
+
+    url: RedisUrl = setting(
+        SecretStr("redis://127.0.0.1:6379/0"), "Valkey or Redis that holds the jobs.", variable="redis_url"
+    )
+    broker_url: RedisUrl | None = setting(
+        None, "Valkey or Redis that carries Celery's messages; redis_url if not set."
+    )
+    key_prefix: str = setting("stemline", "First part of every key in the job store.")
+
+    @property
+    def broker(self) -> str:
+        """URL of Celery's broker."""
+        return (self.broker_url or self.url).get_secret_value()
+
+
+class HostSettings(Group):
+    """Which bucket and region a host name stands for."""
+
+    region: str = setting("ap-chongqing", "Region of hosts that name none.")
+    suffixes: dict[str, str] = setting(
+        {},
+        "Endpoint suffix to region, JSON: `<bucket>.<suffix>` is that bucket in that region.",
+        variable="endpoint_suffixes",
+    )
+    routes: dict[str, HostRoute] = setting(
+        {}, 'Other host names to bucket and region, JSON; `"*"` for every unknown host.', variable="hosts"
+    )
+
+
+class AccessSettings(Group):
+    """Who may send requests, and how many."""
+
+    credentials: tuple[Credential, ...] = setting((), "Key pairs that may sign, JSON list.")
+    credentials_file: Path | None = setting(None, "A JSON file with more of them.")
+    anonymous: bool = setting(False, "Accept requests without a signature.", variable="anonymous_access")
+    require_signed_host: bool = setting(False, "Refuse signatures that do not cover Host.")
+    clock_tolerance_s: int = setting(900, "How far in the future a signature may begin, s.", ge=0)
+    rate_limit_per_s: float = setting(20.0, "Requests per second and credential; 0 is no limit.", ge=0)
+    rate_limit_burst: int = setting(1000, "Requests above the rate that are let through.", ge=1)
+
+
+class ServerSettings(Group):
+    """The API's HTTP server."""
+
+    tls_certificate: Path | None = setting(None, "PEM certificate chain; the API then speaks https.")
+    tls_key: Path | None = setting(None, "PEM key of the certificate.")
+    max_body_bytes: int = setting(1 << 20, "Largest request body, bytes.", ge=1024)
+    body_timeout_s: float = setting(10.0, "Longest time a request body may take, s.", gt=0)
+    max_header_bytes: int = setting(32768, "Largest request line and headers together, bytes.", ge=1024)
+    header_timeout_s: float = setting(10.0, "Longest time a request's headers may take, s.", gt=0)
+    max_connections: int = setting(2000, "Open connections the API allows; further ones are closed.", ge=1)
+
+
+class TenantSettings(Group):
+    """What a bucket may have: queues, waiting jobs, templates."""
+
+    auto_open: bool = setting(True, "Open the service for a bucket at its first use.")
+    buckets_per_region: int = setting(1000, "Buckets that may be opened in a region.", ge=1)
+    queue_max_size: int = setting(10000, "Waiting jobs a new queue may hold.", ge=1)
+    queue_max_concurrent: int = setting(10, "Jobs of a new queue that run at the same time.", ge=1)
+    max_templates: int = setting(200, "Templates a bucket may hold.", variable="templates_per_bucket", ge=1)
+
+
+class JobSettings(Group):
+    """Leases, attempts and retention of jobs."""
+
+    cancel_running: bool = setting(True, "Cancel stops running jobs too; the vendor refuses that.")
+    lease_s: float = setting(20.0, "How long a claim is valid without a heartbeat, s.", gt=0)
+    heartbeat_s: float = setting(2.0, "How often a worker extends its lease, s.", gt=0)
+    sweep_interval_s: float = setting(5.0, "How often the sweeper looks for lost work, s.", gt=0)
+    max_attempts: int = setting(3, "Attempts before a job whose workers die is Failed.", ge=1)
+    level_ageing_s: float = setting(
+        0.0,
+        "A waiting job is treated one JobLevel higher after each such interval, s; 0 turns this off.",
+        ge=0,
+    )
+    retention_days: float = setting(90.0, "How long ended jobs are kept, days.", gt=0)
+    idempotency_hours: float = setting(24.0, "How long an Idempotency-Key is remembered, hours.", gt=0)
+
+
+class SourceSettings(Group):
+    """Limits of the media to separate."""
+
+    max_bytes: int = setting(5 << 30, "Largest source object, bytes.", variable="source_max_bytes", ge=1)
+    max_duration_s: float = setting(
+        5 * 3600.0, "Longest source, seconds of audio.", variable="source_max_duration_s", gt=0
+    )
+
+
+class StorageSettings(Group):
+    """The buckets that hold sources and stems."""
+
+    buckets: dict[str, BucketAccess] = setting(
+        {}, 'How buckets are reached, JSON by bucket name; `"*"` for all the others.'
+    )
+    buckets_file: Path | None = setting(None, "A JSON file with more of them.")
+    retry_budget_s: float = setting(
+        120.0,
+        "How long an attempt retries when a bucket's store is unreachable or answers 5xx, s.",
+        variable="storage_patience_s",
+        gt=0,
+    )
+    scratch_dir: Path | None = setting(
+        None, "Where workers keep files while they work; the system's temporary folder if not set."
+    )
+
+
+class WorkerSettings(Group):
+    """Separation workers."""
+
+    levels: tuple[int, ...] = setting(
+        (2, 1, 0), "JobLevels a separation worker serves, JSON list.", variable="worker_levels"
+    )
+    concurrency: int = setting(
+        1,
+        "Jobs that one worker runs at the same time, each with an engine of its own.",
+        variable="worker_concurrency",
+        ge=1,
+    )
+    grace_s: float = setting(
+        120.0,
+        "On shutdown, how long a running job may continue before it is released, s.",
+        variable="worker_grace_s",
+        ge=0,
+    )
+    retry_window_hours: float = setting(
+        24.0, "Age of a job up to which an unreachable bucket costs it no attempt, hours.", ge=0
+    )
+    retry_delay_s: float = setting(15.0, "Delay before such a job is tried again, s.", ge=0)
+    job_time_limit_s: float = setting(6 * 3600.0, "Longest one attempt may take, s.", gt=0)
+
+
+class EngineSettings(Group):
+    """The networks and what runs them."""
+
+    name: Literal["onnxruntime", "tensorflow"] = setting(
+        "onnxruntime", "Library that runs the networks.", variable="engine"
+    )
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = setting(
+        "auto", "Where the networks run; a device that is asked for and missing is an error."
+    )
+    threads: int = setting(0, "Cores an engine uses; 0 uses all.", ge=0)
+    models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
+    models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")
+    preload_models: tuple[str, ...] = setting(
+        ("2stems",), "Models that a worker loads at its start, JSON list."
+    )
+    mask_extension: Literal["average", "zeros"] = setting(
+        "average",
+        "Above 11 kHz: `average` keeps it by the frame's average mask, `zeros` removes it as Spleeter does.",
+    )
+    context_frames: int = setting(
+        0, "Frames of context around each segment; 0 is exactly Spleeter.", ge=0, le=256
+    )
+
+
+class CallbackSettings(Group):
+    """Delivery of callbacks."""
+
+    timeout_s: float = setting(
+        10.0, "Longest time one delivery may take in total, s.", variable="callback_timeout_s", gt=0
+    )
+    schedule_s: tuple[float, ...] = setting(
+        (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
+        "Delay before each attempt, s, JSON list; its length is the number of attempts.",
+        variable="callback_schedule_s",
+        min_length=1,
+    )
+    jitter: float = setting(
+        0.1, "Share by which delays are spread at random.", variable="callback_jitter", ge=0, le=1
+    )
+    allow_networks: tuple[Network, ...] = setting(
+        (),
+        "Networks (CIDR) that callbacks may reach although they are not public, JSON list.",
+        variable="callback_allow_networks",
+    )
+    per_host: int = setting(4, "Deliveries to one host at the same time.", variable="callback_per_host", ge=1)
+    concurrency: int = setting(
+        128, "Deliveries at the same time in one callback worker.", variable="callback_concurrency", ge=1
+    )
+    proxy: HttpUrl | None = setting(
+        None, "Proxy for Url callbacks; the environment's are not used.", variable="callback_proxy"
+    )
+    webhook_secrets: tuple[SecretStr, ...] = setting(
+        (), "Secrets (`whsec_…`) that sign callbacks where the credential has none, JSON list."
+    )
+    queue_webhook_secrets: dict[str, tuple[SecretStr, ...]] = setting(
+        {}, "Queue id to secrets that sign its jobs' callbacks before any others, JSON."
+    )
+    dead_letter_days: float = setting(30.0, "How long callbacks that failed for good are kept, days.", gt=0)
+
+
+class TdmqSettings(Group):
+    """Callbacks to message queues."""
+
+    endpoints: dict[str, str] = setting(
+        {},
+        "MqRegion (`*`: others) to endpoint, JSON: http(s) for CMQ, amqp or redis by Kombu.",
+        variable="tdmq_endpoints",
+    )
+    max_bytes: int = setting(65536, "Largest TDMQ message, bytes.", variable="tdmq_max_bytes", ge=1)
+    secret_id: str = setting("", "SecretId for CMQ.", variable="tdmq_secret_id")
+    secret_key: SecretStr = setting(SecretStr(""), "SecretKey for CMQ.", variable="tdmq_secret_key")
+    signature: Literal["HmacSHA1", "HmacSHA256"] = setting(
+        "HmacSHA1", "Signature method for CMQ.", variable="tdmq_signature"
+    )
+
+
+class LoggingSettings(Group):
+    """Log lines."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "Lowest level that is logged.", variable="log_level"
+    )
+    format: Literal["json", "console"] = setting(
+        "json", "Log lines for machines or for people.", variable="log_format"
+    )
+
+
+class MetricsSettings(Group):
+    """Prometheus metrics."""
+
+    port: int = setting(
+        0, "Port of a worker's /metrics; 0 turns it off.", variable="metrics_port", ge=0, le=65535
+    )
+    host: str = setting(
+        "127.0.0.1",
+        "Address on which a worker serves /metrics; 0.0.0.0 in a container.",
+        variable="metrics_host",
+    )
+    queues: int = setting(
+        100,
+        "Queues with metrics of their own, the fullest first; the rest are summed.",
+        variable="metrics_queues",
+        ge=0,
+    )
+    token: SecretStr | None = setting(
+        None,
+        "Bearer token that the API's /metrics requires; open to all if not set.",
+        variable="metrics_token",
+    )
+
+
+class MonitoringSettings(Group):
+    """Probes, traces and links for operators."""
+
+    liveness_file: Path | None = setting(
+        None,
+        "File that a worker or Celery beat touches while it works, for `stemline health`.",
+        variable="alive_file",
+    )
+    otlp_endpoint: HttpUrl | None = setting(
+        None, "OpenTelemetry collector (OTLP over http); no traces if not set."
+    )
+    flower_url: str | None = setting(None, "Where operators reach Flower, for links.")
