@@ -33,7 +33,7 @@ def api_settings(default_redis_url: str, **changes: object) -> Settings:
         "endpoint_suffixes": {"localhost": REGION, "ci.r.example.test": "ap-test"},
         "rate_limit_per_s": 0,
     }
-    return Settings(**(values | changes))  # type: ignore[arg-type]
+    return Settings(**(values | changes))
 
 
 class ApiServer:

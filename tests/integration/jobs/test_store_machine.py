@@ -261,7 +261,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def running(self) -> set[str]:
         """Ids of the jobs that run now, as the store's leases show them."""
-        return set(self.store.client.zrange(self.store.scripts.key("leases"), 0, -1))
+        found = self.store.client.zrange(self.store.scripts.key("leases"), 0, -1)
+        return {str(job_id) for job_id in found}
 
     @rule(levels=st.sets(st.integers(0, 2), min_size=1), lost=st.booleans())
     def claim(self, levels: set[int], lost: bool) -> None:

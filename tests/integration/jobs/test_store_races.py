@@ -143,7 +143,7 @@ def test_cancel_against_success_has_one_winner(make: Callable[..., Store]) -> No
             try:
                 workers.jobs.succeed(job, DONE)
             except Exception:  # noqa: BLE001 - CancelAsked: the other one was faster
-                workers.confirm_cancel(job)
+                workers.jobs.confirm_cancel(job)
 
         def cancel(job=job) -> None:
             try:
