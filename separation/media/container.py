@@ -11,15 +11,8 @@ from av.codec import CodecContext
 from av.container import InputContainer
 
 from stemline.separation.errors import NoAudioStream, UndecodableMedia
+from stemline.separation.media.demuxers import DEMUXERS
 from stemline.separation.media.mpeg import declared_bytes
-
-# Demuxers that read one local file and never point elsewhere: no playlists (hls, dash, concat), no image
-# sequences, no devices, no network descriptions.
-_FORMATS = (
-    "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd",
-    "eac3", "flac", "flv", "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg",
-    "rm", "tak", "tta", "voc", "w64", "wav", "wv",
-)  # fmt: skip
 
 # Audio decoders only: a hostile picture size or video stream in the file is never decoded.
 _CODECS = (
@@ -35,48 +28,50 @@ _CODECS = (
     "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice",
 )  # fmt: skip
 
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(DEMUXERS),
+    "codec_whitelist": ",".join(_CODECS),
+}
 # Elementary streams, which have no signature of their own.
 _BY_SUFFIX = {".mp3": "mp3", ".mp2": "mp3", ".aac": "aac", ".ac3": "ac3", ".eac3": "eac3", ".dts": "dts"}
 
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": ",".join(_FORMATS),
-    "codec_whitelist": ",".join(_CODECS),
-}
 
+def open_container(path: Path, *demuxers: str | None) -> InputContainer:
+    """Open `path` for reading.
 
-def open_input(path: Path, demuxer: str | None = None) -> InputContainer:
-    """Open ``path`` for reading, with the named demuxer if it is known.
+    Args:
+        path: A local file.
+        demuxers: Names of demuxers to try in turn; None is the one that FFmpeg chooses.
 
     Raises:
-        UndecodableMedia: no allowed demuxer knows the file.
-        OSError: the file cannot be read.
+        UndecodableMedia: None of them opens the file.
     """
-    with path.open("rb") as file:
-        head = file.read(4)  # a missing file is the caller's error, not the media's
-    # Of a file of a few frames FFmpeg is not sure enough, or takes it for bare video.
-    guesses = [demuxer] if demuxer else [None, *_guesses(path, head)]
-    for guess in guesses:
+    for demuxer in demuxers:
         with suppress(av.FFmpegError):
             # The "file:" prefix keeps a name with a colon from being taken for a protocol.
             url = f"file:{path.absolute()}"
-            return av.open(url, "r", format=guess, container_options=_OPTIONS, metadata_errors="replace")
+            return av.open(url, "r", format=demuxer, container_options=_OPTIONS, metadata_errors="replace")
     raise UndecodableMedia
 
 
-def _guesses(path: Path, head: bytes) -> list[str]:
-    if head[:3] == b"ID3" or declared_bytes(head) is not None:
-        return ["mp3"]
+def likely_demuxers(path: Path, head: bytes) -> list[str | None]:
+    """Return the demuxers to try on a source that begins with `head`.
+
+    FFmpeg does not recognise an elementary stream of a few frames, or takes it for video.
+    """
+    if head[:3] == b"ID3" or declared_bytes(head[:4]) is not None:
+        return [None, "mp3"]
     by_suffix = _BY_SUFFIX.get(path.suffix.lower())
-    return [by_suffix] if by_suffix else []
+    return [None, by_suffix] if by_suffix else [None]
 
 
 def first_audio(container: InputContainer) -> AudioStream:
     """Return the first audio stream.
 
     Raises:
-        NoAudioStream: there is none.
-        UndecodableMedia: there is no decoder for it.
+        NoAudioStream: There is none.
+        UndecodableMedia: No allowed decoder reads it.
     """
     if not container.streams.audio:
         raise NoAudioStream

@@ -10,7 +10,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import ContainerFormat
 
-from stemline.separation.media.container import first_audio, open_input
+from stemline.separation.media.container import first_audio, open_container
 from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
 # Elementary streams state no duration: their packets are counted instead.
@@ -30,7 +30,7 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
         NoAudioStream: no audio in it.
     """
     size = path.stat().st_size
-    with open_input(path, demuxer) as container:
+    with open_container(path, demuxer) as container:
         stream = first_audio(container)
         counted = container.format.name in _COUNTED
         duration_s = _counted_s(container, stream) if counted else _declared_s(container, stream)

@@ -1,13 +1,19 @@
-"""Files that were cut, told by their structure."""
+"""Truncated files, recognised by their structure."""
 
 from __future__ import annotations
 
+import io
 import struct
-from pathlib import Path
 
 import pytest
 
-from stemline.separation.media.truncation import is_truncated
+from stemline.separation.errors import TruncatedMedia
+from stemline.separation.media.checks import ends_early
+from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
+
+
+def structure(data: bytes) -> Structure:
+    return read_structure(io.BytesIO(data), data[:HEAD_BYTES], len(data))
 
 
 def wav(declared: int, held: int, *, extra: bytes = b"") -> bytes:
@@ -75,7 +81,7 @@ WHOLE = {
     "anything else": b"\xff\xfb\x90\x00" + bytes(50),
     "nothing": b"",
 }
-CUT = {
+TRUNCATED = {
     "wav": wav(100, 99),
     "rf64": rf64(100, 99),
     "mp4": boxes(16, 8 + 50, held=49),
@@ -92,18 +98,12 @@ CUT = {
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-def test_whole_files_are_whole(tmp_path: Path, data: bytes):
-    """A file that ends where its structure ends, or whose structure does not say, is not cut."""
-    path = tmp_path / "file"
-    path.write_bytes(data)
-
-    assert not is_truncated(path)
+def test_whole_files_are_whole(data: bytes):
+    """A file that ends where its structure ends, or whose structure does not say, is not truncated."""
+    assert ends_early(structure(data)) is None
 
 
-@pytest.mark.parametrize("data", CUT.values(), ids=CUT)
-def test_cut_files_are_cut(tmp_path: Path, data: bytes):
-    """A file that ends before its structure ends is cut."""
-    path = tmp_path / "file"
-    path.write_bytes(data)
-
-    assert is_truncated(path)
+@pytest.mark.parametrize("data", TRUNCATED.values(), ids=TRUNCATED)
+def test_truncated_files_are_recognised(data: bytes):
+    """A file that ends before its structure ends is truncated."""
+    assert isinstance(ends_early(structure(data)), TruncatedMedia)

@@ -1,0 +1,171 @@
+"""What makes a source unfit for separation: each check looks at facts and returns the error, or None.
+
+To catch another fault, add a check to one of the lists; the first error of a list is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from av.audio.stream import AudioStream
+from av.packet import Packet
+
+from stemline.separation.errors import (
+    DamagedMedia,
+    MediaError,
+    SeparationError,
+    TooLong,
+    TruncatedMedia,
+    UndecodableMedia,
+)
+from stemline.separation.media.containers import Structure
+from stemline.separation.media.demuxers import Demuxer, Measure
+from stemline.separation.media.duration import DeclaredDuration
+from stemline.separation.media.mpeg import declared_bytes
+from stemline.separation.media.types import MediaLimits
+
+Facts = TypeVar("Facts")
+
+#: Bytes before the first frame, or behind the last one, that may be something else than audio.
+FOREIGN_MAX_BYTES = 65_536
+
+
+@dataclass(slots=True)
+class DecodeState:
+    """What decoding has met so far.
+
+    Attributes:
+        demuxer, declared: The source's, see `Probe`.
+        reached_s: How far the decoded samples, the audio's packets and those of all streams reach, seconds.
+        has_frames: Whether anything was decoded.
+        suspect: The last packet since the last good frame that did not decode or is flagged as corrupt.
+        skipped_bytes: Bytes since the last good frame that did not decode.
+        last_packet: The last packet that was decoded.
+    """
+
+    demuxer: Demuxer
+    declared: DeclaredDuration | None
+    reached_s: dict[Measure, float] = field(
+        default_factory=lambda: {"samples": 0.0, "packets": 0.0, "streams": 0.0}
+    )
+    has_frames: bool = False
+    suspect: Packet[AudioStream] | None = None
+    skipped_bytes: int = 0
+    last_packet: Packet[AudioStream] | None = None
+
+
+def raise_first(checks: Iterable[Callable[[Facts], SeparationError | None]], facts: Facts) -> None:
+    """Raise the error of the first check that finds one."""
+    for check in checks:
+        if (error := check(facts)) is not None:
+            raise error
+
+
+# -- of a file's structure, before it is opened
+
+
+def ends_early(structure: Structure) -> MediaError | None:
+    """A transfer that broke off: a chunk, box, page or packet ends beyond the last byte of the file."""
+    return TruncatedMedia() if structure.end is not None and structure.end > structure.size else None
+
+
+def has_a_gap(structure: Structure) -> MediaError | None:
+    """Bytes lost or overwritten in the middle: the chain of pages or clusters breaks there."""
+    return DamagedMedia() if structure.broken_at is not None else None
+
+
+OF_STRUCTURE = (ends_early, has_a_gap)
+
+
+# -- of what the container declares, before it is decoded
+
+
+def lasts_too_long(declared: DeclaredDuration | None, limits: MediaLimits) -> SeparationError | None:
+    """A recording of a whole day, or a small file of hours of silence: refused before it is decoded."""
+    if declared is None or declared.of != "samples":
+        return None
+    if declared.seconds - declared.slack_s <= limits.max_duration_s:
+        return None
+    return TooLong(
+        f"the source lasts {declared.seconds:.0f} s, "
+        f"longer than the {limits.max_duration_s:.0f} s that this service takes"
+    )
+
+
+# -- of the packets, when a good frame follows what did not decode
+
+
+def leaves_a_hole(state: DecodeState) -> MediaError | None:
+    """A bad sector in the middle of the file: a packet does not decode, and audio follows it.
+
+    What precedes the first whole frame of a stream that was cut out of a broadcast is no damage.
+    """
+    is_start = not state.has_frames and state.demuxer.starts_anywhere
+    if state.suspect is None or (is_start and state.skipped_bytes <= FOREIGN_MAX_BYTES):
+        return None
+    return _damaged_after(state)
+
+
+# -- of everything, when the last packet was decoded
+
+
+def has_no_frame(state: DecodeState) -> MediaError | None:
+    """Something else under the name of a media file: nothing of it decodes."""
+    return UndecodableMedia() if not state.has_frames and state.suspect is not None else None
+
+
+def ends_in_a_bad_frame(state: DecodeState) -> MediaError | None:
+    """A transfer that broke off in a frame, in a container that declares no length."""
+    if state.suspect is None or not _is_audio(state.demuxer.name, bytes(state.suspect)):
+        return None
+    return TruncatedMedia()
+
+
+def ends_in_foreign_bytes(state: DecodeState) -> MediaError | None:
+    """The end of the file was overwritten: more than a tag's length of it is no audio."""
+    return _damaged_after(state) if state.skipped_bytes > FOREIGN_MAX_BYTES else None
+
+
+def ends_in_a_short_frame(state: DecodeState) -> MediaError | None:
+    """An mp3 cut in its last frame, which decodes nevertheless: the frame is shorter than its header says."""
+    if state.demuxer.name != "mp3" or state.last_packet is None:
+        return None
+    data = bytes(state.last_packet)
+    length = declared_bytes(data[:4])
+    return TruncatedMedia() if length is not None and length > len(data) else None
+
+
+def falls_short(state: DecodeState) -> MediaError | None:
+    """A file whose header was written for more than it holds: a broken-off transfer, a lost part."""
+    declared = state.declared
+    if declared is None:
+        return None
+    reached_s = state.reached_s[declared.of]
+    if declared.seconds - reached_s <= declared.slack_s:
+        return None
+    return TruncatedMedia(f"the source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s")
+
+
+AT_THE_END = (
+    has_no_frame,
+    ends_in_a_bad_frame,
+    ends_in_foreign_bytes,
+    ends_in_a_short_frame,
+    falls_short,
+)
+
+
+def _damaged_after(state: DecodeState) -> DamagedMedia:
+    after_s = state.reached_s["samples"]
+    return DamagedMedia(f"the source is damaged: what follows its first {after_s:.1f} s does not decode")
+
+
+def _is_audio(demuxer: str, packet: bytes) -> bool:
+    """Return whether a packet that does not decode begins as a frame, and is not a foreign tag."""
+    if demuxer == "mp3":
+        return declared_bytes(packet[:4]) is not None
+    if demuxer == "aac":
+        return packet[:1] == b"\xff" and len(packet) > 1 and packet[1] & 0xF6 == 0xF0
+    return True

@@ -1,0 +1,36 @@
+"""QuickTime and ISO base media: mov, mp4, m4a, 3gp (ISO 14496-12)."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from stemline.separation.media.containers.structure import Structure
+
+_HEADER_BYTES = 8
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")
+#: Lengths with a meaning of their own: up to the end of the file, and "see the 64-bit length that follows".
+_TO_THE_END, _IS_LONG = 0, 1
+
+
+def matches(head: bytes) -> bool:
+    """Return whether the file begins with a box that such files begin with."""
+    return head[4:8] in _FIRST_BOXES
+
+
+def read(file: BinaryIO, size: int) -> Structure:
+    """Follow the outermost boxes."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        header = file.read(16)
+        if len(header) < _HEADER_BYTES:
+            return Structure(size, end=at + _HEADER_BYTES)
+        length = int.from_bytes(header[:4], "big")
+        if length == _TO_THE_END:
+            return Structure(size)
+        if length == _IS_LONG:
+            length = int.from_bytes(header[8:], "big")
+        if length < _HEADER_BYTES:
+            return Structure(size)
+        at += length
+    return Structure(size, end=at)

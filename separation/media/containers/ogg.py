@@ -1,0 +1,97 @@
+"""Ogg (RFC 3533): pages with checksums. FFmpeg passes over damaged pages without an error."""
+
+from __future__ import annotations
+
+import zlib
+from typing import BinaryIO, NamedTuple
+
+from stemline.separation.media.containers.structure import Structure
+
+#: The capture pattern and the version.
+_CAPTURE = b"OggS\0"
+_HEADER_BYTES = 27
+_BLOCK_BYTES = 1 << 20
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class _Page(NamedTuple):
+    """One page: where it lies, by its own lengths, and what its header says."""
+
+    start: int
+    end: int
+    serial: bytes
+    position: int
+    is_intact: bool
+
+
+def matches(head: bytes) -> bool:
+    """Return whether the file begins with a page."""
+    return head[:4] == b"OggS"
+
+
+def read(file: BinaryIO, size: int) -> Structure:
+    """Follow the pages and compare their checksums."""
+    last: _Page | None = None
+    serial = b""
+    start = 0
+    while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
+        serial = serial or page.serial
+        last = page
+        start = page.end
+    # A foreign tag may follow the last page, but no page may follow something foreign.
+    beyond = _last_page(file, start)
+    is_cut_short = beyond is not None and beyond.start == start and beyond.end > size
+    last = beyond or last
+    if last is None:
+        return Structure(size)
+    return Structure(
+        size,
+        end=last.end,
+        broken_at=start if beyond and not is_cut_short else None,
+        last_sample=last.position if last.serial == serial and last.position > 0 else None,
+    )
+
+
+def _read_page(file: BinaryIO, start: int) -> _Page | None:
+    """Read the page at `start`, where the file stands; None where there is no page."""
+    header = file.read(_HEADER_BYTES)
+    if not header.startswith(_CAPTURE):
+        return None
+    segments = header[26] if len(header) == _HEADER_BYTES else 0
+    table = file.read(segments)
+    body = file.read(sum(table))
+    blank = header[:22] + bytes(4) + header[26:]
+    return _Page(
+        start=start,
+        end=start + _HEADER_BYTES + segments + sum(table),
+        serial=header[14:18],
+        position=int.from_bytes(header[6:14], "little", signed=True),
+        is_intact=ogg_checksum(blank + table + body) == int.from_bytes(header[22:26], "little"),
+    )
+
+
+def _last_page(file: BinaryIO, start: int) -> _Page | None:
+    """Return the last page from `start` on, whatever stands before it."""
+    file.seek(start)
+    found = -1
+    tail = b""
+    at = start
+    while block := file.read(_BLOCK_BYTES):
+        window = tail + block
+        if (position := window.rfind(_CAPTURE)) >= 0:
+            found = at - len(tail) + position
+        at += len(block)
+        tail = window[1 - len(_CAPTURE) :]
+    if found < 0:
+        return None
+    file.seek(found)
+    return _read_page(file, found)
+
+
+def ogg_checksum(page: bytes) -> int:
+    """Return the checksum of a page: CRC-32 with polynomial 0x04C11DB7, most significant bit first, start 0.
+
+    zlib computes the same one with the bits of each byte, and of the result, in the opposite order.
+    """
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)

@@ -1,0 +1,45 @@
+"""RIFF, RF64 and BW64: wav and avi."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from stemline.separation.media.containers.structure import Structure
+
+#: Forms of more than 4 GiB, whose sizes are in a chunk of their own (EBU Tech 3306, ITU-R BS.2088).
+_LONG_FORMS = (b"RF64", b"BW64")
+_IN_DS64 = 0xFFFFFFFF
+
+
+def matches(head: bytes) -> bool:
+    """Return whether the file is a RIFF form."""
+    return head[:4] in (b"RIFF", *_LONG_FORMS)
+
+
+def read(file: BinaryIO, size: int) -> Structure:
+    """Find the end of a wav's `data` chunk, or of an avi's outermost chunk."""
+    form = file.read(12)
+    if form[8:] == b"AVI ":
+        length = int.from_bytes(form[4:8], "little")
+        return Structure(size, end=None if _is_placeholder(length) else 8 + length)
+    return Structure(size, end=_data_end(file, is_long=form[:4] in _LONG_FORMS))
+
+
+def _data_end(file: BinaryIO, *, is_long: bool) -> int | None:
+    long_length = 0
+    while len(header := file.read(8)) == 8:
+        name, length = header[:4], int.from_bytes(header[4:], "little")
+        start = file.tell()
+        if name == b"data":
+            if is_long and length == _IN_DS64:
+                return start + long_length
+            return None if _is_placeholder(length) else start + length
+        if name == b"ds64":
+            long_length = int.from_bytes(file.read(16)[8:], "little")
+        file.seek(start + length + length % 2)
+    return None
+
+
+def _is_placeholder(length: int) -> bool:
+    """Return whether a writer that could not seek back left this length, so that it says nothing."""
+    return length == 0 or 0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFFF00

@@ -1,0 +1,77 @@
+"""The demuxers of FFmpeg that read sources, and how far the lengths and times of each can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+#: What a declared duration measures: the decoded samples, the packets of the audio, or those of all streams.
+Measure = Literal["samples", "packets", "streams"]
+
+
+@dataclass(frozen=True, slots=True)
+class Demuxer:
+    """The properties of one demuxer.
+
+    Attributes:
+        name: FFmpeg's name, the first of several.
+        measures: What the duration that it reports measures; None where that is an estimate or missing.
+        slack_s: How far off that duration may be, seconds.
+        has_times: Whether packets carry time stamps of the file's own.
+        keeps_pauses: Whether a step forward of the time stamps is a pause that was recorded.
+        has_splices: Whether a step forward of the time stamps may be a splice, where nothing is missing.
+        starts_anywhere: Whether the stream may begin, or be resumed, in the middle of a frame.
+        flags_last_packet: Whether the last packet of a whole file may be flagged as corrupt.
+    """
+
+    name: str
+    measures: Measure | None = None
+    slack_s: float = 0.0
+    has_times: bool = True
+    keeps_pauses: bool = False
+    has_splices: bool = False
+    starts_anywhere: bool = False
+    flags_last_packet: bool = False
+
+
+# Only those that read one local file and never refer to another: no playlists (hls, dash, concat), no image
+# sequences, no devices, no network descriptions.
+_ALL = (
+    Demuxer("aac", starts_anywhere=True),
+    Demuxer("ac3", starts_anywhere=True),
+    Demuxer("aiff", "samples", 0.001),
+    Demuxer("amr"),
+    Demuxer("amrnb"),
+    Demuxer("amrwb"),
+    Demuxer("ape", "samples", 0.001),
+    Demuxer("asf", "streams", 0.25),
+    Demuxer("au"),
+    Demuxer("avi", "packets", 0.1, has_times=False),
+    Demuxer("caf", "samples", 0.001, flags_last_packet=True),
+    Demuxer("dsf"),
+    Demuxer("dts", starts_anywhere=True),
+    Demuxer("dtshd"),
+    Demuxer("eac3", starts_anywhere=True),
+    Demuxer("flac", "samples", 0.001),
+    Demuxer("flv", "streams", 0.25, keeps_pauses=True),
+    Demuxer("loas", starts_anywhere=True),
+    Demuxer("matroska", "streams", 0.1, keeps_pauses=True),
+    Demuxer("mov", "samples", 0.25, keeps_pauses=True),
+    Demuxer("mp3", has_times=False, starts_anywhere=True),
+    Demuxer("mpc"),
+    Demuxer("mpc8"),
+    Demuxer("mpeg", keeps_pauses=True, has_splices=True, starts_anywhere=True),
+    Demuxer("mpegts", keeps_pauses=True, has_splices=True, starts_anywhere=True),
+    Demuxer("ogg", "samples", 0.1),
+    Demuxer("rm"),
+    Demuxer("tak", "samples", 0.001),
+    Demuxer("tta", "samples", 0.001),
+    Demuxer("voc"),
+    Demuxer("w64", "samples", 0.001),
+    Demuxer("wav", "samples", 0.001, flags_last_packet=True),
+    Demuxer("wv", "samples", 0.001),
+)
+
+#: Every demuxer that may be used, by name.
+DEMUXERS: Mapping[str, Demuxer] = {demuxer.name: demuxer for demuxer in _ALL}

@@ -1,0 +1,62 @@
+"""The duration that a file declares, by which a truncated one is told from a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from stemline.separation.media.containers import Structure
+from stemline.separation.media.demuxers import Demuxer, Measure
+
+#: How far off a container's duration may be when it is that of a video, seconds.
+_SLACK_BESIDE_VIDEO_S = 2.0
+#: Rate in which positions of Opus in Ogg are counted, Hz (RFC 7845).
+_OPUS_RATE = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredDuration:
+    """A duration in seconds that the file itself declares, how far off it may be, and what it measures."""
+
+    seconds: float
+    slack_s: float
+    of: Measure
+
+
+def declared_duration(
+    structure: Structure, demuxer: Demuxer, container: InputContainer, stream: AudioStream
+) -> DeclaredDuration | None:
+    """Return the duration that the file declares; None where there is only an estimate from its size."""
+    rate = stream.codec_context.sample_rate
+    if demuxer.name == "mp3":
+        if not structure.frames or not rate:
+            return None
+        # Encoder delay and padding, which decoders remove, are within three frames.
+        frame_s = (1152 if rate >= 32_000 else 576) / rate
+        return DeclaredDuration(structure.frames * frame_s, 4 * frame_s, "samples")
+    if demuxer.name == "ogg" and len(container.streams) == 1 and structure.last_sample is not None:
+        # FFmpeg measures up to the last page that it accepts, not to the last one of the file.
+        if stream.codec.canonical_name == "opus":
+            rate = _OPUS_RATE
+        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        return DeclaredDuration(structure.last_sample / rate - start_s, demuxer.slack_s, "samples")
+    if demuxer.measures == "streams" and container.duration:
+        slack_s = demuxer.slack_s if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
+        return DeclaredDuration(container.duration / 1_000_000, slack_s, "streams")
+    if demuxer.measures in {"samples", "packets"} and stream.duration:
+        seconds = float(Fraction(stream.duration) * (stream.time_base or 0))
+        return DeclaredDuration(seconds, demuxer.slack_s, demuxer.measures)
+    return None
+
+
+def itunes_samples(tags: Mapping[str, str]) -> int | None:
+    """Return the samples that iTunes' `iTunSMPB` tag counts, without encoder delay and padding."""
+    fields = tags.get("iTunSMPB", "").split()
+    try:
+        return int(fields[3], 16) or None
+    except (IndexError, ValueError):
+        return None
