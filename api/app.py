@@ -15,7 +15,7 @@ from stemline.api.credentials import Credentials
 from stemline.api.hosts import Router
 from stemline.api.limits import RateLimit
 from stemline.api.middleware import Envelope
-from stemline.api.notifier import Ringer
+from stemline.api.notifier import BackgroundNotifier
 from stemline.jobs.errors import StemlineError
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
@@ -41,21 +41,22 @@ def create_app(
 
     Args:
         settings: hosts, credentials, limits.
-        store: where jobs are kept; the server of the settings, and Celery's doorbell, where not given.
+        store: where jobs are kept; the server of the settings, with wake-ups sent by Celery, where not given.
         clock: Unix seconds that signatures are held against.
     """
-    ringer: Ringer | None = None
+    notifier: BackgroundNotifier | None = None
     if store is None:
-        from stemline.workers.app import ring  # noqa: PLC0415 - Celery is loaded by the process that serves alone
+        # Celery is loaded only by the process that serves.
+        from stemline.workers.app import notify_workers  # noqa: PLC0415
 
-        ringer = Ringer(ring)
-        store = Store.open(settings, bell=ringer)
+        notifier = BackgroundNotifier(notify_workers)
+        store = Store.open(settings, notify=notifier)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        if ringer is not None:
-            ringer.close()
+        if notifier is not None:
+            notifier.close()
 
     app = FastAPI(
         title="Stemline",

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.context import Reading, Writing
-from stemline.jobs.models import Bucket
 from stemline.jobs.store import BucketFilter
+from stemline.jobs.tenant import Bucket
 from stemline.wire import params as read
 from stemline.wire import views
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.context import Call, Reading, Writing
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition, RequestRefused
 from stemline.jobs.ids import wire_time
-from stemline.jobs.models import Attempt, Delivery
 from stemline.jobs.store import delivery_id
 from stemline.wire import params as read
 from stemline.wire import views
@@ -113,7 +113,7 @@ def _callback(delivery: Delivery) -> views.Tree:
     return tree
 
 
-def _attempt(attempt: Attempt) -> views.Tree:
+def _attempt(attempt: DeliveryAttempt) -> views.Tree:
     return {
         "Time": wire_time(attempt.at),
         "Status": attempt.status,

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from stemline.api.context import Call, Reading, Services
 from stemline.jobs.errors import Forbidden, NoSuchResource
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.runtime.settings import Settings
 from stemline.storage import Buckets
 

@@ -23,8 +23,8 @@ from stemline.api.hosts import Route, Router, bare
 from stemline.api.limits import RateLimit
 from stemline.api.metrics import operation
 from stemline.jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
-from stemline.jobs.models import Tenant
 from stemline.jobs.store import Store
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store_metrics import StoreCollector
 from stemline.runtime.tracing import Tracer

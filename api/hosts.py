@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from stemline.jobs.errors import InvalidHost
-from stemline.jobs.models import Tenant
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 
 _VENDOR = re.compile(

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from stemline.api.context import Call, Reading, Writing
 from stemline.jobs.errors import AsrBucketUnBinded, Forbidden, RequestRefused
-from stemline.jobs.models import TAG, JobSpec
+from stemline.jobs.job import JobSpec
+from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter
 from stemline.wire import params as read

@@ -1,8 +1,8 @@
-"""Ringing for workers without making the submitter wait.
+"""Sending of wake-ups without making the submitter wait.
 
 A Celery message is only a hint that a job may be ready. It is sent from a thread of its own, so that a slow
-or missing broker neither delays nor fails a submission that is already stored; the sweeper rings again for
-what is lost.
+or missing broker neither delays nor fails a submission that is already stored; the sweeper sends
+again what is lost.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from stemline.jobs.store import Bell
+from stemline.jobs.store import WakeUp
 
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 10_000
 
 
-class Ringer:
+class BackgroundNotifier:
     """Sends the messages of one process, in order."""
 
-    def __init__(self, ring: Callable[[Sequence[Bell]], None]) -> None:
-        """Send with ``ring(bells)``."""
-        self._ring = ring
-        self._bells: queue.Queue[Bell | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._work, name="bell", daemon=True)
+    def __init__(self, notify: Callable[[Sequence[WakeUp]], None]) -> None:
+        """Send each wake-up with ``notify([wake_up])``."""
+        self._notify = notify
+        self._wake_ups: queue.Queue[WakeUp | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._work, name="notifier", daemon=True)
         self._thread.start()
 
-    def __call__(self, bells: Sequence[Bell]) -> None:
-        """Ring soon; never raises and never waits."""
-        for bell in bells:
+    def __call__(self, wake_ups: Sequence[WakeUp]) -> None:
+        """Queue wake-ups to be sent; never raise and never wait."""
+        for wake_up in wake_ups:
             try:
-                self._bells.put_nowait(bell)
+                self._wake_ups.put_nowait(wake_up)
             except queue.Full:
-                log.warning("bell.dropped", reason="the broker is too slow")
+                log.warning("wake_up.dropped", reason="the broker is too slow")
                 return
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Ring for what is still waiting, then stop."""
+        """Send what is still queued, then stop."""
         try:
-            self._bells.put(None, timeout=timeout_s)
+            self._wake_ups.put(None, timeout=timeout_s)
         except queue.Full:
             return
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        while (bell := self._bells.get()) is not None:
+        while (wake_up := self._wake_ups.get()) is not None:
             try:
-                self._ring([bell])
-            except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweeper rings again
-                log.warning("bell.lost", job=bell.job_id, fault=type(error).__name__)
+                self._notify([wake_up])
+            except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweeper sends it again
+                log.warning("wake_up.not_sent", job=wake_up.job_id, fault=type(error).__name__)

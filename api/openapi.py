@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from stemline.jobs.models import TAG
+from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
 from stemline.wire.codec import JSON, XML
 from stemline.wire.schema import DIGITS, TEXT, Schema, fields, listed, ref, schemas, words

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from stemline.api.context import Reading, Writing
 from stemline.jobs.errors import QueuePathNotFound, RequestRefused
-from stemline.jobs.models import NotifyConfig, Queue
+from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
 from stemline.wire import params as read

@@ -8,8 +8,9 @@ from starlette.responses import Response
 from stemline.api.context import Call, Reading, Writing
 from stemline.jobs.audio import check_audio
 from stemline.jobs.errors import RequestRefused, TemplatePathNotFound
-from stemline.jobs.models import TAG, AudioMode, Template, VoiceSeparate
+from stemline.jobs.separation import TAG, AudioMode, VoiceSeparate
 from stemline.jobs.store import TemplateFilter
+from stemline.jobs.template import Template
 from stemline.wire import params as read
 from stemline.wire import views
 from stemline.wire.codec import Fields

@@ -23,9 +23,11 @@ import redis
 from pydantic import SecretStr
 
 from benchmarks.hosts import Hosts, Seaweed, Valkey
-from stemline.jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.job import Job, JobSpec, Output
+from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
-from stemline.jobs.store import Bell, Store
+from stemline.jobs.store import Store, WakeUp
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.workers.app import LEVELS, make_app, separate_queue
 
@@ -166,7 +168,7 @@ class Run:
         )
         self.client = redis.Redis.from_url(self.valkey.url, decode_responses=True)
         self.app = make_app(self.settings)
-        self.store = Store.open(self.settings, bell=self.ring)
+        self.store = Store.open(self.settings, notify=self.notify)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,12 +180,12 @@ class Run:
         self.s3.stop()
         self.valkey.stop()
 
-    def ring(self, bells: Sequence[Bell]) -> None:
-        """Send the bells over one connection."""
+    def notify(self, wake_ups: Sequence[WakeUp]) -> None:
+        """Send the wake-ups over one connection."""
         with self.app.producer_pool.acquire(block=True) as producer:
-            for bell in bells:
-                name = separate_queue(bell.level)
-                arguments = [bell.job_id, bell.level]
+            for wake_up in wake_ups:
+                name = separate_queue(wake_up.level)
+                arguments = [wake_up.job_id, wake_up.level]
                 self.app.send_task("stemline.separate", args=arguments, queue=name, producer=producer)
 
     def start_workers(self) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from celery import Celery
 
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.jobs.models import CallbackRequest
+from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.workers.app import CALLBACKS, DELIVER, make_app
@@ -63,7 +63,7 @@ def measure(store: Store, app: Celery, jobs: int, rate: float, dead_hosts: int) 
 
 
 def end_one(store: Store, app: Celery, receiver: Receiver) -> None:
-    """Submit a job, claim it, end it and ring, as a worker does."""
+    """Submit a job, claim it, end it and announce the callback, as a worker does."""
     spec = job_spec(CallbackRequest(url=receiver.url, format="JSON"))
     (job,) = store.jobs.create([dataclasses.replace(spec, queue_id="")])
     claimed = store.jobs.claim("bench", [spec.level])

@@ -21,9 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.jobs.models import AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.states import State
-from stemline.jobs.store import Bell, Store
+from stemline.jobs.store import Store, WakeUp
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.workers.app import make_app, separate_queue
 
@@ -60,13 +62,13 @@ def main() -> None:
         worker = subprocess.Popen([sys.executable, "-m", "stemline", "worker", "separate"], env=environment)
         app = make_app(settings)
 
-        def ring(bells: Sequence[Bell]) -> None:
-            for bell in bells:
-                name = separate_queue(bell.level)
-                app.send_task("stemline.separate", args=[bell.job_id, bell.level], queue=name)
+        def notify(wake_ups: Sequence[WakeUp]) -> None:
+            for wake_up in wake_ups:
+                name = separate_queue(wake_up.level)
+                app.send_task("stemline.separate", args=[wake_up.job_id, wake_up.level], queue=name)
 
         try:
-            waits = sorted(measure(Store.open(settings, bell=ring), jobs))
+            waits = sorted(measure(Store.open(settings, notify=notify), jobs))
         finally:
             worker.terminate()
             worker.wait()

@@ -3,7 +3,7 @@
 Starts a Valkey with AOF and one API process of its own, then drives them from this process over real
 sockets: first as fast as 32 connections can (closed loop), then at a steady rate (open loop: a late answer
 delays no request, so that waiting counts). Every request is a whole ``POST /jobs``: its signature verified,
-its job stored, and Celery's doorbell rung.
+its job stored, and its wake-up sent through Celery.
 
     python benchmarks/submit.py [--seconds 10] [--rate 100]
 """

@@ -15,7 +15,7 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 from stemline.callbacks.outcome import Outcome, failed
-from stemline.jobs.models import MqConfig
+from stemline.jobs.callback import MqConfig
 
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 

@@ -15,7 +15,7 @@ from stemline.callbacks.connect import Deadline
 from stemline.callbacks.guard import Guard
 from stemline.callbacks.http import parse_url, post
 from stemline.callbacks.outcome import Outcome, failed
-from stemline.jobs.models import MqConfig
+from stemline.jobs.callback import MqConfig
 
 PATH: Final = "/v2/index.php"
 CLIENT: Final = "Stemline"

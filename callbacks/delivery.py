@@ -19,7 +19,8 @@ from stemline.callbacks.schedule import Schedule
 from stemline.callbacks.secrets import WebhookSecrets
 from stemline.callbacks.url import Sender
 from stemline.callbacks.webhook_signature import signed_headers
-from stemline.jobs.models import Attempt, Delivery, Job
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime import tracing
 from stemline.runtime.settings import Settings
@@ -173,7 +174,7 @@ class Courier:
         return self._sender.send(delivery.target.url, said, CONTENT_TYPES[form], headers, now_s)
 
     def _record(self, delivery: Delivery, outcome: Outcome, began: int, duration_ms: int) -> None:
-        attempt = Attempt(began, outcome.status, duration_ms, outcome.answer)
+        attempt = DeliveryAttempt(began, outcome.status, duration_ms, outcome.answer)
         tries = len(delivery.attempts) - delivery.replayed_after + 1
         wait = None if outcome.final else self._schedule.next_wait_s(tries, outcome.retry_after_s)
         status, next_due = "delivered", None

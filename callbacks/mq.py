@@ -10,7 +10,7 @@ from stemline.callbacks.cmq import CmqSender
 from stemline.callbacks.http import BadUrl
 from stemline.callbacks.outcome import Outcome, failed
 from stemline.callbacks.url import failure_word
-from stemline.jobs.models import MqConfig
+from stemline.jobs.callback import MqConfig
 from stemline.runtime.settings import Settings
 
 PUBLIC: Final = "https://cmq-{region}.public.tencenttdmq.com"

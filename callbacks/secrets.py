@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr, TypeAdapter
 
-from stemline.jobs.models import JobSpec
+from stemline.jobs.job import JobSpec
 from stemline.runtime.settings import Credential, Settings
 
 _CREDENTIALS: Final = TypeAdapter(tuple[Credential, ...])

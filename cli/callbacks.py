@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from stemline.jobs.models import Delivery, Tenant
+    from stemline.jobs.delivery import Delivery
+    from stemline.jobs.tenant import Tenant
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -44,7 +45,7 @@ class TenantName(click.ParamType["Tenant"]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenant:
         """Read one."""
-        from stemline.jobs.models import Tenant
+        from stemline.jobs.tenant import Tenant
 
         region, _, bucket = value.partition("/")
         if not bucket:

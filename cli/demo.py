@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stemline.deploy.demo.receiver import Receiver
     from stemline.deploy.demo.song import Song
     from stemline.deploy.local.stack import Stack
-    from stemline.jobs.models import Job
+    from stemline.jobs.job import Job
 
 OUTPUT = Path("demo-output")
 _CALLBACK_WAIT_S = 60.0

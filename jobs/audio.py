@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stemline.jobs.errors import RequestRefused
-from stemline.jobs.models import AudioConfig, AudioMode
+from stemline.jobs.separation import AudioConfig, AudioMode
 
 DEFAULT_CODEC = "aac"
 NATIVE_RATE = 44_100

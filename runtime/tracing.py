@@ -1,6 +1,6 @@
 """OpenTelemetry traces from submission to callback, where a collector is set; nothing at all where none is.
 
-A trace travels with its job as a W3C traceparent in :class:`stemline.jobs.models.JobSpec`, so processes
+A trace travels with its job as a W3C traceparent in :class:`stemline.jobs.job.JobSpec`, so processes
 need nothing else in common. Spans: ``submit`` (API), ``wait`` and ``attempt`` with ``download``, ``separate``
 and ``upload`` (worker), ``deliver`` (callback worker). Errors are recorded by kind, never by text.
 """

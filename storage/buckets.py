@@ -18,7 +18,7 @@ from stemline.jobs.errors import (
     TargetDenied,
     TargetUnavailable,
 )
-from stemline.jobs.models import Tenant
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.storage import publish
 from stemline.storage.clients import Clients, NotConfigured, Place

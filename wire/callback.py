@@ -14,7 +14,8 @@ from typing import Final, TypeAlias, Union
 from xml.sax.saxutils import escape
 
 from stemline.jobs.ids import wire_time
-from stemline.jobs.models import TAG, Job, JobSpec, Output, Result, Track, VoiceSeparate, expand
+from stemline.jobs.job import Job, JobSpec, Output, Result, expand
+from stemline.jobs.separation import TAG, Track, VoiceSeparate
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {"XML": "application/xml", "JSON": "application/json"}
 """``Content-Type`` by callback format."""

@@ -8,21 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from stemline.jobs.audio import check_audio
+from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.jobs.errors import RequestRefused, TemplateNotFound
-from stemline.jobs.models import (
-    MODE_TRACKS,
-    TAG,
-    AudioConfig,
-    AudioMode,
-    CallbackRequest,
-    JobSpec,
-    MqConfig,
-    Output,
-    Template,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.separation import MODE_TRACKS, TAG, AudioConfig, AudioMode, Track, VoiceSeparate
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Tenant
 from stemline.wire import params as read
 from stemline.wire.codec import Fields
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stemline.jobs.audio import CODECS
 from stemline.jobs.errors import StemlineError
-from stemline.jobs.models import TAG, AudioMode
+from stemline.jobs.separation import TAG, AudioMode
 from stemline.jobs.states import State
 
 Schema = dict[str, Any]

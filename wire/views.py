@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from stemline.jobs.ids import wire_time
-from stemline.jobs.models import (
-    TAG,
-    AudioConfig,
-    Bucket,
-    Job,
-    NotifyConfig,
-    Queue,
-    Result,
-    Template,
-    VoiceSeparate,
-)
+from stemline.jobs.job import Job, Result
+from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.separation import TAG, AudioConfig, VoiceSeparate
 from stemline.jobs.states import State
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Bucket
 
 Tree = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """The Celery application: queues, and the settings that long jobs on a Redis broker need.
 
-Importing this module loads neither the engine nor the tasks, so that the API can ring for workers.
+Importing this module loads neither the engine nor the tasks, so that the API can notify workers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from celery import Celery, signals
 from celery.loaders.app import AppLoader
 from kombu.entity import Exchange, Queue
 
-from stemline.jobs.store import Bell
+from stemline.jobs.store import WakeUp
 from stemline.runtime.logging import configure as configure_logging
 from stemline.runtime.logging import urgent
 from stemline.runtime.settings import Settings
@@ -143,13 +143,13 @@ def log_as_we_do(**_: Any) -> None:
         vars(programs)["safe_say"] = lambda text, *_: urgent(text)
 
 
-def ring(bells: Sequence[Bell]) -> None:
-    """Tell idle workers that jobs may be ready.
+def notify_workers(wake_ups: Sequence[WakeUp]) -> None:
+    """Notify idle workers of jobs that may be ready.
 
-    Never raises: a bell that is not heard is rung again by the sweeper.
+    Never raises: the sweeper sends a lost wake-up again.
     """
-    for bell in bells:
-        _send(SEPARATE, [bell.job_id, bell.level], separate_queue(bell.level))
+    for wake_up in wake_ups:
+        _send(SEPARATE, [wake_up.job_id, wake_up.level], separate_queue(wake_up.level))
 
 
 def announce(delivery: str) -> None:
@@ -161,4 +161,4 @@ def _send(name: str, args: list[object], queue: str) -> None:
     try:
         app.send_task(name, args=args, queue=queue, retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 - kombu lets many kinds of errors through
-        log.warning("bell.lost", task=name, fault=type(error).__name__)
+        log.warning("wake_up.not_sent", task=name, fault=type(error).__name__)

@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
-from stemline.jobs.models import AudioMode, Job, OutputFile, Result, Track
+from stemline.jobs.job import Job, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.tracing import OFF, Step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.storage import Buckets, Upload
 
 

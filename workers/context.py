@@ -9,7 +9,7 @@ from stemline.runtime import tracing
 from stemline.runtime.settings import Settings
 from stemline.runtime.tracing import Tracer
 from stemline.storage import Buckets
-from stemline.workers.app import ring
+from stemline.workers.app import notify_workers
 
 
 @cache
@@ -21,7 +21,7 @@ def settings() -> Settings:
 @cache
 def store() -> Store:
     """The job store."""
-    return Store.open(settings(), bell=ring)
+    return Store.open(settings(), notify=notify_workers)
 
 
 def tracer() -> Tracer:

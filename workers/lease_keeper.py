@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 
 from stemline.jobs.errors import LeaseLost, StemlineError
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.workers import metrics, shutdown

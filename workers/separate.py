@@ -1,4 +1,4 @@
-"""The task behind a bell: claim the best job there is and do it."""
+"""The task that a wake-up starts: claim the best job there is and do it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from celery import Task
 
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.runtime.tracing import Step, trace_id
 from stemline.workers import (
     context,
@@ -25,11 +25,11 @@ log = structlog.get_logger(__name__)
 
 @app.task(name=SEPARATE, bind=True)
 def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
-    """Do one job: the best that waits, which need not be the one whose bell rang.
+    """Do one job: the best that waits, which need not be the one that the wake-up names.
 
     Args:
         self: the task, for the name of its worker.
-        job_id: whose bell this is.
+        job_id: the job whose wake-up this is.
         level: its JobLevel.
 
     Returns:
@@ -47,7 +47,7 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     with structlog.contextvars.bound_contextvars(
         job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=trace_id(job.spec.trace)
     ):
-        log.info("attempt.started", level=job.spec.level, bell=job_id, bell_level=level)
+        log.info("attempt.started", level=job.spec.level, wake_up=job_id, wake_up_level=level)
         began = time.monotonic()
         with metrics.RUNNING.track_inprogress(), _traced(job, worker) as step:
             ending = Attempt(job, store, context.buckets(), settings, step).run()

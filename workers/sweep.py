@@ -10,16 +10,16 @@ import redis
 import structlog
 
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.storage import Buckets, Upload
 from stemline.workers import context, metrics
-from stemline.workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, ring, separate_queue
+from stemline.workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, notify_workers, separate_queue
 from stemline.workers.cleanup import take_away
 
 log = structlog.get_logger(__name__)
 
-#: Bells and callbacks that one sweep lets lie in a broker queue at most.
-_MOST_BELLS = 200
+#: Wake-ups and callbacks that one sweep lets lie in a broker queue at most.
+_MOST_WAKE_UPS = 200
 _MOST_CALLBACKS = 1000
 
 #: How long a sweep waits for a bucket that is away, s.
@@ -28,7 +28,7 @@ _BUCKET_PATIENCE_S = 5.0
 
 @app.task(name=SWEEP)
 def sweep() -> str:
-    """Rescue jobs of dead workers, ring lost bells, send callbacks that are due, drop what is too old."""
+    """Rescue jobs of dead workers, send lost wake-ups and due callbacks, drop expired records."""
     store = context.store()
     rescued = 0
     for job_id in store.jobs.expired():
@@ -39,11 +39,11 @@ def sweep() -> str:
             log.warning("rescue.put_off", job=job_id, reason=error.message)
             break
     store.jobs.promote()
-    rung = ring_again()
+    notified = resend_wake_ups()
     due = send_due()
     dropped = store.jobs.prune()
     metrics.LAST_SWEEP.set_to_current_time()
-    return f"rescued {rescued}, rung {rung}, callbacks {due}, dropped {dropped}"
+    return f"rescued {rescued}, notified {notified}, callbacks {due}, dropped {dropped}"
 
 
 def rescue(job_id: str) -> bool:
@@ -95,15 +95,15 @@ def _hand_on(job: Job, max_attempts: int) -> str:
     return "Submitted"
 
 
-def ring_again() -> int:
-    """Ring for jobs that could start and whose bells seem lost; how many."""
+def resend_wake_ups() -> int:
+    """Send wake-ups again for jobs that could start and whose wake-ups seem lost; return how many."""
     store = context.store()
     count = 0
     for level in LEVELS:
-        startable = store.jobs.startable(level, _MOST_BELLS)
+        startable = store.jobs.startable(level, _MOST_WAKE_UPS)
         lacking = len(startable) - _waiting_messages(separate_queue(level)) if startable else 0
         if lacking > 0:
-            ring(startable[-lacking:])
+            notify_workers(startable[-lacking:])
             count += lacking
     return count
 

@@ -22,8 +22,8 @@ _MOST_BUCKETS: Final = 20
 def buckets(patient: Patient) -> Iterator[Finding]:
     """Each bucket: a small object written as stems are, read back, and removed."""
     from stemline.jobs.errors import StemlineError
-    from stemline.jobs.models import Tenant
     from stemline.jobs.store import BucketFilter, Store
+    from stemline.jobs.tenant import Tenant
 
     settings = patient.settings.with_changes(storage_patience_s=TIMEOUT_S)
     if not settings.storage.buckets and settings.storage.buckets_file is None:
@@ -47,7 +47,7 @@ def buckets(patient: Patient) -> Iterator[Finding]:
 
 def _bucket(settings: Settings, region: str, bucket: str, *, write: bool) -> Finding:
     from stemline.jobs.errors import JobFailed
-    from stemline.jobs.models import Tenant
+    from stemline.jobs.tenant import Tenant
     from stemline.storage import Buckets
 
     name, key = f"{region}/{bucket}", f".stemline-doctor/{uuid.uuid4().hex}"

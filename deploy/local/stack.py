@@ -25,7 +25,7 @@ from stemline.deploy.local.home import Home
 from stemline.deploy.local.ports import is_free
 from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
 from stemline.deploy.local.supervise import Program, Supervisor
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 

@@ -12,8 +12,8 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from stemline.jobs.store.base import Bell, Keeper, Listing, Page, no_bell
-from stemline.jobs.store.jobs import Idempotency, JobFilter, JobSweep
+from stemline.jobs.store.base import Listing, Page, Repository, WakeUp, notify_nobody
+from stemline.jobs.store.jobs import Idempotency, JobFilter, JobRepository
 from stemline.jobs.store.outbox import Outbox, delivery_id
 from stemline.jobs.store.tenants import (
     BucketFilter,
@@ -26,7 +26,6 @@ from stemline.jobs.store.tenants import (
 from stemline.runtime.settings import Settings
 
 __all__ = [
-    "Bell",
     "BucketFilter",
     "Idempotency",
     "JobFilter",
@@ -35,11 +34,12 @@ __all__ = [
     "QueueFilter",
     "Store",
     "TemplateFilter",
+    "WakeUp",
     "delivery_id",
 ]
 
 
-class Store(Keeper):
+class Store(Repository):
     """Everything that is kept about jobs, in repositories; safe to use from several threads.
 
     Attributes:
@@ -55,19 +55,19 @@ class Store(Keeper):
         client: redis.Redis,
         settings: Settings,
         *,
-        bell: Callable[[Sequence[Bell]], None] = no_bell,
+        notify: Callable[[Sequence[WakeUp]], None] = notify_nobody,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        """See :class:`stemline.jobs.store.base.Keeper`."""
-        super().__init__(client, settings, bell=bell, clock=clock)
-        self.jobs = JobSweep(client, settings, bell=bell, scripts=self.scripts)
-        self.queues = QueueRepository(client, settings, bell=bell, scripts=self.scripts)
-        self.templates = TemplateRepository(client, settings, bell=bell, scripts=self.scripts)
-        self.tenants = TenantRepository(client, settings, bell=bell, scripts=self.scripts)
+        """See :class:`stemline.jobs.store.base.Repository`."""
+        super().__init__(client, settings, notify=notify, clock=clock)
+        self.jobs = JobRepository(client, settings, notify=notify, scripts=self.scripts)
+        self.queues = QueueRepository(client, settings, notify=notify, scripts=self.scripts)
+        self.templates = TemplateRepository(client, settings, notify=notify, scripts=self.scripts)
+        self.tenants = TenantRepository(client, settings, notify=notify, scripts=self.scripts)
         self.outbox = Outbox(client, settings, scripts=self.scripts)
 
     @classmethod
-    def open(cls, settings: Settings, *, bell: Callable[[Sequence[Bell]], None] = no_bell) -> Store:
+    def open(cls, settings: Settings, *, notify: Callable[[Sequence[WakeUp]], None] = notify_nobody) -> Store:
         """A store on the server the settings name; nothing is sent yet."""
         client = redis.Redis.from_url(
             settings.store.url.get_secret_value(),
@@ -79,7 +79,7 @@ class Store(Keeper):
             # A broken connection is tried once more at once: the scripts that end a job may be repeated.
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
         )
-        return cls(client, settings, bell=bell)
+        return cls(client, settings, notify=notify)
 
     def close(self) -> None:
         """Give the connections back."""

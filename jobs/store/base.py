@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import redis
 
-from stemline.jobs.models import NotifyConfig
+from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.store import records
 from stemline.jobs.store.scripts import Scripts, unavailable
 from stemline.runtime.settings import Settings
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class WakeUp:
     """A hint that a job may be ready: what a Celery message says."""
 
     level: int
@@ -43,11 +43,11 @@ class Listing(Generic[T]):
     """Ids that were asked for and do not exist."""
 
 
-def no_bell(bells: Sequence[Bell]) -> None:
-    """Ring nowhere: the sweeper does."""
+def notify_nobody(wake_ups: Sequence[WakeUp]) -> None:
+    """Send no wake-ups: the sweeper does."""
 
 
-class Keeper:
+class Repository:
     """A client, the scripts and the settings."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Keeper:
         client: redis.Redis,
         settings: Settings,
         *,
-        bell: Callable[[Sequence[Bell]], None] = no_bell,
+        notify: Callable[[Sequence[WakeUp]], None] = notify_nobody,
         clock: Callable[[], int] | None = None,
         scripts: Scripts | None = None,
     ) -> None:
@@ -64,19 +64,19 @@ class Keeper:
         Args:
             client: decodes answers to ``str``.
             settings: limits and times.
-            bell: told of jobs that may be ready; must not raise.
+            notify: called with wake-ups for jobs that may be ready; must not raise.
             clock: µs since the epoch in place of the server's clock; for tests.
-            scripts: those of another keeper, to share; made from the client where not given.
+            scripts: those of another repository, to share; made from the client where not given.
         """
         self.client = client
         self.settings = settings
         self.scripts = scripts or Scripts(client, settings.store.key_prefix, clock)
-        self._bell = bell
+        self._notify = notify
 
-    def ring(self, bells: Sequence[Sequence[str]]) -> None:
-        """Tell of jobs that may be ready, as scripts return them."""
-        if bells:
-            self._bell([Bell(int(level), job_id) for level, job_id in bells])
+    def notify(self, wake_ups: Sequence[Sequence[str]]) -> None:
+        """Send wake-ups for jobs that may be ready, as scripts return them."""
+        if wake_ups:
+            self._notify([WakeUp(int(level), job_id) for level, job_id in wake_ups])
 
     def now(self) -> int:
         """The store's time, µs since the epoch."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     CancelAsked,
@@ -18,11 +19,11 @@ from stemline.jobs.errors import (
     RequestRefused,
 )
 from stemline.jobs.ids import new_job_id, new_queue_id
-from stemline.jobs.models import Job, JobSpec, Result, Tenant
-from stemline.jobs.notify import callback_target
+from stemline.jobs.job import Job, JobSpec, Result
 from stemline.jobs.states import State
 from stemline.jobs.store import records
-from stemline.jobs.store.base import Bell, Keeper, Page
+from stemline.jobs.store.base import Page, Repository, WakeUp
+from stemline.jobs.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,13 @@ class JobFilter:
     cursor: str | None = None
 
 
-class JobRepository(Keeper):
+class JobRepository(Repository):
     """The part of the store that keeps jobs."""
 
     # -- the submission side
 
     def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
-        """Store jobs of one tenant, all or none, and ring for workers.
+        """Store jobs of one tenant, all or none, and notify workers.
 
         Raises:
             AsrBucketUnBinded: the service is not opened for the bucket.
@@ -91,7 +92,7 @@ class JobRepository(Keeper):
         if answer[0] in refusals:
             raise refusals[answer[0]]
         if answer[0] == "ok":
-            self.ring(answer[2])
+            self.notify(answer[2])
         return [job for record in answer[1] if (job := self._job(record))]
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
@@ -203,28 +204,7 @@ class JobRepository(Keeper):
         answer = self.scripts.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
         self._check(answer)
 
-    def _end(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
-        target = ""
-        if state is not State.CANCEL:
-            chosen = callback_target(job.spec, self.notify_of(job.spec.queue_id))
-            target = records.text(records.TARGET, chosen) if chosen else ""
-        answer = self.scripts.run("finish", job.id, job.token, state, code, message, result, target)
-        self._check(answer)
-
-    def _check(self, answer: Sequence[Any]) -> None:
-        if answer[0] == "lost":
-            raise LeaseLost
-        if answer[0] == "cancel":
-            raise CancelAsked
-        self.ring(answer[1])
-
-    @staticmethod
-    def _job(record: Sequence[str]) -> Job | None:
-        return records.job(records.pairs(record)) if record else None
-
-
-class JobSweep(JobRepository):
-    """What the sweeper asks of the store; everything here may run twice at once."""
+    # -- the sweeper's side; everything here may run twice at once
 
     def expired(self, limit: int = 100) -> list[str]:
         """Ids of running jobs whose lease ran out."""
@@ -242,11 +222,11 @@ class JobSweep(JobRepository):
 
     def promote(self, limit: int = 1000) -> None:
         """Let delayed jobs whose time has come be claimed."""
-        self.ring(self.scripts.run("promote", limit))
+        self.notify(self.scripts.run("promote", limit))
 
-    def startable(self, level: int, limit: int) -> list[Bell]:
-        """Bells for jobs of a level that could start now, to compare with those that were rung."""
-        return [Bell(int(found), job_id) for found, job_id in self.scripts.run("startable", level, limit)]
+    def startable(self, level: int, limit: int) -> list[WakeUp]:
+        """Return wake-ups for jobs of a level that could start now, to compare with those that were sent."""
+        return [WakeUp(int(found), job_id) for found, job_id in self.scripts.run("startable", level, limit)]
 
     def prune(self, limit: int = 500) -> int:
         """Drop ended jobs past their retention; how many there were."""
@@ -254,3 +234,22 @@ class JobSweep(JobRepository):
         jobs_before = now - round(self.settings.jobs.retention_days * day)
         dead_before = now - round(self.settings.callbacks.dead_letter_days * day)
         return int(self.scripts.run("prune", jobs_before, dead_before, limit))
+
+    def _end(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
+        target = ""
+        if state is not State.CANCEL:
+            chosen = callback_target(job.spec, self.notify_of(job.spec.queue_id))
+            target = records.text(records.TARGET, chosen) if chosen else ""
+        answer = self.scripts.run("finish", job.id, job.token, state, code, message, result, target)
+        self._check(answer)
+
+    def _check(self, answer: Sequence[Any]) -> None:
+        if answer[0] == "lost":
+            raise LeaseLost
+        if answer[0] == "cancel":
+            raise CancelAsked
+        self.notify(answer[1])
+
+    @staticmethod
+    def _job(record: Sequence[str]) -> Job | None:
+        return records.job(records.pairs(record)) if record else None

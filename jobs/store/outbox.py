@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from stemline.jobs.models import Attempt, Delivery, Tenant
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.store import records
-from stemline.jobs.store.base import Keeper, Listing
+from stemline.jobs.store.base import Listing, Repository
+from stemline.jobs.tenant import Tenant
 
 _CHUNK: Final = 500
 """Callbacks that are read or replayed with one call."""
@@ -18,7 +19,7 @@ def delivery_id(job_id: str) -> str:
     return "d" + job_id[1:]
 
 
-class Outbox(Keeper):
+class Outbox(Repository):
     """The part of the store that keeps callbacks."""
 
     def due(self, limit: int = 500) -> list[str]:
@@ -37,7 +38,9 @@ class Outbox(Keeper):
             return None
         return self.get(delivery)
 
-    def record(self, delivery: str, attempt: Attempt | None, *, next_due: int | None, status: str) -> None:
+    def record(
+        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+    ) -> None:
         """Write down how a try went.
 
         Args:

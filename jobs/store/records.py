@@ -16,21 +16,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from stemline.jobs.models import (
-    Attempt,
-    Bucket,
-    CallbackTarget,
-    Delivery,
-    Job,
-    JobSpec,
-    NotifyConfig,
-    Queue,
-    Result,
-    Template,
-    Tenant,
-    VoiceSeparate,
-)
+from stemline.jobs.callback import CallbackTarget
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState, State
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Bucket, Tenant
 
 FORMAT = 1
 
@@ -39,7 +32,7 @@ RESULT = TypeAdapter(Result)
 NOTIFY = TypeAdapter(NotifyConfig)
 SEPARATE = TypeAdapter(VoiceSeparate)
 TARGET = TypeAdapter(CallbackTarget)
-ATTEMPT = TypeAdapter(Attempt)
+ATTEMPT = TypeAdapter(DeliveryAttempt)
 
 
 def text(adapter: TypeAdapter[Any], value: Any) -> str:

@@ -14,10 +14,13 @@ from stemline.jobs.errors import (
     TemplatePathNotFound,
 )
 from stemline.jobs.ids import new_queue_id, new_template_id
-from stemline.jobs.models import Bucket, NotifyConfig, Queue, Template, Tenant, VoiceSeparate
+from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import records
-from stemline.jobs.store.base import Keeper, Listing
+from stemline.jobs.store.base import Listing, Repository
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Bucket, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class BucketFilter:
     size: int = 10
 
 
-class TenantRepository(Keeper):
+class TenantRepository(Repository):
     """The part of the store that knows for whom the service is opened."""
 
     def open(self, tenant: Tenant) -> Bucket:
@@ -100,7 +103,7 @@ class TenantRepository(Keeper):
         return Listing(buckets[first : first + which.size], len(buckets))
 
 
-class QueueRepository(Keeper):
+class QueueRepository(Repository):
     """The part of the store that keeps queues."""
 
     def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
@@ -141,7 +144,7 @@ class QueueRepository(Keeper):
         answer = self.scripts.run("queue", str(tenant), queue_id, *flat)
         if answer[0] == "unknown":
             raise QueuePathNotFound
-        self.ring(answer[1])
+        self.notify(answer[1])
         return self._queues([queue_id])[0]
 
     def _queues(self, ids: Sequence[str]) -> list[Queue]:
@@ -152,7 +155,7 @@ class QueueRepository(Keeper):
         return [records.queue(i, r) for i, r in zip(ids, found, strict=True)]
 
 
-class TemplateRepository(Keeper):
+class TemplateRepository(Repository):
     """The part of the store that keeps templates."""
 
     def get(self, tenant: Tenant, template_id: str) -> Template | None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from stemline.jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
+from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.tenant import Tenant
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from tests.chaos import stub

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from stemline.jobs.models import CallbackRequest, Delivery
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY
@@ -70,7 +71,7 @@ class Service:
             assert time.monotonic() < deadline, f"{delivery}\n{self._said()}"
             time.sleep(0.02)
 
-    def ring(self, job_id: str) -> None:
+    def announce(self, job_id: str) -> None:
         """What a worker does after it has ended a job."""
         delivery = self.store.outbox.for_job(job_id)
         code = f"from stemline.workers.app import announce; announce({delivery.id!r})"
@@ -102,11 +103,11 @@ def wait_for(condition: Callable[[], object], within_s: float = 40) -> None:
 
 
 def test_killed_between_the_end_of_the_job_and_the_send(service):
-    """A process that dies after it has ended a job, before it rings, delays the callback by a sweep."""
+    """A process that dies after ending a job, before its message is sent, delays the callback by a sweep."""
     with receiving() as receiver:
         service.start("beat")
         service.start("worker", "callbacks")
-        # The worker is known to be up once it has delivered the first one, for which nobody rang either.
+        # The worker is known to be up once it has delivered the first one, which nobody announced either.
         for _ in range(2):
             job_id = service.submit(receiver.url)
             died = subprocess.run(
@@ -137,13 +138,13 @@ def test_killed_while_sending(service):
 
 
 def test_rung_for_at_the_end_of_the_job(service):
-    """The first try does not wait for a sweep: no beat runs here, and it comes within 2 s of the bell."""
+    """The first try does not wait for a sweep: no beat runs here, and it comes within 2 s of the message."""
     with receiving() as receiver:
         service.start("worker", "callbacks")
         for _ in range(2):  # the first one waits for the worker to start
             job_id = service.submit(receiver.url)
             service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
-            service.ring(job_id)
-            rung = time.monotonic()
+            service.announce(job_id)
+            sent = time.monotonic()
             service.delivered(job_id)
-        assert time.monotonic() - rung < 2
+        assert time.monotonic() - sent < 2

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stemline.jobs.models import Job, Tenant
+from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.tenant import Tenant
 from tests.chaos import stub
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger, Witness

@@ -19,8 +19,8 @@ from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 from requests.adapters import HTTPAdapter
 
-from stemline.jobs.models import Tenant
 from stemline.jobs.states import State
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Credential
 from tests.support.apiserver import ApiServer, finish
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY

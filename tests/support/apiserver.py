@@ -14,8 +14,9 @@ import uvicorn
 from stemline.api.app import create_app
 from stemline.api.server import configure
 from stemline.deploy.local.ports import free_port
-from stemline.jobs.models import OutputFile, Result, Tenant
+from stemline.jobs.job import OutputFile, Result
 from stemline.jobs.store import Store
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.logging import for_people
 from stemline.runtime.settings import Credential, HostRoute, Settings
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client

@@ -2,9 +2,9 @@
 -- ARGV: 3 tenant, 4 open on first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 idempotency key ('' for none), 9 body hash, 10 seconds it is remembered,
 --       11… jobs of one id, spec, level, input hash, queue id ('' for the default) each
--- Returns {'ok', records, bells} | {'repeat', records} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
+-- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'unopened'} | {'no-queue'} | {'full'}
 
--- The answer carries the records, so that nothing can fail between storing the jobs and telling of them.
+-- The answer carries the records, so that nothing can fail between storing the jobs and notifying workers.
 local function seen(ids)
   local records = {}
   for i, id in ipairs(ids) do records[i] = view(id) or {} end
@@ -47,7 +47,7 @@ for queue, count in pairs(wanted) do
 end
 
 local last = tonumber(redis.call('GET', P .. ':last') or 0)
-local rings = {}
+local found = {}
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- never twice the same, never backwards
   local created = int(last)
@@ -60,16 +60,16 @@ for _, job in ipairs(new) do
   redis.call('HINCRBY', P .. ':counts', 'created', 1)
   event(job.id, '', 'Submitted')
   refresh(job.queue)
-  -- More waiting than may run: those that run ring for the next.
+  -- More waiting than may run: each job that ends sends a wake-up for the next.
   local room = tonumber(redis.call('HGET', P .. ':queue:' .. job.queue, 'max_concurrent'))
     - redis.call('SCARD', P .. ':running:' .. job.queue)
   if redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue)
     and redis.call('ZCARD', P .. ':waiting:' .. job.queue .. ':' .. job.level) <= room then
-    rings[#rings + 1] = {job.level, job.id}
+    found[#found + 1] = {job.level, job.id}
   end
 end
 redis.call('SET', P .. ':last', int(last))
 if ARGV[8] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[9], ids = ids}), 'EX', ARGV[10])
 end
-return {'ok', seen(ids), rings}
+return {'ok', seen(ids), found}

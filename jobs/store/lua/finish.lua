@@ -1,6 +1,6 @@
 -- The holder ends the job.
 -- ARGV: 3 job, 4 token, 5 to (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''), 9 callback target (JSON or '')
--- Returns {'ok', bells} | {'lost'} | {'cancel'} when Success came after a cancel was asked
+-- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} when Success came after a cancel was asked
 
 local job = load(ARGV[3])
 if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} end  -- said before; the answer was lost
@@ -9,9 +9,9 @@ if ARGV[5] == 'Success' and job.cancel == '1' then return {'cancel'} end
 if ARGV[8] ~= '' then redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100) end
 finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
-local rings = {}
+local found = {}
 for level = 2, 0, -1 do
-  rings = bells(job.queue, level, 1)
-  if #rings > 0 then break end
+  found = wake_ups(job.queue, level, 1)
+  if #found > 0 then break end
 end
-return {'ok', rings}
+return {'ok', found}

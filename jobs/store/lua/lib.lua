@@ -70,8 +70,8 @@ local function refresh(queue)
   end
 end
 
--- The bells to ring so that idle workers look: one for each job of the level that may start now, `most` at most.
-local function bells(queue, level, most)
+-- The wake-ups for idle workers: one for each job of the level that may start now, `most` at most.
+local function wake_ups(queue, level, most)
   if not redis.call('ZSCORE', P .. ':ready:' .. level, queue) then return {} end
   local room = tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_concurrent'))
     - redis.call('SCARD', P .. ':running:' .. queue)

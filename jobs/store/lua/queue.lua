@@ -1,6 +1,6 @@
 -- Change a queue; what is not named keeps its value.
 -- ARGV: 3 tenant, 4 queue, 5… field, value
--- Returns {'ok', bells} | {'unknown'}
+-- Returns {'ok', wake-ups} | {'unknown'}
 
 local queue = ARGV[4]
 if not redis.call('ZSCORE', P .. ':queues:' .. ARGV[3], queue) then return {'unknown'} end
@@ -8,8 +8,8 @@ local key = P .. ':queue:' .. queue
 for i = 5, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', key, 'updated', int(NOW))
 refresh(queue)
-local rings = {}
+local found = {}
 for level = 2, 0, -1 do
-  for _, bell in ipairs(bells(queue, level, 1000)) do rings[#rings + 1] = bell end
+  for _, wake_up in ipairs(wake_ups(queue, level, 1000)) do found[#found + 1] = wake_up end
 end
-return {'ok', rings}
+return {'ok', found}

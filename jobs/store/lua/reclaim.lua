@@ -1,6 +1,6 @@
 -- Take a running job whose lease ran out away from its worker: from now on every write of the old attempt is refused.
 -- ARGV: 3 job, 4 sweeper, 5 lease µs
--- Returns the record, or nothing when there is nothing to seize
+-- Returns the record, or nothing when there is nothing to reclaim
 
 local job = load(ARGV[3])
 local lease = tonumber(redis.call('ZSCORE', P .. ':leases', ARGV[3]) or 0)

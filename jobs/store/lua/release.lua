@@ -1,6 +1,6 @@
 -- The holder gives the job up without ending it: a stop, or trouble that may pass.
 -- ARGV: 3 job, 4 token, 5 delay µs, 6 whether the attempt counts (0/1)
--- Returns {'ok', bells} | {'lost'} | {'cancel'} when a cancel was asked
+-- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} when a cancel was asked
 
 local job = load(ARGV[3])
 if not holds(job, ARGV[4]) then return {'lost'} end
@@ -17,4 +17,4 @@ else
   redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
 end
 refresh(job.queue)
-return {'ok', bells(job.queue, job.level, 1)}
+return {'ok', wake_ups(job.queue, job.level, 1)}

@@ -11,7 +11,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from stemline.api.app import create_app
-from stemline.jobs.models import CallbackRequest, MqConfig
+from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.wire.schema import schemas
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving

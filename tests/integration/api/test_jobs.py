@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.jobs.models import AudioMode, JobSpec, Output, VoiceSeparate
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Credential
 from tests.support.apiserver import CREDENTIAL, TENANT, ApiServer, finish

@@ -55,7 +55,7 @@ def answers(port: int) -> bool:
 
 @pytest.mark.slow
 def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: redis.Redis) -> None:
-    """Two processes serve one port, a stored submission rings the bell, and TERM ends them all soon."""
+    """Two processes serve one port, a stored submission sends its wake-up, and TERM ends them all soon."""
     with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
         answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
         assert 200 == answer.status

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from stemline.callbacks.delivery import Courier
-from stemline.jobs.models import CallbackRequest, Delivery
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from tests.unit.callbacks.samples import job_result, job_spec

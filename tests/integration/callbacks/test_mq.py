@@ -15,7 +15,7 @@ import kombu
 import pytest
 
 from stemline.deploy.local.ports import free_port
-from stemline.jobs.models import CallbackRequest, MqConfig
+from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.wire.callback import json_body, xml_body
 from tests.conftest import missing
 from tests.support.cmq import SECRET_ID, SECRET_KEY, cmq_endpoint

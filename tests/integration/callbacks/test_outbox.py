@@ -11,7 +11,8 @@ import pytest
 
 from stemline.callbacks.delivery import LEASE_TIMEOUTS, Courier
 from stemline.callbacks.host_limiter import Lanes, Place
-from stemline.jobs.models import CallbackRequest, NotifyConfig
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.store import QueueFilter
 from tests.support.receiver import answer, hang, receiving
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from stemline.cli.listen import Listener
 from stemline.cli.main import main
-from stemline.jobs.models import CallbackRequest, MqConfig
+from stemline.jobs.callback import CallbackRequest, MqConfig
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving
 

@@ -16,23 +16,15 @@ from typing import Any
 import pytest
 import redis
 
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.errors import LeaseLost
-from stemline.jobs.models import (
-    Attempt,
-    AudioConfig,
-    AudioMode,
-    CallbackRequest,
-    JobSpec,
-    Output,
-    OutputFile,
-    Result,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store, TemplateFilter
 from stemline.jobs.store.records import FORMAT
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 
 FOLDER = Path(__file__).parent / "formats"
@@ -88,7 +80,9 @@ def fill(client: redis.Redis) -> dict[str, str]:
         assert delivery is not None
         taken = store.outbox.reserve(delivery.id, 30)
         assert taken is not None
-        tried = Attempt(at=now, status="200" if status == "delivered" else "500", duration_ms=12, answer="ok")
+        tried = DeliveryAttempt(
+            at=now, status="200" if status == "delivered" else "500", duration_ms=12, answer="ok"
+        )
         store.outbox.record(delivery.id, tried, next_due=None, status=status)
     return ids
 

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 import redis
 
+from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     CancelAsked,
@@ -20,19 +21,11 @@ from stemline.jobs.errors import (
     TemplateNameDuplicate,
     TemplatePathNotFound,
 )
-from stemline.jobs.models import (
-    AudioMode,
-    CallbackRequest,
-    JobSpec,
-    Output,
-    OutputFile,
-    Result,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import Bell, Idempotency, JobFilter, QueueFilter, Store, TemplateFilter
+from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, Store, TemplateFilter, WakeUp
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -61,17 +54,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def bells() -> list[Bell]:
+def wake_ups() -> list[WakeUp]:
     return []
 
 
 @pytest.fixture
-def make(valkey: redis.Redis, valkey_server, clock: Clock, bells: list[Bell]):
+def make(valkey: redis.Redis, valkey_server, clock: Clock, wake_ups: list[WakeUp]):
     """Stores on one empty server, with settings of the test's choice."""
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
 
     def make(**changes) -> Store:
-        return Store(client, Settings(**changes), bell=bells.extend, clock=clock)
+        return Store(client, Settings(**changes), notify=wake_ups.extend, clock=clock)
 
     yield make
     client.close()
@@ -175,23 +168,23 @@ def test_ageing_lifts_old_jobs(make, clock: Clock) -> None:
     assert old.id == claimed.id
 
 
-def test_max_concurrent_holds_over_all_workers(make, bells: list[Bell]) -> None:
-    """No more jobs of a queue run than it allows; the end of one rings for the next."""
+def test_max_concurrent_holds_over_all_workers(make, wake_ups: list[WakeUp]) -> None:
+    """No more jobs of a queue run than it allows; the end of one sends a wake-up for the next."""
     store = make(queue_max_concurrent=2)
     jobs = store.jobs.create([spec() for _ in range(4)])
-    assert [Bell(0, jobs[0].id), Bell(0, jobs[1].id)] == bells
+    assert [WakeUp(0, jobs[0].id), WakeUp(0, jobs[1].id)] == wake_ups
     one, two, three = (store.jobs.claim(f"w{i}", [0]) for i in range(3))
     assert one
     assert two
     assert three is None
-    bells.clear()
+    wake_ups.clear()
     store.jobs.succeed(one, DONE)
-    assert [Bell(0, jobs[2].id)] == bells
+    assert [WakeUp(0, jobs[2].id)] == wake_ups
     assert store.jobs.claim("w", [0]) is not None
     assert store.jobs.claim("w", [0]) is None
 
 
-def test_pause_and_resume(store: Store, bells: list[Bell]) -> None:
+def test_pause_and_resume(store: Store, wake_ups: list[WakeUp]) -> None:
     """Waiting jobs of a paused queue show Pause and stay; resumed, they go on in their old order."""
     jobs = store.jobs.create([spec() for _ in range(3)])
     queue = jobs[0].spec.queue_id
@@ -203,9 +196,9 @@ def test_pause_and_resume(store: Store, bells: list[Bell]) -> None:
     assert store.jobs.claim("w", [0]) is None
     assert running is not None
     store.jobs.succeed(running, DONE)
-    bells.clear()
+    wake_ups.clear()
     store.queues.update(TENANT, queue, state=QueueState.ACTIVE)
-    assert [Bell(0, i) for i in ids[1:]] == bells
+    assert [WakeUp(0, i) for i in ids[1:]] == wake_ups
     assert ids[1:] == [c.id for c in (store.jobs.claim("w", [0]) for _ in range(3)) if c]
 
 
@@ -293,20 +286,20 @@ def test_a_worker_that_comes_back_in_time_keeps_its_job(store: Store, clock: Clo
     assert store.jobs.reclaim(job.id, "sweeper") is None
 
 
-def test_a_job_given_back_keeps_its_place(store: Store, bells: list[Bell]) -> None:
+def test_a_released_job_keeps_its_place(store: Store, wake_ups: list[WakeUp]) -> None:
     """A job released without blame goes to the front of its level, with its attempts as before."""
     jobs = store.jobs.create([spec(), spec()])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    bells.clear()
+    wake_ups.clear()
     store.jobs.release(claimed)
-    assert [Bell(0, jobs[0].id)] == bells
+    assert [WakeUp(0, jobs[0].id)] == wake_ups
     again = store.jobs.claim("w", [0])
     assert again is not None
     assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.token)
 
 
-def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, bells: list[Bell]) -> None:
+def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, wake_ups: list[WakeUp]) -> None:
     """A job released with a delay is claimed only after it, and can be cancelled meanwhile."""
     one, two = store.jobs.create([spec(), spec()])
     for _ in range(2):
@@ -317,9 +310,9 @@ def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, bells: list[Be
     assert store.jobs.claim("w", [0]) is None
     store.jobs.cancel(TENANT, [two.id])
     clock.pass_(11)
-    bells.clear()
+    wake_ups.clear()
     store.jobs.promote()
-    assert [Bell(0, one.id)] == bells
+    assert [WakeUp(0, one.id)] == wake_ups
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
     assert one.id == claimed.id

@@ -26,22 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.errors import CancelAsked, IllegalTransition, LeaseLost, RequestRefused
-from stemline.jobs.models import (
-    Attempt,
-    AudioMode,
-    CallbackRequest,
-    Job,
-    JobSpec,
-    Output,
-    OutputFile,
-    Result,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store, delivery_id
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 
@@ -413,7 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
         later = self.now + 5 * SECOND if ending == "later" else None
         known.status = "pending" if later else ending
         known.due = later or 0
-        tried = Attempt(self.now, "200", 3)
+        tried = DeliveryAttempt(self.now, "200", 3)
         self.store.outbox.record(delivery, tried, next_due=later, status=known.status)
 
     @precondition(lambda self: any(j.state in ENDED for j in self.model.jobs.values()))

@@ -13,9 +13,11 @@ import pytest
 import redis
 
 from stemline.jobs.errors import IllegalTransition
-from stemline.jobs.models import AudioMode, JobSpec, Output, OutputFile, Result, Tenant, Track, VoiceSeparate
+from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 

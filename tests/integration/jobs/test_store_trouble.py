@@ -13,19 +13,11 @@ import pytest
 import redis
 
 from stemline.jobs.errors import StoreUnavailable
-from stemline.jobs.models import (
-    AudioMode,
-    Job,
-    JobSpec,
-    Output,
-    OutputFile,
-    Result,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, Store
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 from tests.processes import eventually

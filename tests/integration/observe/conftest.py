@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from stemline.jobs.models import Job
+from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from stemline.models.catalogue import model_named

@@ -11,9 +11,11 @@ from urllib.request import Request, urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stemline.jobs.models import AudioConfig, AudioMode, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter, Store
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store_metrics import OTHER, StoreCollector
 from tests.conftest import free_port

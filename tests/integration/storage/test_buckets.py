@@ -29,7 +29,7 @@ from stemline.jobs.errors import (
     TargetDenied,
     TargetUnavailable,
 )
-from stemline.jobs.models import Tenant
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, Cancelled, Upload
 from tests.conftest import S3

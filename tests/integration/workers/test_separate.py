@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import redis
 
-from stemline.jobs.models import AudioConfig, AudioMode, Job, JobSpec, Output, Tenant, VoiceSeparate
+from stemline.jobs.job import Job, JobSpec, Output
+from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.jobs.tenant import Tenant
 from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
@@ -65,13 +67,13 @@ def store(valkey_server, s3_server) -> Iterator[Store]:
     now = settings(valkey_server.url, s3_server)
     app = make_app(now)
 
-    def ring(bells) -> None:
-        for bell in bells:
+    def notify(wake_ups) -> None:
+        for wake_up in wake_ups:
             app.send_task(
-                "stemline.separate", args=[bell.job_id, bell.level], queue=separate_queue(bell.level)
+                "stemline.separate", args=[wake_up.job_id, wake_up.level], queue=separate_queue(wake_up.level)
             )
 
-    kept = Store.open(now, bell=ring)
+    kept = Store.open(now, notify=notify)
     yield kept
     kept.close()
     app.close()

@@ -6,7 +6,7 @@ import pytest
 
 from stemline.api.hosts import Route, Router
 from stemline.jobs.errors import InvalidHost
-from stemline.jobs.models import Tenant
+from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import HostRoute, Settings
 
 SETTINGS = Settings(

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.jobs.errors import RequestRefused, StemlineError, TemplateNotFound
-from stemline.jobs.models import (
-    AudioConfig,
-    AudioMode,
-    CallbackRequest,
-    JobSpec,
-    MqConfig,
-    Output,
-    Template,
-    Tenant,
-    VoiceSeparate,
-)
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import parse
 from stemline.wire.job_request import specifications
 from tests.support.wire import BUCKET, REGION, submission

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.ids import parse_wire_time
-from stemline.jobs.models import (
-    AudioConfig,
-    AudioMode,
-    CallbackRequest,
-    Job,
-    JobSpec,
-    Output,
-    OutputFile,
-    Result,
-    Tenant,
-    Track,
-    VoiceSeparate,
-)
+from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import State
+from stemline.jobs.tenant import Tenant
 
 JOB_ID = "j5d0c1a2eb81411ef9b3a525400a1b2c3"
 FORMAT = {

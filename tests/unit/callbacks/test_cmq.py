@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from stemline.callbacks.cmq import CmqSender, judge, message
-from stemline.jobs.models import MqConfig
+from stemline.jobs.callback import MqConfig
 from tests.paths import RECORDINGS
 
 VECTOR = {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stemline.jobs.models import AudioConfig, AudioMode, Output, VoiceSeparate
+from stemline.jobs.job import Output
+from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire.callback import json_body, xml_body
 from tests.paths import SPECIFICATION

@@ -6,7 +6,7 @@ import pytest
 
 from stemline.jobs.audio import CODECS, SAMPLERATES, Encoding, check_audio, encoding
 from stemline.jobs.errors import RequestRefused
-from stemline.jobs.models import AudioConfig, AudioMode
+from stemline.jobs.separation import AudioConfig, AudioMode
 
 ALLOWED = {
     "aac": (SAMPLERATES - {8000}, {1, 2, 4, 5, 6, 8}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stemline.jobs.models import CallbackTarget, JobSpec, MqConfig, NotifyConfig
+from stemline.jobs.callback import CallbackTarget, MqConfig
+from stemline.jobs.job import JobSpec
+from stemline.jobs.queue import NotifyConfig
 
 
 def callback_target(spec: JobSpec, queue: NotifyConfig) -> CallbackTarget | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stemline.jobs.models import CallbackRequest, CallbackTarget, MqConfig, NotifyConfig
-from stemline.jobs.notify import callback_target
+from stemline.jobs.callback import CallbackRequest, CallbackTarget, MqConfig
+from stemline.jobs.callback_target import callback_target
+from stemline.jobs.queue import NotifyConfig
 from tests.unit.callbacks.samples import job_spec
 
 URL = "https://job.example/ci"

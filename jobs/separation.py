@@ -1,0 +1,56 @@
+"""What a separation produces and how its tracks are encoded (docs/wire/wire.md, 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+TAG = "VoiceSeparate"
+"""The tag of every job and template on the wire."""
+
+
+class AudioMode(StrEnum):
+    """Which tracks a job asks for (docs/wire/wire.md, 3.2)."""
+
+    IS_AUDIO = "IsAudio"
+    IS_BACKGROUND = "IsBackground"
+    AUDIO_AND_BACKGROUND = "AudioAndBackground"
+    MUSIC_MODE = "MusicMode"
+
+
+class Track(StrEnum):
+    """A stem by the name of the output element that asks for it, in the wire's order."""
+
+    VOICE = "AuObject"
+    BACKGROUND = "Object"
+    BASS = "BassObject"
+    DRUM = "DrumObject"
+
+
+MODE_TRACKS: Mapping[AudioMode, tuple[Track, ...]] = {
+    AudioMode.IS_AUDIO: (Track.VOICE,),
+    AudioMode.IS_BACKGROUND: (Track.BACKGROUND,),
+    AudioMode.AUDIO_AND_BACKGROUND: (Track.VOICE, Track.BACKGROUND),
+    AudioMode.MUSIC_MODE: (Track.VOICE, Track.BACKGROUND, Track.BASS, Track.DRUM),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioConfig:
+    """How tracks are encoded; ``None`` is "not given" and decided when the job runs."""
+
+    codec: str | None = None
+    samplerate: int | None = None
+    """Hz."""
+    bitrate: int | None = None
+    """kbit/s."""
+    channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSeparate:
+    """The parameters of a separation, inline in a job or kept in a template."""
+
+    audio_mode: AudioMode
+    audio_config: AudioConfig = AudioConfig()

@@ -1,0 +1,21 @@
+"""Separation parameters that a tenant keeps under a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemline.jobs.separation import TAG, VoiceSeparate
+from stemline.jobs.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Named separation parameters."""
+
+    id: str
+    tenant: Tenant
+    name: str
+    separate: VoiceSeparate
+    created: int
+    updated: int
+    tag: str = TAG
