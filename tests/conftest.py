@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+import stemline
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
 from tests.paths import REPOSITORY
 
 __all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wheel", action="store_true", help="test the installed, current wheel only")
+
+
+def pytest_report_header() -> str:
+    return f"stemline {stemline.__version__} from {Path(stemline.__file__).parent}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--wheel") and (stale := stale_files()):
+        raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests marked ``last`` at the end of their module, whatever the random order."""
+    for item in [item for item in items if item.get_closest_marker("last")]:
+        items.remove(item)
+        module = [at for at, other in enumerate(items) if other.path == item.path]
+        items.insert(module[-1] + 1 if module else len(items), item)
+
+
+def stale_files() -> list[str]:
+    """The installed files that differ from the checkout's; all of them for an editable installation."""
+    installed = [str(file) for file in distribution("stemline").files or () if file.suffix != ".pyc"]
+    own = [name for name in installed if name.startswith("stemline/")]
+    site = Path(str(distribution("stemline").locate_file("")))
+    _, differing, absent = filecmp.cmpfiles(site, REPOSITORY / "src", own, shallow=False)
+    return [*differing, *absent] if own else installed
 
 
 def missing(what: str) -> None:

@@ -18,7 +18,7 @@ def is_free(port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
+        except (OSError, OverflowError):  # taken, or beyond 65535
             return False
     return True
 
@@ -36,7 +36,7 @@ def free_port(preferred: int | None = None, *, taken: Iterable[int] = (), offset
     """
     promised = set(taken)
     candidates = [preferred] if preferred else []
-    candidates += random.sample(_RANGE, 400)
+    candidates += random.SystemRandom().sample(_RANGE, 400)
     for port in candidates:
         wanted = {port} if offset is None else {port, port + offset}
         if not (wanted & promised) and all(is_free(each) for each in wanted):

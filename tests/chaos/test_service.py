@@ -157,6 +157,7 @@ def test_rolling_restart_repeats_nothing(service: Service, client: Client, store
     assert scenarios.rolling_restart(service, client, store, 20) == 0
 
 
+@pytest.mark.last
 def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledger: Ledger) -> None:
     """Every accepted job has ended, and its callback told the state it ended in."""
 

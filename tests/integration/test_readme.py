@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.media import Kind, make, tone
+from tests.paths import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -47,15 +47,28 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert ["make demo", "make test"] == [line.split("#")[0].strip() for line in first.splitlines()]
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """No page links to a file that is not there."""
-    dead = [link for link, _ in _LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    """No page links to a file or a heading that is not there."""
+    dead = []
+    for link, anchor in _LINK.findall(page.read_text()):
+        target = page.parent / link if link else page
+        if not target.exists() or (anchor and anchor[1:] not in headings(target)):
+            dead.append(link + anchor)
     assert [] == dead
 
 
-def test_every_page_is_in_the_index() -> None:
-    """Whoever opens docs/README.md finds every page."""
-    index = REPOSITORY / "docs" / "README.md"
-    listed = {(index.parent / link).resolve() for link, _ in _LINK.findall(index.read_text())}
-    assert set() == set(index.parent.glob("**/*.md")) - {index} - listed
+def test_every_page_is_in_an_index() -> None:
+    """Whoever opens docs/README.md finds every page, at most by way of another index."""
+    indexes = sorted((REPOSITORY / "docs").glob("**/README.md"))
+    listed = {
+        (index.parent / link).resolve() for index in indexes for link, _ in _LINK.findall(index.read_text())
+    }
+    assert set() == set((REPOSITORY / "docs").glob("**/*.md")) - listed - {REPOSITORY / "docs" / "README.md"}

@@ -148,7 +148,7 @@ def test_a_port_lost_at_the_last_moment_is_replaced(tmp_path: Path, monkeypatch:
             return chosen if told and "lost its port" in told[-1] else chosen | {"valkey": taken}
 
         monkeypatch.setattr(stack.home, "choose_ports", choose_badly)
-        monkeypatch.setattr("stemline.deploy.local.stack.parts.of", lambda _: [])
+        monkeypatch.setattr("stemline.deploy.local.stack.services.of", lambda _: [])
         with stack:
             found = stack.addresses.redis_url
     assert "valkey lost its port to another program; choosing others ..." in told

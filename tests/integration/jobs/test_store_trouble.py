@@ -27,10 +27,17 @@ DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info
 LEVELS = (2, 1, 0)
 
 
+class SyncedValkey(ValkeyServer):
+    """A Valkey that writes and syncs before it answers: with ``everysec`` a slow sync delays the write."""
+
+    def prepare(self) -> list[str]:
+        return [*super().prepare(), "--appendfsync", "always"]
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ValkeyServer]:
     """A server of the test's own, to be mistreated."""
-    server = ValkeyServer(tmp_path)
+    server = SyncedValkey(tmp_path)
     server.start()
     yield server
     if server.process is not None:
@@ -156,6 +163,8 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
         )
         assert eventually(lambda: works_again(store), 20, "an accepted job")
         accepted = ids + [job.id for job in store.jobs.search(TENANT, JobFilter(size=1000)).items]
+        with admin(server) as client:  # a slow sync delays the write to the file by up to two seconds
+            assert eventually(lambda: client.info("persistence")["aof_buffer_length"] == 0, 10)
         server.kill()
         server.start()
         assert all(job is not None for job in store.jobs.get(TENANT, accepted))

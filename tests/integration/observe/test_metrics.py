@@ -80,6 +80,8 @@ def test_the_callback_worker_tells_of_each_try_and_sweep(service):
 def test_nothing_a_client_chooses_becomes_a_label(service):
     """Unknown paths, hosts and ids make no new series in the API."""
     service.client.request("GET", "/jobs/j0")
+    service.client.request("GET", "/nowhere")
+    service.scrape("api")
     before = len(Page(service.scrape("api")).samples)
     for number in range(20):
         service.client.request("GET", f"/jobs/j{number:032x}")

@@ -1,0 +1,22 @@
+# Tests run against the built wheel, in an environment of their own for each Python: make test PYTHON=python3.13
+TEST_VENV := .venv-test-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+TEST_BIN := $(TEST_VENV)/bin
+# Two at a time: a test of real servers spends much of its time waiting for them.
+PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/pytest --wheel -n 2 --dist loadfile
+.PHONY: test test-wheel
+
+$(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
+	@echo "Installing what the tests need into $(TEST_VENV) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(TEST_VENV)
+	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --require-hashes -r constraints/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python $(PINS) -r pyproject.toml --extra dev
+	@touch $@
+
+# Built each time each time, so that no test can run against yesterday's wheel; tests/conftest.py compares the files.
+test-wheel: $(TEST_VENV)/.done
+	@rm -rf build/wheel
+	@$(BIN)/uv build --quiet --wheel --build-constraints constraints/build.txt --require-hashes --out-dir build/wheel
+	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --reinstall build/wheel/*.whl
+
+test: test-wheel ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
