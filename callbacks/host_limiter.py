@@ -1,8 +1,8 @@
-"""How many deliveries go to one host at a time, over all callback workers.
+"""A limit on concurrent deliveries per host, shared by all callback workers.
 
-A delivery that finds its host busy waits in the lane, where it holds no thread; whoever ends a delivery to
-that host goes on with the one that waits longest. A delivery whose waiting is forgotten comes back by its
-lease in the outbox.
+A delivery whose host has no free slot waits in a list in Redis and holds no thread. The worker that ends a
+delivery to that host continues with the one that has waited longest. If a waiting entry is lost, its
+delivery becomes due again when its reservation in the outbox expires.
 """
 
 from __future__ import annotations
@@ -15,46 +15,58 @@ import redis
 from stemline.jobs.store.scripts import unavailable
 
 
-class Place(IntEnum):
-    """What a delivery found when it came to its lane."""
+class Slot(IntEnum):
+    """The answer to a request for a slot."""
 
-    TAKEN = 1
-    WAITING = 0
-    SENDING = -1
-    """Another worker sends the very same delivery now."""
+    ACQUIRED = 1
+    QUEUED = 0
+    """No slot is free; the delivery waits for its turn."""
+    DUPLICATE = -1
+    """Another worker is sending this delivery."""
 
 
-class Lanes:
-    """The lanes of all hosts, in Redis."""
+class HostLimiter:
+    """The slots of all hosts, kept in Redis."""
 
-    def __init__(self, client: redis.Redis, prefix: str, *, kept_s: float) -> None:
-        """Share lanes with every worker of the same server and prefix.
+    def __init__(self, client: redis.Redis, prefix: str, *, slot_ttl_s: float) -> None:
+        """Share slots with every worker that uses the same server and prefix.
 
         Args:
-            client: decodes answers to ``str``.
-            prefix: first part of the keys.
-            kept_s: after which a place is taken from a worker that died; longer than any delivery.
+            client: A client that decodes responses to ``str``.
+            prefix: First part of the keys.
+            slot_ttl_s: After this time a dead worker's slot is free again. Longer than any delivery.
         """
         self._script = client.register_script((files("stemline.callbacks") / "lua" / "lanes.lua").read_text())
         self._prefix = prefix
-        self._kept_ms = round(kept_s * 1000)
+        self._ttl_ms = round(slot_ttl_s * 1000)
 
-    def enter(self, host: str, delivery: str, places: int) -> Place:
-        """Take one of a host's places, or wait for one."""
-        return Place(int(self._run("enter", host, delivery, places)))
+    def acquire(self, host: str, delivery: str, limit: int) -> Slot:
+        """Take a slot of a host, or join its waiting list.
 
-    def leave(self, host: str, delivery: str, places: int) -> str | None:
-        """Give a place back; the delivery that has it now and must be sent next, if one waited."""
-        return str(self._run("leave", host, delivery, places)) or None
-
-    def _run(self, verb: str, host: str, delivery: str, places: int) -> str:
-        """Run the script.
+        Args:
+            host: Host and port, or another name of what shares the limit.
+            delivery: Id of the delivery.
+            limit: How many deliveries may go to the host at once.
 
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
+        return Slot(int(self._run("enter", host, delivery, limit)))
+
+    def release(self, host: str, delivery: str, limit: int) -> str | None:
+        """Give a slot back.
+
+        Returns:
+            The waiting delivery that now holds the slot and must be sent next, if there is one.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        return self._run("leave", host, delivery, limit) or None
+
+    def _run(self, command: str, host: str, delivery: str, limit: int) -> str:
         keys = [f"{self._prefix}:lane:{host}:busy", f"{self._prefix}:lane:{host}:waiting"]
         try:
-            return str(self._script(keys=keys, args=[verb, delivery, places, self._kept_ms]))
+            return str(self._script(keys=keys, args=[command, delivery, limit, self._ttl_ms]))
         except redis.exceptions.RedisError as error:
             raise unavailable(error) from error

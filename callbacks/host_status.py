@@ -1,4 +1,4 @@
-"""Which hosts answer, which hang, and how many threads may wait for those that are not known to answer."""
+"""The status of callback hosts in one process, and how many threads slow or unknown hosts may occupy."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from typing import Final
 from stemline.callbacks.outcome import Outcome
 
 SLOW_S: Final = 2.0
-"""A try that took this long and failed costs threads."""
-REMEMBERED: Final = 10_000
-"""Hosts that are remembered; beyond, the one tried longest ago is forgotten."""
+"""A failed attempt that took at least this long marks its host as hanging, in seconds."""
+MAX_HOSTS: Final = 10_000
+"""Hosts to remember; beyond that, the host attempted longest ago is forgotten."""
 
 
-class Standing(StrEnum):
-    """What a host's last try showed."""
+class HostStatus(StrEnum):
+    """What the last attempt showed about a host."""
 
     UNKNOWN = "unknown"
-    ANSWERS = "answers"
-    HANGS = "hangs"
+    RESPONDING = "responding"
+    HANGING = "hanging"
 
 
-class Health:
-    """What one process has seen of hosts; safe to use from several threads.
+class HostHealth:
+    """The status of each host; safe to use from several threads.
 
-    A host that answers always finds a thread: those that hang hold at most half of the threads, and together
-    with those that were never tried at most three quarters.
+    Hanging hosts occupy at most half of the threads; hanging and unknown hosts together occupy at most three
+    quarters. So a delivery to a responding host always finds a thread.
     """
 
     def __init__(self, threads: int) -> None:
-        self._seen: OrderedDict[str, Standing] = OrderedDict()
+        self._statuses: OrderedDict[str, HostStatus] = OrderedDict()
         self._lock = threading.Lock()
-        self._for_hanging = threading.Semaphore(max(1, threads // 2))
-        self._for_uncertain = threading.Semaphore(max(1, threads * 3 // 4))
+        self._hanging_threads = threading.Semaphore(max(1, threads // 2))
+        self._uncertain_threads = threading.Semaphore(max(1, threads * 3 // 4))
 
-    def of(self, host: str) -> Standing:
-        """What is known of a host."""
+    def status(self, host: str) -> HostStatus:
+        """Return the status of a host."""
         with self._lock:
-            return self._seen.get(host, Standing.UNKNOWN)
+            return self._statuses.get(host, HostStatus.UNKNOWN)
 
-    def note(self, host: str, outcome: Outcome, took_s: float) -> None:
-        """Learn from a try; a fast failure is an answer too."""
-        hangs = not outcome.delivered and took_s >= SLOW_S
+    def record(self, host: str, outcome: Outcome, duration_s: float) -> None:
+        """Update a host's status after an attempt; a host that fails quickly is responding."""
+        hanging = not outcome.delivered and duration_s >= SLOW_S
         with self._lock:
-            self._seen[host] = Standing.HANGS if hangs else Standing.ANSWERS
-            self._seen.move_to_end(host)
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
+            self._statuses[host] = HostStatus.HANGING if hanging else HostStatus.RESPONDING
+            self._statuses.move_to_end(host)
+            if len(self._statuses) > MAX_HOSTS:
+                self._statuses.popitem(last=False)
 
     @contextmanager
     def thread_for(self, host: str) -> Iterator[bool]:
-        """Whether this thread may be spent on the host."""
-        wanted = {
-            Standing.ANSWERS: (),
-            Standing.UNKNOWN: (self._for_uncertain,),
-            Standing.HANGS: (self._for_uncertain, self._for_hanging),
-        }[self.of(host)]
-        with ExitStack() as held:
-            for semaphore in wanted:
+        """Reserve the current thread for a host; yield whether the limits allow it."""
+        limits = {
+            HostStatus.RESPONDING: (),
+            HostStatus.UNKNOWN: (self._uncertain_threads,),
+            HostStatus.HANGING: (self._uncertain_threads, self._hanging_threads),
+        }[self.status(host)]
+        with ExitStack() as acquired:
+            for semaphore in limits:
                 if not semaphore.acquire(blocking=False):
-                    held.close()
+                    acquired.close()
                     yield False
                     return
-                held.callback(semaphore.release)
+                acquired.callback(semaphore.release)
             yield True

@@ -1,4 +1,4 @@
-"""One HTTP POST under one deadline: no redirects, no environment proxies, a short look at the answer."""
+"""One HTTP POST under one deadline: no redirects, no proxies from the environment, a short response body."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import certifi
 import httpcore
 
-from stemline.callbacks.connect import Deadline, GuardedBackend, NameNotFound, checked_addresses
-from stemline.callbacks.guard import Guard
+from stemline.callbacks.address_guard import AddressGuard
+from stemline.callbacks.connection import Deadline, GuardedBackend, NameNotFound, checked_addresses
 
-MAX_ANSWER_BYTES: Final = 64 * 1024
-REST_OF_ANSWER_S: Final = 2.0
-"""How long the body of an answer is waited for once its status is known."""
+MAX_BODY_BYTES: Final = 64 * 1024
+"""How much of a response body is read."""
+BODY_TIMEOUT_S: Final = 2.0
+"""How long to wait for the body of a response once its status is known, s."""
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class BadUrl(ValueError):
-    """The URL cannot be called."""
+    """The URL is not a valid http(s) URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart; path and query exactly as given."""
+    """A parsed URL; path and query exactly as given."""
 
     scheme: str
     host: str
@@ -43,30 +44,30 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """``host`` or ``host:port`` as the Host header has it."""
+        """``host`` or ``host:port``, as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the other side said."""
+class Response:
+    """A response, with the start of its body."""
 
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-    """At most 64 KB of it."""
+    """At most ``MAX_BODY_BYTES`` of it."""
 
 
 def parse_url(url: str) -> Target:
-    """Take a URL apart.
+    """Parse a URL.
 
     Raises:
-        BadUrl: it is not an http(s) URL that every reader understands alike.
+        BadUrl: It is not an http(s) URL, or other parsers might read it differently.
     """
     if any(c.isspace() or c < " " or c in "\\\x7f" for c in url):
-        raise BadUrl("the URL holds a space, a control character or a backslash")
+        raise BadUrl("the URL contains a space, a control character or a backslash")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -80,7 +81,7 @@ def parse_url(url: str) -> Target:
     try:
         host = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError as error:
-        raise BadUrl(f"the URL's host is no name: {error}") from error
+        raise BadUrl(f"the URL's host is not a valid name: {error}") from error
     target = url.partition("#")[0].partition("//")[2].removeprefix(parts.netloc)
     return Target(
         scheme=parts.scheme,
@@ -96,21 +97,20 @@ def post(
     body: bytes,
     headers: Iterable[tuple[str, str]],
     *,
-    guard: Guard,
+    guard: AddressGuard,
     deadline: Deadline,
     proxy: str | None = None,
-) -> Answer:
-    """Send a POST and read the answer's status, its headers and at most 64 KB of its body.
+) -> Response:
+    """Send a POST; return status, headers and the start of the body.
 
-    Once the status is here the body is worth little: it is waited for briefly, and whatever goes wrong with
-    it is passed over.
+    The status decides the outcome, so errors while reading the body are ignored.
 
     Raises:
-        AddressRefused: the guard let no address pass.
-        NameNotFound: the host has none.
-        httpcore.TimeoutException: no status before the deadline.
-        httpcore.NetworkError: the connection could not be made or kept.
-        httpcore.ProtocolError: what came is not HTTP.
+        AddressRefused: The guard allows no address of the host.
+        NameNotFound: The host has no address.
+        httpcore.TimeoutException: No status before the deadline.
+        httpcore.NetworkError: The connection could not be made, or broke.
+        httpcore.ProtocolError: The response is not HTTP.
     """
     sent = [("Host", target.authority), ("Content-Length", str(len(body))), ("Connection", "close"), *headers]
     with _pool(target, guard, deadline, proxy) as pool:
@@ -121,9 +121,9 @@ def post(
             target=target.target,
         )
         with pool.stream("POST", url, headers=sent, content=body) as response:
-            deadline.within(REST_OF_ANSWER_S)
+            deadline.shorten(BODY_TIMEOUT_S)
             names = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers}
-            return Answer(response.status, names, _short_body(response))
+            return Response(response.status, names, _short_body(response))
 
 
 def _short_body(response: httpcore.Response) -> bytes:
@@ -131,28 +131,30 @@ def _short_body(response: httpcore.Response) -> bytes:
     try:
         for chunk in response.iter_stream():
             kept += chunk
-            if len(kept) >= MAX_ANSWER_BYTES:
+            if len(kept) >= MAX_BODY_BYTES:
                 break
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         pass
-    return bytes(kept[:MAX_ANSWER_BYTES])
+    return bytes(kept[:MAX_BODY_BYTES])
 
 
-def _pool(target: Target, guard: Guard, deadline: Deadline, proxy: str | None) -> httpcore.ConnectionPool:
-    """A pool for one request: a connection is never kept, so every delivery's address is judged."""
+def _pool(
+    target: Target, guard: AddressGuard, deadline: Deadline, proxy: str | None
+) -> httpcore.ConnectionPool:
+    """Return a pool for one request; reusing connections would bypass the address guard."""
     if proxy is None:
         backend = GuardedBackend(guard, deadline)
-        return httpcore.ConnectionPool(ssl_context=tls(), network_backend=backend, max_connections=1)
-    # The proxy looks the name up for itself: what can be judged here is, its own rules must do the rest.
+        return httpcore.ConnectionPool(ssl_context=tls_context(), network_backend=backend, max_connections=1)
+    # The proxy resolves the name itself. Check what resolves here; the proxy's own rules must do the rest.
     with suppress(NameNotFound):
         checked_addresses(target.host, target.port, guard, deadline)
-    backend = GuardedBackend(Guard.of(("0.0.0.0/0", "::/0")), deadline)
-    return httpcore.HTTPProxy(proxy, ssl_context=tls(), network_backend=backend, max_connections=1)
+    backend = GuardedBackend(AddressGuard.allowing(("0.0.0.0/0", "::/0")), deadline)
+    return httpcore.HTTPProxy(proxy, ssl_context=tls_context(), network_backend=backend, max_connections=1)
 
 
 @cache
-def tls() -> ssl.SSLContext:
-    """The system's certificate authorities and Mozilla's; where ``SSL_CERT_FILE`` is set, only those."""
+def tls_context() -> ssl.SSLContext:
+    """Trust the system's certificate authorities and Mozilla's; with ``SSL_CERT_FILE``, only those in it."""
     context = ssl.create_default_context()
     if not os.environ.get("SSL_CERT_FILE"):
         context.load_verify_locations(certifi.where())
@@ -160,5 +162,5 @@ def tls() -> ssl.SSLContext:
 
 
 def basic_authorization(userinfo: str) -> str:
-    """The Authorization header for ``user:password`` of a URL."""
+    """Return the Authorization header for the ``user:password`` part of a URL."""
     return "Basic " + base64.b64encode(unquote_to_bytes(userinfo)).decode()

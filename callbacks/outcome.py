@@ -1,4 +1,4 @@
-"""What came of one try to deliver."""
+"""The outcome of one attempt to deliver a callback."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one try, whichever way it went."""
+    """The result of one attempt, by URL or by message queue."""
 
     delivered: bool
     status: str
-    """HTTP status, or a word: see ``docs/callbacks.md``."""
+    """HTTP status, or a word such as ``timeout``: see ``docs/callbacks.md``."""
     answer: str = ""
-    """The first bytes of the answer, or the reason of the failure."""
+    """The first bytes of the response, or the reason of the failure."""
     final: bool = False
-    """No further try can help."""
+    """Whether no further attempt can succeed."""
     retry_after_s: float | None = None
-    """The receiver asked not to be called sooner."""
+    """The shortest wait the receiver asked for, in seconds."""
 
 
 def failed(status: str, reason: object, *, final: bool = False) -> Outcome:
-    """A try that did not get through."""
+    """Return the outcome of an attempt that did not get through."""
     return Outcome(delivered=False, status=status, answer=str(reason), final=final)

@@ -1,4 +1,4 @@
-"""When the next try is due."""
+"""When the next delivery attempt is due."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The waits between tries."""
+    """The waits between the attempts of one delivery."""
 
     waits_s: Sequence[float]
-    """Before each try; the first is the wait after the job's end."""
+    """The wait before each attempt, in seconds; the first one counts from the end of the job."""
     jitter: float = 0.0
-    """Share by which waits vary at random, so that a receiver that has recovered is not stormed."""
+    """Share by which waits vary at random; avoids a thundering herd when a receiver recovers."""
     draw: Callable[[], float] = random.random
-    """A number from 0 to 1."""
+    """Returns a number from 0 to 1."""
 
-    def next_wait_s(self, tries: int, retry_after_s: float | None = None) -> float | None:
-        """Seconds until the next try, ``None`` when there is none left.
+    def next_wait_s(self, attempts: int, retry_after_s: float | None = None) -> float | None:
+        """Return the seconds until the next attempt, or ``None`` when there is none left.
 
-        A receiver that names a later time is obeyed, up to the longest wait of the schedule; one that names
-        an earlier time does not use its tries up faster.
+        ``Retry-After`` can only make a wait longer, and at most as long as the longest wait of the schedule.
 
         Args:
-            tries: How many there have been.
-            retry_after_s: What the receiver asked for.
+            attempts: How many attempts were made.
+            retry_after_s: The wait the receiver asked for.
         """
-        if tries >= len(self.waits_s):
+        if attempts >= len(self.waits_s):
             return None
-        wait = self.waits_s[tries] * (1 + self.jitter * (2 * self.draw() - 1))
+        wait = self.waits_s[attempts] * (1 + self.jitter * (2 * self.draw() - 1))
         if retry_after_s is None:
             return wait
         return max(wait, min(retry_after_s, max(self.waits_s)))

@@ -1,4 +1,4 @@
-"""Standard Webhooks headers: who sends, when, and that nobody changed the body.
+"""Standard Webhooks headers, which prove the sender, the time and the integrity of a body.
 
 Source: the Standard Webhooks specification, symmetric signatures (``v1``, HMAC-SHA256).
 """
@@ -14,20 +14,20 @@ from typing import Final
 
 PREFIX: Final = "whsec_"
 TOLERANCE_S: Final = 300
-"""How old, or how early, a signature may be."""
+"""How old a signature may be, or how far in the future, s."""
 
 
 def signed_headers(delivery_id: str, at_s: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
-    """The three headers; one signature per secret, none of them without secrets.
+    """Return the three signature headers, with one signature per secret; empty without secrets.
 
     Args:
-        delivery_id: The same over all tries, so that receivers can tell a repetition.
-        at_s: The time of this try, Unix seconds.
-        body: What is sent.
-        secrets: ``whsec_`` and base64; two while one replaces the other.
+        delivery_id: The same for all attempts, so that receivers can recognise duplicates.
+        at_s: The time of this attempt, Unix seconds.
+        body: The request body.
+        secrets: ``whsec_`` and base64; two of them while one replaces the other.
 
     Raises:
-        ValueError: a secret is not base64, or empty.
+        ValueError: A secret is not base64, or empty.
     """
     content = b".".join((delivery_id.encode(), str(at_s).encode(), body))
     signatures = [f"v1,{_sign(secret, content)}" for secret in secrets]
@@ -43,13 +43,13 @@ def signed_headers(delivery_id: str, at_s: int, body: bytes, secrets: Iterable[s
 def verified(
     headers: Mapping[str, str], body: bytes, secrets: Iterable[str], *, now_s: float | None = None
 ) -> bool:
-    """Whether one of the secrets signed this body, not longer ago than ``TOLERANCE_S``.
+    """Tell whether one of the secrets signed this body at most ``TOLERANCE_S`` ago.
 
     Args:
-        headers: Names in lower case.
-        body: As it came.
-        secrets: Those that may have signed.
-        now_s: Unix seconds; the clock's if not given.
+        headers: Request headers, names in lower case.
+        body: The body as received.
+        secrets: The accepted secrets.
+        now_s: Unix seconds; the current time if not given.
     """
     stamp = headers.get("webhook-timestamp", "")
     if not stamp.isascii() or not stamp.isdigit():

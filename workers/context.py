@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+from stemline.callbacks import DeliveryService
 from stemline.jobs.store import Store
 from stemline.runtime import tracing
 from stemline.runtime.settings import Settings
 from stemline.runtime.tracing import Tracer
 from stemline.storage import Buckets
+from stemline.workers import metrics
 from stemline.workers.app import notify_workers
 
 
@@ -33,3 +35,9 @@ def tracer() -> Tracer:
 def buckets() -> Buckets:
     """The buckets."""
     return Buckets(settings())
+
+
+@cache
+def delivery_service() -> DeliveryService:
+    """What delivers callbacks in this process."""
+    return DeliveryService(store(), settings(), metrics.callback_tried)

@@ -1,13 +1,12 @@
-"""The task that sends one callback."""
+"""The task that delivers one callback."""
 
 from __future__ import annotations
 
-from stemline import callbacks
-from stemline.workers import context, metrics
+from stemline.workers import context
 from stemline.workers.app import DELIVER, app
 
 
 @app.task(name=DELIVER)
 def deliver(delivery: str) -> None:
-    """Try to deliver a callback that is due; nothing happens when it is not, or is over."""
-    callbacks.deliver(context.store(), context.settings(), delivery, metrics.callback_tried)
+    """Attempt to deliver a callback; does nothing when it is not due, or is over."""
+    context.delivery_service().deliver(delivery)

@@ -45,15 +45,15 @@ def _receiver(settings: Settings, url: str) -> Finding:
     try:
         import httpcore
 
-        from stemline.callbacks.connect import Deadline, NameNotFound, checked_addresses
-        from stemline.callbacks.guard import AddressRefused, Guard
+        from stemline.callbacks.address_guard import AddressGuard, AddressRefused
+        from stemline.callbacks.connection import Deadline, NameNotFound, checked_addresses
         from stemline.callbacks.http import BadUrl, parse_url
     except ModuleNotFoundError:
         return skipped("callbacks", "what delivers callbacks is not installed here")
     try:
         target = parse_url(url)
         deadline = Deadline(settings.callbacks.timeout_s)
-        guard = Guard.of(settings.callbacks.allow_networks)
+        guard = AddressGuard.allowing(settings.callbacks.allow_networks)
         found = checked_addresses(target.host, target.port, guard, deadline)
         family, address = found[0]
         with socket.socket(family, socket.SOCK_STREAM) as connection:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from stemline.callbacks.delivery import Courier
+from stemline.callbacks.delivery import DeliveryService
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import Store
@@ -36,15 +36,15 @@ class Clock:
 
 @dataclass
 class Bench:
-    """A store, its clock and a courier."""
+    """A store, its clock and a delivery service."""
 
     store: Store
     clock: Clock
     settings: Settings
-    courier: Courier = field(init=False)
+    service: DeliveryService = field(init=False)
 
     def __post_init__(self) -> None:
-        self.courier = Courier(self.store, self.settings)
+        self.service = DeliveryService(self.store, self.settings)
 
     def end_job(self, callback: CallbackRequest, *, credential: str = "", fail: bool = False) -> Delivery:
         """Submit a job, run it, end it; its callback, not yet tried."""
@@ -66,7 +66,7 @@ class Bench:
 
     def try_(self, delivery: Delivery) -> Delivery:
         """Deliver if it is due; the callback afterwards."""
-        self.courier.deliver(delivery.id)
+        self.service.deliver(delivery.id)
         after = self.store.outbox.get(delivery.id)
         assert after is not None
         return after

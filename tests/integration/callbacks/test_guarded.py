@@ -9,7 +9,7 @@ import time
 import pytest
 from standardwebhooks import Webhook
 
-from stemline.callbacks import connect
+from stemline.callbacks import connection
 from tests.support.receiver import answer, receiving
 
 
@@ -17,15 +17,15 @@ from tests.support.receiver import answer, receiving
 def names(monkeypatch):
     """Names of the test's choice, each with a list of answers, the last of which stays."""
     answers: dict[str, list[list[str]]] = {}
-    real = connect.lookup
+    real = connection.resolve
 
-    def lookup(host, port):
+    def resolve(host, port):
         if host not in answers:
             return real(host, port)
-        told = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
-        return [(socket.AF_INET6 if ":" in a else socket.AF_INET, (a, port)) for a in told]
+        found = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
+        return [(socket.AF_INET6 if ":" in a else socket.AF_INET, (a, port)) for a in found]
 
-    monkeypatch.setattr(connect, "lookup", lookup)
+    monkeypatch.setattr(connection, "resolve", resolve)
     return answers
 
 
@@ -107,7 +107,7 @@ def test_an_unknown_name(bench):
 
 def test_a_resolver_that_hangs_is_cut_off(bench, monkeypatch):
     """The limit on the whole delivery holds for the name's lookup too."""
-    monkeypatch.setattr(connect, "lookup", lambda host, port: time.sleep(3))
+    monkeypatch.setattr(connection, "resolve", lambda host, port: time.sleep(3))
     bench = bench(callback_timeout_s=0.3)
     began = time.monotonic()
     after = bench.try_(bench.post_to("http://slow.example/"))

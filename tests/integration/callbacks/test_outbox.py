@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from stemline.callbacks.delivery import LEASE_TIMEOUTS, Courier
-from stemline.callbacks.host_limiter import Lanes, Place
+from stemline.callbacks.delivery import RESERVATION_TIMEOUTS, DeliveryService
+from stemline.callbacks.host_limiter import HostLimiter, Slot
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.store import QueueFilter
@@ -85,16 +85,16 @@ def test_the_queues_target_and_format(bench):
 
 
 def test_a_dead_workers_delivery_comes_again(bench):
-    """A delivery whose worker died while sending is due again after its lease, its place in the lane free."""
+    """A delivery whose worker died while sending is due again after its reservation, its slots free."""
     bench = bench()
     with receiving() as receiver:
         delivery = bench.post_to(receiver.url)
-        # What a worker that dies leaves behind: the reservation, and every place of the host.
-        lease_s = LEASE_TIMEOUTS * bench.settings.callbacks.timeout_s
+        # What a worker that dies leaves behind: the reservation, and every slot of the host.
+        lease_s = RESERVATION_TIMEOUTS * bench.settings.callbacks.timeout_s
         assert bench.store.outbox.reserve(delivery.id, lease_s) is not None
-        lanes = Lanes(bench.store.client, bench.settings.store.key_prefix, kept_s=0.2)
-        for place in range(4):
-            assert Place.TAKEN == lanes.enter(f"127.0.0.1:{receiver.port}", f"gone-{place}", 4)
+        limiter = HostLimiter(bench.store.client, bench.settings.store.key_prefix, slot_ttl_s=0.2)
+        for number in range(4):
+            assert Slot.ACQUIRED == limiter.acquire(f"127.0.0.1:{receiver.port}", f"gone-{number}", 4)
         assert 0 == len(bench.try_(delivery).attempts)
         bench.clock.pass_(lease_s)
         assert [delivery.id] == bench.store.outbox.due()
@@ -113,7 +113,7 @@ def test_whoever_waits_for_a_host_goes_next(bench):
     with receiving(slow) as receiver, ThreadPoolExecutor(10) as pool:
         deliveries = [bench.post_to(receiver.url) for _ in range(10)]
         began = time.monotonic()
-        list(pool.map(bench.courier.deliver, [d.id for d in deliveries]))
+        list(pool.map(bench.service.deliver, [d.id for d in deliveries]))
         took = time.monotonic() - began
     assert ["delivered"] * 10 == [bench.store.outbox.get(d.id).status for d in deliveries]
     assert 10 == len(receiver.received)
@@ -124,10 +124,10 @@ def test_whoever_waits_for_a_host_goes_next(bench):
 def test_two_workers_share_the_limit(bench):
     """The limit per host holds over all workers together, and neither sends what the other sends."""
     bench = bench(callback_per_host=1)
-    other = Courier(bench.store, bench.settings)
+    other = DeliveryService(bench.store, bench.settings)
     with receiving(hang) as receiver, ThreadPoolExecutor(2) as pool:
         first, second = bench.post_to(receiver.url), bench.post_to(receiver.url)
-        sending = pool.submit(bench.courier.deliver, first.id)
+        sending = pool.submit(bench.service.deliver, first.id)
         while not receiver.received:
             time.sleep(0.01)
         other.deliver(second.id)
@@ -149,7 +149,7 @@ def test_dead_receivers_do_not_delay_healthy_ones(bench):
             kind = number // 10 if number % 10 == 0 else 30 + number % 3
             delivery = bench.post_to(receivers[kind].url)
             ended[delivery.job_id] = time.time()
-            pool.submit(bench.courier.deliver, delivery.id)
+            pool.submit(bench.service.deliver, delivery.id)
         deadline = time.monotonic() + 20
         while sum(len(r.received) for r in receivers[30:]) < 270 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -177,7 +177,7 @@ def test_a_crowd_is_put_off_not_lost(bench):
     """Without a thread to spare for a new host its delivery comes again soon, at no cost of a try."""
     bench = bench(callback_concurrency=1)
     with receiving(hang) as slow, receiving() as receiver, ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(bench.courier.deliver, bench.post_to(slow.url).id)
+        sending = pool.submit(bench.service.deliver, bench.post_to(slow.url).id)
         while not slow.received:
             time.sleep(0.01)
         delivery = bench.post_to(receiver.url)

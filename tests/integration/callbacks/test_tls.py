@@ -40,9 +40,9 @@ def context(certificate):
 @pytest.fixture
 def fresh_trust():
     """Whom to trust is decided once in a process; here once in a test."""
-    http.tls.cache_clear()
+    http.tls_context.cache_clear()
     yield
-    http.tls.cache_clear()
+    http.tls_context.cache_clear()
 
 
 def test_an_unknown_authority_is_not_trusted(bench, context, fresh_trust):

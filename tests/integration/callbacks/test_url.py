@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from stemline.callbacks import deliver
 from stemline.wire.callback import json_body
 from tests.support.receiver import answer, close_early, drip, flood, hang, receiving
 
@@ -16,8 +15,7 @@ def test_a_receiver_is_told_once_and_exactly(bench):
     bench = bench()
     with receiving(answer(204)) as receiver:
         delivery = bench.post_to(receiver.url)
-        deliver(bench.store, bench.settings, delivery.id)
-        deliver(bench.store, bench.settings, delivery.id)
+        assert [True, False] == [bench.service.deliver(delivery.id) for _ in range(2)]
     (request,) = receiver.received
     assert ("POST", "/hook?a=1") == (request.method, request.target)
     assert json_body(bench.store.jobs.find(delivery.job_id)) == request.body

@@ -64,7 +64,7 @@ def test_the_api_tells_of_each_request(service):
 
 def test_callbacks_tell_of_each_try(service):
     """A try to deliver is one line with its job, its receiver's host and its outcome."""
-    tries = [line for line in lines(service, "callbacks") if line["event"] == "callback.tried"]
+    tries = [line for line in lines(service, "callbacks") if line["event"] == "callback.attempted"]
     mine = [line for line in tries if line["job"] == service.jobs["success"].id]
     assert [("503", "pending"), ("200", "delivered")] == [(t["status"], t["outcome"]) for t in mine]
     assert {"127.0.0.1"} == {line["host"] for line in mine}

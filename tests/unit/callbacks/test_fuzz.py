@@ -9,8 +9,8 @@ from collections.abc import Callable
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stemline.callbacks.connect import Deadline, checked_addresses
-from stemline.callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused
+from stemline.callbacks.connection import Deadline, checked_addresses
 from stemline.callbacks.http import BadUrl, parse_url
 
 SPELLINGS: dict[str, Callable[[int], str]] = {
@@ -76,7 +76,7 @@ def test_any_text_is_a_url_or_refused_as_one(text):
 
 def _verdict(host: str) -> bool:
     try:
-        found = checked_addresses(host, 80, Guard(), Deadline(5))
+        found = checked_addresses(host, 80, AddressGuard(), Deadline(5))
     except AddressRefused:
         return False
     assert all(family in {socket.AF_INET, socket.AF_INET6} for family, _ in found)

@@ -1,8 +1,8 @@
-"""TCP and TLS under one deadline, to checked addresses only.
+"""TCP and TLS connections under one deadline, to checked addresses only.
 
-A name is looked up once; each address it gives is judged, and the connection goes to an address that passed,
-not to the name. Every read and write is cut at the delivery's deadline, so a receiver that drips bytes gains
-nothing.
+A name is resolved once; each address is checked, and the connection goes to an address that passed, not to
+the name. Every read and write ends at the delivery's deadline, so a receiver that sends single bytes slowly
+cannot hold a thread longer.
 """
 
 from __future__ import annotations
@@ -17,55 +17,55 @@ from typing import Any, Final
 
 import httpcore
 
-from stemline.callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused
 
 SockAddr = tuple[Any, ...]
 WRITE_BYTES: Final = 16_384
 
 
 class NameNotFound(Exception):
-    """The host name has no address."""
+    """The host name does not resolve."""
 
 
 class Deadline:
-    """A point in time after which a delivery is over."""
+    """The moment by which a delivery must end."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left.
+        """Return the seconds left.
 
         Raises:
-            httpcore.TimeoutException: none are.
+            httpcore.TimeoutException: The deadline has passed.
         """
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpcore.TimeoutException
         return left
 
-    def within(self, seconds: float) -> None:
-        """Bring the end nearer."""
+    def shorten(self, seconds: float) -> None:
+        """End no later than ``seconds`` from now."""
         self._end = min(self._end, time.monotonic() + seconds)
 
 
-def lookup(host: str, port: int) -> list[tuple[socket.AddressFamily, SockAddr]]:
-    """What the system's resolver says; it also reads decimal, octal and hexadecimal spellings."""
+def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, SockAddr]]:
+    """Ask the system's resolver, which also reads decimal, octal and hexadecimal spellings."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, address) for family, _, _, _, address in found]
 
 
 def checked_addresses(
-    host: str, port: int, guard: Guard, deadline: Deadline
+    host: str, port: int, guard: AddressGuard, deadline: Deadline
 ) -> list[tuple[socket.AddressFamily, SockAddr]]:
-    """The addresses of a host that may be called, from one single lookup.
+    """Resolve a host once and return the addresses that the guard allows.
 
     Raises:
-        AddressRefused: there are addresses, but none of them may be called.
-        NameNotFound: there are none.
+        AddressRefused: The host has addresses, but none is allowed.
+        NameNotFound: The host has no address.
     """
     passed, reason = [], ""
-    for family, address in _lookup_within(host, port, deadline.left()):
+    for family, address in _resolve_within(host, port, deadline.left()):
         try:
             guard.check(address[0])
         except AddressRefused as error:
@@ -79,17 +79,17 @@ def checked_addresses(
     raise NameNotFound(f"{host} has no address")
 
 
-def _lookup_within(host: str, port: int, seconds: float) -> Iterable[tuple[socket.AddressFamily, SockAddr]]:
-    """The lookup in a thread of its own, because the system's resolver knows no time limit."""
+def _resolve_within(host: str, port: int, seconds: float) -> Iterable[tuple[socket.AddressFamily, SockAddr]]:
+    """Resolve in a separate thread, because the system's resolver has no timeout."""
     answer: queue.SimpleQueue[list[tuple[socket.AddressFamily, SockAddr]] | Exception] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            answer.put(lookup(host, port))
+            answer.put(resolve(host, port))
         except (OSError, UnicodeError) as error:
             answer.put(error)
 
-    threading.Thread(target=ask, name="callback-lookup", daemon=True).start()
+    threading.Thread(target=run, name="callback-resolver", daemon=True).start()
     try:
         found = answer.get(timeout=seconds)
     except queue.Empty:
@@ -100,14 +100,14 @@ def _lookup_within(host: str, port: int, seconds: float) -> Iterable[tuple[socke
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection whose every operation ends at the deadline; httpcore's own time-outs do not count."""
+    """A connection whose every operation ends at the deadline; httpcore's own timeouts are ignored."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        """Some bytes, at most ``max_bytes``; none at the end."""
+        """Read at most ``max_bytes``; empty at the end of the stream."""
         self._sock.settimeout(self._deadline.left())
         try:
             return self._sock.recv(max_bytes)
@@ -117,7 +117,7 @@ class Stream(httpcore.NetworkStream):
             raise httpcore.ReadError(str(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        """All of the bytes."""
+        """Write all bytes."""
         try:
             while buffer:
                 self._sock.settimeout(self._deadline.left())
@@ -137,7 +137,7 @@ class Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        """The same connection under TLS."""
+        """Start TLS on this connection."""
         self._sock.settimeout(self._deadline.left())
         try:
             secured = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
@@ -150,14 +150,14 @@ class Stream(httpcore.NetworkStream):
         return Stream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ARG002
-        """Nothing that a single request needs."""
+        """Return nothing; a single request needs none of it."""
         return None
 
 
 class GuardedBackend(httpcore.NetworkBackend):
-    """How httpcore connects: to checked addresses, within the deadline."""
+    """A network backend for httpcore that connects to checked addresses, within the deadline."""
 
-    def __init__(self, guard: Guard, deadline: Deadline) -> None:
+    def __init__(self, guard: AddressGuard, deadline: Deadline) -> None:
         self._guard = guard
         self._deadline = deadline
 
@@ -169,11 +169,11 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        """A connection to the first address that may be called and answers."""
+        """Connect to the first allowed address that accepts."""
         addresses = checked_addresses(host, port, self._guard, self._deadline)
         for position, (family, address) in enumerate(addresses):
             sock = socket.socket(family, socket.SOCK_STREAM)
-            # A silent address leaves time for those after it.
+            # An address that does not respond leaves time for the next ones.
             sock.settimeout(self._deadline.left() / (len(addresses) - position))
             try:
                 sock.connect(address)

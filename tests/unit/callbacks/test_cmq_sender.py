@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from stemline.callbacks.cmq import CmqSender, judge, message
+from stemline.callbacks.cmq_sender import CmqSender, message, outcome_of
 from stemline.jobs.callback import MqConfig
 from tests.paths import RECORDINGS
 
@@ -56,7 +56,7 @@ def test_a_queue_gets_a_message_and_a_topic_a_publication():
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "delivered", "word"),
+    ("status", "body", "delivered", "recorded"),
     [
         (200, b'{"code":0,"message":"","requestId":"1","msgId":"2"}', True, "200"),
         (200, b'{"code":4440,"message":"queue is not existed","requestId":"1"}', False, "cmq-4440"),
@@ -65,7 +65,7 @@ def test_a_queue_gets_a_message_and_a_topic_a_publication():
         (502, b'{"code":0}', False, "502"),
     ],
 )
-def test_only_code_0_is_stored(status, body, delivered, word):
+def test_only_code_0_is_stored(status, body, delivered, recorded):
     """A message counts as delivered by HTTP 200 with code 0 and by nothing else."""
-    outcome = judge(status, body)
-    assert (delivered, word) == (outcome.delivered, outcome.status)
+    outcome = outcome_of(status, body)
+    assert (delivered, recorded) == (outcome.delivered, outcome.status)

@@ -1,4 +1,4 @@
-"""One try to deliver by HTTP POST to the client's URL (docs/wire/wire.md, 7.2)."""
+"""Deliver by HTTP POST to the client's URL (docs/wire/wire.md, 7.2)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final
 
 import httpcore
 
-from stemline.callbacks.connect import Deadline, NameNotFound
-from stemline.callbacks.guard import AddressRefused, Guard
-from stemline.callbacks.http import Answer, BadUrl, basic_authorization, parse_url, post
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused
+from stemline.callbacks.connection import Deadline, NameNotFound
+from stemline.callbacks.http import BadUrl, Response, basic_authorization, parse_url, post
 from stemline.callbacks.outcome import Outcome, failed
 
 KEPT_ANSWER_BYTES: Final = 1024
-"""How much of an answer is kept with the attempt."""
+"""How much of a response is recorded with the attempt."""
 USER_AGENT: Final = "Stemline"
-_WORDS: Final = (
+_FAILURES: Final = (
     (AddressRefused, "refused"),
     (NameNotFound, "dns"),
     (httpcore.TimeoutException, "timeout"),
@@ -30,31 +30,31 @@ _WORDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """How this process calls URLs."""
+class UrlSender:
+    """Sends callbacks to URLs."""
 
-    guard: Guard
+    guard: AddressGuard
     timeout_s: float
     proxy: str | None = None
 
     def send(
         self, url: str, body: bytes, content_type: str, headers: Mapping[str, str], now_s: float
     ) -> Outcome:
-        """POST a body to a URL; any 2xx is success, 410 ends it, everything else may be tried again.
+        """POST a body to a URL. Any 2xx is success, 410 is final, everything else is retried.
 
         Args:
-            url: As the client gave it.
-            body: What is said.
-            content_type: Of the body.
-            headers: Signature headers, if any.
-            now_s: Unix seconds, for a ``Retry-After`` that names a date.
+            url: The URL as the client gave it.
+            body: The request body.
+            content_type: Content type of the body.
+            headers: Further headers, such as the signature's.
+            now_s: Unix seconds, for a ``Retry-After`` with a date.
         """
         try:
             target = parse_url(url)
             fields = [("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Content-Type", content_type)]
             if target.userinfo:
                 fields.append(("Authorization", basic_authorization(target.userinfo)))
-            answer = post(
+            response = post(
                 target,
                 body,
                 [*fields, *headers.items()],
@@ -65,32 +65,32 @@ class Sender:
         except BadUrl as error:
             return failed("bad-url", error, final=True)
         except Exception as error:
-            status = failure_word(error)
+            status = failure_status(error)
             if status is None:
                 raise
             reason = f"no answer within {self.timeout_s:g} s" if status == "timeout" else error
             return failed(status, reason or type(error).__name__)
-        return judge(answer, now_s)
+        return outcome_of(response, now_s)
 
 
-def failure_word(error: Exception) -> str | None:
-    """The word that an attempt's record carries for a failure of the network; ``None`` for any other."""
-    return next((word for kind, word in _WORDS if isinstance(error, kind)), None)
+def failure_status(error: Exception) -> str | None:
+    """Return the status to record for a network failure, such as ``timeout``; ``None`` for other errors."""
+    return next((status for kind, status in _FAILURES if isinstance(error, kind)), None)
 
 
-def judge(answer: Answer, now_s: float) -> Outcome:
-    """What an answer means for the delivery."""
+def outcome_of(response: Response, now_s: float) -> Outcome:
+    """Return what a response means for the delivery."""
     return Outcome(
-        delivered=200 <= answer.status <= 299,
-        status=str(answer.status),
-        answer=answer.body[:KEPT_ANSWER_BYTES].decode(errors="replace"),
-        final=answer.status == 410,
-        retry_after_s=retry_after_s(answer.headers.get("retry-after", ""), now_s),
+        delivered=200 <= response.status <= 299,
+        status=str(response.status),
+        answer=response.body[:KEPT_ANSWER_BYTES].decode(errors="replace"),
+        final=response.status == 410,
+        retry_after_s=retry_after_s(response.headers.get("retry-after", ""), now_s),
     )
 
 
 def retry_after_s(value: str, now_s: float) -> float | None:
-    """Seconds a ``Retry-After`` asks for, from a number or a date; ``None`` if it says nothing readable."""
+    """Return the seconds a ``Retry-After`` header (number or date) asks for; ``None`` if it is invalid."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])

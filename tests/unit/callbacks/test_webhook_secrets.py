@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from stemline.callbacks import secrets
-from stemline.callbacks.secrets import WebhookSecrets
+from stemline.callbacks import webhook_secrets
+from stemline.callbacks.webhook_secrets import WebhookSecrets
 from stemline.runtime.settings import Settings
 from tests.unit.callbacks.samples import job_spec
 
@@ -36,7 +36,7 @@ def test_queue_before_submitter_before_everybody():
 
 def test_a_credentials_file_is_followed(tmp_path, monkeypatch):
     """A new secret in the credentials file is used without a restart; a broken file keeps the old one."""
-    monkeypatch.setattr(secrets, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(webhook_secrets, "RELOAD_INTERVAL_S", 0.0)
     path = tmp_path / "credentials.json"
 
     def write(text: str, stamp: int) -> None:

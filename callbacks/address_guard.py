@@ -1,8 +1,8 @@
-"""Which addresses a callback may reach.
+"""The address guard: which addresses a callback may connect to.
 
-The judgement is passed on the very address that is connected to (see ``callbacks.connect``), so no spelling
-of a host and no change of a name between check and use gets around it. The networks are those of IANA's
-special-purpose registries, and the addresses at which clouds answer with secrets.
+The check is made on the address that is then connected to (see ``callbacks.connection``), so neither another
+spelling of a host nor DNS rebinding gets around it. The networks are those of IANA's special-purpose
+registries, plus the metadata addresses of cloud providers.
 """
 
 from __future__ import annotations
@@ -63,38 +63,38 @@ _NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:
 
 
 class AddressRefused(Exception):
-    """The address may not be called back."""
+    """The address is not allowed for callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """The rule, with the networks an operator calls their own."""
+class AddressGuard:
+    """Allows public addresses, and those in the networks the operator has allowed."""
 
     allowed: tuple[Network, ...] = ()
 
     @classmethod
-    def of(cls, networks: Iterable[str]) -> Guard:
-        """A guard that lets these networks (CIDR) pass."""
+    def allowing(cls, networks: Iterable[str]) -> AddressGuard:
+        """Return a guard that also allows these networks (CIDR)."""
         return cls(tuple(ipaddress.ip_network(text, strict=False) for text in networks))
 
     def check(self, address: str) -> None:
-        """Let an address pass, or say why not.
+        """Check one address.
 
         Args:
-            address: An IP address as the socket layer gives it, a zone (``%eth0``) included.
+            address: An IP address as the socket layer returns it, possibly with a zone (``%eth0``).
 
         Raises:
-            AddressRefused: it is not public and no allowed network holds it.
+            AddressRefused: It is not public and in no allowed network; the message says why.
         """
-        ip = innermost(ipaddress.ip_address(address.partition("%")[0]))
+        ip = embedded_ipv4(ipaddress.ip_address(address.partition("%")[0]))
         kind = special_kind(ip)
-        if kind is None or any(_admits(network, ip) for network in self.allowed):
+        if kind is None or any(_allows(network, ip) for network in self.allowed):
             return
         raise AddressRefused(f"{ip} is a {kind} address")
 
 
-def innermost(ip: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, compatible, 6to4, NAT64), else itself."""
+def embedded_ipv4(ip: Address) -> Address:
+    """Return the IPv4 address inside an IPv6 one (mapped, compatible, 6to4, NAT64), else ``ip``."""
     if isinstance(ip, IPv4Address):
         return ip
     if ip.ipv4_mapped:
@@ -108,7 +108,7 @@ def innermost(ip: Address) -> Address:
 
 
 def special_kind(ip: Address) -> str | None:
-    """What keeps an address from being public, in a word or two; ``None`` for a public one."""
+    """Return why an address is not public, such as ``loopback``; ``None`` for a public one."""
     if ip in _METADATA:
         return "metadata"
     for network, kind in _SPECIAL:
@@ -117,6 +117,6 @@ def special_kind(ip: Address) -> str | None:
     return None if isinstance(ip, IPv4Address) or ip in _GLOBAL_UNICAST else "reserved"
 
 
-def _admits(network: Network, ip: Address) -> bool:
-    """A wide network never opens a metadata address by accident: those must be named alone."""
+def _allows(network: Network, ip: Address) -> bool:
+    """Tell whether a network allows an address; metadata addresses must be allowed one by one."""
     return ip in network and (ip not in _METADATA or network.num_addresses == 1)

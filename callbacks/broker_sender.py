@@ -1,7 +1,7 @@
-"""TDMQ by a broker that Kombu speaks to: RabbitMQ (TDMQ for RabbitMQ too), Redis for the local stack.
+"""Send messages through a broker that Kombu supports: RabbitMQ (also TDMQ for RabbitMQ), or Redis.
 
 A queue is a durable queue named MqName, reached through the default exchange; a topic is a durable fanout
-exchange named MqName. What is there already is used as it was made.
+exchange named MqName. Existing queues and exchanges are used as they are.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _PASSWORD = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True)
 class BrokerSender:
-    """Publishes over a connection for each message: callbacks are rare, idle connections die unnoticed."""
+    """Publishes each message over a new connection: callbacks are rare; idle connections break silently."""
 
     timeout_s: float = 10.0
 
     def send(self, endpoint: str, mq: MqConfig, body: bytes, content_type: str, delivery_id: str) -> Outcome:
-        """Publish one persistent message; with RabbitMQ, delivered means confirmed by the broker.
+        """Publish one persistent message; with RabbitMQ, success means confirmed by the broker.
 
         Args:
             endpoint: Broker URL.
-            mq: queue or topic.
-            body: The message; the same bytes as a Url callback's body.
-            content_type: Of the body.
-            delivery_id: Becomes the ``message_id``, the same over all tries.
+            mq: The queue or topic.
+            body: The message; the same bytes as the body of a Url callback.
+            content_type: Content type of the body.
+            delivery_id: The ``message_id``, the same for all attempts.
         """
         connection = Connection(
             endpoint, connect_timeout=self.timeout_s, transport_options=self._options(endpoint)
         )
         try:
             with connection:
-                # Kombu's own repetitions would outlast the time limit; ours are enough.
-                connection.ensure_connection(errback=give_up, max_retries=1)
+                # Kombu's own retries would outlast the timeout.
+                connection.ensure_connection(errback=_raise, max_retries=1)
                 self._publish(connection, mq, body, content_type, delivery_id)
         except (
             KombuError,
@@ -59,7 +59,7 @@ class BrokerSender:
         self, connection: Any, mq: MqConfig, body: bytes, content_type: str, delivery_id: str
     ) -> None:
         exchange, key = (mq.name, "") if mq.mode == "Topic" else ("", mq.name)
-        # Declaring again what another side made with other arguments would fail: make only what is missing.
+        # Declaring what exists with other arguments would fail, so declare only what is missing.
         try:
             declare(connection.channel(), mq, passive=True)
         except connection.channel_errors:
@@ -82,13 +82,13 @@ class BrokerSender:
         return {"socket_timeout": self.timeout_s, "socket_connect_timeout": self.timeout_s}
 
 
-def give_up(error: Exception, _interval: float) -> None:
-    """What Kombu asks after a failure to connect."""
+def _raise(error: Exception, _interval: float) -> None:
+    """Stop Kombu from retrying a connection."""
     raise error
 
 
 def declare(channel: Any, mq: MqConfig, *, passive: bool) -> None:
-    """Make the queue or the exchange, or with ``passive`` only see that it is there."""
+    """Declare the queue or the exchange; with ``passive``, only check that it exists."""
     if mq.mode == "Topic":
         channel.exchange_declare(
             exchange=mq.name, type="fanout", durable=True, auto_delete=False, passive=passive

@@ -1,10 +1,10 @@
-"""Which addresses may be called."""
+"""The address guard: which addresses a callback may connect to."""
 
 from __future__ import annotations
 
 import pytest
 
-from stemline.callbacks.guard import AddressRefused, Guard
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ from stemline.callbacks.guard import AddressRefused, Guard
 def test_addresses_that_are_not_public_are_refused(address, kind):
     """Every kind of address that is not public is refused, with its kind as the reason."""
     with pytest.raises(AddressRefused, match=kind):
-        Guard().check(address)
+        AddressGuard().check(address)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_addresses_that_are_not_public_are_refused(address, kind):
 )
 def test_public_addresses_pass(address):
     """A public address passes, the neighbours of special networks and embedded public ones included."""
-    Guard().check(address)
+    AddressGuard().check(address)
 
 
 def test_own_networks_pass_and_no_more():
     """An allowed network opens what it holds, in embedded spellings too, and nothing beside it."""
-    guard = Guard.of(["10.1.0.0/16", "fd12::/16"])
+    guard = AddressGuard.allowing(["10.1.0.0/16", "fd12::/16"])
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1"):
         guard.check(address)
     for address in ("10.2.0.1", "127.0.0.1", "fd13::1"):
@@ -80,5 +80,5 @@ def test_own_networks_pass_and_no_more():
 def test_a_wide_network_does_not_open_metadata():
     """Metadata addresses stay closed behind a wide network; they open only when named alone."""
     with pytest.raises(AddressRefused, match="metadata"):
-        Guard.of(["0.0.0.0/0"]).check("169.254.169.254")
-    Guard.of(["169.254.169.254/32"]).check("169.254.169.254")
+        AddressGuard.allowing(["0.0.0.0/0"]).check("169.254.169.254")
+    AddressGuard.allowing(["169.254.169.254/32"]).check("169.254.169.254")

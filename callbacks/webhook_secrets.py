@@ -1,4 +1,4 @@
-"""Which webhook secrets sign a job's callbacks: its queue's, else its submitter's, else everybody's."""
+"""Webhook secrets that sign a job's callbacks: its queue's, else its credential's, else the general ones."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from stemline.jobs.job import JobSpec
 from stemline.runtime.settings import Credential, Settings
 
 _CREDENTIALS: Final = TypeAdapter(tuple[Credential, ...])
-LOOK_AGAIN_S: Final = 2.0
-"""How long a credentials file is trusted to be unchanged."""
+RELOAD_INTERVAL_S: Final = 2.0
+"""How often the credentials file is checked for changes, s."""
 
 
 class WebhookSecrets:
-    """The secrets of the settings and of the credentials file; a changed file is noticed within seconds."""
+    """The secrets of the settings and of the credentials file, which is reloaded when it changes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fixed = {entry.secret_id: entry.webhook_secrets for entry in settings.access.credentials}
         self._from_file: dict[str, tuple[SecretStr, ...]] | None = None
         self._stamp: tuple[int, int] | None = None
-        self._looked_at = -LOOK_AGAIN_S
+        self._checked_at = -RELOAD_INTERVAL_S
         self._lock = threading.Lock()
 
     def of(self, spec: JobSpec) -> list[str]:
-        """The secrets for a job, none where its callbacks go unsigned.
+        """Return the secrets for a job; empty if its callbacks are not signed.
 
         Raises:
-            OSError: the credentials file was never readable, so that it is not known whether to sign.
-            ValueError: the same, because of what it holds.
+            OSError: The credentials file could never be read, so it is unknown whether to sign.
+            ValueError: The same, because its content is invalid.
         """
         found = (
             self._settings.callbacks.queue_webhook_secrets.get(spec.queue_id)
@@ -46,7 +46,7 @@ class WebhookSecrets:
         if path is None:
             return self._fixed
         with self._lock:
-            if time.monotonic() - self._looked_at >= LOOK_AGAIN_S:
+            if time.monotonic() - self._checked_at >= RELOAD_INTERVAL_S:
                 try:
                     status = path.stat()
                     stamp = (status.st_mtime_ns, status.st_size)
@@ -54,9 +54,9 @@ class WebhookSecrets:
                         entries = _CREDENTIALS.validate_json(path.read_bytes())
                         self._from_file = {entry.secret_id: entry.webhook_secrets for entry in entries}
                         self._stamp = stamp
-                    self._looked_at = time.monotonic()
+                    self._checked_at = time.monotonic()
                 except (OSError, ValueError):
-                    # A file that is broken while it is being replaced keeps the old secrets.
+                    # While a file is being replaced it may be invalid: keep the old secrets.
                     if self._from_file is None:
                         raise
             return {**(self._from_file or {}), **self._fixed}

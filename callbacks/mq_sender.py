@@ -1,24 +1,24 @@
-"""One try to deliver to a message queue: which endpoint, and by which protocol."""
+"""Deliver to a message queue: choose the endpoint and the protocol."""
 
 from __future__ import annotations
 
 from typing import Final
 from urllib.parse import urlsplit
 
-from stemline.callbacks.broker import BrokerSender
-from stemline.callbacks.cmq import CmqSender
+from stemline.callbacks.broker_sender import BrokerSender
+from stemline.callbacks.cmq_sender import CmqSender
 from stemline.callbacks.http import BadUrl
 from stemline.callbacks.outcome import Outcome, failed
-from stemline.callbacks.url import failure_word
+from stemline.callbacks.url_sender import failure_status
 from stemline.jobs.callback import MqConfig
 from stemline.runtime.settings import Settings
 
-PUBLIC: Final = "https://cmq-{region}.public.tencenttdmq.com"
+PUBLIC_ENDPOINT: Final = "https://cmq-{region}.public.tencenttdmq.com"
 PUBLIC_REGIONS: Final = frozenset({"sh", "bj", "gz", "cd", "hk"})
 
 
 class MqSender:
-    """How this process reaches message queues."""
+    """Sends callbacks to message queues."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -31,15 +31,15 @@ class MqSender:
         self._broker = BrokerSender(settings.callbacks.timeout_s)
 
     def endpoint(self, region: str) -> str | None:
-        """The endpoint of an MqRegion: its own, that of ``*``, or with a CMQ key the public one."""
+        """Return the endpoint of an MqRegion: its own, that of ``*``, or with a CMQ key the public one."""
         endpoints = self._settings.tdmq.endpoints
         found = endpoints.get(region) or endpoints.get("*")
         if found is None and self._settings.tdmq.secret_id and region in PUBLIC_REGIONS:
-            return PUBLIC.format(region=region)
+            return PUBLIC_ENDPOINT.format(region=region)
         return found
 
-    def lane(self, mq: MqConfig) -> str:
-        """Which messages share the limit of one host: those of one broker."""
+    def host(self, mq: MqConfig) -> str:
+        """Return the broker of a queue or topic, by which concurrent deliveries are limited."""
         try:
             parts = urlsplit(self.endpoint(mq.region) or mq.region)
         except ValueError:
@@ -47,13 +47,13 @@ class MqSender:
         return parts.netloc.rpartition("@")[2] or mq.region
 
     def send(self, mq: MqConfig, body: bytes, content_type: str, delivery_id: str, now_s: float) -> Outcome:
-        """Send one message; see the senders for the arguments."""
+        """Send one message; the arguments are those of the senders."""
         endpoint = self.endpoint(mq.region)
         if endpoint is None:
             return failed("no-endpoint", f"no endpoint is set for the MqRegion {mq.region}")
         if len(body) > self._settings.tdmq.max_bytes:
-            limit = f"{len(body)} bytes are more than the {self._settings.tdmq.max_bytes} of a message"
-            return failed("too-large", limit, final=True)
+            reason = f"{len(body)} bytes; a message may have {self._settings.tdmq.max_bytes}"
+            return failed("too-large", reason, final=True)
         if not endpoint.startswith(("http://", "https://")):
             return self._broker.send(endpoint, mq, body, content_type, delivery_id)
         try:
@@ -61,7 +61,7 @@ class MqSender:
         except BadUrl as error:
             return failed("no-endpoint", error)
         except Exception as error:
-            status = failure_word(error)
+            status = failure_status(error)
             if status is None:
                 raise
             return failed(status, error if str(error) else type(error).__name__)

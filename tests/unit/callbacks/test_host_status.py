@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from stemline.callbacks.host_status import REMEMBERED, Health, Standing
+from stemline.callbacks.host_status import MAX_HOSTS, HostHealth, HostStatus
 from stemline.callbacks.outcome import Outcome, failed
 
 DELIVERED = Outcome(delivered=True, status="200")
 
 
-def granted(health: Health, hosts: list[str]) -> int:
+def granted(health: HostHealth, hosts: list[str]) -> int:
     """How many of the hosts get a thread at the same time."""
     with ExitStack() as stack:
         return sum(stack.enter_context(health.thread_for(host)) for host in hosts)
@@ -18,23 +18,23 @@ def granted(health: Health, hosts: list[str]) -> int:
 
 def test_what_tries_teach():
     """A host hangs after a slow failure, and answers after a success or a fast failure."""
-    health = Health(8)
-    assert Standing.UNKNOWN == health.of("a")
-    health.note("a", failed("timeout", ""), 10.0)
-    assert Standing.HANGS == health.of("a")
-    health.note("a", failed("500", ""), 0.1)
-    assert Standing.ANSWERS == health.of("a")
-    health.note("a", DELIVERED, 9.0)
-    assert Standing.ANSWERS == health.of("a")
+    health = HostHealth(8)
+    assert HostStatus.UNKNOWN == health.status("a")
+    health.record("a", failed("timeout", ""), 10.0)
+    assert HostStatus.HANGING == health.status("a")
+    health.record("a", failed("500", ""), 0.1)
+    assert HostStatus.RESPONDING == health.status("a")
+    health.record("a", DELIVERED, 9.0)
+    assert HostStatus.RESPONDING == health.status("a")
 
 
 def test_those_that_answer_always_find_a_thread():
     """Of eight threads hanging hosts hold at most four, and with new ones six."""
-    health = Health(8)
+    health = HostHealth(8)
     hanging, new = [f"hangs-{n}" for n in range(10)], [f"new-{n}" for n in range(10)]
     for host in hanging:
-        health.note(host, failed("timeout", ""), 10.0)
-    health.note("good", DELIVERED, 0.1)
+        health.record(host, failed("timeout", ""), 10.0)
+    health.record("good", DELIVERED, 0.1)
     assert 4 == granted(health, hanging)
     assert 6 == granted(health, new)
     assert 6 == granted(health, hanging + new)
@@ -44,15 +44,15 @@ def test_those_that_answer_always_find_a_thread():
 
 def test_memory_is_bounded():
     """The host that was tried longest ago is forgotten when there are too many."""
-    health = Health(8)
-    for number in range(REMEMBERED + 1):
-        health.note(f"h{number}", DELIVERED, 0.1)
-    assert [Standing.UNKNOWN, Standing.ANSWERS] == [health.of("h0"), health.of("h1")]
+    health = HostHealth(8)
+    for number in range(MAX_HOSTS + 1):
+        health.record(f"h{number}", DELIVERED, 0.1)
+    assert [HostStatus.UNKNOWN, HostStatus.RESPONDING] == [health.status("h0"), health.status("h1")]
 
 
 def test_one_thread_is_enough_to_deliver():
     """A worker with a single thread still tries new hosts and hanging ones."""
-    health = Health(1)
-    health.note("hangs", failed("timeout", ""), 10.0)
+    health = HostHealth(1)
+    health.record("hangs", failed("timeout", ""), 10.0)
     assert 1 == granted(health, ["hangs"])
     assert 1 == granted(health, ["new"])
