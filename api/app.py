@@ -1,4 +1,4 @@
-"""The submission layer as an ASGI application."""
+"""The API as an ASGI application."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from stemline.api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
 from stemline.api.context import Services
 from stemline.api.credentials import Credentials
-from stemline.api.hosts import Router
+from stemline.api.hosts import HostTable
 from stemline.api.limits import RateLimit
-from stemline.api.middleware import Envelope
+from stemline.api.middleware import RequestLifecycleMiddleware
 from stemline.api.notifier import BackgroundNotifier
 from stemline.jobs.errors import StemlineError
 from stemline.jobs.store import Store
@@ -31,23 +31,22 @@ RESOURCES = (
     console.router,
     health.router,
 )
-"""One router for each resource."""
+"""One router per resource."""
 
 
 def create_app(
     settings: Settings, store: Store | None = None, *, clock: Callable[[], float] = time.time
 ) -> FastAPI:
-    """The application.
+    """Return the application.
 
     Args:
         settings: hosts, credentials, limits.
-        store: where jobs are kept; the server of the settings, with wake-ups sent by Celery, where not given.
-        clock: Unix seconds that signatures are held against.
+        store: the job store; by default that of the settings, with wake-ups sent through Celery.
+        clock: Unix seconds; signatures are checked against it.
     """
     notifier: BackgroundNotifier | None = None
     if store is None:
-        # Celery is loaded only by the process that serves.
-        from stemline.workers.app import notify_workers  # noqa: PLC0415
+        from stemline.workers.app import notify_workers  # noqa: PLC0415 - only this needs Celery
 
         notifier = BackgroundNotifier(notify_workers)
         store = Store.open(settings, notify=notifier)
@@ -65,12 +64,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        exception_handlers={StemlineError: errors.on_refusal, HTTPException: errors.on_http_error},
+        exception_handlers={StemlineError: errors.on_stemline_error, HTTPException: errors.on_http_error},
     )
     app.state.services = Services(
         settings=settings,
         store=store,
-        router=Router(settings),
+        hosts=HostTable(settings),
         credentials=Credentials(settings),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
         tracer=tracer(settings, "stemline-api"),
@@ -81,5 +80,5 @@ def create_app(
     app.state.description = openapi.document(app.state.routes)
     for router in RESOURCES:
         app.include_router(router)
-    app.add_middleware(Envelope)
+    app.add_middleware(RequestLifecycleMiddleware)
     return app

@@ -1,4 +1,4 @@
-"""Callbacks that failed for good: list, show, replay. Beyond the vendor; see docs/callbacks.md."""
+"""List, show and replay failed callbacks. Not part of the vendor's API; see docs/callbacks.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import Call, Reading, Writing
+from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition, RequestRefused
 from stemline.jobs.ids import wire_time
@@ -21,13 +21,13 @@ MAX_IDS = 10
 
 
 @router.get("/callbacks", name="list_callbacks")
-def list_callbacks(call: Reading) -> Response:
-    """Dead letters of the bucket, the latest first, of one host or since one time."""
-    number, size = read.page(call.query)
-    found = call.store.outbox.dead(
-        tenant=call.tenant,
-        host=call.query.get("host"),
-        since=read.moment(call.query, "startTime"),
+def list_callbacks(context: ReadContext) -> Response:
+    """List the dead letters of the bucket, latest first; filter by host and start time."""
+    number, size = read.page(context.query)
+    found = context.store.outbox.dead(
+        tenant=context.tenant,
+        host=context.query.get("host"),
+        since=read.moment(context.query, "startTime"),
         page=number,
         size=size,
     )
@@ -36,43 +36,43 @@ def list_callbacks(call: Reading) -> Response:
         "PageNumber": str(number),
         "PageSize": str(size),
     }
-    if found.items or call.json:
+    if found.items or context.json:
         tree["CallbackList"] = [_callback(delivery) for delivery in found.items]
-    return call.numbered(tree)
+    return context.respond_with_id(tree)
 
 
 @router.get("/callbacks/{ids}", name="get_callbacks")
-def get_callbacks(call: Reading, ids: str) -> Response:
-    """Callbacks in whatever state, by their own ids or those of their jobs; unknown ids are told."""
+def get_callbacks(context: ReadContext, ids: str) -> Response:
+    """Return callbacks in any state by their ids or the ids of their jobs; unknown ids are listed."""
     wanted = _ids(ids)
-    found = _own(call, wanted)
+    found = _find(context, wanted)
     details = [_callback(delivery) for delivery in found if delivery is not None]
     missing = [name for name, delivery in zip(wanted, found, strict=True) if delivery is None]
     tree: views.Tree = {"Callback": details} if details else {}
-    return call.numbered(tree | ({"NonExistCallbackIds": missing} if missing else {}))
+    return context.respond_with_id(tree | ({"NonExistCallbackIds": missing} if missing else {}))
 
 
 @router.put("/callbacks/{ids}", name="replay_callbacks")
-def replay_callbacks(call: Writing, ids: str) -> Response:
-    """Try dead letters again from the start of their schedule, all or none; ``?replay`` may be missing."""
+def replay_callbacks(context: WriteContext, ids: str) -> Response:
+    """Retry dead letters from the start of their schedule, all or none; ``?replay`` is optional."""
     wanted = _ids(ids)
-    found = [delivery for delivery in _own(call, wanted) if delivery is not None]
+    found = [delivery for delivery in _find(context, wanted) if delivery is not None]
     if len(found) < len(wanted):
         raise RequestRefused("One of the callbacks does not exist.")
     for delivery in found:
         if delivery.status != "dead":
             raise IllegalTransition(f"The callback {delivery.id} is {delivery.status}, not dead.")
-    count = call.store.outbox.replay([delivery.id for delivery in found])
-    return call.numbered({"ReplayedCount": str(count)})
+    count = context.store.outbox.replay([delivery.id for delivery in found])
+    return context.respond_with_id({"ReplayedCount": str(count)})
 
 
 @router.put("/callbacks", name="replay_callbacks_where")
-def replay_callbacks_where(call: Writing) -> Response:
-    """Replay all dead letters of the bucket that the list would show for these filters."""
-    count = call.store.outbox.replay_where(
-        tenant=call.tenant, host=call.query.get("host"), since=read.moment(call.query, "startTime")
+def replay_callbacks_where(context: WriteContext) -> Response:
+    """Replay all dead letters of the bucket that match the filters of the list."""
+    count = context.store.outbox.replay_where(
+        tenant=context.tenant, host=context.query.get("host"), since=read.moment(context.query, "startTime")
     )
-    return call.numbered({"ReplayedCount": str(count)})
+    return context.respond_with_id({"ReplayedCount": str(count)})
 
 
 def _ids(text: str) -> tuple[str, ...]:
@@ -82,10 +82,10 @@ def _ids(text: str) -> tuple[str, ...]:
     return ids
 
 
-def _own(call: Call, ids: Sequence[str]) -> list[Delivery | None]:
-    """The callbacks of these ids; ``None`` where the bucket has no such callback."""
-    tenant = call.tenant
-    found = [call.store.outbox.get(delivery_id(i) if i.startswith("j") else i) for i in ids]
+def _find(context: RequestContext, ids: Sequence[str]) -> list[Delivery | None]:
+    """Return the callbacks of these ids; ``None`` where the bucket has no such callback."""
+    tenant = context.tenant
+    found = [context.store.outbox.get(delivery_id(i) if i.startswith("j") else i) for i in ids]
     return [delivery if delivery and delivery.tenant == tenant else None for delivery in found]
 
 

@@ -1,4 +1,4 @@
-"""A page for people: jobs, stems, the queue. The browser signs its requests like any other client."""
+"""The web console: jobs, stems and the queue. The browser signs its requests like any other client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.context import Call, Reading, Services
+from stemline.api.context import ReadContext, RequestContext, Services
 from stemline.jobs.errors import Forbidden, NoSuchResource
 from stemline.jobs.job import Job
 from stemline.runtime.settings import Settings
@@ -23,31 +23,31 @@ router = APIRouter()
 
 _PAGE = Path(__file__).with_name("console.html")
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
-#: How long a link to a stem is good, s.
+#: Validity of a link to a stem, s.
 _LINK_S = 3600
 
 
 @router.get("/console", name="console")
 def console(request: Request) -> Response:
-    """The page itself; it shows nothing until the browser can sign."""
+    """Serve the page; it shows data once the user has entered a credential."""
     services: Services = request.app.state.services
     flower = escape(services.settings.monitoring.flower_url or "", quote=True)
     page = _PAGE.read_text(encoding="utf-8").replace("{{flower}}", flower)
-    return Response(page, media_type="text/html; charset=utf-8", headers=_guards(services.settings))
+    return Response(page, media_type="text/html; charset=utf-8", headers=_security_headers(services.settings))
 
 
 @router.get("/console/jobs/{job_id}", name="console_job")
-def console_job(request: Request, call: Reading, job_id: str) -> Response:
-    """What the page shows of one job beyond the wire: links to its stems, times to the microsecond, worker.
+def console_job(request: Request, context: ReadContext, job_id: str) -> Response:
+    """Return what the page shows of a job beyond the wire: links to its stems, times in µs, worker.
 
     Raises:
         NoSuchResource: the bucket has no such job.
         Forbidden: the credential may not use the bucket of the stems.
     """
-    (job,) = call.store.jobs.get(call.tenant, [job_id])
+    (job,) = context.store.jobs.get(context.tenant, [job_id])
     if job is None:
         raise NoSuchResource
-    return call.answer(
+    return context.respond(
         {
             "JobId": job.id,
             "Created": str(job.created),
@@ -56,18 +56,18 @@ def console_job(request: Request, call: Reading, job_id: str) -> Response:
             "Attempt": str(job.attempt),
             "Worker": job.worker,
             "Device": job.device,
-            "Stems": _stems(request, call, job),
+            "Stems": _stems(request, context, job),
         }
     )
 
 
-def _stems(request: Request, call: Call, job: Job) -> list[dict[str, str]]:
+def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str, str]]:
     if job.result is None:
         return []
     output = job.spec.output
-    if not call.principal.may_use(output.bucket):
+    if not context.principal.may_use(output.bucket):
         raise Forbidden("This credential may not use the bucket of the stems.")
-    buckets = _buckets(request, call.settings)
+    buckets = _buckets(request, context.settings)
     return [
         {
             "Track": file.track.value,
@@ -80,7 +80,7 @@ def _stems(request: Request, call: Call, job: Job) -> list[dict[str, str]]:
 
 
 def _buckets(request: Request, settings: Settings) -> Buckets:
-    """The application's S3 clients: making one takes longer than signing a thousand links."""
+    """Return the application's S3 clients; creating one takes longer than signing a thousand links."""
     state = request.app.state
     if not hasattr(state, "buckets"):
         state.buckets = Buckets(settings)
@@ -88,8 +88,8 @@ def _buckets(request: Request, settings: Settings) -> Buckets:
     return buckets
 
 
-def _guards(settings: Settings) -> dict[str, str]:
-    """Headers that keep the page to its own code and its own servers."""
+def _security_headers(settings: Settings) -> dict[str, str]:
+    """Return headers that restrict the page to its own code and the configured servers."""
     allowed = {"script": "", "style": ""}
     for kind, text in _INLINE.findall(_PAGE.read_text(encoding="utf-8")):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""A request that was routed, verified, counted and read: what every operation gets."""
+"""The request context: every operation gets a request that is routed, verified, rate-limited and read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from stemline.api.credentials import Credentials, Principal, anonymous
 from stemline.api.errors import wants_json
-from stemline.api.hosts import Route, Router, bare
+from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
 from stemline.api.limits import RateLimit
 from stemline.api.metrics import operation
 from stemline.jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
@@ -37,29 +37,29 @@ _DRAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the operations work with; one per application."""
+    """Dependencies of the operations; one per application."""
 
     settings: Settings
     store: Store
-    router: Router
+    hosts: HostTable
     credentials: Credentials
     limit: RateLimit
     collector: StoreCollector
     tracer: Tracer
     clock: Callable[[], float] = time.time
-    """Unix seconds; signatures are held against it."""
+    """Unix seconds; signatures are checked against it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One verified request."""
+class RequestContext:
+    """One verified request and the means to answer it."""
 
     services: Services
     request_id: str
-    route: Route
+    host: ResolvedHost
     principal: Principal
     query: Mapping[str, str]
-    """Names in lower case; what is empty counts as absent."""
+    """Names in lower case; parameters with an empty value are left out."""
     headers: Mapping[str, str]
     body: bytes
     json: bool
@@ -67,42 +67,42 @@ class Call:
 
     @property
     def store(self) -> Store:
-        """The job store."""
+        """Return the job store."""
         return self.services.store
 
     @property
     def settings(self) -> Settings:
-        """The settings."""
+        """Return the settings."""
         return self.services.settings
 
     @property
     def tenant(self) -> Tenant:
-        """Bucket and region of the Host header.
+        """Return bucket and region of the Host header.
 
         Raises:
             InvalidHost: the host names no bucket.
         """
-        return self.route.tenant
+        return self.host.tenant
 
     def fields(self) -> codec.Fields:
-        """The fields of the body.
+        """Return the fields of the request body.
 
         Raises:
             MissingContent: there is no body.
-            InvalidContent: it cannot be parsed, or is not what Content-MD5 says.
+            InvalidContent: it cannot be parsed, or Content-MD5 does not match.
         """
         self._check_md5()
         return codec.parse(self.body, self.headers.get("content-type", ""))
 
-    def answer(self, tree: dict[str, Any]) -> Response:
-        """The answer in the form the client asked for."""
+    def respond(self, tree: dict[str, Any]) -> Response:
+        """Return the response, in JSON or XML as the client asked."""
         if self.json:
             return Response(codec.to_json(tree), media_type=codec.JSON)
         return Response(codec.to_xml("Response", tree), media_type=codec.XML)
 
-    def numbered(self, tree: dict[str, Any]) -> Response:
-        """The answer with the request id as its first child, as all but jobs have it."""
-        return self.answer({"RequestId": self.request_id, **tree})
+    def respond_with_id(self, tree: dict[str, Any]) -> Response:
+        """Return the response with ``RequestId`` first, as in every answer but those about jobs."""
+        return self.respond({"RequestId": self.request_id, **tree})
 
     def _check_md5(self) -> None:
         claimed = self.headers.get("content-md5")
@@ -116,27 +116,27 @@ class Call:
             raise InvalidContent("Content-MD5 does not match the request body.")
 
 
-async def _reading(request: Request) -> Call:
+async def _read_context(request: Request) -> RequestContext:
     return await _receive(request, write=False)
 
 
-async def _writing(request: Request) -> Call:
+async def _write_context(request: Request) -> RequestContext:
     return await _receive(request, write=True)
 
 
-Reading = Annotated[Call, Depends(_reading)]
-"""A call that changes nothing; a read-only credential is enough."""
-Writing = Annotated[Call, Depends(_writing)]
-"""A call that changes something; its body is read."""
+ReadContext = Annotated[RequestContext, Depends(_read_context)]
+"""Context of a request that changes nothing; a read-only credential is enough."""
+WriteContext = Annotated[RequestContext, Depends(_write_context)]
+"""Context of a request that changes something; its body is read."""
 
 
-async def _receive(request: Request, *, write: bool) -> Call:
-    """Route, verify and count a request, then read its body: strangers never make us keep theirs."""
+async def _receive(request: Request, *, write: bool) -> RequestContext:
+    """Route, verify and rate-limit a request, and only then read its body."""
     services: Services = request.app.state.services
     signed = _signed_request(request)
-    route = services.router.resolve(_host(request))
+    host = services.hosts.resolve(_host(request))
     structlog.contextvars.bind_contextvars(
-        operation=operation(request.scope), tenant=f"{route.region}/{route.bucket or ''}"
+        operation=operation(request.scope), tenant=f"{host.region}/{host.bucket or ''}"
     )
     principal = _principal(services, signed)
     if principal is None:
@@ -147,11 +147,11 @@ async def _receive(request: Request, *, write: bool) -> Call:
     else:
         services.limit.admit(principal.id)
     structlog.contextvars.bind_contextvars(credential=principal.id)
-    principal.check(bucket=route.bucket, write=write)
-    return Call(
+    principal.check(bucket=host.bucket, write=write)
+    return RequestContext(
         services=services,
         request_id=request.scope["state"]["request_id"],
-        route=route,
+        host=host,
         principal=principal,
         query=_query(signed.params),
         headers=request.headers,
@@ -171,12 +171,12 @@ def _principal(services: Services, signed: SignedRequest) -> Principal | None:
 
 
 def _host(request: Request) -> str:
-    """The Host header; a request line that names another host is a trick."""
+    """Return the Host header, which must agree with the host of an absolute-form request target."""
     hosts = request.headers.getlist("host")
     if len(hosts) != 1:
         raise InvalidHost("A request needs exactly one Host header.")
     authority = request.scope["state"].get("authority")
-    if authority is not None and bare(authority) != bare(hosts[0]):
+    if authority is not None and normalise_host(authority) != normalise_host(hosts[0]):
         raise InvalidHost("The request line and the Host header name different hosts.")
     return hosts[0]
 
@@ -209,10 +209,10 @@ def _query(params: list[tuple[str, str]] | Any) -> dict[str, str]:
 
 
 async def _body(request: Request, settings: Settings) -> bytes:
-    """The request body, if it is small and comes in time.
+    """Return the request body.
 
     Raises:
-        InvalidContent: it is too large, or did not come within the time allowed.
+        InvalidContent: it is too large or too slow.
     """
     most = settings.server.max_body_bytes
     chunks: list[bytes] = []
@@ -234,7 +234,7 @@ async def _body(request: Request, settings: Settings) -> bytes:
         limit = settings.server.body_timeout_s
         raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
     request.scope["state"]["close"] = True
-    try:  # A client that is still sending would lose the answer: listen a moment longer.
+    try:  # A client that is still sending would lose the answer: drain its data for a moment.
         async with asyncio.timeout(_DRAIN_S):
             async for _ in stream:
                 pass

@@ -1,4 +1,4 @@
-"""Who may sign: the key pairs of the settings and of the credentials file, and what each of them may do."""
+"""Credentials from the settings and the credentials file, and the permissions of each."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from stemline.runtime.settings import Credential, Settings
 
 ANONYMOUS = "anonymous"
 _CREDENTIALS = TypeAdapter(tuple[Credential, ...])
-_LOOK_AGAIN_S = 2.0
+_CHECK_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who sends requests."""
+    """The owner of a credential: its key and permissions."""
 
     id: str
     secret: str
     buckets: frozenset[str]
-    """Names with APPID; ``*`` is every one."""
+    """Bucket names with APPID; ``*`` allows every bucket."""
     read_only: bool = False
     session_token: str | None = None
     expires_at: int | None = None
 
     def may_use(self, bucket: str) -> bool:
-        """Whether the bucket is among its own."""
+        """Return whether the credential may use a bucket."""
         return "*" in self.buckets or bucket in self.buckets
 
     def check(self, *, bucket: str | None, write: bool) -> None:
-        """Refuse what lies outside its scope.
+        """Check the permissions for a request.
 
         Raises:
-            Forbidden: another bucket, or a change by a read-only credential.
+            Forbidden: the bucket is not allowed, or a read-only credential is used for a change.
         """
         if bucket is not None and not self.may_use(bucket):
             raise Forbidden("This credential may not use the bucket.")
@@ -45,25 +45,25 @@ class Principal:
 
 
 class Credentials:
-    """All principals by SecretId; a changed file is noticed within seconds, so that keys rotate."""
+    """All principals by SecretId; a changed credentials file is read again within seconds."""
 
     def __init__(self, settings: Settings) -> None:
         self._fixed = {entry.secret_id: _principal(entry) for entry in settings.access.credentials}
         self._file = settings.access.credentials_file
         self._principals = dict(self._fixed)
         self._stamp: tuple[int, int] | None = None
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._refresh(strict=True)
 
     def lookup(self, secret_id: str) -> Principal | None:
-        """The principal of a SecretId."""
-        if self._file is not None and time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
+        """Return the principal of a SecretId, or ``None`` for an unknown one."""
+        if self._file is not None and time.monotonic() - self._checked_at > _CHECK_INTERVAL_S:
             self._refresh()
         return self._principals.get(secret_id)
 
     def _refresh(self, *, strict: bool = False) -> None:
-        """Read the file again if it changed; a file that is broken for a moment keeps the old keys valid."""
-        self._looked_at = time.monotonic()
+        """Read the file again if it changed; while it cannot be read, the previous keys stay valid."""
+        self._checked_at = time.monotonic()
         if self._file is None:
             return
         try:
@@ -81,7 +81,7 @@ class Credentials:
 
 
 def anonymous() -> Principal:
-    """The principal of unsigned requests, where they are allowed."""
+    """Return the principal of unsigned requests, for installations that allow them."""
     return Principal(id=ANONYMOUS, secret="", buckets=frozenset({"*"}))
 
 

@@ -22,7 +22,7 @@ MAX_RESOURCE_CHARS = 1024
 
 
 def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:
-    """The bytes that tell of an error."""
+    """Return the body of an error response."""
     tree = {
         "Code": error.code,
         "Message": error.message,
@@ -34,7 +34,7 @@ def body(error: StemlineError, *, resource: str, request_id: str, json: bool = F
 
 
 def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that tells of an error."""
+    """Return the response for an error."""
     request_id: str = request.scope["state"]["request_id"]
     json = wants_json(request)
     content = body(error, resource=resource_of(request), request_id=request_id, json=json)
@@ -45,7 +45,7 @@ def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | 
 
 
 def wants_json(request: Request) -> bool:
-    """Whether the client asked for JSON: by Accept, or by sending JSON without saying what it accepts."""
+    """Return whether the client wants JSON: by ``Accept``, or by sending JSON without an ``Accept``."""
     accept = request.headers.get("accept", "").lower()
     if JSON in accept:
         return XML not in accept or accept.index(JSON) < accept.index(XML)
@@ -55,12 +55,12 @@ def wants_json(request: Request) -> bool:
 
 
 def resource_of(request: Request) -> str:
-    """``<host><path>``, for people who look for the request in a log."""
+    """Return ``<host><path>`` of a request, for the ``Resource`` element."""
     return request.headers.get("host", "") + str(request.scope["path"])
 
 
-async def on_refusal(request: Request, error: Exception) -> Response:
-    """Answer an error of ours."""
+async def on_stemline_error(request: Request, error: Exception) -> Response:
+    """Answer a ``StemlineError``."""
     if not isinstance(error, StemlineError):
         raise error
     structlog.contextvars.bind_contextvars(code=error.code)
@@ -68,14 +68,14 @@ async def on_refusal(request: Request, error: Exception) -> Response:
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method the way everything else is answered."""
+    """Answer an unknown path or method in the form of the wire."""
     known: dict[int, StemlineError] = {404: NoSuchResource(), 405: MethodNotAllowed()}
     status = error.status_code if isinstance(error, HTTPException) else 400
     return answer(request, known.get(status, RequestRefused()), _allow(request) if status == 405 else None)
 
 
 def _allow(request: Request) -> dict[str, str]:
-    """Every method the path knows, whichever of its routes was tried first."""
+    """Return the Allow header: the methods of all routes that match the path."""
     methods: set[str] = set()
     for route in request.app.state.routes:
         if route.matches(request.scope)[0] is not Match.NONE:

@@ -1,4 +1,4 @@
-"""Whether the process lives and can do its work, its numbers, and what its interface looks like."""
+"""Liveness, readiness, metrics and the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ _TIMEOUT_S = 2.0
 
 @router.get("/healthz", name="healthz")
 async def healthz() -> JSONResponse:
-    """The process answers."""
+    """Answer as long as the process runs."""
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz", name="readyz")
 def readyz(request: Request) -> JSONResponse:
-    """The store and the broker answer."""
+    """Report whether the store and the broker answer."""
     services: Services = request.app.state.services
     settings = services.settings
-    parts = {
+    services_up = {
         "store": _answers(settings.store.url.get_secret_value()),
         "broker": _answers(settings.store.broker),
     }
-    ready = all(parts.values())
-    words = {name: "ok" if good else "unreachable" for name, good in parts.items()}
+    ready = all(services_up.values())
+    states = {name: "ok" if up else "unreachable" for name, up in services_up.items()}
     return JSONResponse(
-        {"status": "ok" if ready else "unavailable", **words}, status_code=200 if ready else 503
+        {"status": "ok" if ready else "unavailable", **states}, status_code=200 if ready else 503
     )
 
 
 @router.get("/openapi.json", name="openapi")
 async def description(request: Request) -> JSONResponse:
-    """What this interface looks like, as OpenAPI 3.1."""
+    """Return the description of the interface, OpenAPI 3.1."""
     return JSONResponse(request.app.state.description)
 
 
 @router.get("/metrics", name="metrics")
 def metrics_page(request: Request) -> Response:
-    """Numbers for Prometheus, for those who know the token where one is set."""
+    """Return the metrics in Prometheus format; requires the metrics token if one is set."""
     services: Services = request.app.state.services
     token = services.settings.metrics.token
     if token is not None:

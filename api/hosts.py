@@ -1,4 +1,4 @@
-"""From the Host header to the tenant (docs/wire/wire.md, 1.1)."""
+"""Mapping of Host headers to buckets and regions (docs/wire/wire.md, 1.1)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_HOST_CHARS = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """What a host name stands for."""
+class ResolvedHost:
+    """The region and bucket of a host name."""
 
     region: str
     bucket: str | None = None
 
     @property
     def tenant(self) -> Tenant:
-        """The tenant.
+        """Return bucket and region as a tenant.
 
         Raises:
             InvalidHost: the host names no bucket.
@@ -35,37 +35,40 @@ class Route:
         return Tenant(self.bucket, self.region)
 
 
-class Router:
-    """The rules of one installation: the vendor's own names, endpoint suffixes, fixed names."""
+class HostTable:
+    """The host rules of one installation: vendor names, endpoint suffixes, fixed names."""
 
     def __init__(self, settings: Settings) -> None:
-        self._suffixes = {bare(suffix): region for suffix, region in settings.hosts.suffixes.items()}
+        self._suffixes = {
+            normalise_host(suffix): region for suffix, region in settings.hosts.suffixes.items()
+        }
         self._hosts = {
-            bare(name): Route(route.region, route.bucket) for name, route in settings.hosts.routes.items()
+            normalise_host(name): ResolvedHost(route.region, route.bucket)
+            for name, route in settings.hosts.routes.items()
         }
 
-    def resolve(self, host: str) -> Route:
-        """The bucket and region that a Host header names.
+    def resolve(self, host: str) -> ResolvedHost:
+        """Return the bucket and region that a Host header names.
 
         Raises:
-            InvalidHost: none.
+            InvalidHost: no rule matches the host.
         """
-        name = bare(host)
+        name = normalise_host(host)
         if not name or len(name) > MAX_HOST_CHARS:
             raise InvalidHost
         if match := _VENDOR.fullmatch(name):
-            return Route(region=match[2], bucket=match[1])
+            return ResolvedHost(region=match[2], bucket=match[1])
         if name in self._suffixes:
-            return Route(region=self._suffixes[name])
+            return ResolvedHost(region=self._suffixes[name])
         label, _, rest = name.partition(".")
         if rest in self._suffixes and _BUCKET.fullmatch(label):
-            return Route(region=self._suffixes[rest], bucket=label)
+            return ResolvedHost(region=self._suffixes[rest], bucket=label)
         route = self._hosts.get(name) or self._hosts.get("*")
         if route is None:
             raise InvalidHost
         return route
 
 
-def bare(host: str) -> str:
-    """A host name in lower case, without port and final dot."""
+def normalise_host(host: str) -> str:
+    """Return a host name in lower case, without port and final dot."""
     return re.sub(r":\d*$", "", host.strip()).lower().removesuffix(".")

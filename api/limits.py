@@ -1,7 +1,7 @@
-"""How often a credential may call: a token bucket each, in this process.
+"""Request rate limits: one token bucket per credential, in this process.
 
-In the process and not in the store, because it protects the process: it costs no round trip and still works
-when the store is slow. With several API processes behind a balancer the limit holds for each of them.
+The limit protects this process, so it is kept here and not in the store: it costs no round trip and works
+while the store is slow. With several API processes behind a load balancer it applies to each of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Bucket:
 
 
 class RateLimit:
-    """Requests per second and caller, with room for bursts."""
+    """Limit of requests per second and caller, with bursts."""
 
     def __init__(self, rate_per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate_per_s
@@ -32,10 +32,10 @@ class RateLimit:
         self._callers: OrderedDict[str, _Bucket] = OrderedDict()
 
     def admit(self, caller: str) -> None:
-        """Count one request.
+        """Count one request of a caller.
 
         Raises:
-            RateLimited: too many; says after how many seconds the next one is let through.
+            RateLimited: the caller is over its limit; ``retry_after_s`` says when the next one passes.
         """
         if not self._rate:
             return

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what this process answered, and how fast."""
+"""Prometheus metrics of the API: requests by operation and status, and their duration."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ SECONDS = Histogram(
 
 
 def observe(scope: Scope, status: int, seconds: float) -> None:
-    """Count one answer under the name of its route, so that ids never become labels."""
+    """Count one request under the name of its route, so that ids do not become label values."""
     name = operation(scope)
     REQUESTS.labels(name, str(status)).inc()
     SECONDS.labels(name).observe(seconds)
 
 
 def operation(scope: Scope) -> str:
-    """The name of a request's route."""
+    """Return the name of a request's route, ``unknown`` before it is routed."""
     return getattr(scope.get("route"), "name", None) or "unknown"
 
 
 def page(store: StoreCollector) -> Response:
-    """Prometheus' text format: what this process did, and what the store holds."""
+    """Return the metrics of this process and of the store in Prometheus text format."""
     registry = CollectorRegistry()
     registry.register(store)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -52,7 +52,7 @@ def page(store: StoreCollector) -> Response:
 
 
 def share() -> None:
-    """Let the processes behind one port, which are yet to be started, tell one sum of their numbers."""
+    """Let the processes that serve one port report the sum of their metrics; call it before they start."""
     folder = tempfile.mkdtemp(prefix="stemline-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What surrounds every answer: ids, headers (docs/wire/wire.md, 1.4), and the last resort against a bug."""
+"""The life of every request: its id, response headers (docs/wire/wire.md, 1.4), log line and metrics."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from stemline.jobs.ids import new_request_id
 
 log = structlog.get_logger(__name__)
 
-#: Asked every few seconds by machines; one line each would drown the others.
+#: Probes come every few seconds; their log lines are at debug level.
 _PROBES = frozenset({"healthz", "readyz", "metrics"})
 _MAX_PATH_CHARS = 200
 
 
-class Envelope:
-    """ASGI layer outside the routes."""
+class RequestLifecycleMiddleware:
+    """Assigns request ids, adds response headers, logs, counts, and answers unexpected exceptions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -60,8 +60,8 @@ class Envelope:
             seconds = time.perf_counter() - began
             metrics.observe(scope, status, seconds)
             operation = metrics.operation(scope)
-            say = log.debug if operation in _PROBES else log.info
-            say(
+            write = log.debug if operation in _PROBES else log.info
+            write(
                 "request.answered",
                 operation=operation,
                 method=scope["method"],

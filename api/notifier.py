@@ -1,8 +1,8 @@
-"""Sending of wake-ups without making the submitter wait.
+"""Wake-ups for workers, sent in the background so that a submission never waits for the broker.
 
-A Celery message is only a hint that a job may be ready. It is sent from a thread of its own, so that a slow
-or missing broker neither delays nor fails a submission that is already stored; the sweeper sends
-again what is lost.
+A wake-up is a Celery message, only a hint that a job may be ready. A thread sends it, so that a slow or
+unreachable broker neither delays nor fails a submission that is already stored. The sweeper sends lost
+wake-ups again.
 """
 
 from __future__ import annotations
@@ -17,39 +17,40 @@ from stemline.jobs.store import WakeUp
 
 log = structlog.get_logger(__name__)
 
+#: Wake-ups kept while the broker is slow.
 MAX_WAITING = 10_000
 
 
 class BackgroundNotifier:
-    """Sends the messages of one process, in order."""
+    """Sends the wake-ups of one process, in order, from a thread of its own."""
 
-    def __init__(self, notify: Callable[[Sequence[WakeUp]], None]) -> None:
-        """Send each wake-up with ``notify([wake_up])``."""
-        self._notify = notify
-        self._wake_ups: queue.Queue[WakeUp | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._work, name="notifier", daemon=True)
+    def __init__(self, send: Callable[[Sequence[WakeUp]], None]) -> None:
+        """Start the thread; it calls ``send`` for each wake-up."""
+        self._send = send
+        self._waiting: queue.Queue[WakeUp | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
         self._thread.start()
 
     def __call__(self, wake_ups: Sequence[WakeUp]) -> None:
-        """Queue wake-ups to be sent; never raise and never wait."""
+        """Queue wake-ups for sending; never blocks and never raises."""
         for wake_up in wake_ups:
             try:
-                self._wake_ups.put_nowait(wake_up)
+                self._waiting.put_nowait(wake_up)
             except queue.Full:
                 log.warning("wake_up.dropped", reason="the broker is too slow")
                 return
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Send what is still queued, then stop."""
+        """Send what is still queued, then stop the thread."""
         try:
-            self._wake_ups.put(None, timeout=timeout_s)
+            self._waiting.put(None, timeout=timeout_s)
         except queue.Full:
             return
         self._thread.join(timeout_s)
 
-    def _work(self) -> None:
-        while (wake_up := self._wake_ups.get()) is not None:
+    def _run(self) -> None:
+        while (wake_up := self._waiting.get()) is not None:
             try:
-                self._notify([wake_up])
-            except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweeper sends it again
-                log.warning("wake_up.not_sent", job=wake_up.job_id, fault=type(error).__name__)
+                self._send([wake_up])
+            except Exception as error:  # noqa: BLE001 - the broker's clients raise anything; the sweeper sends again
+                log.warning("wake_up.not_sent", job=wake_up.job_id, error=type(error).__name__)

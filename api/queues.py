@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import Reading, Writing
+from stemline.api.context import ReadContext, WriteContext
 from stemline.jobs.errors import QueuePathNotFound, RequestRefused
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.states import QueueState
@@ -26,18 +26,18 @@ _OUR_CATEGORIES = frozenset({"", "all", "cateall", views.QUEUE_TYPE.lower()})
 
 @router.get("/asrqueue", name="list_asr_queues")
 @router.get("/queue", name="list_queues")
-def list_queues(call: Reading) -> Response:
-    """The tenant's queues; the first look makes them where the service opens by itself."""
-    tenant, query = call.tenant, call.query
+def list_queues(context: ReadContext) -> Response:
+    """List the queues; if the service opens automatically, the first request creates one."""
+    tenant, query = context.tenant, context.query
     number, size = read.page(query)
     ids = read.listed(query, "queueids")
     state = read.choice({"state": query.get("state")}, "state", ("Active", "Paused", "All"))
-    if call.settings.tenants.auto_open and not call.store.tenants.is_open(tenant):
-        call.store.tenants.open(tenant)
-    which = QueueFilter(
+    if context.settings.tenants.auto_open and not context.store.tenants.is_open(tenant):
+        context.store.tenants.open(tenant)
+    filters = QueueFilter(
         ids=ids, state=QueueState(state) if state in {"Active", "Paused"} else None, page=number, size=size
     )
-    listing = call.store.queues.search(tenant, which)
+    listing = context.store.queues.search(tenant, filters)
     ours = query.get("category", "").lower() in _OUR_CATEGORIES
     found, total = (listing.items, listing.total) if ours else (list[Queue](), 0)
     tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
@@ -45,20 +45,20 @@ def list_queues(call: Reading) -> Response:
         tree["QueueList"] = [views.queue(queue) for queue in found]
     if listing.missing:
         tree["NonExistPIDs"] = list(listing.missing)
-    return call.numbered(tree)
+    return context.respond_with_id(tree)
 
 
 @router.put("/asrqueue/{queue_id}", name="update_asr_queue")
 @router.put("/queue/{queue_id}", name="update_queue")
-def update_queue(call: Writing, queue_id: str) -> Response:
-    """Rename, pause, resume a queue, or change its callback; what is absent stays."""
-    tenant, fields = call.tenant, call.fields()
-    known = call.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
+def update_queue(context: WriteContext, queue_id: str) -> Response:
+    """Rename, pause or resume a queue, or change its callback; absent fields keep their values."""
+    tenant, fields = context.tenant, context.fields()
+    known = context.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
     if not known.items:
         raise QueuePathNotFound
     state = read.choice(fields, "State", ("Active", "Paused"))
-    regions = tuple(dict.fromkeys((*MQ_REGIONS, *call.settings.tdmq.endpoints)))
-    queue = call.store.queues.update(
+    regions = tuple(dict.fromkeys((*MQ_REGIONS, *context.settings.tdmq.endpoints)))
+    queue = context.store.queues.update(
         tenant,
         queue_id,
         name=read.label(fields, "Name", most=MAX_NAME_CHARS),
@@ -67,13 +67,13 @@ def update_queue(call: Writing, queue_id: str) -> Response:
         max_size=read.integer(fields, "MaxSize", least=1, most=MAX_CAPACITY),
         max_concurrent=read.integer(fields, "MaxConcurrent", least=1, most=MAX_CONCURRENT),
     )
-    return call.numbered({"Queue": views.queue(queue)})
+    return context.respond_with_id({"Queue": views.queue(queue)})
 
 
 def notify_config(
     given: Fields | None, stored: NotifyConfig, mq_regions: tuple[str, ...]
 ) -> NotifyConfig | None:
-    """The queue's callback defaults after an update; ``None`` where it says nothing about them.
+    """Return the queue's callback defaults after an update; ``None`` without a ``NotifyConfig``.
 
     Raises:
         RequestRefused: a value is not valid, or the notification is on and incomplete.

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on httptools, with limits on what a request's head may cost."""
+"""The HTTP server: uvicorn on httptools, with limits on connections and on the head of a request."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from stemline.wire.codec import XML
 SERVER = "tencent-ci"
 MAX_HEADERS = 100
 KEEP_ALIVE_S = 75
-GRACE_S = 20
-GOODBYE_S = 1
+SHUTDOWN_GRACE_S = 20
+TLS_CLOSE_S = 1
 
 
 def configure(
     app: ASGIApp | str, settings: Settings, *, host: str, port: int, processes: int = 1
 ) -> uvicorn.Config:
-    """How the application is served; TLS where the settings name a certificate."""
+    """Return the server configuration; with TLS if the settings name a certificate."""
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
@@ -47,23 +47,23 @@ def configure(
         server_header=False,
         headers=[("Server", SERVER)],
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         ssl_certfile=settings.server.tls_certificate,
         ssl_keyfile=settings.server.tls_key,
     )
 
 
 def application() -> ASGIApp:
-    """The application of a process that knows its settings from the environment."""
+    """Return the application of a process that reads its settings from the environment."""
     settings = Settings()
     configure_logging(settings)
     return create_app(settings)
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, processes: int = 1) -> None:
-    """Serve until a signal comes, with several processes behind one port where asked.
+    """Serve until a signal, optionally with several processes on one port.
 
-    Several processes read their settings from the environment; rate limits are those of one process.
+    Several processes read their settings from the environment; rate limits apply to each process.
     """
     if processes == 1:
         uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
@@ -74,17 +74,17 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, proc
 
 
 def protocol(settings: Settings) -> type[asyncio.Protocol]:
-    """The protocol class with this installation's limits."""
+    """Return the protocol class with the limits of these settings."""
     return type("BoundProtocol", (WireProtocol,), {"settings": settings})
 
 
 class WireProtocol(HttpToolsProtocol):
-    """Httptools with bounds on connections and on the size and the time of a request's head."""
+    """Httptools protocol with limits on connections and on the size and time of a request's head."""
 
     settings: ClassVar[Settings]
 
     def connection_made(self, transport: Any) -> None:
-        """Start the clock for the first request's head."""
+        """Start the timer of the first request's head."""
         super().connection_made(transport)
         self._refusal = ""
         self._head_bytes = 0
@@ -96,22 +96,22 @@ class WireProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         self._disarm()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which keeps an unfinished header in memory: so count what it gets."""
+        """Feed the parser and count its input: it keeps an unfinished header in memory."""
         if self.transport.is_closing():
             return
         self._head_bytes += len(data)
         super().data_received(data)
         most = self.settings.server.max_header_bytes
         if self._in_head and self._head_bytes > most and not self.transport.is_closing():
-            self._turn_away(f"The head of the request is larger than {most} bytes.")
+            self._reject(f"The head of the request is larger than {most} bytes.")
 
     def on_message_begin(self) -> None:
-        """Start the clock for the next request's head."""
+        """Start the timer of the next request's head."""
         super().on_message_begin()
         self._head_bytes = 0
         self._in_head = True
@@ -119,7 +119,7 @@ class WireProtocol(HttpToolsProtocol):
             self._arm()
 
     def on_headers_complete(self) -> None:
-        """Check the head, and tell the application what it cannot see: the authority of the target."""
+        """Check the head and pass the authority of the request target to the application."""
         self._disarm()
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -140,17 +140,17 @@ class WireProtocol(HttpToolsProtocol):
             state["authority"] = parsed.host.decode("latin-1")
 
     def shutdown(self) -> None:
-        """Close an idle connection; over TLS do not wait half a minute for a client that says no goodbye."""
+        """Close an idle connection; over TLS, do not wait for the client's close_notify."""
         super().shutdown()
         if self.transport.is_closing():
-            self.loop.call_later(GOODBYE_S, self.transport.abort)
+            self.loop.call_later(TLS_CLOSE_S, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that the parser gave up on; its own words are for the log."""
-        self._turn_away(self._refusal or "The request is not valid HTTP.", log=msg)
+        """Answer a request that the parser rejected; its message goes to the log."""
+        self._reject(self._refusal or "The request is not valid HTTP.", log=msg)
 
-    def _turn_away(self, reason: str, *, log: str = "") -> None:
-        """The wire's form of an error for a request that is none."""
+    def _reject(self, reason: str, *, log: str = "") -> None:
+        """Answer invalid HTTP with an error in the form of the wire, and close the connection."""
         self.logger.debug("%s", log or reason)
         error = RequestRefused(reason)
         request_id = new_request_id()
@@ -164,28 +164,28 @@ class WireProtocol(HttpToolsProtocol):
 
     def _refuse(self, reason: str) -> None:
         self._refusal = reason
-        raise ValueError(reason)  # httptools turns it into a parser error, which ends in send_400_response
+        raise ValueError(reason)  # httptools turns it into a parser error, which calls send_400_response
 
     def _arm(self) -> None:
-        self._timer = self.loop.call_later(self.settings.server.header_timeout_s, self._too_slow)
+        self._timer = self.loop.call_later(self.settings.server.header_timeout_s, self._time_out)
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _too_slow(self) -> None:
+    def _time_out(self) -> None:
         self._timer = None
         if not self.transport.is_closing():
             limit = self.settings.server.header_timeout_s
-            self._turn_away(f"The request's headers did not arrive in {limit:g} s.")
+            self._reject(f"The request's headers did not arrive in {limit:g} s.")
 
 
 class _Capitalised:
-    """A transport that spells header names as ``Content-Type``.
+    """A transport that capitalises header names, as in ``Content-Type``.
 
-    HTTP does not care, but the Python SDK looks some of them up in a plain ``dict``, and uvicorn writes
-    lower case.
+    Header names are case-insensitive, but the Python SDK looks some of them up in a plain ``dict``, and
+    uvicorn writes lower case.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -207,16 +207,16 @@ class _Capitalised:
 
 
 def _capitalised(line: bytes) -> bytes:
-    """A header line with its name capitalised; the vendor writes its own ``x-…`` names in lower case."""
+    """Return a header line with its name capitalised; the vendor writes its ``x-…`` names in lower case."""
     name, colon, value = line.partition(b":")
     return line if not colon or name.startswith((b"x-", b"HTTP/")) else name.title() + colon + value
 
 
 class EnvironmentProtocol(WireProtocol):
-    """With the limits of the environment, for processes that are started by name."""
+    """Protocol with the limits of the environment, for processes that are started by import path."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Read the settings once in a process."""
+        """Read the settings, once per process."""
         type(self).settings = _environment()
         super().__init__(*args, **options)
 

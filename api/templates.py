@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import Call, Reading, Writing
+from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.audio import check_audio
 from stemline.jobs.errors import RequestRefused, TemplatePathNotFound
 from stemline.jobs.separation import TAG, AudioMode, VoiceSeparate
@@ -22,68 +22,68 @@ MAX_NAME_CHARS = 64
 
 
 @router.post("/template", name="create_template")
-def create_template(call: Writing) -> Response:
-    """Keep separation parameters under a name that is unique in the bucket."""
-    tenant, fields = call.tenant, call.fields()
+def create_template(context: WriteContext) -> Response:
+    """Create a template; its name is unique in the bucket."""
+    tenant, fields = context.tenant, context.fields()
     _check_tag(fields, required=True)
     name = read.label(fields, "Name", most=MAX_NAME_CHARS)
     if name is None:
         raise RequestRefused("Name is missing.")
-    template = call.store.templates.create(tenant, name, voice_separate(fields))
-    return call.numbered({"Template": views.template(template)})
+    template = context.store.templates.create(tenant, name, voice_separate(fields))
+    return context.respond_with_id({"Template": views.template(template)})
 
 
 @router.put("/template/{template_id}", name="update_template")
-def update_template(call: Writing, template_id: str) -> Response:
-    """Change a template; what is absent stays, and jobs already submitted keep their copy."""
-    tenant, fields = call.tenant, call.fields()
-    stored = call.store.templates.get(tenant, template_id)
+def update_template(context: WriteContext, template_id: str) -> Response:
+    """Change a template; absent fields keep their values, and jobs already submitted keep their copy."""
+    tenant, fields = context.tenant, context.fields()
+    stored = context.store.templates.get(tenant, template_id)
     if stored is None:
         raise TemplatePathNotFound
     _check_tag(fields, required=False)
     name = read.label(fields, "Name", most=MAX_NAME_CHARS)
-    template = call.store.templates.update(
+    template = context.store.templates.update(
         tenant, template_id, name=name, separate=_changed(fields, stored.separate)
     )
-    return call.numbered({"Template": views.template(template)})
+    return context.respond_with_id({"Template": views.template(template)})
 
 
 @router.get("/template", name="list_templates")
-def list_templates(call: Reading) -> Response:
-    """Templates by id, or a page of them by name."""
-    tenant, query = call.tenant, call.query
+def list_templates(context: ReadContext) -> Response:
+    """List templates by ids, or a page of templates by name."""
+    tenant, query = context.tenant, context.query
     number, size = read.page(query)
     ids = read.listed(query, "ids")
     if ids:
-        return _by_ids(call, ids)
+        return _by_ids(context, ids)
     category = read.choice({"category": query.get("category")}, "category", ("Custom", "Official"))
     prefix = query.get("name") or query.get("names") or ""
     if category == "Official" or query.get("tag", "All") not in {"All", TAG}:
         found, total = list[Template](), 0
     else:
-        listing = call.store.templates.search(
+        listing = context.store.templates.search(
             tenant, TemplateFilter(name_prefix=prefix, page=number, size=size)
         )
         found, total = listing.items, listing.total
     tree: views.Tree = {"TotalCount": str(total), "PageNumber": str(number), "PageSize": str(size)}
-    return call.numbered(tree | _listed(found))
+    return context.respond_with_id(tree | _listed(found))
 
 
 @router.delete("/template/{template_id}", name="delete_template")
-def delete_template(call: Writing, template_id: str) -> Response:
-    """Forget a template."""
-    call.store.templates.delete(call.tenant, template_id)
-    return call.numbered({"TemplateId": template_id})
+def delete_template(context: WriteContext, template_id: str) -> Response:
+    """Delete a template; jobs already submitted keep their copy."""
+    context.store.templates.delete(context.tenant, template_id)
+    return context.respond_with_id({"TemplateId": template_id})
 
 
-def _by_ids(call: Call, ids: tuple[str, ...]) -> Response:
-    listing = call.store.templates.search(call.tenant, TemplateFilter(ids=ids, size=len(ids)))
+def _by_ids(context: RequestContext, ids: tuple[str, ...]) -> Response:
+    listing = context.store.templates.search(context.tenant, TemplateFilter(ids=ids, size=len(ids)))
     missing = {"NonExistTIDs": {"TemplateId": list(listing.missing)}} if listing.missing else {}
-    return call.numbered(_listed(listing.items) | missing)
+    return context.respond_with_id(_listed(listing.items) | missing)
 
 
 def _listed(templates: list[Template]) -> views.Tree:
-    """Nothing at all for no template: Terraform tests for an empty list."""
+    """Return ``TemplateList``, or no element without templates: Terraform tests for an empty list."""
     return {"TemplateList": [views.template(template) for template in templates]} if templates else {}
 
 
@@ -94,7 +94,7 @@ def _check_tag(fields: Fields, *, required: bool) -> None:
 
 
 def _changed(fields: Fields, stored: VoiceSeparate) -> VoiceSeparate:
-    """The new parameters; Terraform sends an update without ``AudioConfig``, which keeps the stored one."""
+    """Return the new parameters. Terraform omits ``AudioConfig``; the stored one is then kept."""
     given = read.choice(fields, "AudioMode", [mode.value for mode in AudioMode])
     mode = AudioMode(given) if given else stored.audio_mode
     if read.container(fields, "AudioConfig"):

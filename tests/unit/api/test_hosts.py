@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemline.api.hosts import Route, Router
+from stemline.api.hosts import HostTable, ResolvedHost
 from stemline.jobs.errors import InvalidHost
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import HostRoute, Settings
@@ -17,7 +17,7 @@ SETTINGS = Settings(
         "svc.internal": HostRoute(region="ap-svc"),
     },
 )
-ROUTER = Router(SETTINGS)
+TABLE = HostTable(SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ ROUTER = Router(SETTINGS)
 )
 def test_hosts(host: str, bucket: str | None, region: str) -> None:
     """Each documented form of a host names its bucket and region."""
-    assert Route(region=region, bucket=bucket) == ROUTER.resolve(host)
+    assert ResolvedHost(region=region, bucket=bucket) == TABLE.resolve(host)
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ def test_hosts(host: str, bucket: str | None, region: str) -> None:
 def test_unknown_hosts(host: str) -> None:
     """What cannot be mapped is refused, not guessed."""
     with pytest.raises(InvalidHost):
-        ROUTER.resolve(host)
+        TABLE.resolve(host)
 
 
 def test_any_host() -> None:
     """The host ``*`` stands for every name that no other rule knows."""
-    router = Router(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}))
-    assert Route("r", "b-1") == router.resolve("whatever:99")
-    assert Route("ap-x", "media-1") == router.resolve("media-1.ci.ap-x.myqcloud.com")
+    router = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}))
+    assert ResolvedHost("r", "b-1") == router.resolve("whatever:99")
+    assert ResolvedHost("ap-x", "media-1") == router.resolve("media-1.ci.ap-x.myqcloud.com")
 
 
 def test_tenant() -> None:
     """A host without a bucket serves no operation that needs one."""
-    assert Tenant("b-1", "r") == Route("r", "b-1").tenant
+    assert Tenant("b-1", "r") == ResolvedHost("r", "b-1").tenant
     with pytest.raises(InvalidHost):
-        _ = Route("r").tenant
+        _ = ResolvedHost("r").tenant
