@@ -1,8 +1,8 @@
-# The oracle: Spleeter 2.4.2 on TensorFlow 2.12.1 with museval, in an environment of its own (2.5 GB; Python 3.11).
+# The reference: Spleeter 2.4.2 on TensorFlow 2.12.1 with museval, in an environment of its own (2.5 GB; Python 3.11).
 REFERENCE := .venv-reference
 
 .PHONY: reference
-reference: $(VENV)/.dev $(REFERENCE)/.done ## Create .venv-reference with Spleeter itself, the oracle of the golden tests and benchmarks
+reference: $(VENV)/.dev $(REFERENCE)/.done ## Create .venv-reference with Spleeter itself, the reference of the golden tests and benchmarks
 
 $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@echo "Installing Spleeter and TensorFlow into $(REFERENCE) ..."
@@ -11,18 +11,18 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 	@touch $@
 
 .PHONY: golden
-golden: reference ## Record anew what Spleeter itself answers (tests/golden/data)
+golden: reference ## Record Spleeter's own output again (tests/golden/data)
 	stemline models pull 2stems
 	$(BIN)/python -c 'from stemline.deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
 	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/demo.wav
 
 .PHONY: parity
-parity: reference ## Ask Spleeter itself again, and hold Stemline on ONNX Runtime and on TensorFlow to its answers
+parity: reference ## Run Spleeter again and compare Stemline on ONNX Runtime and on TensorFlow with it
 	rm -rf $(REFERENCE)/golden && mkdir -p $(REFERENCE)/golden
 	GOLDEN_DATA=$(abspath $(REFERENCE))/golden $(MAKE) golden
 	GOLDEN_DATA=$(abspath $(REFERENCE))/golden pytest -q tests/integration/separation/test_golden.py
 	$(MAKE) test-tensorflow
 
 .PHONY: test-tensorflow
-test-tensorflow: reference ## The engines' contract on TensorFlow, in Spleeter's environment
+test-tensorflow: reference ## The engine contract tests on TensorFlow, in Spleeter's environment
 	$(REFERENCE)/bin/python -m pytest --noconftest -q tests/integration/separation/test_engines.py -W ignore
