@@ -161,7 +161,7 @@ def test_the_gpu_image_holds_the_versions_that_are_tested():
         return dict(re.findall(r"^([a-z0-9][\w.-]*)==(\S+)", text, re.MULTILINE))
 
     tested, gpu = pins("python.txt"), pins("gpu.txt")
-    assert {"onnxruntime-gpu"} == set(gpu) - set(tested), "lock anew, as pyproject.toml tells"
+    assert {"onnxruntime-gpu"} == set(gpu) - set(tested), "run make lock"
     assert {name: tested[name] for name in gpu if name in tested} == {
         n: v for n, v in gpu.items() if n in tested
     }
