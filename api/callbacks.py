@@ -10,10 +10,10 @@ from starlette.responses import Response
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition, RequestRefused
-from stemline.jobs.ids import wire_time
 from stemline.jobs.store import delivery_id
 from stemline.wire import params as read
 from stemline.wire import views
+from stemline.wire.times import format_time
 
 router = APIRouter()
 
@@ -107,15 +107,15 @@ def _callback(delivery: Delivery) -> views.Tree:
             "MqMode": target.mq.mode,
             "MqName": target.mq.name,
         }
-    tree["CreationTime"] = wire_time(delivery.created)
-    tree["NextTime"] = wire_time(delivery.due)
+    tree["CreationTime"] = format_time(delivery.created)
+    tree["NextTime"] = format_time(delivery.due)
     tree["Attempt"] = [_attempt(attempt) for attempt in delivery.attempts]
     return tree
 
 
 def _attempt(attempt: DeliveryAttempt) -> views.Tree:
     return {
-        "Time": wire_time(attempt.at),
+        "Time": format_time(attempt.at),
         "Status": attempt.status,
         "DurationMs": str(attempt.duration_ms),
         "Answer": attempt.answer,

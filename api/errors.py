@@ -16,6 +16,7 @@ from starlette.routing import Match
 
 from stemline.jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
 from stemline.wire.codec import JSON, XML, to_json, to_xml
+from stemline.wire.errors import code_of, status_of
 
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
 MAX_RESOURCE_CHARS = 1024
@@ -24,7 +25,7 @@ MAX_RESOURCE_CHARS = 1024
 def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:
     """Return the body of an error response."""
     tree = {
-        "Code": error.code,
+        "Code": code_of(error),
         "Message": error.message,
         "Resource": resource[:MAX_RESOURCE_CHARS] or "/",
         "RequestId": request_id,
@@ -41,7 +42,7 @@ def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | 
     extra = {**(headers or {}), "x-ci-trace-id": request_id}
     if error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-    return Response(content, status_code=error.status, media_type=JSON if json else XML, headers=extra)
+    return Response(content, status_code=status_of(error), media_type=JSON if json else XML, headers=extra)
 
 
 def wants_json(request: Request) -> bool:
@@ -63,7 +64,7 @@ async def on_stemline_error(request: Request, error: Exception) -> Response:
     """Answer a ``StemlineError``."""
     if not isinstance(error, StemlineError):
         raise error
-    structlog.contextvars.bind_contextvars(code=error.code)
+    structlog.contextvars.bind_contextvars(code=code_of(error))
     return answer(request, error)
 
 

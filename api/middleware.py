@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemline.api import errors, metrics
 from stemline.jobs.errors import StemlineError
-from stemline.jobs.ids import new_request_id
+from stemline.wire.ids import new_request_id
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, WriteContext
-from stemline.jobs.errors import QueuePathNotFound, RequestRefused
+from stemline.jobs.errors import NoSuchQueue, RequestRefused
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
@@ -55,7 +55,7 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
     tenant, fields = context.tenant, context.fields()
     known = context.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
     if not known.items:
-        raise QueuePathNotFound
+        raise NoSuchQueue
     state = read.choice(fields, "State", ("Active", "Paused"))
     regions = tuple(dict.fromkeys((*MQ_REGIONS, *context.settings.tdmq.endpoints)))
     queue = context.store.queues.update(

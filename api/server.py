@@ -15,10 +15,11 @@ from uvicorn.supervisors import Multiprocess
 from stemline.api import errors, metrics
 from stemline.api.app import create_app
 from stemline.jobs.errors import RequestRefused
-from stemline.jobs.ids import new_request_id
 from stemline.runtime.logging import configure as configure_logging
 from stemline.runtime.settings import Settings
 from stemline.wire.codec import XML
+from stemline.wire.errors import status_of
+from stemline.wire.ids import new_request_id
 
 SERVER = "tencent-ci"
 MAX_HEADERS = 100
@@ -159,7 +160,7 @@ class WireProtocol(HttpToolsProtocol):
         headers += [("Content-Type", XML), ("Content-Length", str(len(content))), ("Connection", "close")]
         headers += [(name, request_id) for name in ("x-ci-request-id", "x-cos-request-id", "x-ci-trace-id")]
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[error.status] + head.encode() + b"\r\n" + content)
+        self.transport.write(STATUS_LINE[status_of(error)] + head.encode() + b"\r\n" + content)
         self.transport.close()
 
     def _refuse(self, reason: str) -> None:

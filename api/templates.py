@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.audio import check_audio
-from stemline.jobs.errors import RequestRefused, TemplatePathNotFound
+from stemline.jobs.errors import NoSuchTemplate, RequestRefused
 from stemline.jobs.separation import TAG, AudioMode, VoiceSeparate
 from stemline.jobs.store import TemplateFilter
 from stemline.jobs.template import Template
@@ -39,7 +39,7 @@ def update_template(context: WriteContext, template_id: str) -> Response:
     tenant, fields = context.tenant, context.fields()
     stored = context.store.templates.get(tenant, template_id)
     if stored is None:
-        raise TemplatePathNotFound
+        raise NoSuchTemplate
     _check_tag(fields, required=False)
     name = read.label(fields, "Name", most=MAX_NAME_CHARS)
     template = context.store.templates.update(

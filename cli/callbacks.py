@@ -27,13 +27,13 @@ class Since(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read one."""
-        from stemline.jobs.ids import parse_wire_time
+        from stemline.wire.times import parse_time
 
         ago = re.fullmatch(r"(\d+)([smhd])", value)
         if ago:
             return round((time.time() - int(ago[1]) * _UNITS_S[ago[2]]) * 1e6)
         try:
-            return parse_wire_time(value)
+            return parse_time(value)
         except ValueError:
             self.fail(f"{value} is neither 2h, 3d … nor 2026-03-01T10:20:30+0800", param, ctx)
 

@@ -1,46 +1,48 @@
-"""Every error that can reach a client, with its wire code and HTTP status.
+"""Every error kind of the service, as one exception tree.
 
 ::
 
-    StemlineError                     InternalError 500
-    ├── RequestRefused                InvalidArgument 400
-    │   ├── MissingContent            400
-    │   ├── InvalidContent            400
-    │   ├── InvalidHost               400
-    │   ├── AsrBucketUnBinded         400
-    │   ├── TemplateNotFound          400 in a body, 404 in a path
-    │   ├── TemplateNameDuplicate     400
-    │   ├── CreatedTemplateNumLimit   400
-    │   ├── QueueNotFound             400 in a body, 404 in a path
-    │   ├── BindedBucketNumLimit      400
-    │   ├── IdempotencyConflict       409
-    │   ├── NoSuchResource            404
-    │   ├── NoSuchBucket              404
-    │   └── MethodNotAllowed          405
-    ├── Forbidden                     AccessDenied 403
-    │   ├── RequestExpired            AccessDenied 403, "Request has expired"
-    │   ├── InvalidAccessKeyId        403
-    │   ├── SignatureDoesNotMatch     403
-    │   ├── RequestTimeTooSkewed      403
-    │   └── ExpiredToken              403
-    ├── TryAgain                      SlowDown 503
-    │   ├── QueueFull                 503
-    │   ├── RateLimited               503
-    │   └── StoreUnavailable          503
-    ├── IllegalTransition             InvalidArgument 400
-    ├── LeaseLost                     InternalError 500 (seen by workers only)
-    ├── CancelAsked                   InternalError 500 (seen by workers only)
-    └── JobFailed                     the Code of a job that ended Failed
-        ├── SourceNotFound            ResourceNotFound
-        ├── SourceAccessDenied        ResourceAccessDenied
-        ├── SourceDownloadFailed      ResourceDownloadFailed
+    StemlineError
+    ├── RequestRefused
+    │   ├── MissingContent
+    │   ├── InvalidContent
+    │   ├── InvalidHost
+    │   ├── AsrBucketUnBinded
+    │   ├── TemplateNotFound          a job names it
+    │   │   └── NoSuchTemplate        it was to be changed or deleted
+    │   ├── TemplateNameDuplicate
+    │   ├── CreatedTemplateNumLimit
+    │   ├── QueueNotFound             a job names it
+    │   │   └── NoSuchQueue           it was to be changed
+    │   ├── BindedBucketNumLimit
+    │   ├── IdempotencyConflict
+    │   ├── NoSuchResource
+    │   ├── NoSuchBucket
+    │   └── MethodNotAllowed
+    ├── Forbidden
+    │   ├── RequestExpired
+    │   ├── InvalidAccessKeyId
+    │   ├── SignatureDoesNotMatch
+    │   ├── RequestTimeTooSkewed
+    │   └── ExpiredToken
+    ├── TryAgain
+    │   ├── QueueFull
+    │   ├── RateLimited
+    │   └── StoreUnavailable
+    ├── IllegalTransition
+    ├── LeaseLost                     raised in workers only
+    ├── CancelAsked                   raised in workers only
+    └── JobFailed                     ends a job as Failed
+        ├── SourceNotFound
+        ├── SourceAccessDenied
+        ├── SourceDownloadFailed
         │   └── SourceUnavailable     retryable: another attempt may succeed
-        ├── SourceTooLarge            InvalidArgument
-        ├── TargetDenied              WriteTargetBucketDenied
-        ├── TargetUnavailable         InternalError, retryable
-        └── TooManyAttempts           InternalError
+        ├── SourceTooLarge
+        ├── TargetDenied
+        ├── TargetUnavailable         retryable
+        └── TooManyAttempts
 
-The class docstring is the default message, so an error cannot exist without an explanation.
+The docstring of a class is its default message. Codes and HTTP statuses are in ``wire/errors.py``.
 """
 
 from __future__ import annotations
@@ -51,11 +53,8 @@ from typing import ClassVar
 class StemlineError(Exception):
     """We encountered an internal error. Please try again."""
 
-    code: ClassVar[str] = "InternalError"
-    status: ClassVar[int] = 500
-
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
-        self.message = message or " ".join((type(self).__doc__ or self.code).split())
+        self.message = message or " ".join((type(self).__doc__ or "").split())
         self.retry_after_s = retry_after_s
         super().__init__(self.message)
 
@@ -63,108 +62,69 @@ class StemlineError(Exception):
 class RequestRefused(StemlineError):
     """A parameter of the request is not valid."""
 
-    code = "InvalidArgument"
-    status = 400
-
 
 class MissingContent(RequestRefused):
     """The request body is empty."""
-
-    code = "MissingContent"
 
 
 class InvalidContent(RequestRefused):
     """The request body cannot be parsed."""
 
-    code = "InvalidContent"
-
 
 class InvalidHost(RequestRefused):
     """The Host header does not name a bucket of this service."""
-
-    code = "InvalidHost"
 
 
 class AsrBucketUnBinded(RequestRefused):
     """The speech service is not opened for this bucket."""
 
-    code = "AsrBucketUnBinded"
-
 
 class TemplateNotFound(RequestRefused):
     """The template does not exist."""
 
-    code = "TemplateNotFound"
 
-
-class TemplatePathNotFound(TemplateNotFound):
+class NoSuchTemplate(TemplateNotFound):
     """The template does not exist."""
-
-    status = 404
 
 
 class TemplateNameDuplicate(RequestRefused):
     """A template of this name exists already."""
 
-    code = "TemplateNameDuplicate"
-
 
 class CreatedTemplateNumLimit(RequestRefused):
-    """The bucket holds as many templates as it may."""
-
-    code = "CreatedTemplateNumLimit"
+    """The bucket has reached its limit of templates."""
 
 
 class QueueNotFound(RequestRefused):
     """The queue does not exist."""
 
-    code = "QueueNotFound"
 
-
-class QueuePathNotFound(QueueNotFound):
+class NoSuchQueue(QueueNotFound):
     """The queue does not exist."""
-
-    status = 404
 
 
 class BindedBucketNumLimit(RequestRefused):
-    """As many buckets are opened as may be."""
-
-    code = "BindedBucketNumLimit"
+    """The region has reached its limit of open buckets."""
 
 
 class IdempotencyConflict(RequestRefused):
     """This Idempotency-Key was used with another request body."""
 
-    status = 409
-
 
 class NoSuchResource(RequestRefused):
     """The path does not exist."""
-
-    code = "NoSuchResource"
-    status = 404
 
 
 class NoSuchBucket(RequestRefused):
     """The bucket does not exist."""
 
-    code = "NoSuchBucket"
-    status = 404
-
 
 class MethodNotAllowed(RequestRefused):
     """The method is not allowed on this path."""
 
-    code = "MethodNotAllowed"
-    status = 405
-
 
 class Forbidden(StemlineError):
     """Access Denied."""
-
-    code = "AccessDenied"
-    status = 403
 
 
 class RequestExpired(Forbidden):
@@ -174,36 +134,25 @@ class RequestExpired(Forbidden):
 class InvalidAccessKeyId(Forbidden):
     """The access key Id you provided does not exist in our records."""
 
-    code = "InvalidAccessKeyId"
-
 
 class SignatureDoesNotMatch(Forbidden):
     """The signature does not match the request."""
-
-    code = "SignatureDoesNotMatch"
 
 
 class RequestTimeTooSkewed(Forbidden):
     """The difference between the request time and the server's time is too large."""
 
-    code = "RequestTimeTooSkewed"
-
 
 class ExpiredToken(Forbidden):
     """The temporary credential has expired."""
-
-    code = "ExpiredToken"
 
 
 class TryAgain(StemlineError):
     """Please reduce your request rate."""
 
-    code = "SlowDown"
-    status = 503
-
 
 class QueueFull(TryAgain):
-    """The queue holds as many waiting jobs as it may."""
+    """The queue has reached its limit of waiting jobs."""
 
 
 class RateLimited(TryAgain):
@@ -217,45 +166,36 @@ class StoreUnavailable(TryAgain):
 class IllegalTransition(StemlineError):
     """The job's state does not allow this."""
 
-    code = "InvalidArgument"
-    status = 400
-
 
 class LeaseLost(StemlineError):
-    """The job was given to another attempt; this one may write nothing more."""
+    """The lease was lost: another attempt holds the job."""
 
 
 class CancelAsked(StemlineError):
-    """A cancel was asked while the job ran."""
+    """Cancellation was requested while the job was running."""
 
 
 class JobFailed(StemlineError):
     """The job failed."""
 
     retryable: ClassVar[bool] = False
-    """Whether the cause may pass, so that a later attempt can succeed."""
+    """Whether a later attempt may succeed."""
 
 
 class SourceNotFound(JobFailed):
     """The input object does not exist."""
 
-    code = "ResourceNotFound"
-
 
 class SourceAccessDenied(JobFailed):
     """The input object may not be read."""
-
-    code = "ResourceAccessDenied"
 
 
 class SourceDownloadFailed(JobFailed):
     """The input object could not be fetched."""
 
-    code = "ResourceDownloadFailed"
-
 
 class SourceUnavailable(SourceDownloadFailed):
-    """The store of the input object did not answer for too long."""
+    """The store of the input object did not respond in time."""
 
     retryable = True
 
@@ -263,17 +203,13 @@ class SourceUnavailable(SourceDownloadFailed):
 class SourceTooLarge(JobFailed):
     """The input object is larger than the service accepts."""
 
-    code = "InvalidArgument"
-
 
 class TargetDenied(JobFailed):
     """The destination bucket cannot be written."""
 
-    code = "WriteTargetBucketDenied"
-
 
 class TargetUnavailable(JobFailed):
-    """The store of the destination bucket did not answer for too long."""
+    """The store of the destination bucket did not respond in time."""
 
     retryable = True
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, Union
 from xml.sax.saxutils import escape
 
-from stemline.jobs.ids import wire_time
 from stemline.jobs.job import Job, JobSpec, Output, Result, expand
 from stemline.jobs.separation import TAG, Track, VoiceSeparate
+from stemline.wire.times import format_time
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {"XML": "application/xml", "JSON": "application/json"}
 """``Content-Type`` by callback format."""
@@ -57,15 +57,15 @@ def json_body(job: Job) -> bytes:
 def _detail(job: Job, source: Tree, *, more_streams: Tree) -> Tree:
     return {
         "Code": job.code,
-        "CreationTime": wire_time(job.created),
-        "EndTime": wire_time(job.ended),
+        "CreationTime": format_time(job.created),
+        "EndTime": format_time(job.ended),
         "Input": source,
         "JobId": job.id,
         "Message": job.message,
         "Operation": _operation(job, more_streams),
         "QueueId": job.spec.queue_id,
         "QueueType": "Speeching",
-        "StartTime": wire_time(job.started),
+        "StartTime": format_time(job.started),
         "State": str(job.state),
         "Tag": TAG,
     }

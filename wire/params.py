@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stemline.jobs.errors import RequestRefused
-from stemline.jobs.ids import parse_wire_time
 from stemline.wire.codec import Fields
+from stemline.wire.times import parse_time
 
 MAX_KEY_BYTES = 1024
 MAX_URL_CHARS = 2048
@@ -137,7 +137,7 @@ def moment(query: Mapping[str, str], name: str) -> int | None:
     if value is None:
         return None
     try:
-        return parse_wire_time(value)
+        return parse_time(value)
     except (ValueError, OverflowError):
         raise RequestRefused(f"{name} must be a time such as 2026-03-01T10:20:30+0800.") from None
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from stemline.jobs.audio import CODECS
-from stemline.jobs.errors import StemlineError
 from stemline.jobs.separation import TAG, AudioMode
 from stemline.jobs.states import State
+from stemline.wire.errors import ANSWERS
 
 Schema = dict[str, Any]
 
@@ -207,19 +207,10 @@ def schemas() -> dict[str, Schema]:
         ),
         "Error": fields(
             ["*"],
-            Code=words(*error_codes()),
+            Code=words(*sorted({code for code, _ in ANSWERS.values()})),
             Message={"type": "string", "minLength": 1},
             Resource={"type": "string", "minLength": 1},
             RequestId={"type": "string", "minLength": 1},
             TraceId={"type": "string", "minLength": 1},
         ),
     }
-
-
-def error_codes() -> list[str]:
-    """Every code an answer can carry."""
-
-    def below(kind: type[StemlineError]) -> set[str]:
-        return {kind.code}.union(*(below(child) for child in kind.__subclasses__()))
-
-    return sorted(below(StemlineError))

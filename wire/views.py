@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stemline.jobs.ids import wire_time
 from stemline.jobs.job import Job, Result
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.separation import TAG, AudioConfig, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket
+from stemline.wire.times import format_time
 
 Tree = dict[str, Any]
 
@@ -28,9 +28,9 @@ def job_detail(job: Job) -> Tree:
         "JobId": job.id,
         "State": job.state.value,
         "Progress": str(job.progress),
-        "CreationTime": wire_time(job.created),
-        "StartTime": wire_time(job.started),
-        "EndTime": wire_time(job.ended),
+        "CreationTime": format_time(job.created),
+        "StartTime": format_time(job.started),
+        "EndTime": format_time(job.ended),
         "QueueId": spec.queue_id,
         "QueueType": QUEUE_TYPE,
         "Tag": TAG,
@@ -51,8 +51,8 @@ def template(item: Template) -> Tree:
             "AudioMode": item.separate.audio_mode.value,
             "AudioConfig": _audio_config(item.separate.audio_config),
         },
-        "CreateTime": wire_time(item.created),
-        "UpdateTime": wire_time(item.updated),
+        "CreateTime": format_time(item.created),
+        "UpdateTime": format_time(item.updated),
     }
 
 
@@ -65,8 +65,8 @@ def queue(item: Queue) -> Tree:
         "NotifyConfig": _notify_config(item.notify),
         "MaxSize": str(item.max_size),
         "MaxConcurrent": str(item.max_concurrent),
-        "UpdateTime": wire_time(item.updated),
-        "CreateTime": wire_time(item.created),
+        "UpdateTime": format_time(item.updated),
+        "CreateTime": format_time(item.created),
         "BucketId": item.tenant.bucket,
         "Category": QUEUE_TYPE,
     }
@@ -78,7 +78,7 @@ def bucket(item: Bucket) -> Tree:
         "BucketId": item.tenant.bucket,
         "Name": item.tenant.bucket,
         "Region": item.tenant.region,
-        "CreateTime": wire_time(item.created),
+        "CreateTime": format_time(item.created),
         "AliasBucketId": "",
     }
 

@@ -23,6 +23,7 @@ from stemline.separation.pipeline import Report, separate_file
 from stemline.separation.separator import Extension
 from stemline.storage import Buckets, Upload
 from stemline.storage import Cancelled as TransferCancelled
+from stemline.wire.errors import code_of
 from stemline.workers import metrics
 from stemline.workers.cleanup import take_away
 from stemline.workers.engines import engine
@@ -96,9 +97,9 @@ class Attempt:
         except JobFailed as error:
             if error.retryable:
                 return self._later(hold, uploads, error.message)
-            return self._failed(hold, uploads, error.code, error.message)
+            return self._failed(hold, uploads, code_of(error), error.message)
         except SeparationError as error:
-            return self._failed(hold, uploads, error.code, error.message)
+            return self._failed(hold, uploads, code_of(error), error.message)
         except OSError as error:
             log.exception("attempt.system_error")
             return self._failed(

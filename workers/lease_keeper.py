@@ -14,6 +14,7 @@ from stemline.jobs.errors import LeaseLost, StemlineError
 from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
+from stemline.wire.errors import code_of
 from stemline.workers import metrics, shutdown
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,7 @@ class Hold:
             log.warning("lease.lost")
         except StemlineError as error:
             metrics.HEARTBEATS_MISSED.labels("store_away").inc()
-            log.warning("lease.not_renewed", fault=error.code)
+            log.warning("lease.not_renewed", fault=code_of(error))
         else:
             self._until = before + self._settings.jobs.lease_s
             if cancel and self.reason is None:

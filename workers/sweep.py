@@ -12,6 +12,7 @@ import structlog
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
 from stemline.jobs.job import Job
 from stemline.storage import Buckets, Upload
+from stemline.wire.errors import code_of
 from stemline.workers import context, metrics
 from stemline.workers.app import CALLBACKS, LEVELS, SWEEP, announce, app, notify_workers, separate_queue
 from stemline.workers.cleanup import take_away
@@ -85,7 +86,7 @@ def _hand_on(job: Job, max_attempts: int) -> str:
         return "Cancel"
     if job.attempt >= max_attempts:
         why = f"The worker died on each of {job.attempt} attempts."
-        store.jobs.fail(job, TooManyAttempts.code, why)
+        store.jobs.fail(job, code_of(TooManyAttempts()), why)
         return "Failed"
     try:
         store.jobs.release(job, counts=True)

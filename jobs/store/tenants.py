@@ -9,9 +9,9 @@ from stemline.jobs.errors import (
     BindedBucketNumLimit,
     CreatedTemplateNumLimit,
     NoSuchBucket,
-    QueuePathNotFound,
+    NoSuchQueue,
+    NoSuchTemplate,
     TemplateNameDuplicate,
-    TemplatePathNotFound,
 )
 from stemline.jobs.ids import new_queue_id, new_template_id
 from stemline.jobs.queue import NotifyConfig, Queue
@@ -131,7 +131,7 @@ class QueueRepository(Repository):
         Pausing and resuming are one write: whether a waiting job shows ``Pause`` follows from its queue.
 
         Raises:
-            QueuePathNotFound: the tenant has no such queue.
+            NoSuchQueue: the tenant has no such queue.
         """
         changes: dict[str, str | int | None] = {
             "name": name,
@@ -143,7 +143,7 @@ class QueueRepository(Repository):
         flat = [word for field, value in changes.items() if value is not None for word in (field, str(value))]
         answer = self.scripts.run("queue", str(tenant), queue_id, *flat)
         if answer[0] == "unknown":
-            raise QueuePathNotFound
+            raise NoSuchQueue
         self.notify(answer[1])
         return self._queues([queue_id])[0]
 
@@ -193,7 +193,7 @@ class TemplateRepository(Repository):
         """Change a template; what is ``None`` stays. Jobs already submitted keep their copy.
 
         Raises:
-            TemplatePathNotFound: the tenant has no such template.
+            NoSuchTemplate: the tenant has no such template.
             TemplateNameDuplicate: the name is taken.
         """
         return self._write(tenant, template_id, "update", name, separate)
@@ -202,10 +202,10 @@ class TemplateRepository(Repository):
         """Forget a template.
 
         Raises:
-            TemplatePathNotFound: the tenant has no such template.
+            NoSuchTemplate: the tenant has no such template.
         """
         if not self.scripts.run("delete_template", str(tenant), template_id):
-            raise TemplatePathNotFound
+            raise NoSuchTemplate
 
     def _write(
         self, tenant: Tenant, template_id: str, how: str, name: str | None, separate: VoiceSeparate | None
@@ -214,7 +214,7 @@ class TemplateRepository(Repository):
         most = self.settings.tenants.max_templates
         answer = self.scripts.run("template", str(tenant), template_id, how, most, name or "", parameters)
         refusals = {
-            "unknown": TemplatePathNotFound,
+            "unknown": NoSuchTemplate,
             "duplicate": TemplateNameDuplicate,
             "limit": CreatedTemplateNumLimit,
         }

@@ -15,11 +15,11 @@ from stemline.jobs.errors import (
     IdempotencyConflict,
     IllegalTransition,
     LeaseLost,
+    NoSuchTemplate,
     QueueFull,
     QueueNotFound,
     StoreUnavailable,
     TemplateNameDuplicate,
-    TemplatePathNotFound,
 )
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
@@ -27,6 +27,7 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, Store, TemplateFilter, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.wire.errors import code_of, status_of
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 OTHER = Tenant("other-1250000000", "ap-chongqing")
@@ -426,7 +427,7 @@ def test_templates(make) -> None:
     listing = store.templates.search(TENANT, TemplateFilter(ids=(one.id, "t1x")))
     assert ([one.id], ("t1x",)) == ([t.id for t in listing.items], listing.missing)
     store.templates.delete(TENANT, one.id)
-    with pytest.raises(TemplatePathNotFound):
+    with pytest.raises(NoSuchTemplate):
         store.templates.delete(TENANT, one.id)
     assert store.templates.get(TENANT, one.id) is None
 
@@ -453,4 +454,4 @@ def test_an_unreachable_store_is_a_retryable_error(make) -> None:
     store = Store(nowhere, Settings())
     with pytest.raises(StoreUnavailable) as caught:
         store.jobs.create([spec()])
-    assert (caught.value.code, caught.value.status) == ("SlowDown", 503)
+    assert (code_of(caught.value), status_of(caught.value)) == ("SlowDown", 503)

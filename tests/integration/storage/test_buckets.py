@@ -32,6 +32,7 @@ from stemline.jobs.errors import (
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, Cancelled, Upload
+from stemline.wire.errors import code_of
 from tests.conftest import S3
 from tests.faults import Fault, FaultyProxy, once
 
@@ -153,7 +154,7 @@ def test_a_store_that_stays_away_ends_retryable(
     proxy.plan = lambda method, path: Fault(status=500)
     with pytest.raises(SourceUnavailable) as caught:
         buckets.download(tenant, "in", tmp_path / "source", max_bytes=MIB)
-    assert ("ResourceDownloadFailed", True) == (caught.value.code, caught.value.retryable)
+    assert ("ResourceDownloadFailed", True) == (code_of(caught.value), caught.value.retryable)
     assert not (tmp_path / "source").exists()
 
 
@@ -422,7 +423,7 @@ def test_targets_refuse_with_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path:
     ):
         with pytest.raises(TargetDenied) as caught:
             staged(Buckets(settings), where, path)
-        assert "WriteTargetBucketDenied" == caught.value.code
+        assert "WriteTargetBucketDenied" == code_of(caught.value)
     proxy.plan = lambda method, path: Fault(status=500)
     with pytest.raises(TargetUnavailable):
         staged(Buckets(good), s3, path)

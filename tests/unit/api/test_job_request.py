@@ -11,6 +11,7 @@ from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import parse
+from stemline.wire.errors import code_of, status_of
 from stemline.wire.job_request import specifications
 from tests.support.wire import BUCKET, REGION, submission
 
@@ -179,7 +180,7 @@ REFUSED = {
 def test_refused(name: str) -> None:
     """Each kind of bad argument is refused as InvalidArgument with a reason that names the field."""
     error = refusal(REFUSED[name])
-    assert (RequestRefused.code, 400) == (error.code, error.status)
+    assert ("InvalidArgument", 400) == (code_of(error), status_of(error))
     assert RequestRefused().message != error.message
 
 
@@ -191,7 +192,7 @@ def test_complete_queue_target() -> None:
 def test_unknown_template() -> None:
     """An unknown template has its own code, with status 400 in a body."""
     error = refusal(with_template("<AuObject>a</AuObject>", template="t1" + "b" * 32))
-    assert (TemplateNotFound, 400) == (type(error), error.status)
+    assert (TemplateNotFound, 400) == (type(error), status_of(error))
 
 
 @pytest.mark.parametrize(

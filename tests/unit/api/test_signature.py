@@ -20,6 +20,7 @@ from stemline.jobs.errors import (
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
+from stemline.wire.errors import code_of
 from stemline.wire.signature import SignedRequest, _http_strings, enc, find_authorization, sign, verify
 from tests.support.wire import recordings, signed_request
 
@@ -288,7 +289,7 @@ def test_clock(now: int, error: type[Forbidden]) -> None:
 
 def test_expired_message() -> None:
     """Node repairs its clock on exactly this text."""
-    assert ("AccessDenied", "Request has expired") == (RequestExpired().code, RequestExpired().message)
+    assert ("AccessDenied", "Request has expired") == (code_of(RequestExpired()), RequestExpired().message)
 
 
 @pytest.mark.parametrize("name", ["x-ci-security-token", "x-cos-security-token"])

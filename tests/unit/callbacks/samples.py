@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stemline.jobs.callback import CallbackRequest
-from stemline.jobs.ids import parse_wire_time
 from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
+from stemline.wire.times import parse_time
 
 JOB_ID = "j5d0c1a2eb81411ef9b3a525400a1b2c3"
 FORMAT = {
@@ -73,8 +73,8 @@ def finished_job(job_id: str = JOB_ID, *, audios: int = 2, credential: str = "")
         id=job_id,
         spec=job_spec(credential=credential),
         state=State.SUCCESS,
-        created=parse_wire_time("2026-03-01T10:20:30+0800"),
-        started=parse_wire_time("2026-03-01T10:20:31+0800"),
-        ended=parse_wire_time("2026-03-01T10:21:04+0800"),
+        created=parse_time("2026-03-01T10:20:30+0800"),
+        started=parse_time("2026-03-01T10:20:31+0800"),
+        ended=parse_time("2026-03-01T10:21:04+0800"),
         result=job_result(audios),
     )

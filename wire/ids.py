@@ -1,0 +1,17 @@
+"""Request ids and the forms of identifiers (docs/wire/wire.md, 0)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+
+JOB = "^j[0-9a-f]{32}$"
+QUEUE = "^p[0-9a-f]{32}$"
+TEMPLATE = "^t1[0-9a-f]{32}$"
+
+
+def new_request_id() -> str:
+    """Return a new request id: base64 of four hexadecimal fields, the first of which is the time."""
+    text = f"{int(time.time()):08x}_{secrets.token_hex(4)}_{secrets.token_hex(2)}_{secrets.token_hex(4)}"
+    return base64.b64encode(text.encode()).decode()
