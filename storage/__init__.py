@@ -1,10 +1,10 @@
-"""Buckets over S3: sources come in, stems go out, and only the attempt that holds the lease publishes."""
+"""Buckets over S3: download sources, publish stems, and let only the holder of the lease publish."""
 
 from __future__ import annotations
 
 from stemline.storage.buckets import Buckets
+from stemline.storage.objects import ObjectHead
 from stemline.storage.publish import Upload
-from stemline.storage.reading import ObjectHead
-from stemline.storage.retry import Cancelled
+from stemline.storage.retry import TransferCancelled
 
-__all__ = ["Buckets", "Cancelled", "ObjectHead", "Upload"]
+__all__ = ["Buckets", "ObjectHead", "TransferCancelled", "Upload"]

@@ -1,4 +1,4 @@
-"""The buckets of the service: what a worker, the sweeper and the console do with them."""
+"""The buckets of the service: download sources, stage and publish stems, delete what an attempt left."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ from stemline.jobs.errors import (
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.storage import publish
-from stemline.storage.clients import Clients, NotConfigured, Place
+from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
+from stemline.storage.download import Download, ObjectChanged
+from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
-from stemline.storage.reading import Download, ObjectChanged, ObjectHead, head
-from stemline.storage.retry import Exhausted, Patience, absent, code_of, denied, persist
+from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
+from stemline.storage.s3_errors import error_code, is_denied, is_missing
 
 log = structlog.get_logger(__name__)
 
-Asked = Callable[[], bool]
-"""Whether the transfer is no longer wanted."""
-
-SHORT_S = 10.0
-"""Lifetime of a request to delete that no lease bounds."""
+DELETE_EXPIRY_S = 10.0
+"""Lifetime of a delete request that no lease bounds, s."""
 
 
 class Buckets:
-    """Every bucket the settings tell how to reach; safe to share between threads."""
+    """All configured buckets; safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._clients = Clients(settings)
-        self._patience_s = settings.storage.retry_budget_s
+        self._retry_budget_s = settings.storage.retry_budget_s
 
     # -- sources
 
@@ -52,61 +51,60 @@ class Buckets:
         *,
         max_bytes: int,
         progress: Callable[[int, int], None] | None = None,
-        cancelled: Asked | None = None,
+        cancelled: CancelCheck | None = None,
     ) -> int:
-        """Fetch a source object into a file; its size in bytes.
+        """Download a source into a file and return its size in bytes.
 
-        A broken connection is taken up where it broke, as long as the object is the same.
+        A broken download is resumed, unless the object was replaced; then it starts again.
 
         Args:
             tenant: Bucket and region of the source.
-            key: Its key.
-            path: The file to write; nothing stays there after a failure.
+            key: Key of the source.
+            path: The file to write; it is removed after a failure.
             max_bytes: A larger object is refused before a byte is fetched.
-            progress: Told the bytes so far and the bytes in all.
-            cancelled: Asked between chunks and while waiting.
+            progress: Called with the bytes received and the bytes in total.
+            cancelled: Called between chunks and during waits.
 
         Raises:
-            SourceNotFound, SourceAccessDenied, SourceTooLarge, SourceDownloadFailed: final.
-            SourceUnavailable: the store was away for too long.
-            Cancelled: it is no longer wanted.
+            SourceNotFound, SourceAccessDenied, SourceTooLarge, SourceDownloadFailed: Final errors.
+            SourceUnavailable: The store was unavailable for too long.
+            TransferCancelled: The transfer was cancelled.
         """
-        patience = Patience(self._patience_s, cancelled)
         try:
-            with _reading():
-                place = self._clients.place(tenant.region, tenant.bucket)
-                fetch = Download(place, key, max_bytes=max_bytes, patience=patience, progress=progress)
-                return fetch.run(path)
+            with _source_errors():
+                bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
+                budget = RetryBudget(self._retry_budget_s, cancelled)
+                return Download(bucket, key, max_bytes=max_bytes, budget=budget, progress=progress).run(path)
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
 
     def head(self, region: str, bucket: str, key: str) -> ObjectHead | None:
-        """What the store says about an object; ``None`` where there is none.
+        """Return the metadata of an object, or ``None`` if it does not exist.
 
         Raises:
-            SourceAccessDenied, SourceDownloadFailed, SourceUnavailable: it says nothing of use.
+            SourceAccessDenied, SourceDownloadFailed, SourceUnavailable: The store gave no usable response.
         """
-        with _reading():
-            place = self._clients.place(region, bucket)
+        with _source_errors():
+            client = self._clients.for_bucket(region, bucket)
             try:
-                return persist(lambda: head(place, key), Patience(self._patience_s), key=key)
+                return RetryBudget(self._retry_budget_s).run(lambda: head_object(client, key), key=key)
             except ClientError as error:
-                if absent(error):
+                if is_missing(error):
                     return None
                 raise
 
     def presign_get(self, region: str, bucket: str, key: str, *, expires_s: int = 900) -> str:
-        """A URL that reads one object without further credentials, for ``expires_s`` seconds.
+        """Return a URL that reads one object without further credentials for ``expires_s`` seconds.
 
         Raises:
-            SourceAccessDenied: the bucket is not configured, or has no credentials.
+            SourceAccessDenied: The bucket is not configured, or has no credentials.
         """
-        with _reading():
-            place = self._clients.place(region, bucket)
-            url: str = place.client.generate_presigned_url(
-                "get_object", Params={"Bucket": place.bucket, "Key": key}, ExpiresIn=expires_s
+        with _source_errors():
+            client = self._clients.for_bucket(region, bucket)
+            url: str = client.s3.generate_presigned_url(
+                "get_object", Params={"Bucket": client.name, "Key": key}, ExpiresIn=expires_s
             )
             return url
 
@@ -123,77 +121,80 @@ class Buckets:
         token: int,
         content_type: str,
         opened: Callable[[Upload], None] | None = None,
-        cancelled: Asked | None = None,
+        cancelled: CancelCheck | None = None,
     ) -> Upload:
-        """Send a stem to its final key, where nobody sees it until ``complete``.
+        """Upload a stem to its final key; it stays invisible until ``complete``.
 
         Args:
-            region: Of the destination.
+            region: Region of the destination.
             bucket: The destination.
             key: Final key.
             path: The encoded stem.
             job_id: The job that writes it.
             token: The fencing token of the attempt that writes it.
-            content_type: Of the object.
-            opened: Told the upload before a byte is sent: the place to register it, so that no death
-                leaves sent bytes that nobody knows of. What it raises aborts the upload and goes on.
-            cancelled: Asked between parts and while waiting.
+            content_type: Content type of the object.
+            opened: Called with the upload before a byte is sent, to register it: then a later cleanup finds
+                it whenever this process dies. If it raises, the upload is aborted.
+            cancelled: Called between parts and during waits.
 
         Raises:
-            TargetDenied: final.
-            TargetUnavailable: the store was away for too long.
-            Cancelled: it is no longer wanted.
+            TargetDenied: A final error.
+            TargetUnavailable: The store was unavailable for too long.
+            TransferCancelled: The transfer was cancelled.
         """
-        patience = Patience(self._patience_s, cancelled)
+        budget = RetryBudget(self._retry_budget_s, cancelled)
         empty = Upload(region, bucket, key, "", job_id, token, path.stat().st_size, "")
-        with _writing():
-            place = self._clients.place(region, bucket)
-            upload = publish.begin(place, empty, content_type, patience)
+        with _target_errors():
+            client = self._clients.for_bucket(region, bucket)
+            upload = publish.begin(client, empty, content_type, budget)
             try:
                 if opened is not None:
                     opened(upload)
-                return publish.send(place, upload, path, patience)
+                return publish.send(client, upload, path, budget)
             except BaseException:
-                self._forget(place, upload)
+                self._try_abort(client, upload)
                 raise
 
-    def _forget(self, place: Place, upload: Upload) -> None:
-        """Abort as well as can be; the attempt that follows aborts what is registered anyway."""
+    def _try_abort(self, client: BucketClient, upload: Upload) -> None:
+        """Abort once, without retries; a later cleanup aborts registered uploads anyway."""
         try:
-            publish.abort(place, upload, Patience(0.0))
-        except (ClientError, BotoCoreError, Exhausted) as error:
-            log.warning("storage.abort_failed", key=upload.key, fault=code_of(error))
+            publish.abort(client, upload, RetryBudget(0.0))
+        except (ClientError, BotoCoreError, BudgetExhausted) as error:
+            log.warning("storage.abort_failed", key=upload.key, error=error_code(error))
 
-    def complete(self, upload: Upload, *, until: Callable[[], float], cancelled: Asked | None = None) -> None:
-        """Make a staged stem visible, unless the lease is over. Repeating it does no harm.
+    def complete(
+        self, upload: Upload, *, expires_at: Callable[[], float], cancelled: CancelCheck | None = None
+    ) -> None:
+        """Make a staged stem visible, unless the lease has expired. Safe to repeat.
 
         Args:
-            upload: What ``stage`` gave.
-            until: When the lease ends, seconds since the epoch; asked before each try. To be sure, add the
-                lease's length to the clock as read before the last heartbeat that succeeded was sent.
-            cancelled: Asked between tries.
+            upload: The upload that ``stage`` returned.
+            expires_at: Returns when the lease expires, seconds since the epoch; called before each try. It
+                must count from the time before the last successful heartbeat was sent.
+            cancelled: Called between tries.
 
         Raises:
-            LeaseLost: the lease is over, or whoever holds the job now aborted the upload.
-            TargetDenied: final.
-            TargetUnavailable: the store was away for too long.
-            Cancelled: it is no longer wanted.
+            LeaseLost: The lease has expired, or another attempt aborted the upload.
+            TargetDenied: A final error.
+            TargetUnavailable: The store was unavailable for too long.
+            TransferCancelled: The transfer was cancelled.
         """
-        with _writing():
-            place = self._clients.place(upload.region, upload.bucket)
-            publish.complete(place, upload, until=until, patience=Patience(self._patience_s, cancelled))
+        budget = RetryBudget(self._retry_budget_s, cancelled)
+        with _target_errors():
+            client = self._clients.for_bucket(upload.region, upload.bucket)
+            publish.complete(client, upload, expires_at=expires_at, budget=budget)
 
     def abort(self, upload: Upload) -> None:
-        """Throw a staged stem away. Nothing happens where it was completed or aborted before.
+        """Abort a staged stem; does nothing if it was completed or aborted before.
 
         Raises:
-            TargetDenied, TargetUnavailable: it may still be there.
+            TargetDenied, TargetUnavailable: The upload may still exist.
         """
-        with _writing():
-            place = self._clients.place(upload.region, upload.bucket)
-            publish.abort(place, upload, Patience(self._patience_s))
+        with _target_errors():
+            client = self._clients.for_bucket(upload.region, upload.bucket)
+            publish.abort(client, upload, RetryBudget(self._retry_budget_s))
 
-    def remove_own(
+    def delete_own(
         self,
         region: str,
         bucket: str,
@@ -201,59 +202,61 @@ class Buckets:
         *,
         job_id: str,
         token: int,
-        until: Callable[[], float] | None = None,
+        expires_at: Callable[[], float] | None = None,
     ) -> bool:
-        """Delete an object if this attempt of the job, or an earlier one, wrote it; whether it did.
+        """Delete an object if this attempt of the job, or an earlier one, wrote it; return whether it did.
 
         Args:
-            region: Of the bucket.
-            bucket: Where.
-            key: What.
-            job_id: The job whose object it must be.
-            token: The latest fencing token whose object it may be.
-            until: When the lease ends; without one the job must be over, so that nobody writes any more.
+            region: Region of the bucket.
+            bucket: The bucket.
+            key: Key of the object.
+            job_id: The job that must have written it.
+            token: The latest fencing token it may have been written under.
+            expires_at: Returns when the lease expires; ``None`` only if no attempt of the job is running.
 
         Raises:
-            LeaseLost: the lease is over.
-            TargetDenied, TargetUnavailable: it may still be there.
+            LeaseLost: The lease has expired.
+            TargetDenied, TargetUnavailable: The object may still exist.
         """
-        lease = until or (lambda: time.time() + SHORT_S)
-        with _writing():
-            place = self._clients.place(region, bucket)
-            patience = Patience(self._patience_s)
-            return publish.remove_own(place, key, job_id, token, until=lease, patience=patience)
+        expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
+        budget = RetryBudget(self._retry_budget_s)
+        with _target_errors():
+            client = self._clients.for_bucket(region, bucket)
+            return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _source_errors() -> Iterator[None]:
+    """Raise the job error that an error of the source's store means."""
     try:
         yield
-    except NotConfigured:
+    except BucketNotConfigured:
         raise SourceAccessDenied("The bucket of the input object is not configured.") from None
     except ObjectChanged as error:
         raise SourceDownloadFailed(error.message) from error
-    except Exhausted as error:
-        raise SourceUnavailable(_because(SourceUnavailable, error.reason)) from error
+    except BudgetExhausted as error:
+        raise SourceUnavailable(_message(SourceUnavailable, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
-        kind = SourceNotFound if absent(error) else SourceDownloadFailed
-        kind = SourceAccessDenied if denied(error) else kind
-        log.warning("storage.source_refused", fault=code_of(error), said=str(error))
-        raise kind(_because(kind, code_of(error))) from error
+        kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
+        kind = SourceAccessDenied if is_denied(error) else kind
+        log.warning("storage.source_refused", error=error_code(error), message=str(error))
+        raise kind(_message(kind, error_code(error))) from error
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _target_errors() -> Iterator[None]:
+    """Raise the job error that an error of the destination's store means."""
     try:
         yield
-    except NotConfigured:
+    except BucketNotConfigured:
         raise TargetDenied("The destination bucket is not configured.") from None
-    except Exhausted as error:
-        raise TargetUnavailable(_because(TargetUnavailable, error.reason)) from error
+    except BudgetExhausted as error:
+        raise TargetUnavailable(_message(TargetUnavailable, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
-        log.warning("storage.target_refused", fault=code_of(error), said=str(error))
-        raise TargetDenied(_because(TargetDenied, code_of(error))) from error
+        log.warning("storage.target_refused", error=error_code(error), message=str(error))
+        raise TargetDenied(_message(TargetDenied, error_code(error))) from error
 
 
-def _because(kind: type[Exception], reason: str) -> str:
+def _message(kind: type[Exception], reason: str) -> str:
     return f"{' '.join((kind.__doc__ or '').split())} ({reason})"

@@ -1,4 +1,4 @@
-"""Which S3 client reaches which bucket."""
+"""S3 clients, and the bucket each is used for."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from stemline.runtime.settings import BucketAccess, Settings
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
-"""Longest silence of a store in the middle of an answer."""
+"""Longest pause of a store within a response, s."""
 
 _ACCESS = TypeAdapter(dict[str, BucketAccess])
 
 
-class NotConfigured(Exception):
-    """No entry of the settings says how this bucket is reached."""
+class BucketNotConfigured(Exception):
+    """The settings have no entry for this bucket."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A bucket as its store knows it, and the client that reaches it."""
+class BucketClient:
+    """A bucket and the client for it."""
 
-    client: Any
-    bucket: str
+    s3: Any
+    """A boto3 S3 client."""
+    name: str
+    """The name of the bucket in its store."""
 
 
 class Clients:
-    """One client per endpoint and key pair; its connections are kept and shared by all threads."""
+    """One client per endpoint and key pair, shared by all threads with its connections."""
 
     def __init__(self, settings: Settings) -> None:
         self._access: dict[str, BucketAccess] = {}
@@ -44,22 +46,22 @@ class Clients:
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._session = boto3.session.Session()
 
-    def place(self, region: str, bucket: str) -> Place:
-        """The client of a bucket, and the bucket's name there.
+    def for_bucket(self, region: str, bucket: str) -> BucketClient:
+        """Return the client for a bucket.
 
         Raises:
-            NotConfigured: the settings name neither the bucket nor ``*``.
+            BucketNotConfigured: The settings name neither the bucket nor ``*``.
         """
         access = self._access.get(bucket) or self._access.get("*")
         if access is None:
-            raise NotConfigured(bucket)
-        return Place(self._client(access, access.region or region, region), access.name or bucket)
+            raise BucketNotConfigured(bucket)
+        return BucketClient(self._client(access, access.region or region, region), access.name or bucket)
 
     def _client(self, access: BucketAccess, signing_region: str, region: str) -> Any:
         endpoint = access.endpoint_url.replace("{region}", region) if access.endpoint_url else None
         secret = access.secret_key.get_secret_value()
         key = (endpoint, access.access_key, secret, signing_region, access.path_style)
-        # Making clients is not thread-safe; using one is.
+        # Creating clients is not thread-safe; using them is.
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._session.client(
@@ -84,9 +86,9 @@ def _config(*, path_style: bool) -> Config:
         read_timeout=READ_TIMEOUT_S,
         max_pool_connections=32,
         tcp_keepalive=True,
-        # storage.faults repeats, so that a wait can be cancelled and is bounded in seconds.
+        # storage.retry retries instead: its waits can be cancelled, and its limit is in seconds.
         retries={"total_max_attempts": 1, "mode": "standard"},
-        # Trailing checksums are unknown to many compatible stores; parts carry Content-MD5 instead.
+        # Many compatible stores do not support trailing checksums; parts carry Content-MD5 instead.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

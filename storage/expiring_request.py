@@ -1,4 +1,4 @@
-"""Requests that no store accepts after a given moment."""
+"""Presigned requests that a store refuses after a given moment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,84 +17,97 @@ from botocore.httpsession import URLLib3Session
 from lxml import etree
 
 from stemline.jobs.errors import LeaseLost
-from stemline.storage.clients import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Place
+from stemline.storage.clients import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, BucketClient
 
 _METHODS = {"complete_multipart_upload": "POST", "delete_object": "DELETE"}
-_http = URLLib3Session(
-    verify=os.environ.get("AWS_CA_BUNDLE") or True,
-    timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-    max_pool_connections=32,
-)
 
 
-def request(
-    place: Place,
+def send_expiring(
+    bucket: BucketClient,
     operation: str,
     parameters: Mapping[str, str],
     *,
-    until: float,
+    expires_at: float,
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> None:
-    """Send one request that expires at ``until``, seconds since the epoch.
+    """Send one request that expires at ``expires_at``, seconds since the epoch.
+
+    Args:
+        bucket: The bucket.
+        operation: ``complete_multipart_upload`` or ``delete_object``.
+        parameters: Parameters of the operation, ``Key`` among them.
+        expires_at: When the request expires.
+        headers: Further headers.
+        body: The request body.
 
     Raises:
-        LeaseLost: the time is over, by our clock or by the store's.
-        ClientError: the store refused; also when it says so in a 200 answer, as Complete may.
-        HTTPClientError: no answer.
+        LeaseLost: The request has expired, by our clock or by the store's.
+        ClientError: The store refused. CompleteMultipartUpload may do so in a 200 response.
+        HTTPClientError: The store did not respond.
     """
-    url = sign(place, operation, parameters, until=until)
+    url = _sign(bucket, operation, parameters, expires_at)
     prepared = AWSRequest(
         method=_METHODS[operation], url=url, headers=dict(headers or {}), data=body
     ).prepare()
-    answer = _http.send(prepared)
-    error = _refusal(operation, answer.status_code, answer.content)
+    response = _http().send(prepared)
+    error = _error(operation, response.status_code, response.content)
     if error is None:
         return
-    if answer.status_code == 403 and time.time() >= math.floor(until):
+    if response.status_code == 403 and time.time() >= math.floor(expires_at):
         raise LeaseLost from error
     raise error
 
 
-def sign(place: Place, operation: str, parameters: Mapping[str, str], *, until: float) -> str:
-    """A presigned URL that expires no later than ``until``.
+@cache
+def _http() -> URLLib3Session:
+    return URLLib3Session(
+        verify=os.environ.get("AWS_CA_BUNDLE") or True,
+        timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+        max_pool_connections=32,
+    )
+
+
+def _sign(bucket: BucketClient, operation: str, parameters: Mapping[str, str], expires_at: float) -> str:
+    """Return a presigned URL that expires no later than ``expires_at``.
 
     Raises:
-        LeaseLost: less than a second is left.
+        LeaseLost: Less than a second is left.
     """
-    while (seconds := math.floor(until - math.floor(time.time()))) >= 1:
-        url: str = place.client.generate_presigned_url(
+    while (seconds := math.floor(expires_at - math.floor(time.time()))) >= 1:
+        url: str = bucket.s3.generate_presigned_url(
             operation,
-            Params={"Bucket": place.bucket, **parameters},
+            Params={"Bucket": bucket.name, **parameters},
             ExpiresIn=seconds,
             HttpMethod=_METHODS[operation],
         )
-        # The clock may have moved on before the signer read it, by a tick or, where the process was
-        # stopped in between, by much: what counts is the URL.
-        if _expiry(url) <= until:
+        # The signer reads the clock later than the line above; much later if the process was stopped in
+        # between. So check the URL itself.
+        if _expiry(url) <= expires_at:
             return url
     raise LeaseLost
 
 
 def _expiry(url: str) -> float:
-    """When a presigned URL expires, seconds since the epoch."""
+    """Return when a presigned URL expires, seconds since the epoch."""
     query = parse_qs(urlsplit(url).query)
     signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return signed.timestamp() + int(query["X-Amz-Expires"][0])
 
 
-def _refusal(operation: str, status: int, content: bytes) -> ClientError | None:
+def _error(operation: str, status: int, content: bytes) -> ClientError | None:
+    """Return the error in a response; ``None`` if it is a success."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     root = etree.fromstring(content, parser) if content.strip() else None
-    said_error = root is not None and etree.QName(root).localname == "Error"
-    if status < 300 and not said_error:
+    is_error = root is not None and etree.QName(root).localname == "Error"
+    if status < 300 and not is_error:
         return None
     code = (root.findtext("{*}Code") or "") if root is not None else ""
     message = (root.findtext("{*}Message") or "") if root is not None else ""
     if status < 300:
         status = 404 if code == "NoSuchUpload" else 500
-    answer: Any = {
+    details: Any = {
         "Error": {"Code": code or str(status), "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return ClientError(answer, operation)
+    return ClientError(details, operation)

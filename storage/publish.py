@@ -1,10 +1,10 @@
-"""Publishing a stem so that only the attempt that holds the lease can.
+"""Publish stems so that only the attempt that holds the lease can.
 
-S3 has no compare-and-set over several keys, so a stem is first sent as a multipart upload at its final
-key, where nobody sees it. Completing it is one small request. It is signed to expire no later than the
-lease, so a worker that was stopped past its lease cannot send it; and whoever follows (the next attempt,
-the sweeper) aborts the uploads of the earlier attempt first, so a request of it that is still under way
-finds no upload. Objects carry the job and the fencing token as metadata, so that a job removes only its own.
+S3 has no compare-and-set over several keys, so a stem is first sent as a multipart upload at its final key,
+where it is invisible. Completing it is one small request. The request is signed to expire no later than the
+lease, so a worker that was stopped past its lease cannot send it. The next attempt, or the sweeper, first
+aborts the uploads of the earlier attempt, so a request still in flight finds no upload. Objects carry the
+job id and the fencing token as metadata, so that a job deletes only its own.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from botocore.exceptions import ClientError
 from lxml import etree
 
 from stemline.jobs.errors import LeaseLost
-from stemline.storage.clients import Place
-from stemline.storage.expiring_request import request
-from stemline.storage.reading import head
-from stemline.storage.retry import Patience, absent, persist, status_of
+from stemline.storage.clients import BucketClient
+from stemline.storage.expiring_request import send_expiring
+from stemline.storage.objects import head_object
+from stemline.storage.retry import RetryBudget
+from stemline.storage.s3_errors import is_missing, status_of
 
 PART_BYTES = 16 << 20
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A stem on its way: sent in full or in part, seen by nobody until completed."""
+    """A multipart upload of a stem; invisible until it is completed."""
 
     region: str
     bucket: str
@@ -43,141 +44,145 @@ class Upload:
     size: int
     """Bytes."""
     md5: str
-    """Of the whole file, 32 lower-case hex digits; empty until all is sent."""
+    """MD5 of the whole file, 32 lower-case hex digits; empty until all parts are sent."""
     parts: tuple[str, ...] = ()
     """ETag of each part, in order."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return the upload as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Upload:
-        """From what ``to_json`` gave."""
+        """Return the upload that ``to_json`` returned."""
         return cls(**{**value, "parts": tuple(value["parts"])})
 
 
-def begin(place: Place, upload: Upload, content_type: str, patience: Patience) -> Upload:
-    """Open the multipart upload; nothing is sent yet."""
-    answer = persist(
-        lambda: place.client.create_multipart_upload(
-            Bucket=place.bucket,
-            Key=upload.key,
-            ContentType=content_type,
-            Metadata={"stemline-job": upload.job_id, "stemline-token": str(upload.token)},
+def begin(bucket: BucketClient, upload: Upload, content_type: str, budget: RetryBudget) -> Upload:
+    """Open the multipart upload; no data is sent yet."""
+    metadata = {"stemline-job": upload.job_id, "stemline-token": str(upload.token)}
+    response = budget.run(
+        lambda: bucket.s3.create_multipart_upload(
+            Bucket=bucket.name, Key=upload.key, ContentType=content_type, Metadata=metadata
         ),
-        patience,
         key=upload.key,
     )
-    return replace(upload, upload_id=answer["UploadId"])
+    return replace(upload, upload_id=response["UploadId"])
 
 
-def send(place: Place, upload: Upload, path: Path, patience: Patience) -> Upload:
-    """Send the file part by part; each part is checked by the store against its MD5."""
-    part_bytes = max(PART_BYTES, math.ceil(upload.size / MOST_PARTS))
+def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) -> Upload:
+    """Send the file part by part; the store checks each part against its MD5."""
+    part_bytes = max(PART_BYTES, math.ceil(upload.size / MAX_PARTS))
     etags: list[str] = []
-    whole = hashlib.md5(usedforsecurity=False)
+    md5 = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while (part := file.read(part_bytes)) or not etags:
-            whole.update(part)
-            etags.append(_send_part(place, upload, len(etags) + 1, part, patience))
-            patience.renew()
-    return replace(upload, md5=whole.hexdigest(), parts=tuple(etags))
+            md5.update(part)
+            etags.append(_send_part(bucket, upload, len(etags) + 1, part, budget))
+    return replace(upload, md5=md5.hexdigest(), parts=tuple(etags))
 
 
-def _send_part(place: Place, upload: Upload, number: int, part: bytes, patience: Patience) -> str:
+def _send_part(bucket: BucketClient, upload: Upload, number: int, part: bytes, budget: RetryBudget) -> str:
     digest = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
-    answer = persist(
-        lambda: place.client.upload_part(
-            Bucket=place.bucket,
+    response = budget.run(
+        lambda: bucket.s3.upload_part(
+            Bucket=bucket.name,
             Key=upload.key,
             UploadId=upload.upload_id,
             PartNumber=number,
             Body=part,
             ContentMD5=digest,
         ),
-        patience,
         key=upload.key,
         part=number,
     )
-    return str(answer["ETag"])
+    return str(response["ETag"])
 
 
-def complete(place: Place, upload: Upload, *, until: Callable[[], float], patience: Patience) -> None:
-    """Make the stem visible, unless the lease is over.
+def complete(
+    bucket: BucketClient, upload: Upload, *, expires_at: Callable[[], float], budget: RetryBudget
+) -> None:
+    """Make the stem visible, unless the lease has expired.
 
     Args:
-        place: Where.
-        upload: What ``send`` gave.
-        until: When the lease ends as far as the worker knows, seconds since the epoch; asked before each try.
-        patience: How long a store that does not answer is borne.
+        bucket: The destination.
+        upload: The upload that ``send`` returned.
+        expires_at: Returns when the lease expires, seconds since the epoch; called before each try.
+        budget: How long the request is retried.
 
     Raises:
-        LeaseLost: the lease is over, or whoever holds the job now aborted the upload.
-        Exhausted: the store stayed away.
-        Cancelled: the stem is no longer wanted.
-        ClientError, BotoCoreError: the store refused.
+        LeaseLost: The lease has expired, or another attempt aborted the upload.
+        BudgetExhausted: The store was unavailable for too long.
+        TransferCancelled: The transfer was cancelled.
+        ClientError, BotoCoreError: The store refused.
     """
+    names = {"Key": upload.key, "UploadId": upload.upload_id}
+    headers, body = {"Content-Type": "application/xml"}, _list_of_parts(upload)
+
+    def finish() -> None:
+        send_expiring(
+            bucket, "complete_multipart_upload", names, expires_at=expires_at(), headers=headers, body=body
+        )
+
+    try:
+        budget.run(finish, key=upload.key)
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        # A store may forget a completed upload, so the retry after a lost response finds none.
+        if not _is_published(bucket, upload, budget):
+            raise LeaseLost from error
+
+
+def _list_of_parts(upload: Upload) -> bytes:
     root = etree.Element("CompleteMultipartUpload", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
     for number, etag in enumerate(upload.parts, start=1):
         part = etree.SubElement(root, "Part")
         etree.SubElement(part, "PartNumber").text = str(number)
         etree.SubElement(part, "ETag").text = etag
-    body = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
-    names = {"Key": upload.key, "UploadId": upload.upload_id}
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
-    def finish() -> None:
-        headers = {"Content-Type": "application/xml"}
-        request(place, "complete_multipart_upload", names, until=until(), headers=headers, body=body)
 
+def _is_published(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> bool:
     try:
-        persist(finish, patience, key=upload.key)
+        found = budget.run(lambda: head_object(bucket, upload.key), key=upload.key)
     except ClientError as error:
-        if not absent(error):
-            raise
-        # A store may forget a completed upload: after a lost answer the second try finds none.
-        if not _published(place, upload, patience):
-            raise LeaseLost from error
-
-
-def _published(place: Place, upload: Upload, patience: Patience) -> bool:
-    try:
-        found = persist(lambda: head(place, upload.key), patience, key=upload.key)
-    except ClientError as error:
-        if absent(error):
+        if is_missing(error):
             return False
         raise
     return (found.job_id, found.token, found.size) == (upload.job_id, upload.token, upload.size)
 
 
-def abort(place: Place, upload: Upload, patience: Patience) -> None:
-    """Throw a staged stem away; nothing happens where it was completed or aborted before."""
+def abort(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> None:
+    """Abort an upload; does nothing if it was completed or aborted before."""
     names = {"Key": upload.key, "UploadId": upload.upload_id}
     try:
-        persist(
-            lambda: place.client.abort_multipart_upload(Bucket=place.bucket, **names),
-            patience,
-            key=upload.key,
-        )
+        budget.run(lambda: bucket.s3.abort_multipart_upload(Bucket=bucket.name, **names), key=upload.key)
     except ClientError as error:
-        if not absent(error):
+        if not is_missing(error):
             raise
 
 
-def remove_own(
-    place: Place, key: str, job_id: str, token: int, *, until: Callable[[], float], patience: Patience
+def delete_own(
+    bucket: BucketClient,
+    key: str,
+    job_id: str,
+    token: int,
+    *,
+    expires_at: Callable[[], float],
+    budget: RetryBudget,
 ) -> bool:
-    """Delete the object if this attempt of the job or an earlier one wrote it; whether it was deleted.
+    """Delete an object if this attempt of the job, or an earlier one, wrote it; return whether it did.
 
-    The request expires with the lease and names the ETag that was looked at, so neither a worker that was
-    stopped in between nor another job's new object under the same key comes to harm.
+    The request expires with the lease and names the ETag that was read, so neither a worker that was stopped
+    in between nor a new object of another job under the same key is affected.
     """
 
-    def remove() -> bool:
+    def delete() -> bool:
         try:
-            found = head(place, key)
+            found = head_object(bucket, key)
         except ClientError as error:
-            if absent(error):
+            if is_missing(error):
                 return False
             raise
         if found.job_id != job_id or found.token > token:
@@ -185,14 +190,14 @@ def remove_own(
         names = {"Key": key, "IfMatch": found.etag}
         headers = {"If-Match": found.etag}
         try:
-            request(place, "delete_object", names, until=until(), headers=headers)
+            send_expiring(bucket, "delete_object", names, expires_at=expires_at(), headers=headers)
         except ClientError as error:
-            if status_of(error) == 412:
-                return remove()
+            if status_of(error) == 412:  # replaced since it was read
+                return delete()
             if status_of(error) != 501:
                 raise
-            # This store cannot delete under a condition.
-            request(place, "delete_object", {"Key": key}, until=until())
+            # This store has no conditional delete.
+            send_expiring(bucket, "delete_object", {"Key": key}, expires_at=expires_at())
         return True
 
-    return persist(remove, patience, key=key)
+    return budget.run(delete, key=key)

@@ -1,152 +1,109 @@
-"""What a store's failures mean, and how long they are borne.
+"""Retry requests to a store within a time budget.
 
-A fault that may pass (no connection, silence, 429, 5xx) is tried again with growing waits until the
-patience of the settings is spent; any other one is final at once.
+Transient errors (no connection, a timeout, 429, 5xx) are retried with growing random waits until the budget
+is used up; every other error is raised at once. The loop is ``tenacity``'s, which takes a sleep function of
+ours, so that a wait can be cancelled; ``stamina`` does not.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ResponseStreamingError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
 )
 
 from stemline.jobs.errors import StemlineError
+from stemline.storage.s3_errors import error_code, is_transient
 
 log = structlog.get_logger(__name__)
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
-
-PASSING = (
-    BotoConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-    ConnectionError,
-    TimeoutError,
-)
-"""Faults of the connection; all of them may pass."""
-
-_PASSING_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "BadDigest", "OperationAborted"})
-_DENIED_CODES = frozenset(
-    {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "AccessDenied", "SignatureDoesNotMatch"}
-)
+CANCEL_CHECK_S = 0.5
+"""How often a wait checks whether the transfer was cancelled, s."""
 
 T = TypeVar("T")
+CancelCheck = Callable[[], bool]
+"""Returns whether the transfer is to be stopped."""
 
 
-class Cancelled(StemlineError):
-    """The transfer was stopped because it is no longer wanted."""
+class TransferCancelled(StemlineError):
+    """The transfer was cancelled."""
 
 
-class Exhausted(Exception):
-    """A passing fault lasted longer than it is borne."""
+class BudgetExhausted(Exception):
+    """A request kept failing until its retry budget was used up."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
 
 
-def code_of(error: Exception) -> str:
-    """The S3 error code, or the kind of a fault that came without one."""
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code") or status_of(error))
-    return type(error).__name__
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """How long one request may be retried."""
 
+    seconds: float
+    """After this time the next transient error is final; 0 for a single try."""
+    cancelled: CancelCheck | None = None
 
-def status_of(error: Exception) -> int:
-    """The HTTP status of an answer; 0 where there was none."""
-    if isinstance(error, ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return 0
+    def run(self, request: Callable[[], T], **context: object) -> T:
+        """Run a request, with retries, and return its result.
 
-
-def passing(error: Exception) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(error, ClientError):
-        status = status_of(error)
-        return status >= 500 or status in {408, 429} or code_of(error) in _PASSING_CODES
-    return isinstance(error, PASSING)
-
-
-def absent(error: Exception) -> bool:
-    """Whether the object, the bucket or the upload does not exist."""
-    return status_of(error) == 404
-
-
-def denied(error: Exception) -> bool:
-    """Whether the store refused for want of rights."""
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return True
-    return status_of(error) == 403 or code_of(error) in _DENIED_CODES
-
-
-class Patience:
-    """How much longer a passing fault is borne; progress renews it."""
-
-    def __init__(self, seconds: float, cancelled: Callable[[], bool] | None = None) -> None:
-        self._seconds = seconds
-        self._cancelled = cancelled
-        self.renew()
-
-    def renew(self) -> None:
-        """Start anew: something got through."""
-        self._since = time.monotonic()
-        self._wait = FIRST_WAIT_S
-
-    def check(self) -> None:
-        """Raise Cancelled if the transfer is no longer wanted."""
-        if self._cancelled is not None and self._cancelled():
-            raise Cancelled
-
-    def bear(self, error: Exception, **where: object) -> None:
-        """Wait before the next try.
+        Args:
+            request: May be called several times.
+            context: What to log with a retry.
 
         Raises:
-            Exhausted: the patience is spent.
-            Cancelled: the transfer is no longer wanted.
+            BudgetExhausted: Transient errors lasted longer than the budget.
+            TransferCancelled: The transfer was cancelled.
+            ClientError, BotoCoreError: An error that is not transient.
         """
-        left = self._seconds - (time.monotonic() - self._since)
-        if left <= 0:
-            raise Exhausted(code_of(error)) from error
-        wait = min(self._wait * random.uniform(0.5, 1.0), left)  # noqa: S311 - spreads retries, hides nothing
-        log.warning("storage.retry", fault=code_of(error), wait_s=round(wait, 2), **where)
-        self._wait = min(self._wait * 2, LONGEST_WAIT_S)
-        until = time.monotonic() + wait
-        while (rest := until - time.monotonic()) > 0:
-            self.check()
-            time.sleep(min(rest, 0.5))
-        self.check()
 
+        def try_once() -> T:
+            self.check_cancelled()
+            return request()
 
-def persist(action: Callable[[], T], patience: Patience, **where: object) -> T:
-    """The action's result, tried again while its faults may pass.
+        def log_retry(state: RetryCallState) -> None:
+            cause = state.outcome.exception() if state.outcome else None
+            code, wait_s = error_code(cause) if cause else "", round(state.upcoming_sleep, 2)
+            log.warning("storage.retry_scheduled", error=code, wait_s=wait_s, **context)
 
-    Raises:
-        Exhausted: the patience is spent.
-        Cancelled: the transfer is no longer wanted.
-        ClientError, BotoCoreError: a fault that will not pass.
-    """
-    while True:
-        patience.check()
+        retrying = Retrying(
+            retry=retry_if_exception(is_transient),
+            stop=stop_after_delay(self.seconds),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
+            sleep=self.wait,
+            before_sleep=log_retry,
+        )
         try:
-            return action()
-        except (ClientError, BotoCoreError, *PASSING) as error:
-            if not passing(error):
-                raise
-            patience.bear(error, **where)
+            return retrying(try_once)
+        except RetryError as error:
+            cause = error.last_attempt.exception()
+            raise BudgetExhausted(error_code(cause or error)) from cause
+
+    def wait(self, seconds: float) -> None:
+        """Sleep.
+
+        Raises:
+            TransferCancelled: The transfer was cancelled meanwhile.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check_cancelled()
+            time.sleep(min(left, CANCEL_CHECK_S))
+
+    def check_cancelled(self) -> None:
+        """Raise TransferCancelled if the transfer is to be stopped."""
+        if self.cancelled is not None and self.cancelled():
+            raise TransferCancelled

@@ -21,8 +21,7 @@ from stemline.separation.errors import SeparationError
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
 from stemline.separation.separator import Extension
-from stemline.storage import Buckets, Upload
-from stemline.storage import Cancelled as TransferCancelled
+from stemline.storage import Buckets, TransferCancelled, Upload
 from stemline.wire.errors import code_of
 from stemline.workers import metrics
 from stemline.workers.cleanup import take_away
@@ -141,7 +140,7 @@ class Attempt:
                 self._stage(hold, report, uploads)
                 for upload in uploads:
                     hold.secure()
-                    self.buckets.complete(upload, until=hold.until, cancelled=hold.interrupted)
+                    self.buckets.complete(upload, expires_at=hold.until, cancelled=hold.interrupted)
         ended = time.monotonic()
         stages = {
             "download": fetched - began,

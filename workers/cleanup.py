@@ -19,6 +19,6 @@ def take_away(
     for upload in uploads:
         if upload.upload_id:
             buckets.abort(upload)
-        buckets.remove_own(
-            upload.region, upload.bucket, upload.key, job_id=job.id, token=job.token, until=until
+        buckets.delete_own(
+            upload.region, upload.bucket, upload.key, job_id=job.id, token=job.token, expires_at=until
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from stemline.callbacks import DeliveryService
 from stemline.jobs.store import Store
 from stemline.runtime import tracing
 from stemline.runtime.settings import Settings
@@ -12,6 +12,9 @@ from stemline.runtime.tracing import Tracer
 from stemline.storage import Buckets
 from stemline.workers import metrics
 from stemline.workers.app import notify_workers
+
+if TYPE_CHECKING:
+    from stemline.callbacks import DeliveryService
 
 
 @cache
@@ -40,4 +43,6 @@ def buckets() -> Buckets:
 @cache
 def delivery_service() -> DeliveryService:
     """What delivers callbacks in this process."""
+    from stemline.callbacks import DeliveryService  # noqa: PLC0415 - needs packages that separation workers lack
+
     return DeliveryService(store(), settings(), metrics.callback_tried)

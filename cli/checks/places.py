@@ -63,14 +63,14 @@ def _bucket(settings: Settings, region: str, bucket: str, *, write: bool) -> Fin
             upload = reached.stage(
                 region, bucket, key, file, job_id="doctor", token=1, content_type="text/plain"
             )
-            reached.complete(upload, until=lambda: time.time() + 60)
+            reached.complete(upload, expires_at=lambda: time.time() + 60)
             step = "read"
             reached.download(Tenant(bucket, region), key, file, max_bytes=1024)
             step = "cleared"
-            reached.remove_own(region, bucket, key, job_id="doctor", token=1)
+            reached.delete_own(region, bucket, key, job_id="doctor", token=1)
     except JobFailed as error:
         with suppress(JobFailed):
-            reached.remove_own(region, bucket, key, job_id="doctor", token=1)
+            reached.delete_own(region, bucket, key, job_id="doctor", token=1)
         mend = "look at endpoint, keys and policy of STEMLINE_BUCKETS; see the runbook, StemlineBucketDenied"
         return bad("buckets", f"{name} cannot be {step}: {error.message}", mend)
     return ok("buckets", f"{name} can be read, written to and cleared")

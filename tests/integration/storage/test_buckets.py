@@ -1,4 +1,4 @@
-"""Buckets on a real S3 server, through a proxy that breaks what networks and stores break."""
+"""Buckets on a real S3 server, through a proxy that injects the faults of networks and stores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
-from stemline.storage import Buckets, Cancelled, Upload
+from stemline.storage import Buckets, TransferCancelled, Upload
 from stemline.wire.errors import code_of
 from tests.conftest import S3
 from tests.faults import Fault, FaultyProxy, once
@@ -42,7 +42,7 @@ JOB = "j" + "0" * 32
 
 @pytest.fixture
 def proxy(s3: S3) -> Iterator[FaultyProxy]:
-    """A proxy before the real server, harmless until told otherwise."""
+    """A proxy before the real server, without faults until a test plans some."""
     proxy = FaultyProxy(s3.endpoint_url)
     yield proxy
     proxy.close()
@@ -55,7 +55,7 @@ def settings_for(s3: S3, endpoint_url: str, **more: Any) -> Settings:
 
 @pytest.fixture
 def buckets(s3: S3, proxy: FaultyProxy) -> Buckets:
-    """Buckets that talk through the proxy, with 5 s of patience."""
+    """Buckets that connect through the proxy, with a retry budget of 5 s."""
     return Buckets(settings_for(s3, proxy.endpoint_url))
 
 
@@ -92,15 +92,15 @@ def test_a_source_arrives_whole(s3: S3, buckets: Buckets, tenant: Tenant, tmp_pa
     """The file holds the object's bytes, and progress ends at its size."""
     data = os.urandom(3 * MIB + 17)
     s3.client.put_object(Bucket=s3.bucket, Key="in/söng +&.mp3", Body=data)
-    told: list[tuple[int, int]] = []
+    seen: list[tuple[int, int]] = []
     path = tmp_path / "source"
     size = buckets.download(
-        tenant, "in/söng +&.mp3", path, max_bytes=10 * MIB, progress=lambda *p: told.append(p)
+        tenant, "in/söng +&.mp3", path, max_bytes=10 * MIB, progress=lambda *p: seen.append(p)
     )
-    assert (len(data), data, (len(data), len(data))) == (size, path.read_bytes(), told[-1])
+    assert (len(data), data, (len(data), len(data))) == (size, path.read_bytes(), seen[-1])
 
 
-def test_a_broken_download_goes_on_where_it_broke(
+def test_a_broken_download_is_resumed(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tenant: Tenant, tmp_path: Path
 ) -> None:
     """Three cuts cost three more requests, and no byte is fetched twice."""
@@ -113,10 +113,10 @@ def test_a_broken_download_goes_on_where_it_broke(
     assert 4 == len(proxy.seen)
 
 
-def test_a_source_replaced_meanwhile_is_fetched_anew(
+def test_a_source_replaced_during_its_download_is_downloaded_again(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tenant: Tenant, tmp_path: Path
 ) -> None:
-    """Bytes of two versions are never mixed: the ETag guards the continuation."""
+    """Bytes of two versions are never mixed: the resumed request names the ETag."""
     old, new = b"o" * 3 * MIB, b"n" * 2 * MIB
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=old)
     cut = once(Fault(cut_after=MIB), method="GET")
@@ -136,20 +136,20 @@ def test_a_source_replaced_meanwhile_is_fetched_anew(
 @pytest.mark.parametrize(
     "fault", [Fault(status=500), Fault(status=503, code="SlowDown"), Fault(status=429), Fault(drop=True)]
 )
-def test_passing_trouble_is_borne(
+def test_transient_errors_are_retried(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tenant: Tenant, tmp_path: Path, fault: Fault
 ) -> None:
-    """A store that answers 500, 503, 429 or hangs up twice is asked a third time."""
+    """A request that fails twice with 500, 503, 429 or a closed connection is sent a third time."""
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=b"music")
     proxy.plan = once(fault, method="GET", times=2)
     buckets.download(tenant, "in", tmp_path / "source", max_bytes=MIB)
     assert b"music" == (tmp_path / "source").read_bytes()
 
 
-def test_a_store_that_stays_away_ends_retryable(
+def test_an_unavailable_store_is_a_retryable_error(
     s3: S3, proxy: FaultyProxy, tenant: Tenant, tmp_path: Path
 ) -> None:
-    """After the patience the error says that a later attempt may succeed, and no file is left."""
+    """After the retry budget the error is marked as retryable, and no file is left."""
     buckets = Buckets(settings_for(s3, proxy.endpoint_url, storage_patience_s=0.5))
     proxy.plan = lambda method, path: Fault(status=500)
     with pytest.raises(SourceUnavailable) as caught:
@@ -158,14 +158,14 @@ def test_a_store_that_stays_away_ends_retryable(
     assert not (tmp_path / "source").exists()
 
 
-def test_a_server_that_is_not_there_ends_retryable(s3: S3, tenant: Tenant, tmp_path: Path) -> None:
-    """A refused connection counts as an absent store, not as a missing object."""
+def test_a_refused_connection_is_a_retryable_error(s3: S3, tenant: Tenant, tmp_path: Path) -> None:
+    """A refused connection means an unavailable store, not a missing object."""
     buckets = Buckets(settings_for(s3, "http://127.0.0.1:1", storage_patience_s=0.3))
     with pytest.raises(SourceUnavailable):
         buckets.download(tenant, "in", tmp_path / "source", max_bytes=MIB)
 
 
-def test_final_refusals_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path: Path) -> None:
+def test_final_errors_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path: Path) -> None:
     """Missing, forbidden, too large and unknown bucket each fail at once with the wire's code."""
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=b"x" * 100)
     good = settings_for(s3, proxy.endpoint_url)
@@ -192,13 +192,13 @@ def test_final_refusals_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_pat
         assert "secret" not in str(caught.value)
 
 
-def test_a_download_stops_when_no_longer_wanted(
+def test_a_download_can_be_cancelled(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tenant: Tenant, tmp_path: Path
 ) -> None:
-    """Also in the middle of waiting for a store that is down."""
+    """A cancel also ends the wait for a store that is down."""
     proxy.plan = lambda method, path: Fault(status=503)
     begun = time.monotonic()
-    with pytest.raises(Cancelled):
+    with pytest.raises(TransferCancelled):
         buckets.download(
             tenant, "in", tmp_path / "s", max_bytes=MIB, cancelled=lambda: time.monotonic() > begun + 0.7
         )
@@ -208,13 +208,13 @@ def test_a_download_stops_when_no_longer_wanted(
 # -- publication
 
 
-def test_a_staged_stem_is_seen_by_nobody(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
-    """It appears with completion: whole, with its type, job and token; its MD5 is that of the bytes."""
+def test_a_staged_stem_is_invisible(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
+    """It appears when completed: whole, with its type, job and token; its MD5 is that of the bytes."""
     path = tmp_path / "stem"
     path.write_bytes(b"la la la")
     upload = staged(buckets, s3, path, token=7)
     assert [] == keys(s3)
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     found = s3.client.head_object(Bucket=s3.bucket, Key="out/voice.mp3")
     assert b"la la la" == content(s3, "out/voice.mp3")
     assert {"stemline-job": JOB, "stemline-token": "7"} == found["Metadata"]
@@ -225,19 +225,19 @@ def test_a_staged_stem_is_seen_by_nobody(s3: S3, buckets: Buckets, tmp_path: Pat
 def test_a_large_stem_goes_in_parts_and_a_part_may_fail(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
 ) -> None:
-    """Only the part that was lost on the way is sent again."""
+    """Only the part whose response was lost is sent again."""
     data = os.urandom(40 * MIB)
     path = tmp_path / "stem"
     path.write_bytes(data)
     proxy.plan = once(Fault(lose_answer=True), method="PUT", having="partNumber=2")
     upload = staged(buckets, s3, path)
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     assert data == content(s3, upload.key)
     assert 4 == sum(method == "PUT" for method, _ in proxy.seen)
 
 
 def test_uploads_survive_as_json(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
-    """What a dead worker registered is enough to abort its upload."""
+    """The registered JSON of an upload is enough to abort it."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     text = json.dumps(staged(buckets, s3, path).to_json())
@@ -266,26 +266,26 @@ def test_an_upload_is_known_before_a_byte_is_sent(
 
 
 def test_nothing_is_completed_after_the_lease(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
-    """A lease that is over, or ends within the second, sends no request at all."""
+    """With a lease that has expired, or expires within a second, no request is sent."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     for left in (-5.0, 0.0):
         with pytest.raises(LeaseLost):
-            buckets.complete(upload, until=soon(left))
+            buckets.complete(upload, expires_at=soon(left))
     assert [] == keys(s3)
 
 
 def test_the_store_itself_refuses_a_late_completion(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
 ) -> None:
-    """A request that was held up on the way beyond the lease is refused where it arrives."""
+    """A request that arrives after the lease has expired is refused by the store."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     proxy.plan = once(Fault(delay_s=4.0), method="POST", having="uploadId")
     with pytest.raises(LeaseLost):
-        buckets.complete(upload, until=soon(2.5))
+        buckets.complete(upload, expires_at=soon(2.5))
     assert [] == keys(s3)
 
 
@@ -300,13 +300,13 @@ def test_a_completion_after_the_abort_of_the_next_attempt_is_refused(
     buckets.abort(stale)
     fresh = staged(buckets, s3, path, token=2)
     with pytest.raises(LeaseLost):
-        buckets.complete(stale, until=soon())
-    buckets.complete(fresh, until=soon())
+        buckets.complete(stale, expires_at=soon())
+    buckets.complete(fresh, expires_at=soon())
     assert b"new" == content(s3, fresh.key)
 
 
-def test_a_stopped_process_cannot_publish_when_it_wakes(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
-    """SIGSTOP for longer than the lease, at any of 6 moments: the woken process writes no object.
+def test_a_stopped_process_cannot_publish_when_it_continues(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
+    """A process stopped for longer than its lease, at any of 6 moments, writes no object when it continues.
 
     The race: the process has checked its lease and is stopped before (or while) it sends the request.
     """
@@ -324,7 +324,7 @@ def test_a_stopped_process_cannot_publish_when_it_wakes(s3: S3, buckets: Buckets
             print("ready", flush=True)
             end = float(sys.stdin.readline())
             try:
-                buckets.complete(Upload.from_json(task["upload"]), until=lambda: end)
+                buckets.complete(Upload.from_json(task["upload"]), expires_at=lambda: end)
                 print("published", flush=True)
             except LeaseLost:
                 print("lost", flush=True)
@@ -373,43 +373,43 @@ def test_a_stopped_process_cannot_publish_when_it_wakes(s3: S3, buckets: Buckets
 def test_completion_is_repeated_when_its_answer_is_lost(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path, fault: Fault
 ) -> None:
-    """Whether the lost request was done or not, the stem is there and the caller hears of success."""
+    """Whether the store carried out the lost request or not, the stem exists and the call succeeds."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     proxy.plan = once(fault, method="POST", having="uploadId")
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     assert b"x" == content(s3, upload.key)
 
 
-def test_a_store_that_forgets_completed_uploads_is_understood(
+def test_a_store_that_forgets_completed_uploads_is_supported(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
 ) -> None:
     """NoSuchUpload after a lost answer is success where the object is this attempt's own."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     proxy.plan = once(Fault(status=404, code="NoSuchUpload"), method="POST", having="uploadId")
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     proxy.plan = once(Fault(status=404, code="NoSuchUpload"), method="POST", having="uploadId")
     with pytest.raises(LeaseLost):
-        buckets.complete(dataclasses.replace(upload, token=upload.token + 1), until=soon())
+        buckets.complete(dataclasses.replace(upload, token=upload.token + 1), expires_at=soon())
 
 
-def test_a_refusal_inside_a_200_answer_is_seen(
+def test_an_error_inside_a_200_response_is_retried(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
 ) -> None:
-    """Complete may answer 200 and say InternalError in the body; that is tried again."""
+    """Complete may answer 200 with InternalError in the body; that is retried."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     proxy.plan = once(Fault(status=200), method="POST", having="uploadId")
-    buckets.complete(upload, until=soon())
+    buckets.complete(upload, expires_at=soon())
     assert b"x" == content(s3, upload.key)
 
 
-def test_targets_refuse_with_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path: Path) -> None:
+def test_target_errors_have_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path: Path) -> None:
     """Forbidden, absent and unconfigured destinations are final; one that is down is retryable."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
@@ -429,15 +429,15 @@ def test_targets_refuse_with_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path:
         staged(Buckets(good), s3, path)
 
 
-def test_a_job_removes_only_what_it_wrote_itself(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
+def test_a_job_deletes_only_its_own_objects(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
     """Objects of others, of another job, and of a later attempt of the same job stay."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     s3.client.put_object(Bucket=s3.bucket, Key="foreign", Body=b"y")
-    buckets.complete(staged(buckets, s3, path, key="mine", token=3), until=soon())
+    buckets.complete(staged(buckets, s3, path, key="mine", token=3), expires_at=soon())
 
     def remove(key: str, job_id: str, token: int) -> bool:
-        return buckets.remove_own(s3.region, s3.bucket, key, job_id=job_id, token=token, until=soon())
+        return buckets.delete_own(s3.region, s3.bucket, key, job_id=job_id, token=token, expires_at=soon())
 
     assert not remove("foreign", JOB, 9)
     assert not remove("mine", "j" + "1" * 32, 9)
@@ -445,31 +445,31 @@ def test_a_job_removes_only_what_it_wrote_itself(s3: S3, buckets: Buckets, tmp_p
     assert not remove("nothing", JOB, 9)
     assert ["foreign", "mine"] == keys(s3)
     with pytest.raises(LeaseLost):
-        buckets.remove_own(s3.region, s3.bucket, "mine", job_id=JOB, token=3, until=soon(-1))
+        buckets.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=3, expires_at=soon(-1))
     assert remove("mine", JOB, 3)
     assert ["foreign"] == keys(s3)
 
 
-def test_an_object_replaced_while_it_is_removed_stays(
+def test_an_object_replaced_during_the_delete_stays(
     s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
 ) -> None:
-    """The race: another job writes the key between the look and the delete."""
+    """The race: another job writes the key between the read of its metadata and the delete."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
-    buckets.complete(staged(buckets, s3, path, key="mine"), until=soon())
+    buckets.complete(staged(buckets, s3, path, key="mine"), expires_at=soon())
 
     def replaced(method: str, _: str) -> Fault | None:
         if method == "DELETE":
-            s3.client.put_object(Bucket=s3.bucket, Key="mine", Body=b"somebody else's")
+            s3.client.put_object(Bucket=s3.bucket, Key="mine", Body=b"another job's")
         return None
 
     proxy.plan = replaced
-    assert not buckets.remove_own(s3.region, s3.bucket, "mine", job_id=JOB, token=1, until=soon())
-    assert b"somebody else's" == content(s3, "mine")
+    assert not buckets.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=1, expires_at=soon())
+    assert b"another job's" == content(s3, "mine")
 
 
 def test_configuration_by_bucket_file_and_star(s3: S3, tmp_path: Path) -> None:
-    """A file adds buckets, settings outrank it, ``*`` serves the rest, and a bucket may have another name."""
+    """A file adds buckets, settings override it, ``*`` matches all others; a bucket may have another name."""
     access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     file = tmp_path / "buckets.json"
     file.write_text(
@@ -494,8 +494,8 @@ def test_threads_share_one_client(s3: S3, buckets: Buckets, tmp_path: Path) -> N
         try:
             path = tmp_path / str(number)
             path.write_bytes(str(number).encode())
-            buckets.complete(staged(buckets, s3, path, key=f"out/{number}"), until=soon())
-        except Exception as error:  # noqa: BLE001 - told below
+            buckets.complete(staged(buckets, s3, path, key=f"out/{number}"), expires_at=soon())
+        except Exception as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 
     threads = [threading.Thread(target=publish, args=(n,)) for n in range(8)]

@@ -1,0 +1,114 @@
+"""Download an object into a file, and resume where a connection broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+from botocore.exceptions import IncompleteReadError
+
+from stemline.jobs.errors import SourceTooLarge, StemlineError
+from stemline.storage.clients import BucketClient
+from stemline.storage.retry import RetryBudget
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient, status_of
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES = 1 << 20
+MAX_RESTARTS = 3
+"""How often an object may be replaced during its download."""
+
+
+class ObjectChanged(StemlineError):
+    """The input object kept changing while it was read."""
+
+
+class Download:
+    """The download of one object; ``run`` may be called once."""
+
+    def __init__(
+        self,
+        bucket: BucketClient,
+        key: str,
+        *,
+        max_bytes: int,
+        budget: RetryBudget,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._max_bytes = max_bytes
+        self._budget = budget
+        self._progress = progress
+        self._etag = ""
+        self._received = 0
+        self._size = 0
+        self._restarts = 0
+
+    def run(self, path: Path) -> int:
+        """Download the object into a file and return its size in bytes.
+
+        Raises:
+            SourceTooLarge: It is larger than allowed; nothing was fetched.
+            ObjectChanged: It was replaced again and again meanwhile.
+            BudgetExhausted: The store was unavailable for too long.
+            TransferCancelled: The transfer was cancelled.
+            ClientError, BotoCoreError: The store refused.
+        """
+        with path.open("wb") as file:
+            complete = False
+            while not complete:
+                # A request that made progress is followed by one with a full budget.
+                complete = self._budget.run(lambda: self._fetch(file), key=self._key)
+        return self._size
+
+    def _fetch(self, file: BinaryIO) -> bool:
+        """Request the rest of the object; return whether it is now complete."""
+        start = self._received
+        try:
+            rest = {"Range": f"bytes={self._received}-", "IfMatch": self._etag} if self._received else {}
+            response = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key, **rest)
+            with closing(response["Body"]) as body:
+                self._check(response, file)
+                self._copy(body, file)
+        except REQUEST_ERRORS as error:
+            if self._received and status_of(error) in {412, 416}:
+                self._restart(file)
+            elif not is_transient(error) or self._received == start:
+                raise
+            log.warning(
+                "storage.download_interrupted", key=self._key, bytes=self._received, error=error_code(error)
+            )
+            return False
+        return True
+
+    def _check(self, response: Mapping[str, Any], file: BinaryIO) -> None:
+        """Check the headers of a response before its body is read."""
+        if self._received and "ContentRange" not in response:
+            # The store ignored the range and sends the whole object.
+            self._restart(file)
+        self._size = self._received + int(response["ContentLength"])
+        if self._size > self._max_bytes:
+            raise SourceTooLarge
+        self._etag = response.get("ETag", "")
+
+    def _copy(self, body: Any, file: BinaryIO) -> None:
+        while chunk := body.read(CHUNK_BYTES):
+            file.write(chunk)
+            self._received += len(chunk)
+            self._budget.check_cancelled()
+            if self._progress is not None:
+                self._progress(self._received, self._size)
+        if self._received != self._size:
+            raise IncompleteReadError(actual_bytes=self._received, expected_bytes=self._size)
+
+    def _restart(self, file: BinaryIO) -> None:
+        self._restarts += 1
+        if self._restarts > MAX_RESTARTS:
+            raise ObjectChanged
+        self._received = 0
+        file.seek(0)
+        file.truncate()

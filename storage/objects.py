@@ -1,0 +1,39 @@
+"""The metadata of stored objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemline.storage.clients import BucketClient
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """The metadata of an object."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    content_type: str
+    job_id: str
+    """The job that wrote it; empty for any other object."""
+    token: int
+    """The fencing token it was written under; 0 for any other object."""
+
+
+def head_object(bucket: BucketClient, key: str) -> ObjectHead:
+    """Return the metadata of an object.
+
+    Raises:
+        ClientError, BotoCoreError: The store refused, or did not respond.
+    """
+    response = bucket.s3.head_object(Bucket=bucket.name, Key=key)
+    metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
+    token = metadata.get("stemline-token", "")
+    return ObjectHead(
+        size=int(response["ContentLength"]),
+        etag=response.get("ETag", ""),
+        content_type=response.get("ContentType", ""),
+        job_id=metadata.get("stemline-job", ""),
+        token=int(token) if token.isdecimal() else 0,
+    )

@@ -1,0 +1,68 @@
+"""What the errors of boto3 and of the connection mean."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ResponseStreamingError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+
+CONNECTION_ERRORS = (
+    BotoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+    ConnectionError,
+    TimeoutError,
+)
+"""Errors of the connection; all of them are transient."""
+
+REQUEST_ERRORS = (ClientError, BotoCoreError, *CONNECTION_ERRORS)
+"""Every error that a request to a store can raise."""
+
+_TRANSIENT_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "BadDigest", "OperationAborted"})
+_DENIED_CODES = frozenset(
+    {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "AccessDenied", "SignatureDoesNotMatch"}
+)
+
+
+def error_code(error: BaseException) -> str:
+    """Return the S3 error code, or the exception's name where there is none."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code") or status_of(error))
+    return type(error).__name__
+
+
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status of a response; 0 if there was no response."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return 0
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same request may succeed later."""
+    if isinstance(error, ClientError):
+        status = status_of(error)
+        return status >= 500 or status in {408, 429} or error_code(error) in _TRANSIENT_CODES
+    return isinstance(error, CONNECTION_ERRORS)
+
+
+def is_missing(error: BaseException) -> bool:
+    """Tell whether the object, the bucket or the upload does not exist."""
+    return status_of(error) == 404
+
+
+def is_denied(error: BaseException) -> bool:
+    """Tell whether the store refused because of credentials or permissions."""
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return True
+    return status_of(error) == 403 or error_code(error) in _DENIED_CODES

@@ -1,0 +1,80 @@
+"""Retries within a budget."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from stemline.storage.retry import BudgetExhausted, RetryBudget, TransferCancelled
+
+
+def refused(status: int, code: str = "") -> ClientError:
+    """A response with an error status."""
+    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "GetObject")
+
+
+class Request:
+    """A request that raises each of the errors and then succeeds."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = [*errors]
+        self.tries = 0
+
+    def __call__(self) -> str:
+        self.tries += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refused(500), refused(429), refused(503, "SlowDown"), refused(400, "RequestTimeout"), TimeoutError()],
+)
+def test_transient_errors_are_retried(error):
+    """A request that fails twice with a transient error is sent a third time and its result returned."""
+    request = Request(error, error)
+    assert ("done", 3) == (RetryBudget(30).run(request), request.tries)
+
+
+@pytest.mark.parametrize("error", [refused(403, "AccessDenied"), refused(404), ValueError()])
+def test_other_errors_are_raised_at_once(error):
+    """A refusal or a programming error is raised after a single try."""
+    request = Request(error)
+    with pytest.raises(type(error)) as caught:
+        RetryBudget(30).run(request)
+    assert (error, 1) == (caught.value, request.tries)
+
+
+def test_the_budget_ends_the_retries():
+    """When transient errors outlast the budget, the last one's code is the reason and the cause."""
+    endless = Request(*[ConnectTimeoutError(endpoint_url="http://s3") for _ in range(1000)])
+    with pytest.raises(BudgetExhausted) as caught:
+        RetryBudget(0.5).run(endless)
+    assert "ConnectTimeoutError" == caught.value.reason
+    assert isinstance(caught.value.__cause__, ConnectTimeoutError)
+    assert 1 < endless.tries < 1000
+
+
+def test_a_budget_of_zero_is_a_single_try():
+    """Without a budget a transient error is final."""
+    request = Request(refused(500))
+    with pytest.raises(BudgetExhausted):
+        RetryBudget(0).run(request)
+    assert 1 == request.tries
+
+
+def test_a_wait_can_be_cancelled():
+    """A cancel ends a wait within a second, and no further try is made."""
+    began = time.monotonic()
+    budget = RetryBudget(60, lambda: time.monotonic() > began + 0.2)
+    with pytest.raises(TransferCancelled):
+        budget.wait(30)
+    assert time.monotonic() - began < 2
+    request = Request()
+    with pytest.raises(TransferCancelled):
+        budget.run(request)
+    assert 0 == request.tries
