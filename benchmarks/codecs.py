@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemline.separation.media import (
-    SAMPLE_RATE,
     MediaLimits,
     OutputSpec,
     SourceInfo,
@@ -21,6 +20,7 @@ from stemline.separation.media import (
     mp3,
     open_audio,
 )
+from stemline.separation.network import SAMPLE_RATE
 
 SECONDS = 240
 REPEATS = 3

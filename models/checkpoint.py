@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastcrc import crc32
+
 from stemline.separation.errors import WeightsCorrupt
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ _FOOTER_BYTES = 48
 _TABLE_MAGIC = 0xDB4775248B80FB57
 _TRAILER_BYTES = 5  # compression type, masked CRC-32C
 _UNCOMPRESSED = 0
-_CRC_POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
 _CRC_MASK_DELTA = 0xA282EAD8
 #: DataType of tensorflow/core/framework/types.proto to numpy, for what Spleeter's checkpoints hold.
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
@@ -189,23 +190,7 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
             raise ValueError("a number is too long")
 
 
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (_CRC_POLYNOMIAL if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
-
-
-_CRC_TABLE = _crc_table()
-
-
 def _masked_crc(content: bytes) -> int:
     """Return LevelDB's masked CRC-32C of `content`."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
+    crc = crc32.iscsi(content)
     return ((crc >> 15 | crc << 17) + _CRC_MASK_DELTA) & 0xFFFFFFFF

@@ -7,7 +7,6 @@ from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.media_info import media_info
 from stemline.separation.media.types import (
     BLOCK_FRAMES,
-    SAMPLE_RATE,
     AudioInfo,
     EncodedStem,
     FormatInfo,
@@ -19,7 +18,6 @@ from stemline.separation.media.types import (
 
 __all__ = [
     "BLOCK_FRAMES",
-    "SAMPLE_RATE",
     "AudioInfo",
     "AudioSource",
     "EncodedStem",

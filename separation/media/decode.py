@@ -15,7 +15,8 @@ from stemline.separation.media.checks import lasts_too_long
 from stemline.separation.media.frames import FrameReader
 from stemline.separation.media.probe import Probe, probe_file
 from stemline.separation.media.resample import Resampler
-from stemline.separation.media.types import BLOCK_FRAMES, SAMPLE_RATE, MediaLimits
+from stemline.separation.media.types import BLOCK_FRAMES, MediaLimits
+from stemline.separation.network import SAMPLE_RATE
 
 # A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
 _LOUDEST = np.float32(1e6)

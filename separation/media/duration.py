@@ -11,6 +11,7 @@ from av.container import InputContainer
 
 from stemline.separation.media.containers import Structure
 from stemline.separation.media.demuxers import Demuxer, Measure
+from stemline.separation.media.mpeg import frame_samples
 
 #: How far off a container's duration may be when it is that of a video, seconds.
 _SLACK_BESIDE_VIDEO_S = 2.0
@@ -36,7 +37,7 @@ def declared_duration(
         if not structure.frames or not rate:
             return None
         # Encoder delay and padding, which decoders remove, are within three frames.
-        frame_s = (1152 if rate >= 32_000 else 576) / rate
+        frame_s = frame_samples(rate) / rate
         return DeclaredDuration(structure.frames * frame_s, 4 * frame_s, "samples")
     if demuxer.name == "ogg" and len(container.streams) == 1 and structure.last_sample is not None:
         # FFmpeg measures up to the last page that it accepts, not to the last one of the file.

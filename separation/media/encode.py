@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
 from stemline.separation.media.channels import narrow, widen
+from stemline.separation.media.codecs import resolve
 from stemline.separation.media.media_info import media_info
 from stemline.separation.media.mp3 import Mp3Sink
 from stemline.separation.media.resample import Resampler
-from stemline.separation.media.sink import AvSink, Sink
-from stemline.separation.media.spec import resolve
+from stemline.separation.media.sink import FFmpegSink, Sink
 from stemline.separation.media.tags import kept_tags
-from stemline.separation.media.types import SAMPLE_RATE, EncodedStem, OutputSpec, SourceInfo
+from stemline.separation.media.types import EncodedStem, OutputSpec, SourceInfo
+from stemline.separation.network import SAMPLE_RATE
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -50,7 +51,7 @@ class StemWriter:
         self._file: BinaryIO = path.open("w+b")
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, min(self.encoding.channels, 2))
         with self._cleanly():
-            make = Mp3Sink if self.encoding.codec == "mp3" else AvSink
+            make = Mp3Sink if self.encoding.codec == "mp3" else FFmpegSink
             self._sink: Sink = make(self._file, self.encoding, kept_tags(tags))
 
     def write(self, block: NDArray[np.float32]) -> None:

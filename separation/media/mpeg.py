@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MPEG1, MPEG2, MPEG25 = 3, 2, 0
+_MPEG1, _MPEG2, _MPEG25 = 3, 2, 0
 _LAYER_II, _LAYER_III = 2, 1
 
-_RATES = {MPEG1: (44_100, 48_000, 32_000), MPEG2: (22_050, 24_000, 16_000), MPEG25: (11_025, 12_000, 8_000)}
+_RATES = {
+    _MPEG1: (44_100, 48_000, 32_000),
+    _MPEG2: (22_050, 24_000, 16_000),
+    _MPEG25: (11_025, 12_000, 8_000),
+}
 
-KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _KBPS_MPEG1_LAYER_II = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+
+
+def frame_samples(rate: int) -> int:
+    """Return the samples of each channel in a layer III frame at `rate` Hz."""
+    return 1152 if rate >= 32_000 else 576
 
 
 @dataclass(frozen=True, slots=True)
 class MpegVersion:
-    """What a sample rate (Hz) decides about a layer III frame."""
+    """What a sample rate, in Hz, decides about a layer III frame."""
 
     bits: int
     rate: int
@@ -28,37 +37,37 @@ class MpegVersion:
 
     @property
     def rate_index(self) -> int:
-        """The header's two bits for the rate."""
+        """Return the header's two bits for the rate."""
         return _RATES[self.bits].index(self.rate)
 
     @property
     def samples(self) -> int:
-        """Samples of each channel in a frame."""
-        return 1152 if self.bits == MPEG1 else 576
+        """Return the samples of each channel in a frame."""
+        return frame_samples(self.rate)
 
     @property
     def kbps(self) -> tuple[int, ...]:
-        """The bitrates a frame can have, in kbit/s by index; index 0 means "free"."""
-        return KBPS_MPEG1 if self.bits == MPEG1 else KBPS_MPEG2
+        """Return the bitrates a frame can have, in kbit/s by index; index 0 means "free"."""
+        return _KBPS_MPEG1 if self.bits == _MPEG1 else _KBPS_MPEG2
 
     @property
     def encoder_kbps(self) -> tuple[int, ...]:
-        """The bitrates LAME writes: version 2.5 ends at 64."""
-        return tuple(kbps for kbps in self.kbps[1:] if self.bits != MPEG25 or kbps <= 64)
+        """Return the bitrates that LAME writes, in kbit/s: no more than 64 in version 2.5."""
+        return tuple(kbps for kbps in self.kbps[1:] if self.bits != _MPEG25 or kbps <= 64)
 
     def side_info_bytes(self, channels: int) -> int:
-        """Bytes between the header and the main data."""
-        if self.bits == MPEG1:
+        """Return the bytes between a frame's header and its main data."""
+        if self.bits == _MPEG1:
             return 17 if channels == 1 else 32
         return 9 if channels == 1 else 17
 
     def frame_bytes(self, index: int, *, padded: bool = False) -> int:
-        """Bytes of a frame with the bitrate of ``index``."""
+        """Return the bytes of a frame with the bitrate of `index`."""
         return self.samples // 8 * self.kbps[index] * 1000 // self.rate + padded
 
 
 def declared_bytes(header: bytes) -> int | None:
-    """Return the length a layer II or III frame header declares, or None where there is no such header."""
+    """Return the length in bytes that a layer II or III frame header declares; None where it is none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     bits, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -68,5 +77,5 @@ def declared_bytes(header: bytes) -> int | None:
     rate = _RATES[bits][rate_index]
     if layer == _LAYER_III:
         return MpegVersion(bits, rate).frame_bytes(index, padded=padded)
-    kbps = (_KBPS_MPEG1_LAYER_II if bits == MPEG1 else KBPS_MPEG2)[index]
+    kbps = (_KBPS_MPEG1_LAYER_II if bits == _MPEG1 else _KBPS_MPEG2)[index]
     return 144 * kbps * 1000 // rate + padded

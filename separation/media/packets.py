@@ -12,8 +12,8 @@ from av.stream import Discard
 
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media.checks import DecodeState
-from stemline.separation.media.id3 import tag_bytes
 from stemline.separation.media.probe import Probe
+from stemline.separation.media.tags import tag_bytes
 
 #: An encoder's header frame has one of these within its first 40 bytes.
 _HEADER_MARKS = (b"Info", b"Xing")

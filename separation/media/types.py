@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Rate at which the networks work, in Hz: every block that is read or written has it.
-SAMPLE_RATE = 44_100
+from stemline.separation.network import HOP
 
-#: Frames in each block an `AudioSource` yields (0.74 s): 32 hops of 1024.
-BLOCK_FRAMES = 32 * 1024
+#: Frames in each block that an `AudioSource` yields (0.74 s).
+BLOCK_FRAMES = 32 * HOP
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from stemline.separation.media.containers.structure import Structure
-from stemline.separation.media.id3 import tag_bytes
+from stemline.separation.media.tags import tag_bytes
 
 #: Bytes after the ID3 tag in which the header frame is looked for.
 _SEARCHED_BYTES = 4096

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import BinaryIO, NamedTuple
+
+from fastcrc import crc32
 
 from stemline.separation.media.containers.structure import Structure
 
@@ -11,7 +12,6 @@ from stemline.separation.media.containers.structure import Structure
 _CAPTURE = b"OggS\0"
 _HEADER_BYTES = 27
 _BLOCK_BYTES = 1 << 20
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class _Page(NamedTuple):
@@ -89,9 +89,5 @@ def _last_page(file: BinaryIO, start: int) -> _Page | None:
 
 
 def ogg_checksum(page: bytes) -> int:
-    """Return the checksum of a page: CRC-32 with polynomial 0x04C11DB7, most significant bit first, start 0.
-
-    zlib computes the same one with the bits of each byte, and of the result, in the opposite order.
-    """
-    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
+    """Return the CRC-32 of a page: polynomial 0x04C11DB7, most significant bit first, start 0."""
+    return crc32.cksum(page) ^ 0xFFFFFFFF  # POSIX's cksum is the same, inverted

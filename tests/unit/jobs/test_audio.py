@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemline.jobs.audio import CODECS, SAMPLERATES, Encoding, check_audio, encoding
+from stemline.jobs.audio import CODECS, SAMPLERATES, check_audio
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.separation import AudioConfig, AudioMode
 
@@ -53,20 +53,3 @@ def test_music_mode() -> None:
     mode = AudioMode.MUSIC_MODE
     assert {"mp3", "wav", "aac"} == {codec for codec in CODECS if accepted(mode, codec=codec)}
     assert accepted(mode, codec="mp3", samplerate=1, bitrate=99999, channels=77)
-    assert Encoding("mp3", 44100, None, 2) == encoding(mode, AudioConfig("mp3", 8000, 64, 1))
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (AudioConfig(), Encoding("aac", 44100, None, None)),
-        (AudioConfig(codec="amr"), Encoding("amr", 8000, None, 1)),
-        (AudioConfig("wav", 8000, 64, 1), Encoding("wav", 8000, None, 1)),
-        (AudioConfig("flac", None, 64), Encoding("flac", 44100, None, None)),
-        (AudioConfig("mp3", 22050, 64, 2), Encoding("mp3", 22050, 64, 2)),
-    ],
-)
-def test_defaults(config: AudioConfig, expected: Encoding) -> None:
-    """Defaults are filled in as the specification says; amr is 8 kHz mono."""
-    check_audio(AudioMode.IS_AUDIO, config)
-    assert expected == encoding(AudioMode.IS_AUDIO, config)

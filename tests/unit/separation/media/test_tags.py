@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemline.separation.media.id3 import id3v2, tag_bytes
-from stemline.separation.media.tags import MAX_LENGTH, kept_tags
+from stemline.separation.media.tags import MAX_LENGTH, id3v2, kept_tags, tag_bytes
 
 
 def test_only_what_describes_the_recording_is_kept():

@@ -1,0 +1,121 @@
+"""The codecs of the stems: what each is written with, what it can hold, and what is written for a request."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import av
+
+from stemline.separation.errors import OptionError
+from stemline.separation.media.mpeg import MpegVersion
+from stemline.separation.media.types import OutputSpec, SourceInfo
+from stemline.separation.network import SAMPLE_RATE
+
+#: kbit/s for each channel where neither the request nor the source names a bitrate.
+FALLBACK_KBPS_PER_CHANNEL = 96
+
+_AMR_RATE = 8_000
+_AMR_BPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One codec.
+
+    Attributes:
+        encoder, muxer: FFmpeg's names; mp3 is written without them, but by the same encoder.
+        sample_format: FFmpeg's name of the samples that the encoder takes.
+        layouts: FFmpeg's name of the layout that is written for each number of channels, in ascending order.
+        is_lossless: Whether it has no bitrate to choose.
+        rate: Its only sample rate, Hz; None where there are others.
+        encoder_options, muxer_options: Passed to FFmpeg.
+    """
+
+    encoder: str
+    muxer: str
+    sample_format: str
+    layouts: Mapping[int, str]
+    is_lossless: bool = False
+    rate: int | None = None
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rates(self) -> Sequence[int]:
+        """The sample rates that can be written, Hz; empty where every rate can."""
+        return (self.rate,) if self.rate else av.Codec(self.encoder, "w").audio_rates or ()
+
+
+_MONO_STEREO = {1: "mono", 2: "stereo"}
+
+#: Every codec, by its name on the wire.
+CODECS: Mapping[str, Codec] = {
+    "wav": Codec("pcm_s16le", "wav", "s16", _MONO_STEREO, is_lossless=True, muxer_options={"rf64": "auto"}),
+    "flac": Codec(
+        "flac",
+        "flac",
+        "s16",
+        _MONO_STEREO | {4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"},
+        is_lossless=True,
+    ),
+    "mp3": Codec("libmp3lame", "mp3", "s16p", _MONO_STEREO),
+    "aac": Codec(
+        "aac",
+        "adts",
+        "fltp",
+        _MONO_STEREO | {4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"},
+        encoder_options={"aac_coder": "fast"},
+    ),
+    "amr": Codec("libopencore_amrnb", "amr", "s16", {1: "mono"}, rate=_AMR_RATE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What is written: codec, sample rate in Hz, bitrate in bit/s (0 for lossless codecs), channels."""
+
+    codec: str
+    samplerate: int
+    bitrate_bps: int
+    channels: int
+
+
+def resolve(spec: OutputSpec, source: SourceInfo) -> Encoding:
+    """Return what is written for `spec`: what it leaves open is chosen as docs/media.md says.
+
+    Raises:
+        OptionError: The encoder cannot do what is asked.
+    """
+    codec = CODECS.get(spec.codec)
+    if codec is None:
+        raise OptionError(f"There is no encoder for the codec {spec.codec!r}.")
+    samplerate = spec.samplerate or codec.rate or SAMPLE_RATE
+    if codec.rates and samplerate not in codec.rates:
+        raise OptionError(f"{spec.codec} cannot be written at {samplerate} Hz.")
+    counts = tuple(codec.layouts)
+    channels = spec.channels or counts[max(bisect_right(counts, source.channels) - 1, 0)]
+    if channels not in codec.layouts:
+        raise OptionError(f"{spec.codec} cannot be written with {channels} channels.")
+    kbps = spec.bitrate_kbps or source.bitrate_kbps or FALLBACK_KBPS_PER_CHANNEL * channels
+    bps = 0 if codec.is_lossless else _bitrate_bps(spec.codec, samplerate, channels, kbps * 1000)
+    return Encoding(spec.codec, samplerate, bps, channels)
+
+
+def _bitrate_bps(codec: str, samplerate: int, channels: int, asked: int) -> int:
+    """Return the bitrate nearest to the one asked for that the codec can write, in bit/s."""
+    if codec == "mp3":
+        return _nearest([kbps * 1000 for kbps in MpegVersion.of_rate(samplerate).encoder_kbps], asked)
+    if codec == "amr":
+        return _nearest(_AMR_BPS, asked)
+    # A frame of 1,024 aac samples holds at most 6,144 bits for each channel; with less than the minimum the
+    # encoder may drop everything.
+    lowest_kbps = channels * max(8, 8 * samplerate // 32_000)
+    highest_kbps = 6144 * channels * samplerate // 1_024_000
+    return min(max(asked, lowest_kbps * 1000), highest_kbps * 1000)
+
+
+def _nearest(choices: Sequence[int], asked: int) -> int:
+    """Return the choice nearest to `asked`, the higher one of two."""
+    return min(choices, key=lambda choice: (abs(choice - asked), -choice))
