@@ -46,9 +46,11 @@ def create_app(
     """
     notifier: BackgroundNotifier | None = None
     if store is None:
-        from stemline.workers.app import notify_workers  # noqa: PLC0415 - only this needs Celery
+        # Only this needs Celery.
+        from stemline.runtime import bootstrap  # noqa: PLC0415
+        from stemline.workers.notifier import CeleryNotifier  # noqa: PLC0415
 
-        notifier = BackgroundNotifier(notify_workers)
+        notifier = BackgroundNotifier(CeleryNotifier(bootstrap.celery_app(settings)).notify_workers)
         store = Store.open(settings, notify=notifier)
 
     @asynccontextmanager

@@ -29,7 +29,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import Store, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
-from stemline.workers.app import LEVELS, make_app, separate_queue
+from stemline.workers.app import LEVELS, create_app, separate_queue
 
 BUCKET, REGION = "media-1250000000", "ap-chongqing"
 TENANT = Tenant(BUCKET, REGION)
@@ -167,7 +167,7 @@ class Run:
             queue_max_concurrent=_CONCURRENT,
         )
         self.client = redis.Redis.from_url(self.valkey.url, decode_responses=True)
-        self.app = make_app(self.settings)
+        self.app = create_app(self.settings)
         self.store = Store.open(self.settings, notify=self.notify)
         return self
 

@@ -27,7 +27,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import Store, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
-from stemline.workers.app import make_app, separate_queue
+from stemline.workers.app import create_app, separate_queue
 
 TENANT = Tenant("nobody-1250000000", "ap-chongqing")
 
@@ -60,7 +60,7 @@ def main() -> None:
         settings = Settings(redis_url=valkey.url)
         environment = {**os.environ, "STEMLINE_REDIS_URL": valkey.url, "STEMLINE_LOG_LEVEL": "error"}
         worker = subprocess.Popen([sys.executable, "-m", "stemline", "worker", "separate"], env=environment)
-        app = make_app(settings)
+        app = create_app(settings)
 
         def notify(wake_ups: Sequence[WakeUp]) -> None:
             for wake_up in wake_ups:

@@ -16,7 +16,7 @@ from typing import Any
 from stemline.cli.main import main
 from stemline.separation.media import EncodedStem, OutputSpec
 from stemline.separation.pipeline import Report
-from stemline.workers import attempt
+from stemline.workers import attempt, engines
 
 
 class Engine:
@@ -55,5 +55,6 @@ def separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **_
 if __name__ == "__main__":
     patched: Any = attempt
     patched.separate_file = separate
-    patched.engine = lambda _model: Engine()
+    patched = engines
+    patched.load_engine = lambda _model, **_: Engine()
     main()

@@ -45,24 +45,23 @@ def api(host: str, port: int, processes: int) -> None:
 @click.option("--name", help="Name of this worker, such as separate@host.")
 def worker(kind: str, levels: str | None, name: str | None) -> None:
     """Run a worker: separate (the engine) or callbacks (delivery and sweeping)."""
-    if levels:
-        try:
-            chosen = [int(each) for each in levels.split(",")]
-        except ValueError:
-            chosen = []
-        if not chosen or set(chosen) - {0, 1, 2}:
-            raise click.UsageError("--levels takes 0, 1 and 2, such as 2,1,0")
-        os.environ["STEMLINE_WORKER_LEVELS"] = str(chosen)
+    chosen = _parse_levels(levels)
+    settings = _begin(traced=True)
+    if chosen:
+        settings = settings.with_changes(worker_levels=chosen)
+
     from celery.utils.nodenames import default_nodename
 
-    from stemline.workers.app import CALLBACKS, SWEEPS, app, separate_queue
+    from stemline.runtime import bootstrap
+    from stemline.workers.app import CALLBACKS, SWEEPS, separate_queue
 
-    settings = _begin(traced=True)
     if kind == "separate":
+        app = bootstrap.separation_worker(settings)
         queues = [separate_queue(level) for level in settings.workers.levels]
         # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
         pool, concurrency = "prefork", settings.workers.concurrency
     else:
+        app = bootstrap.callback_worker(settings)
         queues = [CALLBACKS, SWEEPS]
         pool, concurrency = "threads", settings.callbacks.concurrency
     # Celery's command line would load its plug-ins, Flower among them, into every worker.
@@ -81,12 +80,26 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
     sys.exit(process.exitcode)
 
 
+def _parse_levels(text: str | None) -> tuple[int, ...]:
+    """Return the JobLevels of ``--levels``; none if the option was not given."""
+    if text is None:
+        return ()
+    try:
+        levels = tuple(int(each) for each in text.split(","))
+    except ValueError:
+        levels = ()
+    if not levels or set(levels) - {0, 1, 2}:
+        raise click.UsageError("--levels takes 0, 1 and 2, such as 2,1,0")
+    return levels
+
+
 @click.command()
 def beat() -> None:
     """Run the clock that starts the sweeper; one in the whole service is enough."""
-    from stemline.workers.app import app
+    from stemline.runtime import bootstrap
 
-    app.Beat(loglevel=_begin(traced=False).logging.level, quiet=True).run()
+    settings = _begin(traced=False)
+    bootstrap.beat(settings).Beat(loglevel=settings.logging.level, quiet=True).run()
 
 
 @click.command()
@@ -98,7 +111,7 @@ def flower(address: str, port: int, *, control: bool) -> None:
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
     from stemline.deploy.flower.serve import serve
-    from stemline.workers.app import app
+    from stemline.runtime import bootstrap
 
-    _begin(traced=False)
-    serve(app, address=address, port=port, control=control)
+    settings = _begin(traced=False)
+    serve(bootstrap.celery_app(settings), address=address, port=port, control=control)

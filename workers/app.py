@@ -1,26 +1,18 @@
 """The Celery application: queues, and the settings that long jobs on a Redis broker need.
 
-Importing this module loads neither the engine nor the tasks, so that the API can notify workers.
+It knows its tasks by name only, so that whoever sends messages loads neither the engine nor the tasks; see
+:mod:`stemline.runtime.bootstrap` for the applications that run tasks.
 """
 
 from __future__ import annotations
 
-import importlib
 import socket
-import sys
-from collections.abc import Sequence
-from typing import Any
 
-import structlog
-from celery import Celery, signals
-from celery.loaders.app import AppLoader
+from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from stemline.jobs.store import WakeUp
-from stemline.runtime.logging import configure as configure_logging
-from stemline.runtime.logging import urgent
+from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
-from stemline.workers import broker as _mended  # noqa: F401 - imported for what it mends
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -41,29 +33,19 @@ _KEEPALIVE = {
     if hasattr(socket, name)
 }
 
-log = structlog.get_logger(__name__)
-
 
 def separate_queue(level: int) -> str:
     """The queue of a JobLevel."""
     return f"separate.{level}"
 
 
-class Loader(AppLoader):  # type: ignore[misc]  # Celery ships no types
-    """Loads task modules from where Python is installed, never from the current folder."""
-
-    def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
-        """Import a module; Celery's own loader would put the current folder first."""
-        return (imp or importlib.import_module)(module, package=package)
-
-
-def make_app(settings: Settings) -> Celery:
-    """A Celery application for these settings; connects to nothing yet."""
+def create_app(settings: Settings) -> Celery:
+    """Return a Celery application for these settings; it connects to nothing yet."""
     app = Celery(
         "stemline",
         loader=Loader,
         broker=settings.store.broker,
-        include=[f"stemline.workers.{name}" for name in ("separate", "deliver", "sweep")],
+        set_as_current=False,
     )
     names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
     visibility = round(settings.workers.job_time_limit_s) + _VISIBILITY_MARGIN_S
@@ -125,40 +107,8 @@ def make_app(settings: Settings) -> Celery:
             }
         },
         timezone="UTC",
+        # Not Celery's own: read by the classes of stemline.workers.liveness, which Celery constructs.
+        liveness_file=settings.monitoring.liveness_file,
     )
     app.steps["consumer"].add("stemline.workers.liveness:Consumption")
     return app
-
-
-app = make_app(Settings())
-
-
-@signals.setup_logging.connect(weak=False)
-def log_as_we_do(**_: Any) -> None:
-    """Have Celery's own lines in the form of all others, in whichever way a process was started."""
-    configure_logging(Settings())
-    programs = sys.modules.get("celery.apps.worker")
-    if programs is not None:
-        # Told from a signal handler, past every logger.
-        vars(programs)["safe_say"] = lambda text, *_: urgent(text)
-
-
-def notify_workers(wake_ups: Sequence[WakeUp]) -> None:
-    """Notify idle workers of jobs that may be ready.
-
-    Never raises: the sweeper sends a lost wake-up again.
-    """
-    for wake_up in wake_ups:
-        _send(SEPARATE, [wake_up.job_id, wake_up.level], separate_queue(wake_up.level))
-
-
-def announce(delivery: str) -> None:
-    """Have a callback delivered now. Never raises: the sweeper sees to what is due."""
-    _send(DELIVER, [delivery], CALLBACKS)
-
-
-def _send(name: str, args: list[object], queue: str) -> None:
-    try:
-        app.send_task(name, args=args, queue=queue, retry=False, ignore_result=True)
-    except Exception as error:  # noqa: BLE001 - kombu lets many kinds of errors through
-        log.warning("wake_up.not_sent", task=name, fault=type(error).__name__)

@@ -13,19 +13,16 @@ import structlog
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
 from stemline.jobs.job import Job, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track
-from stemline.jobs.store import Store
-from stemline.runtime.settings import Settings
 from stemline.runtime.tracing import OFF, Step
 from stemline.separation.errors import Cancelled as SeparationCancelled
 from stemline.separation.errors import SeparationError
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
 from stemline.separation.separator import Extension
-from stemline.storage import Buckets, TransferCancelled, Upload
+from stemline.storage import TransferCancelled, Upload
 from stemline.wire.errors import code_of
-from stemline.workers import metrics
 from stemline.workers.cleanup import take_away
-from stemline.workers.engines import engine
+from stemline.workers.context import SeparationContext
 from stemline.workers.lease_keeper import Hold, Reason
 from stemline.workers.scratch import scratch
 
@@ -67,15 +64,13 @@ class Attempt:
     """Everything one attempt needs; ``run`` may be called once."""
 
     job: Job
-    store: Store
-    buckets: Buckets
-    settings: Settings
+    context: SeparationContext
     trace: Step = OFF
 
     def run(self) -> str:
         """Do the job; a word on how it ended, for the log and for Flower."""
         uploads: list[Upload] = []
-        with Hold(self.store, self.job, self.settings) as hold:
+        with Hold(self.context, self.job) as hold:
             try:
                 return self._ending(hold, uploads)
             except LeaseLost:
@@ -90,7 +85,7 @@ class Attempt:
     def _ending(self, hold: Hold, uploads: list[Upload]) -> str:  # noqa: PLR0911 - one return an ending
         try:
             result = self._work(hold, uploads)
-            self._tell(lambda: self.store.jobs.succeed(self.job, result))
+            self._tell(lambda: self.context.store.jobs.succeed(self.job, result))
         except (*_INTERRUPTED, CancelAsked):
             return self._interrupted(hold, uploads)
         except JobFailed as error:
@@ -117,15 +112,15 @@ class Attempt:
 
     def _work(self, hold: Hold, uploads: list[Upload]) -> Result:
         spec = self.job.spec
-        with scratch(self.settings.storage.scratch_dir) as folder:
+        with scratch(self.context.settings.storage.scratch_dir) as folder:
             source = folder / "source"
             began = time.monotonic()
             with self.trace.child("download") as step:
-                size = self.buckets.download(
+                size = self.context.buckets.download(
                     spec.tenant,
                     spec.input_object,
                     source,
-                    max_bytes=self.settings.source.max_bytes,
+                    max_bytes=self.context.settings.source.max_bytes,
                     cancelled=hold.interrupted,
                 )
                 step.set(bytes=size)
@@ -140,14 +135,14 @@ class Attempt:
                 self._stage(hold, report, uploads)
                 for upload in uploads:
                     hold.secure()
-                    self.buckets.complete(upload, expires_at=hold.until, cancelled=hold.interrupted)
+                    self.context.buckets.complete(upload, expires_at=hold.until, cancelled=hold.interrupted)
         ended = time.monotonic()
         stages = {
             "download": fetched - began,
             **{name: value for name, value in report.seconds.items() if name != "total"},
             "upload": ended - separated,
         }
-        metrics.separated(report.duration_s, ended - began, stages)
+        self.context.metrics.separated(report.duration_s, ended - began, stages)
         log.info(
             "attempt.done",
             audio_s=round(report.duration_s, 3),
@@ -162,7 +157,7 @@ class Attempt:
         model, names = MODELS[spec.separate.audio_mode]
         config = spec.separate.audio_config
         music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # where the wire ignores all but the codec
-        loaded = engine(model)
+        loaded = self.context.engine(model)
         hold.device = loaded.device
 
         def progress(share: float) -> None:
@@ -181,11 +176,13 @@ class Attempt:
                 )
                 for track in spec.tracks()
             },
-            limits=MediaLimits(self.settings.source.max_duration_s, self.settings.source.max_bytes),
+            limits=MediaLimits(
+                self.context.settings.source.max_duration_s, self.context.settings.source.max_bytes
+            ),
             progress=progress,
             cancelled=hold.interrupted,
-            extension=Extension(self.settings.engine.mask_extension),
-            context=self.settings.engine.context_frames,
+            extension=Extension(self.context.settings.engine.mask_extension),
+            context=self.context.settings.engine.context_frames,
         )
 
     def _stage(self, hold: Hold, report: Report, uploads: list[Upload]) -> None:
@@ -196,10 +193,10 @@ class Attempt:
         def opened(upload: Upload) -> None:
             uploads.append(upload)
             known = [u.to_json() for u in uploads]
-            self._tell(lambda: self.store.jobs.register_uploads(self.job.id, self.job.token, known))
+            self._tell(lambda: self.context.store.jobs.register_uploads(self.job.id, self.job.token, known))
 
         for track in spec.tracks():
-            sent = self.buckets.stage(
+            sent = self.context.buckets.stage(
                 spec.output.region,
                 spec.output.bucket,
                 spec.key(track, self.job.id),
@@ -229,7 +226,7 @@ class Attempt:
     def _failed(self, hold: Hold, uploads: list[Upload], code: str, message: str) -> str:
         self._take_away(hold, uploads)
         try:
-            self._tell(lambda: self.store.jobs.fail(self.job, code, message))
+            self._tell(lambda: self.context.store.jobs.fail(self.job, code, message))
         except CancelAsked:
             return self._cancelled(hold, uploads)
         log.info("attempt.failed", code=code, reason=message)
@@ -238,12 +235,12 @@ class Attempt:
     def _later(self, hold: Hold, uploads: list[Upload], why: str) -> str:
         self._take_away(hold, uploads)
         age_s = time.time() - self.job.created / 1e6
-        counts = age_s > self.settings.workers.retry_window_hours * 3600
-        if counts and self.job.attempt >= self.settings.jobs.max_attempts:
+        counts = age_s > self.context.settings.workers.retry_window_hours * 3600
+        if counts and self.job.attempt >= self.context.settings.jobs.max_attempts:
             return self._failed(hold, [], "InternalError", why)
         try:
-            delay_s = self.settings.workers.retry_delay_s
-            self._tell(lambda: self.store.jobs.release(self.job, delay_s=delay_s, counts=counts))
+            delay_s = self.context.settings.workers.retry_delay_s
+            self._tell(lambda: self.context.store.jobs.release(self.job, delay_s=delay_s, counts=counts))
         except CancelAsked:
             return self._cancelled(hold, [])
         log.warning("attempt.put_off", reason=why, counts=counts)
@@ -255,26 +252,26 @@ class Attempt:
         if hold.reason is Reason.STOP:
             self._take_away(hold, uploads)
             try:
-                self._tell(lambda: self.store.jobs.release(self.job))
+                self._tell(lambda: self.context.store.jobs.release(self.job))
             except CancelAsked:
                 return self._cancelled(hold, [])
             log.info("attempt.given_back")
             return "given back"
         if hold.reason is Reason.TIME:
-            limit = f"The job took longer than {self.settings.workers.job_time_limit_s:.0f} s."
+            limit = f"The job took longer than {self.context.settings.workers.job_time_limit_s:.0f} s."
             return self._failed(hold, uploads, "InternalError", limit)
         return self._cancelled(hold, uploads)
 
     def _cancelled(self, hold: Hold, uploads: list[Upload]) -> str:
         self._take_away(hold, uploads)
-        self._tell(lambda: self.store.jobs.confirm_cancel(self.job))
+        self._tell(lambda: self.context.store.jobs.confirm_cancel(self.job))
         log.info("attempt.cancelled")
         return "Cancel"
 
     def _take_away(self, hold: Hold, uploads: list[Upload]) -> None:
         if uploads:
             hold.secure()
-        take_away(self.buckets, self.job, uploads, until=hold.until)
+        take_away(self.context.buckets, self.job, uploads, until=hold.until)
 
     def _tell(self, say: Callable[[], None]) -> None:
         """Say something to the store, over and over while it is away."""

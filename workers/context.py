@@ -1,48 +1,33 @@
-"""What a worker process holds: made at first use, so never before a fork."""
+"""What the tasks of a worker process work with; the composition root builds it."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stemline.jobs.store import Store
-from stemline.runtime import tracing
 from stemline.runtime.settings import Settings
 from stemline.runtime.tracing import Tracer
 from stemline.storage import Buckets
-from stemline.workers import metrics
-from stemline.workers.app import notify_workers
+from stemline.workers.metrics import WorkerMetrics
+from stemline.workers.notifier import CeleryNotifier
+from stemline.workers.shutdown import Shutdown
 
 if TYPE_CHECKING:
-    from stemline.callbacks import DeliveryService
+    from stemline.separation.engine import Engine
 
 
-@cache
-def settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+@dataclass(frozen=True, slots=True)
+class SeparationContext:
+    """What an attempt at a job works with."""
 
-
-@cache
-def store() -> Store:
-    """The job store."""
-    return Store.open(settings(), notify=notify_workers)
-
-
-def tracer() -> Tracer:
-    """What makes spans in this process."""
-    return tracing.tracer(settings(), "stemline-worker")
-
-
-@cache
-def buckets() -> Buckets:
-    """The buckets."""
-    return Buckets(settings())
-
-
-@cache
-def delivery_service() -> DeliveryService:
-    """What delivers callbacks in this process."""
-    from stemline.callbacks import DeliveryService  # noqa: PLC0415 - needs packages that separation workers lack
-
-    return DeliveryService(store(), settings(), metrics.callback_tried)
+    settings: Settings
+    store: Store
+    buckets: Buckets
+    notifier: CeleryNotifier
+    tracer: Tracer
+    metrics: WorkerMetrics
+    shutdown: Shutdown
+    engine: Callable[[str], Engine]
+    """The warm engine of a model, by its name."""

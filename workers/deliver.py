@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from stemline.workers import context
-from stemline.workers.app import DELIVER, app
+from collections.abc import Callable
+
+from celery import Celery
+
+from stemline.workers.app import DELIVER
 
 
-@app.task(name=DELIVER)
-def deliver(delivery: str) -> None:
-    """Attempt to deliver a callback; does nothing when it is not due, or is over."""
-    context.delivery_service().deliver(delivery)
+def add_task(app: Celery, deliver: Callable[[str], object]) -> None:
+    """Add the task to an application.
+
+    Args:
+        app: the application.
+        deliver: tries to deliver the callback of an id; does nothing if it is not due or done.
+    """
+
+    @app.task(name=DELIVER)
+    def run(delivery_id: str) -> None:
+        deliver(delivery_id)

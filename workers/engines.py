@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from threading import Lock
 
 from stemline.models.loading import load_engine
+from stemline.runtime.settings import Settings
 from stemline.separation.engine import Engine
-from stemline.workers import context, metrics
-
-_loading = Lock()
+from stemline.workers.metrics import WorkerMetrics
 
 
-def engine(model: str) -> Engine:
-    """The warm engine of a model; loaded by the first job that needs it.
+class Engines:
+    """One engine for each model; never made before the pool forks."""
 
-    Raises:
-        SeparationError: the weights or the device are not there; the next call tries again.
-    """
-    with _loading:
-        return _engine(model)
+    def __init__(self, settings: Settings, metrics: WorkerMetrics) -> None:
+        self._options = settings.engine
+        self._metrics = metrics
+        self._lock = Lock()
+        self._engines: dict[str, Engine] = {}
 
+    def __call__(self, model: str) -> Engine:
+        """Return the warm engine of a model; the first job that needs it loads it.
 
-@cache
-def _engine(model: str) -> Engine:
-    now = context.settings().engine
-    began = time.monotonic()
-    loaded = load_engine(
-        model, engine=now.name, device=now.device, directory=now.models_dir, threads=now.threads or None
-    )
-    metrics.MODEL_LOAD_SECONDS.labels(model).observe(time.monotonic() - began)
-    metrics.MODEL_LOADED.labels(model, now.name, loaded.device).inc()
-    return loaded
+        Raises:
+            SeparationError: the weights or the device are missing; the next call tries again.
+        """
+        with self._lock:
+            if model not in self._engines:
+                self._engines[model] = self._load(model)
+            return self._engines[model]
+
+    def _load(self, model: str) -> Engine:
+        options = self._options
+        began = time.monotonic()
+        engine = load_engine(
+            model,
+            engine=options.name,
+            device=options.device,
+            directory=options.models_dir,
+            threads=options.threads or None,
+        )
+        self._metrics.model_load(model, options.name, engine.device, time.monotonic() - began)
+        return engine

@@ -12,10 +12,8 @@ import structlog
 
 from stemline.jobs.errors import LeaseLost, StemlineError
 from stemline.jobs.job import Job
-from stemline.jobs.store import Store
-from stemline.runtime.settings import Settings
 from stemline.wire.errors import code_of
-from stemline.workers import metrics, shutdown
+from stemline.workers.context import SeparationContext
 
 log = structlog.get_logger(__name__)
 
@@ -39,15 +37,17 @@ class Hold:
     the lease. Nothing is published without a lease that is known to hold: see :meth:`until`, :meth:`secure`.
     """
 
-    def __init__(self, store: Store, job: Job, settings: Settings) -> None:
+    def __init__(self, context: SeparationContext, job: Job) -> None:
         self.progress = 0
         self.device = ""
         self.reason: Reason | None = None
-        self._store = store
+        self._store = context.store
         self._job = job
-        self._settings = settings
+        self._settings = context.settings
+        self._shutdown = context.shutdown
+        self._metrics = context.metrics
         self._began = time.monotonic()
-        self._until = time.time() + settings.jobs.lease_s
+        self._until = time.time() + context.settings.jobs.lease_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -68,7 +68,7 @@ class Hold:
     def interrupted(self) -> bool:
         """Whether the attempt must end; :attr:`reason` says why."""
         if self.reason is None:
-            if shutdown.due(self._settings.workers.grace_s):
+            if self._shutdown.grace_expired(self._settings.workers.grace_s):
                 self.reason = Reason.STOP
             elif time.monotonic() - self._began > self._settings.workers.job_time_limit_s:
                 self.reason = Reason.TIME
@@ -81,7 +81,9 @@ class Hold:
             LeaseLost: another attempt holds the job.
         """
         while time.time() + _MARGIN_S > self.until():
-            if self.reason is Reason.LOST or shutdown.due(self._settings.workers.grace_s + _MARGIN_S):
+            if self.reason is Reason.LOST or self._shutdown.grace_expired(
+                self._settings.workers.grace_s + _MARGIN_S
+            ):
                 raise LeaseLost
             time.sleep(0.1)
 
@@ -96,10 +98,10 @@ class Hold:
         except LeaseLost:
             self.reason = Reason.LOST
             self._over.set()
-            metrics.HEARTBEATS_MISSED.labels("lease_lost").inc()
+            self._metrics.heartbeats_missed.labels("lease_lost").inc()
             log.warning("lease.lost")
         except StemlineError as error:
-            metrics.HEARTBEATS_MISSED.labels("store_away").inc()
+            self._metrics.heartbeats_missed.labels("store_away").inc()
             log.warning("lease.not_renewed", fault=code_of(error))
         else:
             self._until = before + self._settings.jobs.lease_s

@@ -18,8 +18,6 @@ import celery.beat
 import structlog
 from celery import bootsteps
 
-from stemline.runtime.settings import Settings
-
 log = structlog.get_logger(__name__)
 
 #: How often the file is written at most, and how often a full worker's timer looks, s.
@@ -65,7 +63,7 @@ class Consumption(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ship
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._sign = SignOfLife(Settings().monitoring.liveness_file)
+        self._sign = SignOfLife(parent.app.conf.liveness_file)
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
@@ -101,7 +99,7 @@ class Scheduler(celery.beat.Scheduler):  # type: ignore[misc]  # Celery ships no
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._sign = SignOfLife(Settings().monitoring.liveness_file)
+        self._sign = SignOfLife(self.app.conf.liveness_file)
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """Send, then tell.

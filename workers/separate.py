@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
-from celery import Task
+from celery import Celery, Task
 
 from stemline.jobs.job import Job
-from stemline.runtime.tracing import Step, trace_id
-from stemline.workers import (
-    context,
-    metrics,
-    process_init,  # noqa: F401 - listens for new children of the pool
-    shutdown,
-)
-from stemline.workers.app import SEPARATE, announce, app
+from stemline.runtime.tracing import Step, Tracer, trace_id
+from stemline.workers.app import SEPARATE
+from stemline.workers.context import SeparationContext
 
 log = structlog.get_logger(__name__)
 
 
-@app.task(name=SEPARATE, bind=True)
-def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
+def add_task(app: Celery, context: Callable[[], SeparationContext]) -> None:
+    """Add the task to an application.
+
+    Args:
+        app: the application.
+        context: returns what the task works with; called in the process that runs it.
+    """
+
+    @app.task(name=SEPARATE, bind=True)
+    def run(self: Task[Any, Any], job_id: str, level: int) -> str:
+        return separate(context(), str(self.request.hostname), job_id, level)
+
+
+def separate(context: SeparationContext, hostname: str, job_id: str, level: int) -> str:
     """Do one job: the best that waits, which need not be the one that the wake-up names.
 
     Args:
-        self: the task, for the name of its worker.
+        context: what to work with.
+        hostname: Celery's name of the worker.
         job_id: the job whose wake-up this is.
         level: its JobLevel.
 
     Returns:
-        Which job was done and how it ended, to be read in Flower.
+        Which job was done and how it ended, shown in Flower.
     """
     from stemline.workers.attempt import Attempt  # noqa: PLC0415 - brings the engine, which callback workers lack
 
-    store, settings = context.store(), context.settings()
-    worker = f"{self.request.hostname}/{os.getpid()}"
-    if shutdown.due(0):
+    store, metrics = context.store, context.metrics
+    worker = f"{hostname}/{os.getpid()}"
+    if context.shutdown.grace_expired(0):
         return "worker stops"
-    job = store.jobs.claim(worker, settings.workers.levels)
+    job = store.jobs.claim(worker, context.settings.workers.levels)
     if job is None:
         return "nothing to do"
     with structlog.contextvars.bound_contextvars(
@@ -49,19 +58,19 @@ def separate(self: Task[Any, Any], job_id: str, level: int) -> str:
     ):
         log.info("attempt.started", level=job.spec.level, wake_up=job_id, wake_up_level=level)
         began = time.monotonic()
-        with metrics.RUNNING.track_inprogress(), _traced(job, worker) as step:
-            ending = Attempt(job, store, context.buckets(), settings, step).run()
+        with metrics.running.track_inprogress(), _traced(context.tracer, job, worker) as step:
+            ending = Attempt(job, context, step).run()
             step.set(ending=ending)
         metrics.attempt_ended(ending, time.monotonic() - began)
     delivery = store.outbox.for_job(job.id)
     if delivery is not None and delivery.status == "pending":
-        announce(delivery.id)
+        context.notifier.deliver(delivery.id)
     return f"{job.id} {ending}"
 
 
-def _traced(job: Job, worker: str) -> AbstractContextManager[Step]:
+def _traced(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Step]:
     """The span of an attempt; the first one tells the wait before it, too."""
-    tracer, parent = context.tracer(), job.spec.trace
+    parent = job.spec.trace
     if job.token == 1:
         tracer.past("wait", parent, job.created, job.started or job.created, job=job.id, level=job.spec.level)
     return tracer.span(

@@ -1,25 +1,23 @@
-"""Whether this worker was told to stop, known in every process of its pool."""
+"""When the shutdown of a worker was requested, known in every process of its pool."""
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from typing import Any
-
-from celery.signals import worker_shutting_down
-
-# Made at import, before the pool forks, and so shared with its children: monotonic seconds, 0 for "no".
-_since = multiprocessing.Value("d", 0.0)
 
 
-@worker_shutting_down.connect(weak=False)
-def told(**_: Any) -> None:
-    """Remember when the stop was asked."""
-    if not _since.value:
-        _since.value = time.monotonic()
+class Shutdown:
+    """Shared by a worker and its pool if it is made before the pool forks."""
 
+    def __init__(self) -> None:
+        self._since = multiprocessing.Value("d", 0.0)  # monotonic seconds, 0 for "not requested"
 
-def due(grace_s: float) -> bool:
-    """Whether the time that a running job was given after the stop is over."""
-    since = _since.value
-    return bool(since) and time.monotonic() - since >= grace_s
+    def request(self) -> None:
+        """Remember that the shutdown was requested now; later calls change nothing."""
+        if not self._since.value:
+            self._since.value = time.monotonic()
+
+    def grace_expired(self, grace_s: float) -> bool:
+        """Return whether the shutdown was requested at least ``grace_s`` seconds ago."""
+        since = self._since.value
+        return bool(since) and time.monotonic() - since >= grace_s

@@ -99,14 +99,14 @@ def broker(patient: Patient) -> Iterator[Finding]:
     """The broker, and whether somebody takes what lies in each of its queues."""
     from kombu.exceptions import OperationalError
 
-    from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, make_app, separate_queue
+    from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, create_app, separate_queue
 
     if patient.settings.store.broker_url is not None:
         found = list(_server("broker", patient.settings.store.broker))
         yield from (each for each in found if each.part == "broker")
         if any(each.verdict is Verdict.BAD and "answer" in each.found for each in found):
             return
-    app = make_app(patient.settings)
+    app = create_app(patient.settings)
     try:
         answers = app.control.inspect(timeout=2.0).active_queues() or {}
     except (OperationalError, OSError, *app.connection().connection_errors) as error:

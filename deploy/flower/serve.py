@@ -36,12 +36,11 @@ def serve(celery: Celery, *, address: str, port: int, control: bool) -> None:
     """Serve until TERM or Ctrl-C; the login is FLOWER_BASIC_AUTH, other ``FLOWER_…`` variables hold as well.
 
     Args:
-        celery: the application whose broker is watched; its tasks are not imported.
+        celery: the application whose broker is watched.
         address: to listen on.
         port: to listen on.
         control: whether tasks may be run and revoked and workers be changed.
     """
-    celery.conf.include = []
     options.address = address
     options.port = port
     options.format_task = readable

@@ -7,7 +7,6 @@ the command an operator would run (``stemline api``, ``worker``, ``beat``), in a
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -97,10 +96,7 @@ def _child(words: list[str], log: str) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
     from stemline.cli.main import main
-    from stemline.workers import shutdown
 
-    # Memory that a worker shares with its pool, and not with the other children of this nursery.
-    shutdown._since = multiprocessing.Value("d", 0.0)
     main(args=words, prog_name="stemline")
 
 

@@ -64,8 +64,9 @@ def _write(path: Path, data: bytes) -> EncodedStem:
 
 def install() -> None:
     """Put the stand-in where the worker looks for the separator."""
-    from stemline.workers import attempt
+    from stemline.workers import attempt, engines
 
     place: Any = attempt
     place.separate_file = separate_file
-    place.engine = lambda model: SimpleNamespace(device="stub")
+    place = engines
+    place.load_engine = lambda model, **_: SimpleNamespace(device="stub")

@@ -74,7 +74,12 @@ class Service:
     def announce(self, job_id: str) -> None:
         """What a worker does after it has ended a job."""
         delivery = self.store.outbox.for_job(job_id)
-        code = f"from stemline.workers.app import announce; announce({delivery.id!r})"
+        code = (
+            "from stemline.runtime import bootstrap;"
+            "from stemline.runtime.settings import Settings;"
+            "from stemline.workers.notifier import CeleryNotifier;"
+            f"CeleryNotifier(bootstrap.celery_app(Settings())).deliver({delivery.id!r})"
+        )
         subprocess.run([sys.executable, "-c", code], env=self.environment, cwd=REPOSITORY, check=True)
 
     def _said(self) -> str:

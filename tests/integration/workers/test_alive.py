@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -87,13 +88,13 @@ class Channel:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_full_worker_is_alive_by_its_loop_and_an_idle_one_only_by_the_broker(full, tmp_path, monkeypatch):
+def test_a_full_worker_is_alive_by_its_loop_and_an_idle_one_only_by_the_broker(full, tmp_path):
     """With every slot taken there is nothing to wait for; with a free slot the timer alone proves nothing."""
     sign = tmp_path / "alive"
-    monkeypatch.setenv("STEMLINE_ALIVE_FILE", str(sign))
 
     class Parent:
         steps: ClassVar[list[object]] = []
+        app = SimpleNamespace(conf=SimpleNamespace(liveness_file=sign))
 
     step = Consumption(Parent())
     step._while_full(Channel(full=full))

@@ -22,7 +22,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
-from stemline.workers.app import make_app, separate_queue
+from stemline.workers.app import create_app, separate_queue
 from tests.processes import Program, environment, eventually, program, settings
 
 RATE = 44_100
@@ -65,7 +65,7 @@ def worker(env, sweeper, tmp_path_factory) -> Iterator[Program]:
 @pytest.fixture
 def store(valkey_server, s3_server) -> Iterator[Store]:
     now = settings(valkey_server.url, s3_server)
-    app = make_app(now)
+    app = create_app(now)
 
     def notify(wake_ups) -> None:
         for wake_up in wake_ups:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -9,12 +8,16 @@ from pathlib import Path
 
 SCRIPT = """
 import json, os, signal
-from stemline.workers import metrics
 from prometheus_client import CollectorRegistry
+from stemline.runtime.compat import prometheus
+from stemline.workers import metrics
+
+folder = prometheus.share_values()
+numbers = metrics.WorkerMetrics()
 
 def told():
     registry = CollectorRegistry()
-    registry.register(metrics._Children(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+    registry.register(metrics._Children(folder))
     return {
         name: registry.get_sample_value(name, labels)
         for name, labels in (
@@ -24,27 +27,26 @@ def told():
         )
     }
 
-metrics.begin()
+numbers.begin()
 reading, writing = os.pipe()
 child = os.fork()
 if child == 0:
-    metrics.attempt_ended("Success", 1.0)
-    metrics.RUNNING.inc()
-    metrics.callback_tried("url", "503", "pending", 0.1)
+    numbers.attempt_ended("Success", 1.0)
+    numbers.running.inc()
+    numbers.callback_tried("url", "503", "pending", 0.1)
     os.write(writing, b"x")
     signal.pause()
 os.read(reading, 1)
 alive = told()
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
-print(json.dumps({"alive": alive, "dead": told(), "folder": os.environ["PROMETHEUS_MULTIPROC_DIR"]}))
+print(json.dumps({"alive": alive, "dead": told(), "folder": folder}))
 """
 
 
 def run(script: str) -> dict:
-    env = {**os.environ, "STEMLINE_METRICS_PORT": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
@@ -67,10 +69,11 @@ def test_answers_that_receivers_invent_are_odd():
     """Whatever a receiver or broker answers, the label is a class, a known kind of word, or `odd`."""
     script = """
     import json
-    from stemline.workers import metrics
+    from stemline.workers.metrics import WorkerMetrics
+    metrics = WorkerMetrics()
     for status in ("200", "999", "12", "timeout", "cmq-4000", "X" * 50, "ü", "no-endpoint", ""):
         metrics.callback_tried("url", status, "pending", 0.1)
-    samples = [s for m in metrics.CALLBACKS.collect() for s in m.samples if s.name.endswith("_total")]
+    samples = [s for m in metrics.callbacks.collect() for s in m.samples if s.name.endswith("_total")]
     print(json.dumps({s.labels["answer"]: s.value for s in samples}))
     """
     expected = {"2xx": 1, "9xx": 1, "odd": 4, "timeout": 1, "cmq": 1, "no-endpoint": 1}
