@@ -69,7 +69,7 @@ def test_every_alert_has_its_page(rule: dict[str, Any]):
     assert {"summary", "description"} <= rule["annotations"].keys()
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     section = RUNBOOK.read_text().partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
-    for part in ("**Means:**", "**Clients notice:**", "**Look:**", "**Mend:**"):
+    for part in ("**Means:**", "**Clients notice:**", "**Look:**", "**Fix:**"):
         assert part in section, part
 
 
