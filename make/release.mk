@@ -7,7 +7,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-header --no-annotate
 # Versions already in the files are kept where they still fit; `make lock ARGS=--upgrade` takes the newest.
 lock: $(BIN)/uv ## Resolve constraints/ again, with hashes, after a change of pyproject.toml
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) $(ARGS) --python-version 3.11 --allow-unsafe - -o constraints/build.txt
-	$(COMPILE) $(ARGS) --python-version 3.11 --extra dev pyproject.toml -o constraints/python.txt
+	$(COMPILE) $(ARGS) --universal --python-version 3.11 --extra dev pyproject.toml -o constraints/python.txt
 	$(COMPILE) $(ARGS) --python-version 3.12 --extra gpu --extra otel -c constraints/python.txt pyproject.toml -o constraints/gpu.txt
 
 release: $(VENV)/.dev ## Build dist/: wheel, sdist, bill of materials, checksums; version and changelog must agree
