@@ -64,7 +64,7 @@ def blocks(samples: Audio) -> Iterator[Audio]:
 
 
 def write(samples: Audio, spec: OutputSpec) -> None:
-    writer = StemWriter(spec.path, spec, tags={}, source=SOURCE)
+    writer = StemWriter(spec, tags={}, source=SOURCE)
     for block in blocks(samples):
         writer.write(block)
     writer.close()

@@ -71,7 +71,7 @@ def make_song(path: Path, seconds: float) -> Path:
         codec="pcm", samplerate=44_100, channels=2, bitrate_kbps=None, container="wav", duration_s=None
     )
     spec = OutputSpec(path, "mp3", samplerate=44_100, bitrate_kbps=192, channels=2)
-    writer = StemWriter(path, spec, tags={}, source=source)
+    writer = StemWriter(spec, tags={}, source=source)
     left = round(seconds * 44_100)
     while left:
         writer.write(np.ascontiguousarray(part[: min(left, len(part))]))

@@ -1,1 +1,1 @@
-"""The networks' weights: where they come from, how they are verified and turned into graphs."""
+"""The models: their catalogue, the download and verification of their weights, and the loading of engines."""

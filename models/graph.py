@@ -1,9 +1,9 @@
-"""One ONNX graph for all networks of a model, masks included.
+"""Builds one ONNX graph for all networks of a model, including the masks.
 
-Input `magnitude` (n, 2, frames, 1024): absolute values of the short-time Fourier transform, channels first
-because ONNX Runtime's fast convolutions want them so; `frames` is a multiple of 64. One output per
-instrument, named after it and of the same shape: the share (0 to 1) of each bin that belongs to the
-instrument.
+The input `magnitude` (n, 2, frames, 1024) holds absolute values of the short-time Fourier transform. Channels
+are first, as ONNX Runtime's fast convolutions need them, and `frames` is a multiple of 64: the encoder
+halves it six times. Each instrument has an output of its name and of the input's shape: its share (0 to 1) of
+each bin.
 
 The networks are the U-Nets of Jansson et al., "Singing voice separation with deep U-Net convolutional
 networks" (ISMIR 2017), in Deezer's variant: an encoder of six strided 5x5 convolutions, each followed by
@@ -27,36 +27,34 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, NDArray[np.float32]]
 
-#: Raised with every change of the graph that is built, so that no cached one outlives its builder.
+#: Increased with every change of the graph, so that graphs of other versions are not read from the cache.
 GRAPH_VERSION = 3
-#: The frames of an input must be a multiple of this: the encoder halves them six times.
-FRAME_MULTIPLE = 64
 
 _OPSET = 17
 _LAYERS = 6
 _LEAKY_SLOPE = 0.2
 #: Epsilon of Keras' batch normalisation.
 _BATCH_NORM_EPSILON = 1e-3
-#: TensorFlow's "same" padding of a 5x5 kernel with stride 2 on an even input: one before, two after.
+#: TensorFlow's "same" padding for a 5x5 kernel with stride 2 and an even input: one before, two after.
 _STRIDED_PADS = [1, 1, 2, 2]
-#: Of a transposed 5x5 kernel with stride 2: the taps that make even and odd outputs, and their padding.
+#: The taps of a transposed 5x5 kernel with stride 2 that make even and odd outputs, and their padding.
 _POLYPHASE_TAPS = (((3, 1), (1, 0)), ((4, 2, 0), (1, 1)))
-#: The same of the last 4x4 kernel with dilation 2.
+#: "Same" padding for the last 4x4 kernel with dilation 2.
 _DILATED_PADS = [3, 3, 3, 3]
 
 
 def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.ModelProto:
-    """Return the graph of `model` with `tensors`, named and laid out as in Spleeter's checkpoints.
+    """Return the graph of `model` with the weights `tensors`.
 
     Args:
-        model: What to build.
-        tensors: The weights.
+        model: The model.
+        tensors: Its weights, by the names and in the layout of Spleeter's checkpoints.
         polyphase: Whether transposed convolutions are split into plain ones, which run faster on CPUs.
 
     Raises:
         WeightsCorrupt: A tensor is missing or has another shape than the network needs.
     """
-    import onnx  # noqa: PLC0415  # half a second that a cached graph saves
+    import onnx  # noqa: PLC0415  # takes half a second, and is not needed for a cached graph
     from onnx import TensorProto, helper  # noqa: PLC0415
 
     builder = _Builder(tensors, polyphase=polyphase)
@@ -79,7 +77,7 @@ def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.Mode
 
 
 class _Builder:
-    """Collects the nodes and constants of one graph."""
+    """The nodes and constants of one graph."""
 
     def __init__(self, tensors: Tensors, *, polyphase: bool) -> None:
         self._tensors = tensors
@@ -100,8 +98,7 @@ class _Builder:
             name = f"{prefix}/encoder{layer + 1}"
             skip = self._convolution(name, signal, convolution + layer, strides=[2, 2], pads=_STRIDED_PADS)
             skips.append(skip)
-            # What the checkpoint holds of the sixth normalisation is used by nothing: the decoder starts
-            # before it.
+            # The checkpoint has a sixth normalisation that is not used: the decoder starts before it.
             if layer < _LAYERS - 1:
                 signal = self._activation(
                     name, self._normalisation(name, skip, normalisation + layer), model.encoder
@@ -125,12 +122,12 @@ class _Builder:
         )
 
     def masks(self, model: Model, logits: list[str]) -> None:
-        """Add the shares (e² + epsilon / n) / (Σ e² + epsilon), e being a network's estimate."""
+        """Add the outputs: shares (e² + epsilon / n) / (Σ e² + epsilon), where e is a network's estimate."""
         import numpy as np  # noqa: PLC0415
 
         if model.mask is MaskKind.SIGMOID:
-            # x / (1 + exp(-logit)), the negation being in the weights: ONNX Runtime's Sigmoid is wrong for
-            # very negative logits, and where all networks say "not me" the shares depend on just these.
+            # x / (1 + exp(-logit)); the weights contain the negation. ONNX Runtime's Sigmoid is inexact for
+            # very negative logits, on which the shares depend where all estimates are small.
             exponentials = [self._node("Exp", [logit], f"{logit}/exp") for logit in logits]
             divisors = [
                 self._node("Add", [value, self._number(1)], f"{value}/plus1") for value in exponentials
@@ -180,11 +177,10 @@ class _Builder:
     def _upsampled_polyphase(
         self, name: str, signal: str, number: int, normalisation: int, activation: Activation
     ) -> str:
-        """Add the same as four plain convolutions, one for each parity of the output's rows and columns.
+        """Add the same as four convolutions, one for each parity of the output's rows and columns.
 
-        Output row 2 m needs input rows m - 1 and m, row 2 m + 1 needs m - 1, m and m + 1; columns likewise.
-        With channels last, putting the four results together is copying of whole runs, and the products are
-        the same 25 per input value as before.
+        Output row 2m depends on input rows m - 1 and m, row 2m + 1 on m - 1, m and m + 1; columns likewise.
+        With channels last, interleaving the four results copies whole runs. There are as many products.
         """
         import numpy as np  # noqa: PLC0415
 
@@ -209,7 +205,7 @@ class _Builder:
                 columns.append(self._node("Transpose", [result], f"{part}/last", perm=[0, 2, 3, 1]))
             rows.append(self._node("Concat", columns, f"{name}/row{row}", axis=3))
         both = self._node("Concat", rows, f"{name}/rows", axis=2)
-        # (n, frames, rows of two x bins, columns of two x channels) is in memory what is wanted.
+        # In memory this is the interleaved order already: (n, frames, rows x bins, columns x channels).
         bins = NETWORK_BINS >> (_LAYERS - 1 - number % _LAYERS)
         shape = self._constant(f"{name}/shape", np.array([0, -1, bins, kernel.shape[0]], np.int64))
         whole = self._node("Reshape", [both, shape], f"{name}/whole")
@@ -227,7 +223,7 @@ class _Builder:
 
     def _activation(self, name: str, signal: str, activation: Activation) -> str:
         if activation is Activation.ELU and self._phases:
-            # The same in four passes of ONNX Runtime's own kernels, which are faster than its Elu.
+            # The same in four operations, which ONNX Runtime computes faster than its Elu.
             low = self._node("Min", [signal, self._number(0)], f"{name}/low")
             grown = self._node("Exp", [low], f"{name}/grown")
             less = self._node("Sub", [grown, self._number(1)], f"{name}/less")
@@ -242,7 +238,7 @@ class _Builder:
             raise WeightsCorrupt(f"The checkpoint has no tensor {name}.") from None
 
     def _number(self, value: float) -> str:
-        """Return the name of a constant, the same one whenever it is asked for."""
+        """Return the name of a constant, which is added once."""
         import numpy as np  # noqa: PLC0415
 
         name = f"number/{value:g}"

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut off."""
+"""Downloads that are resumed where they broke off."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing
 
-#: Called with the bytes that are here and the bytes expected (None where unknown).
+#: Called with the bytes that are downloaded and the bytes expected (None where unknown).
 Progress = Callable[[int, int | None], None]
-#: Opens `url` from byte `offset` on: the offset really served, the whole size (None where unknown), a reader.
+#: Opens `url` at byte `offset`: returns the offset served, the total size (None where unknown), and a reader.
 Opener = Callable[[str, int], tuple[int, int | None, Any]]
 
-_CHUNK = 1 << 18
+_CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
-#: How often a connection that breaks is taken up again, and the pause before, seconds.
+#: How often a broken connection is retried, and the first pause before, in seconds; it doubles each time.
 _ATTEMPTS = 5
 _PAUSE_S = 1.0
 _RANGE_NOT_SATISFIABLE = 416
@@ -30,19 +30,19 @@ _NOT_FOUND = frozenset({401, 403, 404, 410})
 def transfer(
     url: str, target: Path, *, limit: int, progress: Progress | None = None, pause_s: float = _PAUSE_S
 ) -> None:
-    """Bring `url` (http, https or s3) to `target`, continuing what an earlier call left there.
+    """Download `url` (http, https or s3) to `target`, resuming an earlier download.
 
     Args:
-        url: What to fetch.
-        target: A partial file; complete when this returns, still to be verified by the caller.
-        limit: More bytes than this are refused.
-        progress: Told of every piece.
-        pause_s: Seconds between two attempts.
+        url: The address.
+        target: The file, which may hold a part already; the caller verifies it.
+        limit: The largest size that is accepted, bytes.
+        progress: Called after each chunk.
+        pause_s: The pause before the first retry, seconds.
 
     Raises:
-        WeightsMissing: It is not there, or the connection broke again and again.
+        WeightsMissing: There is no such file, or the connection kept breaking.
         WeightsCorrupt: It is larger than `limit`.
-        OptionError: The address is of another kind.
+        OptionError: The address has another scheme.
     """
     opener = _opener(url)
     for attempt in range(_ATTEMPTS):
@@ -59,20 +59,20 @@ def transfer(
             reason = error
         else:
             reason = WeightsMissing("the connection broke")
-    raise WeightsMissing(f"{_public(url)} could not be fetched: {reason}") from reason
+    raise WeightsMissing(f"{_redacted(url)} could not be fetched: {reason}") from reason
 
 
 def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Progress | None) -> bool:
-    """Fetch what is missing; return whether the file is now complete."""
-    have = target.stat().st_size if target.exists() else 0
-    offset, size, reader = opener(url, have)
-    with reader, target.open("r+b" if have and offset else "wb") as file:
+    """Download the missing part; return whether the file is complete."""
+    present = target.stat().st_size if target.exists() else 0
+    offset, size, reader = opener(url, present)
+    with reader, target.open("r+b" if present and offset else "wb") as file:
         file.seek(offset)
         file.truncate()
-        while chunk := reader.read(_CHUNK):
+        while chunk := reader.read(_CHUNK_BYTES):
             file.write(chunk)
             if file.tell() > limit:
-                raise WeightsCorrupt(f"{_public(url)} is larger than {limit} bytes.")
+                raise WeightsCorrupt(f"{_redacted(url)} is larger than {limit} bytes.")
             if progress is not None:
                 progress(file.tell(), size)
         return size is None or file.tell() == size
@@ -96,7 +96,7 @@ def _open_http(url: str, offset: int) -> tuple[int, int | None, Any]:
     except urllib.error.HTTPError as error:
         if error.code != _RANGE_NOT_SATISFIABLE or not offset:
             raise
-        # What is here is as long as the file, or of another one: begin again, the checksum decides.
+        # The file here is as long as the whole one, or is another one: start again.
         error.close()
         return _open_http(url, 0)
     length = answer.headers.get("Content-Length")
@@ -105,7 +105,7 @@ def _open_http(url: str, offset: int) -> tuple[int, int | None, Any]:
 
 
 def _open_s3(url: str, offset: int) -> tuple[int, int | None, Any]:
-    import boto3  # noqa: PLC0415  # only mirrors in buckets need it
+    import boto3  # noqa: PLC0415  # needed for s3 mirrors only
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     parts = urlsplit(url)
@@ -121,7 +121,7 @@ def _open_s3(url: str, offset: int) -> tuple[int, int | None, Any]:
     return offset, size, body
 
 
-def _public(url: str) -> str:
+def _redacted(url: str) -> str:
     """Return `url` without user, password and query, which may be secrets."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]

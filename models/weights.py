@@ -1,4 +1,4 @@
-"""The store of weights: a folder per model, whose files are used only after their checksums matched."""
+"""Stores weights: a folder for each model, whose files are used only after their checksums are verified."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class WeightStore:
         return self.directory / model.name
 
     def has(self, model: Model) -> bool:
-        """Return whether all files of `model` are there, checksums unseen."""
+        """Return whether all files of `model` exist; their checksums are not verified."""
         return all((self.folder(model) / file.name).is_file() for file in model.files)
 
     def scratch(self) -> Path:
-        """Return the folder for what is not verified yet, on the same disk as the models."""
+        """Return the folder for downloads that are not verified yet, on the same disk as the models."""
         folder = self.directory / ".fetching"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def verified(self, model: Model) -> Path:
-        """Return the folder of `model` after verifying every file in it that will be read.
+        """Return the folder of `model` after verifying its files.
 
         Raises:
-            WeightsMissing: A file is not there.
+            WeightsMissing: A file is missing.
             WeightsCorrupt: A file does not match its checksum.
         """
         folder = self.folder(model)
@@ -61,14 +61,14 @@ class WeightStore:
                     f"The weights of {model.name} are not in {folder}; "
                     f"fetch them with `stemline models pull {model.name}`."
                 )
-            check(folder / file.name, file)
+            verify_file(folder / file.name, file)
         return folder
 
     def install(self, model: Model, source: Path) -> Path:
-        """Verify the files of `model` in the folder `source` and move them into the store as one.
+        """Verify the files of `model` in the folder `source` and install them atomically.
 
         Raises:
-            WeightsMissing: `source` lacks a file.
+            WeightsMissing: A file is missing in `source`.
             WeightsCorrupt: A file in `source` does not match its checksum; nothing was changed.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -76,13 +76,13 @@ class WeightStore:
         try:
             for file in model.files:
                 if not (source / file.name).is_file():
-                    raise WeightsMissing(f"{source} lacks {file.name} of {model.name}.")
+                    raise WeightsMissing(f"{file.name} of {model.name} is not in {source}.")
                 shutil.copyfile(source / file.name, staged / file.name)
-                check(staged / file.name, file)
+                verify_file(staged / file.name, file)
             staged.chmod(0o755)
             target = self.folder(model)
             if target.exists():
-                # A rename cannot replace a folder that is not empty: the old one steps aside first.
+                # A rename cannot replace a folder that is not empty: the old one is moved first.
                 old = staged.with_name(staged.name + "-old")
                 target.rename(old)
                 staged.rename(target)
@@ -95,7 +95,7 @@ class WeightStore:
 
     @contextmanager
     def lock(self, model: Model, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-        """Hold the lock of `model` that all processes share, so that it is fetched once."""
+        """Hold the lock of `model` across processes, so that only one fetches it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / f".{model.name}.lock")
         try:
@@ -110,8 +110,8 @@ class WeightStore:
             lock.release()
 
 
-def check(path: Path, file: ModelFile) -> None:
-    """Compare the size and SHA-256 of `path` with the catalogue's.
+def verify_file(path: Path, file: ModelFile) -> None:
+    """Compare the size and SHA-256 of `path` with the catalogue.
 
     Raises:
         WeightsCorrupt: They differ.
@@ -124,7 +124,7 @@ def check(path: Path, file: ModelFile) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file so that readers see either all of it or nothing."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -141,7 +141,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
-    # hashlib's own loop takes the interpreter back 300 times for a model, and waits for it each time.
+    # hashlib.file_digest() reads smaller chunks, and has to wait for the interpreter lock after each.
     buffer = memoryview(bytearray(8 << 20))
     with path.open("rb", buffering=0) as stream:
         while count := stream.readinto(buffer):

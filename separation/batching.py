@@ -1,4 +1,4 @@
-"""Gathering the segments of several threads, and of several songs, into batches for one device."""
+"""Gathers the segments of several threads, and of several songs, into batches for one device."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Request:
 
 
 class Batcher:
-    """Runs one batch at a time, of whatever waits when the device becomes free.
+    """Runs one batch at a time: the segments that are waiting when the device becomes free.
 
     Args:
         run: Runs a batch; raises DeviceOutOfMemory where it does not fit.
-        size: The largest batch; halved for good whenever the device's memory does not suffice.
+        size: The largest batch, in segments; halved whenever a batch does not fit into the device's memory.
     """
 
     def __init__(self, run: Run, size: int) -> None:
@@ -47,7 +47,7 @@ class Batcher:
         self._device_lock = threading.Lock()
 
     def __call__(self, magnitude: Array) -> Sequence[Array]:
-        """Return the masks of one segment (2, frames, 1,024), run together with those of other threads.
+        """Return the masks of one segment (2, frames, 1,024), run in a batch with those of other threads.
 
         Raises:
             DeviceOutOfMemory: Not even one segment fits.
@@ -56,7 +56,7 @@ class Batcher:
         with self._queue_lock:
             self._waiting.append(request)
         while not request.done:
-            # Whoever gets the device runs what waits, its own segment or others'; the rest find theirs done.
+            # The thread that gets the device runs the waiting segments, also those of other threads.
             with self._device_lock:
                 if not request.done:
                     self._run_waiting()

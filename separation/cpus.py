@@ -1,4 +1,4 @@
-"""How many processors this process may really use: in a container that is seldom how many the machine has."""
+"""How many CPUs this process may use: in a container often fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Return the processors that affinity and the container's quota leave, at least one.
+    """Return the number of CPUs that affinity and the container's quota allow, at least one.
 
     Args:
-        cgroup: Where the control group's files are: `cpu.max` (version 2) or `cpu/cpu.cfs_*_us` (version 1).
+        cgroup: Folder of the control group's files: `cpu.max` (version 2) or `cpu/cpu.cfs_*_us` (version 1).
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
@@ -21,7 +21,7 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Return the processors that the control group may use at once, or None where it sets no limit."""
+    """Return the CPUs that the control group may use at once; None where it sets no limit."""
     try:
         limit, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):

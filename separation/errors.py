@@ -24,15 +24,13 @@ SeparationError                 InternalError
 Each class carries the wire's code as ``code``; its docstring is the default message.
 """
 
-# an error is named for what happened
-
 from __future__ import annotations
 
 from typing import ClassVar
 
 
 class SeparationError(Exception):
-    """The separation failed for a reason of its own."""
+    """The separation failed."""
 
     code: ClassVar[str] = "InternalError"
 
@@ -60,25 +58,25 @@ class TruncatedMedia(MediaError):
 
 
 class DamagedMedia(MediaError):
-    """The source is damaged: a part in its middle cannot be decoded or is missing."""
+    """The source is damaged: a part of it cannot be decoded or is missing."""
 
 
 class EmptyAudio(MediaError):
-    """The audio stream of the source holds no samples."""
+    """The audio stream of the source has no samples."""
 
 
 class NonFiniteAudio(MediaError):
-    """The source holds samples that are not finite numbers."""
+    """The source has samples that are not finite numbers."""
 
 
 class OptionError(SeparationError):
-    """The asked combination of models, codecs and options does not exist."""
+    """The requested combination of models, codecs and options does not exist."""
 
     code = "InvalidArgument"
 
 
 class LimitExceeded(SeparationError):
-    """The source is over a limit of this service."""
+    """The source exceeds a limit of this service."""
 
     code = "InvalidArgument"
 
@@ -88,7 +86,7 @@ class TooLong(LimitExceeded):
 
 
 class TooLarge(LimitExceeded):
-    """The source holds more bytes than this service allows."""
+    """The source is larger than this service allows."""
 
 
 class WeightsError(SeparationError):
@@ -98,7 +96,7 @@ class WeightsError(SeparationError):
 
 
 class WeightsMissing(WeightsError):
-    """The weights of the model are not here; fetch them with `stemline models pull`."""
+    """The weights of the model are missing; fetch them with `stemline models pull`."""
 
 
 class WeightsCorrupt(WeightsError):
@@ -106,7 +104,7 @@ class WeightsCorrupt(WeightsError):
 
 
 class DeviceError(SeparationError):
-    """The asked device is not there or cannot run the network."""
+    """The requested device is not available or cannot run the network."""
 
     code = "DeviceUnavailable"
 

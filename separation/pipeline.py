@@ -1,4 +1,4 @@
-"""From a media file to encoded stems: decode, transform, infer, invert and encode, all at the same time."""
+"""Separates a media file into encoded stems; decoding, inference and encoding run concurrently."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from stemline.separation.separator import Extension, Separator, StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.windows import Block
 
-#: Decoded blocks that wait for the networks, and pieces of a stem that wait for its encoder.
-_DECODED_AHEAD = 8
-_ENCODER_BEHIND = 2
+#: Decoded blocks that are queued for the networks, and pieces of a stem that are queued for its encoder.
+_DECODED_DEPTH = 8
+_ENCODER_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a separation did.
 
-    duration_s, samples: length of the source as decoded, at 44,100 Hz.
-    seconds: work per stage (decode, transform, infer, invert, encode), summed over threads, and `total` by
-    the clock. device: what the networks ran on. stems: the written files, by instrument.
+    Attributes:
+        duration_s: Length of the decoded source, seconds.
+        samples: The same in samples at 44,100 Hz.
+        seconds: Work per stage (decode, transform, infer, invert, encode), summed over threads, and the
+            elapsed time as `total`.
+        device: What the networks ran on.
+        stems: The written files, by instrument.
     """
 
     duration_s: float
@@ -50,31 +54,31 @@ def separate_file(
     extension: Extension = Extension.AVERAGE,
     context: int = 0,
 ) -> Report:
-    """Separate a media file into files. Several calls may share one engine.
+    """Separate a media file into one file per stem. Several calls may share one engine.
 
     Args:
         engine: The loaded model.
         source: A local media file.
-        outputs: What to write, by instrument (vocals, accompaniment, ...); only these stems are made.
+        outputs: What to write, by instrument (vocals, accompaniment, ...); no other stems are made.
         limits: How long and how large the source may be.
-        progress: Called after each segment with the share that is done, 0 to 1, where the source tells its
-            duration; always called with 1 at the end.
-        cancelled: Asked between segments (every 0.2 s or so); true ends the separation.
+        progress: Called after each segment with the fraction that is done, 0 to 1, where the duration of the
+            source is known; always called with 1 at the end.
+        cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
         extension: What happens above 11 kHz.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
 
     Raises:
-        Cancelled: `cancelled` answered true.
-        SeparationError: Anything else; in both cases no output is left.
+        Cancelled: `cancelled` returned True.
+        SeparationError: Anything else failed. In both cases no output is left.
     """
     started = time.perf_counter()
     timer = StageTimer()
-    # What is on `partial` deletes the outputs; it is let go once all of them are whole.
+    # The callbacks of `partial` delete the outputs, unless all of them are complete.
     with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
         audio = open_.enter_context(open_audio(source, limits=limits))
         separator = open_.enter_context(Separator(engine, extension=extension, context=context))
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
-        decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_AHEAD, name="decode")
+        decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
         pieces = separator.separate(decoded, instruments=tuple(outputs), timer=timer)
         open_.callback(pieces.close)
@@ -98,7 +102,7 @@ def separate_file(
 
 
 def _timed(blocks: Iterable[Block], timer: StageTimer) -> Iterator[Block]:
-    """Pass blocks on and add the time of making them to the stage `decode`."""
+    """Yield the blocks, and add the time that each takes to the stage `decode`."""
     source = iter(blocks)
     while True:
         clock = time.perf_counter()
@@ -110,24 +114,24 @@ def _timed(blocks: Iterable[Block], timer: StageTimer) -> Iterator[Block]:
 
 
 class _EncoderThread:
-    """A stem's writer behind a thread of its own."""
+    """The writer of one stem, in a thread of its own."""
 
     def __init__(self, writer: StemWriter, timer: StageTimer) -> None:
         self._writer = writer
         self._timer = timer
         self._stem: EncodedStem | None = None
-        self._consumer = BackgroundConsumer(self._take, depth=_ENCODER_BEHIND, name="encode")
+        self._consumer = BackgroundConsumer(self._take, depth=_ENCODER_DEPTH, name="encode")
 
     def put(self, piece: Block) -> None:
-        """Hand over the stem's next samples."""
+        """Queue the stem's next samples."""
         self._consumer.put(piece)
 
     def end(self) -> None:
-        """Say that the stem is complete, without waiting."""
+        """Queue the end of the stem, without waiting for it."""
         self._consumer.put(None)
 
     def result(self) -> EncodedStem:
-        """Wait for the encoder and return the file."""
+        """Wait for the encoder and return the written file."""
         self._consumer.finish()
         if self._stem is None:
             raise OutputError
@@ -150,8 +154,8 @@ class _EncoderThread:
 def _writer(
     spec: OutputSpec, audio: AudioSource, timer: StageTimer, partial: contextlib.ExitStack
 ) -> _EncoderThread:
-    """Start the encoder of one stem; `partial` deletes its file."""
-    writer = StemWriter(spec.path, spec, tags=audio.tags, source=audio.source)
+    """Start the encoder of one stem, and let `partial` delete its file."""
+    writer = StemWriter(spec, tags=audio.tags, source=audio.source)
     partial.callback(writer.abort)
     thread = _EncoderThread(writer, timer)
     partial.callback(thread.abort)

@@ -1,4 +1,4 @@
-"""Separating a stream of samples of any length in constant memory."""
+"""Separates a stream of samples of any length in constant memory."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from stemline.separation.windows import Block, Window, split
 class Extension(StrEnum):
     """What happens above 11 kHz, where the networks see nothing."""
 
-    AVERAGE = "average"  # the frame's mean share: full band, the stems add up to the mix
+    AVERAGE = "average"  # the mean share of the bins below: full band, and the stems add up to the mix
     ZEROS = "zeros"  # silence, Spleeter's default
 
 
 @dataclass(slots=True)
 class StageTimer:
-    """Seconds of work per stage, summed over threads."""
+    """Adds up the seconds of work of each stage over all threads."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,12 +44,12 @@ class StageTimer:
 
 
 class Separator:
-    """A warm engine, used for one stream after another or for several at once.
+    """Runs an engine on streams, one after another or several at once.
 
     Args:
         engine: The loaded model.
         extension: What happens above 11 kHz.
-        context: Frames that a window sees on both sides of what is kept of it; 0 is exactly Spleeter.
+        context: Frames that a window sees on both sides of the part that is kept; 0 is exactly Spleeter.
 
     Raises:
         OptionError: The engine cannot run windows with context.
@@ -57,14 +57,14 @@ class Separator:
 
     def __init__(self, engine: Engine, *, extension: Extension = Extension.AVERAGE, context: int = 0) -> None:
         if context and not engine.any_length:
-            raise OptionError("This engine knows no context.")
+            raise OptionError("This engine cannot run windows with context.")
         self.engine = engine
         self.extension = Extension(extension)
         self.context = context
         self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
 
     def close(self) -> None:
-        """End the threads; what is running is finished first."""
+        """End the threads; running windows are finished first."""
         self._pool.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:
@@ -80,20 +80,20 @@ class Separator:
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
     ) -> Generator[Mapping[str, Block]]:
-        """Separate a stream, yielding the stems piece by piece.
+        """Separate a stream, piece by piece.
 
         Args:
             blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
-            instruments: The stems to make; by default all of the model.
-            timer: Where the time of each stage is added.
+            instruments: The stems to make; by default all that the networks have.
+            timer: Adds up the time of each stage.
 
         Yields:
-            The next samples of every stem, (samples, 2). The lengths add up to the length of the stream.
+            The next samples of every stem, (samples, 2); in all as many as the stream has.
 
         Raises:
             EmptyAudio: The stream holds no samples.
             NonFiniteAudio: A sample is infinite or not a number.
-            OptionError: The model has no such instrument.
+            OptionError: The networks have no such instrument.
         """
         plan = self._plan(instruments)
         timer = timer or StageTimer()
@@ -115,8 +115,8 @@ class Separator:
         wanted = tuple(known if instruments is None else instruments)
         if unknown := [name for name in wanted if name not in known]:
             raise OptionError(f"The model {self.engine.network.name} has no stem {', '.join(unknown)}.")
-        # With the average extension all shares of a bin add up to one: the last stem is what the others leave
-        # of the mix, which saves its inverse transform and makes the sum exact.
+        # With the average extension the shares of a bin add up to one: the last stem is the mix less the
+        # others, which saves its inverse transform and makes the sum exact.
         rest = known[-1] if self.extension is Extension.AVERAGE and set(wanted) == set(known) else None
         inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
         return _Plan(inverted, rest)
@@ -138,7 +138,7 @@ class Separator:
     def _finish(
         self, plan: _Plan, tails: list[Samples], waiting: deque[tuple[Window, Future[list[Samples]]]]
     ) -> Mapping[str, Block]:
-        """Wait for the oldest window, add what its predecessor left over, and cut out what is final."""
+        """Wait for the oldest window, add the overlap of the one before, and return its final samples."""
         window, future = waiting[0]
         pieces = future.result()
         waiting.popleft()
@@ -149,16 +149,16 @@ class Separator:
         stems = {name: piece[:, final] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
         if plan.rest is not None:
             start = window.keep.start * HOP
-            left = window.samples[:, start + final.start : start + final.stop].copy()
+            remainder = window.samples[:, start + final.start : start + final.stop].copy()
             for stem in stems.values():
-                left -= stem
-            stems[plan.rest] = left
+                remainder -= stem
+            stems[plan.rest] = remainder
         return {name: np.ascontiguousarray(stem.T) for name, stem in stems.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which instruments are inverted (name and number), and which is what they leave over."""
+    """Which instruments are inverted (name and number), and which is the mix less the others."""
 
     inverted: tuple[tuple[str, int], ...]
     rest: str | None

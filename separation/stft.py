@@ -1,8 +1,8 @@
 """The short-time Fourier transform of Spleeter and its inverse, in single precision, on whole segments.
 
 Frames of 4,096 samples every 1,024 under a periodic Hann window, on the way in and on the way out. The
-squares of four overlapping windows add up to 3/2, which the inverse takes back, so that inverse(forward(x))
-is x wherever four frames overlap.
+squares of four overlapping windows add up to 3/2, which the inverse divides out, so that inverse(forward(x))
+equals x wherever four frames overlap.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ OVERLAP = FRAME // HOP
 #: Samples by which neighbouring segments overlap.
 TAIL = FRAME - HOP
 
-#: Frames transformed at a time: what they need stays in the processor's cache.
+#: Frames transformed at a time, few enough for the CPU's cache.
 _BLOCK = 32
 
 _WINDOW = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME) / FRAME)).astype(np.float32)
-#: numpy's forward transform is in single precision, and seven times faster, only where it also divides by the
-#: length. The window makes up for that, exactly, the length being a power of two.
+#: numpy's forward transform is in single precision, and seven times faster, only with norm="forward", which
+#: divides by the length. The window multiplies by it again: exact, because the length is a power of two.
 _FORWARD_WINDOW = _WINDOW * np.float32(FRAME)
 _INVERSE_WINDOW = (_WINDOW * np.float32(2.0 / 3.0)).reshape(OVERLAP, HOP)
 
 
 def span(frames: int) -> int:
-    """Return how many samples `frames` frames cover."""
+    """Return the number of samples that `frames` frames cover."""
     return frames * HOP + TAIL
 
 
 def forward(samples: Samples) -> Spectrum:
-    """Transform `samples` (channels, span(frames)) into a spectrum (channels, frames, 2,049)."""
+    """Return the spectrum (channels, frames, 2,049) of `samples` (channels, span(frames))."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, FRAME, axis=-1)[:, ::HOP]
     channels, frames, _ = windows.shape
     spectrum = np.empty((channels, frames, FRAME_BINS), np.complex64)
@@ -50,17 +50,17 @@ def forward(samples: Samples) -> Spectrum:
 
 
 def magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
-    """Return the absolute values (channels, frames, 1,024) that the networks see."""
+    """Return the absolute values (channels, frames, 1,024) of the bins that the networks see."""
     return np.abs(spectrum[..., :NETWORK_BINS])
 
 
 def inverse(spectrum: Spectrum, mask: Mask, *, extend: bool) -> Samples:
-    """Turn the share `mask` of `spectrum` back into samples (channels, span(frames)), overlaps added.
+    """Return the samples (channels, span(frames)) of `spectrum` times `mask`, overlaps added.
 
     Args:
-        spectrum: (channels, frames, 2,049), of the mix.
-        mask: (channels, frames, 1,024), 0 to 1.
-        extend: Whether the bins above the mask get its mean (Spleeter's `average`) or nothing (`zeros`).
+        spectrum: The mix, (channels, frames, 2,049).
+        mask: The instrument's share of each bin, (channels, frames, 1,024), 0 to 1.
+        extend: Whether the bins above the mask use its mean (Spleeter's `average`) or zero (`zeros`).
     """
     channels, frames, _ = spectrum.shape
     samples = np.zeros((channels, frames + OVERLAP - 1, HOP), np.float32)

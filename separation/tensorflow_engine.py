@@ -1,7 +1,7 @@
 """The networks on TensorFlow, built by the `spleeter` package's own code.
 
-For sites that already run TensorFlow, and the oracle that the other engine is compared with. It needs the
-extra `tensorflow` (Python before 3.12); `make reference` builds an environment that has it.
+For sites that already run TensorFlow, and as the reference for the other engine's results. It needs the extra
+`tensorflow` (Python before 3.12); `make reference` builds an environment that has it.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class TensorFlowEngine:
         return [np.ascontiguousarray(np.moveaxis(mask, -1, 1)) for mask in masks]
 
     def _choose(self, device: str) -> str:
-        cards = self._tensorflow.config.list_physical_devices("GPU")
-        if device == "cpu" or (device == "auto" and not cards):
+        gpus = self._tensorflow.config.list_physical_devices("GPU")
+        if device == "cpu" or (device == "auto" and not gpus):
             return "cpu"
-        if device == "tensorrt" or not cards:
-            raise DeviceError(f"{device} was asked for, but TensorFlow finds no such device here.")
+        if device == "tensorrt" or not gpus:
+            raise DeviceError(f"{device} was asked for, but TensorFlow finds no such device.")
         gpu = first_gpu() or Gpu("unnamed", 0)
         self._batcher = Batcher(self._run, gpu.batch)
         self.in_flight = 2 * gpu.batch
@@ -110,7 +110,7 @@ class TensorFlowEngine:
             try:
                 saver.restore(self._session, str(weights / "model"))
             except self._tensorflow.errors.OpError as error:
-                raise WeightsCorrupt(f"TensorFlow refuses the weights of {self.network.name}.") from error
+                raise WeightsCorrupt(f"TensorFlow rejects the weights of {self.network.name}.") from error
 
     def _shares(self, estimates: list[Any]) -> list[Any]:
         """Return (e² + epsilon / n) / (Σ e² + epsilon), as spleeter does before it extends the masks."""

@@ -1,6 +1,6 @@
-"""Two small ways to overlap work: reading ahead of an iteration, and handing items to a consumer's thread.
+"""Bounded queues between threads: a prefetching iterator, and a consumer in the background.
 
-Both hold a bounded number of items, so that the slower side sets the pace and memory stays constant.
+Both hold a fixed number of items, so that the slower side sets the pace and memory stays constant.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: How often a blocked thread looks whether it is still wanted, seconds.
+#: How often a blocked thread checks whether it was closed, seconds.
 _POLL_S = 0.1
 
 
 class Prefetcher(Generic[T]):
-    """Iterates in a thread, at most `depth` items ahead of the reader.
+    """Iterates over `items` in a thread, at most `depth` items ahead of its reader.
 
-    What the iteration raises is raised to the reader, after the items before it.
+    An exception of `items` is raised in the reader, after the items before it.
     """
 
     def __init__(self, items: Iterable[T], *, depth: int, name: str) -> None:
@@ -36,10 +36,10 @@ class Prefetcher(Generic[T]):
                 if isinstance(error, _End):
                     return
                 raise error
-            yield item  # type: ignore[misc]  # an item is what comes without an error
+            yield item  # type: ignore[misc]  # without an error there is an item
 
     def close(self) -> None:
-        """Stop reading and wait for the thread."""
+        """Stop iterating and wait for the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -64,9 +64,9 @@ class Prefetcher(Generic[T]):
 
 
 class BackgroundConsumer(Generic[T]):
-    """Calls `consume` for each item in a thread, at most `depth` items behind the giver.
+    """Calls `consume` for each item in a thread, at most `depth` items behind the producer.
 
-    What `consume` raises is raised to the giver, by the next `put` or by `finish`.
+    An exception of `consume` is raised in the producer, by the next `put` or by `finish`.
     """
 
     def __init__(self, consume: Callable[[T], None], *, depth: int, name: str) -> None:
@@ -78,21 +78,21 @@ class BackgroundConsumer(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Hand over one item, waiting while `depth` are waiting."""
-        self._give((item,))
+        """Queue one item; block while the queue is full."""
+        self._enqueue((item,))
 
     def finish(self) -> None:
         """Wait until every item is consumed."""
-        self._give(None)
+        self._enqueue(None)
         self._thread.join()
         self._check()
 
     def close(self) -> None:
-        """Forget the items that wait and wait for the thread."""
+        """Discard the queued items and wait for the thread."""
         self._stop.set()
         self._thread.join()
 
-    def _give(self, entry: tuple[T] | None) -> None:
+    def _enqueue(self, entry: tuple[T] | None) -> None:
         while True:
             self._check()
             try:
@@ -115,9 +115,9 @@ class BackgroundConsumer(Generic[T]):
                 if entry is None:
                     return
                 self._consume(entry[0])
-        except BaseException as error:  # noqa: BLE001  # it is raised in the giver's thread
+        except BaseException as error:  # noqa: BLE001  # it is raised in the producer's thread
             self._error = error
 
 
-class _End(Exception):  # a mark, never raised
-    """Marks the end of an iteration."""
+class _End(Exception):  # never raised
+    """Marks the end of an iteration in the queue."""

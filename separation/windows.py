@@ -1,8 +1,8 @@
-"""Cutting a stream of samples into the windows that the networks see.
+"""Splits a stream of samples into the windows that the networks see.
 
-Spleeter puts one frame of zeros before the signal, transforms it, and cuts the frames into segments of 512
-that know nothing of each other (`context` 0). With context, windows are twice as long and overlap: of each
-only the middle is kept, and `context` frames on both sides are there to be seen.
+Spleeter puts one frame of zeros before the signal, transforms it, and splits the frames into segments of 512
+that are independent of each other (`context` 0). With context, windows are twice as long and overlap: only
+the middle of each is kept, and the network also sees `context` frames on both sides of it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ Block = NDArray[np.float32]  # (samples, channels)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one run of the networks sees, and which part of it counts.
+    """What one run of the networks sees, and which part of the result is used.
 
-    samples: (2, span(frames)), zeros after the end of the stream.
-    keep: the frames of the window whose result is used.
-    skip, length: of the samples that become final with this window, 1,024 per kept frame, those to deliver.
-    only: this window is all there is.
+    Attributes:
+        samples: (2, span(frames)), zeros after the end of the stream.
+        keep: The frames of the window whose result is used.
+        skip: Samples to drop of those that become final with this window, which are 1,024 per kept frame.
+        length: Samples to deliver after those.
+        only: Whether the stream has no other window.
     """
 
     samples: Samples
@@ -41,12 +43,12 @@ class Window:
 
 
 def split(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
-    """Cut a stream of (samples, 2) blocks into windows.
+    """Yield the windows of a stream of (samples, 2) blocks.
 
     Raises:
         EmptyAudio: The stream holds no samples.
         NonFiniteAudio: A sample is infinite or not a number.
-        OptionError: `context` leaves nothing of a window to keep.
+        OptionError: With this `context` nothing of a window would be kept.
     """
     splitter = _Splitter(context)
     for block in blocks:
@@ -55,7 +57,7 @@ def split(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
 
 
 class _Splitter:
-    """Holds the samples that the next window will start with."""
+    """Keeps the samples of the next window."""
 
     def __init__(self, context: int) -> None:
         frames = SEGMENT_FRAMES if context == 0 else CONTEXT_WINDOW_FRAMES
@@ -64,13 +66,13 @@ class _Splitter:
         self._frames = frames
         self._context = context
         self._buffer = np.zeros((CHANNELS, span(frames)), np.float32)
-        self._filled = FRAME  # samples of the buffer in use; first come the zeros before the signal
-        self._first = 0  # the buffer's first frame that no earlier window kept
+        self._filled = FRAME  # samples in the buffer; it begins with the zeros before the signal
+        self._first = 0  # the first frame of the buffer that no earlier window kept
         self._received = 0
         self._delivered = 0
 
     def push(self, block: Block) -> Iterator[Window]:
-        """Take a block in; yield the windows that it completes."""
+        """Append a block; yield the windows that it completes."""
         self._received += len(block)
         while len(block):
             if self._filled == self._buffer.shape[1]:
@@ -81,7 +83,7 @@ class _Splitter:
             block = block[count:]
 
     def finish(self) -> Iterator[Window]:
-        """Yield the windows that are left after the last block."""
+        """Yield the remaining windows after the last block."""
         if self._received == 0:
             raise EmptyAudio
         while (present := -(-self._filled // HOP)) > self._frames:
@@ -90,7 +92,7 @@ class _Splitter:
             yield self._window(slice(self._first, present), self._received - self._delivered)
 
     def _next(self) -> Window:
-        """Return the window in the full buffer and start the buffer of its successor."""
+        """Return the window in the full buffer, and start the buffer of the next one."""
         stop = self._frames - self._context
         skip = 0 if self._delivered else FRAME
         window = self._window(slice(self._first, stop), (stop - self._first) * HOP - skip)

@@ -88,10 +88,7 @@ def lasts_too_long(declared: DeclaredDuration | None, limits: MediaLimits) -> Se
         return None
     if declared.seconds - declared.slack_s <= limits.max_duration_s:
         return None
-    return TooLong(
-        f"the source lasts {declared.seconds:.0f} s, "
-        f"longer than the {limits.max_duration_s:.0f} s that this service takes"
-    )
+    return TooLong(f"The source lasts {declared.seconds:.0f} s; the limit is {limits.max_duration_s:.0f} s.")
 
 
 # -- of the packets, when a good frame follows what did not decode
@@ -145,7 +142,7 @@ def falls_short(state: DecodeState) -> MediaError | None:
     reached_s = state.reached_s[declared.of]
     if declared.seconds - reached_s <= declared.slack_s:
         return None
-    return TruncatedMedia(f"the source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s")
+    return TruncatedMedia(f"The source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s.")
 
 
 AT_THE_END = (
@@ -159,7 +156,7 @@ AT_THE_END = (
 
 def _damaged_after(state: DecodeState) -> DamagedMedia:
     after_s = state.reached_s["samples"]
-    return DamagedMedia(f"the source is damaged: what follows its first {after_s:.1f} s does not decode")
+    return DamagedMedia(f"The source is damaged: it cannot be decoded after {after_s:.1f} s.")
 
 
 def _is_audio(demuxer: str, packet: bytes) -> bool:

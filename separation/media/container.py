@@ -1,4 +1,4 @@
-"""Opens a local media file with nothing but the demuxers and decoders an audio service needs."""
+"""Opens a local media file with no other demuxers and decoders than an audio service needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stemline.separation.errors import NoAudioStream, UndecodableMedia
 from stemline.separation.media.demuxers import DEMUXERS
 from stemline.separation.media.mpeg import declared_bytes
 
-# Audio decoders only: a hostile picture size or video stream in the file is never decoded.
+# Audio decoders only: pictures and video streams, which may be hostile, are never decoded.
 _CODECS = (
     "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "adpcm_yamaha",
     "alac", "als", "amrnb", "amrwb", "ape", "cook", "dca", "dsd_lsbf", "dsd_lsbf_planar", "dsd_msbf",
@@ -78,5 +78,5 @@ def first_audio(container: InputContainer) -> AudioStream:
     stream = container.streams.audio[0]
     context: CodecContext | None = stream.codec_context
     if context is None or context.codec.name not in _CODECS:
-        raise UndecodableMedia("there is no decoder for the audio stream of the source")
+        raise UndecodableMedia("There is no decoder for the audio stream of the source.")
     return stream

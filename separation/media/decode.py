@@ -18,7 +18,7 @@ from stemline.separation.media.resample import Resampler
 from stemline.separation.media.types import BLOCK_FRAMES, MediaLimits
 from stemline.separation.network import SAMPLE_RATE
 
-# A sample louder than this (+120 dBFS) is no sound but a number that squares to infinity further on.
+# A louder sample (+120 dBFS) is no sound, and its square would be infinite later.
 _LOUDEST = np.float32(1e6)
 
 
@@ -36,7 +36,7 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
     """
     size = path.stat().st_size
     if size > limits.max_bytes:
-        raise TooLarge(f"the source holds {size} bytes; this service takes {limits.max_bytes}")
+        raise TooLarge(f"The source has {size} bytes; the limit is {limits.max_bytes}.")
     found = probe_file(path, size)
     if (error := lasts_too_long(found.declared, limits)) is not None:
         found.close()
@@ -83,16 +83,19 @@ class AudioSource:
             total += len(block)
             if total > most:
                 limit_s = self._limits.max_duration_s
-                raise TooLong(f"the source lasts longer than the {limit_s:.0f} s that this service takes")
-            # Comparing is false for NaN, so this finds it along with infinities and nonsense.
+                raise TooLong(f"The source lasts longer than {limit_s:.0f} s, which is the limit.")
+            # The comparison is False for NaN, too.
             if not np.abs(block).max() < _LOUDEST:
                 at_s = total / SAMPLE_RATE
-                raise NonFiniteAudio(f"the source holds samples that are not finite before {at_s:.1f} s")
+                raise NonFiniteAudio(
+                    f"The source has samples that are not finite numbers before {at_s:.1f} s."
+                )
             yield block
         if total == 0:
             raise EmptyAudio
 
     def _resampled(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the audio at 44,100 Hz; its own rate may change on the way."""
         resampler: Resampler | None = None
         rate = 0
         for piece in self._reader:
@@ -107,7 +110,7 @@ class AudioSource:
 
 
 def _rebuffer(pieces: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Cut a stream of pieces of any length into blocks of `BLOCK_FRAMES`."""
+    """Yield the frames of pieces of any length in blocks of `BLOCK_FRAMES`."""
     block = np.empty((BLOCK_FRAMES, 2), dtype=np.float32)
     filled = 0
     for piece in pieces:

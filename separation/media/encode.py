@@ -1,4 +1,4 @@
-"""Writes one stem as a file in the asked codec."""
+"""Writes one stem to a file in the requested codec."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
-from stemline.separation.media.channels import narrow, widen
+from stemline.separation.media.channels import downmix, upmix
 from stemline.separation.media.codecs import resolve
 from stemline.separation.media.media_info import media_info
 from stemline.separation.media.mp3 import Mp3Sink
@@ -28,43 +27,42 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class StemWriter:
-    """Takes a stem block by block and leaves a finished file, or none at all.
+    """Writes a stem block by block; leaves a complete file, or none at all.
 
     Not safe for several threads at once; the encoders release the interpreter lock while they work.
 
     Args:
-        path: the file to write; its folder exists.
-        spec: codec and, where they are not None, rate, bitrate and channels.
-        tags: the source's tags, of which the output keeps those it can hold.
-        source: what the gaps of ``spec`` are filled from.
+        spec: The file to write, whose folder exists, and its codec, rate, bitrate and channels.
+        tags: The source's tags; the output keeps those that it can hold.
+        source: Where defaults come from for what `spec` leaves open.
 
     Raises:
-        OptionError: the codec cannot do what ``spec`` asks.
-        DiskFull: there is no room left; raised by every method that writes, after the file is deleted.
-        OutputError: the encoder or the file system failed otherwise; likewise.
+        OptionError: The codec cannot be written as `spec` requests.
+        DiskFull: No space is left; raised by every method that writes, after the file is deleted.
+        OutputError: The encoder or the file system failed otherwise; likewise.
     """
 
-    def __init__(self, path: Path, spec: OutputSpec, *, tags: Mapping[str, str], source: SourceInfo) -> None:
+    def __init__(self, spec: OutputSpec, *, tags: Mapping[str, str], source: SourceInfo) -> None:
         self.encoding = resolve(spec, source)
-        self._path = path
+        self._path = spec.path
         self._frames = 0
-        self._file: BinaryIO = path.open("w+b")
+        self._file: BinaryIO = spec.path.open("w+b")
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, min(self.encoding.channels, 2))
         with self._cleanly():
-            make = Mp3Sink if self.encoding.codec == "mp3" else FFmpegSink
-            self._sink: Sink = make(self._file, self.encoding, kept_tags(tags))
+            sink = Mp3Sink if self.encoding.codec == "mp3" else FFmpegSink
+            self._sink: Sink = sink(self._file, self.encoding, kept_tags(tags))
 
     def write(self, block: NDArray[np.float32]) -> None:
-        """Encode a (frames, 2) float32 block at 44 100 Hz."""
+        """Encode a (frames, 2) float32 block at 44,100 Hz."""
         self._frames += len(block)
         with self._cleanly():
-            self._put(self._resampler.feed(narrow(block, self.encoding.channels)))
+            self._put(self._resampler.feed(downmix(block, self.encoding.channels)))
 
     def close(self) -> EncodedStem:
-        """Finish the file and say what it is.
+        """Complete the file, and return what was written.
 
         Raises:
-            EmptyAudio: nothing was ever written.
+            EmptyAudio: No samples were written.
         """
         with self._cleanly():
             if not self._frames:
@@ -78,17 +76,18 @@ class StemWriter:
             return EncodedStem(self._path, md5, self._path.stat().st_size, info)
 
     def abort(self) -> None:
-        """Delete the file; harmless after any other call."""
-        with suppress(OSError):  # what could not be flushed is deleted anyway
+        """Delete the file; may be called after any other method, and repeatedly."""
+        with suppress(OSError):  # a failed flush does not matter any more
             self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _put(self, samples: NDArray[np.float32]) -> None:
         if len(samples):
-            self._sink.write(widen(samples, self.encoding.channels))
+            self._sink.write(upmix(samples, self.encoding.channels))
 
     @contextmanager
     def _cleanly(self) -> Iterator[None]:
+        """Delete the file when the body fails, and turn its exception into one of ours."""
         try:
             yield
         except (OSError, av.FFmpegError) as error:

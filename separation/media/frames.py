@@ -101,7 +101,7 @@ class FrameReader:
         """Yield the frame's samples, after the silence that the time stamps put before them."""
         rate = frame.sample_rate
         if rate not in RATES:
-            raise UndecodableMedia(f"the sample rate of the source, {rate} Hz, is not one of audio")
+            raise UndecodableMedia(f"{rate} Hz is not a sample rate of audio.")
         length_s = frame.samples / rate
         if frame.pts is not None and frame.time_base is not None and self._probe.demuxer.has_times:
             start_s = float(frame.pts * frame.time_base)
@@ -129,7 +129,9 @@ class FrameReader:
             return pause_s
         if self._probe.demuxer.has_splices:
             return 0.0
-        raise DamagedMedia(f"{pause_s:.1f} s of audio are missing after {self._end_s:.1f} s of the source")
+        raise DamagedMedia(
+            f"The source is damaged: {pause_s:.1f} s of audio are missing after {self._end_s:.1f} s."
+        )
 
     def _trimmed(self, last: Piece) -> Piece:
         """Cut the encoder's padding off the last frame, where the container says how much it is."""

@@ -1,4 +1,4 @@
-"""What a written file is, in the words of the wire's MediaInfo."""
+"""Reads the properties of a written file, those of the wire's MediaInfo."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from av.format import ContainerFormat
 from stemline.separation.media.container import first_audio, open_container
 from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
-# Elementary streams state no duration: their packets are counted instead.
+# Elementary streams declare no duration: their packets are counted instead.
 _COUNTED = frozenset({"aac", "amr"})
 _FOURCC_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.- _")
 
 
 def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
-    """Return what is known about ``path`` and its first audio stream.
+    """Return the properties of `path` and of its first audio stream.
 
     Args:
-        path: the file.
-        demuxer: FFmpeg's name of its container, where that is known and the file may be too short to tell.
+        path: The file.
+        demuxer: FFmpeg's name of its container, for files that are too short to be recognised.
 
     Raises:
-        UndecodableMedia: not a media file.
-        NoAudioStream: no audio in it.
+        UndecodableMedia: It is not a media file.
+        NoAudioStream: It has no audio.
     """
     size = path.stat().st_size
     with open_container(path, demuxer) as container:
@@ -71,7 +71,7 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
 
 
 def _layout_name(layout: AudioLayout) -> str:
-    """Name the layout; plain wav files leave it to the count."""
+    """Return the name of the layout; a plain wav file gives only the number of channels."""
     return {1: "mono", 2: "stereo"}.get(layout.nb_channels, layout.name)
 
 
@@ -82,9 +82,11 @@ def _declared_s(container: InputContainer, stream: AudioStream) -> float:
 
 
 def _counted_s(container: InputContainer, stream: AudioStream) -> float:
+    """Return the duration of all packets together, in seconds."""
     base = stream.time_base or Fraction(0)
     return float(sum(packet.duration or 0 for packet in container.demux(stream)) * base)
 
 
 def _tag_string(tag: str) -> str:
+    """Return a codec tag as FFmpeg prints it: letters as they are, other bytes in brackets."""
     return "".join(letter if letter in _FOURCC_LETTERS else f"[{ord(letter)}]" for letter in tag)

@@ -90,7 +90,9 @@ def reject_gaps(packets: Iterator[Packet[AudioStream]], file: BinaryIO) -> Itera
     for packet in packets:
         if packet.size and packet.pos is not None:
             if end is not None and packet.pos > end and not _are_tags(file, end, packet.pos):
-                raise DamagedMedia(f"the source is damaged: {packet.pos - end} bytes at {end} are no frame")
+                raise DamagedMedia(
+                    f"The source is damaged: {packet.pos - end} bytes at byte {end} are not a frame."
+                )
             end = packet.pos + packet.size
         yield packet
 

@@ -1,4 +1,4 @@
-"""Samples as decoders give them to float, and float to 16 bits."""
+"""Conversion of decoded samples to float, and of float to 16 bits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _FULL_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
 def to_float(frame: AudioFrame) -> NDArray[np.float32]:
-    """Return a decoded frame as float32 (frames, channels) with full scale at 1.0."""
+    """Return a decoded frame as float32 (frames, channels), full scale being 1.0."""
     kind = frame.format.name.removesuffix("p")
     dtype = _DTYPES[kind]
     channels = frame.layout.nb_channels
     planes: Any = frame.planes
     samples = np.empty((frame.samples, channels), np.float32)
-    # What a double holds and a float does not becomes infinite or no number, and is refused further on.
+    # A double beyond the range of a float becomes infinite, which is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
-        # Not frame.to_ndarray(), which reads one plane too many from a planar frame of 8 channels.
+        # Not frame.to_ndarray(), which reads one plane too many of a planar frame of 8 channels.
         if frame.format.is_planar:
             for channel in range(channels):
                 samples[:, channel] = np.frombuffer(planes[channel], dtype, frame.samples)
@@ -37,10 +37,10 @@ def to_float(frame: AudioFrame) -> NDArray[np.float32]:
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Round to the nearest 16-bit step; what is beyond full scale is clipped, never wrapped.
+    """Return the nearest 16-bit values; beyond full scale they are clipped.
 
-    No dither is added: silence stays digital silence, equal input gives equal files, and the result is within
-    half a step of what the network said.
+    No dither is added: silence stays digital silence, equal input gives equal files, and the error is at most
+    half a step.
     """
     scaled = samples * np.float32(32768.0)
     np.rint(scaled, out=scaled)

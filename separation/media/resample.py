@@ -1,4 +1,4 @@
-"""Sample-exact streaming change of rate."""
+"""Streaming conversion of sample rates, exact in length and position."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 
 class Resampler:
-    """Brings stereo blocks from one rate to another; the sum of all blocks is aligned and exact in length.
+    """Converts blocks from one sample rate to another.
 
-    N frames at ``rate_in`` become round(N · rate_out / rate_in) frames. soxr's linear-phase filter is
-    compensated for its delay, so an impulse stays where it was.
+    In all, N frames at `rate_in` become round(N · rate_out / rate_in) frames. soxr's filter has linear phase
+    and its delay is compensated: an impulse keeps its position.
     """
 
     def __init__(self, rate_in: int, rate_out: int, channels: int = 2) -> None:
@@ -26,7 +26,7 @@ class Resampler:
         )
 
     def feed(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take (frames, channels); return what is ready, possibly nothing."""
+        """Convert (frames, channels); return the frames that are ready, possibly none."""
         if self._stream is None:
             return block
         self._in += len(block)
@@ -35,7 +35,7 @@ class Resampler:
         return ready
 
     def finish(self) -> NDArray[np.float32]:
-        """Return the tail, such that the total length is exact; nothing may be fed afterwards."""
+        """Return the remaining frames, so that the total length is exact; call it last."""
         empty = np.zeros((0, self._channels), dtype=np.float32)
         if self._stream is None:
             return empty

@@ -19,7 +19,7 @@ _NO_LANGUAGE_NO_DESCRIPTION = b"und\x00"
 
 
 def kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags worth keeping, names in lower case, control characters out of the values."""
+    """Return the tags that are kept, names in lower case, values without control characters."""
     lowered = {name.lower(): value for name, value in tags.items()}
     kept = {}
     for name in KEPT:

@@ -1,4 +1,4 @@
-"""Value objects of the media layer: limits, what came in, what is asked for, what was written."""
+"""Value objects of media files: limits, properties of sources, requested outputs, written files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_FRAMES = 32 * HOP
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """How long (seconds of audio) and how big (bytes of file) a source may be."""
+    """The longest duration (seconds of audio) and the largest size (bytes) of a source."""
 
     max_duration_s: float
     max_bytes: int
@@ -21,9 +21,9 @@ class MediaLimits:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What the container says about the source's first audio stream.
+    """The source's first audio stream, as its container describes it.
 
-    ``bitrate_kbps`` and ``duration_s`` are None where neither the container nor its size tells them.
+    `bitrate_kbps` and `duration_s` are None where they are not known.
     """
 
     codec: str
@@ -36,7 +36,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One file to be written; None means the default of docs/media.md (usually: as the source)."""
+    """One file to be written; None is the default of docs/media.md, mostly the value of the source."""
 
     path: Path
     codec: str
@@ -59,7 +59,7 @@ class FormatInfo:
     start_time_s: float
 
     def wire(self) -> dict[str, str]:
-        """Return the ``Format`` element's children as text, in the wire's order."""
+        """Return the children of the wire's `Format` element as text, in its order."""
         return {
             "Bitrate": _six(self.bitrate_kbps),
             "Duration": _six(self.duration_s),
@@ -93,7 +93,7 @@ class AudioInfo:
     timebase: str
 
     def wire(self) -> dict[str, str]:
-        """Return the ``Audio`` element's children as text, in the wire's order."""
+        """Return the children of the wire's `Audio` element as text, in its order."""
         return {
             "Bitrate": _six(self.bitrate_kbps),
             "Channel": str(self.channel),
@@ -115,19 +115,19 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What the wire calls MediaInfo, for one file with one audio stream."""
+    """The properties of a file with one audio stream."""
 
     format: FormatInfo
     audio: AudioInfo
 
     def wire(self) -> dict[str, dict[str, str]]:
-        """Return ``Format`` and ``Audio`` as nested text, in the wire's order."""
+        """Return the wire's `Format` and `Audio` elements as nested text, in its order."""
         return {"Format": self.format.wire(), "Audio": self.audio.wire()}
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedStem:
-    """A finished file: its MD5 (32 lower-case hex) and size (bytes) are those of the bytes on disk."""
+    """A written file: the MD5 (32 lower-case hexadecimal digits) and the size of its bytes on disk."""
 
     path: Path
     md5: str

@@ -50,7 +50,7 @@ GRID = [
 def encode(
     path: Path, samples: np.ndarray, spec: OutputSpec | None = None, source: SourceInfo = SOURCE, **tags: str
 ) -> EncodedStem:
-    writer = StemWriter(path, spec or OutputSpec(path, path.suffix[1:]), tags=tags, source=source)
+    writer = StemWriter(spec or OutputSpec(path, path.suffix[1:]), tags=tags, source=source)
     for at in range(0, len(samples), 32_768):
         writer.write(samples[at : at + 32_768])
     return writer.close()
@@ -321,7 +321,7 @@ def test_a_long_stem_takes_no_more_memory(tmp_path: Path):
     block = tone(32_768)
     before = reset_peak()
     for codec in ("wav", "flac"):
-        writer = StemWriter(tmp_path / "stem", OutputSpec(tmp_path / "stem", codec), tags={}, source=SOURCE)
+        writer = StemWriter(OutputSpec(tmp_path / "stem", codec), tags={}, source=SOURCE)
         for _ in range(800):
             writer.write(block)
         writer.close()
@@ -388,7 +388,7 @@ def test_a_full_disk_is_told(codec: str, tmp_path: Path):
 def test_a_stem_of_nothing_is_refused(codec: str, tmp_path: Path):
     """Closing a writer that was given nothing is an error and leaves no file."""
     path = tmp_path / f"stem.{codec}"
-    writer = StemWriter(path, OutputSpec(path, codec), tags={}, source=SOURCE)
+    writer = StemWriter(OutputSpec(path, codec), tags={}, source=SOURCE)
 
     with pytest.raises(EmptyAudio):
         writer.close()
@@ -400,7 +400,7 @@ def test_a_stem_of_nothing_is_refused(codec: str, tmp_path: Path):
 def test_abort_leaves_no_file(codec: str, tmp_path: Path):
     """A writer that is given up takes its file with it, as often as it is told."""
     path = tmp_path / f"stem.{codec}"
-    writer = StemWriter(path, OutputSpec(path, codec), tags={}, source=SOURCE)
+    writer = StemWriter(OutputSpec(path, codec), tags={}, source=SOURCE)
     writer.write(tone(44_100))
 
     writer.abort()
@@ -414,6 +414,6 @@ def test_what_cannot_be_written_makes_no_file(tmp_path: Path):
     path = tmp_path / "stem.mp3"
 
     with pytest.raises(OptionError):
-        StemWriter(path, OutputSpec(path, "mp3", 96_000), tags={}, source=SOURCE)
+        StemWriter(OutputSpec(path, "mp3", 96_000), tags={}, source=SOURCE)
 
     assert not path.exists()

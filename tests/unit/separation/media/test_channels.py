@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemline.separation.media.channels import downmix_matrix, narrow, to_stereo, widen
+from stemline.separation.media.channels import downmix, downmix_matrix, to_stereo, upmix
 
 LAYOUTS = {
     "3.0": ("FL", "FR", "FC"),
@@ -56,7 +56,7 @@ def test_mono_is_duplicated():
 
 def test_mono_output_is_the_mean():
     """A stem asked for in mono is the mean of its sides, and one of equal sides is unchanged."""
-    assert [[0.5], [0.25]] == narrow(np.array([[1.0, 0.0], [0.25, 0.25]], dtype=np.float32), 1).tolist()
+    assert [[0.5], [0.25]] == downmix(np.array([[1.0, 0.0], [0.25, 0.25]], dtype=np.float32), 1).tolist()
 
 
 @pytest.mark.parametrize("channels", [4, 5, 6, 8])
@@ -64,6 +64,6 @@ def test_widened_stem_is_on_the_front_channels(channels: int):
     """More than two channels carry the stem unchanged on front left and right, and silence elsewhere."""
     stem = np.array([[0.5, -0.5]], dtype=np.float32)
 
-    wide = widen(stem, channels)
+    wide = upmix(stem, channels)
 
     assert [0.5, -0.5] + [0.0] * (channels - 2) == wide[0].tolist()
