@@ -61,7 +61,7 @@ def demo(song: Path | None) -> None:
             status.update("Making the demo song ...")
             mix, parts = make_song(song)
             status.update("Starting the stack ...")
-            stack = Stack(home, tell=status.update)
+            stack = Stack(home, report=status.update)
             stack.start()
         run(stack, console, mix, parts, name=song.name if song else "demo-song.wav")
     except KeyboardInterrupt:

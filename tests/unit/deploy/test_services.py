@@ -1,4 +1,4 @@
-"""What the parts of the local stack are told."""
+"""The configuration of the local stack's programs."""
 
 from __future__ import annotations
 

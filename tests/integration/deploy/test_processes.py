@@ -1,0 +1,146 @@
+"""The management of the local stack's processes, with small programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemline.deploy.local.errors import ProcessEnded, StackError
+from stemline.deploy.local.processes import RESTARTS, Processes, Program
+from tests.processes import eventually
+
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import time, signal as s; s.signal(s.SIGTERM, s.SIG_IGN); print('up', flush=True); time.sleep(300)",
+]
+#: At SIGTERM it writes whether the process named in a file is alive.
+SERVER = """
+import os, signal, sys, time
+from pathlib import Path
+def stop(*_):
+    running = Path("/proc", Path(sys.argv[1]).read_text()).exists()
+    print("the service is running" if running else "the service has ended", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+print("up", flush=True)
+time.sleep(300)
+"""
+OWNER = """
+import os, sys, time
+from pathlib import Path
+from stemline.deploy.local.processes import Processes, Program
+processes = Processes(os.environ, lambda name: Path(sys.argv[1]) / name)
+sleep = [sys.executable, "-c", "import time; time.sleep(300)"]
+processes.start([Program("sleep", sleep, lambda: True)])
+print(processes.pids["sleep"], flush=True)
+time.sleep(300)
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+class Bench:
+    """Processes whose logs are in a folder of the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes = Processes(os.environ, lambda name: folder / f"{name}.log")
+
+    def program(self, name: str, command: Sequence[str] = SLEEP, **options: Any) -> Program:
+        """A program that is ready once it has written `up`."""
+        log = self.folder / f"{name}.log"
+        return Program(name, command, lambda: "up" in log.read_text(), **options)
+
+    def run(self, *programs: Program) -> None:
+        self.processes.start(programs)
+        for program in programs:
+            self.processes.wait_ready(program)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.processes.stop()
+
+
+def test_services_are_stopped_before_servers_and_killed_if_need_be(bench: Bench) -> None:
+    """A service that ignores SIGTERM is killed after its time; only then is the server stopped."""
+    pid_file = bench.folder / "pid"
+    server = bench.program("server", [sys.executable, "-c", SERVER, str(pid_file)], is_server=True)
+    bench.run(server, bench.program("service", STUBBORN, stop_timeout_s=1))
+    pids = bench.processes.pids
+    pid_file.write_text(str(pids["service"]))
+    began = time.monotonic()
+    bench.processes.stop()
+    assert 1 <= time.monotonic() - began < 10
+    assert [] == [name for name, pid in pids.items() if is_alive(pid)]
+    assert "the service has ended" in (bench.folder / "server.log").read_text()
+
+
+def test_a_process_that_ends_is_restarted_three_times_a_minute(bench: Bench) -> None:
+    """A killed process comes back with a new id, and a fourth end within a minute is an error."""
+    bench.run(bench.program("sleep"))
+    for _ in range(RESTARTS):
+        killed = bench.processes.pids["sleep"]
+        os.kill(killed, signal.SIGKILL)
+        (ended,) = eventually(bench.processes.restart_ended, 10)
+        assert f"sleep was killed by signal 9; see {bench.folder}/sleep.log" == str(ended)
+        assert is_alive(bench.processes.pids["sleep"])
+        assert killed != bench.processes.pids["sleep"]
+    os.kill(bench.processes.pids["sleep"], signal.SIGKILL)
+    with pytest.raises(ProcessEnded):
+        eventually(bench.processes.restart_ended, 10)
+
+
+def test_an_end_during_the_start_is_reported(bench: Bench) -> None:
+    """While one process is waited for, the end of another one is an error that names that one."""
+    bench.run(bench.program("first"))
+    os.kill(bench.processes.pids["first"], signal.SIGKILL)
+    second = bench.program("second", [sys.executable, "-c", "import time; time.sleep(300)"])
+    bench.processes.start([second])
+    with pytest.raises(ProcessEnded, match="first was killed by signal 9"):
+        bench.processes.wait_ready(second)
+
+
+def test_a_program_that_is_never_ready_is_reported(bench: Bench) -> None:
+    """A program that is not ready in time is an error that names it and its log."""
+    slow = Program("slow", SLEEP, lambda: False, start_timeout_s=0.2)
+    bench.processes.start([slow])
+    with pytest.raises(StackError, match=r"slow is not ready after 0\.2 s; see .*slow\.log"):
+        bench.processes.wait_ready(slow)
+
+
+def test_a_program_that_is_not_installed_is_an_error(bench: Bench) -> None:
+    """A command that cannot be executed is an error that names it."""
+    with pytest.raises(FileNotFoundError, match="/no/such/program"):
+        bench.processes.start([Program("ghost", ["/no/such/program"], lambda: True)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the end of a parent")
+def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
+    """When the process that started them is killed with kill -9, the processes end too."""
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline())
+    assert is_alive(pid)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    eventually(lambda: not is_alive(pid), 20, "the end of the child")
