@@ -20,7 +20,7 @@ from stemline.jobs.errors import StemlineError
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.store_metrics import StoreCollector
-from stemline.runtime.tracing import tracer
+from stemline.runtime.telemetry import create_tracer
 
 RESOURCES = (
     jobs.router,
@@ -74,7 +74,7 @@ def create_app(
         hosts=HostTable(settings),
         credentials=Credentials(settings),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
-        tracer=tracer(settings, "stemline-api"),
+        tracer=create_tracer(settings, "stemline-api"),
         collector=StoreCollector(store, most_queues=settings.metrics.queues),
         clock=clock,
     )

@@ -27,7 +27,7 @@ from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store_metrics import StoreCollector
-from stemline.runtime.tracing import Tracer
+from stemline.runtime.telemetry import Tracer
 from stemline.wire import codec
 from stemline.wire.signature import SignedRequest, verify
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 from fastapi import APIRouter
+from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
@@ -15,6 +16,7 @@ from stemline.jobs.job import JobSpec
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter
+from stemline.runtime.telemetry import annotate, traceparent
 from stemline.wire import params as read
 from stemline.wire import views
 from stemline.wire.job_request import MQ_REGIONS, specifications
@@ -42,11 +44,11 @@ def create_jobs(context: WriteContext) -> Response:
     )
     specs = [_submitted_by(context, spec) for spec in specs]
     with context.services.tracer.span(
-        "submit", _trace(context), kind="server", request_id=context.request_id
-    ) as step:
-        traced = [replace(spec, trace=step.traceparent) for spec in specs]
+        "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
+    ) as span:
+        traced = [replace(spec, trace=traceparent(span)) for spec in specs]
         jobs = context.store.jobs.create(traced, idempotency=_idempotency(context))
-        step.set(jobs=[job.id for job in jobs])
+        annotate(span, jobs=[job.id for job in jobs])
     # The answer says Submitted also for a paused queue; later answers say Pause (docs/wire/wire.md, 4.4).
     accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
     return context.respond({"JobsDetail": [views.job_detail(job) for job in accepted]})

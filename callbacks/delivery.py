@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from stemline.callbacks.address_guard import AddressGuard
 from stemline.callbacks.host_limiter import HostLimiter, Slot
@@ -22,7 +23,7 @@ from stemline.jobs.callback import MqConfig
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.job import Job
 from stemline.jobs.store import Store
-from stemline.runtime import tracing
+from stemline.runtime import telemetry
 from stemline.runtime.settings import Settings
 from stemline.wire.callback import CONTENT_TYPES, body
 
@@ -42,13 +43,20 @@ Observer = Callable[[str, str, str, float], None]
 class DeliveryService:
     """Delivers callbacks for one process; safe to use from several threads."""
 
-    def __init__(self, store: Store, settings: Settings, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        observe: Observer | None = None,
+        tracer: telemetry.Tracer | None = None,
+    ) -> None:
         """Prepare the senders; connects to nothing yet.
 
         Args:
             store: Holds the outbox.
             settings: Timeouts, schedule, secrets and endpoints.
             observe: Called after each attempt.
+            tracer: Starts a span for each attempt.
         """
         options = settings.callbacks
         self._observe = observe
@@ -59,7 +67,7 @@ class DeliveryService:
         self._reservation_s = RESERVATION_TIMEOUTS * options.timeout_s
         self._per_host = options.per_host
         self._limiter = HostLimiter(store.client, settings.store.key_prefix, slot_ttl_s=self._reservation_s)
-        self._tracer = tracing.tracer(settings, "stemline-callbacks")
+        self._tracer = tracer or telemetry.Tracer()
         self._mq = MqSender(settings)
         guard = AddressGuard.allowing(options.allow_networks)
         self._url = UrlSender(guard, options.timeout_s, options.proxy)
@@ -124,7 +132,7 @@ class DeliveryService:
             outcome = self._send(delivery, job, started / 1e6)
             duration_s = time.monotonic() - clock
         self._health.record(host, outcome, duration_s)
-        trace = "" if job is None else tracing.trace_id(job.spec.trace)
+        trace = "" if job is None else telemetry.trace_id(job.spec.trace)
         with structlog.contextvars.bound_contextvars(trace=trace):
             self._record(delivery, outcome, started, round(duration_s * 1000))
 
@@ -137,16 +145,16 @@ class DeliveryService:
         if job is None:
             return failed("gone", "the job's record is past its retention", final=True)
         attributes = {"job": delivery.job_id, "delivery": delivery.id, "host": delivery.target.host}
-        with self._tracer.span("deliver", job.spec.trace, kind="client", **attributes) as step:
+        with self._tracer.span("deliver", job.spec.trace, kind=SpanKind.CLIENT, **attributes) as span:
             try:
                 if delivery.target.mq is not None:
                     outcome = self._send_to_mq(delivery, delivery.target.mq, job, now_s)
                 else:
-                    outcome = self._send_to_url(delivery, job, now_s, step.traceparent)
+                    outcome = self._send_to_url(delivery, job, now_s, telemetry.traceparent(span))
             except Exception as error:
                 log.exception("callback.crashed", delivery=delivery.id)
                 outcome = failed("error", f"{type(error).__name__}: {error}")
-            step.set(status=outcome.status, delivered=outcome.delivered)
+            telemetry.annotate(span, status=outcome.status, delivered=outcome.delivered)
             return outcome
 
     def _send_to_mq(self, delivery: Delivery, mq: MqConfig, job: Job, now_s: float) -> Outcome:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def _begin(*, traced: bool) -> Settings:
     """The settings of a process that logs, and that can do what they ask for."""
-    from stemline.runtime import tracing
+    from stemline.runtime import telemetry
     from stemline.runtime.logging import configure
     from stemline.runtime.settings import Settings
 
@@ -22,8 +22,8 @@ def _begin(*, traced: bool) -> Settings:
     configure(settings)
     if traced:
         try:
-            tracing.check(settings)
-        except tracing.TracingMissing as error:
+            telemetry.check(settings)
+        except telemetry.TelemetryMissing as error:
             raise click.ClickException(str(error)) from error
     return settings
 

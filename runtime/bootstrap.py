@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from stemline.runtime import logging, tracing
+from stemline.runtime import logging
 from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def separation_worker(settings: Settings) -> Celery:
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     signals.worker_process_init.connect(lambda **_: process_init.start(context()), weak=False)
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
-    signals.worker_process_shutdown.connect(lambda **_: context().tracer.close(), weak=False)
+    signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
     return app
 
 
@@ -66,6 +66,7 @@ def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
     from stemline.callbacks import DeliveryService
     from stemline.jobs.store import Store
+    from stemline.runtime.telemetry import create_tracer
     from stemline.workers import deliver, sweep
     from stemline.workers.notifier import CeleryNotifier
 
@@ -73,7 +74,9 @@ def callback_worker(settings: Settings) -> Celery:
     metrics = _worker_metrics(settings)
     notifier = CeleryNotifier(app)
     store = Store.open(settings, notify=notifier.notify_workers)
-    delivery_service = DeliveryService(store, settings, metrics.callback_tried)
+    delivery_service = DeliveryService(
+        store, settings, metrics.callback_tried, create_tracer(settings, "stemline-callbacks")
+    )
 
     @cache
     def sweeper() -> Sweeper:  # made by the first sweep: S3 clients are slow to make
@@ -89,6 +92,7 @@ def _separation_context(
     settings: Settings, app: Celery, metrics: WorkerMetrics, shutdown: Shutdown
 ) -> SeparationContext:
     from stemline.jobs.store import Store
+    from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
     from stemline.workers.context import SeparationContext
     from stemline.workers.engines import Engines
@@ -100,7 +104,7 @@ def _separation_context(
         store=Store.open(settings, notify=notifier.notify_workers),
         buckets=Buckets(settings),
         notifier=notifier,
-        tracer=tracing.tracer(settings, "stemline-worker"),
+        tracer=create_tracer(settings, "stemline-worker"),
         metrics=metrics,
         shutdown=shutdown,
         engine=Engines(settings, metrics),

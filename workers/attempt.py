@@ -13,7 +13,7 @@ import structlog
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError, StoreUnavailable
 from stemline.jobs.job import Job, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track
-from stemline.runtime.tracing import OFF, Step
+from stemline.runtime.telemetry import annotate
 from stemline.separation.errors import Cancelled as SeparationCancelled
 from stemline.separation.errors import SeparationError
 from stemline.separation.media import MediaLimits, OutputSpec
@@ -65,7 +65,6 @@ class Attempt:
 
     job: Job
     context: SeparationContext
-    trace: Step = OFF
 
     def run(self) -> str:
         """Do the job; a word on how it ended, for the log and for Flower."""
@@ -115,7 +114,7 @@ class Attempt:
         with scratch(self.context.settings.storage.scratch_dir) as folder:
             source = folder / "source"
             began = time.monotonic()
-            with self.trace.child("download") as step:
+            with self.context.tracer.span("download") as span:
                 size = self.context.buckets.download(
                     spec.tenant,
                     spec.input_object,
@@ -123,15 +122,15 @@ class Attempt:
                     max_bytes=self.context.settings.source.max_bytes,
                     cancelled=hold.interrupted,
                 )
-                step.set(bytes=size)
+                annotate(span, bytes=size)
             fetched = time.monotonic()
             hold.progress = _FETCHED
-            with self.trace.child("separate") as step:
+            with self.context.tracer.span("separate") as span:
                 report = self._separate(hold, source, folder)
-                step.set(audio_s=report.duration_s, device=report.device)
+                annotate(span, audio_s=report.duration_s, device=report.device)
             separated = time.monotonic()
             hold.progress = _SEPARATED
-            with self.trace.child("upload"):
+            with self.context.tracer.span("upload"):
                 self._stage(hold, report, uploads)
                 for upload in uploads:
                     hold.secure()

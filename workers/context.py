@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
-from stemline.runtime.tracing import Tracer
+from stemline.runtime.telemetry import Tracer
 from stemline.storage import Buckets
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier

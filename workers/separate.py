@@ -10,9 +10,10 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task
+from opentelemetry.trace import Span, SpanKind
 
 from stemline.jobs.job import Job
-from stemline.runtime.tracing import Step, Tracer, trace_id
+from stemline.runtime.telemetry import Tracer, annotate, trace_id
 from stemline.workers.app import SEPARATE
 from stemline.workers.context import SeparationContext
 
@@ -58,9 +59,9 @@ def separate(context: SeparationContext, hostname: str, job_id: str, level: int)
     ):
         log.info("attempt.started", level=job.spec.level, wake_up=job_id, wake_up_level=level)
         began = time.monotonic()
-        with metrics.running.track_inprogress(), _traced(context.tracer, job, worker) as step:
-            ending = Attempt(job, context, step).run()
-            step.set(ending=ending)
+        with metrics.running.track_inprogress(), _traced(context.tracer, job, worker) as span:
+            ending = Attempt(job, context).run()
+            annotate(span, ending=ending)
         metrics.attempt_ended(ending, time.monotonic() - began)
     delivery = store.outbox.for_job(job.id)
     if delivery is not None and delivery.status == "pending":
@@ -68,11 +69,11 @@ def separate(context: SeparationContext, hostname: str, job_id: str, level: int)
     return f"{job.id} {ending}"
 
 
-def _traced(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Step]:
+def _traced(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Span]:
     """The span of an attempt; the first one tells the wait before it, too."""
     parent = job.spec.trace
     if job.token == 1:
-        tracer.past("wait", parent, job.created, job.started or job.created, job=job.id, level=job.spec.level)
-    return tracer.span(
-        "attempt", parent, kind="consumer", job=job.id, attempt=job.attempt, token=job.token, worker=worker
-    )
+        started = job.started or job.created
+        tracer.record("wait", parent, job.created, started, job=job.id, level=job.spec.level)
+    attributes = {"job": job.id, "attempt": job.attempt, "token": job.token, "worker": worker}
+    return tracer.span("attempt", parent, kind=SpanKind.CONSUMER, **attributes)

@@ -74,15 +74,15 @@ def _receiver(settings: Settings, url: str) -> Finding:
 
 def telemetry(patient: Patient) -> Iterator[Finding]:
     """The trace collector, where one is set."""
-    from stemline.runtime import tracing
+    from stemline.runtime import telemetry as traces
 
     endpoint = patient.settings.monitoring.otlp_endpoint
     if not endpoint:
         yield skipped("telemetry", "no trace collector is set")
         return
     try:
-        tracing.check(patient.settings)
-    except tracing.TracingMissing as error:
+        traces.check(patient.settings)
+    except traces.TelemetryMissing as error:
         yield bad("telemetry", str(error), "install stemline[otel]")
     else:
         yield _reach("telemetry", "the trace collector", endpoint, "STEMLINE_OTLP_ENDPOINT")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stemline.runtime.settings import Settings
-from stemline.runtime.tracing import OFF, Tracer, tracer
+from stemline.runtime.telemetry import annotate, create_tracer, traceparent
 from tests.integration.observe.conftest import SECRETS, TRACE
 from tests.processes import eventually, program
 
@@ -66,17 +66,19 @@ def test_no_secret_in_a_trace(service):
     assert not [what for what, secret in SECRETS.items() if secret in text]
 
 
-def test_nothing_is_loaded_where_tracing_is_off():
-    """Without a collector a span is nothing, a traceparent passes through as it is."""
-    off = tracer(Settings(), "stemline-test")
-    with off.span("submit", "00-ab-cd-01", jobs=1) as step:
-        step.set(more=1)
-        with step.child("part") as part:
-            assert "00-ab-cd-01" == part.traceparent == step.traceparent
-    off.past("wait", "", 1, 2)
-    off.close()
-    assert isinstance(OFF.tracer, Tracer)
-    assert not OFF.traceparent
+def test_without_a_collector_a_traceparent_passes_through():
+    """Without a collector spans record nothing, and a client's traceparent stays as it is."""
+    tracer = create_tracer(Settings(), "stemline-test")
+    parent = f"00-{TRACE}-{'1' * 16}-01"
+    with tracer.span("submit", parent, jobs=1) as span:
+        annotate(span, more=1)
+        assert parent == traceparent(span)
+        with tracer.span("part") as part:
+            assert parent == traceparent(part)
+    with tracer.span("submit", "") as span:
+        assert not traceparent(span)
+    tracer.record("wait", "", 1, 2)
+    tracer.flush()
 
 
 def test_missing_packages_stop_the_start(service, tmp_path):
@@ -99,8 +101,9 @@ def test_missing_packages_stop_the_start(service, tmp_path):
 def test_wrong_parents_begin_a_new_trace(service):
     """What is no traceparent is not believed."""
     port = service.collector.port
-    on = tracer(Settings(otlp_endpoint=f"http://127.0.0.1:{port}"), "stemline-test")
-    with on.span("submit", "00-" + "0" * 32 + "-" + "0" * 16 + "-01") as step:
-        assert "0" * 32 != step.traceparent[3:35]
-    on.close()
-    eventually(lambda: service.collector.of(step.traceparent[3:35]), 10, "the span")
+    tracer = create_tracer(Settings(otlp_endpoint=f"http://127.0.0.1:{port}"), "stemline-test")
+    with tracer.span("submit", "00-" + "0" * 32 + "-" + "0" * 16 + "-01") as span:
+        parent = traceparent(span)
+        assert "0" * 32 != parent[3:35]
+    tracer.flush()
+    eventually(lambda: service.collector.of(parent[3:35]), 10, "the span")
