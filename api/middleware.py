@@ -75,9 +75,6 @@ def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     state = scope["state"]
     request_id = state["request_id"].encode()
     headers = [(b"x-ci-request-id", request_id), (b"x-cos-request-id", request_id)]
-    cycle = state.get("cycle")
     if state.get("close"):
         headers.append((b"connection", b"close"))
-    elif cycle is not None and cycle.keep_alive:
-        headers.append((b"connection", b"keep-alive"))
     return headers

@@ -92,6 +92,16 @@ class ServerSettings(Group):
     max_header_bytes: int = setting(32768, "Largest request line and headers together, bytes.", ge=1024)
     header_timeout_s: float = setting(10.0, "Longest time a request's headers may take, s.", gt=0)
     max_connections: int = setting(2000, "Open connections the API allows; further ones are closed.", ge=1)
+    max_connections_per_client: int = setting(
+        200,
+        "Open connections the API allows from one address (IPv6: one /64 network); 0 is no limit, for use "
+        "behind a proxy.",
+        ge=0,
+    )
+    answer_timeout_s: float = setting(120.0, "Longest time the API may take to answer a request, s.", gt=0)
+    write_timeout_s: float = setting(
+        30.0, "How long a client may leave an answer unread before it is disconnected, s.", gt=0
+    )
 
 
 class TenantSettings(Group):
