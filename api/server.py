@@ -21,7 +21,6 @@ from stemline.jobs.errors import RequestRefused
 from stemline.runtime.logging import configure as configure_logging
 from stemline.runtime.settings import Settings
 from stemline.wire.codec import XML
-from stemline.wire.errors import status_of
 from stemline.wire.ids import new_request_id
 
 SERVER = "tencent-ci"
