@@ -19,6 +19,7 @@ from stemline.api.notifier import BackgroundNotifier
 from stemline.jobs.errors import StemlineError
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.runtime.store_metrics import StoreCollector
 from stemline.runtime.telemetry import create_tracer
 
@@ -51,7 +52,7 @@ def create_app(
         from stemline.workers.notifier import CeleryNotifier  # noqa: PLC0415
 
         notifier = BackgroundNotifier(CeleryNotifier(bootstrap.celery_app(settings)).notify_workers)
-        store = Store.open(settings, notify=notifier)
+        store = open_store(settings, notify=notifier)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,7 +76,7 @@ def create_app(
         credentials=Credentials(settings),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
         tracer=create_tracer(settings, "stemline-api"),
-        collector=StoreCollector(store, most_queues=settings.metrics.queues),
+        collector=StoreCollector(store.statistics, most_queues=settings.metrics.queues),
         clock=clock,
     )
     app.state.routes = [route for router in RESOURCES for route in router.routes]

@@ -29,6 +29,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import Store, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.workers.app import LEVELS, create_app, separate_queue
 
 BUCKET, REGION = "media-1250000000", "ap-chongqing"
@@ -168,7 +169,7 @@ class Run:
         )
         self.client = redis.Redis.from_url(self.valkey.url, decode_responses=True)
         self.app = create_app(self.settings)
-        self.store = Store.open(self.settings, notify=self.notify)
+        self.store = open_store(self.settings, notify=self.notify)
         return self
 
     def __exit__(self, *_: object) -> None:

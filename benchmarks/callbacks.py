@@ -28,6 +28,7 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.workers.app import CALLBACKS, DELIVER, create_app
 from tests.support.receiver import Receiver, hang, receiving
 from tests.unit.callbacks.samples import job_result, job_spec
@@ -108,7 +109,7 @@ def run(folder: Path, jobs: int, rate: float, dead_hosts: int) -> list[float]:
         subprocess.Popen([*program, *words], env=environment) for words in (["beat"], ["worker", "callbacks"])
     ]
     settings = Settings(redis_url=valkey.url)
-    store = Store.open(settings)
+    store = open_store(settings)
     app = create_app(settings)
     try:
         with receiving() as receiver:  # the worker is up when it has delivered one

@@ -27,6 +27,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import Store, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.workers.app import create_app, separate_queue
 
 TENANT = Tenant("nobody-1250000000", "ap-chongqing")
@@ -68,7 +69,7 @@ def main() -> None:
                 app.send_task("stemline.separate", args=[wake_up.job_id, wake_up.level], queue=name)
 
         try:
-            waits = sorted(measure(Store.open(settings, notify=notify), jobs))
+            waits = sorted(measure(open_store(settings, notify=notify), jobs))
         finally:
             worker.terminate()
             worker.wait()

@@ -10,7 +10,6 @@ import structlog
 from opentelemetry.trace import SpanKind
 
 from stemline.callbacks.address_guard import AddressGuard
-from stemline.callbacks.host_limiter import HostLimiter, Slot
 from stemline.callbacks.host_status import HostHealth, HostStatus
 from stemline.callbacks.http import BadUrl, parse_url
 from stemline.callbacks.mq_sender import MqSender
@@ -22,7 +21,7 @@ from stemline.callbacks.webhook_signature import signed_headers
 from stemline.jobs.callback import MqConfig
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.job import Job
-from stemline.jobs.store import Store
+from stemline.jobs.store import Slot, Store
 from stemline.runtime import telemetry
 from stemline.runtime.settings import Settings
 from stemline.wire.callback import CONTENT_TYPES, body
@@ -66,7 +65,6 @@ class DeliveryService:
         self._health = HostHealth(options.concurrency)
         self._reservation_s = RESERVATION_TIMEOUTS * options.timeout_s
         self._per_host = options.per_host
-        self._limiter = HostLimiter(store.client, settings.store.key_prefix, slot_ttl_s=self._reservation_s)
         self._tracer = tracer or telemetry.Tracer()
         self._mq = MqSender(settings)
         guard = AddressGuard.allowing(options.allow_networks)
@@ -87,7 +85,7 @@ class DeliveryService:
         if delivery is None:
             return False
         host = self._host(delivery)
-        if self._limiter.acquire(host, delivery.id, self._limit(host)) is not Slot.ACQUIRED:
+        if self._acquire(host, delivery.id) is not Slot.ACQUIRED:
             return True
         current: str | None = delivery.id
         deadline = time.monotonic() + MAX_CHAIN_S
@@ -96,8 +94,14 @@ class DeliveryService:
                 self._attempt(host, current)
             finally:
                 limit = 0 if time.monotonic() > deadline else self._limit(host)
-                current = self._limiter.release(host, current, limit)
+                current = self._store.host_slots.release(
+                    host, current, limit=limit, ttl_s=self._reservation_s
+                )
         return True
+
+    def _acquire(self, host: str, delivery_id: str) -> Slot:
+        slots = self._store.host_slots
+        return slots.acquire(host, delivery_id, limit=self._limit(host), ttl_s=self._reservation_s)
 
     def _host(self, delivery: Delivery) -> str:
         """Return what the limit counts by: host and port of a URL, or the broker of a message queue."""

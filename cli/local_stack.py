@@ -21,7 +21,7 @@ def open_store() -> Store:
     from pydantic import SecretStr, ValidationError
 
     from stemline.jobs.errors import StoreUnavailable
-    from stemline.jobs.store import Store
+    from stemline.runtime import store as runtime_store
     from stemline.runtime.settings import Settings
 
     try:
@@ -32,7 +32,7 @@ def open_store() -> Store:
     if "STEMLINE_REDIS_URL" not in os.environ and stack.exists():
         url = json.loads(stack.read_text())["redis_url"]
         settings = settings.with_changes(redis_url=SecretStr(url))
-    store = Store.open(settings)
+    store = runtime_store.open_store(settings)
     try:
         store.now()
     except StoreUnavailable as error:

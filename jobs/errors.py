@@ -28,7 +28,8 @@
     ├── TryAgain
     │   ├── QueueFull
     │   ├── RateLimited
-    │   └── StoreUnavailable
+    │   ├── StoreUnavailable
+    │   └── RecordTooNew
     ├── IllegalTransition
     ├── LeaseLost                     raised in workers only
     ├── CancelAsked                   raised in workers only
@@ -161,6 +162,10 @@ class RateLimited(TryAgain):
 
 class StoreUnavailable(TryAgain):
     """The job store cannot be reached. Nothing was stored; please try again."""
+
+
+class RecordTooNew(TryAgain):
+    """The job's record was written by a newer release. Update this process."""
 
 
 class IllegalTransition(StemlineError):

@@ -65,7 +65,7 @@ def separation_worker(settings: Settings) -> Celery:
 def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
     from stemline.callbacks import DeliveryService
-    from stemline.jobs.store import Store
+    from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
     from stemline.workers import deliver, sweep
     from stemline.workers.notifier import CeleryNotifier
@@ -73,7 +73,7 @@ def callback_worker(settings: Settings) -> Celery:
     app = celery_app(settings)
     metrics = _worker_metrics(settings)
     notifier = CeleryNotifier(app)
-    store = Store.open(settings, notify=notifier.notify_workers)
+    store = open_store(settings, notify=notifier.notify_workers)
     delivery_service = DeliveryService(
         store, settings, metrics.callback_tried, create_tracer(settings, "stemline-callbacks")
     )
@@ -91,7 +91,7 @@ def callback_worker(settings: Settings) -> Celery:
 def _separation_context(
     settings: Settings, app: Celery, metrics: WorkerMetrics, shutdown: Shutdown
 ) -> SeparationContext:
-    from stemline.jobs.store import Store
+    from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
     from stemline.workers.context import SeparationContext
@@ -101,7 +101,7 @@ def _separation_context(
     notifier = CeleryNotifier(app)
     return SeparationContext(
         settings=settings,
-        store=Store.open(settings, notify=notifier.notify_workers),
+        store=open_store(settings, notify=notifier.notify_workers),
         buckets=Buckets(settings),
         notifier=notifier,
         tracer=create_tracer(settings, "stemline-worker"),

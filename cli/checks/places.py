@@ -22,8 +22,9 @@ _MOST_BUCKETS: Final = 20
 def buckets(patient: Patient) -> Iterator[Finding]:
     """Each bucket: a small object written as stems are, read back, and removed."""
     from stemline.jobs.errors import StemlineError
-    from stemline.jobs.store import BucketFilter, Store
+    from stemline.jobs.store import BucketFilter
     from stemline.jobs.tenant import Tenant
+    from stemline.runtime.store import open_store
 
     settings = patient.settings.with_changes(storage_patience_s=TIMEOUT_S)
     if not settings.storage.buckets and settings.storage.buckets_file is None:
@@ -31,7 +32,7 @@ def buckets(patient: Patient) -> Iterator[Finding]:
         return
     places = [Tenant(bucket, region) for region, _, bucket in (b.partition("/") for b in patient.buckets)]
     if not places:
-        kept = Store.open(settings)
+        kept = open_store(settings)
         try:
             places = [b.tenant for b in kept.tenants.search(BucketFilter(size=_MOST_BUCKETS)).items]
         except StemlineError:

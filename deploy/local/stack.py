@@ -21,8 +21,8 @@ from stemline.deploy.local.processes import Processes, Program
 from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
 from stemline.deploy.local.services import service_environment, service_programs
 from stemline.jobs.job import Job
-from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 
 __all__ = ["Addresses", "ProcessEnded", "Stack", "StackError"]
 
@@ -189,7 +189,7 @@ class Stack:
             StackError: there is no such job.
         """
         settings = Settings(redis_url=SecretStr(self.addresses.redis_url))
-        job = Store.open(settings).jobs.find(job_id)
+        job = open_store(settings).jobs.find(job_id)
         if job is None:
             raise StackError(f"there is no job {job_id}")
         return job

@@ -1,10 +1,9 @@
-"""Jobs in the store: submission, queries, and the life of an attempt."""
+"""Jobs in Redis: every change of a job is one script."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stemline.jobs.callback_target import callback_target
@@ -20,95 +19,61 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.ids import new_job_id, new_queue_id
 from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.states import State
 from stemline.jobs.store import records
-from stemline.jobs.store.base import Page, Repository, WakeUp
+from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.protocols import JobRepository
+from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A client's promise that two requests are one."""
-
-    key: str
-    body_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs a list shows; times in µs, both bounds inclusive."""
-
-    states: frozenset[State] | None = None
-    """``None``: all."""
-    queue_id: str | None = None
-    start: int | None = None
-    end: int | None = None
-    input_object: str | None = None
-    order: str = "Desc"
-    size: int = 10
-    cursor: str | None = None
+_CREATE_ERRORS = {
+    "conflict": IdempotencyConflict,
+    "not-open": AsrBucketUnBinded,
+    "no-queue": QueueNotFound,
+    "full": QueueFull,
+}
+_DAY_US = 86_400_000_000
 
 
-class JobRepository(Repository):
-    """The part of the store that keeps jobs."""
+class RedisJobs(JobRepository):
+    """Jobs in Redis."""
 
-    # -- the submission side
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
-        """Store jobs of one tenant, all or none, and notify workers.
-
-        Raises:
-            AsrBucketUnBinded: the service is not opened for the bucket.
-            QueueNotFound: a job names an unknown queue.
-            QueueFull: a queue would hold more waiting jobs than it may.
-            IdempotencyConflict: the key was used with another body.
-            StoreUnavailable: nothing is known to be stored.
-        """
-        tenant = specs[0].tenant
+        tenant, options = specs[0].tenant, self._connection.options
         rows: list[str] = []
-        ids = [new_job_id() for _ in specs]
-        for job_id, spec in zip(ids, specs, strict=True):
-            spec_text = records.text(records.SPEC, spec)
-            rows += [job_id, spec_text, str(spec.level), records.digest(spec.input_object), spec.queue_id]
-        settings = self.settings
-        answer = self.scripts.run(
+        for spec in specs:
+            spec_text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
+            rows += [new_job_id(), spec_text, str(spec.level), digest, spec.queue_id]
+        answer = self._connection.run(
             "create",
             str(tenant),
-            int(settings.tenants.auto_open),
+            int(options.auto_open),
             new_queue_id(),
-            settings.tenants.queue_max_size,
-            settings.tenants.queue_max_concurrent,
+            options.queue_max_size,
+            options.queue_max_concurrent,
             idempotency.key if idempotency else "",
             idempotency.body_sha256 if idempotency else "",
-            round(settings.jobs.idempotency_hours * 3600),
+            round(options.idempotency_hours * 3600),
             *rows,
         )
-        refusals = {
-            "conflict": IdempotencyConflict,
-            "unopened": AsrBucketUnBinded,
-            "no-queue": QueueNotFound,
-            "full": QueueFull,
-        }
-        if answer[0] in refusals:
-            raise refusals[answer[0]]
+        if answer[0] in _CREATE_ERRORS:
+            raise _CREATE_ERRORS[answer[0]]
         if answer[0] == "ok":
-            self.notify(answer[2])
-        return [job for record in answer[1] if (job := self._job(record))]
+            self._connection.wake_up(answer[2])
+        return [job for record in answer[1] if (job := _job(record))]
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
-        """Jobs in the order asked for; ``None`` where the tenant has no such job."""
-        return [self._job(r) for r in self.scripts.run("get", str(tenant), *ids)]
+        return [_job(record) for record in self._connection.run("get", str(tenant), *ids)]
 
     def find(self, job_id: str) -> Job | None:
-        """A job of whatever tenant."""
-        return self._job(self.scripts.run("get", "", job_id)[0])
+        return _job(self._connection.run("get", "", job_id)[0])
 
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
-        """One page of a tenant's jobs by creation time.
-
-        The cursor is the creation time seen last, so that pages stay stable while new jobs arrive.
-        """
-        found, cursor = self.scripts.run(
+        found, cursor = self._connection.run(
             "list",
             str(tenant),
             which.order,
@@ -120,136 +85,97 @@ class JobRepository(Repository):
             records.digest(which.input_object) if which.input_object is not None else "",
             *sorted(which.states or ()),
         )
-        return Page([records.job(records.pairs(r)) for r in found], cursor or None)
+        return Page([job for record in found if (job := _job(record))], cursor or None)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
-        """Cancel jobs, all or none; a running one stops soon and then becomes ``Cancel``.
-
-        Raises:
-            RequestRefused: an id is unknown.
-            IllegalTransition: a job is done, or runs and may not be stopped.
-        """
-        answer = self.scripts.run("cancel", str(tenant), int(self.settings.jobs.cancel_running), *ids)
+        cancel_running = int(self._connection.options.cancel_running)
+        answer = self._connection.run("cancel", str(tenant), cancel_running, *ids)
         if answer[0] == "unknown":
             raise RequestRefused(f"The job {answer[1]} does not exist.")
         if answer[0] == "refused":
             raise IllegalTransition(f"The job {answer[1]} is {answer[2]} and cannot be cancelled.")
 
-    # -- the worker's side
-
     def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
-        """Give the best waiting job of these levels to a worker, with a lease on it.
-
-        The highest level goes first, then the queue whose turn it is, then the oldest job.
-        """
-        settings = self.settings
-        ageing = round(settings.jobs.level_ageing_s * 1e6)
-        lease = round(settings.jobs.lease_s * 1e6)
-        record = self.scripts.run("claim", worker, lease, ageing, *sorted(levels, reverse=True))
-        return self._job(record or ())
+        ageing_us = round(self._connection.options.level_ageing_s * 1e6)
+        by_preference = sorted(levels, reverse=True)
+        return _job(self._connection.run("claim", worker, self._lease_us, ageing_us, *by_preference) or ())
 
     def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
-        """Extend the lease; whether a cancel is asked.
-
-        Raises:
-            LeaseLost: another attempt holds the job, or nobody does.
-        """
-        lease = round(self.settings.jobs.lease_s * 1e6)
-        answer = self.scripts.run("heartbeat", job_id, token, lease, progress, device)
+        answer = self._connection.run("heartbeat", job_id, token, self._lease_us, progress, device)
         if answer == -1:
             raise LeaseLost
         return bool(answer == 1)
 
     def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
-        """Remember what the attempt has staged, for whoever must take it away.
-
-        Raises:
-            LeaseLost: another attempt holds the job.
-        """
-        if self.scripts.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
+        if self._connection.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
             raise LeaseLost
 
     def succeed(self, job: Job, result: Result) -> None:
-        """End a job as Success.
-
-        Raises:
-            CancelAsked: a cancel came first; take the stems away and confirm it.
-            LeaseLost: another attempt holds the job.
-        """
-        self._end(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result))
+        self._finish(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result))
 
     def fail(self, job: Job, code: str, message: str) -> None:
-        """End a job as Failed.
-
-        Raises:
-            LeaseLost: another attempt holds the job.
-        """
-        self._end(job, State.FAILED, code, message)
+        self._finish(job, State.FAILED, code, message)
 
     def confirm_cancel(self, job: Job) -> None:
-        """End a job as Cancel, after everything of it is taken away.
-
-        Raises:
-            LeaseLost: another attempt holds the job.
-        """
-        self._end(job, State.CANCEL, "Success", "")
+        self._finish(job, State.CANCEL, "Success", "")
 
     def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
-        """Give a job back, to be claimed again after a delay; the attempt counts or not.
-
-        Raises:
-            CancelAsked: a cancel was asked; confirm that instead.
-            LeaseLost: another attempt holds the job.
-        """
-        answer = self.scripts.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
-        self._check(answer)
-
-    # -- the sweeper's side; everything here may run twice at once
+        answer = self._connection.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
+        self._accept(answer)
 
     def expired(self, limit: int = 100) -> list[str]:
-        """Ids of running jobs whose lease ran out."""
-        leases = self.scripts.key("leases")
-        found = self.reading(self.client.zrangebyscore, leases, "-inf", self.now(), start=0, num=limit)
-        return [str(i) for i in found]
+        connection = self._connection
+        leases, now = connection.key("leases"), connection.now()
+        found = connection.read(connection.client.zrangebyscore, leases, "-inf", now, start=0, num=limit)
+        return [str(job_id) for job_id in found]
 
     def reclaim(self, job_id: str, sweeper: str) -> Job | None:
-        """Take a job from a worker that gave no sign of life; its old token is worthless from then on.
-
-        ``None`` when somebody else was faster or the worker came back in time.
-        """
-        lease = round(self.settings.jobs.lease_s * 1e6)
-        return self._job(self.scripts.run("reclaim", job_id, sweeper, lease) or ())
+        return _job(self._connection.run("reclaim", job_id, sweeper, self._lease_us) or ())
 
     def promote(self, limit: int = 1000) -> None:
-        """Let delayed jobs whose time has come be claimed."""
-        self.notify(self.scripts.run("promote", limit))
+        self._connection.wake_up(self._connection.run("promote", limit))
 
     def startable(self, level: int, limit: int) -> list[WakeUp]:
-        """Return wake-ups for jobs of a level that could start now, to compare with those that were sent."""
-        return [WakeUp(int(found), job_id) for found, job_id in self.scripts.run("startable", level, limit)]
+        rows = self._connection.run("startable", level, limit)
+        return [WakeUp(int(found), job_id) for found, job_id in rows]
 
     def prune(self, limit: int = 500) -> int:
-        """Drop ended jobs past their retention; how many there were."""
-        now, day = self.now(), 86_400_000_000
-        jobs_before = now - round(self.settings.jobs.retention_days * day)
-        dead_before = now - round(self.settings.callbacks.dead_letter_days * day)
-        return int(self.scripts.run("prune", jobs_before, dead_before, limit))
+        options, now = self._connection.options, self._connection.now()
+        jobs_before = now - round(options.retention_days * _DAY_US)
+        dead_before = now - round(options.dead_letter_days * _DAY_US)
+        return int(self._connection.run("prune", jobs_before, dead_before, limit))
 
-    def _end(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
-        target = ""
+    @property
+    def _lease_us(self) -> int:
+        return round(self._connection.options.lease_s * 1e6)
+
+    def _finish(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
+        target = None
         if state is not State.CANCEL:
-            chosen = callback_target(job.spec, self.notify_of(job.spec.queue_id))
-            target = records.text(records.TARGET, chosen) if chosen else ""
-        answer = self.scripts.run("finish", job.id, job.token, state, code, message, result, target)
-        self._check(answer)
+            target = callback_target(job.spec, self._queue_defaults(job.spec.queue_id))
+        target_text = records.text(records.TARGET, target) if target else ""
+        answer = self._connection.run("finish", job.id, job.token, state, code, message, result, target_text)
+        self._accept(answer)
 
-    def _check(self, answer: Sequence[Any]) -> None:
+    def _queue_defaults(self, queue_id: str) -> NotifyConfig:
+        """Return a queue's callback defaults."""
+        connection = self._connection
+        text = connection.read(connection.client.hget, connection.key("queue", queue_id), "notify")
+        return records.NOTIFY.validate_json(text) if text else NotifyConfig()
+
+    def _accept(self, answer: Sequence[Any]) -> None:
+        """Send the wake-ups of a script that ended an attempt.
+
+        Raises:
+            CancelAsked: the job is to be cancelled.
+            LeaseLost: the token is stale.
+        """
         if answer[0] == "lost":
             raise LeaseLost
         if answer[0] == "cancel":
             raise CancelAsked
-        self.notify(answer[1])
+        self._connection.wake_up(answer[1])
 
-    @staticmethod
-    def _job(record: Sequence[str]) -> Job | None:
-        return records.job(records.pairs(record)) if record else None
+
+def _job(record: Sequence[str]) -> Job | None:
+    return records.job(records.pairs(record)) if record else None

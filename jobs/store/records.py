@@ -1,10 +1,4 @@
-"""Records of the store and the values they stand for.
-
-A job's hash holds: ``v`` (format, 1), ``spec`` (JSON), ``tenant``, ``queue``, ``level``, ``input`` (hash of
-the object's name), ``state``, ``created``, ``started``, ``ended``, ``code``, ``message``, ``progress``,
-``attempt``, ``token``, ``worker``, ``device``, ``cancel``, ``uploads`` (JSON), ``result`` (JSON).
-Times are µs since the epoch.
-"""
+"""Conversion between the hashes on the server, described in ``lua/schema.lua``, and values."""
 
 from __future__ import annotations
 
@@ -25,7 +19,8 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
 
-FORMAT = 1
+RECORD_VERSION = 1
+"""Version of the job records that this release writes; a record of a newer version is refused."""
 
 SPEC = TypeAdapter(JobSpec)
 RESULT = TypeAdapter(Result)
@@ -36,28 +31,28 @@ ATTEMPT = TypeAdapter(DeliveryAttempt)
 
 
 def text(adapter: TypeAdapter[Any], value: Any) -> str:
-    """A value as JSON."""
+    """Return a value as JSON, without the fields that have their default."""
     return adapter.dump_json(value, exclude_defaults=True).decode()
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
-    """Field and value by turns, as scripts return a hash."""
+    """Return a hash from the flat list of fields and values that a script returns."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def digest(name: str) -> str:
-    """What stands for an input object in key names."""
+    """Return the hash of an input object's name that is used in keys."""
     return hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
 
 
 def tenant(name: str) -> Tenant:
-    """The tenant written as ``region/bucket``."""
+    """Return the tenant written as ``region/bucket``."""
     region, _, bucket = name.partition("/")
     return Tenant(bucket=bucket, region=region)
 
 
 def job(record: Mapping[str, str]) -> Job:
-    """A job from its hash and ``id``."""
+    """Return a job from its hash with the further field ``id``."""
     spec = SPEC.validate_json(record["spec"])
     result = record.get("result")
     return Job(
@@ -81,7 +76,7 @@ def job(record: Mapping[str, str]) -> Job:
 
 
 def queue(queue_id: str, record: Mapping[str, str]) -> Queue:
-    """A queue from its hash."""
+    """Return a queue from its hash."""
     return Queue(
         id=queue_id,
         tenant=tenant(record["tenant"]),
@@ -96,7 +91,7 @@ def queue(queue_id: str, record: Mapping[str, str]) -> Queue:
 
 
 def template(template_id: str, record: Mapping[str, str]) -> Template:
-    """A template from its hash."""
+    """Return a template from its hash."""
     return Template(
         id=template_id,
         tenant=tenant(record["tenant"]),
@@ -108,12 +103,12 @@ def template(template_id: str, record: Mapping[str, str]) -> Template:
 
 
 def bucket(name: str, record: Mapping[str, str]) -> Bucket:
-    """An opened bucket from its tenant's hash."""
+    """Return an opened bucket from its tenant's hash."""
     return Bucket(tenant=tenant(name), created=int(record["created"]))
 
 
-def delivery(delivery_id: str, record: Mapping[str, str], tries: Sequence[str]) -> Delivery:
-    """A callback from its hash and the list of its tries."""
+def delivery(delivery_id: str, record: Mapping[str, str], attempts: Sequence[str]) -> Delivery:
+    """Return a callback from its hash and the list of its attempts."""
     return Delivery(
         id=delivery_id,
         job_id=record["job"],
@@ -122,7 +117,7 @@ def delivery(delivery_id: str, record: Mapping[str, str], tries: Sequence[str]) 
         created=int(record["created"]),
         due=_time(record, "due"),
         status=record["status"],
-        attempts=tuple(ATTEMPT.validate_json(t) for t in tries),
+        attempts=tuple(ATTEMPT.validate_json(attempt) for attempt in attempts),
         replayed_after=int(record.get("replayed", 0)),
     )
 

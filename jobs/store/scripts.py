@@ -1,99 +1,96 @@
-"""The Lua scripts and how they are run.
+"""The Lua scripts of the store.
 
-Each script is put together from the table of legal transitions, ``lua/lib.lua`` and its own file.
+The text of a script is the transition table and the record version, written as Lua, followed by
+``schema.lua`` (the keys), ``lib.lua`` (shared functions) and the script's own file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import redis
 from redis.commands.core import Script
 
-from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.states import TRANSITIONS, State
+from stemline.jobs.store.records import RECORD_VERSION
 
-_NEEDS_TENANTS = {"create", "open"}
-_REFUSED_WHEN_FULL = {"create", "open", "template"}
-"""Scripts that begin something. At ``maxmemory`` they are refused before they write; all others carry on."""
+_REFUSED_WHEN_FULL: Final = {"create", "open", "template"}
+"""Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
+_UNAVAILABLE: Final = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+_UNAVAILABLE_REPLY: Final = re.compile(r"^(READONLY|LOADING|BUSY|MASTERDOWN)|OOM|MISCONF")
+"""Replies of a server that cannot serve now; a script's own error contains the reply that stopped it."""
+_TOO_NEW: Final = re.compile(r"record (?P<id>\S+) has version (?P<version>\d+)")
 
 
-def _legal() -> str:
-    """The transition table as Lua; Pause is kept as Submitted, so it is left out."""
+def _constants() -> str:
+    """Return the transition table and the record version as Lua.
+
+    Pause is stored as Submitted, so the table leaves it out.
+    """
     rows = (
         f"{before} = {{{', '.join(f'{after} = true' for after in sorted(afters) if after != State.PAUSE)}}}"
         for before, afters in TRANSITIONS.items()
         if before != State.PAUSE
     )
-    return f"local LEGAL = {{{', '.join(rows)}}}\n"
+    return f"local RECORD_VERSION = {RECORD_VERSION}\nlocal TRANSITIONS = {{{', '.join(rows)}}}\n"
 
 
 @cache
 def source(name: str) -> str:
-    """The whole text of a script."""
+    """Return the whole text of a script."""
     folder = files("stemline.jobs.store") / "lua"
     flags = "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
-    parts = ["lib", *(["tenants"] if name in _NEEDS_TENANTS else []), name]
-    return f"#!lua{flags}\n" + _legal() + "".join((folder / f"{part}.lua").read_text() for part in parts)
+    parts = "".join((folder / f"{part}.lua").read_text() for part in ("schema", "lib", name))
+    return f"#!lua{flags}\n{_constants()}{parts}"
 
 
 class Scripts:
-    """Runs the store's scripts under one key prefix.
+    """Runs the scripts on a server."""
 
-    Args:
-        client: answers decoded to ``str``.
-        prefix: first part of every key.
-        clock: gives µs since the epoch in place of the server's clock; for tests.
-    """
-
-    def __init__(self, client: redis.Redis, prefix: str, clock: Callable[[], int] | None = None) -> None:
-        self.client = client
-        self.prefix = prefix
-        self.clock = clock
+    def __init__(self, client: redis.Redis) -> None:
+        """Use a client that decodes answers to ``str``."""
+        self._client = client
         self._registered: dict[str, Script] = {}
 
     def run(self, name: str, *args: str | float) -> Any:
         """Run a script.
 
         Raises:
-            StoreUnavailable: the store cannot be reached, is full, or does not answer.
+            StoreUnavailable: the server cannot be reached, is full, or does not answer.
+            RecordTooNew: a record was written by a newer release.
         """
         script = self._registered.get(name)
         if script is None:
-            script = self._registered[name] = self.client.register_script(source(name))
-        given = [self.prefix, self.clock() if self.clock else 0, *args]
+            script = self._registered[name] = self._client.register_script(source(name))
         try:
             try:
-                return script(args=given)
+                return script(args=args)
             except redis.exceptions.NoScriptError:
                 # The server was restarted between the loading of the script and its use.
-                return self.client.eval(source(name), 0, *given)
+                return self._client.eval(source(name), 0, *args)
         except redis.exceptions.RedisError as error:
-            raise unavailable(error) from error
-
-    def key(self, *parts: str) -> str:
-        """A key under the prefix."""
-        return ":".join((self.prefix, *parts))
+            raise translate(error) from error
 
 
-def unavailable(error: redis.exceptions.RedisError) -> Exception:
-    """What a Redis error means to the caller; errors of our own scripts stay what they are."""
-    passing = (
-        redis.exceptions.ConnectionError,
-        redis.exceptions.TimeoutError,
-        redis.exceptions.OutOfMemoryError,
-        redis.exceptions.ReadOnlyError,
-        redis.exceptions.ClusterDownError,
-        redis.exceptions.TryAgainError,
-    )
+def translate(error: redis.exceptions.RedisError) -> Exception:
+    """Return the error that callers of the store see; a fault in a script stays as it is."""
     text = str(error)
-    if isinstance(error, passing) or text.startswith(
-        ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN")
-    ):
-        return StoreUnavailable()
-    if "OOM" in text or "MISCONF" in text:  # raised inside a script
+    if found := _TOO_NEW.search(text):
+        return RecordTooNew(
+            f"The record of job {found['id']} has version {found['version']}; this release reads versions up "
+            f"to {RECORD_VERSION}. Update this process."
+        )
+    if isinstance(error, _UNAVAILABLE) or _UNAVAILABLE_REPLY.search(text):
         return StoreUnavailable()
     return error

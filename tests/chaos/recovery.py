@@ -17,6 +17,7 @@ from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.tenant import Tenant
+from stemline.runtime.store import open_store
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger
@@ -91,7 +92,7 @@ def main() -> int:
         receiver = Receiver(ledger)
         try:
             service.start()
-            store = Store.open(service.settings)
+            store = open_store(service.settings)
             client = Client(service, ledger, receiver.url, seed=1)
             assert scenarios.ended(store, scenarios.accepted(client, 0)).state is State.SUCCESS
             (queue,) = store.queues.search(TENANT, QueueFilter()).items

@@ -15,8 +15,9 @@ import redis
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import Delivery
-from stemline.jobs.store import Store
+from stemline.jobs.store import RedisStore
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
 from tests.conftest import REPOSITORY
 from tests.support.receiver import answer, hang, receiving
 from tests.unit.callbacks.samples import job_result, job_spec
@@ -28,7 +29,7 @@ import os, signal
 from stemline.runtime.settings import Settings
 from stemline.jobs.store import Store
 from tests.unit.callbacks.samples import job_result
-store = Store.open(Settings())
+store = open_store(Settings())
 store.jobs.succeed(store.jobs.claim("dying", [1]), job_result())
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -46,7 +47,7 @@ class Service:
             "STEMLINE_SWEEP_INTERVAL_S": "0.5",
         }
         client = redis.Redis.from_url(url, decode_responses=True)
-        self.store = Store(client, Settings(callback_timeout_s=1))
+        self.store = RedisStore(client, store_options(Settings(callback_timeout_s=1)))
         self._home = home
         self._processes: list[subprocess.Popen[bytes]] = []
 

@@ -11,6 +11,7 @@ import pytest
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.states import State
 from stemline.jobs.store import QueueFilter, Store
+from stemline.runtime.store import open_store
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger
@@ -44,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def store(service: Service) -> Iterator[Store]:
-    store = Store.open(service.settings)
+    store = open_store(service.settings)
     yield store
     store.close()
 

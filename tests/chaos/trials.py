@@ -20,10 +20,12 @@ from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.tenant import Tenant
+from stemline.runtime.store import open_store
 from tests.chaos import stub
 from tests.chaos.clients import Client, Receiver
-from tests.chaos.ledger import Ledger, Witness
+from tests.chaos.ledger import Ledger
 from tests.chaos.service import BUCKET, REGION, Service
+from tests.chaos.witness import Witness
 
 TENANT = Tenant(BUCKET, REGION)
 #: Faster than the defaults, so that many rescues fit into the run.
@@ -89,14 +91,14 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], No
     client = Client(service, ledger, receiver.url, seed)
     try:
         service.start()
-        witness = Witness(service.valkey.url, f"{service.settings.store.key_prefix}:events", ledger)
+        witness = Witness(service.valkey.folder, service.settings.store.key_prefix, ledger)
         client.start()
         _wait(lambda: len(ledger.beats["called back"]) > 0, 60, "the first callback")
         begin = time.monotonic()
         _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, tell)
         end = time.monotonic()
         client.stop()
-        store = Store.open(service.settings)
+        store = open_store(service.settings)
         settled = _settle(service, store, outcome)
         witness.close()
         outcome.lasted_s = end - begin
@@ -135,7 +137,7 @@ def _kill_at_random(
     tell: Callable[[str], None],
 ) -> None:
     paused = False
-    store = Store.open(service.settings)
+    store = open_store(service.settings)
     queue_id = store.queues.search(TENANT, QueueFilter()).items[0].id
     store.close()
     done = 0
@@ -186,14 +188,13 @@ def _signal(pid: int, number: int) -> None:
 def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
     """Wait until nothing is left to do; whether that came."""
     deadline = time.monotonic() + SETTLE_S
-    prefix = service.settings.store.key_prefix
     while time.monotonic() < deadline:
         for name in service.fallen():
             outcome.fell_alone[name.partition("-")[0]] += 1
             service.revive(name)
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
         waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
-        if not waiting and not store.client.zcard(f"{prefix}:outbox"):
+        if not waiting and not store.statistics.read().callbacks.pending:
             return True
         time.sleep(0.3)
     return False

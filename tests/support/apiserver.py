@@ -19,6 +19,7 @@ from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.logging import for_people
 from stemline.runtime.settings import Credential, HostRoute, Settings
+from stemline.runtime.store import open_store
 from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client
 
 TENANT = Tenant(BUCKET, REGION)
@@ -43,7 +44,7 @@ class ApiServer:
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         for_people(logging.ERROR)  # plain tracebacks: structlog's own take seconds
-        self.store = Store.open(settings)
+        self.store = open_store(settings)
         self.port = free_port()
         app = create_app(settings, self.store, clock=clock)
         self._server = uvicorn.Server(configure(app, settings, host="127.0.0.1", port=self.port))

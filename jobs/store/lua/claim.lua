@@ -1,5 +1,6 @@
+
 -- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then the oldest.
--- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: none), 6… levels served, the preferred first
+-- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6… levels, the preferred first
 -- Returns the record, or nothing
 
 local ageing = tonumber(ARGV[5])

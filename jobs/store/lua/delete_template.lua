@@ -1,6 +1,7 @@
+
 -- Delete a template.
 -- ARGV: 3 tenant, 4 id
--- Returns 1 | 0 when it is unknown
+-- Returns 1 | 0 if it is unknown
 
 local key = P .. ':template:' .. ARGV[4]
 if redis.call('ZREM', P .. ':templates:' .. ARGV[3], ARGV[4]) == 0 then return 0 end

@@ -1,10 +1,12 @@
--- The holder ends the job.
--- ARGV: 3 job, 4 token, 5 to (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''), 9 callback target (JSON or '')
--- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} when Success came after a cancel was asked
+
+-- End the current attempt with its job.
+-- ARGV: 3 job, 4 token, 5 state (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''),
+--       9 callback target (JSON or '')
+-- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
-if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} end  -- said before; the answer was lost
-if not holds(job, ARGV[4]) then return {'lost'} end
+if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} end  -- repeated after a lost answer
+if not is_current(job, ARGV[4]) then return {'lost'} end
 if ARGV[5] == 'Success' and job.cancel == '1' then return {'cancel'} end
 if ARGV[8] ~= '' then redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100) end
 finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])

@@ -1,6 +1,7 @@
+
 -- Records as clients see them.
 -- ARGV: 3 tenant ('' for any), 4… ids
--- Returns a record, or an empty list, for each id
+-- Returns for each id a record, or an empty list
 
 local out = {}
 for i = 4, #ARGV do

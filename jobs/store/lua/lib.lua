@@ -1,32 +1,6 @@
--- Shared by every script of the job store; put in front of each of them.
---
--- Keys, all under the prefix P (one Valkey, with or without replicas; not a cluster):
---   P:job:<id>                 hash    the record (fields: see jobs/store/records.py)
---   P:index:<tenant>:all       zset    job id by creation time, µs; the time is unique, so it is the cursor too
---   P:index:<tenant>:<State>   zset    the same, of the jobs in that stored state (Pause is stored as Submitted)
---   P:input:<tenant>:<sha1>    zset    the same, of the jobs with that input object
---   P:waiting:<queue>:<level>  zset    job id by creation time: what may be claimed
---   P:delayed                  zset    job id by the time, µs, at which it may be claimed again
---   P:ready:<level>            zset    queue id by its turn: Active, something waiting at the level, room to run
---   P:turn                     hash    level -> turn of the queue served last
---   P:running:<queue>          set     ids of its running jobs
---   P:leases                   zset    id of every running job by the end of its lease, µs
---   P:ended                    zset    id of every ended job by the time it ended, µs
---   P:queue:<queue>            hash    the queue (fields: see records.py), and turn:<level>
---   P:queues:<tenant>          zset    queue id by creation time
---   P:tenant:<tenant>          hash    open (0 or 1), created, queue (its default one)
---   P:tenants                  zset    tenant by the time it was opened first
---   P:template:<id>            hash    the template; P:templates:<tenant> zset, P:template-names:<tenant> hash
---   P:outbox                   zset    delivery id by due time, µs
---   P:delivery:<id>            hash    one callback on its way; P:attempts:<id> list of its tries (JSON)
---   P:dead                     zset    delivery id by the time it was given up
---   P:idempotency:<tenant>:<k> string  what was answered to an Idempotency-Key (JSON), with expiry
---   P:events                   stream  job, from, to, at: every state change, capped
---   P:counts                   hash    totals since ever, for metrics
---   P:last                     string  creation time given last
---
--- ARGV[1] is P, ARGV[2] the time in µs (0: the server's own); the scripts' own arguments follow from ARGV[3].
--- LEGAL, the table of transitions, is written above this text from jobs/states.py.
+
+-- Shared functions. ARGV[1] is P; ARGV[2] is the time in µs, 0 for the server's own. A script's own arguments
+-- begin with ARGV[3]. RECORD_VERSION and TRANSITIONS are written above this text from records.py and states.py.
 
 local P = ARGV[1]
 local NOW = tonumber(ARGV[2])
@@ -44,23 +18,35 @@ local function fields(key, ...)
   return out
 end
 
-local function load(id)
-  local job = fields(P .. ':job:' .. id, 'state', 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input')
+-- Stop before anything of a newer record is used. scripts.py turns this text into an error of its own.
+local function check_version(id, version)
+  if version and tonumber(version) > RECORD_VERSION then
+    error('record ' .. id .. ' has version ' .. version)
+  end
+end
+
+-- Some fields of a job, with its id, or nil.
+local function job_fields(id, ...)
+  local job = fields(P .. ':job:' .. id, 'v', 'state', ...)
   if not job.state then return nil end
+  check_version(id, job.v)
   job.id = id
   return job
 end
 
--- Whether a queue has its turn at each level, after anything about it changed.
+local function load(id)
+  return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input')
+end
+
+-- Update whether a queue is ready at each level; to be called after any change of the queue or its jobs.
 local function refresh(queue)
-  local key = P .. ':queue:' .. queue
-  local q = fields(key, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2')
+  local q = fields(P .. ':queue:' .. queue, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2')
   local open = q.state == 'Active' and redis.call('SCARD', P .. ':running:' .. queue) < tonumber(q.max_concurrent)
   for level = 0, 2 do
     local ready = P .. ':ready:' .. level
     if open and redis.call('EXISTS', P .. ':waiting:' .. queue .. ':' .. level) == 1 then
       if not redis.call('ZSCORE', ready, queue) then
-        -- A queue that comes back does not get the turns it did not use.
+        -- Turns that pass while a queue is not ready are not made up for.
         local turn = math.max(tonumber(q['turn:' .. level] or 0), tonumber(redis.call('HGET', P .. ':turn', level) or 0))
         redis.call('ZADD', ready, int(turn), queue)
       end
@@ -70,29 +56,33 @@ local function refresh(queue)
   end
 end
 
--- The wake-ups for idle workers: one for each job of the level that may start now, `most` at most.
-local function wake_ups(queue, level, most)
-  if not redis.call('ZSCORE', P .. ':ready:' .. level, queue) then return {} end
-  local room = tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_concurrent'))
+-- How many further jobs of a queue may run.
+local function room(queue)
+  return tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_concurrent'))
     - redis.call('SCARD', P .. ':running:' .. queue)
+end
+
+-- Wake-ups as {level, job id}: one for each waiting job of the level that may start now, `limit` at most.
+local function wake_ups(queue, level, limit)
+  if not redis.call('ZSCORE', P .. ':ready:' .. level, queue) then return {} end
+  local count = math.min(room(queue), limit)
   local out = {}
-  for _, id in ipairs(redis.call('ZRANGE', P .. ':waiting:' .. queue .. ':' .. level, 0, math.min(room, most) - 1)) do
+  for _, id in ipairs(redis.call('ZRANGE', P .. ':waiting:' .. queue .. ':' .. level, 0, count - 1)) do
     out[#out + 1] = {tostring(level), id}
   end
   return out
 end
 
-local function event(id, from, to)
-  redis.call('XADD', P .. ':events', 'MAXLEN', '~', '10000', '*', 'job', id, 'from', from, 'to', to, 'at', int(NOW))
+local function append(list, items)
+  for _, item in ipairs(items) do list[#list + 1] = item end
 end
 
--- One state change: from-state checked, record, indexes and event together.
+-- Change a job's state, if the transition is in the table, with the indexes by state.
 local function move(job, to)
-  if not (LEGAL[job.state] and LEGAL[job.state][to]) then return false end
+  if not (TRANSITIONS[job.state] and TRANSITIONS[job.state][to]) then return false end
   redis.call('HSET', P .. ':job:' .. job.id, 'state', to)
   redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, job.id)
   redis.call('ZADD', P .. ':index:' .. job.tenant .. ':' .. to, job.created, job.id)
-  event(job.id, job.state, to)
   job.state = to
   return true
 end
@@ -107,7 +97,7 @@ local function leave_running(job)
   redis.call('ZREM', P .. ':leases', job.id)
 end
 
--- A terminal state: nothing of the job stays in any list of work, and its callback is in the outbox.
+-- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
 local function finish(job, to, code, message, target)
   leave_waiting(job)
   leave_running(job)
@@ -125,22 +115,35 @@ local function finish(job, to, code, message, target)
   return true
 end
 
--- The record as clients see it: a waiting job of a paused queue shows Pause.
+-- A job's record as clients see it, as a flat list with its id, or nil.
 local function view(id)
   local record = redis.call('HGETALL', P .. ':job:' .. id)
   if #record == 0 then return nil end
-  local state, queue
-  for i = 1, #record, 2 do
-    if record[i] == 'state' then state = i + 1 elseif record[i] == 'queue' then queue = record[i + 1] end
+  local at = {}
+  for i = 1, #record, 2 do at[record[i]] = i + 1 end
+  check_version(id, record[at.v])
+  if record[at.state] == 'Submitted'
+    and redis.call('HGET', P .. ':queue:' .. record[at.queue], 'state') == 'Paused' then
+    record[at.state] = 'Pause'
   end
-  if record[state] == 'Submitted' and redis.call('HGET', P .. ':queue:' .. queue, 'state') == 'Paused' then
-    record[state] = 'Pause'
-  end
-  record[#record + 1] = 'id'
-  record[#record + 1] = id
+  append(record, {'id', id})
   return record
 end
 
-local function holds(job, token)
+-- Whether a token is that of the job's current attempt.
+local function is_current(job, token)
   return job and job.state == 'Running' and job.token == token
+end
+
+-- Open the service for a tenant; a new one gets its default queue.
+local function open_tenant(tenant, queue, max_size, max_concurrent)
+  local home = P .. ':tenant:' .. tenant
+  if redis.call('HSETNX', home, 'queue', queue) == 1 then
+    redis.call('HSET', home, 'created', int(NOW))
+    redis.call('ZADD', P .. ':tenants', int(NOW), tenant)
+    redis.call('HSET', P .. ':queue:' .. queue, 'tenant', tenant, 'name', 'queue-speech-1', 'state', 'Active',
+      'max_size', max_size, 'max_concurrent', max_concurrent, 'created', int(NOW), 'updated', int(NOW), 'notify', '{}')
+    redis.call('ZADD', P .. ':queues:' .. tenant, int(NOW), queue)
+  end
+  redis.call('HSET', home, 'open', 1)
 end

@@ -1,6 +1,7 @@
+
 -- One page of a tenant's jobs by creation time.
--- ARGV: 3 tenant, 4 Desc or Asc, 5 from µs, 6 to µs (both inclusive), 7 cursor ('' or the creation time seen last),
---       8 size, 9 queue id ('' for all), 10 input hash ('' for all), 11… states as seen (none: all)
+-- ARGV: 3 tenant, 4 Desc or Asc, 5 from µs, 6 to µs (both inclusive), 7 cursor ('' or the last creation time returned),
+--       8 size, 9 queue id ('' for all), 10 input hash ('' for all), 11… states as clients see them (none for all)
 -- Returns {records, next cursor or ''}
 
 local tenant, descending, size = ARGV[3], ARGV[4] == 'Desc', tonumber(ARGV[8])
@@ -19,7 +20,8 @@ if ARGV[10] ~= '' then sources = {[P .. ':input:' .. tenant .. ':' .. ARGV[10]] 
 
 local paused = {}
 local function matches(id)
-  local job = fields(P .. ':job:' .. id, 'state', 'queue')
+  local job = job_fields(id, 'queue')
+  if not job then return false end
   if ARGV[9] ~= '' and job.queue ~= ARGV[9] then return false end
   if #ARGV < 11 then return true end
   if paused[job.queue] == nil then
@@ -31,7 +33,7 @@ local function matches(id)
 end
 
 local found, last, exhausted = {}, '', false
--- Filters that no index serves may drop rows: go on until the page is full, within a bound on the work of one call.
+-- Filters without an index may drop rows: read on until the page is full, but bound the work of one call.
 for _ = 1, 20 do
   local rows = {}
   for key in pairs(sources) do

@@ -1,5 +1,7 @@
--- Open the service for a tenant (or again), making its queue.
--- ARGV: 3 tenant, 4 queue id for a new tenant, 5 max_size, 6 max_concurrent, 7 most tenants of the region, 8 region prefix
+
+-- Open the service for a tenant; a new tenant gets a queue.
+-- ARGV: 3 tenant, 4 queue id for a new tenant, 5 max_size, 6 max_concurrent, 7 tenants a region may have,
+--       8 prefix of the region's tenants
 -- Returns {'ok', created} | {'limit'}
 
 local home = P .. ':tenant:' .. ARGV[3]

@@ -1,8 +1,9 @@
--- Drop ended jobs past their retention, with everything that points at them, and dead letters past theirs.
--- ARGV: 3 ended before µs, 4 given up before µs, 5 most
--- Returns how many jobs were dropped
 
-local function forget(delivery)
+-- Delete ended jobs past their retention with everything that refers to them, and dead letters past theirs.
+-- ARGV: 3 ended before µs, 4 given up before µs, 5 limit
+-- Returns the number of deleted jobs
+
+local function delete_callback(delivery)
   redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
   redis.call('ZREM', P .. ':outbox', delivery)
   redis.call('ZREM', P .. ':dead', delivery)
@@ -17,10 +18,10 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
     redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
     redis.call('DEL', P .. ':job:' .. id)
-    forget('d' .. string.sub(id, 2))
+    delete_callback('d' .. string.sub(id, 2))
   end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':dead', '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])) do
-  forget(id)
+  delete_callback(id)
 end
 return #ids

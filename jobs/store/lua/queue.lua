@@ -1,4 +1,5 @@
--- Change a queue; what is not named keeps its value.
+
+-- Change the given fields of a queue.
 -- ARGV: 3 tenant, 4 queue, 5… field, value
 -- Returns {'ok', wake-ups} | {'unknown'}
 
@@ -9,7 +10,5 @@ for i = 5, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', key, 'updated', int(NOW))
 refresh(queue)
 local found = {}
-for level = 2, 0, -1 do
-  for _, wake_up in ipairs(wake_ups(queue, level, 1000)) do found[#found + 1] = wake_up end
-end
+for level = 2, 0, -1 do append(found, wake_ups(queue, level, 1000)) end
 return {'ok', found}

@@ -1,14 +1,14 @@
--- Take a running job whose lease ran out away from its worker: from now on every write of the old attempt is refused.
+
+-- Give a running job whose lease has expired to a sweeper. Its new token makes every write of the old attempt stale.
 -- ARGV: 3 job, 4 sweeper, 5 lease µs
--- Returns the record, or nothing when there is nothing to reclaim
+-- Returns the record, or nothing if there is nothing to reclaim
 
 local job = load(ARGV[3])
-local lease = tonumber(redis.call('ZSCORE', P .. ':leases', ARGV[3]) or 0)
 if not job or job.state ~= 'Running' then
   redis.call('ZREM', P .. ':leases', ARGV[3])
   return nil
 end
-if lease > NOW then return nil end
+if tonumber(redis.call('ZSCORE', P .. ':leases', ARGV[3]) or 0) > NOW then return nil end
 redis.call('HSET', P .. ':job:' .. job.id, 'token', int(tonumber(job.token) + 1), 'worker', ARGV[4])
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[5])), job.id)
 redis.call('HINCRBY', P .. ':counts', 'leases_lost', 1)

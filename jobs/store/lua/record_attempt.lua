@@ -1,17 +1,18 @@
--- Record how one try of a callback went.
--- ARGV: 3 delivery, 4 attempt (JSON, '' for a try that was put off), 5 next due µs ('' for none), 6 status
--- Returns 1 | 0 when the delivery is unknown
 
-local key = P .. ':delivery:' .. ARGV[3]
+-- Record the outcome of an attempt to deliver a callback.
+-- ARGV: 3 delivery, 4 attempt (JSON, '' if it was postponed), 5 next due µs ('' for never), 6 status
+-- Returns 1 | 0 if the delivery is unknown
+
+local key, attempts = P .. ':delivery:' .. ARGV[3], P .. ':attempts:' .. ARGV[3]
 if redis.call('EXISTS', key) == 0 then return 0 end
 if redis.call('HGET', key, 'status') == 'delivered' then return 1 end
 if ARGV[4] ~= '' then
-  redis.call('RPUSH', P .. ':attempts:' .. ARGV[3], ARGV[4])
-  local over = redis.call('LLEN', P .. ':attempts:' .. ARGV[3]) - 100
-  if over > 0 then  -- the oldest tries are forgotten, also in the count of those before the last replay
-    redis.call('LTRIM', P .. ':attempts:' .. ARGV[3], over, -1)
+  redis.call('RPUSH', attempts, ARGV[4])
+  local surplus = redis.call('LLEN', attempts) - 100
+  if surplus > 0 then  -- the oldest attempts go, also from the number of those before the last replay
+    redis.call('LTRIM', attempts, surplus, -1)
     local before = tonumber(redis.call('HGET', key, 'replayed') or 0)
-    redis.call('HSET', key, 'replayed', math.max(0, before - over))
+    redis.call('HSET', key, 'replayed', math.max(0, before - surplus))
   end
   redis.call('HINCRBY', P .. ':counts', 'callback_tries', 1)
 end

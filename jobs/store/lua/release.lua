@@ -1,9 +1,10 @@
--- The holder gives the job up without ending it: a stop, or trouble that may pass.
+
+-- Return the job of the current attempt to its place in the queue.
 -- ARGV: 3 job, 4 token, 5 delay µs, 6 whether the attempt counts (0/1)
--- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} when a cancel was asked
+-- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled
 
 local job = load(ARGV[3])
-if not holds(job, ARGV[4]) then return {'lost'} end
+if not is_current(job, ARGV[4]) then return {'lost'} end
 if job.cancel == '1' then return {'cancel'} end
 leave_running(job)
 move(job, 'Submitted')

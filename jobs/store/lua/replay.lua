@@ -1,6 +1,7 @@
--- Put dead callbacks into the outbox again; their schedule starts anew, their tries stay on record.
+
+-- Put dead letters into the outbox again. Their schedule starts anew; their attempts stay on record.
 -- ARGV: 3… deliveries
--- Returns how many
+-- Returns how many of them were dead letters
 
 local count = 0
 for i = 3, #ARGV do

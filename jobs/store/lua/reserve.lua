@@ -1,6 +1,7 @@
--- Reserve a callback for one try.
+
+-- Reserve a callback for one attempt.
 -- ARGV: 3 delivery, 4 how long it is reserved, µs
--- Returns 1 | 0 when it is not due, taken by somebody else, or over
+-- Returns 1 | 0 if it is not due, reserved, or over
 
 local due = tonumber(redis.call('ZSCORE', P .. ':outbox', ARGV[3]) or 'inf')
 if due > NOW then return 0 end

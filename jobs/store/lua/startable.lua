@@ -1,11 +1,12 @@
--- The jobs that could start now, to compare with the wake-ups that were sent.
--- ARGV: 3 level, 4 most
+
+-- Wake-ups for the jobs of a level that could start now.
+-- ARGV: 3 level, 4 limit
 -- Returns wake-ups
 
 local found = {}
-local most = tonumber(ARGV[4])
-for _, queue in ipairs(redis.call('ZRANGE', P .. ':ready:' .. ARGV[3], 0, most - 1)) do
-  for _, wake_up in ipairs(wake_ups(queue, ARGV[3], most - #found)) do found[#found + 1] = wake_up end
-  if #found >= most then break end
+local limit = tonumber(ARGV[4])
+for _, queue in ipairs(redis.call('ZRANGE', P .. ':ready:' .. ARGV[3], 0, limit - 1)) do
+  append(found, wake_ups(queue, ARGV[3], limit - #found))
+  if #found >= limit then break end
 end
 return found

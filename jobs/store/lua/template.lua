@@ -1,5 +1,7 @@
--- Write a template: a new one, or what changes of one.
--- ARGV: 3 tenant, 4 id, 5 'create' or 'update', 6 most templates, 7 name ('' to keep), 8 parameters (JSON, '' to keep)
+
+-- Create a template, or change the given fields of one.
+-- ARGV: 3 tenant, 4 id, 5 create or update, 6 templates a tenant may have, 7 name ('' to keep it),
+--       8 parameters (JSON, '' to keep them)
 -- Returns {'ok'} | {'unknown'} | {'duplicate'} | {'limit'}
 
 local tenant, id = ARGV[3], ARGV[4]

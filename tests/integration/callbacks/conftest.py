@@ -13,8 +13,9 @@ import redis
 from stemline.callbacks.delivery import DeliveryService
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import Delivery
-from stemline.jobs.store import Store
+from stemline.jobs.store import RedisStore, Store
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
 from tests.unit.callbacks.samples import job_result, job_spec
 
 START = 1_790_000_000_000_000
@@ -87,7 +88,7 @@ def bench(valkey: redis.Redis, valkey_server) -> Iterator[Callable[..., Bench]]:
     def make(**changes) -> Bench:
         chosen: dict[str, Any] = {"callback_allow_networks": LOOPBACK, "callback_jitter": 0.0}
         settings = Settings(**chosen | changes)
-        return Bench(Store(client, settings, clock=clock), clock, settings)
+        return Bench(RedisStore(client, store_options(settings), clock=clock), clock, settings)
 
     yield make
     client.close()

@@ -10,10 +10,9 @@ from itertools import pairwise
 import pytest
 
 from stemline.callbacks.delivery import RESERVATION_TIMEOUTS, DeliveryService
-from stemline.callbacks.host_limiter import HostLimiter, Slot
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.queue import NotifyConfig
-from stemline.jobs.store import QueueFilter
+from stemline.jobs.store import QueueFilter, Slot
 from tests.support.receiver import answer, hang, receiving
 
 
@@ -92,13 +91,13 @@ def test_a_dead_workers_delivery_comes_again(bench):
         # What a worker that dies leaves behind: the reservation, and every slot of the host.
         lease_s = RESERVATION_TIMEOUTS * bench.settings.callbacks.timeout_s
         assert bench.store.outbox.reserve(delivery.id, lease_s) is not None
-        limiter = HostLimiter(bench.store.client, bench.settings.store.key_prefix, slot_ttl_s=0.2)
+        host = f"127.0.0.1:{receiver.port}"
         for number in range(4):
-            assert Slot.ACQUIRED == limiter.acquire(f"127.0.0.1:{receiver.port}", f"gone-{number}", 4)
+            slot = bench.store.host_slots.acquire(host, f"gone-{number}", limit=4, ttl_s=lease_s)
+            assert Slot.ACQUIRED == slot
         assert 0 == len(bench.try_(delivery).attempts)
         bench.clock.pass_(lease_s)
         assert [delivery.id] == bench.store.outbox.due()
-        time.sleep(0.25)
         assert "delivered" == bench.try_(delivery).status
 
 
@@ -118,7 +117,7 @@ def test_whoever_waits_for_a_host_goes_next(bench):
     assert ["delivered"] * 10 == [bench.store.outbox.get(d.id).status for d in deliveries]
     assert 10 == len(receiver.received)
     assert took > 0.24, "ten of 50 ms by two at a time take 250 ms"
-    assert not list(bench.store.client.scan_iter("*:busy"))
+    assert not list(bench.store.client.scan_iter("*:sending"))
 
 
 def test_two_workers_share_the_limit(bench):

@@ -22,10 +22,11 @@ from stemline.jobs.errors import LeaseLost
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import JobFilter, QueueFilter, Store, TemplateFilter
-from stemline.jobs.store.records import FORMAT
+from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, TemplateFilter
+from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
 
 FOLDER = Path(__file__).parent / "formats"
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -51,7 +52,7 @@ def spec(name: str, tenant: Tenant = TENANT) -> JobSpec:
 def fill(client: redis.Redis) -> dict[str, str]:
     """One of everything; job ids by what became of them."""
     now = START
-    store = Store(client, Settings(), clock=lambda: now)
+    store = RedisStore(client, store_options(Settings()), clock=lambda: now)
     ids: dict[str, str] = {}
     for name in NAMES:
         now += SECOND
@@ -129,12 +130,14 @@ def old(request, client) -> tuple[Store, dict[str, str]]:
     """A store as an older release left it, a minute later, and the ids of its jobs."""
     recorded = json.loads((FOLDER / request.param).read_text())
     restore(client, recorded["keys"])
-    return Store(client, Settings(), clock=lambda: START + 60 * SECOND), recorded["jobs"]
+    return RedisStore(client, store_options(Settings()), clock=lambda: START + 60 * SECOND), recorded["jobs"]
 
 
 def test_every_format_has_its_recording() -> None:
     """No release raises the format's number without leaving a store of its own to be read later."""
-    assert {f"v{number}.json" for number in range(1, FORMAT + 1)} == {path.name for path in FOLDER.glob("*")}
+    assert {f"v{number}.json" for number in range(1, RECORD_VERSION + 1)} == {
+        path.name for path in FOLDER.glob("*")
+    }
 
 
 def test_what_an_older_release_stored_is_read(old) -> None:
@@ -191,7 +194,7 @@ def main() -> None:
         client = redis.Redis.from_url(server.url, decode_responses=True)
         jobs = fill(client)
         text = json.dumps({"jobs": jobs, "keys": dump(client)}, indent=1, sort_keys=True)
-        (FOLDER / f"v{FORMAT}.json").write_text(text + "\n")
+        (FOLDER / f"v{RECORD_VERSION}.json").write_text(text + "\n")
         client.close()
         server.stop()
 

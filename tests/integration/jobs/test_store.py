@@ -24,9 +24,10 @@ from stemline.jobs.errors import (
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, Store, TemplateFilter, WakeUp
+from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, RedisStore, Store, TemplateFilter, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
 from stemline.wire.errors import code_of, status_of
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -65,7 +66,7 @@ def make(valkey: redis.Redis, valkey_server, clock: Clock, wake_ups: list[WakeUp
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
 
     def make(**changes) -> Store:
-        return Store(client, Settings(**changes), notify=wake_ups.extend, clock=clock)
+        return RedisStore(client, store_options(Settings(**changes)), notify=wake_ups.extend, clock=clock)
 
     yield make
     client.close()
@@ -451,7 +452,7 @@ def test_retention(store: Store, clock: Clock, valkey: redis.Redis) -> None:
 def test_an_unreachable_store_is_a_retryable_error(make) -> None:
     """Without a server every call says so with the wire's retryable code."""
     nowhere = redis.Redis(port=1, decode_responses=True)
-    store = Store(nowhere, Settings())
+    store = RedisStore(nowhere, store_options(Settings()))
     with pytest.raises(StoreUnavailable) as caught:
         store.jobs.create([spec()])
     assert (code_of(caught.value), status_of(caught.value)) == ("SlowDown", 503)

@@ -32,9 +32,10 @@ from stemline.jobs.errors import CancelAsked, IllegalTransition, LeaseLost, Requ
 from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import JobFilter, QueueFilter, Store, delivery_id
+from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, delivery_id
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
 from tests.conftest import ValkeyServer
 
 SECOND = 1_000_000
@@ -145,7 +146,7 @@ class StoreMachine(RuleBasedStateMachine):
             dead_letter_days=RETENTION_DAYS,
         )
         self.clients = [redis.Redis.from_url(self.server.url, decode_responses=True) for _ in range(2)]
-        self.stores = [Store(c, config, clock=lambda: self.now) for c in self.clients]
+        self.stores = [RedisStore(c, store_options(config), clock=lambda: self.now) for c in self.clients]
         self.turns = itertools.cycle(self.stores)
         self.model = Model()
         self.held: list[Job] = []
@@ -157,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
             client.close()
 
     @property
-    def store(self) -> Store:
+    def store(self) -> RedisStore:
         """One of two clients, by turns."""
         return next(self.turns)
 
@@ -166,12 +167,13 @@ class StoreMachine(RuleBasedStateMachine):
         store = self.store
         if not lost:
             return call(store)
-        run = store.scripts.run
-        store.scripts.run = lambda *args: (run(*args), run(*args))[1]  # type: ignore[method-assign]
+        connection = store._connection
+        run = connection.run
+        connection.run = lambda *args: (run(*args), run(*args))[1]  # type: ignore[method-assign]
         try:
             return call(store)
         finally:
-            store.scripts.run = run  # type: ignore[method-assign]
+            connection.run = run  # type: ignore[method-assign]
 
     # -- clients
 
@@ -253,7 +255,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def running(self) -> set[str]:
         """Ids of the jobs that run now, as the store's leases show them."""
-        found = self.store.client.zrange(self.store.scripts.key("leases"), 0, -1)
+        found = self.clients[0].zrange(f"{self.prefix}:leases", 0, -1)
         return {str(job_id) for job_id in found}
 
     @rule(levels=st.sets(st.integers(0, 2), min_size=1), lost=st.booleans())

@@ -16,9 +16,8 @@ from stemline.jobs.errors import IllegalTransition
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions
 from stemline.jobs.tenant import Tenant
-from stemline.runtime.settings import Settings
 from tests.conftest import ValkeyServer
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -35,9 +34,7 @@ def make(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[Callable[
 
     def make(**changes: Any) -> Store:
         changes = {"queue_max_size": 200_000, "queue_max_concurrent": 200_000, **changes}
-        made.append(
-            Store(redis.Redis.from_url(valkey_server.url, decode_responses=True), Settings(**changes))
-        )
+        made.append(RedisStore.open(valkey_server.url, StoreOptions(**changes)))
         return made[-1]
 
     yield make
@@ -188,13 +185,13 @@ def test_a_backlog_does_not_block_another_tenant(make: Callable[..., Store]) -> 
     assert few == {job.id for job in started if job and job.spec.tenant == OTHER}
 
 
-def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store]) -> None:
+def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store], valkey: redis.Redis) -> None:
     """Four workers claiming and finishing at once never run more of a queue than it allows."""
     stores = [make() for _ in range(4)]
     submit(stores[0], 400)
     (queue,) = stores[0].queues.search(TENANT, QueueFilter()).items
     stores[0].queues.update(TENANT, queue.id, max_concurrent=3)
-    key = stores[0].scripts.key("running", queue.id)
+    key = f"stemline:running:{queue.id}"
     seen: list[int] = []
     done = Counter[str]()
 
@@ -206,7 +203,7 @@ def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store]) 
                 empty += 1
                 continue
             empty = 0
-            seen.append(store.client.scard(key))
+            seen.append(valkey.scard(key))
             done[job.id] += 1
             store.jobs.succeed(job, DONE)
 

@@ -19,6 +19,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from tests.conftest import ValkeyServer
 from tests.processes import eventually
 
@@ -48,7 +49,7 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
 @pytest.fixture
 def store(server: ValkeyServer) -> Iterator[Store]:
     """A store as every process of the service opens it."""
-    store = Store.open(Settings(redis_url=server.url))
+    store = open_store(Settings(redis_url=server.url))
     yield store
     store.close()
 
@@ -151,7 +152,7 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
     signal.signal(signal.SIGXFSZ, before)
     server.wait_ready()
     assert server.process is not None
-    store = Store.open(Settings(redis_url=server.url))
+    store = open_store(Settings(redis_url=server.url))
     try:
         ids = [submit(store).id for _ in range(20)]
         size = sum(f.stat().st_size for f in tmp_path.rglob("*.aof"))

@@ -22,6 +22,7 @@ from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
 from tests.processes import Program, environment, eventually, program
 from tests.support.collector import Collector, collecting
@@ -155,7 +156,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             ),
             "beat": start("beat", "beat"),
         }
-        store = Store.open(Settings(redis_url=valkey.url))
+        store = open_store(Settings(redis_url=valkey.url))
         stack.callback(store.close)
         eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"), 60, "the API")
         running_service = Service(

@@ -17,6 +17,7 @@ from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.runtime.store_metrics import OTHER, StoreCollector
 from tests.conftest import free_port
 from tests.integration.observe.conftest import answers
@@ -113,7 +114,7 @@ def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
 
 @pytest.fixture
 def store(valkey, valkey_server) -> Iterator[Store]:
-    kept = Store.open(Settings(redis_url=valkey_server.url, key_prefix="m"))
+    kept = open_store(Settings(redis_url=valkey_server.url, key_prefix="m"))
     yield kept
     kept.close()
 
@@ -132,7 +133,9 @@ def submit(store: Store, bucket: int, level: int = 0) -> None:
 
 def collected(store: Store, most: int) -> list:
     return [
-        sample for metric in StoreCollector(store, most_queues=most).collect() for sample in metric.samples
+        sample
+        for metric in StoreCollector(store.statistics, most_queues=most).collect()
+        for sample in metric.samples
     ]
 
 
@@ -173,14 +176,14 @@ def test_paused_running_and_waiting_are_told_apart(store):
 
 def test_a_store_that_is_away_is_told():
     """Without a store the page still comes, and says so."""
-    store = Store.open(Settings(redis_url="redis://127.0.0.1:1/0"))
+    store = open_store(Settings(redis_url="redis://127.0.0.1:1/0"))
     assert [("stemline_store_up", 0)] == [(s.name, s.value) for s in collected(store, 3)]
     store.close()
 
 
 def test_many_scrapes_ask_the_store_once(store):
     """A second scrape within two seconds is answered from the first, so nobody can load the store by it."""
-    collector = StoreCollector(store, most_queues=1)
+    collector = StoreCollector(store.statistics, most_queues=1)
     assert list(collector.collect())
     submit(store, 1)
     created = [m for m in collector.collect() if m.name == "stemline_jobs_created"]

@@ -22,6 +22,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
+from stemline.runtime.store import open_store
 from stemline.workers.app import create_app, separate_queue
 from tests.processes import Program, environment, eventually, program, settings
 
@@ -73,7 +74,7 @@ def store(valkey_server, s3_server) -> Iterator[Store]:
                 "stemline.separate", args=[wake_up.job_id, wake_up.level], queue=separate_queue(wake_up.level)
             )
 
-    kept = Store.open(now, notify=notify)
+    kept = open_store(now, notify=notify)
     yield kept
     kept.close()
     app.close()

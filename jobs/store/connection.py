@@ -1,0 +1,85 @@
+"""What the Redis repositories of one store share: the client, the scripts, the options and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import redis
+
+from stemline.jobs.store.options import StoreOptions
+from stemline.jobs.store.scripts import Scripts, translate
+from stemline.jobs.store.values import Notify, WakeUp, discard_wake_ups
+
+
+class Connection:
+    """A server with the store's scripts, options and clock."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        options: StoreOptions,
+        *,
+        notify: Notify = discard_wake_ups,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        """Use a client.
+
+        Args:
+            client: decodes answers to ``str``.
+            options: limits and times.
+            notify: sends wake-ups; must not raise.
+            clock: µs since the epoch, instead of the server's clock; for tests.
+        """
+        self.client = client
+        self.options = options
+        self._scripts = Scripts(client)
+        self._notify = notify
+        self._clock = clock
+
+    def key(self, *parts: str) -> str:
+        """Return a key under the store's prefix."""
+        return ":".join((self.options.key_prefix, *parts))
+
+    def run(self, script: str, *args: str | float) -> Any:
+        """Run one of the scripts in ``lua/`` and return its answer.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached, is full, or does not answer.
+            RecordTooNew: a record was written by a newer release.
+        """
+        return self._scripts.run(script, self.options.key_prefix, self._clock() if self._clock else 0, *args)
+
+    def read(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a reading method of the client.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or does not answer.
+        """
+        try:
+            return call(*args, **options)
+        except redis.exceptions.RedisError as error:
+            raise translate(error) from error
+
+    def hashes(self, kind: str, ids: Iterable[str]) -> list[dict[str, str]]:
+        """Read the hashes ``<prefix>:<kind>:<id>`` in one round trip; an unknown id gives an empty one.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or does not answer.
+        """
+        with self.client.pipeline(transaction=False) as pipe:
+            for each in ids:
+                pipe.hgetall(self.key(kind, each))
+            return list(self.read(pipe.execute))
+
+    def now(self) -> int:
+        """Return the store's time, µs since the epoch."""
+        if self._clock:
+            return self._clock()
+        seconds, micros = self.read(self.client.time)
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def wake_up(self, rows: Sequence[Sequence[str]]) -> None:
+        """Send wake-ups, as scripts return them."""
+        if rows:
+            self._notify([WakeUp(int(level), job_id) for level, job_id in rows])

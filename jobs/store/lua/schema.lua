@@ -1,0 +1,65 @@
+-- Keys of the job store. This text precedes every script.
+--
+-- P is the prefix, a tenant is written <region>/<bucket>, times are µs since the epoch by the server's clock,
+-- JSON values are described by the dataclasses of jobs/. Only scripts write, except where stated otherwise.
+-- One server with or without replicas; not a Redis Cluster: scripts compute their keys.
+--
+-- Jobs
+--   P:job:<id>                 hash    one job. Written by create; changed by the scripts named below
+--     v                          version of the record, RECORD_VERSION at its creation
+--     spec                       JSON of JobSpec
+--     tenant queue level         as in the spec, with the default queue filled in
+--     input                      SHA-1 of the name of the input object, hex
+--     state                      Submitted, Running, Success, Failed or Cancel; a waiting job of a paused
+--                                queue is stored as Submitted and shown as Pause
+--     created started ended      times; started by claim, ended at the end
+--     code message               outcome on the wire, at the end
+--     progress                   0 to 100: claim, heartbeat, finish
+--     attempt                    attempts that count: claim, release
+--     token                      fencing token of the current attempt: claim, reclaim
+--     worker device              who runs the job and on what: claim, reclaim, heartbeat
+--     cancel                     1 if a running job is to be cancelled: cancel
+--     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
+--     result                     JSON of Result: finish
+--   P:index:<tenant>:all       zset    job id by creation time, which is unique and serves as a cursor
+--   P:index:<tenant>:<state>   zset    the same, by stored state
+--   P:input:<tenant>:<sha1>    zset    the same, by input object
+--   P:ended                    zset    job id by the time it ended, for prune
+--   P:last                     string  the latest creation time: create
+--   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create
+--
+-- Scheduling
+--   P:waiting:<queue>:<level>  zset    claimable job id by creation time
+--   P:delayed                  zset    released job id by the time at which it becomes claimable: release, promote
+--   P:running:<queue>          set     running job ids
+--   P:leases                   zset    running job id by the end of its lease: claim, heartbeat, reclaim
+--   P:ready:<level>            zset    queue id by its turn; queues that are Active, below max_concurrent, and
+--                                      have a claimable job of the level
+--   P:turn                     hash    level -> turn of the queue served last: claim
+--
+-- Tenants
+--   P:tenants                  zset    tenant by the time it was first opened: create, open
+--   P:tenant:<tenant>          hash    open (0 or 1; closing writes it without a script), created, queue (id of
+--                                      the default queue): create, open
+--   P:queues:<tenant>          zset    queue id by creation time: create, open
+--   P:queue:<queue>            hash    tenant, name, state (Active or Paused), max_size, max_concurrent,
+--                                      created, updated, notify (JSON of NotifyConfig): create, open, queue;
+--                                      turn:<level> (turn after the one served last): claim
+--   P:templates:<tenant>       zset    template id by creation time: template, delete_template
+--   P:template-names:<tenant>  hash    name -> template id: template, delete_template
+--   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated: template
+--
+-- Callbacks
+--   P:outbox                   zset    delivery id by the time it is due, or by the end of its reservation
+--   P:dead                     zset    delivery id by the time it was given up
+--   P:delivery:<id>            hash    job, tenant, target (JSON of CallbackTarget), created, due ('' for never),
+--                                      status (pending, delivered or dead), replayed (attempts before the last
+--                                      replay): finish, record_attempt, replay
+--   P:attempts:<id>            list    JSON of DeliveryAttempt, the latest 100: record_attempt
+--   P:host:<host>:sending      zset    delivery id by the end of its slot, expires: acquire_slot, release_slot
+--   P:host:<host>:queued       zset    delivery id by the time it asked for a slot, expires: the same
+--
+-- Whole store
+--   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,
+--                                      callbacks:<outcome>
+--   P:migrations               hash    name -> time it was applied; jobs/store/migrations.py writes it

@@ -1,0 +1,35 @@
+"""Limits and times that a store applies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """Limits and times that a store applies; the defaults are those of the service's settings."""
+
+    key_prefix: str = "stemline"
+    """First part of every key on the server."""
+    auto_open: bool = True
+    """Whether the service opens for a bucket at its first use."""
+    buckets_per_region: int = 1000
+    """Buckets that may be opened in a region."""
+    queue_max_size: int = 10_000
+    """Waiting jobs that a new queue may hold."""
+    queue_max_concurrent: int = 10
+    """Jobs of a new queue that may run at the same time."""
+    templates_per_bucket: int = 200
+    """Templates that a bucket may hold."""
+    cancel_running: bool = True
+    """Whether a running job can be cancelled."""
+    lease_s: float = 20.0
+    """How long a claim is valid without a heartbeat, s."""
+    level_ageing_s: float = 0.0
+    """A waiting job ranks one level higher after each such interval, s; 0 turns this off."""
+    idempotency_hours: float = 24.0
+    """How long an idempotency key is remembered, hours."""
+    retention_days: float = 90.0
+    """How long ended jobs are kept, days."""
+    dead_letter_days: float = 30.0
+    """How long callbacks that failed for good are kept, days."""

@@ -1,0 +1,84 @@
+"""What the service needs of a job store, as protocols.
+
+:class:`stemline.jobs.store.RedisStore` keeps jobs in Valkey or Redis;
+:class:`stemline.testing.InMemoryStore` keeps them in the memory of a process, for tests. Both pass the tests
+in ``tests/integration/jobs/test_store.py``.
+
+Every method may raise :class:`stemline.jobs.errors.StoreUnavailable`; a read or a repeated call of a write is
+then safe. Times are µs since the epoch by the store's clock. Levels are JobLevels, 0 to 2.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
+from stemline.jobs.store.protocols.jobs import JobRepository
+from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
+from stemline.jobs.store.snapshot import Snapshot
+
+__all__ = [
+    "HostSlots",
+    "JobRepository",
+    "Outbox",
+    "QueueRepository",
+    "Statistics",
+    "Store",
+    "TemplateRepository",
+    "TenantRepository",
+]
+
+
+class Statistics(Protocol):
+    """Numbers about the whole store."""
+
+    def read(self) -> Snapshot:
+        """Return the current numbers."""
+        ...
+
+
+class Store(Protocol):
+    """A job store; safe to use from several threads."""
+
+    @property
+    def jobs(self) -> JobRepository:
+        """Jobs and the life of their attempts."""
+        ...
+
+    @property
+    def queues(self) -> QueueRepository:
+        """Queues of tenants."""
+        ...
+
+    @property
+    def templates(self) -> TemplateRepository:
+        """Templates of tenants."""
+        ...
+
+    @property
+    def tenants(self) -> TenantRepository:
+        """Buckets for which the service is open."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """Callbacks that are to be delivered."""
+        ...
+
+    @property
+    def host_slots(self) -> HostSlots:
+        """Limit on simultaneous deliveries to one host."""
+        ...
+
+    @property
+    def statistics(self) -> Statistics:
+        """Numbers for metrics."""
+        ...
+
+    def now(self) -> int:
+        """Return the store's time, µs since the epoch."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...

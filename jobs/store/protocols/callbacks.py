@@ -1,0 +1,102 @@
+"""Protocols of what delivers callbacks: the outbox and the slots of hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.store.values import Listing, Slot
+from stemline.jobs.tenant import Tenant
+
+
+class Outbox(Protocol):
+    """Callbacks: stored together with the end of their job, so they can be late but not lost."""
+
+    def due(self, limit: int = 500) -> list[str]:
+        """Return ids of callbacks that are due."""
+        ...
+
+    def reserve(self, delivery: str, lease_s: float) -> Delivery | None:
+        """Reserve a callback for one attempt.
+
+        The reservation ends after ``lease_s``; the callback is then due again, so it survives its worker.
+
+        Returns:
+            The callback, or ``None`` if it is not due.
+        """
+        ...
+
+    def record(
+        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+    ) -> None:
+        """Record the outcome of an attempt. A callback that has been delivered does not change any more.
+
+        Args:
+            delivery: id of the callback.
+            attempt: the attempt; ``None`` if it was postponed.
+            next_due: when the next attempt is due, µs since the epoch; ``None`` for never.
+            status: ``pending``, ``delivered`` or ``dead``.
+        """
+        ...
+
+    def get(self, delivery: str) -> Delivery | None:
+        """Return a callback with its attempts; the last 100 are kept."""
+        ...
+
+    def for_job(self, job_id: str) -> Delivery | None:
+        """Return the callback of a job, if it has one yet."""
+        ...
+
+    def dead(
+        self,
+        *,
+        tenant: Tenant | None = None,
+        host: str | None = None,
+        since: int | None = None,
+        page: int = 1,
+        size: int = 10,
+    ) -> Listing[Delivery]:
+        """Return dead letters, the latest first.
+
+        Args:
+            tenant: only those of this tenant.
+            host: only those to this host.
+            since: only those given up at or after this time, µs since the epoch.
+            page: counted from 1.
+            size: callbacks on a page.
+        """
+        ...
+
+    def replay(self, deliveries: Sequence[str]) -> int:
+        """Start the schedule of dead letters anew; return how many of them were dead letters."""
+        ...
+
+    def replay_where(
+        self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None
+    ) -> int:
+        """Replay every dead letter that :meth:`dead` lists for these filters; return how many."""
+        ...
+
+
+class HostSlots(Protocol):
+    """A limit on concurrent deliveries per host, over all callback workers."""
+
+    def acquire(self, host: str, delivery: str, *, limit: int, ttl_s: float) -> Slot:
+        """Take one of a host's slots, or join its waiting list.
+
+        Args:
+            host: host and port, or another name of what shares the limit.
+            delivery: id of the callback.
+            limit: how many deliveries may go to the host at once.
+            ttl_s: after this time a dead worker's slot is free again, s; longer than any delivery.
+        """
+        ...
+
+    def release(self, host: str, delivery: str, *, limit: int, ttl_s: float) -> str | None:
+        """Return a slot.
+
+        Returns:
+            The waiting delivery that now holds the slot and must be sent next, if there is one.
+        """
+        ...

@@ -1,0 +1,161 @@
+"""Protocol of a repository of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
+from stemline.jobs.tenant import Tenant
+
+
+class JobRepository(Protocol):
+    """Jobs: submission and queries, the life of an attempt, and the sweeper's work."""
+
+    # Submission and queries
+
+    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+        """Store jobs of one tenant, all or none, and notify workers.
+
+        Args:
+            specs: the jobs; an empty ``queue_id`` stands for the tenant's default queue.
+            idempotency: with a key used before, return the jobs of the first request and store nothing.
+
+        Raises:
+            AsrBucketUnBinded: the service is not open for the bucket.
+            QueueNotFound: a job names an unknown queue.
+            QueueFull: a queue would hold more waiting jobs than it may.
+            IdempotencyConflict: the key was used with another body.
+        """
+        ...
+
+    def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
+        """Return a tenant's jobs in the given order, ``None`` for each id it does not have."""
+        ...
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job of any tenant."""
+        ...
+
+    def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
+        """Return one page of a tenant's jobs by creation time.
+
+        The cursor is the last creation time returned, so pages stay stable while new jobs arrive.
+        """
+        ...
+
+    def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
+        """Cancel jobs, all or none.
+
+        A waiting job becomes ``Cancel`` at once. A running job is flagged; its worker stops, removes its
+        uploads and calls :meth:`confirm_cancel`. Cancelling a job that is ``Cancel`` already does nothing.
+
+        Raises:
+            RequestRefused: an id is unknown.
+            IllegalTransition: a job has ended, or runs and ``cancel_running`` is off.
+        """
+        ...
+
+    # Attempts. Every write carries the fencing token of the claim and is refused once the token is stale.
+
+    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
+        """Give the best waiting job of these levels to a worker, with a lease.
+
+        The highest level goes first, then the queue that was served longest ago, then the oldest job.
+        """
+        ...
+
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
+        """Extend the lease and record the progress.
+
+        Args:
+            job_id: the claimed job.
+            token: fencing token of the claim.
+            progress: 0 to 100.
+            device: what the separation runs on; empty to keep the recorded value.
+
+        Returns:
+            Whether the job is to be cancelled.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
+        """Record the attempt's uploads, so that whoever ends the attempt can remove them.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def succeed(self, job: Job, result: Result) -> None:
+        """End a job as ``Success`` and put its callback into the outbox.
+
+        Repeating the call of the same attempt does nothing.
+
+        Raises:
+            CancelAsked: the job is to be cancelled; remove its uploads and confirm the cancel instead.
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def fail(self, job: Job, code: str, message: str) -> None:
+        """End a job as ``Failed`` and put its callback into the outbox.
+
+        Repeating the call of the same attempt does nothing.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def confirm_cancel(self, job: Job) -> None:
+        """End a job as ``Cancel``, after its uploads have been removed.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
+        """Return a running job to its place in the queue.
+
+        Args:
+            job: the claimed job.
+            delay_s: how long it may not be claimed, s.
+            counts: whether the attempt counts towards the maximum.
+
+        Raises:
+            CancelAsked: the job is to be cancelled; confirm that instead.
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    # The sweeper's work. Every method may run in several processes at once.
+
+    def expired(self, limit: int = 100) -> list[str]:
+        """Return ids of running jobs whose lease has expired."""
+        ...
+
+    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
+        """Give a job whose lease has expired to a sweeper, with a lease and a new fencing token.
+
+        Returns:
+            The job, or ``None`` if its lease is valid or the job does not run any more.
+        """
+        ...
+
+    def promote(self, limit: int = 1000) -> None:
+        """Make released jobs whose delay has ended claimable again."""
+        ...
+
+    def startable(self, level: int, limit: int) -> list[WakeUp]:
+        """Return wake-ups for waiting jobs of a level that a free worker could start now."""
+        ...
+
+    def prune(self, limit: int = 500) -> int:
+        """Delete ended jobs past their retention, and dead letters past theirs; return the number of jobs."""
+        ...

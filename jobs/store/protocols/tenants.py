@@ -1,0 +1,113 @@
+"""Protocols of what belongs to a tenant: queues, templates and the bucket itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.separation import VoiceSeparate
+from stemline.jobs.states import QueueState
+from stemline.jobs.store.values import BucketFilter, Listing, QueueFilter, TemplateFilter
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Bucket, Tenant
+
+
+class QueueRepository(Protocol):
+    """Queues of tenants."""
+
+    def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
+        """Return a tenant's queues, oldest first."""
+        ...
+
+    def update(
+        self,
+        tenant: Tenant,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+        max_size: int | None = None,
+        max_concurrent: int | None = None,
+    ) -> Queue:
+        """Change the given values of a queue.
+
+        Pausing and resuming is a single write: a waiting job shows ``Pause`` while its queue is paused.
+
+        Raises:
+            NoSuchQueue: the tenant has no such queue.
+        """
+        ...
+
+
+class TemplateRepository(Protocol):
+    """Templates of tenants."""
+
+    def get(self, tenant: Tenant, template_id: str) -> Template | None:
+        """Return a tenant's template."""
+        ...
+
+    def search(self, tenant: Tenant, which: TemplateFilter) -> Listing[Template]:
+        """Return a tenant's templates, newest first."""
+        ...
+
+    def create(self, tenant: Tenant, name: str, separate: VoiceSeparate) -> Template:
+        """Store separation parameters under a name.
+
+        Raises:
+            TemplateNameDuplicate: the name is taken.
+            CreatedTemplateNumLimit: the tenant has as many templates as it may.
+        """
+        ...
+
+    def update(
+        self,
+        tenant: Tenant,
+        template_id: str,
+        *,
+        name: str | None = None,
+        separate: VoiceSeparate | None = None,
+    ) -> Template:
+        """Change the given values of a template; submitted jobs keep their copy.
+
+        Raises:
+            NoSuchTemplate: the tenant has no such template.
+            TemplateNameDuplicate: the name is taken.
+        """
+        ...
+
+    def delete(self, tenant: Tenant, template_id: str) -> None:
+        """Delete a template.
+
+        Raises:
+            NoSuchTemplate: the tenant has no such template.
+        """
+        ...
+
+
+class TenantRepository(Protocol):
+    """Buckets for which the service is open."""
+
+    def open(self, tenant: Tenant) -> Bucket:
+        """Open the service for a tenant; return its bucket also if it was open before.
+
+        Raises:
+            BindedBucketNumLimit: the region has as many buckets as it may.
+        """
+        ...
+
+    def close(self, tenant: Tenant) -> None:
+        """Refuse further submissions of a tenant; its jobs, queues and templates stay.
+
+        Raises:
+            NoSuchBucket: the service is not open for the tenant.
+        """
+        ...
+
+    def is_open(self, tenant: Tenant) -> bool:
+        """Return whether the service is open for a tenant."""
+        ...
+
+    def search(self, which: BucketFilter) -> Listing[Bucket]:
+        """Return buckets for which the service is open, oldest first."""
+        ...

@@ -1,0 +1,55 @@
+"""Queues in Redis."""
+
+from __future__ import annotations
+
+from stemline.jobs.errors import NoSuchQueue
+from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.states import QueueState
+from stemline.jobs.store import records
+from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.protocols import QueueRepository
+from stemline.jobs.store.values import Listing, QueueFilter, page_of
+from stemline.jobs.tenant import Tenant
+
+
+class RedisQueues(QueueRepository):
+    """Queues in Redis."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
+        connection = self._connection
+        known = connection.read(connection.client.zrange, connection.key("queues", str(tenant)), 0, -1)
+        wanted = [queue_id for queue_id in known if not which.ids or queue_id in which.ids]
+        queues = [queue for queue in self._load(wanted) if which.state in {None, queue.state}]
+        missing = tuple(queue_id for queue_id in which.ids if queue_id not in known)
+        return Listing(page_of(queues, which.page, which.size), len(queues), missing)
+
+    def update(
+        self,
+        tenant: Tenant,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+        max_size: int | None = None,
+        max_concurrent: int | None = None,
+    ) -> Queue:
+        changes: dict[str, str | int | None] = {
+            "name": name,
+            "state": state,
+            "notify": records.text(records.NOTIFY, notify) if notify else None,
+            "max_size": max_size,
+            "max_concurrent": max_concurrent,
+        }
+        flat = [text for field, value in changes.items() if value is not None for text in (field, str(value))]
+        answer = self._connection.run("queue", str(tenant), queue_id, *flat)
+        if answer[0] == "unknown":
+            raise NoSuchQueue
+        self._connection.wake_up(answer[1])
+        return self._load([queue_id])[0]
+
+    def _load(self, ids: list[str]) -> list[Queue]:
+        return [records.queue(*row) for row in zip(ids, self._connection.hashes("queue", ids), strict=True)]

@@ -1,0 +1,137 @@
+"""Arguments and answers of the store's repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeAlias, TypeVar
+
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.tenant import Tenant
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """A hint that a job may be ready to start: the content of a Celery message."""
+
+    level: int
+    job_id: str
+
+
+Notify: TypeAlias = Callable[[Sequence[WakeUp]], None]
+"""Sends wake-ups to workers; must not raise."""
+
+
+def discard_wake_ups(wake_ups: Sequence[WakeUp]) -> None:
+    """Send nothing; the sweeper finds the jobs and wakes workers up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a long list."""
+
+    items: list[T]
+    cursor: str | None
+    """Where the next page begins; ``None`` at the end. The last page may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A numbered page of a short list."""
+
+    items: list[T]
+    total: int
+    """Items on all pages."""
+    missing: tuple[str, ...] = ()
+    """Requested ids that do not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's statement that requests with this key and body are the same request."""
+
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list contains; times in µs since the epoch, both bounds inclusive."""
+
+    states: frozenset[State] | None = None
+    """``None`` for all."""
+    queue_id: str | None = None
+    start: int | None = None
+    end: int | None = None
+    input_object: str | None = None
+    order: str = "Desc"
+    """``Desc`` or ``Asc`` by creation time."""
+    size: int = 10
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which queues a list contains; pages count from 1."""
+
+    ids: tuple[str, ...] = ()
+    """Empty for all."""
+    state: QueueState | None = None
+    page: int = 1
+    size: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFilter:
+    """Which templates a list contains; pages count from 1."""
+
+    ids: tuple[str, ...] = ()
+    """Empty for all."""
+    name_prefix: str = ""
+    page: int = 1
+    size: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BucketFilter:
+    """Which opened buckets a list contains; pages count from 1."""
+
+    regions: tuple[str, ...] = ()
+    """Empty for all."""
+    names: tuple[str, ...] = ()
+    """Empty for all."""
+    name_part: str = ""
+    page: int = 1
+    size: int = 10
+
+    def matches(self, tenant: Tenant) -> bool:
+        """Return whether the list contains the bucket of a tenant."""
+        return (
+            (not self.regions or tenant.region in self.regions)
+            and (not self.names or tenant.bucket in self.names)
+            and self.name_part in tenant.bucket
+        )
+
+
+class Slot(IntEnum):
+    """The answer to a request for one of a host's delivery slots."""
+
+    ACQUIRED = 1
+    QUEUED = 0
+    """No slot is free; the delivery waits for its turn."""
+    DUPLICATE = -1
+    """Another worker is sending this delivery."""
+
+
+def delivery_id(job_id: str) -> str:
+    """Return the id of the delivery that announces a job's end; it is also the ``webhook-id``."""
+    return "d" + job_id[1:]
+
+
+def page_of(items: Sequence[T], page: int, size: int) -> list[T]:
+    """Return one numbered page; pages count from 1."""
+    first = (page - 1) * size
+    return list(items[first : first + size])
