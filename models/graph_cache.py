@@ -33,7 +33,7 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
     """Build the graph of `model` and write it into the folder of its verified checkpoint.
 
     Args:
-        model: What the checkpoint holds.
+        model: The model of the checkpoint.
         weights: Folder of the verified checkpoint.
         polyphase: See `build_graph`.
 

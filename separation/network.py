@@ -1,4 +1,4 @@
-"""The numbers that all of Spleeter's networks share, and what an engine has to know of the one it runs."""
+"""The parameters that all of Spleeter's networks share, and the value that describes one to an engine."""
 
 from __future__ import annotations
 

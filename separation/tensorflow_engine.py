@@ -27,7 +27,7 @@ class TensorFlowEngine:
     """The networks of one model in TensorFlow; an `Engine`.
 
     Args:
-        network: What the checkpoint holds.
+        network: The networks of the checkpoint.
         weights: Folder of the verified checkpoint.
         device: `auto`, `cpu` or `cuda`.
         threads: CPUs to use.

@@ -97,7 +97,7 @@ def lasts_too_long(declared: DeclaredDuration | None, limits: MediaLimits) -> Se
 def leaves_a_hole(state: DecodeState) -> MediaError | None:
     """A bad sector in the middle of the file: a packet does not decode, and audio follows it.
 
-    What precedes the first whole frame of a stream that was cut out of a broadcast is no damage.
+    A recording of a broadcast may begin in the middle of a frame; that is not damage.
     """
     is_start = not state.has_frames and state.demuxer.starts_anywhere
     if state.suspect is None or (is_start and state.skipped_bytes <= FOREIGN_MAX_BYTES):
@@ -126,7 +126,7 @@ def ends_in_foreign_bytes(state: DecodeState) -> MediaError | None:
 
 
 def ends_in_a_short_frame(state: DecodeState) -> MediaError | None:
-    """An mp3 cut in its last frame, which decodes nevertheless: the frame is shorter than its header says."""
+    """An mp3 truncated in its last frame, which decodes nevertheless: it is shorter than its header says."""
     if state.demuxer.name != "mp3" or state.last_packet is None:
         return None
     data = bytes(state.last_packet)
@@ -135,7 +135,7 @@ def ends_in_a_short_frame(state: DecodeState) -> MediaError | None:
 
 
 def falls_short(state: DecodeState) -> MediaError | None:
-    """A file whose header was written for more than it holds: a broken-off transfer, a lost part."""
+    """A transfer that broke off, or lost a part: the file declares a longer duration than it has."""
     declared = state.declared
     if declared is None:
         return None

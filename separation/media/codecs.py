@@ -1,4 +1,4 @@
-"""The codecs of the stems: what each is written with, what it can hold, and what is written for a request."""
+"""The codecs of the stems: their encoders, what these can write, and what they write for a request."""
 
 from __future__ import annotations
 

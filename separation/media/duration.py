@@ -1,4 +1,4 @@
-"""The duration that a file declares, by which a truncated one is told from a whole one."""
+"""The duration that a file declares; a truncated file is shorter."""
 
 from __future__ import annotations
 

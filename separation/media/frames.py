@@ -1,4 +1,4 @@
-"""Decodes one audio stream, and notices whatever is missing from it."""
+"""Decodes one audio stream, and detects missing parts of it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class FrameReader:
                 if frame.is_corrupt:
                     state.suspect = packet
                     continue
-                # The frames that a decoder held back come at the end, after whatever is suspect.
+                # Frames that the decoder had delayed come at the end, and say nothing about the last packets.
                 if packet.size:
                     self._accept()
                 yield frame

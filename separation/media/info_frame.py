@@ -23,7 +23,7 @@ _CBR = 1
 
 
 class InfoFrame:
-    """Measures one constant-bitrate stream as it is written, then renders the frame that belongs before it.
+    """Measures one constant-bitrate stream while it is written, then renders the frame that precedes it.
 
     Attributes:
         size: Bytes that the frame takes.

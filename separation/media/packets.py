@@ -30,9 +30,9 @@ def read_packets(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStrea
     """
     packets = _demuxed(probe, state)
     if probe.demuxer.name == "mp3":
-        return strip_tags(packets)
+        return _strip_tags(packets)
     if probe.demuxer.name == "aac":
-        return reject_gaps(packets, probe.file)
+        return _reject_gaps(packets, probe.file)
     return packets
 
 
@@ -57,7 +57,7 @@ def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
         raise (TruncatedMedia if state.has_frames else UndecodableMedia) from error
 
 
-def strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
+def _strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
     """Yield the packets of an mp3 without tags, and without the header frame that follows a tag.
 
     Concatenated files have both in their middle; a decoder would take them for damage.
@@ -80,7 +80,7 @@ def strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioS
             yield audio
 
 
-def reject_gaps(packets: Iterator[Packet[AudioStream]], file: BinaryIO) -> Iterator[Packet[AudioStream]]:
+def _reject_gaps(packets: Iterator[Packet[AudioStream]], file: BinaryIO) -> Iterator[Packet[AudioStream]]:
     """Yield the packets of a raw stream as long as nothing but tags lies between them in the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Opens a source once and finds out all that is known of it before its first sample is decoded."""
+"""Opens a source once and collects all that is known of it before its first sample is decoded."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Probe:
 
 
 def probe_file(path: Path, size: int) -> Probe:
-    """Open `path`, which holds `size` bytes; the caller closes the result.
+    """Open `path`, a file of `size` bytes; the caller closes the result.
 
     Raises:
         TruncatedMedia: Its structure ends beyond its last byte.

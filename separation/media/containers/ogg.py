@@ -15,7 +15,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class _Page(NamedTuple):
-    """One page: where it lies, by its own lengths, and what its header says."""
+    """One page: its position in the file, by its own lengths, and what its header says."""
 
     start: int
     end: int
@@ -53,7 +53,7 @@ def read(file: BinaryIO, size: int) -> Structure:
 
 
 def _read_page(file: BinaryIO, start: int) -> _Page | None:
-    """Read the page at `start`, where the file stands; None where there is no page."""
+    """Read the page at `start`, the current position; None where there is no page."""
     header = file.read(_HEADER_BYTES)
     if not header.startswith(_CAPTURE):
         return None
@@ -71,7 +71,7 @@ def _read_page(file: BinaryIO, start: int) -> _Page | None:
 
 
 def _last_page(file: BinaryIO, start: int) -> _Page | None:
-    """Return the last page from `start` on, whatever stands before it."""
+    """Return the last page after `start`; what precedes it need not be a page."""
     file.seek(start)
     found = -1
     tail = b""

@@ -12,7 +12,7 @@ class Structure:
     Attributes:
         size: Bytes in the file.
         end: Byte at which the last part ends by its own length; None where no length is declared.
-        broken_at: Byte at which something else stands than the next part; None where the chain is whole.
+        broken_at: Byte at which there is something else than the next part; None where there is no gap.
         last_sample: Position at which an Ogg stream ends by its last page, in samples; None where unknown.
         frames: Frames that the Xing, Info or VBRI header of an mp3 counts; None without one.
     """

@@ -24,19 +24,19 @@ def mirror(s3, monkeypatch) -> str:
 
 @pytest.mark.parametrize("have", [0, 700_000, 1_500_000, 1_600_000])
 def test_an_archive_comes_out_of_a_bucket(mirror: str, tmp_path: Path, have: int) -> None:
-    """A mirror in a bucket is read, and whatever part of the archive is here is continued or begun again."""
+    """A mirror in a bucket is read; a partial archive is resumed or started again."""
     part = tmp_path / "part"
     part.write_bytes(CONTENT[:have].ljust(have, b"x"))
-    told: list[int] = []
+    reported: list[int] = []
     transfer(
-        f"{mirror}/2stems.tar.gz", part, limit=len(CONTENT), progress=lambda count, _: told.append(count)
+        f"{mirror}/2stems.tar.gz", part, limit=len(CONTENT), progress=lambda count, _: reported.append(count)
     )
     assert part.read_bytes() == CONTENT
-    assert told[-1] == len(CONTENT)
-    assert told[0] > (have if have < len(CONTENT) else 0)
+    assert reported[-1] == len(CONTENT)
+    assert reported[0] > (have if have < len(CONTENT) else 0)
 
 
 def test_what_is_not_in_the_bucket_is_missing(mirror: str, tmp_path: Path) -> None:
-    """A mirror without the archive is told as such, with its address."""
+    """A mirror without the archive is an error that names its address."""
     with pytest.raises(WeightsMissing, match=r"s3://.*4stems"):
         transfer(f"{mirror}/4stems.tar.gz", tmp_path / "part", limit=10, pause_s=0.001)

@@ -39,7 +39,7 @@ def magnitude() -> np.ndarray:
 
 
 def test_an_engine_says_what_it_is(engine: Engine) -> None:
-    """Model, device and the wanted number of segments are told."""
+    """An engine reports its network, its device and the number of segments in flight."""
     assert isinstance(engine, Engine)
     assert engine.network.name == "2stems"
     assert engine.device.startswith(("cpu", "cuda"))
@@ -84,7 +84,7 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
 
 
 def test_missing_weights_are_an_error(engine_name: str, tmp_path: Path) -> None:
-    """An empty model directory is told, with the command that fills it."""
+    """With an empty model directory the error names the command that fills it."""
     with pytest.raises(WeightsMissing, match="stemline models pull"):
         load_engine("2stems", engine=engine_name, directory=tmp_path)
 
@@ -118,6 +118,6 @@ def test_a_device_that_is_not_there_is_an_error(engine: Engine, engine_name: str
     "wrong", [{"model_name": "3stems"}, {"engine": "torch"}, {"device": "tpu"}], ids=lambda wrong: str(*wrong)
 )
 def test_what_does_not_exist_is_refused(wrong: dict, weights_2stems: Path) -> None:
-    """Unknown models, engines and devices are told as such."""
+    """Unknown models, engines and devices are an OptionError."""
     with pytest.raises(OptionError):
         load_engine(**{"model_name": "2stems"} | wrong)

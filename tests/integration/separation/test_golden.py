@@ -1,4 +1,4 @@
-"""Stemline against what Spleeter 2.4.2 itself answered; `make golden` records the values."""
+"""Stemline against the output of Spleeter 2.4.2 itself; `make golden` records the values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.golden import seeded, song
 from tests.golden.clip import decode16
 from tests.golden.excerpts import excerpt
 
-#: What the project promises: largest absolute difference, full scale being 1.
+#: The largest absolute difference that is allowed, full scale being 1.
 TOLERANCE = 1e-4
 
 
@@ -47,8 +47,8 @@ def seeded_engine(model: Model) -> OnnxEngine:
     return OnnxEngine(model, graph, device="cpu", threads=2)
 
 
-def test_the_song_is_the_one_that_spleeter_heard(golden) -> None:
-    """The song made by code has the very samples that were recorded with."""
+def test_the_song_is_the_one_that_was_recorded(golden) -> None:
+    """The generated song has the samples with which Spleeter's answers were recorded."""
     for name, seconds in (("2stems", 30.0), ("4stems", 13.0), ("5stems", 13.0)):
         mix = song.mix(song.stems(seconds))
         expected = str(golden(f"{name}_song.npz")["mix_sha256"])
@@ -78,8 +78,8 @@ def test_other_models_equal_spleeters(golden, name: str) -> None:
     [{"encoder": Activation.LEAKY_RELU}, {"decoder": Activation.RELU}, {"mask": MaskKind.SOFTMAX}],
     ids=["encoder", "decoder", "mask"],
 )
-def test_a_wrong_activation_is_told(golden, wrong: dict) -> None:
-    """The golden values tell ELU from the 2-stem activations, and sigmoid from softmax, by far."""
+def test_a_wrong_activation_is_detected(golden, wrong: dict) -> None:
+    """With another activation or mask the error is more than 100 times the tolerance."""
     expected = golden("4stems_song.npz")
     stems = separated(
         seeded_engine(replace(MODELS["4stems"], **wrong)), song.mix(song.stems(13.0)), "average"

@@ -99,11 +99,11 @@ def test_only_the_named_stems_are_made(engine: Engine, source: Path, tmp_path: P
 
 def test_progress_rises_to_one(engine: Engine, source: Path, tmp_path: Path) -> None:
     """Progress never falls, and ends at one when the files are whole."""
-    told: list[float] = []
-    separate_file(engine, source, outputs(tmp_path), limits=LIMITS, progress=told.append)
-    assert sorted(told) == told
-    assert len(told) >= 3
-    assert told[-1] == 1.0
+    reported: list[float] = []
+    separate_file(engine, source, outputs(tmp_path), limits=LIMITS, progress=reported.append)
+    assert sorted(reported) == reported
+    assert len(reported) >= 3
+    assert reported[-1] == 1.0
 
 
 def test_cancelling_is_fast_and_leaves_nothing(engine: Engine, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def whole(engine: Engine, mix: np.ndarray) -> np.ndarray:
 
 
 def test_a_stream_equals_the_whole(engine: Engine, mix: np.ndarray) -> None:
-    """Piece by piece gives what the whole signal at once gives, to 1e-6, however the stream is cut."""
+    """A stream in blocks of any size gives the result of the whole signal at once, to 1e-6."""
     expected = whole(engine, mix)
     with Separator(engine) as separator:
         for size in (999, 400_000, len(mix)):
@@ -91,7 +91,7 @@ def test_the_rest_is_what_its_own_mask_would_give(engine: Engine, mix: np.ndarra
 
 
 def test_an_impulse_stays_where_it_is(engine: Engine) -> None:
-    """A click is found at its own sample in the stem that holds it, and in the sum."""
+    """A click keeps its position in its stem, and in the sum of the stems."""
     mix = np.zeros((600_000, 2), np.float32)
     places = (10, 44_100, 523_264, 599_990)
     for place in places:
@@ -118,7 +118,7 @@ def test_zeros_extension_leaves_nothing_above_11_khz(engine: Engine, mix: np.nda
 
 @pytest.mark.slow
 def test_two_hundred_songs_through_one_warm_separator(engine: Engine) -> None:
-    """Job after job and side by side, each result belongs to its own input, told by its tone."""
+    """One after another and concurrently, each result has the tone of its own input."""
     rng = np.random.default_rng(11)
     lengths = rng.integers(2_000, 40_000, 200)
     tones = rng.permutation(np.linspace(200.0, 8_000.0, 200))
@@ -140,7 +140,7 @@ def test_two_hundred_songs_through_one_warm_separator(engine: Engine) -> None:
 
 
 def test_leaving_early_leaves_no_work_behind(engine: Engine, mix: np.ndarray) -> None:
-    """A consumer that stops after the first piece ends that stream, and the next one is whole."""
+    """A consumer may stop after the first piece, and the next stream is complete."""
     with Separator(engine) as separator:
         pieces = separator.separate(blocks(mix))
         next(pieces)

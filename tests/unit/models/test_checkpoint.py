@@ -32,7 +32,7 @@ def test_real_weights_read_as_tensorflow_reads_them(golden, weights_2stems: Path
 
 
 def test_seeded_weights_have_the_shapes_of_the_real_ones(weights_2stems: Path) -> None:
-    """The stand-ins for weights that are not at hand cannot drift from the real networks."""
+    """The seeded weights have the names and shapes of the real ones."""
     actual = {name: entry.shape for name, entry in read_index(weights_2stems / "model.index").items()}
     del actual["global_step"]
     assert shapes(2) == actual

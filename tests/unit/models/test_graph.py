@@ -24,7 +24,7 @@ def engine(tensors, *, polyphase: bool) -> OnnxEngine:
 
 @pytest.mark.parametrize("frames", [64, 512, 1024])
 def test_both_forms_of_the_graph_compute_the_same(tensors, frames: int) -> None:
-    """Transposed convolutions taken apart give what they give whole, for windows of any length."""
+    """Split transposed convolutions give the same masks as whole ones, for windows of any length."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, frames, 1024), dtype=np.float32))
     whole = engine(tensors, polyphase=False).masks(magnitude)
     apart = engine(tensors, polyphase=True).masks(magnitude)

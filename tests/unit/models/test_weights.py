@@ -190,20 +190,20 @@ def test_a_bundle_crosses_the_air_gap(store: WeightStore, source: Path, tmp_path
 
 
 def test_a_broken_download_goes_on_where_it_stopped(serve, tmp_path: Path) -> None:
-    """After a cut connection only the missing bytes are asked for, and the progress ends at the size."""
+    """After a broken connection only the missing bytes are requested, and the progress ends at the size."""
     server = serve(ARCHIVE, breaks=2)
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
     transfer(
         server.url,
         tmp_path / "part",
         limit=len(ARCHIVE),
-        progress=lambda have, size: told.append((have, size)),
+        progress=lambda have, size: reported.append((have, size)),
         pause_s=0.01,
     )
     assert (tmp_path / "part").read_bytes() == ARCHIVE
     assert len(server.offsets) == 3
     assert server.offsets == sorted(set(server.offsets))
-    assert told[-1] == (len(ARCHIVE), len(ARCHIVE))
+    assert reported[-1] == (len(ARCHIVE), len(ARCHIVE))
 
 
 def test_a_server_without_ranges_is_read_from_the_beginning(serve, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_tricks_of_archives_do_not_work(tmp_path: Path, members: dict) -> None:
 
 
 def test_a_truncated_archive_is_an_error(tmp_path: Path) -> None:
-    """An archive that ends early is told as corrupt."""
+    """A truncated archive is corrupt."""
     archive = tmp_path / "cut.tar.gz"
     archive.write_bytes(ARCHIVE[: len(ARCHIVE) // 2])
     with pytest.raises(WeightsCorrupt):
@@ -299,7 +299,7 @@ def pull_in_a_process(directory: Path, url: str, results) -> None:
     try:
         pull(WeightStore(directory), MODEL, source=url)
         results.put(None)
-    except Exception as error:  # noqa: BLE001  # told to the test
+    except Exception as error:  # noqa: BLE001  # asserted by the test
         results.put(repr(error))
 
 
@@ -331,8 +331,8 @@ def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: 
     assert cached_graph(MODELS["2stems"], tmp_path, polyphase=True) is None
 
 
-def test_a_damaged_kept_graph_is_as_good_as_none(weights_2stems: Path, tmp_path: Path) -> None:
-    """A graph that was cut on the disk is not loaded; the next one built takes its place."""
+def test_a_damaged_cached_graph_is_not_loaded(weights_2stems: Path, tmp_path: Path) -> None:
+    """A cached graph that was truncated is not loaded, and is replaced by the next one that is built."""
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
     model = MODELS["2stems"]

@@ -12,7 +12,7 @@ from stemline.separation.gpu import Gpu
 
 
 class Device:
-    """Doubles what it is given; holds the first batch until it is let go; can be too small."""
+    """A device that doubles its input, blocks on the first batch until released, and may be too small."""
 
     def __init__(self, *, room: int = 1000) -> None:
         self.room = room
@@ -54,7 +54,7 @@ def test_segments_of_many_threads_share_batches() -> None:
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
-    """A batch that does not fit is run again in halves, nobody loses a segment, and the size stays lower."""
+    """A batch that does not fit is run again in halves without losing a segment, and the size stays lower."""
     device = Device(room=3)
     batcher = Batcher(device, 16)
     answers = run_all(batcher, device, 17)

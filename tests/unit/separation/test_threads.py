@@ -21,7 +21,7 @@ def test_prefetching_keeps_the_order() -> None:
 
 
 def test_prefetching_stops_at_its_depth() -> None:
-    """A slow reader holds the source back: no more than depth items wait, and one is in the hand."""
+    """With a slow reader no more than `depth` items are queued, besides the one that is read."""
     taken: list[int] = []
 
     def source():

@@ -23,7 +23,7 @@ from tests.media import KINDS, Kind, make, tone
 
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 
-# Frames that these kinds add to what was encoded, because they cannot tell. All the others are exact.
+# Frames that these kinds add, because their containers do not declare the padding. All others are exact.
 PADDED = {
     "aac-44100-stereo.aac": 2 * 1024,
     "aac-44100-stereo.flv": 2 * 1024,
@@ -45,7 +45,7 @@ def read(path: Path, limits: MediaLimits = LIMITS) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_container_is_read_to_the_sample(kind: Kind, tmp_path: Path):
-    """What was encoded comes back: as many samples as the container can tell, with the signal in place."""
+    """What was encoded is read back in place, with the number of samples that the container declares."""
     frames = kind.rate * 2 + 777
     channels = av.AudioLayout(kind.layout).nb_channels
     samples = tone(frames, channels, kind.rate)

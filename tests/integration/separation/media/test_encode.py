@@ -372,8 +372,8 @@ def test_no_room_leaves_no_file(codec: str, size: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_full_disk_is_told(codec: str, tmp_path: Path):
-    """ENOSPC, whichever call meets it, ends in DiskFull."""
+def test_a_full_disk_is_reported(codec: str, tmp_path: Path):
+    """ENOSPC in any call ends in DiskFull."""
     path = tmp_path / f"stem.{codec}"
     path.symlink_to("/dev/full")
 
@@ -398,7 +398,7 @@ def test_a_stem_of_nothing_is_refused(codec: str, tmp_path: Path):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_abort_leaves_no_file(codec: str, tmp_path: Path):
-    """A writer that is given up takes its file with it, as often as it is told."""
+    """An aborted writer deletes its file, and may be aborted again."""
     path = tmp_path / f"stem.{codec}"
     writer = StemWriter(OutputSpec(path, codec), tags={}, source=SOURCE)
     writer.write(tone(44_100))
@@ -410,7 +410,7 @@ def test_abort_leaves_no_file(codec: str, tmp_path: Path):
 
 
 def test_what_cannot_be_written_makes_no_file(tmp_path: Path):
-    """A refused combination is told before a file is made."""
+    """A combination that cannot be written is refused before a file is created."""
     path = tmp_path / "stem.mp3"
 
     with pytest.raises(OptionError):

@@ -1,4 +1,4 @@
-"""Broken and hostile sources: each ends with an error of its own, in bounded time and memory."""
+"""Damaged and hostile sources: each ends with a specific error, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("share", [0.35, 0.61, 0.93])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_truncated_file_is_told(kind: Kind, share: float, corpus: dict[str, Path], tmp_path: Path):
-    """Whatever is cut from the end of a file of any kind, its stems are never made of the rest."""
+def test_a_truncated_file_is_refused(kind: Kind, share: float, corpus: dict[str, Path], tmp_path: Path):
+    """A file of any kind that is truncated at any place is refused."""
     data = corpus[kind.name].read_bytes()
     path = tmp_path / f"in.{kind.suffix}"
-    # Not at a multiple of a transport stream's packets, where the rest is a whole file.
+    # Not at a multiple of a transport stream's packets, where the rest is a complete file.
     path.write_bytes(data[: int(len(data) * share) // 188 * 188 + 95])
 
     with pytest.raises((TruncatedMedia, UndecodableMedia)) as caught:
@@ -66,8 +66,8 @@ def test_a_truncated_file_is_told(kind: Kind, share: float, corpus: dict[str, Pa
     assert kind.codec == "libopus" or isinstance(caught.value, TruncatedMedia)
 
 
-def wound(data: bytearray, chance: random.Random) -> None:
-    """Lose, blank or overwrite a piece of the middle of a file."""
+def damage(data: bytearray, chance: random.Random) -> None:
+    """Remove, zero or overwrite a piece in the middle of a file."""
     where = chance.randrange(len(data) // 20, len(data) * 19 // 20)
     piece = slice(where, where + chance.randrange(200, 6000))
     match chance.choice(["lose", "blank", "overwrite"]):
@@ -80,27 +80,27 @@ def wound(data: bytearray, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.suffix != "amr"], ids=lambda kind: kind.name)
-def test_a_hole_in_the_middle_is_told(kind: Kind, corpus: dict[str, Path], tmp_path: Path):
-    """No wound in the middle of a file shortens the song by more than the jitter of time stamps, 0.1 s."""
+def test_damage_in_the_middle_is_detected(kind: Kind, corpus: dict[str, Path], tmp_path: Path):
+    """Damage in the middle of a file is refused, or loses no more than the jitter of time stamps, 0.1 s."""
     chance = random.Random(kind.name)
     whole = drain(corpus[kind.name])
     path = tmp_path / f"in.{kind.suffix}"
-    told = 0
+    refused = 0
     for _ in range(12):
         data = bytearray(corpus[kind.name].read_bytes())
-        wound(data, chance)
+        damage(data, chance)
         path.write_bytes(data)
         try:
             assert whole - 4410 <= drain(path)
         except MediaError:
-            told += 1
+            refused += 1
 
-    # Raw samples carry nothing by which a change of their values could be told.
-    assert told > (0 if kind.suffix in {"wav", "aiff", "caf"} else 2)
+    # Changed values of raw samples cannot be detected.
+    assert refused > (0 if kind.suffix in {"wav", "aiff", "caf"} else 2)
 
 
-def test_a_flipped_bit_in_a_flac_is_told(corpus: dict[str, Path], tmp_path: Path):
-    """The checksum of a flac frame is looked at."""
+def test_a_flipped_bit_in_a_flac_is_detected(corpus: dict[str, Path], tmp_path: Path):
+    """The checksum of a flac frame is verified."""
     data = bytearray(corpus["flac-44100-stereo.flac"].read_bytes())
     data[len(data) // 2] ^= 1
     path = tmp_path / "in.flac"
@@ -111,7 +111,7 @@ def test_a_flipped_bit_in_a_flac_is_told(corpus: dict[str, Path], tmp_path: Path
 
 
 def test_a_foreign_tag_at_the_end_is_no_damage(corpus: dict[str, Path], tmp_path: Path):
-    """An ID3v1 tag, or lyrics that no one knows, behind an mp3 do not matter."""
+    """An ID3v1 tag or unknown lyrics after the last frame of an mp3 are not damage."""
     song = corpus["libmp3lame-44100-stereo.mp3"].read_bytes()
     path = tmp_path / "in.mp3"
     path.write_bytes(song + b"LYRICSBEGIN" + b"la" * 300 + b"TAG" + bytes(125))
@@ -119,8 +119,8 @@ def test_a_foreign_tag_at_the_end_is_no_damage(corpus: dict[str, Path], tmp_path
     assert 2 * 44_100 + 77 == drain(path)
 
 
-def test_concatenated_segments_are_heard_to_the_end(corpus: dict[str, Path], tmp_path: Path):
-    """Raw aac in segments, each after an ID3 tag as HLS puts it, is no damage."""
+def test_concatenated_segments_are_read_to_the_end(corpus: dict[str, Path], tmp_path: Path):
+    """Raw aac in segments, each after an ID3 tag as in HLS, is not damaged."""
     segment = corpus["aac-44100-stereo.aac"].read_bytes()
     tag = b"ID3\x04\0\0\0\0\0\x3f" + b"PRIV\0\0\0\x35\0\0" + bytes(53)
     path = tmp_path / "in.aac"
@@ -130,8 +130,8 @@ def test_concatenated_segments_are_heard_to_the_end(corpus: dict[str, Path], tmp
 
 
 @pytest.mark.parametrize("picture", [0, 20_000])
-def test_concatenated_songs_are_heard_to_the_end(picture: int, tmp_path: Path):
-    """An mp3 made of two, tags and cover art in between, is no damage: both songs are heard."""
+def test_concatenated_songs_are_read_to_the_end(picture: int, tmp_path: Path):
+    """An mp3 concatenated from two, with tags and cover art between them, is not damaged."""
     first = make(tmp_path / "a.mp3", Kind("mp3", "libmp3lame"), tone(44_100 * 2)).read_bytes()
     second = make(
         tmp_path / "b.mp3", Kind("mp3", "libmp3lame", container_options={"id3v2_version": "0"}), tone(44_100)
@@ -170,8 +170,8 @@ def mutate(data: bytearray, chance: random.Random) -> bytearray:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_mutilated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, Path], tmp_path: Path):
-    """Whatever is done to a file's bytes, reading it ends soon, with audio or with an error of ours."""
+def test_mutated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, Path], tmp_path: Path):
+    """A file with random changes is read to its end, or ends with an error of ours, in bounded time."""
     chance = random.Random(seed)
     for _ in range(40):
         name = chance.choice(sorted(corpus))

@@ -53,7 +53,7 @@ def test_channels_of_the_source_are_kept_where_the_codec_can(codec: str, channel
 
 
 def test_bitrate_without_a_hint():
-    """A source that does not tell its bitrate gives 96 kbit/s for each channel."""
+    """A source of unknown bitrate gives 96 kbit/s for each channel."""
     assert 192_000 == resolve(asked("mp3"), replace(SOURCE, bitrate_kbps=None)).bitrate_bps
 
 

@@ -43,7 +43,7 @@ def test_sixteen_bits_survive(values: list[int]):
 def test_every_sample_format_has_its_full_scale(
     kind: str, dtype: type, full: int, planar: str, layout: str, channels: int
 ):
-    """Negative full scale of each sample format FFmpeg knows is -1.0, in every channel of its own."""
+    """Negative full scale is -1.0 in every channel, for each sample format of FFmpeg."""
     values: np.ndarray = np.full((4, channels), full, dtype=dtype)
     values[1, 0] = 128 if kind == "u8" else 0
     array = np.ascontiguousarray(values.T) if planar else values.reshape(1, -1)

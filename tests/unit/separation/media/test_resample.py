@@ -38,7 +38,7 @@ def test_impulse_stays_in_its_place(rate: int):
 
 
 def test_blocks_do_not_show():
-    """The result does not depend on how the stream is cut into blocks."""
+    """The result does not depend on the sizes of the blocks."""
     samples = np.random.default_rng(0).standard_normal((48_000, 2)).astype(np.float32)
 
     whole = run(samples, 48_000, 44_100, 48_000)

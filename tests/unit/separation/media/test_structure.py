@@ -89,7 +89,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
 def test_whole_files_have_no_gap(data: bytes):
-    """Files whose parts follow one another, whatever stands behind them, pass."""
+    """Files whose parts follow one another have no gap, also with something else after the last part."""
     assert has_a_gap(structure(data)) is None
 
 
