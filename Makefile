@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict and the import contract
 	lint-imports
 
 check: lint ## Lint, types and unit tests: under a minute
-	pytest -q -n 2 tests/unit
+	pytest -q -n 2 --no-loadscope-reorder tests/unit
 
 format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff check --fix .

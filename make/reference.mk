@@ -25,4 +25,4 @@ parity: reference ## Run Spleeter again and compare Stemline on ONNX Runtime and
 
 .PHONY: test-tensorflow
 test-tensorflow: reference ## The engine contract tests on TensorFlow, in Spleeter's environment
-	$(REFERENCE)/bin/python -m pytest --noconftest -q tests/integration/separation/test_engines.py -W ignore
+	PYTHONPATH=src $(REFERENCE)/bin/python -m pytest --noconftest -q tests/integration/separation/test_engines.py -W ignore

@@ -2,7 +2,7 @@
 TEST_VENV := .venv-test-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TEST_BIN := $(TEST_VENV)/bin
 # Two at a time: a test of real servers spends much of its time waiting for them.
-PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/pytest --wheel -n 2 --dist loadfile
+PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/pytest --wheel -n 2 --no-loadscope-reorder
 .PHONY: test test-wheel
 
 $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
@@ -20,3 +20,11 @@ test-wheel: $(TEST_VENV)/.done
 
 test: test-wheel ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+# mutmut follows no symbolic links, so it gets a copy of the files behind them.
+.PHONY: mutation
+mutation: $(VENV)/.dev ## Change the rules in small ways and see that a test fails each time (ten minutes)
+	rm -rf build/mutation && mkdir -p build/mutation
+	cp -rL src tests pyproject.toml docs deploy constraints build/mutation/
+	cd build/mutation && mutmut run --max-children 2 && mutmut results
+	cd build/mutation && mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json

@@ -17,6 +17,7 @@ import redis
 import stemline
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
+from tests import ordering
 from tests.paths import REPOSITORY
 
 __all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
@@ -35,13 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
 
 
-@pytest.hookimpl(trylast=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ordering.Scheduling:
+    return ordering.Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests marked ``last`` at the end of their module, whatever the random order."""
-    for item in [item for item in items if item.get_closest_marker("last")]:
-        items.remove(item)
-        module = [at for at, other in enumerate(items) if other.path == item.path]
-        items.insert(module[-1] + 1 if module else len(items), item)
+    ordering.arrange(items)
 
 
 def stale_files() -> list[str]:
