@@ -1,13 +1,14 @@
-"""What makes a source unfit for separation: each check looks at facts and returns the error, or None.
+"""The faults that make a source unfit for separation.
 
-To catch another fault, add a check to one of the lists; the first error of a list is raised.
+Each check looks at facts and returns the error, or None. To detect another fault, add a check to one of the
+lists; the first error of a list is raised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ParamSpec
 
 from av.audio.stream import AudioStream
 from av.packet import Packet
@@ -26,7 +27,7 @@ from stemline.separation.media.duration import DeclaredDuration
 from stemline.separation.media.mpeg import declared_bytes
 from stemline.separation.media.types import MediaLimits
 
-Facts = TypeVar("Facts")
+Facts = ParamSpec("Facts")
 
 #: Bytes before the first frame, or behind the last one, that may be something else than audio.
 FOREIGN_MAX_BYTES = 65_536
@@ -34,7 +35,7 @@ FOREIGN_MAX_BYTES = 65_536
 
 @dataclass(slots=True)
 class DecodeState:
-    """What decoding has met so far.
+    """What decoding has found so far.
 
     Attributes:
         demuxer, declared: The source's, see `Probe`.
@@ -56,14 +57,16 @@ class DecodeState:
     last_packet: Packet[AudioStream] | None = None
 
 
-def raise_first(checks: Iterable[Callable[[Facts], SeparationError | None]], facts: Facts) -> None:
+def raise_first(
+    checks: Iterable[Callable[Facts, SeparationError | None]], *facts: Facts.args, **named: Facts.kwargs
+) -> None:
     """Raise the error of the first check that finds one."""
     for check in checks:
-        if (error := check(facts)) is not None:
+        if (error := check(*facts, **named)) is not None:
             raise error
 
 
-# -- of a file's structure, before it is opened
+# -- the structure, before FFmpeg opens the file
 
 
 def ends_early(structure: Structure) -> MediaError | None:
@@ -76,10 +79,10 @@ def has_a_gap(structure: Structure) -> MediaError | None:
     return DamagedMedia() if structure.broken_at is not None else None
 
 
-OF_STRUCTURE = (ends_early, has_a_gap)
+BEFORE_OPENING = (ends_early, has_a_gap)
 
 
-# -- of what the container declares, before it is decoded
+# -- the declared duration, before anything is decoded
 
 
 def lasts_too_long(declared: DeclaredDuration | None, limits: MediaLimits) -> SeparationError | None:
@@ -91,7 +94,10 @@ def lasts_too_long(declared: DeclaredDuration | None, limits: MediaLimits) -> Se
     return TooLong(f"The source lasts {declared.seconds:.0f} s; the limit is {limits.max_duration_s:.0f} s.")
 
 
-# -- of the packets, when a good frame follows what did not decode
+BEFORE_DECODING = (lasts_too_long,)
+
+
+# -- the packets, when a good frame follows others that did not decode
 
 
 def leaves_a_hole(state: DecodeState) -> MediaError | None:
@@ -105,7 +111,7 @@ def leaves_a_hole(state: DecodeState) -> MediaError | None:
     return _damaged_after(state)
 
 
-# -- of everything, when the last packet was decoded
+# -- everything, when the last packet was decoded
 
 
 def has_no_frame(state: DecodeState) -> MediaError | None:
@@ -145,7 +151,7 @@ def falls_short(state: DecodeState) -> MediaError | None:
     return TruncatedMedia(f"The source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s.")
 
 
-AT_THE_END = (
+AFTER_DECODING = (
     has_no_frame,
     ends_in_a_bad_frame,
     ends_in_foreign_bytes,

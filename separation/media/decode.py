@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemline.separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong
-from stemline.separation.media.checks import lasts_too_long
+from stemline.separation.media import checks
 from stemline.separation.media.frames import FrameReader
 from stemline.separation.media.probe import Probe, probe_file
 from stemline.separation.media.resample import Resampler
@@ -38,10 +38,12 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
     if size > limits.max_bytes:
         raise TooLarge(f"The source has {size} bytes; the limit is {limits.max_bytes}.")
     found = probe_file(path, size)
-    if (error := lasts_too_long(found.declared, limits)) is not None:
+    try:
+        checks.raise_first(checks.BEFORE_DECODING, found.declared, limits)
+        return AudioSource(found, limits)
+    except BaseException:
         found.close()
-        raise error
-    return AudioSource(found, limits)
+        raise
 
 
 class AudioSource:
@@ -52,8 +54,8 @@ class AudioSource:
 
     Attributes:
         source: Codec, rate, channels, bitrate and container of the source.
-        duration_s: Seconds of audio by the container's account, for progress; None where it gives none.
-        tags: What container and stream say about the recording, by FFmpeg's names.
+        duration_s: Seconds of audio as the container gives them, for progress; None where it does not.
+        tags: The tags of container and stream, by FFmpeg's names.
     """
 
     def __init__(self, probe: Probe, limits: MediaLimits) -> None:
@@ -83,7 +85,7 @@ class AudioSource:
             total += len(block)
             if total > most:
                 limit_s = self._limits.max_duration_s
-                raise TooLong(f"The source lasts longer than {limit_s:.0f} s, which is the limit.")
+                raise TooLong(f"The source lasts longer than the limit of {limit_s:.0f} s.")
             # The comparison is False for NaN, too.
             if not np.abs(block).max() < _LOUDEST:
                 at_s = total / SAMPLE_RATE

@@ -62,7 +62,7 @@ class FrameReader:
                 if held is not None:
                     yield held
                 held = piece
-        checks.raise_first(checks.AT_THE_END, self._state)
+        checks.raise_first(checks.AFTER_DECODING, self._state)
         if held is not None:
             yield self._trimmed(held)
 

@@ -24,12 +24,12 @@ class Probe:
     """One opened source.
 
     Attributes:
-        file: The file itself, for what FFmpeg passes over.
-        structure: What its framing says.
+        file: The file itself, for the bytes that FFmpeg skips.
+        structure: What its framing declares.
         container: The same file, opened by FFmpeg.
         stream: Its first audio stream.
-        demuxer: What is known of the demuxer that reads it.
-        declared: The duration that the file declares, if it does.
+        demuxer: The demuxer that reads it.
+        declared: The duration that the file declares; None where it declares none.
     """
 
     file: BinaryIO
@@ -46,7 +46,7 @@ class Probe:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What container and stream say about the recording, by FFmpeg's names."""
+        """The tags of container and stream, by FFmpeg's names."""
         return {**self.container.metadata, **self.stream.metadata}
 
     @property
@@ -77,7 +77,7 @@ def probe_file(path: Path, size: int) -> Probe:
         head = file.read(HEAD_BYTES)
         structure = read_structure(file, head, size)
         # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
-        checks.raise_first(checks.OF_STRUCTURE, structure)
+        checks.raise_first(checks.BEFORE_OPENING, structure)
         container = stack.enter_context(open_container(path, *likely_demuxers(path, head)))
         stream = first_audio(container)
         name = container.format.name.split(",")[0]

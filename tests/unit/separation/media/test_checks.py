@@ -117,4 +117,4 @@ def test_the_first_error_is_raised():
     facts = state("mp3", suspect=av.Packet(MP3_HEADER), skipped_bytes=70_000)
 
     with pytest.raises(UndecodableMedia):
-        checks.raise_first(checks.AT_THE_END, facts)
+        checks.raise_first(checks.AFTER_DECODING, facts)
