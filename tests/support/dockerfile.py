@@ -1,12 +1,18 @@
-"""Reads the project's Dockerfiles: their stages, what those run and how they are probed."""
+"""Reads the project's Dockerfiles: their stages, and what those copy, run and probe."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pathspec
+
+from tests.paths import REPOSITORY
 
 
 @dataclass(slots=True)
@@ -20,6 +26,8 @@ class Stage:
     command: list[str] = field(default_factory=list)
     probe: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Source in the repository and target of every COPY from the build context."""
 
 
 def stages(path: Path) -> dict[str, Stage]:  # noqa: C901 - one branch an instruction
@@ -40,12 +48,15 @@ def stages(path: Path) -> dict[str, Stage]:  # noqa: C901 - one branch an instru
             now = Stage(old.base if old else base)
             if old:
                 now.env, now.user, now.entrypoint = dict(old.env), old.user, list(old.entrypoint)
-                now.runs = list(old.runs)
+                now.runs, now.copies = list(old.runs), list(old.copies)
             found[name] = now
         elif word == "ENV":
             now.env.update(pair.split("=", 1) for pair in shlex.split(rest))
         elif word == "USER":
             now.user = rest
+        elif word == "COPY" and not rest.startswith("--from="):
+            *sources, target = rest.split()
+            now.copies += [(source, target) for source in sources]
         elif word == "RUN":
             now.runs.append(rest)
         elif word == "ENTRYPOINT":
@@ -55,3 +66,28 @@ def stages(path: Path) -> dict[str, Stage]:  # noqa: C901 - one branch an instru
         elif word == "HEALTHCHECK":
             now.probe = json.loads(rest.partition("CMD ")[2])
     return found
+
+
+def copy_context(copies: Iterable[tuple[str, str]], folder: Path) -> None:
+    """Copy what COPY instructions would copy: files that ``.dockerignore`` lets through, links as links."""
+    ignored = pathspec.PathSpec.from_lines(
+        "gitignore", (REPOSITORY / ".dockerignore").read_text().splitlines()
+    )
+
+    def skip(parent: str, names: list[str]) -> list[str]:
+        paths = {name: Path(parent, name) for name in names}
+        slash = {name: "/" if path.is_dir() and not path.is_symlink() else "" for name, path in paths.items()}
+        return [
+            name
+            for name, path in paths.items()
+            if ignored.match_file(f"{path.relative_to(REPOSITORY)}{slash[name]}")
+        ]
+
+    for source, target in copies:
+        origin, copy = REPOSITORY / source, folder / target
+        if origin.is_dir():
+            shutil.copytree(origin, copy, symlinks=True, ignore=skip, dirs_exist_ok=True)
+        elif not ignored.match_file(source):
+            copy = copy / origin.name if target.endswith("/") else copy
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(origin, copy)

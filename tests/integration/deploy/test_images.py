@@ -1,4 +1,4 @@
-"""What the images run, run here: each part from an environment of its own, with compose.yaml's variables."""
+"""What the images run, run here: each from an environment of its own, with compose.yaml's variables."""
 
 from __future__ import annotations
 
@@ -8,47 +8,19 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from stemline.deploy.local.ports import free_port
-from tests.conftest import REPOSITORY, missing
+from tests.integration.deploy.conftest import UV, new_environment, uv
+from tests.paths import REPOSITORY
 from tests.processes import eventually
 from tests.support import compose, dockerfile
 
 DEPLOY = REPOSITORY / "deploy"
-UV = Path(sys.executable).with_name("uv")
 #: Packages of the engine, which only workers may hold.
 ENGINE = ("av", "numpy", "onnx", "onnxruntime", "scipy", "soxr")
-
-
-def uv(*words: str) -> None:
-    done = subprocess.run([str(UV), *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode and ("dns" in done.stderr or "connect" in done.stderr):
-        missing("a package index")
-    assert 0 == done.returncode, done.stderr
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """The wheel as the images build it."""
-    if not UV.exists():
-        missing("uv")
-    folder = tmp_path_factory.mktemp("wheel")
-    uv(
-        "build",
-        "--wheel",
-        "--build-constraints",
-        "constraints/build.txt",
-        "--require-hashes",
-        "-o",
-        str(folder),
-    )
-    (found,) = folder.glob("*.whl")
-    return found
 
 
 def _with(words: list[str], wheel: Path) -> list[str]:
@@ -58,39 +30,20 @@ def _with(words: list[str], wheel: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
     """A function that gives the environment of an image, installed by the commands of its Dockerfile."""
-    made: dict[str, Path] = {}
+    programs: dict[str, Path] = {}
 
     def environment(target: str) -> Path:
-        if target not in made:
-            folder = tmp_path_factory.mktemp(target) / "venv"
-            uv("venv", "--python", sys.executable, str(folder))
-            # The very words of the Dockerfile, and this test's interpreter and wheel.
+        if target not in programs:
+            programs[target] = new_environment(tmp_path_factory.mktemp(target) / "venv")
+            # The commands of the Dockerfile, with this test's interpreter and wheel.
             runs = dockerfile.stages(DEPLOY / "docker" / "Dockerfile")[f"build-{target}"].runs
             installs = [shlex.split(run)[1:] for run in runs if run.startswith("uv pip install")]
             assert 2 == len(installs)
             for words in installs:
-                uv(*words[:2], "--python", str(folder / "bin" / "python"), *_with(words[2:], wheel))
-            made[target] = folder / "bin"
-        return made[target]
+                uv(*words[:2], "--python", programs[target] / "python", *_with(words[2:], wheel))
+        return programs[target]
 
     return environment
-
-
-@pytest.mark.slow
-def test_nothing_is_left_out_of_the_wheel(wheel: Path):
-    """Every tracked file of our packages, Lua scripts and the console page included, is in the wheel."""
-    packages = sorted(each.name for each in (REPOSITORY / "src" / "stemline").iterdir() if each.is_symlink())
-    listed = subprocess.run(
-        ["git", "ls-files", *packages], capture_output=True, text=True, cwd=REPOSITORY, check=False
-    )
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    with zipfile.ZipFile(wheel) as archive:
-        held = {*archive.namelist()}
-    wanted = {
-        name for name in listed.stdout.splitlines() if not name.startswith("deploy/") or name.endswith(".py")
-    }
-    assert set() == {f"stemline/{name}" for name in wanted} - held
 
 
 @pytest.mark.slow
@@ -107,7 +60,7 @@ def test_the_api_image_holds_no_engine(installed):
 
 @pytest.mark.slow
 def test_a_tampered_package_is_not_installed(tmp_path: Path):
-    """The hashes of constraints/ are verified although they stand in a constraints file."""
+    """The hashes of constraints/ are verified, although it is not a requirements file."""
     lines = (REPOSITORY / "constraints" / "python.txt").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("click=="))
     hashes = itertools.takewhile(lambda line: line.startswith(" "), lines[first + 1 :])
@@ -115,8 +68,7 @@ def test_a_tampered_package_is_not_installed(tmp_path: Path):
     false.write_text(
         "\n".join([lines[first], *(re.sub("sha256:.{8}", "sha256:00000000", h) for h in hashes)])
     )
-    uv("venv", "--python", sys.executable, str(tmp_path / "venv"))
-    python = str(tmp_path / "venv" / "bin" / "python")
+    python = str(new_environment(tmp_path / "venv") / "python")
     command = [str(UV), "pip", "install", "--python", python, "-c", str(false), "click"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode
@@ -126,9 +78,12 @@ def test_a_tampered_package_is_not_installed(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("service", ["api", "worker", "callbacks", "beat", "flower"])
 def test_the_command_of_an_image_runs_and_its_probe_says_so(
-    service, installed, valkey, valkey_server, tmp_path
+    service, installed, valkey, valkey_server, tmp_path, misleading_folder
 ):
-    """With the image's and compose's variables alone each part starts, turns healthy, and ends when told."""
+    """With the variables of image and compose file alone each service starts, is healthy and can be stopped.
+
+    It runs in a folder whose files have the names of modules, and imports none of them.
+    """
     port = free_port()
     variables = compose.dotenv(DEPLOY / ".env.example") | {
         "VALKEY_HOST": "127.0.0.1",
@@ -138,16 +93,16 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
     stage = dockerfile.stages(DEPLOY / "docker" / "Dockerfile")[
         definition.get("build", {}).get("target", "callbacks")
     ]
-    # The engine's packages are large and this test's own environment has them.
-    own = service != "worker"
-    programs = installed({"beat": "callbacks"}.get(service, service)) if own else Path(sys.executable).parent
+    programs = installed({"beat": "callbacks"}.get(service, service))
     environment = {**stage.env, **definition["environment"], "PATH": f"{programs}:{os.environ['PATH']}"}
-    # What is a folder of the image is a folder of this test; the test's Valkey has no password.
-    places = {"/tmp/stemline-alive": tmp_path / "alive", "/tmp/stemline": tmp_path / "home"}
-    places |= {"/models": tmp_path / "models", "/scratch": tmp_path}
+    # Folders of the image are folders of this test; the test's Valkey has no password.
+    paths = {"/tmp/stemline-alive": tmp_path / "alive", "/tmp/stemline": tmp_path / "home"}
+    paths |= {"/models": tmp_path / "models", "/scratch": tmp_path}
     for name, value in environment.items():
-        environment[name] = str(places.get(value, value)).replace(":change-me@", "")
+        environment[name] = str(paths.get(value, value)).replace(":change-me@", "")
     environment["STEMLINE_METRICS_PORT"] = "0"
+    # An image holds compiled modules; here they are compiled when first imported, and kept.
+    environment.pop("PYTHONDONTWRITEBYTECODE")
     command = [*stage.entrypoint, *(definition.get("command") or stage.command)]
     probe = definition.get("healthcheck", {}).get("test", ["CMD", *stage.probe])[1:]
     if "--port" in command:
@@ -156,7 +111,7 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [str(programs / command[0]), *command[1:]],
-            cwd=tmp_path,
+            cwd=misleading_folder,
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -167,12 +122,14 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
         def healthy() -> bool:
             assert process.poll() is None, (tmp_path / "log").read_text()
             words = [str(programs / probe[0]), *probe[1:]]
-            done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, check=False)
+            done = subprocess.run(
+                words, env=environment, cwd=misleading_folder, capture_output=True, check=False
+            )
             return 0 == done.returncode
 
         eventually(healthy, 60, f"{service} is healthy")
         process.send_signal(signal.SIGTERM)
-        # uvicorn ends, its requests answered, by the very signal that it was sent.
+        # uvicorn answers its requests and then ends by the signal that it was sent.
         assert process.wait(30) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()
     finally:
         if process.poll() is None:
