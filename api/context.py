@@ -21,12 +21,11 @@ from stemline.api.credentials import Credentials, Principal, anonymous
 from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
 from stemline.api.limits import RateLimit
-from stemline.api.metrics import operation
+from stemline.api.metrics import ApiMetrics, operation
 from stemline.jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
-from stemline.runtime.store_metrics import StoreCollector
 from stemline.runtime.telemetry import Tracer
 from stemline.wire import codec
 from stemline.wire.signature import SignedRequest, verify
@@ -44,7 +43,7 @@ class Services:
     hosts: HostTable
     credentials: Credentials
     limit: RateLimit
-    collector: StoreCollector
+    metrics: ApiMetrics
     tracer: Tracer
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are checked against it."""

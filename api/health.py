@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from stemline.api import metrics
 from stemline.api.context import Services
 from stemline.jobs.errors import Forbidden
 
@@ -55,7 +54,7 @@ def metrics_page(request: Request) -> Response:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
             raise Forbidden
-    return metrics.page(services.collector)
+    return services.metrics.page()
 
 
 def _answers(url: str) -> bool:

@@ -9,7 +9,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stemline.api import errors, metrics
+from stemline.api import errors
+from stemline.api.metrics import ApiMetrics, operation
 from stemline.jobs.errors import StemlineError
 from stemline.wire.ids import new_request_id
 
@@ -23,8 +24,9 @@ _MAX_PATH_CHARS = 200
 class RequestLifecycleMiddleware:
     """Assigns request ids, adds response headers, logs, counts, and answers unexpected exceptions."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self.app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,12 +60,12 @@ class RequestLifecycleMiddleware:
             await answer(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
-            metrics.observe(scope, status, seconds)
-            operation = metrics.operation(scope)
-            write = log.debug if operation in _PROBES else log.info
+            self._metrics.observe(scope, status, seconds)
+            name = operation(scope)
+            write = log.debug if name in _PROBES else log.info
             write(
                 "request.answered",
-                operation=operation,
+                operation=name,
                 method=scope["method"],
                 path=path[:_MAX_PATH_CHARS],
                 status=status,

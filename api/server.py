@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import cache
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.server import ServerState
-from uvicorn.supervisors import Multiprocess
 
-from stemline.api import errors, metrics
-from stemline.api.app import create_app
+from stemline.api import errors
 from stemline.api.http.connection import Connection, ServerContext, State
 from stemline.api.http.exchange import header_line
 from stemline.api.http.registry import ConnectionRegistry
 from stemline.jobs.errors import RequestRefused
-from stemline.runtime.logging import configure as configure_logging
+from stemline.runtime.compat.uvicorn import ProtocolFactory, ServerState
 from stemline.runtime.settings import Settings
 from stemline.wire.codec import XML
 from stemline.wire.ids import new_request_id
@@ -29,19 +27,32 @@ SHUTDOWN_GRACE_S = 20
 
 
 def configure(
-    app: ASGIApp | str, settings: Settings, *, host: str, port: int, processes: int = 1
+    app: ASGIApp | Callable[[], ASGIApp],
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    processes: int = 1,
+    factory: bool = False,
 ) -> uvicorn.Config:
-    """Return how uvicorn serves the application."""
-    named = "stemline.api.server:environment_protocol"
-    # uvicorn's annotation knows classes only, but it calls whatever it is given.
-    factory: Any = named if isinstance(app, str) else ProtocolFactory(settings)
+    """Return how uvicorn serves the application.
+
+    Args:
+        app: the application, or what returns it in each of the processes.
+        settings: limits, and the certificate if there is one.
+        host: address to listen on.
+        port: port to listen on.
+        processes: how many serve the port; more than one need a factory, and all that can be pickled.
+        factory: whether ``app`` returns the application.
+    """
+    http: Any = ProtocolFactory(partial(_connections, settings))
     return uvicorn.Config(
         app,
-        factory=isinstance(app, str),
+        factory=factory,
         workers=processes,
         host=host,
         port=port,
-        http=factory,
+        http=http,
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -55,50 +66,10 @@ def configure(
     )
 
 
-def application() -> ASGIApp:
-    """Return the application of a process that reads its settings from the environment."""
-    settings = Settings()
-    configure_logging(settings)
-    return create_app(settings)
-
-
-def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, processes: int = 1) -> None:
-    """Serve until a signal, optionally with several processes on one port.
-
-    Several processes read their settings from the environment; rate limits apply to each process.
-    """
-    if processes == 1:
-        uvicorn.Server(configure(create_app(settings), settings, host=host, port=port)).run()
-        return
-    metrics.share()
-    config = configure("stemline.api.server:application", settings, host=host, port=port, processes=processes)
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
-
-
-class ProtocolFactory:
-    """Makes the connections of one process, which share a registry and this installation's limits."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Read limits and, where the settings name one, the certificate."""
-        self._settings = settings
-        self._context: ServerContext | None = None
-
-    def __call__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> Connection:
-        """Return the protocol of a new connection, as uvicorn asks for it."""
-        if self._context is None or self._context.state is not server_state:
-            self._context = _context(self._settings, config.loaded_app, server_state, app_state)
-        return Connection(self._context, _loop or asyncio.get_running_loop())
-
-
-def _context(
+def _connections(
     settings: Settings, app: ASGIApp, state: ServerState, app_state: dict[str, Any]
-) -> ServerContext:
+) -> Callable[[asyncio.AbstractEventLoop], Connection]:
+    """Return what makes the connections of one process, which share a registry and the limits."""
     server = settings.server
 
     def refusal(reason: str) -> bytes:
@@ -113,7 +84,7 @@ def _context(
         lines = b"".join(header_line(*header) for header in headers)
         return b"HTTP/1.1 400 Bad Request\r\n" + lines + b"\r\n" + content
 
-    return ServerContext(
+    context = ServerContext(
         app=app,
         registry=ConnectionRegistry(
             limit=server.max_connections, limit_per_client=server.max_connections_per_client
@@ -134,6 +105,7 @@ def _context(
         app_state=app_state,
         tls=_tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None,
     )
+    return partial(Connection, context)
 
 
 def _tls(certificate: Any, key: Any) -> ssl.SSLContext:
@@ -141,13 +113,3 @@ def _tls(certificate: Any, key: Any) -> ssl.SSLContext:
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def environment_protocol(*args: Any, **options: Any) -> Connection:
-    """Return the protocol of a new connection in a process that reads its settings from the environment."""
-    return _environment_factory()(*args, **options)
-
-
-@cache
-def _environment_factory() -> ProtocolFactory:
-    return ProtocolFactory(Settings())

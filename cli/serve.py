@@ -34,9 +34,9 @@ def _begin(*, traced: bool) -> Settings:
 @click.option("--processes", default=1, show_default=True, help="API processes behind that port.")
 def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP interface."""
-    from stemline.api.server import serve
+    from stemline.runtime import bootstrap
 
-    serve(_begin(traced=True), host=host, port=port, processes=processes)
+    bootstrap.serve_api(_begin(traced=True), host=host, port=port, processes=processes)
 
 
 @click.command()
@@ -110,8 +110,6 @@ def flower(address: str, port: int, *, control: bool) -> None:
     """Run Flower, to look at; FLOWER_BASIC_AUTH=user:password is required."""
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
-    from stemline.deploy.flower.serve import serve
     from stemline.runtime import bootstrap
 
-    settings = _begin(traced=False)
-    serve(bootstrap.celery_app(settings), address=address, port=port, control=control)
+    bootstrap.serve_flower(_begin(traced=False), address=address, port=port, control=control)

@@ -7,7 +7,9 @@ entry points (the command line, uvicorn's factory, tests) import it.
 
 from __future__ import annotations
 
-from functools import cache
+import time
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from stemline.runtime import logging
@@ -15,18 +17,92 @@ from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
+    from fastapi import FastAPI
 
+    from stemline.jobs.store import Store
     from stemline.workers.context import SeparationContext
     from stemline.workers.metrics import WorkerMetrics
     from stemline.workers.shutdown import Shutdown
     from stemline.workers.sweep import Sweeper
 
 
+def api(
+    settings: Settings,
+    store: Store | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    shared_metrics: str | None = None,
+) -> FastAPI:
+    """Return the API's application.
+
+    Args:
+        settings: hosts, credentials, limits.
+        store: the job store; by default that of the settings, with wake-ups sent through Celery.
+        clock: Unix seconds; signatures are checked against it.
+        shared_metrics: folder of the metrics of all processes behind one port, if there are several.
+    """
+    from stemline.api.app import create_app
+    from stemline.api.context import Services
+    from stemline.api.credentials import Credentials
+    from stemline.api.hosts import HostTable
+    from stemline.api.limits import RateLimit
+    from stemline.api.metrics import ApiMetrics
+    from stemline.runtime.store_metrics import StoreCollector
+    from stemline.runtime.telemetry import create_tracer
+
+    on_shutdown = None
+    if store is None:
+        store, on_shutdown = _notifying_store(settings)
+    collector = StoreCollector(store.statistics, most_queues=settings.metrics.queues)
+    services = Services(
+        settings=settings,
+        store=store,
+        hosts=HostTable(settings),
+        credentials=Credentials(settings),
+        limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
+        tracer=create_tracer(settings, "stemline-api"),
+        metrics=ApiMetrics(collector, shared=shared_metrics),
+        clock=clock,
+    )
+    return create_app(services, on_shutdown=on_shutdown)
+
+
+def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> None:
+    """Serve the API until a signal comes, optionally with several processes on one port.
+
+    Rate limits apply to each process.
+    """
+    from stemline.api.server import configure
+    from stemline.runtime.compat import prometheus, uvicorn, versions
+
+    versions.check("uvicorn", "uvloop")
+    shared = prometheus.share_values() if processes > 1 else None
+    app = partial(_api_process, settings, shared)
+    uvicorn.serve(configure(app, settings, host=host, port=port, processes=processes, factory=True))
+
+
+def _api_process(settings: Settings, shared_metrics: str | None) -> FastAPI:
+    """Return the application of one process behind the port, which may be a new one."""
+    logging.configure(settings)
+    return api(settings, shared_metrics=shared_metrics)
+
+
+def _notifying_store(settings: Settings) -> tuple[Store, Callable[[], None]]:
+    """Return the store of the API, which notifies workers in the background, and what stops it."""
+    from stemline.api.notifier import BackgroundNotifier
+    from stemline.runtime.store import open_store
+    from stemline.workers.notifier import CeleryNotifier
+
+    notifier = BackgroundNotifier(CeleryNotifier(celery_app(settings)).notify_workers)
+    return open_store(settings, notify=notifier), notifier.close
+
+
 def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that sends messages and runs no tasks: of the API, Beat and Flower."""
-    from stemline.runtime.compat import kombu
+    from stemline.runtime.compat import kombu, versions
     from stemline.workers.app import create_app
 
+    versions.check("celery", "kombu")
     kombu.raise_connection_error_on_closed_channels()
     return create_app(settings)
 
@@ -36,6 +112,15 @@ def beat(settings: Settings) -> Celery:
     app = celery_app(settings)
     _log_as_configured(settings)
     return app
+
+
+def serve_flower(settings: Settings, *, address: str, port: int, control: bool) -> None:
+    """Serve Flower until a signal comes; ``control`` lets it change workers and tasks."""
+    from stemline.deploy.flower.serve import serve
+    from stemline.runtime.compat import versions
+
+    versions.check("flower")
+    serve(celery_app(settings), address=address, port=port, control=control)
 
 
 def separation_worker(settings: Settings) -> Celery:
@@ -115,11 +200,12 @@ def _worker_metrics(settings: Settings) -> WorkerMetrics:
     """Return the metrics of a worker, which are served from its start if the settings name a port."""
     from celery import signals
 
-    from stemline.runtime.compat import prometheus
+    from stemline.runtime.compat import prometheus, versions
     from stemline.workers import metrics
 
     if not settings.metrics.port:
         return metrics.WorkerMetrics()
+    versions.check("prometheus-client")
     folder = prometheus.share_values()
     numbers = metrics.WorkerMetrics()
 

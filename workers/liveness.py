@@ -9,14 +9,14 @@ nothing to wait for, by the timer of the same loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import celery.beat
 import structlog
 from celery import bootsteps
+
+from stemline.runtime.compat.kombu import on_broker_answer
 
 log = structlog.get_logger(__name__)
 
@@ -69,25 +69,13 @@ class Consumption(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ship
     def start(self, parent: Any) -> None:
         """Watch this connection's channel."""
         channel = parent.task_consumer.channel
-        channel.handlers["BRPOP"] = self._watched(channel.handlers["BRPOP"])
+        on_broker_answer(channel, self._sign.give)
         self._timer = parent.timer.call_repeatedly(_INTERVAL_S, self._while_full, (channel,))
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery gives it
         """The connection is over."""
         if self._timer is not None:
             self._timer.cancel()
-
-    def _watched(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(**options: Any) -> Any:
-            try:
-                answer = read(**options)
-            except Empty:
-                self._sign.give()
-                raise
-            self._sign.give()
-            return answer
-
-        return watched
 
     def _while_full(self, channel: Any) -> None:
         if not channel.qos.can_consume():

@@ -6,16 +6,13 @@ folder they share (:func:`stemline.runtime.compat.prometheus.share_values`), so 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from stemline.runtime.compat.prometheus import SharedValues
 from stemline.runtime.settings.groups import MetricsSettings
 
 log = structlog.get_logger(__name__)
@@ -174,29 +171,8 @@ def serve(settings: MetricsSettings, folder: str) -> None:
         folder: holds the processes' values.
     """
     registry = CollectorRegistry()
-    registry.register(_Children(folder))
+    SharedValues(registry, folder)
     try:
         start_http_server(settings.port, settings.host, registry)
     except OSError as error:
         log.warning("metrics.not_served", port=settings.port, reason=error.strerror)
-
-
-class _Children(multiprocess.MultiProcessCollector):
-    """The numbers of all processes; what only holds while a process lives ends with it."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
-        super().__init__(None, folder)  # type: ignore[no-untyped-call]
-
-    def collect(self) -> Any:
-        """Forget the dead, then add up."""
-        for file in self._folder.glob("gauge_live*_*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                with suppress(FileNotFoundError):
-                    file.unlink()
-            except PermissionError:
-                continue
-        return super().collect()  # type: ignore[no-untyped-call]

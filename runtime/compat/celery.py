@@ -1,4 +1,4 @@
-"""What Celery does not document: how it imports modules, and what it prints in signal handlers."""
+"""Celery: how it imports modules, and what it prints in signal handlers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from celery.loaders.app import AppLoader
 
 
 class Loader(AppLoader):  # type: ignore[misc]  # Celery ships no types
-    """Loads modules from where Python is installed, never from the current folder."""
+    """Loads modules from where Python is installed, never from the current folder.
+
+    ``import_from_cwd`` puts the current folder first in ``sys.path`` while it imports, so a ``storage.py``
+    there would be loaded in place of an installed package. Every loader inherits it, and there is no setting.
+    """
 
     def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
-        """Import a module; Celery's own loader would put the current folder first in ``sys.path``."""
+        """Import a module."""
         return (imp or importlib.import_module)(module, package=package)
 
 
 def write_shutdown_lines(write: Callable[[str], None]) -> None:
     """Have what a worker reports from its signal handlers written by a function of ours.
 
-    Celery prints it with ``safe_say``, as text between the log lines, because a handler may take no lock.
+    Celery writes it with ``celery.apps.worker.safe_say``, straight to the file descriptor because a handler
+    may take no lock (celery/celery#9222). So it would appear as plain text between JSON log lines.
 
     Args:
         write: writes one line without taking a lock.

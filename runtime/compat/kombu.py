@@ -1,22 +1,25 @@
-"""What kombu's Redis transport needs to survive the end of its connections."""
+"""Kombu's Redis transport: closed channels, and when the broker last answered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
 import redis
 from kombu.transport.redis import Channel
 
-_ATTRIBUTE = "_connparams"
+_CONNECTION_PARAMETERS = "_connparams"
 
 
 def raise_connection_error_on_closed_channels() -> None:
     """Let a channel whose connection is gone raise ``ConnectionError``; a second call changes nothing.
 
-    After a lost connection, acknowledgements and rejections of running tasks still meet the old channel. It
-    raises AttributeError there, which Celery does not expect, and the worker would end.
+    After a lost connection, acknowledgements and rejections of running tasks still use the old channel, whose
+    ``connection.client`` is None by then. ``Channel._connparams`` raises AttributeError there. Celery expects
+    only the transport's connection errors, so the worker would end. No upstream issue is known to us.
     """
-    original: Any = getattr(Channel, _ATTRIBUTE)
+    original: Any = getattr(Channel, _CONNECTION_PARAMETERS)
     if hasattr(original, "__wrapped__"):
         return
 
@@ -26,4 +29,28 @@ def raise_connection_error_on_closed_channels() -> None:
         return original(channel, *args, **options)
 
     parameters.__wrapped__ = original  # type: ignore[attr-defined]
-    setattr(Channel, _ATTRIBUTE, parameters)
+    setattr(Channel, _CONNECTION_PARAMETERS, parameters)
+
+
+def on_broker_answer(channel: Any, call: Callable[[], None]) -> None:
+    """Call a function each time the broker has answered a channel's BRPOP, with a message or without.
+
+    A worker may answer a ping while its BRPOP hangs on a dead connection, as in celery/celery#9054, and
+    neither Celery nor kombu report when it last returned. ``Channel.handlers`` holds what reads the answers.
+
+    Args:
+        channel: a consumer's channel; each connection to the broker has a new one.
+        call: takes no time and raises nothing.
+    """
+    read = channel.handlers["BRPOP"]
+
+    def read_and_call(**options: Any) -> Any:
+        try:
+            answer = read(**options)
+        except Empty:
+            call()
+            raise
+        call()
+        return answer
+
+    channel.handlers["BRPOP"] = read_and_call

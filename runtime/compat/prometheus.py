@@ -1,4 +1,4 @@
-"""Shared metrics chosen at run time: prometheus_client decides when it is imported."""
+"""prometheus_client: values shared between processes, chosen at run time, and of live processes only."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
-from prometheus_client import values
+from prometheus_client import CollectorRegistry, Metric, multiprocess, values
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -15,10 +18,12 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 def share_values() -> str:
     """Keep the values of metrics made from now on in files that this process and its children share.
 
-    The folder is the one of PROMETHEUS_MULTIPROC_DIR, or a new one that is removed when this process ends.
+    prometheus_client decides for files or memory when it is imported, by an environment variable
+    (prometheus/client_python#886). Here a process decides after it has read its settings.
 
     Returns:
-        The folder.
+        The folder of the files: that of PROMETHEUS_MULTIPROC_DIR, or a new one that is removed when this
+        process ends.
     """
     folder = os.environ.get(FOLDER_VARIABLE) or _make_folder()
     vars(values)["ValueClass"] = values.get_value_class()  # type: ignore[no-untyped-call]
@@ -35,3 +40,30 @@ def _make_folder() -> str:
 
     atexit.register(remove)
     return folder
+
+
+class SharedValues(multiprocess.MultiProcessCollector):
+    """Collects the values of all processes, gauges only of those that live.
+
+    ``mark_process_dead`` wants the id of each process that ended, and a killed one cannot report it. So the
+    ids are read from the files' names, ``gauge_live…_<pid>.db``.
+    """
+
+    def __init__(self, registry: CollectorRegistry, folder: str) -> None:
+        """Collect into a registry from the folder of :func:`share_values`."""
+        self._folder = folder
+        super().__init__(registry, folder)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        """Forget the gauges of dead processes, then add up."""
+        files = Path(self._folder).glob("gauge_live*_*.db")
+        for pid in {int(file.stem.rpartition("_")[2]) for file in files}:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                with suppress(FileNotFoundError):  # another scrape was faster
+                    multiprocess.mark_process_dead(pid, self._folder)  # type: ignore[no-untyped-call]
+            except PermissionError:
+                continue
+        metrics: Iterable[Metric] = super().collect()  # type: ignore[no-untyped-call]
+        return metrics

@@ -11,12 +11,12 @@ from typing import Self
 
 import uvicorn
 
-from stemline.api.app import create_app
 from stemline.api.server import configure
 from stemline.deploy.local.ports import free_port
 from stemline.jobs.job import OutputFile, Result
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
+from stemline.runtime import bootstrap
 from stemline.runtime.logging import for_people
 from stemline.runtime.settings import Credential, HostRoute, Settings
 from stemline.runtime.store import open_store
@@ -46,7 +46,7 @@ class ApiServer:
         for_people(logging.ERROR)  # plain tracebacks: structlog's own take seconds
         self.store = open_store(settings)
         self.port = free_port()
-        app = create_app(settings, self.store, clock=clock)
+        app = bootstrap.api(settings, self.store, clock=clock)
         self._server = uvicorn.Server(configure(app, settings, host="127.0.0.1", port=self.port))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

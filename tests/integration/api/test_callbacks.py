@@ -10,8 +10,8 @@ import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from stemline.api.app import create_app
 from stemline.jobs.callback import CallbackRequest, MqConfig
+from stemline.runtime import bootstrap
 from stemline.wire.schema import schemas
 from tests.integration.callbacks.conftest import bench
 from tests.support.receiver import answer, receiving
@@ -39,7 +39,7 @@ def letters(bench):
 def ask(letters):
     """Ask the API about the bucket of the letters, or another one."""
     bench, _ = letters
-    app = create_app(bench.settings, bench.store)
+    app = bootstrap.api(bench.settings, bench.store)
 
     async def request(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:

@@ -1,0 +1,57 @@
+"""uvicorn: a protocol of our own, and several processes started from objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+from uvicorn.supervisors import Multiprocess
+
+__all__ = ["ProtocolFactory", "ServerState", "serve"]
+
+Connect = Callable[[asyncio.AbstractEventLoop], asyncio.BaseProtocol]
+"""Makes the protocol of a new connection."""
+
+
+class ProtocolFactory:
+    """Stands where uvicorn expects a protocol class.
+
+    Its own classes limit neither the size of a request's head nor the time it may take (Kludex/uvicorn#157).
+    How it calls a class, and that it closes connections through ``ServerState``, is not documented. The
+    annotation of ``Config(http=…)`` knows classes only.
+    """
+
+    def __init__(self, prepare: Callable[[ASGIApp, ServerState, dict[str, Any]], Connect]) -> None:
+        """Make connections with what ``prepare(app, server state, app state)`` returns, once per server."""
+        self._prepare = prepare
+        self._state: ServerState | None = None
+        self._connect: Connect
+
+    def __call__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> asyncio.BaseProtocol:
+        """Return the protocol of a new connection."""
+        if self._state is not server_state:
+            self._connect = self._prepare(config.loaded_app, server_state, app_state)
+            self._state = server_state
+        return self._connect(_loop or asyncio.get_running_loop())
+
+
+def serve(config: uvicorn.Config) -> None:
+    """Serve until a signal, with as many processes as the configuration names.
+
+    ``uvicorn.run`` takes several processes only with an application named by import path. What it then does
+    also works with objects that can be pickled, so that the processes need not read their settings again.
+    """
+    if config.workers == 1:
+        uvicorn.Server(config).run()
+    else:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()

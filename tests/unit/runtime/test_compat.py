@@ -1,0 +1,51 @@
+"""Patches of third parties are applied only to versions they were tested with."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from stemline.runtime.compat import versions
+
+PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [
+    Requirement(text)
+    for texts in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for text in texts
+]
+
+
+def modules() -> set[str]:
+    folder = Path(versions.__file__).parent
+    return {path.stem for path in folder.glob("*.py")} - {"__init__", "versions"}
+
+
+def test_every_patched_package_is_listed():
+    """Each module of `compat` is named after a package in the list of those whose version is checked."""
+    assert modules() == {name.removesuffix("-client") for name in versions.PATCHED}
+
+
+@pytest.mark.parametrize("name", versions.PATCHED)
+def test_every_patched_package_has_an_upper_bound(name):
+    """`pyproject.toml` allows no version that nobody has tested the patches with."""
+    found = [each for each in REQUIREMENTS if each.name == name]
+    assert found
+    assert all("<" in {part.operator for part in each.specifier} for each in found)
+
+
+def test_the_installed_versions_are_accepted():
+    """What the lock file installs is within the bounds."""
+    versions.check(*versions.PATCHED)
+
+
+def test_an_untested_version_is_refused(monkeypatch):
+    """A newer version stops the process, and the message says what is installed and what would do."""
+    monkeypatch.setattr(
+        versions, "version", lambda name: "99.0" if name == "kombu" else metadata.version(name)
+    )
+    with pytest.raises(versions.UntestedVersion, match=r"kombu 99\.0 is installed.*kombu.*<5\.8"):
+        versions.check("celery", "kombu")
