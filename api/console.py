@@ -7,6 +7,7 @@ import hashlib
 import re
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter
@@ -18,6 +19,8 @@ from stemline.jobs.errors import Forbidden, NoSuchResource
 from stemline.jobs.job import Job
 from stemline.runtime.settings import Settings
 from stemline.storage import Buckets
+from stemline.wire.elements import Element, Table
+from stemline.wire.kinds import TEXT
 
 router = APIRouter()
 
@@ -25,6 +28,30 @@ _PAGE = Path(__file__).with_name("console.html")
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 #: Validity of a link to a stem, s.
 _LINK_S = 3600
+
+#: What the page shows of a stem, and of a job beyond the wire; times in µs since the epoch.
+_STEM = Table(
+    "",
+    (
+        Element("Track", TEXT, "file.track"),
+        Element("Key", TEXT, "file.key"),
+        Element("Size", TEXT, "file.size"),
+        Element("Url", TEXT, "url"),
+    ),
+)
+_JOB = Table(
+    "",
+    (
+        Element("JobId", TEXT, "job.id"),
+        Element("Created", TEXT, "job.created"),
+        Element("Started", TEXT, lambda values: values["job"].started or ""),
+        Element("Ended", TEXT, lambda values: values["job"].ended or ""),
+        Element("Attempt", TEXT, "job.attempt"),
+        Element("Worker", TEXT, "job.worker"),
+        Element("Device", TEXT, "job.device"),
+        Element("Stems", _STEM, "stems", repeated=True),
+    ),
+)
 
 
 @router.get("/console", name="console")
@@ -47,21 +74,10 @@ def console_job(request: Request, context: ReadContext, job_id: str) -> Response
     (job,) = context.store.jobs.get(context.tenant, [job_id])
     if job is None:
         raise NoSuchResource
-    return context.respond(
-        {
-            "JobId": job.id,
-            "Created": str(job.created),
-            "Started": str(job.started or ""),
-            "Ended": str(job.ended or ""),
-            "Attempt": str(job.attempt),
-            "Worker": job.worker,
-            "Device": job.device,
-            "Stems": _stems(request, context, job),
-        }
-    )
+    return context.respond(_JOB, job=job, stems=_stems(request, context, job))
 
 
-def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str, str]]:
+def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str, Any]]:
     if job.result is None:
         return []
     output = job.spec.output
@@ -70,10 +86,8 @@ def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str
     buckets = _buckets(request, context.settings)
     return [
         {
-            "Track": file.track.value,
-            "Key": file.key,
-            "Size": str(file.size),
-            "Url": buckets.presign_get(output.region, output.bucket, file.key, expires_s=_LINK_S),
+            "file": file,
+            "url": buckets.presign_get(output.region, output.bucket, file.key, expires_s=_LINK_S),
         }
         for file in job.result.files
     ]

@@ -28,6 +28,8 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.wire import codec
+from stemline.wire.elements import Document, Table
+from stemline.wire.job_request import MQ_REGIONS
 from stemline.wire.signature import SignedRequest, verify
 
 MAX_QUERY_FIELDS = 200
@@ -75,6 +77,11 @@ class RequestContext:
         return self.services.settings
 
     @property
+    def mq_regions(self) -> tuple[str, ...]:
+        """Return the allowed values of ``MqRegion``: the vendor's, and those of the settings."""
+        return tuple(dict.fromkeys((*MQ_REGIONS, *self.settings.tdmq.endpoints)))
+
+    @property
     def tenant(self) -> Tenant:
         """Return bucket and region of the Host header.
 
@@ -83,7 +90,7 @@ class RequestContext:
         """
         return self.host.tenant
 
-    def fields(self) -> codec.Fields:
+    def fields(self) -> codec.Tree:
         """Return the fields of the request body.
 
         Raises:
@@ -93,15 +100,18 @@ class RequestContext:
         self._check_md5()
         return codec.parse(self.body, self.headers.get("content-type", ""))
 
-    def respond(self, tree: dict[str, Any]) -> Response:
-        """Return the response, in JSON or XML as the client asked."""
-        if self.json:
-            return Response(codec.to_json(tree), media_type=codec.JSON)
-        return Response(codec.to_xml("Response", tree), media_type=codec.XML)
+    def respond(self, answer: Table, **values: Any) -> Response:
+        """Return the response with an answer, in JSON or XML as the client asked.
 
-    def respond_with_id(self, tree: dict[str, Any]) -> Response:
-        """Return the response with ``RequestId`` first, as in every answer but those about jobs."""
-        return self.respond({"RequestId": self.request_id, **tree})
+        Args:
+            answer: the elements of the answer.
+            values: the values of its elements; ``request_id`` is known.
+        """
+        values["request_id"] = self.request_id
+        if self.json:
+            return Response(codec.to_json(answer.write(values, Document.JSON_ANSWER)), media_type=codec.JSON)
+        tree = answer.write(values, Document.XML_ANSWER)
+        return Response(codec.to_xml("Response", tree), media_type=codec.XML)
 
     def _check_md5(self) -> None:
         claimed = self.headers.get("content-md5")

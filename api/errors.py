@@ -16,7 +16,9 @@ from starlette.routing import Match
 
 from stemline.jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
 from stemline.wire.codec import JSON, XML, to_json, to_xml
+from stemline.wire.elements import Document
 from stemline.wire.errors import code_of, status_of
+from stemline.wire.views import ERROR
 
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
 MAX_RESOURCE_CHARS = 1024
@@ -24,14 +26,15 @@ MAX_RESOURCE_CHARS = 1024
 
 def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:
     """Return the body of an error response."""
-    tree = {
-        "Code": code_of(error),
-        "Message": error.message,
-        "Resource": resource[:MAX_RESOURCE_CHARS] or "/",
-        "RequestId": request_id,
-        "TraceId": request_id,
+    values = {
+        "code": code_of(error),
+        "message": error.message,
+        "resource": resource[:MAX_RESOURCE_CHARS] or "/",
+        "request_id": request_id,
     }
-    return to_json(tree) if json else _DECLARATION + to_xml("Error", tree)
+    if json:
+        return to_json(ERROR.write(values, Document.JSON_ANSWER))
+    return _DECLARATION + to_xml("Error", ERROR.write(values, Document.XML_ANSWER))
 
 
 def answer(request: Request, error: StemlineError, headers: Mapping[str, str] | None = None) -> Response:

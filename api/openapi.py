@@ -6,138 +6,57 @@ elements, and repeats an element where JSON has a list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from starlette.routing import Route
 
-from stemline.jobs.separation import TAG
-from stemline.jobs.states import State
+from stemline.wire import queries, views
 from stemline.wire.codec import JSON, XML
-from stemline.wire.schema import DIGITS, TEXT, Schema, fields, listed, ref, schemas, words
+from stemline.wire.elements import Document, Table, reference
+from stemline.wire.kinds import Schema
+from stemline.wire.schema import schemas
 
 
-def query(name: str, schema: Schema, description: str, *, required: bool = False) -> Schema:
-    """A query parameter; names are compared without regard to case, an empty value counts as absent."""
-    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+@dataclass(frozen=True)
+class Operation:
+    """What an operation takes and gives."""
+
+    answer: Table | None = None
+    query: Table | None = None
+    headers: Table | None = None
+    request: str = ""
+    """Name of the schema of the request body."""
+    statuses: tuple[int, ...] = ()
+    """HTTP statuses of errors beyond those that every operation has."""
 
 
-PAGE = (
-    query("pageNumber", {"type": "integer", "minimum": 1}, "From 1."),
-    query("pageSize", {"type": "integer", "minimum": 1, "maximum": 100}, "10 where not given."),
-)
-COUNTS = {"TotalCount": DIGITS, "PageNumber": DIGITS, "PageSize": DIGITS}
-QUEUES = (
-    query("queueIds", TEXT, "Comma list of ids."),
-    query("state", words("Active", "Paused", "All"), "All where not given."),
-    *PAGE,
-)
-LIST = (
-    query("tag", words(TAG), f"{TAG}; another tag has no jobs here.", required=True),
-    query("queueId", TEXT, "Jobs of this queue; outranks queueType."),
-    query("queueType", words("Speeching"), "Jobs of queues of this type."),
-    query("orderByTime", words("Desc", "Asc"), "Order by creation time; Desc where not given."),
-    query("nextToken", {"type": "string", "pattern": "^[0-9]{1,16}$"}, "NextToken of the page before."),
-    query("size", {"type": "integer", "minimum": 1, "maximum": 100}, "Jobs on a page; 10 where not given."),
-    query("states", TEXT, f"All, or a comma list of {', '.join(State)}."),
-    query("startCreationTime", TEXT, "Not before, as 2026-03-01T10:20:30+0800."),
-    query("endCreationTime", TEXT, "Not after."),
-    query("inputObject", TEXT, "Jobs with exactly this source key."),
-    query("workflowId", TEXT, "There are no workflows here: an empty list."),
-    query("inventoryTriggerJobId", TEXT, "There are no inventory triggers here: an empty list."),
-)
-BUCKETS = (
-    query("regions", TEXT, "Comma list of regions."),
-    query("bucketNames", TEXT, "Comma list of names."),
-    query("bucketName", TEXT, "A part of the name."),
-    *PAGE,
-)
-TEMPLATES = (
-    query("tag", words(TAG, "All"), "All where not given."),
-    query("category", words("Custom", "Official"), "Custom where not given; there are no official ones."),
-    query("ids", TEXT, "Comma list of ids; the other filters are then not looked at."),
-    query("name", TEXT, "Beginning of the name."),
-    *PAGE,
-)
-CALLBACKS = (
-    query("host", TEXT, "Host of the URL, or MqRegion/MqName."),
-    query("startTime", TEXT, "Given up at or after this time, as 2026-03-01T10:20:30+0800."),
-)
-REQUEST_ID = {"RequestId": TEXT}
-JOBS_ANSWER = fields(["JobsDetail"], JobsDetail=listed(ref("Job")))
-QUEUE_LIST = fields(
-    ["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, QueueList=listed(ref("Queue")), NonExistPIDs=listed(TEXT)
-)
-QUEUE_ANSWER = fields(["*"], **REQUEST_ID, Queue=ref("Queue"))
-REPLAYED = fields(["*"], **REQUEST_ID, ReplayedCount=DIGITS)
-TEMPLATE_ANSWER = fields(["*"], **REQUEST_ID, Template=ref("Template"))
-
-#: Route name to (parameters, request schema, answer schema, further error statuses).
-OPERATIONS: dict[str, tuple[tuple[Schema, ...], Schema | None, Schema | None, tuple[int, ...]]] = {
-    "create_jobs": (
-        (
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-                "description": "The same key and body within a day give the same jobs; another body is 409.",
-            },
-        ),
-        ref("Submission"),
-        JOBS_ANSWER,
-        (409,),
+OPERATIONS: Mapping[str, Operation] = {
+    "create_jobs": Operation(
+        views.CREATED_JOBS, headers=queries.SUBMIT_HEADERS, request="JobRequest", statuses=(409,)
     ),
-    "get_jobs": ((), None, fields(JobsDetail=listed(ref("Job")), NonExistJobIds=listed(TEXT)), ()),
-    "list_jobs": (LIST, None, fields(["*"], JobsDetail=listed(ref("Job")), NextToken=TEXT), ()),
-    "cancel_jobs": ((), None, None, ()),
-    "create_template": ((), ref("TemplateRequest"), TEMPLATE_ANSWER, ()),
-    "update_template": ((), ref("TemplateUpdate"), TEMPLATE_ANSWER, (404,)),
-    "delete_template": ((), None, fields(["*"], **REQUEST_ID, TemplateId=TEXT), (404,)),
-    "list_templates": (
-        TEMPLATES,
-        None,
-        fields(
-            ["RequestId"],
-            **REQUEST_ID,
-            **COUNTS,
-            TemplateList=listed(ref("Template")),
-            NonExistTIDs=fields(TemplateId=listed(TEXT)),
-        ),
-        (),
-    ),
-    "list_asr_queues": (QUEUES, None, QUEUE_LIST, ()),
-    "list_queues": ((*QUEUES, query("category", TEXT, "CateAll, or Speeching.")), None, QUEUE_LIST, ()),
-    "update_asr_queue": ((), ref("QueueUpdate"), QUEUE_ANSWER, (404,)),
-    "update_queue": ((), ref("QueueUpdate"), QUEUE_ANSWER, (404,)),
-    "open_bucket": ((), None, fields(["*"], **REQUEST_ID, AsrBucket=ref("AsrBucket")), ()),
-    "close_bucket": ((), None, fields(["*"], **REQUEST_ID, BucketName=TEXT), (404,)),
-    "list_buckets": (
-        BUCKETS,
-        None,
-        fields(["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, AsrBucketList=listed(ref("AsrBucket"))),
-        (),
-    ),
-    "list_callbacks": (
-        (*CALLBACKS, *PAGE),
-        None,
-        fields(["RequestId", *COUNTS], **REQUEST_ID, **COUNTS, CallbackList=listed(ref("Callback"))),
-        (),
-    ),
-    "get_callbacks": (
-        (),
-        None,
-        fields(
-            ["RequestId"],
-            **REQUEST_ID,
-            Callback=listed(ref("Callback")),
-            NonExistCallbackIds=listed(TEXT),
-        ),
-        (),
-    ),
-    "replay_callbacks": ((), None, REPLAYED, ()),
-    "replay_callbacks_where": (CALLBACKS, None, REPLAYED, ()),
+    "get_jobs": Operation(views.JOBS),
+    "list_jobs": Operation(views.JOB_LIST, queries.JOBS),
+    "cancel_jobs": Operation(),
+    "create_template": Operation(views.TEMPLATE_ANSWER, request="TemplateRequest"),
+    "update_template": Operation(views.TEMPLATE_ANSWER, request="TemplateUpdate", statuses=(404,)),
+    "delete_template": Operation(views.DELETED_TEMPLATE, statuses=(404,)),
+    "list_templates": Operation(views.TEMPLATE_LIST, queries.TEMPLATES),
+    "list_asr_queues": Operation(views.QUEUE_LIST, queries.ASR_QUEUES),
+    "list_queues": Operation(views.QUEUE_LIST, queries.QUEUES),
+    "update_asr_queue": Operation(views.QUEUE_ANSWER, request="QueueUpdate", statuses=(404,)),
+    "update_queue": Operation(views.QUEUE_ANSWER, request="QueueUpdate", statuses=(404,)),
+    "open_bucket": Operation(views.BUCKET_ANSWER),
+    "close_bucket": Operation(views.CLOSED_BUCKET, statuses=(404,)),
+    "list_buckets": Operation(views.BUCKET_LIST, queries.BUCKETS),
+    "list_callbacks": Operation(views.CALLBACK_LIST, queries.CALLBACKS),
+    "get_callbacks": Operation(views.CALLBACKS),
+    "replay_callbacks": Operation(views.REPLAYED),
+    "replay_callbacks_where": Operation(views.REPLAYED, queries.REPLAY),
 }
+"""Operations by the name of their route."""
 
 _ERRORS = {
     400: "The request is refused; Code says why.",
@@ -181,32 +100,39 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _operation(route: Route) -> Schema:
     summary = (route.endpoint.__doc__ or route.name).strip().partition("\n")[0]
-    operation: Schema = {"operationId": route.name, "summary": summary}
+    described: dict[str, Any] = {"operationId": route.name, "summary": summary}
     known = OPERATIONS.get(route.name)
     if known is None:
-        return operation | {"security": [], "responses": {"default": {"description": "As it is."}}}
-    parameters, body, answer, statuses = known
-    path = [
+        return described | {
+            "security": [],
+            "responses": {"default": {"description": "Not part of the wire."}},
+        }
+    parameters: list[Schema] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in route.param_convertors
     ]
-    if path or parameters:
-        operation["parameters"] = [*path, *parameters]
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": _content(body, "Request")}
-    good: Schema = {"description": "Done." if answer is None else "The answer."}
-    operation["responses"] = {
-        "200": good if answer is None else good | {"content": _content(answer, "Response")},
+    parameters += known.query.parameters() if known.query else []
+    parameters += known.headers.parameters("header") if known.headers else []
+    if parameters:
+        described["parameters"] = parameters
+    if known.request:
+        content = _content(reference(known.request), "Request")
+        described["requestBody"] = {"required": True, "content": content}
+    done: dict[str, Any] = {"description": "Done."}
+    if known.answer:
+        content = _content(known.answer.schema(Document.JSON_ANSWER), "Response")
+        done = {"description": "The answer.", "content": content}
+    described["responses"] = {
+        "200": done,
         **{
-            str(status): {"description": _ERRORS[status], "content": _content(ref("Error"), "Error")}
-            for status in sorted({400, 403, 405, 503, *statuses})
+            str(status): {"description": _ERRORS[status], "content": _content(reference("Error"), "Error")}
+            for status in sorted({400, 403, 405, 503, *known.statuses})
         },
     }
-    return operation
+    return described
 
 
 def _content(schema: Schema, root: str) -> Schema:
-    named = (
-        {"allOf": [schema], "xml": {"name": root}} if "$ref" in schema else schema | {"xml": {"name": root}}
-    )
+    one: Schema = {"allOf": [schema]} if "$ref" in schema else schema
+    named = {**one, "xml": {"name": root}}
     return {XML: {"schema": named}, JSON: {"schema": schema}}

@@ -1,151 +1,165 @@
-"""Request bodies and answers in XML and JSON (docs/wire/wire.md, 1.4).
+"""XML and JSON of requests, answers and callbacks (docs/wire/wire.md, 1.4).
 
-Both forms of a body become the same nested ``dict``: element names to text, to a further ``dict``, or to a
-list of those where siblings repeat. An element that is empty or white space counts as absent.
+Both forms are the same :data:`Tree`: element names to a text, to a further tree, or to a list of those where
+an element is repeated. In a request, an element that is empty or white space counts as absent.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lxml import etree
 
 from stemline.jobs.errors import InvalidContent, MissingContent
 
 Node: TypeAlias = "str | dict[str, Node] | list[Node]"
-Fields: TypeAlias = dict[str, "Node"]
+Tree: TypeAlias = dict[str, "Node"]
 
-XML = "application/xml"
-JSON = "application/json"
+XML: Final = "application/xml"
+JSON: Final = "application/json"
 
-MAX_DEPTH = 16
-MAX_FIELDS = 2000
-MAX_NUMBER_DIGITS = 32
+MAX_DEPTH: Final = 16
+MAX_FIELDS: Final = 2000
+_MAX_NUMBER_DIGITS = 32
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_UTF8_NAMES = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
-_MARKUP_DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_DECLARED = re.compile(r"""\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_MARKUP_DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def parse(body: bytes, content_type: str, *, root: str = "Request") -> Fields:
-    """The fields of a request body.
+def parse(body: bytes, content_type: str, *, root: str = "Request") -> Tree:
+    """Return the fields of a request body.
 
     Args:
-        body: as received.
-        content_type: JSON if it says so, XML in every other case (SDKs often send none).
-        root: name of the outermost element; in JSON it may be left out.
+        body: the body as received.
+        content_type: JSON if it says so, XML in every other case, because SDKs often send none.
+        root: name of the outermost element; in JSON it may be missing.
 
     Raises:
         MissingContent: there is no body.
-        InvalidContent: it is not well-formed UTF-8 XML or JSON, or breaks the limits on depth and fields.
+        InvalidContent: it is not well-formed UTF-8 XML or JSON, or exceeds the limits on depth and fields.
     """
     if not body.strip():
         raise MissingContent
-    fields = _Fields()
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidContent("The request body is not UTF-8.") from None
+    reader = _Reader()
     if content_type.partition(";")[0].strip().lower() == JSON:
-        return fields.of_json(body, root)
-    return fields.of_xml(body, root)
+        return reader.read_object(_json_object(text, root))
+    top = _xml_element(text, body)
+    if top.tag != root:
+        raise InvalidContent(f"The root element of the request body is not {root}.")
+    tree = reader.read_element(top)
+    if isinstance(tree, str):
+        raise InvalidContent(f"{root} holds text instead of elements.")
+    return tree or {}
 
 
-def to_xml(name: str, tree: dict[str, Any]) -> bytes:
-    """An answer in compact XML: no indentation, no attributes, no declaration.
-
-    ``None`` and empty texts become empty elements, lists repeat their element.
-    """
+def to_xml(name: str, tree: Tree) -> bytes:
+    """Return a tree as compact XML, without a declaration; a list repeats its element."""
     parts: list[str] = []
     _write(parts, name, tree)
     return "".join(parts).encode()
 
 
-def to_json(tree: dict[str, Any]) -> bytes:
-    """The same answer in JSON: no outermost name, lists as lists, every scalar a string."""
-    return json.dumps(_plain(tree), ensure_ascii=False, separators=(",", ":")).encode()
+def to_json(tree: Tree) -> bytes:
+    """Return a tree as compact JSON, without an outermost name."""
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def escape(text: str) -> str:
-    """Character data; what XML cannot hold becomes U+FFFD."""
-    text = _NOT_XML.sub("\ufffd", text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _write(parts: list[str], name: str, node: Node) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _write(parts, name, item)
+    elif not node:
+        parts.append(f"<{name}/>")
+    elif isinstance(node, dict):
+        parts.append(f"<{name}>")
+        for child, content in node.items():
+            _write(parts, child, content)
+        parts.append(f"</{name}>")
+    else:
+        # A character that XML cannot hold would make the whole body unreadable.
+        parts.append(f"<{name}>{_NOT_XML.sub(chr(0xFFFD), node).translate(_ESCAPES)}</{name}>")
 
 
-class _Fields:
-    """One body on its way to a ``dict``; counts what it meets."""
+def _xml_element(text: str, body: bytes) -> etree._Element:
+    declared = _DECLARED.match(text)
+    if declared and declared[1].lower() not in _UTF8_NAMES:
+        raise InvalidContent("The request body declares an encoding other than UTF-8.")
+    if _MARKUP_DECLARATION.search(text):
+        raise InvalidContent("Document type declarations and entities are not allowed.")
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        return etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        reason = " ".join((error.msg or "").split())
+        raise InvalidContent(f"The request body is not well-formed XML: {reason}") from None
+
+
+def _json_object(text: str, root: str) -> dict[str, Any]:
+    try:
+        # Numbers stay the texts they are, so that none becomes a huge integer.
+        tree = json.loads(text, parse_int=_digits, parse_float=_digits, parse_constant=_digits)
+    except (ValueError, RecursionError):
+        raise InvalidContent("The request body is not well-formed JSON.") from None
+    if not isinstance(tree, dict):
+        raise InvalidContent("The request body is not a JSON object.")
+    return tree[root] if set(tree) == {root} and isinstance(tree[root], dict) else tree
+
+
+def _digits(text: str) -> str:
+    if len(text) > _MAX_NUMBER_DIGITS:
+        raise ValueError(text)
+    return text
+
+
+class _Reader:
+    """Turns one body into a tree; counts its fields."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._fields = 0
 
-    def of_xml(self, body: bytes, root: str) -> Fields:
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError:
-            raise InvalidContent("The request body is not UTF-8.") from None
-        declared = _DECLARED.match(body)
-        if declared and declared[1].lower() not in _UTF8_NAMES:
-            raise InvalidContent("The request body declares an encoding other than UTF-8.")
-        if _MARKUP_DECLARATION.search(body):
-            raise InvalidContent("Document type declarations and entities are not allowed.")
-        parser = etree.XMLParser(
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            dtd_validation=False,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-        )
-        try:
-            top = etree.fromstring(body, parser)
-        except etree.XMLSyntaxError as error:
-            reason = " ".join((error.msg or "").split())
-            raise InvalidContent(f"The request body is not well-formed XML: {reason}") from None
-        if top.tag != root:
-            raise InvalidContent(f"The root element of the request body is not {root}.")
-        node = self._element(top, 1)
-        if isinstance(node, str):
-            raise InvalidContent(f"{root} holds text instead of elements.")
-        return node or {}
-
-    def _element(self, element: etree._Element, depth: int) -> str | Fields | None:
-        self._admit(depth)
+    def read_element(self, element: etree._Element, depth: int = 1) -> str | Tree | None:
+        """Return the content of an XML element; ``None`` if it counts as absent."""
+        self._count(depth)
         text = element.text or ""
         if not len(element):
             return text if text.strip() else None
-        children: Fields = {}
+        tree: Tree = {}
         for child in element:
             if text.strip() or (child.tail or "").strip():
                 raise InvalidContent(f"{element.tag} mixes text and elements.")
-            self._put(children, str(child.tag), self._element(child, depth + 1))
-        return children
+            _put(tree, str(child.tag), self.read_element(child, depth + 1))
+        return tree
 
-    def of_json(self, body: bytes, root: str) -> Fields:
-        try:
-            text = body.decode("utf-8")
-            tree = json.loads(text, parse_int=_digits, parse_float=_digits, parse_constant=_digits)
-        except UnicodeDecodeError:
-            raise InvalidContent("The request body is not UTF-8.") from None
-        except (ValueError, RecursionError):
-            raise InvalidContent("The request body is not well-formed JSON.") from None
-        if not isinstance(tree, dict):
-            raise InvalidContent("The request body is not a JSON object.")
-        if set(tree) == {root} and isinstance(tree[root], dict):
-            tree = tree[root]
-        return self._object(tree, 1)
-
-    def _object(self, tree: dict[str, Any], depth: int) -> Fields:
-        self._admit(depth)
-        children: Fields = {}
-        for name, value in tree.items():
+    def read_object(self, fields: dict[str, Any], depth: int = 1) -> Tree:
+        """Return the content of a JSON object."""
+        self._count(depth)
+        tree: Tree = {}
+        for name, value in fields.items():
             for item in value if isinstance(value, list) else [value]:
-                self._put(children, name, self._value(item, depth + 1))
-        return children
+                _put(tree, name, self._read_value(item, depth + 1))
+        return tree
 
-    def _value(self, value: Any, depth: int) -> str | Fields | None:
+    def _read_value(self, value: Any, depth: int) -> str | Tree | None:
         if isinstance(value, dict):
-            return self._object(value, depth)
-        self._admit(depth)
+            return self.read_object(value, depth)
+        self._count(depth)
         if isinstance(value, list):
             raise InvalidContent("A list holds a list.")
         if isinstance(value, bool):
@@ -156,49 +170,22 @@ class _Fields:
             raise InvalidContent("A field holds characters that are not allowed.")
         return value
 
-    def _put(self, children: Fields, name: str, value: str | Fields | None) -> None:
-        if value is None:
-            return
-        before = children.get(name)
-        if before is None:
-            children[name] = value
-        elif isinstance(before, list):
-            before.append(value)
-        else:
-            children[name] = [before, value]
-
-    def _admit(self, depth: int) -> None:
-        self.count += 1
+    def _count(self, depth: int) -> None:
+        self._fields += 1
         if depth > MAX_DEPTH:
             raise InvalidContent("The request body is nested too deeply.")
-        if self.count > MAX_FIELDS:
+        if self._fields > MAX_FIELDS:
             raise InvalidContent("The request body has too many fields.")
 
 
-def _digits(text: str) -> str:
-    """A JSON number as the text it was; never a huge integer."""
-    if len(text) > MAX_NUMBER_DIGITS:
-        raise ValueError(text)
-    return text
-
-
-def _write(parts: list[str], name: str, value: Any) -> None:
-    if isinstance(value, dict) and value:
-        parts.append(f"<{name}>")
-        for child, content in value.items():
-            _write(parts, child, content)
-        parts.append(f"</{name}>")
-    elif isinstance(value, list):
-        for item in value:
-            _write(parts, name, item)
+def _put(tree: Tree, name: str, value: str | Tree | None) -> None:
+    """Add a child; a second one of the same name makes a list."""
+    before = tree.get(name)
+    if value is None:
+        return
+    if before is None:
+        tree[name] = value
+    elif isinstance(before, list):
+        before.append(value)
     else:
-        text = "" if value is None or value == {} else escape(str(value))
-        parts.append(f"<{name}>{text}</{name}>" if text else f"<{name}/>")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(content) for name, content in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return "" if value is None else str(value)
+        tree[name] = [before, value]

@@ -1,170 +1,142 @@
-"""Fields of a ``POST /jobs`` to job specifications, checked in the wire's order (docs/wire/wire.md, 3.3)."""
+"""From a ``POST /jobs`` to job specifications, checked in the order of docs/wire/wire.md, 3.3."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from typing import Any
 
-from stemline.jobs.audio import check_audio
 from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.jobs.errors import RequestRefused, TemplateNotFound
 from stemline.jobs.job import JobSpec, Output
-from stemline.jobs.separation import MODE_TRACKS, TAG, AudioConfig, AudioMode, Track, VoiceSeparate
+from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode, Track, VoiceSeparate
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
-from stemline.wire import params as read
-from stemline.wire.codec import Fields
+from stemline.wire.codec import Tree
+from stemline.wire.elements import REQUEST, word
+from stemline.wire.job import JOB_REQUEST, OPERATION
+from stemline.wire.kinds import MAX_KEY_BYTES
 
 MAX_OPERATIONS = 10
-MAX_USER_DATA_CHARS = 1024
 MQ_REGIONS = ("sh", "bj", "gz", "cd", "hk")
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
-_MQ_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 _ANY_JOB_ID = "j" + "0" * 32
+_NUMBERS = ("Samplerate", "Bitrate", "Channels")
 
 FindTemplate = Callable[[str], Template | None]
 
 
-def specifications(
-    fields: Fields, tenant: Tenant, find_template: FindTemplate, *, mq_regions: tuple[str, ...] = MQ_REGIONS
+def job_specs(
+    fields: Tree, tenant: Tenant, find_template: FindTemplate, *, mq_regions: Collection[str] = MQ_REGIONS
 ) -> list[JobSpec]:
-    """One specification for each ``Operation`` of the request.
+    """Return one specification for each ``Operation`` of a request.
 
     Args:
         fields: the parsed body.
         tenant: bucket and region of the Host header.
         find_template: from a template id to the tenant's template.
-        mq_regions: names that ``MqRegion`` may have.
+        mq_regions: allowed values of ``MqRegion``.
 
     Raises:
-        RequestRefused: ``InvalidArgument`` with the reason, or ``TemplateNotFound``.
+        RequestRefused: an element is missing or not valid; says which.
+        TemplateNotFound: a template does not exist.
     """
-    if read.word(fields, "Tag") != TAG:
-        raise RequestRefused(f"Tag must be {TAG}.")
-    source = read.key(read.container(fields, "Input") or {}, "Object")
-    if not source:
-        raise RequestRefused("Input.Object is missing.")
-    operations = _operations(fields)
-    separates = [_separate(operation) for operation in operations]
-    outputs = [
-        _output(operation, separate) for operation, separate in zip(operations, separates, strict=True)
-    ]
-    queue_id = read.word(fields, "QueueId") or ""
-    drafts = [
-        JobSpec(
-            tenant=tenant,
-            input_object=source,
-            separate=separate or VoiceSeparate(AudioMode.IS_AUDIO),
-            output=output,
-            queue_id=queue_id,
-            user_data=_user_data(operation),
-            level=read.integer(operation, "JobLevel", most=2) or 0,
-        )
-        for operation, separate, output in zip(operations, separates, outputs, strict=True)
-    ]
-    callback = _callback(fields, mq_regions)
+    fields = _without_unused_target(fields)
+    request: dict[str, Any] = {}
+    drafts: list[dict[str, Any]] = []
+    for row in JOB_REQUEST.rows(REQUEST):
+        if row.kind is OPERATION:
+            drafts = _read_operations(fields)
+        else:
+            row.read(fields, request)
+    given = request["spec"]
+    callback = CallbackRequest(**given.pop("callback", {}))
+    check_region(callback.mq, mq_regions)
     return [
-        replace(_with_template(draft, operation, find_template), callback=callback)
-        for draft, operation in zip(drafts, operations, strict=True)
+        JobSpec(tenant=tenant, callback=callback, **given, **_with_template(draft, find_template))
+        for draft in drafts
     ]
 
 
-def voice_separate(fields: Fields) -> VoiceSeparate:
-    """The parameters of a separation: ``AudioMode`` and ``AudioConfig``, as in a job or a template.
+def check_region(target: MqConfig | None, allowed: Collection[str]) -> None:
+    """Check the region of a TDMQ target.
 
     Raises:
-        RequestRefused: a value outside the tables.
+        RequestRefused: the region is not among the allowed ones.
     """
-    mode = read.choice(fields, "AudioMode", [mode.value for mode in AudioMode])
-    if mode is None:
-        raise RequestRefused("AudioMode is missing.")
-    return VoiceSeparate(AudioMode(mode), audio_config(fields, AudioMode(mode)))
+    if target is not None and target.region not in allowed:
+        raise RequestRefused(f"MqRegion must be one of {', '.join(allowed)}.")
 
 
-def audio_config(fields: Fields, mode: AudioMode) -> AudioConfig:
-    """What ``AudioConfig`` gives; an absent one is all defaults.
+def without_unused_numbers(fields: Tree, mode: str) -> Tree:
+    """Return the fields; in MusicMode, which ignores numbers, without those that are no numbers."""
+    config = fields.get("AudioConfig")
+    if mode != AudioMode.MUSIC_MODE or not isinstance(config, dict):
+        return fields
+    kept = {name: value for name, value in config.items() if name not in _NUMBERS or _is_number(value)}
+    return {**fields, "AudioConfig": kept}
 
-    Raises:
-        RequestRefused: a value outside the tables.
-    """
-    given = read.container(fields, "AudioConfig") or {}
-    number = _number_without_effect if mode is AudioMode.MUSIC_MODE else read.integer
-    config = AudioConfig(
-        codec=read.word(given, "Codec"),
-        samplerate=number(given, "Samplerate"),
-        bitrate=number(given, "Bitrate"),
-        channels=number(given, "Channels"),
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal() and len(value) < 10
     )
-    check_audio(mode, config)
-    return config
 
 
-def mq_config(given: Fields, mq_regions: tuple[str, ...] = MQ_REGIONS) -> MqConfig:
-    """A complete TDMQ target: ``MqRegion``, ``MqMode``, ``MqName``.
-
-    Raises:
-        RequestRefused: one of them is missing or not valid.
-    """
-    region = read.choice(given, "MqRegion", mq_regions)
-    mode = read.choice(given, "MqMode", ("Queue", "Topic"))
-    name = read.word(given, "MqName")
-    if region is None or mode is None or name is None:
-        raise RequestRefused("TDMQ needs MqRegion, MqMode and MqName.")
-    if not _MQ_NAME.fullmatch(name):
-        raise RequestRefused("MqName must be a letter and up to 63 letters, digits, dots, - or _.")
-    return MqConfig(region=region, mode=mode, name=name)
+def _without_unused_target(fields: Tree) -> Tree:
+    """Return the fields with the ``CallBackMqConfig`` that TDMQ needs, and without one that is not used."""
+    if word(fields, "CallBackType") == "TDMQ":
+        return {"CallBackMqConfig": {}, **fields}
+    return {name: value for name, value in fields.items() if name != "CallBackMqConfig"}
 
 
-def _operations(fields: Fields) -> list[Fields]:
+def _read_operations(fields: Tree) -> list[dict[str, Any]]:
+    """Read every operation, element by element over all of them, so that the order of the checks holds."""
     found = fields.get("Operation")
-    operations = found if isinstance(found, list) else [found]
-    if not found or not operations:
+    given = found if isinstance(found, list) else [found] if found else []
+    operations = [operation for operation in given if isinstance(operation, dict)]
+    if not given:
         raise RequestRefused("Operation is missing.")
-    if len(operations) > MAX_OPERATIONS:
+    if len(given) > MAX_OPERATIONS:
         raise RequestRefused(f"A request may hold at most {MAX_OPERATIONS} operations.")
-    return [_as_fields(operation) for operation in operations]
-
-
-def _as_fields(operation: Any) -> Fields:
-    if not isinstance(operation, dict):
+    if len(operations) < len(given):
         raise RequestRefused("Operation must be an element with children.")
+    used = [_without_unused_parameters(operation) for operation in operations]
+    drafts: list[dict[str, Any]] = [{} for _ in used]
+    for row in OPERATION.rows(REQUEST):
+        for operation, draft in zip(used, drafts, strict=True):
+            row.read(operation, draft)
+            if row.name == "Output":
+                _check_output(draft["spec"]["output"], draft["spec"].get("separate"))
+    return [draft["spec"] for draft in drafts]
+
+
+def _without_unused_parameters(operation: Tree) -> Tree:
+    """Return the fields of an operation; with a template, the parameters are not even looked at."""
+    given = operation.get("VoiceSeparate")
+    if word(operation, "TemplateId"):
+        return {name: value for name, value in operation.items() if name != "VoiceSeparate"}
+    if given is None:
+        raise RequestRefused("Operation needs TemplateId or VoiceSeparate.")
+    if isinstance(given, dict):
+        return {**operation, "VoiceSeparate": without_unused_numbers(given, word(given, "AudioMode"))}
     return operation
 
 
-def _separate(operation: Fields) -> VoiceSeparate | None:
-    """The inline parameters; ``None`` where a template decides."""
-    if read.word(operation, "TemplateId"):
-        return None
-    given = read.container(operation, "VoiceSeparate")
-    if given is None:
-        raise RequestRefused("Operation needs TemplateId or VoiceSeparate.")
-    return voice_separate(given)
+def _with_template(draft: dict[str, Any], find_template: FindTemplate) -> dict[str, Any]:
+    if "template_id" not in draft:
+        return draft
+    template = find_template(draft["template_id"])
+    if template is None or template.tag != TAG:
+        raise TemplateNotFound
+    _check_output(draft["output"], template.separate)
+    return {**draft, "separate": template.separate, "template_name": template.name}
 
 
-def _output(operation: Fields, separate: VoiceSeparate | None) -> Output:
-    given = read.container(operation, "Output") or {}
-    region, bucket = read.word(given, "Region"), read.word(given, "Bucket")
-    if not region or not bucket:
-        raise RequestRefused("Output.Region and Output.Bucket are required.")
-    output = Output(
-        region=region,
-        bucket=bucket,
-        object=read.key(given, "Object"),
-        au_object=read.key(given, "AuObject"),
-        bass_object=read.key(given, "BassObject"),
-        drum_object=read.key(given, "DrumObject"),
-    )
+def _check_output(output: Output, separate: VoiceSeparate | None) -> None:
+    """Refuse names that would yield no track, or two tracks in one object; without a mode, no name at all."""
     if not any(output.name(track) for track in Track):
         raise RequestRefused("Output names no object.")
-    if separate is not None:
-        _check_names(output, separate)
-    return output
-
-
-def _check_names(output: Output, separate: VoiceSeparate) -> None:
-    """Refuse outputs that would yield nothing, or one file over the other."""
+    if separate is None:
+        return
     spec = JobSpec(tenant=Tenant("", ""), input_object="", separate=separate, output=output)
     if not spec.tracks():
         wanted = " or ".join(f"Output.{track.value}" for track in MODE_TRACKS[separate.audio_mode])
@@ -172,43 +144,5 @@ def _check_names(output: Output, separate: VoiceSeparate) -> None:
     keys = [spec.key(track, _ANY_JOB_ID) for track in spec.tracks()]
     if len(set(keys)) != len(keys):
         raise RequestRefused("Two outputs have the same name.")
-    if max(len(key.encode()) for key in keys) > read.MAX_KEY_BYTES:
-        raise RequestRefused(f"An output name is longer than {read.MAX_KEY_BYTES} bytes.")
-
-
-def _user_data(operation: Fields) -> str | None:
-    value = read.text(operation, "UserData")
-    if value is not None and (len(value) > MAX_USER_DATA_CHARS or not _PRINTABLE.fullmatch(value)):
-        raise RequestRefused(f"UserData must be at most {MAX_USER_DATA_CHARS} printable ASCII characters.")
-    return value
-
-
-def _callback(fields: Fields, mq_regions: tuple[str, ...]) -> CallbackRequest:
-    form = read.choice(fields, "CallBackFormat", ("XML", "JSON"))
-    kind = read.choice(fields, "CallBackType", ("Url", "TDMQ"))
-    url = read.word(fields, "CallBack")
-    if url is not None:
-        url = "no" if url.lower() == "no" else read.http_url("CallBack", url)
-    mq = None
-    if kind == "TDMQ":
-        mq = mq_config(read.container(fields, "CallBackMqConfig") or {}, mq_regions)
-    return CallbackRequest(format=form, type=kind, url=url, mq=mq)
-
-
-def _with_template(draft: JobSpec, operation: Fields, find_template: FindTemplate) -> JobSpec:
-    template_id = read.word(operation, "TemplateId")
-    if not template_id:
-        return draft
-    template = find_template(template_id)
-    if template is None or template.tag != TAG:
-        raise TemplateNotFound
-    _check_names(draft.output, template.separate)
-    return replace(draft, separate=template.separate, template_id=template.id, template_name=template.name)
-
-
-def _number_without_effect(given: Fields, name: str) -> int | None:
-    """A number that MusicMode does not use: kept for the echo where it is one."""
-    try:
-        return read.integer(given, name)
-    except RequestRefused:
-        return None
+    if max(len(key.encode()) for key in keys) > MAX_KEY_BYTES:
+        raise RequestRefused(f"An output name is longer than {MAX_KEY_BYTES} bytes.")

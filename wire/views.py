@@ -1,170 +1,65 @@
-"""The trees of the answers, every element in the wire's order (docs/wire/wire.md, 3.4, 4, 5, 6 and 8)."""
+"""The answers: what each ``Response`` holds, and ``Error`` (docs/wire/wire.md, 3.4, 4, 5, 6 and 9).
+
+The value of each table is a mapping. An answer leaves optional lists out when they are empty.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from stemline.wire.elements import Element, Table
+from stemline.wire.errors import ANSWERS
+from stemline.wire.job import JOB
+from stemline.wire.kinds import TEXT, Kind, integer, one_of
+from stemline.wire.resources import BUCKET, DELIVERY, QUEUE, TEMPLATE
 
-from stemline.jobs.job import Job, Result
-from stemline.jobs.queue import NotifyConfig, Queue
-from stemline.jobs.separation import TAG, AudioConfig, VoiceSeparate
-from stemline.jobs.states import State
-from stemline.jobs.template import Template
-from stemline.jobs.tenant import Bucket
-from stemline.wire.times import format_time
-
-Tree = dict[str, Any]
-
-QUEUE_TYPE = "Speeching"
-
-
-def job_detail(job: Job) -> Tree:
-    """``JobsDetail``. ``Object`` is the last child of ``Input``: an older Java parser keeps the last one."""
-    spec = job.spec
-    failed = job.state is State.FAILED
-    return {
-        "Code": job.code if failed else "Success",
-        "Message": job.message if failed else "",
-        "JobId": job.id,
-        "State": job.state.value,
-        "Progress": str(job.progress),
-        "CreationTime": format_time(job.created),
-        "StartTime": format_time(job.started),
-        "EndTime": format_time(job.ended),
-        "QueueId": spec.queue_id,
-        "QueueType": QUEUE_TYPE,
-        "Tag": TAG,
-        "Input": {"BucketId": spec.tenant.bucket, "Region": spec.tenant.region, "Object": spec.input_object},
-        "Operation": _operation(job),
-    }
+_ID = Element("RequestId", TEXT, "request_id")
+_COUNTS = (
+    Element("TotalCount", integer(), "total"),
+    Element("PageNumber", integer(), "page"),
+    Element("PageSize", integer(), "size"),
+)
+_OPTIONAL_COUNTS = tuple(Element(row.name, row.kind, row.source, optional=True) for row in _COUNTS)
 
 
-def template(item: Template) -> Tree:
-    """``Template``, and an entry of ``TemplateList``."""
-    return {
-        "Tag": item.tag,
-        "TemplateId": item.id,
-        "Name": item.name,
-        "BucketId": item.tenant.bucket,
-        "Category": "Custom",
-        "VoiceSeparate": {
-            "AudioMode": item.separate.audio_mode.value,
-            "AudioConfig": _audio_config(item.separate.audio_config),
-        },
-        "CreateTime": format_time(item.created),
-        "UpdateTime": format_time(item.updated),
-    }
+def _answer(*elements: Element) -> Table:
+    return Table("", elements)
 
 
-def queue(item: Queue) -> Tree:
-    """``Queue``, and an entry of ``QueueList``."""
-    return {
-        "QueueId": item.id,
-        "Name": item.name,
-        "State": item.state.value,
-        "NotifyConfig": _notify_config(item.notify),
-        "MaxSize": str(item.max_size),
-        "MaxConcurrent": str(item.max_concurrent),
-        "UpdateTime": format_time(item.updated),
-        "CreateTime": format_time(item.created),
-        "BucketId": item.tenant.bucket,
-        "Category": QUEUE_TYPE,
-    }
+def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: bool = True) -> Element:
+    return Element(name, kind, source, repeated=True, optional=optional)
 
 
-def bucket(item: Bucket) -> Tree:
-    """``AsrBucket``, and an entry of ``AsrBucketList``."""
-    return {
-        "BucketId": item.tenant.bucket,
-        "Name": item.tenant.bucket,
-        "Region": item.tenant.region,
-        "CreateTime": format_time(item.created),
-        "AliasBucketId": "",
-    }
+CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False))
+JOBS = _answer(_list("JobsDetail", JOB), _list("NonExistJobIds", TEXT, "missing"))
+JOB_LIST = _answer(
+    # The Python SDK turns an empty element into an empty list (open point 9).
+    Element("JobsDetail", JOB, "items", repeated=True, blank=True),
+    Element("NextToken", TEXT, "cursor"),
+)
+TEMPLATE_ANSWER = _answer(_ID, Element("Template", TEMPLATE, "template"))
+TEMPLATE_LIST = _answer(
+    _ID,
+    *_OPTIONAL_COUNTS,
+    _list("TemplateList", TEMPLATE),
+    Element("NonExistTIDs", _answer(_list("TemplateId", TEXT, "ids")), "missing", optional=True),
+)
+DELETED_TEMPLATE = _answer(_ID, Element("TemplateId", TEXT, "id"))
+QUEUE_ANSWER = _answer(_ID, Element("Queue", QUEUE, "queue"))
+QUEUE_LIST = _answer(_ID, *_COUNTS, _list("QueueList", QUEUE), _list("NonExistPIDs", TEXT, "missing"))
+BUCKET_ANSWER = _answer(_ID, Element("AsrBucket", BUCKET, "bucket"))
+CLOSED_BUCKET = _answer(_ID, Element("BucketName", TEXT, "name"))
+BUCKET_LIST = _answer(_ID, *_COUNTS, _list("AsrBucketList", BUCKET))
+CALLBACK_LIST = _answer(_ID, *_COUNTS, _list("CallbackList", DELIVERY, optional=False))
+CALLBACKS = _answer(_ID, _list("Callback", DELIVERY), _list("NonExistCallbackIds", TEXT, "missing"))
+REPLAYED = _answer(_ID, Element("ReplayedCount", integer(), "count"))
 
-
-def _operation(job: Job) -> Tree:
-    spec = job.spec
-    tree: Tree = {}
-    if spec.template_id:
-        tree["TemplateId"] = spec.template_id
-        tree["TemplateName"] = spec.template_name or ""
-    else:
-        tree["VoiceSeparate"] = _voice_separate(spec.separate)
-    output = spec.output
-    named = {
-        "Object": output.object,
-        "AuObject": output.au_object,
-        "BassObject": output.bass_object,
-        "DrumObject": output.drum_object,
-    }
-    tree["Output"] = {"Region": output.region, "Bucket": output.bucket} | _given(named)
-    if job.state is State.SUCCESS and job.result is not None:
-        tree["MediaInfo"] = _media_info(job.result)
-        tree["MediaResult"] = _media_result(job, job.result)
-    if spec.user_data is not None:
-        tree["UserData"] = spec.user_data
-    tree["JobLevel"] = str(spec.level)
-    return tree
-
-
-def _voice_separate(separate: VoiceSeparate) -> Tree:
-    return {"AudioConfig": _audio_config(separate.audio_config), "AudioMode": separate.audio_mode.value}
-
-
-def _audio_config(config: AudioConfig) -> Tree:
-    """Only what was given."""
-    return _given(
-        {
-            "Codec": config.codec,
-            "Samplerate": config.samplerate,
-            "Bitrate": config.bitrate,
-            "Channels": config.channels,
-        }
-    )
-
-
-def _notify_config(notify: NotifyConfig) -> Tree:
-    tree = {
-        "Url": notify.url,
-        "Event": notify.event,
-        "Type": notify.type,
-        "State": notify.state,
-        "ResultFormat": notify.result_format,
-    }
-    mq = {"MqMode": notify.mq_mode, "MqRegion": notify.mq_region, "MqName": notify.mq_name}
-    return tree | {name: value for name, value in mq.items() if value}
-
-
-def _media_info(result: Result) -> Tree:
-    info = result.media_info
-    stream = info.get("Stream", {})
-    return {
-        "Format": _sorted(info.get("Format", {})),
-        "Stream": {
-            "Audio": [_sorted(audio) for audio in stream.get("Audio", [])],
-            "Subtitle": "",
-            "Video": "",
-        },
-    }
-
-
-def _media_result(job: Job, result: Result) -> Tree:
-    output = job.spec.output
-    return {
-        "OutputFile": {
-            "Bucket": output.bucket,
-            "Md5Info": [{"Md5": file.md5, "ObjectName": file.key} for file in result.files],
-            "ObjectName": [file.key for file in result.files],
-            "ObjectPrefix": "",
-            "Region": output.region,
-        }
-    }
-
-
-def _given(values: Mapping[str, str | int | None]) -> Tree:
-    return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _sorted(values: Mapping[str, Any]) -> Tree:
-    return dict(sorted(values.items()))
+_FULL = Kind(schema={"type": "string", "minLength": 1})
+ERROR = Table(
+    "Error",
+    (
+        Element("Code", one_of(*sorted({code for code, _ in ANSWERS.values()})), "code"),
+        Element("Message", _FULL, "message"),
+        Element("Resource", _FULL, "resource"),
+        Element("RequestId", _FULL, "request_id"),
+        Element("TraceId", _FULL, "request_id"),
+    ),
+)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemline.jobs.errors import InvalidContent, MissingContent, StemlineError
-from stemline.wire.codec import JSON, MAX_FIELDS, parse, to_json, to_xml
+from stemline.wire.codec import JSON, MAX_FIELDS, Tree, parse, to_json, to_xml
 from stemline.wire.errors import code_of
 
 
@@ -121,7 +121,12 @@ def test_field_limit_is_generous() -> None:
 
 def test_xml_answer() -> None:
     """Answers are compact: no indentation, the standard escapes, empty elements closed at once."""
-    tree = {"JobsDetail": [{"Message": "", "A": "<&>\"'"}, {}], "NextToken": None, "None": [], "C": {"D": {}}}
+    tree: Tree = {
+        "JobsDetail": [{"Message": "", "A": "<&>\"'"}, {}],
+        "NextToken": "",
+        "None": [],
+        "C": {"D": {}},
+    }
     expected = (
         b"<Response><JobsDetail><Message/><A>&lt;&amp;&gt;\"'</A></JobsDetail><JobsDetail/><NextToken/>"
         b"<C><D/></C></Response>"
@@ -130,8 +135,8 @@ def test_xml_answer() -> None:
 
 
 def test_json_answer() -> None:
-    """In JSON lists stay lists, also with one entry, and every scalar is a string."""
-    tree = {"JobsDetail": [{"Message": None, "Level": 1}], "Nothing": []}
+    """In JSON lists stay lists, also with one entry."""
+    tree: Tree = {"JobsDetail": [{"Message": "", "Level": "1"}], "Nothing": []}
     assert b'{"JobsDetail":[{"Message":"","Level":"1"}],"Nothing":[]}' == to_json(tree)
 
 
@@ -162,7 +167,7 @@ def test_fuzz() -> None:
         *HOSTILE_JSON.values(),
     ]
     seeds = [seed[:2000] for seed in seeds]
-    good = {"Tag": "VoiceSeparate", "Input": {"Object": "in/song.mp3"}, "UserData": "order 17 " * 20}
+    good: Tree = {"Tag": "VoiceSeparate", "Input": {"Object": "in/song.mp3"}, "UserData": "order 17 " * 20}
     # As many good ones as hostile ones, so that much of what is damaged still reads.
     seeds += [to_xml("Request", good), to_json({"Request": good})] * (len(seeds) // 2)
     chance = random.Random(20261123)

@@ -12,7 +12,7 @@ from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import parse
 from stemline.wire.errors import code_of, status_of
-from stemline.wire.job_request import specifications
+from stemline.wire.job_request import job_specs
 from tests.support.wire import BUCKET, REGION, submission
 
 TENANT = Tenant(BUCKET, REGION)
@@ -26,7 +26,7 @@ def find(template_id: str) -> Template | None:
 
 
 def specs(body: str) -> list[JobSpec]:
-    return specifications(parse(body.encode(), ""), TENANT, find)
+    return job_specs(parse(body.encode(), ""), TENANT, find)
 
 
 def refusal(body: str) -> StemlineError:
