@@ -40,7 +40,7 @@ def measure(store: Store, jobs: int) -> list[float]:
     waits = []
     for number in range(jobs + 5):
         (job,) = store.jobs.create([spec])
-        while (found := store.jobs.find(job.id)) is None or not found.state.terminal:
+        while (found := store.jobs.find(job.id)) is None or not found.ended:
             time.sleep(0.005)
         if found.state is not State.FAILED or found.started is None:
             raise SystemExit(f"{job.id} is {found.state} {found.message}")

@@ -1,10 +1,10 @@
-"""The life of a job as data: states and legal transitions.
+"""States of jobs and queues, and the transitions that are allowed.
 
 ::
 
-    Submitted ⇄ Pause        the queue is paused, or active again
-    Submitted → Running      a worker claims the job
-    Running   → Submitted    the worker died or gave the job back; attempts are left
+    Submitted ⇄ Pause            the queue is paused, or active again
+    Submitted → Running          a worker claims the job
+    Running   → Submitted        the worker died or released the job; attempts are left
     Running   → Success | Failed | Cancel
     Submitted | Pause → Cancel
     Submitted | Pause → Failed   the job cannot be started at all
@@ -26,16 +26,6 @@ class State(StrEnum):
     FAILED = "Failed"
     CANCEL = "Cancel"
 
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing follows this state."""
-        return not TRANSITIONS[self]
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the job waits for a worker."""
-        return self in {State.SUBMITTED, State.PAUSE}
-
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.SUBMITTED: frozenset({State.PAUSE, State.RUNNING, State.CANCEL, State.FAILED}),
@@ -45,12 +35,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset(),
     State.CANCEL: frozenset(),
 }
-"""From each state, the states that may follow."""
-
-
-def legal(before: State, after: State) -> bool:
-    """Whether a job may go from one state to the other."""
-    return after in TRANSITIONS[before]
+"""From each state, the states that may follow; none follow a final state."""
 
 
 class QueueState(StrEnum):

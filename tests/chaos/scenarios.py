@@ -28,7 +28,7 @@ def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
 
     def look() -> Job | None:
         job = store.jobs.find(job_id)
-        return job if job and job.state.terminal else None
+        return job if job and job.ended else None
 
     job: Job = eventually(look, seconds, f"the end of {job_id}")
     return job

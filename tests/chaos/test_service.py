@@ -168,7 +168,7 @@ def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledge
         except StoreUnavailable:
             return False
         announced = {j.id: j.state for j in jobs if j and j.state in {State.SUCCESS, State.FAILED}}
-        return all(j and j.state.terminal for j in jobs) and all(
+        return all(j and j.ended for j in jobs) and all(
             set(ledger.callbacks[i]) == {state} for i, state in announced.items()
         )
 

@@ -31,7 +31,7 @@ def letters(bench):
         dead.append(bench.end_job(CallbackRequest(type="TDMQ", mq=MqConfig("gz", "Queue", "voice-done"))))
         for delivery in dead:
             bench.try_(delivery)
-            bench.clock.pass_(10)
+            bench.clock.advance(10)
     return bench, dead
 
 

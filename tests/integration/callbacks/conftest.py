@@ -16,23 +16,10 @@ from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import RedisStore, Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
+from stemline.testing import FixedClock
 from tests.unit.callbacks.samples import job_result, job_spec
 
-START = 1_790_000_000_000_000
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-
-
-class Clock:
-    """µs since the epoch, standing still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> int:
-        return self.now
-
-    def pass_(self, seconds: float) -> None:
-        self.now += round(seconds * 1e6)
 
 
 @dataclass
@@ -40,7 +27,7 @@ class Bench:
     """A store, its clock and a delivery service."""
 
     store: Store
-    clock: Clock
+    clock: FixedClock
     settings: Settings
     service: DeliveryService = field(init=False)
 
@@ -83,7 +70,7 @@ class Bench:
 def bench(valkey: redis.Redis, valkey_server) -> Iterator[Callable[..., Bench]]:
     """Make a bench with settings of the test's choice; loopback is allowed unless they say otherwise."""
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    clock = Clock()
+    clock = FixedClock()
 
     def make(**changes) -> Bench:
         chosen: dict[str, Any] = {"callback_allow_networks": LOOPBACK, "callback_jitter": 0.0}

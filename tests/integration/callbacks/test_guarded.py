@@ -85,7 +85,7 @@ def test_a_name_that_changes_after_the_check(bench, names):
         names["rebinding.example"] = [["127.0.0.2"], ["127.0.0.1"]]
         delivery = bench.post_to(f"http://rebinding.example:{receiver.port}/")
         assert "unreachable" == bench.try_(delivery).attempts[0].status
-        bench.clock.pass_(5)
+        bench.clock.advance(5)
         assert "refused" == bench.try_(delivery).attempts[1].status
         assert 0 == receiver.connections
 
@@ -149,7 +149,7 @@ def test_signed_with_the_submitters_secrets(bench):
     with receiving(answer(500), answer(200)) as receiver:
         delivery = bench.post_to(receiver.url, credential="A")
         bench.try_(delivery)
-        bench.clock.pass_(5)
+        bench.clock.advance(5)
         bench.try_(delivery)
     for request in receiver.received:
         for secret in (old, new):

@@ -106,7 +106,7 @@ def test_a_refused_message_is_tried_again(bench):
         assert "cmq-4440" == bench.try_(delivery).attempts[0].status
         assert 5 == bench.wait_s(delivery)
         endpoint.refuse_with = None
-        bench.clock.pass_(5)
+        bench.clock.advance(5)
         assert "delivered" == bench.try_(delivery).status
         assert 1 == len(endpoint.queues["voice-done"])
 
@@ -168,7 +168,7 @@ def test_rabbitmq_must_confirm(bench, rabbitmq):
         assert ("pending", "broker") == (after.status, after.attempts[0].status)
         assert "MessageNacked" in after.attempts[0].answer
         channel.queue_purge("full")
-        bench.clock.pass_(5)
+        bench.clock.advance(5)
         assert "delivered" == bench.try_(second).status
 
 
@@ -178,7 +178,7 @@ def test_a_broker_that_is_down(bench, rabbitmq):
     bench = bench(tdmq_endpoints={"gz": down}, callback_schedule_s=(0, 5))
     delivery = bench.end_job(tdmq(name="later"))
     assert "broker" == bench.try_(delivery).attempts[0].status
-    bench.clock.pass_(5)
+    bench.clock.advance(5)
     after = bench.try_(delivery)
     assert "dead" == after.status
     assert "hush" not in "".join(a.answer for a in after.attempts)

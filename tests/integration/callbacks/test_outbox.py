@@ -24,9 +24,9 @@ def test_the_whole_schedule_ends_in_a_dead_letter(bench):
         waits = []
         while (wait := bench.wait_s(delivery)) is not None:
             waits.append(wait)
-            bench.clock.pass_(wait)
+            bench.clock.advance(wait)
             after = bench.try_(delivery)
-        bench.clock.pass_(1e6)
+        bench.clock.advance(1e6)
         bench.try_(delivery)
     assert list(bench.settings.callbacks.schedule_s) == waits
     assert ("dead", 10, 10) == (after.status, len(after.attempts), len(receiver.received))
@@ -43,7 +43,7 @@ def test_a_replayed_letter_starts_its_schedule_anew(bench):
             waits = []
             while (wait := bench.wait_s(delivery)) is not None:
                 waits.append(wait)
-                bench.clock.pass_(wait)
+                bench.clock.advance(wait)
                 bench.try_(delivery)
             assert [0, 5, 300] == waits, replays
             assert 1 == bench.store.outbox.replay([delivery.id])
@@ -57,7 +57,7 @@ def test_dead_letters_by_host_and_time(bench):
     with receiving(answer(410)) as one:
         first = bench.post_to(one.url)
         bench.try_(first)
-        bench.clock.pass_(100)
+        bench.clock.advance(100)
         second = bench.post_to(one.url.replace("127.0.0.1", "localhost"))
         bench.try_(second)
     dead = bench.store.outbox.dead
@@ -96,7 +96,7 @@ def test_a_dead_workers_delivery_comes_again(bench):
             slot = bench.store.host_slots.acquire(host, f"gone-{number}", limit=4, ttl_s=lease_s)
             assert Slot.ACQUIRED == slot
         assert 0 == len(bench.try_(delivery).attempts)
-        bench.clock.pass_(lease_s)
+        bench.clock.advance(lease_s)
         assert [delivery.id] == bench.store.outbox.due()
         assert "delivered" == bench.try_(delivery).status
 
@@ -168,7 +168,7 @@ def test_a_first_wait_is_kept(bench):
         delivery = bench.post_to(receiver.url)
         assert ("pending", 0) == (bench.try_(delivery).status, receiver.connections)
         assert 30 == bench.wait_s(delivery)
-        bench.clock.pass_(30)
+        bench.clock.advance(30)
         assert "delivered" == bench.try_(delivery).status
 
 
@@ -184,7 +184,7 @@ def test_a_crowd_is_put_off_not_lost(bench):
         assert ("pending", 0, 2) == (after.status, len(after.attempts), bench.wait_s(delivery))
         slow.closed = True
         sending.result(5)
-        bench.clock.pass_(2)
+        bench.clock.advance(2)
         assert "delivered" == bench.try_(delivery).status
 
 
@@ -194,10 +194,10 @@ def test_dead_letters_are_kept_for_their_time(bench):
     with receiving(answer(410)) as receiver:
         delivery = bench.post_to(receiver.url)
         bench.try_(delivery)
-    bench.clock.pass_(2 * 86_400 - 1)
+    bench.clock.advance(2 * 86_400 - 1)
     bench.store.jobs.prune()
     assert 1 == bench.store.outbox.dead().total
-    bench.clock.pass_(2)
+    bench.clock.advance(2)
     bench.store.jobs.prune()
     assert (0, None) == (bench.store.outbox.dead().total, bench.store.outbox.get(delivery.id))
     assert bench.store.jobs.find(delivery.job_id) is not None

@@ -47,7 +47,7 @@ def letters(bench):
         dead.append(bench.end_job(CallbackRequest(type="TDMQ", mq=MqConfig("gz", "Queue", "voice-done"))))
         for delivery in dead:
             bench.try_(delivery)
-            bench.clock.pass_(10)
+            bench.clock.advance(10)
     return bench, dead
 
 
@@ -137,7 +137,7 @@ def test_listen_prints_and_judges(bench, form):
         assert all(word in out.getvalue() for word in (delivery.job_id, "Failed", "signature good", "/here"))
         assert "ResourceNotFound" in out.getvalue()
 
-        bench.clock.pass_(-1000)
+        bench.clock.advance(-1000)
         late = bench.try_(bench.end_job(CallbackRequest(url=url, format=form)))
         assert "401" == late.attempts[0].status
         assert "signature bad" in out.getvalue()
@@ -153,7 +153,7 @@ def test_listen_tells_repetitions(bench):
         delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
         bench.try_(delivery)
         assert "seen before" not in out.getvalue()
-        bench.clock.pass_(5)
+        bench.clock.advance(5)
         assert ["503", "503"] == [a.status for a in bench.try_(delivery).attempts]
         assert "seen before" in out.getvalue()
         listener.shutdown()

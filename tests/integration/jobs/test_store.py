@@ -1,34 +1,48 @@
-"""The job store on a real Valkey: each promise of the design about a job, one by one."""
+"""Contract of a job store, on a real Valkey and in memory: each promise about a job, one by one."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import pytest
 import redis
 
 from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
+    BindedBucketNumLimit,
     CancelAsked,
     IdempotencyConflict,
     IllegalTransition,
     LeaseLost,
+    NoSuchBucket,
+    NoSuchQueue,
     NoSuchTemplate,
     QueueFull,
     QueueNotFound,
-    StoreUnavailable,
     TemplateNameDuplicate,
 )
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, RedisStore, Store, TemplateFilter, WakeUp
+from stemline.jobs.store import (
+    BucketFilter,
+    Idempotency,
+    JobFilter,
+    QueueFilter,
+    RedisStore,
+    Slot,
+    Store,
+    StoreOptions,
+    TemplateFilter,
+    WakeUp,
+)
 from stemline.jobs.tenant import Tenant
-from stemline.runtime.settings import Settings
-from stemline.runtime.store import store_options
-from stemline.wire.errors import code_of, status_of
+from stemline.testing import FixedClock, InMemoryStore
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 OTHER = Tenant("other-1250000000", "ap-chongqing")
@@ -37,22 +51,9 @@ SECOND = 1_000_000
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})
 
 
-class Clock:
-    """A clock that goes on only when told to."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> int:
-        return self.now
-
-    def pass_(self, seconds: float) -> None:
-        self.now += round(seconds * SECOND)
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FixedClock:
+    return FixedClock()
 
 
 @pytest.fixture
@@ -60,20 +61,24 @@ def wake_ups() -> list[WakeUp]:
     return []
 
 
-@pytest.fixture
-def make(valkey: redis.Redis, valkey_server, clock: Clock, wake_ups: list[WakeUp]):
-    """Stores on one empty server, with settings of the test's choice."""
-    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+Make: TypeAlias = Callable[..., Store]
 
-    def make(**changes) -> Store:
-        return RedisStore(client, store_options(Settings(**changes)), notify=wake_ups.extend, clock=clock)
 
-    yield make
+@pytest.fixture(params=["redis", "in memory"])
+def make(request: pytest.FixtureRequest, clock: FixedClock, wake_ups: list[WakeUp]) -> Iterator[Make]:
+    """Make an empty store of each kind, with options of the test's choice."""
+    if request.param == "in memory":
+        yield lambda **options: InMemoryStore(StoreOptions(**options), notify=wake_ups.extend, clock=clock)
+        return
+    request.getfixturevalue("valkey")
+    url = request.getfixturevalue("valkey_server").url
+    client = redis.Redis.from_url(url, decode_responses=True)
+    yield lambda **options: RedisStore(client, StoreOptions(**options), notify=wake_ups.extend, clock=clock)
     client.close()
 
 
 @pytest.fixture
-def store(make) -> Store:
+def store(make: Make) -> Store:
     return make()
 
 
@@ -104,10 +109,10 @@ def test_creation_times_never_repeat(store: Store) -> None:
     assert [START + i for i in range(6)] == [job.created for job in jobs]
 
 
-def test_one_way_through(store: Store, clock: Clock) -> None:
+def test_one_way_through(store: Store, clock: FixedClock) -> None:
     """Submitted, Running, Success, with times, progress and result."""
     (job,) = store.jobs.create([spec()])
-    clock.pass_(1)
+    clock.advance(1)
     claimed = store.jobs.claim("w1", [2, 1, 0])
     assert claimed is not None
     assert (job.id, State.RUNNING, "w1", 1, 1) == (
@@ -118,7 +123,7 @@ def test_one_way_through(store: Store, clock: Clock) -> None:
         claimed.token,
     )
     assert store.jobs.heartbeat(job.id, claimed.token, 40, "cpu") is False
-    clock.pass_(5)
+    clock.advance(5)
     store.jobs.succeed(claimed, DONE)
     done = store.jobs.find(job.id)
     assert done is not None
@@ -147,7 +152,7 @@ def test_dedicated_workers_serve_their_level_only(store: Store) -> None:
     assert store.jobs.claim("w", [2]) is None
 
 
-def test_buckets_take_turns(make) -> None:
+def test_buckets_take_turns(make: Make) -> None:
     """One tenant's backlog does not block another's first job."""
     store = make(queue_max_concurrent=1000)
     mine = store.jobs.create([spec() for _ in range(50)])
@@ -159,18 +164,18 @@ def test_buckets_take_turns(make) -> None:
     assert len(set(claimed) & {j.id for j in mine}) == 3
 
 
-def test_ageing_lifts_old_jobs(make, clock: Clock) -> None:
+def test_ageing_lifts_old_jobs(make: Make, clock: FixedClock) -> None:
     """With ageing on, a level-0 job that waited long goes before a young one of level 1."""
     store = make(level_ageing_s=60)
     (old,) = store.jobs.create([spec(level=0)])
-    clock.pass_(121)
+    clock.advance(121)
     store.jobs.create([spec(level=1)])
     claimed = store.jobs.claim("w", [2, 1, 0])
     assert claimed is not None
     assert old.id == claimed.id
 
 
-def test_max_concurrent_holds_over_all_workers(make, wake_ups: list[WakeUp]) -> None:
+def test_max_concurrent_holds_over_all_workers(make: Make, wake_ups: list[WakeUp]) -> None:
     """No more jobs of a queue run than it allows; the end of one sends a wake-up for the next."""
     store = make(queue_max_concurrent=2)
     jobs = store.jobs.create([spec() for _ in range(4)])
@@ -239,7 +244,7 @@ def test_cancel_is_all_or_nothing(store: Store) -> None:
     assert states(store, waiting.id) == [State.SUBMITTED]
 
 
-def test_vendor_behaviour_refuses_cancel_of_running(make) -> None:
+def test_vendor_behaviour_refuses_cancel_of_running(make: Make) -> None:
     """With cancel_running off, a running job cannot be cancelled."""
     store = make(cancel_running=False)
     (job,) = store.jobs.create([spec()])
@@ -248,16 +253,16 @@ def test_vendor_behaviour_refuses_cancel_of_running(make) -> None:
         store.jobs.cancel(TENANT, [job.id])
 
 
-def test_a_stale_attempt_writes_nothing(store: Store, clock: Clock) -> None:
-    """After its lease ran out and the job was seized, each write of the old attempt is refused."""
+def test_a_stale_attempt_writes_nothing(store: Store, clock: FixedClock) -> None:
+    """After its lease ran out and the job was reclaimed, each write of the old attempt is refused."""
     (job,) = store.jobs.create([spec()])
     old = store.jobs.claim("w1", [0])
     assert old is not None
     assert store.jobs.expired() == []
-    clock.pass_(21)
+    clock.advance(21)
     assert [job.id] == store.jobs.expired()
-    seized = store.jobs.reclaim(job.id, "sweeper")
-    assert seized is not None
+    reclaimed = store.jobs.reclaim(job.id, "sweeper")
+    assert reclaimed is not None
     assert store.jobs.reclaim(job.id, "other sweeper") is None
     for write in (
         lambda: store.jobs.heartbeat(job.id, old.token, 50),
@@ -269,7 +274,7 @@ def test_a_stale_attempt_writes_nothing(store: Store, clock: Clock) -> None:
     ):
         with pytest.raises(LeaseLost):
             write()
-    store.jobs.release(seized, counts=True)
+    store.jobs.release(reclaimed, counts=True)
     new = store.jobs.claim("w2", [0])
     assert new is not None
     assert (job.id, 2) == (new.id, new.attempt)
@@ -278,12 +283,12 @@ def test_a_stale_attempt_writes_nothing(store: Store, clock: Clock) -> None:
     store.jobs.succeed(new, DONE)
 
 
-def test_a_worker_that_comes_back_in_time_keeps_its_job(store: Store, clock: Clock) -> None:
-    """A heartbeat before the sweeper's seizure wins."""
+def test_a_worker_that_comes_back_in_time_keeps_its_job(store: Store, clock: FixedClock) -> None:
+    """A heartbeat before the sweeper reclaims the job wins."""
     (job,) = store.jobs.create([spec()])
     claimed = store.jobs.claim("w1", [0])
     assert claimed is not None
-    clock.pass_(21)
+    clock.advance(21)
     store.jobs.heartbeat(job.id, claimed.token, 10)
     assert store.jobs.reclaim(job.id, "sweeper") is None
 
@@ -301,7 +306,7 @@ def test_a_released_job_keeps_its_place(store: Store, wake_ups: list[WakeUp]) ->
     assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.token)
 
 
-def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, wake_ups: list[WakeUp]) -> None:
+def test_a_delayed_job_waits_its_time(store: Store, clock: FixedClock, wake_ups: list[WakeUp]) -> None:
     """A job released with a delay is claimed only after it, and can be cancelled meanwhile."""
     one, two = store.jobs.create([spec(), spec()])
     for _ in range(2):
@@ -311,7 +316,7 @@ def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, wake_ups: list
     store.jobs.promote()
     assert store.jobs.claim("w", [0]) is None
     store.jobs.cancel(TENANT, [two.id])
-    clock.pass_(11)
+    clock.advance(11)
     wake_ups.clear()
     store.jobs.promote()
     assert [WakeUp(0, one.id)] == wake_ups
@@ -320,7 +325,7 @@ def test_a_delayed_job_waits_its_time(store: Store, clock: Clock, wake_ups: list
     assert one.id == claimed.id
 
 
-def test_the_end_writes_the_outbox(store: Store, clock: Clock) -> None:
+def test_the_end_writes_the_outbox(store: Store, clock: FixedClock) -> None:
     """The callback is due the moment the job ends, is taken by one, and comes back if that one dies."""
     (job,) = store.jobs.create([spec(callback=CallbackRequest(url="http://cb.example/x", format="JSON"))])
     claimed = store.jobs.claim("w", [0])
@@ -332,7 +337,7 @@ def test_the_end_writes_the_outbox(store: Store, clock: Clock) -> None:
     assert (job.id, "JSON", "cb.example") == (taken.job_id, taken.target.format, taken.target.host)
     assert store.outbox.reserve(due, 30) is None
     assert store.outbox.due() == []
-    clock.pass_(31)
+    clock.advance(31)
     assert [due] == store.outbox.due()
 
 
@@ -356,7 +361,7 @@ def test_idempotency(store: Store) -> None:
         store.jobs.create([spec()], idempotency=Idempotency("k", "other"))
 
 
-def test_limits_of_submission(make) -> None:
+def test_limits_of_submission(make: Make) -> None:
     """A closed bucket, an unknown queue and a full queue refuse, and nothing is stored."""
     store = make(auto_open=False, queue_max_size=2)
     with pytest.raises(AsrBucketUnBinded):
@@ -387,10 +392,10 @@ def test_paging_is_stable_while_jobs_arrive(store: Store, order: str) -> None:
     assert len(seen) == len(set(seen))
 
 
-def test_list_filters(store: Store, clock: Clock) -> None:
+def test_list_filters(store: Store, clock: FixedClock) -> None:
     """State as seen, queue, time bounds (inclusive) and input object each narrow the list."""
     (a,) = store.jobs.create([spec("a")])
-    clock.pass_(10)
+    clock.advance(10)
     (b,) = store.jobs.create([spec("b")])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
@@ -414,7 +419,7 @@ def test_list_filters(store: Store, clock: Clock) -> None:
     assert [b.id, a.id] == ids(queue_id=queue)
 
 
-def test_templates(make) -> None:
+def test_templates(make: Make) -> None:
     """Names are unique per bucket; a deleted template is gone and frees its name."""
     store = make()
     both = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND)
@@ -433,26 +438,194 @@ def test_templates(make) -> None:
     assert store.templates.get(TENANT, one.id) is None
 
 
-def test_retention(store: Store, clock: Clock, valkey: redis.Redis) -> None:
-    """Ended jobs go after their time with all that points at them; waiting ones never."""
+def test_retention(store: Store, clock: FixedClock) -> None:
+    """Ended jobs and their callbacks go after their time; waiting jobs never."""
     (kept,) = store.jobs.create([spec()])
     store.queues.update(TENANT, kept.spec.queue_id, max_concurrent=1)
     (gone,) = store.jobs.create([spec(level=1, callback=CallbackRequest(url="http://a/"))])
     claimed = store.jobs.claim("w", [1])
     assert claimed is not None
     store.jobs.succeed(claimed, DONE)
-    clock.pass_(91 * 86_400)
+    clock.advance(89 * 86_400)
+    assert store.jobs.prune() == 0
+    clock.advance(2 * 86_400)
     assert store.jobs.prune() == 1
     assert store.jobs.find(gone.id) is None
+    assert store.outbox.for_job(gone.id) is None
+    assert store.outbox.due() == []
     assert [kept.id] == [j.id for j in store.jobs.search(TENANT, JobFilter()).items]
-    keys = [k.decode() for k in cast("list[bytes]", valkey.keys("*"))]
-    assert [k for k in keys if gone.id[1:] in k] == []
 
 
-def test_an_unreachable_store_is_a_retryable_error(make) -> None:
-    """Without a server every call says so with the wire's retryable code."""
-    nowhere = redis.Redis(port=1, decode_responses=True)
-    store = RedisStore(nowhere, store_options(Settings()))
-    with pytest.raises(StoreUnavailable) as caught:
-        store.jobs.create([spec()])
-    assert (code_of(caught.value), status_of(caught.value)) == ("SlowDown", 503)
+def ended(store: Store, url: str = "http://cb.example/x") -> str:
+    """Run a job to its end; the id of its callback."""
+    (job,) = store.jobs.create([spec(callback=CallbackRequest(url=url))])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.succeed(claimed, DONE)
+    delivery = store.outbox.for_job(job.id)
+    assert delivery is not None
+    return delivery.id
+
+
+def test_attempts_of_a_callback(store: Store, clock: FixedClock) -> None:
+    """Each attempt is recorded; the callback is due when it says, and over once it is delivered."""
+    delivery = ended(store)
+    failed = DeliveryAttempt(clock.now, "500", 12, "no")
+    store.outbox.record(delivery, failed, next_due=clock.now + 5 * SECOND, status="pending")
+    store.outbox.record(delivery, None, next_due=clock.now + 7 * SECOND, status="pending")
+    assert store.outbox.reserve(delivery, 30) is None
+    clock.advance(7)
+    assert [delivery] == store.outbox.due()
+    delivered = DeliveryAttempt(clock.now, "200", 8)
+    store.outbox.record(delivery, delivered, next_due=None, status="delivered")
+    store.outbox.record(delivery, failed, next_due=clock.now, status="dead")
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert ("delivered", None, (failed, delivered)) == (found.status, found.due, found.attempts)
+    assert (store.outbox.due(), store.outbox.dead().total) == ([], 0)
+
+
+def test_dead_letters(store: Store, clock: FixedClock) -> None:
+    """Dead letters are listed by tenant, host and time, replayed from the start, and kept for a while."""
+    gone = DeliveryAttempt(clock.now, "410", 1)
+    first, second = ended(store), ended(store, "http://other.example/")
+    for delivery in (first, second):
+        clock.advance(10)
+        store.outbox.record(delivery, gone, next_due=None, status="dead")
+
+    def dead(**which) -> list[str]:
+        return [delivery.id for delivery in store.outbox.dead(**which).items]
+
+    assert [second, first] == dead() == dead(tenant=TENANT)
+    assert [first] == dead(page=2, size=1) == dead(host="cb.example")
+    assert [second] == dead(since=clock.now)
+    assert [] == dead(tenant=OTHER)
+    assert 1 == store.outbox.replay_where(host="cb.example")
+    assert 0 == store.outbox.replay([first, "d0"])
+    again = store.outbox.get(first)
+    assert again is not None
+    assert ("pending", clock.now, 1) == (again.status, again.due, again.replayed_after)
+    clock.advance(31 * 86_400)
+    store.jobs.prune()
+    assert [] == dead()
+    assert store.outbox.get(second) is None
+    assert store.outbox.get(first) is not None
+
+
+def test_attempts_are_kept_up_to_a_number(store: Store, clock: FixedClock) -> None:
+    """Of more than a hundred attempts the oldest are dropped, also from those before the last replay."""
+    delivery = ended(store)
+    for number in range(90):
+        attempt = DeliveryAttempt(number, "500", 1)
+        store.outbox.record(delivery, attempt, next_due=None, status="dead")
+    store.outbox.replay([delivery])
+    for number in range(90, 120):
+        store.outbox.record(delivery, DeliveryAttempt(number, "500", 1), next_due=0, status="pending")
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (70, list(range(20, 120))) == (found.replayed_after, [attempt.at for attempt in found.attempts])
+
+
+def test_slots_of_a_host(store: Store, clock: FixedClock) -> None:
+    """No more than the limit get a slot; those that wait follow in turn; a dead worker's slot expires."""
+    slots = store.host_slots
+
+    def acquire(delivery: str) -> Slot:
+        return slots.acquire("h:80", delivery, limit=2, ttl_s=60)
+
+    assert [Slot.ACQUIRED, Slot.ACQUIRED, Slot.QUEUED] == [acquire("a"), acquire("b"), acquire("c")]
+    clock.advance(1)
+    assert [Slot.QUEUED, Slot.QUEUED, Slot.DUPLICATE] == [acquire("d"), acquire("c"), acquire("a")]
+    assert slots.release("h:80", "a", limit=2, ttl_s=60) == "c"
+    assert slots.release("h:80", "b", limit=0, ttl_s=60) is None
+    assert slots.acquire("other", "e", limit=1, ttl_s=60) is Slot.ACQUIRED
+    clock.advance(61)
+    assert [Slot.ACQUIRED, Slot.ACQUIRED, Slot.QUEUED] == [acquire("f"), acquire("g"), acquire("h")]
+    assert slots.release("h:80", "f", limit=2, ttl_s=60) == "d"
+    assert slots.release("h:80", "d", limit=2, ttl_s=60) == "h"
+    assert slots.release("h:80", "h", limit=2, ttl_s=60) is None
+
+
+def test_buckets(make: Make) -> None:
+    """A bucket is opened once, closed and opened again with its queue; a region holds so many."""
+    store = make(buckets_per_region=2, auto_open=False)
+    bucket = store.tenants.open(TENANT)
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    store.tenants.close(TENANT)
+    with pytest.raises(NoSuchBucket):
+        store.tenants.close(TENANT)
+    assert not store.tenants.is_open(TENANT)
+    assert (bucket, [queue]) == (
+        store.tenants.open(TENANT),
+        store.queues.search(TENANT, QueueFilter()).items,
+    )
+    store.tenants.open(OTHER)
+    with pytest.raises(BindedBucketNumLimit):
+        store.tenants.open(Tenant("third-1250000000", TENANT.region))
+    far = Tenant("third-1250000000", "ap-beijing")
+    store.tenants.open(far)
+
+    def buckets(**which) -> list[Tenant]:
+        return [found.tenant for found in store.tenants.search(BucketFilter(**which)).items]
+
+    assert {TENANT, OTHER, far} == set(buckets())
+    assert [far] == buckets(regions=("ap-beijing",))
+    assert [OTHER] == buckets(names=(OTHER.bucket,)) == buckets(name_part="other")
+
+
+def test_queues(store: Store, clock: FixedClock) -> None:
+    """What is given of a queue changes, the rest stays; another tenant's queue is unknown."""
+    store.tenants.open(TENANT)
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    clock.advance(3)
+    notify = NotifyConfig(state="On", event="TaskFinish", type="Url", url="http://q.example/")
+    changed = store.queues.update(TENANT, queue.id, name="night", notify=notify, max_size=3)
+    expected = dataclasses.replace(queue, name="night", notify=notify, max_size=3, updated=clock.now)
+    assert expected == changed
+    listing = store.queues.search(TENANT, QueueFilter(ids=(queue.id, "p1")))
+    assert ([expected], 1, ("p1",)) == (listing.items, listing.total, listing.missing)
+    assert [] == store.queues.search(TENANT, QueueFilter(state=QueueState.PAUSED)).items
+    with pytest.raises(NoSuchQueue):
+        store.queues.update(OTHER, queue.id, name="mine")
+
+
+def test_startable_jobs(make: Make) -> None:
+    """As many wake-ups as jobs of the level could start: of active queues, within max_concurrent."""
+    store = make(queue_max_concurrent=2)
+    mine = store.jobs.create([spec() for _ in range(3)])
+    theirs = store.jobs.create([spec(tenant=OTHER), spec(tenant=OTHER, level=1)])
+    found = store.jobs.startable(0, 10)
+    assert {WakeUp(0, job.id) for job in (*mine[:2], theirs[0])} == set(found)
+    assert 2 == len(store.jobs.startable(0, 2))
+    store.queues.update(TENANT, mine[0].spec.queue_id, state=QueueState.PAUSED)
+    assert [WakeUp(0, theirs[0].id)] == store.jobs.startable(0, 10)
+
+
+def test_statistics(make: Make, clock: FixedClock) -> None:
+    """The numbers for metrics agree with what happened."""
+    store = make(queue_max_concurrent=5)
+    delivery = ended(store)
+    jobs = store.jobs.create([spec(level=level) for level in (0, 0, 1, 2)])
+    (paused,) = store.jobs.create([spec(tenant=OTHER)])
+    store.queues.update(OTHER, paused.spec.queue_id, state=QueueState.PAUSED)
+    assert store.jobs.claim("w", [2]) is not None
+    released = store.jobs.claim("w", [1])
+    assert released is not None
+    store.jobs.release(released, delay_s=60)
+    clock.advance(21)
+    found = store.statistics.read()
+    states = {State.SUCCESS: 1, State.SUBMITTED: 3, State.RUNNING: 1, State.PAUSE: 1}
+    assert {state: states.get(state, 0) for state in State} == found.states
+    loads = {load.tenant: load for load in found.queues}
+    mine, theirs = loads[TENANT], loads[OTHER]
+    assert ((2, 0, 0), 1, 5, False) == (mine.waiting, mine.running, mine.max_concurrent, mine.paused)
+    assert (jobs[0].created, None, None) == mine.oldest
+    assert ((1, 0, 0), 0, True) == (theirs.waiting, theirs.running, theirs.paused)
+    assert (clock.now, 1, 1) == (found.at, found.delayed, found.expired_leases)
+    callbacks = found.callbacks
+    assert (1, 1, START, 0) == (callbacks.pending, callbacks.due, callbacks.oldest_due, callbacks.dead)
+    gone = DeliveryAttempt(clock.now, "410", 1)
+    store.outbox.record(delivery, gone, next_due=None, status="dead")
+    store.jobs.reclaim(store.jobs.expired()[0], "sweeper")
+    totals = {"created": 6, "ended:Success": 1, "leases_lost": 1, "callback_tries": 1, "callbacks:dead": 1}
+    assert totals == store.statistics.read().totals

@@ -1,7 +1,7 @@
 """The job store against a model of it: random lives of jobs, with two clients, lost answers and lost workers.
 
-Every step is done on the real store and on a page of Python that says what should have happened; after
-every step each record and each index of the store is compared with the model.
+Every step is done on a store and on its model; after every step each record of the store, and each index of
+the one on a server, is compared with the model.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -32,11 +31,11 @@ from stemline.jobs.errors import CancelAsked, IllegalTransition, LeaseLost, Requ
 from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, delivery_id
+from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions, delivery_id
 from stemline.jobs.tenant import Tenant
-from stemline.runtime.settings import Settings
-from stemline.runtime.store import store_options
+from stemline.testing import InMemoryStore
 from tests.conftest import ValkeyServer
+from tests.integration.jobs.model import Expected, ExpectedCallback, ExpectedQueue, Model
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -46,78 +45,6 @@ ENDED = {State.SUCCESS, State.FAILED, State.CANCEL}
 MOST_ATTEMPTS = 3
 LEASE_S = 20.0
 RETENTION_DAYS = 2.0
-
-
-@dataclass
-class Expected:
-    """What the model knows of a job."""
-
-    id: str
-    spec: JobSpec
-    created: int
-    state: State = State.SUBMITTED
-    attempt: int = 0
-    token: int = 0
-    lease_end: int = 0
-    cancel: bool = False
-    delayed: int | None = None
-    ended: int = 0
-    uploads: tuple[Any, ...] = ()
-    ended_by_holder: bool = False
-
-    @property
-    def tenant(self) -> Tenant:
-        return self.spec.tenant
-
-    def held(self, token: int) -> bool:
-        return self.state is State.RUNNING and self.token == token
-
-
-@dataclass
-class Lane:
-    """What the model knows of a tenant's queue."""
-
-    id: str
-    state: QueueState = QueueState.ACTIVE
-    room: int = 10
-
-
-@dataclass
-class Callback:
-    """What the model knows of a delivery."""
-
-    due: int
-    status: str = "pending"
-    tries: int = 0
-
-
-@dataclass
-class Model:
-    jobs: dict[str, Expected] = field(default_factory=dict)
-    lanes: dict[Tenant, Lane] = field(default_factory=dict)
-    callbacks: dict[str, Callback] = field(default_factory=dict)
-    pruned: int = 0
-
-    def of(self, tenant: Tenant, *states: State) -> list[Expected]:
-        return [j for j in self.jobs.values() if j.tenant == tenant and j.state in states]
-
-    def waiting(self, tenant: Tenant, level: int) -> list[Expected]:
-        found = [j for j in self.of(tenant, State.SUBMITTED) if j.spec.level == level and j.delayed is None]
-        return sorted(found, key=lambda j: j.created)
-
-    def open(self, tenant: Tenant) -> bool:
-        lane = self.lanes[tenant]
-        return lane.state is QueueState.ACTIVE and len(self.of(tenant, State.RUNNING)) < lane.room
-
-    def startable(self, levels: set[int]) -> set[str]:
-        """Ids that a claim may give: the oldest of each queue at the highest level that has any."""
-        for level in sorted(levels, reverse=True):
-            heads = [
-                self.waiting(t, level)[0].id for t in self.lanes if self.open(t) and self.waiting(t, level)
-            ]
-            if heads:
-                return set(heads)
-        return set()
 
 
 def raised(call: Callable[[], Any]) -> type[Exception] | None:
@@ -130,50 +57,44 @@ def raised(call: Callable[[], Any]) -> type[Exception] | None:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Random lives of jobs of three tenants."""
+    """Random lives of jobs of three tenants, in an in-memory store."""
 
-    server: ValkeyServer
+    stores: Sequence[Store]
+    """Two clients of one store."""
+    repeats_submissions = False
+    """Whether a lost answer can make a submission arrive twice."""
 
     @initialize()
     def begin(self) -> None:
         self.now = 1_790_000_000 * SECOND
         self.prefix = f"m{uuid.uuid4().hex[:8]}"
-        config = Settings(
-            key_prefix=self.prefix,
-            lease_s=LEASE_S,
-            max_attempts=MOST_ATTEMPTS,
-            retention_days=RETENTION_DAYS,
-            dead_letter_days=RETENTION_DAYS,
+        self.open_stores(
+            StoreOptions(
+                key_prefix=self.prefix,
+                lease_s=LEASE_S,
+                retention_days=RETENTION_DAYS,
+                dead_letter_days=RETENTION_DAYS,
+            )
         )
-        self.clients = [redis.Redis.from_url(self.server.url, decode_responses=True) for _ in range(2)]
-        self.stores = [RedisStore(c, store_options(config), clock=lambda: self.now) for c in self.clients]
         self.turns = itertools.cycle(self.stores)
         self.model = Model()
         self.held: list[Job] = []
         self.templates: dict[str, VoiceSeparate] = {}
         self.names = itertools.count()
 
-    def teardown(self) -> None:
-        for client in getattr(self, "clients", []):
-            client.close()
+    def open_stores(self, options: StoreOptions) -> None:
+        self.stores = [InMemoryStore(options, clock=lambda: self.now)] * 2
 
     @property
-    def store(self) -> RedisStore:
+    def store(self) -> Store:
         """One of two clients, by turns."""
         return next(self.turns)
 
     def twice(self, call: Callable[[Store], Any], lost: bool) -> Any:
-        """Make a call; when its answer gets lost, the client library makes it again."""
-        store = self.store
-        if not lost:
-            return call(store)
-        connection = store._connection
-        run = connection.run
-        connection.run = lambda *args: (run(*args), run(*args))[1]  # type: ignore[method-assign]
-        try:
-            return call(store)
-        finally:
-            connection.run = run  # type: ignore[method-assign]
+        """Make a call; when its answer gets lost, it is made again."""
+        if lost:
+            raised(lambda: call(self.store))
+        return call(self.store)
 
     # -- clients
 
@@ -194,10 +115,11 @@ class StoreMachine(RuleBasedStateMachine):
             JobSpec(tenant, f"in/{level}", separate, output, level=level, callback=callback)
             for level in levels
         ]
-        made = self.twice(lambda store: store.jobs.create(specs), lost)
+        made = self.twice(lambda store: store.jobs.create(specs), lost and self.repeats_submissions)
         assert len(specs) == len(made)
-        if tenant not in self.model.lanes:
-            self.model.lanes[tenant] = Lane(self.store.queues.search(tenant, QueueFilter()).items[0].id)
+        if tenant not in self.model.queues:
+            (queue,) = self.store.queues.search(tenant, QueueFilter()).items
+            self.model.queues[tenant] = ExpectedQueue(queue.id)
         for job in made:
             assert job.id not in self.model.jobs
             self.model.jobs[job.id] = Expected(job.id, job.spec, job.created)
@@ -224,14 +146,14 @@ class StoreMachine(RuleBasedStateMachine):
                 elif job.state is State.RUNNING:
                     job.cancel = True
 
-    @precondition(lambda self: self.model.lanes)
+    @precondition(lambda self: self.model.queues)
     @rule(data=st.data(), state=st.sampled_from(QueueState), room=st.none() | st.integers(1, 3))
     def turn_queue(self, data: st.DataObject, state: QueueState, room: int | None) -> None:
-        tenant = data.draw(st.sampled_from(sorted(self.model.lanes)))
-        lane = self.model.lanes[tenant]
-        queue = self.store.queues.update(tenant, lane.id, state=state, max_concurrent=room)
-        lane.state, lane.room = state, room or lane.room
-        assert (lane.state, lane.room) == (queue.state, queue.max_concurrent)
+        tenant = data.draw(st.sampled_from(sorted(self.model.queues)))
+        known = self.model.queues[tenant]
+        queue = self.store.queues.update(tenant, known.id, state=state, max_concurrent=room)
+        known.state, known.room = state, room or known.room
+        assert (known.state, known.room) == (queue.state, queue.max_concurrent)
 
     @rule(mode=st.sampled_from(AudioMode))
     def keep_template(self, mode: AudioMode) -> None:
@@ -254,9 +176,9 @@ class StoreMachine(RuleBasedStateMachine):
     # -- workers
 
     def running(self) -> set[str]:
-        """Ids of the jobs that run now, as the store's leases show them."""
-        found = self.clients[0].zrange(f"{self.prefix}:leases", 0, -1)
-        return {str(job_id) for job_id in found}
+        """Ids of the jobs that run now."""
+        which = JobFilter(states=frozenset({State.RUNNING}), size=1000)
+        return {job.id for tenant in TENANTS for job in self.store.jobs.search(tenant, which).items}
 
     @rule(levels=st.sets(st.integers(0, 2), min_size=1), lost=st.booleans())
     def claim(self, levels: set[int], lost: bool) -> None:
@@ -361,9 +283,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert [over, over] == [set(s) for s in seen]
         for job_id in sorted(seen[0]):
             order = self.stores if back else self.stores[::-1]
-            seized = [store.jobs.reclaim(job_id, "sweeper") for store in order]
-            assert seized[1] is None
-            job, known = seized[0], self.model.jobs[job_id]
+            reclaimed = [store.jobs.reclaim(job_id, "sweeper") for store in order]
+            assert reclaimed[1] is None
+            job, known = reclaimed[0], self.model.jobs[job_id]
             assert job is not None
             known.token += 1
             known.lease_end = self.now + round(LEASE_S * SECOND)
@@ -429,7 +351,7 @@ class StoreMachine(RuleBasedStateMachine):
         job.state, job.ended, job.delayed, job.uploads = to, self.now, None, ()
         job.ended_by_holder = was_running
         if to is not State.CANCEL and job.spec.callback.url:
-            self.model.callbacks[delivery_id(job.id)] = Callback(self.now)
+            self.model.callbacks[delivery_id(job.id)] = ExpectedCallback(self.now)
 
     def give_back(self, job: Expected, delay: float, counts: bool) -> None:
         job.state, job.uploads = State.SUBMITTED, ()
@@ -443,10 +365,10 @@ class StoreMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         model = self.model
-        for tenant in model.lanes:
+        for tenant in model.queues:
             mine = [j for j in model.jobs.values() if j.tenant == tenant]
             found = self.store.jobs.get(tenant, [j.id for j in mine])
-            paused = model.lanes[tenant].state is QueueState.PAUSED
+            paused = model.queues[tenant].state is QueueState.PAUSED
             for known, job in zip(mine, found, strict=True):
                 assert job is not None, "an accepted job is gone"
                 shown = State.PAUSE if paused and known.state is State.SUBMITTED else known.state
@@ -461,6 +383,36 @@ class StoreMachine(RuleBasedStateMachine):
             listed = self.store.jobs.search(tenant, JobFilter(order="Asc", size=1000))
             in_order = [j.id for j in sorted(mine, key=lambda j: j.created)]
             assert in_order == [j.id for j in listed.items]
+
+
+class RedisMachine(StoreMachine):
+    """The same with a store on a server, whose indexes must agree as well."""
+
+    server: ValkeyServer
+    stores: Sequence[RedisStore]
+    repeats_submissions = True
+
+    def open_stores(self, options: StoreOptions) -> None:
+        self.clients = [redis.Redis.from_url(self.server.url, decode_responses=True) for _ in range(2)]
+        self.stores = [RedisStore(client, options, clock=lambda: self.now) for client in self.clients]
+
+    def teardown(self) -> None:
+        for client in getattr(self, "clients", []):
+            client.close()
+
+    def twice(self, call: Callable[[Store], Any], lost: bool) -> Any:
+        """Make a call; when its answer gets lost, the client library sends the script again."""
+        store = self.store
+        assert isinstance(store, RedisStore)
+        if not lost:
+            return call(store)
+        connection = store._connection
+        run = connection.run
+        connection.run = lambda *args: (run(*args), run(*args))[1]  # type: ignore[method-assign]
+        try:
+            return call(store)
+        finally:
+            connection.run = run  # type: ignore[method-assign]
 
     @invariant()
     def indexes_agree(self) -> None:
@@ -481,15 +433,15 @@ class StoreMachine(RuleBasedStateMachine):
         pending = [(d, float(c.due)) for d, c in model.callbacks.items() if c.status == "pending"]
         assert sorted(pending) == sorted(zset("outbox"))
         for level in range(3):
-            ready = {lane.id for t, lane in model.lanes.items() if model.open(t) and model.waiting(t, level)}
+            ready = {q.id for t, q in model.queues.items() if model.open(t) and model.waiting(t, level)}
             assert ready == {name for name, _ in zset("ready", str(level))}
-        for tenant, lane in model.lanes.items():
+        for tenant, queue in model.queues.items():
             assert {j.id for j in running if j.tenant == tenant} == client.smembers(
-                f"{prefix}:running:{lane.id}"
+                f"{prefix}:running:{queue.id}"
             )
             for level in range(3):
                 waiting = [(j.id, float(j.created)) for j in model.waiting(tenant, level)]
-                assert waiting == zset("waiting", lane.id, str(level))
+                assert waiting == zset("waiting", queue.id, str(level))
             for state in State:
                 expected = {j.id for j in model.of(tenant, state)}
                 assert expected == {name for name, _ in zset("index", str(tenant), state)}
@@ -498,20 +450,20 @@ class StoreMachine(RuleBasedStateMachine):
         assert (len(model.jobs) + model.pruned, len(ended) + model.pruned) == (counts.get("created", 0), over)
 
 
+@pytest.mark.parametrize("kind", [RedisMachine, StoreMachine])
 def test_the_store_agrees_with_its_model(
-    valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    kind: type[StoreMachine], valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever clients, workers, sweepers and lost answers do, in whatever order, nothing goes astray."""
     # Shrinking needs the same ids again in every run.
     numbers = itertools.count()
-    monkeypatch.setattr("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}")
-    monkeypatch.setattr("stemline.jobs.store.jobs.new_queue_id", lambda: f"p{next(numbers):032x}")
-
-    class Machine(StoreMachine):
-        server = valkey_server
-
+    for module in ("jobs.store", "testing.in_memory_store"):
+        monkeypatch.setattr(f"stemline.{module}.jobs.new_job_id", lambda: f"j{next(numbers):032x}")
+    for module in ("jobs.store.jobs", "testing.in_memory_store.state"):
+        monkeypatch.setattr(f"stemline.{module}.new_queue_id", lambda: f"p{next(numbers):032x}")
+    monkeypatch.setattr(RedisMachine, "server", valkey_server, raising=False)
     run_state_machine_as_test(
-        Machine,
+        kind,
         settings=settings(
             max_examples=int(os.environ.get("MACHINE_EXAMPLES", "40")),
             stateful_step_count=50,

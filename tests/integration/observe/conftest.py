@@ -83,7 +83,7 @@ class Service:
         def done() -> Job | None:
             job = self.store.jobs.find(job_id)
             sent = self.store.outbox.for_job(job_id)
-            return job if job and job.state.terminal and sent and sent.status == "delivered" else None
+            return job if job and job.ended and sent and sent.status == "delivered" else None
 
         return eventually(done, 60, f"the end and the callback of {job_id}")
 

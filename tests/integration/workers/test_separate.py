@@ -107,7 +107,7 @@ def submit(store: Store, s3, key: str, **changes) -> Job:
 def ended(store: Store, job: Job, timeout_s: float = 60) -> Job:
     def done() -> Job | None:
         now = store.jobs.find(job.id)
-        return now if now and now.state.terminal else None
+        return now if now and now.ended else None
 
     return eventually(done, timeout_s, f"the end of {job.id}")
 

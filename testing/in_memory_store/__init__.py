@@ -1,0 +1,85 @@
+"""A job store in the memory of one process, for tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from stemline.jobs.store import Notify, Store, StoreOptions
+from stemline.jobs.store.values import discard_wake_ups
+from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
+from stemline.testing.in_memory_store.jobs import InMemoryJobs
+from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.statistics import InMemoryStatistics
+from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
+
+__all__ = ["InMemoryStore"]
+
+
+def _system_clock() -> int:
+    return time.time_ns() // 1000
+
+
+class InMemoryStore(Store):
+    """A job store in the memory of one process; it passes the same tests as the store in Redis.
+
+    Safe to use from several threads. Meant for some thousand jobs: it searches them one by one.
+    """
+
+    def __init__(
+        self,
+        options: StoreOptions | None = None,
+        *,
+        notify: Notify = discard_wake_ups,
+        clock: Callable[[], int] = _system_clock,
+    ) -> None:
+        """Begin with an empty store.
+
+        Args:
+            options: limits and times.
+            notify: called with wake-ups.
+            clock: µs since the epoch, such as a :class:`stemline.testing.FixedClock`.
+        """
+        contents = Contents(options or StoreOptions(), notify, clock)
+        self._contents = contents
+        self._jobs = InMemoryJobs(contents)
+        self._queues = InMemoryQueues(contents)
+        self._templates = InMemoryTemplates(contents)
+        self._tenants = InMemoryTenants(contents)
+        self._outbox = InMemoryOutbox(contents)
+        self._host_slots = InMemoryHostSlots(contents)
+        self._statistics = InMemoryStatistics(contents)
+
+    @property
+    def jobs(self) -> InMemoryJobs:
+        return self._jobs
+
+    @property
+    def queues(self) -> InMemoryQueues:
+        return self._queues
+
+    @property
+    def templates(self) -> InMemoryTemplates:
+        return self._templates
+
+    @property
+    def tenants(self) -> InMemoryTenants:
+        return self._tenants
+
+    @property
+    def outbox(self) -> InMemoryOutbox:
+        return self._outbox
+
+    @property
+    def host_slots(self) -> InMemoryHostSlots:
+        return self._host_slots
+
+    @property
+    def statistics(self) -> InMemoryStatistics:
+        return self._statistics
+
+    def now(self) -> int:
+        return self._contents.clock()
+
+    def close(self) -> None:
+        """Do nothing: there are no connections."""

@@ -1,0 +1,148 @@
+"""The outbox and the slots of hosts in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.store import HostSlots, Listing, Outbox, Slot, delivery_id
+from stemline.jobs.store.values import page_of
+from stemline.jobs.tenant import Tenant
+from stemline.testing.in_memory_store.state import Contents
+
+_KEPT_ATTEMPTS: Final = 100
+
+
+class InMemoryOutbox(Outbox):
+    """Callbacks in memory."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    def due(self, limit: int = 500) -> list[str]:
+        contents = self._contents
+        with contents.lock:
+            now = contents.clock()
+            due = sorted((at, name) for name, at in contents.outbox.items() if at <= now)
+        return [name for _, name in due[:limit]]
+
+    def reserve(self, delivery: str, lease_s: float) -> Delivery | None:
+        contents = self._contents
+        with contents.lock:
+            now = contents.clock()
+            if contents.outbox.get(delivery, now + 1) > now:
+                return None
+            contents.outbox[delivery] = now + round(lease_s * 1e6)
+            return contents.deliveries[delivery]
+
+    def record(
+        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+    ) -> None:
+        contents = self._contents
+        with contents.lock:
+            known = contents.deliveries.get(delivery)
+            if known is None or known.status == "delivered":
+                return
+            if attempt is not None:
+                surplus = max(0, len(known.attempts) + 1 - _KEPT_ATTEMPTS)
+                attempts = (*known.attempts, attempt)[surplus:]
+                known = replace(
+                    known, attempts=attempts, replayed_after=max(0, known.replayed_after - surplus)
+                )
+                contents.totals["callback_tries"] += 1
+            contents.deliveries[delivery] = replace(known, status=status, due=next_due)
+            contents.outbox.pop(delivery, None)
+            contents.dead.pop(delivery, None)
+            if next_due is not None:
+                contents.outbox[delivery] = next_due
+            if status == "dead":
+                contents.dead[delivery] = contents.clock()
+            if status != "pending":
+                contents.totals[f"callbacks:{status}"] += 1
+
+    def get(self, delivery: str) -> Delivery | None:
+        with self._contents.lock:
+            return self._contents.deliveries.get(delivery)
+
+    def for_job(self, job_id: str) -> Delivery | None:
+        return self.get(delivery_id(job_id))
+
+    def dead(
+        self,
+        *,
+        tenant: Tenant | None = None,
+        host: str | None = None,
+        since: int | None = None,
+        page: int = 1,
+        size: int = 10,
+    ) -> Listing[Delivery]:
+        found = self._dead_letters(tenant, host, since)
+        return Listing(page_of(found, page, size), len(found))
+
+    def replay(self, deliveries: Sequence[str]) -> int:
+        contents, count = self._contents, 0
+        with contents.lock:
+            for name in deliveries:
+                if contents.dead.pop(name, None) is None:
+                    continue
+                now, known = contents.clock(), contents.deliveries[name]
+                contents.deliveries[name] = replace(
+                    known, status="pending", due=now, replayed_after=len(known.attempts)
+                )
+                contents.outbox[name] = now
+                count += 1
+        return count
+
+    def replay_where(
+        self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None
+    ) -> int:
+        return self.replay([delivery.id for delivery in self._dead_letters(tenant, host, since)])
+
+    def _dead_letters(self, tenant: Tenant | None, host: str | None, since: int | None) -> list[Delivery]:
+        contents = self._contents
+        with contents.lock:
+            latest = sorted(((at, name) for name, at in contents.dead.items()), reverse=True)
+            found = [contents.deliveries[name] for at, name in latest if since is None or at >= since]
+        return [d for d in found if tenant in {None, d.tenant} and host in {None, d.target.host}]
+
+
+class InMemoryHostSlots(HostSlots):
+    """Slots of hosts in memory. A place in a waiting list does not expire."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    def acquire(self, host: str, delivery: str, *, limit: int, ttl_s: float) -> Slot:
+        contents = self._contents
+        with contents.lock:
+            sending, queued = self._sending(host), contents.queued[host]
+            if delivery in sending:
+                return Slot.DUPLICATE
+            if len(sending) >= limit:
+                if delivery not in queued:
+                    queued.append(delivery)
+                return Slot.QUEUED
+            if delivery in queued:
+                queued.remove(delivery)
+            sending[delivery] = contents.clock() + round(ttl_s * 1e6)
+            return Slot.ACQUIRED
+
+    def release(self, host: str, delivery: str, *, limit: int, ttl_s: float) -> str | None:
+        contents = self._contents
+        with contents.lock:
+            sending, queued = self._sending(host), contents.queued[host]
+            sending.pop(delivery, None)
+            if len(sending) >= limit or not queued:
+                return None
+            first = queued.pop(0)
+            sending[first] = contents.clock() + round(ttl_s * 1e6)
+            return first
+
+    def _sending(self, host: str) -> dict[str, int]:
+        """Return the deliveries that have a slot, without those of dead workers."""
+        slots, now = self._contents.sending[host], self._contents.clock()
+        for name in [name for name, end in slots.items() if end <= now]:
+            del slots[name]
+        return slots

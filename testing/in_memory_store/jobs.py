@@ -1,0 +1,298 @@
+"""Jobs in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stemline.jobs.errors import (
+    AsrBucketUnBinded,
+    CancelAsked,
+    IdempotencyConflict,
+    IllegalTransition,
+    QueueFull,
+    QueueNotFound,
+    RequestRefused,
+)
+from stemline.jobs.ids import new_job_id
+from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.states import State
+from stemline.jobs.store import Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
+from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.tenant import Tenant
+from stemline.testing.in_memory_store.state import Contents, Remembered
+
+_DAY_US = 86_400_000_000
+
+
+class InMemoryJobs(JobRepository):
+    """Jobs in memory."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    # Submission and queries
+
+    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+        contents, tenant = self._contents, specs[0].tenant
+        with contents.lock:
+            if idempotency and (before := self._remembered(tenant, idempotency)):
+                return [contents.view(contents.jobs[i]) for i in before.ids if i in contents.jobs]
+            home = contents.homes.get(tenant)
+            if home is None or not home.is_open:
+                if not contents.options.auto_open:
+                    raise AsrBucketUnBinded
+                home = contents.open_tenant(tenant)
+            specs = [replace(spec, queue_id=spec.queue_id or home.queue_id) for spec in specs]
+            self._check_queues(tenant, specs)
+            found = [wake_up for spec in specs for wake_up in self._add(spec)]
+            jobs = list(contents.jobs.values())[-len(specs) :]
+            if idempotency:
+                expires_at = contents.clock() + round(contents.options.idempotency_hours * 3600e6)
+                ids = [job.id for job in jobs]
+                contents.idempotency[tenant, idempotency.key] = Remembered(
+                    idempotency.body_sha256, ids, expires_at
+                )
+            created = [contents.view(job) for job in jobs]
+        self._notify(found)
+        return created
+
+    def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
+        found = [self.find(job_id) for job_id in ids]
+        return [job if job and job.spec.tenant == tenant else None for job in found]
+
+    def find(self, job_id: str) -> Job | None:
+        with self._contents.lock:
+            job = self._contents.jobs.get(job_id)
+            return None if job is None else self._contents.view(job)
+
+    def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
+        with self._contents.lock:
+            jobs = [self._contents.view(job) for job in self._contents.jobs.values()]
+        jobs = [job for job in jobs if job.spec.tenant == tenant and _matches(job, which)]
+        jobs.sort(key=lambda job: job.created, reverse=which.order == "Desc")
+        items = jobs[: which.size]
+        return Page(items, str(items[-1].created) if len(jobs) > len(items) else None)
+
+    def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
+        contents = self._contents
+        with contents.lock:
+            jobs = dict.fromkeys(ids)
+            for job_id in jobs:
+                job = contents.jobs.get(job_id)
+                if job is None or job.spec.tenant != tenant:
+                    raise RequestRefused(f"The job {job_id} does not exist.")
+                is_kept = job.state is State.RUNNING and not contents.options.cancel_running
+                if is_kept or job.state in {State.SUCCESS, State.FAILED}:
+                    raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be cancelled.")
+            for job_id in jobs:
+                job = contents.jobs[job_id]
+                if job.state is State.SUBMITTED:
+                    contents.finish(job, State.CANCEL, "Success", "")
+                    contents.refresh(job.spec.queue_id)
+                elif job.state is State.RUNNING:
+                    contents.jobs[job_id] = replace(job, cancel_requested=True)
+
+    # Attempts
+
+    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
+        contents = self._contents
+        with contents.lock:
+            job = contents.best(levels)
+            if job is None:
+                return None
+            queue_id, level = job.spec.queue_id, job.spec.level
+            running = contents.move(job, State.RUNNING)
+            contents.jobs[job.id] = replace(
+                running,
+                token=job.token + 1,
+                attempt=job.attempt + 1,
+                started=contents.clock(),
+                worker=worker,
+                progress=0,
+            )
+            self._contents.extend_lease(job.id)
+            turn = contents.ready[level][queue_id]
+            contents.last_turn[level] = turn
+            contents.next_turn[queue_id, level] = contents.ready[level][queue_id] = turn + 1
+            contents.refresh(queue_id)
+            return contents.jobs[job.id]
+
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
+        with self._contents.lock:
+            job = self._contents.current(job_id, token)
+            self._contents.extend_lease(job_id)
+            self._contents.jobs[job_id] = replace(job, progress=progress, device=device or job.device)
+            return job.cancel_requested
+
+    def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
+        with self._contents.lock:
+            job = self._contents.current(job_id, token)
+            self._contents.jobs[job_id] = replace(job, uploads=tuple(uploads))
+
+    def succeed(self, job: Job, result: Result) -> None:
+        self._finish(job, State.SUCCESS, "Success", "", result)
+
+    def fail(self, job: Job, code: str, message: str) -> None:
+        self._finish(job, State.FAILED, code, message)
+
+    def confirm_cancel(self, job: Job) -> None:
+        self._finish(job, State.CANCEL, "Success", "")
+
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
+        contents = self._contents
+        with contents.lock:
+            current = self._contents.current(job.id, job.token)
+            if current.cancel_requested:
+                raise CancelAsked
+            del contents.leases[job.id]
+            attempt = current.attempt if counts else current.attempt - 1
+            waiting = contents.move(current, State.SUBMITTED)
+            contents.jobs[job.id] = replace(
+                waiting, attempt=attempt, started=None, worker="", uploads=(), progress=0
+            )
+            if delay_s > 0:
+                contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
+            contents.refresh(job.spec.queue_id)
+            found = contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
+        self._notify(found)
+
+    # The sweeper's work
+
+    def expired(self, limit: int = 100) -> list[str]:
+        contents = self._contents
+        with contents.lock:
+            now = contents.clock()
+            ends = sorted((end, job_id) for job_id, end in contents.leases.items() if end <= now)
+        return [job_id for _, job_id in ends[:limit]]
+
+    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
+        contents = self._contents
+        with contents.lock:
+            if contents.leases.get(job_id, contents.clock() + 1) > contents.clock():
+                return None
+            job = contents.jobs[job_id]
+            contents.jobs[job_id] = replace(job, token=job.token + 1, worker=sweeper)
+            self._contents.extend_lease(job_id)
+            contents.totals["leases_lost"] += 1
+            return contents.jobs[job_id]
+
+    def promote(self, limit: int = 1000) -> None:
+        contents = self._contents
+        found: list[WakeUp] = []
+        with contents.lock:
+            now = contents.clock()
+            due = sorted((at, job_id) for job_id, at in contents.delayed.items() if at <= now)
+            for _, job_id in due[:limit]:
+                del contents.delayed[job_id]
+                spec = contents.jobs[job_id].spec
+                contents.refresh(spec.queue_id)
+                found += contents.wake_ups(spec.queue_id, spec.level, 1)
+        self._notify(found)
+
+    def startable(self, level: int, limit: int) -> list[WakeUp]:
+        contents = self._contents
+        found: list[WakeUp] = []
+        with contents.lock:
+            for _, queue_id in sorted((turn, queue_id) for queue_id, turn in contents.ready[level].items()):
+                found += contents.wake_ups(queue_id, level, limit - len(found))
+        return found
+
+    def prune(self, limit: int = 500) -> int:
+        contents = self._contents
+        with contents.lock:
+            now = contents.clock()
+            jobs_before = now - round(contents.options.retention_days * _DAY_US)
+            dead_before = now - round(contents.options.dead_letter_days * _DAY_US)
+            ended = sorted((job.ended, job.id) for job in contents.jobs.values() if job.ended is not None)
+            old_jobs = [job_id for at, job_id in ended if at < jobs_before][:limit]
+            for job_id in old_jobs:
+                del contents.jobs[job_id]
+            old_letters = [name for name, at in contents.dead.items() if at < dead_before][:limit]
+            for name in (*map(delivery_id, old_jobs), *old_letters):
+                for part in (contents.deliveries, contents.outbox, contents.dead):
+                    part.pop(name, None)
+        return len(old_jobs)
+
+    # What the methods above share
+
+    def _notify(self, wake_ups: list[WakeUp]) -> None:
+        if wake_ups:
+            self._contents.notify(wake_ups)
+
+    def _remembered(self, tenant: Tenant, idempotency: Idempotency) -> Remembered | None:
+        """Return the answer to an idempotency key.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body.
+        """
+        before = self._contents.idempotency.get((tenant, idempotency.key))
+        if before is None or before.expires_at <= self._contents.clock():
+            return None
+        if before.body_sha256 != idempotency.body_sha256:
+            raise IdempotencyConflict
+        return before
+
+    def _check_queues(self, tenant: Tenant, specs: Sequence[JobSpec]) -> None:
+        """Check that the queues exist and have room.
+
+        Raises:
+            QueueNotFound: the tenant has no such queue.
+            QueueFull: a queue would hold more waiting jobs than it may.
+        """
+        contents = self._contents
+        for queue_id, count in Counter(spec.queue_id for spec in specs).items():
+            queue = contents.queues.get(queue_id)
+            if queue is None or queue.tenant != tenant:
+                raise QueueNotFound
+            waiting = sum(len(contents.waiting(queue_id, level)) for level in LEVELS)
+            if waiting + count > queue.max_size:
+                raise QueueFull
+
+    def _add(self, spec: JobSpec) -> list[WakeUp]:
+        """Store a job; return its wake-up if it may start now."""
+        contents = self._contents
+        contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
+        job = Job(new_job_id(), spec, State.SUBMITTED, contents.last_created)
+        contents.jobs[job.id] = job
+        contents.totals["created"] += 1
+        contents.refresh(spec.queue_id)
+        # With more waiting than may run, the end of each job sends the wake-up for the next.
+        is_ready = spec.queue_id in contents.ready[spec.level]
+        if is_ready and len(contents.waiting(spec.queue_id, spec.level)) <= contents.room(spec.queue_id):
+            return [WakeUp(spec.level, job.id)]
+        return []
+
+    def _finish(self, job: Job, to: State, code: str, message: str, result: Result | None = None) -> None:
+        contents = self._contents
+        with contents.lock:
+            known = contents.jobs.get(job.id)
+            if known is not None and (known.state, known.token) == (to, job.token):
+                return  # the call is repeated
+            current = self._contents.current(job.id, job.token)
+            if to is State.SUCCESS and current.cancel_requested:
+                raise CancelAsked
+            if result is not None:
+                current = replace(current, result=result, progress=100)
+            contents.finish(current, to, code, message)
+            queue_id = job.spec.queue_id
+            contents.refresh(queue_id)
+            levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))
+            found = next((wake_ups for wake_ups in levels if wake_ups), [])
+        self._notify(found)
+
+
+def _matches(job: Job, which: JobFilter) -> bool:
+    """Return whether a job as clients see it passes a filter."""
+    cursor = None if which.cursor is None else int(which.cursor)
+    is_after = cursor is None or (job.created < cursor if which.order == "Desc" else job.created > cursor)
+    return (
+        is_after
+        and (not which.states or job.state in which.states)
+        and (not which.queue_id or job.spec.queue_id == which.queue_id)
+        and (which.start is None or job.created >= which.start)
+        and (which.end is None or job.created <= which.end)
+        and (which.input_object is None or job.spec.input_object == which.input_object)
+    )

@@ -1,0 +1,196 @@
+"""The contents of an in-memory store, and the changes that several of its repositories make."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from stemline.jobs.callback_target import callback_target
+from stemline.jobs.delivery import Delivery
+from stemline.jobs.errors import LeaseLost
+from stemline.jobs.ids import new_queue_id
+from stemline.jobs.job import Job
+from stemline.jobs.queue import Queue
+from stemline.jobs.states import TRANSITIONS, QueueState, State
+from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
+from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.template import Template
+from stemline.jobs.tenant import Tenant
+
+
+@dataclass
+class Home:
+    """What a store knows of a tenant."""
+
+    created: int
+    queue_id: str
+    """Its default queue."""
+    is_open: bool = True
+
+
+@dataclass
+class Remembered:
+    """The jobs that were created for an idempotency key."""
+
+    body_sha256: str
+    ids: list[str]
+    expires_at: int
+
+
+@dataclass
+class Contents:
+    """Everything in a store. All times are µs since the epoch."""
+
+    options: StoreOptions
+    notify: Notify
+    clock: Callable[[], int]
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while a method of a repository reads or changes the contents."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """By id, in order of creation. A waiting job of a paused queue is kept as Submitted."""
+    leases: dict[str, int] = field(default_factory=dict)
+    """Running job id to the end of its lease."""
+    delayed: dict[str, int] = field(default_factory=dict)
+    """Released job id to the time at which it becomes claimable."""
+    last_created: int = 0
+    idempotency: dict[tuple[Tenant, str], Remembered] = field(default_factory=dict)
+
+    ready: dict[int, dict[str, int]] = field(default_factory=lambda: {level: {} for level in LEVELS})
+    """Level to the turns of the queues that have a job to start."""
+    last_turn: Counter[int] = field(default_factory=Counter)
+    """Level to the turn of the queue served last."""
+    next_turn: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Queue and level to the turn after the one served last."""
+
+    homes: dict[Tenant, Home] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    templates: dict[str, Template] = field(default_factory=dict)
+
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    outbox: dict[str, int] = field(default_factory=dict)
+    """Delivery id to the time it is due, or to the end of its reservation."""
+    dead: dict[str, int] = field(default_factory=dict)
+    """Delivery id to the time it was given up."""
+    sending: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    """Host to deliveries that have a slot, with its end."""
+    queued: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Host to deliveries that wait for a slot."""
+
+    totals: Counter[str] = field(default_factory=Counter)
+
+    # Tenants
+
+    def open_tenant(self, tenant: Tenant) -> Home:
+        """Open the service for a tenant; a new one gets its default queue."""
+        if tenant not in self.homes:
+            now, queue_id = self.clock(), new_queue_id()
+            self.homes[tenant] = Home(now, queue_id)
+            self.queues[queue_id] = Queue(
+                id=queue_id,
+                tenant=tenant,
+                name="queue-speech-1",
+                state=QueueState.ACTIVE,
+                max_size=self.options.queue_max_size,
+                max_concurrent=self.options.queue_max_concurrent,
+                created=now,
+                updated=now,
+            )
+        self.homes[tenant].is_open = True
+        return self.homes[tenant]
+
+    # Scheduling
+
+    def waiting(self, queue_id: str, level: int) -> list[Job]:
+        """Return the claimable jobs of a queue, oldest first."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.spec.queue_id == queue_id
+            and job.spec.level == level
+            and job.state is State.SUBMITTED
+            and job.id not in self.delayed
+        ]
+
+    def room(self, queue_id: str) -> int:
+        """Return how many further jobs of a queue may run."""
+        running = sum(self.jobs[job_id].spec.queue_id == queue_id for job_id in self.leases)
+        return self.queues[queue_id].max_concurrent - running
+
+    def refresh(self, queue_id: str) -> None:
+        """Update whether a queue is ready at each level, after any change of the queue or its jobs."""
+        may_start = self.queues[queue_id].state is QueueState.ACTIVE and self.room(queue_id) > 0
+        for level, turns in self.ready.items():
+            if not (may_start and self.waiting(queue_id, level)):
+                turns.pop(queue_id, None)
+            elif queue_id not in turns:
+                # Turns that pass while a queue is not ready are not made up for.
+                turns[queue_id] = max(self.next_turn[queue_id, level], self.last_turn[level])
+
+    def wake_ups(self, queue_id: str, level: int, limit: int) -> list[WakeUp]:
+        """Return wake-ups for waiting jobs of a queue and level that may start now."""
+        if queue_id not in self.ready[level]:
+            return []
+        count = min(self.room(queue_id), limit)
+        return [WakeUp(level, job.id) for job in itertools.islice(self.waiting(queue_id, level), count)]
+
+    def best(self, levels: Sequence[int]) -> Job | None:
+        """Return the job to start next: highest level, then the queue whose turn it is, then the oldest."""
+        ageing_us = round(self.options.level_ageing_s * 1e6)
+        best: tuple[int, int, Job] | None = None
+        for level in sorted(levels, reverse=True):
+            turns = self.ready[level]
+            if not turns:
+                continue
+            job = self.waiting(min(turns, key=lambda queue_id: (turns[queue_id], queue_id)), level)[0]
+            if not ageing_us:
+                return job
+            rank = level + max(0, self.clock() - job.created) // ageing_us
+            candidate = (rank, -job.created, job)
+            if best is None or candidate[:2] > best[:2]:
+                best = candidate
+        return None if best is None else best[2]
+
+    # Jobs
+
+    def view(self, job: Job) -> Job:
+        """Return a job as clients see it."""
+        is_paused = self.queues[job.spec.queue_id].state is QueueState.PAUSED
+        return replace(job, state=State.PAUSE) if is_paused and job.state is State.SUBMITTED else job
+
+    def current(self, job_id: str, token: int) -> Job:
+        """Return a job whose current attempt has this token.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        job = self.jobs.get(job_id)
+        if job is None or job.state is not State.RUNNING or job.token != token:
+            raise LeaseLost
+        return job
+
+    def extend_lease(self, job_id: str) -> None:
+        self.leases[job_id] = self.clock() + round(self.options.lease_s * 1e6)
+
+    def move(self, job: Job, to: State) -> Job:
+        """Change a job's state, as the table of transitions allows."""
+        assert to in TRANSITIONS[job.state], f"{job.state} to {to}"  # noqa: S101 - a fault of this store
+        self.jobs[job.id] = replace(job, state=to)
+        return self.jobs[job.id]
+
+    def finish(self, job: Job, to: State, code: str, message: str) -> None:
+        """End a job and put its callback, if it has one, into the outbox."""
+        now = self.clock()
+        self.delayed.pop(job.id, None)
+        self.leases.pop(job.id, None)
+        ended = self.move(job, to)
+        self.jobs[job.id] = replace(ended, ended=now, code=code, message=message, uploads=())
+        self.totals[f"ended:{to}"] += 1
+        target = callback_target(job.spec, self.queues[job.spec.queue_id].notify)
+        if target is not None and to is not State.CANCEL:
+            delivery = Delivery(delivery_id(job.id), job.id, job.spec.tenant, target, created=now, due=now)
+            self.deliveries[delivery.id] = delivery
+            self.outbox[delivery.id] = now

@@ -1,0 +1,137 @@
+"""What only the store on a server promises: no keys left over, record versions, migrations, no server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.errors import RecordTooNew, StoreUnavailable
+from stemline.jobs.job import JobSpec, Output, Result
+from stemline.jobs.separation import AudioMode, VoiceSeparate
+from stemline.jobs.store import JobFilter, RedisStore, StoreOptions
+from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.migrations import Migration, Migrations, Phase, PreMigrationsPending
+from stemline.jobs.store.records import RECORD_VERSION
+from stemline.jobs.tenant import Tenant
+from stemline.runtime.settings import Settings
+from stemline.runtime.store import store_options
+from stemline.testing import FixedClock
+from stemline.wire.errors import code_of, status_of
+from tests.conftest import ValkeyServer
+
+TENANT = Tenant("media-1250000000", "ap-chongqing")
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
+    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def store(client: redis.Redis, clock: FixedClock) -> RedisStore:
+    return RedisStore(client, clock=clock)
+
+
+def spec() -> JobSpec:
+    output = Output(TENANT.region, TENANT.bucket, au_object="out/${jobid}")
+    callback = CallbackRequest(url="http://a/")
+    return JobSpec(TENANT, "in/a", VoiceSeparate(AudioMode.IS_AUDIO), output, callback=callback)
+
+
+def test_the_settings_have_the_stores_defaults() -> None:
+    """A store with default options behaves as the service with default settings."""
+    assert StoreOptions() == store_options(Settings())
+
+
+def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock: FixedClock) -> None:
+    """After its retention no key of a job or its callback is left, and none refers to it."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.succeed(claimed, Result((), {}))
+    clock.advance(91 * 86_400)
+    store.jobs.prune()
+    left = set(client.scan_iter("*"))
+    assert set() == {key for key in left if job.id[1:] in key}
+    members = {str(key): client.zrange(key, 0, -1) for key in left if client.type(key) == "zset"}
+    assert [] == [key for key, found in members.items() if any(job.id[1:] in name for name in found)]
+
+
+@pytest.fixture
+def newer(store: RedisStore, client: redis.Redis) -> str:
+    """The id of a waiting job whose record is of a version after this release's."""
+    (job,) = store.jobs.create([spec()])
+    client.hset(f"stemline:job:{job.id}", mapping={"v": RECORD_VERSION + 1, "spec": "of another kind"})
+    return job.id
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store, job_id: store.jobs.find(job_id),
+        lambda store, job_id: store.jobs.get(TENANT, [job_id]),
+        lambda store, job_id: store.jobs.search(TENANT, JobFilter()),
+        lambda store, job_id: store.jobs.cancel(TENANT, [job_id]),
+        lambda store, job_id: store.jobs.claim("w", [0]),
+        lambda store, job_id: store.jobs.heartbeat(job_id, 1, 50),
+        lambda store, job_id: store.jobs.register_uploads(job_id, 1, []),
+        lambda store, job_id: store.jobs.reclaim(job_id, "sweeper"),
+    ],
+)
+def test_a_newer_record_is_refused(
+    store: RedisStore, client: redis.Redis, newer: str, call: Callable[[RedisStore, str], object]
+) -> None:
+    """A record of a newer release is an error that names its version, and nothing of the store changes."""
+    before = {key: client.dump(key) for key in client.scan_iter("*")}
+    with pytest.raises(RecordTooNew, match=f"{newer} has version {RECORD_VERSION + 1}"):
+        call(store, newer)
+    assert before == {key: client.dump(key) for key in client.scan_iter("*")}
+
+
+def test_migrations_run_once_and_in_order(client: redis.Redis, clock: FixedClock) -> None:
+    """Each phase applies its own migrations once; post waits for pre; an interrupted one runs again."""
+    connection = Connection(client, StoreOptions(), clock=clock)
+    applied: list[str] = []
+
+    def apply(name: str) -> Callable[[Connection], None]:
+        def run(used: Connection) -> None:
+            assert connection is used
+            applied.append(name)
+            if applied.count("second") == 1 and name == "second":
+                raise KeyboardInterrupt
+
+        return run
+
+    known = [
+        Migration("first", Phase.PRE, "adds an index", apply("first")),
+        Migration("last", Phase.POST, "converts records", apply("last")),
+        Migration("second", Phase.PRE, "fills the index", apply("second")),
+    ]
+    migrations = Migrations(connection, known)
+    with pytest.raises(PreMigrationsPending):
+        migrations.apply(Phase.POST)
+    with pytest.raises(KeyboardInterrupt):
+        migrations.apply(Phase.PRE)
+    assert ["second"] == [each.name for each in migrations.pending(Phase.PRE)]
+    assert ["second"] == [each.name for each in migrations.apply(Phase.PRE)]
+    assert ["last"] == [each.name for each in migrations.apply(Phase.POST)]
+    assert [] == migrations.apply(Phase.PRE) == migrations.apply(Phase.POST)
+    assert ["first", "second", "second", "last"] == applied
+
+
+def test_an_unreachable_store_is_a_retryable_error() -> None:
+    """Without a server every call says so with the wire's retryable code."""
+    store = RedisStore(redis.Redis(port=1, decode_responses=True))
+    with pytest.raises(StoreUnavailable) as caught:
+        store.jobs.create([spec()])
+    assert (code_of(caught.value), status_of(caught.value)) == ("SlowDown", 503)
