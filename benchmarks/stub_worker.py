@@ -16,7 +16,7 @@ from typing import Any
 from stemline.cli.main import main
 from stemline.separation.media import EncodedStem, OutputSpec
 from stemline.separation.pipeline import Report
-from stemline.workers import attempt, engines
+from stemline.workers import engines, stages
 
 
 class Engine:
@@ -53,7 +53,7 @@ def separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **_
 
 
 if __name__ == "__main__":
-    patched: Any = attempt
+    patched: Any = stages
     patched.separate_file = separate
     patched = engines
     patched.load_engine = lambda _model, **_: Engine()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -35,8 +34,15 @@ MAX_CHAIN_S: Final = 60.0
 NO_THREAD_WAIT_S: Final = {HostStatus.UNKNOWN: 2.0, HostStatus.HANGING: 15.0}
 """The wait of a delivery for whose host no thread may be used now, s."""
 
-Observer = Callable[[str, str, str, float], None]
-"""Receives each attempt: type (``url`` or ``tdmq``), status, the delivery's new state, and seconds taken."""
+
+class DeliveryObserver(Protocol):
+    """Receives reports on delivery attempts, from the thread that makes them."""
+
+    def started(self, delivery: Delivery) -> None:
+        """An attempt has started."""
+
+    def ended(self, delivery: Delivery, outcome: Outcome, state: str, seconds: float) -> None:
+        """An attempt has ended; ``state`` is the delivery's new one: delivered, pending or dead."""
 
 
 class DeliveryService:
@@ -46,7 +52,7 @@ class DeliveryService:
         self,
         store: Store,
         settings: Settings,
-        observe: Observer | None = None,
+        observer: DeliveryObserver | None = None,
         tracer: telemetry.Tracer | None = None,
     ) -> None:
         """Prepare the senders; connects to nothing yet.
@@ -54,11 +60,11 @@ class DeliveryService:
         Args:
             store: Holds the outbox.
             settings: Timeouts, schedule, secrets and endpoints.
-            observe: Called after each attempt.
+            observer: Receives reports on each attempt.
             tracer: Starts a span for each attempt.
         """
         options = settings.callbacks
-        self._observe = observe
+        self._observer = observer
         self._store = store
         self._schedule = Schedule(options.schedule_s, options.jitter)
         self._secrets = WebhookSecrets(settings)
@@ -132,6 +138,8 @@ class DeliveryService:
                 wait_s = NO_THREAD_WAIT_S.get(self._health.status(host), 0.0)
                 self._postpone(delivery, self._store.now() + round(wait_s * 1e6))
                 return
+            if self._observer is not None:
+                self._observer.started(delivery)
             started, clock = self._store.now(), time.monotonic()
             outcome = self._send(delivery, job, started / 1e6)
             duration_s = time.monotonic() - clock
@@ -186,9 +194,8 @@ class DeliveryService:
             state = "dead" if wait is None else "pending"
             next_due = None if wait is None else self._store.now() + round(wait * 1e6)
         self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=state)
-        if self._observe is not None:
-            kind = "url" if delivery.target.mq is None else "tdmq"
-            self._observe(kind, outcome.status, state, duration_ms / 1000)
+        if self._observer is not None:
+            self._observer.ended(delivery, outcome, state, duration_ms / 1000)
         write = log.info if outcome.delivered else log.warning
         write(
             "callback.attempted",

@@ -116,11 +116,10 @@ def beat(settings: Settings) -> Celery:
 
 def serve_flower(settings: Settings, *, address: str, port: int, control: bool) -> None:
     """Serve Flower until a signal comes; ``control`` lets it change workers and tasks."""
-    from stemline.deploy.flower.serve import serve
-    from stemline.runtime.compat import versions
+    from stemline.runtime.compat import flower, versions
 
     versions.check("flower")
-    serve(celery_app(settings), address=address, port=port, control=control)
+    flower.serve(celery_app(settings), address=address, port=port, read_only=not control)
 
 
 def separation_worker(settings: Settings) -> Celery:
@@ -154,18 +153,22 @@ def callback_worker(settings: Settings) -> Celery:
     from stemline.runtime.telemetry import create_tracer
     from stemline.workers import deliver, sweep
     from stemline.workers.notifier import CeleryNotifier
+    from stemline.workers.task_events import TaskEvents
 
     app = celery_app(settings)
     metrics = _worker_metrics(settings)
-    notifier = CeleryNotifier(app)
+    notifier, events = CeleryNotifier(app), TaskEvents(app)
     store = open_store(settings, notify=notifier.notify_workers)
     delivery_service = DeliveryService(
-        store, settings, metrics.callback_tried, create_tracer(settings, "stemline-callbacks")
+        store,
+        settings,
+        deliver.DeliveryReports(metrics, events),
+        create_tracer(settings, "stemline-callbacks"),
     )
 
     @cache
     def sweeper() -> Sweeper:  # made by the first sweep: S3 clients are slow to make
-        return sweep.Sweeper(settings, store, app, notifier, metrics)
+        return sweep.Sweeper(settings, store, app, notifier, metrics=metrics, events=events)
 
     deliver.add_task(app, delivery_service.deliver)
     sweep.add_task(app, sweeper)
@@ -182,6 +185,7 @@ def _separation_context(
     from stemline.workers.context import SeparationContext
     from stemline.workers.engines import Engines
     from stemline.workers.notifier import CeleryNotifier
+    from stemline.workers.task_events import TaskEvents
 
     notifier = CeleryNotifier(app)
     return SeparationContext(
@@ -191,6 +195,7 @@ def _separation_context(
         notifier=notifier,
         tracer=create_tracer(settings, "stemline-worker"),
         metrics=metrics,
+        events=TaskEvents(app),
         shutdown=shutdown,
         engine=Engines(settings, metrics),
     )

@@ -1,4 +1,4 @@
 """The Celery application and its tasks: separate, deliver, sweep.
 
-A message is a hint. What is to be done, and by whom, the job store says.
+A message only says that there may be something to do; the job store decides what.
 """

@@ -1,7 +1,7 @@
 """The Celery application: queues, and the settings that long jobs on a Redis broker need.
 
-It knows its tasks by name only, so that whoever sends messages loads neither the engine nor the tasks; see
-:mod:`stemline.runtime.bootstrap` for the applications that run tasks.
+It knows its tasks by name only, so that a process that only sends messages loads neither the engine nor the
+tasks. :mod:`stemline.runtime.bootstrap` adds the tasks for workers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LEVELS = (2, 1, 0)
 CALLBACKS = "callbacks"
 SWEEPS = "sweep"
 
-#: How long the broker keeps an unacknowledged message to itself, s. It must outlast the longest job;
-#: rescue does not hang on it, the lease and the sweeper are faster.
+#: The broker delivers an unacknowledged message again after the time limit of a job and this margin, s.
+#: Recovery does not depend on it: the lease and the sweeper are faster.
 _VISIBILITY_MARGIN_S = 6 * 3600
 
-#: Idle time before a connection is probed, s; time between probes, s; probes without answer until it ends.
+#: TCP keepalive: idle time before the first probe, s; time between probes, s; probes until the end.
 _KEEPALIVE = {
     getattr(socket, name): value
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -35,7 +35,7 @@ _KEEPALIVE = {
 
 
 def separate_queue(level: int) -> str:
-    """The queue of a JobLevel."""
+    """Return the name of the broker queue of a JobLevel."""
     return f"separate.{level}"
 
 
@@ -57,58 +57,57 @@ def create_app(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        # A message is given up only after its task is over, also when the process died.
+        # A message is acknowledged after its task has ended, and delivered again if the process died.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_track_started=True,
         task_time_limit=round(settings.workers.job_time_limit_s) + 300,
         visibility_timeout=visibility,
         broker_transport_options={
             "visibility_timeout": visibility,
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,
-            # One list a queue: JobLevel has queues of its own, taken in the order a worker names them.
+            # One Redis list per queue: each JobLevel has its own queue, read in the order the worker names.
             "priority_steps": [0],
             "queue_order_strategy": "priority",
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
-            # A peer that vanished without a word is noticed within half a minute.
+            # A peer that vanished without closing the connection is noticed within half a minute.
             "socket_keepalive": True,
             "socket_keepalive_options": _KEEPALIVE,
             "health_check_interval": 25,
-            # No retry_on_timeout: it lets redis-py reconnect the subscription behind the event loop's back
-            # after the broker's restart, and then read from it for ever: the worker would take no more work.
+            # No retry_on_timeout: after a restart of the broker, redis-py would reconnect the subscription
+            # without the event loop's knowledge and block on it, and the worker would take no more messages.
             "client_name": "stemline",
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=5,
-        # A late-acknowledged message comes again after a lost connection; the lease makes that harmless,
-        # so what runs may run on.
+        # After a lost connection an unacknowledged message is delivered again. The lease makes that harmless,
+        # so running tasks may continue.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=settings.workers.grace_s + 15,
         worker_enable_soft_shutdown_on_idle=True,
         worker_hijack_root_logger=False,
         worker_send_task_events=True,
-        task_send_sent_event=True,
+        task_send_sent_event=False,  # see task_events
         worker_proc_alive_timeout=60,
         control_queue_ttl=300,
         control_queue_expires=600,
         event_queue_expires=60,
-        beat_scheduler="stemline.workers.liveness:Scheduler",  # intervals only: there is nothing to remember
+        beat_scheduler="stemline.workers.liveness:Scheduler",  # intervals only, so there is no state to keep
         beat_max_loop_interval=min(5.0, settings.jobs.sweep_interval_s),
         beat_schedule={
             "sweep": {
                 "task": SWEEP,
                 "schedule": settings.jobs.sweep_interval_s,
-                # Sweeps that nobody took do not pile up.
+                # Sweeps do not pile up while no worker runs.
                 "options": {"expires": 2 * settings.jobs.sweep_interval_s},
             }
         },
         timezone="UTC",
-        # Not Celery's own: read by the classes of stemline.workers.liveness, which Celery constructs.
+        # A key of ours, for the classes of stemline.workers.liveness, which Celery constructs.
         liveness_file=settings.monitoring.liveness_file,
     )
-    app.steps["consumer"].add("stemline.workers.liveness:Consumption")
+    app.steps["consumer"].add("stemline.workers.liveness:ConsumerLiveness")
     return app

@@ -1,4 +1,4 @@
-"""What the tasks of a worker process work with; the composition root builds it."""
+"""What a separation worker works with; the composition root builds it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stemline.storage import Buckets
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier
 from stemline.workers.shutdown import Shutdown
+from stemline.workers.task_events import TaskEvents
 
 if TYPE_CHECKING:
     from stemline.separation.engine import Engine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SeparationContext:
-    """What an attempt at a job works with."""
+    """What the attempts of one process share."""
 
     settings: Settings
     store: Store
@@ -28,6 +29,7 @@ class SeparationContext:
     notifier: CeleryNotifier
     tracer: Tracer
     metrics: WorkerMetrics
+    events: TaskEvents
     shutdown: Shutdown
     engine: Callable[[str], Engine]
-    """The warm engine of a model, by its name."""
+    """Returns the engine of a model, loaded at the first call."""

@@ -1,4 +1,4 @@
-"""The engines of a worker process: loaded once, warm from then on."""
+"""The engines of a worker process, each loaded once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stemline.workers.metrics import WorkerMetrics
 
 
 class Engines:
-    """One engine for each model; never made before the pool forks."""
+    """One engine for each model; created after the pool has forked."""
 
     def __init__(self, settings: Settings, metrics: WorkerMetrics) -> None:
         self._options = settings.engine
@@ -21,10 +21,10 @@ class Engines:
         self._engines: dict[str, Engine] = {}
 
     def __call__(self, model: str) -> Engine:
-        """Return the warm engine of a model; the first job that needs it loads it.
+        """Return the engine of a model, which the first call loads.
 
         Raises:
-            SeparationError: the weights or the device are missing; the next call tries again.
+            SeparationError: The weights or the device are missing; the next call tries again.
         """
         with self._lock:
             if model not in self._engines:
@@ -33,7 +33,7 @@ class Engines:
 
     def _load(self, model: str) -> Engine:
         options = self._options
-        began = time.monotonic()
+        started = time.monotonic()
         engine = load_engine(
             model,
             engine=options.name,
@@ -41,5 +41,5 @@ class Engines:
             directory=options.models_dir,
             threads=options.threads or None,
         )
-        self._metrics.model_load(model, options.name, engine.device, time.monotonic() - began)
+        self._metrics.model_loaded_in(time.monotonic() - started, model, options.name, engine.device)
         return engine

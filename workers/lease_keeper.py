@@ -1,4 +1,4 @@
-"""The hold of an attempt on its job: the lease, kept up by a thread, and why the attempt must end."""
+"""The lease keeper: renews the lease of a claimed job, and knows why its attempt must stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from enum import StrEnum
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
@@ -17,39 +17,42 @@ from stemline.workers.context import SeparationContext
 
 log = structlog.get_logger(__name__)
 
-#: Lease that must be left before anything is published, s.
-_MARGIN_S = 3.0
+MARGIN_S: Final = 3.0
+"""Lease time that must be left before anything is published, s."""
 
 
-class Reason(StrEnum):
-    """Why an attempt ends before its work is done."""
+class StopReason(StrEnum):
+    """Why an attempt must stop before its work is done."""
 
-    CANCEL = "cancel"
-    LOST = "lease lost"
-    STOP = "worker stops"
-    TIME = "time limit"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease lost"
+    SHUTDOWN = "shutdown"
+    TIME_LIMIT = "time limit"
 
 
-class Hold:
-    """Keeps the lease of a claimed job while its ``with`` block runs.
+class LeaseKeeper:
+    """Sends heartbeats for a claimed job from a thread, for the length of a ``with`` block.
 
-    While the store is away the attempt goes on: if nobody seized the job, the next heartbeat renews
-    the lease. Nothing is published without a lease that is known to hold: see :meth:`until`, :meth:`secure`.
+    While the store is unavailable the attempt continues: if nobody has reclaimed the job, the next heartbeat
+    renews the lease. Nothing is published unless the lease is known to be valid: see :meth:`expires_at` and
+    :meth:`ensure_valid`.
     """
 
     def __init__(self, context: SeparationContext, job: Job) -> None:
         self.progress = 0
+        """Percent, for the next heartbeat."""
         self.device = ""
-        self.reason: Reason | None = None
+        """The engine's device, for the next heartbeat."""
+        self.stop_reason: StopReason | None = None
         self._store = context.store
         self._job = job
         self._settings = context.settings
         self._shutdown = context.shutdown
         self._metrics = context.metrics
-        self._began = time.monotonic()
-        self._until = time.time() + context.settings.jobs.lease_s
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._started = time.monotonic()
+        self._expires_at = time.time() + context.settings.jobs.lease_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,52 +61,51 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._ended.set()
         self._thread.join()
 
-    def until(self) -> float:
-        """When the lease surely still holds, seconds since the epoch."""
-        return 0.0 if self.reason is Reason.LOST else self._until
+    def expires_at(self) -> float:
+        """Return until when the lease is known to be valid, seconds since the epoch; 0 if it is lost."""
+        return 0.0 if self.stop_reason is StopReason.LEASE_LOST else self._expires_at
 
-    def interrupted(self) -> bool:
-        """Whether the attempt must end; :attr:`reason` says why."""
-        if self.reason is None:
+    def should_stop(self) -> bool:
+        """Return whether the attempt must stop; :attr:`stop_reason` says why."""
+        if self.stop_reason is None:
             if self._shutdown.grace_expired(self._settings.workers.grace_s):
-                self.reason = Reason.STOP
-            elif time.monotonic() - self._began > self._settings.workers.job_time_limit_s:
-                self.reason = Reason.TIME
-        return self.reason is not None
+                self.stop_reason = StopReason.SHUTDOWN
+            elif time.monotonic() - self._started > self._settings.workers.job_time_limit_s:
+                self.stop_reason = StopReason.TIME_LIMIT
+        return self.stop_reason is not None
 
-    def secure(self) -> None:
-        """Wait until the lease is known to hold for a moment.
+    def ensure_valid(self) -> None:
+        """Wait until the lease is known to be valid for some seconds.
 
         Raises:
-            LeaseLost: another attempt holds the job.
+            LeaseLost: Another attempt holds the job, or the worker must exit.
         """
-        while time.time() + _MARGIN_S > self.until():
-            if self.reason is Reason.LOST or self._shutdown.grace_expired(
-                self._settings.workers.grace_s + _MARGIN_S
-            ):
+        while time.time() + MARGIN_S > self.expires_at():
+            lost = self.stop_reason is StopReason.LEASE_LOST
+            if lost or self._shutdown.grace_expired(self._settings.workers.grace_s + MARGIN_S):
                 raise LeaseLost
             time.sleep(0.1)
 
-    def _keep(self) -> None:
-        while not self._over.wait(self._settings.jobs.heartbeat_s):
-            self._beat()
+    def _run(self) -> None:
+        while not self._ended.wait(self._settings.jobs.heartbeat_s):
+            self._send_heartbeat()
 
-    def _beat(self) -> None:
-        before = time.time()  # the lease counts from when the store read the message, which is later
+    def _send_heartbeat(self) -> None:
+        sent_at = time.time()  # the store counts the lease from when it reads the heartbeat, which is later
         try:
             cancel = self._store.jobs.heartbeat(self._job.id, self._job.token, self.progress, self.device)
         except LeaseLost:
-            self.reason = Reason.LOST
-            self._over.set()
+            self.stop_reason = StopReason.LEASE_LOST
+            self._ended.set()
             self._metrics.heartbeats_missed.labels("lease_lost").inc()
             log.warning("lease.lost")
         except StemlineError as error:
-            self._metrics.heartbeats_missed.labels("store_away").inc()
-            log.warning("lease.not_renewed", fault=code_of(error))
+            self._metrics.heartbeats_missed.labels("store_unavailable").inc()
+            log.warning("lease.not_renewed", error=code_of(error))
         else:
-            self._until = before + self._settings.jobs.lease_s
-            if cancel and self.reason is None:
-                self.reason = Reason.CANCEL
+            self._expires_at = sent_at + self._settings.jobs.lease_s
+            if cancel and self.stop_reason is None:
+                self.stop_reason = StopReason.CANCELLED

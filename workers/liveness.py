@@ -1,16 +1,15 @@
-"""The sign of life that a worker and the clock leave in a file, for health probes.
+"""Liveness file, touched each time the consumer's BRPOP returns; a ping can succeed while the consumer hangs.
 
-A worker that answers a ping may still take no messages: its wait for the next one hangs on a connection
-that died. So the file tells of the waiting itself: it is written each time the broker has answered that wait,
-with a message or without, which happens every second; and, while every slot is taken by a job and there is
-nothing to wait for, by the timer of the same loop.
+A worker can answer pings and still take no messages, because its blocking read hangs on a dead connection.
+So the file is touched when that read returns, with a message or without one, which happens every second.
+A worker whose slots are all taken does not read; then a timer of the same event loop touches the file.
 """
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import celery.beat
 import structlog
@@ -20,35 +19,35 @@ from stemline.runtime.compat.kombu import on_broker_answer
 
 log = structlog.get_logger(__name__)
 
-#: How often the file is written at most, and how often a full worker's timer looks, s.
-_INTERVAL_S = 1.0
+INTERVAL_S: Final = 1.0
+"""Shortest time between two writes, and the interval of a busy worker's timer, s."""
 
 
-class SignOfLife:
-    """A file that holds when it was written last, in seconds of the machine's monotonic clock."""
+class LivenessFile:
+    """A file with the time of the last touch, in seconds of the machine's monotonic clock."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._next = 0.0
         self._failed = False
 
-    def give(self) -> None:
-        """Write the file, unless that was done a moment ago. Never raises: work goes on without it."""
+    def touch(self) -> None:
+        """Write the time, unless that was done within the interval. Never raises."""
         now = time.monotonic()
         if self._path is None or now < self._next:
             return
-        self._next = now + _INTERVAL_S
+        self._next = now + INTERVAL_S
         try:
-            # Shorter than a block and always as long: a reader never sees half of it.
+            # Always the same length, and less than a block: a reader never sees half of it.
             self._path.write_text(f"{now:015.3f}\n")
         except OSError as error:
             if not self._failed:
-                log.warning("alive.not_written", path=str(self._path), reason=error.strerror)
+                log.warning("liveness.not_written", path=str(self._path), reason=error.strerror)
             self._failed = True
 
 
 def age_s(path: Path) -> float | None:
-    """How long ago the sign of life was given, s; None where there is none, or one from before a reboot."""
+    """Return the seconds since the last touch; ``None`` without a file, or with one from before a reboot."""
     try:
         age = time.monotonic() - float(path.read_text())
     except (OSError, ValueError):
@@ -56,45 +55,45 @@ def age_s(path: Path) -> float | None:
     return age if age >= 0 else None
 
 
-class Consumption(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Hooks the sign of life into the consumer, anew after each connection to the broker."""
+class ConsumerLiveness(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Touches the file from the consumer; started anew for each connection to the broker."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._sign = SignOfLife(parent.app.conf.liveness_file)
+        self._file = LivenessFile(parent.app.conf.liveness_file)
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Watch this connection's channel."""
+        """Watch the blocking read of this connection's channel."""
         channel = parent.task_consumer.channel
-        on_broker_answer(channel, self._sign.give)
-        self._timer = parent.timer.call_repeatedly(_INTERVAL_S, self._while_full, (channel,))
+        on_broker_answer(channel, self._file.touch)
+        self._timer = parent.timer.call_repeatedly(INTERVAL_S, self._touch_while_busy, (channel,))
 
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery gives it
-        """The connection is over."""
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop the timer when the connection ends."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _while_full(self, channel: Any) -> None:
+    def _touch_while_busy(self, channel: Any) -> None:
         if not channel.qos.can_consume():
-            self._sign.give()
+            self._file.touch()
 
 
 class Scheduler(celery.beat.Scheduler):  # type: ignore[misc]  # Celery ships no types
-    """The clock, which gives its sign of life when the broker has taken a sweep."""
+    """Celery beat's scheduler, which touches the file when the broker has accepted a sweep."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._sign = SignOfLife(self.app.conf.liveness_file)
+        self._file = LivenessFile(self.app.conf.liveness_file)
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
-        """Send, then tell.
+        """Send a message, then touch the file.
 
         Raises:
-            SchedulingError: the broker did not take it.
+            SchedulingError: The broker did not accept it.
         """
         result = super().apply_async(*args, **options)
-        self._sign.give()
+        self._file.touch()
         return result

@@ -1,4 +1,4 @@
-"""What a new child of the worker's pool does first."""
+"""Initialisation of a child process of the worker's pool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(context: SeparationContext) -> None:
-    """Tie the child's life to its worker's, remove what dead ones left, and load the models meanwhile."""
+    """Tie the child to its worker, remove folders of killed attempts, and load models in the background."""
     die_with_parent()
     removed = clear_stale(context.settings.storage.scratch_dir)
     if removed:
@@ -29,24 +29,24 @@ def start(context: SeparationContext) -> None:
 
 
 def die_with_parent() -> None:
-    """Let the kernel kill this process when its worker is killed: nobody would stop it any more."""
+    """Have the kernel kill this process when its worker is killed, so that it is not orphaned."""
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before the call
         os._exit(1)
 
 
 def preload(context: SeparationContext) -> None:
-    """Load the models of the settings; one that cannot be loaded is logged."""
+    """Load the models of the settings; log those that cannot be loaded."""
     from stemline.separation.errors import SeparationError  # noqa: PLC0415 - slow to import
 
     for model in context.settings.engine.preload_models:
         try:
             loaded = context.engine(model)
         except SeparationError as error:
-            # A job that needs it fails with the same code; jobs that do not are served.
+            # A job that needs it fails with the same code; other jobs succeed.
             log.warning("model.not_loaded", model=model, code=error.code, reason=error.message)
         else:
             log.info("model.loaded", model=model, device=loaded.device)

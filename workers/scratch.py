@@ -1,4 +1,4 @@
-"""Folders in which attempts work; those of attempts that were killed are found and removed."""
+"""Working folders of attempts; folders of killed attempts are found and removed."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ _PREFIX = "stemline-attempt-"
 
 @contextmanager
 def scratch(parent: Path | None) -> Iterator[Path]:
-    """A folder for one attempt, gone afterwards whatever happened.
+    """Create a folder for one attempt, and remove it afterwards.
 
-    While the process lives it holds a lock on the folder; the system lets go of it with the process.
+    The process holds a lock on the folder, which the system releases when the process ends.
     """
-    folder, held = _make(parent)
+    folder, lock = _create(parent)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        if lock is not None:
+            os.close(lock)
 
 
-def _make(parent: Path | None) -> tuple[Path, int | None]:
-    """A new folder and the descriptor that locks it.
+def _create(parent: Path | None) -> tuple[Path, int | None]:
+    """Return a new folder and the descriptor of its lock.
 
-    The race: between making and locking it, another process may take it for a dead one's and remove it.
+    The race: before the lock is taken, another process may remove the folder as a dead process's.
     """
     for _ in range(5):
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        held = _lock(folder)
-        if held is not None and folder.exists():
-            return folder, held
-        if held is not None:
-            os.close(held)
-    # A file system without locks: there clear_stale removes nothing either.
+        lock = _lock(folder)
+        if lock is not None and folder.exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+    # A file system without locks; there clear_stale removes nothing either.
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)), None
 
 
 def clear_stale(parent: Path | None) -> int:
-    """Remove the folders of attempts whose process is dead; how many there were."""
+    """Remove the folders of attempts whose process is dead; return how many there were."""
     count = 0
     for folder in Path(parent or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        held = _lock(folder)
-        if held is not None:
+        lock = _lock(folder)
+        if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(held)
+            os.close(lock)
             count += 1
     return count
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; ``None`` where somebody else does, or it is gone."""
+    """Lock a folder and return the descriptor; ``None`` if it is locked already, or gone."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -1,4 +1,4 @@
-"""The task that a wake-up starts: claim the best job there is and do it."""
+"""The task that a wake-up starts: claim the best waiting job and make one attempt at it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stemline.jobs.job import Job
 from stemline.runtime.telemetry import Tracer, annotate, trace_id
 from stemline.workers.app import SEPARATE
 from stemline.workers.context import SeparationContext
+from stemline.workers.outcome import AttemptResult
 
 log = structlog.get_logger(__name__)
 
@@ -24,53 +25,54 @@ def add_task(app: Celery, context: Callable[[], SeparationContext]) -> None:
     """Add the task to an application.
 
     Args:
-        app: the application.
-        context: returns what the task works with; called in the process that runs it.
+        app: The application.
+        context: Returns what the task works with; called in the process that runs it.
     """
 
-    @app.task(name=SEPARATE, bind=True)
-    def run(self: Task[Any, Any], job_id: str, level: int) -> str:
-        return separate(context(), str(self.request.hostname), job_id, level)
+    @app.task(name=SEPARATE, bind=True, send_events=False, shared=False)  # see task_events
+    def run(self: Task[Any, Any], *message: object) -> None:
+        # The message carries the level; older versions also sent a job id, before the level.
+        separate(context(), str(self.request.hostname), wake_up_level=message[-1] if message else None)
 
 
-def separate(context: SeparationContext, hostname: str, job_id: str, level: int) -> str:
-    """Do one job: the best that waits, which need not be the one that the wake-up names.
+def separate(context: SeparationContext, hostname: str, *, wake_up_level: object) -> AttemptResult | None:
+    """Claim the best waiting job, of any of the worker's levels, and make one attempt at it.
 
     Args:
-        context: what to work with.
+        context: What to work with.
         hostname: Celery's name of the worker.
-        job_id: the job whose wake-up this is.
-        level: its JobLevel.
+        wake_up_level: The level in the message, for the log.
 
     Returns:
-        Which job was done and how it ended, shown in Flower.
+        The result of the attempt; ``None`` if no job was waiting, or the worker is shutting down.
     """
     from stemline.workers.attempt import Attempt  # noqa: PLC0415 - brings the engine, which callback workers lack
 
-    store, metrics = context.store, context.metrics
+    if context.shutdown.requested():
+        return None
     worker = f"{hostname}/{os.getpid()}"
-    if context.shutdown.grace_expired(0):
-        return "worker stops"
-    job = store.jobs.claim(worker, context.settings.workers.levels)
+    job = context.store.jobs.claim(worker, context.settings.workers.levels)
     if job is None:
-        return "nothing to do"
+        return None
     with structlog.contextvars.bound_contextvars(
         job=job.id, attempt=job.attempt, token=job.token, worker=worker, trace=trace_id(job.spec.trace)
     ):
-        log.info("attempt.started", level=job.spec.level, wake_up=job_id, wake_up_level=level)
-        began = time.monotonic()
-        with metrics.running.track_inprogress(), _traced(context.tracer, job, worker) as span:
-            ending = Attempt(job, context).run()
-            annotate(span, ending=ending)
-        metrics.attempt_ended(ending, time.monotonic() - began)
-    delivery = store.outbox.for_job(job.id)
+        log.info("attempt.started", level=job.spec.level, wake_up_level=wake_up_level)
+        started = time.monotonic()
+        with context.metrics.running.track_inprogress(), _span(context.tracer, job, worker) as span:
+            result = Attempt(job, context).run()
+            annotate(span, outcome=result.outcome, code=result.code)
+        seconds = time.monotonic() - started
+        context.metrics.attempt_ended(result, seconds)
+        context.events.job_ended(job, result, seconds)
+    delivery = context.store.outbox.for_job(job.id)
     if delivery is not None and delivery.status == "pending":
         context.notifier.deliver(delivery.id)
-    return f"{job.id} {ending}"
+    return result
 
 
-def _traced(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Span]:
-    """The span of an attempt; the first one tells the wait before it, too."""
+def _span(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Span]:
+    """Return the span of an attempt; before the first attempt, record the span of the wait as well."""
     parent = job.spec.trace
     if job.token == 1:
         started = job.started or job.created

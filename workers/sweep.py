@@ -1,10 +1,14 @@
-"""The sweeper: finds work that was lost on its way. Running it twice, or two at once, does no harm."""
+"""The sweep: reclaim jobs of dead workers, and send lost messages again.
+
+Safe to run twice, and in several processes at once.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Callable
+from typing import Final
 
 import redis
 import structlog
@@ -17,124 +21,137 @@ from stemline.runtime.settings import Settings
 from stemline.storage import Buckets, Upload
 from stemline.wire.errors import code_of
 from stemline.workers.app import CALLBACKS, LEVELS, SWEEP, separate_queue
-from stemline.workers.cleanup import take_away
+from stemline.workers.cleanup import cleanup
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier
+from stemline.workers.outcome import AttemptResult, Outcome
+from stemline.workers.task_events import TaskEvents
 
 log = structlog.get_logger(__name__)
 
-#: Wake-ups and callbacks that one sweep lets lie in a broker queue at most.
-_MOST_WAKE_UPS = 200
-_MOST_CALLBACKS = 1000
-
-#: How long a sweep waits for a bucket that is away, s.
-_BUCKET_PATIENCE_S = 5.0
+MAX_WAKE_UPS: Final = 200
+"""Wake-ups of one level to keep in the broker at most."""
+MAX_DELIVERIES: Final = 1000
+"""Deliveries to keep in the broker at most."""
+RETRY_BUDGET_S: Final = 5.0
+"""How long a sweep retries requests to a bucket; the next sweep comes soon, s."""
 
 
 def add_task(app: Celery, sweeper: Callable[[], Sweeper]) -> None:
     """Add the task to an application.
 
     Args:
-        app: the application.
-        sweeper: returns the sweeper; called in the process that runs the task.
+        app: The application.
+        sweeper: Returns the sweeper; called in the process that runs the task.
     """
 
-    @app.task(name=SWEEP)
-    def run() -> str:
-        return sweeper().sweep()
+    @app.task(name=SWEEP, send_events=False, shared=False)  # Flower shows jobs and deliveries
+    def run() -> None:
+        sweeper().sweep()
 
 
 class Sweeper:
-    """Rescues jobs of dead workers and sends lost messages again."""
+    """Makes sweeps; one for each process."""
 
     def __init__(
-        self, settings: Settings, store: Store, app: Celery, notifier: CeleryNotifier, metrics: WorkerMetrics
+        self,
+        settings: Settings,
+        store: Store,
+        app: Celery,
+        notifier: CeleryNotifier,
+        *,
+        metrics: WorkerMetrics,
+        events: TaskEvents,
     ) -> None:
         self._max_attempts = settings.jobs.max_attempts
         self._store = store
-        # The next sweep comes soon, so this one does not wait long.
-        self._buckets = Buckets(settings.with_changes(storage_patience_s=_BUCKET_PATIENCE_S))
+        self._buckets = Buckets(settings.with_changes(storage_patience_s=RETRY_BUDGET_S))
         self._app = app
         self._notifier = notifier
         self._metrics = metrics
+        self._events = events
+        self._name = f"sweeper@{socket.gethostname()}/{os.getpid()}"
 
-    def sweep(self) -> str:
-        """Rescue jobs of dead workers, send lost wake-ups and due callbacks, drop expired records."""
-        rescued = 0
+    def sweep(self) -> None:
+        """Make one sweep."""
+        self.reclaim_expired()
+        self._store.jobs.promote()
+        self.resend_wake_ups()
+        self.resend_deliveries()
+        self._store.jobs.prune()
+        self._metrics.last_sweep.set_to_current_time()
+
+    def reclaim_expired(self) -> None:
+        """Reclaim all jobs whose lease has expired."""
         for job_id in self._store.jobs.expired():
             try:
-                rescued += self.rescue(job_id)
+                self.reclaim(job_id)
             except JobFailed as error:
-                # Its bucket is away: the job stays seized, and the others are not kept waiting for it.
-                log.warning("rescue.put_off", job=job_id, reason=error.message)
+                # The bucket is unavailable. This job stays with the sweeper until its lease expires; the
+                # next sweep handles the others, so that one bucket does not hold up all of them.
+                log.warning("reclaim.postponed", job=job_id, reason=error.message)
                 break
-        self._store.jobs.promote()
-        notified = self.resend_wake_ups()
-        due = self.send_due()
-        dropped = self._store.jobs.prune()
-        self._metrics.last_sweep.set_to_current_time()
-        return f"rescued {rescued}, notified {notified}, callbacks {due}, dropped {dropped}"
 
-    def rescue(self, job_id: str) -> bool:
-        """Take a job from a dead worker and give it to the next, unless its attempts are used up.
+    def reclaim(self, job_id: str) -> bool:
+        """Reclaim a job from a dead worker: clean up, then requeue it, or end it after its last attempt.
+
+        Returns:
+            Whether this call reclaimed it; ``False`` if its worker or another sweeper was faster.
 
         Raises:
-            JobFailed: what the dead worker left in the bucket cannot be taken away now.
+            JobFailed: The bucket refused the cleanup, or was unavailable.
         """
-        me = f"sweeper@{socket.gethostname()}/{os.getpid()}"
-        job = self._store.jobs.reclaim(job_id, me)
+        job = self._store.jobs.reclaim(job_id, self._name)
         if job is None:
             return False
         with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempt, token=job.token):
             try:
-                # From here on the old attempt is refused by the store; now by the bucket too.
-                take_away(self._buckets, job, [Upload.from_json(dict(u)) for u in job.uploads])
-                outcome = self._hand_on(job)
+                # The store refuses the old attempt from here on; the cleanup makes the bucket refuse it too.
+                cleanup(self._buckets, job, [Upload.from_json(dict(each)) for each in job.uploads])
+                result = self._requeue_or_end(job)
             except LeaseLost:
-                return False  # another sweeper took over
-            self._metrics.rescues.labels(outcome).inc()
-            log.warning("rescue.done", outcome=outcome)
+                return False
+            self._metrics.reclaims.labels(result.outcome).inc()
+            self._events.job_ended(job, result, 0.0)
+            log.warning("job.reclaimed", outcome=result.outcome)
             delivery = self._store.outbox.for_job(job.id)
             if delivery is not None:
                 self._notifier.deliver(delivery.id)
             return True
 
-    def _hand_on(self, job: Job) -> str:
-        if job.cancel_requested:
-            self._store.jobs.confirm_cancel(job)
-            return "Cancel"
-        if job.attempt >= self._max_attempts:
-            why = f"The worker died on each of {job.attempt} attempts."
-            self._store.jobs.fail(job, code_of(TooManyAttempts()), why)
-            return "Failed"
-        try:
-            self._store.jobs.release(job, counts=True)
-        except CancelAsked:
-            self._store.jobs.confirm_cancel(job)
-            return "Cancel"
-        return "Submitted"
+    def _requeue_or_end(self, job: Job) -> AttemptResult:
+        """Release a reclaimed job for its next attempt, unless it is cancelled or had its last one."""
+        if not job.cancel_requested:
+            if job.attempt >= self._max_attempts:
+                code = code_of(TooManyAttempts())
+                message = f"The worker died on each of {job.attempt} attempts."
+                self._store.jobs.fail(job, code, message)
+                return AttemptResult(Outcome.FAILED, code, message)
+            try:
+                self._store.jobs.release(job, counts=True)
+            except CancelAsked:
+                pass
+            else:
+                return AttemptResult(Outcome.RELEASED, message="The worker died.")
+        self._store.jobs.confirm_cancel(job)
+        return AttemptResult(Outcome.CANCELLED)
 
-    def resend_wake_ups(self) -> int:
-        """Send wake-ups again for jobs that could start and whose wake-ups seem lost; return how many."""
-        count = 0
+    def resend_wake_ups(self) -> None:
+        """Send a wake-up for each job that could start, beyond those that wait in the broker."""
         for level in LEVELS:
-            startable = self._store.jobs.startable(level, _MOST_WAKE_UPS)
-            lacking = len(startable) - self._waiting_messages(separate_queue(level)) if startable else 0
-            if lacking > 0:
-                self._notifier.notify_workers(startable[-lacking:])
-                count += lacking
-        return count
+            startable = self._store.jobs.startable(level, MAX_WAKE_UPS)
+            missing = len(startable) - self._waiting_messages(separate_queue(level)) if startable else 0
+            if missing > 0:
+                self._notifier.notify_workers(startable[-missing:])
 
-    def send_due(self) -> int:
-        """Send callbacks whose time has come; how many."""
-        room = _MOST_CALLBACKS - self._waiting_messages(CALLBACKS)
-        due = self._store.outbox.due(room) if room > 0 else []
-        for delivery in due:
-            self._notifier.deliver(delivery)
-        return len(due)
+    def resend_deliveries(self) -> None:
+        """Send a message for each delivery that is due, up to a limit."""
+        limit = MAX_DELIVERIES - self._waiting_messages(CALLBACKS)
+        for delivery_id in self._store.outbox.due(limit) if limit > 0 else []:
+            self._notifier.deliver(delivery_id)
 
     def _waiting_messages(self, queue: str) -> int:
-        """How many messages lie in a broker queue; none are assumed while the broker is away."""
+        """Return the number of messages in a broker queue; 0 while the broker is unavailable."""
         try:
             with self._app.connection_for_read() as connection:
                 return int(connection.default_channel.client.llen(queue))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from celery import Celery
 from flower.app import Flower
@@ -15,9 +13,7 @@ from flower.urls import settings
 from tornado.options import options
 
 
-def serve(
-    celery: Celery, *, address: str, port: int, read_only: bool, format_task: Callable[[Any], Any]
-) -> None:
+def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     """Serve until TERM or Ctrl-C, by the steps of ``flower.command``; see also mher/flower#647.
 
     Args:
@@ -25,12 +21,10 @@ def serve(
         address: to listen on.
         port: to listen on.
         read_only: refuse what changes workers or tasks.
-        format_task: changes a task for display.
     """
     options.address = address
     options.port = port
-    options.format_task = format_task
-    options.tasks_columns = "name,args,state,received,runtime,worker,result,uuid"
+    options.tasks_columns = "name,uuid,args,state,result,exception,received,runtime,worker"
     options.max_tasks = 10_000
     options.purge_offline_workers = 3600
     apply_env_options()

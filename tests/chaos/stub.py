@@ -64,9 +64,9 @@ def _write(path: Path, data: bytes) -> EncodedStem:
 
 def install() -> None:
     """Put the stand-in where the worker looks for the separator."""
-    from stemline.workers import attempt, engines
+    from stemline.workers import engines, stages
 
-    place: Any = attempt
+    place: Any = stages
     place.separate_file = separate_file
     place = engines
     place.load_engine = lambda model, **_: SimpleNamespace(device="stub")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -12,9 +13,13 @@ from click.testing import CliRunner
 
 from stemline.cli.main import main
 from stemline.deploy.demo.client import Client
-from stemline.deploy.flower.serve import readable
+from stemline.jobs.store import WakeUp
+from stemline.runtime import bootstrap
+from stemline.runtime.settings import Settings
+from stemline.workers.notifier import CeleryNotifier
 from tests.integration.test_stack import music, s3_for
 from tests.processes import eventually
+from tests.support.receiver import answer, receiving
 
 
 @pytest.fixture
@@ -45,58 +50,97 @@ CHANGES = (
 
 @pytest.mark.parametrize("path", CHANGES)
 def test_flower_changes_nothing(flower: httpx.Client, path: str) -> None:
-    """Whoever has the login can neither run or revoke tasks nor change or stop workers."""
+    """With the login one can neither run or revoke tasks, nor change or stop workers."""
     assert 403 == flower.post(path).status_code
 
 
 @pytest.mark.parametrize("path", ["/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks"])
-def test_strangers_see_nothing(where: dict[str, Any], path: str) -> None:
-    """Without the login every page and every list is closed."""
+def test_nothing_is_shown_without_a_login(where: dict[str, Any], path: str) -> None:
+    """Without the login every page and every list answers 401."""
     answer = httpx.get(where["flower"]["url"] + path, trust_env=False)
     assert 401 == answer.status_code
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
-def test_what_is_open_by_nature(where: dict[str, Any], path: str) -> None:
+def test_what_needs_no_login(where: dict[str, Any], path: str) -> None:
     """Metrics and the health check need no login, as docs/flower.md says."""
     assert 200 == httpx.get(where["flower"]["url"] + path, trust_env=False).status_code
 
 
-def test_flower_sees_the_tasks_of_a_job(flower: httpx.Client, where: dict[str, Any]) -> None:
-    """The events of all tasks arrive: who rang, and which job was done and how it ended."""
+@pytest.fixture
+def client(where: dict[str, Any]) -> Iterator[Client]:
+    """A client of the API."""
     names = ("secret_id", "secret_key", "region", "bucket")
     client = Client(where["api"], **{name: where[name] for name in names})
-    s3_for(where).put_object(Bucket=where["bucket"], Key="in/flower.wav", Body=music())
-    stems = {stem: f"flower/{stem}.wav" for stem in ("voice", "background")}
-    job_id = client.submit("in/flower.wav", stems, codec="wav", callback="no")
+    yield client
     client.close()
 
-    def done() -> dict[str, Any] | None:
-        tasks = flower.get("/api/tasks", params={"taskname": "stemline.separate"}).json().values()
-        return next((task for task in tasks if f"{job_id} Success" in str(task["result"])), None)
 
-    task = eventually(done, 30, "the task's result in Flower")
-    assert ("SUCCESS", "stemline.separate") == (task["state"], task["name"])
-    assert job_id in task["args"]
+def task_in_state(flower: httpx.Client, uuid: str, state: str) -> dict[str, Any]:
+    """A task as Flower shows it, once it is in a state."""
 
+    def look() -> dict[str, Any] | None:
+        task = flower.get("/api/tasks").json().get(uuid)
+        return task if task and task["state"] == state else None
 
-@dataclass
-class Task:
-    args: str
+    task: dict[str, Any] = eventually(look, 30, f"{uuid} in state {state}")
+    return task
 
 
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        ("['j0123456789abcdef0123456789abcdef', 2]", "job j0123456789abcdef0123456789abcdef, level 2"),
-        ("('j0123456789abcdef0123456789abcdef', 0)", "job j0123456789abcdef0123456789abcdef, level 0"),
-        ("['d0123456789abcdef0123456789abcdef']", "callback of job j0123456789abcdef0123456789abcdef"),
-        ("[]", "[]"),
-    ],
-)
-def test_arguments_are_told_in_words(args: str, words: str) -> None:
-    """The list of tasks names job and level instead of a tuple."""
-    assert words == readable(Task(args)).args
+STEMS = {stem: f"flower/{stem}.wav" for stem in ("voice", "background")}
+
+
+def test_a_job_that_succeeds_is_a_success(
+    flower: httpx.Client, where: dict[str, Any], client: Client
+) -> None:
+    """A job is one task, named by the job's id, with its source, its stems and its run time."""
+    s3_for(where).put_object(Bucket=where["bucket"], Key="in/flower.wav", Body=music())
+    job_id = client.submit("in/flower.wav", STEMS, codec="wav", callback="no")
+    task = task_in_state(flower, job_id, "SUCCESS")
+    assert ("stemline.separate", "in/flower.wav, level 0") == (task["name"], task["args"])
+    assert ("voice, background", None) == (task["result"], task["exception"])
+    assert task["runtime"] > 0
+
+
+def test_a_job_that_fails_is_a_failure(flower: httpx.Client, client: Client) -> None:
+    """A job that ends Failed is a failure with its Code and Message, and without a traceback."""
+    job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback="no")
+    task = task_in_state(flower, job_id, "FAILURE")
+    assert "JobFailed: ResourceNotFound: The input object does not exist. (404)" == task["exception"]
+    assert not task["traceback"]
+
+
+def test_deliveries_are_tasks_of_their_jobs(flower: httpx.Client, client: Client) -> None:
+    """A delivered callback is a success, a failed attempt a retry; both belong to the task of their job."""
+    with receiving(answer(204)) as healthy, receiving(answer(500)) as failing:
+        for receiver, state, shown in ((healthy, "SUCCESS", "204"), (failing, "RETRY", "Postponed: 500")):
+            job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback=receiver.url)
+            task = task_in_state(flower, "d" + job_id[1:], state)
+            assert ("stemline.deliver", "to 127.0.0.1", job_id) == (
+                task["name"],
+                task["args"],
+                task["root_id"],
+            )
+            assert shown in {task["result"], task["exception"]}
+
+
+def test_only_jobs_and_deliveries_are_tasks(flower: httpx.Client, where: dict[str, Any]) -> None:
+    """Sweeps, wake-ups that found nothing to do, and messages for delivered callbacks are not shown."""
+    app = bootstrap.celery_app(Settings(redis_url=where["redis_url"]))
+    notifier = CeleryNotifier(app)
+    notifier.notify_workers([WakeUp(2, "")] * 3)
+    notifier.deliver("d" + "0" * 32)
+    with app.connection_for_read() as connection:
+        redis = connection.default_channel.client
+        eventually(lambda: not redis.llen("separate.2") + redis.llen("callbacks"), 30, "the messages")
+    app.close()
+    time.sleep(6)  # longer than the interval of sweeps, and of Flower's own
+    tasks = flower.get("/api/tasks").json()
+    assert tasks
+    for uuid, task in tasks.items():
+        assert re.fullmatch("[jd][0-9a-f]{32}", uuid), task
+        assert task["name"] in {"stemline.separate", "stemline.deliver"}
+        assert task["state"] in {"SUCCESS", "FAILURE", "RETRY"}
 
 
 def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:

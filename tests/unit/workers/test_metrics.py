@@ -1,3 +1,5 @@
+"""The metrics of a worker and its children."""
+
 from __future__ import annotations
 
 import json
@@ -6,24 +8,31 @@ import sys
 import textwrap
 from pathlib import Path
 
+from prometheus_client import Counter
+from prometheus_client.samples import Sample
+
+from stemline.workers.metrics import WorkerMetrics
+from stemline.workers.outcome import AttemptResult, Outcome
+
 SCRIPT = """
 import json, os, signal
 from prometheus_client import CollectorRegistry
 from stemline.runtime.compat import prometheus
 from stemline.workers import metrics
+from stemline.workers.outcome import AttemptResult, Outcome
 
 folder = prometheus.share_values()
 numbers = metrics.WorkerMetrics()
 
-def told():
+def values():
     registry = CollectorRegistry()
     prometheus.SharedValues(registry, folder)
     return {
         name: registry.get_sample_value(name, labels)
         for name, labels in (
-            ("stemline_attempts_total", {"ending": "success", "code": ""}),
+            ("stemline_attempts_total", {"outcome": "success", "code": ""}),
             ("stemline_attempts_running", {}),
-            ("stemline_callback_attempts_total", {"way": "url", "answer": "5xx", "outcome": "pending"}),
+            ("stemline_callback_attempts_total", {"type": "url", "status": "5xx", "state": "pending"}),
         )
     }
 
@@ -31,17 +40,22 @@ numbers.begin()
 reading, writing = os.pipe()
 child = os.fork()
 if child == 0:
-    numbers.attempt_ended("Success", 1.0)
+    numbers.attempt_ended(AttemptResult(Outcome.SUCCESS), 1.0)
     numbers.running.inc()
-    numbers.callback_tried("url", "503", "pending", 0.1)
+    numbers.callback_attempted("url", "503", "pending", 0.1)
     os.write(writing, b"x")
     signal.pause()
 os.read(reading, 1)
-alive = told()
+alive = values()
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
-print(json.dumps({"alive": alive, "dead": told(), "folder": folder}))
+print(json.dumps({"alive": alive, "dead": values(), "folder": folder}))
 """
+
+
+def totals(counter: Counter) -> list[Sample]:
+    """The samples of a counter, without those of its creation time."""
+    return [s for metric in counter.collect() for s in metric.samples if s.name.endswith("_total")]
 
 
 def run(script: str) -> dict:
@@ -51,8 +65,8 @@ def run(script: str) -> dict:
     return json.loads(done.stdout)
 
 
-def test_what_a_dead_child_did_is_still_told():
-    """Counts of a killed child stay; what it was doing ends with it; the folder goes with the parent."""
+def test_the_counts_of_a_dead_child_are_kept():
+    """Counters of a killed child stay, its live gauges go, and the folder is removed with the parent."""
     found = run(SCRIPT)
     did = {
         "stemline_attempts_total": 1,
@@ -65,16 +79,19 @@ def test_what_a_dead_child_did_is_still_told():
     assert not Path(found["folder"]).exists()
 
 
-def test_answers_that_receivers_invent_are_odd():
-    """Whatever a receiver or broker answers, the label is a class, a known kind of word, or `odd`."""
-    script = """
-    import json
-    from stemline.workers.metrics import WorkerMetrics
+def test_receivers_cannot_create_labels():
+    """For any status the label is a class of HTTP statuses, a known kind of word, or `other`."""
     metrics = WorkerMetrics()
     for status in ("200", "999", "12", "timeout", "cmq-4000", "X" * 50, "ü", "no-endpoint", ""):
-        metrics.callback_tried("url", status, "pending", 0.1)
-    samples = [s for m in metrics.callbacks.collect() for s in m.samples if s.name.endswith("_total")]
-    print(json.dumps({s.labels["answer"]: s.value for s in samples}))
-    """
-    expected = {"2xx": 1, "9xx": 1, "odd": 4, "timeout": 1, "cmq": 1, "no-endpoint": 1}
-    assert expected == run(script)
+        metrics.callback_attempted("url", status, "pending", 0.1)
+    expected = {"2xx": 1, "9xx": 1, "other": 4, "timeout": 1, "cmq": 1, "no-endpoint": 1}
+    assert expected == {s.labels["status"]: s.value for s in totals(metrics.callbacks)}
+
+
+def test_a_failure_is_counted_by_its_code():
+    """An attempt is counted by its outcome and the code of its failure, as they are in the result."""
+    metrics = WorkerMetrics()
+    metrics.attempt_ended(AttemptResult(Outcome.FAILED, "ResourceNotFound", "Failed: of course"), 1.0)
+    metrics.attempt_ended(AttemptResult(Outcome.POSTPONED, message="later"), 1.0)
+    expected = {("failed", "ResourceNotFound"): 1, ("postponed", ""): 1}
+    assert expected == {(s.labels["outcome"], s.labels["code"]): s.value for s in totals(metrics.attempts)}

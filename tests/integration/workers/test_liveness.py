@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.workers.liveness import Consumption, age_s
+from stemline.workers.liveness import ConsumerLiveness, age_s
 from tests.processes import eventually, program
 
 
@@ -96,8 +96,8 @@ def test_a_full_worker_is_alive_by_its_loop_and_an_idle_one_only_by_the_broker(f
         steps: ClassVar[list[object]] = []
         app = SimpleNamespace(conf=SimpleNamespace(liveness_file=sign))
 
-    step = Consumption(Parent())
-    step._while_full(Channel(full=full))
+    step = ConsumerLiveness(Parent())
+    step._touch_while_busy(Channel(full=full))
     assert full == sign.exists()
 
 

@@ -1,1 +1,0 @@
-"""Flower, behind a login and without the right to change anything."""

@@ -1,0 +1,291 @@
+"""Every way an attempt can end, with a store, buckets and an engine that do as a test says."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stemline.jobs.errors import (
+    CancelAsked,
+    LeaseLost,
+    SourceNotFound,
+    SourceUnavailable,
+    StoreUnavailable,
+    TargetUnavailable,
+)
+from stemline.jobs.job import Job
+from stemline.jobs.states import State
+from stemline.runtime.settings import Settings
+from stemline.runtime.telemetry import Tracer
+from stemline.separation.errors import Cancelled, UndecodableMedia
+from stemline.separation.pipeline import Report
+from stemline.storage import Upload
+from stemline.workers import stages, store_retry
+from stemline.workers.attempt import Attempt
+from stemline.workers.metrics import WorkerMetrics
+from stemline.workers.outcome import AttemptResult, Outcome
+from stemline.workers.shutdown import Shutdown
+from tests.unit.callbacks.samples import job_spec
+
+JOB_ID = "j" + "1" * 32
+
+
+class Fake:
+    """Records the calls of its methods; a method raises the errors planned for it, one for each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.errors: dict[str, list[Exception | None]] = {}
+        self.results: dict[str, Callable[..., Any]] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            self.calls.append((name, args, options))
+            if planned := self.errors.get(name):
+                error = planned.pop(0)
+                if error is not None:
+                    raise error
+            return self.results.get(name, lambda *_, **__: None)(*args, **options)
+
+        return call
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.calls]
+
+    def arguments(self, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return next((args, options) for called, args, options in self.calls if called == name)
+
+
+class Bench:
+    """One attempt at a job, with everything around it faked."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+        self.jobs, self.buckets, self.engine = Fake(), Fake(), Fake()
+        self.jobs.results["heartbeat"] = lambda *_: False
+        self.buckets.results |= {"download": lambda *_, **__: 100, "stage": self._stage}
+        self.engine.results["separate_file"] = self._separate
+        monkeypatch.setattr(stages, "separate_file", self.engine.separate_file)
+        monkeypatch.setattr(store_retry, "WAIT_S", 0.01)
+        self.shutdown = Shutdown()
+        self.events = Fake()
+        self.job = Job(
+            id=JOB_ID,
+            spec=job_spec(),
+            state=State.RUNNING,
+            created=round(time.time() * 1e6),
+            attempt=1,
+            token=1,
+        )
+        self.context: Any = SimpleNamespace(
+            settings=Settings(scratch_dir=str(tmp_path), heartbeat_s=0.05, **changes),
+            store=SimpleNamespace(jobs=self.jobs),
+            buckets=self.buckets,
+            metrics=WorkerMetrics(),
+            tracer=Tracer(),
+            shutdown=self.shutdown,
+            events=self.events,
+            engine=lambda _: SimpleNamespace(device="test"),
+        )
+
+    def run(self) -> AttemptResult:
+        return Attempt(self.job, self.context).run()
+
+    def _stage(self, region: str, bucket: str, key: str, _path: Path, **options: Any) -> Upload:
+        upload = Upload(region, bucket, key, f"id of {key}", options["job_id"], options["token"], 1, "")
+        options["opened"](upload)
+        return replace(upload, md5="0" * 32)
+
+    def _separate(self, *_: Any, **__: Any) -> Report:
+        info = SimpleNamespace(wire=lambda: {"Format": {}, "Audio": {}})
+        stem: Any = SimpleNamespace(path=Path("stem"), md5="0" * 32, size=1, media_info=info)
+        return Report(1.0, 44_100, {"total": 1.0}, "test", {"vocals": stem, "accompaniment": stem})
+
+    def cleaned_up(self) -> list[str]:
+        """The keys whose upload was aborted and whose object was deleted."""
+        aborted = [args[0].key for name, args, _ in self.buckets.calls if name == "abort"]
+        deleted = [args[2] for name, args, _ in self.buckets.calls if name == "delete_own"]
+        assert aborted == deleted
+        return aborted
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+    """Make a bench with settings of the test's choice."""
+    return lambda **changes: Bench(tmp_path, monkeypatch, **changes)
+
+
+def test_success(make):
+    """Both stems are staged, registered and completed, then the success is recorded; nothing is deleted."""
+    bench = make()
+    assert AttemptResult(Outcome.SUCCESS) == bench.run()
+    assert ["download", "stage", "stage", "complete", "complete"] == bench.buckets.names()
+    (_, result), _ = bench.jobs.arguments("succeed")
+    assert ["out/voice.mp3", "out/bg.mp3"] == [file.key for file in result.files]
+    assert ["job_started"] == bench.events.names()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(SourceNotFound(), "ResourceNotFound"), (UndecodableMedia(), "InvalidContent")]
+)
+def test_a_final_error_fails_the_job(make, error, code):
+    """A missing or undecodable source fails the job with its code and message, the same in the result."""
+    bench = make()
+    part = bench.buckets if isinstance(error, SourceNotFound) else bench.engine
+    part.errors["download" if part is bench.buckets else "separate_file"] = [error]
+    assert AttemptResult(Outcome.FAILED, code, error.message) == bench.run()
+    assert ((bench.job, code, error.message), {}) == bench.jobs.arguments("fail")
+
+
+def test_an_unavailable_source_postpones_the_job(make):
+    """When the source's bucket is unavailable the job is released with a delay, uncounted."""
+    bench = make(retry_delay_s=7)
+    bench.buckets.errors["download"] = [SourceUnavailable("gone for now")]
+    assert AttemptResult(Outcome.POSTPONED, message="gone for now") == bench.run()
+    assert ((bench.job,), {"delay_s": 7, "counts": False}) == bench.jobs.arguments("release")
+
+
+def test_after_the_retry_window_attempts_count_and_end(make):
+    """After the retry window a postponed attempt counts, and the last one fails the job."""
+    bench = make(retry_window_hours=0, max_attempts=2)
+    bench.buckets.errors["download"] = [SourceUnavailable("gone")]
+    assert Outcome.POSTPONED == bench.run().outcome
+    assert bench.jobs.arguments("release")[1]["counts"]
+    last = make(retry_window_hours=0, max_attempts=1)
+    last.buckets.errors["download"] = [SourceUnavailable("gone")]
+    assert AttemptResult(Outcome.FAILED, "InternalError", "gone") == last.run()
+
+
+def test_a_postponed_attempt_leaves_nothing(make):
+    """When the second stem cannot be published, both are cleaned up before the job is released."""
+    bench = make()
+    bench.buckets.errors["complete"] = [None, TargetUnavailable()]
+    assert Outcome.POSTPONED == bench.run().outcome
+    assert ["out/voice.mp3", "out/bg.mp3"] == bench.cleaned_up()
+    assert "release" == bench.jobs.names()[-1]
+
+
+def test_a_shutdown_releases_the_job(make):
+    """When the grace of a shutdown has expired the attempt stops and releases the job uncounted."""
+    bench = make(worker_grace_s=0)
+    bench.shutdown.request()
+
+    def stop(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
+        assert cancelled()
+        raise Cancelled
+
+    bench.engine.results["separate_file"] = stop
+    assert Outcome.RELEASED == bench.run().outcome
+    assert ((bench.job,), {}) == bench.jobs.arguments("release")
+
+
+def test_the_time_limit_fails_the_job(make):
+    """An attempt that takes longer than the limit stops and fails the job."""
+    bench = make(job_time_limit_s=0.01)
+
+    def stop(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
+        time.sleep(0.05)
+        assert cancelled()
+        raise Cancelled
+
+    bench.engine.results["separate_file"] = stop
+    result = bench.run()
+    assert (Outcome.FAILED, "InternalError") == (result.outcome, result.code)
+    assert "longer than" in result.message
+
+
+def test_a_cancel_stops_the_attempt(make):
+    """A cancel that a heartbeat reports stops the separation, and is confirmed after the cleanup."""
+    bench = make()
+    bench.jobs.results["heartbeat"] = lambda *_: True
+
+    def work(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
+        deadline = time.monotonic() + 5
+        while not cancelled():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        raise Cancelled
+
+    bench.engine.results["separate_file"] = work
+    assert AttemptResult(Outcome.CANCELLED) == bench.run()
+    assert "confirm_cancel" == bench.jobs.names()[-1]
+
+
+@pytest.mark.parametrize("write", ["succeed", "fail", "release"])
+def test_a_cancel_takes_precedence(make, write):
+    """A cancel that comes before the end is recorded turns success, failure and release into Cancel."""
+    bench = make()
+    bench.jobs.errors[write] = [CancelAsked()]
+    if write != "succeed":
+        bench.buckets.errors["complete"] = [SourceNotFound() if write == "fail" else TargetUnavailable()]
+    assert AttemptResult(Outcome.CANCELLED) == bench.run()
+    assert ["out/voice.mp3", "out/bg.mp3"] == bench.cleaned_up()
+    assert "confirm_cancel" == bench.jobs.names()[-1]
+
+
+@pytest.mark.parametrize("where", ["register_uploads", "complete", "succeed"])
+def test_a_lost_lease_ends_the_attempt_without_a_trace(make, where):
+    """An attempt that has lost its lease neither deletes anything nor writes to the record."""
+    bench = make()
+    (bench.buckets if where == "complete" else bench.jobs).errors[where] = [LeaseLost()]
+    assert AttemptResult(Outcome.SUPERSEDED) == bench.run()
+    assert [] == bench.cleaned_up()
+    assert not {"fail", "release", "confirm_cancel"} & {*bench.jobs.names()}
+
+
+def test_a_cleanup_that_fails_abandons_the_job(make):
+    """When the attempt's objects cannot be deleted, the job's end is left to the sweeper."""
+    bench = make()
+    bench.buckets.errors |= {"complete": [TargetUnavailable()], "abort": [TargetUnavailable("no bucket")]}
+    assert AttemptResult(Outcome.ABANDONED, message="no bucket") == bench.run()
+    assert not {"fail", "release", "confirm_cancel"} & {*bench.jobs.names()}
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("secret"), "The worker met an internal error; see its log."),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "The worker could not continue: No space left on device.",
+        ),
+    ],
+)
+def test_an_unexpected_error_fails_the_job(make, error, message):
+    """An error nobody expected fails the job as InternalError, without the error's own text."""
+    bench = make()
+    bench.engine.errors["separate_file"] = [error]
+    assert AttemptResult(Outcome.FAILED, "InternalError", message) == bench.run()
+
+
+def test_the_end_waits_for_the_store(make):
+    """While the store is unavailable the end of a job is written again until it is stored."""
+    bench = make()
+    bench.jobs.errors["succeed"] = [StoreUnavailable(), StoreUnavailable()]
+    assert Outcome.SUCCESS == bench.run().outcome
+    assert 3 == bench.jobs.names().count("succeed")
+
+
+def test_a_store_that_stays_unavailable_costs_the_lease(make, monkeypatch):
+    """When the store stays unavailable for too long the attempt gives up its job."""
+    monkeypatch.setattr(store_retry, "LIMIT_S", 0.05)
+    bench = make()
+    bench.jobs.errors["succeed"] = [StoreUnavailable() for _ in range(1000)]
+    assert Outcome.SUPERSEDED == bench.run().outcome
+
+
+def test_the_scratch_folder_is_removed(make, tmp_path):
+    """Whether an attempt succeeds or fails, its folder is gone afterwards."""
+    for errors in ([], [SourceNotFound()]):
+        bench = make()
+        bench.buckets.errors["download"] = errors
+        with suppress(Exception):
+            bench.run()
+        assert [] == [*tmp_path.iterdir()]

@@ -1,0 +1,171 @@
+"""The stages of an attempt: download, separate, stage, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry.trace import Span
+
+from stemline.jobs.job import Job, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track
+from stemline.runtime.telemetry import annotate
+from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.pipeline import Report, separate_file
+from stemline.separation.separator import Extension
+from stemline.storage import Upload
+from stemline.workers.context import SeparationContext
+from stemline.workers.lease_keeper import LeaseKeeper
+from stemline.workers.store_retry import retry_until_stored
+
+_TWO_STEMS = ("2stems", {Track.VOICE: "vocals", Track.BACKGROUND: "accompaniment"})
+_FOUR_STEMS = (
+    "4stems",
+    {Track.VOICE: "vocals", Track.BACKGROUND: "other", Track.BASS: "bass", Track.DRUM: "drums"},
+)
+MODELS: Final[Mapping[AudioMode, tuple[str, Mapping[Track, str]]]] = {
+    AudioMode.IS_AUDIO: _TWO_STEMS,
+    AudioMode.IS_BACKGROUND: _TWO_STEMS,
+    AudioMode.AUDIO_AND_BACKGROUND: _TWO_STEMS,
+    AudioMode.MUSIC_MODE: _FOUR_STEMS,
+}
+"""The model for each mode, and the model's name of each track."""
+
+CONTENT_TYPES: Final[Mapping[str, str]] = {
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+}
+
+DOWNLOADED: Final = 5
+"""Progress after the download, percent."""
+SEPARATED: Final = 95
+"""Progress after the separation, percent."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What the stages of one attempt share."""
+
+    job: Job
+    context: SeparationContext
+    lease: LeaseKeeper
+    uploads: list[Upload] = field(default_factory=list)
+    """Everything that a cleanup must abort or delete."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Duration of each stage, s."""
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[Span]:
+        """Run a stage within a span of the trace, and keep its duration."""
+        started = time.monotonic()
+        with self.context.tracer.span(stage) as span:
+            yield span
+        self.seconds[stage] = time.monotonic() - started
+
+
+def download(work: Work, folder: Path) -> Path:
+    """Download the source and return its file."""
+    job, path = work.job, folder / "source"
+    with work.timed("download") as span:
+        size = work.context.buckets.download(
+            job.spec.tenant,
+            job.spec.input_object,
+            path,
+            max_bytes=work.context.settings.source.max_bytes,
+            cancelled=work.lease.should_stop,
+        )
+        annotate(span, bytes=size)
+    work.lease.progress = DOWNLOADED
+    return path
+
+
+def separate(work: Work, source: Path, folder: Path) -> Report:
+    """Separate the source into encoded stems in the folder."""
+    spec, settings = work.job.spec, work.context.settings
+    model, names = MODELS[spec.separate.audio_mode]
+    config = spec.separate.audio_config
+    music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # the wire ignores all but the codec there
+
+    def report_progress(share: float) -> None:
+        work.lease.progress = round(DOWNLOADED + share * (SEPARATED - DOWNLOADED))
+
+    with work.timed("separate") as span:
+        engine = work.context.engine(model)
+        work.lease.device = engine.device
+        report = separate_file(
+            engine,
+            source,
+            {
+                names[track]: OutputSpec(
+                    folder / f"{track}.{spec.codec}",
+                    spec.codec,
+                    samplerate=None if music else config.samplerate,
+                    bitrate_kbps=None if music else config.bitrate,
+                    channels=2 if music else config.channels,
+                )
+                for track in spec.tracks()
+            },
+            limits=MediaLimits(settings.source.max_duration_s, settings.source.max_bytes),
+            progress=report_progress,
+            cancelled=work.lease.should_stop,
+            extension=Extension(settings.engine.mask_extension),
+            context=settings.engine.context_frames,
+        )
+        annotate(span, audio_s=report.duration_s, device=report.device)
+    work.lease.progress = SEPARATED
+    return report
+
+
+def stage(work: Work, report: Report) -> None:
+    """Upload every stem to its final key, still invisible; register each upload before its first byte."""
+    job, spec, store = work.job, work.job.spec, work.context.store
+    _, names = MODELS[spec.separate.audio_mode]
+
+    def register(upload: Upload) -> None:
+        work.uploads.append(upload)
+        known = [each.to_json() for each in work.uploads]
+        retry_until_stored(lambda: store.jobs.register_uploads(job.id, job.token, known))
+
+    for track in spec.tracks():
+        staged = work.context.buckets.stage(
+            spec.output.region,
+            spec.output.bucket,
+            spec.key(track, job.id),
+            report.stems[names[track]].path,
+            job_id=job.id,
+            token=job.token,
+            content_type=CONTENT_TYPES[spec.codec],
+            opened=register,
+            cancelled=work.lease.should_stop,
+        )
+        work.uploads[-1] = staged
+
+
+def publish(work: Work) -> None:
+    """Make the staged stems visible, each only while the lease is valid."""
+    for upload in work.uploads:
+        work.lease.ensure_valid()
+        work.context.buckets.complete(
+            upload, expires_at=work.lease.expires_at, cancelled=work.lease.should_stop
+        )
+
+
+def result_of(work: Work, report: Report) -> Result:
+    """Return what a successful job records about its stems."""
+    spec = work.job.spec
+    _, names = MODELS[spec.separate.audio_mode]
+    stems = [report.stems[names[track]] for track in spec.tracks()]
+    files = tuple(
+        OutputFile(track=track, key=upload.key, md5=stem.md5, size=stem.size)
+        for track, upload, stem in zip(spec.tracks(), work.uploads, stems, strict=True)
+    )
+    infos: list[dict[str, Any]] = [stem.media_info.wire() for stem in stems]
+    info = {"Format": infos[0]["Format"], "Stream": {"Audio": [each["Audio"] for each in infos]}}
+    return Result(files=files, media_info=info)

@@ -1,0 +1,32 @@
+"""Writes to the job store that wait for it while it is unavailable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stemline.jobs.errors import LeaseLost, StoreUnavailable
+
+WAIT_S: Final = 0.5
+LIMIT_S: Final = 600.0
+"""How long a write is repeated, s. It carries the fencing token, so the store refuses it once it is stale."""
+
+
+def retry_until_stored(write: Callable[[], None]) -> None:
+    """Repeat a write while the store is unavailable.
+
+    Raises:
+        LeaseLost: The store refused the token, or was unavailable for too long.
+        CancelAsked: The store refused the write because a cancel was requested.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(StoreUnavailable),
+        stop=stop_after_delay(LIMIT_S),
+        wait=wait_fixed(WAIT_S),
+    )
+    try:
+        retrying(write)
+    except RetryError:
+        raise LeaseLost from None
