@@ -205,6 +205,6 @@ class DeliveryService:
             attempt=len(delivery.attempts) + 1,
             status=outcome.status,
             duration_ms=duration_ms,
-            outcome=state,
+            state=state,
             next_wait_s=None if next_due is None else round(wait or 0, 1),
         )

@@ -106,7 +106,7 @@ def test_a_job_that_fails_is_a_failure(flower: httpx.Client, client: Client) -> 
     """A job that ends Failed is a failure with its Code and Message, and without a traceback."""
     job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback="no")
     task = task_in_state(flower, job_id, "FAILURE")
-    assert "JobFailed: ResourceNotFound: The input object does not exist. (404)" == task["exception"]
+    assert "JobFailed: ResourceNotFound: The input object does not exist. (NoSuchKey)" == task["exception"]
     assert not task["traceback"]
 
 
@@ -124,8 +124,12 @@ def test_deliveries_are_tasks_of_their_jobs(flower: httpx.Client, client: Client
             assert shown in {task["result"], task["exception"]}
 
 
-def test_only_jobs_and_deliveries_are_tasks(flower: httpx.Client, where: dict[str, Any]) -> None:
+def test_only_jobs_and_deliveries_are_tasks(
+    flower: httpx.Client, where: dict[str, Any], client: Client
+) -> None:
     """Sweeps, wake-ups that found nothing to do, and messages for delivered callbacks are not shown."""
+    job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback="no")
+    task_in_state(flower, job_id, "FAILURE")
     app = bootstrap.celery_app(Settings(redis_url=where["redis_url"]))
     notifier = CeleryNotifier(app)
     notifier.notify_workers([WakeUp(2, "")] * 3)
@@ -134,13 +138,10 @@ def test_only_jobs_and_deliveries_are_tasks(flower: httpx.Client, where: dict[st
         redis = connection.default_channel.client
         eventually(lambda: not redis.llen("separate.2") + redis.llen("callbacks"), 30, "the messages")
     app.close()
-    time.sleep(6)  # longer than the interval of sweeps, and of Flower's own
-    tasks = flower.get("/api/tasks").json()
-    assert tasks
-    for uuid, task in tasks.items():
+    time.sleep(6)  # longer than the interval of sweeps
+    for uuid, task in flower.get("/api/tasks").json().items():
         assert re.fullmatch("[jd][0-9a-f]{32}", uuid), task
-        assert task["name"] in {"stemline.separate", "stemline.deliver"}
-        assert task["state"] in {"SUCCESS", "FAILURE", "RETRY"}
+        assert {"j": "stemline.separate", "d": "stemline.deliver"}[uuid[0]] == task["name"]
 
 
 def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:

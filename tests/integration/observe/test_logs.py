@@ -38,11 +38,11 @@ def test_a_worker_tells_of_each_step_whose_it_is(service):
     """The steps of an attempt carry job, attempt, token and worker; the last tells what took how long."""
     job = service.jobs["success"]
     mine = {line["event"]: line for line in lines(service, "worker") if line.get("job") == job.id}
-    assert {"attempt.started", "attempt.done"} <= mine.keys()
+    assert {"attempt.started", "attempt.succeeded"} <= mine.keys()
     for line in mine.values():
         assert (job.attempt, job.token) == (line["attempt"], line["token"])
         assert line["worker"]
-    assert {"decode", "transform", "infer", "invert", "encode"} <= mine["attempt.done"]["stages"].keys()
+    assert {"decode", "transform", "infer", "invert", "encode"} <= mine["attempt.succeeded"]["stages"].keys()
     failed = [line for line in lines(service, "worker") if line.get("job") == service.jobs["failure"].id]
     assert "ResourceNotFound" in {line.get("code") for line in failed}
 
@@ -66,7 +66,7 @@ def test_callbacks_tell_of_each_try(service):
     """A try to deliver is one line with its job, its receiver's host and its outcome."""
     tries = [line for line in lines(service, "callbacks") if line["event"] == "callback.attempted"]
     mine = [line for line in tries if line["job"] == service.jobs["success"].id]
-    assert [("503", "pending"), ("200", "delivered")] == [(t["status"], t["outcome"]) for t in mine]
+    assert [("503", "pending"), ("200", "delivered")] == [(t["status"], t["state"]) for t in mine]
     assert {"127.0.0.1"} == {line["host"] for line in mine}
 
 

@@ -57,8 +57,8 @@ def test_the_api_tells_what_the_store_holds(service):
 def test_the_worker_tells_what_its_child_did(service):
     """A prefork worker's parent tells of attempts, stages, model and speed of the child that worked."""
     page = Page(service.scrape("worker"))
-    assert 1 == page.value("stemline_attempts_total", ending="success")
-    assert 1 == page.value("stemline_attempts_total", ending="failed", code="ResourceNotFound")
+    assert 1 == page.value("stemline_attempts_total", outcome="success")
+    assert 1 == page.value("stemline_attempts_total", outcome="failed", code="ResourceNotFound")
     assert 3 == pytest.approx(page.value("stemline_audio_seconds_total"), abs=0.1)
     for stage in ("download", "decode", "transform", "infer", "invert", "encode", "upload"):
         assert 1 == page.value("stemline_stage_seconds_count", stage=stage)
@@ -72,7 +72,7 @@ def test_the_worker_tells_what_its_child_did(service):
 def test_the_callback_worker_tells_of_each_try_and_sweep(service):
     """Tries to deliver are counted by the class of the answer, and the last sweep is told."""
     page = Page(service.scrape("callbacks"))
-    assert 1 == page.value("stemline_callback_attempts_total", way="url", answer="5xx", outcome="pending")
+    assert 1 == page.value("stemline_callback_attempts_total", type="url", status="5xx", state="pending")
     assert 2 <= page.value("stemline_callback_attempts_total", answer="2xx", outcome="delivered")
     assert 3 <= page.value("stemline_callback_seconds_count", way="url")
     assert page.value("stemline_sweep_timestamp_seconds") > 1.7e9

@@ -24,7 +24,7 @@ def test_one_trace_from_submission_to_callback(service):
     assert {"stemline-api", "stemline-worker", "stemline-callbacks"} == {s.service for s in spans.values()}
     assert submit.begin <= spans["wait"].begin <= spans["wait"].end <= attempt.end <= spans["deliver"].end
     job = service.jobs["success"]
-    assert (job.id, "Success") == (attempt.attributes["stemline.job"], attempt.attributes["stemline.ending"])
+    assert (job.id, "success") == (attempt.attributes["stemline.job"], attempt.attributes["stemline.outcome"])
 
     def told() -> list:
         return [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
