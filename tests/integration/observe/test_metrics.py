@@ -74,7 +74,7 @@ def test_the_callback_worker_tells_of_each_try_and_sweep(service):
     page = Page(service.scrape("callbacks"))
     assert 1 == page.value("stemline_callback_attempts_total", type="url", status="5xx", state="pending")
     assert 2 <= page.value("stemline_callback_attempts_total", status="2xx", state="delivered")
-    assert 3 <= page.value("stemline_callback_seconds_count", way="url")
+    assert 3 <= page.value("stemline_callback_seconds_count", type="url")
     assert page.value("stemline_sweep_timestamp_seconds") > 1.7e9
 
 
