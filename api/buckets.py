@@ -29,7 +29,7 @@ def close_bucket(context: WriteContext) -> Response:
 @router.get("/asrbucket", name="list_buckets")
 def list_buckets(context: ReadContext) -> Response:
     """List the open buckets that the credential may use; the host needs no bucket."""
-    query = queries.BUCKETS.read_query(context.query)
+    query = queries.BUCKETS.read_parameters(context.query)
     asked, own = query["names"], context.principal.buckets
     names = asked if "*" in own else tuple(sorted(own.intersection(asked or own)))
     query["regions"] = tuple(region for region in query["regions"] if region != "All")

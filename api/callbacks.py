@@ -19,7 +19,7 @@ router = APIRouter()
 @router.get("/callbacks", name="list_callbacks")
 def list_callbacks(context: ReadContext) -> Response:
     """List the dead letters of the bucket, latest first; filter by host and start time."""
-    query = queries.CALLBACKS.read_query(context.query)
+    query = queries.CALLBACKS.read_parameters(context.query)
     found = context.store.outbox.dead(tenant=context.tenant, **query)
     return context.respond(
         views.CALLBACK_LIST, items=found.items, total=found.total, page=query["page"], size=query["size"]
@@ -52,7 +52,7 @@ def replay_callbacks(context: WriteContext, ids: str) -> Response:
 @router.put("/callbacks", name="replay_callbacks_where")
 def replay_callbacks_where(context: WriteContext) -> Response:
     """Replay all dead letters of the bucket that match the filters of the list."""
-    query = queries.REPLAY.read_query(context.query)
+    query = queries.DEAD_LETTERS.read_parameters(context.query)
     return context.respond(
         views.REPLAYED, count=context.store.outbox.replay_where(tenant=context.tenant, **query)
     )

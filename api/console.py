@@ -32,25 +32,21 @@ _LINK_S = 3600
 #: What the page shows of a stem, and of a job beyond the wire; times in µs since the epoch.
 _STEM = Table(
     "",
-    (
-        Element("Track", TEXT, "file.track"),
-        Element("Key", TEXT, "file.key"),
-        Element("Size", TEXT, "file.size"),
-        Element("Url", TEXT, "url"),
-    ),
+    Element("Track", TEXT, "file.track"),
+    Element("Key", TEXT, "file.key"),
+    Element("Size", TEXT, "file.size"),
+    Element("Url", TEXT, "url"),
 )
 _JOB = Table(
     "",
-    (
-        Element("JobId", TEXT, "job.id"),
-        Element("Created", TEXT, "job.created"),
-        Element("Started", TEXT, lambda values: values["job"].started or ""),
-        Element("Ended", TEXT, lambda values: values["job"].ended or ""),
-        Element("Attempt", TEXT, "job.attempt"),
-        Element("Worker", TEXT, "job.worker"),
-        Element("Device", TEXT, "job.device"),
-        Element("Stems", _STEM, "stems", repeated=True),
-    ),
+    Element("JobId", TEXT, "job.id"),
+    Element("Created", TEXT, "job.created"),
+    Element("Started", TEXT, lambda values: values["job"].started or ""),
+    Element("Ended", TEXT, lambda values: values["job"].ended or ""),
+    Element("Attempt", TEXT, "job.attempt"),
+    Element("Worker", TEXT, "job.worker"),
+    Element("Device", TEXT, "job.device"),
+    Element("Stems", _STEM, "stems", repeated=True),
 )
 
 

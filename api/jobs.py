@@ -62,7 +62,7 @@ def get_jobs(context: ReadContext, ids: str) -> Response:
 @router.get("/jobs", name="list_jobs")
 def list_jobs(context: ReadContext) -> Response:
     """List a page of jobs by creation time."""
-    tenant, query = context.tenant, queries.JOBS.read_query(context.query)
+    tenant, query = context.tenant, queries.JOBS.read_parameters(context.query)
     tag, queue_type, others = query.pop("tag"), query.pop("queue_type"), query.pop("others", False)
     filters = JobFilter(**query)
     found: Page[Job] = Page([], None)
@@ -91,5 +91,5 @@ def _trace(context: RequestContext) -> str:
 
 
 def _idempotency(context: RequestContext) -> Idempotency | None:
-    key = queries.SUBMIT_HEADERS.read_query(context.headers).get("key")
+    key = queries.SUBMIT_HEADERS.read_parameters(context.headers).get("key")
     return Idempotency(key, hashlib.sha256(context.body).hexdigest()) if key else None

@@ -54,7 +54,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "list_callbacks": Operation(views.CALLBACK_LIST, queries.CALLBACKS),
     "get_callbacks": Operation(views.CALLBACKS),
     "replay_callbacks": Operation(views.REPLAYED),
-    "replay_callbacks_where": Operation(views.REPLAYED, queries.REPLAY),
+    "replay_callbacks_where": Operation(views.REPLAYED, queries.DEAD_LETTERS),
 }
 """Operations by the name of their route."""
 

@@ -18,7 +18,7 @@ router = APIRouter()
 @router.get("/queue", name="list_queues")
 def list_queues(context: ReadContext) -> Response:
     """List the queues; if the service opens automatically, the first request creates one."""
-    tenant, query = context.tenant, queries.QUEUES.read_query(context.query)
+    tenant, query = context.tenant, queries.QUEUES.read_parameters(context.query)
     if context.settings.tenants.auto_open and not context.store.tenants.is_open(tenant):
         context.store.tenants.open(tenant)
     is_speech = query.pop("category").lower() in queries.SPEECH_CATEGORIES

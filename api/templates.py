@@ -41,7 +41,7 @@ def update_template(context: WriteContext, template_id: str) -> Response:
 def list_templates(context: ReadContext) -> Response:
     """List templates by ids, or a page of templates by name."""
     tenant = context.tenant
-    query = queries.TEMPLATES.read_query(queries.ids_alone(context.query))
+    query = queries.TEMPLATES.read_parameters(queries.ids_alone(context.query))
     if query["ids"]:
         return _by_ids(context, query["ids"])
     filters = TemplateFilter(name_prefix=query["name_prefix"], page=query["page"], size=query["size"])

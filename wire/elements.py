@@ -1,6 +1,6 @@
 """Element tables: one row for each element says all there is to know about it.
 
-A table follows one container of the wire (docs/wire/wire.md, 3 to 9). From its rows follow what is read from
+A table is one container of the wire (docs/wire/wire.md, 3 to 9). From its rows follow what is read from
 requests (:meth:`Table.read`), what is written in answers and callbacks (:meth:`Table.write`), and the JSON
 schema (:meth:`Table.schema`). A new element is a new row, and an attribute of the value that keeps it.
 """
@@ -8,14 +8,15 @@ schema (:meth:`Table.schema`). A new element is a new row, and an attribute of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from enum import Flag, auto
-from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from stemline.jobs.errors import RequestRefused
 from stemline.wire.codec import Node, Tree
 from stemline.wire.kinds import Kind, Schema
+
+Writer: TypeAlias = Callable[[Any], "Node | None"]
 
 
 class Document(Flag):
@@ -33,7 +34,6 @@ REQUEST: Final = Document.REQUEST
 ANSWER: Final = Document.XML_ANSWER | Document.JSON_ANSWER
 CALLBACK: Final = Document.XML_CALLBACK | Document.JSON_CALLBACK
 SHOWN: Final = ANSWER | CALLBACK
-EVERYWHERE: Final = REQUEST | SHOWN
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +49,15 @@ class Element:
     of its parent, and a text is described but not read.
     """
     _: KW_ONLY
-    documents: Document = EVERYWHERE
+    documents: Document = REQUEST | SHOWN
     required: str = ""
-    """What is answered to a request without the element; empty where it is optional."""
+    """The refusal of a request without the element; empty where it is optional."""
     optional: bool = False
-    """Whether answers and callbacks may lack it: it is left out where its value is ``None`` or no items."""
+    """Whether answers and callbacks leave it out where its value is ``None`` or an empty list."""
     repeated: bool = False
     """Whether the value is a list, with one element for each item."""
     blank: bool = False
-    """Whether no items at all are one empty element in an XML answer."""
+    """Whether an empty list is one empty element in an XML answer."""
     last_in: Document = NOWHERE
     """Documents in which it comes after the elements that are ordered by name."""
     default: Any = None
@@ -87,16 +87,19 @@ class Element:
             if self.default is not None:
                 self._put(into, self.default)
         elif self.source:
-            self._put(into, self._value(self.kind, given))
+            self._put(into, self._read_text(self.kind, given))
 
-    def write(self, value: Any, document: Document) -> Node | None:
-        """Return the content of the element for the value of its container; ``None`` leaves it out."""
-        found = self._get(value)
-        if self.repeated:
-            if found:
-                return [self._content(item, document) or "" for item in found]
-            return None if self.optional else "" if self.blank and document in Document.XML_ANSWER else []
-        return self._content(found, document)
+    def writer(self, document: Document) -> Writer:
+        """Return what makes the content of the element from the value of its container."""
+        get = self._getter()
+        write = self.kind.write if isinstance(self.kind, Kind) else self.kind.writer(document)
+        if isinstance(self.kind, Table) and not self.repeated:
+            return lambda value: None if (found := get(value)) is None else write(found)
+        if not self.repeated:
+            return lambda value: write(get(value))
+        blank: Node = "" if self.blank and document in Document.XML_ANSWER else []
+        none = None if self.optional else blank
+        return lambda value: [write(item) or "" for item in found] if (found := get(value)) else none
 
     def schema(self, document: Document) -> Schema:
         """Return the JSON schema of the content."""
@@ -106,7 +109,7 @@ class Element:
             one = reference(self.kind.name) if self.kind.name else self.kind.schema(document)
         return {"type": "array", "items": one} if self.repeated else one
 
-    def _value(self, kind: Kind, given: Any) -> Any:
+    def _read_text(self, kind: Kind, given: Any) -> Any:
         if not isinstance(given, str):
             raise RequestRefused(f"{self.name} must be a single text.")
         try:
@@ -115,60 +118,67 @@ class Element:
             raise RequestRefused(kind.refusal.format(name=self.name)) from None
 
     def _put(self, into: dict[str, Any], value: Any) -> None:
-        *parents, last = str(self.source).split(".")
+        *parents, last = self._path
         for parent in parents:
             into = into.setdefault(parent, {})
         into[last] = value
 
-    @cached_property
-    def _path(self) -> tuple[str, ...]:
-        return tuple(self.source.split(".")) if isinstance(self.source, str) and self.source else ()
-
-    def _get(self, value: Any) -> Any:
+    def _getter(self) -> Callable[[Any], Any]:
         if callable(self.source):
-            return self.source(value)
-        for part in self._path:
-            if value is None:
-                return None
-            value = value.get(part) if isinstance(value, Mapping) else getattr(value, part)
-        return value
+            return self.source
+        path = self._path
 
-    def _content(self, found: Any, document: Document) -> Node | None:
-        if isinstance(self.kind, Kind):
-            return self.kind.write(found)
-        return None if found is None else self.kind.write(found, document)
+        def get(value: Any) -> Any:
+            for part in path:
+                if value is None:
+                    return None
+                value = value.get(part) if isinstance(value, dict) else getattr(value, part)
+            return value
+
+        return get
+
+    @property
+    def _path(self) -> list[str]:
+        return self.source.split(".") if isinstance(self.source, str) and self.source else []
 
 
-@dataclass(frozen=True, eq=False)
 class Table:
     """The elements of one container, in the order of answers and of the checks of requests."""
 
-    name: str
-    """Name of its JSON schema; empty for one that is described in place."""
-    elements: tuple[Element, ...]
-    build: Callable[..., Any] | None = None
-    """Makes the value from what was read; without it the value is a ``dict``."""
-    by_name: Document = CALLBACK
-    """Documents in which the elements are ordered by name."""
-    _rows: dict[Document, tuple[Element, ...]] = field(default_factory=dict, init=False, repr=False)
+    def __init__(
+        self,
+        name: str,
+        *elements: Element,
+        build: Callable[..., Any] | None = None,
+        by_name: Document = CALLBACK,
+    ) -> None:
+        """Make a table.
 
-    def rows(self, document: Document) -> tuple[Element, ...]:
+        Args:
+            name: name of its JSON schema; empty for a container that is described in place.
+            elements: the rows.
+            build: makes the value from what was read; without it the value is a ``dict``.
+            by_name: documents in which the elements are ordered by name.
+        """
+        self.name = name
+        self.elements = elements
+        self.build = build
+        self._rows = {document: _ordered(elements, document, by_name) for document in Document}
+        # Writers are made once: an answer with a hundred jobs has thousands of elements.
+        self._writers = {document: _writer(rows, document) for document, rows in self._rows.items()}
+
+    def rows(self, document: Document) -> list[Element]:
         """Return the elements of a document in its order."""
-        if document not in self._rows:
-            rows = [element for element in self.elements if document & element.documents]
-            if document in self.by_name:
-                rows.sort(key=lambda row: (True, "") if document in row.last_in else (False, row.name))
-            self._rows[document] = tuple(rows)
         return self._rows[document]
 
     def read(
         self, fields: Mapping[str, Any], into: dict[str, Any] | None = None, *, partial: bool = False
     ) -> Any:
-        """Read the fields of a request.
+        """Return the value of the fields of a request.
 
         Args:
             fields: the parsed container.
-            into: where the values go; a new ``dict`` by default.
+            into: where what is read goes; a new ``dict`` by default.
             partial: whether required elements may be missing, as in an update.
 
         Raises:
@@ -179,34 +189,33 @@ class Table:
             row.read(fields, values, partial=partial)
         return self.build(**values) if self.build else values
 
-    def read_query(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Read query parameters, whose names are compared without regard to case.
+    def read_parameters(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return the values of query parameters or headers, given by their names in lower case.
 
         Raises:
             RequestRefused: a parameter is missing or not valid; says which.
         """
-        values: dict[str, Any] = self.read({row.name: query.get(row.name.lower()) for row in self.elements})
+        values: dict[str, Any] = self.read({row.name: given.get(row.name.lower()) for row in self.elements})
         return values
 
     def write(self, value: Any, document: Document) -> Tree:
         """Return the names and contents of a document for a value."""
-        tree: Tree = {}
-        for row in self.rows(document):
-            content = row.write(value, document)
-            if content is not None:
-                tree[row.name] = content
-        return tree
+        return self._writers[document](value)
+
+    def writer(self, document: Document) -> Callable[[Any], Tree]:
+        """Return what makes a document from a value."""
+        return self._writers[document]
 
     def schema(self, document: Document, *, partial: bool = False) -> Schema:
         """Return the JSON schema of a document."""
         rows = self.rows(document)
-        needed = [r.name for r in rows if (r.required if document in REQUEST else not r.optional)]
+        needed = [row.name for row in rows if (row.required if document in REQUEST else not row.optional)]
         properties = {row.name: row.schema(document) for row in rows}
         required = {"required": needed} if needed and not partial else {}
         return {"type": "object", "properties": properties, **required}
 
     def parameters(self, where: str = "query") -> list[Schema]:
-        """Return the OpenAPI parameters, of a query or of ``header``."""
+        """Return the OpenAPI parameters of the table, in the ``query`` or the ``header`` of a request."""
         return [
             {
                 "name": row.name,
@@ -218,6 +227,27 @@ class Table:
             for row in self.elements
             if isinstance(row.kind, Kind)
         ]
+
+
+def _ordered(elements: tuple[Element, ...], document: Document, by_name: Document) -> list[Element]:
+    rows = [row for row in elements if document in row.documents]
+    if document in by_name:
+        rows.sort(key=lambda row: (True, "") if document in row.last_in else (False, row.name))
+    return rows
+
+
+def _writer(rows: list[Element], document: Document) -> Callable[[Any], Tree]:
+    writers = [(row.name, row.writer(document)) for row in rows]
+
+    def write(value: Any) -> Tree:
+        tree: Tree = {}
+        for name, writer in writers:
+            content = writer(value)
+            if content is not None:
+                tree[name] = content
+        return tree
+
+    return write
 
 
 def word(fields: Mapping[str, Any], name: str) -> str:

@@ -1,6 +1,6 @@
 """Elements of a job: the request that submits it, the answers that show it, the callback at its end.
 
-The value of every table here is a :class:`~stemline.jobs.job.Job`, unless its rows say otherwise
+Where nothing else is said, the value of a table is a :class:`~stemline.jobs.job.Job`
 (docs/wire/wire.md, 3.1, 3.4, 7.2 and 8).
 """
 
@@ -20,11 +20,9 @@ from stemline.wire.kinds import KEY, TEXT, TIME, WORD, integer, matching, one_of
 QUEUE_TYPE = "Speeching"
 
 FORMATS = one_of("XML", "JSON")
-WAYS = one_of("Url", "TDMQ")
-MODES = one_of(*AudioMode, make=AudioMode)
+TARGETS = one_of("Url", "TDMQ")
 MQ_MODES = one_of("Queue", "Topic")
-TAG_ELEMENT = Element("Tag", one_of(TAG), "tag", required=f"Tag must be {TAG}.")
-TYPE_ELEMENT = Element("QueueType", one_of(QUEUE_TYPE), always(QUEUE_TYPE), documents=SHOWN)
+TAGGED = Element("Tag", one_of(TAG), "tag", required=f"Tag must be {TAG}.")
 
 
 def separation(audio_mode: AudioMode, audio_config: AudioConfig | None = None) -> VoiceSeparate:
@@ -38,201 +36,163 @@ def separation(audio_mode: AudioMode, audio_config: AudioConfig | None = None) -
     return separate
 
 
-def _written_output(job: Job) -> Output:
+def written_output(job: Job) -> Output:
     """Return the output of a job with its names expanded."""
-    given = job.spec.output
-    names = {
-        row.source: expand(name, codec=job.spec.codec, job_id=job.id)
-        for row in OUTPUT.elements
-        if row.kind is KEY and isinstance(row.source, str) and (name := getattr(given, row.source))
-    }
-    return replace(given, **names)
+    given, codec = job.spec.output, job.spec.codec
+    fields = [str(row.source) for row in OUTPUT.elements if row.kind is KEY]
+    names = {field: name for field in fields if (name := getattr(given, field))}
+    return replace(given, **{field: expand(names[field], codec=codec, job_id=job.id) for field in names})
 
 
 AUDIO_CONFIG = Table(
     "AudioConfig",
-    (
-        # The codec is checked with the mode: see jobs/audio.py.
-        Element("Codec", replace(WORD, schema=one_of(*CODECS).schema), "codec", optional=True),
-        Element("Samplerate", integer(), "samplerate", optional=True),
-        Element("Bitrate", integer(), "bitrate", optional=True),
-        Element("Channels", integer(), "channels", optional=True),
-    ),
+    Element("Codec", replace(WORD, schema=one_of(*CODECS).schema), "codec", optional=True),
+    Element("Samplerate", integer(), "samplerate", optional=True),
+    Element("Bitrate", integer(), "bitrate", optional=True),
+    Element("Channels", integer(), "channels", optional=True),
     build=AudioConfig,
     by_name=NOWHERE,
 )
+"""The value is an ``AudioConfig``. What a codec can hold depends on the mode: see jobs/audio.py."""
+_MODE = one_of(*AudioMode, make=AudioMode)
 SEPARATE = Table(
     "VoiceSeparate",
-    (
-        Element("AudioMode", MODES, "audio_mode", required="AudioMode is missing."),
-        Element("AudioConfig", AUDIO_CONFIG, "audio_config", optional=True),
-    ),
+    Element("AudioMode", _MODE, "audio_mode", required="AudioMode is missing."),
+    Element("AudioConfig", AUDIO_CONFIG, "audio_config", optional=True),
     build=separation,
-    by_name=CALLBACK,
 )
 """The value is a ``VoiceSeparate``, of a job or of a template."""
 
-_NEEDED = "Output.Region and Output.Bucket are required."
+_PLACE = "Output.Region and Output.Bucket are required."
 OUTPUT = Table(
     "Output",
-    (
-        Element("Region", WORD, "region", required=_NEEDED),
-        Element("Bucket", WORD, "bucket", required=_NEEDED),
-        Element("Object", KEY, "object", optional=True),
-        Element("AuObject", KEY, "au_object", optional=True),
-        Element("BassObject", KEY, "bass_object", optional=True),
-        Element("DrumObject", KEY, "drum_object", optional=True),
-    ),
+    Element("Region", WORD, "region", required=_PLACE),
+    Element("Bucket", WORD, "bucket", required=_PLACE),
+    Element("Object", KEY, "object", optional=True),
+    Element("AuObject", KEY, "au_object", optional=True),
+    Element("BassObject", KEY, "bass_object", optional=True),
+    Element("DrumObject", KEY, "drum_object", optional=True),
     build=Output,
 )
 """The value is an ``Output``."""
 
+_SOURCE = "Input.Object is missing."
 INPUT = Table(
     "",
-    (
-        Element("BucketId", TEXT, "spec.tenant.bucket", documents=SHOWN),
-        Element("Region", TEXT, "spec.tenant.region", documents=SHOWN),
-        # Last: an older parser of Java keeps the last child (open point 11).
-        Element(
-            "Object",
-            KEY,
-            "spec.input_object",
-            required="Input.Object is missing.",
-            last_in=Document.XML_CALLBACK,
-        ),
-    ),
+    Element("BucketId", TEXT, "spec.tenant.bucket", documents=SHOWN),
+    Element("Region", TEXT, "spec.tenant.region", documents=SHOWN),
+    # Last in XML: an older parser of Java keeps the last child (open point 11).
+    Element("Object", KEY, "spec.input_object", required=_SOURCE, last_in=Document.XML_CALLBACK),
 )
 
 
-def _measured(*names: str) -> tuple[Element, ...]:
-    """Return the elements of texts that the worker measured, kept by their names."""
-    return tuple(Element(name, TEXT, name, optional=True) for name in names)
+def _measured(names: str) -> list[Element]:
+    """Return the elements that the worker measured, kept in a mapping by their names."""
+    return [Element(name, TEXT, name, optional=True) for name in names.split()]
 
 
 MEDIA_FORMAT = Table(
     "",
-    _measured(
-        *("Bitrate", "Duration", "FormatLongName", "FormatName", "NumProgram", "NumStream", "Size"),
-        "StartTime",
-    ),
+    *_measured("Bitrate Duration FormatLongName FormatName NumProgram NumStream Size StartTime"),
 )
 MEDIA_AUDIO = Table(
     "",
-    _measured(
-        *("Bitrate", "Channel", "ChannelLayout", "CodecLongName", "CodecName", "CodecTag", "CodecTagString"),
-        *("CodecTimeBase", "Duration", "Index", "Language", "SampleFmt", "SampleRate", "StartTime"),
-        "Timebase",
-    ),
+    *_measured("Bitrate Channel ChannelLayout CodecLongName CodecName CodecTag CodecTagString"),
+    *_measured("CodecTimeBase Duration Index Language SampleFmt SampleRate StartTime Timebase"),
 )
 _NOT_IN_JSON_CALLBACKS = SHOWN & ~Document.JSON_CALLBACK
 MEDIA_STREAM = Table(
     "",
-    (
-        Element("Audio", MEDIA_AUDIO, "Audio", repeated=True),
-        Element("Subtitle", TEXT, always(""), documents=_NOT_IN_JSON_CALLBACKS),
-        Element("Video", TEXT, always(""), documents=_NOT_IN_JSON_CALLBACKS),
-    ),
+    Element("Audio", MEDIA_AUDIO, "Audio", repeated=True),
+    Element("Subtitle", TEXT, always(""), documents=_NOT_IN_JSON_CALLBACKS),
+    Element("Video", TEXT, always(""), documents=_NOT_IN_JSON_CALLBACKS),
 )
-MEDIA_INFO = Table("", (Element("Format", MEDIA_FORMAT, "Format"), Element("Stream", MEDIA_STREAM, "Stream")))
-MD5_INFO = Table("", (Element("Md5", matching("^[0-9a-f]{32}$"), "md5"), Element("ObjectName", TEXT, "key")))
+MEDIA_INFO = Table("", Element("Format", MEDIA_FORMAT, "Format"), Element("Stream", MEDIA_STREAM, "Stream"))
+"""The value is the mapping that the worker made."""
+MD5_INFO = Table("", Element("Md5", matching("^[0-9a-f]{32}$"), "md5"), Element("ObjectName", TEXT, "key"))
 OUTPUT_FILE = Table(
     "",
-    (
-        Element("Bucket", TEXT, "spec.output.bucket"),
-        Element("Md5Info", MD5_INFO, "result.files", repeated=True),
-        Element("ObjectName", TEXT, lambda job: [file.key for file in job.result.files], repeated=True),
-        Element("ObjectPrefix", TEXT, always("")),
-        Element("Region", TEXT, "spec.output.region"),
-    ),
+    Element("Bucket", TEXT, "spec.output.bucket"),
+    Element("Md5Info", MD5_INFO, "result.files", repeated=True),
+    Element("ObjectName", TEXT, lambda job: [file.key for file in job.result.files], repeated=True),
+    Element("ObjectPrefix", TEXT, always("")),
+    Element("Region", TEXT, "spec.output.region"),
 )
-MEDIA_RESULT = Table("", (Element("OutputFile", OUTPUT_FILE),))
+MEDIA_RESULT = Table("", Element("OutputFile", OUTPUT_FILE))
+
+
+def _inline(job: Job) -> VoiceSeparate | None:
+    return None if job.spec.template_id else job.spec.separate
+
+
+def _finished(job: Job) -> Job | None:
+    return job if job.result else None
+
 
 OPERATION = Table(
     "",
-    (
-        Element("TemplateId", WORD, "spec.template_id", optional=True),
-        Element("TemplateName", TEXT, "spec.template_name", documents=SHOWN, optional=True),
-        Element("VoiceSeparate", SEPARATE, "spec.separate", documents=REQUEST),
-        Element(
-            "VoiceSeparate",
-            replace(SEPARATE, by_name=SHOWN),
-            lambda job: None if job.spec.template_id else job.spec.separate,
-            documents=SHOWN,
-            optional=True,
-        ),
-        Element("Output", OUTPUT, "spec.output", documents=REQUEST | ANSWER, required=_NEEDED),
-        Element("Output", OUTPUT, _written_output, documents=CALLBACK),
-        Element("MediaInfo", MEDIA_INFO, "result.media_info", documents=SHOWN, optional=True),
-        Element(
-            "MediaResult",
-            MEDIA_RESULT,
-            lambda job: job if job.result else None,
-            documents=SHOWN,
-            optional=True,
-        ),
-        Element("UserData", printable(1024), "spec.user_data", optional=True, last_in=CALLBACK),
-        Element("JobLevel", integer(0, 2), "spec.level", last_in=CALLBACK),
+    Element("TemplateId", WORD, "spec.template_id", optional=True),
+    Element("TemplateName", TEXT, "spec.template_name", documents=SHOWN, optional=True),
+    Element("VoiceSeparate", SEPARATE, "spec.separate", documents=REQUEST),
+    Element(
+        "VoiceSeparate",
+        Table(SEPARATE.name, *SEPARATE.elements, by_name=SHOWN),
+        _inline,
+        documents=SHOWN,
+        optional=True,
     ),
+    Element("Output", OUTPUT, "spec.output", documents=REQUEST | ANSWER, required=_PLACE),
+    Element("Output", OUTPUT, written_output, documents=CALLBACK),
+    Element("MediaInfo", MEDIA_INFO, "result.media_info", documents=SHOWN, optional=True),
+    Element("MediaResult", MEDIA_RESULT, _finished, documents=SHOWN, optional=True),
+    Element("UserData", printable(1024), "spec.user_data", optional=True, last_in=CALLBACK),
+    Element("JobLevel", integer(0, 2), "spec.level", last_in=CALLBACK),
 )
-
 JOB = Table(
     "Job",
-    (
-        Element("Code", TEXT, "code"),
-        Element("Message", TEXT, "message"),
-        Element("JobId", matching(ids.JOB), "id"),
-        Element("State", one_of(*State), "state"),
-        Element("Progress", integer(), "progress", documents=ANSWER),
-        Element("CreationTime", TIME, "created"),
-        Element("StartTime", TIME, "started"),
-        Element("EndTime", TIME, "ended"),
-        Element("QueueId", TEXT, "spec.queue_id"),
-        TYPE_ELEMENT,
-        Element("Tag", one_of(TAG), always(TAG)),
-        Element("Input", INPUT),
-        Element("Operation", OPERATION),
-    ),
+    Element("Code", TEXT, "code"),
+    Element("Message", TEXT, "message"),
+    Element("JobId", matching(ids.JOB), "id"),
+    Element("State", one_of(*State), "state"),
+    Element("Progress", integer(), "progress", documents=ANSWER),
+    Element("CreationTime", TIME, "created"),
+    Element("StartTime", TIME, "started"),
+    Element("EndTime", TIME, "ended"),
+    Element("QueueId", TEXT, "spec.queue_id"),
+    Element("QueueType", one_of(QUEUE_TYPE), always(QUEUE_TYPE)),
+    Element("Tag", one_of(TAG), always(TAG)),
+    Element("Input", INPUT),
+    Element("Operation", OPERATION),
 )
 """``JobsDetail``."""
-
 CALLBACK_BODY = Table(
     "",
-    (
-        Element("EventName", TEXT, always("TaskFinish")),
-        Element("JobsDetail", JOB, documents=Document.XML_CALLBACK),
-        Element("JobsDetail", JOB, lambda job: [job], documents=Document.JSON_CALLBACK, repeated=True),
-    ),
+    Element("EventName", TEXT, always("TaskFinish")),
+    Element("JobsDetail", JOB, documents=Document.XML_CALLBACK),
+    Element("JobsDetail", JOB, lambda job: [job], documents=Document.JSON_CALLBACK, repeated=True),
 )
-"""The body of a callback: ``Response`` in XML, the outermost object in JSON."""
+"""``Response`` of an XML callback, the outermost object of a JSON one."""
 
-_NEEDED_MQ = "TDMQ needs MqRegion, MqMode and MqName."
-_MQ_NAME = replace(
-    matching("^[A-Za-z][A-Za-z0-9._-]{0,63}$"),
-    refusal="{name} must be a letter and up to 63 letters, digits, dots, - or _.",
-)
+_COMPLETE = "TDMQ needs MqRegion, MqMode and MqName."
+_MQ_NAME = "{name} must be a letter and up to 63 letters, digits, dots, - or _."
 MQ_CONFIG = Table(
     "",
-    (
-        Element("MqRegion", WORD, "region", required=_NEEDED_MQ),
-        Element("MqMode", MQ_MODES, "mode", required=_NEEDED_MQ),
-        Element("MqName", _MQ_NAME, "name", required=_NEEDED_MQ),
-    ),
+    Element("MqRegion", WORD, "region", required=_COMPLETE),
+    Element("MqMode", MQ_MODES, "mode", required=_COMPLETE),
+    Element("MqName", matching("^[A-Za-z][A-Za-z0-9._-]{0,63}$", _MQ_NAME), "name", required=_COMPLETE),
     build=MqConfig,
 )
 """The value is an ``MqConfig``."""
-
 JOB_REQUEST = Table(
     "JobRequest",
-    (
-        TAG_ELEMENT,
-        Element("Input", INPUT, required="Input.Object is missing."),
-        Element("Operation", OPERATION, "operation", required="Operation is missing."),
-        Element("QueueId", WORD, "spec.queue_id"),
-        Element("CallBackFormat", FORMATS, "spec.callback.format"),
-        Element("CallBackType", WAYS, "spec.callback.type"),
-        Element("CallBack", kinds.CALLBACK, "spec.callback.url"),
-        Element("CallBackMqConfig", MQ_CONFIG, "spec.callback.mq"),
-        replace(TYPE_ELEMENT, source="", documents=REQUEST),
-    ),
+    TAGGED,
+    Element("Input", INPUT, required=_SOURCE),
+    Element("Operation", OPERATION, "operation", required="Operation is missing."),
+    Element("QueueId", WORD, "spec.queue_id"),
+    Element("CallBackFormat", FORMATS, "spec.callback.format"),
+    Element("CallBackType", TARGETS, "spec.callback.type"),
+    Element("CallBack", kinds.CALLBACK, "spec.callback.url"),
+    Element("CallBackMqConfig", MQ_CONFIG, "spec.callback.mq"),
+    Element("QueueType", one_of(QUEUE_TYPE)),
 )
 """``Request`` of a submission; ``spec`` holds what becomes the :class:`~stemline.jobs.job.JobSpec`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -15,14 +15,8 @@ Schema: TypeAlias = Mapping[str, Any]
 MAX_KEY_BYTES: Final = 1024
 _MAX_URL_CHARS = 2048
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
-_DIGITS = re.compile(r"[0-9]{1,9}")
-_NAME = re.compile(r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
+_NAME = r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+"
 _STRING: Final[Schema] = {"type": "string"}
-
-
-def _written(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +28,105 @@ class Kind:
     refusal: str = ""
     """Message for a text of another kind, with ``{name}`` for the name of the element."""
     schema: Schema = field(default_factory=lambda: _STRING)
-    """JSON schema."""
     shown: Schema | None = None
-    """JSON schema in answers where it differs: an answer may hold an empty text."""
+    """JSON schema in answers where it differs, because an answer may hold an empty text."""
     parameter: Schema | None = None
     """JSON schema as a query parameter where it differs."""
-    write: Callable[[Any], str | None] = _written
+    write: Callable[[Any], str | None] = lambda value: None if value is None else str(value)
     """From a value to its text; ``None`` leaves the element out."""
     strip: bool = True
     """Whether white space around the text is ignored."""
 
 
-def _check(pattern: re.Pattern[str], text: str, most: int) -> str:
-    if len(text) > most or not pattern.fullmatch(text):
-        raise ValueError(text)
-    return text
+def split(text: str) -> dict[str, None]:
+    """Return the entries of a comma list as keys, each once, in their order."""
+    return dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
+
+
+def one_of(*words: str, make: Callable[[str], Any] = str) -> Kind:
+    """Return the kind of a fixed set of words; ``make`` converts a word to its value."""
+
+    def read(text: str) -> Any:
+        if text not in words:
+            raise ValueError(text)
+        return make(text)
+
+    allowed = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+    return Kind(read, f"{{name}} must be {allowed}.", {"type": "string", "enum": [*map(str, words)]})
+
+
+def subset_of(*words: str) -> Kind:
+    """Return the kind of a comma list of such words, kept as one text."""
+
+    def read(text: str) -> str:
+        items = split(text)
+        if not set(items) <= set(words):
+            raise ValueError(text)
+        return ",".join(items)
+
+    return Kind(read, f"{{name}} must be a list of {', '.join(words)}.")
+
+
+def integer(least: int = 0, most: int = 999_999_999) -> Kind:
+    """Return the kind of a decimal number within bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(text)
+        return int(text)
+
+    few = {"enum": [str(number) for number in range(least, most + 1)]} if most < 10 else {}
+    return Kind(
+        read,
+        f"{{name}} must be a whole number from {least} to {most}.",
+        {"type": "string", **(few or {"pattern": "^[0-9]+$"})},
+        parameter={"type": "integer", "minimum": least, "maximum": most},
+    )
+
+
+def matching(pattern: str, refusal: str = "", schema: Schema | None = None, **options: Any) -> Kind:
+    """Return the kind of a text that matches a regular expression, which by default is its schema too."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
+
+    return Kind(read, refusal, schema or {"type": "string", "pattern": pattern}, **options)
+
+
+def name(most: int) -> Kind:
+    """Return the kind of a name: Chinese characters, letters, digits, ``_``, ``-`` and ``*``."""
+    return matching(
+        f"(?=.{{1,{most}}}$){_NAME}",
+        f"{{name}} must be 1 to {most} letters, digits, _, - or *.",
+        {"type": "string", "maxLength": most},
+    )
+
+
+def printable(most: int) -> Kind:
+    """Return the kind of a text of printable ASCII characters, kept as it is."""
+    return matching(
+        f"[ -~]{{0,{most}}}",
+        f"{{name}} must be at most {most} printable ASCII characters.",
+        {"type": "string", "maxLength": most, "pattern": "^[ -~]*$"},
+        strip=False,
+    )
+
+
+def inside(parent: str, kind: Kind) -> Kind:
+    """Return the kind that names the element with its container where it refuses a text."""
+    return replace(kind, refusal=f"{parent}.{kind.refusal}")
+
+
+def shown_empty(kind: Kind) -> Kind:
+    """Return the kind whose element may be empty in answers."""
+    return replace(kind, shown=_STRING)
+
+
+def hidden_empty(kind: Kind) -> Kind:
+    """Return the kind whose element is left out of answers while its text is empty."""
+    return replace(kind, write=lambda value: value or None)
 
 
 def _object_key(text: str) -> str:
@@ -68,6 +146,7 @@ def _http_url(text: str) -> str:
 
 TEXT: Final = Kind(strip=False)
 WORD: Final = Kind()
+COMMA_LIST: Final = Kind(lambda text: tuple(split(text)))
 KEY: Final = Kind(
     _object_key,
     f"{{name}} must be at most {MAX_KEY_BYTES} bytes without control characters.",
@@ -95,94 +174,3 @@ CALLBACK: Final = replace(
     schema={"type": "string", "pattern": "^(https?://.*|no)$"},
 )
 """A URL, or ``no`` in any case."""
-COMMA_LIST: Final = Kind(lambda text: tuple(split(text)))
-"""The entries of a comma list, each once, in their order."""
-
-
-def split(text: str) -> dict[str, None]:
-    """Return the entries of a comma list as keys, each once, in their order."""
-    return dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
-
-
-def one_of(*words: str, make: Callable[[str], Any] = str) -> Kind:
-    """Return the kind of a fixed set of words; ``make`` converts a word to its value."""
-
-    def read(text: str) -> Any:
-        if text not in words:
-            raise ValueError(text)
-        return make(text)
-
-    allowed = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
-    return Kind(read, f"{{name}} must be {allowed}.", {"type": "string", "enum": [*map(str, words)]})
-
-
-def subset_of(words: Iterable[str]) -> Kind:
-    """Return the kind of a comma list of such words, written and kept as one text."""
-    allowed = frozenset(words)
-
-    def read(text: str) -> str:
-        items = split(text)
-        if not set(items) <= allowed:
-            raise ValueError(text)
-        return ",".join(items)
-
-    return Kind(read, f"{{name}} must be a list of {', '.join(words)}.")
-
-
-def integer(least: int = 0, most: int = 999_999_999) -> Kind:
-    """Return the kind of a decimal number within bounds."""
-
-    def read(text: str) -> int:
-        if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
-            raise ValueError(text)
-        return int(text)
-
-    few = {"enum": [str(number) for number in range(least, most + 1)]} if most < 10 else {}
-    return Kind(
-        read,
-        f"{{name}} must be a whole number from {least} to {most}.",
-        {"type": "string", **(few or {"pattern": "^[0-9]+$"})},
-        parameter={"type": "integer", "minimum": least, "maximum": most},
-    )
-
-
-def name(most: int) -> Kind:
-    """Return the kind of a queue's or template's name: letters, Chinese characters, digits, ``_-*``."""
-    return Kind(
-        lambda text: _check(_NAME, text, most),
-        f"{{name}} must be 1 to {most} letters, digits, _, - or *.",
-        {"type": "string", "maxLength": most},
-    )
-
-
-def printable(most: int) -> Kind:
-    """Return the kind of a text of printable ASCII characters, kept as it is."""
-    return Kind(
-        lambda text: _check(_PRINTABLE, text, most),
-        f"{{name}} must be at most {most} printable ASCII characters.",
-        {"type": "string", "maxLength": most, "pattern": "^[ -~]*$"},
-        strip=False,
-    )
-
-
-def matching(pattern: str, refusal: str = "") -> Kind:
-    """Return the kind of a text that matches a regular expression, which is also its schema."""
-    compiled = re.compile(pattern)
-    return Kind(
-        lambda text: _check(compiled, text, len(text)), refusal, {"type": "string", "pattern": pattern}
-    )
-
-
-def inside(parent: str, kind: Kind) -> Kind:
-    """Return the kind that names the element with its container where it refuses a text."""
-    return replace(kind, refusal=f"{parent}.{kind.refusal}")
-
-
-def shown_empty(kind: Kind) -> Kind:
-    """Return the kind whose element may be empty in answers."""
-    return replace(kind, shown=_STRING)
-
-
-def hidden_empty(kind: Kind) -> Kind:
-    """Return the kind whose element is left out of answers while its text is empty."""
-    return replace(kind, write=lambda value: value or None)

@@ -1,4 +1,4 @@
-"""Elements of templates, queues, buckets, callbacks and errors (docs/wire/wire.md, 5, 6 and 9)."""
+"""Elements of templates, queues, buckets and callbacks (docs/wire/wire.md, 5 and 6)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState
 from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
-from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, QUEUE_TYPE, SEPARATE, TAG_ELEMENT, WAYS
+from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
 from stemline.wire.kinds import (
     HTTP_URL,
     TEXT,
@@ -23,86 +23,74 @@ from stemline.wire.kinds import (
 )
 
 _TEMPLATE_NAME = Element("Name", name(64), "name", required="Name is missing.")
-TEMPLATE_REQUEST = Table("TemplateRequest", (TAG_ELEMENT, _TEMPLATE_NAME, *SEPARATE.elements))
+TEMPLATE_REQUEST = Table("TemplateRequest", TAGGED, _TEMPLATE_NAME, *SEPARATE.elements)
 """``Request`` of a new template; in an update every element is optional."""
 TEMPLATE = Table(
     "Template",
-    (
-        Element("Tag", one_of(TAG), "tag"),
-        Element("TemplateId", matching(ids.TEMPLATE), "id"),
-        _TEMPLATE_NAME,
-        Element("BucketId", TEXT, "tenant.bucket"),
-        Element("Category", one_of("Custom"), always("Custom")),
-        Element("VoiceSeparate", SEPARATE, "separate"),
-        Element("CreateTime", TIME, "created"),
-        Element("UpdateTime", TIME, "updated"),
-    ),
+    Element("Tag", one_of(TAG), "tag"),
+    Element("TemplateId", matching(ids.TEMPLATE), "id"),
+    _TEMPLATE_NAME,
+    Element("BucketId", TEXT, "tenant.bucket"),
+    Element("Category", one_of("Custom"), always("Custom")),
+    Element("VoiceSeparate", SEPARATE, "separate"),
+    Element("CreateTime", TIME, "created"),
+    Element("UpdateTime", TIME, "updated"),
 )
 
+_EVENTS = inside("NotifyConfig", subset_of("TaskFinish", "WorkflowFinish"))
 NOTIFY_CONFIG = Table(
     "",
-    (
-        Element("Url", inside("NotifyConfig", HTTP_URL), "url"),
-        Element("Event", inside("NotifyConfig", subset_of(("TaskFinish", "WorkflowFinish"))), "event"),
-        Element("Type", shown_empty(WAYS), "type"),
-        Element("State", one_of("On", "Off"), "state"),
-        Element("ResultFormat", FORMATS, "result_format"),
-        Element("MqMode", hidden_empty(MQ_MODES), "mq_mode", optional=True),
-        Element("MqRegion", hidden_empty(WORD), "mq_region", optional=True),
-        Element("MqName", hidden_empty(WORD), "mq_name", optional=True),
-    ),
+    Element("Url", inside("NotifyConfig", HTTP_URL), "url"),
+    Element("Event", _EVENTS, "event"),
+    Element("Type", shown_empty(TARGETS), "type"),
+    Element("State", one_of("On", "Off"), "state"),
+    Element("ResultFormat", FORMATS, "result_format"),
+    Element("MqMode", hidden_empty(MQ_MODES), "mq_mode", optional=True),
+    Element("MqRegion", hidden_empty(WORD), "mq_region", optional=True),
+    Element("MqName", hidden_empty(WORD), "mq_name", optional=True),
 )
 """The value is a ``NotifyConfig``."""
 QUEUE = Table(
     "Queue",
-    (
-        Element("QueueId", matching(ids.QUEUE), "id", documents=ANSWER),
-        Element("Name", name(128), "name"),
-        Element("State", one_of(*QueueState, make=QueueState), "state"),
-        Element("NotifyConfig", NOTIFY_CONFIG, "notify"),
-        Element("MaxSize", integer(1, 10_000_000), "max_size"),
-        Element("MaxConcurrent", integer(1, 100_000), "max_concurrent"),
-        Element("UpdateTime", TIME, "updated", documents=ANSWER),
-        Element("CreateTime", TIME, "created", documents=ANSWER),
-        Element("BucketId", TEXT, "tenant.bucket", documents=ANSWER),
-        Element("Category", one_of(QUEUE_TYPE), always(QUEUE_TYPE), documents=ANSWER),
-    ),
+    Element("QueueId", matching(ids.QUEUE), "id", documents=ANSWER),
+    Element("Name", name(128), "name"),
+    Element("State", one_of(*QueueState, make=QueueState), "state"),
+    Element("NotifyConfig", NOTIFY_CONFIG, "notify"),
+    Element("MaxSize", integer(1, 10_000_000), "max_size"),
+    Element("MaxConcurrent", integer(1, 100_000), "max_concurrent"),
+    Element("UpdateTime", TIME, "updated", documents=ANSWER),
+    Element("CreateTime", TIME, "created", documents=ANSWER),
+    Element("BucketId", TEXT, "tenant.bucket", documents=ANSWER),
+    Element("Category", one_of(QUEUE_TYPE), always(QUEUE_TYPE), documents=ANSWER),
 )
 """A queue; in the ``Request`` of an update every element is optional."""
-
 BUCKET = Table(
     "AsrBucket",
-    (
-        Element("BucketId", TEXT, "tenant.bucket"),
-        Element("Name", TEXT, "tenant.bucket"),
-        Element("Region", TEXT, "tenant.region"),
-        Element("CreateTime", TIME, "created"),
-        Element("AliasBucketId", TEXT, always("")),
-    ),
+    Element("BucketId", TEXT, "tenant.bucket"),
+    Element("Name", TEXT, "tenant.bucket"),
+    Element("Region", TEXT, "tenant.region"),
+    Element("CreateTime", TIME, "created"),
+    Element("AliasBucketId", TEXT, always("")),
 )
 
 ATTEMPT = Table(
     "",
-    (
-        Element("Time", TIME, "at"),
-        Element("Status", TEXT, "status"),
-        Element("DurationMs", integer(), "duration_ms"),
-        Element("Answer", TEXT, "answer"),
-    ),
+    Element("Time", TIME, "at"),
+    Element("Status", TEXT, "status"),
+    Element("DurationMs", integer(), "duration_ms"),
+    Element("Answer", TEXT, "answer"),
 )
 DELIVERY = Table(
     "Callback",
-    (
-        Element("CallbackId", TEXT, "id"),
-        Element("JobId", TEXT, "job_id"),
-        Element("State", one_of("Pending", "Delivered", "Dead"), lambda item: item.status.capitalize()),
-        Element("Format", FORMATS, "target.format"),
-        Element("Type", WAYS, "target.type"),
-        Element("Url", TEXT, lambda i: None if i.target.mq else i.target.shown_url, optional=True),
-        Element("MqConfig", MQ_CONFIG, "target.mq", optional=True),
-        Element("CreationTime", TIME, "created"),
-        Element("NextTime", TIME, "due"),
-        Element("Attempt", ATTEMPT, "attempts", repeated=True),
-    ),
+    Element("CallbackId", TEXT, "id"),
+    Element("JobId", TEXT, "job_id"),
+    Element("State", one_of("Pending", "Delivered", "Dead"), lambda delivery: delivery.status.capitalize()),
+    Element("Format", FORMATS, "target.format"),
+    Element("Type", TARGETS, "target.type"),
+    Element("Url", TEXT, lambda d: None if d.target.mq else d.target.shown_url, optional=True),
+    Element("MqConfig", MQ_CONFIG, "target.mq", optional=True),
+    Element("CreationTime", TIME, "created"),
+    Element("NextTime", TIME, "due"),
+    Element("Attempt", ATTEMPT, "attempts", repeated=True),
 )
 """A callback and its delivery attempts; not part of the vendor's API (docs/callbacks.md)."""

@@ -21,7 +21,7 @@ _OPTIONAL_COUNTS = tuple(Element(row.name, row.kind, row.source, optional=True) 
 
 
 def _answer(*elements: Element) -> Table:
-    return Table("", elements)
+    return Table("", *elements)
 
 
 def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: bool = True) -> Element:
@@ -55,11 +55,9 @@ REPLAYED = _answer(_ID, Element("ReplayedCount", integer(), "count"))
 _FULL = Kind(schema={"type": "string", "minLength": 1})
 ERROR = Table(
     "Error",
-    (
-        Element("Code", one_of(*sorted({code for code, _ in ANSWERS.values()})), "code"),
-        Element("Message", _FULL, "message"),
-        Element("Resource", _FULL, "resource"),
-        Element("RequestId", _FULL, "request_id"),
-        Element("TraceId", _FULL, "request_id"),
-    ),
+    Element("Code", one_of(*sorted({code for code, _ in ANSWERS.values()})), "code"),
+    Element("Message", _FULL, "message"),
+    Element("Resource", _FULL, "resource"),
+    Element("RequestId", _FULL, "request_id"),
+    Element("TraceId", _FULL, "request_id"),
 )
