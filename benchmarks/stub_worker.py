@@ -17,20 +17,13 @@ from stemline.cli.main import main
 from stemline.separation.media import EncodedStem, OutputSpec
 from stemline.separation.pipeline import Report
 from stemline.workers import engines, stages
+from tests.support.stems import NO_MEDIA_INFO
 
 
 class Engine:
     """Where a real engine would be."""
 
     device = "stub"
-
-
-class Info:
-    """What a real stem says about itself."""
-
-    def wire(self) -> dict[str, dict[str, str]]:
-        """Nothing is known of a stem that is no sound."""
-        return {"Format": {}, "Audio": {}}
 
 
 def separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **_options: Any) -> Report:
@@ -45,8 +38,7 @@ def separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **_
         content = os.urandom(1024)
         spec.path.write_bytes(content)
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        info: Any = Info()
-        stems[name] = EncodedStem(spec.path, digest, len(content), info)
+        stems[name] = EncodedStem(spec.path, digest, len(content), NO_MEDIA_INFO)
     return Report(
         duration_s=seconds, samples=0, seconds={"total": seconds}, device=Engine.device, stems=stems
     )

@@ -125,10 +125,10 @@ def _chosen(names: tuple[str, ...]) -> list[Model]:
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Say what went wrong in one line, with its code."""
+    """Say what went wrong in one line, with the kind of error."""
     from stemline.separation.errors import SeparationError
 
     try:
         yield
     except SeparationError as error:
-        raise click.ClickException(f"{error.message} ({error.code})") from error
+        raise click.ClickException(f"{error.message} ({type(error).__name__})") from error

@@ -99,7 +99,7 @@ def separate(
                 context=context,
             )
     except SeparationError as error:
-        raise click.ClickException(f"{error.message} ({error.code})") from error
+        raise click.ClickException(f"{error.message} ({type(error).__name__})") from error
     for stem in report.stems.values():
         print(stem.path)
     seconds = report.seconds["total"]

@@ -1,38 +1,34 @@
 """Everything that can go wrong between audio in and stems out.
 
-SeparationError                 InternalError
-├── MediaError                  InvalidContent
+SeparationError
+├── MediaError
 │   ├── NoAudioStream
 │   ├── UndecodableMedia
 │   ├── TruncatedMedia
 │   ├── DamagedMedia
 │   ├── EmptyAudio
 │   └── NonFiniteAudio
-├── OptionError                 InvalidArgument
-├── LimitExceeded               InvalidArgument
+├── OptionError
+├── LimitExceeded
 │   ├── TooLong
 │   └── TooLarge
-├── WeightsError                WeightsUnavailable
+├── WeightsError
 │   ├── WeightsMissing
 │   └── WeightsCorrupt
-├── DeviceError                 DeviceUnavailable
+├── DeviceError
 │   └── DeviceOutOfMemory
-├── OutputError                 InternalError
+├── OutputError
 │   └── DiskFull
-└── Cancelled                   Cancelled
+└── Cancelled
 
-Each class carries the wire's code as ``code``; its docstring is the default message.
+The docstring of each class is its default message.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class SeparationError(Exception):
     """The separation failed."""
-
-    code: ClassVar[str] = "InternalError"
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
@@ -41,8 +37,6 @@ class SeparationError(Exception):
 
 class MediaError(SeparationError):
     """The source is not audio that can be separated."""
-
-    code = "InvalidContent"
 
 
 class NoAudioStream(MediaError):
@@ -72,13 +66,9 @@ class NonFiniteAudio(MediaError):
 class OptionError(SeparationError):
     """The requested combination of models, codecs and options does not exist."""
 
-    code = "InvalidArgument"
-
 
 class LimitExceeded(SeparationError):
     """The source exceeds a limit of this service."""
-
-    code = "InvalidArgument"
 
 
 class TooLong(LimitExceeded):
@@ -92,8 +82,6 @@ class TooLarge(LimitExceeded):
 class WeightsError(SeparationError):
     """The weights of the model cannot be used."""
 
-    code = "WeightsUnavailable"
-
 
 class WeightsMissing(WeightsError):
     """The weights of the model are missing; fetch them with `stemline models pull`."""
@@ -105,8 +93,6 @@ class WeightsCorrupt(WeightsError):
 
 class DeviceError(SeparationError):
     """The requested device is not available or cannot run the network."""
-
-    code = "DeviceUnavailable"
 
 
 class DeviceOutOfMemory(DeviceError):
@@ -123,5 +109,3 @@ class DiskFull(OutputError):
 
 class Cancelled(SeparationError):
     """The separation was cancelled."""
-
-    code = "Cancelled"

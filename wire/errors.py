@@ -47,14 +47,14 @@ FAILURES: Mapping[type[kinds.JobFailed], str] = {
 def code_of(error: BaseException) -> str:
     """Return the ``Code`` of an error, in an error response or a failed job.
 
-    An exception of another package is asked for its own ``code``; without one it is an ``InternalError``.
+    An exception of another kind is an ``InternalError``.
     """
     for kind in type(error).__mro__:
         if kind in FAILURES:
             return FAILURES[kind]
         if kind in ANSWERS:
             return ANSWERS[kind][0]
-    return str(getattr(error, "code", "InternalError"))
+    return "InternalError"
 
 
 def status_of(error: kinds.StemlineError) -> int:

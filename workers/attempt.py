@@ -23,10 +23,10 @@ from stemline.separation.errors import Cancelled as SeparationCancelled
 from stemline.separation.errors import SeparationError
 from stemline.separation.pipeline import Report
 from stemline.storage import TransferCancelled
-from stemline.wire.errors import code_of
 from stemline.workers import stages
 from stemline.workers.cleanup import cleanup
 from stemline.workers.context import SeparationContext
+from stemline.workers.failures import failure_code
 from stemline.workers.lease_keeper import LeaseKeeper, StopReason
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.scratch import scratch
@@ -98,7 +98,7 @@ class Attempt:
                     return AttemptResult(Outcome.FAILED, INTERNAL_ERROR, error.message)
                 return AttemptResult(Outcome.POSTPONED, message=error.message)
             case JobFailed() | SeparationError():
-                return AttemptResult(Outcome.FAILED, code_of(error), error.message)
+                return AttemptResult(Outcome.FAILED, failure_code(error), error.message)
             case StemlineError():
                 raise error
             case _:

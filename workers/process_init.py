@@ -47,6 +47,6 @@ def preload(context: SeparationContext) -> None:
             loaded = context.engine(model)
         except SeparationError as error:
             # A job that needs it fails with the same code; other jobs succeed.
-            log.warning("model.not_loaded", model=model, code=error.code, reason=error.message)
+            log.warning("model.not_loaded", model=model, error=type(error).__name__, reason=error.message)
         else:
             log.info("model.loaded", model=model, device=loaded.device)

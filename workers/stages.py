@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.trace import Span
 
@@ -20,6 +20,7 @@ from stemline.separation.separator import Extension
 from stemline.storage import Upload
 from stemline.workers.context import SeparationContext
 from stemline.workers.lease_keeper import LeaseKeeper
+from stemline.workers.media_info import recorded_media_info
 from stemline.workers.store_retry import retry_until_stored
 
 _TWO_STEMS = ("2stems", {Track.VOICE: "vocals", Track.BACKGROUND: "accompaniment"})
@@ -166,6 +167,4 @@ def result_of(work: Work, report: Report) -> Result:
         OutputFile(track=track, key=upload.key, md5=stem.md5, size=stem.size)
         for track, upload, stem in zip(spec.tracks(), work.uploads, stems, strict=True)
     )
-    infos: list[dict[str, Any]] = [stem.media_info.wire() for stem in stems]
-    info = {"Format": infos[0]["Format"], "Stream": {"Audio": [each["Audio"] for each in infos]}}
-    return Result(files=files, media_info=info)
+    return Result(files=files, media_info=recorded_media_info([stem.media_info for stem in stems]))

@@ -1,4 +1,4 @@
-"""Reads the properties of a written file, those of the wire's MediaInfo."""
+"""Reads the properties of a written file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
             ),
             audio=AudioInfo(
                 bitrate_kbps=nominal / 1000 if nominal else overall_kbps,
-                channel=context.channels,
+                channels=context.channels,
                 channel_layout=_layout_name(context.layout),
                 codec_long_name=stream.codec.long_name,
                 codec_name=stream.codec.canonical_name,
@@ -62,10 +62,10 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
                 duration_s=duration_s,
                 index=stream.index,
                 language=stream.language or "und",
-                sample_fmt=context.format.name,
+                sample_format=context.format.name,
                 sample_rate=context.sample_rate,
                 start_time_s=start_s,
-                timebase=f"{base.numerator}/{base.denominator}",
+                time_base=f"{base.numerator}/{base.denominator}",
             ),
         )
 

@@ -58,26 +58,13 @@ class FormatInfo:
     size: int
     start_time_s: float
 
-    def wire(self) -> dict[str, str]:
-        """Return the children of the wire's `Format` element as text, in its order."""
-        return {
-            "Bitrate": _six(self.bitrate_kbps),
-            "Duration": _six(self.duration_s),
-            "FormatLongName": self.long_name,
-            "FormatName": self.name,
-            "NumProgram": str(self.num_program),
-            "NumStream": str(self.num_stream),
-            "Size": str(self.size),
-            "StartTime": _six(self.start_time_s),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
     """The audio stream of a file: bitrate in kbit/s, rate in Hz, times in seconds."""
 
     bitrate_kbps: float
-    channel: int
+    channels: int
     channel_layout: str
     codec_long_name: str
     codec_name: str
@@ -87,30 +74,10 @@ class AudioInfo:
     duration_s: float
     index: int
     language: str
-    sample_fmt: str
+    sample_format: str
     sample_rate: int
     start_time_s: float
-    timebase: str
-
-    def wire(self) -> dict[str, str]:
-        """Return the children of the wire's `Audio` element as text, in its order."""
-        return {
-            "Bitrate": _six(self.bitrate_kbps),
-            "Channel": str(self.channel),
-            "ChannelLayout": self.channel_layout,
-            "CodecLongName": self.codec_long_name,
-            "CodecName": self.codec_name,
-            "CodecTag": self.codec_tag,
-            "CodecTagString": self.codec_tag_string,
-            "CodecTimeBase": self.codec_time_base,
-            "Duration": _six(self.duration_s),
-            "Index": str(self.index),
-            "Language": self.language,
-            "SampleFmt": self.sample_fmt,
-            "SampleRate": str(self.sample_rate),
-            "StartTime": _six(self.start_time_s),
-            "Timebase": self.timebase,
-        }
+    time_base: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +86,6 @@ class MediaInfo:
 
     format: FormatInfo
     audio: AudioInfo
-
-    def wire(self) -> dict[str, dict[str, str]]:
-        """Return the wire's `Format` and `Audio` elements as nested text, in its order."""
-        return {"Format": self.format.wire(), "Audio": self.audio.wire()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +96,3 @@ class EncodedStem:
     md5: str
     size: int
     media_info: MediaInfo
-
-
-def _six(value: float) -> str:
-    return f"{value:.6f}"

@@ -18,6 +18,7 @@ from typing import Any
 from stemline.separation.errors import Cancelled
 from stemline.separation.media.types import EncodedStem, OutputSpec
 from stemline.separation.pipeline import Report
+from tests.support.stems import NO_MEDIA_INFO
 
 STEMS = {"voice": "vocals", "bg": "accompaniment"}
 """Name in the output key to name in the model."""
@@ -58,8 +59,7 @@ def separate_file(
 
 def _write(path: Path, data: bytes) -> EncodedStem:
     path.write_bytes(data)
-    info: Any = SimpleNamespace(wire=lambda: {"Format": {}, "Audio": {}})
-    return EncodedStem(path, hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data), info)
+    return EncodedStem(path, hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data), NO_MEDIA_INFO)
 
 
 def install() -> None:

@@ -41,12 +41,12 @@ def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None
 
 
 def test_separate_says_what_is_wrong(weights_2stems: Path, tmp_path: Path) -> None:
-    """A text file ends in one line with the code, a non-zero exit and no output."""
+    """A text file ends in one line with the kind of error, a non-zero exit and no output."""
     text = tmp_path / "song.mp3"
     text.write_text("not music")
     done = stemline("separate", text, "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "InvalidContent" in done.stderr
+    assert "UndecodableMedia" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").iterdir())
 
@@ -59,7 +59,7 @@ def test_separate_without_weights_names_the_command(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "stemline models pull 4stems" in done.stderr
-    assert "WeightsUnavailable" in done.stderr
+    assert "WeightsMissing" in done.stderr
 
 
 def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
@@ -77,4 +77,4 @@ def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
     content.flush()
     damaged = stemline("models", "verify", "--directory", there)
     assert damaged.returncode == 1
-    assert "WeightsUnavailable" in damaged.stderr
+    assert "WeightsCorrupt" in damaged.stderr

@@ -169,14 +169,13 @@ def test_an_impossible_output_leaves_nothing(engine: Engine, source: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_every_error_has_a_code_and_a_sentence() -> None:
-    """Each class of the tree says its code on the wire and a default message of its own."""
+def test_every_error_has_a_message() -> None:
+    """The docstring of each class of the tree is a sentence, and its default message."""
 
     def tree(error: type[SeparationError]) -> list[type[SeparationError]]:
         return [error, *(found for below in error.__subclasses__() for found in tree(below))]
 
     for error in tree(SeparationError):
-        assert error.code.isalpha()
         assert error.__doc__ is not None
         assert error.__doc__.endswith(".") or "`" in error.__doc__
         assert error().message == error.__doc__

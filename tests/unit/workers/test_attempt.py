@@ -26,6 +26,7 @@ from stemline.jobs.states import State
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.separation.errors import Cancelled, UndecodableMedia
+from stemline.separation.media import EncodedStem
 from stemline.separation.pipeline import Report
 from stemline.storage import Upload
 from stemline.workers import stages, store_retry
@@ -33,6 +34,7 @@ from stemline.workers.attempt import Attempt
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.shutdown import Shutdown
+from tests.support.stems import NO_MEDIA_INFO
 from tests.unit.callbacks.samples import job_spec
 
 JOB_ID = "j" + "1" * 32
@@ -104,8 +106,7 @@ class Bench:
         return replace(upload, md5="0" * 32)
 
     def _separate(self, *_: Any, **__: Any) -> Report:
-        info = SimpleNamespace(wire=lambda: {"Format": {}, "Audio": {}})
-        stem: Any = SimpleNamespace(path=Path("stem"), md5="0" * 32, size=1, media_info=info)
+        stem = EncodedStem(Path("stem"), "0" * 32, 1, NO_MEDIA_INFO)
         return Report(1.0, 44_100, {"total": 1.0}, "test", {"vocals": stem, "accompaniment": stem})
 
     def cleaned_up(self) -> list[str]:

@@ -30,6 +30,7 @@ from stemline.separation.media import (
 from stemline.separation.media.info_frame import ENCODER_DELAY
 from stemline.separation.media.mpeg import declared_bytes
 from stemline.separation.media.pcm import to_float
+from stemline.workers.media_info import recorded_media_info
 from tests.media import tone
 from tests.support.memory import peak, reset_peak
 
@@ -81,7 +82,7 @@ def test_every_combination_of_the_wire(
 
     stem = encode(path, samples, OutputSpec(path, codec, rate, kbps, channels))
 
-    assert (rate, channels) == (stem.media_info.audio.sample_rate, stem.media_info.audio.channel)
+    assert (rate, channels) == (stem.media_info.audio.sample_rate, stem.media_info.audio.channels)
     heard = decode(path)
     assert len(samples) - 2 <= len(heard) <= len(samples) + 3 * 1024 * 44_100 // rate + 2
     # Where more than the two front channels exist, a down-mix leaves room for the silent ones.
@@ -216,10 +217,11 @@ def test_media_info_of_an_mp3_is_the_specification_s(tmp_path: Path):
     """An mp3 stem has the fixed fields of the specification's sample, start time included."""
     path = tmp_path / "stem.mp3"
 
-    wire = encode(path, tone(44_100 * 3), OutputSpec(path, "mp3", 44_100, 192, 2)).media_info.wire()
+    stem = encode(path, tone(44_100 * 3), OutputSpec(path, "mp3", 44_100, 192, 2))
+    recorded = recorded_media_info([stem.media_info])
 
     assert ("MP2/3 (MPEG audio layer 2/3)", "mp3", "0", "1", "0.025057") == tuple(
-        wire["Format"][field]
+        recorded["Format"][field]
         for field in ("FormatLongName", "FormatName", "NumProgram", "NumStream", "StartTime")
     )
     assert {
@@ -228,7 +230,7 @@ def test_media_info_of_an_mp3_is_the_specification_s(tmp_path: Path):
         "CodecTagString": "[0][0][0][0]", "CodecTimeBase": "1/44100", "Duration": "3.000000", "Index": "0",
         "Language": "und", "SampleFmt": "fltp", "SampleRate": "44100", "StartTime": "0.025057",
         "Timebase": "1/14112000",
-    } == wire["Audio"]  # fmt: skip
+    } == recorded["Stream"]["Audio"][0]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_media_info_names_codec_and_container(codec: str, names: tuple[str, ...]
     assert names == (
         info.audio.codec_name,
         info.format.name,
-        info.audio.sample_fmt,
+        info.audio.sample_format,
         info.audio.channel_layout,
     )
 

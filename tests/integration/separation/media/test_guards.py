@@ -15,7 +15,6 @@ import pytest
 from stemline.separation.errors import (
     DamagedMedia,
     MediaError,
-    NonFiniteAudio,
     SeparationError,
     TooLong,
     TruncatedMedia,
@@ -266,11 +265,3 @@ def test_no_descriptor_is_left_open(corpus: dict[str, Path], tmp_path: Path):
     ours = {str(broken), *map(str, corpus.values())}
     descriptors = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert not ours & {str(link.readlink()) for link in descriptors}
-
-
-def test_errors_carry_the_wire_s_code():
-    """Broken media is the wire's InvalidContent, a limit its InvalidArgument."""
-    assert ["InvalidContent"] * 4 == [
-        error.code for error in (DamagedMedia, TruncatedMedia, UndecodableMedia, NonFiniteAudio)
-    ]
-    assert "InvalidArgument" == TooLong.code

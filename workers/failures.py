@@ -1,0 +1,33 @@
+"""The code that a job fails with, for the errors of every package that an attempt uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stemline.jobs.errors import JobFailed
+from stemline.separation.errors import (
+    DeviceError,
+    LimitExceeded,
+    MediaError,
+    OptionError,
+    SeparationError,
+    WeightsError,
+)
+from stemline.wire.errors import code_of
+
+SEPARATION_CODES: Mapping[type[SeparationError], str] = {
+    MediaError: "InvalidContent",
+    OptionError: "InvalidArgument",
+    LimitExceeded: "InvalidArgument",
+    WeightsError: "WeightsUnavailable",
+    DeviceError: "DeviceUnavailable",
+}
+"""``Code`` of a failed job by the kind of the separator's error (docs/errors.md)."""
+
+
+def failure_code(error: JobFailed | SeparationError) -> str:
+    """Return the ``Code`` of a job that fails with `error`; ``InternalError`` for kinds without one."""
+    for kind in type(error).__mro__:
+        if kind in SEPARATION_CODES:
+            return SEPARATION_CODES[kind]
+    return code_of(error)
