@@ -24,7 +24,7 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     """
     options.address = address
     options.port = port
-    options.tasks_columns = "name,uuid,args,state,result,exception,received,runtime,worker"
+    options.tasks_columns = "name,uuid,state,args,exception,result,received,runtime,worker"
     options.max_tasks = 10_000
     options.purge_offline_workers = 3600
     apply_env_options()
