@@ -1,4 +1,4 @@
-"""``stemline callbacks``: what was not delivered, why, and another chance for it."""
+"""``stemline callbacks``: list, inspect and replay callbacks that could not be delivered."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Since(click.ParamType[int]):
-    """A time as ``90m``, ``2h``, ``3d`` ago, or in the wire's form; becomes µs since the epoch."""
+    """A time: ``90m``, ``2h`` or ``3d`` ago, or a timestamp of the API; converted to µs since the epoch."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read one."""
+        """Parse the option."""
         from stemline.wire.times import parse_time
 
         ago = re.fullmatch(r"(\d+)([smhd])", value)
@@ -35,16 +35,18 @@ class Since(click.ParamType[int]):
         try:
             return parse_time(value)
         except ValueError:
-            self.fail(f"{value} is neither 2h, 3d … nor 2026-03-01T10:20:30+0800", param, ctx)
+            self.fail(
+                f"{value} is neither an age such as 2h nor a time: 2026-03-01T10:20:30+0800", param, ctx
+            )
 
 
 class TenantName(click.ParamType["Tenant"]):
-    """``region/bucket``."""
+    """A bucket, as ``region/bucket``."""
 
     name = "region/bucket"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenant:
-        """Read one."""
+        """Parse the option."""
         from stemline.jobs.tenant import Tenant
 
         region, _, bucket = value.partition("/")
@@ -54,11 +56,11 @@ class TenantName(click.ParamType["Tenant"]):
 
 
 def filters(command: _F) -> _F:
-    """The options that choose dead letters."""
+    """Add the options that select dead letters."""
     for option in (
-        click.option("--since", type=Since(), help="Given up since then: 2h, 3d or a time."),
-        click.option("--tenant", type=TenantName(), help="Only of this bucket."),
-        click.option("--host", help="Only to this host, or to this MqRegion/MqName."),
+        click.option("--since", type=Since(), help="Only those that failed since then: 2h, 3d or a time."),
+        click.option("--tenant", type=TenantName(), help="Only those for jobs of this bucket."),
+        click.option("--host", help="Only those to this host, or to this MqRegion/MqName."),
     ):
         command = option(command)
     return command
@@ -66,18 +68,18 @@ def filters(command: _F) -> _F:
 
 @click.group(name="callbacks")
 def callbacks() -> None:
-    """List, show and replay callbacks that failed for good."""
+    """List, show and replay callbacks that could not be delivered (dead letters)."""
 
 
 @callbacks.command(name="list")
 @filters
 @click.option("--page", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_(  # noqa: PLR0917 - click names them all
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def list_(  # noqa: PLR0917 - one argument for each option
     host: str | None, tenant: Tenant | None, since: int | None, page: int, size: int, as_json: bool
 ) -> None:
-    """List dead letters, the latest first."""
+    """List dead letters, latest first."""
     from stemline.cli.local_stack import open_store
 
     listing = open_store().outbox.dead(tenant=tenant, host=host, since=since, page=page, size=size)
@@ -89,7 +91,7 @@ def list_(  # noqa: PLR0917 - click names them all
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Callback", "To", "Job of", "Tries", "Last try", "Status", title="Dead letters")
+    table = Table("Callback", "To", "Bucket", "Attempts", "Last attempt", "Status", title="Dead letters")
     for delivery in listing.items:
         last = delivery.attempts[-1] if delivery.attempts else None
         table.add_row(
@@ -108,9 +110,9 @@ def list_(  # noqa: PLR0917 - click names them all
 
 @callbacks.command()
 @click.argument("ids", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def show(ids: tuple[str, ...], as_json: bool) -> None:
-    """Show callbacks with all their tries; IDS are those of callbacks or of jobs."""
+    """Show callbacks with all delivery attempts; IDS are ids of callbacks or jobs."""
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store import delivery_id
 
@@ -118,7 +120,7 @@ def show(ids: tuple[str, ...], as_json: bool) -> None:
     for name in ids:
         delivery = outbox.get(delivery_id(name) if name.startswith("j") else name)
         if delivery is None:
-            raise click.ClickException(f"{name} has no callback, or none any more")
+            raise click.ClickException(f"there is no callback {name}, or it has expired")
         if as_json:
             print(json.dumps(document(delivery)))
         else:
@@ -128,29 +130,32 @@ def show(ids: tuple[str, ...], as_json: bool) -> None:
 @callbacks.command()
 @click.argument("ids", nargs=-1)
 @filters
-@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
 def replay(
     ids: tuple[str, ...], host: str | None, tenant: Tenant | None, since: int | None, everything: bool
 ) -> None:
-    """Try dead letters again from the start of their schedule: IDS, or those that the options choose."""
+    """Deliver dead letters again, with a new schedule of attempts.
+
+    Select them by IDS of callbacks or jobs, by the options, or with --all.
+    """
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store import delivery_id
 
-    chosen = host is not None or tenant is not None or since is not None
-    if sum((bool(ids), chosen, everything)) != 1:
-        raise click.UsageError("name callbacks, or choose with --host, --tenant, --since, or say --all")
+    filtered = host is not None or tenant is not None or since is not None
+    if sum((bool(ids), filtered, everything)) != 1:
+        raise click.UsageError("give either IDS, or filters (--host, --tenant, --since), or --all")
     outbox = open_store().outbox
     if ids:
         count = outbox.replay([delivery_id(i) if i.startswith("j") else i for i in ids])
     else:
         count = outbox.replay_where(tenant=tenant, host=host, since=since)
-    print(f"{count} replayed; the next sweep sends them")
+    print(f"{count} replayed; the next sweep delivers them")
     if ids and count < len(ids):
-        raise click.ClickException(f"{len(ids) - count} were no dead letters")
+        raise click.ClickException(f"{len(ids) - count} of them are not dead letters")
 
 
 def document(delivery: Delivery) -> dict[str, Any]:
-    """A callback as JSON; passwords in its URL are masked."""
+    """Return a callback as JSON; passwords in its URL are masked."""
     return {
         "id": delivery.id,
         "job": delivery.job_id,
@@ -165,7 +170,7 @@ def document(delivery: Delivery) -> dict[str, Any]:
 
 
 def describe(delivery: Delivery) -> None:
-    """Print a callback for people."""
+    """Print a callback as text and a table."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -175,17 +180,17 @@ def describe(delivery: Delivery) -> None:
     console.print(f"job {delivery.job_id} of {delivery.tenant}, {delivery.target.format}")
     console.print(f"to  {escape(destination(delivery))}")
     if delivery.due is not None:
-        console.print(f"next try {local_time(delivery.due)}")
-    table = Table("", "When", "Status", "Took", "Answer")
+        console.print(f"next attempt {local_time(delivery.due)}")
+    table = Table("", "Time", "Status", "Duration", "Response")
     for number, attempt in enumerate(delivery.attempts, 1):
         answer = escape(attempt.answer[:200])
-        took = f"{attempt.duration_ms} ms"
-        table.add_row(str(number), local_time(attempt.at), attempt.status, took, answer)
+        duration = f"{attempt.duration_ms} ms"
+        table.add_row(str(number), local_time(attempt.at), attempt.status, duration, answer)
     console.print(table)
 
 
 def destination(delivery: Delivery) -> str:
-    """Whom a callback goes to, without a password."""
+    """Return the target of a callback, without passwords."""
     mq = delivery.target.mq
     if mq is not None:
         return f"{mq.mode} {mq.name} in {mq.region}"
@@ -193,10 +198,10 @@ def destination(delivery: Delivery) -> str:
 
 
 def iso_time(microseconds: int) -> str:
-    """A time with its offset."""
+    """Return a time in ISO 8601 with its offset."""
     return datetime.fromtimestamp(microseconds / 1e6).astimezone().isoformat(timespec="milliseconds")
 
 
 def local_time(microseconds: int) -> str:
-    """A time as people on this machine read it."""
+    """Return a time in this machine's time zone, for people."""
     return datetime.fromtimestamp(microseconds / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")

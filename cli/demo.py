@@ -1,4 +1,4 @@
-"""``stemline demo``: one song, from submission to callback, on a stack of its own."""
+"""``stemline demo``: separate one song, from submission to callback, on a local stack."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.up import on_signals_stop
+from stemline.cli.up import stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stemline.deploy.demo.client import Client
     from stemline.deploy.demo.receiver import Receiver
     from stemline.deploy.demo.song import Song
     from stemline.deploy.local.stack import Stack
     from stemline.jobs.job import Job
 
 OUTPUT = Path("demo-output")
-_CALLBACK_WAIT_S = 60.0
+_CALLBACK_TIMEOUT_S = 60.0
 
 
 class DemoFailed(RuntimeError):
-    """The demo could not be brought to its end."""
+    """The demo cannot be completed."""
 
 
 @dataclass(slots=True)
 class Timeline:
-    """What happened when, Unix seconds."""
+    """Events and their times, Unix seconds."""
 
     events: list[tuple[str, float]] = field(default_factory=list)
 
-    def note(self, what: str, at: float | None = None) -> None:
-        """Remember an event, of now if no time is given."""
-        self.events.append((what, time.time() if at is None else at))
+    def add(self, event: str, at: float | None = None) -> None:
+        """Add an event, by default at the present time."""
+        self.events.append((event, time.time() if at is None else at))
 
 
 @click.command()
@@ -53,33 +54,33 @@ def demo(song: Path | None) -> None:
 
     home = Settings().local.home
     console = Console()
-    on_signals_stop()
+    stop_on_signals()
     stack: Stack | None = None
     try:
         with console.status("Fetching the weights of the networks ...") as status:
             fetch_weights()
-            status.update("Making the demo song ...")
-            mix, parts = make_song(song)
+            status.update("Generating the demo song ...")
+            mix, generated = make_song(song)
             status.update("Starting the stack ...")
             stack = Stack(home, report=status.update)
             stack.start()
-        run(stack, console, mix, parts, name=song.name if song else "demo-song.wav")
+        run(stack, console, mix, generated, name=song.name if song else "demo-song.wav")
     except KeyboardInterrupt:
         console.print("Stopped.")
         sys.exit(130)
     except (ApiError, DemoFailed, StackError) as error:
-        complain(console, stack, str(error))
+        print_failure(console, stack, str(error))
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - whatever it is, a newcomer gets a sentence and a log
-        complain(console, stack, f"{type(error).__name__}: {error}", details=traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - any failure is one sentence and a log
+        print_failure(console, stack, f"{type(error).__name__}: {error}", details=traceback.format_exc())
         sys.exit(1)
     finally:
         if stack is not None:
             stack.stop()
 
 
-def complain(console: Console, stack: Stack | None, reason: str, *, details: str = "") -> None:
-    """Say why the demo failed and where the logs are."""
+def print_failure(console: Console, stack: Stack | None, reason: str, *, details: str = "") -> None:
+    """Print why the demo failed and where the logs are."""
     console.print(f"[bold red]The demo failed:[/] {reason}", soft_wrap=True)
     if stack is not None:
         if details:
@@ -88,7 +89,7 @@ def complain(console: Console, stack: Stack | None, reason: str, *, details: str
 
 
 def fetch_weights() -> None:
-    """Have the weights of the 2-stem model on this machine before a worker needs them."""
+    """Fetch the weights of the 2-stem model before a worker needs them."""
     from stemline.models.catalogue import model_named
     from stemline.models.download import pull
     from stemline.models.weights import WeightStore
@@ -98,75 +99,72 @@ def fetch_weights() -> None:
     try:
         pull(WeightStore(Settings().engine.models_dir), model_named("2stems"))
     except SeparationError as error:
-        raise DemoFailed(f"the weights cannot be had: {error}") from error
+        raise DemoFailed(f"the weights cannot be fetched: {error}") from error
 
 
-def make_song(own: Path | None) -> tuple[bytes, Song | None]:
-    """The file to separate, and the demo song with its true parts where it is that."""
-    if own is not None:
-        return own.read_bytes(), None
+def make_song(path: Path | None) -> tuple[bytes, Song | None]:
+    """Return the file to separate, and the generated song with its true stems if no file is given."""
+    if path is not None:
+        return path.read_bytes(), None
     from stemline.deploy.demo.song import demo_song
 
     song = demo_song()
     return song.mix, song
 
 
-def run(stack: Stack, console: Console, mix: bytes, parts: Song | None, *, name: str) -> None:
-    """Upload, submit, wait, receive, download and tell."""
+def run(stack: Stack, console: Console, mix: bytes, generated: Song | None, *, name: str) -> None:
+    """Upload the song, submit a job, wait for its callback, download the stems and print a report."""
     from stemline.deploy.demo.client import Client
     from stemline.deploy.demo.receiver import receiver
 
-    where = stack.addresses
+    addresses = stack.addresses
     s3 = stack.s3_client()
     folder = f"demo/{int(time.time())}"
     source = f"{folder}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
     outputs = {stem: f"{folder}/{stem}.wav" for stem in ("voice", "background")}
     timeline = Timeline()
     client = Client(
-        where.api,
-        secret_id=where.secret_id,
-        secret_key=where.secret_key,
-        region=where.region,
-        bucket=where.bucket,
+        addresses.api,
+        secret_id=addresses.secret_id,
+        secret_key=addresses.secret_key,
+        region=addresses.region,
+        bucket=addresses.bucket,
     )
     try:
         with receiver() as inbox:
-            s3.put_object(Bucket=where.bucket, Key=source, Body=mix)
-            timeline.note(f"uploaded {len(mix) / 1e6:.1f} MB")
+            s3.put_object(Bucket=addresses.bucket, Key=source, Body=mix)
+            timeline.add(f"uploaded {len(mix) / 1e6:.1f} MB")
             job_id = client.submit(source, outputs, codec="wav", callback=inbox.url)
             watch(stack, console, client, job_id)
             wait_for_callback(stack, inbox, job_id)
         job = stack.job(job_id)
-        timeline.note("accepted", job.created / 1e6)
-        timeline.note(f"running on {job.worker}", (job.started or 0) / 1e6)
-        timeline.note("done, stems in the bucket", (job.ended or 0) / 1e6)
-        timeline.note("callback received", inbox.at)
+        timeline.add("accepted", job.created / 1e6)
+        timeline.add(f"running on {job.worker}", (job.started or 0) / 1e6)
+        timeline.add("finished, stems in the bucket", (job.ended or 0) / 1e6)
+        timeline.add("callback received", inbox.at)
         OUTPUT.mkdir(exist_ok=True)
         stems = {}
         for stem, key in outputs.items():
-            stems[stem] = s3.get_object(Bucket=where.bucket, Key=key)["Body"].read()
+            stems[stem] = s3.get_object(Bucket=addresses.bucket, Key=key)["Body"].read()
             (OUTPUT / f"{stem}.wav").write_bytes(stems[stem])
         (OUTPUT / "callback.xml").write_bytes(inbox.body)
-        if parts is not None:
+        if generated is not None:
             (OUTPUT / "mix.wav").write_bytes(mix)
-        timeline.note("stems downloaded")
-        report(console, job, timeline, stems, parts)
+        timeline.add("stems downloaded")
+        report(console, job, timeline, stems, generated)
     finally:
         client.close()
         s3.close()
 
 
-def watch(stack: Stack, console: Console, client: object, job_id: str) -> None:
-    """Show one bar until the job has ended.
+def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
+    """Show a progress bar until the job has ended.
 
     Raises:
-        DemoFailed: it did not end well.
+        DemoFailed: the job did not succeed.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from stemline.deploy.demo.client import Client
-
-    assert isinstance(client, Client)  # noqa: S101 - imported late for a quick --help
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console.print(f"Job {job_id}")
     with Progress(*columns, console=console) as bar:
@@ -181,33 +179,33 @@ def watch(stack: Stack, console: Console, client: object, job_id: str) -> None:
             if state in {"Failed", "Cancel"}:
                 raise DemoFailed(
                     f"the job ended {state}: {detail.findtext('Code')}: {detail.findtext('Message')};"
-                    f" the worker's log is {stack.home.log('worker')}"
+                    f" see {stack.home.log('worker')}"
                 )
             stack.check()
             time.sleep(0.1)
 
 
 def wait_for_callback(stack: Stack, inbox: Receiver, job_id: str) -> None:
-    """Wait until the job's callback came.
+    """Wait for the callback of the job.
 
     Raises:
-        DemoFailed: it did not, or it is another job's.
+        DemoFailed: it did not arrive, or it is for another job.
     """
-    deadline = time.monotonic() + _CALLBACK_WAIT_S
+    deadline = time.monotonic() + _CALLBACK_TIMEOUT_S
     while not inbox.came.wait(0.5):
         stack.check()
         if time.monotonic() > deadline:
             raise DemoFailed(
-                f"no callback within {_CALLBACK_WAIT_S:g} s; its log is {stack.home.log('callbacks')}"
+                f"no callback within {_CALLBACK_TIMEOUT_S:g} s; see {stack.home.log('callbacks')}"
             )
     if job_id.encode() not in inbox.body:
-        raise DemoFailed("the callback names another job")
+        raise DemoFailed("the callback is for another job")
 
 
 def report(
-    console: Console, job: Job, timeline: Timeline, stems: dict[str, bytes], parts: Song | None
+    console: Console, job: Job, timeline: Timeline, stems: dict[str, bytes], generated: Song | None
 ) -> None:
-    """Print what happened, how fast, and how well."""
+    """Print the timeline, the speed and, for the generated song, the quality of the stems."""
     from rich.table import Table
 
     from stemline.deploy.demo.measure import samples, sdr_db
@@ -217,8 +215,8 @@ def report(
     table.add_column("s", justify="right")
     table.add_column("")
     start = timeline.events[0][1]
-    for what, at in sorted(timeline.events, key=lambda event: event[1]):
-        table.add_row(f"{at - start:.2f}", what)
+    for event, at in sorted(timeline.events, key=lambda each: each[1]):
+        table.add_row(f"{at - start:.2f}", event)
     console.print(table)
     seconds = ((job.ended or 0) - (job.started or 0)) / 1e6
     length = len(samples(stems["voice"])) / RATE
@@ -226,14 +224,14 @@ def report(
         f"Real-time factor: {length / seconds:.1f} "
         f"({length:.1f} s of music in {seconds:.2f} s, download and upload included)"
     )
-    if parts is not None:
-        found = Table(title="Found (SDR)", title_justify="left", box=None)
-        for title in ("stem", "the mix itself", "Stemline's", "better by"):
-            found.add_column(title, justify="left" if title == "stem" else "right")
-        mix = samples(parts.mix)
-        for stem, true in (("voice", parts.voice), ("background", parts.background)):
+    if generated is not None:
+        quality = Table(title="Signal-to-distortion ratio", title_justify="left", box=None)
+        for title in ("stem", "of the mix", "of the stem", "gain"):
+            quality.add_column(title, justify="left" if title == "stem" else "right")
+        mix = samples(generated.mix)
+        for stem, true in (("voice", generated.voice), ("background", generated.background)):
             before = sdr_db(samples(true), mix)
             after = sdr_db(samples(true), samples(stems[stem]))
-            found.add_row(stem, f"{before:.1f} dB", f"{after:.1f} dB", f"{after - before:.1f} dB")
-        console.print(found)
+            quality.add_row(stem, f"{before:.1f} dB", f"{after:.1f} dB", f"{after - before:.1f} dB")
+        console.print(quality)
     console.print(f"The stems are in [bold]{OUTPUT}/[/]: listen to voice.wav and background.wav.")

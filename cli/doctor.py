@@ -1,4 +1,4 @@
-"""`stemline doctor`: what is wrong with this installation, seen from this machine, and what mends it."""
+"""`stemline doctor`: check an installation from this machine and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -16,53 +16,59 @@ if TYPE_CHECKING:
 
     from stemline.cli.checks.findings import Finding
 
-#: Columns where no terminal says how many it has.
+#: Columns of the table where the output is not a terminal.
 _WIDTH = 160
-_COLOURS = {"ok": "green", "warning": "yellow", "bad": "red", "skipped": "dim"}
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(list(CHECKS)))
-@click.option("--bucket", "buckets", multiple=True, metavar="REGION/BUCKET", help="A bucket to try.")
-@click.option("--receiver", metavar="URL", default="", help="A receiver that callbacks should reach.")
+@click.argument("checks", nargs=-1, type=click.Choice(list(CHECKS)), metavar="[CHECK]...")
+@click.option(
+    "--bucket", "buckets", multiple=True, metavar="REGION/BUCKET", help="Check this bucket; may be repeated."
+)
+@click.option("--receiver", metavar="URL", default="", help="Connect to this receiver of callbacks.")
 @click.option("--read-only", is_flag=True, help="Write nothing to buckets.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def doctor(
-    parts: Sequence[str], buckets: Sequence[str], receiver: str, *, read_only: bool, as_json: bool
+    checks: Sequence[str], buckets: Sequence[str], receiver: str, *, read_only: bool, as_json: bool
 ) -> None:
-    """Check PARTS of the installation (all of them by default) and say what to mend.
+    """Check the installation from this machine and say how to fix what is wrong.
 
-    Ends with 1 if something keeps the service from its work, else with 0.
+    Runs all checks, or those named: store, broker, buckets, weights, device, callbacks, scratch, telemetry.
+    The exit status is 1 if an error was found, which stops the service from working; warnings do not count.
     """
     import logging
 
-    from stemline.cli.checks.findings import Patient, Verdict
+    from stemline.cli.checks.findings import CheckContext, Verdict
     from stemline.runtime.logging import for_people
     from stemline.runtime.settings import Settings
 
     for_people(logging.ERROR)
-    patient = Patient(Settings(), not read_only, tuple(buckets), receiver)
-    found = [
-        finding for name, check in CHECKS.items() if not parts or name in parts for finding in check(patient)
+    context = CheckContext(Settings(), not read_only, tuple(buckets), receiver)
+    findings = [
+        finding
+        for name, check in CHECKS.items()
+        if not checks or name in checks
+        for finding in check(context)
     ]
     if as_json:
-        print(json.dumps([asdict(finding) for finding in found], indent=2))
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        _show(found)
-    sys.exit(1 if any(finding.verdict is Verdict.BAD for finding in found) else 0)
+        _print_table(findings)
+    sys.exit(1 if any(finding.verdict is Verdict.ERROR for finding in findings) else 0)
 
 
-def _show(found: Sequence[Finding]) -> None:
+def _print_table(findings: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for title in ("Part", "", "Found", "What to mend"):
+    for title in ("Check", "", "Result", "How to fix it"):
         table.add_column(title, overflow="fold")
-    for finding in found:
+    for finding in findings:
         verdict = Text(finding.verdict, style=_COLOURS[finding.verdict])
-        table.add_row(finding.part, verdict, Text(finding.found), Text(finding.mend))
+        table.add_row(finding.check, verdict, Text(finding.message), Text(finding.fix))
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH

@@ -1,4 +1,4 @@
-"""`stemline health`: the probes of images, Kubernetes and other supervisors."""
+"""`stemline health`: the health probe of images, Kubernetes and systemd."""
 
 from __future__ import annotations
 
@@ -10,42 +10,45 @@ import click
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
 
-#: A sign of life that is older than this shows that a worker takes no messages, s.
-_OLDEST_S = 30.0
-#: Port and path of what is asked over HTTP: whether it can work, and whether it lives.
+#: A worker whose liveness file is older than this no longer consumes messages, s.
+_MAX_AGE_S = 30.0
+#: For processes that serve HTTP: default port, path of readiness, path of liveness.
 _HTTP = {"api": (8787, "/readyz", "/healthz"), "flower": (5555, "/healthcheck", "/healthcheck")}
 _TIMEOUT_S = 4.0
 
 
 @click.command()
-@click.argument("part", type=click.Choice(["api", "beat", "flower", "worker"]))
-@click.option("--live", is_flag=True, help="Only what a restart would mend: the broker may be away.")
-@click.option("--port", type=int, help="Where api or flower listens on this machine.")
-def health(part: str, *, live: bool, port: int | None) -> None:
-    """Tell by the exit status whether PART of this machine, started from the same settings, does its work."""
+@click.argument("process", type=click.Choice(["api", "beat", "flower", "worker"]))
+@click.option("--live", is_flag=True, help="Fail only if a restart would help, not if the broker is down.")
+@click.option("--port", type=int, help="Port of the api or flower, if not the default one.")
+def health(process: str, *, live: bool, port: int | None) -> None:
+    """Probe a process on this machine: exit with 0 if it is healthy, else with 1.
+
+    Needs the same settings as the process.
+    """
     from stemline.runtime.settings import Settings
 
     settings = Settings()
-    if part in _HTTP:
-        standard, ready, alive = _HTTP[part]
-        tls = part == "api" and settings.server.tls_certificate is not None
+    if process in _HTTP:
+        default, readiness, liveness = _HTTP[process]
+        tls = process == "api" and settings.server.tls_certificate is not None
         scheme = "https" if tls else "http"
-        fault = _asked(f"{scheme}://127.0.0.1:{port or standard}{alive if live else ready}")
+        fault = _http_fault(f"{scheme}://127.0.0.1:{port or default}{liveness if live else readiness}")
     else:
-        fault = _sign_of_life(settings)
+        fault = _liveness_fault(settings)
         if fault and live and not _broker_answers(settings):
-            click.echo(f"{fault}; the broker is away, which a restart does not mend")
+            click.echo(f"{fault}; the broker does not answer either, so a restart would not help")
             return
     click.echo(fault or "ok")
     sys.exit(1 if fault else 0)
 
 
-def _asked(url: str) -> str:
-    """What is wrong with an HTTP server, or nothing."""
+def _http_fault(url: str) -> str:
+    """Return what is wrong with an HTTP server, or an empty text."""
     import ssl
     import urllib.request
 
-    # The certificate bears the public name, not 127.0.0.1.
+    # The certificate is for the public name, not for 127.0.0.1.
     unchecked = ssl._create_unverified_context()  # noqa: S323, SLF001
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S, context=unchecked):  # noqa: S310 - our own URL
@@ -54,17 +57,18 @@ def _asked(url: str) -> str:
         return f"{url}: {error}"
 
 
-def _sign_of_life(settings: Settings) -> str:
-    """What is wrong with a worker or the clock, or nothing."""
+def _liveness_fault(settings: Settings) -> str:
+    """Return what is wrong with a worker or Celery beat, or an empty text."""
     from stemline.workers.liveness import age_s
 
-    if settings.monitoring.liveness_file is None:
-        return "STEMLINE_ALIVE_FILE is not set, so nothing can be told"
-    age = age_s(settings.monitoring.liveness_file)
+    file = settings.monitoring.liveness_file
+    if file is None:
+        return "STEMLINE_ALIVE_FILE is not set; without it the probe knows nothing of the process"
+    age = age_s(file)
     if age is None:
-        return f"{settings.monitoring.liveness_file}: no sign of life yet"
-    oldest = max(_OLDEST_S, 3 * settings.jobs.sweep_interval_s)
-    return f"{settings.monitoring.liveness_file}: no sign of life for {age:.0f} s" if age > oldest else ""
+        return f"{file} has not been written yet"
+    limit = max(_MAX_AGE_S, 3 * settings.jobs.sweep_interval_s)
+    return f"{file} was last written {age:.0f} s ago, more than {limit:g} s" if age > limit else ""
 
 
 def _broker_answers(settings: Settings) -> bool:

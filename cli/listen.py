@@ -1,4 +1,4 @@
-"""``stemline listen``: a receiver of callbacks for a laptop."""
+"""``stemline listen``: a receiver that prints callbacks, for development."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _COLOURS = {"Success": "green", "Failed": "red"}
 
 
 class Listener(ThreadingHTTPServer):
-    """Prints every callback and answers it.
+    """An HTTP server that prints every callback.
 
     Args:
-        address: where to listen.
-        console: where to print.
-        secrets: the webhook secrets, one of which must have signed; none to take what comes.
-        status: what to answer.
+        address: host and port to listen on.
+        console: to print on.
+        secrets: webhook secrets; a callback signed with none of them is answered with 401. Empty: no check.
+        status: HTTP status of the other answers.
     """
 
     daemon_threads = True
@@ -42,26 +42,26 @@ class Listener(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def receive(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Print one callback; the status to answer with."""
+        """Print one callback and return the status to answer with."""
         from rich.markup import escape
         from rich.syntax import Syntax
 
-        signed = self._judge(headers, body)
+        signature = self._check_signature(headers, body)
         text, language = pretty(body)
         job, state = _find("JobId", text), _find("State", text)
         with self._lock:
             identity = headers.get("webhook-id") or job
-            again = bool(identity) and identity in self._seen
+            repeated = bool(identity) and identity in self._seen
             self._seen.add(identity)
-            status = 401 if signed == "bad" else self._status
+            status = 401 if signature == "bad" else self._status
             colour = _COLOURS.get(state, "yellow")
             self._console.rule(f"[bold]{escape(job or path)}[/] [{colour}]{escape(state)}[/]")
-            notes = [escape(path), f"signature {signed}", f"answered {status}"]
-            self._console.print(", ".join(notes + ["[yellow]seen before[/]"] * again), style="dim")
+            notes = [escape(path), f"signature {signature}", f"answered {status}"]
+            self._console.print(", ".join(notes + ["[yellow]seen before[/]"] * repeated), style="dim")
             self._console.print(Syntax(text, language, word_wrap=True, background_color="default"))
         return status
 
-    def _judge(self, headers: Mapping[str, str], body: bytes) -> str:
+    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> str:
         from stemline.callbacks.webhook_signature import verified
 
         if not self._secrets:
@@ -84,19 +84,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: the callback itself is printed."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+        """Log nothing: the callback itself is printed."""
 
 
 def pretty(body: bytes) -> tuple[str, str]:
-    """A body, indented, and its language."""
+    """Return a body, indented, and its language."""
     text = body.decode(errors="replace")
     try:
         if text.lstrip().startswith("<"):
-            # A document type is what attacks on XML readers need, and callbacks never have one.
+            # Attacks on XML parsers need a document type, which callbacks never have.
             return (text if "<!" in text else parseString(text).toprettyxml("  ")), "xml"  # noqa: S318
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False), "json"
-    except Exception:  # noqa: BLE001 - whatever it is, it is shown as it came
+    except Exception:  # noqa: BLE001 - a body that cannot be parsed is shown as it is
         return text, "text"
 
 
@@ -113,17 +113,17 @@ def _find(name: str, text: str) -> str:
     "secrets",
     multiple=True,
     envvar="WEBHOOK_SECRET",
-    help="Webhook secret (whsec_…) that must have signed; also $WEBHOOK_SECRET.",
+    help="Check signatures with this webhook secret (whsec_…); also $WEBHOOK_SECRET.",
 )
-@click.option("--answer", "status", default=200, show_default=True, help="Status to answer with.")
+@click.option("--answer", "status", default=200, show_default=True, help="HTTP status to answer with.")
 def listen(host: str, port: int, secrets: tuple[str, ...], status: int) -> None:
-    """Print callbacks as they come, until Ctrl-C."""
+    """Receive callbacks and print them, until Ctrl-C."""
     from rich.console import Console
 
     console = Console()
     with Listener((host, port), console, secrets=secrets, status=status) as listener:
-        where = f"http://{host}:{listener.server_port}/"
-        console.print(f"Listening. Submit jobs with [bold]<CallBack>{where}</CallBack>[/]; Ctrl-C ends it.")
+        url = f"http://{host}:{listener.server_port}/"
+        console.print(f"Listening. Submit jobs with [bold]<CallBack>{url}</CallBack>[/]; stop with Ctrl-C.")
         try:
             listener.serve_forever()
         except KeyboardInterrupt:

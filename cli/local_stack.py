@@ -1,4 +1,4 @@
-"""The job store that a command on this machine means."""
+"""Access to the job store from commands: that of the settings, or of a local stack."""
 
 from __future__ import annotations
 
@@ -13,30 +13,27 @@ if TYPE_CHECKING:
 
 
 def open_store() -> Store:
-    """The store of the settings; where they name none, that of a local stack which runs from the same folder.
+    """Open the store of ``STEMLINE_REDIS_URL``; if it is not set, that of the local stack of this folder.
 
     Raises:
-        click.ClickException: the settings are wrong, or the store does not answer.
+        click.ClickException: the store does not answer.
     """
-    from pydantic import SecretStr, ValidationError
+    from pydantic import SecretStr
 
     from stemline.jobs.errors import StoreUnavailable
     from stemline.runtime import store as runtime_store
     from stemline.runtime.settings import Settings
 
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise click.ClickException(f"the settings are wrong: {error}") from error
-    stack = settings.local.home / "stack.json"
-    if "STEMLINE_REDIS_URL" not in os.environ and stack.exists():
-        url = json.loads(stack.read_text())["redis_url"]
+    settings = Settings()
+    stack_file = settings.local.home / "stack.json"
+    if "STEMLINE_REDIS_URL" not in os.environ and stack_file.exists():
+        url = json.loads(stack_file.read_text())["redis_url"]
         settings = settings.with_changes(redis_url=SecretStr(url))
     store = runtime_store.open_store(settings)
     try:
         store.now()
     except StoreUnavailable as error:
         raise click.ClickException(
-            "the job store does not answer; set STEMLINE_REDIS_URL, or call this where `stemline up` runs"
+            "the job store does not answer; set STEMLINE_REDIS_URL, or run this beside `stemline up`"
         ) from error
     return store

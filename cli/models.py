@@ -1,4 +1,4 @@
-"""`stemline models`: the weights on this machine."""
+"""`stemline models`: manage the weights on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def models() -> None:
 
 @models.command()
 @click.argument("names", nargs=-1)
-@click.option("--from", "source", help="A folder, bundle, archive or its http, https or s3 address.")
+@click.option("--from", "source", help="A folder, bundle or archive: its path, or its http, https or s3 URL.")
 @_DIRECTORY
 def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> None:
     """Fetch the weights of NAMES (2stems by default), verify and install them."""
@@ -38,9 +38,9 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with _plainly():
+    with _separation_errors():
         store = _store(directory)
-        for model in _chosen(names or ("2stems",)):
+        for model in _models_named(names or ("2stems",)):
             with Progress(*columns, console=console, transient=True) as bar:
                 task = bar.add_task(model.name, total=None)
                 folder = fetch(
@@ -60,7 +60,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
 @models.command(name="list")
 @_DIRECTORY
 def list_(directory: Path | None) -> None:
-    """List the models, and whether their weights are here."""
+    """List the models and whether their weights are on this machine."""
     from stemline.models.catalogue import MODELS
 
     store = _store(directory)
@@ -73,15 +73,15 @@ def list_(directory: Path | None) -> None:
 @click.argument("names", nargs=-1)
 @_DIRECTORY
 def verify(names: tuple[str, ...], directory: Path | None) -> None:
-    """Compare the weights of NAMES (by default all that are here) with their checksums."""
+    """Compare the weights of NAMES (by default all on this machine) with their checksums."""
     from stemline.models.catalogue import MODELS
 
     store = _store(directory)
     present = tuple(name for name, model in MODELS.items() if store.has(model))
     if not names and not present:
-        raise click.ClickException(f"No weights are in {store.directory}.")
-    with _plainly():
-        for model in _chosen(names or present):
+        raise click.ClickException(f"there are no weights in {store.directory}")
+    with _separation_errors():
+        for model in _models_named(names or present):
             print(f"{store.verified(model)}: as published")
 
 
@@ -90,15 +90,15 @@ def verify(names: tuple[str, ...], directory: Path | None) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
 @_DIRECTORY
 def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None:
-    """Write the verified weights of NAMES (2stems by default) to one file for a machine without a network.
+    """Write the weights of NAMES (2stems by default) to one file, for a machine without a network.
 
-    There, `stemline models pull NAMES --from FILE` installs them.
+    On that machine, `stemline models pull NAMES --from FILE` installs them.
     """
     from stemline.models.archive import pack
 
-    with _plainly():
+    with _separation_errors():
         store = _store(directory)
-        folders = [(model, store.verified(model)) for model in _chosen(names or ("2stems",))]
+        folders = [(model, store.verified(model)) for model in _models_named(names or ("2stems",))]
         with output.open("wb") as file:
             pack(folders, file)
     print(output)
@@ -117,15 +117,15 @@ def _store(directory: Path | None) -> WeightStore:
     return WeightStore(directory)
 
 
-def _chosen(names: tuple[str, ...]) -> list[Model]:
+def _models_named(names: tuple[str, ...]) -> list[Model]:
     from stemline.models.catalogue import model_named
 
     return [model_named(name) for name in names]
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Say what went wrong in one line, with the kind of error."""
+def _separation_errors() -> Iterator[None]:
+    """Report errors of the separator in one line with their kind."""
     from stemline.separation.errors import SeparationError
 
     try:

@@ -1,4 +1,4 @@
-"""`stemline separate`: the separator alone, without a stack."""
+"""`stemline separate`: separate a file without running the service."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
-#: The file is the user's own: a year of audio is no limit.
+#: A user's own file may have any length; the separator needs a limit, s.
 _YEAR_S = 365 * 86_400.0
 
 
 @click.command(name="separate")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the stems.",
 )
 @click.option("--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True)
 @click.option(
@@ -39,14 +43,14 @@ _YEAR_S = 365 * 86_400.0
     type=click.Choice(["average", "zeros"]),
     default="average",
     show_default=True,
-    help="What the stems hold above 11 kHz: their mean share of the mix, or nothing, as Spleeter.",
+    help="Above 11 kHz: give each stem its average share of the mix, or zeros, as Spleeter does.",
 )
 @click.option(
     "--context",
     type=click.IntRange(0, 256),
     default=0,
     show_default=True,
-    help="Frames that segments see of their neighbours; 0 is exactly Spleeter, 64 leaves no audible seams.",
+    help="Frames of the neighbouring segments to include: 0 as Spleeter, 64 for inaudible transitions.",
 )
 def separate(
     file: Path,
@@ -66,9 +70,9 @@ def separate(
     from stemline.models.loading import load_engine
 
     name = f"{stems}stems"
-    with ThreadPoolExecutor(1) as aside:
-        # Loading is hardly Python: the imports below go on meanwhile.
-        loading = aside.submit(load_engine, name, engine=engine, device=device)
+    with ThreadPoolExecutor(1) as executor:
+        # The engine loads mostly outside of Python; the imports below run meanwhile.
+        loading = executor.submit(load_engine, name, engine=engine, device=device)
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""The long-running processes."""
+"""The commands of the long-running processes: ``api``, ``worker``, ``beat``, ``flower``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
 
 
-def _begin(*, traced: bool) -> Settings:
-    """The settings of a process that logs, and that can do what they ask for."""
+def _configure(*, traced: bool) -> Settings:
+    """Return the settings and configure logging; check that tracing can do what they ask for."""
     from stemline.runtime import telemetry
     from stemline.runtime.logging import configure
     from stemline.runtime.settings import Settings
@@ -31,22 +31,22 @@ def _begin(*, traced: bool) -> Settings:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port to listen on.")
-@click.option("--processes", default=1, show_default=True, help="API processes behind that port.")
+@click.option("--processes", default=1, show_default=True, help="Number of processes that share the port.")
 def api(host: str, port: int, processes: int) -> None:
-    """Serve the HTTP interface."""
+    """Serve the HTTP API."""
     from stemline.runtime import bootstrap
 
-    bootstrap.serve_api(_begin(traced=True), host=host, port=port, processes=processes)
+    bootstrap.serve_api(_configure(traced=True), host=host, port=port, processes=processes)
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["separate", "callbacks"]))
-@click.option("--levels", help="JobLevels to serve, in order, such as 2,1.")
-@click.option("--name", help="Name of this worker, such as separate@host.")
+@click.option("--levels", help="JobLevels to process, in this order, such as 2,1.")
+@click.option("--name", help="Name of the worker in Flower, such as separate@host.")
 def worker(kind: str, levels: str | None, name: str | None) -> None:
-    """Run a worker: separate (the engine) or callbacks (delivery and sweeping)."""
+    """Run a worker: `separate` runs jobs, `callbacks` delivers callbacks and runs sweeps."""
     chosen = _parse_levels(levels)
-    settings = _begin(traced=True)
+    settings = _configure(traced=True)
     if chosen:
         settings = settings.with_changes(worker_levels=chosen)
 
@@ -58,13 +58,13 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
     if kind == "separate":
         app = bootstrap.separation_worker(settings)
         queues = [separate_queue(level) for level in settings.workers.levels]
-        # A child process for the engine: the parent stays awake, and outlives a job that kills its child.
+        # The engine runs in a child process: the parent keeps answering, and survives a crash of the engine.
         pool, concurrency = "prefork", settings.workers.concurrency
     else:
         app = bootstrap.callback_worker(settings)
         queues = [CALLBACKS, SWEEPS]
         pool, concurrency = "threads", settings.callbacks.concurrency
-    # Celery's command line would load its plug-ins, Flower among them, into every worker.
+    # Celery's own command line would load its plug-ins, such as Flower, into every worker.
     process = app.Worker(
         hostname=default_nodename(name or f"{kind}-{os.getpid()}"),
         queues=queues,
@@ -95,21 +95,21 @@ def _parse_levels(text: str | None) -> tuple[int, ...]:
 
 @click.command()
 def beat() -> None:
-    """Run the clock that starts the sweeper; one in the whole service is enough."""
+    """Run Celery beat, which starts a sweep at each interval; one per installation is enough."""
     from stemline.runtime import bootstrap
 
-    settings = _begin(traced=False)
+    settings = _configure(traced=False)
     bootstrap.beat(settings).Beat(loglevel=settings.logging.level, quiet=True).run()
 
 
 @click.command()
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5555, show_default=True, help="Port to listen on.")
-@click.option("--control", is_flag=True, help="Let Flower revoke tasks and change workers.")
+@click.option("--control", is_flag=True, help="Allow Flower to revoke tasks and to change workers.")
 def flower(address: str, port: int, *, control: bool) -> None:
-    """Run Flower, to look at; FLOWER_BASIC_AUTH=user:password is required."""
+    """Serve Flower, read-only unless --control; FLOWER_BASIC_AUTH=user:password is required."""
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
-        raise click.UsageError("set FLOWER_BASIC_AUTH=user:password: Flower is never served without a login")
+        raise click.UsageError("set FLOWER_BASIC_AUTH=user:password; Flower is never served without a login")
     from stemline.runtime import bootstrap
 
-    bootstrap.serve_flower(_begin(traced=False), address=address, port=port, control=control)
+    bootstrap.serve_flower(_configure(traced=False), address=address, port=port, control=control)

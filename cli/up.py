@@ -1,4 +1,4 @@
-"""``stemline up``: the local stack in the foreground."""
+"""``stemline up``: run the local stack in the foreground."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from stemline.deploy.local.stack import Stack
 
 
-def on_signals_stop() -> None:
-    """Make TERM and HUP end the stack as Ctrl-C does."""
+def stop_on_signals() -> None:
+    """Stop the stack on SIGTERM and SIGHUP in the same way as on Ctrl-C."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -27,28 +27,28 @@ def on_signals_stop() -> None:
 
 
 def banner(stack: Stack) -> Panel:
-    """Where everything is."""
+    """Return a panel with the addresses and credentials of a stack."""
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
 
-    where = stack.addresses
+    addresses = stack.addresses
     table = Table.grid(padding=(0, 2))
     for name, value in (
-        ("API", where.api),
-        ("Console", f"{where.api}/console"),
-        ("SecretId", where.secret_id),
-        ("SecretKey", where.secret_key),
-        ("Region, bucket", f"{where.region}, {where.bucket}"),
-        ("S3", where.s3_endpoint_url),
-        ("S3 keys", f"{where.s3_access_key} {where.s3_secret_key}"),
-        ("Flower", f"{where.flower_url}  ({where.flower_user} / {where.flower_password})"),
-        ("Redis", where.redis_url),
-        ("All of this", str(stack.home.stack_file)),
+        ("API", addresses.api),
+        ("Console", f"{addresses.api}/console"),
+        ("SecretId", addresses.secret_id),
+        ("SecretKey", addresses.secret_key),
+        ("Region, bucket", f"{addresses.region}, {addresses.bucket}"),
+        ("S3", addresses.s3_endpoint_url),
+        ("S3 keys", f"{addresses.s3_access_key} {addresses.s3_secret_key}"),
+        ("Flower", f"{addresses.flower_url}  ({addresses.flower_user} / {addresses.flower_password})"),
+        ("Redis", addresses.redis_url),
+        ("As JSON", str(stack.home.stack_file)),
         ("Logs", str(stack.home.logs)),
     ):
         table.add_row(f"[bold]{name}[/]", Text(value, overflow="fold"))
-    return Panel(table, title="Stemline is up", subtitle="Ctrl-C ends it", expand=False)
+    return Panel(table, title="Stemline is up", subtitle="Stop it with Ctrl-C", expand=False)
 
 
 @click.command()
@@ -60,7 +60,7 @@ def up() -> None:
     from stemline.runtime.settings import Settings
 
     console = Console()
-    on_signals_stop()
+    stop_on_signals()
     home = Settings().local.home
     stack = Stack(home, report=lambda text: console.print(text, style="dim"))
     try:
@@ -70,7 +70,7 @@ def up() -> None:
                 time.sleep(0.5)
                 stack.check()
     except KeyboardInterrupt:
-        console.print("Stopped. Data stays in", str(home))
+        console.print("Stopped. The data is kept in", str(home))
     except StackError as error:
         console.print(f"[bold red]The stack has stopped:[/] {error}")
         sys.exit(1)

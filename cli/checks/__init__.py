@@ -1,4 +1,4 @@
-"""What `stemline doctor` looks at, in this order."""
+"""The checks of `stemline doctor`, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from stemline.cli.checks.engine import device, weights
-from stemline.cli.checks.findings import Finding, Patient
-from stemline.cli.checks.places import buckets, scratch
-from stemline.cli.checks.reach import callbacks, telemetry
+from stemline.cli.checks.findings import CheckContext, Finding
+from stemline.cli.checks.network import callbacks, telemetry
 from stemline.cli.checks.servers import broker, store
+from stemline.cli.checks.storage import buckets, scratch
 
-CHECKS: Final[Mapping[str, Callable[[Patient], Iterator[Finding]]]] = {
+CHECKS: Final[Mapping[str, Callable[[CheckContext], Iterator[Finding]]]] = {
     "store": store,
     "broker": broker,
     "buckets": buckets,

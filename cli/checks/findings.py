@@ -1,4 +1,4 @@
-"""What a check says: what it found, what that means, and what mends it; never a secret."""
+"""The results of checks: what was found, how serious it is and how to fix it; never with a secret."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from stemline.runtime.settings import Settings
 
 GIB: Final = 1 << 30
 TIMEOUT_S: Final = 5.0
-"""How long anything is waited for that should be near."""
+"""How long a check waits for a server."""
 
 
 class Verdict(StrEnum):
-    """What a finding means for the service."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
-    BAD = "bad"
+    """The service works, but not in every case or not for long."""
+    ERROR = "error"
+    """The service cannot do its work."""
     SKIPPED = "skipped"
 
 
@@ -27,46 +29,46 @@ class Verdict(StrEnum):
 class Finding:
     """One line of the report."""
 
-    part: str
+    check: str
     verdict: Verdict
-    found: str
-    mend: str = ""
+    message: str
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is looked at."""
+class CheckContext:
+    """The settings to check and the options of `stemline doctor`."""
 
     settings: Settings
     write: bool = True
-    """Whether a small object may be written to buckets, and removed again."""
+    """Whether to write a small object to each bucket and delete it again."""
     buckets: tuple[str, ...] = ()
-    """Buckets to try, as ``region/bucket``; those for which the service is opened where none are named."""
+    """Buckets to check, as ``region/bucket``; if empty, the buckets with jobs in the store."""
     receiver: str = ""
-    """A URL that callbacks should reach."""
+    """URL of a callback receiver to connect to."""
 
 
-def ok(part: str, found: str) -> Finding:
-    """All is well."""
-    return Finding(part, Verdict.OK, found)
+def ok(check: str, message: str) -> Finding:
+    """Return a finding with nothing to fix."""
+    return Finding(check, Verdict.OK, message)
 
 
-def warning(part: str, found: str, mend: str) -> Finding:
-    """It works, but not for ever or not for all."""
-    return Finding(part, Verdict.WARNING, found, mend)
+def warn(check: str, message: str, fix: str) -> Finding:
+    """Return a finding that limits the service."""
+    return Finding(check, Verdict.WARNING, message, fix)
 
 
-def bad(part: str, found: str, mend: str) -> Finding:
-    """The service cannot do its work."""
-    return Finding(part, Verdict.BAD, found, mend)
+def fail(check: str, message: str, fix: str) -> Finding:
+    """Return a finding that stops the service from working."""
+    return Finding(check, Verdict.ERROR, message, fix)
 
 
-def skipped(part: str, found: str) -> Finding:
-    """It was not looked at, for a reason."""
-    return Finding(part, Verdict.SKIPPED, found)
+def skip(check: str, message: str) -> Finding:
+    """Return the reason why a check did not run."""
+    return Finding(check, Verdict.SKIPPED, message)
 
 
 def address_of(url: str) -> str:
-    """Host and port of a URL, without its user and password."""
+    """Return host and port of a URL, without user and password."""
     parts = urlsplit(url)
     return f"{parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"

@@ -1,4 +1,4 @@
-"""How well a stem was found."""
+"""The quality of a separated stem."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ import numpy.typing as npt
 
 
 def samples(wav: bytes) -> npt.NDArray[np.float64]:
-    """The samples of a 16-bit wav file, (samples, channels), full scale 1."""
+    """Return the samples of a 16-bit wav file, (samples, channels), full scale 1."""
     with wave.open(io.BytesIO(wav)) as reader:
         raw = reader.readframes(reader.getnframes())
         return np.frombuffer(raw, "<i2").reshape(-1, reader.getnchannels()) / 32768
 
 
 def sdr_db(true: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> float:
-    """Signal-to-distortion ratio, dB: the true stem's energy over that of the difference.
+    """Return the signal-to-distortion ratio, dB: the energy of the true stem over that of the difference.
+
+    Args:
+        true: samples of the true stem, (samples, channels).
+        found: samples of the separated stem, of the same shape.
 
     Raises:
-        ValueError: they differ in length, so that no sample can be compared with its own.
+        ValueError: the shapes differ.
     """
     if true.shape != found.shape:
         raise ValueError(f"the stem has shape {found.shape}, not {true.shape}")

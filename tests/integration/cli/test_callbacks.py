@@ -52,7 +52,7 @@ def letters(bench):
 
 
 def test_dead_letters_are_listed_by_filter(letters, stemline):
-    """The list shows whom each dead letter was for and how it failed; filters narrow it."""
+    """The list shows the target of each dead letter and how it failed; filters narrow it."""
     _, dead = letters
     table = stemline("list")
     assert all(d.id in table for d in dead)
@@ -71,42 +71,42 @@ def test_dead_letters_are_listed_by_filter(letters, stemline):
     assert {dead[1].id} == ids("--page", "2", "--size", "1")
 
 
-def test_one_is_shown_with_all_its_tries(letters, stemline):
-    """A callback is shown by its id or the job's, with what was answered and without passwords."""
+def test_one_is_shown_with_all_its_attempts(letters, stemline):
+    """A callback is shown by its id or the job's, with the responses and without passwords."""
     _, dead = letters
     for name in (dead[0].id, dead[0].job_id):
         shown = stemline("show", name)
         assert "[red]broken[/red]" in shown
         assert "500" in shown
         assert "user:***@127.0.0.1" in shown
-    told = json.loads(stemline("show", "--json", dead[0].id))
-    assert ("dead", ["500"]) == (told["status"], [a["status"] for a in told["attempts"]])
-    assert "hush" not in json.dumps(told)
+    shown = json.loads(stemline("show", "--json", dead[0].id))
+    assert ("dead", ["500"]) == (shown["status"], [a["status"] for a in shown["attempts"]])
+    assert "hush" not in json.dumps(shown)
     assert "no callback" in stemline("show", "d0", code=1)
 
 
 def test_replays(letters, stemline):
-    """Dead letters are replayed one by one, by filter or all; without a choice nothing happens."""
+    """Dead letters are replayed one by one, by filter or all; without a selection nothing happens."""
     bench, dead = letters
     assert "1 replayed" in stemline("replay", dead[0].id)
     assert "1 replayed" in stemline("replay", "--host", "127.0.0.1")
     bench.clock.now = time.time_ns() // 1000
     assert {dead[0].id, dead[1].id} == set(bench.store.outbox.due())
-    assert "were no dead letters" in stemline("replay", dead[0].id, code=1)
+    assert "are not dead letters" in stemline("replay", dead[0].id, code=1)
     stemline("replay", code=2)
     stemline("replay", "--all", dead[0].id, code=2)
     assert "1 replayed" in stemline("replay", "--all")
     assert 0 == bench.store.outbox.dead().total
 
 
-def test_bad_words_are_usage_errors(stemline):
-    """Times and buckets that are none are told as such."""
+def test_invalid_options_are_usage_errors(stemline):
+    """A time or a bucket that cannot be parsed is reported."""
     assert "is neither" in stemline("list", "--since", "yesterday", code=2)
     assert "is not region/bucket" in stemline("list", "--tenant", "bucket", code=2)
 
 
-def test_a_store_that_is_away(monkeypatch):
-    """Without a store the command says what to set, in one line."""
+def test_a_store_that_does_not_answer(monkeypatch):
+    """Without a store the command reports which variable to set, in one line."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://127.0.0.1:1/0")
     result = CliRunner().invoke(main, ["callbacks", "list"])
     assert 1 == result.exit_code
@@ -123,8 +123,8 @@ def test_beside_a_local_stack(valkey, valkey_server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["XML", "JSON"])
-def test_listen_prints_and_judges(bench, form):
-    """A callback is printed with its job, state and body; a wrong signature is told and answered 401."""
+def test_listen_prints_callbacks_and_checks_signatures(bench, form):
+    """A callback is printed with its job, state and body; a wrong signature is reported and answered 401."""
     bench = bench(webhook_secrets=[SECRET])
     out = io.StringIO()
     console = Console(file=out, width=300)
@@ -144,8 +144,8 @@ def test_listen_prints_and_judges(bench, form):
         listener.shutdown()
 
 
-def test_listen_tells_repetitions(bench):
-    """A callback that comes again is marked, and the answer can be a failure on purpose."""
+def test_listen_marks_repetitions(bench):
+    """A callback that is sent again is marked, and the status to answer with can be chosen."""
     bench = bench()
     out = io.StringIO()
     with Listener(("127.0.0.1", 0), Console(file=out, width=300), secrets=(), status=503) as listener:

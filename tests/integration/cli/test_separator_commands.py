@@ -30,7 +30,7 @@ def write_song(path: Path) -> Path:
 
 
 def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None:
-    """One command makes the stems beside each other, prints their paths alone, and says how fast."""
+    """One command writes the stems, prints only their paths to stdout, and the speed to stderr."""
     source = write_song(tmp_path / "my song.wav")
     done = stemline("separate", source, "-o", tmp_path / "out", "--codec", "flac")
     assert done.returncode == 0, done.stderr
@@ -40,8 +40,8 @@ def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None
     assert "real time) on cpu" in done.stderr
 
 
-def test_separate_says_what_is_wrong(weights_2stems: Path, tmp_path: Path) -> None:
-    """A text file ends in one line with the kind of error, a non-zero exit and no output."""
+def test_separate_reports_errors(weights_2stems: Path, tmp_path: Path) -> None:
+    """For a text file it prints one line with the kind of error, exits with an error and writes nothing."""
     text = tmp_path / "song.mp3"
     text.write_text("not music")
     done = stemline("separate", text, "-o", tmp_path / "out")
@@ -52,7 +52,7 @@ def test_separate_says_what_is_wrong(weights_2stems: Path, tmp_path: Path) -> No
 
 
 def test_separate_without_weights_names_the_command(tmp_path: Path) -> None:
-    """Where the weights of a model are not here, the message says how to get them."""
+    """If the weights of a model are missing, the message names the command that fetches them."""
     source = write_song(tmp_path / "song.wav")
     done = stemline(
         "separate", source, "-o", tmp_path, "--stems", 4, env={"STEMLINE_MODELS_DIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The doctor, on the running service and on one that is broken in every way it knows."""
+"""`stemline doctor`, on a running service and with each fault that it can detect."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.wire import BUCKET, REGION
 
 
 @pytest.fixture
-def examine(service, monkeypatch: pytest.MonkeyPatch):
-    """Runs the doctor under the service's settings, with some of them changed."""
+def doctor(service, monkeypatch: pytest.MonkeyPatch):
+    """Run `stemline doctor` with the service's settings, some of them changed."""
 
     def run(*words: str, **changes: str) -> tuple[int, list[dict[str, Any]]]:
         for name, value in {**service.env, **changes}.items():
@@ -29,47 +29,47 @@ def examine(service, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def faults(found: list[dict[str, Any]], verdict: str = "bad") -> str:
-    """Everything that was found with that verdict, in one text."""
-    return "\n".join(f"{f['part']}: {f['found']} -> {f['mend']}" for f in found if f["verdict"] == verdict)
+def messages(found: list[dict[str, Any]], verdict: str = "error") -> str:
+    """All findings with a verdict as one text."""
+    return "\n".join(f"{f['check']}: {f['message']} -> {f['fix']}" for f in found if f["verdict"] == verdict)
 
 
-def test_a_service_that_works_is_well(service, examine):
-    """On the running service nothing is bad, every part is looked at, and buckets are left as they were."""
+def test_a_service_that_works_has_no_error(service, doctor):
+    """On the running service there is no error, every check runs, and buckets are left as they were."""
     client = service.s3.client()
     before = {o["Key"] for o in client.list_objects_v2(Bucket=BUCKET)["Contents"]}
-    status, found = examine("--receiver", service.receiver.url)
-    assert "" == faults(found)
+    status, found = doctor("--receiver", service.receiver.url)
+    assert "" == messages(found)
     assert 0 == status
-    parts = {"store", "clock", "broker", "buckets", "weights", "device", "callbacks", "scratch", "telemetry"}
-    assert parts == {f["part"] for f in found}
-    told = faults(found, "ok")
-    for text in (
-        "writes its append-only file",
-        "never evicts",
-        "separate.0 is served by 1",
-        "callbacks is served by 1",
-        f"{REGION}/{BUCKET} can be read, written to and cleared",
+    checks = {"store", "clock", "broker", "buckets", "weights", "device", "callbacks", "scratch", "telemetry"}
+    assert checks == {f["check"] for f in found}
+    text = messages(found, "ok")
+    for message in (
+        "the append-only file is written",
+        "keys are never evicted",
+        "workers that consume separate.0: 1",
+        "workers that consume callbacks: 1",
+        f"{REGION}/{BUCKET} can be read, written to and deleted from",
         "onnxruntime on cpu",
-        "127.0.0.1 can be reached",
-        "secrets to sign them are set",
+        "can connect to 127.0.0.1",
+        "callbacks are signed",
         "trace collector",
     ):
-        assert text in told
+        assert message in text
     assert before == {o["Key"] for o in client.list_objects_v2(Bucket=BUCKET)["Contents"]}
     uploads = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
     client.close()
     assert [] == uploads
 
 
-def test_read_only_writes_nothing(examine):
-    """With --read-only buckets are asked, not written to."""
-    _, found = examine("buckets", "--read-only")
-    assert "nothing was written" in faults(found, "ok")
+def test_read_only_writes_nothing(doctor):
+    """With --read-only buckets are read, not written to."""
+    _, found = doctor("buckets", "--read-only")
+    assert "nothing was written" in messages(found, "ok")
 
 
 @pytest.mark.parametrize(
-    ("words", "changes", "told"),
+    ("words", "changes", "message"),
     [
         (["store"], {"REDIS_URL": "redis://127.0.0.1:1/0"}, "store: 127.0.0.1:1 does not answer"),
         (["broker"], {"BROKER_URL": "redis://127.0.0.1:1/0"}, "broker: 127.0.0.1:1 does not answer"),
@@ -78,70 +78,77 @@ def test_read_only_writes_nothing(examine):
         (["weights"], {"MODELS_DIR": "/nonexistent"}, "run `stemline models pull 2stems`"),
         (["device"], {"DEVICE": "cuda"}, "device: "),
         (["callbacks", "--receiver", "http://192.168.0.1/"], {}, "is a private address"),
-        (["callbacks", "--receiver", "http://127.0.0.1:1/"], {}, "cannot be reached"),
+        (["callbacks", "--receiver", "http://127.0.0.1:1/"], {}, "cannot connect to 127.0.0.1"),
         (["callbacks", "--receiver", "http://no.such.invalid/"], {}, "has no address"),
         (
             ["callbacks"],
             {"CALLBACK_PROXY": "http://me:secret-pw@127.0.0.1:1"},
-            "the proxy at 127.0.0.1:1 cannot",
+            "cannot connect to the proxy at 127.0.0.1:1",
         ),
         (["scratch"], {"SCRATCH_DIR": "/nonexistent"}, "set STEMLINE_SCRATCH_DIR"),
-        (["telemetry"], {"OTLP_ENDPOINT": "http://127.0.0.1:1"}, "the trace collector at 127.0.0.1:1 cannot"),
+        (
+            ["telemetry"],
+            {"OTLP_ENDPOINT": "http://127.0.0.1:1"},
+            "cannot connect to the trace collector at 127.0.0.1:1",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_each_fault_is_found(examine, words, changes, told):
-    """Each fault ends with 1 and is told with what mends it."""
-    status, found = examine(*words, **{f"STEMLINE_{name}": value for name, value in changes.items()})
+def test_each_fault_is_found(doctor, words, changes, message):
+    """Each fault leads to exit status 1 and is reported with a fix."""
+    status, found = doctor(*words, **{f"STEMLINE_{name}": value for name, value in changes.items()})
     assert 1 == status
-    assert told in faults(found)
-    assert all(f["mend"] for f in found if f["verdict"] in {"bad", "warning"})
+    assert message in messages(found)
+    assert all(f["fix"] for f in found if f["verdict"] in {"error", "warning"})
 
 
-def test_wrong_keys_of_a_bucket_are_found(service, examine):
-    """Keys that the store refuses are told as such, without the keys."""
+def test_wrong_keys_of_a_bucket_are_found(service, doctor):
+    """Keys that the bucket refuses are reported without the keys."""
     access = json.loads(service.env["STEMLINE_BUCKETS"])
     access["*"]["secret_key"] = "not-the-key-of-anybody"
-    status, found = examine("buckets", STEMLINE_BUCKETS=json.dumps(access))
+    status, found = doctor("buckets", STEMLINE_BUCKETS=json.dumps(access))
     assert 1 == status
-    assert re.search(rf"{BUCKET} cannot be \w+", faults(found))
+    assert re.search(rf"{BUCKET} cannot be \w+", messages(found))
     assert "not-the-key" not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "message"),
     [
-        ("maxmemory-policy", "allkeys-lru", "evicts keys (allkeys-lru)"),
+        ("maxmemory-policy", "allkeys-lru", "keys may be evicted, and jobs with them (allkeys-lru)"),
         ("appendonly", "no", "no append-only file"),
     ],
 )
-def test_a_store_that_may_lose_jobs_is_found(valkey, valkey_server, examine, option, value, told):
-    """A store that evicts, or keeps no append-only file, is bad."""
+def test_a_store_that_may_lose_jobs_is_found(valkey, valkey_server, doctor, option, value, message):
+    """A store that evicts keys, or keeps no append-only file, is an error."""
     before = valkey.config_get(option)[option]
     valkey.config_set(option, value)
     try:
-        status, found = examine("store", STEMLINE_REDIS_URL=valkey_server.url)
+        status, found = doctor("store", STEMLINE_REDIS_URL=valkey_server.url)
     finally:
         valkey.config_set(option, before)
     assert 1 == status
-    assert told in faults(found)
+    assert message in messages(found)
 
 
-def test_queues_that_nobody_serves_are_found(valkey, valkey_server, examine):
-    """Without workers, each queue is named with the command that serves it."""
-    status, found = examine("broker", STEMLINE_REDIS_URL=valkey_server.url)
+def test_queues_without_a_worker_are_found(valkey, valkey_server, doctor):
+    """Without workers, each queue is reported with the command that starts a worker for it."""
+    status, found = doctor("broker", STEMLINE_REDIS_URL=valkey_server.url)
     assert 1 == status
-    told = faults(found)
+    text = messages(found)
     for level in (0, 1, 2):
-        assert f"nobody serves separate.{level} -> start `stemline worker separate --levels {level}`" in told
-    assert "nobody serves callbacks -> start `stemline worker callbacks`" in told
+        assert (
+            f"no worker consumes separate.{level} -> start `stemline worker separate --levels {level}`"
+            in text
+        )
+    assert "no worker consumes callbacks -> start `stemline worker callbacks`" in text
 
 
-def test_people_get_a_table(service, monkeypatch: pytest.MonkeyPatch):
-    """Without --json the same is told in a table."""
+def test_without_json_it_prints_a_table(service, monkeypatch: pytest.MonkeyPatch):
+    """Without --json the findings are printed as a table."""
     for name, value in service.env.items():
         monkeypatch.setenv(name, value)
     ran = CliRunner().invoke(main, ["doctor", "scratch", "callbacks"])
     assert 0 == ran.exit_code
-    assert "What to mend" in ran.output
-    assert "127.0.0.0/8 may be called" in ran.output
+    assert "How to fix it" in ran.output
+    assert "callbacks to 127.0.0.0/8 are allowed" in ran.output
