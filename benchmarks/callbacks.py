@@ -29,9 +29,9 @@ from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
+from stemline.testing.receiver import Receiver, hang, receiving
+from stemline.testing.samples import job_result, job_spec
 from stemline.workers.app import CALLBACKS, DELIVER, create_app
-from tests.support.receiver import Receiver, hang, receiving
-from tests.unit.callbacks.samples import job_result, job_spec
 
 HEALTHY_HOSTS = 9
 

@@ -135,7 +135,7 @@ def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     from stemline.models.catalogue import model_named
     from stemline.models.download import pull
     from stemline.models.weights import WeightStore
-    from tests.processes import running_stack
+    from stemline.testing.processes import running_stack
 
     pull(WeightStore(), model_named("2stems"))
     with running_stack(stack_home, tmp_path_factory.mktemp("log") / "up.log") as (_, document):

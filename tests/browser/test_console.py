@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from stemline.deploy.demo.client import Client
+from stemline.testing.processes import eventually
 from tests.integration.test_stack import music, s3_for
-from tests.processes import eventually
 
 
 @pytest.fixture

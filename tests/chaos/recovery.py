@@ -18,12 +18,12 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.store import open_store
+from stemline.testing.s3_proxy import Fault
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger
 from tests.chaos.service import Service
 from tests.chaos.trials import TENANT
-from tests.faults import Fault
 
 MANY = Tenant("many-1250000000", "ap-chongqing")
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})

@@ -13,12 +13,12 @@ import redis
 from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.testing.processes import eventually
+from stemline.testing.s3_proxy import Fault
 from tests.chaos import stub
 from tests.chaos.clients import Client
 from tests.chaos.nursery import children
 from tests.chaos.service import BUCKET, Service
-from tests.faults import Fault
-from tests.processes import eventually
 
 MOST_S = 45.0
 

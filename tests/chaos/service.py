@@ -13,8 +13,8 @@ from typing import Any
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 from stemline.runtime.settings import BucketAccess, Settings
+from stemline.testing.s3_proxy import FaultyProxy
 from tests.chaos.nursery import Nursery, alive, children
-from tests.faults import FaultyProxy
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"

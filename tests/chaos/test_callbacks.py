@@ -18,9 +18,9 @@ from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import RedisStore
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
+from stemline.testing.receiver import answer, hang, receiving
+from stemline.testing.samples import job_result, job_spec
 from tests.conftest import REPOSITORY
-from tests.support.receiver import answer, hang, receiving
-from tests.unit.callbacks.samples import job_result, job_spec
 
 pytestmark = pytest.mark.chaos
 
@@ -28,7 +28,7 @@ END_AND_DIE = """
 import os, signal
 from stemline.runtime.settings import Settings
 from stemline.jobs.store import Store
-from tests.unit.callbacks.samples import job_result
+from stemline.testing.samples import job_result
 store = open_store(Settings())
 store.jobs.succeed(store.jobs.claim("dying", [1]), job_result())
 os.kill(os.getpid(), signal.SIGKILL)

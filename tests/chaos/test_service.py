@@ -12,13 +12,13 @@ from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.states import State
 from stemline.jobs.store import QueueFilter, Store
 from stemline.runtime.store import open_store
+from stemline.testing.processes import eventually
+from stemline.testing.s3_proxy import Fault
 from tests.chaos import scenarios
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger
 from tests.chaos.service import Service
 from tests.chaos.trials import SETTINGS, TENANT, run
-from tests.faults import Fault
-from tests.processes import eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from stemline.deploy.local.servers import ValkeyServer
-from tests.support.apiserver import ApiServer, api_settings
+from stemline.testing.api_server import ApiServer, api_settings
 
 LOCAL = (".myqcloud.com", ".example.test", ".localhost", ".internal")
 

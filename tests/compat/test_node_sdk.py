@@ -13,9 +13,9 @@ from typing import Any, Self
 import pytest
 
 from stemline.runtime.settings import Credential
+from stemline.testing.api_server import ApiServer, finish
+from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY, submission
 from tests.conftest import missing
-from tests.support.apiserver import ApiServer, finish
-from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, submission
 
 HOST = f"{BUCKET}.ci.{REGION}.myqcloud.com"
 FOLDER = Path(__file__).with_name("node")

@@ -22,8 +22,8 @@ from requests.adapters import HTTPAdapter
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Credential
-from tests.support.apiserver import ApiServer, finish
-from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY
+from stemline.testing.api_server import ApiServer, finish
+from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY
 
 VENDOR = f"ci.{REGION}.myqcloud.com"
 JOB: dict[str, Any] = {

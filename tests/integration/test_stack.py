@@ -19,8 +19,8 @@ import pytest
 from lxml import etree
 from qcloud_cos import CosConfig, CosS3Client
 
+from stemline.testing.processes import eventually
 from tests.media import Kind, make, tone
-from tests.processes import eventually
 
 RATE = 44_100
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -9,8 +10,8 @@ import pytest
 import redis
 
 from stemline.deploy.local.servers import ValkeyServer
-from tests.support.apiserver import ApiServer, api_settings
-from tests.support.wire import Client
+from stemline.testing.api_server import ApiServer, api_settings
+from stemline.testing.client import Client
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +38,7 @@ def serve(valkey_server: ValkeyServer, valkey: redis.Redis) -> Iterator[Callable
     """Starts API servers with settings of their own: ``serve(auto_open=False)``."""
     with ExitStack() as stack:
 
-        def start(*, clock: Callable[[], float] | None = None, **changes: object) -> ApiServer:
-            options = {"clock": clock} if clock else {}
-            return stack.enter_context(ApiServer(api_settings(valkey_server.url, **changes), **options))
+        def start(*, clock: Callable[[], float] = time.time, **changes: object) -> ApiServer:
+            return stack.enter_context(ApiServer(api_settings(valkey_server.url, **changes), clock=clock))
 
         yield start

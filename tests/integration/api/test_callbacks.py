@@ -12,9 +12,9 @@ from jsonschema_rs import Draft202012Validator
 
 from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.runtime import bootstrap
+from stemline.testing.receiver import answer, receiving
 from stemline.wire.schema import schemas
 from tests.integration.callbacks.conftest import bench
-from tests.support.receiver import answer, receiving
 
 __all__ = ["bench"]
 

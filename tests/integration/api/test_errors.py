@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from stemline.runtime.settings import Credential
+from stemline.testing.api_server import CREDENTIAL, ApiServer
+from stemline.testing.client import HOST, SECRET_ID, Answer, Client, exchange, submission
 from stemline.wire.errors import ANSWERS
-from tests.support.apiserver import CREDENTIAL, ApiServer
-from tests.support.wire import HOST, SECRET_ID, Answer, Client, exchange, submission
 
 TEMPLATE = (
     "<Request><Tag>VoiceSeparate</Tag><Name>{}</Name><AudioMode>IsAudio</AudioMode>"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from stemline.testing.api_server import ApiServer
+from stemline.testing.client import HOST, Client, exchange, read_answer, submission
 from tests.conftest import missing
-from tests.support.apiserver import ApiServer
-from tests.support.wire import HOST, Client, exchange, read_answer, submission
 
 UNKNOWN = "/jobs/j" + "0" * 32
 

@@ -18,8 +18,8 @@ from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Credential
-from tests.support.apiserver import CREDENTIAL, TENANT, ApiServer, finish
-from tests.support.wire import BUCKET, REGION, Answer, Client, exchange, read_answer, submission
+from stemline.testing.api_server import CREDENTIAL, TENANT, ApiServer, finish
+from stemline.testing.client import BUCKET, REGION, Answer, Client, exchange, read_answer, submission
 
 TEMPLATE = (
     "<Request><Tag>VoiceSeparate</Tag><Name>both</Name><AudioMode>AudioAndBackground</AudioMode>"

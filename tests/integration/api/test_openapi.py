@@ -15,8 +15,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 from stemline.api.app import RESOURCES
 from stemline.api.openapi import OPERATIONS, document
 from stemline.deploy.local.servers import ValkeyServer
-from tests.support.apiserver import ApiServer, api_settings, finish
-from tests.support.wire import HOST, Client, exchange, submission
+from stemline.testing.api_server import ApiServer, api_settings, finish
+from stemline.testing.client import HOST, Client, exchange, submission
 
 ROUTES = [route for router in RESOURCES for route in router.routes]
 DOCUMENT = document(ROUTES)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ import redis
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
-from tests.support.wire import SECRET_ID, SECRET_KEY, Client, exchange, submission
+from stemline.testing.client import SECRET_ID, SECRET_KEY, Client, exchange, submission
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from stemline.jobs.store import QueueFilter
-from tests.support.apiserver import TENANT, ApiServer
-from tests.support.wire import BUCKET, REGION, Client
+from stemline.testing.api_server import TENANT, ApiServer
+from stemline.testing.client import BUCKET, REGION, Client
 
 QUEUE = (
     "<QueueId>{id}</QueueId><Name>queue-speech-1</Name><State>Active</State><NotifyConfig><Url/><Event/><Type/>"

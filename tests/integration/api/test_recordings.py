@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from stemline.jobs.store import RedisStore
 from stemline.runtime.settings import Credential, HostRoute
-from tests.support.apiserver import ApiServer
-from tests.support.wire import SECRET_ID, SECRET_KEY, Answer, Recording, exchange, recordings
+from stemline.testing.api_server import ApiServer
+from stemline.testing.client import SECRET_ID, SECRET_KEY, Answer, exchange
+from tests.support.recordings import Recording, recordings
 
 KEYS = {
     "credentials": (Credential(secret_id=SECRET_ID, secret_key=SECRET_KEY),),
@@ -18,6 +20,7 @@ REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Requ
 
 def send(server: ApiServer, clock: list[float], recording: Recording, data: bytes | None = None) -> Answer:
     clock[0] = float(recording.signed_at + 60)
+    assert isinstance(server.store, RedisStore)
     server.store.client.flushall()
     return exchange(server.port, data if data is not None else recording.data)
 

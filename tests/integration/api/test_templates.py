@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.apiserver import ApiServer
-from tests.support.wire import BUCKET, REGION, Answer, Client
+from stemline.testing.api_server import ApiServer
+from stemline.testing.client import BUCKET, REGION, Answer, Client
 
 
 def body(

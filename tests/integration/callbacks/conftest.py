@@ -17,7 +17,7 @@ from stemline.jobs.store import RedisStore, Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
 from stemline.testing import FixedClock
-from tests.unit.callbacks.samples import job_result, job_spec
+from stemline.testing.samples import job_result, job_spec
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 

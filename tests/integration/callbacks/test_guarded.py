@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from stemline.callbacks import connection
-from tests.support.receiver import answer, receiving
+from stemline.testing.receiver import answer, receiving
 
 
 @pytest.fixture

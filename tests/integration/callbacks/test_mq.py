@@ -16,10 +16,10 @@ import pytest
 
 from stemline.deploy.local.ports import free_port
 from stemline.jobs.callback import CallbackRequest, MqConfig
+from stemline.testing.cmq_endpoint import SECRET_ID, SECRET_KEY, cmq_endpoint
+from stemline.testing.rabbitmq import RabbitMq
 from stemline.wire.callback import json_body, xml_body
 from tests.conftest import missing
-from tests.support.cmq import SECRET_ID, SECRET_KEY, cmq_endpoint
-from tests.support.rabbitmq import RabbitMq
 
 
 def tdmq(mode: str = "Queue", name: str = "voice-done", form: str = "JSON") -> CallbackRequest:

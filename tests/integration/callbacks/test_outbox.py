@@ -13,7 +13,7 @@ from stemline.callbacks.delivery import RESERVATION_TIMEOUTS, DeliveryService
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.store import QueueFilter, Slot
-from tests.support.receiver import answer, hang, receiving
+from stemline.testing.receiver import answer, hang, receiving
 
 
 def test_the_whole_schedule_ends_in_a_dead_letter(bench):

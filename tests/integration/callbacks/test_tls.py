@@ -11,8 +11,8 @@ import time
 import pytest
 
 from stemline.callbacks import http
+from stemline.testing.receiver import receiving
 from tests.conftest import missing
-from tests.support.receiver import receiving
 
 
 @pytest.fixture(scope="module")

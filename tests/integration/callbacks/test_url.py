@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from stemline.testing.receiver import answer, close_early, drip, flood, hang, receiving
 from stemline.wire.callback import json_body
-from tests.support.receiver import answer, close_early, drip, flood, hang, receiving
 
 
 def test_a_receiver_is_told_once_and_exactly(bench):

@@ -15,8 +15,8 @@ from rich.console import Console
 from stemline.cli.listen import Listener
 from stemline.cli.main import main
 from stemline.jobs.callback import CallbackRequest, MqConfig
+from stemline.testing.receiver import answer, receiving
 from tests.integration.callbacks.conftest import bench
-from tests.support.receiver import answer, receiving
 
 __all__ = ["bench"]
 

@@ -12,8 +12,8 @@ import redis
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ServerMissing, valkey_program, weed_program
+from stemline.testing.processes import eventually
 from tests.conftest import REPOSITORY, missing
-from tests.processes import eventually
 from tests.support import compose
 
 DEPLOY = REPOSITORY / "deploy"

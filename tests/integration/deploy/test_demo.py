@@ -13,8 +13,8 @@ import pytest
 from lxml import etree
 
 from stemline.deploy.demo.client import Client
+from stemline.testing.processes import running_stack
 from tests.integration.test_stack import s3_for
-from tests.processes import running_stack
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,10 +16,10 @@ from stemline.deploy.demo.client import Client
 from stemline.jobs.store import WakeUp
 from stemline.runtime import bootstrap
 from stemline.runtime.settings import Settings
+from stemline.testing.processes import eventually
+from stemline.testing.receiver import answer, receiving
 from stemline.workers.notifier import CeleryNotifier
 from tests.integration.test_stack import music, s3_for
-from tests.processes import eventually
-from tests.support.receiver import answer, receiving
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from stemline.deploy.local.ports import free_port
+from stemline.testing.processes import eventually
 from tests.integration.deploy.conftest import UV, new_environment, uv
 from tests.paths import REPOSITORY
-from tests.processes import eventually
 from tests.support import compose, dockerfile
 
 DEPLOY = REPOSITORY / "deploy"

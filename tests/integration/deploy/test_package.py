@@ -18,10 +18,10 @@ import pytest
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
+from stemline.testing.processes import eventually
 from tests.golden.fixtures import weights_2stems
 from tests.integration.deploy.conftest import build, clean_environment, new_environment
 from tests.paths import REPOSITORY
-from tests.processes import eventually
 from tests.support import dockerfile
 
 __all__ = ["weights_2stems"]

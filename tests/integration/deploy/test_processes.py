@@ -15,7 +15,7 @@ import pytest
 
 from stemline.deploy.local.errors import ProcessEnded, StackError
 from stemline.deploy.local.processes import RESTARTS, Processes, Program
-from tests.processes import eventually
+from stemline.testing.processes import eventually
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
 STUBBORN = [

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stemline.deploy.local.ports import free_port
+from stemline.testing.processes import eventually
 from tests.conftest import REPOSITORY, missing
-from tests.processes import eventually
 
 HOST = "media-1250000000.ci.ap-chongqing.example.com"
 

@@ -15,7 +15,7 @@ import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.deploy.local.stack import Stack, StackError
-from tests.processes import Program, eventually
+from stemline.testing.processes import Program, eventually
 
 
 def up(folder: Path, **changes: str) -> Program:

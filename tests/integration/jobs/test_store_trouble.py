@@ -20,8 +20,8 @@ from stemline.jobs.store import JobFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
+from stemline.testing.processes import eventually
 from tests.conftest import ValkeyServer
-from tests.processes import eventually
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})

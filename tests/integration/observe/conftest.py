@@ -23,11 +23,11 @@ from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
+from stemline.testing.client import BUCKET, HOST, SECRET_ID, Client, submission
+from stemline.testing.otlp_collector import Collector, collecting
+from stemline.testing.processes import Program, environment, eventually, program
+from stemline.testing.receiver import Receiver, answer, receiving
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
-from tests.processes import Program, environment, eventually, program
-from tests.support.collector import Collector, collecting
-from tests.support.receiver import Receiver, answer, receiving
-from tests.support.wire import BUCKET, HOST, SECRET_ID, Client, submission
 
 RATE = 44_100
 TRACE = "0af7651916cd43dd8448eb211c80319c"

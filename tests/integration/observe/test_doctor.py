@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import main
+from stemline.testing.client import BUCKET, REGION
 from tests.integration.observe.conftest import SECRETS
-from tests.support.wire import BUCKET, REGION
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from stemline.testing.processes import eventually, program
 from tests.conftest import free_port
 from tests.integration.observe.conftest import SECRETS, answers
-from tests.processes import eventually, program
 
 
 def lines(service, process: str) -> list[dict]:

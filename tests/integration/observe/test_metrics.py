@@ -19,9 +19,9 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
 from stemline.runtime.store_metrics import OTHER, StoreCollector
+from stemline.testing.processes import eventually, program
 from tests.conftest import free_port
 from tests.integration.observe.conftest import answers
-from tests.processes import eventually, program
 from tests.unit.deploy.test_alerts import expressions, rules
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import annotate, create_tracer, traceparent
+from stemline.testing.processes import eventually, program
 from tests.integration.observe.conftest import SECRETS, TRACE
-from tests.processes import eventually, program
 
 
 def test_one_trace_from_submission_to_callback(service):

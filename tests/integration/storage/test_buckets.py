@@ -32,9 +32,9 @@ from stemline.jobs.errors import (
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, TransferCancelled, Upload
+from stemline.testing.s3_proxy import Fault, FaultyProxy, once
 from stemline.wire.errors import code_of
 from tests.conftest import S3
-from tests.faults import Fault, FaultyProxy, once
 
 MIB = 1 << 20
 JOB = "j" + "0" * 32

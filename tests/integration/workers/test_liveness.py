@@ -14,8 +14,8 @@ from typing import ClassVar
 import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
+from stemline.testing.processes import eventually, program
 from stemline.workers.liveness import ConsumerLiveness, age_s
-from tests.processes import eventually, program
 
 
 def probe(env: dict[str, str], *words: str) -> tuple[int, str]:

@@ -23,8 +23,8 @@ from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.runtime.store import open_store
+from stemline.testing.processes import Program, environment, eventually, program, settings
 from stemline.workers.app import create_app, separate_queue
-from tests.processes import Program, environment, eventually, program, settings
 
 RATE = 44_100
 

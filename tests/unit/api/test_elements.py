@@ -10,14 +10,14 @@ import pytest
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.job import JobSpec
 from stemline.jobs.queue import NotifyConfig
+from stemline.testing.client import submission
+from stemline.testing.samples import finished_job
 from stemline.wire.codec import parse, to_json, to_xml
 from stemline.wire.elements import ANSWER, CALLBACK, REQUEST, Document, Element, Table
 from stemline.wire.job import CALLBACK_BODY, JOB, JOB_REQUEST, OPERATION
 from stemline.wire.kinds import TEXT, WORD, integer, one_of
 from stemline.wire.resources import QUEUE
 from stemline.wire.schema import SHARED, schemas
-from tests.support.wire import submission
-from tests.unit.callbacks.samples import finished_job
 
 MOOD = Element("Mood", one_of("Calm", "Wild"), "spec.mood", optional=True)
 

@@ -10,10 +10,10 @@ from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
+from stemline.testing.client import BUCKET, REGION, submission
 from stemline.wire.codec import parse
 from stemline.wire.errors import code_of, status_of
 from stemline.wire.job_request import job_specs
-from tests.support.wire import BUCKET, REGION, submission
 
 TENANT = Tenant(BUCKET, REGION)
 TEMPLATE = Template(

@@ -20,9 +20,10 @@ from stemline.jobs.errors import (
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
+from stemline.testing.client import signed_request
 from stemline.wire.errors import code_of
 from stemline.wire.signature import SignedRequest, _http_strings, enc, find_authorization, sign, verify
-from tests.support.wire import recordings, signed_request
+from tests.support.recordings import recordings
 
 SECRET_ID = "AKIDexampleexampleexampleexample0001"
 SECRET_KEY = "exampleSecretKey0123456789abcdef"

@@ -12,9 +12,9 @@ import pytest
 from stemline.jobs.job import Output
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
+from stemline.testing.samples import finished_job
 from stemline.wire.callback import json_body, xml_body
 from tests.paths import SPECIFICATION
-from tests.unit.callbacks.samples import finished_job
 
 HERE = Path(__file__).parent
 XML = (HERE / "finished.xml").read_bytes()

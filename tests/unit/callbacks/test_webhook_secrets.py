@@ -11,7 +11,7 @@ import pytest
 from stemline.callbacks import webhook_secrets
 from stemline.callbacks.webhook_secrets import WebhookSecrets
 from stemline.runtime.settings import Settings
-from tests.unit.callbacks.samples import job_spec
+from stemline.testing.samples import job_spec
 
 QUEUE = job_spec().queue_id
 

@@ -7,7 +7,7 @@ import pytest
 from stemline.jobs.callback import CallbackRequest, CallbackTarget, MqConfig
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.queue import NotifyConfig
-from tests.unit.callbacks.samples import job_spec
+from stemline.testing.samples import job_spec
 
 URL = "https://job.example/ci"
 MQ = MqConfig("gz", "Topic", "voice-done")

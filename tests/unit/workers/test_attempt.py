@@ -29,13 +29,13 @@ from stemline.separation.errors import Cancelled, UndecodableMedia
 from stemline.separation.media import EncodedStem
 from stemline.separation.pipeline import Report
 from stemline.storage import Upload
+from stemline.testing.samples import job_spec
 from stemline.workers import stages, store_retry
 from stemline.workers.attempt import Attempt
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.shutdown import Shutdown
 from tests.support.stems import NO_MEDIA_INFO
-from tests.unit.callbacks.samples import job_spec
 
 JOB_ID = "j" + "1" * 32
 

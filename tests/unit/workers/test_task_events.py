@@ -16,9 +16,9 @@ from kombu.exceptions import OperationalError
 
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import Delivery
+from stemline.testing.samples import JOB_ID, finished_job
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.task_events import TaskEvents
-from tests.unit.callbacks.samples import JOB_ID, finished_job
 
 JOB = replace(finished_job(), attempt=1)
 DELIVERY = Delivery(

@@ -1,4 +1,4 @@
-"""The real API on a real port, in a thread of the test's process."""
+"""The API on a real port, in a thread of the test's process; needs the extra ``api``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import uvicorn
+from stemline.testing.extras import ExtraMissing
 
-from stemline.api.server import configure
+try:
+    import uvicorn
+
+    from stemline.api.server import configure
+except ImportError as error:
+    raise ExtraMissing(__name__, "api") from error
+
 from stemline.deploy.local.ports import free_port
 from stemline.jobs.job import OutputFile, Result
 from stemline.jobs.store import Store
@@ -20,16 +26,21 @@ from stemline.runtime import bootstrap
 from stemline.runtime.logging import for_people
 from stemline.runtime.settings import Credential, HostRoute, Settings
 from stemline.runtime.store import open_store
-from tests.support.wire import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client
+from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client
 
 TENANT = Tenant(BUCKET, REGION)
 CREDENTIAL = Credential(secret_id=SECRET_ID, secret_key=SECRET_KEY)
 
 
-def api_settings(default_redis_url: str, **changes: object) -> Settings:
-    """Settings of a server that knows one key and maps plain addresses to the demo bucket."""
+def api_settings(redis_url: str = "", **changes: object) -> Settings:
+    """Return settings of a server that knows one key pair and takes plain addresses for one bucket.
+
+    Args:
+        redis_url: of the job store.
+        changes: settings by the name of their variable.
+    """
     values: dict[str, object] = {
-        "redis_url": default_redis_url,
+        **({"redis_url": redis_url} if redis_url else {}),
         "credentials": (CREDENTIAL,),
         "hosts": {name: HostRoute(bucket=BUCKET, region=REGION) for name in ("127.0.0.1", "svc.internal")},
         "endpoint_suffixes": {"localhost": REGION, "ci.r.example.test": "ap-test"},
@@ -39,38 +50,59 @@ def api_settings(default_redis_url: str, **changes: object) -> Settings:
 
 
 class ApiServer:
-    """Serves from its construction until it is closed."""
+    """An API server that runs until it is closed.
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    Attributes:
+        settings: of the server.
+        store: where it keeps jobs.
+        port: on loopback.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Start serving.
+
+        Args:
+            settings: such as those of :func:`api_settings`.
+            store: where jobs are kept; the one of the settings if not given.
+            clock: Unix seconds by which signatures are checked.
+
+        Raises:
+            RuntimeError: the server does not start.
+        """
         self.settings = settings
         for_people(logging.ERROR)  # plain tracebacks: structlog's own take seconds
-        self.store = open_store(settings)
+        self.store: Store = open_store(settings) if store is None else store
         self.port = free_port()
         app = bootstrap.api(settings, self.store, clock=clock)
         self._server = uvicorn.Server(configure(app, settings, host="127.0.0.1", port=self.port))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         while not self._server.started:
-            assert self._thread.is_alive()
+            if not self._thread.is_alive():
+                raise RuntimeError("the API server did not start")
             time.sleep(0.01)
 
     @property
     def client(self) -> Client:
-        """Somebody with the key."""
+        """A client with the key pair of :func:`api_settings`."""
         return Client(self.port)
 
     def close(self) -> None:
-        """Stop and wait."""
+        """Stop serving and wait for the end."""
         self._server.should_exit = True
         self._thread.join(30)
         self.store.close()
 
     def __enter__(self) -> Self:
+        """Return the server."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the server."""
         self.close()
 
 
@@ -78,10 +110,14 @@ AUDIO = {"Index": "0", "CodecName": "mp3", "Bitrate": "192.000000", "Duration": 
 
 
 def finish(store: Store, job_id: str) -> None:
-    """Let a job run and succeed, as a worker would."""
+    """Claim the best waiting job and let it succeed, as a worker would.
+
+    Raises:
+        ValueError: the best waiting job is another one.
+    """
     job = store.jobs.claim("test", (2, 1, 0))
-    assert job is not None
-    assert job_id == job.id
+    if job is None or job.id != job_id:
+        raise ValueError(f"{job_id} is not the next job")
     files = tuple(
         OutputFile(track, job.spec.key(track, job.id), f"{number:032x}", 1000 + number)
         for number, track in enumerate(job.spec.tracks())

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector: takes OTLP over HTTP and keeps the spans."""
+"""An OpenTelemetry collector that accepts OTLP over HTTP and keeps the spans; needs the extra ``otel``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from stemline.testing.extras import ExtraMissing
+
+try:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+except ImportError as error:
+    raise ExtraMissing(__name__, "otel") from error
 
 
 @dataclass(frozen=True)
 class Span:
-    """One span, as it came."""
+    """A received span."""
 
     service: str
     name: str
@@ -26,25 +31,25 @@ class Span:
     """ns since the epoch."""
     end: int
     error: str
-    """What kind of error ended it; empty where none did."""
+    """Kind of the error that ended it; empty for none."""
     attributes: dict[str, Any]
 
 
 @dataclass
 class Collector:
-    """Listens on loopback."""
+    """A collector on loopback, with the spans it received."""
 
     port: int = 0
     spans: list[Span] = field(default_factory=list)
 
     def of(self, trace: str) -> dict[str, Span]:
-        """The spans of a trace by name; the last of each."""
+        """Return the spans of a trace by name, the last one of each name."""
         return {span.name: span for span in self.spans if span.trace == trace}
 
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """A collector for as long as the block lasts."""
+    """Run a collector while the block runs."""
     collector = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,9 +57,9 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            assert "/v1/traces" == self.path
-            collector.spans += spans_of(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
+            if self.path == "/v1/traces":
+                collector.spans += spans_of(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200 if self.path == "/v1/traces" else 404)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -74,6 +79,7 @@ def collecting() -> Iterator[Collector]:
 
 
 def spans_of(request: Any) -> Iterator[Span]:
+    """Yield the spans of an export request."""
     for resource in request.resource_spans:
         service = next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
         for scope in resource.scope_spans:

@@ -1,4 +1,4 @@
-"""A RabbitMQ of the tests' own: its own node, ports on loopback and data; an installed one is left alone."""
+"""A RabbitMQ broker with its own node, ports on loopback and data; it leaves an installed one alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import kombu
 from stemline.deploy.local.ports import free_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-"""Debian's; the one on PATH there insists on its own user and folders."""
+"""Debian's; the program on PATH requires its own user and folders."""
 START_S = 60
 LOOPBACK_AND_ONE_CORE = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
 
 
 class RabbitMq:
-    """Started once; the broker can be stopped and started again with the same data."""
+    """A broker that can be stopped and started again with the same data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,13 +32,20 @@ class RabbitMq:
 
     @staticmethod
     def available() -> bool:
+        """Return whether RabbitMQ is installed."""
         return PROGRAM.exists() and shutil.which("epmd") is not None
 
     @property
     def url(self) -> str:
+        """Where clients find it."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def start(self) -> None:
+        """Start the broker and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not; holds the end of its output.
+        """
         environment = os.environ | {
             "HOME": str(self.folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
@@ -58,9 +65,7 @@ class RabbitMq:
         (self.folder / "plugins").write_text("[].")
         (self.folder / "rabbitmq.conf").write_text("disk_free_limit.absolute = 1MB\n")
         if self._epmd is None:
-            epmd = shutil.which("epmd")
-            assert epmd is not None
-            arguments = [epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
+            arguments = ["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)]
             self._epmd = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with (self.folder / "out.txt").open("ab") as out:
             # A session of its own: the script starts Erlang as a child, and both must end together.
@@ -74,6 +79,7 @@ class RabbitMq:
             time.sleep(0.2)
 
     def stop(self) -> None:
+        """Stop the broker; its data stays."""
         if self._server is not None:
             os.killpg(self._server.pid, signal.SIGTERM)
             try:
@@ -84,6 +90,7 @@ class RabbitMq:
             self._server = None
 
     def close(self) -> None:
+        """Stop the broker and its port mapper."""
         self.stop()
         if self._epmd is not None:
             self._epmd.terminate()

@@ -1,4 +1,4 @@
-"""The job of the specification's examples."""
+"""The job of the examples in the wire specification (docs/wire/wire.md)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AUDIO = {
 
 
 def job_spec(callback: CallbackRequest | None = None, credential: str = "") -> JobSpec:
-    """The submission of the specification's example."""
+    """Return what the example asks for."""
     return JobSpec(
         tenant=Tenant("media-1250000000", "ap-chongqing"),
         input_object="in/talk.mp4",
@@ -59,7 +59,7 @@ def job_spec(callback: CallbackRequest | None = None, credential: str = "") -> J
 
 
 def job_result(audios: int = 2) -> Result:
-    """The result of the specification's example."""
+    """Return the result of the example."""
     files = (
         OutputFile(Track.VOICE, "out/voice.mp3", "0cc175b9c0f1b6a831c399e269772661", 721771),
         OutputFile(Track.BACKGROUND, "out/bg.mp3", "92eb5ffee6ae2fec3ad71c777531578f", 721771),
@@ -68,7 +68,7 @@ def job_result(audios: int = 2) -> Result:
 
 
 def finished_job(job_id: str = JOB_ID, *, audios: int = 2, credential: str = "") -> Job:
-    """The finished job of the specification's example."""
+    """Return the finished job of the example."""
     return Job(
         id=job_id,
         spec=job_spec(credential=credential),

@@ -1,4 +1,4 @@
-"""A CMQ endpoint: checks signatures, keeps messages of queues and topics, hands queue messages out."""
+"""A CMQ endpoint: checks signatures, keeps messages of queues and topics, delivers those of queues."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
-SECRET_ID = "AKIDEXAMPLEEXAMPLEEXAMPLE"
-SECRET_KEY = "SecretKeyExampleExample"
+SECRET_ID, SECRET_KEY = "AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample"
 
 
 class CmqEndpoint(ThreadingHTTPServer):
-    """Answers as CMQ does; ``refuse_with`` makes it answer another code instead."""
+    """A server that answers as CMQ does.
+
+    Attributes:
+        queues: messages by queue.
+        topics: messages by topic.
+        requests: fields of all requests.
+        refuse_with: code of every answer, if set.
+    """
 
     daemon_threads = True
 
@@ -31,13 +37,15 @@ class CmqEndpoint(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
+        """Where clients find it."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def act(self, host: str, path: str, body: bytes) -> dict[str, object]:
+        """Execute a request and return the answer."""
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True))
         self.requests.append(fields)
         if self.refuse_with is not None:
-            return {"code": self.refuse_with, "message": "told to refuse", "requestId": "1"}
+            return {"code": self.refuse_with, "message": "refused as configured", "requestId": "1"}
         if fields.pop("Signature") != expected_signature("POST", host, path, fields):
             return {"code": 4000, "message": "signature does not match", "requestId": "1"}
         answer: dict[str, object] = {"code": 0, "message": "", "requestId": "1", "msgId": "7"}
@@ -58,7 +66,7 @@ class CmqEndpoint(ThreadingHTTPServer):
 
 
 def expected_signature(method: str, host: str, path: str, fields: dict[str, str]) -> str:
-    """Written from the specification's words, apart from the code under test."""
+    """Return the signature by the specification (docs/wire/wire.md, 7.4), without the code under test."""
     text = method + host + path + "?"
     for number, (name, value) in enumerate(sorted(fields.items(), key=lambda item: item[0].encode())):
         text += ("&" if number else "") + name.replace("_", ".") + "=" + value
@@ -70,6 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: CmqEndpoint
 
     def do_POST(self) -> None:
+        """Answer a request."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         answer = json.dumps(self.server.act(self.headers["Host"], self.path, body)).encode()
         self.send_response(200)
@@ -78,12 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
 
 @contextmanager
 def cmq_endpoint() -> Iterator[CmqEndpoint]:
-    """An endpoint for as long as the block lasts."""
+    """Run an endpoint while the block runs."""
     endpoint = CmqEndpoint()
     threading.Thread(target=endpoint.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""A receiver of callbacks that behaves as badly as it is told to."""
+"""A receiver of callbacks with scripted behaviour, good or bad."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Received:
-    """One request, as it came."""
+    """A received request."""
 
     method: str
     target: str
@@ -25,13 +25,14 @@ class Received:
 
 
 Behaviour = Callable[[socket.socket, "Receiver"], None]
+"""What the receiver does on a connection once it has read the request."""
 
 
 def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Behaviour:
-    """Answer properly."""
+    """Return a behaviour that answers with a status, body and headers."""
 
-    def behave(connection: socket.socket, receiver: Receiver) -> None:
-        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
+    def behave(connection: socket.socket, _receiver: Receiver) -> None:
+        lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
@@ -39,7 +40,7 @@ def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = N
 
 
 def hang(connection: socket.socket, receiver: Receiver) -> None:
-    """Take the request and say nothing until the other side gives up."""
+    """Never answer; wait until the client gives up."""
     connection.settimeout(0.2)
     while not receiver.closed:
         with suppress(TimeoutError):
@@ -48,7 +49,7 @@ def hang(connection: socket.socket, receiver: Receiver) -> None:
 
 
 def drip(connection: socket.socket, receiver: Receiver) -> None:
-    """Send a status line one byte at a time, for ever."""
+    """Send an endless status line, one byte at a time."""
     connection.sendall(b"HTTP/1.1 200 ")
     with suppress(OSError):
         while not receiver.closed:
@@ -56,13 +57,13 @@ def drip(connection: socket.socket, receiver: Receiver) -> None:
             time.sleep(0.05)
 
 
-def close_early(connection: socket.socket, receiver: Receiver) -> None:
+def close_early(connection: socket.socket, _receiver: Receiver) -> None:
     """Close the connection in the middle of the status line."""
     connection.sendall(b"HTTP/1.")
 
 
 def flood(size: int) -> Behaviour:
-    """Answer 200 with a body of so many bytes, as fast as they are taken."""
+    """Return a behaviour that answers 200 with a body of so many bytes, as fast as the client reads them."""
 
     def behave(connection: socket.socket, receiver: Receiver) -> None:
         connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
@@ -77,13 +78,13 @@ def flood(size: int) -> Behaviour:
 
 @dataclass
 class Receiver:
-    """Listens on loopback; the n-th request meets the n-th behaviour, later ones the last."""
+    """A server on loopback; the n-th request gets the n-th behaviour, later ones the last."""
 
     behaviours: Sequence[Behaviour] = (answer(200),)
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     flooded: int = 0
-    """Bytes of a flood that were taken."""
+    """Bytes that :func:`flood` has sent."""
     closed: bool = False
     tls: ssl.SSLContext | None = None
 
@@ -95,9 +96,11 @@ class Receiver:
 
     @property
     def url(self) -> str:
+        """Where callbacks find it."""
         return f"http://127.0.0.1:{self.port}/hook?a=1"
 
     def close(self) -> None:
+        """Stop listening and end the behaviours that wait."""
         self.closed = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -129,7 +132,7 @@ class Receiver:
 
 
 def read_request(connection: socket.socket) -> Received | None:
-    """A whole request, or nothing when the connection ends first."""
+    """Read a request; ``None`` if the connection ends before it does."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65_536)
@@ -147,7 +150,7 @@ def read_request(connection: socket.socket) -> Received | None:
 
 @contextmanager
 def receiving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """A receiver for as long as the block lasts."""
+    """Run a receiver while the block runs."""
     receiver = Receiver(behaviours or (answer(200),), tls=tls)
     try:
         yield receiver

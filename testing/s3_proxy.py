@@ -16,27 +16,34 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one request."""
+    """What goes wrong with a request."""
 
     status: int = 0
-    """Answer with this status and do not ask the server."""
+    """Answer with this status instead of forwarding the request."""
     code: str = "InternalError"
     drop: bool = False
-    """Close the connection without asking the server."""
+    """Close the connection instead of forwarding the request."""
     lose_answer: bool = False
-    """Ask the server, then close the connection without an answer."""
+    """Forward the request, then close the connection without an answer."""
     cut_after: int | None = None
-    """Close the connection after so many bytes of the answer's body."""
+    """Close the connection after so many bytes of the body of the answer."""
     delay_s: float = 0.0
-    """Wait before the server is asked."""
+    """Wait before the request is forwarded, s."""
 
 
 Plan = Callable[[str, str], Fault | None]
-"""From method and path (with query) to what happens; ``None``: nothing bad."""
+"""Returns the fault of a request, given its method and its path with query, or ``None``."""
 
 
 def once(fault: Fault, *, method: str, having: str = "", times: int = 1) -> Plan:
-    """The fault for the first so many requests of a method whose path has a text in it."""
+    """Return a plan with a fault for the first requests of a method.
+
+    Args:
+        fault: what goes wrong.
+        method: of the requests.
+        having: text that their path and query contain.
+        times: how many of them.
+    """
     left = [times]
     lock = threading.Lock()
 
@@ -51,21 +58,23 @@ def once(fault: Fault, *, method: str, having: str = "", times: int = 1) -> Plan
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves one connection of a client."""
+    """Serves one connection."""
 
     protocol_version = "HTTP/1.1"
     server: Listener
 
-    def log_message(self, *args: Any) -> None:
-        pass
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
 
     def handle(self) -> None:
+        """Serve; a connection that the client closes is not an error."""
         try:
             super().handle()
         except OSError:
             self.close_connection = True
 
     def serve(self) -> None:
+        """Answer one request by the plan."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((self.command, self.path))
         fault = self.server.plan(self.command, self.path) or Fault()
@@ -82,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Forward the request; return status, headers and body of the answer."""
         ahead = http.client.HTTPConnection(self.server.upstream, timeout=60)
         try:
             ahead.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -96,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             ahead.close()
 
     def answer(self, status: int, headers: dict[str, str], content: bytes, cut: int | None) -> None:
+        """Send an answer, or only the first bytes of its body."""
         self.send_response_only(status)
         if self.command != "HEAD":
             headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
@@ -111,22 +122,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Listener(ThreadingHTTPServer):
-    """The listening side, with what its handlers share."""
+    """The listening socket, with what its handlers share."""
 
     daemon_threads = True
 
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
-        self.plan: Plan = lambda method, path: None
+        self.plan: Plan = lambda *_: None
         self.seen: list[tuple[str, str]] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
-    def handle_error(self, *args: Any) -> None:
-        pass
+    def handle_error(self, *_: Any) -> None:
+        """Write nothing."""
 
 
 class FaultyProxy:
-    """Listens on loopback and forwards to the server; signatures stay valid, for Host is kept."""
+    """A proxy on loopback; it keeps the Host header, so signatures stay valid."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._server = Listener(urlsplit(endpoint_url).netloc)
@@ -135,15 +146,17 @@ class FaultyProxy:
 
     @property
     def endpoint_url(self) -> str:
+        """Where clients find it."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def seen(self) -> list[tuple[str, str]]:
-        """Method and path of every request so far."""
+        """Method and path of all requests so far."""
         return self._server.seen
 
     @property
     def plan(self) -> Plan:
+        """What goes wrong with each request; nothing unless it is set."""
         return self._server.plan
 
     @plan.setter
@@ -151,6 +164,7 @@ class FaultyProxy:
         self._server.plan = plan
 
     def close(self) -> None:
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

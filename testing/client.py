@@ -1,4 +1,4 @@
-"""A small HTTP client that sends exactly what it is told, signs like an SDK, and reads recordings."""
+"""A small HTTP client that signs as the vendor's SDKs do and sends exactly the given bytes."""
 
 from __future__ import annotations
 
@@ -10,53 +10,64 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 from xml.etree import ElementTree as ET
 
 from stemline.wire.signature import SignedRequest, sign
-from tests.paths import RECORDINGS
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
 HOST = f"{BUCKET}.ci.{REGION}.myqcloud.com"
 SECRET_ID, SECRET_KEY = "AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample"
+"""The key pair that the client signs with and :mod:`stemline.testing.api_server` knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     raw_names: frozenset[str] = frozenset()
-    """Header names as they were spelled."""
+    """Header names as the server spelled them."""
 
     @property
     def xml(self) -> ET.Element:
-        """The root element."""
-        return ET.fromstring(self.body)
+        """The root element of an XML body."""
+        return ET.fromstring(self.body)  # noqa: S314 - from our own server
 
     def text(self, path: str) -> str | None:
-        """The text of an element; ``''`` where it is empty, ``None`` where it is missing."""
+        """Return the text of an element: ``""`` if it is empty, ``None`` if it is missing."""
         element = self.xml.find(path)
         return None if element is None else element.text or ""
 
     def texts(self, path: str) -> list[str]:
-        """The texts of all such elements."""
+        """Return the texts of all elements at a path."""
         return [element.text or "" for element in self.xml.iterfind(path)]
 
     @property
     def code(self) -> str:
-        """The wire code of an error, ``''`` for success."""
+        """The wire code of an error, ``""`` for success."""
         return self.text("Code") or "" if self.body and self.xml.tag == "Error" else ""
 
 
 def exchange(port: int, data: bytes, *, timeout_s: float = 10.0, head: bool = False) -> Answer:
-    """Send raw bytes on a connection of their own and read one answer."""
+    """Send raw bytes on a new connection and return the answer.
+
+    Args:
+        port: of a server on loopback.
+        data: the whole request.
+        timeout_s: for each read and write, s.
+        head: whether the answer has no body, as that to a HEAD request.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(data)
         return read_answer(connection, head=head)
 
 
 def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
-    """Read one answer, by its Content-Length."""
+    """Read one answer, as long as its Content-Length says.
+
+    Raises:
+        ConnectionError: the connection ends before the answer does.
+    """
     received = b""
     while b"\r\n\r\n" not in received:
         chunk = connection.recv(65536)
@@ -78,14 +89,14 @@ def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Somebody with a key."""
+    """A client with a key pair."""
 
     port: int
     host: str = HOST
     secret_id: str = SECRET_ID
     secret_key: str = SECRET_KEY
     clock: float | None = None
-    """Unix seconds at which it signs; the real time where not given."""
+    """Unix seconds at which it signs; the current time if not set."""
 
     def request(
         self,
@@ -97,7 +108,7 @@ class Client:
         signed: bool = True,
         head_bytes: bytes = b"",
     ) -> Answer:
-        """One signed request."""
+        """Send a request and return the answer; the arguments are those of :meth:`raw`."""
         data = self.raw(method, target, body, headers, signed=signed, head_bytes=head_bytes)
         return exchange(self.port, data, head=method == "HEAD")
 
@@ -111,7 +122,16 @@ class Client:
         signed: bool = True,
         head_bytes: bytes = b"",
     ) -> bytes:
-        """The bytes of one signed request; ``head_bytes`` are further header lines, sent as they are."""
+        """Return the bytes of a request.
+
+        Args:
+            method: of the request.
+            target: path and query.
+            body: empty for none.
+            headers: besides Host, Content-Length and Authorization.
+            signed: whether to sign it.
+            head_bytes: further header lines, sent as they are.
+        """
         sent = [("host", self.host.encode())]
         if body or method in {"POST", "PUT", "DELETE"}:
             sent.append(("content-length", str(len(body)).encode()))
@@ -122,7 +142,7 @@ class Client:
         return f"{method} {target} HTTP/1.1\r\n".encode() + lines + head_bytes + b"\r\n" + body
 
     def authorization(self, method: str, target: str, headers: list[tuple[str, bytes]]) -> str:
-        """What an SDK would sign: host, length, type, and every parameter."""
+        """Return the Authorization header of an SDK: it covers host, length, type and all parameters."""
         now = int(self.clock if self.clock is not None else time.time())
         return sign(
             signed_request(method, target, headers),
@@ -134,57 +154,29 @@ class Client:
         )
 
     def get(self, path: str, **query: str) -> Answer:
-        """A signed GET."""
+        """Send a signed GET."""
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
         return self.request("GET", f"{path}?{text}" if text else path)
 
     def post(self, path: str, body: str | bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """A signed POST."""
+        """Send a signed POST."""
         return self.request("POST", path, body.encode() if isinstance(body, str) else body, headers)
 
     def put(self, path: str, body: str | bytes = b"") -> Answer:
-        """A signed PUT."""
+        """Send a signed PUT."""
         return self.request("PUT", path, body.encode() if isinstance(body, str) else body)
 
     def delete(self, path: str) -> Answer:
-        """A signed DELETE."""
+        """Send a signed DELETE."""
         return self.request("DELETE", path)
 
 
 def signed_request(method: str, target: str, headers: Iterable[tuple[str, bytes]]) -> SignedRequest:
-    """A request as the verifier sees it."""
+    """Return a request as the signature covers it."""
     parts = urlsplit(target)
     path = unquote_to_bytes(parts.path).decode()
     params = parse_qsl(parts.query, keep_blank_values=True)
     return SignedRequest(method, path, params, [(name.lower(), value) for name, value in headers])
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A request of a real SDK, byte for byte."""
-
-    name: str
-    data: bytes
-
-    @property
-    def request(self) -> SignedRequest:
-        """As the verifier sees it."""
-        line, *lines = self.data.partition(b"\r\n\r\n")[0].split(b"\r\n")
-        method, target, _ = line.decode().split(" ")
-        pairs = (header.partition(b":") for header in lines)
-        return signed_request(method, target, [(name.decode(), value.strip()) for name, _, value in pairs])
-
-    @property
-    def signed_at(self) -> int:
-        """Unix seconds at which its signature begins."""
-        return int(self.request.header("authorization").partition("q-sign-time=")[2].partition(";")[0])
-
-
-def recordings() -> list[Recording]:
-    """All recorded requests of the two SDKs to this service."""
-    mark = b"raw request bytes follow (CRLF line ends kept) ----\n"
-    files = sorted(p for p in RECORDINGS.glob("*.txt") if not p.name.startswith("cmq-"))
-    return [Recording(p.stem, p.read_bytes().partition(mark)[2]) for p in files]
 
 
 def submission(
@@ -196,7 +188,7 @@ def submission(
     request: str = "",
     source: str = "in/song.mp3",
 ) -> str:
-    """The body of a ``POST /jobs``."""
+    """Return the body of a ``POST /jobs``; the arguments are the values and elements that vary."""
     return (
         f"<Request><Tag>VoiceSeparate</Tag><Input><Object>{source}</Object></Input><Operation><VoiceSeparate>"
         f"<AudioMode>{mode}</AudioMode>{config}</VoiceSeparate><Output><Region>{REGION}</Region>"

@@ -1,4 +1,4 @@
-"""Starts the project's own programs for tests, as an operator would, and ends what it started."""
+"""Starts Stemline's programs as an operator would, and ends what it started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from stemline.runtime.settings import BucketAccess, Settings
 
 
 def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
-    """The STEMLINE_ variables that point a process at the test's servers."""
+    """Return the STEMLINE_ variables of a process that uses the test's servers.
+
+    Args:
+        redis_url: of the job store and broker.
+        s3: has ``endpoint_url``, ``access_key`` and ``secret_key``.
+        changes: settings by the name of their variable.
+    """
     access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     values: dict[str, Any] = {
         "redis_url": redis_url,
@@ -32,15 +38,22 @@ def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
 
 
 def settings(redis_url: str, s3: Any, **changes: Any) -> Settings:
-    """The settings such a process sees, for the test itself."""
+    """Return the same settings for the test itself; the arguments are those of :func:`environment`."""
     access = BucketAccess(endpoint_url=s3.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
     return Settings(redis_url=redis_url, buckets={"*": access}, **changes)
 
 
 class Program:
-    """One running program; what it writes is kept in a file."""
+    """A running program whose output goes to a file."""
 
     def __init__(self, log: Path, env: dict[str, str], *command: str) -> None:
+        """Start this Python interpreter with arguments.
+
+        Args:
+            log: file that its output is appended to.
+            env: variables besides those of this process.
+            command: its arguments.
+        """
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -52,28 +65,28 @@ class Program:
             )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the program and to all its children."""
+        """Send a signal to the program and its children."""
         os.killpg(self.process.pid, number)
 
     def terminate(self, timeout_s: float = 30) -> int:
-        """Ask it to stop, as an operator would, and wait for that."""
+        """Send TERM and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
-        """kill -9 it with its children."""
+        """Kill the program with its children."""
         if self.process.poll() is None:
             self.signal(signal.SIGKILL)
         self.process.wait()
 
     def text(self) -> str:
-        """What it wrote so far."""
+        """Return its output so far."""
         return self.log.read_text(errors="replace")
 
 
 @contextmanager
 def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
-    """A program for the length of a block."""
+    """Run a program while the block runs."""
     started = Program(log, env, *command)
     try:
         yield started
@@ -85,7 +98,11 @@ def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") -> Any:
-    """Wait until something is true, and return it."""
+    """Wait until a check returns something true, and return that.
+
+    Raises:
+        AssertionError: it does not in time; names ``what`` was waited for.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         found = check()
@@ -98,7 +115,7 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") 
 
 @contextmanager
 def running_stack(home: Path, log: Path) -> Iterator[tuple[Program, dict[str, Any]]]:
-    """``stemline up`` as an operator runs it, and what its ``stack.json`` says."""
+    """Run ``stemline up`` while the block runs; yields the program and the content of its ``stack.json``."""
     file = home / "stack.json"
     with program(log, {"STEMLINE_HOME": str(home)}, "-m", "stemline", "up") as started:
 
