@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from stemline.jobs.store import Store
+    from stemline.jobs.store import RedisStore
 
 
-def open_store() -> Store:
+def open_store() -> RedisStore:
     """Open the store of ``STEMLINE_REDIS_URL``; if it is not set, that of the local stack of this folder.
 
     Raises:

@@ -24,6 +24,7 @@ class LazyGroup(click.Group):
         "models": "stemline.cli.models:models",
         "separate": "stemline.cli.separate:separate",
         "settings": "stemline.cli.settings:settings",
+        "store": "stemline.cli.store:store",
         "up": "stemline.cli.up:up",
         "worker": "stemline.cli.serve:worker",
     }

@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import botocore.client
@@ -137,10 +137,26 @@ class ValkeyServer(Server):
 
     name = "valkey"
 
-    def __init__(self, folder: Path, *, port: int | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        password: str | None = None,
+        appendfsync: Literal["always", "everysec"] = "everysec",
+    ) -> None:
+        """Describe a server; nothing is started yet.
+
+        Args:
+            folder: for its data, configuration and log.
+            port: on loopback; a free one if not given.
+            password: that clients must send; none if not given.
+            appendfsync: when the append-only file is synced; docs/reliability.md says what a crash may lose.
+        """
         super().__init__(folder)
         self.port = port or ports.free_port()
         self.password = password
+        self.appendfsync = appendfsync
 
     @property
     def url(self) -> str:
@@ -156,7 +172,7 @@ class ValkeyServer(Server):
             "bind": "127.0.0.1",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self.appendfsync,
             "maxmemory-policy": "noeviction",
             "loglevel": "notice",
             "tcp-keepalive": "60",

@@ -46,9 +46,15 @@ class PreMigrationsPending(Exception):
 class Migrations:
     """Applies migrations to a store, in order, and records which ones were applied."""
 
-    def __init__(self, connection: Connection, known: Sequence[Migration] = MIGRATIONS) -> None:
+    def __init__(self, connection: Connection, known: Sequence[Migration] | None = None) -> None:
+        """Use a store.
+
+        Args:
+            connection: of the store.
+            known: all migrations in order; those of this release if not given.
+        """
         self._connection = connection
-        self._known = known
+        self._known = MIGRATIONS if known is None else known
 
     def pending(self, phase: Phase) -> list[Migration]:
         """Return the migrations of a phase that are not applied yet, in order.

@@ -28,17 +28,13 @@ DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info
 LEVELS = (2, 1, 0)
 
 
-class SyncedValkey(ValkeyServer):
-    """A Valkey that writes and syncs before it answers: with ``everysec`` a slow sync delays the write."""
-
-    def prepare(self) -> list[str]:
-        return [*super().prepare(), "--appendfsync", "always"]
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    """A server of the test's own, to be mistreated."""
-    server = SyncedValkey(tmp_path)
+    """A server of the test's own, to be mistreated.
+
+    It syncs before it answers: with ``everysec`` a kill during a slow sync may lose the last write.
+    """
+    server = ValkeyServer(tmp_path, appendfsync="always")
     server.start()
     yield server
     if server.process is not None:

@@ -1,0 +1,32 @@
+"""``stemline store``: maintenance of the job store."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def store() -> None:
+    """Maintain the job store."""
+
+
+@store.command()
+@click.option("--pre", "phase", flag_value="pre", help="Before the rollout, with the new release.")
+@click.option("--post", "phase", flag_value="post", help="Once no process of the old release is left.")
+@click.option("--dry-run", is_flag=True, help="List the migrations without applying them.")
+def migrate(phase: str | None, dry_run: bool) -> None:
+    """Apply the pending migrations of a release; see docs/operations.md."""
+    from stemline.cli.local_stack import open_store
+    from stemline.jobs.store.migrations import Phase, PreMigrationsPending
+
+    if phase is None:
+        raise click.UsageError("give --pre or --post")
+    migrations = open_store().migrations
+    try:
+        found = migrations.pending(Phase(phase)) if dry_run else migrations.apply(Phase(phase))
+    except PreMigrationsPending as error:
+        raise click.ClickException(str(error)) from error
+    for migration in found:
+        print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
+    if not found:
+        print("nothing to do")
