@@ -45,7 +45,7 @@ def request() -> bytes:
     """One signed submission; the signature holds for an hour, so it can be sent again and again."""
     length = str(len(BODY)).encode()
     headers = [("host", HOST.encode()), ("content-type", b"application/xml"), ("content-length", length)]
-    unsigned = SignedRequest("POST", "/jobs", (), headers)
+    unsigned = SignedRequest.of("POST", "/jobs", headers)
     now = int(time.time())
     names = [name for name, _ in headers]
     authorization = sign(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from stemline.wire.signature import SignedRequest, sign
@@ -145,7 +145,7 @@ class Client:
         """Return the Authorization header of an SDK: it covers host, length, type and all parameters."""
         now = int(self.clock if self.clock is not None else time.time())
         return sign(
-            signed_request(method, target, headers),
+            SignedRequest.of(method, target, headers),
             secret_id=self.secret_id,
             secret_key=self.secret_key,
             start=now - 60,
@@ -169,14 +169,6 @@ class Client:
     def delete(self, path: str) -> Answer:
         """Send a signed DELETE."""
         return self.request("DELETE", path)
-
-
-def signed_request(method: str, target: str, headers: Iterable[tuple[str, bytes]]) -> SignedRequest:
-    """Return a request as the signature covers it."""
-    parts = urlsplit(target)
-    path = unquote_to_bytes(parts.path).decode()
-    params = parse_qsl(parts.query, keep_blank_values=True)
-    return SignedRequest(method, path, params, [(name.lower(), value) for name, value in headers])
 
 
 def submission(

@@ -1,6 +1,6 @@
-"""Request signatures: HMAC-SHA1 over method, path and the items the client lists (docs/wire/wire.md, 2).
+"""Request signatures: HMAC-SHA1 over method, path and the items that the client lists (docs/wire/wire.md, 2).
 
-Pure: knows neither sockets nor settings. The clock, the credentials and the request come in as values.
+Pure functions, without sockets or settings: the time, the credentials and the request are arguments.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
-from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
 from stemline.jobs.errors import (
     ExpiredToken,
@@ -38,7 +38,7 @@ _DIGEST = re.compile(r"[0-9a-f]{40}")
 
 
 class Key(Protocol):
-    """What is known about a SecretId."""
+    """The key of a SecretId."""
 
     @property
     def secret(self) -> str:
@@ -46,11 +46,11 @@ class Key(Protocol):
 
     @property
     def session_token(self) -> str | None:
-        """The token that must come with a temporary key."""
+        """The token that a request with a temporary key must carry."""
 
     @property
     def expires_at(self) -> int | None:
-        """Unix seconds after which a temporary key is refused."""
+        """End of a temporary key, Unix seconds."""
 
 
 K = TypeVar("K", bound=Key)
@@ -68,52 +68,63 @@ class SignedRequest:
     headers: Sequence[tuple[str, bytes]]
     """Names in lower case; values as received."""
 
+    @classmethod
+    def of(cls, method: str, target: str, headers: Iterable[tuple[str, bytes]]) -> SignedRequest:
+        """Return the parts of a request that a client is going to send.
+
+        Args:
+            method: the method.
+            target: path and query, encoded as they are sent; a scheme and a host are ignored.
+            headers: names in any case, and values.
+        """
+        parts = urlsplit(target)
+        path = unquote_to_bytes(parts.path).decode()
+        params = parse_qsl(parts.query, keep_blank_values=True)
+        return cls(method, path, params, [(name.lower(), value) for name, value in headers])
+
     def header(self, name: str) -> str:
-        """The first header of that name, or an empty text."""
+        """Return the first header of a name, or an empty text."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
 
     def param(self, name: str) -> str:
-        """The first query parameter of that name (any case), or an empty text."""
+        """Return the first query parameter of a name in any case, or an empty text."""
         return next((value for key, value in self.params if key.lower() == name), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The seven fields of a signature."""
+    """The fields of a signature, without its algorithm."""
 
     secret_id: str
     sign_time: str
     key_time: str
     header_list: tuple[str, ...]
     param_list: tuple[str, ...]
-    signature: str
+    signature: str = ""
 
-    @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """Start and end of both times, Unix seconds."""
-        return tuple(_span(text) for text in (self.sign_time, self.key_time))
+    def spans(self) -> list[tuple[int, int]]:
+        """Return start and end of both times, Unix seconds.
 
+        Raises:
+            Forbidden: a time is malformed.
+        """
+        matches = [_TIMES.fullmatch(text) for text in (self.sign_time, self.key_time)]
+        if not all(matches):
+            raise Forbidden("The signature's time is not start;end in Unix seconds.")
+        return [(int(match[1]), int(match[2])) for match in matches if match]
 
-def enc(value: str | bytes) -> str:
-    """Percent-encoding of the UTF-8 bytes with the unreserved set of RFC 3986."""
-    raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return quote_from_bytes(raw, safe="-_.~")
+    def compute(self, secret_key: str, http_string: str) -> str:
+        """Return the signature of an HttpString (docs/wire/wire.md, 2.2)."""
+        digest = hashlib.sha1(http_string.encode("utf-8", "surrogateescape")).hexdigest()  # noqa: S324 - the wire's
+        # The specification also allows q-key-time here; then nothing would protect q-sign-time.
+        text = f"sha1\n{self.sign_time}\n{digest}\n"
+        return _hmac(_hmac(secret_key, self.key_time), text)
 
-
-def find_authorization(request: SignedRequest) -> Authorization | None:
-    """The signature a request carries: in the header, in ``q-…`` parameters or in ``sign``.
-
-    Raises:
-        Forbidden: there is one, but it is malformed.
-    """
-    header = request.header("authorization").strip()
-    if header:
-        return _parse(_pairs(header))
-    carried = [(name.lower(), value) for name, value in request.params if name.lower() in FIELDS]
-    if carried:
-        return _parse(carried)
-    sign = request.param("sign").strip()
-    return _parse(_pairs(sign)) if sign else None
+    def __str__(self) -> str:
+        """Return the value of the ``Authorization`` header."""
+        headers, params = ";".join(self.header_list), ";".join(self.param_list)
+        values = ("sha1", self.secret_id, self.sign_time, self.key_time, headers, params, self.signature)
+        return "&".join(f"{name}={value}" for name, value in zip(FIELDS, values, strict=True))
 
 
 def verify(
@@ -124,17 +135,17 @@ def verify(
     tolerance_s: float = 900,
     require_host: bool = False,
 ) -> K | None:
-    """The key that signed a request, or ``None`` for an unsigned one (docs/wire/wire.md, 2.4).
+    """Return the key that signed a request, or ``None`` for an unsigned one (docs/wire/wire.md, 2.4).
 
     Args:
         request: the request as received, nothing normalised.
         lookup: from a SecretId to its key.
         now: Unix seconds.
         tolerance_s: how far in the future the signature may begin.
-        require_host: refuse signatures that do not cover ``Host``.
+        require_host: whether the signature must cover ``Host``.
 
     Raises:
-        Forbidden: or one of its kinds, with the code that the wire gives each fault.
+        Forbidden: the signature is not valid; the subclass says why.
     """
     carried = find_authorization(request)
     if carried is None:
@@ -143,17 +154,17 @@ def verify(
     if key is None:
         raise InvalidAccessKeyId
     _check_token(request, key, now)
-    _check_times(carried, now, tolerance_s)
+    for start, end in carried.spans():
+        if now > end:
+            raise RequestExpired
+        if start > now + tolerance_s or start >= end:
+            raise RequestTimeTooSkewed
     if require_host and "host" not in carried.header_list:
         raise SignatureDoesNotMatch("The signature does not cover the Host header.")
-    sign_key = _hmac(key.secret, carried.key_time)
-    good = False
-    for signed in _http_strings(request, carried):
-        digest = hashlib.sha1(signed.encode("utf-8", "surrogateescape")).hexdigest()  # noqa: S324 - the wire's
-        # Never q-key-time in its place: then q-sign-time would be the one field that nothing protects.
-        expected = _hmac(sign_key, f"sha1\n{carried.sign_time}\n{digest}\n")
-        good |= hmac.compare_digest(expected, carried.signature)
-    if not good:
+    matches = False
+    for text in http_strings(request, carried):
+        matches |= hmac.compare_digest(carried.compute(key.secret, text), carried.signature)
+    if not matches:
         raise SignatureDoesNotMatch
     return key
 
@@ -168,28 +179,66 @@ def sign(
     headers: Iterable[str] = ("host",),
     params: Iterable[str] | None = None,
 ) -> str:
-    """The ``Authorization`` value for a request, as an SDK would make it.
+    """Return the ``Authorization`` value of a request, as an SDK makes it.
 
     Args:
-        request: what is going to be sent.
-        secret_id: who signs.
-        secret_key: with what.
-        start: Unix seconds from which the signature holds.
-        end: Unix seconds until which it holds.
-        headers: names of the headers to sign; those the request lacks are left out.
-        params: names of the parameters to sign; all of them where not given.
+        request: the request that is going to be sent.
+        secret_id: SecretId of the signer.
+        secret_key: SecretKey of the signer.
+        start: Unix seconds from which the signature is valid.
+        end: Unix seconds until which it is valid.
+        headers: names of the headers to sign; those that the request lacks are left out.
+        params: names of the parameters to sign; all of them by default.
     """
-    names = {name for name, _ in request.headers}
-    listed = tuple(sorted({enc(name).lower() for name in headers if name.lower() in names}))
-    chosen = {name for name, _ in request.params} if params is None else set(params)
-    chosen_list = tuple(sorted({enc(name).lower() for name in chosen}))
+    present = {name for name, _ in request.headers}
+    chosen = [name for name, _ in request.params] if params is None else params
     times = f"{start};{end}"
-    carried = Authorization(secret_id, times, times, listed, chosen_list, "")
-    text = next(_http_strings(request, carried))
-    digest = hashlib.sha1(text.encode("utf-8", "surrogateescape")).hexdigest()  # noqa: S324 - the wire's
-    signature = _hmac(_hmac(secret_key, times), f"sha1\n{times}\n{digest}\n")
-    values = ("sha1", secret_id, times, times, ";".join(listed), ";".join(chosen_list), signature)
-    return "&".join(f"{name}={value}" for name, value in zip(FIELDS, values, strict=True))
+    unsigned = Authorization(
+        secret_id, times, times, _names(name for name in headers if name.lower() in present), _names(chosen)
+    )
+    text = next(http_strings(request, unsigned))
+    return str(replace(unsigned, signature=unsigned.compute(secret_key, text)))
+
+
+def find_authorization(request: SignedRequest) -> Authorization | None:
+    """Return the signature that a request carries: in the header, in ``q-…`` parameters or in ``sign``.
+
+    Raises:
+        Forbidden: there is one, but it is malformed.
+    """
+    header = request.header("authorization").strip()
+    if header:
+        return _parse(_pairs(header))
+    carried = [(name.lower(), value) for name, value in request.params if name.lower() in FIELDS]
+    if carried:
+        return _parse(carried)
+    sign_parameter = request.param("sign").strip()
+    return _parse(_pairs(sign_parameter)) if sign_parameter else None
+
+
+def http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str]:
+    """Yield the HttpString of a request, once for each way in which a client may have spelled the host.
+
+    Raises:
+        SignatureDoesNotMatch: the request lacks an item that the signature lists.
+    """
+    params = _canonical(carried.param_list, _grouped((encode(n).lower(), v) for n, v in request.params))
+    headers = _grouped((encode(name).lower(), value) for name, value in request.headers)
+    head = f"{request.method.lower()}\n{request.path}\n{params}\n"
+    if "host" not in carried.header_list:
+        yield f"{head}{_canonical(carried.header_list, headers)}\n"
+        return
+    hosts = headers.get("host", [])
+    if len(hosts) != 1:
+        raise SignatureDoesNotMatch("The request does not have exactly one Host header.")
+    for host in _host_variants(hosts[0]):
+        yield f"{head}{_canonical(carried.header_list, headers | {'host': [host]})}\n"
+
+
+def encode(value: str | bytes) -> str:
+    """Return the percent-encoding of the UTF-8 bytes, with the unreserved set of RFC 3986."""
+    raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return quote_from_bytes(raw, safe="-_.~")
 
 
 def _hmac(key: str, message: str) -> str:
@@ -197,11 +246,8 @@ def _hmac(key: str, message: str) -> str:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    return [
-        (name.strip(), value)
-        for name, _, value in (part.partition("=") for part in text.split("&"))
-        if name.strip() in FIELDS
-    ]
+    parts = (part.partition("=") for part in text.split("&"))
+    return [(name.strip(), value) for name, _, value in parts if name.strip() in FIELDS]
 
 
 def _parse(pairs: Sequence[tuple[str, str]]) -> Authorization:
@@ -219,25 +265,22 @@ def _parse(pairs: Sequence[tuple[str, str]]) -> Authorization:
         secret_id=fields["q-ak"],
         sign_time=fields["q-sign-time"],
         key_time=fields["q-key-time"],
-        header_list=_names(fields["q-header-list"]),
-        param_list=_names(fields["q-url-param-list"]),
+        header_list=_listed(fields["q-header-list"]),
+        param_list=_listed(fields["q-url-param-list"]),
         signature=fields["q-signature"],
     )
-    _ = carried.spans
+    carried.spans()
     return carried
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """The items of a list, each once, encoded the way the signature spells names."""
-    items = (enc(unquote_to_bytes(item.strip())).lower() for item in text.split(";") if item.strip())
-    return tuple(sorted(set(items)))
+def _listed(text: str) -> tuple[str, ...]:
+    """Return the names of a list that a signature carries."""
+    return _names(unquote_to_bytes(item.strip()) for item in text.split(";") if item.strip())
 
 
-def _span(text: str) -> tuple[int, int]:
-    match = _TIMES.fullmatch(text)
-    if not match:
-        raise Forbidden("The signature's time is not start;end in Unix seconds.")
-    return int(match[1]), int(match[2])
+def _names(names: Iterable[str | bytes]) -> tuple[str, ...]:
+    """Return names the way a signature spells them: encoded, in lower case, sorted, each once."""
+    return tuple(sorted({encode(name).lower() for name in names}))
 
 
 def _check_token(request: SignedRequest, key: Key, now: float) -> None:
@@ -249,29 +292,6 @@ def _check_token(request: SignedRequest, key: Key, now: float) -> None:
             raise Forbidden("The security token is wrong.")
     if key.expires_at is not None and now > key.expires_at:
         raise ExpiredToken
-
-
-def _check_times(carried: Authorization, now: float, tolerance_s: float) -> None:
-    for start, end in carried.spans:
-        if now > end:
-            raise RequestExpired
-        if start > now + tolerance_s or start >= end:
-            raise RequestTimeTooSkewed
-
-
-def _http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str]:
-    """The canonical text, once for each way in which a client may have spelled the host."""
-    params = _canonical(carried.param_list, _grouped((enc(n).lower(), v) for n, v in request.params))
-    headers = _grouped((enc(name).lower(), value) for name, value in request.headers)
-    head = f"{request.method.lower()}\n{request.path}\n{params}\n"
-    if "host" not in carried.header_list:
-        yield f"{head}{_canonical(carried.header_list, headers)}\n"
-        return
-    hosts = headers.get("host", [])
-    if len(hosts) != 1:
-        raise SignatureDoesNotMatch("The request does not have exactly one Host header.")
-    for host in _host_variants(hosts[0]):
-        yield f"{head}{_canonical(carried.header_list, headers | {'host': [host]})}\n"
 
 
 def _grouped(items: Iterable[tuple[str, str | bytes]]) -> dict[str, list[str | bytes]]:
@@ -286,12 +306,12 @@ def _canonical(names: Iterable[str], groups: Mapping[str, Sequence[str | bytes]]
     for name in names:
         if name not in groups:
             raise SignatureDoesNotMatch(f"The request lacks {unquote(name)!r}, which its signature lists.")
-        pairs += sorted(f"{name}={enc(value)}" for value in groups[name])
+        pairs += sorted(f"{name}={encode(value)}" for value in groups[name])
     return "&".join(pairs)
 
 
 def _host_variants(host: str | bytes) -> tuple[str, ...]:
-    """As received, in lower case, without port, both."""
+    """Return the host as received, in lower case, without port, and both."""
     text = host if isinstance(host, str) else host.decode("latin-1")
-    bare = re.sub(r":\d*$", "", text)
-    return tuple(dict.fromkeys((text, text.lower(), bare, bare.lower())))
+    name = re.sub(r":\d*$", "", text)
+    return tuple(dict.fromkeys((text, text.lower(), name, name.lower())))

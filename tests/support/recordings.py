@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemline.testing.client import signed_request
 from stemline.wire.signature import SignedRequest
 from tests.paths import RECORDINGS
 
@@ -22,7 +21,7 @@ class Recording:
         line, *lines = self.data.partition(b"\r\n\r\n")[0].split(b"\r\n")
         method, target, _ = line.decode().split(" ")
         pairs = (header.partition(b":") for header in lines)
-        return signed_request(method, target, [(name.decode(), value.strip()) for name, _, value in pairs])
+        return SignedRequest.of(method, target, [(name.decode(), value.strip()) for name, _, value in pairs])
 
     @property
     def signed_at(self) -> int:
