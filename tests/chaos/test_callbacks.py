@@ -27,7 +27,7 @@ pytestmark = pytest.mark.chaos
 END_AND_DIE = """
 import os, signal
 from stemline.runtime.settings import Settings
-from stemline.jobs.store import Store
+from stemline.runtime.store import open_store
 from stemline.testing.samples import job_result
 store = open_store(Settings())
 store.jobs.succeed(store.jobs.claim("dying", [1]), job_result())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stemline.callbacks.address_guard import AddressGuard, AddressRefused
@@ -42,11 +44,13 @@ from stemline.callbacks.address_guard import AddressGuard, AddressRefused
         ("2002:7f00:1::", "loopback"),
         ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"),
         ("4000::1", "reserved"),
+        ("::1:0", "unspecified"),
+        ("::ffff:ffff", "reserved"),
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address, kind):
     """Every kind of address that is not public is refused, with its kind as the reason."""
-    with pytest.raises(AddressRefused, match=kind):
+    with pytest.raises(AddressRefused, match=f"is a {re.escape(kind)}"):
         AddressGuard().check(address)
 
 
@@ -70,11 +74,16 @@ def test_public_addresses_pass(address):
 def test_own_networks_pass_and_no_more():
     """An allowed network opens what it holds, in embedded spellings too, and nothing beside it."""
     guard = AddressGuard.allowing(["10.1.0.0/16", "fd12::/16"])
-    for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1"):
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1", "fd12::1%eth0"):
         guard.check(address)
     for address in ("10.2.0.1", "127.0.0.1", "fd13::1"):
         with pytest.raises(AddressRefused):
             guard.check(address)
+
+
+def test_a_network_may_be_written_with_an_address_in_it():
+    """An allowed network is the one that holds the address it is written with."""
+    AddressGuard.allowing(["10.1.2.3/16"]).check("10.1.9.9")
 
 
 def test_a_wide_network_does_not_open_metadata():
