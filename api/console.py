@@ -18,7 +18,6 @@ from stemline.api.context import ReadContext, RequestContext, Services
 from stemline.jobs.errors import Forbidden, NoSuchResource
 from stemline.jobs.job import Job
 from stemline.runtime.settings import Settings
-from stemline.storage import Buckets
 from stemline.wire.elements import Element, Table
 from stemline.wire.kinds import TEXT
 
@@ -60,7 +59,7 @@ def console(request: Request) -> Response:
 
 
 @router.get("/console/jobs/{job_id}", name="console_job")
-def console_job(request: Request, context: ReadContext, job_id: str) -> Response:
+def console_job(context: ReadContext, job_id: str) -> Response:
     """Return what the page shows of a job beyond the wire: links to its stems, times in µs, worker.
 
     Raises:
@@ -70,16 +69,16 @@ def console_job(request: Request, context: ReadContext, job_id: str) -> Response
     (job,) = context.store.jobs.get(context.tenant, [job_id])
     if job is None:
         raise NoSuchResource
-    return context.respond(_JOB, job=job, stems=_stems(request, context, job))
+    return context.respond(_JOB, job=job, stems=_stems(context, job))
 
 
-def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str, Any]]:
+def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
     if job.result is None:
         return []
     output = job.spec.output
     if not context.principal.may_use(output.bucket):
         raise Forbidden("This credential may not use the bucket of the stems.")
-    buckets = _buckets(request, context.settings)
+    buckets = context.services.buckets
     return [
         {
             "file": file,
@@ -87,15 +86,6 @@ def _stems(request: Request, context: RequestContext, job: Job) -> list[dict[str
         }
         for file in job.result.files
     ]
-
-
-def _buckets(request: Request, settings: Settings) -> Buckets:
-    """Return the application's S3 clients; creating one takes longer than signing a thousand links."""
-    state = request.app.state
-    if not hasattr(state, "buckets"):
-        state.buckets = Buckets(settings)
-    buckets: Buckets = state.buckets
-    return buckets
 
 
 def _security_headers(settings: Settings) -> dict[str, str]:

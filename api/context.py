@@ -17,7 +17,7 @@ from fastapi import Depends
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from stemline.api.credentials import Credentials, Principal, anonymous
+from stemline.api.credentials import Principal, Principals, anonymous
 from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
 from stemline.api.limits import RateLimit
@@ -27,6 +27,7 @@ from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
+from stemline.storage import Buckets
 from stemline.wire import codec
 from stemline.wire.elements import Document, Table
 from stemline.wire.job_request import MQ_REGIONS
@@ -43,7 +44,8 @@ class Services:
     settings: Settings
     store: Store
     hosts: HostTable
-    credentials: Credentials
+    principals: Principals
+    buckets: Buckets
     limit: RateLimit
     metrics: ApiMetrics
     tracer: Tracer
@@ -172,7 +174,7 @@ async def _receive(request: Request, *, write: bool) -> RequestContext:
 def _principal(services: Services, signed: SignedRequest) -> Principal | None:
     return verify(
         signed,
-        services.credentials.lookup,
+        services.principals.lookup,
         now=services.clock(),
         tolerance_s=services.settings.access.clock_tolerance_s,
         require_host=services.settings.access.require_signed_host,

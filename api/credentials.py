@@ -1,19 +1,14 @@
-"""Credentials from the settings and the credentials file, and the permissions of each."""
+"""The permissions of each credential."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from stemline.jobs.errors import Forbidden
-from stemline.runtime.settings import Credential, Settings
+from stemline.runtime.credentials import CredentialFile
+from stemline.runtime.settings import Credential
 
 ANONYMOUS = "anonymous"
-_CREDENTIALS = TypeAdapter(tuple[Credential, ...])
-_CHECK_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +39,22 @@ class Principal:
             raise Forbidden("This credential may only read.")
 
 
-class Credentials:
-    """All principals by SecretId; a changed credentials file is read again within seconds."""
+class Principals:
+    """The principals of all credentials, by SecretId."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._fixed = {entry.secret_id: _principal(entry) for entry in settings.access.credentials}
-        self._file = settings.access.credentials_file
-        self._principals = dict(self._fixed)
-        self._stamp: tuple[int, int] | None = None
-        self._checked_at = 0.0
-        self._refresh(strict=True)
+    def __init__(self, key_pairs: CredentialFile[Credential]) -> None:
+        """Read the credentials.
+
+        Raises:
+            UnreadableFile: their file cannot be read.
+        """
+        self._key_pairs = key_pairs
+        key_pairs.entries()
 
     def lookup(self, secret_id: str) -> Principal | None:
         """Return the principal of a SecretId, or ``None`` for an unknown one."""
-        if self._file is not None and time.monotonic() - self._checked_at > _CHECK_INTERVAL_S:
-            self._refresh()
-        return self._principals.get(secret_id)
-
-    def _refresh(self, *, strict: bool = False) -> None:
-        """Read the file again if it changed; while it cannot be read, the previous keys stay valid."""
-        self._checked_at = time.monotonic()
-        if self._file is None:
-            return
-        try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp == self._stamp:
-                return
-            entries = _CREDENTIALS.validate_json(Path(self._file).read_bytes())
-        except (OSError, ValueError):
-            if strict:
-                raise
-            return
-        self._stamp = stamp
-        self._principals = {entry.secret_id: _principal(entry) for entry in entries} | self._fixed
+        entry = self._key_pairs.entries().get(secret_id)
+        return None if entry is None else _principal(entry)
 
 
 def anonymous() -> Principal:

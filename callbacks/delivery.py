@@ -22,7 +22,8 @@ from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.job import Job
 from stemline.jobs.store import Slot, Store
 from stemline.runtime import telemetry
-from stemline.runtime.settings import Settings
+from stemline.runtime.credentials import CredentialFile, CredentialFiles
+from stemline.runtime.settings import Credential, Settings
 from stemline.wire.callback import CONTENT_TYPES, body
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class DeliveryService:
         settings: Settings,
         observer: DeliveryObserver | None = None,
         tracer: telemetry.Tracer | None = None,
+        key_pairs: CredentialFile[Credential] | None = None,
     ) -> None:
         """Prepare the senders; connects to nothing yet.
 
@@ -62,12 +64,15 @@ class DeliveryService:
             settings: Timeouts, schedule, secrets and endpoints.
             observer: Receives reports on each attempt.
             tracer: Starts a span for each attempt.
+            key_pairs: Hold webhook secrets; by default those that the settings name.
         """
         options = settings.callbacks
         self._observer = observer
         self._store = store
         self._schedule = Schedule(options.schedule_s, options.jitter)
-        self._secrets = WebhookSecrets(settings)
+        self._secrets = WebhookSecrets(
+            options, CredentialFiles.of(settings).key_pairs if key_pairs is None else key_pairs
+        )
         self._health = HostHealth(options.concurrency)
         self._reservation_s = RESERVATION_TIMEOUTS * options.timeout_s
         self._per_host = options.per_host

@@ -40,10 +40,10 @@ def doctor(
     import logging
 
     from stemline.cli.checks.findings import CheckContext, Verdict
-    from stemline.runtime.logging import for_people
+    from stemline.runtime.logging import configure_console
     from stemline.runtime.settings import Settings
 
-    for_people(logging.ERROR)
+    configure_console(logging.ERROR)
     context = CheckContext(Settings(), not read_only, tuple(buckets), receiver)
     findings = [
         finding

@@ -61,9 +61,9 @@ def main() -> None:
     """Voice separation as a job service."""
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
-    from stemline.runtime.logging import for_people
+    from stemline.runtime.logging import configure_console
 
-    for_people()
+    configure_console()
 
 
 if __name__ == "__main__":

@@ -4,28 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from stemline.runtime.settings import Settings
-
-
-def _configure(*, traced: bool) -> Settings:
-    """Return the settings and configure logging; check that tracing can do what they ask for."""
-    from stemline.runtime import telemetry
-    from stemline.runtime.logging import configure
-    from stemline.runtime.settings import Settings
-
-    settings = Settings()
-    configure(settings)
-    if traced:
-        try:
-            telemetry.check(settings)
-        except telemetry.TelemetryMissing as error:
-            raise click.ClickException(str(error)) from error
-    return settings
 
 
 @click.command()
@@ -35,8 +15,9 @@ def _configure(*, traced: bool) -> Settings:
 def api(host: str, port: int, processes: int) -> None:
     """Serve the HTTP API."""
     from stemline.runtime import bootstrap
+    from stemline.runtime.settings import Settings
 
-    bootstrap.serve_api(_configure(traced=True), host=host, port=port, processes=processes)
+    bootstrap.serve_api(Settings(), host=host, port=port, processes=processes)
 
 
 @click.command()
@@ -45,16 +26,14 @@ def api(host: str, port: int, processes: int) -> None:
 @click.option("--name", help="Name of the worker in Flower, such as separate@host.")
 def worker(kind: str, levels: str | None, name: str | None) -> None:
     """Run a worker: `separate` runs jobs, `callbacks` delivers callbacks and runs sweeps."""
-    chosen = _parse_levels(levels)
-    settings = _configure(traced=True)
-    if chosen:
-        settings = settings.with_changes(worker_levels=chosen)
-
     from celery.utils.nodenames import default_nodename
 
     from stemline.runtime import bootstrap
+    from stemline.runtime.settings import Settings
     from stemline.workers.app import CALLBACKS, SWEEPS, separate_queue
 
+    chosen = _parse_levels(levels)
+    settings = Settings(worker_levels=chosen) if chosen else Settings()
     if kind == "separate":
         app = bootstrap.separation_worker(settings)
         queues = [separate_queue(level) for level in settings.workers.levels]
@@ -97,8 +76,9 @@ def _parse_levels(text: str | None) -> tuple[int, ...]:
 def beat() -> None:
     """Run Celery beat, which starts a sweep at each interval; one per installation is enough."""
     from stemline.runtime import bootstrap
+    from stemline.runtime.settings import Settings
 
-    settings = _configure(traced=False)
+    settings = Settings()
     bootstrap.beat(settings).Beat(loglevel=settings.logging.level, quiet=True).run()
 
 
@@ -111,5 +91,6 @@ def flower(address: str, port: int, *, control: bool) -> None:
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password; Flower is never served without a login")
     from stemline.runtime import bootstrap
+    from stemline.runtime.settings import Settings
 
-    bootstrap.serve_flower(_configure(traced=False), address=address, port=port, control=control)
+    bootstrap.serve_flower(Settings(), address=address, port=port, control=control)

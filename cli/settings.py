@@ -10,8 +10,11 @@ def describe_invalid_settings(error: ValueError) -> str | None:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from stemline.runtime.errors import StartRefused
     from stemline.runtime.settings import PREFIX, Settings
 
+    if isinstance(error, StartRefused):
+        return str(error)
     if isinstance(error, SettingsError):
         cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
         return f"{error}{cause}"

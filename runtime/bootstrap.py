@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from stemline.jobs.store import Store
+    from stemline.runtime.credentials import CredentialFiles
     from stemline.workers.context import SeparationContext
     from stemline.workers.metrics import WorkerMetrics
     from stemline.workers.shutdown import Shutdown
@@ -30,6 +31,7 @@ def api(
     settings: Settings,
     store: Store | None = None,
     *,
+    files: CredentialFiles | None = None,
     clock: Callable[[], float] = time.time,
     shared_metrics: str | None = None,
 ) -> FastAPI:
@@ -38,18 +40,22 @@ def api(
     Args:
         settings: hosts, credentials, limits.
         store: the job store; by default that of the settings, with wake-ups sent through Celery.
+        files: credentials; by default those that the settings name.
         clock: Unix seconds; signatures are checked against it.
         shared_metrics: folder of the metrics of all processes behind one port, if there are several.
     """
     from stemline.api.app import create_app
     from stemline.api.context import Services
-    from stemline.api.credentials import Credentials
+    from stemline.api.credentials import Principals
     from stemline.api.hosts import HostTable
     from stemline.api.limits import RateLimit
     from stemline.api.metrics import ApiMetrics
+    from stemline.runtime.credentials import CredentialFiles
     from stemline.runtime.store_metrics import StoreCollector
     from stemline.runtime.telemetry import create_tracer
+    from stemline.storage import Buckets
 
+    files = files or CredentialFiles.of(settings)
     on_shutdown = None
     if store is None:
         store, on_shutdown = _notifying_store(settings)
@@ -58,7 +64,8 @@ def api(
         settings=settings,
         store=store,
         hosts=HostTable(settings),
-        credentials=Credentials(settings),
+        principals=Principals(files.key_pairs),
+        buckets=Buckets(settings, files.buckets),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
         tracer=create_tracer(settings, "stemline-api"),
         metrics=ApiMetrics(collector, shared=shared_metrics),
@@ -83,8 +90,7 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
 
 def _api_process(settings: Settings, shared_metrics: str | None) -> FastAPI:
     """Return the application of one process behind the port, which may be a new one."""
-    logging.configure(settings)
-    return api(settings, shared_metrics=shared_metrics)
+    return api(settings, files=_configure_logging(settings), shared_metrics=shared_metrics)
 
 
 def _notifying_store(settings: Settings) -> tuple[Store, Callable[[], None]]:
@@ -109,8 +115,9 @@ def celery_app(settings: Settings) -> Celery:
 
 def beat(settings: Settings) -> Celery:
     """Return the Celery application of Beat."""
+    _configure_logging(settings)
     app = celery_app(settings)
-    _log_as_configured(settings)
+    _keep_celery_from_logging(settings)
     return app
 
 
@@ -119,6 +126,7 @@ def serve_flower(settings: Settings, *, address: str, port: int, control: bool) 
     from stemline.runtime.compat import flower, versions
 
     versions.check("flower")
+    _configure_logging(settings)
     flower.serve(celery_app(settings), address=address, port=port, read_only=not control)
 
 
@@ -126,19 +134,22 @@ def separation_worker(settings: Settings) -> Celery:
     """Return the Celery application of a separation worker; its pool forks from this process."""
     from celery import signals
 
+    from stemline.runtime import telemetry
     from stemline.workers import process_init, separate
     from stemline.workers.shutdown import Shutdown
 
+    telemetry.check(settings)
+    files = _configure_logging(settings)
     app = celery_app(settings)
     metrics = _worker_metrics(settings)
     shutdown = Shutdown()  # before the pool forks, so that its children share it
 
     @cache
     def context() -> SeparationContext:  # called by the pool's children
-        return _separation_context(settings, app, metrics, shutdown)
+        return _separation_context(settings, files, app, metrics, shutdown)
 
     separate.add_task(app, context)
-    _log_as_configured(settings)
+    _keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     signals.worker_process_init.connect(lambda **_: process_init.start(context()), weak=False)
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
@@ -151,33 +162,35 @@ def callback_worker(settings: Settings) -> Celery:
     from stemline.callbacks import DeliveryService
     from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
+    from stemline.storage import Buckets
     from stemline.workers import deliver, sweep
     from stemline.workers.notifier import CeleryNotifier
     from stemline.workers.task_events import TaskEvents
 
+    files = _configure_logging(settings)
     app = celery_app(settings)
     metrics = _worker_metrics(settings)
     notifier, events = CeleryNotifier(app), TaskEvents(app)
     store = open_store(settings, notify=notifier.notify_workers)
-    delivery_service = DeliveryService(
-        store,
-        settings,
-        deliver.DeliveryReports(metrics, events),
-        create_tracer(settings, "stemline-callbacks"),
-    )
+    reports = deliver.DeliveryReports(metrics, events)
+    tracer = create_tracer(settings, "stemline-callbacks")
+    delivery_service = DeliveryService(store, settings, reports, tracer, files.key_pairs)
 
     @cache
     def sweeper() -> Sweeper:  # made by the first sweep: S3 clients are slow to make
-        return sweep.Sweeper(settings, store, app, notifier, metrics=metrics, events=events)
+        buckets = Buckets(settings.with_changes(storage_patience_s=sweep.RETRY_BUDGET_S), files.buckets)
+        return sweep.Sweeper(
+            settings, store, buckets, app=app, notifier=notifier, metrics=metrics, events=events
+        )
 
     deliver.add_task(app, delivery_service.deliver)
     sweep.add_task(app, sweeper)
-    _log_as_configured(settings)
+    _keep_celery_from_logging(settings)
     return app
 
 
 def _separation_context(
-    settings: Settings, app: Celery, metrics: WorkerMetrics, shutdown: Shutdown
+    settings: Settings, files: CredentialFiles, app: Celery, metrics: WorkerMetrics, shutdown: Shutdown
 ) -> SeparationContext:
     from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
@@ -191,7 +204,7 @@ def _separation_context(
     return SeparationContext(
         settings=settings,
         store=open_store(settings, notify=notifier.notify_workers),
-        buckets=Buckets(settings),
+        buckets=Buckets(settings, files.buckets),
         notifier=notifier,
         tracer=create_tracer(settings, "stemline-worker"),
         metrics=metrics,
@@ -222,11 +235,20 @@ def _worker_metrics(settings: Settings) -> WorkerMetrics:
     return numbers
 
 
-def _log_as_configured(settings: Settings) -> None:
+def _configure_logging(settings: Settings) -> CredentialFiles:
+    """Configure the logging of this process, and return the credentials whose secrets it masks."""
+    from stemline.runtime.credentials import CredentialFiles
+
+    files = CredentialFiles.of(settings)
+    logging.configure(settings, files)
+    return files
+
+
+def _keep_celery_from_logging(settings: Settings) -> None:
     """Keep Celery from configuring the logging, and have what it prints logged too."""
     from celery import signals
 
     from stemline.runtime.compat import celery
 
-    signals.setup_logging.connect(lambda **_: logging.configure(settings), weak=False)
-    celery.write_shutdown_lines(logging.urgent)
+    signals.setup_logging.connect(lambda **_: None, weak=False)
+    celery.write_shutdown_lines(logging.signal_safe_writer(settings))

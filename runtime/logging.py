@@ -1,8 +1,8 @@
-"""How every process logs: one line a step on standard error, a short constant message and keys.
+"""How every process logs: one line per step on standard error, a constant event name and keys.
 
-Lines of our own come from structlog, those of libraries (Celery, uvicorn, warnings) from ``logging``; both
-end in the same form. What a line is about is bound once: ``job``, ``attempt``, ``token``, ``worker``,
-``trace`` in a worker, ``request_id``, ``tenant``, ``operation`` in the API.
+Our own lines come from structlog, those of libraries (Celery, uvicorn, warnings) from ``logging``; both have
+the same form. What a line is about is bound once: ``job``, ``attempt``, ``token``, ``worker``, ``trace`` in a
+worker, ``request_id``, ``tenant``, ``operation`` in the API.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,31 +23,35 @@ from structlog.typing import Processor
 from stemline.runtime.redaction import Redaction, secrets_of
 
 if TYPE_CHECKING:  # half a second that commands without settings save
+    from stemline.runtime.credentials import CredentialFiles
     from stemline.runtime.settings import Settings
 
-#: Libraries whose everyday lines say what ours say better; from ``debug`` on they are heard.
-_CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "kombu", "httpcore", "asyncio")
-#: What these say at ``debug`` holds whole requests and signatures.
-_INDISCREET = ("botocore", "boto3", "urllib3", "s3transfer", "amqp", "hpack")
-
-_json = True
+#: Libraries whose lines below warning repeat ours; they are written only at ``debug``.
+_VERBOSE = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "kombu", "httpcore", "asyncio")
+#: Libraries whose debug lines contain whole requests and signatures; they are never written.
+_UNSAFE_AT_DEBUG = ("botocore", "boto3", "urllib3", "s3transfer", "amqp", "hpack")
 
 
-def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
+def configure(
+    settings: Settings, credentials: CredentialFiles | None = None, *, stream: TextIO | None = None
+) -> None:
     """Log as the settings say; a second call replaces the first.
 
     Args:
-        settings: level, form, and the secrets that must not be told.
-        stream: where lines go; standard error where not given.
+        settings: level, form, and secrets to mask.
+        credentials: further secrets to mask, as they change; by default those that the settings name.
+        stream: where lines go; standard error if not given.
     """
-    global _json  # noqa: PLW0603 - a process logs in one form
-    _json = settings.logging.format == "json"
+    if credentials is None:
+        from stemline.runtime.credentials import CredentialFiles  # noqa: PLC0415 - see above
+
+        credentials = CredentialFiles.of(settings)
     out = stream or sys.stderr
     level = logging.getLevelNamesMapping()[settings.logging.level.upper()]
-    redaction = Redaction(secrets_of(settings))
-    finish = [*_last(redaction, console=settings.logging.format == "console", colors=out.isatty())]
+    redaction = Redaction(secrets_of(settings), credentials.key_pairs.secrets, credentials.buckets.secrets)
+    render = _render(redaction, console=settings.logging.format == "console", colors=out.isatty())
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *_first(), *finish],
+        processors=[structlog.contextvars.merge_contextvars, *_stamp(), *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
@@ -58,30 +62,30 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
             foreign_pre_chain=[
                 structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_logger_name,
-                *_first(),
+                *_stamp(),
             ],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _CHATTY:
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
-    for name in _INDISCREET:
+    for name in _UNSAFE_AT_DEBUG:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
-    sys.excepthook = _on_crash
-    threading.excepthook = _on_thread_crash
+    sys.excepthook = _log_exception
+    threading.excepthook = _log_thread_exception
 
 
-def for_people(level: int = logging.WARNING) -> None:
-    """Log as a command does that a person runs: little, in words, on standard error."""
+def configure_console(level: int = logging.WARNING) -> None:
+    """Log as an interactive command does: only what matters, as text, on standard error."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            *_first(),
-            *_last(Redaction(), console=True, colors=sys.stderr.isatty()),
+            *_stamp(),
+            *_render(Redaction(), console=True, colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -89,23 +93,24 @@ def for_people(level: int = logging.WARNING) -> None:
     )
 
 
-def urgent(text: str) -> None:
-    """One line from where no lock may be taken, such as a signal handler.
+def signal_safe_writer(settings: Settings) -> Callable[[str], None]:
+    """Return what writes one line to standard error without taking a lock, as signal handlers must."""
+    as_json = settings.logging.format == "json"
 
-    Args:
-        text: what happened.
-    """
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = {"event": text.strip(), "level": "info", "timestamp": now}
-    said = json.dumps(line) if _json else f"{now} [info     ] {line['event']}"
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{said}\n".encode())
+    def write(text: str) -> None:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        event = {"event": text.strip(), "level": "info", "timestamp": now}
+        line = json.dumps(event) if as_json else f"{now} [info     ] {event['event']}"
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{line}\n".encode())
+
+    return write
 
 
-def _first() -> Sequence[Processor]:
+def _stamp() -> Sequence[Processor]:
     return (structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
 
 
-def _last(redaction: Redaction, *, console: bool, colors: bool) -> Sequence[Processor]:
+def _render(redaction: Redaction, *, console: bool, colors: bool) -> Sequence[Processor]:
     # Tracebacks as plain text: without the values of local variables.
     text = structlog.processors.format_exc_info
     if console:
@@ -116,14 +121,14 @@ def _last(redaction: Redaction, *, console: bool, colors: bool) -> Sequence[Proc
     return (text, redaction, structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False))
 
 
-def _on_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
     structlog.get_logger(__name__).critical("process.crashed", exc_info=(kind, error, trace))
 
 
-def _on_thread_crash(args: Any) -> None:
+def _log_thread_exception(args: Any) -> None:
     if args.exc_type is not SystemExit:
         structlog.get_logger(__name__).critical(
             "thread.crashed",

@@ -1,29 +1,28 @@
-"""What must never be in a log line, and how it is taken out: secrets, signatures, the clients' own data.
+"""Removes secrets, signatures and clients' own data from log lines.
 
-Three nets behind one another: the names of keys, the shape of values, and the very secrets of the settings.
+Three filters, one after another: by the name of a key, by the literal secrets of the settings, and by the
+form of a text.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 MASK: Final = "[redacted]"
 
-_LEAST_SECRET_CHARS: Final = 6
-"""Shorter secrets would black out half of every line."""
+_MIN_SECRET_CHARS: Final = 6
+"""Shorter secrets are not masked by their text: they would occur in half of all lines."""
 
-_KEYS: Final = re.compile(
+_SECRET_KEYS: Final = re.compile(
     r"secret_?key|password|passwd|passphrase|authorization|cookie|signature|webhook_?secret"
     r"|user_?data|^(.*_)?(secret|secrets|body|answer|credentials|headers)$|security_?token",
     re.IGNORECASE,
 )
 
-_SHAPES: Final = (
+_FORMS: Final = (
     # user:password@ in any URL
     (re.compile(r"(?<=://)[^\s/@'\"<>]*@"), f"{MASK}@"),
     # the query of a URL: presigned requests and receivers' own keys
@@ -38,37 +37,50 @@ _SHAPES: Final = (
     ),
     (re.compile(r"(authorization['\"]?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
-    # pydantic shows what it refused
+    # pydantic quotes the input it refused
     (re.compile(r"input_value=.*?, input_type=", re.DOTALL), f"input_value={MASK}, input_type="),
 )
 
+_HINTS: Final = ("://", "=", "whsec_", "uthorization", "UTHORIZATION")
+"""Every form contains at least one of these; texts without them are not searched for forms."""
 
-_SIGNS: Final = ("://", "=", "whsec_", "uthorization", "UTHORIZATION")
-"""What every shape holds at least one of: most values hold none, and need no closer look."""
+_PASSWORD_IN_URL: Final = re.compile(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", re.IGNORECASE)
+
+Secrets = Callable[[], Collection[str]]
+"""Returns secrets that may change; the same object as long as they do not."""
 
 
 @lru_cache(1024)
-def _hides(name: str) -> bool:
-    """Whether a key's value is never told."""
-    return _KEYS.search(name) is not None
+def _is_secret_key(name: str) -> bool:
+    return _SECRET_KEYS.search(name) is not None
 
 
 class Redaction:
-    """A structlog processor that takes out what must not be told."""
+    """A structlog processor that masks secrets."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Know some secrets by heart, wherever they turn up."""
-        self._known = sorted({s for s in secrets if len(s) >= _LEAST_SECRET_CHARS}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), *sources: Secrets) -> None:
+        """Mask these literal secrets wherever they appear.
+
+        Args:
+            secrets: those that do not change.
+            sources: return those that may; asked for each line.
+        """
+        self._constant = frozenset(secrets)
+        self._sources = sources
+        self._update([frozenset() for _ in sources])
 
     def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
-        """Clean one line, before it is rendered."""
+        """Return a line's keys and values with secrets masked."""
+        read = [source() for source in self._sources]
+        if any(new is not old for new, old in zip(read, self._read, strict=True)):
+            self._update(read)
         return {name: self.value(value, name) for name, value in event.items()}
 
     def value(self, value: Any, name: str = "") -> Any:
-        """A value that may be told, at any depth."""
+        """Return a value, at any depth, with secrets masked; bytes as their number."""
         if isinstance(value, bool | int | float) or value is None:
             return value
-        if name and _hides(name):
+        if name and _is_secret_key(name):
             return MASK
         if isinstance(value, Mapping):
             return {str(key): self.value(each, str(key)) for key, each in value.items()}
@@ -79,52 +91,39 @@ class Redaction:
         return self.text(str(value))
 
     def text(self, text: str) -> str:
-        """A text without what looks like a secret, or is one."""
-        for secret in self._known:
+        """Return a text with secrets masked."""
+        for secret in self._literal:
             if secret in text:
                 text = text.replace(secret, MASK)
-        if any(sign in text for sign in _SIGNS):
-            for pattern, mask in _SHAPES:
+        if any(hint in text for hint in _HINTS):
+            for pattern, mask in _FORMS:
                 text = pattern.sub(mask, text)
         return text
 
+    def _update(self, read: list[Collection[str]]) -> None:
+        secrets = self._constant.union(*read)
+        # The longest first: a secret may contain another.
+        self._literal = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+        self._read = read
+
 
 def secrets_of(value: Any) -> Iterator[str]:
-    """Every secret in settings, at any depth, and in the JSON files they name; URLs give their password."""
-    from pydantic import BaseModel, SecretStr  # noqa: PLC0415 - half a second that other commands save
+    """Yield every secret in settings or credentials, at any depth; of a URL, its password."""
+    from pydantic import BaseModel, SecretStr  # noqa: PLC0415 - takes half a second, which most commands save
 
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
-        password = re.match(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", secret, re.IGNORECASE)
-        yield password[1] if password else "" if "://" in secret else secret
+        password = _PASSWORD_IN_URL.match(secret)
+        if password:
+            yield password[1]
+        elif "://" not in secret:
+            yield secret
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            held = getattr(value, name)
-            if isinstance(held, Path) and name.endswith("_file"):
-                yield from _secrets_in_file(held)
-            else:
-                yield from secrets_of(held)
+            yield from secrets_of(getattr(value, name))
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from secrets_of(each)
     elif isinstance(value, list | tuple):
         for each in value:
             yield from secrets_of(each)
-
-
-def _secrets_in_file(path: Path) -> Iterator[str]:
-    try:
-        yield from _secrets_in_json(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
-        return  # whoever needs the file says so
-
-
-def _secrets_in_json(value: Any, *, secret: bool = False) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _secrets_in_json(each, secret=name == "token" or bool(_KEYS.search(str(name))))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _secrets_in_json(each, secret=secret)
-    elif secret and isinstance(value, str):
-        yield value

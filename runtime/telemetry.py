@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from stemline.runtime.errors import TelemetryMissing
 from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,13 +26,6 @@ _EXPORT_INTERVAL_MS: Final = 1000
 _FLUSH_TIMEOUT_MS: Final = 5000
 _PATH: Final = "/v1/traces"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-
-
-class TelemetryMissing(ValueError):
-    """STEMLINE_OTLP_ENDPOINT is set, but the packages that send traces are missing: add the extra otel."""
-
-    def __init__(self) -> None:
-        super().__init__(" ".join((type(self).__doc__ or "").split()))
 
 
 class Tracer:

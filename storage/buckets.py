@@ -19,7 +19,8 @@ from stemline.jobs.errors import (
     TargetUnavailable,
 )
 from stemline.jobs.tenant import Tenant
-from stemline.runtime.settings import Settings
+from stemline.runtime.credentials import CredentialFile, CredentialFiles
+from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import publish
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.download import Download, ObjectChanged
@@ -37,8 +38,14 @@ DELETE_EXPIRY_S = 10.0
 class Buckets:
     """All configured buckets; safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._clients = Clients(settings)
+    def __init__(self, settings: Settings, access: CredentialFile[BucketAccess] | None = None) -> None:
+        """Prepare the clients.
+
+        Args:
+            settings: How long requests are retried.
+            access: How each bucket is reached; by default what the settings name.
+        """
+        self._clients = Clients(access or CredentialFiles.of(settings).buckets)
         self._retry_budget_s = settings.storage.retry_budget_s
 
     # -- sources

@@ -9,15 +9,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from pydantic import TypeAdapter
 
-from stemline.runtime.settings import BucketAccess, Settings
+from stemline.runtime.credentials import CredentialFile
+from stemline.runtime.settings import BucketAccess
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 """Longest pause of a store within a response, s."""
-
-_ACCESS = TypeAdapter(dict[str, BucketAccess])
 
 
 class BucketNotConfigured(Exception):
@@ -37,11 +35,14 @@ class BucketClient:
 class Clients:
     """One client per endpoint and key pair, shared by all threads with its connections."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._access: dict[str, BucketAccess] = {}
-        if settings.storage.buckets_file is not None:
-            self._access |= _ACCESS.validate_json(settings.storage.buckets_file.read_bytes())
-        self._access |= settings.storage.buckets
+    def __init__(self, access: CredentialFile[BucketAccess]) -> None:
+        """Create no client yet.
+
+        Raises:
+            UnreadableFile: The file of bucket credentials cannot be read.
+        """
+        self._access = access
+        access.entries()
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._session = boto3.session.Session()
@@ -52,7 +53,8 @@ class Clients:
         Raises:
             BucketNotConfigured: The settings name neither the bucket nor ``*``.
         """
-        access = self._access.get(bucket) or self._access.get("*")
+        entries = self._access.entries()
+        access = entries.get(bucket) or entries.get("*")
         if access is None:
             raise BucketNotConfigured(bucket)
         return BucketClient(self._client(access, access.region or region, region), access.name or bucket)

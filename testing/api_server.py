@@ -23,7 +23,7 @@ from stemline.jobs.job import OutputFile, Result
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime import bootstrap
-from stemline.runtime.logging import for_people
+from stemline.runtime.logging import configure_console
 from stemline.runtime.settings import Credential, HostRoute, Settings
 from stemline.runtime.store import open_store
 from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY, Client
@@ -72,7 +72,7 @@ class ApiServer:
             RuntimeError: the server does not start.
         """
         self.settings = settings
-        for_people(logging.ERROR)  # plain tracebacks: structlog's own take seconds
+        configure_console(logging.ERROR)  # plain tracebacks: structlog's own take seconds
         self.store: Store = open_store(settings) if store is None else store
         self.port = free_port()
         app = bootstrap.api(settings, self.store, clock=clock)

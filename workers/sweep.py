@@ -57,15 +57,16 @@ class Sweeper:
         self,
         settings: Settings,
         store: Store,
+        buckets: Buckets,
+        *,
         app: Celery,
         notifier: CeleryNotifier,
-        *,
         metrics: WorkerMetrics,
         events: TaskEvents,
     ) -> None:
         self._max_attempts = settings.jobs.max_attempts
         self._store = store
-        self._buckets = Buckets(settings.with_changes(storage_patience_s=RETRY_BUDGET_S))
+        self._buckets = buckets
         self._app = app
         self._notifier = notifier
         self._metrics = metrics

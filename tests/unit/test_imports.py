@@ -43,7 +43,17 @@ def test_every_module_is_imported(found):
 
 @pytest.mark.parametrize(
     "effect",
-    ["events", "settings", "patched", "receivers", "celery_apps", "threads", "signals", "environment"],
+    [
+        "events",
+        "settings",
+        "patched",
+        "receivers",
+        "celery_apps",
+        "metrics",
+        "threads",
+        "signals",
+        "environment",
+    ],
 )
 def test_importing_has_no_effect(found, effect):
     """No file is written, no socket opened, no thread started, no setting read, nothing patched."""

@@ -1,0 +1,37 @@
+"""Why a process cannot do what its settings ask for; the command line shows the message alone.
+
+::
+
+    StartRefused
+    ├── TelemetryMissing
+    ├── UnreadableFile
+    └── UntestedVersion
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class StartRefused(ValueError):
+    """The process cannot do what its settings ask for."""
+
+
+class TelemetryMissing(StartRefused):
+    """STEMLINE_OTLP_ENDPOINT is set, but the packages that send traces are missing: add the extra otel."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((type(self).__doc__ or "").split()))
+
+
+class UnreadableFile(StartRefused):
+    """A file that the settings name cannot be read, or holds something else than it should."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class UntestedVersion(StartRefused):
+    """A package is installed in a version that Stemline's patches were not tested with."""

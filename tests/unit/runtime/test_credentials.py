@@ -1,0 +1,128 @@
+"""Credentials come from settings and files; a changed file is read again while the process runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import structlog
+
+from stemline.runtime.credentials import CHECK_INTERVAL_S, CredentialFiles
+from stemline.runtime.errors import UnreadableFile
+from stemline.runtime.settings import BucketAccess, Credential, Settings
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self) -> None:
+        self.now += CHECK_INTERVAL_S
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / "credentials.json"
+    write(path, a="secret-of-a")
+    return path
+
+
+def write(path: Path, **secrets: str) -> None:
+    """Replace the file, as a secret store does: a new one takes its place."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps([{"secret_id": name, "secret_key": key} for name, key in secrets.items()]))
+    os.utime(new, ns=(0, 0))
+    new.replace(path)
+
+
+def key_pairs(clock: Clock, **settings):
+    found = CredentialFiles.of(Settings(**settings)).key_pairs
+    found._clock = clock
+    return found
+
+
+def keys(found) -> dict[str, str]:
+    return {name: each.secret_key.get_secret_value() for name, each in found.entries().items()}
+
+
+def test_settings_take_precedence_over_the_file(file):
+    """Both hold credentials; one in the settings wins over one of the same SecretId in the file."""
+    write(file, a="of-the-file", b="of-the-file")
+    own = Credential(secret_id="a", secret_key="of-the-settings")
+    found = key_pairs(Clock(), credentials_file=file, credentials=(own,))
+    assert {"a": "of-the-settings", "b": "of-the-file"} == keys(found)
+
+
+def test_a_changed_file_is_read_again_within_a_second(file):
+    """A replaced file is noticed at the next check, also with the same size and time; not before."""
+    clock = Clock()
+    found = key_pairs(clock, credentials_file=file)
+    assert {"a": "secret-of-a"} == keys(found)
+    write(file, a="secret-of-b")
+    assert {"a": "secret-of-a"} == keys(found)
+    clock.advance()
+    assert {"a": "secret-of-b"} == keys(found)
+
+
+def test_a_broken_file_keeps_the_old_credentials(file):
+    """While a new file cannot be read, the old entries stay valid; an error without content says why."""
+    clock = Clock()
+    found = key_pairs(clock, credentials_file=file)
+    found.entries()
+    file.write_text('[{"secret_id": "a", "secret_key": ["hush-hush"]}]')
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            clock.advance()
+            assert {"a": "secret-of-a"} == keys(found)
+        file.unlink()
+        clock.advance()
+        assert {"a": "secret-of-a"} == keys(found)
+    assert ["credentials.not_reloaded"] * 2 == [line["event"] for line in lines]
+    assert ["0.secret_key: Input should be a valid string", "No such file or directory"] == [
+        line["reason"] for line in lines
+    ]
+    assert "hush-hush" not in str(lines)
+    write(file, a="mended-secret")
+    clock.advance()
+    assert {"a": "mended-secret"} == keys(found)
+
+
+def test_a_file_that_was_never_readable_is_an_error(tmp_path):
+    """Without a single good read there are no credentials, not even empty ones; later the file may appear."""
+    clock = Clock()
+    path = tmp_path / "missing.json"
+    found = key_pairs(clock, credentials_file=path)
+    with pytest.raises(UnreadableFile, match=r"missing\.json: No such file"):
+        found.entries()
+    assert frozenset() == found.secrets()
+    write(path, a="secret-of-a")
+    with pytest.raises(UnreadableFile):
+        found.entries()
+    clock.advance()
+    assert {"a": "secret-of-a"} == keys(found)
+
+
+def test_secrets_are_those_of_the_file_and_of_the_one_before(file):
+    """Rotated secrets are known with the entries; the replaced ones may still turn up in a log line."""
+    clock = Clock()
+    found = key_pairs(clock, credentials_file=file)
+    assert {"secret-of-a"} == found.secrets()
+    assert found.secrets() is found.secrets()
+    write(file, a="next-secret")
+    clock.advance()
+    assert {"secret-of-a", "next-secret"} == found.secrets()
+
+
+def test_buckets_come_from_a_file_too(tmp_path):
+    """The file of bucket credentials is one object by bucket name, and is read again like the other."""
+    path = tmp_path / "buckets.json"
+    path.write_text(json.dumps({"b-1": {"secret_key": "secret-of-b"}, "*": {"access_key": "of the file"}}))
+    own = {"*": BucketAccess(access_key="of the settings")}
+    found = CredentialFiles.of(Settings(buckets_file=path, buckets=own)).buckets
+    assert {"b-1", "*"} == set(found.entries())
+    assert "of the settings" == found.entries()["*"].access_key
+    assert {"secret-of-b", ""} == found.secrets()

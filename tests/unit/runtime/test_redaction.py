@@ -1,0 +1,80 @@
+"""Secrets are masked in log lines."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from stemline.runtime.redaction import MASK, Redaction, secrets_of
+from stemline.runtime.settings import BucketAccess, Credential, Settings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Connected to redis://:hunter2-and-more@127.0.0.1:6379/0",
+        "amqp://guest:hunter2-and-more@rabbit/",
+        "https://receiver.example/hook?token=hunter2-and-more",
+        "GET https://b.s3.example/o?X-Amz-Signature=hunter2-and-more",
+        "q-sign-algorithm=sha1&q-signature=hunter2-and-more",
+        "Authorization: Bearer hunter2-and-more",
+        "{'authorization': 'hunter2-and-more'}",
+        "signed with whsec_hunter2-and-more",
+        "Value error [type=value_error, input_value={'secret_key': 'hunter2-and-more'}, input_type=dict]",
+    ],
+)
+def test_secrets_are_recognised_by_their_form(text):
+    """A URL's password, a signed query, a signature and a refused input are masked in any text."""
+    cleaned = Redaction().text(text)
+    assert "hunter2" not in cleaned
+    assert MASK in cleaned
+
+
+@pytest.mark.parametrize(
+    "name", ["secret_key", "Authorization", "user_data", "UserData", "body", "password", "webhook_secrets"]
+)
+def test_secrets_are_recognised_by_their_keys(name):
+    """The value of a key that names a secret, a body or user data is masked, at any depth."""
+    assert {"a": [{name: MASK}]} == Redaction()({}, "info", {"a": [{name: "anything"}]})
+
+
+def test_what_an_operator_needs_is_not_masked():
+    """Ids, numbers, locations and the SecretId stay; bytes are shown as their number."""
+    event = {
+        "job": "j" + "0" * 32,
+        "token": 3,
+        "secret_id": "AKID",
+        "key": "out/song.mp3",
+        "url": "https://receiver.example/hook",
+        "cost": None,
+        "stages": {"infer": 0.5},
+    }
+    assert event == Redaction()({}, "info", dict(event))
+    assert {"data": "[3 bytes]"} == Redaction()({}, "info", {"data": b"abc"})
+
+
+def test_every_secret_of_the_settings_is_found():
+    """Secrets are found at any depth; of a URL, its password alone."""
+    settings = Settings(
+        redis_url=SecretStr("redis://:valkey-password@127.0.0.1/0"),
+        credentials=(Credential(secret_id="id", secret_key=SecretStr("key-of-id")),),
+        buckets={"*": BucketAccess(secret_key=SecretStr("key-of-s3"))},
+        webhook_secrets=(SecretStr("whsec_abcdef"),),
+    )
+    expected = {"valkey-password", "key-of-id", "key-of-s3", "whsec_abcdef"}
+    assert expected == {secret for secret in secrets_of(settings) if secret}
+
+
+def test_literal_secrets_are_masked_wherever_they_appear():
+    """Secrets given at the start, and those a source returns later, are masked in keys' values and texts."""
+    secrets = frozenset({"first-secret"})
+    redaction = Redaction(["constant-secret"], lambda: secrets)
+    line = {"event": "first-secret, next-secret", "reason": ["constant-secret"]}
+    assert {"event": f"{MASK}, next-secret", "reason": [MASK]} == redaction({}, "info", dict(line))
+    secrets = frozenset({"first-secret", "next-secret"})
+    assert {"event": f"{MASK}, {MASK}", "reason": [MASK]} == redaction({}, "info", dict(line))
+
+
+def test_short_secrets_do_not_blank_out_lines():
+    """A secret of a few characters, which would occur in ordinary words, is not masked by its text."""
+    assert "a job" == Redaction(["job"]).text("a job")
