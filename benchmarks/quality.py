@@ -24,12 +24,12 @@ import numpy as np
 import structlog
 
 from benchmarks import spleeter_home
-from stemline.deploy.demo.song import demo_song
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.separator import Extension, Separator
+from stemline.testing.song import demo_song
 from tests.golden import song
 
 RESULTS = Path(__file__).parent / "results"

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from stemline.deploy.demo.client import Client
     from stemline.deploy.demo.receiver import Receiver
-    from stemline.deploy.demo.song import Song
     from stemline.deploy.local.stack import Stack
     from stemline.jobs.job import Job
+    from stemline.testing.song import Song
 
 OUTPUT = Path("demo-output")
 _CALLBACK_TIMEOUT_S = 60.0
@@ -106,7 +106,7 @@ def make_song(path: Path | None) -> tuple[bytes, Song | None]:
     """Return the file to separate, and the generated song with its true stems if no file is given."""
     if path is not None:
         return path.read_bytes(), None
-    from stemline.deploy.demo.song import demo_song
+    from stemline.testing.song import demo_song
 
     song = demo_song()
     return song.mix, song
@@ -209,7 +209,7 @@ def report(
     from rich.table import Table
 
     from stemline.deploy.demo.measure import samples, sdr_db
-    from stemline.deploy.demo.song import RATE
+    from stemline.testing.song import RATE
 
     table = Table(title="Timeline", title_justify="left", box=None)
     table.add_column("s", justify="right")

@@ -13,7 +13,7 @@ $(REFERENCE)/.done: $(BIN)/uv constraints/reference.txt
 .PHONY: golden
 golden: reference ## Record Spleeter's own output again (tests/golden/data)
 	stemline models pull 2stems
-	$(BIN)/python -c 'from stemline.deploy.demo.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
+	$(BIN)/python -c 'from stemline.testing.song import demo_song; open("$(REFERENCE)/demo.wav", "wb").write(demo_song().mix)'
 	$(REFERENCE)/bin/python -m tests.golden.record "$$($(BIN)/stemline models where)" $(REFERENCE)/demo.wav
 
 .PHONY: parity

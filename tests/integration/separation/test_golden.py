@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.deploy.demo.song import demo_song
 from stemline.models.catalogue import MODELS, Activation, MaskKind, Model
 from stemline.models.graph import build_graph
 from stemline.models.loading import load_engine
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.separator import Extension, Separator
+from stemline.testing.song import demo_song
 from tests.golden import seeded, song
 from tests.golden.clip import decode16
 from tests.golden.excerpts import excerpt

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stemline.deploy.demo.measure import samples, sdr_db
-from stemline.deploy.demo.song import RATE, Song, demo_song
+from stemline.testing.song import RATE, Song, demo_song
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,7 @@ def test_the_parts_add_up_to_the_mix(song: Song) -> None:
 
 def test_the_song_is_the_same_every_time() -> None:
     """Two processes make the same song: nothing in it is left to chance."""
-    program = (
-        "import hashlib, stemline.deploy.demo.song as s; print(hashlib.sha1(s.demo_song().mix).hexdigest())"
-    )
+    program = "import hashlib, stemline.testing.song as s; print(hashlib.sha1(s.demo_song().mix).hexdigest())"
     command = [sys.executable, "-c", program]
     made = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
     assert made[0] == made[1]

@@ -1,12 +1,21 @@
-"""A singing voice: eSpeak NG speaks each syllable on one tone, and the tone is moved to the melody's."""
+"""A singing voice: eSpeak NG speaks each syllable, which is then moved to the pitch and length of a note.
+
+Needs the extra ``demo``.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
 
-import numpy as np
-import numpy.typing as npt
+from stemline.testing.extras import ExtraMissing
+
+try:
+    import espeakng_loader
+    import numpy as np
+    import numpy.typing as npt
+except ImportError as error:
+    raise ExtraMissing(__name__, "demo") from error
 
 Signal = npt.NDArray[np.float64]
 
@@ -17,15 +26,21 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Speaker:
-    """eSpeak NG from its wheel, in this process.
+    """Speaks single syllables.
 
     Attributes:
-        rate: sampling rate of what it says, Hz.
+        rate: sampling rate of its output, Hz.
     """
 
     def __init__(self, voice: str = "en-us+f2") -> None:
-        import espeakng_loader  # noqa: PLC0415 - an extra of the demo
+        """Load eSpeak NG into this process.
 
+        Args:
+            voice: one of its voices.
+
+        Raises:
+            RuntimeError: it does not start.
+        """
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self.rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0
@@ -37,7 +52,7 @@ class Speaker:
             self._library.espeak_SetParameter(parameter, value, 0)
 
     def say(self, text: str) -> Signal:
-        """The samples of a spoken text, (samples,), without the silence around it."""
+        """Speak a text; return its samples, (samples,), without the silence around it."""
         chunks: list[npt.NDArray[np.int16]] = []
 
         def take(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: object) -> int:
@@ -45,7 +60,7 @@ class Speaker:
                 chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
             return 0
 
-        # Consonants are made of random noise: the same noise every time.
+        # Consonants are synthesised from random noise; a fixed seed makes them identical on every run.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         callback = _CALLBACK(take)
         self._library.espeak_SetSynthCallback(callback)
@@ -59,12 +74,15 @@ class Speaker:
 
 @cache
 def speaker() -> Speaker:
-    """The one of this process: the library keeps its state in globals."""
+    """Return the only speaker of this process: the library keeps its state in globals."""
     return Speaker()
 
 
 def period_of(signal: Signal, rate: int) -> int:
-    """The pitch period of a monotone signal, in samples: its autocorrelation's peak between 90 and 350 Hz."""
+    """Return the pitch period of a monotone signal, in samples.
+
+    It is the peak of the autocorrelation between 90 and 350 Hz.
+    """
     spectrum = np.fft.rfft(signal, 2 * len(signal))
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)
     low, high = rate // 350, rate // 90
@@ -72,10 +90,19 @@ def period_of(signal: Signal, rate: int) -> int:
 
 
 def sing(signal: Signal, rate: int, pitch_hz: float, length_s: float) -> Signal:
-    """Move a monotone syllable to a pitch and a length (TD-PSOLA: grains of two periods, laid anew).
+    """Move a monotone syllable to a pitch and a length with TD-PSOLA: grains of two periods, placed anew.
 
-    Its first and last 70 ms, the consonants, keep their pace; what lies between is stretched. After a
-    quarter of a second the tone swings by a quarter of a semitone, five and a half times a second.
+    The first and last 70 ms, the consonants, keep their duration; the rest is stretched. After a quarter of
+    a second the pitch has a vibrato of a quarter of a semitone at 5.5 Hz.
+
+    Args:
+        signal: the syllable, (samples,).
+        rate: its sampling rate, Hz.
+        pitch_hz: of the result.
+        length_s: of the result, s.
+
+    Returns:
+        The note, (samples,), at the same rate.
     """
     period = period_of(signal, rate)
     window = np.hanning(2 * period + 1)
@@ -85,7 +112,7 @@ def sing(signal: Signal, rate: int, pitch_hz: float, length_s: float) -> Signal:
     out = np.zeros(length + 4 * period)
     at = 0.0
     while at < length:
-        # Where this moment of the note lies in the spoken syllable, on a grid of whole periods.
+        # The position in the spoken syllable, on a grid of whole periods.
         if at < edge:
             source = at
         elif at > length - edge:

@@ -1,4 +1,4 @@
-"""The demo song: sung words over chords, bass and drums, the same to the bit on every run."""
+"""The demo song: sung words over chords, bass and drums, identical on every run; needs the extra ``demo``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import io
 import math
 import warnings
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import soxr
+from stemline.testing.extras import ExtraMissing
 
-from stemline.deploy.demo.voice import Signal, sing, speaker
+try:
+    import numpy as np
+    import soxr
+
+    from stemline.testing.voice import Signal, sing, speaker
+except ImportError as error:
+    raise ExtraMissing(__name__, "demo") from error
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
@@ -41,7 +46,10 @@ MELODY: Sequence[tuple[float, float, int, str]] = (
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A mix and what it is made of, each 16-bit stereo wav bytes at 44.1 kHz; the parts add up to the mix."""
+    """A mix and its two parts, each the bytes of a 16-bit stereo wav file at 44.1 kHz.
+
+    The parts add up to the mix.
+    """
 
     mix: bytes
     voice: bytes
@@ -57,7 +65,7 @@ def _time(seconds: float) -> Signal:
 
 
 def _lay(track: Signal, at_s: float, sound: Signal) -> None:
-    """Add a sound (samples,) or (samples, 2) to a track (samples, 2) in place."""
+    """Add a sound, (samples,) or (samples, 2), to a track, (samples, 2), in place."""
     begin = int(at_s * RATE)
     end = min(len(track), begin + len(sound))
     track[begin:end] += sound[: end - begin, None] if sound.ndim == 1 else sound[: end - begin]
@@ -127,7 +135,7 @@ def _voice() -> Signal:
 
 
 def _room(track: Signal) -> Signal:
-    """A small room around the voice: half a second of fading noise per side."""
+    """Return the reverberation of a small room: the track convolved with half a second of decaying noise."""
     t = _time(0.5)
     tail = np.random.default_rng(7).standard_normal((len(t), 2)) * (np.exp(-t / 0.12) * 0.012)[:, None]
     size = 1 << (_SAMPLES + len(t)).bit_length()
@@ -136,11 +144,11 @@ def _room(track: Signal) -> Signal:
 
 
 def _segment(track: Signal, peak_dbfs: float) -> AudioSegment:
-    """A track as pydub's segment, its loudest sample at a level."""
+    """Return a track as a pydub segment whose peak has the given level, dBFS."""
     with warnings.catch_warnings():
-        # pydub looks for ffmpeg at import, which a wav file does not need.
+        # pydub warns at its import if there is no ffmpeg, which wav files do not need.
         warnings.simplefilter("ignore")
-        from pydub import AudioSegment  # noqa: PLC0415 - an extra of the demo
+        from pydub import AudioSegment  # noqa: PLC0415 - it searches PATH at its import
 
     scaled = track / np.max(np.abs(track)) * 10 ** (peak_dbfs / 20) * 32767
     return AudioSegment(np.round(scaled).astype("<i2").tobytes(), sample_width=2, frame_rate=RATE, channels=2)
@@ -154,10 +162,8 @@ def _wav(segment: Any) -> bytes:
     return file.getvalue()
 
 
-def demo_song(tell: Callable[[str], None] = lambda _: None) -> Song:
-    """Make the song (24 s)."""
-    tell("Singing ...")
+def demo_song() -> Song:
+    """Make the song, 24 s long."""
     voice = _segment(_voice(), -7.5)
-    tell("Playing ...")
     background = _segment(_chords(), -15).overlay(_segment(_bass(), -15)).overlay(_segment(_drums(), -12))
     return Song(mix=_wav(background.overlay(voice)), voice=_wav(voice), background=_wav(background))
