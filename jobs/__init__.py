@@ -1,4 +1,4 @@
-"""The domain: jobs, queues, templates, their states and the store that keeps the truth about them.
+"""Jobs, queues, templates and callbacks: values, rules and the store that keeps them.
 
-Nothing in here knows HTTP, Celery or audio, and nothing of ours is imported.
+This package imports no other package of Stemline, and knows nothing of HTTP, Celery, buckets or audio.
 """

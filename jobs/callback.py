@@ -19,20 +19,20 @@ class MqConfig:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """What the job itself says about its callback; ``None`` is "not given"."""
+    """What a job says about its callback; what is ``None`` was not given."""
 
     format: str | None = None
     """``XML`` or ``JSON``."""
     type: str | None = None
     """``Url`` or ``TDMQ``."""
     url: str | None = None
-    """A URL, or ``no``."""
+    """A URL, or ``no`` for no callback."""
     mq: MqConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:
-    """Where and how one job's end is announced, after job and queue were weighed (7.1)."""
+    """Where and how the end of a job is announced, by the job and the defaults of its queue."""
 
     type: str
     """``Url`` or ``TDMQ``."""
@@ -48,10 +48,10 @@ class CallbackTarget:
 
     @property
     def host(self) -> str:
-        """Whom it goes to: the URL's host, or region and name of the queue or topic."""
+        """The host of the URL, or region and name of the message queue or topic."""
         if self.mq:
             return f"{self.mq.region}/{self.mq.name}"
         try:
             return urlsplit(self.url).hostname or ""
-        except ValueError:  # a URL that is none
+        except ValueError:  # not a URL
             return ""

@@ -1,4 +1,4 @@
-"""Which callback a job's end causes: job over queue (docs/wire/wire.md, 7.1)."""
+"""The rule that decides where the end of a job is announced (docs/wire/wire.md, 7.1)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from stemline.jobs.queue import NotifyConfig
 
 
 def callback_target(spec: JobSpec, queue: NotifyConfig) -> CallbackTarget | None:
-    """Where a job's end is announced, or ``None`` for nowhere.
+    """Return where the end of a job is announced, or ``None`` if it is not.
 
-    What the job says outranks its queue; the queue's format counts only while its notification is on.
+    What the job says takes precedence over its queue. The queue's format counts only while its
+    notifications are on.
     """
     asked = spec.callback
     form = asked.format or (queue.result_format if queue.state == "On" else "") or "XML"

@@ -1,6 +1,6 @@
-"""A separation job: what the client asked for, and what is known about it.
+"""A separation job: its specification, its state and its result.
 
-Times are integers, µs since the epoch; ``None`` until they are known.
+Times are µs since the epoch; ``None`` until they are known.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stemline.jobs.audio import DEFAULT_CODEC
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.separation import MODE_TRACKS, Track, VoiceSeparate
 from stemline.jobs.states import State
@@ -17,7 +18,10 @@ from stemline.jobs.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where the tracks go; names as submitted, wildcards unexpanded."""
+    """Where the tracks are written; names as submitted, with their variables.
+
+    The names are object keys that may contain ``${ext}`` and ``${jobid}``; ``None`` if not given.
+    """
 
     region: str
     bucket: str
@@ -27,7 +31,7 @@ class Output:
     drum_object: str | None = None
 
     def name(self, track: Track) -> str | None:
-        """The key given for a track, unexpanded."""
+        """Return the name given for a track, with its variables."""
         return {
             Track.VOICE: self.au_object,
             Track.BACKGROUND: self.object,
@@ -38,69 +42,70 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What the client asked for; never changes after submission."""
+    """What the client asked for; it never changes after the submission."""
 
     tenant: Tenant
     input_object: str
     separate: VoiceSeparate
-    """A copy: later changes of the template do not touch the job."""
+    """A copy: later changes of the template do not affect the job."""
     output: Output
     template_id: str | None = None
     template_name: str | None = None
     queue_id: str = ""
-    """Filled by the store where the client named none."""
+    """Empty for the tenant's default queue until the store fills it in."""
     user_data: str | None = None
     level: int = 0
-    """0, 1 or 2; higher is served first."""
+    """JobLevel, 0 to 2; a higher one is served first."""
     callback: CallbackRequest = CallbackRequest()
     credential: str = ""
-    """SecretId of the submitter: says which webhook secrets sign the callback."""
+    """SecretId of the submitter; it selects the webhook secrets that sign the callback."""
     trace: str = ""
-    """W3C traceparent of the submission, empty without tracing."""
+    """W3C traceparent of the submission; empty without tracing."""
 
     def tracks(self) -> tuple[Track, ...]:
-        """The tracks to compute: those of the mode that have a name."""
+        """Return the tracks to compute: those of the mode for which a name was given."""
         return tuple(t for t in MODE_TRACKS[self.separate.audio_mode] if self.output.name(t))
 
     @property
     def codec(self) -> str:
         """The codec of the outputs."""
-        return self.separate.audio_config.codec or "aac"
+        return self.separate.audio_config.codec or DEFAULT_CODEC
 
     def key(self, track: Track, job_id: str) -> str:
-        """The object key of a track, ``${ext}`` and ``${jobid}`` expanded."""
+        """Return the object key of a track, with its variables replaced."""
         return expand(self.output.name(track) or "", codec=self.codec, job_id=job_id)
 
 
 def expand(name: str, *, codec: str, job_id: str) -> str:
-    """A key with ``${ext}`` and ``${jobid}`` filled in; any other ``${…}`` stays."""
+    """Return a name with ``${ext}`` and ``${jobid}`` replaced; other variables stay."""
     return name.replace("${ext}", codec).replace("${jobid}", job_id)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One written stem."""
+    """A written stem."""
 
     track: Track
     key: str
     md5: str
-    """32 lower-case hex digits over the written bytes."""
+    """MD5 of the object, 32 lower-case hex digits."""
     size: int
     """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a finished job carries."""
+    """The result of a job that ended as Success."""
 
     files: tuple[OutputFile, ...]
     media_info: Mapping[str, Any]
-    """``{"Format": {…}, "Stream": {"Audio": […]}}``: wire names, every scalar a string (8.1)."""
+    """``{"Format": {…}, "Stream": {"Audio": […]}}`` with the names of the wire; all values are strings
+    (docs/wire/wire.md, 8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the store knows it at one moment."""
+    """A job at one moment."""
 
     id: str
     spec: JobSpec
@@ -113,12 +118,12 @@ class Job:
     progress: int = 0
     """0 to 100."""
     attempt: int = 0
-    """Claims so far that count."""
+    """Attempts so far that count towards the maximum."""
     token: int = 0
-    """Fencing token of the attempt that holds the job; every later write carries it."""
+    """Fencing token of the current attempt; every write of the attempt carries it."""
     worker: str = ""
     device: str = ""
     cancel_requested: bool = False
     uploads: tuple[Mapping[str, Any], ...] = ()
-    """What the running attempt has staged in the bucket."""
+    """The current attempt's uploads to the bucket."""
     result: Result | None = None

@@ -10,11 +10,12 @@ from stemline.jobs.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
-    """A queue's callback defaults (docs/wire/wire.md, 6.1)."""
+    """Callback defaults of a queue, with the values of the wire (docs/wire/wire.md, 6.1)."""
 
     state: str = "Off"
+    """``On`` or ``Off``."""
     event: str = ""
-    """Comma list of ``TaskFinish`` and ``WorkflowFinish``."""
+    """Comma-separated list of ``TaskFinish`` and ``WorkflowFinish``."""
     result_format: str = "XML"
     type: str = ""
     url: str = ""
@@ -30,16 +31,16 @@ class NotifyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The speech queue of a tenant."""
+    """The speech queue of a tenant; times in µs since the epoch."""
 
     id: str
     tenant: Tenant
     name: str
     state: QueueState
     max_size: int
-    """Waiting jobs it may hold."""
+    """Waiting jobs that it may hold."""
     max_concurrent: int
-    """Jobs of it that may run at once, over all workers."""
+    """Jobs that may run at the same time, over all workers."""
     created: int
     updated: int
     notify: NotifyConfig = NotifyConfig()

@@ -20,7 +20,7 @@ class AudioMode(StrEnum):
 
 
 class Track(StrEnum):
-    """A stem by the name of the output element that asks for it, in the wire's order."""
+    """A stem, named by the element of the output that asks for it, in the order of the wire."""
 
     VOICE = "AuObject"
     BACKGROUND = "Object"
@@ -34,11 +34,12 @@ MODE_TRACKS: Mapping[AudioMode, tuple[Track, ...]] = {
     AudioMode.AUDIO_AND_BACKGROUND: (Track.VOICE, Track.BACKGROUND),
     AudioMode.MUSIC_MODE: (Track.VOICE, Track.BACKGROUND, Track.BASS, Track.DRUM),
 }
+"""The tracks that each mode can write."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioConfig:
-    """How tracks are encoded; ``None`` is "not given" and decided when the job runs."""
+    """How tracks are encoded; what is ``None`` was not given and is decided when the job runs."""
 
     codec: str | None = None
     samplerate: int | None = None
@@ -50,7 +51,7 @@ class AudioConfig:
 
 @dataclass(frozen=True, slots=True)
 class VoiceSeparate:
-    """The parameters of a separation, inline in a job or kept in a template."""
+    """The parameters of a separation, given in a job or stored in a template."""
 
     audio_mode: AudioMode
     audio_config: AudioConfig = AudioConfig()

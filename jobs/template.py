@@ -10,7 +10,7 @@ from stemline.jobs.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Named separation parameters."""
+    """Named separation parameters; times in µs since the epoch."""
 
     id: str
     tenant: Tenant

@@ -1,4 +1,4 @@
-"""Whose jobs these are: a bucket in a region."""
+"""A tenant of the service: a bucket in a region."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tenant:
-    """Whose jobs, queues and templates these are."""
+    """The owner of jobs, queues and templates."""
 
     bucket: str
     region: str
@@ -18,7 +18,8 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket for which the service is opened."""
+    """A bucket for which the service is open."""
 
     tenant: Tenant
     created: int
+    """When it was opened first, µs since the epoch."""

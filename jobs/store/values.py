@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """A hint that a job may be ready to start: the content of a Celery message."""
+    """A hint that a job may be ready to start.
+
+    A message carries the level alone: the worker that receives it claims the best job there is.
+    """
 
     level: int
     job_id: str
