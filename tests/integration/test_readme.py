@@ -1,4 +1,4 @@
-"""What the README shows is what works."""
+"""The examples and links of the README and the docs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def test_the_sdk_example_of_the_readme(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
-    """The README's Python example, run as it stands beside a stack, ends with both stems on disk."""
+    """The Python example of the README, run unchanged beside a stack, downloads both stems."""
     (tmp_path / ".stemline").symlink_to(stack_home)
     make(tmp_path / "song.mp3", Kind("mp3", "libmp3lame"), tone(3 * 44_100))
     (example,) = blocks(REPOSITORY / "README.md", "python")
@@ -42,7 +42,7 @@ def test_the_sdk_example_of_the_readme(where: dict[str, Any], stack_home: Path, 
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
-    """A newcomer finds make demo and make test before anything else."""
+    """The first commands in the README are make demo and make test."""
     first = blocks(REPOSITORY / "README.md", "sh")[0]
     assert ["make demo", "make test"] == [line.split("#")[0].strip() for line in first.splitlines()]
 
@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_an_index() -> None:
-    """Whoever opens docs/README.md finds every page, at most by way of another index."""
+    """docs/README.md links to every page, directly or through another index."""
     indexes = sorted((REPOSITORY / "docs").glob("**/README.md"))
     listed = {
         (index.parent / link).resolve() for index in indexes for link, _ in _LINK.findall(index.read_text())

@@ -26,7 +26,7 @@ RATE = 44_100
 
 
 class Receiver:
-    """An HTTP server that keeps what is posted to it."""
+    """An HTTP server that records the requests."""
 
     def __init__(self) -> None:
         self.posts: queue.Queue[tuple[str, str, bytes]] = queue.Queue()
@@ -52,7 +52,7 @@ class Receiver:
 
 
 def sdk_for(where: dict[str, Any]) -> CosS3Client:
-    """The official SDK, pointed at a stack."""
+    """The official SDK, configured for a stack."""
     host, _, port = where["api"].removeprefix("http://").partition(":")
     config = CosConfig(
         Region=where["region"],
@@ -72,7 +72,7 @@ def sdk(where: dict[str, Any]) -> CosS3Client:
 
 
 def s3_for(where: dict[str, Any]) -> Any:
-    """A client of a stack's S3."""
+    """A client for the S3 of a stack."""
     access = where["s3"]
     return boto3.client(
         "s3",
@@ -136,7 +136,7 @@ def ended(sdk: CosS3Client, where: dict[str, Any], job_id: str) -> dict[str, Any
 
 @pytest.mark.parametrize("form", ["XML", "JSON"])
 def test_from_submission_to_callback(sdk, s3, where, receiver: Receiver, form: str) -> None:
-    """A job submitted with the SDK ends as Success, its stems are there, and the receiver is told so."""
+    """A job submitted with the SDK ends as Success, its stems exist, and the receiver gets the callback."""
     s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
     created = submit(sdk, where, "in/song.wav", CallBack=receiver.url, CallBackFormat=form)
     assert ("Submitted", "-") == (created["State"], created["EndTime"])
@@ -152,22 +152,22 @@ def test_from_submission_to_callback(sdk, s3, where, receiver: Receiver, form: s
     if form == "XML":
         assert "application/xml" == kind
         root = etree.fromstring(body)
-        told = {name: root.findtext(f"JobsDetail/{name}") for name in ("JobId", "State", "Code")}
+        received = {name: root.findtext(f"JobsDetail/{name}") for name in ("JobId", "State", "Code")}
         voice = root.findtext("JobsDetail/Operation/Output/AuObject")
         event = root.findtext("EventName")
     else:
         assert "application/json" == kind
         document = json.loads(body)
         detail = document["JobsDetail"][0]
-        told = {name: detail[name] for name in ("JobId", "State", "Code")}
+        received = {name: detail[name] for name in ("JobId", "State", "Code")}
         voice, event = detail["Operation"]["Output"]["AuObject"], document["EventName"]
-    assert {"JobId": job["JobId"], "State": "Success", "Code": "Success"} == told
+    assert {"JobId": job["JobId"], "State": "Success", "Code": "Success"} == received
     assert files[0] == voice
     assert "TaskFinish" == event
 
 
 def test_a_paused_queue_keeps_its_jobs(sdk, s3, where) -> None:
-    """A job of a paused queue is accepted as Submitted, shows Pause, and is done once the queue goes on."""
+    """A job of a paused queue is accepted as Submitted, shown as Pause, and runs after the resume."""
     s3.put_object(Bucket=where["bucket"], Key="in/song.wav", Body=music())
     (queue_,) = sdk.ci_get_asr_queue(where["bucket"])["QueueList"]
 
@@ -183,8 +183,8 @@ def test_a_paused_queue_keeps_its_jobs(sdk, s3, where) -> None:
     assert "Success" == ended(sdk, where, created["JobId"])["State"]
 
 
-def test_failures_are_told(sdk, s3, where, receiver: Receiver, tmp_path: Path) -> None:
-    """A missing object, a text named .mp3 and a video without sound each end Failed with their own words."""
+def test_failures_are_reported(sdk, s3, where, receiver: Receiver, tmp_path: Path) -> None:
+    """A missing object, a text named .mp3 and a video without sound each fail with a message of their own."""
     silent = make(tmp_path / "silent.mp4", Kind("mp4", "aac", video=True), tone(RATE))
     import av
 
@@ -198,21 +198,21 @@ def test_failures_are_told(sdk, s3, where, receiver: Receiver, tmp_path: Path) -
     assert silent.is_file()
     s3.put_object(Bucket=where["bucket"], Key="in/text.mp3", Body=b"not music at all\n" * 1000)
     s3.put_object(Bucket=where["bucket"], Key="in/mute.mp4", Body=(tmp_path / "mute.mp4").read_bytes())
-    said = {}
+    errors = {}
     for key in ("in/none.mp3", "in/text.mp3", "in/mute.mp4"):
         created = submit(sdk, where, key, CallBack=receiver.url, CallBackFormat="JSON")
         job = ended(sdk, where, created["JobId"])
         detail = json.loads(receiver.next()[2])["JobsDetail"][0]
         assert ("Failed", job["Code"], job["Message"]) == (detail["State"], detail["Code"], detail["Message"])
         assert "MediaResult" not in detail["Operation"]
-        said[key] = (job["Code"], job["Message"])
-    assert "ResourceNotFound" == said["in/none.mp3"][0]
-    assert "InvalidContent" == said["in/text.mp3"][0] == said["in/mute.mp4"][0]
-    assert 3 == len({message for _, message in said.values()})
+        errors[key] = (job["Code"], job["Message"])
+    assert "ResourceNotFound" == errors["in/none.mp3"][0]
+    assert "InvalidContent" == errors["in/text.mp3"][0] == errors["in/mute.mp4"][0]
+    assert 3 == len({message for _, message in errors.values()})
 
 
-def test_flower_asks_for_its_password(where) -> None:
-    """Flower shows nothing without the password, and the worker with it."""
+def test_flower_requires_its_password(where) -> None:
+    """Flower shows the worker with the password, and nothing without it."""
     flower = where["flower"]
     with httpx.Client(base_url=flower["url"], trust_env=False) as client:
         assert 401 == client.get("/workers").status_code

@@ -1,4 +1,4 @@
-"""What compose.yaml tells Valkey and SeaweedFS is understood by them."""
+"""Valkey and SeaweedFS accept their configuration in compose.yaml."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def project():
 
 
 def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
-    """The configuration is valid, and what it says holds: password, append-only file, no eviction."""
+    """The configuration is valid and in effect: password, append-only file, no eviction."""
     try:
         program = valkey_program()
     except ServerMissing as error:
@@ -45,10 +45,10 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
 
     try:
         eventually(answers, 20, "valkey answers")
-        told = {
+        reported = {
             name: client.config_get(name)[name] for name in ("appendonly", "maxmemory-policy", "maxmemory")
         }
-        assert {"appendonly": "yes", "maxmemory-policy": "noeviction", "maxmemory": str(2 << 30)} == told
+        assert {"appendonly": "yes", "maxmemory-policy": "noeviction", "maxmemory": str(2 << 30)} == reported
         with pytest.raises(redis.AuthenticationError):
             redis.Redis(port=port).ping()
     finally:
@@ -58,7 +58,7 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
 
 
 def test_seaweedfs_knows_every_option(project):
-    """No option of the command is one that this release has not."""
+    """Every option of the command exists in this release."""
     try:
         program = weed_program()
     except ServerMissing as error:
@@ -70,8 +70,8 @@ def test_seaweedfs_knows_every_option(project):
     assert {word.lstrip("-").partition("=")[0] for word in command[1:]} <= known
 
 
-def test_the_probe_of_seaweedfs_asks_what_it_answers(project, s3_server):
-    """The path of the health check is one that the S3 server has, without a signature."""
+def test_the_health_check_of_seaweedfs_works(project, s3_server):
+    """The S3 server answers the path of the health check without a signature."""
     address = project["services"]["seaweedfs"]["healthcheck"]["test"][-1]
     path = re.fullmatch(r"http://127\.0\.0\.1:8333(/\S+)", address)[1]
     with urllib.request.urlopen(s3_server.endpoint_url + path, timeout=10) as answer:

@@ -1,4 +1,4 @@
-"""`make demo`, as a newcomer meets it."""
+"""`stemline demo`, as `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def left_running(folder: Path) -> list[str]:
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         try:
-            words = (each / "cmdline").read_bytes() + (each / "environ").read_bytes()
+            text = (each / "cmdline").read_bytes() + (each / "environ").read_bytes()
         except OSError:
             continue
-        if str(folder / "home").encode() in words:
-            found.append(words.partition(b"\0\0")[0].decode(errors="replace")[:200])
+        if str(folder / "home").encode() in text:
+            found.append(text.partition(b"\0\0")[0].decode(errors="replace")[:200])
     return found
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo runs."""
+    """The folder in which the demo runs."""
     return tmp_path_factory.mktemp("demo")
 
 
@@ -60,7 +60,7 @@ def ran(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_demo_finds_the_stems(ran: subprocess.CompletedProcess[str], folder: Path) -> None:
-    """The demo ends well, finds voice and background 8 dB better than the mix, and leaves nothing running."""
+    """The demo succeeds, its stems gain at least 8 dB over the mix, and no process is left running."""
     assert 0 == ran.returncode, ran.stdout + ran.stderr
     rows = re.findall(r"^ *(voice|background) .* ([\d.]+) dB\s*$", ran.stdout, re.MULTILINE)
     better = {stem: float(db) for stem, db in rows}
@@ -77,20 +77,20 @@ def test_the_demo_finds_the_stems(ran: subprocess.CompletedProcess[str], folder:
 def test_a_second_start_finds_jobs_and_objects(
     ran: subprocess.CompletedProcess[str], folder: Path, tmp_path: Path
 ) -> None:
-    """Started again, a stack knows its jobs, objects and credentials; stopped, it leaves no process."""
-    told = etree.parse(folder / "demo-output" / "callback.xml")
+    """After a second start the jobs, objects and credentials are there; after the stop no process is left."""
+    callback = etree.parse(folder / "demo-output" / "callback.xml")
     secrets = json.loads((folder / "home" / "credentials.json").read_text())
     with running_stack(folder / "home", tmp_path / "up.log") as (stack, where):
         assert secrets["secret_key"] == where["secret_key"]
         assert 0o700 == (folder / "home").stat().st_mode & 0o777
-        job_id = told.findtext("JobsDetail/JobId")
+        job_id = callback.findtext("JobsDetail/JobId")
         names = ("secret_id", "secret_key", "region", "bucket")
         client = Client(where["api"], **{name: where[name] for name in names})
         assert "Success" == client.job(job_id).findtext("State")
         client.close()
         s3 = s3_for(where)
         kept = s3.get_object(
-            Bucket=where["bucket"], Key=told.findtext("JobsDetail/Operation/Output/AuObject")
+            Bucket=where["bucket"], Key=callback.findtext("JobsDetail/Operation/Output/AuObject")
         )
         assert (folder / "demo-output" / "voice.wav").read_bytes() == kept["Body"].read()
         stack.terminate(60)
@@ -99,8 +99,8 @@ def test_a_second_start_finds_jobs_and_objects(
 
 
 @pytest.mark.slow
-def test_a_demo_that_fails_says_why(tmp_path: Path) -> None:
-    """A file that is no music ends the demo with the job's own words, the log's path and an error."""
+def test_a_demo_that_fails_gives_the_reason(tmp_path: Path) -> None:
+    """For a file that is not audio the demo prints the error of the job and the path of the logs."""
     song = tmp_path / "song.mp3"
     song.write_text("no music at all\n" * 100)
     ran = demo(tmp_path, str(song))

@@ -1,4 +1,4 @@
-"""The proxy of the compose file, run here in front of a server that keeps what reaches it."""
+"""The proxy of the compose file, run in front of a server that records requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST = "media-1250000000.ci.ap-chongqing.example.com"
 
 
 class Upstream:
-    """Answers every request, and keeps their heads as they came."""
+    """Answers every request and records the heads as received."""
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
@@ -52,7 +52,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def proxy(upstream, tmp_path_factory) -> Iterator[int]:
-    """The port of Caddy with the project's own configuration."""
+    """The port of Caddy with the configuration of the compose file."""
     beside = Path(sys.executable).with_name("caddy")
     program = str(beside) if beside.exists() else shutil.which("caddy")
     if program is None:
@@ -105,7 +105,7 @@ def send(port: int, head: str) -> bytes:
     ],
 )
 def test_path_and_query_arrive_as_they_were_sent(proxy: int, upstream: Upstream, target: str):
-    """Signatures cover path and query byte for byte, so the proxy changes neither, however odd they are."""
+    """Signatures cover path and query byte by byte, so the proxy forwards both unchanged."""
     answer = send(proxy, f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: q-sign-algorithm=sha1\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
     lines = upstream.heads[-1].decode().split("\r\n")
@@ -115,7 +115,7 @@ def test_path_and_query_arrive_as_they_were_sent(proxy: int, upstream: Upstream,
 
 
 def test_an_absolute_target_arrives_with_its_own_host(proxy: int, upstream: Upstream):
-    """A client that thinks of Stemline as a proxy names the bucket's host in the target."""
+    """A client that uses Stemline as its HTTP proxy sends the bucket's host in the target."""
     answer = send(proxy, f"GET http://{HOST}/jobs?size=1 HTTP/1.1\r\nHost: {HOST}\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
     lines = upstream.heads[-1].decode().split("\r\n")
@@ -124,8 +124,8 @@ def test_an_absolute_target_arrives_with_its_own_host(proxy: int, upstream: Upst
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz"])
-def test_what_is_for_the_inside_stays_there(proxy: int, upstream: Upstream, path: str):
-    """Numbers and the state of the servers are not told to the world."""
+def test_internal_paths_are_not_exposed(proxy: int, upstream: Upstream, path: str):
+    """Metrics and readiness are not available through the proxy."""
     before = len(upstream.heads)
     assert send(proxy, f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n").startswith(b"HTTP/1.1 404")
     assert before == len(upstream.heads)

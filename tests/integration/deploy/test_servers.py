@@ -1,3 +1,5 @@
+"""Valkey and SeaweedFS from their packages."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,8 +12,8 @@ from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 from tests.conftest import S3
 
 
-def test_valkey_finds_its_data_again_after_a_crash(tmp_path: Path) -> None:
-    """What was written a second before a kill -9 is there after the next start."""
+def test_valkey_keeps_its_data_after_a_crash(tmp_path: Path) -> None:
+    """Data that was written to the append-only file before a kill -9 is there after the next start."""
     server = ValkeyServer(tmp_path, password="correct horse")
     server.start()
     try:
@@ -27,8 +29,8 @@ def test_valkey_finds_its_data_again_after_a_crash(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_valkey_wants_its_password(tmp_path: Path) -> None:
-    """Nobody on the machine reads the jobs without the password, and it is not on the command line."""
+def test_valkey_requires_its_password(tmp_path: Path) -> None:
+    """Other users of the machine cannot read jobs: a password is required, and no command line shows it."""
     server = ValkeyServer(tmp_path, password="correct-horse")
     server.start()
     try:
@@ -40,8 +42,8 @@ def test_valkey_wants_its_password(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_seaweedfs_finds_its_objects_again_on_other_ports(tmp_path: Path) -> None:
-    """A second start on other ports finds buckets and objects of the first."""
+def test_seaweedfs_keeps_its_objects_on_other_ports(tmp_path: Path) -> None:
+    """After a second start on other ports, the buckets and objects of the first are there."""
     first = SeaweedServer(tmp_path)
     first.start()
     try:
@@ -60,7 +62,7 @@ def test_seaweedfs_finds_its_objects_again_on_other_ports(tmp_path: Path) -> Non
 
 
 def test_s3_checks_signatures(s3: S3, s3_server: SeaweedServer) -> None:
-    """A wrong key is refused: the tests' S3 server is as strict as a real one."""
+    """A request that is signed with a wrong key is refused, as by any S3."""
     wrong = SeaweedServer(s3_server.folder, listen=s3_server.listen, secret_key="not it").client()
     with pytest.raises(ClientError) as refused:
         wrong.list_objects_v2(Bucket=s3.bucket)

@@ -42,18 +42,18 @@ def promtool(*words: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_prometheus_takes_the_configuration():
-    """Prometheus' own tool finds no fault in the configuration and the rules."""
+def test_the_configuration_of_prometheus_is_valid():
+    """promtool accepts the configuration and the rules."""
     assert "SUCCESS" in promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
 
 
-def test_every_alert_fires_on_its_fault_and_none_on_health():
-    """Prometheus' own tool runs the alerts against series of faults and of a healthy service."""
+def test_every_alert_fires_on_its_fault_and_none_on_a_healthy_service():
+    """promtool evaluates the alerts on series of each fault and of a healthy service."""
     assert "SUCCESS" in promtool("test", "rules", str(CASES))
 
 
 def test_every_alert_is_tested():
-    """No alert lacks a series on which it fires."""
+    """For every alert there is a series on which it fires."""
     fired = set(re.findall(r'alertname="(\w+)"', CASES.read_text()))
     for case in yaml.safe_load(CASES.read_text())["tests"]:
         fired |= {t["alertname"] for t in case.get("alert_rule_test", []) if t["exp_alerts"]}
@@ -62,7 +62,7 @@ def test_every_alert_is_tested():
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_every_alert_has_its_page(rule: dict[str, Any]):
-    """An alert says what happened and leads to its own section of the runbook."""
+    """An alert describes what happened and links to its own section of the runbook."""
     page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert RUNBOOK == REPOSITORY / page
     assert rule["alert"].lower() == anchor
@@ -73,8 +73,8 @@ def test_every_alert_has_its_page(rule: dict[str, Any]):
         assert part in section, part
 
 
-def test_the_runbook_knows_no_other_alerts():
-    """No section of the runbook is about an alert that is gone."""
+def test_the_runbook_has_no_other_alerts():
+    """No section of the runbook is about an alert that no longer exists."""
     assert {rule["alert"] for rule in rules()} == set(
         re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE)
     )
@@ -98,7 +98,7 @@ def test_the_dashboards_queries_are_valid(tmp_path: Path):
 
 
 def test_the_dashboard_fits_its_grid():
-    """Panels have ids of their own and do not lie upon one another."""
+    """Panels have unique ids and do not overlap."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
     assert len(panels) == len({panel["id"] for panel in panels})
     cells = [
@@ -112,7 +112,7 @@ def test_the_dashboard_fits_its_grid():
 
 
 def test_every_metric_is_described():
-    """docs/observing.md names every metric of the API and of the workers, and none that is gone."""
+    """docs/observing.md names every metric of the API and of the workers, and no others."""
     page = (REPOSITORY / "docs" / "observing.md").read_text()
     code = "".join(
         (REPOSITORY / file).read_text()
@@ -123,8 +123,8 @@ def test_every_metric_is_described():
     assert {name.removesuffix("_total") for name in defined} == named
 
 
-def test_scaling_asks_for_numbers_that_are_told():
-    """The queries by which the chart scales workers name metrics that exist."""
+def test_scaling_uses_metrics_that_exist():
+    """The queries by which the chart scales workers use metrics that exist."""
     asked = "".join(file.read_text() for file in (DEPLOY / "helm").rglob("*.yaml"))
     page = (REPOSITORY / "docs" / "observing.md").read_text()
     names = set(re.findall(r"stemline_[a-z_]+(?=\{)", asked))

@@ -1,4 +1,4 @@
-"""The compose file, its variables and the Dockerfiles, as far as no Docker engine is needed."""
+"""The compose file, its variables and the Dockerfiles, checked without a Docker engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def project() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_hadolint_finds_nothing(name: str):
-    """The Dockerfiles follow the known good practice."""
+    """The Dockerfiles follow the rules of hadolint."""
     beside = Path(sys.executable).with_name("hadolint")
     program = str(beside) if beside.exists() else shutil.which("hadolint")
     if program is None:
@@ -40,8 +40,8 @@ def test_hadolint_finds_nothing(name: str):
 
 
 @pytest.mark.parametrize("target", ["api", "worker", "callbacks", "flower", "worker-gpu"])
-def test_an_image_runs_without_rights_and_is_probed(target: str):
-    """Every image has a versioned base, a user that is not root, a command, and a probe of its own."""
+def test_an_image_is_unprivileged_and_has_a_health_check(target: str):
+    """Every image has a versioned base, an unprivileged user, a command and a health check."""
     all_stages = {name: s for path in DOCKERFILES.values() for name, s in dockerfile.stages(path).items()}
     stage = all_stages[target]
     _, _, version = stage.base.partition(":")
@@ -63,8 +63,8 @@ def test_packages_come_with_hashes():
         assert "--require-hashes" in install or "-c constraints/" in install or "--no-deps /wheel/" in install
 
 
-def test_the_build_sees_nothing_it_does_not_need():
-    """What reaches the builder is named one by one, so that data, secrets and tests stay outside."""
+def test_the_build_context_holds_only_what_is_needed():
+    """The build context is an allow list, so that data, secrets and tests stay outside."""
     lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert "*" == rules[0]
@@ -81,7 +81,7 @@ def test_the_build_sees_nothing_it_does_not_need():
 
 @pytest.mark.parametrize("service", OWN)
 def test_a_service_starts_from_valid_settings(project, service: str, monkeypatch):
-    """The variables of every service are settings that exist, with values that they take."""
+    """The variables of every service are settings that exist, with valid values."""
     environment = project["services"][service]["environment"]
     ours = {name: value for name, value in environment.items() if name.startswith("STEMLINE_")}
     for name, value in ours.items():
@@ -92,7 +92,7 @@ def test_a_service_starts_from_valid_settings(project, service: str, monkeypatch
 
 
 @pytest.mark.parametrize("service", OWN)
-def test_a_service_can_write_nowhere_but_where_it_must(project, service: str):
+def test_a_service_has_a_read_only_root_and_no_privileges(project, service: str):
     """Read-only root, no capabilities, no new privileges, and /tmp in memory."""
     definition = project["services"][service]
     assert definition["read_only"]
@@ -101,8 +101,8 @@ def test_a_service_can_write_nowhere_but_where_it_must(project, service: str):
     assert ["no-new-privileges:true"] == definition["security_opt"]
 
 
-def test_every_outside_image_is_pinned_and_probed(project):
-    """No image floats, and every one says whether it works."""
+def test_every_third_party_image_is_pinned_and_has_a_health_check(project):
+    """Images of others have a fixed version and a health check."""
     for name, definition in project["services"].items():
         if name in OWN:
             continue
@@ -111,8 +111,8 @@ def test_every_outside_image_is_pinned_and_probed(project):
         assert definition["healthcheck"]["test"], name
 
 
-def test_nothing_is_open_to_the_world_by_itself(project):
-    """Published ports are bound to loopback until the operator says otherwise; the store publishes none."""
+def test_ports_are_published_on_loopback_only(project):
+    """Published ports are bound to loopback by default; the store publishes none."""
     for name, definition in project["services"].items():
         for port in definition.get("ports", []):
             assert port.startswith("127.0.0.1:"), name
@@ -120,15 +120,15 @@ def test_nothing_is_open_to_the_world_by_itself(project):
 
 
 @pytest.mark.parametrize("service", ["worker", "worker-gpu"])
-def test_a_worker_may_be_scaled_and_has_time_to_give_its_job_back(project, service: str):
-    """No fixed name or port stands against --scale, and the stop waits longer than the grace of a job."""
+def test_a_worker_can_be_scaled_and_has_time_to_release_its_job(project, service: str):
+    """No fixed name or port prevents --scale, and the stop timeout is longer than the grace of a job."""
     definition = project["services"][service]
     assert not {"container_name", "hostname", "ports"} & set(definition)
     assert int(definition["stop_grace_period"].rstrip("s")) >= Settings().workers.grace_s + 60
 
 
-def test_valkey_keeps_what_it_is_told(project):
-    """The append-only file is on, nothing is evicted, and a password is asked."""
+def test_valkey_is_durable(project):
+    """The append-only file is on, no key is evicted, and a password is required."""
     lines = dict(line.split(" ", 1) for line in project["configs"]["valkey"]["content"].splitlines())
     wanted = {
         "appendonly": "yes",
@@ -139,7 +139,7 @@ def test_valkey_keeps_what_it_is_told(project):
     assert wanted == {name: lines[name] for name in wanted}
 
 
-def test_seaweedfs_knows_the_keys_that_the_workers_use(project):
+def test_seaweedfs_has_the_keys_of_the_workers(project):
     """The bundled store's key pair is that of STEMLINE_BUCKETS."""
     (identity,) = json.loads(project["configs"]["s3"]["content"])["identities"]
     (pair,) = identity["credentials"]
@@ -148,13 +148,13 @@ def test_seaweedfs_knows_the_keys_that_the_workers_use(project):
 
 
 def test_a_variable_without_a_value_stops_the_start():
-    """Secrets have no default: without an .env nothing starts."""
+    """Secrets have no default: without an .env file nothing starts."""
     with pytest.raises(KeyError, match=r"see \.env\.example"):
         compose.load(DEPLOY / "compose.yaml", {})
 
 
-def test_the_gpu_image_holds_the_versions_that_are_tested():
-    """What both lists name they name alike: a GPU worker differs from the tested one by its engine alone."""
+def test_the_gpu_image_holds_the_tested_versions():
+    """Both lists of constraints have the same versions: a GPU worker differs only in its engine."""
 
     def pins(name: str) -> dict[str, str]:
         text = (REPOSITORY / "constraints" / name).read_text()

@@ -18,27 +18,27 @@ def song() -> Song:
 
 
 def test_the_parts_add_up_to_the_mix(song: Song) -> None:
-    """Voice and background are exactly what the mix was made of, so that the SDR is of the true stems."""
+    """Voice and background add up to the mix exactly, so that the SDR refers to the true stems."""
     assert np.array_equal(samples(song.mix), samples(song.voice) + samples(song.background))
     assert np.max(np.abs(samples(song.mix))) < 0.95
     assert 24.0 == len(samples(song.mix)) / RATE
 
 
 def test_the_song_is_the_same_every_time() -> None:
-    """Two processes make the same song: nothing in it is left to chance."""
+    """Two processes generate the same song."""
     program = "import hashlib, stemline.testing.song as s; print(hashlib.sha1(s.demo_song().mix).hexdigest())"
     command = [sys.executable, "-c", program]
     made = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
     assert made[0] == made[1]
 
 
-def test_the_voice_is_there_and_hides_in_the_mix(song: Song) -> None:
-    """The voice is loud enough to be heard and not so loud that it would be found without separating."""
+def test_the_voice_is_audible_and_does_not_dominate(song: Song) -> None:
+    """The voice can be heard, and is quieter than the rest, so that separating it is not trivial."""
     assert -6 < sdr_db(samples(song.voice), samples(song.mix)) < 0
 
 
-def test_sdr_is_of_the_definition() -> None:
-    """An error of a tenth of the amplitude is 20 dB, and stems of other lengths are not compared."""
+def test_the_sdr_follows_its_definition() -> None:
+    """An error of a tenth of the amplitude is 20 dB; stems of different lengths are refused."""
     true = np.ones((100, 2))
     assert 20.0 == pytest.approx(sdr_db(true, true * 1.1))
     with pytest.raises(ValueError, match="shape"):

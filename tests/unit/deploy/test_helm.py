@@ -1,4 +1,4 @@
-"""The Helm chart: its values, and what it makes of them, rendered by Go's own template engine."""
+"""The Helm chart: its values and objects, rendered by Go's template engine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import stemline
 from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
 
 CHART = REPOSITORY / "deploy" / "helm" / "stemline"
 RENDERER = REPOSITORY / "tests" / "support" / "helm" / "render.go"
-#: Kinds of operators, whose schemas Kubernetes does not hold.
+#: Kinds defined by operators, for which Kubernetes has no schemas.
 CUSTOM = {"PodMonitor", "ScaledObject"}
 SECRETS = {
     "STEMLINE_REDIS_URL": "redis://valkey:6379/0",
@@ -36,7 +37,7 @@ Render = Callable[[dict[str, Any]], list[dict[str, Any]]]
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Values over values, as Helm lays them: maps are merged, all else is replaced."""
+    """Merge values as Helm does: maps recursively, all else by replacement."""
     result = copy.deepcopy(base)
     for key, value in over.items():
         inner = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -69,7 +70,7 @@ def program(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def render(program, values, schema) -> Render:
-    """A function that renders the chart with some values laid over its own; all objects."""
+    """A function that renders the chart with some values replaced and returns all objects."""
 
     def objects(over: dict[str, Any]) -> list[dict[str, Any]]:
         given = merged(values, over)
@@ -91,7 +92,7 @@ def render(program, values, schema) -> Render:
 
 @pytest.fixture(scope="module")
 def everything(render) -> list[dict[str, Any]]:
-    """All that the chart can make."""
+    """All objects that the chart can create."""
     scaled = {"enabled": True, "scaling": {"enabled": True}, "modelsClaim": "weights"}
     return render(
         {
@@ -127,8 +128,8 @@ def container(deployment: dict[str, Any]) -> dict[str, Any]:
     return one
 
 
-def test_the_chart_s_own_values_fit_its_schema(values, schema):
-    """Nobody is refused for what the chart itself says."""
+def test_the_default_values_are_valid(values, schema):
+    """The default values match the schema."""
     validator = jsonschema.validators.validator_for(schema)(schema)
     assert [] == list(validator.iter_errors(values))
 
@@ -144,29 +145,29 @@ def test_the_chart_s_own_values_fit_its_schema(values, schema):
         {"image": {"registry": "registry.example.com"}},
     ],
 )
-def test_a_slip_in_the_values_is_refused(wrong, values, schema):
-    """A name that does not exist, or a value of the wrong kind, never goes unnoticed."""
+def test_invalid_values_are_refused(wrong, values, schema):
+    """An unknown name or a value of the wrong type is an error."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(merged(values, wrong), schema)
 
 
 @pytest.mark.parametrize("version", ["1.28", "1.34"])
-def test_every_object_is_one_that_kubernetes_takes(everything, version: str):
-    """Each rendered object fits Kubernetes' own schema, with no field that it does not know."""
+def test_every_object_is_valid_for_kubernetes(everything, version: str):
+    """Each rendered object matches the schema of Kubernetes and has no unknown field."""
     assert len(everything) > 20
     for each in everything:
         if each["kind"] not in CUSTOM:
             kubernetes_validate.validate(each, version, strict=True)
 
 
-def test_names_are_given_once(everything):
-    """No object replaces another."""
+def test_names_are_unique(everything):
+    """No two objects have the same kind and name."""
     names = [(each["kind"], each["metadata"]["name"]) for each in everything]
     assert len(set(names)) == len(names)
 
 
-def test_no_pod_may_do_more_than_it_must(everything):
-    """Not root, a root it cannot write to, no capabilities, no token, a bound on memory."""
+def test_pods_are_unprivileged(everything):
+    """Pods have an unprivileged user, a read-only root, no capabilities, no token and a memory limit."""
     for name, deployment in of(everything, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"], name
@@ -178,7 +179,7 @@ def test_no_pod_may_do_more_than_it_must(everything):
 
 
 def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
-    """Every STEMLINE_ variable is a setting, and every value one that it takes."""
+    """Every STEMLINE_ variable is a setting, with a valid value."""
     (config,) = of(everything, "ConfigMap").values()
     known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
     for name, deployment in of(everything, "Deployment").items():
@@ -195,7 +196,7 @@ def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
 
 
 def test_a_secret_goes_only_where_it_is_needed(everything):
-    """The keys that sign requests are unknown to workers, those of buckets to Flower and the clock."""
+    """Workers do not get the keys that sign requests; Flower and Celery beat do not get those of buckets."""
     deployments = of(everything, "Deployment")
 
     def secrets(name: str) -> set[str]:
@@ -208,7 +209,7 @@ def test_a_secret_goes_only_where_it_is_needed(everything):
 
 
 def test_a_worker_is_killed_only_long_after_its_grace(everything):
-    """The pod outlasts the time in which a stopped worker ends its job or gives it back."""
+    """The pod has more time than a stopped worker needs to finish its job or to release it."""
     pools = {name: d for name, d in of(everything, "Deployment").items() if "-worker-" in name}
     assert {"night-worker-cpu", "night-worker-gpu", "night-worker-night"} == set(pools)
     for name, deployment in pools.items():
@@ -228,7 +229,7 @@ def test_a_worker_is_killed_only_long_after_its_grace(everything):
 
 
 def test_the_autoscaler_counts_waiting_and_running_jobs(everything):
-    """Pools are scaled by metrics that exist; a missing answer is no nought; nobody else sets the number."""
+    """Pools are scaled by metrics; missing data is not zero, and the deployment itself sets no number."""
     (scaled,) = of(everything, "ScaledObject").values()
     name = scaled["spec"]["scaleTargetRef"]["name"]
     assert "night-worker-gpu" == name
@@ -247,7 +248,7 @@ def test_the_autoscaler_counts_waiting_and_running_jobs(everything):
 
 
 def test_disruption_budgets_and_policies_select_pods_that_exist(everything):
-    """A selector with a slip would protect nothing, silently."""
+    """Every selector matches pods of the chart."""
     labels = [d["spec"]["template"]["metadata"]["labels"] for d in of(everything, "Deployment").values()]
     for kind in ("PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
         for name, each in of(everything, kind).items():
@@ -258,23 +259,20 @@ def test_disruption_budgets_and_policies_select_pods_that_exist(everything):
 
 
 def test_a_release_without_secrets_is_refused(render):
-    """Nothing is started that could not know its store."""
+    """Without credentials for the store the chart is not rendered."""
     with pytest.raises(ValueError, match=r"set secret\.existing"):
         render({})
 
 
-def test_a_secret_of_one_s_own_is_used(render):
-    """With secret.existing the chart makes none and names that one."""
+def test_an_existing_secret_is_used(render):
+    """With secret.existing the chart creates no secret and refers to that one."""
     objects = render({"secret": {"existing": "mine"}})
     assert not of(objects, "Secret")
     entries = container(of(objects, "Deployment")["night-api"])["env"]
     assert {"mine"} == {e["valueFrom"]["secretKeyRef"]["name"] for e in entries}
 
 
-def test_helm_itself_finds_nothing_to_mend():
-    """Where Helm is installed its own lint passes; no package brings it, so elsewhere this is skipped."""
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed")
-    command = [helm, "lint", "--strict", str(CHART), "--set", "secret.existing=mine"]
-    subprocess.run(command, check=True)
+def test_the_chart_has_the_version_of_the_package():
+    """The chart refers to the images of this version."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert stemline.__version__ == chart["version"] == chart["appVersion"]

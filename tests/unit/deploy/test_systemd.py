@@ -1,4 +1,4 @@
-"""The units for a bare machine, checked by systemd's own tools."""
+"""The systemd units, checked by systemd's own tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stemline.runtime.settings import Settings
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, missing
 
 FOLDER = REPOSITORY / "deploy" / "systemd"
 SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))
@@ -20,9 +20,9 @@ SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))
 
 @pytest.fixture(scope="module")
 def units(tmp_path_factory) -> Path:
-    """The units with a program that is installed here; instances under names of their own."""
+    """The units with the program of this environment."""
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd is not installed")
+        missing("systemd-analyze (Debian package systemd)")
     folder = tmp_path_factory.mktemp("units")
     shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
     here = str(Path(sys.executable).with_name("stemline"))
@@ -32,7 +32,7 @@ def units(tmp_path_factory) -> Path:
 
 
 def service(name: str) -> dict[str, list[str]]:
-    """The [Service] section, every value a list."""
+    """The [Service] section; every value is a list."""
     found: dict[str, list[str]] = {}
     section = (FOLDER / name).read_text().partition("[Service]\n")[2].partition("\n[")[0]
     for line in section.splitlines():
@@ -43,7 +43,7 @@ def service(name: str) -> dict[str, list[str]]:
 
 
 def test_systemd_understands_every_unit(units: Path):
-    """No unknown option, no missing unit, no command that does not exist; a GPU worker's drop-in included."""
+    """There is no unknown option, no missing unit and no missing command, also in the drop-in for GPUs."""
     names = [name.replace("@.", "@gpu.") for name in SERVICES]
     command = ["systemd-analyze", "verify", "stemline.target", "stemline-worker@1.service", *names]
     done = subprocess.run(command, cwd=units, capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_systemd_understands_every_unit(units: Path):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_exposes_little(units: Path, name: str):
-    """systemd's own measure of what a service could do to the machine stays in its best band."""
+    """The exposure that systemd calculates for a service is in its best range."""
     path = units / name.replace("@.", "-one.")
     if not path.exists():
         path.write_text((units / name).read_text())
@@ -62,16 +62,16 @@ def test_a_unit_exposes_little(units: Path, name: str):
     assert float(level) < 2.0
 
 
-def test_a_worker_has_time_to_give_its_job_back():
-    """Only the worker itself is told to stop, and it is killed long after its grace."""
+def test_a_worker_has_time_to_release_its_job():
+    """Only the main process gets SIGTERM, and it is killed long after its grace period."""
     unit = service("stemline-worker@.service")
     assert ["mixed"] == unit["KillMode"]
     assert int(unit["TimeoutStopSec"][0]) >= Settings().workers.grace_s + 60
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_comes_back_however_it_ended(name: str):
-    """A crash is followed by a new start, without a limit on how often."""
+def test_a_service_is_always_restarted(name: str):
+    """A service that ends is restarted, any number of times."""
     assert ["always"] == service(name)["Restart"]
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
@@ -79,15 +79,15 @@ def test_a_service_comes_back_however_it_ended(name: str):
     assert "0" == parser["Unit"]["StartLimitIntervalSec"]
 
 
-def test_the_example_environment_is_one_that_starts(monkeypatch):
-    """The variables of the example are settings with values that they take."""
+def test_the_example_environment_is_valid(monkeypatch):
+    """The variables of the example are settings with valid values."""
     for line in (FOLDER / "stemline.env.example").read_text().splitlines():
         if line and not line.startswith("#"):
             monkeypatch.setenv(*line.split("=", 1))
     settings = Settings()
     assert "https://s3.example.com" == settings.storage.buckets["*"].endpoint_url
     for name in SERVICES:
-        words = " ".join(service(name).get("Environment", [])).split()
-        for word in words:
-            variable = word.partition("=")[0]
+        assignments = " ".join(service(name).get("Environment", [])).split()
+        for assignment in assignments:
+            variable = assignment.partition("=")[0]
             assert variable.removeprefix("STEMLINE_").lower() in Settings().by_variable()

@@ -10,11 +10,11 @@
 {{ .Values.secret.existing | default (include "stemline.name" .) }}
 {{- end -}}
 
-{{- /* Labels by which a part is found: dict root, part. */ -}}
+{{- /* Labels that select a component: dict root, component. */ -}}
 {{- define "stemline.selector" -}}
 app.kubernetes.io/name: stemline
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
-app.kubernetes.io/component: {{ .part | quote }}
+app.kubernetes.io/component: {{ .component | quote }}
 {{- end -}}
 
 {{- define "stemline.labels" -}}
@@ -23,12 +23,12 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 {{- end -}}
 
-{{- /* dict root, image. */ -}}
+{{- /* Full name of an image: dict root, image. */ -}}
 {{- define "stemline.image" -}}
 {{ printf "%sstemline-%s:%s" .root.Values.image.registry .image (.root.Values.image.tag | default .root.Chart.AppVersion) | quote }}
 {{- end -}}
 
-{{- /* What every pod has in common: root alone. */ -}}
+{{- /* Fields that all pods share: root. */ -}}
 {{- define "stemline.pod" -}}
 serviceAccountName: {{ include "stemline.account" . }}
 automountServiceAccountToken: false
@@ -55,7 +55,7 @@ securityContext:
   capabilities: { drop: [ALL] }
 {{- end -}}
 
-{{- /* Variables from the Secret: dict root, needs, may. */ -}}
+{{- /* Variables from the Secret: dict root, needs (required keys), may (optional keys). */ -}}
 {{- define "stemline.secrets" -}}
 {{- $secret := include "stemline.secret" .root -}}
 {{- range .needs }}
@@ -68,7 +68,7 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{- /* So that pods are made anew when what they read at their start has changed. */ -}}
+{{- /* An annotation of pods, so that they are replaced when their configuration changes. */ -}}
 {{- define "stemline.checksum" -}}
 {{ printf "%s%s" (.Values.settings | toJson) (.Values.secret.values | toJson) | sha256sum }}
 {{- end -}}
