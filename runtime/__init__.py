@@ -1,1 +1,1 @@
-"""What every process needs around its work: settings, logging, redaction, telemetry."""
+"""What every process needs: settings, credentials, logging, telemetry, and what builds it from them."""

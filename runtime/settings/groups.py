@@ -74,7 +74,9 @@ class AccessSettings(Group):
     """Who may send requests, and how many."""
 
     credentials: tuple[Credential, ...] = setting((), "Key pairs that may sign, JSON list.")
-    credentials_file: Path | None = setting(None, "A JSON file with more of them.")
+    credentials_file: Path | None = setting(
+        None, "A JSON file with more of them; it is read again when it changes."
+    )
     anonymous: bool = setting(False, "Accept requests without a signature.", variable="anonymous_access")
     require_signed_host: bool = setting(False, "Refuse signatures that do not cover Host.")
     clock_tolerance_s: int = setting(900, "How far in the future a signature may begin, s.", ge=0)
@@ -146,7 +148,9 @@ class StorageSettings(Group):
     buckets: dict[str, BucketAccess] = setting(
         {}, 'How buckets are reached, JSON by bucket name; `"*"` for all the others.'
     )
-    buckets_file: Path | None = setting(None, "A JSON file with more of them.")
+    buckets_file: Path | None = setting(
+        None, "A JSON file with more of them; it is read again when it changes."
+    )
     retry_budget_s: float = setting(
         120.0,
         "How long an attempt retries when a bucket's store is unreachable or answers 5xx, s.",
