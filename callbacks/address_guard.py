@@ -118,5 +118,5 @@ def special_kind(ip: Address) -> str | None:
 
 
 def _allows(network: Network, ip: Address) -> bool:
-    """Tell whether a network allows an address; metadata addresses must be allowed one by one."""
+    """Return whether a network allows an address; metadata addresses must be allowed one by one."""
     return ip in network and (ip not in _METADATA or network.num_addresses == 1)

@@ -43,7 +43,7 @@ def signed_headers(delivery_id: str, at_s: int, body: bytes, secrets: Iterable[s
 def verified(
     headers: Mapping[str, str], body: bytes, secrets: Iterable[str], *, now_s: float | None = None
 ) -> bool:
-    """Tell whether one of the secrets signed this body at most ``TOLERANCE_S`` ago.
+    """Return whether one of the secrets signed this body at most ``TOLERANCE_S`` ago.
 
     Args:
         headers: Request headers, names in lower case.

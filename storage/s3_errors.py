@@ -49,7 +49,7 @@ def status_of(error: BaseException) -> int:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the same request may succeed later."""
+    """Return whether the same request may succeed later."""
     if isinstance(error, ClientError):
         status = status_of(error)
         return status >= 500 or status in {408, 429} or error_code(error) in _TRANSIENT_CODES
@@ -57,12 +57,12 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_missing(error: BaseException) -> bool:
-    """Tell whether the object, the bucket or the upload does not exist."""
+    """Return whether the object, the bucket or the upload does not exist."""
     return status_of(error) == 404
 
 
 def is_denied(error: BaseException) -> bool:
-    """Tell whether the store refused because of credentials or permissions."""
+    """Return whether the store refused because of credentials or permissions."""
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return True
     return status_of(error) == 403 or error_code(error) in _DENIED_CODES

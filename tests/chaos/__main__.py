@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: kill the service's processes at random and print what came of it."""
+"""``python -m tests.chaos``: kill the service's processes at random and print a report."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.trials import Outcome, run
+from tests.chaos.trials import Report, run
 
 
-def table(outcome: Outcome) -> Table:
-    """The summary."""
+def table(outcome: Report) -> Table:
+    """Return the report as a table."""
     rows = Table(title=f"{outcome.kills.total()} kills in {outcome.lasted_s:.0f} s, seed {outcome.seed}")
     rows.add_column("what")
     rows.add_column("count", justify="right")
     for name, count in sorted(outcome.kills.items()):
         rows.add_row(f"kill -9 of {name}", str(count))
     rows.add_row("SIGSTOP of a worker past its lease", str(outcome.stops))
-    for name, count in sorted(outcome.fell_alone.items()):
-        rows.add_row(f"{name} ended by itself", str(count))
+    for name, count in sorted(outcome.exits.items()):
+        rows.add_row(f"{name} exited by itself", str(count))
     rows.add_section()
     rows.add_row("jobs accepted", str(outcome.accepted))
     for state in ("Success", "Failed", "Cancel", "Submitted", "Running", "Pause"):
@@ -29,13 +29,13 @@ def table(outcome: Outcome) -> Table:
             rows.add_row(f"  {state}", str(outcome.states[state]))
     for reason, count in outcome.reasons.most_common(5):
         rows.add_row(f"    {reason}", str(count))
-    rows.add_row("claims repeated after a death", str(outcome.rescued))
+    rows.add_row("jobs claimed again after a kill", str(outcome.reclaims))
     rows.add_row("callbacks received", str(outcome.callbacks))
     rows.add_row("  of these repeated", str(outcome.callbacks_repeated), end_section=True)
     rows.add_row("lost", str(outcome.lost))
     rows.add_row("done twice", str(outcome.done_twice))
     rows.add_row("stale writes", str(outcome.stale_writes))
-    rows.add_row("stored although 503 was answered", str(outcome.stored_after_503))
+    rows.add_row("stored although the response was 503", str(outcome.stored_after_503))
     rows.add_row("other faults", str(len(outcome.faults)))
     rows.add_row("empty uploads left", str(outcome.empty_uploads), end_section=True)
     for kind, seconds in outcome.pauses.items():
@@ -52,7 +52,7 @@ def main() -> int:
     asked = parser.parse_args()
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     console = Console(width=110)
-    outcome = run(asked.trials, seed, tell=lambda text: console.print(text, style="dim"))
+    outcome = run(asked.trials, seed, log=lambda text: console.print(text, style="dim"))
     console.print(table(outcome))
     for fault in outcome.faults[:30]:
         console.print(fault, style="red", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The outside world: clients that submit, cancel, pause and resume, and a receiver of callbacks."""
+"""A client that submits, cancels, pauses and resumes, and a receiver of callbacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDEMPOTENT_SHARE = 0.7
 
 
 class Client:
-    """Submits so that there is always something to do; retries as the SDKs do."""
+    """Keeps the service busy with jobs; retries as the SDKs do."""
 
     def __init__(self, service: Service, ledger: Ledger, callback_url: str, seed: int) -> None:
         self._service = service
@@ -40,7 +40,7 @@ class Client:
         self._thread.start()
 
     def stop(self) -> None:
-        """Submit no more."""
+        """Stop submitting."""
         self._over.set()
         self._thread.join()
 
@@ -56,7 +56,7 @@ class Client:
             self._over.wait(self._random.uniform(0, 0.08))
 
     def submit(self, *, seconds: float | None = None, poison: bool | None = None) -> str | None:
-        """Submit one job, of a random kind where not told; its id if it is accepted."""
+        """Submit one job, of a random kind unless given; return its id if it was accepted."""
         self._count += 1
         nonce = f"n{self._count:06d}-{self._random.getrandbits(32):08x}"
         if poison is None:
@@ -91,19 +91,19 @@ class Client:
                 return None
 
     def cancel(self, job_id: str) -> None:
-        """Cancel a job, whatever its state."""
+        """Cancel a job in any state."""
         status, _ = self._ask("PUT", f"/jobs/{job_id}?cancel", b"", {})
         self._ledger.cancels += status == 200
 
     def pause_or_resume(self, queue_id: str, state: str) -> None:
-        """Pause or resume the queue until that is answered."""
+        """Pause or resume the queue; repeat that until it succeeds."""
         names = f"<Name>queue-speech-1</Name><QueueID>{queue_id}</QueueID><State>{state}</State>"
         body = f"<Request>{names}</Request>"
         while self._ask("PUT", f"/asrqueue/{queue_id}", body.encode(), {})[0] != 200:
             time.sleep(0.1)
 
     def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """Status and body of an answer; status 0 where there was none."""
+        """Return status and body of the response; status 0 without one."""
         connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=20)
         try:
             connection.request(method, path, body, dict(headers))
@@ -114,12 +114,12 @@ class Client:
         finally:
             connection.close()
         if answer.status >= 500 and answer.status != 503:
-            self._ledger.odd_answers.append(f"{method} {path}: {answer.status} {content[:300]!r}")
+            self._ledger.server_errors.append(f"{method} {path}: {answer.status} {content[:300]!r}")
         return answer.status, content
 
 
 class Receiver:
-    """Takes callbacks and writes them into the ledger."""
+    """Receives callbacks and records them in the ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         class Handler(BaseHTTPRequestHandler):
@@ -149,10 +149,10 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where callbacks are to go."""
+        """The URL for callbacks."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/done"
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop receiving."""
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""What was asked of the service and what it answered, written down outside of it."""
+"""A record of requests, responses and callbacks, kept outside of the service."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Asked:
 
 @dataclass
 class Ledger:
-    """Accepted jobs and everything seen about them from outside."""
+    """Accepted jobs, and everything observed about them."""
 
     accepted: dict[str, Asked] = field(default_factory=dict)
     unanswered: set[str] = field(default_factory=set)
-    """Nonces of submissions that got no answer and were not repeated: their job may exist."""
+    """Nonces of submissions without a response that were not repeated: their job may exist."""
     refused: set[str] = field(default_factory=set)
-    """Nonces of submissions that were answered 503: their job must not exist."""
+    """Nonces of submissions with the response 503: their job must not exist."""
     cancels: int = 0
-    odd_answers: list[str] = field(default_factory=list)
+    server_errors: list[str] = field(default_factory=list)
     callbacks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Job id to the states its callbacks told."""
+    """States in the callbacks of each job, by its id."""
     beats: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Kind of progress (accepted, claimed, called back) to the times it was seen, monotonic s."""
+    """Times of each kind of progress (accepted, claimed, called back), monotonic s."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def beat(self, kind: str) -> None:
-        """Something went on."""
+        """Record progress of a kind."""
         self.beats[kind].append(time.monotonic())
 
     def longest_pause(self, kind: str, begin: float, end: float) -> float:
-        """The longest time without progress of a kind, s."""
+        """Return the longest time without progress of a kind, s."""
         times = [begin, *(t for t in self.beats[kind] if begin < t < end), end]
         return max(after - before for before, after in itertools.pairwise(times))

@@ -111,12 +111,12 @@ def main() -> int:
                 ),
                 ("cancel of a running job", lambda: scenarios.cancel_running(service, client, store)),
                 (
-                    "Valkey killed, away for 10 s: from its start to the end of a new job",
-                    lambda: scenarios.valkey_away(service, client, store, 10, hung=False),
+                    "Valkey killed for 10 s: from its start to the end of a new job",
+                    lambda: scenarios.valkey_unavailable(service, client, store, 10, hung=False),
                 ),
                 (
-                    "Valkey hung for 10 s: from its waking to the end of a new job",
-                    lambda: scenarios.valkey_away(service, client, store, 10, hung=True),
+                    "Valkey hung for 10 s: from its continuation to the end of a new job",
+                    lambda: scenarios.valkey_unavailable(service, client, store, 10, hung=True),
                 ),
                 (
                     "every connection to Valkey cut: to the end of a new job",
@@ -124,11 +124,11 @@ def main() -> int:
                 ),
                 (
                     "S3 down for 10 s: from its return until all jobs have ended",
-                    lambda: scenarios.s3_away(service, client, store, Fault(drop=True), 10),
+                    lambda: scenarios.s3_unavailable(service, client, store, Fault(drop=True), 10),
                 ),
                 (
                     "S3 answering 500 for 10 s: likewise",
-                    lambda: scenarios.s3_away(service, client, store, Fault(status=500), 10),
+                    lambda: scenarios.s3_unavailable(service, client, store, Fault(status=500), 10),
                 ),
                 ("pause and resume of 10,000 waiting jobs", lambda: pause_ten_thousand(store)),
             ]

@@ -1,4 +1,4 @@
-"""One trouble at a time, done to the whole running service: each returns how long the recovery took, s."""
+"""One fault at a time in the whole running service; each function returns the recovery time, s."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stemline.testing.processes import eventually
 from stemline.testing.s3_proxy import Fault
 from tests.chaos import stub
 from tests.chaos.clients import Client
-from tests.chaos.nursery import children
+from tests.chaos.fork_server import children
 from tests.chaos.service import BUCKET, Service
 
 MOST_S = 45.0
 
 
 def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
-    """The job once it has ended."""
+    """Wait for the end of a job and return it."""
 
     def look() -> Job | None:
         job = store.jobs.find(job_id)
@@ -35,7 +35,7 @@ def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
 
 
 def running(store: Store, job_id: str, attempt: int = 1) -> Job:
-    """The job once an attempt runs."""
+    """Wait until an attempt at a job runs and return the job."""
 
     def look() -> Job | None:
         job = store.jobs.find(job_id)
@@ -46,7 +46,7 @@ def running(store: Store, job_id: str, attempt: int = 1) -> Job:
 
 
 def stems_are_right(service: Service, job: Job) -> None:
-    """Both stems are there, of the job's own source, written under the token the record ended with."""
+    """Check that both stems exist, are those of the job's source, and carry the token of the record."""
     s3 = service.s3.client()
     for name, model_name in stub.STEMS.items():
         stored = s3.get_object(Bucket=BUCKET, Key=f"out/{job.id}/{name}")
@@ -55,7 +55,7 @@ def stems_are_right(service: Service, job: Job) -> None:
 
 
 def nothing_is_left(service: Service, job_id: str) -> None:
-    """No object and no begun upload of the job."""
+    """Check that the job has no object and no open upload."""
     s3 = service.s3.client()
     assert not s3.list_objects_v2(Bucket=BUCKET, Prefix=f"out/{job_id}/").get("Contents")
     uploads = s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
@@ -63,19 +63,19 @@ def nothing_is_left(service: Service, job_id: str) -> None:
 
 
 def no_file_is_left(service: Service) -> None:
-    """No temporary file of any attempt, also of those that were killed."""
+    """Check that no attempt left a temporary file, including those that were killed."""
     assert not list((service.folder / "scratch").iterdir())
 
 
 def worker_of(service: Service, job: Job) -> str:
-    """The part that runs a job: the worker's name ends in the process id of the pool's child."""
+    """Return the part that runs a job; the worker's name ends in the process id of the pool's child."""
     child = int(job.worker.rpartition("/")[2])
     (name,) = (n for n, pid in service.pids.items() if child in children(pid))
     return name
 
 
 def accepted(client: Client, seconds: float) -> str:
-    """Submit until that is answered with 200."""
+    """Submit a job until it is accepted; return its id."""
     job_id: str = eventually(lambda: client.submit(seconds=seconds, poison=False), MOST_S, "an accepted job")
     return job_id
 
@@ -103,7 +103,7 @@ def killed_worker(service: Service, client: Client, store: Store) -> float:
     service.kill(name)
     running(store, job.id, attempt=2)
     took = time.monotonic() - began
-    service.revive(name)
+    service.restart(name)
     done = ended(store, job.id)
     assert (State.SUCCESS, 2) == (done.state, done.attempt)
     stems_are_right(service, done)
@@ -111,7 +111,7 @@ def killed_worker(service: Service, client: Client, store: Store) -> float:
 
 
 def stopped_worker(service: Service, client: Client, store: Store, after_s: float) -> float:
-    """SIGSTOP of a worker past its lease, until another has done its job; woken, it writes nothing."""
+    """SIGSTOP of a worker past its lease, until another has done its job; it writes nothing afterwards."""
     job = running(store, accepted(client, 0.4))
     name = worker_of(service, job)
     time.sleep(after_s)
@@ -153,7 +153,9 @@ def cancel_running(service: Service, client: Client, store: Store) -> float:
     return took
 
 
-def valkey_away(service: Service, client: Client, store: Store, seconds: float, *, hung: bool) -> float:
+def valkey_unavailable(
+    service: Service, client: Client, store: Store, seconds: float, *, hung: bool
+) -> float:
     """Valkey killed (or stopped) and back after some time, until a job submitted then has ended.
 
     A job that runs meanwhile ends as Success.
@@ -170,7 +172,7 @@ def valkey_away(service: Service, client: Client, store: Store, seconds: float, 
         assert service.valkey.process is not None
         service.valkey.process.send_signal(signal.SIGCONT)
     else:
-        service.revive("valkey")
+        service.restart("valkey")
     assert State.SUCCESS is ended(store, accepted(client, 0)).state
     took = time.monotonic() - began
     assert State.SUCCESS is ended(store, job.id).state
@@ -187,8 +189,8 @@ def connections_cut(service: Service, client: Client, store: Store) -> float:
     return time.monotonic() - began
 
 
-def s3_away(service: Service, client: Client, store: Store, fault: Fault, seconds: float) -> float:
-    """S3 in trouble for some time while jobs run, until all of them have ended as Success."""
+def s3_unavailable(service: Service, client: Client, store: Store, fault: Fault, seconds: float) -> float:
+    """S3 faulty for some time while jobs run, until all of them have ended as Success."""
     before = [accepted(client, 0.3) for _ in range(4)]
     with proxied(service, fault):
         time.sleep(seconds)
@@ -202,12 +204,12 @@ def s3_away(service: Service, client: Client, store: Store, fault: Fault, second
 
 
 def rolling_restart(service: Service, client: Client, store: Store, count: int) -> int:
-    """TERM and a new start for each worker while jobs flow; how many claims there were beyond the jobs."""
+    """Restart each worker while jobs run; return how many jobs were claimed more than once."""
     ids = [accepted(client, 0.3) for _ in range(count)]
     for name in [n for n in service.pids if n.startswith("worker")]:
         os.kill(service.pids[name], signal.SIGTERM)
-        eventually(lambda n=name: n in service.fallen(), 30, f"the end of {name}")
-        service.revive(name)
+        eventually(lambda n=name: n in service.exited(), 30, f"the end of {name}")
+        service.restart(name)
     done = [ended(store, job_id) for job_id in ids]
     assert {State.SUCCESS} == {job.state for job in done}
     for job in done:
@@ -216,11 +218,11 @@ def rolling_restart(service: Service, client: Client, store: Store, count: int) 
 
 
 def poison(service: Service, client: Client, store: Store) -> Job:
-    """A job that kills its engine each time fails after three attempts; its neighbours never notice."""
-    neighbours = [accepted(client, 0.5) for _ in range(3)]
+    """A job that kills its engine each time fails after three attempts; other jobs are not affected."""
+    others = [accepted(client, 0.5) for _ in range(3)]
     bad: str = eventually(lambda: client.submit(seconds=0, poison=True), MOST_S, "an accepted job")
-    neighbours += [accepted(client, 0.5) for _ in range(3)]
-    for job_id in neighbours:
+    others += [accepted(client, 0.5) for _ in range(3)]
+    for job_id in others:
         assert (State.SUCCESS, 1) == ((job := ended(store, job_id)).state, job.attempt)
     failed = ended(store, bad)
     nothing_is_left(service, bad)

@@ -1,4 +1,4 @@
-"""The whole service as processes that can be killed one by one and come back."""
+"""The whole service, as processes that can be killed and restarted one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.testing.s3_proxy import FaultyProxy
-from tests.chaos.nursery import Nursery, alive, children
+from tests.chaos.fork_server import ForkServer, alive, children
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
@@ -60,8 +60,8 @@ class Service:
             "beat": ["beat"],
         }
         self.pids: dict[str, int] = {}
-        self._everybody: set[int] = set()
-        self._nursery: Nursery | None = None
+        self._started: set[int] = set()
+        self._fork_server: ForkServer | None = None
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name
@@ -73,21 +73,21 @@ class Service:
         self.valkey.start()
         self.s3.start()
         self.s3.create_bucket(BUCKET)
-        self._nursery = Nursery(self._env, self.folder / "nursery.log")
+        self._fork_server = ForkServer(self._env, self.folder / "fork-server.log")
         for name in self.parts:
-            self.revive(name)
+            self.restart(name)
 
-    def revive(self, name: str) -> None:
+    def restart(self, name: str) -> None:
         """Start a part again."""
         if name == "valkey":
             self.valkey.start()
             return
-        assert self._nursery is not None
-        self.pids[name] = self._nursery.start(self.parts[name], self.folder / f"{name}.log")
-        self._everybody.add(self.pids[name])
+        assert self._fork_server is not None
+        self.pids[name] = self._fork_server.start(self.parts[name], self.folder / f"{name}.log")
+        self._started.add(self.pids[name])
 
     def kill(self, name: str) -> bool:
-        """kill -9 a part, or with ``engine-N`` the process in which worker N's job runs."""
+        """Send SIGKILL to a part, or with ``engine-N`` to the process in which worker N's job runs."""
         if name == "valkey":
             self.valkey.kill()
             return True
@@ -104,23 +104,23 @@ class Service:
             time.sleep(0.002)
         return True
 
-    def fallen(self) -> list[str]:
-        """Parts that are not running."""
+    def exited(self) -> list[str]:
+        """Return the parts that are not running."""
         return [name for name, pid in self.pids.items() if not alive(pid)]
 
     def stop(self) -> None:
-        """End everything: TERM, and after a while KILL, also for children of killed parents."""
+        """End everything: SIGTERM, then SIGKILL, also for children of killed parents."""
         for pid in self.pids.values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 15
         while any(alive(pid) for pid in self.pids.values()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for pid in self._everybody:
+        for pid in self._started:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
-        if self._nursery is not None:
-            self._nursery.close()
+        if self._fork_server is not None:
+            self._fork_server.close()
         if self.proxy is not None:
             self.proxy.close()
         self.s3.stop()

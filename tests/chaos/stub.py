@@ -1,4 +1,4 @@
-"""The separator's stand-in: stems whose bytes say of which source they are, and how long it took.
+"""A stub of the separator: it writes stems whose bytes name their source.
 
 A source is a JSON object: ``nonce`` (its own), ``seconds`` (how long to work), ``poison`` (kills the engine).
 """
@@ -30,7 +30,7 @@ def source(nonce: str, seconds: float, *, poison: bool = False) -> bytes:
 
 
 def stem(name: str, nonce: str) -> bytes:
-    """What the stem of a model's name holds for a source."""
+    """Return the content of a stem of a source, by the model's name of the stem."""
     return f"{name} of {nonce} ".encode() * 50
 
 
@@ -43,7 +43,7 @@ def separate_file(
     cancelled: Callable[[], bool],
     **_: Any,
 ) -> Report:
-    """Take the time the source asks for, then write the stems."""
+    """Wait as long as the source asks for, then write the stems."""
     asked = json.loads(path.read_bytes())
     if asked["poison"]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -63,7 +63,7 @@ def _write(path: Path, data: bytes) -> EncodedStem:
 
 
 def install() -> None:
-    """Put the stand-in where the worker looks for the separator."""
+    """Replace the separator of the worker with the stub."""
     from stemline.workers import engines, stages
 
     place: Any = stages

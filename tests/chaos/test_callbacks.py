@@ -1,4 +1,4 @@
-"""Real callback workers that are killed: what was to be told is told after all."""
+"""Callback workers that are killed: every callback is delivered all the same."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ class Service:
             delivery = self.store.outbox.for_job(job_id)
             if delivery is not None and delivery.status == "delivered":
                 return delivery
-            assert time.monotonic() < deadline, f"{delivery}\n{self._said()}"
+            assert time.monotonic() < deadline, f"{delivery}\n{self._logs()}"
             time.sleep(0.02)
 
-    def announce(self, job_id: str) -> None:
-        """What a worker does after it has ended a job."""
+    def notify(self, job_id: str) -> None:
+        """Send the message that a worker sends after it has ended a job."""
         delivery = self.store.outbox.for_job(job_id)
         code = (
             "from stemline.runtime import bootstrap;"
@@ -83,7 +83,7 @@ class Service:
         )
         subprocess.run([sys.executable, "-c", code], env=self.environment, cwd=REPOSITORY, check=True)
 
-    def _said(self) -> str:
+    def _logs(self) -> str:
         return "".join(path.read_text()[-3000:] for path in self._home.glob("*.txt"))
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class Service:
 
 @pytest.fixture
 def service(valkey: redis.Redis, valkey_server, tmp_path) -> Iterator[Service]:
-    """Nothing runs yet."""
+    """A store without processes."""
     service = Service(valkey_server.url, tmp_path)
     yield service
     service.close()
@@ -113,7 +113,7 @@ def test_killed_between_the_end_of_the_job_and_the_send(service):
     with receiving() as receiver:
         service.start("beat")
         service.start("worker", "callbacks")
-        # The worker is known to be up once it has delivered the first one, which nobody announced either.
+        # The worker is up once it has delivered the first one, for which no message was sent either.
         for _ in range(2):
             job_id = service.submit(receiver.url)
             died = subprocess.run(
@@ -127,7 +127,7 @@ def test_killed_between_the_end_of_the_job_and_the_send(service):
 
 
 def test_killed_while_sending(service):
-    """The successor of a worker that was killed while sending sends the same again."""
+    """After a worker was killed while sending, the next one sends the same body again."""
     with receiving(hang, answer(200)) as receiver:
         service.start("beat")
         worker = service.start("worker", "callbacks")
@@ -143,14 +143,14 @@ def test_killed_while_sending(service):
     assert first.body == second.body
 
 
-def test_rung_for_at_the_end_of_the_job(service):
-    """The first try does not wait for a sweep: no beat runs here, and it comes within 2 s of the message."""
+def test_the_first_attempt_does_not_wait_for_a_sweep(service):
+    """Without beat, the first attempt is made within 2 s of the message."""
     with receiving() as receiver:
         service.start("worker", "callbacks")
         for _ in range(2):  # the first one waits for the worker to start
             job_id = service.submit(receiver.url)
             service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
-            service.announce(job_id)
+            service.notify(job_id)
             sent = time.monotonic()
             service.delivered(job_id)
         assert time.monotonic() - sent < 2

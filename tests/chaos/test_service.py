@@ -1,4 +1,4 @@
-"""The running service in trouble: real processes, Valkey and S3; only the separator is a stand-in."""
+"""Faults in the running service: real processes, Valkey and S3; only the separator is a stub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(120)]
 
 RECOVERY_S = 30.0
 
-long = pytest.mark.skipif(not os.environ.get("CHAOS"), reason="one of the longer proofs of `make chaos`")
+long = pytest.mark.skipif(not os.environ.get("CHAOS"), reason="part of `make chaos`")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The whole service, with leases of 6 s, behind a proxy that can spoil S3."""
+    """The whole service, with leases of 6 s, behind a proxy that can inject faults into S3."""
     service = Service(tmp_path_factory.mktemp("service"), faulty_s3=True, **SETTINGS)
     try:
         service.start()
@@ -52,7 +52,7 @@ def store(service: Service) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def client(service: Service, store: Store, ledger: Ledger) -> Iterator[Client]:
-    """A client, and a service that is warm."""
+    """A client, once the service has done its first job."""
     receiver = Receiver(ledger)
     client = Client(service, ledger, receiver.url, seed=1)
     job_id = scenarios.accepted(client, 0)
@@ -63,21 +63,21 @@ def client(service: Service, store: Store, ledger: Ledger) -> Iterator[Client]:
 
 
 def test_a_killed_worker_s_job_runs_again(service: Service, client: Client, store: Store) -> None:
-    """kill -9 of a worker: its job is claimed again within the lease and one sweep, and ends well."""
+    """kill -9 of a worker: its job is claimed again within the lease and one sweep, and succeeds."""
     assert scenarios.killed_worker(service, client, store) < 6 + 1 + 8
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=long), pytest.param(3, marks=long)])
-def test_a_stopped_worker_writes_nothing_when_it_wakes(
+def test_a_stopped_worker_writes_nothing_when_it_continues(
     service: Service, client: Client, store: Store, seed: int
 ) -> None:
-    """SIGSTOP past the lease at any moment of a job: record and objects stay the next attempt's."""
+    """SIGSTOP past the lease at any moment of a job: record and objects are those of the next attempt."""
     after_s = random.Random(seed).uniform(0.1, 0.7)
     assert scenarios.stopped_worker(service, client, store, after_s) < RECOVERY_S
 
 
 def test_cancel_is_quick_and_clean(service: Service, client: Client, store: Store) -> None:
-    """Waiting within 1 s, running within 5 s, with no object, upload or temporary file left."""
+    """A waiting job is cancelled within 1 s, a running one within 5 s, and nothing of it is left."""
     (queue,) = store.queues.search(TENANT, QueueFilter()).items
     assert scenarios.cancel_waiting(service, client, store, queue.id) < 1
     assert scenarios.cancel_running(service, client, store) < 5
@@ -86,18 +86,18 @@ def test_cancel_is_quick_and_clean(service: Service, client: Client, store: Stor
 @long
 @pytest.mark.parametrize("hung", [False, True], ids=["killed", "stopped"])
 def test_valkey_away(service: Service, client: Client, store: Store, hung: bool) -> None:
-    """Valkey away for 4 s: work goes on within 30 s of its return, and what ran ends well."""
+    """After 4 s without Valkey, work continues within 30 s, and the job that was running succeeds."""
 
     def once() -> float:
-        return scenarios.valkey_away(service, client, store, 4, hung=hung)
+        return scenarios.valkey_unavailable(service, client, store, 4, hung=hung)
 
     assert once() < RECOVERY_S
 
 
 def test_connections_cut(service: Service, client: Client, store: Store) -> None:
-    """CLIENT KILL of every connection of every process is survived by all of them."""
+    """Every process survives CLIENT KILL of all its connections."""
     assert scenarios.connections_cut(service, client, store) < RECOVERY_S
-    assert service.fallen() == []
+    assert service.exited() == []
 
 
 @long
@@ -107,8 +107,8 @@ def test_connections_cut(service: Service, client: Client, store: Store) -> None
     ids=["down", "500", "503", "slow"],
 )
 def test_s3_away(service: Service, client: Client, store: Store, fault: Fault) -> None:
-    """S3 in trouble for 3 s while jobs run: all of them succeed within 30 s of its return."""
-    assert scenarios.s3_away(service, client, store, fault, 3) < RECOVERY_S
+    """S3 faulty for 3 s while jobs run: all of them succeed within 30 s after that."""
+    assert scenarios.s3_unavailable(service, client, store, fault, 3) < RECOVERY_S
 
 
 def test_s3_refuses(service: Service, client: Client, store: Store) -> None:
@@ -127,7 +127,7 @@ def test_s3_refuses(service: Service, client: Client, store: Store) -> None:
 
 @long
 def test_answers_lost_while_publishing(service: Service, client: Client, store: Store) -> None:
-    """Lost answers to parts and completions are asked again; the stems are right."""
+    """Requests for parts and completions are repeated after a lost response; the stems are right."""
     left = [6]
 
     def plan(method: str, path: str) -> Fault | None:
@@ -146,7 +146,7 @@ def test_answers_lost_while_publishing(service: Service, client: Client, store: 
 
 @long
 def test_a_job_that_kills_its_engine(service: Service, client: Client, store: Store) -> None:
-    """It fails after three attempts with the reason; the worker's other jobs end at their first."""
+    """It fails after three attempts with the reason; other jobs succeed at their first attempt."""
     failed = scenarios.poison(service, client, store)
     assert (State.FAILED, 3) == (failed.state, failed.attempt)
     assert "3 attempts" in failed.message
@@ -160,9 +160,9 @@ def test_rolling_restart_repeats_nothing(service: Service, client: Client, store
 
 @pytest.mark.last
 def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledger: Ledger) -> None:
-    """Every accepted job has ended, and its callback told the state it ended in."""
+    """Every accepted job has ended, and its callbacks carry its final state."""
 
-    def told() -> bool:
+    def consistent() -> bool:
         try:
             jobs = [store.jobs.find(job_id) for job_id in ledger.accepted]
         except StoreUnavailable:
@@ -172,13 +172,13 @@ def test_the_store_is_whole_after_all_that(service: Service, store: Store, ledge
             set(ledger.callbacks[i]) == {state} for i, state in announced.items()
         )
 
-    eventually(told, 90, "all callbacks")
-    assert ledger.accepted, "nothing was tried"
+    eventually(consistent, 90, "all callbacks")
+    assert ledger.accepted, "no job was accepted"
     scenarios.no_file_is_left(service)
 
 
 def test_random_kills() -> None:
-    """Kills at random moments over all processes: nothing lost, done twice, stale or mixed up."""
+    """After kills at random moments no job is lost or done twice, and no stem is stale or mixed up."""
     outcome = run(8, seed=random.SystemRandom().randrange(10**6))
     assert outcome.faults == [], f"seed {outcome.seed}"
     assert outcome.kills.total() == 8

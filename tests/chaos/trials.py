@@ -1,4 +1,4 @@
-"""Kill -9 at random moments, then compare what the service says with what was asked of it."""
+"""SIGKILL at random moments, then compare the state of the service with the requests and callbacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.chaos.service import BUCKET, REGION, Service
 from tests.chaos.witness import Witness
 
 TENANT = Tenant(BUCKET, REGION)
-#: Faster than the defaults, so that many rescues fit into the run.
+#: Faster than the defaults, so that many reclaims fit into the run.
 SETTINGS: dict[str, Any] = {
     "lease_s": 6,
     "heartbeat_s": 0.5,
@@ -45,27 +45,27 @@ SETTINGS: dict[str, Any] = {
 TARGETS = ("api", "worker-1", "worker-2", "engine-1", "engine-2", "callbacks", "beat", "valkey")
 SETTLE_S = 180.0
 STOP_SHARE = 0.05
-#: How long a stopped worker sleeps: longer than its lease and a sweep, s.
-ASLEEP_S = 9.0
+#: How long a worker is stopped: longer than its lease and a sweep, s.
+STOPPED_S = 9.0
 
 
 @dataclass
-class Outcome:
-    """What a run showed."""
+class Report:
+    """The result of a run."""
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     stops: int = 0
-    """Workers that were stopped past their lease and woken again."""
-    fell_alone: Counter[str] = field(default_factory=Counter)
-    """Parts that ended although nobody killed them."""
+    """Workers that were stopped past their lease and continued."""
+    exits: Counter[str] = field(default_factory=Counter)
+    """Parts that exited without being killed."""
     lasted_s: float = 0.0
     accepted: int = 0
     states: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     """Why jobs failed."""
     cancels: int = 0
-    rescued: int = 0
+    reclaims: int = 0
     """Claims beyond a job's first."""
     pauses: dict[str, float] = field(default_factory=dict)
     """Longest time without progress of a kind, s."""
@@ -74,19 +74,19 @@ class Outcome:
     callbacks_repeated: int = 0
     empty_uploads: int = 0
     faults: list[str] = field(default_factory=list)
-    """Everything that must not be."""
+    """Everything that must not happen."""
     lost: int = 0
     done_twice: int = 0
     stale_writes: int = 0
     stored_after_503: int = 0
 
 
-def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], None] = print) -> Outcome:
-    """Run the service, kill so many times, let it settle, and look."""
+def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], None] = print) -> Report:
+    """Run the service, kill its processes, wait until all work is done, and check the result."""
     folder = Path(tempfile.mkdtemp(prefix="stemline-chaos-"))
     service = Service(folder, **SETTINGS)
     ledger = Ledger()
-    outcome = Outcome(seed)
+    outcome = Report(seed)
     receiver = Receiver(ledger)
     client = Client(service, ledger, receiver.url, seed)
     try:
@@ -95,7 +95,7 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], No
         client.start()
         _wait(lambda: len(ledger.beats["called back"]) > 0, 60, "the first callback")
         begin = time.monotonic()
-        _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, tell)
+        _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, log)
         end = time.monotonic()
         client.stop()
         store = open_store(service.settings)
@@ -105,7 +105,7 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], No
         outcome.pauses = {
             k: ledger.longest_pause(k, begin, end) for k in ("accepted", "claimed", "called back")
         }
-        _judge(service, store, ledger, witness, outcome)
+        _check(service, store, ledger, witness, outcome)
         if not settled:
             outcome.faults.append(f"work was left {SETTLE_S:.0f} s after the last kill")
         store.close()
@@ -113,7 +113,7 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, tell: Callable[[str], No
         service.stop()
         receiver.close()
         if outcome.faults:
-            tell(f"logs are kept in {folder}")
+            log(f"logs are kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return outcome
@@ -130,53 +130,53 @@ def _wait(check: Callable[[], bool], seconds: float, what: str) -> None:
 def _kill_at_random(
     service: Service,
     client: Client,
-    outcome: Outcome,
+    outcome: Report,
     trials: int,
     chance: random.Random,
     pace_s: float,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     paused = False
     store = open_store(service.settings)
     queue_id = store.queues.search(TENANT, QueueFilter()).items[0].id
     store.close()
     done = 0
-    asleep: list[tuple[float, int]] = []
+    stopped: list[tuple[float, int]] = []
     while done < trials:
         time.sleep(chance.uniform(0, 2 * pace_s))
-        asleep = _wake(asleep, time.monotonic())
+        stopped = _continue(stopped, time.monotonic())
         if chance.random() < STOP_SHARE:
-            sleeper = service.pids[chance.choice(("worker-1", "worker-2"))]
-            _signal(sleeper, signal.SIGSTOP)
-            asleep.append((time.monotonic() + ASLEEP_S, sleeper))
+            pid = service.pids[chance.choice(("worker-1", "worker-2"))]
+            _signal(pid, signal.SIGSTOP)
+            stopped.append((time.monotonic() + STOPPED_S, pid))
             outcome.stops += 1
         target = chance.choice(TARGETS)
-        for name in service.fallen():
-            outcome.fell_alone[name.partition("-")[0]] += 1
-            service.revive(name)
+        for name in service.exited():
+            outcome.exits[name.partition("-")[0]] += 1
+            service.restart(name)
         if not service.kill(target):
             continue
         done += 1
         outcome.kills[target.partition("-")[0]] += 1
         time.sleep(chance.uniform(0, 0.3))
         if not target.startswith("engine"):
-            service.revive(target)
+            service.restart(target)
         if chance.random() < 0.02 or paused:
             paused = not paused
             client.pause_or_resume(queue_id, "Paused" if paused else "Active")
         if done % 50 == 0:
-            tell(f"{done} kills")
-    _wake(asleep, math.inf)
+            log(f"{done} kills")
+    _continue(stopped, math.inf)
     if paused:
         client.pause_or_resume(queue_id, "Active")
 
 
-def _wake(asleep: list[tuple[float, int]], now: float) -> list[tuple[float, int]]:
-    """Wake the stopped workers whose time has come; those that sleep on."""
-    for until, pid in asleep:
+def _continue(stopped: list[tuple[float, int]], now: float) -> list[tuple[float, int]]:
+    """Continue the workers whose time is over; return those that stay stopped."""
+    for until, pid in stopped:
         if until <= now:
             _signal(pid, signal.SIGCONT)
-    return [(until, pid) for until, pid in asleep if until > now]
+    return [(until, pid) for until, pid in stopped if until > now]
 
 
 def _signal(pid: int, number: int) -> None:
@@ -185,13 +185,13 @@ def _signal(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
-    """Wait until nothing is left to do; whether that came."""
+def _settle(service: Service, store: Store, outcome: Report) -> bool:
+    """Wait until all jobs and callbacks have ended; return whether they did."""
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
-        for name in service.fallen():
-            outcome.fell_alone[name.partition("-")[0]] += 1
-            service.revive(name)
+        for name in service.exited():
+            outcome.exits[name.partition("-")[0]] += 1
+            service.restart(name)
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
         waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
         if not waiting and not store.statistics.read().callbacks.pending:
@@ -201,7 +201,7 @@ def _settle(service: Service, store: Store, outcome: Outcome) -> bool:
 
 
 def everything(store: Store) -> list[Job]:
-    """Every job of the tenant, page by page as a client would see them."""
+    """Return every job of the tenant, read page by page."""
     jobs: list[Job] = []
     cursor: str | None = None
     while True:
@@ -212,7 +212,7 @@ def everything(store: Store) -> list[Job]:
             return jobs
 
 
-def _judge(service: Service, store: Store, ledger: Ledger, witness: Witness, outcome: Outcome) -> None:
+def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, outcome: Report) -> None:
     jobs = {job.id: job for job in everything(store)}
     faults = outcome.faults
     outcome.accepted = len(ledger.accepted)
@@ -230,37 +230,37 @@ def _judge(service: Service, store: Store, ledger: Ledger, witness: Witness, out
         if nonce in ledger.refused:
             outcome.stored_after_503 += 1
         elif nonce not in ledger.unanswered:
-            faults.append(f"a job nobody submitted: {job.id} {nonce}")
-    faults += [f"odd answer: {text}" for text in ledger.odd_answers]
+            faults.append(f"a job that was not submitted: {job.id} {nonce}")
+    faults += [f"server error: {text}" for text in ledger.server_errors]
 
     twice = witness.done_twice()
     outcome.done_twice = len(twice)
     faults += [f"ended twice: {job_id}" for job_id in twice]
     faults += [f"illegal history: {text}" for text in witness.illegal()]
     gaps = witness.claim_gaps()
-    outcome.rescued, outcome.worst_claim_to_claim = len(gaps), max(gaps, default=0.0)
+    outcome.reclaims, outcome.worst_claim_to_claim = len(gaps), max(gaps, default=0.0)
 
     for job_id, asked in ledger.accepted.items():
         job = jobs.get(job_id)
         if job is not None and asked.poison and job.state is State.SUCCESS:
             faults.append(f"a poisoned job succeeded: {job_id}")
-    _judge_callbacks(jobs, ledger, outcome)
-    _judge_objects(service, jobs, outcome)
+    _check_callbacks(jobs, ledger, outcome)
+    _check_objects(service, jobs, outcome)
 
 
-def _judge_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Outcome) -> None:
+def _check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> None:
     for job in jobs.values():
-        told = ledger.callbacks.get(job.id, [])
-        outcome.callbacks += len(told)
-        outcome.callbacks_repeated += max(0, len(told) - 1)
+        states = ledger.callbacks.get(job.id, [])
+        outcome.callbacks += len(states)
+        outcome.callbacks_repeated += max(0, len(states) - 1)
         announced = job.state in {State.SUCCESS, State.FAILED}
-        if announced and not told:
+        if announced and not states:
             outcome.faults.append(f"no callback: {job.id} {job.state}")
-        if any(state != job.state for state in told):
-            outcome.faults.append(f"wrong callback: {job.id} {job.state} {told}")
+        if any(state != job.state for state in states):
+            outcome.faults.append(f"wrong callback: {job.id} {job.state} {states}")
 
 
-def _judge_objects(service: Service, jobs: dict[str, Job], outcome: Outcome) -> None:
+def _check_objects(service: Service, jobs: dict[str, Job], outcome: Report) -> None:
     s3 = service.s3.client()
     found: set[str] = set()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="out/"):
@@ -274,7 +274,7 @@ def _judge_objects(service: Service, jobs: dict[str, Job], outcome: Outcome) -> 
     for job in succeeded:
         for name, model_name in stub.STEMS.items():
             if f"out/{job.id}/{name}" in found:
-                _judge_stem(s3, job, f"out/{job.id}/{name}", model_name, outcome)
+                _check_stem(s3, job, f"out/{job.id}/{name}", model_name, outcome)
     for upload in s3.list_multipart_uploads(Bucket=BUCKET, MaxUploads=1000).get("Uploads", []):
         parts = s3.list_parts(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
         if parts.get("Parts"):
@@ -283,7 +283,7 @@ def _judge_objects(service: Service, jobs: dict[str, Job], outcome: Outcome) -> 
             outcome.empty_uploads += 1
 
 
-def _judge_stem(s3: Any, job: Job, key: str, model_name: str, outcome: Outcome) -> None:
+def _check_stem(s3: Any, job: Job, key: str, model_name: str, outcome: Report) -> None:
     stored = s3.get_object(Bucket=BUCKET, Key=key)
     if stored["Body"].read() != stub.stem(model_name, job.spec.user_data or ""):
         outcome.faults.append(f"not its own stem: {key}")

@@ -1,4 +1,4 @@
-"""A store with a clock of the test's own, and jobs that end in it."""
+"""A store with a fixed clock, and jobs that end in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Bench:
         self.service = DeliveryService(self.store, self.settings)
 
     def end_job(self, callback: CallbackRequest, *, credential: str = "", fail: bool = False) -> Delivery:
-        """Submit a job, run it, end it; its callback, not yet tried."""
+        """Submit, claim and end a job; return its callback, not yet attempted."""
         spec = job_spec(callback, credential)
         (job,) = self.store.jobs.create([dataclasses.replace(spec, queue_id="")])
         claimed = self.store.jobs.claim("test", [spec.level])
@@ -49,18 +49,18 @@ class Bench:
         return delivery
 
     def post_to(self, url: str, **options) -> Delivery:
-        """The callback of a job that names a URL."""
+        """Return the callback of a job that names a URL."""
         return self.end_job(CallbackRequest(url=url, format="JSON"), **options)
 
     def try_(self, delivery: Delivery) -> Delivery:
-        """Deliver if it is due; the callback afterwards."""
+        """Deliver a callback if it is due; return it afterwards."""
         self.service.deliver(delivery.id)
         after = self.store.outbox.get(delivery.id)
         assert after is not None
         return after
 
     def wait_s(self, delivery: Delivery) -> float | None:
-        """Seconds from now until the next try."""
+        """Return the seconds until the next attempt."""
         after = self.store.outbox.get(delivery.id)
         assert after is not None
         return None if after.due is None else (after.due - self.clock.now) / 1e6
@@ -68,7 +68,7 @@ class Bench:
 
 @pytest.fixture
 def bench(valkey: redis.Redis, valkey_server) -> Iterator[Callable[..., Bench]]:
-    """Make a bench with settings of the test's choice; loopback is allowed unless they say otherwise."""
+    """Make a bench; loopback is allowed unless the test's settings say otherwise."""
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
     clock = FixedClock()
 

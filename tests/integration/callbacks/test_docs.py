@@ -1,4 +1,4 @@
-"""The receiver printed in the documentation, run as a reader would run it."""
+"""The receiver in the documentation, run as a reader would run it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
 @pytest.fixture
 def receiver(tmp_path):
-    """The program, taken from the page and started with the secret; its URL."""
+    """The program from the page, started with the secret; its URL."""
     page = (REPOSITORY / "docs" / "callbacks.md").read_text()
     (program,) = re.findall("```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "receiver.py").write_text(program)
@@ -46,7 +46,7 @@ def receiver(tmp_path):
 
 
 def test_the_receiver_of_the_documentation(bench, receiver, tmp_path):
-    """It takes a signed callback, takes a repetition no second time, and sends a stranger away."""
+    """It accepts a signed callback, ignores a duplicate, and refuses an unsigned request."""
     bench = bench(webhook_secrets=[SECRET])
     bench.clock.now = time.time_ns() // 1000
     delivery = bench.post_to(receiver)

@@ -1,4 +1,4 @@
-"""The address guard at work: what must not be reached is not, and the try says why."""
+"""The address guard in deliveries: refused addresses are not connected to, and the attempt says why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stemline.testing.receiver import answer, receiving
 
 @pytest.fixture
 def names(monkeypatch):
-    """Names of the test's choice, each with a list of answers, the last of which stays."""
+    """DNS names of the test, each with a list of answers; the last one is repeated."""
     answers: dict[str, list[list[str]]] = {}
     real = connection.resolve
 
@@ -51,7 +51,7 @@ def names(monkeypatch):
     ],
 )
 def test_no_spelling_of_loopback_is_called(bench, host):
-    """However loopback is spelled, the try is refused with the reason and nobody is connected to."""
+    """Every spelling of loopback is refused with the reason, and no connection is made."""
     bench = bench(callback_allow_networks=())
     with receiving() as receiver:
         after = bench.try_(bench.post_to(f"http://{host}:{receiver.port}/"))
@@ -69,8 +69,8 @@ def test_no_spelling_of_loopback_is_called(bench, host):
         ("239.1.1.1", "multicast"),
     ],
 )
-def test_names_that_stand_for_inner_addresses_are_refused(bench, names, address, kind):
-    """A name is judged by what it resolves to."""
+def test_names_that_resolve_to_internal_addresses_are_refused(bench, names, address, kind):
+    """A name is refused if it resolves to an address that is not public."""
     names["inner.example"] = [[address]]
     after = bench().try_(bench().post_to("http://inner.example/"))
     assert "refused" == after.attempts[0].status
@@ -78,10 +78,10 @@ def test_names_that_stand_for_inner_addresses_are_refused(bench, names, address,
 
 
 def test_a_name_that_changes_after_the_check(bench, names):
-    """The address that was judged is the one that is called: a name that changes in between gains nothing."""
+    """The connection goes to the address that was checked, so DNS rebinding has no effect."""
     bench = bench(callback_allow_networks=("127.0.0.2/32",), callback_timeout_s=2)
     with receiving() as receiver:
-        # First an address that may be called (nobody answers there), from then on one that may not.
+        # First an allowed address, where nothing listens; from then on one that is not allowed.
         names["rebinding.example"] = [["127.0.0.2"], ["127.0.0.1"]]
         delivery = bench.post_to(f"http://rebinding.example:{receiver.port}/")
         assert "unreachable" == bench.try_(delivery).attempts[0].status
@@ -91,7 +91,7 @@ def test_a_name_that_changes_after_the_check(bench, names):
 
 
 def test_a_refused_address_beside_an_allowed_one_is_left_out(bench, names):
-    """Of several addresses only those that pass are called, in their order."""
+    """Of several addresses only the allowed ones are connected to, in their order."""
     bench = bench(callback_allow_networks=("127.0.0.1/32",))
     with receiving() as receiver:
         names["both.example"] = [["127.0.0.3", "10.0.0.1", "127.0.0.1"]]
@@ -100,13 +100,13 @@ def test_a_refused_address_beside_an_allowed_one_is_left_out(bench, names):
 
 
 def test_an_unknown_name(bench):
-    """A name without address is a failed try of its own kind."""
+    """A name that does not resolve has its own status."""
     after = bench().try_(bench().post_to("http://no-such-host.invalid/"))
     assert "dns" == after.attempts[0].status
 
 
 def test_a_resolver_that_hangs_is_cut_off(bench, monkeypatch):
-    """The limit on the whole delivery holds for the name's lookup too."""
+    """The timeout of a delivery includes the name's resolution."""
     monkeypatch.setattr(connection, "resolve", lambda host, port: time.sleep(3))
     bench = bench(callback_timeout_s=0.3)
     began = time.monotonic()
@@ -115,14 +115,14 @@ def test_a_resolver_that_hangs_is_cut_off(bench, monkeypatch):
     assert time.monotonic() - began < 1.5
 
 
-def test_a_url_that_cannot_be_called_is_a_dead_letter_at_once(bench):
-    """No later try mends a URL that is none."""
+def test_an_invalid_url_is_a_dead_letter_at_once(bench):
+    """An invalid URL is not attempted again."""
     after = bench().try_(bench().post_to("http://example.com:99999/"))
     assert ("dead", "bad-url") == (after.status, after.attempts[0].status)
 
 
 def test_proxies_of_the_environment_are_not_used(bench, monkeypatch):
-    """A proxy set for other programs does not see callbacks; one set for them does, and guards for itself."""
+    """Proxies of the environment are ignored; a configured one is used, and the guard checks what it can."""
     with receiving(answer(502)) as proxy, receiving() as receiver:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -141,7 +141,7 @@ def test_proxies_of_the_environment_are_not_used(bench, monkeypatch):
 
 
 def test_signed_with_the_submitters_secrets(bench):
-    """Each try verifies with either of the submitter's two secrets; the id stays over all tries."""
+    """Each attempt verifies with either of the credential's two secrets; all attempts have the same id."""
     old, new = ("whsec_" + base64.b64encode(text * 8).decode() for text in (b"old", b"new"))
     credential = {"secret_id": "A", "secret_key": "k", "webhook_secrets": [old, new]}
     bench = bench(credentials=[credential])
@@ -159,8 +159,8 @@ def test_signed_with_the_submitters_secrets(bench):
     assert 5 == int(second["webhook-timestamp"]) - int(first["webhook-timestamp"])
 
 
-def test_never_unsigned_by_accident(bench):
-    """With a secret that cannot be used nothing is sent, and the secret is not in the record."""
+def test_an_invalid_secret_sends_nothing(bench):
+    """With an invalid secret nothing is sent, and the record does not contain the secret."""
     bench = bench(webhook_secrets=["whsec_!!"])
     with receiving() as receiver:
         after = bench.try_(bench.post_to(receiver.url))

@@ -23,13 +23,13 @@ from tests.conftest import missing
 
 
 def tdmq(mode: str = "Queue", name: str = "voice-done", form: str = "JSON") -> CallbackRequest:
-    """A job's wish for a message."""
+    """Return the CallBack fields of a job that asks for a message."""
     return CallbackRequest(format=form, type="TDMQ", url="no", mq=MqConfig("gz", mode, name))
 
 
 @pytest.fixture
 def cmq_client(monkeypatch, tmp_path) -> Iterator[Any]:
-    """The official client; it imports a module it does not use, which later Pythons no longer have."""
+    """The official client; it imports an unused module that newer Pythons do not have."""
     monkeypatch.chdir(tmp_path)  # it logs into the working directory
     monkeypatch.setitem(sys.modules, "mailcap", SimpleNamespace(subst=None))
     from cmq.account import Account
@@ -70,7 +70,7 @@ def cmq_settings(url: str, **changes) -> dict[str, object]:
 
 @pytest.mark.parametrize("method", ["HmacSHA1", "HmacSHA256"])
 def test_the_official_client_receives_what_we_send(bench, cmq_client, method):
-    """The official CMQ client takes our message out of a queue: exactly the bytes of a Url callback."""
+    """The official CMQ client receives our message with exactly the bytes of a Url callback."""
     with cmq_endpoint() as endpoint:
         bench = bench(**cmq_settings(endpoint.url, tdmq_signature=method))
         delivery = bench.try_(bench.end_job(tdmq()))
@@ -82,7 +82,7 @@ def test_the_official_client_receives_what_we_send(bench, cmq_client, method):
 
 
 def test_the_endpoint_of_these_tests_is_the_official_clients_too(cmq_client):
-    """The endpoint accepts what the official client sends, so it judges as the service does."""
+    """The test's endpoint accepts messages of the official client, so it behaves like the service."""
     with cmq_endpoint() as endpoint:
         queue = cmq_client.Account(endpoint.url, SECRET_ID, SECRET_KEY).get_queue("other")
         queue.send_message(cmq_client.Message("hello"))
@@ -90,15 +90,15 @@ def test_the_endpoint_of_these_tests_is_the_official_clients_too(cmq_client):
 
 
 def test_a_topic_gets_a_publication(bench):
-    """MqMode Topic publishes to the topic, in XML when that was asked for."""
+    """MqMode Topic publishes to the topic, in XML if the job asks for it."""
     with cmq_endpoint() as endpoint:
         bench = bench(**cmq_settings(endpoint.url))
         delivery = bench.try_(bench.end_job(tdmq("Topic", form="XML")))
         assert [xml_body(bench.store.jobs.find(delivery.job_id)).decode()] == endpoint.topics["voice-done"]
 
 
-def test_a_refused_message_is_tried_again(bench):
-    """An answer code other than 0 is a failed try with that code; the schedule is that of URLs."""
+def test_a_refused_message_is_retried(bench):
+    """A code other than 0 is a failed attempt with that code, on the same schedule as URLs."""
     with cmq_endpoint() as endpoint:
         bench = bench(**cmq_settings(endpoint.url))
         endpoint.refuse_with = 4440
@@ -112,15 +112,15 @@ def test_a_refused_message_is_tried_again(bench):
 
 
 def test_a_message_over_the_limit_is_a_dead_letter_at_once(bench):
-    """A body over the message limit is not sent, and not tried again: it would never fit."""
+    """A body over the message limit is never sent."""
     with cmq_endpoint() as endpoint:
         bench = bench(**cmq_settings(endpoint.url, tdmq_max_bytes=100))
         after = bench.try_(bench.end_job(tdmq()))
     assert ("dead", "too-large", 0) == (after.status, after.attempts[0].status, len(endpoint.requests))
 
 
-def test_a_region_without_endpoint_is_a_failed_try(bench):
-    """An MqRegion without endpoint is recorded as such and tried again: the setting may come."""
+def test_a_region_without_endpoint_is_a_failed_attempt(bench):
+    """An MqRegion without endpoint is a failed attempt, which is retried: the setting may be added."""
     bench = bench()
     delivery = bench.end_job(tdmq())
     after = bench.try_(delivery)
@@ -128,7 +128,7 @@ def test_a_region_without_endpoint_is_a_failed_try(bench):
 
 
 def test_rabbitmq_queue(bench, rabbitmq):
-    """A queue that did not exist is made durable and holds one persistent, identified message."""
+    """A missing queue is declared durable, and receives one persistent message with the delivery's id."""
     bench = bench(tdmq_endpoints={"gz": rabbitmq.url})
     delivery = bench.try_(bench.end_job(tdmq(name="made-by-us")))
     assert ("delivered", "confirmed") == (delivery.status, delivery.attempts[0].status)
@@ -156,7 +156,7 @@ def test_rabbitmq_topic_reaches_every_subscriber(bench, rabbitmq):
 
 
 def test_rabbitmq_must_confirm(bench, rabbitmq):
-    """A message the broker refuses after taking it is a failed try: delivered means confirmed, not sent."""
+    """A message that the broker rejects is a failed attempt: delivered means confirmed."""
     bench = bench(tdmq_endpoints={"gz": rabbitmq.url})
     with kombu.Connection(rabbitmq.url) as connection:
         channel = connection.channel()
@@ -173,7 +173,7 @@ def test_rabbitmq_must_confirm(bench, rabbitmq):
 
 
 def test_a_broker_that_is_down(bench, rabbitmq):
-    """A broker that is down follows the schedule to a dead letter, which a replay delivers."""
+    """With a broker that is down the schedule ends in a dead letter, which a replay delivers."""
     down = f"amqp://user:hush@127.0.0.1:{free_port()}//"
     bench = bench(tdmq_endpoints={"gz": down}, callback_schedule_s=(0, 5))
     delivery = bench.end_job(tdmq(name="later"))
@@ -190,7 +190,7 @@ def test_a_broker_that_is_down(bench, rabbitmq):
 
 
 def test_redis_queue(bench, valkey_server):
-    """On the local stack's broker a consumer of the queue gets the message with our bytes."""
+    """On Redis, a consumer of the queue receives the message."""
     bench = bench(tdmq_endpoints={"*": valkey_server.url})
     delivery = bench.try_(bench.end_job(tdmq(name="voice-done")))
     assert ("delivered", "stored") == (delivery.status, delivery.attempts[0].status)
@@ -201,7 +201,7 @@ def test_redis_queue(bench, valkey_server):
 
 
 def test_redis_topic(bench, valkey_server):
-    """On the local stack's broker a subscriber of the topic gets the message."""
+    """On Redis, a subscriber of the topic receives the message."""
     bench = bench(tdmq_endpoints={"gz": valkey_server.url})
     exchange = kombu.Exchange("ended", type="fanout", durable=True)
     heard: list[bytes] = []
@@ -219,8 +219,8 @@ def test_redis_topic(bench, valkey_server):
 
 
 @pytest.mark.parametrize("scheme", ["amqp", "redis", "http"])
-def test_a_broker_that_says_nothing(bench, scheme):
-    """A broker that accepts connections and never answers is a failed try within a few time-outs."""
+def test_a_broker_that_does_not_respond(bench, scheme):
+    """A broker that accepts connections and never responds is a failed attempt within a few timeouts."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
         bench = bench(**cmq_settings(endpoint, callback_timeout_s=0.3))

@@ -1,4 +1,4 @@
-"""From the outbox to the dead letters: the long schedule, replays, leases, and receivers that are dead."""
+"""From the outbox to the dead letters: schedule, replays, reservations, and dead receivers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stemline.testing.receiver import answer, hang, receiving
 
 
 def test_the_whole_schedule_ends_in_a_dead_letter(bench):
-    """Ten tries at the waits of the design, each kept with its time, then a dead letter and silence."""
+    """Ten attempts at the scheduled times are recorded; then the callback is a dead letter."""
     bench = bench()
     with receiving(answer(500, b"no")) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -34,8 +34,8 @@ def test_the_whole_schedule_ends_in_a_dead_letter(bench):
     assert [round(w * 1e6) for w in waits[1:]] == [b - a for a, b in pairwise(starts)]
 
 
-def test_a_replayed_letter_starts_its_schedule_anew(bench):
-    """A replay begins the schedule anew, keeps the old tries, and may be repeated for ever."""
+def test_a_replay_starts_the_schedule_again(bench):
+    """A replay starts the schedule again, keeps the recorded attempts, and can be repeated."""
     bench = bench(callback_schedule_s=(0, 5, 300))
     with receiving(answer(500)) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -52,7 +52,7 @@ def test_a_replayed_letter_starts_its_schedule_anew(bench):
 
 
 def test_dead_letters_by_host_and_time(bench):
-    """Dead letters are listed by the host they were meant for and the time they were given up."""
+    """Dead letters can be listed by host and by the time they were given up."""
     bench = bench()
     with receiving(answer(410)) as one:
         first = bench.post_to(one.url)
@@ -67,7 +67,7 @@ def test_dead_letters_by_host_and_time(bench):
 
 
 def test_the_queues_target_and_format(bench):
-    """A job without a callback of its own is announced as its queue says; one that says no is not."""
+    """A job without CallBack uses its queue's; a job with `no` has none."""
     bench = bench()
     with receiving() as receiver:
         tenant = bench.post_to(receiver.url).tenant
@@ -83,7 +83,7 @@ def test_the_queues_target_and_format(bench):
     assert b'"State":"Failed"' in request.body
 
 
-def test_a_dead_workers_delivery_comes_again(bench):
+def test_the_delivery_of_a_dead_worker_is_due_again(bench):
     """A delivery whose worker died while sending is due again after its reservation, its slots free."""
     bench = bench()
     with receiving() as receiver:
@@ -101,8 +101,8 @@ def test_a_dead_workers_delivery_comes_again(bench):
         assert "delivered" == bench.try_(delivery).status
 
 
-def test_whoever_waits_for_a_host_goes_next(bench):
-    """No more than the limit call one host at a time; the others follow in turn, none twice."""
+def test_waiting_deliveries_follow_in_turn(bench):
+    """At most the limit of deliveries go to one host at a time; the others follow, each once."""
     bench = bench(callback_per_host=2)
 
     def slow(connection, receiver):
@@ -121,7 +121,7 @@ def test_whoever_waits_for_a_host_goes_next(bench):
 
 
 def test_two_workers_share_the_limit(bench):
-    """The limit per host holds over all workers together, and neither sends what the other sends."""
+    """The limit per host is shared by all workers, and no delivery is sent by two of them."""
     bench = bench(callback_per_host=1)
     other = DeliveryService(bench.store, bench.settings)
     with receiving(hang) as receiver, ThreadPoolExecutor(2) as pool:
@@ -137,7 +137,7 @@ def test_two_workers_share_the_limit(bench):
 
 
 def test_dead_receivers_do_not_delay_healthy_ones(bench):
-    """With a tenth of 300 receivers hanging, every healthy one is told within 5 s of its job's end."""
+    """With a tenth of 300 callbacks going to hanging receivers, all others arrive within 5 s."""
     bench = bench()
     dead = [receiving(hang) for _ in range(30)]
     healthy = [receiving() for _ in range(3)]
@@ -152,17 +152,17 @@ def test_dead_receivers_do_not_delay_healthy_ones(bench):
         deadline = time.monotonic() + 20
         while sum(len(r.received) for r in receivers[30:]) < 270 and time.monotonic() < deadline:
             time.sleep(0.05)
-        told = [r for receiver in receivers[30:] for r in receiver.received]
+        received = [r for receiver in receivers[30:] for r in receiver.received]
         for each in [*dead, *healthy]:
             each.__exit__(None, None, None)
-    delays = [r.at - ended[json.loads(r.body)["JobsDetail"][0]["JobId"]] for r in told]
+    delays = [r.at - ended[json.loads(r.body)["JobsDetail"][0]["JobId"]] for r in received]
     assert 270 == len(delays)
     assert max(delays) < 5
     assert 30 == sum(len(r.received) for r in receivers[:30])
 
 
 def test_a_first_wait_is_kept(bench):
-    """Where the schedule begins with a wait, nothing is sent before it is over."""
+    """With a first wait in the schedule nothing is sent before it is over."""
     bench = bench(callback_schedule_s=(30, 5))
     with receiving() as receiver:
         delivery = bench.post_to(receiver.url)
@@ -172,8 +172,8 @@ def test_a_first_wait_is_kept(bench):
         assert "delivered" == bench.try_(delivery).status
 
 
-def test_a_crowd_is_put_off_not_lost(bench):
-    """Without a thread to spare for a new host its delivery comes again soon, at no cost of a try."""
+def test_a_delivery_without_a_thread_is_postponed(bench):
+    """Without a thread for an unknown host the delivery is postponed, and no attempt is counted."""
     bench = bench(callback_concurrency=1)
     with receiving(hang) as slow, receiving() as receiver, ThreadPoolExecutor(1) as pool:
         sending = pool.submit(bench.service.deliver, bench.post_to(slow.url).id)
@@ -188,8 +188,8 @@ def test_a_crowd_is_put_off_not_lost(bench):
         assert "delivered" == bench.try_(delivery).status
 
 
-def test_dead_letters_are_kept_for_their_time(bench):
-    """A dead letter is forgotten after the time that is set, and not before."""
+def test_dead_letters_expire(bench):
+    """A dead letter is deleted after the configured time, and not before."""
     bench = bench(dead_letter_days=2)
     with receiving(answer(410)) as receiver:
         delivery = bench.post_to(receiver.url)

@@ -17,7 +17,7 @@ from tests.conftest import missing
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for localhost that signs itself: its file, with the key beside it."""
+    """A self-signed certificate for localhost: its file, with the key beside it."""
     if shutil.which("openssl") is None:
         missing("openssl")
     folder = tmp_path_factory.mktemp("tls")
@@ -31,7 +31,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def context(certificate):
-    """The server's side."""
+    """The server's TLS context."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     return context
@@ -39,14 +39,14 @@ def context(certificate):
 
 @pytest.fixture
 def fresh_trust():
-    """Whom to trust is decided once in a process; here once in a test."""
+    """Load the trusted authorities anew for the test."""
     http.tls_context.cache_clear()
     yield
     http.tls_context.cache_clear()
 
 
 def test_an_unknown_authority_is_not_trusted(bench, context, fresh_trust):
-    """A certificate that nobody vouches for ends the try before a byte of the callback is sent."""
+    """With a certificate of an unknown authority nothing of the callback is sent."""
     bench = bench()
     with receiving(tls=context) as receiver:
         after = bench.try_(bench.post_to(f"https://localhost:{receiver.port}/"))
@@ -56,7 +56,7 @@ def test_an_unknown_authority_is_not_trusted(bench, context, fresh_trust):
 
 
 def test_an_own_authority_is_trusted_where_it_is_named(bench, context, certificate, fresh_trust, monkeypatch):
-    """With SSL_CERT_FILE a private authority is enough; the name must still be the certificate's."""
+    """SSL_CERT_FILE makes a private authority trusted; the name must still match the certificate."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     bench = bench()
     with receiving(tls=context) as receiver:
@@ -68,7 +68,7 @@ def test_an_own_authority_is_trusted_where_it_is_named(bench, context, certifica
 
 
 def test_a_handshake_that_hangs_is_cut_off(bench, fresh_trust):
-    """A receiver that accepts and never shakes hands costs no more than the limit."""
+    """A receiver that accepts but never completes the handshake is a timeout."""
     bench = bench(callback_timeout_s=0.4)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()

@@ -10,8 +10,8 @@ from stemline.testing.receiver import answer, close_early, drip, flood, hang, re
 from stemline.wire.callback import json_body
 
 
-def test_a_receiver_is_told_once_and_exactly(bench):
-    """A healthy receiver gets one POST with the wire's body and type at the URL as given, and no more."""
+def test_a_callback_is_sent_once(bench):
+    """A healthy receiver gets one POST, with the wire's body and content type, at the URL as given."""
     bench = bench()
     with receiving(answer(204)) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -27,7 +27,7 @@ def test_a_receiver_is_told_once_and_exactly(bench):
 
 
 def test_failing_twice_then_answering(bench):
-    """A receiver that fails twice is called again after 5 s and 300 s, and then left in peace."""
+    """After two failures the receiver is called again after 5 s and 300 s, and after a success no more."""
     bench = bench()
     with receiving(answer(500, b"oh no"), answer(404), answer(200)) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -53,7 +53,7 @@ def test_failing_twice_then_answering(bench):
     ("behaviour", "word"), [(hang, "timeout"), (drip, "timeout"), (close_early, "closed")]
 )
 def test_receivers_that_do_not_answer_cost_no_more_than_the_limit(bench, behaviour, word):
-    """Hanging, dripping and closing early are failed tries, ended by the limit on the whole delivery."""
+    """A receiver that hangs, sends slowly or closes early fails within the timeout of the delivery."""
     bench = bench(callback_timeout_s=0.5)
     with receiving(behaviour) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -66,7 +66,7 @@ def test_receivers_that_do_not_answer_cost_no_more_than_the_limit(bench, behavio
 
 
 def test_redirects_are_not_followed(bench):
-    """A redirect, to the metadata address or anywhere, is a failed try and calls nobody."""
+    """A redirect is a failed attempt, and no request goes to its target."""
     bench = bench()
     with receiving() as other:
         for location in ("http://169.254.169.254/latest/meta-data/", other.url):
@@ -76,7 +76,7 @@ def test_redirects_are_not_followed(bench):
 
 
 def test_a_huge_answer_is_not_read(bench):
-    """Of a 64 MB answer no more is taken than the sockets buffer, and the delivery counts by its status."""
+    """Of a 64 MB response only a small part is read, and its status decides."""
     bench = bench()
     with receiving(flood(64 << 20)) as receiver:
         after = bench.try_(bench.post_to(receiver.url))
@@ -87,7 +87,7 @@ def test_a_huge_answer_is_not_read(bench):
 
 
 def test_410_ends_it(bench):
-    """A receiver that is gone for good is not called again: the callback is a dead letter at once."""
+    """After 410 the callback is a dead letter at once."""
     bench = bench()
     with receiving(answer(410)) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -101,7 +101,7 @@ def test_410_ends_it(bench):
     [("120", 120), ("2", 5), ("Sun, 20 Sep 2026 00:00:00 GMT", 5), ("nonsense", 5), ("9" * 30, 86_400)],
 )
 def test_retry_after_is_honoured(bench, value, wait):
-    """A receiver that asks for a later time gets it, within a day; an earlier one is not granted."""
+    """Retry-After makes a wait longer, up to a day, and never shorter."""
     bench = bench()
     with receiving(answer(503, headers={"Retry-After": value})) as receiver:
         delivery = bench.post_to(receiver.url)
@@ -110,7 +110,7 @@ def test_retry_after_is_honoured(bench, value, wait):
 
 
 def test_retry_after_as_a_date(bench):
-    """A date is understood as well as a number of seconds."""
+    """Retry-After may be a date."""
     bench = bench()
     # The bench's clock stands at 2026-09-21 14:13:20 GMT.
     with receiving(answer(429, headers={"Retry-After": "Mon, 21 Sep 2026 14:23:20 GMT"})) as receiver:

@@ -1,4 +1,4 @@
-"""What health probes are told, by real workers and a real clock."""
+"""The health probe of real workers and of beat."""
 
 from __future__ import annotations
 
@@ -35,49 +35,49 @@ def broker(tmp_path: Path):
 
 
 @pytest.mark.parametrize("words", [("worker", "callbacks"), ("beat",)])
-def test_a_probe_tells_a_part_that_works_from_one_that_hangs(words, broker, tmp_path: Path):
-    """It passes while a part does its work; a frozen part or a silent broker lets the sign grow old."""
-    sign = tmp_path / "alive"
+def test_a_probe_fails_for_a_part_that_hangs(words, broker, tmp_path: Path):
+    """The probe passes while a part works; the file ages when the part or its broker is stopped."""
+    file = tmp_path / "alive"
     env = {
         "STEMLINE_REDIS_URL": broker.url,
-        "STEMLINE_ALIVE_FILE": str(sign),
+        "STEMLINE_ALIVE_FILE": str(file),
         "STEMLINE_SWEEP_INTERVAL_S": "1",
     }
     kind = "beat" if words == ("beat",) else "worker"
     assert probe(env, kind)[0] == 1
     with program(tmp_path / "part.log", env, "-m", "stemline", *words) as part:
-        eventually(lambda: age_s(sign) is not None, what="a first sign of life")
+        eventually(lambda: age_s(file) is not None, what="the first touch")
         assert (0, "ok\n") == probe(env, kind)
         part.signal(signal.SIGSTOP)
         time.sleep(3)
-        age = age_s(sign)
+        age = age_s(file)
         assert age is not None
         assert age > 1.5
         part.signal(signal.SIGCONT)
-        eventually(lambda: (age_s(sign) or 99) < 1.5, what="life again")
-        # The part runs and its connection stands, but nothing comes over it: a ping would not tell.
+        eventually(lambda: (age_s(file) or 99) < 1.5, what="a touch after the stop")
+        # The part runs and its connection is open, but the broker does not respond.
         broker.process.send_signal(signal.SIGSTOP)
         try:
-            eventually(lambda: (age_s(sign) or 0) > 3, 15, "silence is noticed")
+            eventually(lambda: (age_s(file) or 0) > 3, 15, "an old file")
         finally:
             broker.process.send_signal(signal.SIGCONT)
-        eventually(lambda: (age_s(sign) or 99) < 1.5, what="life after the silence")
+        eventually(lambda: (age_s(file) or 99) < 1.5, what="a touch after the silence")
 
 
-def test_a_worker_that_lost_its_broker_is_not_ready_but_need_not_be_restarted(broker, tmp_path: Path):
-    """With the broker away the probe fails, except where only what a restart mends is asked."""
-    sign = tmp_path / "alive"
-    sign.write_text(f"{max(0.0, time.monotonic() - 100):015.3f}\n")
-    env = {"STEMLINE_REDIS_URL": broker.url, "STEMLINE_ALIVE_FILE": str(sign)}
+def test_a_worker_without_its_broker_is_live_but_not_ready(broker, tmp_path: Path):
+    """Without the broker the probe fails, except with --live: a restart would not help."""
+    file = tmp_path / "alive"
+    file.write_text(f"{max(0.0, time.monotonic() - 100):015.3f}\n")
+    env = {"STEMLINE_REDIS_URL": broker.url, "STEMLINE_ALIVE_FILE": str(file)}
     assert probe(env, "worker")[0] == 1
-    assert probe(env, "worker", "--live")[0] == 1  # the broker answers: this worker hangs
+    assert probe(env, "worker", "--live")[0] == 1  # the broker responds, so this worker hangs
     broker.kill()
     assert probe(env, "worker")[0] == 1
     assert probe(env, "worker", "--live")[0] == 0
 
 
 class Channel:
-    """A broker channel whose credit a test decides about."""
+    """A broker channel with or without a free slot."""
 
     def __init__(self, *, full: bool) -> None:
         self.qos = self
@@ -88,21 +88,21 @@ class Channel:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_full_worker_is_alive_by_its_loop_and_an_idle_one_only_by_the_broker(full, tmp_path):
-    """With every slot taken there is nothing to wait for; with a free slot the timer alone proves nothing."""
-    sign = tmp_path / "alive"
+def test_the_timer_touches_the_file_only_while_all_slots_are_taken(full, tmp_path):
+    """With a free slot the worker reads from the broker, so the timer must not touch the file."""
+    file = tmp_path / "alive"
 
     class Parent:
         steps: ClassVar[list[object]] = []
-        app = SimpleNamespace(conf=SimpleNamespace(liveness_file=sign))
+        app = SimpleNamespace(conf=SimpleNamespace(liveness_file=file))
 
     step = ConsumerLiveness(Parent())
     step._touch_while_busy(Channel(full=full))
-    assert full == sign.exists()
+    assert full == file.exists()
 
 
-def test_a_sign_from_before_a_reboot_is_none(tmp_path: Path):
-    """The monotonic clock starts again with the machine: a time in its future is no sign of life."""
-    sign = tmp_path / "alive"
-    sign.write_text(f"{time.monotonic() + 1000:015.3f}\n")
-    assert age_s(sign) is None
+def test_a_file_from_before_a_reboot_has_no_age(tmp_path: Path):
+    """The monotonic clock restarts with the machine, so a time in the future is ignored."""
+    file = tmp_path / "alive"
+    file.write_text(f"{time.monotonic() + 1000:015.3f}\n")
+    assert age_s(file) is None

@@ -46,7 +46,7 @@ def env(valkey_server, s3_server, tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def sweeper(env, tmp_path_factory) -> Iterator[None]:
-    """A callback worker and the clock, which together sweep."""
+    """A callback worker and beat, which together sweep."""
     folder = tmp_path_factory.mktemp("sweeper")
     with (
         program(folder / "callbacks.log", env, "-m", "stemline", "worker", "callbacks"),
@@ -57,7 +57,7 @@ def sweeper(env, tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def worker(env, sweeper, tmp_path_factory) -> Iterator[Program]:
-    """One separation worker, warm after its first job."""
+    """One separation worker."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     with program(log, env, "-m", "stemline", "worker", "separate") as started:
         yield started
@@ -82,7 +82,7 @@ def store(valkey_server, s3_server) -> Iterator[Store]:
 
 
 def sound(seconds: float, channels: int = 2) -> bytes:
-    """A wav of a chord with some noise."""
+    """Return a wav of a chord with some noise."""
     t = np.arange(round(seconds * RATE)) / RATE
     noise = np.random.default_rng(1).normal(0, 0.05, t.size)
     samples = np.repeat((0.3 * np.sin(2 * np.pi * 220 * t) + noise)[:, None], channels, axis=1)
@@ -143,7 +143,7 @@ def test_success(worker: Program, store: Store, s3) -> None:
     ids=["missing", "text", "empty", "cut"],
 )
 def test_failures(worker: Program, store: Store, s3, key: str, body: bytes | None, code: str) -> None:
-    """What cannot be separated ends as Failed with its own code and a message, and leaves nothing behind."""
+    """A source that cannot be separated fails the job with its code and a message, and leaves no object."""
     if body is not None:
         s3.client.put_object(Bucket=s3.bucket, Key=key, Body=body)
     job = ended(store, submit(store, s3, key))
@@ -152,11 +152,11 @@ def test_failures(worker: Program, store: Store, s3, key: str, body: bytes | Non
     assert {key} if body is not None else set() == keys(s3)
 
 
-def test_a_target_that_is_not_ours_is_denied(worker: Program, store: Store, s3) -> None:
+def test_a_missing_target_bucket_is_denied(worker: Program, store: Store, s3) -> None:
     """A destination bucket that does not exist fails the job with the wire's code."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(1))
-    nowhere = Output("ap-chongqing", "nobody-1250000000", au_object="v.wav")
-    job = ended(store, submit(store, s3, "in/a.wav", output=nowhere))
+    missing = Output("ap-chongqing", "missing-1250000000", au_object="v.wav")
+    job = ended(store, submit(store, s3, "in/a.wav", output=missing))
     assert (State.FAILED, "WriteTargetBucketDenied") == (job.state, job.code)
 
 
@@ -173,7 +173,7 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
 
 
 def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
-    """kill -9 of a worker in the middle of a job: another does it, counted as the second attempt."""
+    """After kill -9 of a worker during a job, another worker does it as the second attempt."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
     worker.signal(signal.SIGSTOP)  # so that the other one gets the job
     try:
@@ -190,7 +190,7 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
 
 
 def test_a_child_does_not_outlive_its_worker(env, store: Store, tmp_path: Path) -> None:
-    """kill -9 of the worker alone takes its engine's process along."""
+    """kill -9 of a worker also ends its engine's process."""
     alone = Program(tmp_path / "alone.log", env, "-m", "stemline", "worker", "separate")
 
     def children() -> list[str]:
@@ -208,8 +208,10 @@ def test_a_child_does_not_outlive_its_worker(env, store: Store, tmp_path: Path) 
         alone.kill() if children() else alone.process.wait()
 
 
-def test_a_stopped_worker_gives_its_job_back(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
-    """SIGTERM with no grace: the running job goes back at once, without blame, and another worker does it."""
+def test_a_worker_that_shuts_down_releases_its_job(
+    worker: Program, env, store: Store, s3, tmp_path: Path
+) -> None:
+    """After SIGTERM without grace the running job is released uncounted, and another worker does it."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
     worker.signal(signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""Signing as CMQ wants it."""
+"""Requests and signatures of the CMQ protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VECTOR = {
 
 
 def test_the_specifications_vector():
-    """The signature of the specification's example comes out."""
+    """The signature is that of the specification's example."""
     sender = CmqSender(VECTOR["SecretId"], "exampleSecretKey0123456789abcdef")
     signed = sender.sign(VECTOR, "cmq-gz.public.tencenttdmq.com", "/v2/index.php")
     assert "7i180YchOJD3Ud7Ll7zFdFTi048=" == signed["Signature"]
@@ -32,7 +32,7 @@ def test_the_specifications_vector():
 
 @pytest.mark.parametrize("action", ["SendMessage", "PublishMessage", "ReceiveMessage"])
 def test_recorded_requests_of_the_official_client(action):
-    """What the official client signed, we sign alike: every recorded request's signature comes out."""
+    """For every recorded request of the official client our signature is the same."""
     raw = (RECORDINGS / f"cmq-{action}.txt").read_bytes()
     body = raw.partition(b"\r\n\r\n")[2].decode()
     fields = dict(parse_qsl(body, keep_blank_values=True))
@@ -41,8 +41,8 @@ def test_recorded_requests_of_the_official_client(action):
     assert recorded == sender.sign(fields, "127.0.0.1:28814", "/v2/index.php")["Signature"]
 
 
-def test_sha256_is_another_signature():
-    """The second signature method signs with SHA-256: 32 bytes instead of 20."""
+def test_sha256_signatures():
+    """With HmacSHA256 a signature has 32 bytes."""
     sender = CmqSender("id", "key", "HmacSHA256")
     assert 44 == len(sender.sign({"Action": "SendMessage"}, "h", "/p")["Signature"])
 

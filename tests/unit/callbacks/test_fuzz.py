@@ -1,4 +1,4 @@
-"""Whatever clients write into a URL, and however an address is spelled."""
+"""Arbitrary texts as URLs, and addresses in every spelling."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ INNER = (
 
 
 @given(number=st.integers(0, 2**32 - 1), spelling=st.sampled_from(sorted(SPELLINGS)))
-def test_every_spelling_is_judged_as_the_address_it_is(number, spelling):
-    """An address passes or not, the same in every spelling that the system's resolver reads."""
+def test_every_spelling_of_an_address_has_the_same_verdict(number, spelling):
+    """The guard's verdict is the same for every spelling that the system's resolver accepts."""
     plain = str(ipaddress.IPv4Address(number))
     written = SPELLINGS[spelling](number)
     assert _verdict(plain) == _verdict(written), written
 
 
 def test_inner_addresses_are_refused_in_every_spelling():
-    """The addresses that matter are refused in each of the spellings."""
+    """Loopback, private and metadata addresses are refused in every spelling."""
     for plain in INNER:
         for spelling, write in SPELLINGS.items():
             assert not _verdict(write(int(ipaddress.IPv4Address(plain)))), (plain, spelling)
@@ -62,8 +62,8 @@ def test_inner_addresses_are_refused_in_every_spelling():
 @example("http://℀.example/")
 @example("http://.../")
 @example("http://x:0x10/")
-def test_any_text_is_a_url_or_refused_as_one(text):
-    """No text makes anything but a target or a refusal, and what is sent is always plain ASCII."""
+def test_any_text_is_parsed_or_refused(text):
+    """Any text is either refused with BadUrl or parsed into a host and a target of printable ASCII."""
     try:
         target = parse_url(text)
     except BadUrl:

@@ -1,4 +1,4 @@
-"""Threads for hosts that answer, whatever the others do."""
+"""Responding hosts always find a thread."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ DELIVERED = Outcome(delivered=True, status="200")
 
 
 def granted(health: HostHealth, hosts: list[str]) -> int:
-    """How many of the hosts get a thread at the same time."""
+    """Return how many of the hosts get a thread at the same time."""
     with ExitStack() as stack:
         return sum(stack.enter_context(health.thread_for(host)) for host in hosts)
 
 
-def test_what_tries_teach():
-    """A host hangs after a slow failure, and answers after a success or a fast failure."""
+def test_the_status_follows_the_last_attempt():
+    """A slow failure makes a host hanging; a success or a fast failure makes it responding."""
     health = HostHealth(8)
     assert HostStatus.UNKNOWN == health.status("a")
     health.record("a", failed("timeout", ""), 10.0)
@@ -28,8 +28,8 @@ def test_what_tries_teach():
     assert HostStatus.RESPONDING == health.status("a")
 
 
-def test_those_that_answer_always_find_a_thread():
-    """Of eight threads hanging hosts hold at most four, and with new ones six."""
+def test_responding_hosts_always_find_a_thread():
+    """Of eight threads, hanging hosts occupy at most four, and together with unknown ones six."""
     health = HostHealth(8)
     hanging, new = [f"hangs-{n}" for n in range(10)], [f"new-{n}" for n in range(10)]
     for host in hanging:
@@ -39,11 +39,11 @@ def test_those_that_answer_always_find_a_thread():
     assert 6 == granted(health, new)
     assert 6 == granted(health, hanging + new)
     assert 26 == granted(health, hanging + new + ["good"] * 20)
-    assert 6 == granted(health, new), "threads come back"
+    assert 6 == granted(health, new), "the threads are free again"
 
 
 def test_memory_is_bounded():
-    """The host that was tried longest ago is forgotten when there are too many."""
+    """With too many hosts, the one attempted longest ago is forgotten."""
     health = HostHealth(8)
     for number in range(MAX_HOSTS + 1):
         health.record(f"h{number}", DELIVERED, 0.1)
@@ -51,7 +51,7 @@ def test_memory_is_bounded():
 
 
 def test_one_thread_is_enough_to_deliver():
-    """A worker with a single thread still tries new hosts and hanging ones."""
+    """A worker with a single thread still delivers to unknown and hanging hosts."""
     health = HostHealth(1)
     health.record("hangs", failed("timeout", ""), 10.0)
     assert 1 == granted(health, ["hangs"])

@@ -1,4 +1,4 @@
-"""Taking URLs apart."""
+"""Parsing URLs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stemline.callbacks.http import BadUrl, basic_authorization, parse_url
     ],
 )
 def test_urls_are_called_as_given(url, authority, target):
-    """Path and query go out untouched, other scripts percent-encoded; the host in its plain form."""
+    """Path and query are kept, non-ASCII characters percent-encoded; the host is lower case, in IDNA form."""
     parsed = parse_url(url)
     assert (authority, target) == (parsed.authority, parsed.target)
 
@@ -51,12 +51,12 @@ def test_urls_are_called_as_given(url, authority, target):
         "http://" + "a" * 70 + "ü.example/",
     ],
 )
-def test_urls_that_readers_could_take_for_different_ones_are_refused(url):
-    """What is no http URL, or would be read differently by another parser, is not called at all."""
+def test_ambiguous_urls_are_refused(url):
+    """A URL that is not http(s), or that another parser may read differently, is refused."""
     with pytest.raises(BadUrl):
         parse_url(url)
 
 
 def test_userinfo_becomes_basic_authorization():
-    """User and password of a URL are sent as HTTP's basic authorization, percent-encoding undone."""
+    """User and password of a URL become HTTP basic authorization, percent-decoded."""
     assert "Basic dXNlcjpwQHc=" == basic_authorization(parse_url("http://user:p%40w@h/").userinfo)

@@ -1,4 +1,4 @@
-"""Whose secret signs."""
+"""The choice of the secrets that sign a callback."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def secrets(**settings) -> WebhookSecrets:
     return WebhookSecrets(found.callbacks, CredentialFiles.of(found).key_pairs)
 
 
-def test_queue_before_submitter_before_everybody():
-    """The queue's secrets win over the submitting credential's, and those over the general ones."""
+def test_queue_before_credential_before_general():
+    """The queue's secrets take precedence over the credential's, and those over the general ones."""
     credential = {"secret_id": "A", "secret_key": "k", "webhook_secrets": ["whsec_a1", "whsec_a2"]}
     bare = {"secret_id": "B", "secret_key": "k"}
     known = secrets(
@@ -36,8 +36,8 @@ def test_queue_before_submitter_before_everybody():
     assert [] == secrets().of(job_spec(credential="A"))
 
 
-def test_an_unreadable_file_is_not_a_reason_to_go_unsigned(tmp_path):
-    """When it is not known whether to sign, nothing is sent."""
+def test_a_file_that_was_never_readable_is_an_error(tmp_path):
+    """When it is unknown whether to sign, an error is raised."""
     known = secrets(credentials_file=tmp_path / "missing.json")
     with pytest.raises(UnreadableFile):
         known.of(job_spec(credential="A"))

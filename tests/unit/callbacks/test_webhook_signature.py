@@ -15,7 +15,7 @@ OTHER = "whsec_" + base64.b64encode(b"another secret, as long.").decode()
 
 
 def accepts(secret, body, headers) -> bool:
-    """Whether the Standard Webhooks library, which is not ours, takes the signature."""
+    """Return whether the Standard Webhooks library accepts the signature."""
     try:
         Webhook(secret).verify(body, headers, json_parse=False)
     except WebhookVerificationError:
@@ -25,13 +25,13 @@ def accepts(secret, body, headers) -> bool:
 
 @pytest.mark.parametrize("body", [b'{"a":"\xe6\xad\x8c"}', b"<Response><A>1</A></Response>"])
 def test_the_library_accepts_our_signature(body):
-    """A receiver with the Standard Webhooks library accepts what we sign, JSON and XML alike."""
+    """The Standard Webhooks library accepts our signature of a JSON and of an XML body."""
     headers = signed_headers("d1", int(time.time()), body, [SECRET])
     assert accepts(SECRET, body, headers)
 
 
 def test_two_secrets_are_both_accepted():
-    """While a secret is replaced, receivers with the old one and with the new one both accept."""
+    """With two secrets, receivers with either of them accept."""
     headers = signed_headers("d1", int(time.time()), b"{}", [SECRET, OTHER])
     assert [True, True] == [accepts(secret, b"{}", headers) for secret in (SECRET, OTHER)]
 
@@ -48,12 +48,12 @@ def test_nothing_can_be_changed(change):
 
 
 def test_without_secret_nothing_is_added():
-    """Unsigned callbacks are exactly the wire's: no header more."""
+    """Without secrets there are no signature headers."""
     assert {} == signed_headers("d1", 0, b"{}", [])
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64!", ""])
-def test_a_useless_secret_is_an_error(secret):
+def test_an_invalid_secret_is_an_error(secret):
     """A secret that cannot sign is an error, not a weak signature."""
     with pytest.raises(ValueError, match=r"secret|base64|padding"):
         signed_headers("d1", 0, b"{}", [secret])

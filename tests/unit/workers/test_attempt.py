@@ -1,4 +1,4 @@
-"""Every way an attempt can end, with a store, buckets and an engine that do as a test says."""
+"""Every outcome of an attempt, with a fake store, buckets and engine."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_cleanup_that_fails_abandons_the_job(make):
     ],
 )
 def test_an_unexpected_error_fails_the_job(make, error, message):
-    """An error nobody expected fails the job as InternalError, without the error's own text."""
+    """An unexpected error fails the job as InternalError, without the error's own text."""
     bench = make()
     bench.engine.errors["separate_file"] = [error]
     assert AttemptResult(Outcome.FAILED, "InternalError", message) == bench.run()

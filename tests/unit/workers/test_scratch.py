@@ -1,4 +1,4 @@
-"""Scratch folders: gone after the attempt, also when it was killed."""
+"""Scratch folders are removed after the attempt, also if it was killed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from stemline.workers.scratch import clear_stale, scratch
 
 
-def test_gone_afterwards(tmp_path: Path) -> None:
-    """The folder goes with the block, whatever ends it."""
+def test_a_folder_is_removed_after_its_block(tmp_path: Path) -> None:
+    """The folder is removed when the block ends, also by an exception."""
 
     def attempt() -> None:
         with scratch(tmp_path) as folder:
@@ -25,8 +25,8 @@ def test_gone_afterwards(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_folders_of_the_living_stay(tmp_path: Path) -> None:
-    """Clearing up leaves alone what an attempt at work holds, and what is not ours."""
+def test_folders_in_use_stay(tmp_path: Path) -> None:
+    """Folders of running attempts, and other folders, are kept."""
     (tmp_path / "other").mkdir()
     with scratch(tmp_path) as folder:
         assert 0 == clear_stale(tmp_path)
@@ -34,8 +34,8 @@ def test_folders_of_the_living_stay(tmp_path: Path) -> None:
     assert (tmp_path / "other").is_dir()
 
 
-def test_folders_of_the_dead_go(tmp_path: Path) -> None:
-    """What a killed process left is removed."""
+def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    """The folder of a killed process is removed."""
     code = (
         "import os, signal, sys; from pathlib import Path; from stemline.workers.scratch import scratch\n"
         "with scratch(Path(sys.argv[1])) as f:\n"
@@ -47,8 +47,8 @@ def test_folders_of_the_dead_go(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_folders_are_safe_from_those_who_clear_up(tmp_path: Path) -> None:
-    """While one thread clears up without pause, 300 attempts begin and each finds its folder whole."""
+def test_a_new_folder_is_not_removed(tmp_path: Path) -> None:
+    """While one thread removes stale folders without pause, each of 300 attempts keeps its folder."""
     over = threading.Event()
 
     def clear() -> None:

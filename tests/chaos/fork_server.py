@@ -1,7 +1,7 @@
-"""A process that has everything imported and forks the service's processes off itself.
+"""A process that has imported everything and forks the service's processes.
 
-So a start costs milliseconds instead of seconds, and a thousand kills fit into minutes. Every child runs
-the command an operator would run (``stemline api``, ``worker``, ``beat``), in a process group of its own.
+A start takes milliseconds instead of seconds, so a thousand kills take minutes. Every child runs the command
+an operator would run (``stemline api``, ``worker``, ``beat``), in its own process group.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
-class Nursery:
-    """The harness's side: asks for processes."""
+class ForkServer:
+    """The harness's side: requests processes."""
 
     def __init__(self, env: Mapping[str, str], log: Path) -> None:
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.nursery"],
+                [sys.executable, "-m", "tests.chaos.fork_server"],
                 env={**os.environ, **env, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
                 cwd=REPOSITORY,
                 stdin=subprocess.PIPE,
@@ -39,11 +39,11 @@ class Nursery:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError("the nursery died; see its log")
+            raise RuntimeError("the fork server ended; see its log")
         return int(answer)
 
     def close(self) -> None:
-        """End the nursery; its children are the harness's to end."""
+        """End the fork server; the harness ends the children."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -52,7 +52,7 @@ class Nursery:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (a dead one that nobody waited for does not)."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -60,7 +60,7 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """The processes a process started itself."""
+    """Return the child processes of a process."""
     try:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -101,9 +101,9 @@ def _child(words: list[str], log: str) -> None:
 
 
 def run() -> None:
-    """Fork a process for each line asked, until there are no more."""
+    """Fork a process for each line of standard input."""
     _preload()
-    # Nobody waits for children here: the kernel forgets them.
+    # Nothing waits for the children here, so the kernel reaps them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         asked = json.loads(line)
