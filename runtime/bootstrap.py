@@ -2,7 +2,7 @@
 
 Everything else gets what it works with as arguments. So this module may import all packages, and it does so
 within its functions: the API's environment holds no engine, and a command loads only what it uses. Only
-entry points (the command line, uvicorn's factory, tests) import it.
+entry points (commands, the processes behind a port, test servers) import it.
 """
 
 from __future__ import annotations
@@ -80,9 +80,13 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
     Rate limits apply to each process.
     """
     from stemline.api.server import configure
+    from stemline.runtime import telemetry
     from stemline.runtime.compat import prometheus, uvicorn, versions
 
+    # What would stop the application is found here once, not by each process again and again.
     versions.check("uvicorn", "uvloop")
+    telemetry.check(settings)
+    _configure_logging(settings).check()
     shared = prometheus.share_values() if processes > 1 else None
     app = partial(_api_process, settings, shared)
     uvicorn.serve(configure(app, settings, host=host, port=port, processes=processes, factory=True))

@@ -126,6 +126,15 @@ class CredentialFiles:
             CredentialFile(storage.buckets_file, _BUCKETS.validate_json, storage.buckets),
         )
 
+    def check(self) -> None:
+        """Read the files.
+
+        Raises:
+            UnreadableFile: one cannot be read.
+        """
+        self.key_pairs.entries()
+        self.buckets.entries()
+
 
 def _parse_key_pairs(content: bytes) -> Mapping[str, Credential]:
     return _by_id(_KEY_PAIRS.validate_json(content))

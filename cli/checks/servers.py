@@ -102,14 +102,15 @@ def broker(context: CheckContext) -> Iterator[Finding]:
     """Check the broker, and that each of its queues is consumed."""
     from kombu.exceptions import OperationalError
 
-    from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, create_app, separate_queue
+    from stemline.runtime import bootstrap
+    from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, separate_queue
 
     if context.settings.store.broker_url is not None:
         findings = list(_server("broker", context.settings.store.broker))
         yield from (each for each in findings if each.check == "broker")
         if any(each.verdict is Verdict.ERROR and "does not answer" in each.message for each in findings):
             return
-    app = create_app(context.settings)
+    app = bootstrap.celery_app(context.settings)
     try:
         queues_by_worker = app.control.inspect(timeout=2.0).active_queues() or {}
     except (OperationalError, OSError, *app.connection().connection_errors) as error:

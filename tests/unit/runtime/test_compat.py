@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,21 @@ REQUIREMENTS = [
 def modules() -> set[str]:
     folder = Path(versions.__file__).parent
     return {path.stem for path in folder.glob("*.py")} - {"__init__", "versions"}
+
+
+def test_private_api_is_used_in_compat_alone():
+    """No other module of the product patches an object, or reaches for what a package keeps private."""
+    root = Path(__file__).parents[3] / "src" / "stemline"
+    signs = re.compile(
+        r"SLF001|\bsetattr\(|(?<!context)vars\(|^\s*(from|import) \w+(\.\w+)*\._\w", re.MULTILINE
+    )
+    product = [path for link in root.iterdir() if link.is_symlink() for path in link.resolve().rglob("*.py")]
+    assert len(product) > 100
+    assert [] == [
+        str(path)
+        for path in product
+        if path.parent.name != "compat" and signs.search(path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_every_patched_package_is_listed():
