@@ -2,7 +2,7 @@
 
 A migration of the phase ``pre`` prepares data for the new release while the old one serves: it only adds what
 the old release ignores. A migration of the phase ``post`` runs once no process of the old release is left: it
-converts records, or removes what nobody reads any more. Each migration may be interrupted and run again.
+converts records, or removes what is not read any more. Each migration may be interrupted and run again.
 ``docs/operations.md`` describes the rollout.
 """
 

@@ -1,6 +1,6 @@
 
 -- Return a delivery slot of a host and give it to the delivery that has waited longest.
--- ARGV: 3 host, 4 delivery, 5 slots of the host (0: give it to nobody), 6 how long a slot lasts, µs
+-- ARGV: 3 host, 4 delivery, 5 slots of the host (0: pass it on to none), 6 how long a slot lasts, µs
 -- Returns the waiting delivery that now has the slot, or ''
 
 local sending, queued = P .. ':host:' .. ARGV[3] .. ':sending', P .. ':host:' .. ARGV[3] .. ':queued'

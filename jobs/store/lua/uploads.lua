@@ -1,5 +1,5 @@
 
--- Record the current attempt's uploads, so that whoever ends the attempt can remove them.
+-- Record the current attempt's uploads, so that the process that ends the attempt can remove them.
 -- ARGV: 3 job, 4 token, 5 uploads (JSON)
 -- Returns 1 | -1 if the token is stale
 

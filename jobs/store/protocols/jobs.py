@@ -84,7 +84,7 @@ class JobRepository(Protocol):
         ...
 
     def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
-        """Record the attempt's uploads, so that whoever ends the attempt can remove them.
+        """Record the attempt's uploads, so that the process that ends the attempt can remove them.
 
         Raises:
             LeaseLost: the token is stale.

@@ -141,7 +141,7 @@ def test_every_format_has_its_recording() -> None:
 
 
 def test_what_an_older_release_stored_is_read(old) -> None:
-    """Jobs, queues, templates and callbacks are told as they were."""
+    """Jobs, queues, templates and callbacks are read as they were written."""
     store, ids = old
     states = {"success": State.SUCCESS, "dead": State.SUCCESS, "failed": State.FAILED, "paused": State.PAUSE}
     states |= {"cancelled": State.CANCEL, "running": State.RUNNING, "waiting": State.SUBMITTED}
@@ -168,10 +168,10 @@ def test_what_an_older_release_began_is_brought_to_its_end(old) -> None:
     store, ids = old
     before = store.jobs.find(ids["running"])
     assert ids["running"] in store.jobs.expired()
-    seized = store.jobs.reclaim(ids["running"], "sweeper")
+    reclaimed = store.jobs.reclaim(ids["running"], "sweeper")
     with pytest.raises(LeaseLost):
         store.jobs.succeed(before, DONE)
-    store.jobs.release(seized, counts=True)
+    store.jobs.release(reclaimed, counts=True)
     queue = store.queues.search(NIGHT, QueueFilter()).items[0]
     store.queues.update(NIGHT, queue.id, state=QueueState.ACTIVE)
     finished = set()

@@ -220,7 +220,7 @@ def test_cancel_waiting(store: Store) -> None:
 
 
 def test_cancel_running_is_confirmed_by_the_worker(store: Store) -> None:
-    """A running job is told by its heartbeat, cannot succeed any more, and ends as Cancel."""
+    """A heartbeat reports the cancel of a running job, which cannot succeed any more and ends as Cancel."""
     (job,) = store.jobs.create([spec()])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
@@ -326,7 +326,7 @@ def test_a_delayed_job_waits_its_time(store: Store, clock: FixedClock, wake_ups:
 
 
 def test_the_end_writes_the_outbox(store: Store, clock: FixedClock) -> None:
-    """The callback is due the moment the job ends, is taken by one, and comes back if that one dies."""
+    """The callback is due when the job ends, is reserved by one worker, and due again if that one dies."""
     (job,) = store.jobs.create([spec(callback=CallbackRequest(url="http://cb.example/x", format="JSON"))])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
@@ -341,7 +341,7 @@ def test_the_end_writes_the_outbox(store: Store, clock: FixedClock) -> None:
     assert [due] == store.outbox.due()
 
 
-def test_saying_the_end_twice_is_harmless(store: Store) -> None:
+def test_a_repeated_end_is_harmless(store: Store) -> None:
     """A repeated Success of the same attempt (its answer was lost) is accepted and changes nothing."""
     store.jobs.create([spec()])
     claimed = store.jobs.claim("w", [0])

@@ -185,10 +185,10 @@ class StoreMachine(RuleBasedStateMachine):
         before = {j.id for j in self.model.jobs.values() if j.state is State.RUNNING}
         job = self.twice(lambda store: store.jobs.claim("w", sorted(levels)), lost)
         taken = self.running() - before
-        # Of two claims the first one's answer went to nobody.
-        nobodys = taken - {job.id} if job is not None else taken
-        assert len(nobodys) <= int(lost)
-        for job_id in (*nobodys, *([job.id] if job is not None else [])):
+        # Of two claims, the answer to the first was lost.
+        unanswered = taken - {job.id} if job is not None else taken
+        assert len(unanswered) <= int(lost)
+        for job_id in (*unanswered, *([job.id] if job is not None else [])):
             assert job_id in self.model.startable(levels)
             known = self.model.jobs[job_id]
             known.state = State.RUNNING
@@ -257,14 +257,16 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         held = known is not None and known.held(job.token)
         asked = known is not None and known.cancel
-        told = raised(lambda: self.twice(lambda s: s.jobs.release(job, delay_s=delay, counts=counts), lost))
+        refusal = raised(
+            lambda: self.twice(lambda s: s.jobs.release(job, delay_s=delay, counts=counts), lost)
+        )
         if known is None or not held:
-            assert told is LeaseLost
+            assert refusal is LeaseLost
         elif asked:
-            assert told is CancelAsked
+            assert refusal is CancelAsked
         else:
-            # Said twice, the second saying finds the lease given up already.
-            assert told is (LeaseLost if lost else None)
+            # The repeated call finds the lease released already.
+            assert refusal is (LeaseLost if lost else None)
             self.give_back(known, delay, counts)
 
     # -- time, sweepers, callbacks

@@ -156,7 +156,7 @@ def test_cancel_against_success_has_one_winner(make: Callable[..., Store]) -> No
         now = clients.jobs.find(job.id)
         assert now is not None
         outcomes[now.state] -= 1
-    assert set(outcomes.values()) == {0}, "a client was told something else than what came true"
+    assert set(outcomes.values()) == {0}, "the answer to a cancel was not what happened"
 
 
 def test_ten_thousand_waiting_jobs_pause_at_once(make: Callable[..., Store]) -> None:
