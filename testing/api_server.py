@@ -32,7 +32,7 @@ TENANT = Tenant(BUCKET, REGION)
 CREDENTIAL = Credential(secret_id=SECRET_ID, secret_key=SECRET_KEY)
 
 
-def api_settings(redis_url: str = "", **changes: object) -> Settings:
+def api_settings(redis_url: str = "", /, **changes: object) -> Settings:
     """Return settings of a server that knows one key pair and takes plain addresses for one bucket.
 
     Args:

@@ -1,4 +1,4 @@
-"""Element tables: one row for each element says all there is to know about it.
+"""Element tables: one row describes everything about one element.
 
 A table is one container of the wire (docs/wire/wire.md, 3 to 9). From its rows follow what is read from
 requests (:meth:`Table.read`), what is written in answers and callbacks (:meth:`Table.write`), and the JSON

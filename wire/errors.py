@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from stemline.jobs import errors as kinds
 
+INTERNAL = "InternalError"
+
 ANSWERS: Mapping[type[kinds.StemlineError], tuple[str, int]] = {
-    kinds.StemlineError: ("InternalError", 500),
+    kinds.StemlineError: (INTERNAL, 500),
     kinds.RequestRefused: ("InvalidArgument", 400),
     kinds.MissingContent: ("MissingContent", 400),
     kinds.InvalidContent: ("InvalidContent", 400),
@@ -41,20 +43,17 @@ FAILURES: Mapping[type[kinds.JobFailed], str] = {
     kinds.SourceTooLarge: "InvalidArgument",
     kinds.TargetDenied: "WriteTargetBucketDenied",
 }
-"""``Code`` of a failed job by the kind of its failure; ``InternalError`` for all others."""
+"""``Code`` of a failed job by the kind of its failure; ``INTERNAL`` for all others."""
 
 
 def code_of(error: BaseException) -> str:
-    """Return the ``Code`` of an error, in an error response or a failed job.
-
-    An exception of another kind is an ``InternalError``.
-    """
+    """Return the ``Code`` of an error, for an error response or a failed job."""
     for kind in type(error).__mro__:
         if kind in FAILURES:
             return FAILURES[kind]
         if kind in ANSWERS:
             return ANSWERS[kind][0]
-    return "InternalError"
+    return INTERNAL
 
 
 def status_of(error: kinds.StemlineError) -> int:

@@ -81,7 +81,7 @@ INPUT = Table(
     "",
     Element("BucketId", TEXT, "spec.tenant.bucket", documents=SHOWN),
     Element("Region", TEXT, "spec.tenant.region", documents=SHOWN),
-    # Last in XML: an older parser of Java keeps the last child (open point 11).
+    # Last in XML: an older parser of Java keeps the last child (docs/wire/wire.md, 11, point 11).
     Element("Object", KEY, "spec.input_object", required=_SOURCE, last_in=Document.XML_CALLBACK),
 )
 

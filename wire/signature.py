@@ -116,7 +116,7 @@ class Authorization:
     def compute(self, secret_key: str, http_string: str) -> str:
         """Return the signature of an HttpString (docs/wire/wire.md, 2.2)."""
         digest = hashlib.sha1(http_string.encode("utf-8", "surrogateescape")).hexdigest()  # noqa: S324 - the wire's
-        # The specification also allows q-key-time here; then nothing would protect q-sign-time.
+        # docs/wire/wire.md, 2.4 also allows q-key-time here; then nothing would protect q-sign-time.
         text = f"sha1\n{self.sign_time}\n{digest}\n"
         return _hmac(_hmac(secret_key, self.key_time), text)
 

@@ -31,7 +31,7 @@ def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: boo
 CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False))
 JOBS = _answer(_list("JobsDetail", JOB), _list("NonExistJobIds", TEXT, "missing"))
 JOB_LIST = _answer(
-    # The Python SDK turns an empty element into an empty list (open point 9).
+    # The Python SDK turns an empty element into an empty list (docs/wire/wire.md, 11, point 9).
     Element("JobsDetail", JOB, "items", repeated=True, blank=True),
     Element("NextToken", TEXT, "cursor"),
 )

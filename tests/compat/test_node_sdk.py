@@ -246,7 +246,7 @@ def errors(node: Node) -> None:
 def test_keys_and_clock(
     installed: Path, serve: Callable[..., ApiServer], changes: dict[str, Any], expected: str
 ) -> None:
-    """Wrong keys are refused with their codes; the SDK puts right a clock that is an hour ahead."""
+    """Wrong keys are refused with their codes; the SDK corrects a clock that is an hour ahead."""
     port = serve().port
     keys = {"SecretId": SECRET_ID, "SecretKey": SECRET_KEY, "CorrectClockSkew": True} | changes
     with Node(installed, keys, f"http://127.0.0.1:{port}") as node:

@@ -62,7 +62,7 @@ class Form:
 
 
 class Redirect(HTTPAdapter):
-    """Connects to one address whatever the URL says."""
+    """Connects to one address regardless of the URL."""
 
     def __init__(self, port: int) -> None:
         self.port = port

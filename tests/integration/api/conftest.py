@@ -29,7 +29,7 @@ def server(common_server: ApiServer, valkey: redis.Redis) -> ApiServer:
 
 @pytest.fixture
 def client(server: ApiServer) -> Client:
-    """Somebody with a key."""
+    """A client with a key."""
     return server.client
 
 

@@ -83,11 +83,11 @@ def test_another_bucket_sees_and_replays_nothing(letters, ask):
 def test_one_is_shown_with_all_its_tries(letters, ask):
     """A callback is shown by its id or its job's: where it goes, without password, and how each try went."""
     _, dead = letters
-    told = ask("GET", f"/callbacks/{dead[0].id},{dead[2].job_id},d0")
-    url, queue = told["Callback"]
-    assert ["d0"] == told["NonExistCallbackIds"]
+    answer = ask("GET", f"/callbacks/{dead[0].id},{dead[2].job_id},d0")
+    url, queue = answer["Callback"]
+    assert ["d0"] == answer["NonExistCallbackIds"]
     assert ("Dead", "Url", dead[0].job_id, "-") == (url["State"], url["Type"], url["JobId"], url["NextTime"])
-    assert "hush" not in str(told)
+    assert "hush" not in str(answer)
     assert [("500", "<broken>")] == [(a["Status"], a["Answer"]) for a in url["Attempt"]]
     assert {"MqRegion": "gz", "MqMode": "Queue", "MqName": "voice-done"} == queue["MqConfig"]
     described = {"$ref": "#/components/schemas/Callback", "components": {"schemas": schemas()}}

@@ -1,4 +1,4 @@
-"""Every error code of the wire is reached, and nothing that is thrown at the server gets a 5xx out of it."""
+"""Every error code of the wire is reached, and no hostile request causes a 5xx."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def conflict(client: Client) -> Answer:
 
 
 def bug(server: ApiServer) -> Answer:
-    """Something nobody thought of."""
+    """Make the server fail with an unexpected exception."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
@@ -116,14 +116,14 @@ def test_every_code_is_in_the_table() -> None:
 
 
 def test_expired(serve: Callable[..., ApiServer]) -> None:
-    """An expired signature has the message that Node looks for, and the date it repairs its clock with."""
+    """An expired signature has the message and the Date header with which Node corrects its clock."""
     answer = Client(serve().port, clock=time.time() - 7200).get("/jobs/j1")
     assert ("AccessDenied", "Request has expired") == (answer.code, answer.text("Message"))
     assert answer.headers["date"]
 
 
 def test_slow_down_says_when(server: ApiServer) -> None:
-    """A full queue is told as SlowDown, so that SDKs try again; nothing was stored."""
+    """A full queue is answered with SlowDown, so that SDKs try again; nothing was stored."""
     queue = server.client.get("/asrqueue").text("QueueList/QueueId")
     server.client.put(f"/asrqueue/{queue}", "<Request><MaxSize>1</MaxSize></Request>")
     server.client.post("/jobs", submission())
@@ -183,7 +183,7 @@ def resident_bytes() -> int:
 
 
 def test_fuzzed_requests(serve: Callable[..., ApiServer]) -> None:
-    """Damaged requests by the thousand (seeded) get an answer below 500 or none; the server lives on."""
+    """Damaged requests by the thousand (seeded) get an answer below 500 or none; the server keeps serving."""
     chance = random.Random(20261123)
     server = serve(header_timeout_s=0.3, body_timeout_s=0.3)
     client = server.client

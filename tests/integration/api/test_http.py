@@ -63,7 +63,7 @@ def test_every_request_has_its_own_id(client: Client) -> None:
 
 
 def test_keep_alive(server: ApiServer) -> None:
-    """Several requests go over one connection, pipelined too; a client that says close is heard."""
+    """Several requests go over one connection, pipelined too; a client may ask to close it."""
     data = server.client.raw("GET", UNKNOWN)
     closing = server.client.raw("GET", UNKNOWN, head_bytes=b"Connection: close\r\n")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
@@ -102,7 +102,7 @@ def test_one_host(server: ApiServer, lines: bytes | None) -> None:
 
 
 def test_unknown_host(server: ApiServer) -> None:
-    """A host that maps to no bucket is told so."""
+    """A host that maps to no bucket is refused as InvalidHost."""
     answer = Client(server.port, host="www.example.org").get(UNKNOWN)
     assert (400, "InvalidHost") == (answer.status, answer.code)
 
@@ -128,14 +128,14 @@ def test_unknown_host(server: ApiServer) -> None:
     ],
 )
 def test_unknown_paths_and_methods(client: Client, method: str, target: str, status: int, code: str) -> None:
-    """Whatever is not served is answered in the wire's form of an error."""
+    """An unknown path or method is answered with an error in the form of the wire."""
     answer = client.request(method, target, signed=False)
     assert (status, code) == (answer.status, answer.code)
     assert answer.text("Resource")
 
 
 def test_allowed_methods_are_named(client: Client) -> None:
-    """405 says what would have been allowed."""
+    """405 names the allowed methods."""
     assert "GET, POST" == client.request("DELETE", "/jobs", signed=False).headers["allow"]
 
 
@@ -177,7 +177,7 @@ def test_content_md5(client: Client) -> None:
 
 
 def test_expect_continue(server: ApiServer) -> None:
-    """A client that asks before it sends its body is told to go on only if it may."""
+    """A client that asks before it sends its body gets 100 Continue only if the body is read."""
     body = submission().encode()
     data = server.client.raw("POST", "/jobs", body, head_bytes=b"Expect: 100-continue\r\n")
     head = data[: -len(body)]
@@ -213,7 +213,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_requests(server: ApiServer, name: str) -> None:
-    """What is not a request, or has an oversized head, is refused at once; the server lives on."""
+    """What is not a request, or has an oversized head, is refused at once; the server keeps serving."""
     began = time.monotonic()
     answer = exchange(server.port, BROKEN[name])
     assert time.monotonic() - began < 1

@@ -103,8 +103,8 @@ def test_failed(server: ApiServer) -> None:
     assert claimed is not None
     server.store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist")
     answer = server.client.get(f"/jobs/{job}")
-    told = [answer.text(f"JobsDetail/{name}") for name in ("Code", "Message", "State")]
-    assert ["ResourceNotFound", "The input object does not exist", "Failed"] == told
+    shown = [answer.text(f"JobsDetail/{name}") for name in ("Code", "Message", "State")]
+    assert ["ResourceNotFound", "The input object does not exist", "Failed"] == shown
     assert answer.xml.find(".//MediaInfo") is None
 
 
@@ -130,10 +130,10 @@ def test_tenants_are_apart(server: ApiServer) -> None:
     """Nothing of one bucket, or of the same bucket elsewhere, is seen from another."""
     job = submit(server.client)
     for host in (f"other-1250000000.ci.{REGION}.myqcloud.com", f"{BUCKET}.ci.ap-beijing.myqcloud.com"):
-        stranger = Client(server.port, host=host)
-        assert [job] == stranger.get(f"/jobs/{job}").texts("NonExistJobIds")
-        assert "InvalidArgument" == stranger.put(f"/jobs/{job}?cancel").code
-        assert [""] == stranger.get("/jobs", tag="VoiceSeparate").texts("JobsDetail")
+        other = Client(server.port, host=host)
+        assert [job] == other.get(f"/jobs/{job}").texts("NonExistJobIds")
+        assert "InvalidArgument" == other.put(f"/jobs/{job}?cancel").code
+        assert [""] == other.get("/jobs", tag="VoiceSeparate").texts("JobsDetail")
 
 
 def test_with_template(server: ApiServer) -> None:
@@ -283,7 +283,7 @@ def test_full_queue(client: Client) -> None:
 
 
 def test_max_concurrent(server: ApiServer) -> None:
-    """No more jobs of a queue run at once than it allows, whoever asks."""
+    """No more jobs of a queue run at once than it allows, over all workers."""
     client = server.client
     set_queue(client, "<MaxConcurrent>2</MaxConcurrent>")
     for _ in range(4):
@@ -372,7 +372,7 @@ def test_anonymous(serve: Callable[..., ApiServer]) -> None:
 
 
 def test_rate_limit(serve: Callable[..., ApiServer]) -> None:
-    """Above its rate a credential is told to slow down and when to come back; others are not."""
+    """Above its rate a credential gets SlowDown with Retry-After; other credentials do not."""
     keys = (CREDENTIAL, Credential(secret_id="b", secret_key="k"))
     server = serve(credentials=keys, rate_limit_per_s=0.01, rate_limit_burst=3)
     answers = [server.client.get("/jobs/j1") for _ in range(4)]
@@ -384,7 +384,7 @@ def test_rate_limit(serve: Callable[..., ApiServer]) -> None:
 
 
 def test_store_down(tmp_path_factory: pytest.TempPathFactory, serve: Callable[..., ApiServer]) -> None:
-    """Without the store nothing is accepted, and the answer says to try again; then it goes on."""
+    """Without the store nothing is accepted and the answer is SlowDown; afterwards all works again."""
     valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"))
     valkey.start()
     server = serve(redis_url=valkey.url)

@@ -1,4 +1,4 @@
-"""The description at ``/openapi.json`` is true: generated requests meet what it says."""
+"""The description at ``/openapi.json`` is true: answers to generated requests match it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_served(client: Client) -> None:
     derandomize=True,
 )
 def test_generated_requests(case: schemathesis.Case, open_server: ApiServer, accept: str) -> None:
-    """Whatever fits the description is answered as it says, in XML and in JSON, and never with a 5xx."""
+    """A request that fits the description is answered as described, in XML and in JSON, never with a 5xx."""
     headers = {"Host": HOST, "Accept": accept}
     case.call_and_validate(base_url=f"http://127.0.0.1:{open_server.port}", headers=headers, checks=HELD)
 

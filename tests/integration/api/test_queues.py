@@ -76,7 +76,7 @@ def test_update(client: Client, path: str) -> None:
     )
     element = answer.xml.find("Queue/NotifyConfig")
     assert element is not None
-    told = {child.tag: child.text for child in element}
+    shown = {child.tag: child.text for child in element}
     expected = {
         "Url": "http://cb.example.com/q",
         "Event": "TaskFinish",
@@ -84,8 +84,8 @@ def test_update(client: Client, path: str) -> None:
         "State": "On",
         "ResultFormat": "JSON",
     }
-    assert expected == told
-    assert list(expected) == list(told)
+    assert expected == shown
+    assert list(expected) == list(shown)
     assert ["夜_1", "Paused", queue] == [answer.text(f"Queue/{n}") for n in ("Name", "State", "QueueId")]
     assert "Paused" == client.get("/asrqueue").text("QueueList/State")
 
@@ -160,8 +160,8 @@ def test_unknown(client: Client, path: str) -> None:
     answer = client.put(path, "<Request><State>Paused</State></Request>")
     assert (404, "QueueNotFound") == (answer.status, answer.code)
     queue = the_queue(client)
-    stranger = Client(client.port, f"other-1250000000.ci.{REGION}.myqcloud.com")
-    assert "QueueNotFound" == stranger.put(f"/queue/{queue}", "<Request><State>Paused</State></Request>").code
+    other = Client(client.port, f"other-1250000000.ci.{REGION}.myqcloud.com")
+    assert "QueueNotFound" == other.put(f"/queue/{queue}", "<Request><State>Paused</State></Request>").code
 
 
 # -- the service switch

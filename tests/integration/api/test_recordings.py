@@ -26,7 +26,7 @@ def send(server: ApiServer, clock: list[float], recording: Recording, data: byte
 
 
 def test_replayed(serve: Callable[..., ApiServer]) -> None:
-    """Every recording is let in and answered by what it asks for, never by a refusal of its signature."""
+    """Every recording passes verification and is answered according to its request."""
     clock = [0.0]
     server = serve(clock=lambda: clock[0], **KEYS)
     answers = {r.name: send(server, clock, r) for r in recordings()}
@@ -74,7 +74,7 @@ def test_each_with_one_byte_changed(serve: Callable[..., ApiServer]) -> None:
     tried = 0
     for recording in recordings():
         if "media_bucket" in recording.name:
-            continue  # its path is unknown, which is told before anything else
+            continue  # its path is unknown, which is answered before anything else
         for data in damaged(recording):
             answer = send(server, clock, recording, data)
             refused = answer.status == 403 and answer.code == "SignatureDoesNotMatch"

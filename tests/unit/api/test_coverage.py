@@ -1,4 +1,4 @@
-"""The coverage and error pages tell the truth."""
+"""The coverage and error pages are complete and true."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_proofs_exist() -> None:
 
 
 def test_words() -> None:
-    """Each row says in one of four words whether it is served."""
+    """The second cell of each row is one of four words."""
     assert {"yes", "more", "ignored", "no"} == {row[1] for row in rows() if len(row) == 4}
 
 
@@ -63,7 +63,7 @@ def test_operations() -> None:
 
 def test_fields() -> None:
     """Every field and parameter of the description is on the page."""
-    told = set(re.findall(r"`([A-Za-z0-9-]+)`", first_cells()))
+    on_page = set(re.findall(r"`([A-Za-z0-9-]+)`", first_cells()))
     described = set(names(DOCUMENT["components"]["schemas"])) | {
         parameter["name"]
         for item in DOCUMENT["paths"].values()
@@ -72,11 +72,11 @@ def test_fields() -> None:
         if parameter["in"] != "path" and operation["operationId"] in OPERATIONS
     }
     answers = names(DOCUMENT["paths"])
-    assert sorted((described | set(answers)) - told - {"Resource", "TraceId"}) == []
+    assert sorted((described | set(answers)) - on_page - {"Resource", "TraceId"}) == []
 
 
 def names(schema: Any) -> Iterator[str]:
-    """The names of all properties, at whatever depth."""
+    """The names of all properties, at any depth."""
     if isinstance(schema, dict):
         yield from schema.get("properties", {})
         for part in schema.values():

@@ -130,7 +130,7 @@ def test_reading() -> None:
 
 
 def test_parameters_have_no_case() -> None:
-    """Query parameters are found whatever the case of their names, which context gives in lower case."""
+    """Query parameters are found by their names in lower case."""
     assert {"zoo": "z", "deep": {"ant": 7}} == TABLE.read_parameters({"zoo": "z", "ant": "7"})
 
 

@@ -68,9 +68,9 @@ def test_unknown_hosts(host: str) -> None:
 
 def test_any_host() -> None:
     """The host ``*`` stands for every name that no other rule knows."""
-    router = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}))
-    assert ResolvedHost("r", "b-1") == router.resolve("whatever:99")
-    assert ResolvedHost("ap-x", "media-1") == router.resolve("media-1.ci.ap-x.myqcloud.com")
+    table = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}))
+    assert ResolvedHost("r", "b-1") == table.resolve("any.name:99")
+    assert ResolvedHost("ap-x", "media-1") == table.resolve("media-1.ci.ap-x.myqcloud.com")
 
 
 def test_tenant() -> None:

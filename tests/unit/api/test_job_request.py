@@ -205,5 +205,5 @@ def test_unknown_template() -> None:
     ],
 )
 def test_order(earlier: dict[str, str], later: dict[str, str], word: str) -> None:
-    """With two faults the answer tells the one that the specification checks first."""
+    """Of two faults, the answer names the one that the specification checks first."""
     assert word in refusal(submission(**(later | earlier))).message

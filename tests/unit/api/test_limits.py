@@ -11,7 +11,7 @@ from stemline.jobs.errors import RateLimited
 
 
 def test_burst_then_rate() -> None:
-    """A burst is let through, then one request for each 1/rate seconds, told with the time to wait."""
+    """A burst passes, then one request per 1/rate seconds; the refusal has the time to wait."""
     now = [0.0]
     limit = RateLimit(2.0, 3, clock=lambda: now[0])
     for _ in range(3):
@@ -26,7 +26,7 @@ def test_burst_then_rate() -> None:
 
 
 def test_each_caller_alone() -> None:
-    """One caller's haste is not another's loss."""
+    """One caller's requests do not count for another caller."""
     limit = RateLimit(1.0, 1, clock=lambda: 0.0)
     limit.admit("a")
     limit.admit("b")
@@ -50,7 +50,7 @@ def test_no_limit() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Ever new callers do not fill the memory."""
+    """Memory stays bounded however many callers there are."""
     limit = RateLimit(1.0, 1, clock=lambda: 0.0)
     for number in range(MAX_CALLERS + 10):
         limit.admit(str(number))

@@ -306,7 +306,7 @@ def test_clock(now: int, error: type[Forbidden]) -> None:
 
 
 def test_expired_message() -> None:
-    """Node repairs its clock on exactly this text."""
+    """Node corrects its clock on exactly this text."""
     assert ("AccessDenied", "Request has expired") == (code_of(RequestExpired()), RequestExpired().message)
 
 
@@ -328,7 +328,7 @@ def test_token(name: str) -> None:
 
 
 def test_expired_token() -> None:
-    """A temporary key past its end is told so, before the signature is looked at."""
+    """A temporary key past its end is refused as ExpiredToken before the signature is checked."""
     with pytest.raises(ExpiredToken):
         verify(V1, lambda _: key(expires_at=NOW - 1), now=NOW)
 
@@ -341,7 +341,7 @@ def test_required_host() -> None:
 
 
 def test_second_parameter_of_a_signed_name() -> None:
-    """Nobody can smuggle a second ``tag`` behind a signed one."""
+    """A second ``tag`` cannot be added to a signed one."""
     signed = VECTORS["V2"][0]
     with pytest.raises(SignatureDoesNotMatch):
         check(dataclasses.replace(signed, params=[*signed.params, ("Tag", "x")]))
@@ -438,7 +438,7 @@ def unsigned_requests(draw: st.DrawFn) -> SignedRequest:
 @settings(max_examples=300, deadline=None)
 @given(unsigned_requests(), st.data())
 def test_round_trip(unsigned: SignedRequest, data: st.DataObject) -> None:
-    """Whatever is signed verifies, and stops to verify when any signed part changes."""
+    """What was signed verifies, and no longer verifies when any signed part changes."""
     value = sign(
         unsigned,
         secret_id=SECRET_ID,
