@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from stemline.runtime.settings import Settings
+if TYPE_CHECKING:
+    from stemline.runtime.settings import Settings
 
 GIB: Final = 1 << 30
 TIMEOUT_S: Final = 5.0

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from stemline.cli.listen import Listener
+from stemline.cli.listener import Listener
 from stemline.cli.main import main
 from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.testing.receiver import answer, receiving

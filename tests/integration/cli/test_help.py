@@ -1,0 +1,40 @@
+"""The help of the commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+from click.testing import CliRunner
+
+from stemline.cli.main import LazyGroup, main
+
+IMPORTED = """
+import sys
+from stemline.cli.main import main
+main(["--help"], standalone_mode=False)
+print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+def test_the_help_imports_no_library_but_click():
+    """`stemline --help` is fast: it lists the commands without importing what they need."""
+    command = [sys.executable, "-P", "-c", IMPORTED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    libraries = packages_distributions().keys() - {"stemline"}
+    imported = {name for name in done.stderr.split() if name in libraries}
+    # Editable installations and coverage have modules that the interpreter imports at its start.
+    assert {"click"} == {name for name in imported if not name.startswith(("_", "coverage"))}
+    assert all(name in done.stdout for name in LazyGroup.commands_by_name)
+
+
+@pytest.mark.parametrize("name", LazyGroup.commands_by_name)
+def test_every_command_has_a_help(name: str):
+    """Each command prints its usage and a description that ends with a full stop."""
+    ran = CliRunner().invoke(main, [name, "--help"])
+    assert 0 == ran.exit_code, ran.output
+    assert ran.output.startswith(f"Usage: main {name}")
+    description = main.get_command(None, name).help.split("\n\n")[0]
+    assert description.endswith((".", ")."))
