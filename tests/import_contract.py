@@ -14,8 +14,8 @@ ROOT = "stemline"
 class MayImport(Contract):
     """Direct imports of a package are the standard library, itself and what is allowed.
 
-    import-linter's own contracts name what is forbidden, so they say nothing of a package that nobody has
-    thought of. Imports within functions and under ``TYPE_CHECKING`` count too.
+    import-linter's own contracts name what is forbidden, so they miss every package that is not listed.
+    Imports within functions and under ``TYPE_CHECKING`` count too.
 
     Options:
         package: the package, or one module.

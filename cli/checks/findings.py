@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # half a second that `stemline --help` saves
     from stemline.runtime.settings import Settings
 
 GIB: Final = 1 << 30

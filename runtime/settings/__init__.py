@@ -65,7 +65,7 @@ class Settings(BaseModel):
 
         Raises:
             pydantic.ValidationError: a value is not valid, or a ``STEMLINE_`` variable is unknown.
-            pydantic_settings.SettingsError: a variable does not hold the JSON it should.
+            pydantic_settings.SettingsError: a variable is not valid JSON.
         """
         groups = groups_by_name()
         read = read_variables(tuple(groups.values()), values)

@@ -88,7 +88,7 @@ class Service:
         return eventually(done, 60, f"the end and the callback of {job_id}")
 
     def scrape(self, process: str) -> str:
-        """What a process tells Prometheus."""
+        """The page that a process serves to Prometheus."""
         with urlopen(self.metrics[process], timeout=10) as page:
             return page.read().decode()
 

@@ -34,8 +34,8 @@ def test_no_secret_and_no_user_data(service, what):
         )
 
 
-def test_a_worker_tells_of_each_step_whose_it_is(service):
-    """The steps of an attempt carry job, attempt, token and worker; the last tells what took how long."""
+def test_a_worker_logs_which_job_each_step_belongs_to(service):
+    """Each step has job, attempt, token and worker; the last has the duration of each stage."""
     job = service.jobs["success"]
     mine = {line["event"]: line for line in lines(service, "worker") if line.get("job") == job.id}
     assert {"attempt.started", "attempt.succeeded"} <= mine.keys()
@@ -47,7 +47,7 @@ def test_a_worker_tells_of_each_step_whose_it_is(service):
     assert "ResourceNotFound" in {line.get("code") for line in failed}
 
 
-def test_the_api_tells_of_each_request(service):
+def test_the_api_logs_each_request(service):
     """A request is one line: id, tenant, operation, credential, status and time, or why it was refused."""
     answered = [line for line in lines(service, "api") if line["event"] == "request.answered"]
     submitted = [line for line in answered if line["operation"] == "create_jobs"]
@@ -62,16 +62,16 @@ def test_the_api_tells_of_each_request(service):
     assert ("AccessDenied", "get_jobs") == (refused["code"], refused["operation"])
 
 
-def test_callbacks_tell_of_each_try(service):
-    """A try to deliver is one line with its job, its receiver's host and its outcome."""
+def test_each_delivery_attempt_is_logged(service):
+    """An attempt to deliver is one line with its job, its receiver's host and its outcome."""
     tries = [line for line in lines(service, "callbacks") if line["event"] == "callback.attempted"]
     mine = [line for line in tries if line["job"] == service.jobs["success"].id]
     assert [("503", "pending"), ("200", "delivered")] == [(t["status"], t["state"]) for t in mine]
     assert {"127.0.0.1"} == {line["host"] for line in mine}
 
 
-def test_a_stop_is_told_in_the_same_form(service, tmp_path):
-    """Also what Celery says while it is being stopped is a line like all others."""
+def test_a_shutdown_is_logged_in_the_same_form(service, tmp_path):
+    """What Celery prints while it shuts down is a line like all others."""
     log = tmp_path / "stopped.log"
     with program(log, service.env, "-m", "stemline", "worker", "callbacks") as worker:
         eventually(lambda: " ready." in worker.text(), 30, "the worker")

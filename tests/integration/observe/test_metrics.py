@@ -1,4 +1,4 @@
-"""What API and workers tell Prometheus after a job went through them."""
+"""What API and workers report to Prometheus after they have processed a job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Page:
         return sum(found)
 
 
-def test_the_api_tells_what_the_store_holds(service):
+def test_the_api_reports_the_content_of_the_store(service):
     """/metrics of the API counts jobs by state, ended jobs, callbacks, and its own requests by operation."""
     page = Page(service.scrape("api"))
     assert 1 == page.value("stemline_store_up")
@@ -54,8 +54,8 @@ def test_the_api_tells_what_the_store_holds(service):
     assert page.value("stemline_api_requests_total", operation="create_jobs", status="200") >= 2
 
 
-def test_the_worker_tells_what_its_child_did(service):
-    """A prefork worker's parent tells of attempts, stages, model and speed of the child that worked."""
+def test_the_worker_reports_for_its_child(service):
+    """A prefork worker's parent reports attempts, stages, model and speed of the child that worked."""
     page = Page(service.scrape("worker"))
     assert 1 == page.value("stemline_attempts_total", outcome="success")
     assert 1 == page.value("stemline_attempts_total", outcome="failed", code="ResourceNotFound")
@@ -69,8 +69,8 @@ def test_the_worker_tells_what_its_child_did(service):
     assert 0 == page.value("stemline_attempts_running")
 
 
-def test_the_callback_worker_tells_of_each_try_and_sweep(service):
-    """Tries to deliver are counted by the class of the answer, and the last sweep is told."""
+def test_the_callback_worker_reports_attempts_and_sweeps(service):
+    """Delivery attempts are counted by the class of the answer, and the last sweep is reported."""
     page = Page(service.scrape("callbacks"))
     assert 1 == page.value("stemline_callback_attempts_total", type="url", status="5xx", state="pending")
     assert 2 <= page.value("stemline_callback_attempts_total", status="2xx", state="delivered")
@@ -90,7 +90,7 @@ def test_nothing_a_client_chooses_becomes_a_label(service):
     assert before + 20 > len(Page(service.scrape("api")).samples)
 
 
-def test_processes_behind_one_port_tell_one_sum(service, tmp_path):
+def test_processes_behind_one_port_report_one_sum(service, tmp_path):
     """With two API processes the page counts the requests of both, and asks for the token that is set."""
     port, env = free_port(), {**service.env, "STEMLINE_METRICS_TOKEN": "token-of-prometheus"}
     url = f"http://127.0.0.1:{port}"
@@ -139,7 +139,7 @@ def collected(store: Store, most: int) -> list:
     ]
 
 
-def test_queues_beyond_the_bound_are_summed(store):
+def test_queues_beyond_the_limit_are_summed(store):
     """With ten queues and room for three, the three fullest have labels and the others are one sum."""
     for bucket in range(10):
         for _ in range(bucket + 1):
@@ -157,7 +157,7 @@ def test_queues_beyond_the_bound_are_summed(store):
     assert len(samples) == len(collected(store, 3))
 
 
-def test_paused_running_and_waiting_are_told_apart(store):
+def test_paused_running_and_waiting_jobs_are_reported_separately(store):
     """A paused queue's jobs are Pause and do not age; a claimed job is Running; another queue ages."""
     submit(store, 1)
     submit(store, 2)
@@ -174,15 +174,15 @@ def test_paused_running_and_waiting_are_told_apart(store):
     assert 1 == values["stemline_queue_paused", "ap-chongqing/b1-1250000000", queue.id]
 
 
-def test_a_store_that_is_away_is_told():
-    """Without a store the page still comes, and says so."""
+def test_an_unreachable_store_is_reported():
+    """Without a store the page is served, with stemline_store_up 0."""
     store = open_store(Settings(redis_url="redis://127.0.0.1:1/0"))
     assert [("stemline_store_up", 0)] == [(s.name, s.value) for s in collected(store, 3)]
     store.close()
 
 
 def test_many_scrapes_ask_the_store_once(store):
-    """A second scrape within two seconds is answered from the first, so nobody can load the store by it."""
+    """A second scrape within two seconds reuses the first, so scraping cannot load the store."""
     collector = StoreCollector(store.statistics, most_queues=1)
     assert list(collector.collect())
     submit(store, 1)
@@ -193,17 +193,17 @@ def test_many_scrapes_ask_the_store_once(store):
     )
 
 
-def test_alerts_and_dashboard_ask_for_numbers_that_are_told(service):
-    """Every name and label in an alert or on the dashboard is one that a running process tells."""
+def test_alerts_and_dashboard_use_metrics_that_are_reported(service):
+    """Every name and label in an alert or on the dashboard is one that a running process reports."""
     samples = [s for name in ("api", "worker", "callbacks") for s in Page(service.scrape(name)).samples]
-    told: dict[str, set[str]] = {}
+    reported: dict[str, set[str]] = {}
     for sample in samples:
-        told.setdefault(sample.name, set()).update(sample.labels)
+        reported.setdefault(sample.name, set()).update(sample.labels)
     asked = [rule["expr"] for rule in rules()] + expressions()
     for text in asked:
         names = set(re.findall(r"\bstemline_[a-z_]+", text))
-        assert names <= told.keys(), text
-        labels = set().union(*(told[name] for name in names)) | {"job", "instance"}
+        assert names <= reported.keys(), text
+        labels = set().union(*(reported[name] for name in names)) | {"job", "instance"}
         used = re.findall(r"(?:by|on) \(([^)]*)\)", text) + re.findall(r"[{,]\s*(\w+)\s*[!=]", text)
         assert {label.strip() for group in used for label in group.split(",") if label.strip()} <= labels, (
             text

@@ -26,18 +26,19 @@ def test_one_trace_from_submission_to_callback(service):
     job = service.jobs["success"]
     assert (job.id, "success") == (attempt.attributes["stemline.job"], attempt.attributes["stemline.outcome"])
 
-    def told() -> list:
+    def deliveries() -> list:
         return [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
 
-    tries = eventually(lambda: told() if len(told()) == 2 else [], 20, "both tries")
-    assert ["503", "200"] == [s.attributes["stemline.status"] for s in sorted(tries, key=lambda s: s.begin)]
+    attempts = eventually(lambda: deliveries() if len(deliveries()) == 2 else [], 20, "both attempts")
+    attempts.sort(key=lambda span: span.begin)
+    assert ["503", "200"] == [span.attributes["stemline.status"] for span in attempts]
 
 
-def test_the_receiver_is_told_the_trace(service):
+def test_the_receiver_gets_the_trace(service):
     """A Url callback carries the traceparent of its own try, so the receiver can go on with the trace."""
-    told = [request.headers["traceparent"] for request in service.receiver.received]
-    assert {TRACE} == {value[3:35] for value in told[:2]}
-    tries = {value[36:52] for value in told[:2]}
+    parents = [request.headers["traceparent"] for request in service.receiver.received]
+    assert {TRACE} == {value[3:35] for value in parents[:2]}
+    tries = {value[36:52] for value in parents[:2]}
     eventually(
         lambda: tries <= {s.id for s in service.collector.spans if s.name == "deliver"}, 20, "the tries"
     )

@@ -48,7 +48,7 @@ def test_every_patched_package_is_listed():
 
 @pytest.mark.parametrize("name", versions.PATCHED)
 def test_every_patched_package_has_an_upper_bound(name):
-    """`pyproject.toml` allows no version that nobody has tested the patches with."""
+    """`pyproject.toml` allows no version that the patches were not tested with."""
     found = [each for each in REQUIREMENTS if each.name == name]
     assert found
     assert all("<" in {part.operator for part in each.specifier} for each in found)

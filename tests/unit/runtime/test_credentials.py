@@ -50,7 +50,7 @@ def keys(found) -> dict[str, str]:
 
 
 def test_settings_take_precedence_over_the_file(file):
-    """Both hold credentials; one in the settings wins over one of the same SecretId in the file."""
+    """A credential of the settings is used instead of one of the same SecretId in the file."""
     write(file, a="of-the-file", b="of-the-file")
     own = Credential(secret_id="a", secret_key="of-the-settings")
     found = key_pairs(Clock(), credentials_file=file, credentials=(own,))
@@ -86,9 +86,9 @@ def test_a_broken_file_keeps_the_old_credentials(file):
         line["reason"] for line in lines
     ]
     assert "hush-hush" not in str(lines)
-    write(file, a="mended-secret")
+    write(file, a="fixed-secret")
     clock.advance()
-    assert {"a": "mended-secret"} == keys(found)
+    assert {"a": "fixed-secret"} == keys(found)
 
 
 def test_a_file_that_was_never_readable_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Settings: a slip is noticed at the start, a secret is never told."""
+"""A mistake in the settings is reported at the start, without any secret."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_an_unknown_variable_is_refused_with_a_suggestion(monkeypatch: pytest.Mo
         Settings()
 
 
-def test_the_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line tells wrong settings one per line, by name, and ends with an error."""
+def test_the_command_reports_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line reports invalid settings one per line, by name, and ends with an error."""
     monkeypatch.setenv("STEMLINE_LEASE_S", "-1")
     monkeypatch.setenv("STEMLINE_DEVICE", "gpu")
     ran = CliRunner().invoke(main, ["settings", "--check"])
@@ -32,7 +32,7 @@ def test_the_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("value", ['[{"secret_id": "AKIDx", "secret_key": ["hush-hush"]}]', '[{"hush-hush"'])
-def test_a_refused_secret_is_not_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """Neither the error nor the command repeats a credential that could not be read."""
     monkeypatch.setenv("STEMLINE_CREDENTIALS", value)
     ran = CliRunner().invoke(main, ["settings", "--check"])
@@ -55,8 +55,8 @@ def test_a_refused_secret_is_not_told(monkeypatch: pytest.MonkeyPatch, value: st
         ("CALLBACK_PROXY", "socks5://hush@proxy:1080"),
     ],
 )
-def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """A URL that cannot be used is told at the start, by name and without its password."""
+def test_an_invalid_url_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A URL that cannot be used is reported at the start, by name and without its password."""
     monkeypatch.setenv(f"STEMLINE_{name}", value)
     ran = CliRunner().invoke(main, ["settings", "--check"])
     assert 1 == ran.exit_code
@@ -64,7 +64,7 @@ def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: st
     assert "hush" not in ran.output
 
 
-def test_the_page_about_settings_is_of_today() -> None:
+def test_the_settings_page_is_up_to_date() -> None:
     """docs/settings.md is what `make docs` would write."""
     assert page() == (REPOSITORY / "docs" / "settings.md").read_text()
 
@@ -82,10 +82,10 @@ def test_every_setting_is_described() -> None:
     ("name", "value"),
     [("CALLBACK_ALLOW_NETWORKS", '["10.0.0.0/33"]'), ("CALLBACK_SCHEDULE_S", "[]")],
 )
-def test_settings_of_callbacks_that_mean_nothing(
+def test_invalid_callback_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    """Networks that are none, and a schedule without a try, stop the start instead of every callback."""
+    """Invalid networks and an empty schedule stop the start instead of every callback."""
     monkeypatch.setenv(f"STEMLINE_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         Settings()
