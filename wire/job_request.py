@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -19,7 +20,7 @@ from stemline.wire.kinds import MAX_KEY_BYTES
 MAX_OPERATIONS = 10
 MQ_REGIONS = ("sh", "bj", "gz", "cd", "hk")
 _ANY_JOB_ID = "j" + "0" * 32
-_NUMBERS = ("Samplerate", "Bitrate", "Channels")
+_NUMBER = re.compile("[0-9]{1,9}")
 
 FindTemplate = Callable[[str], Template | None]
 
@@ -67,29 +68,32 @@ def check_region(target: MqConfig | None, allowed: Collection[str]) -> None:
 
 
 def without_unused_numbers(fields: Tree, mode: str) -> Tree:
-    """Return the fields; in MusicMode, which ignores numbers, without those that are no numbers."""
+    """Return the fields for the checks of a mode: MusicMode ignores numbers, so they may be any text.
+
+    Args:
+        fields: fields that may hold an ``AudioConfig``.
+        mode: the ``AudioMode`` that applies to them.
+    """
     config = fields.get("AudioConfig")
     if mode != AudioMode.MUSIC_MODE or not isinstance(config, dict):
         return fields
-    kept = {name: value for name, value in config.items() if name not in _NUMBERS or _is_number(value)}
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name == "Codec" or _NUMBER.fullmatch(word(config, name))
+    }
     return {**fields, "AudioConfig": kept}
 
 
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal() and len(value) < 10
-    )
-
-
 def _without_unused_target(fields: Tree) -> Tree:
-    """Return the fields with the ``CallBackMqConfig`` that TDMQ needs, and without one that is not used."""
+    """Return the fields with the ``CallBackMqConfig`` that TDMQ needs, or without an unused one."""
     if word(fields, "CallBackType") == "TDMQ":
         return {"CallBackMqConfig": {}, **fields}
     return {name: value for name, value in fields.items() if name != "CallBackMqConfig"}
 
 
 def _read_operations(fields: Tree) -> list[dict[str, Any]]:
-    """Read every operation, element by element over all of them, so that the order of the checks holds."""
+    """Return what each operation gives; all are read element by element, to keep the order of the checks."""
     found = fields.get("Operation")
     given = found if isinstance(found, list) else [found] if found else []
     operations = [operation for operation in given if isinstance(operation, dict)]
@@ -110,7 +114,7 @@ def _read_operations(fields: Tree) -> list[dict[str, Any]]:
 
 
 def _without_unused_parameters(operation: Tree) -> Tree:
-    """Return the fields of an operation; with a template, the parameters are not even looked at."""
+    """Return the fields of an operation without parameters that a template replaces; they are not checked."""
     given = operation.get("VoiceSeparate")
     if word(operation, "TemplateId"):
         return {name: value for name, value in operation.items() if name != "VoiceSeparate"}
@@ -132,7 +136,10 @@ def _with_template(draft: dict[str, Any], find_template: FindTemplate) -> dict[s
 
 
 def _check_output(output: Output, separate: VoiceSeparate | None) -> None:
-    """Refuse names that would yield no track, or two tracks in one object; without a mode, no name at all."""
+    """Check that the output names an object for a track of the mode, and one object for each of its tracks.
+
+    Without parameters, because a template decides, only check that there is a name at all.
+    """
     if not any(output.name(track) for track in Track):
         raise RequestRefused("Output names no object.")
     if separate is None:
