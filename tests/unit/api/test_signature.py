@@ -266,6 +266,7 @@ def test_double_encoded_list_item() -> None:
         (f"q-sign-time={LONG}", "q-sign-time=1600000000;1600000001", RequestExpired),
         (f"q-sign-time={LONG}", "q-sign-time=1800000000;1800000001", RequestTimeTooSkewed),
         (f"q-sign-time={LONG}", "q-sign-time=1700010060;1700010060", RequestTimeTooSkewed),
+        (f"q-sign-time={LONG}", f"q-sign-time={NOW};{NOW}", RequestTimeTooSkewed),
     ],
 )
 def test_refused(old: str, new: str, error: type[Forbidden]) -> None:
@@ -273,6 +274,31 @@ def test_refused(old: str, new: str, error: type[Forbidden]) -> None:
     with pytest.raises(Forbidden) as refused:
         check(changed(V1, old, new))
     assert error is type(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("q-sign-algorithm=sha1&", "", "The signature lacks q-sign-algorithm."),
+        ("q-ak=", "q-ak=&q-ak=", "The signature has a field twice."),
+        ("algorithm=sha1", "algorithm=sha256", "The signature's algorithm is not sha1."),
+        ("7148882052", "714888205Z", "q-signature is not 40 lower-case hexadecimal digits."),
+        (f"q-key-time={LONG}", "q-key-time=abc", "The signature's time is not start;end in Unix seconds."),
+        ("host&", "date%20x;host&", "The request lacks 'date x', which its signature lists."),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(old: str, new: str, message: str) -> None:
+    """The message of a refused signature names the fault."""
+    with pytest.raises(Forbidden) as refused:
+        check(changed(V1, old, new))
+    assert message == refused.value.message
+
+
+def test_a_secret_id_may_hold_an_equals_sign() -> None:
+    """Name and value of a field are separated by its first ``=``."""
+    found = find_authorization(changed(V1, SECRET_ID, "a=b"))
+    assert found is not None
+    assert "a=b" == found.secret_id
 
 
 def test_other_method() -> None:
@@ -322,21 +348,34 @@ def test_token(name: str) -> None:
 
     assert temporary == sent({name: "tok/1"})
     assert temporary == sent({}, f"{JOB}?{name}=tok%2F1")
-    for wrong in ({}, {name: "tok/2"}):
-        with pytest.raises(Forbidden, match="security token"):
+    for wrong, message in (
+        ({}, "This credential needs its security token."),
+        ({name: "tok/2"}, "The security token is wrong."),
+    ):
+        with pytest.raises(Forbidden) as refused:
             sent(wrong)
+        assert message == refused.value.message
+
+
+def test_a_token_that_is_no_text_is_wrong() -> None:
+    """A token with a lone surrogate, as the parser leaves an undecodable byte, is refused like any other."""
+    signed = dataclasses.replace(V1, params=[("x-ci-security-token", "\udcff")])
+    with pytest.raises(Forbidden, match="token is wrong"):
+        verify(signed, lambda _: key(session_token="tok"), now=NOW)
 
 
 def test_expired_token() -> None:
     """A temporary key past its end is refused as ExpiredToken before the signature is checked."""
     with pytest.raises(ExpiredToken):
         verify(V1, lambda _: key(expires_at=NOW - 1), now=NOW)
+    assert key(expires_at=NOW) == verify(V1, lambda _: key(expires_at=NOW), now=NOW)
 
 
 def test_required_host() -> None:
     """Where the operator demands it, a signature without Host is refused."""
-    with pytest.raises(SignatureDoesNotMatch):
+    with pytest.raises(SignatureDoesNotMatch) as refused:
         verify(VECTORS["V8"][0], lookup, now=NOW, require_host=True)
+    assert "The signature does not cover the Host header." == refused.value.message
     assert key() == verify(V1, lookup, now=NOW, require_host=True)
 
 
@@ -356,10 +395,52 @@ def test_several_values_of_a_name_are_sorted() -> None:
         assert key() == check(request("GET", "/jobs?a=1&a=2", {"host": H}, sent))
 
 
-def test_two_hosts() -> None:
-    """Two Host headers never verify."""
+@pytest.mark.parametrize("hosts", [[], [H.encode(), b"evil"]])
+def test_two_hosts(hosts: list[bytes]) -> None:
+    """A signature that covers Host verifies only with exactly one Host header."""
+    others = [(name, value) for name, value in V1.headers if name != "host"]
+    with pytest.raises(SignatureDoesNotMatch) as refused:
+        check(dataclasses.replace(V1, headers=[*others, *(("host", host) for host in hosts)]))
+    assert "The request does not have exactly one Host header." == refused.value.message
+
+
+@pytest.mark.parametrize("signed_host", [f"{H}:8080", H])
+def test_a_host_in_capitals(signed_host: str) -> None:
+    """A client may sign its host in lower case, with or without port, and send it in capitals."""
+    value = sign(
+        request("GET", JOB, {"host": signed_host}),
+        secret_id=SECRET_ID,
+        secret_key=SECRET_KEY,
+        start=NOW,
+        end=NOW + 60,
+    )
+    assert key() == check(request("GET", JOB, {"host": f"{H.upper()}:8080"}, value))
+
+
+def test_headers_without_host() -> None:
+    """A signature may cover headers and not the host; the headers count all the same."""
+    headers = {"host": H, "content-type": "text/plain"}
+    value = sign(
+        request("GET", JOB, headers),
+        secret_id=SECRET_ID,
+        secret_key=SECRET_KEY,
+        start=NOW,
+        end=NOW + 60,
+        headers=("content-type",),
+    )
+    assert key() == check(request("GET", JOB, headers, value))
     with pytest.raises(SignatureDoesNotMatch):
-        check(dataclasses.replace(V1, headers=[*V1.headers, ("host", b"evil")]))
+        check(request("GET", JOB, headers | {"content-type": "text/html"}, value))
+
+
+def test_undecodable_bytes_are_a_mismatch() -> None:
+    """Lone surrogates in path and query, as the parser leaves undecodable bytes, do not match."""
+    for damaged in (
+        dataclasses.replace(V1, path="/jobs\udcff"),
+        dataclasses.replace(VECTORS["V2"][0], params=[("tag", "\udcff"), *VECTORS["V2"][0].params[1:]]),
+    ):
+        with pytest.raises(SignatureDoesNotMatch):
+            check(damaged)
 
 
 def test_encoding() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import pytest
 
-from stemline.callbacks.address_guard import AddressGuard, AddressRefused
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused, embedded_ipv4
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,7 @@ from stemline.callbacks.address_guard import AddressGuard, AddressRefused
         ("100.100.100.200", "metadata"),
         ("168.63.129.16", "metadata"),
         ("fd00:ec2::254", "metadata"),
+        ("fd00:ec2::254%eth0", "metadata"),
         ("100.64.0.1", "shared"),
         ("224.0.0.1", "multicast"),
         ("ff02::1", "multicast"),
@@ -91,3 +93,18 @@ def test_metadata_addresses_must_be_allowed_one_by_one():
     with pytest.raises(AddressRefused, match="metadata"):
         AddressGuard.allowing(["0.0.0.0/0"]).check("169.254.169.254")
     AddressGuard.allowing(["169.254.169.254/32"]).check("169.254.169.254")
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("::ffff", "::ffff"),
+        ("::1:0", "0.1.0.0"),
+        ("::ffff:ffff", "255.255.255.255"),
+        ("::1:0:0", "::1:0:0"),
+        ("10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_the_compatible_range_of_ipv6(address, meant):
+    """The IPv4-compatible addresses of IPv6 are those from ::1:0 to ::ffff:ffff."""
+    assert ipaddress.ip_address(meant) == embedded_ipv4(ipaddress.ip_address(address))
