@@ -32,15 +32,13 @@ TENANT = Tenant(BUCKET, REGION)
 CREDENTIAL = Credential(secret_id=SECRET_ID, secret_key=SECRET_KEY)
 
 
-def api_settings(redis_url: str = "", /, **changes: object) -> Settings:
+def api_settings(**changes: object) -> Settings:
     """Return settings of a server that knows one key pair and takes plain addresses for one bucket.
 
     Args:
-        redis_url: of the job store.
         changes: settings by the name of their variable.
     """
     values: dict[str, object] = {
-        **({"redis_url": redis_url} if redis_url else {}),
         "credentials": (CREDENTIAL,),
         "hosts": {name: HostRoute(bucket=BUCKET, region=REGION) for name in ("127.0.0.1", "svc.internal")},
         "endpoint_suffixes": {"localhost": REGION, "ci.r.example.test": "ap-test"},

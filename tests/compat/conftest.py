@@ -20,7 +20,9 @@ LOCAL = (".myqcloud.com", ".example.test", ".localhost", ".internal")
 def serve(valkey_server: ValkeyServer, valkey: redis.Redis) -> Iterator[Callable[..., ApiServer]]:
     """Starts API servers with settings of their own."""
     with ExitStack() as stack:
-        yield lambda **changes: stack.enter_context(ApiServer(api_settings(valkey_server.url, **changes)))
+        yield lambda **changes: stack.enter_context(
+            ApiServer(api_settings(redis_url=valkey_server.url, **changes))
+        )
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from stemline.testing.client import Client
 @pytest.fixture(scope="session")
 def common_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
     """One API server for all tests that need no settings of their own."""
-    with ApiServer(api_settings(valkey_server.url)) as server:
+    with ApiServer(api_settings(redis_url=valkey_server.url)) as server:
         yield server
 
 
@@ -39,6 +39,7 @@ def serve(valkey_server: ValkeyServer, valkey: redis.Redis) -> Iterator[Callable
     with ExitStack() as stack:
 
         def start(*, clock: Callable[[], float] = time.time, **changes: object) -> ApiServer:
-            return stack.enter_context(ApiServer(api_settings(valkey_server.url, **changes), clock=clock))
+            settings = api_settings(**{"redis_url": valkey_server.url, **changes})
+            return stack.enter_context(ApiServer(settings, clock=clock))
 
         yield start

@@ -44,7 +44,7 @@ HELD: list[Any] = [
 @pytest.fixture(scope="module")
 def open_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
     """A server that needs no signature, which generated requests do not have."""
-    with ApiServer(api_settings(valkey_server.url, anonymous_access=True)) as server:
+    with ApiServer(api_settings(redis_url=valkey_server.url, anonymous_access=True)) as server:
         yield server
 
 
