@@ -17,7 +17,7 @@ from starlette.responses import Response
 from stemline.api.context import ReadContext, RequestContext, Services
 from stemline.jobs.errors import Forbidden, NoSuchResource
 from stemline.jobs.job import Job
-from stemline.runtime.settings import Settings
+from stemline.storage import Buckets
 from stemline.wire.elements import Element, Table
 from stemline.wire.kinds import TEXT
 
@@ -55,7 +55,7 @@ def console(request: Request) -> Response:
     services: Services = request.app.state.services
     flower = escape(services.settings.monitoring.flower_url or "", quote=True)
     page = _PAGE.read_text(encoding="utf-8").replace("{{flower}}", flower)
-    return Response(page, media_type="text/html; charset=utf-8", headers=_security_headers(services.settings))
+    return Response(page, media_type="text/html; charset=utf-8", headers=_security_headers(services.buckets))
 
 
 @router.get("/console/jobs/{job_id}", name="console_job")
@@ -88,7 +88,7 @@ def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def _security_headers(settings: Settings) -> dict[str, str]:
+def _security_headers(buckets: Buckets) -> dict[str, str]:
     """Return headers that restrict the page to its own code and the configured servers."""
     allowed = {"script": "", "style": ""}
     for kind, text in _INLINE.findall(_PAGE.read_text(encoding="utf-8")):
@@ -96,10 +96,10 @@ def _security_headers(settings: Settings) -> dict[str, str]:
         allowed[kind] = f"'sha256-{digest}'"
     stores = sorted(
         {
-            "{0.scheme}://{0.netloc}".format(urlsplit(access.endpoint_url.replace("{region}", "*")))
-            if access.endpoint_url
+            "{0.scheme}://{0.netloc}".format(urlsplit(url.replace("{region}", "*")))
+            if url
             else "https://*.amazonaws.com"
-            for access in settings.storage.buckets.values()
+            for url in buckets.endpoint_urls()
         }
     )
     sources = " ".join(["'self'", *stores])

@@ -48,6 +48,10 @@ class Buckets:
         self._clients = Clients(access or CredentialFiles.of(settings).buckets)
         self._retry_budget_s = settings.storage.retry_budget_s
 
+    def endpoint_urls(self) -> frozenset[str | None]:
+        """Return the endpoints of all configured buckets, with ``{region}`` as it is; None for AWS's own."""
+        return self._clients.endpoint_urls()
+
     # -- sources
 
     def download(

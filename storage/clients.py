@@ -47,6 +47,10 @@ class Clients:
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._session = boto3.session.Session()
 
+    def endpoint_urls(self) -> frozenset[str | None]:
+        """Return the endpoints of all entries; None for AWS's own."""
+        return frozenset(access.endpoint_url for access in self._access.entries().values())
+
     def for_bucket(self, region: str, bucket: str) -> BucketClient:
         """Return the client for a bucket.
 
