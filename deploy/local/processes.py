@@ -78,9 +78,11 @@ class Processes:
 
     def _popen(self, program: Program) -> subprocess.Popen[bytes]:
         libc = ctypes.CDLL(None)
+        # A service gets SIGKILL: it might wait for servers that have ended before it.
+        number = signal.SIGTERM if program.is_server else signal.SIGKILL
 
-        def terminate_with_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        def end_with_parent() -> None:
+            libc.prctl(_PR_SET_PDEATHSIG, number)
 
         with self._log(program.name).open("ab") as log:
             return subprocess.Popen(
@@ -90,8 +92,8 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal reaches only this process
-                # Linux ends the process also when this one is killed with kill -9.
-                preexec_fn=terminate_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                # Linux ends the process even if this one is killed with kill -9.
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
                 pass_fds=self._pass_fds,
             )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from celery import Celery
+from celery.exceptions import OperationalError
 
 from stemline.deploy.local.addresses import Addresses
 from stemline.deploy.local.processes import Program
@@ -21,13 +22,12 @@ _GRACE_S = 5
 
 def service_programs(addresses: Addresses) -> list[Program]:
     """Return the programs of the service, in the order in which they are started."""
-    broker = Celery(broker=addresses.redis_url, set_as_current=False)
 
     def responds(url: str) -> Callable[[], bool]:
         return lambda: _responds(url)
 
     def consumes(node: str) -> Callable[[], bool]:
-        return lambda: bool(broker.control.ping(destination=[node], timeout=0.5))
+        return lambda: _consumes(node, addresses.redis_url)
 
     def stemline(*arguments: str) -> list[str]:
         # -P: a module in the current folder must not replace an installed one.
@@ -71,6 +71,20 @@ def _responds(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _consumes(node: str, broker_url: str) -> bool:
+    """Whether a worker answers a ping."""
+    app = Celery(broker=broker_url, set_as_current=False)
+    # A connection of its own: one from Celery's pool may be to the server of a start that failed.
+    connection = app.connection_for_write()
+    try:
+        return bool(app.control.ping(destination=[node], timeout=0.5, connection=connection))
+    except (OperationalError, *connection.connection_errors):
+        return False
+    finally:
+        connection.release()
+        app.close()
 
 
 def messages_url(redis_url: str) -> str:

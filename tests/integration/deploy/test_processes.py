@@ -40,9 +40,12 @@ import os, sys, time
 from pathlib import Path
 from stemline.deploy.local.processes import Processes, Program
 processes = Processes(os.environ, lambda name: Path(sys.argv[1]) / name)
-sleep = [sys.executable, "-c", "import time; time.sleep(300)"]
-processes.start([Program("sleep", sleep, lambda: True)])
-print(processes.pids["sleep"], flush=True)
+programs = [
+    Program("service", [sys.executable, "-c", sys.argv[2]], lambda: True),
+    Program("server", [sys.executable, "-c", sys.argv[3]], lambda: True, is_server=True),
+]
+processes.start(programs)
+print(*processes.pids.values(), flush=True)
 time.sleep(300)
 """
 
@@ -135,12 +138,15 @@ def test_a_program_that_is_not_installed_is_an_error(bench: Bench) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the end of a parent")
 def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
-    """When the process that started them is killed with kill -9, the processes end too."""
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    """When their starter is killed with kill -9, all processes end, even a service that ignores SIGTERM."""
+    command = [sys.executable, "-c", OWNER, str(tmp_path), STUBBORN[-1], SLEEP[-1]]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
-    pid = int(owner.stdout.readline())
-    assert is_alive(pid)
+    pids = [int(word) for word in owner.stdout.readline().split()]
+    log = tmp_path / "service"
+    eventually(lambda: "up" in log.read_text(), 10, "the service ignores SIGTERM")
+    assert [True, True] == [is_alive(pid) for pid in pids]
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    eventually(lambda: not is_alive(pid), 20, "the end of the child")
+    eventually(lambda: not any(is_alive(pid) for pid in pids), 20, "the end of the processes")
