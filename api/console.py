@@ -24,6 +24,8 @@ from stemline.wire.kinds import TEXT
 router = APIRouter()
 
 _PAGE = Path(__file__).with_name("console.html")
+#: A policy knows wildcards only as the first label of a host.
+_REGION_LABEL = re.compile(r"//[^/]*\{region\}[^./]*\.")
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 #: Validity of a link to a stem, s.
 _LINK_S = 3600
@@ -96,7 +98,7 @@ def _security_headers(buckets: Buckets) -> dict[str, str]:
         allowed[kind] = f"'sha256-{digest}'"
     stores = sorted(
         {
-            "{0.scheme}://{0.netloc}".format(urlsplit(url.replace("{region}", "*")))
+            "{0.scheme}://{0.netloc}".format(urlsplit(_REGION_LABEL.sub("//*.", url)))
             if url
             else "https://*.amazonaws.com"
             for url in buckets.endpoint_urls()
