@@ -68,13 +68,16 @@ def filters(command: _F) -> _F:
 
 @click.group(name="callbacks")
 def callbacks() -> None:
-    """List, show and replay callbacks that could not be delivered (dead letters)."""
+    """List, show and replay undelivered callbacks.
+
+    A callback becomes a dead letter when all attempts of its schedule have failed.
+    """
 
 
 @callbacks.command(name="list")
 @filters
-@click.option("--page", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--page", default=1, show_default=True, type=click.IntRange(1), help="Page to print.")
+@click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000), help="Lines per page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_(  # noqa: PLR0917 - one argument for each option
     host: str | None, tenant: Tenant | None, since: int | None, page: int, size: int, as_json: bool
@@ -112,7 +115,10 @@ def list_(  # noqa: PLR0917 - one argument for each option
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def show(ids: tuple[str, ...], as_json: bool) -> None:
-    """Show callbacks with all delivery attempts; IDS are ids of callbacks or jobs."""
+    """Show callbacks with all delivery attempts.
+
+    IDS are ids of callbacks or of jobs.
+    """
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store import delivery_id
 

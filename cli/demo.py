@@ -192,7 +192,7 @@ def wait_for_callback(stack: Stack, inbox: Receiver, job_id: str) -> None:
         DemoFailed: it did not arrive, or it is for another job.
     """
     deadline = time.monotonic() + _CALLBACK_TIMEOUT_S
-    while not inbox.came.wait(0.5):
+    while not inbox.received.wait(0.5):
         stack.check()
         if time.monotonic() > deadline:
             raise DemoFailed(

@@ -32,9 +32,11 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"
 def doctor(
     checks: Sequence[str], buckets: Sequence[str], receiver: str, *, read_only: bool, as_json: bool
 ) -> None:
-    """Check the installation from this machine and say how to fix what is wrong.
+    """Check the installation and say how to fix it.
 
-    Runs all checks, or those named: store, broker, buckets, weights, device, callbacks, scratch, telemetry.
+    The checks are store, broker, buckets, weights, device, callbacks, scratch and telemetry; all run by
+    default. They see the installation from this machine.
+
     The exit status is 1 if an error was found, which stops the service from working; warnings do not count.
     """
     import logging

@@ -22,9 +22,9 @@ _TIMEOUT_S = 4.0
 @click.option("--live", is_flag=True, help="Fail only if a restart would help, not if the broker is down.")
 @click.option("--port", type=int, help="Port of the api or flower, if not the default one.")
 def health(process: str, *, live: bool, port: int | None) -> None:
-    """Probe a process on this machine: exit with 0 if it is healthy, else with 1.
+    """Probe a process on this machine.
 
-    Needs the same settings as the process.
+    The exit status is 0 if it is healthy, else 1. Run it with the same settings as the process.
     """
     from stemline.runtime.settings import Settings
 

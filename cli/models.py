@@ -30,7 +30,10 @@ def models() -> None:
 @click.option("--from", "source", help="A folder, bundle or archive: its path, or its http, https or s3 URL.")
 @_DIRECTORY
 def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> None:
-    """Fetch the weights of NAMES (2stems by default), verify and install them."""
+    """Fetch, verify and install weights.
+
+    NAMES are names of models, by default 2stems.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -60,7 +63,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
 @models.command(name="list")
 @_DIRECTORY
 def list_(directory: Path | None) -> None:
-    """List the models and whether their weights are on this machine."""
+    """List the models and whether their weights are here."""
     from stemline.models.catalogue import MODELS
 
     store = _store(directory)
@@ -73,7 +76,10 @@ def list_(directory: Path | None) -> None:
 @click.argument("names", nargs=-1)
 @_DIRECTORY
 def verify(names: tuple[str, ...], directory: Path | None) -> None:
-    """Compare the weights of NAMES (by default all on this machine) with their checksums."""
+    """Compare weights with their checksums.
+
+    NAMES are names of models, by default all whose weights are on this machine.
+    """
     from stemline.models.catalogue import MODELS
 
     store = _store(directory)
@@ -87,12 +93,19 @@ def verify(names: tuple[str, ...], directory: Path | None) -> None:
 
 @models.command()
 @click.argument("names", nargs=-1)
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.",
+)
 @_DIRECTORY
 def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None:
-    """Write the weights of NAMES (2stems by default) to one file, for a machine without a network.
+    """Write weights to one file, for a machine without network.
 
-    On that machine, `stemline models pull NAMES --from FILE` installs them.
+    NAMES are names of models, by default 2stems. On that machine,
+    `stemline models pull NAMES --from FILE` installs them.
     """
     from stemline.models.archive import pack
 

@@ -19,9 +19,15 @@ _YEAR_S = 365 * 86_400.0
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the stems.",
 )
-@click.option("--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True)
 @click.option(
-    "--codec", type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]), default="wav", show_default=True
+    "--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True, help="Number of stems."
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]),
+    default="wav",
+    show_default=True,
+    help="Codec of the stems.",
 )
 @click.option("--bitrate", type=int, help="kbit/s, for mp3 and aac; by default as the source.")
 @click.option(
@@ -30,6 +36,7 @@ _YEAR_S = 365 * 86_400.0
     default="auto",
     show_default=True,
     envvar="STEMLINE_DEVICE",
+    help="Device that runs the networks.",
 )
 @click.option(
     "--engine",
@@ -37,6 +44,7 @@ _YEAR_S = 365 * 86_400.0
     default="onnxruntime",
     show_default=True,
     envvar="STEMLINE_ENGINE",
+    help="Library that runs the networks.",
 )
 @click.option(
     "--extension",
@@ -64,7 +72,10 @@ def separate(
     extension: str,
     context: int,
 ) -> None:
-    """Separate FILE into its stems, written to a folder as NAME-vocals.wav and so on."""
+    """Separate FILE into its stems.
+
+    They are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from stemline.models.loading import load_engine

@@ -22,10 +22,15 @@ def api(host: str, port: int, processes: int) -> None:
 
 @click.command()
 @click.argument("kind", type=click.Choice(["separate", "callbacks"]))
-@click.option("--levels", help="JobLevels to process, in this order, such as 2,1.")
+@click.option(
+    "--levels", help="JobLevels to process, in this order, such as 2,1.  [default: STEMLINE_WORKER_LEVELS]"
+)
 @click.option("--name", help="Name of the worker in Flower, such as separate@host.")
 def worker(kind: str, levels: str | None, name: str | None) -> None:
-    """Run a worker: `separate` runs jobs, `callbacks` delivers callbacks and runs sweeps."""
+    """Run a worker, for jobs or for callbacks.
+
+    `separate` runs jobs; `callbacks` delivers callbacks and runs sweeps.
+    """
     from celery.utils.nodenames import default_nodename
 
     from stemline.runtime import bootstrap
@@ -74,7 +79,10 @@ def _parse_levels(text: str | None) -> tuple[int, ...]:
 
 @click.command()
 def beat() -> None:
-    """Run Celery beat, which starts a sweep at each interval; one per installation is enough."""
+    """Run Celery beat, which starts the sweeps.
+
+    One per installation is enough.
+    """
     from stemline.runtime import bootstrap
     from stemline.runtime.settings import Settings
 
@@ -87,7 +95,10 @@ def beat() -> None:
 @click.option("--port", default=5555, show_default=True, help="Port to listen on.")
 @click.option("--control", is_flag=True, help="Allow Flower to revoke tasks and to change workers.")
 def flower(address: str, port: int, *, control: bool) -> None:
-    """Serve Flower, read-only unless --control; FLOWER_BASIC_AUTH=user:password is required."""
+    """Serve Flower, read-only by default.
+
+    A login is required: set FLOWER_BASIC_AUTH=user:password.
+    """
     if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
         raise click.UsageError("set FLOWER_BASIC_AUTH=user:password; Flower is never served without a login")
     from stemline.runtime import bootstrap

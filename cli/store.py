@@ -15,7 +15,10 @@ def store() -> None:
 @click.option("--post", "phase", flag_value="post", help="Once no process of the old release is left.")
 @click.option("--dry-run", is_flag=True, help="List the migrations without applying them.")
 def migrate(phase: str | None, dry_run: bool) -> None:
-    """Apply the pending migrations of a release; see docs/operations.md."""
+    """Apply the pending migrations of a release.
+
+    See docs/operations.md.
+    """
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store.migrations import Phase, PreMigrationsPending
 

@@ -1,4 +1,4 @@
-"""A receiver for the demo's one callback."""
+"""An HTTP receiver for the callback of the demo."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(slots=True)
 class Receiver:
-    """What came in so far."""
+    """The URL of the receiver and the callback that it received."""
 
     url: str = ""
     body: bytes = b""
     at: float = 0.0
-    """When, as :func:`time.time`."""
-    came: threading.Event = field(default_factory=threading.Event)
+    """Time of receipt, Unix seconds."""
+    received: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """Listen on loopback for as long as the context lasts."""
+    """Listen on loopback until the context is left."""
     inbox = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -34,10 +34,10 @@ def receiver() -> Iterator[Receiver]:
             inbox.at = time.time()
             self.send_response(204)
             self.end_headers()
-            inbox.came.set()
+            inbox.received.set()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Keep quiet: the demo says what matters."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+            """Log nothing: the demo prints the result."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     inbox.url = f"http://127.0.0.1:{server.server_port}/done"
