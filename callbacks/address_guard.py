@@ -51,6 +51,7 @@ _SPECIAL: Final[tuple[tuple[Network, str], ...]] = tuple(
             "192.88.99.0/24",
             "198.18.0.0/15",
             "240.0.0.0/4",
+            "64:ff9b:1::/48",  # where the IPv4 address is depends on the network (RFC 8215)
             "100::/64",
             "2001::/23",
             "5f00::/16",
@@ -59,7 +60,9 @@ _SPECIAL: Final[tuple[tuple[Network, str], ...]] = tuple(
     for text in texts
 )
 _GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
-_NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
+"""Upper half of the interface identifier of an ISATAP address (RFC 5214, section 6.1)."""
 
 
 class AddressRefused(Exception):
@@ -86,25 +89,29 @@ class AddressGuard:
         Raises:
             AddressRefused: It is not public and in no allowed network; the message says why.
         """
-        ip = embedded_ipv4(ipaddress.ip_address(address.partition("%")[0]))
-        kind = special_kind(ip)
-        if kind is None or any(_allows(network, ip) for network in self.allowed):
-            return
-        raise AddressRefused(f"{ip} is a {kind} address")
+        for ip in reached(ipaddress.ip_address(address.partition("%")[0])):
+            kind = special_kind(ip)
+            if kind is not None and not any(_allows(network, ip) for network in self.allowed):
+                raise AddressRefused(f"{ip} is a {kind} address")
 
 
-def embedded_ipv4(ip: Address) -> Address:
-    """Return the IPv4 address inside an IPv6 one (mapped, compatible, 6to4, NAT64), else ``ip``."""
+def reached(ip: Address) -> tuple[Address, ...]:
+    """Return the addresses that a packet to an address may end at.
+
+    An address that only stands for an IPv4 one (mapped, compatible, 6to4, NAT64) gives that one; an ISATAP
+    address gives itself and the one inside. Teredo and other translations are special networks.
+    """
     if isinstance(ip, IPv4Address):
-        return ip
-    if ip.ipv4_mapped:
-        return ip.ipv4_mapped
-    if ip.sixtofour:
-        return ip.sixtofour
+        return (ip,)
     number = int(ip)
-    if any(ip in network for network in _NAT64) or 0xFFFF < number <= 0xFFFFFFFF:
-        return IPv4Address(number & 0xFFFFFFFF)
-    return ip
+    inside = IPv4Address(number & 0xFFFFFFFF)
+    if ip.ipv4_mapped or ip in _NAT64 or 0xFFFF < number <= 0xFFFFFFFF:
+        return (inside,)
+    if ip.sixtofour:
+        return (ip.sixtofour,)
+    if (number >> 32) & 0xFFFFFFFF in _ISATAP:
+        return (ip, inside)
+    return (ip,)
 
 
 def special_kind(ip: Address) -> str | None:

@@ -28,6 +28,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARED = re.compile(r"""\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _MARKUP_DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_NO_DOCTYPE = "Document type declarations and entities are not allowed."
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -93,9 +94,12 @@ def _xml_element(text: str, body: bytes) -> etree._Element:
     declared = _DECLARED.match(text)
     if declared and declared[1].lower() not in _UTF8_NAMES:
         raise InvalidContent("The request body declares an encoding other than UTF-8.")
+    if "\0" in text:  # UTF-16 or UTF-32, which a parser recognises without a declaration
+        raise InvalidContent("The request body is not UTF-8.")
     if _MARKUP_DECLARATION.search(text):
-        raise InvalidContent("Document type declarations and entities are not allowed.")
+        raise InvalidContent(_NO_DOCTYPE)
     parser = etree.XMLParser(
+        encoding="utf-8",  # what was searched is what is parsed
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -105,10 +109,13 @@ def _xml_element(text: str, body: bytes) -> etree._Element:
         remove_pis=True,
     )
     try:
-        return etree.fromstring(body, parser)
+        top = etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
         reason = " ".join((error.msg or "").split())
         raise InvalidContent(f"The request body is not well-formed XML: {reason}") from None
+    if top.getroottree().docinfo.internalDTD is not None:
+        raise InvalidContent(_NO_DOCTYPE)
+    return top
 
 
 def _json_object(text: str, root: str) -> dict[str, Any]:

@@ -132,6 +132,9 @@ def hidden_empty(kind: Kind) -> Kind:
 def _object_key(text: str) -> str:
     if _CONTROL.search(text) or len(text.encode()) > MAX_KEY_BYTES:
         raise ValueError(text)
+    # HTTP clients and stores in folders resolve such segments: the object would be another one.
+    if not {".", ".."}.isdisjoint(text.split("/")):
+        raise ValueError(text)
     return text
 
 
@@ -149,7 +152,7 @@ WORD: Final = Kind()
 COMMA_LIST: Final = Kind(lambda text: tuple(split(text)))
 KEY: Final = Kind(
     _object_key,
-    f"{{name}} must be at most {MAX_KEY_BYTES} bytes without control characters.",
+    f"{{name}} must be at most {MAX_KEY_BYTES} bytes without control characters and . or .. segments.",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
     strip=False,
 )

@@ -73,6 +73,16 @@ HOSTILE = {
     "control character": b"<Request><Tag>&#1;</Tag></Request>",
     "not UTF-8": b"<Request><Tag>\xff</Tag></Request>",
     "UTF-16": '<?xml version="1.0" encoding="utf-16"?><Request/>'.encode("utf-16"),
+    **{
+        f"{encoding}, {kind}": text.encode(encoding)
+        for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+        for kind, text in {
+            "plain": "<Request><Tag>a</Tag></Request>",
+            "doctype": "<!DOCTYPE r [<!ENTITY x 'y'>]><Request><Tag>&x;</Tag></Request>",
+            "declared": f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE r><Request/>',
+        }.items()
+    },
+    "mark and UTF-16": '\ufeff<?xml version="1.0" encoding="utf-16"?><!DOCTYPE r><Request/>'.encode(),
     "UTF-7": b'<?xml version="1.0" encoding="utf-7"?><Request>+ADw-</Request>',
     "latin-1": b'<?xml version="1.0" encoding="iso-8859-1"?><Request><Tag>a</Tag></Request>',
     "deep": b"<Request>" + b"<a>" * 100 + b"</a>" * 100 + b"</Request>",

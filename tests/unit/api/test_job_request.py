@@ -128,6 +128,11 @@ REFUSED = {
     "input twice": submission().replace("</Object></Input>", "</Object><Object>x</Object></Input>"),
     "two inputs": submission(request="<Input><Object>x</Object></Input>"),
     "input with control character": submission(source="a\tb"),
+    **{
+        f"{where} {key}": submission(**{where: key if where == "source" else f"<AuObject>{key}</AuObject>"})
+        for where in ("source", "output")
+        for key in (".", "..", "../a", "a/../b", "a/..", "./a", "a/./b", "/../a", "a//../${ext}")
+    },
     "long input": submission(source="x" * 1025),
     "no operation": "<Request><Tag>VoiceSeparate</Tag><Input><Object>a</Object></Input></Request>",
     "text operation": "<Request><Tag>VoiceSeparate</Tag><Input><Object>a</Object></Input>"

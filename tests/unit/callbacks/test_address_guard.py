@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from stemline.callbacks.address_guard import AddressGuard, AddressRefused, embedded_ipv4
+from stemline.callbacks.address_guard import AddressGuard, AddressRefused, reached
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,16 @@ from stemline.callbacks.address_guard import AddressGuard, AddressRefused, embed
         ("::ffff:169.254.169.254", "metadata"),
         ("::127.0.0.1", "loopback"),
         ("64:ff9b::10.0.0.1", "private"),
-        ("64:ff9b:1::10.0.0.1", "private"),
+        ("64:ff9b:1::10.0.0.1", "reserved"),
+        ("64:ff9b:1::8.8.8.8", "reserved"),
+        ("64:ff9b:1:0a00::1:0:0", "reserved"),
+        ("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "reserved"),
+        ("2002:a9fe:a9fe::1", "metadata"),
+        ("2001:0:4136:e378::", "reserved"),
+        ("2606:4700::5efe:10.0.0.1", "private"),
+        ("2606:4700::200:5efe:127.0.0.1", "loopback"),
+        ("fe80::5efe:8.8.8.8", "link-local"),
+        ("::ffff:0:10.0.0.1", "reserved"),
         ("2002:7f00:1::", "loopback"),
         ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"),
         ("4000::1", "reserved"),
@@ -66,6 +75,8 @@ def test_addresses_that_are_not_public_are_refused(address, kind):
         "2606:4700::1111",
         "::ffff:8.8.8.8",
         "64:ff9b::8.8.8.8",
+        "2606:4700::5efe:8.8.8.8",
+        "2002:808:808::1",
     ],
 )
 def test_public_addresses_pass(address):
@@ -107,4 +118,4 @@ def test_metadata_addresses_must_be_allowed_one_by_one():
 )
 def test_the_compatible_range_of_ipv6(address, meant):
     """The IPv4-compatible addresses of IPv6 are those from ::1:0 to ::ffff:ffff."""
-    assert ipaddress.ip_address(meant) == embedded_ipv4(ipaddress.ip_address(address))
+    assert (ipaddress.ip_address(meant),) == reached(ipaddress.ip_address(address))
