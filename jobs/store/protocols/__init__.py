@@ -2,7 +2,7 @@
 
 :class:`stemline.jobs.store.RedisStore` keeps jobs in Valkey or Redis;
 :class:`stemline.testing.InMemoryStore` keeps them in the memory of a process, for tests. Both pass the tests
-in ``tests/integration/jobs/test_store.py``.
+in ``tests/integration/jobs/test_store*.py``.
 
 Every method may raise :class:`stemline.jobs.errors.StoreUnavailable`; a read or a repeated call of a write is
 then safe. Times are µs since the epoch by the store's clock. Levels are JobLevels, 0 to 2.

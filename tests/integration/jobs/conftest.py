@@ -1,0 +1,40 @@
+"""An empty job store of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from stemline.jobs.store import RedisStore, Store, StoreOptions, WakeUp
+from stemline.testing import FixedClock, InMemoryStore
+from tests.integration.jobs.contract import Make
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def wake_ups() -> list[WakeUp]:
+    return []
+
+
+@pytest.fixture(params=["redis", "in memory"])
+def make(request: pytest.FixtureRequest, clock: FixedClock, wake_ups: list[WakeUp]) -> Iterator[Make]:
+    """Make an empty store of each kind, with options of the test's choice."""
+    if request.param == "in memory":
+        yield lambda **options: InMemoryStore(StoreOptions(**options), notify=wake_ups.extend, clock=clock)
+        return
+    request.getfixturevalue("valkey")
+    url = request.getfixturevalue("valkey_server").url
+    client = redis.Redis.from_url(url, decode_responses=True)
+    yield lambda **options: RedisStore(client, StoreOptions(**options), notify=wake_ups.extend, clock=clock)
+    client.close()
+
+
+@pytest.fixture
+def store(make: Make) -> Store:
+    return make()

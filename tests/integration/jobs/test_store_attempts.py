@@ -1,0 +1,137 @@
+"""Contract of a job store: the life of an attempt, from its claim to the end of its job."""
+
+from __future__ import annotations
+
+import pytest
+
+from stemline.jobs.errors import CancelAsked, LeaseLost
+from stemline.jobs.states import State
+from stemline.jobs.store import Store, WakeUp
+from stemline.testing import FixedClock
+from tests.integration.jobs.contract import DONE, SECOND, START, TENANT, spec, states
+
+
+def test_one_way_through(store: Store, clock: FixedClock) -> None:
+    """Submitted, Running, Success, with times, progress and result."""
+    (job,) = store.jobs.create([spec()])
+    clock.advance(1)
+    claimed = store.jobs.claim("w1", [2, 1, 0])
+    assert claimed is not None
+    assert (job.id, State.RUNNING, "w1", 1, 1) == (
+        claimed.id,
+        claimed.state,
+        claimed.worker,
+        claimed.attempt,
+        claimed.token,
+    )
+    assert store.jobs.heartbeat(job.id, claimed.token, 40, "cpu") is False
+    clock.advance(5)
+    store.jobs.succeed(claimed, DONE)
+    done = store.jobs.find(job.id)
+    assert done is not None
+    assert (
+        done.state,
+        done.started,
+        done.ended,
+        done.progress,
+        done.device,
+    ) == (State.SUCCESS, START + SECOND, START + 6 * SECOND, 100, "cpu")
+    assert done.result == DONE
+    assert store.jobs.claim("w1", [2, 1, 0]) is None
+
+
+def test_cancel_running_is_confirmed_by_the_worker(store: Store) -> None:
+    """A heartbeat reports the cancel of a running job, which cannot succeed any more and ends as Cancel."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.cancel(TENANT, [job.id])
+    assert states(store, job.id) == [State.RUNNING]
+    assert store.jobs.heartbeat(job.id, claimed.token, 1) is True
+    with pytest.raises(CancelAsked):
+        store.jobs.succeed(claimed, DONE)
+    store.jobs.confirm_cancel(claimed)
+    assert states(store, job.id) == [State.CANCEL]
+
+
+def test_a_stale_attempt_writes_nothing(store: Store, clock: FixedClock) -> None:
+    """After its lease ran out and the job was reclaimed, each write of the old attempt is refused."""
+    (job,) = store.jobs.create([spec()])
+    old = store.jobs.claim("w1", [0])
+    assert old is not None
+    assert store.jobs.expired() == []
+    clock.advance(21)
+    assert [job.id] == store.jobs.expired()
+    reclaimed = store.jobs.reclaim(job.id, "sweeper")
+    assert reclaimed is not None
+    assert store.jobs.reclaim(job.id, "other sweeper") is None
+    for write in (
+        lambda: store.jobs.heartbeat(job.id, old.token, 50),
+        lambda: store.jobs.register_uploads(job.id, old.token, []),
+        lambda: store.jobs.succeed(old, DONE),
+        lambda: store.jobs.fail(old, "InternalError", "x"),
+        lambda: store.jobs.confirm_cancel(old),
+        lambda: store.jobs.release(old),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    store.jobs.release(reclaimed, counts=True)
+    new = store.jobs.claim("w2", [0])
+    assert new is not None
+    assert (job.id, 2) == (new.id, new.attempt)
+    with pytest.raises(LeaseLost):
+        store.jobs.succeed(old, DONE)
+    store.jobs.succeed(new, DONE)
+
+
+def test_a_worker_that_comes_back_in_time_keeps_its_job(store: Store, clock: FixedClock) -> None:
+    """A heartbeat before the sweeper reclaims the job wins."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w1", [0])
+    assert claimed is not None
+    clock.advance(21)
+    store.jobs.heartbeat(job.id, claimed.token, 10)
+    assert store.jobs.reclaim(job.id, "sweeper") is None
+
+
+def test_a_released_job_keeps_its_place(store: Store, wake_ups: list[WakeUp]) -> None:
+    """A job released without blame goes to the front of its level, with its attempts as before."""
+    jobs = store.jobs.create([spec(), spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    wake_ups.clear()
+    store.jobs.release(claimed)
+    assert [WakeUp(0, jobs[0].id)] == wake_ups
+    again = store.jobs.claim("w", [0])
+    assert again is not None
+    assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.token)
+
+
+def test_a_delayed_job_waits_its_time(store: Store, clock: FixedClock, wake_ups: list[WakeUp]) -> None:
+    """A job released with a delay is claimed only after it, and can be cancelled meanwhile."""
+    one, two = store.jobs.create([spec(), spec()])
+    for _ in range(2):
+        claimed = store.jobs.claim("w", [0])
+        assert claimed is not None
+        store.jobs.release(claimed, delay_s=10)
+    store.jobs.promote()
+    assert store.jobs.claim("w", [0]) is None
+    store.jobs.cancel(TENANT, [two.id])
+    clock.advance(11)
+    wake_ups.clear()
+    store.jobs.promote()
+    assert [WakeUp(0, one.id)] == wake_ups
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    assert one.id == claimed.id
+
+
+def test_a_repeated_end_is_harmless(store: Store) -> None:
+    """A repeated Success of the same attempt (its answer was lost) is accepted and changes nothing."""
+    store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.succeed(claimed, DONE)
+    store.jobs.succeed(claimed, DONE)
+    with pytest.raises(LeaseLost):
+        store.jobs.fail(claimed, "x", "y")
