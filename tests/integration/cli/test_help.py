@@ -30,6 +30,15 @@ def test_the_help_imports_no_library_but_click():
     assert all(name in done.stdout for name in LazyGroup.commands_by_name)
 
 
+@pytest.mark.parametrize("group", [(), ("callbacks",), ("models",), ("store",)])
+def test_summaries_fit_into_the_list_of_commands(group: tuple[str, ...]):
+    """No summary of a command is cut off in the help of its group."""
+    lines = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output.splitlines()
+    commands = lines[lines.index("Commands:") + 1 :]
+    assert commands
+    assert [] == [line for line in commands if line.endswith("...")]
+
+
 @pytest.mark.parametrize("name", LazyGroup.commands_by_name)
 def test_every_command_has_a_help(name: str):
     """Each command prints its usage and a description that ends with a full stop."""
