@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stemline.deploy.local.servers import write_private
+from stemline.deploy.local.files import write_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from stemline.deploy.local import ports
 from stemline.deploy.local.credentials import Credentials
 from stemline.deploy.local.errors import StackError
-from stemline.deploy.local.servers import write_private
+from stemline.deploy.local.files import write_private
 
 #: How long a start waits for the processes of the previous stack to end, s.
 _LOCK_TIMEOUT_S = 30.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.deploy.local import ports
+from stemline.deploy.local.files import write_private
 
 #: How long a server may take to become ready, s.
 START_TIMEOUT_S = 30.0
@@ -32,15 +32,6 @@ class ServerMissing(RuntimeError):
 
 class ServerFailed(RuntimeError):
     """A server did not become ready."""
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file atomically, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    partial.replace(path)
 
 
 class Server(ABC):
