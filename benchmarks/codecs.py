@@ -1,13 +1,16 @@
-"""CPU seconds of reading and writing a four-minute stereo song in each codec: `make bench-codecs`."""
+"""CPU seconds of each codec for a four-minute song, and the error of the aac coders: `make bench-codecs`."""
 
 from __future__ import annotations
 
+import argparse
 import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +20,18 @@ from stemline.separation.media import (
     OutputSpec,
     SourceInfo,
     StemWriter,
+    codecs,
     mp3,
     open_audio,
 )
 from stemline.separation.network import SAMPLE_RATE
+from stemline.testing import stems
 
 SECONDS = 240
+#: Length of the stems on which aac coders are compared, s; their cost is scaled to SECONDS.
+STEM_SECONDS = 4
+#: Samples by which FFmpeg's aac is late at 44,100 Hz.
+AAC_DELAY = 1024
 REPEATS = 3
 BLOCK = 32_768
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**10)
@@ -48,14 +57,14 @@ def song() -> Audio:
     return np.tile(both.astype(np.float32), (SECONDS // 8, 1))
 
 
-def cpu_seconds(work: Callable[[], None]) -> float:
+def cpu_seconds(work: Callable[[], None], repeats: int = REPEATS) -> float:
     """Return the CPU time of the median of a few runs."""
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         started = time.process_time()
         work()
         times.append(time.process_time() - started)
-    return sorted(times)[REPEATS // 2]
+    return sorted(times)[repeats // 2]
 
 
 def blocks(samples: Audio) -> Iterator[Audio]:
@@ -85,7 +94,58 @@ def fidelity_db(samples: Audio, path: Path) -> float:
     return float(10 * np.log10((wanted**2).sum() / ((heard - wanted) ** 2).sum()))
 
 
+def aac_table(folder: Path) -> None:
+    """Print level, error, log-spectral distance and cost of the aac coders on stems of every kind."""
+    print("\n| Stem | kbit/s | coder | level, dB | error, dB | distance, dB | CPU s |")
+    print("|---|---|---|---|---|---|---|")
+    path = folder / "stem.aac"
+    for kind, make in stems.KINDS.items():
+        samples = make(STEM_SECONDS)
+        for kbps in (64, 128, 192, 320):
+            for coder in ("fast", "twoloop"):
+                aac = replace(codecs.CODECS["aac"], encoder_options={"aac_coder": coder})
+                spec = OutputSpec(path, "aac", None, kbps)
+                with patch.dict(codecs.CODECS, aac=aac):
+                    wrote = cpu_seconds(partial(write, samples, spec), repeats=1) * SECONDS / STEM_SECONDS
+                with open_audio(path, limits=LIMITS) as audio:
+                    heard = np.concatenate(list(audio))[AAC_DELAY : AAC_DELAY + len(samples)]
+                truth = samples[: len(heard)]
+                level, error = decibels(heard, truth), decibels(heard - truth, truth)
+                distance = log_spectral_distance(heard, truth)
+                figures = f"{level:.2f} | {error:.1f} | {distance:.1f} | {wrote:.1f}"
+                print(f"| {kind} | {kbps} | {coder} | {figures} |")
+
+
+def decibels(samples: Audio, reference: Audio) -> float:
+    """Return the energy of samples relative to that of a reference, dB."""
+    ratio = np.square(samples, dtype=np.float64).sum() / np.square(reference, dtype=np.float64).sum()
+    return float(10 * np.log10(ratio))
+
+
+def log_spectral_distance(one: Audio, other: Audio) -> float:
+    """Return the mean distance of short-time spectra, dB, down to 80 dB below the loudest bin."""
+    powers = [_powers(samples) for samples in (one, other)]
+    floor = powers[1].max() * 1e-8
+    difference = 10 * np.log10((powers[0] + floor) / (powers[1] + floor))
+    return float(np.sqrt(np.square(difference).mean(axis=1)).mean())
+
+
+def _powers(samples: Audio) -> NDArray[np.float64]:
+    frames = np.lib.stride_tricks.sliding_window_view(samples[:, 0], 2048)[::1024]
+    return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(2048), axis=1)) ** 2)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only-aac", action="store_true", help="print the table of aac coders alone")
+    if not parser.parse_args().only_aac:
+        cost_tables()
+    with tempfile.TemporaryDirectory() as folder:
+        aac_table(Path(folder))
+
+
+def cost_tables() -> None:
+    """Print what reading and writing cost in each codec, and LAME's qualities."""
     samples = song()
     with tempfile.TemporaryDirectory() as folder:
         print(f"CPU seconds for {SECONDS} s of stereo, median of {REPEATS}, {platform.machine()}\n")
