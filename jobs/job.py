@@ -49,6 +49,8 @@ class JobSpec:
     separate: VoiceSeparate
     """A copy: later changes of the template do not affect the job."""
     output: Output
+    audio_track: str | None = None
+    """Number among the source's audio tracks, from 0, or language; ``None`` is its default track."""
     template_id: str | None = None
     template_name: str | None = None
     queue_id: str = ""

@@ -53,6 +53,8 @@ def separate_file(
     cancelled: Callable[[], bool] | None = None,
     extension: Extension = Extension.AVERAGE,
     context: int = 0,
+    track: str | None = None,
+    keep_video_origin: bool = False,
 ) -> Report:
     """Separate a media file into one file per stem. Several calls may share one engine.
 
@@ -66,6 +68,8 @@ def separate_file(
         cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
         extension: What happens above 11 kHz.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
+        track: Number, from 0, or language of the audio track; None is the default one.
+        keep_video_origin: Whether audio that starts after the video is preceded by silence.
 
     Raises:
         Cancelled: `cancelled` returned True.
@@ -75,7 +79,8 @@ def separate_file(
     timer = StageTimer()
     # The callbacks of `partial` delete the outputs, unless all of them are complete.
     with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
-        audio = open_.enter_context(open_audio(source, limits=limits))
+        opened = open_audio(source, limits=limits, track=track, keep_video_origin=keep_video_origin)
+        audio = open_.enter_context(opened)
         separator = open_.enter_context(Separator(engine, extension=extension, context=context))
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")

@@ -77,12 +77,20 @@ OUTPUT = Table(
 """The value is an ``Output``."""
 
 _SOURCE = "Input.Object is missing."
+_TRACK = "Input.{name} must be the number of an audio track, from 0, or a language such as eng."
 INPUT = Table(
     "",
     Element("BucketId", TEXT, "spec.tenant.bucket", documents=SHOWN),
     Element("Region", TEXT, "spec.tenant.region", documents=SHOWN),
     # Last in XML: an older parser of Java keeps the last child (docs/wire/wire.md, 11, point 11).
     Element("Object", KEY, "spec.input_object", required=_SOURCE, last_in=Document.XML_CALLBACK),
+    Element(
+        "AudioTrack",
+        matching("^([0-9]{1,2}|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)$", _TRACK),
+        "spec.audio_track",
+        optional=True,
+        description="The audio track to separate; by default the one that the file marks, else the first.",
+    ),
 )
 
 

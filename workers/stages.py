@@ -113,11 +113,15 @@ def separate(work: Work, source: Path, folder: Path) -> Report:
                 )
                 for track in spec.tracks()
             },
-            limits=MediaLimits(settings.source.max_duration_s, settings.source.max_bytes),
+            limits=MediaLimits(
+                settings.source.max_duration_s, settings.source.max_bytes, settings.source.max_pause_s
+            ),
             progress=report_progress,
             cancelled=work.lease.should_stop,
             extension=Extension(settings.engine.mask_extension),
             context=settings.engine.context_frames,
+            track=spec.audio_track,
+            keep_video_origin=settings.source.keep_video_origin,
         )
         annotate(span, audio_s=report.duration_s, device=report.device)
     work.lease.progress = SEPARATED

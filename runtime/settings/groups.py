@@ -140,6 +140,15 @@ class SourceSettings(Group):
     max_duration_s: float = setting(
         5 * 3600.0, "Longest source, seconds of audio.", variable="source_max_duration_s", gt=0
     )
+    max_pause_s: float = setting(
+        3600.0,
+        "Longest pause in a recording that becomes silence, s; a longer one fails the job.",
+        variable="source_max_pause_s",
+        gt=0,
+    )
+    keep_video_origin: bool = setting(
+        False, "Begin stems where the video begins: silence precedes audio that starts later."
+    )
 
 
 class StorageSettings(Group):

@@ -32,6 +32,8 @@ Facts = ParamSpec("Facts")
 #: Bytes before the first frame, or behind the last one, that may be something else than audio.
 FOREIGN_MAX_BYTES = 65_536
 
+_NO_INDEX = "The source has no index (moov box): its recording was not finished, or its transfer broke off."
+
 
 @dataclass(slots=True)
 class DecodeState:
@@ -71,7 +73,14 @@ def raise_first(
 
 def ends_early(structure: Structure) -> MediaError | None:
     """A transfer that broke off: a chunk, box, page or packet ends beyond the last byte of the file."""
-    return TruncatedMedia() if structure.end is not None and structure.end > structure.size else None
+    if structure.end is None or structure.end <= structure.size:
+        return None
+    return TruncatedMedia(_NO_INDEX if structure.lacks_index else None)
+
+
+def has_no_index(structure: Structure) -> MediaError | None:
+    """A recording of a camera or phone that lost its power: mp4 is written with its index last."""
+    return UndecodableMedia(_NO_INDEX) if structure.lacks_index else None
 
 
 def has_a_gap(structure: Structure) -> MediaError | None:
@@ -79,7 +88,7 @@ def has_a_gap(structure: Structure) -> MediaError | None:
     return DamagedMedia() if structure.broken_at is not None else None
 
 
-BEFORE_OPENING = (ends_early, has_a_gap)
+BEFORE_OPENING = (ends_early, has_no_index, has_a_gap)
 
 
 # -- the declared duration, before anything is decoded

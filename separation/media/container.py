@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import av
-from av.audio.stream import AudioStream
-from av.codec import CodecContext
 from av.container import InputContainer
 
-from stemline.separation.errors import NoAudioStream, UndecodableMedia
+from stemline.separation.errors import UndecodableMedia
 from stemline.separation.media.demuxers import DEMUXERS
 from stemline.separation.media.mpeg import declared_bytes
 
-# Audio decoders only: pictures and video streams, which may be hostile, are never decoded.
-_CODECS = (
+#: Audio decoders only: pictures and video streams, which may be hostile, are never decoded.
+CODECS = (
     "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "adpcm_yamaha",
     "alac", "als", "amrnb", "amrwb", "ape", "cook", "dca", "dsd_lsbf", "dsd_lsbf_planar", "dsd_msbf",
     "dsd_msbf_planar", "eac3", "flac", "g722", "g726", "gsm", "gsm_ms", "mace3", "mace6", "mlp", "mp1",
@@ -31,17 +30,17 @@ _CODECS = (
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(DEMUXERS),
-    "codec_whitelist": ",".join(_CODECS),
+    "codec_whitelist": ",".join(CODECS),
 }
 # Elementary streams, which have no signature of their own.
 _BY_SUFFIX = {".mp3": "mp3", ".mp2": "mp3", ".aac": "aac", ".ac3": "ac3", ".eac3": "eac3", ".dts": "dts"}
 
 
-def open_container(path: Path, *demuxers: str | None) -> InputContainer:
-    """Open `path` for reading.
+def open_container(source: Path | BinaryIO, *demuxers: str | None) -> InputContainer:
+    """Open `source` for reading.
 
     Args:
-        path: A local file.
+        source: A local file, by its name or opened.
         demuxers: Names of demuxers to try in turn; None is the one that FFmpeg chooses.
 
     Raises:
@@ -50,7 +49,7 @@ def open_container(path: Path, *demuxers: str | None) -> InputContainer:
     for demuxer in demuxers:
         with suppress(av.FFmpegError):
             # The "file:" prefix keeps a name with a colon from being taken for a protocol.
-            url = f"file:{path.absolute()}"
+            url = f"file:{source.absolute()}" if isinstance(source, Path) else source
             return av.open(url, "r", format=demuxer, container_options=_OPTIONS, metadata_errors="replace")
     raise UndecodableMedia
 
@@ -64,19 +63,3 @@ def likely_demuxers(path: Path, head: bytes) -> list[str | None]:
         return [None, "mp3"]
     by_suffix = _BY_SUFFIX.get(path.suffix.lower())
     return [None, by_suffix] if by_suffix else [None]
-
-
-def first_audio(container: InputContainer) -> AudioStream:
-    """Return the first audio stream.
-
-    Raises:
-        NoAudioStream: There is none.
-        UndecodableMedia: No allowed decoder reads it.
-    """
-    if not container.streams.audio:
-        raise NoAudioStream
-    stream = container.streams.audio[0]
-    context: CodecContext | None = stream.codec_context
-    if context is None or context.codec.name not in _CODECS:
-        raise UndecodableMedia("There is no decoder for the audio stream of the source.")
-    return stream

@@ -1,8 +1,9 @@
-"""Reads the first audio stream of a file as 44.1 kHz stereo blocks."""
+"""Reads one audio track of a file as 44.1 kHz stereo blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from stemline.separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong
 from stemline.separation.media import checks
 from stemline.separation.media.frames import FrameReader
-from stemline.separation.media.probe import Probe, probe_file
+from stemline.separation.media.probe import Probe, chain_source, probe_file
 from stemline.separation.media.resample import Resampler
 from stemline.separation.media.types import BLOCK_FRAMES, MediaLimits
 from stemline.separation.network import SAMPLE_RATE
@@ -22,12 +23,22 @@ from stemline.separation.network import SAMPLE_RATE
 _LOUDEST = np.float32(1e6)
 
 
-def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
+def open_audio(
+    path: Path, *, limits: MediaLimits, track: str | None = None, keep_video_origin: bool = False
+) -> AudioSource:
     """Open `path`; use the result as a context manager and iterate it once.
+
+    Args:
+        path: A local file.
+        limits: How long and how large it may be.
+        track: Number among the audio tracks, from 0, or language of the track to read; None is the one that
+            is flagged as default, or the first.
+        keep_video_origin: Whether audio that starts after the video is preceded by silence.
 
     Raises:
         UndecodableMedia: Not a media file that is read here.
         NoAudioStream: A media file without audio.
+        OptionError: A media file without that track.
         DamagedMedia: Its structure has a gap.
         TruncatedMedia: Its structure ends beyond its last byte.
         TooLarge: More bytes than `limits` allow.
@@ -37,12 +48,14 @@ def open_audio(path: Path, *, limits: MediaLimits) -> AudioSource:
     size = path.stat().st_size
     if size > limits.max_bytes:
         raise TooLarge(f"The source has {size} bytes; the limit is {limits.max_bytes}.")
-    found = probe_file(path, size)
+    found = probe_file(path, size, track)
     try:
-        checks.raise_first(checks.BEFORE_DECODING, found.declared, limits)
-        return AudioSource(found, limits)
+        for probe in found:
+            checks.raise_first(checks.BEFORE_DECODING, probe.declared, limits)
+        return AudioSource(found, limits, keep_video_origin=keep_video_origin)
     except BaseException:
-        found.close()
+        for probe in found:
+            probe.close()
         raise
 
 
@@ -58,13 +71,18 @@ class AudioSource:
         tags: The tags of container and stream, by FFmpeg's names.
     """
 
-    def __init__(self, probe: Probe, limits: MediaLimits) -> None:
-        self._probe = probe
-        self._reader = FrameReader(probe)
+    def __init__(
+        self, probes: Sequence[Probe], limits: MediaLimits, *, keep_video_origin: bool = False
+    ) -> None:
+        self._probes = probes
+        self._readers = [
+            FrameReader(probe, limits, keep_video_origin=keep_video_origin and probe is probes[0])
+            for probe in probes
+        ]
         self._limits = limits
-        self.source = probe.source
+        self.source = chain_source(probes)
         self.duration_s = self.source.duration_s
-        self.tags = probe.tags
+        self.tags = probes[0].tags
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +94,8 @@ class AudioSource:
 
     def close(self) -> None:
         """Close the file."""
-        self._probe.close()
+        for probe in self._probes:
+            probe.close()
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         most = int(self._limits.max_duration_s * SAMPLE_RATE)
@@ -100,7 +119,7 @@ class AudioSource:
         """Yield the audio at 44,100 Hz; its own rate may change on the way."""
         resampler: Resampler | None = None
         rate = 0
-        for piece in self._reader:
+        for piece in chain.from_iterable(self._readers):
             if resampler is None or piece.rate != rate:
                 if resampler is not None:
                     yield resampler.finish()

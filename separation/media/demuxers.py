@@ -20,8 +20,10 @@ class Demuxer:
         slack_s: How far off that duration may be, seconds.
         has_times: Whether packets carry time stamps of the file's own.
         keeps_pauses: Whether a step forward of the time stamps is a pause that was recorded.
-        has_splices: Whether a step forward of the time stamps may be a splice, where nothing is missing.
+        has_splices: Whether a step beyond the longest pause is a splice, where nothing is missing.
         starts_anywhere: Whether the stream may begin, or be resumed, in the middle of a frame.
+        may_change: Whether the number of channels may change on the way.
+        reports_first_frame: Whether the bitrate that it reports may be that of the first frame.
         flags_last_packet: Whether the last packet of a whole file may be flagged as corrupt.
     """
 
@@ -32,21 +34,34 @@ class Demuxer:
     keeps_pauses: bool = False
     has_splices: bool = False
     starts_anywhere: bool = False
+    may_change: bool = False
+    reports_first_frame: bool = False
     flags_last_packet: bool = False
+
+
+def _broadcast(name: str) -> Demuxer:
+    return Demuxer(
+        name,
+        keeps_pauses=True,
+        has_splices=True,
+        starts_anywhere=True,
+        may_change=True,
+        reports_first_frame=True,
+    )
 
 
 # Only those that read one local file and never refer to another: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.
 _ALL = (
-    Demuxer("aac", starts_anywhere=True),
+    Demuxer("aac", starts_anywhere=True, may_change=True, reports_first_frame=True),
     Demuxer("ac3", starts_anywhere=True),
-    Demuxer("aiff", "samples", 0.001),
+    Demuxer("aiff", "samples", 0.001, flags_last_packet=True),
     Demuxer("amr"),
     Demuxer("amrnb"),
     Demuxer("amrwb"),
     Demuxer("ape", "samples", 0.001),
     Demuxer("asf", "streams", 0.25),
-    Demuxer("au"),
+    Demuxer("au", flags_last_packet=True),
     Demuxer("avi", "packets", 0.1, has_times=False),
     Demuxer("caf", "samples", 0.001, flags_last_packet=True),
     Demuxer("dsf"),
@@ -54,21 +69,21 @@ _ALL = (
     Demuxer("dtshd"),
     Demuxer("eac3", starts_anywhere=True),
     Demuxer("flac", "samples", 0.001),
-    Demuxer("flv", "streams", 0.25, keeps_pauses=True),
-    Demuxer("loas", starts_anywhere=True),
-    Demuxer("matroska", "streams", 0.1, keeps_pauses=True),
+    Demuxer("flv", "streams", 0.25, keeps_pauses=True, reports_first_frame=True),
+    Demuxer("loas", starts_anywhere=True, may_change=True, reports_first_frame=True),
+    Demuxer("matroska", "streams", 0.1, keeps_pauses=True, reports_first_frame=True),
     Demuxer("mov", "samples", 0.25, keeps_pauses=True),
     Demuxer("mp3", has_times=False, starts_anywhere=True),
     Demuxer("mpc"),
     Demuxer("mpc8"),
-    Demuxer("mpeg", keeps_pauses=True, has_splices=True, starts_anywhere=True),
-    Demuxer("mpegts", keeps_pauses=True, has_splices=True, starts_anywhere=True),
-    Demuxer("ogg", "samples", 0.1),
+    _broadcast("mpeg"),
+    _broadcast("mpegts"),
+    Demuxer("ogg", "samples", 0.1, keeps_pauses=True),
     Demuxer("rm"),
     Demuxer("tak", "samples", 0.001),
     Demuxer("tta", "samples", 0.001),
     Demuxer("voc"),
-    Demuxer("w64", "samples", 0.001),
+    Demuxer("w64", "samples", 0.001, flags_last_packet=True),
     Demuxer("wav", "samples", 0.001, flags_last_packet=True),
     Demuxer("wv", "samples", 0.001),
 )

@@ -9,7 +9,7 @@ from fractions import Fraction
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from stemline.separation.media.containers import Structure
+from stemline.separation.media.containers import EXCESS_BYTES, Structure
 from stemline.separation.media.demuxers import Demuxer, Measure
 from stemline.separation.media.mpeg import frame_samples
 
@@ -33,6 +33,7 @@ def declared_duration(
 ) -> DeclaredDuration | None:
     """Return the duration that the file declares; None where there is only an estimate from its size."""
     rate = stream.codec_context.sample_rate
+    start_s = float((stream.start_time or 0) * (stream.time_base or 0))
     if demuxer.name == "mp3":
         if not structure.frames or not rate:
             return None
@@ -43,15 +44,26 @@ def declared_duration(
         # FFmpeg measures up to the last page that it accepts, not to the last one of the file.
         if stream.codec.canonical_name == "opus":
             rate = _OPUS_RATE
-        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
         return DeclaredDuration(structure.last_sample / rate - start_s, demuxer.slack_s, "samples")
     if demuxer.measures == "streams" and container.duration:
         slack_s = demuxer.slack_s if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
         return DeclaredDuration(container.duration / 1_000_000, slack_s, "streams")
     if demuxer.measures in {"samples", "packets"} and stream.duration:
         seconds = float(Fraction(stream.duration) * (stream.time_base or 0))
-        return DeclaredDuration(seconds, demuxer.slack_s, demuxer.measures)
+        if demuxer.name == "ogg":
+            seconds -= start_s
+        return DeclaredDuration(seconds, demuxer.slack_s + _uncounted_s(structure, stream), demuxer.measures)
     return None
+
+
+def _uncounted_s(structure: Structure, stream: AudioStream) -> float:
+    """Return how much the file's writer may have counted beyond the last sample, seconds."""
+    context = stream.codec_context
+    if structure.packet_frames > 1 and context.sample_rate:
+        return 2 * structure.packet_frames / context.sample_rate
+    if context.codec.name.startswith("pcm_") and context.bit_rate:
+        return EXCESS_BYTES * 8 / context.bit_rate
+    return 0.0
 
 
 def itunes_samples(tags: Mapping[str, str]) -> int | None:

@@ -13,18 +13,22 @@ from numpy.typing import NDArray
 from stemline.separation.errors import DamagedMedia, UndecodableMedia
 from stemline.separation.media import checks
 from stemline.separation.media.channels import to_stereo
+from stemline.separation.media.containers import EXCESS_BYTES
 from stemline.separation.media.duration import itunes_samples
 from stemline.separation.media.packets import read_packets
 from stemline.separation.media.pcm import to_float
 from stemline.separation.media.probe import Probe
+from stemline.separation.media.types import MediaLimits
 
 #: Rates a source may have, in Hz: from below telephone to DSD's.
 RATES = range(4_000, 768_001)
 
 # A step forward of the time stamps by less than this is jitter of the container, in seconds.
 _JITTER_S = 0.1
-# The longest pause that is a part of the recording (Opus DTX, a dropped connection), in seconds.
-_PAUSE_MAX_S = 5.0
+# Silence is passed on in pieces of this length, in seconds.
+_SILENCE_S = 1.0
+# How far a time stamp may lie beyond the container's own duration, in seconds.
+_BEYOND_S = 2.0
 # Decoders with checksums that no encoder in the wild writes wrongly.
 _CHECKSUMMED = frozenset({"flac", "ac3", "eac3", "wavpack", "tta", "tak", "ape", "truehd", "mlp", "alac"})
 
@@ -40,14 +44,21 @@ class Piece:
 class FrameReader:
     """Iterates once over the audio of a probed source as stereo pieces at the source's own rate.
 
+    Args:
+        probe: The opened source.
+        limits: How long a pause may be.
+        keep_video_origin: Whether silence precedes audio that starts after the other streams.
+
     Raises, while iterated:
         UndecodableMedia: Nothing of it can be decoded.
         DamagedMedia: Something in the middle cannot be decoded or is missing.
         TruncatedMedia: Its end is missing.
     """
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, limits: MediaLimits, *, keep_video_origin: bool = False) -> None:
         self._probe = probe
+        self._limits = limits
+        self._keep_video_origin = keep_video_origin
         self._state = checks.DecodeState(probe.demuxer, probe.declared)
         self._end_s: float | None = None
         stream = probe.stream
@@ -75,6 +86,8 @@ class FrameReader:
             try:
                 frames = context.decode(packet)
             except av.FFmpegError:
+                if self._probe.demuxer.flags_last_packet and packet.size < EXCESS_BYTES:
+                    continue  # a part of a sample, behind the last whole one
                 state.suspect = packet
                 state.skipped_bytes += packet.size
                 continue
@@ -105,9 +118,7 @@ class FrameReader:
         length_s = frame.samples / rate
         if frame.pts is not None and frame.time_base is not None and self._probe.demuxer.has_times:
             start_s = float(frame.pts * frame.time_base)
-            pause_s = self._pause_s(start_s)
-            if pause_s:
-                yield Piece(rate, np.zeros((round(pause_s * rate), 2), dtype=np.float32))
+            yield from _silence(round(self._pause_s(start_s) * rate), rate)
             self._end_s = start_s + length_s
         elif self._end_s is not None:
             self._end_s += length_s
@@ -116,22 +127,44 @@ class FrameReader:
         yield Piece(rate, to_stereo(to_float(frame), names))
 
     def _pause_s(self, start_s: float) -> float:
-        """Return how much silence lies between the last frame and `start_s`.
+        """Return how much silence lies before a frame that starts at `start_s`, in seconds.
 
         Raises:
-            DamagedMedia: Audio is missing there.
+            DamagedMedia: Audio is missing there, or the pause is longer than the limit.
         """
-        if self._end_s is None or start_s - self._end_s <= _JITTER_S:
-            return 0.0
+        if self._end_s is None:
+            return self._delay_s(start_s)
         pause_s = start_s - self._end_s
-        if self._probe.demuxer.keeps_pauses and pause_s <= _PAUSE_MAX_S:
-            self._state.reached_s["samples"] += pause_s
-            return pause_s
-        if self._probe.demuxer.has_splices:
+        if pause_s <= _JITTER_S:
             return 0.0
-        raise DamagedMedia(
-            f"The source is damaged: {pause_s:.1f} s of audio are missing after {self._end_s:.1f} s."
-        )
+        demuxer = self._probe.demuxer
+        if demuxer.has_splices and pause_s > self._limits.max_pause_s:
+            return 0.0
+        if not demuxer.keeps_pauses or self._is_beyond_end(start_s):
+            raise DamagedMedia(
+                f"The source is damaged: {pause_s:.1f} s of audio are missing after {self._end_s:.1f} s."
+            )
+        if pause_s > self._limits.max_pause_s:
+            raise DamagedMedia(
+                f"The source pauses for {pause_s:.1f} s after {self._end_s:.1f} s; "
+                f"the limit is {self._limits.max_pause_s:.0f} s."
+            )
+        self._state.reached_s["samples"] += pause_s
+        return pause_s
+
+    def _delay_s(self, start_s: float) -> float:
+        """Return by how much the first frame starts after the other streams, where that is asked for."""
+        origin = self._probe.container.start_time
+        if not self._keep_video_origin or origin is None:
+            return 0.0
+        return min(max(start_s - origin / 1_000_000, 0.0), self._limits.max_pause_s)
+
+    def _is_beyond_end(self, start_s: float) -> bool:
+        """Return whether a time stamp lies beyond the duration that the container declares."""
+        container = self._probe.container
+        if container.duration is None:
+            return False
+        return start_s > ((container.start_time or 0) + container.duration) / 1_000_000 + _BEYOND_S
 
     def _trimmed(self, last: Piece) -> Piece:
         """Cut the encoder's padding off the last frame, where the container says how much it is."""
@@ -145,3 +178,10 @@ class FrameReader:
             excess = round(self._state.reached_s["samples"] * last.rate) - total
             keep = min(keep, len(last.samples) - excess)
         return Piece(last.rate, last.samples[:keep]) if 0 < keep < len(last.samples) else last
+
+
+def _silence(frames: int, rate: int) -> Iterator[Piece]:
+    """Yield silence of that many frames, in short pieces."""
+    most = round(_SILENCE_S * rate)
+    for start in range(0, frames, most):
+        yield Piece(rate, np.zeros((min(most, frames - start), 2), dtype=np.float32))

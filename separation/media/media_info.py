@@ -10,7 +10,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import ContainerFormat
 
-from stemline.separation.media.container import first_audio, open_container
+from stemline.separation.media.container import open_container
+from stemline.separation.media.tracks import audio_track
 from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
 # Elementary streams declare no duration: their packets are counted instead.
@@ -31,7 +32,7 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
     """
     size = path.stat().st_size
     with open_container(path, demuxer) as container:
-        stream = first_audio(container)
+        stream = audio_track(container)
         counted = container.format.name in _COUNTED
         duration_s = _counted_s(container, stream) if counted else _declared_s(container, stream)
         overall_kbps = size * 8 / duration_s / 1000 if duration_s else 0.0

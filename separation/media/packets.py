@@ -45,7 +45,8 @@ def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
     reached_s = state.reached_s
     try:
         for packet in probe.container.demux():
-            is_ours = packet.stream_index == probe.stream.index
+            # Not `stream_index`, which is 0 in the empty packet that ends a stream, whatever the stream.
+            is_ours = packet.stream.index == probe.stream.index
             if packet.pts is not None and packet.time_base:
                 end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 reached_s["streams"] = max(reached_s["streams"], end_s)

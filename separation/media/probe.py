@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 
+from stemline.separation.errors import UndecodableMedia
 from stemline.separation.media import checks
-from stemline.separation.media.container import first_audio, likely_demuxers, open_container
+from stemline.separation.media.container import likely_demuxers, open_container
 from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
 from stemline.separation.media.demuxers import DEMUXERS, Demuxer
 from stemline.separation.media.duration import DeclaredDuration, declared_duration
+from stemline.separation.media.span import Span
+from stemline.separation.media.tracks import audio_track
 from stemline.separation.media.types import SourceInfo
+
+#: Links of a chained Ogg file, each of which is a file of its own to FFmpeg.
+MAX_LINKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class Probe:
         file: The file itself, for the bytes that FFmpeg skips.
         structure: What its framing declares.
         container: The same file, opened by FFmpeg.
-        stream: Its first audio stream.
+        stream: The chosen audio track.
         demuxer: The demuxer that reads it.
         declared: The duration that the file declares; None where it declares none.
     """
@@ -50,36 +60,72 @@ class Probe:
         return {**self.container.metadata, **self.stream.metadata}
 
     @property
+    def _channels(self) -> int:
+        """The channels, two where a stream that is mono at its start may become stereo."""
+        channels = self.structure.channels or self.stream.codec_context.channels
+        return 2 if channels == 1 and self.demuxer.may_change and not self.structure.channels else channels
+
+    @property
     def source(self) -> SourceInfo:
         """Codec, rate, channels, bitrate, container and duration."""
         return SourceInfo(
             codec=self.stream.codec.canonical_name,
             samplerate=self.stream.codec_context.sample_rate,
-            channels=self.stream.codec_context.channels,
-            bitrate_kbps=_bitrate_kbps(self.container, self.stream),
+            channels=self._channels,
+            bitrate_kbps=_bitrate_kbps(self),
             container=self.container.format.name,
-            duration_s=_duration_s(self.container, self.stream),
+            duration_s=_duration_s(self),
         )
 
 
-def probe_file(path: Path, size: int) -> Probe:
-    """Open `path`, a file of `size` bytes; the caller closes the result.
+def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, ...]:
+    """Open `path`, a file of `size` bytes, for one of its audio tracks.
+
+    Returns:
+        One opened source, or one for each link of a chained Ogg file; the caller closes them.
 
     Raises:
         TruncatedMedia: Its structure ends beyond its last byte.
         DamagedMedia: Its structure has a gap.
         UndecodableMedia: Not a media file that is read here.
         NoAudioStream: A media file without audio.
+        OptionError: A media file without that track.
         OSError: The file cannot be read.
     """
-    with ExitStack() as stack:
-        file = stack.enter_context(path.open("rb"))
+    with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         structure = read_structure(file, head, size)
-        # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
-        checks.raise_first(checks.BEFORE_OPENING, structure)
-        container = stack.enter_context(open_container(path, *likely_demuxers(path, head)))
-        stream = first_audio(container)
+    # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
+    checks.raise_first(checks.BEFORE_OPENING, structure)
+    if not structure.links:
+        return (_open(path.open("rb"), path, likely_demuxers(path, head), structure, track),)
+    if len(structure.links) > MAX_LINKS:
+        raise UndecodableMedia(f"The source is a chain of more than {MAX_LINKS} Ogg streams.")
+    bounds = (0, *structure.links, size)
+    probes: list[Probe] = []
+    with ExitStack() as stack:
+        for start, end in pairwise(bounds):
+            span = io.BufferedReader(Span(path, start, end))
+            part = read_structure(span, span.read(HEAD_BYTES), end - start)
+            span.seek(0)
+            probes.append(_open(span, span, ["ogg"], part, track))
+            stack.callback(probes[-1].close)
+        stack.pop_all()
+    return tuple(probes)
+
+
+def _open(
+    file: BinaryIO,
+    source: Path | BinaryIO,
+    demuxers: list[str | None],
+    structure: Structure,
+    track: str | None,
+) -> Probe:
+    """Open one source, or one link of it; `file` is closed with the result, or when it cannot be opened."""
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        container = stack.enter_context(open_container(source, *demuxers))
+        stream = audio_track(container, track)
         name = container.format.name.split(",")[0]
         demuxer = DEMUXERS.get(name, Demuxer(name))
         return Probe(
@@ -93,7 +139,21 @@ def probe_file(path: Path, size: int) -> Probe:
         )
 
 
-def _duration_s(container: InputContainer, stream: AudioStream) -> float | None:
+def chain_source(probes: Sequence[Probe]) -> SourceInfo:
+    """Return the properties of a source: those of its first link, the most channels, the whole duration."""
+    found = [probe.source for probe in probes]
+    durations = [each.duration_s for each in found]
+    return replace(
+        found[0],
+        channels=max(each.channels for each in found),
+        duration_s=None if None in durations else sum(each or 0.0 for each in durations),
+    )
+
+
+def _duration_s(probe: Probe) -> float | None:
+    container, stream = probe.container, probe.stream
+    if probe.structure.duration_s is not None:
+        return probe.structure.duration_s
     if stream.duration is not None and stream.time_base is not None:
         return float(Fraction(stream.duration) * stream.time_base)
     if container.duration is not None:
@@ -101,8 +161,19 @@ def _duration_s(container: InputContainer, stream: AudioStream) -> float | None:
     return None
 
 
-def _bitrate_kbps(container: InputContainer, stream: AudioStream) -> int | None:
-    rate = stream.codec_context.bit_rate
-    if not rate and len(container.streams) == 1:
-        rate = container.bit_rate
+def _bitrate_kbps(probe: Probe) -> int | None:
+    """Return the bitrate of the audio, in kbit/s; None where it shares the file with a video."""
+    rate = probe.stream.codec_context.bit_rate
+    if probe.structure.bitrate_kbps:
+        return probe.structure.bitrate_kbps
+    is_alone = all(each is probe.stream or not _has_bitrate(each) for each in probe.container.streams)
+    if is_alone and (not rate or probe.demuxer.reports_first_frame):
+        rate = probe.container.bit_rate or rate
     return max(1, round(rate / 1000)) if rate else None
+
+
+def _has_bitrate(stream: Stream) -> bool:
+    """Return whether a stream takes a noticeable part of the file: no picture, text or attachment."""
+    if stream.type == "video":
+        return not stream.disposition & Disposition.attached_pic
+    return stream.type == "audio"

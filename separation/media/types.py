@@ -13,10 +13,17 @@ BLOCK_FRAMES = 32 * HOP
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """The longest duration (seconds of audio) and the largest size (bytes) of a source."""
+    """What a source may have.
+
+    Attributes:
+        max_duration_s: The longest duration, seconds of audio.
+        max_bytes: The largest size.
+        max_pause_s: The longest pause in the audio that becomes silence, seconds.
+    """
 
     max_duration_s: float
     max_bytes: int
+    max_pause_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

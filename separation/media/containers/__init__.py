@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import BinaryIO, Protocol
 
 from stemline.separation.media.containers import caf, matroska, mov, mpeg_audio, mpegts, ogg, riff
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import EXCESS_BYTES, Structure
 
-__all__ = ["HEAD_BYTES", "Structure", "read_structure"]
+__all__ = ["EXCESS_BYTES", "HEAD_BYTES", "Structure", "read_structure"]
 
 #: Bytes from the start of a file by which its container is recognised.
 HEAD_BYTES = 2 * mpegts.PACKET_BYTES

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import Structure, without_excess
+
+#: The audio description: rate, codec, flags, and per packet bytes, frames, channels, bits.
+_DESC_BYTES = 32
 
 
 def matches(head: bytes) -> bool:
@@ -14,12 +17,16 @@ def matches(head: bytes) -> bool:
 
 def read(file: BinaryIO, size: int) -> Structure:
     """Find the end of the `data` chunk; its length is negative where the writer could not seek back."""
+    packet_frames = 0
     file.seek(8)
     while len(header := file.read(12)) == 12:
         length = int.from_bytes(header[4:], "big", signed=True)
         end = file.tell() + length
+        if header[:4] == b"desc":
+            packet_frames = int.from_bytes(file.read(_DESC_BYTES)[20:24], "big")
         if header[:4] == b"data":
-            return Structure(size, end=end if length > 0 else None)
+            data_end = without_excess(end, size) if length > 0 else None
+            return Structure(size, end=data_end, packet_frames=packet_frames)
         if length < 0:
             break
         if length > size:

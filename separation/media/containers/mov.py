@@ -7,6 +7,7 @@ from typing import BinaryIO
 from stemline.separation.media.containers.structure import Structure
 
 _HEADER_BYTES = 8
+_INDEX = b"moov"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")
 #: Lengths with a meaning of their own: up to the end of the file, and "see the 64-bit length that follows".
 _TO_THE_END, _IS_LONG = 0, 1
@@ -18,19 +19,21 @@ def matches(head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Follow the outermost boxes."""
+    """Follow the outermost boxes, and look for the index among them."""
     at = 0
+    lacks_index = True
     while at < size:
         file.seek(at)
         header = file.read(16)
         if len(header) < _HEADER_BYTES:
-            return Structure(size, end=at + _HEADER_BYTES)
+            return Structure(size, end=at + _HEADER_BYTES, lacks_index=lacks_index)
+        lacks_index = lacks_index and header[4:8] != _INDEX
         length = int.from_bytes(header[:4], "big")
         if length == _TO_THE_END:
-            return Structure(size)
+            return Structure(size, lacks_index=lacks_index)
         if length == _IS_LONG:
             length = int.from_bytes(header[8:], "big")
         if length < _HEADER_BYTES:
             return Structure(size)
         at += length
-    return Structure(size, end=at)
+    return Structure(size, end=at, lacks_index=lacks_index)

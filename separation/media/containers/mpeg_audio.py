@@ -1,14 +1,22 @@
-"""Bare MPEG audio (mp3), and every other file without a signature of its own."""
+"""Elementary streams of MPEG audio (mp3, aac), and every other file without a signature of its own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.mpeg import Frame, parse_frame
 from stemline.separation.media.tags import tag_bytes
 
 #: Bytes after the ID3 tag in which the header frame is looked for.
 _SEARCHED_BYTES = 4096
+#: Bytes that are read at once.
+_BLOCK_BYTES = 1 << 20
+#: Bytes by which a frame or tag is recognised.
+_HEAD_BYTES = 32
+#: Frames from which the average of a stream can be told, where the rest cannot be followed.
+_FEW_FRAMES = 100
 
 
 def matches(_head: bytes) -> bool:
@@ -17,9 +25,21 @@ def matches(_head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Find the count of frames in the Xing, Info or VBRI header of an mp3."""
-    file.seek(tag_bytes(file.read(32)))
-    return Structure(size, frames=_frames(file.read(_SEARCHED_BYTES)))
+    """Find the count of frames in the Xing, Info or VBRI header of an mp3; follow the frames without one."""
+    start = tag_bytes(file.read(_HEAD_BYTES))
+    file.seek(start)
+    head = file.read(_SEARCHED_BYTES)
+    if (frames := _frames(head)) is not None:
+        return Structure(size, frames=frames)
+    totals = _follow(file, start)
+    if totals.frames < _FEW_FRAMES and totals.end < size:
+        return Structure(size)
+    return Structure(
+        size,
+        duration_s=totals.seconds if totals.frames and totals.end >= size else None,
+        bitrate_kbps=round(totals.bytes * 8 / totals.seconds / 1000) if totals.varies else None,
+        channels=totals.channels,
+    )
 
 
 def _frames(start: bytes) -> int | None:
@@ -29,3 +49,41 @@ def _frames(start: bytes) -> int | None:
             return int.from_bytes(start[at + 8 : at + 12], "big") or None
     at = start.find(b"VBRI")
     return int.from_bytes(start[at + 14 : at + 18], "big") or None if at >= 0 else None
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What the frames of a stream add up to, and where the last one ends."""
+
+    frames: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    channels: int = 0
+    varies: bool = False
+    end: int = 0
+
+
+def _follow(file: BinaryIO, start: int) -> _Totals:
+    """Follow the frames, and the tags between them, as far as they reach."""
+    totals = _Totals(end=start)
+    first: Frame | None = None
+    offset, block = start, b""
+    while True:
+        at = totals.end - offset
+        if at + _HEAD_BYTES > len(block):
+            file.seek(totals.end)
+            offset, block, at = totals.end, file.read(_BLOCK_BYTES), 0
+        frame = parse_frame(block[at : at + 8])
+        if frame is None:
+            length = tag_bytes(block[at : at + _HEAD_BYTES])
+            if not length:
+                return totals
+            totals.end += length
+            continue
+        first = first or frame
+        totals.varies = totals.varies or (frame.kbps or frame.bytes) != (first.kbps or first.bytes)
+        totals.frames += 1
+        totals.bytes += frame.bytes
+        totals.seconds += frame.seconds
+        totals.channels = max(totals.channels, frame.channels)
+        totals.end += frame.bytes

@@ -15,12 +15,16 @@ _BLOCK_BYTES = 1 << 20
 
 
 class _Page(NamedTuple):
-    """One page: its position in the file, by its own lengths, and what its header says."""
+    """One page: its position in the file, by its own lengths, and what its header says.
+
+    `is_first` says whether it is the first page of a stream.
+    """
 
     start: int
     end: int
     serial: bytes
     position: int
+    is_first: bool
     is_intact: bool
 
 
@@ -34,8 +38,11 @@ def read(file: BinaryIO, size: int) -> Structure:
     last: _Page | None = None
     serial = b""
     start = 0
+    links = []
     while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
         serial = serial or page.serial
+        if page.is_first and last is not None and not last.is_first:
+            links.append(start)
         last = page
         start = page.end
     # A foreign tag may follow the last page, but no page may follow something foreign.
@@ -48,6 +55,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         size,
         end=last.end,
         broken_at=start if beyond and not is_cut_short else None,
+        links=tuple(links),
         last_sample=last.position if last.serial == serial and last.position > 0 else None,
     )
 
@@ -65,6 +73,7 @@ def _read_page(file: BinaryIO, start: int) -> _Page | None:
         start=start,
         end=start + _HEADER_BYTES + segments + sum(table),
         serial=header[14:18],
+        is_first=len(header) > 5 and bool(header[5] & 2),
         position=int.from_bytes(header[6:14], "little", signed=True),
         is_intact=ogg_checksum(blank + table + body) == int.from_bytes(header[22:26], "little"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import Structure, without_excess
 
 #: Forms of more than 4 GiB, whose sizes are in a chunk of their own (EBU Tech 3306, ITU-R BS.2088).
 _LONG_FORMS = (b"RF64", b"BW64")
@@ -22,7 +22,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     if form[8:] == b"AVI ":
         length = int.from_bytes(form[4:8], "little")
         return Structure(size, end=None if _is_placeholder(length) else 8 + length)
-    return Structure(size, end=_data_end(file, is_long=form[:4] in _LONG_FORMS))
+    end = _data_end(file, is_long=form[:4] in _LONG_FORMS)
+    return Structure(size, end=without_excess(end, size))
 
 
 def _data_end(file: BinaryIO, *, is_long: bool) -> int | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Bytes by which recorders declare the data of a wav longer than it is; many count the header's 44 as well.
+EXCESS_BYTES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -14,11 +17,28 @@ class Structure:
         end: Byte at which the last part ends by its own length; None where no length is declared.
         broken_at: Byte at which there is something else than the next part; None where there is no gap.
         last_sample: Position at which an Ogg stream ends by its last page, in samples; None where unknown.
+        links: Bytes at which further streams of a chained Ogg file start, each with its own codec and rate.
+        packet_frames: Samples in each packet of a caf; 0 where unknown.
         frames: Frames that the Xing, Info or VBRI header of an mp3 counts; None without one.
+        duration_s: Duration of all frames of an elementary stream, seconds; None where they were not counted.
+        bitrate_kbps: Average bitrate of an elementary stream whose frames differ; None where they do not.
+        channels: The most channels that a frame of an elementary stream has; 0 where unknown.
+        lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
     """
 
     size: int
     end: int | None = None
     broken_at: int | None = None
     last_sample: int | None = None
+    links: tuple[int, ...] = ()
+    packet_frames: int = 0
     frames: int | None = None
+    duration_s: float | None = None
+    bitrate_kbps: int | None = None
+    channels: int = 0
+    lacks_index: bool = False
+
+
+def without_excess(end: int | None, size: int) -> int | None:
+    """Return the end of a file's data; `size` where the writer declared a few bytes too many."""
+    return size if end is not None and size < end <= size + EXCESS_BYTES else end

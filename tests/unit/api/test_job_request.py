@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from stemline.jobs.callback import CallbackRequest, MqConfig
@@ -11,8 +13,11 @@ from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.testing.client import BUCKET, REGION, submission
+from stemline.testing.samples import finished_job
 from stemline.wire.codec import parse
+from stemline.wire.elements import Document
 from stemline.wire.errors import code_of, status_of
+from stemline.wire.job import INPUT
 from stemline.wire.job_request import job_specs
 
 TENANT = Tenant(BUCKET, REGION)
@@ -64,6 +69,35 @@ def test_all_fields() -> None:
         ),
     )
     assert [expected] == specs(body)
+
+
+@pytest.mark.parametrize("track", ["0", "12", "eng", "de", "zh-Hans"])
+def test_audio_track(track: str) -> None:
+    """A request may name the audio track; the answer then shows it, in XML and JSON."""
+    body = submission().replace("</Object></Input>", f"</Object><AudioTrack>{track}</AudioTrack></Input>")
+
+    spec = specs(body)[0]
+
+    assert track == spec.audio_track
+    assert None is specs(submission())[0].audio_track
+    for document in (
+        Document.XML_ANSWER,
+        Document.JSON_ANSWER,
+        Document.XML_CALLBACK,
+        Document.JSON_CALLBACK,
+    ):
+        shown = INPUT.write(dataclasses.replace(finished_job(), spec=spec), document)
+        assert track == shown["AudioTrack"]
+        assert "AudioTrack" not in INPUT.write(finished_job(), document)
+
+
+@pytest.mark.parametrize("track", ["-1", "100", "e", "eng deu", "1.5", "../x"])
+def test_audio_track_refused(track: str) -> None:
+    """What is neither a number nor a language is refused, by name."""
+    body = submission().replace("</Object></Input>", f"</Object><AudioTrack>{track}</AudioTrack></Input>")
+
+    with pytest.raises(RequestRefused, match=r"Input\.AudioTrack must be"):
+        specs(body)
 
 
 def test_least_fields() -> None:

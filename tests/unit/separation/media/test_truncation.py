@@ -61,6 +61,8 @@ def caf(declared: int, held: int) -> bytes:
 
 WHOLE = {
     "wav": wav(100, 100),
+    "wav of a recorder that counts its header": wav(300 + 44, 300),
+    "caf of a recorder that counts too much": caf(300 + 100, 300),
     "wav with more behind": wav(100, 150),
     "wav of a pipe": wav(0xFFFFFFFF, 100),
     "wav of another pipe": wav(0x7FFFF000, 100),
@@ -82,8 +84,8 @@ WHOLE = {
     "nothing": b"",
 }
 TRUNCATED = {
-    "wav": wav(100, 99),
-    "rf64": rf64(100, 99),
+    "wav": wav(300, 199),
+    "rf64": rf64(300, 199),
     "mp4": boxes(16, 8 + 50, held=49),
     "mp4 in a header": boxes(16, 8 + 50, held=50) + b"\0\0",
     "ogg in the data": ogg(b"\x0a\x14", 29),
@@ -91,7 +93,7 @@ TRUNCATED = {
     "ogg in the header": ogg(b"\x0a\x14", 30) + b"OggS\0\0\0",
     "matroska": matroska(b"\x84", 3),
     "matroska with a long size": matroska(b"\x01\0\0\0\0\0\0\x04", 3),
-    "caf": caf(10, 9),
+    "caf": caf(300, 199),
     "avi": b"RIFF" + struct.pack("<I", 20) + b"AVI " + bytes(15),
     "ts": (b"G" + bytes(187)) * 3 + b"G",
 }

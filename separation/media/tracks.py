@@ -1,0 +1,63 @@
+"""Chooses the audio track of a file that has several."""
+
+from __future__ import annotations
+
+from av.audio.stream import AudioStream
+from av.codec import CodecContext
+from av.container import InputContainer
+from av.stream import Disposition
+
+from stemline.separation.errors import NoAudioStream, OptionError, UndecodableMedia
+from stemline.separation.media.container import CODECS
+
+#: Languages with two codes (ISO 639-2): mp4 uses the second one, matroska mostly the first.
+_BIBLIOGRAPHIC = {
+    "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces", "dut": "nld",
+    "fre": "fra", "geo": "kat", "ger": "deu", "gre": "ell", "ice": "isl", "mac": "mkd", "mao": "mri",
+    "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "tib": "bod", "wel": "cym",
+}  # fmt: skip
+
+
+def audio_track(container: InputContainer, track: str | None = None) -> AudioStream:
+    """Return an audio track.
+
+    Args:
+        container: The opened file.
+        track: Its number among the audio tracks, from 0, or its language (ISO 639-2, or as the file has it);
+            None is the first one that is flagged as default, or the first.
+
+    Raises:
+        NoAudioStream: There is no audio.
+        OptionError: There is no such track.
+        UndecodableMedia: No allowed decoder reads it.
+    """
+    tracks = container.streams.audio
+    if not tracks:
+        raise NoAudioStream
+    stream = _default(tracks) if track is None else _named(tracks, track)
+    context: CodecContext | None = stream.codec_context
+    if context is None or context.codec.name not in CODECS:
+        raise UndecodableMedia("There is no decoder for the audio stream of the source.")
+    return stream
+
+
+def _default(tracks: tuple[AudioStream, ...]) -> AudioStream:
+    return next((each for each in tracks if each.disposition & Disposition.default), tracks[0])
+
+
+def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
+    if track.isdecimal():
+        if int(track) < len(tracks):
+            return tracks[int(track)]
+    else:
+        wanted = _code(track)
+        for each in tracks:
+            if _code(each.language or "") == wanted:
+                return each
+    known = ", ".join(f"{number} ({each.language or 'und'})" for number, each in enumerate(tracks))
+    raise OptionError(f"The source has no audio track {track!r}; it has {known}.")
+
+
+def _code(language: str) -> str:
+    language = language.strip().lower()
+    return _BIBLIOGRAPHIC.get(language, language)

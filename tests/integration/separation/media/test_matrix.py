@@ -1,0 +1,63 @@
+"""Every codec in every container with every arrangement of streams, beside what `ffmpeg` decodes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stemline.separation.media import MediaLimits, open_audio
+from tests.ffmpeg_files import FRAMES, Workshop, signal
+from tests.media_formats import FORMATS, PAUSE_S, RATE, Format
+
+LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
+#: Samples that are compared at the start, and at the end, of what is decoded.
+_COMPARED = 15_000
+#: By how much a time stamp of a container that counts milliseconds may be off, in samples.
+_TICK = RATE // 1000
+#: Formats whose padding FFmpeg 5, which makes the files, leaves in and today's FFmpeg removes.
+_TRIMMED = frozenset({"m4a", "mp4", "mov", "3gp"})
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The inputs, and a folder for files."""
+    if shutil.which("ffmpeg") is None:
+        pytest.fail("These tests need the ffmpeg command (.ci/packages.txt).")
+    return Workshop(tmp_path_factory.mktemp("media"))
+
+
+def read(path: Path) -> NDArray[np.float32]:
+    with open_audio(path, limits=LIMITS) as audio:
+        return np.concatenate(list(audio))
+
+
+def lag(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> int:
+    """Return by how many samples `heard` is late, by the peak of the cross-correlation."""
+    size = 1 << (2 * max(len(heard), len(truth))).bit_length()
+    spectrum = np.fft.rfft(heard[:, 0], size) * np.conj(np.fft.rfft(truth[:, 0], size))
+    peak = int(np.fft.irfft(spectrum, size).argmax())
+    return peak - size if peak > size // 2 else peak
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
+def test_every_arrangement_is_read_as_ffmpeg_reads_it(kind: Format, workshop: Workshop):
+    """Whatever surrounds it, audio has ffmpeg's samples in ffmpeg's places, and pauses where they were."""
+    files = workshop.make(kind)
+    decoded = workshop.decode(files)
+    for arrangement, path in files.items():
+        heard, truth = read(path), decoded[arrangement]
+        pause = PAUSE_S * RATE if arrangement in {"pause", "muted"} else 0
+        if kind.suffix in _TRIMMED:
+            truth = truth[: max(len(heard) - pause, FRAMES)]
+        assert abs(len(heard) - len(truth) - pause) <= (_TICK if pause else 1), arrangement
+        assert lag(heard[:_COMPARED], truth[:_COMPARED]) == 0, arrangement
+        assert abs(lag(heard[-_COMPARED:], truth[-_COMPARED:])) <= (_TICK if pause else 1), arrangement
+        if kind.lossless and not pause:
+            assert np.abs(heard[:FRAMES] - signal()).max() <= 1 / 32768, arrangement
+        if pause:
+            silent = np.flatnonzero(np.abs(heard).max(axis=1) < 1e-4)
+            assert len(silent) >= pause - 3000, arrangement

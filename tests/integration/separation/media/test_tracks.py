@@ -1,0 +1,73 @@
+"""The choice of the audio track, and where the time of the stems begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stemline.separation.errors import OptionError
+from stemline.separation.media import MediaLimits, open_audio
+from tests.ffmpeg_files import FRAMES, Workshop, signal
+from tests.media_formats import FORMATS, OFFSET_S, RATE, Format
+
+LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
+LANGUAGES = {"mkv-flac", "mp4-alac", "m4a-alac", "ts-aac"}
+
+
+def formats(*names: str) -> list[Format]:
+    return [kind for kind in FORMATS if kind.name in names]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The inputs, and a folder for files."""
+    return Workshop(tmp_path_factory.mktemp("tracks"))
+
+
+def read(path: Path, track: str | None = None, *, keep_video_origin: bool = False) -> NDArray[np.float32]:
+    with open_audio(path, limits=LIMITS, track=track, keep_video_origin=keep_video_origin) as audio:
+        return np.concatenate(list(audio))
+
+
+def is_close(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> bool:
+    """Return whether two recordings have more in common than half of their energy."""
+    size = 1 << (2 * len(truth)).bit_length()
+    spectrum = np.fft.rfft(heard[:, 0], size) * np.conj(np.fft.rfft(truth[:, 0], size))
+    return bool(np.fft.irfft(spectrum, size).max() > 0.5 * (truth[:, 0] ** 2).sum())
+
+
+@pytest.mark.parametrize("kind", formats(*LANGUAGES), ids=lambda kind: kind.name)
+def test_a_track_is_chosen(kind: Format, workshop: Workshop):
+    """A track is found by its number and by its language, also by the language's other code."""
+    path = workshop.make(kind)["two tracks"]
+    for track, seed in ((None, 0), ("0", 0), ("1", 1), ("eng", 0), ("deu", 1), ("GER", 1)):
+        assert is_close(read(path, track), signal(seed=seed)), track
+
+
+@pytest.mark.parametrize("track", ["2", "fra", "99"])
+def test_a_missing_track_is_named(track: str, workshop: Workshop):
+    """A track that does not exist is refused with a list of those that do."""
+    path = workshop.make(formats("mkv-flac")[0])["two tracks"]
+
+    with pytest.raises(OptionError, match=r"0 \(eng\), 1 \(deu\)"):
+        read(path, track)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FORMATS if "late" in kind.arrangements()], ids=lambda kind: kind.name
+)
+def test_stems_begin_with_the_video(kind: Format, workshop: Workshop):
+    """On request silence precedes audio that starts after the video, in every container with both."""
+    path = workshop.make(kind)["late"]
+    plain = read(path)
+
+    heard = read(path, keep_video_origin=True)
+
+    added = len(heard) - len(plain)
+    # Encoders start before the first sample by their delay, which some containers do not count.
+    assert pytest.approx(OFFSET_S * RATE, abs=2400) == added
+    assert np.abs(heard[: added - 1500]).max() < 1e-3  # a resampler rings a little
+    assert np.array_equal(heard[-FRAMES // 2 :], plain[-FRAMES // 2 :]) or kind.rate != RATE
