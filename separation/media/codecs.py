@@ -16,8 +16,8 @@ from stemline.separation.network import SAMPLE_RATE
 #: kbit/s for each channel where neither the request nor the source names a bitrate.
 FALLBACK_KBPS_PER_CHANNEL = 96
 
-#: FFmpeg's search for quantisers in aac. "fast" is cheaper, but its error on a loud tone is only 8 dB below it;
-#: compared in docs/media.md.
+#: FFmpeg's search for quantisers in aac. "fast" is cheaper, but its error is only 8 dB below a loud
+#: tone. Compared in docs/media.md.
 AAC_CODER = "twoloop"
 
 _AMR_RATE = 8_000
