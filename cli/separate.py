@@ -58,7 +58,12 @@ _YEAR_S = 365 * 86_400.0
     type=click.IntRange(0, 256),
     default=0,
     show_default=True,
-    help="Frames of the neighbouring segments to include: 0 as Spleeter, 64 for inaudible transitions.",
+    help="Frames of the neighbouring segments that a segment sees: 0 is Spleeter and scores best on most mixes;"
+    " 64 removes steps at the seams.",
+)
+@click.option(
+    "--audio-track",
+    help="Number, from 0, or language of the audio track; by default the one that the file marks.",
 )
 def separate(
     file: Path,
@@ -71,6 +76,7 @@ def separate(
     engine: str,
     extension: str,
     context: int,
+    audio_track: str | None,
 ) -> None:
     """Separate FILE into its stems.
 
@@ -112,14 +118,27 @@ def separate(
                 progress=lambda share: bar.update(task, completed=share),
                 extension=Extension(extension),
                 context=context,
+                track=audio_track,
             )
     except SeparationError as error:
         raise click.ClickException(f"{error.message} ({type(error).__name__})") from error
+    except OSError as error:
+        raise click.ClickException(": ".join(filter(None, (error.filename, error.strerror)))) from error
     for stem in report.stems.values():
         print(stem.path)
+    used = {stem.bitrate_bps for stem in report.stems.values()}
+    if bitrate is not None and used != {bitrate * 1000}:
+        click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
     seconds = report.seconds["total"]
     click.echo(
         f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
         f" on {report.device}",
         err=True,
     )
+
+
+def _unused_bitrate(codec: str, asked_kbps: int, used_bps: int) -> str:
+    """Return the sentence that says what became of a bitrate that was asked for."""
+    if not used_bps:
+        return f"{codec} has no bitrate: {asked_kbps} kbit/s was not used."
+    return f"{codec} cannot be written with {asked_kbps} kbit/s here: {used_bps / 1000:g} kbit/s was used."

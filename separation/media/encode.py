@@ -73,7 +73,8 @@ class StemWriter:
             with self._path.open("rb") as written:
                 md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
             info = media_info(self._path, self.encoding.codec)
-            return EncodedStem(self._path, md5, self._path.stat().st_size, info)
+            size = self._path.stat().st_size
+            return EncodedStem(self._path, md5, size, info, self.encoding.bitrate_bps)
 
     def abort(self) -> None:
         """Delete the file; may be called after any other method, and repeatedly."""

@@ -97,9 +97,18 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class EncodedStem:
-    """A written file: the MD5 (32 lower-case hexadecimal digits) and the size of its bytes on disk."""
+    """A written file.
+
+    Attributes:
+        path: Where it is.
+        md5: MD5 of its bytes, 32 lower-case hexadecimal digits.
+        size: Its bytes on disk.
+        media_info: Its properties, as they are read back.
+        bitrate_bps: What the encoder was set to, bit/s; 0 where there is nothing to set.
+    """
 
     path: Path
     md5: str
     size: int
     media_info: MediaInfo
+    bitrate_bps: int = 0

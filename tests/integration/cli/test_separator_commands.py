@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.golden import song
 from tests.golden.fixtures import weights_2stems
@@ -49,6 +51,48 @@ def test_separate_reports_errors(weights_2stems: Path, tmp_path: Path) -> None:
     assert "UndecodableMedia" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "file/below", "out/" + "y" * 300])
+def test_separate_names_a_folder_that_cannot_be_made(
+    place: str, weights_2stems: Path, tmp_path: Path
+) -> None:
+    """A name that is too long, or below a file, gives one line with the reason."""
+    source = write_song(tmp_path / "song.wav")
+    (tmp_path / "file").write_text("")
+    done = stemline("separate", source, "-o", tmp_path / place)
+    assert done.returncode == 1
+    assert re.search("File name too long|Not a directory", done.stderr)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_separate_names_a_stem_with_too_long_a_name(weights_2stems: Path, tmp_path: Path) -> None:
+    """A song whose name leaves no room for the stem's gives one line with the reason."""
+    source = write_song(tmp_path / f"{'s' * 248}.wav")
+    done = stemline("separate", source, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "File name too long" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("codec", "asked", "said"),
+    [
+        ("wav", 192, "wav has no bitrate: 192 kbit/s was not used"),
+        ("mp3", 500, "320 kbit/s was used"),
+        ("mp3", 192, ""),
+    ],
+)
+def test_separate_says_which_bitrate_was_used(
+    codec: str, asked: int, said: str, weights_2stems: Path, tmp_path: Path
+) -> None:
+    """A bitrate that the codec cannot have is not dropped without a word."""
+    source = write_song(tmp_path / "song.wav")
+    done = stemline("separate", source, "-o", tmp_path / "out", "--codec", codec, "--bitrate", asked)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr
+    assert bool(said) == ("was used" in done.stderr or "was not used" in done.stderr)
 
 
 def test_separate_without_weights_names_the_command(tmp_path: Path) -> None:
