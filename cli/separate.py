@@ -58,7 +58,7 @@ _YEAR_S = 365 * 86_400.0
     type=click.IntRange(0, 256),
     default=0,
     show_default=True,
-    help="Frames of the neighbouring segments that a segment sees: 0 is Spleeter and scores best on most mixes;"
+    help="Frames of the neighbours that a segment sees: 0 is Spleeter and scores best on most mixes;"
     " 64 removes steps at the seams.",
 )
 @click.option(
