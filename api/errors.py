@@ -14,7 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from stemline.jobs.errors import MethodNotAllowed, NoSuchResource, RequestRefused, StemlineError
+from stemline.jobs.errors import (
+    MethodNotAllowed,
+    NoSuchResource,
+    RequestRefused,
+    StemlineError,
+    StoreUnavailable,
+)
 from stemline.wire.codec import JSON, XML, to_json, to_xml
 from stemline.wire.elements import Document
 from stemline.wire.errors import code_of, status_of
@@ -68,6 +74,8 @@ async def on_stemline_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StemlineError):
         raise error
     structlog.contextvars.bind_contextvars(code=code_of(error))
+    if isinstance(error, StoreUnavailable):
+        structlog.contextvars.bind_contextvars(store=error.reason)
     return answer(request, error)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hmac
 
-import redis
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from stemline.api.context import Services
 from stemline.jobs.errors import Forbidden
+from stemline.runtime.store import probe
 
 router = APIRouter()
-
-_TIMEOUT_S = 2.0
 
 
 @router.get("/healthz", name="healthz")
@@ -25,15 +23,11 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", name="readyz")
 def readyz(request: Request) -> JSONResponse:
-    """Report whether the store and the broker answer."""
+    """Report whether the store and the broker take writes; else why not, such as ``READONLY``."""
     services: Services = request.app.state.services
     settings = services.settings
-    services_up = {
-        "store": _answers(settings.store.url.get_secret_value()),
-        "broker": _answers(settings.store.broker),
-    }
-    ready = all(services_up.values())
-    states = {name: "ok" if up else "unreachable" for name, up in services_up.items()}
+    states = {"store": probe(settings.store.url.get_secret_value()), "broker": probe(settings.store.broker)}
+    ready = set(states.values()) == {"ok"}
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **states}, status_code=200 if ready else 503
     )
@@ -55,13 +49,3 @@ def metrics_page(request: Request) -> Response:
         if not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
             raise Forbidden
     return services.metrics.page()
-
-
-def _answers(url: str) -> bool:
-    client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
-    try:
-        return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
-    finally:
-        client.close()

@@ -163,6 +163,11 @@ class RateLimited(TryAgain):
 class StoreUnavailable(TryAgain):
     """The job store cannot be reached. Nothing was stored; please try again."""
 
+    def __init__(self, message: str = "", *, retry_after_s: float | None = 1.0, reason: str = "") -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.reason = reason
+        """What the server replied, for the log; clients do not see it."""
+
 
 class RecordTooNew(TryAgain):
     """The job's record was written by a newer release. Update this process."""

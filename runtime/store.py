@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import redis
+
 from stemline.jobs.store import Notify, RedisStore, StoreOptions
+from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
 from stemline.jobs.store.values import discard_wake_ups
 from stemline.runtime.settings import Settings
+
+_PROBE_TIMEOUT_S: Final = 2.0
+_EMPTY_SCRIPT: Final = "#!lua flags=allow-oom\nreturn 1"
+"""Not marked as reading only, so a server refuses it where it refuses writes, except when it is full."""
 
 
 def store_options(settings: Settings) -> StoreOptions:
@@ -33,3 +42,20 @@ def open_store(settings: Settings, *, notify: Notify = discard_wake_ups) -> Redi
         notify: sends wake-ups; must not raise.
     """
     return RedisStore.open(settings.store.url.get_secret_value(), store_options(settings), notify=notify)
+
+
+def probe(url: str) -> str:
+    """Return whether a server takes writes: ``ok``, or the word of its refusal, a key of ``MEANINGS``.
+
+    A replica answers PING, but takes no jobs. A full server passes: it still serves what it holds.
+    """
+    client = redis.Redis.from_url(
+        url, socket_timeout=_PROBE_TIMEOUT_S, socket_connect_timeout=_PROBE_TIMEOUT_S
+    )
+    try:
+        client.eval(_EMPTY_SCRIPT, 0)
+    except CLIENT_ERRORS as error:
+        return word_of(error)
+    finally:
+        client.close()
+    return "ok"

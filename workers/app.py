@@ -82,6 +82,7 @@ def create_app(settings: Settings) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
         broker_connection_timeout=5,
         # After a lost connection an unacknowledged message is delivered again. The lease makes that harmless,
         # so running tasks may continue.

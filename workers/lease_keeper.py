@@ -10,10 +10,11 @@ from typing import Final, Self
 
 import structlog
 
-from stemline.jobs.errors import LeaseLost, StemlineError
+from stemline.jobs.errors import LeaseLost, StoreUnavailable
 from stemline.jobs.job import Job
 from stemline.wire.errors import code_of
 from stemline.workers.context import SeparationContext
+from stemline.workers.store_retry import LIMIT_S
 
 log = structlog.get_logger(__name__)
 
@@ -78,13 +79,15 @@ class LeaseKeeper:
         return self.stop_reason is not None
 
     def ensure_valid(self) -> None:
-        """Wait until the lease is known to be valid for some seconds.
+        """Wait until the lease is known to be valid for some seconds, at most ``LIMIT_S``.
 
         Raises:
-            LeaseLost: Another attempt holds the job, or the worker must exit.
+            LeaseLost: Another attempt holds the job, the worker must exit, or the store was unavailable for
+                too long.
         """
+        deadline = time.monotonic() + LIMIT_S
         while time.time() + MARGIN_S > self.expires_at():
-            lost = self.stop_reason is StopReason.LEASE_LOST
+            lost = self.stop_reason is StopReason.LEASE_LOST or time.monotonic() > deadline
             if lost or self._shutdown.grace_expired(self._settings.workers.grace_s + MARGIN_S):
                 raise LeaseLost
             time.sleep(0.1)
@@ -102,9 +105,12 @@ class LeaseKeeper:
             self._ended.set()
             self._metrics.heartbeats_missed.labels("lease_lost").inc()
             log.warning("lease.lost")
-        except StemlineError as error:
+        except StoreUnavailable as error:
             self._metrics.heartbeats_missed.labels("store_unavailable").inc()
-            log.warning("lease.not_renewed", error=code_of(error))
+            log.warning("lease.not_renewed", error=code_of(error), reason=error.reason)
+        except Exception:  # whatever it was, the next heartbeat may succeed; a dead thread loses the job
+            self._metrics.heartbeats_missed.labels("store_unavailable").inc()
+            log.exception("lease.not_renewed")
         else:
             self._expires_at = sent_at + self._settings.jobs.lease_s
             if cancel and self.stop_reason is None:

@@ -8,7 +8,8 @@ from typing import Any
 import redis
 
 from stemline.jobs.store.options import StoreOptions
-from stemline.jobs.store.scripts import Scripts, translate
+from stemline.jobs.store.scripts import Scripts
+from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 from stemline.jobs.store.values import Notify, WakeUp, discard_wake_ups
 
 
@@ -58,7 +59,7 @@ class Connection:
         """
         try:
             return call(*args, **options)
-        except redis.exceptions.RedisError as error:
+        except CLIENT_ERRORS as error:
             raise translate(error) from error
 
     def hashes(self, kind: str, ids: Iterable[str]) -> list[dict[str, str]]:

@@ -6,7 +6,6 @@ The text of a script is the transition table and the record version, written as 
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -14,23 +13,12 @@ from typing import Any, Final
 import redis
 from redis.commands.core import Script
 
-from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.records import RECORD_VERSION
+from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
 _REFUSED_WHEN_FULL: Final = {"create", "open", "template"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
-_UNAVAILABLE: Final = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-)
-_UNAVAILABLE_REPLY: Final = re.compile(r"^(READONLY|LOADING|BUSY|MASTERDOWN)|OOM|MISCONF")
-"""Replies of a server that cannot serve now; a script's own error contains the reply that stopped it."""
-_TOO_NEW: Final = re.compile(r"record (?P<id>\S+) has version (?P<version>\d+)")
 
 
 def _constants() -> str:
@@ -79,18 +67,5 @@ class Scripts:
             except redis.exceptions.NoScriptError:
                 # The server was restarted between the loading of the script and its use.
                 return self._client.eval(source(name), 0, *args)
-        except redis.exceptions.RedisError as error:
+        except CLIENT_ERRORS as error:
             raise translate(error) from error
-
-
-def translate(error: redis.exceptions.RedisError) -> Exception:
-    """Return the error that callers of the store see; a fault in a script stays as it is."""
-    text = str(error)
-    if found := _TOO_NEW.search(text):
-        return RecordTooNew(
-            f"The record of job {found['id']} has version {found['version']}; this release reads versions up "
-            f"to {RECORD_VERSION}. Update this process."
-        )
-    if isinstance(error, _UNAVAILABLE) or _UNAVAILABLE_REPLY.search(text):
-        return StoreUnavailable()
-    return error

@@ -1,4 +1,4 @@
-"""Kombu's Redis transport: closed channels, and when the broker last answered."""
+"""Kombu's Redis transport: refusals of the server, closed channels, and when the broker last answered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from queue import Empty
 from typing import Any
 
 import redis
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, Transport
 
 _CONNECTION_PARAMETERS = "_connparams"
 
@@ -30,6 +30,18 @@ def raise_connection_error_on_closed_channels() -> None:
 
     parameters.__wrapped__ = original  # type: ignore[attr-defined]
     setattr(Channel, _CONNECTION_PARAMETERS, parameters)
+
+
+def reconnect_after_refusals() -> None:
+    """Count every error reply of the broker among the connection errors; a second call changes nothing.
+
+    Kombu counts only LOADING and failed logins. Any other, such as the UNBLOCKED and READONLY of a primary
+    that became a replica, is a channel error: it ends Celery beat and a worker that reads or acknowledges a
+    message, although the server takes the same command a few seconds later. No upstream issue is known to us.
+    """
+    for kind in (redis.exceptions.ResponseError, redis.exceptions.InvalidResponse):
+        if kind not in Transport.connection_errors:
+            Transport.connection_errors = (*Transport.connection_errors, kind)
 
 
 def on_broker_answer(channel: Any, call: Callable[[], None]) -> None:

@@ -152,16 +152,36 @@ def test_a_lost_lease_is_never_valid_again(bench: Bench) -> None:
 
 def test_an_unreachable_store_leaves_the_lease_as_it_was(bench: Bench) -> None:
     """A heartbeat that the store did not answer changes neither lease nor reason; the next may renew it."""
-    bench.answers = [StoreUnavailable()]
+    bench.answers = [StoreUnavailable(reason="LOADING")]
     with structlog.testing.capture_logs() as logs:
         bench.keeper._send_heartbeat()
-    assert [{"event": "lease.not_renewed", "log_level": "warning", "error": "SlowDown"}] == logs
+    assert ("lease.not_renewed", "warning") == (logs[0]["event"], logs[0]["log_level"])
+    assert ("SlowDown", "LOADING") == (logs[0]["error"], logs[0]["reason"])
     assert START + LEASE_S == bench.keeper.expires_at()
     assert bench.keeper.stop_reason is None
     assert {"store_unavailable": 1.0} == bench.missed()
     bench.time.passed = 10
     bench.keeper._send_heartbeat()
     assert START + 10 + LEASE_S == bench.keeper.expires_at()
+
+
+def test_an_error_of_any_kind_leaves_the_thread_running(bench: Bench) -> None:
+    """A heartbeat that fails unexpectedly is logged and counted, and the next one renews the lease."""
+    with structlog.testing.capture_logs() as logs:
+        bench.run(RuntimeError("no store error"), ValueError("nor this"), False)
+    assert len(bench.heartbeats) >= 3
+    assert ["lease.not_renewed"] * 2 == [each["event"] for each in logs]
+    assert {"store_unavailable": 2.0} == bench.missed()
+    assert bench.keeper.stop_reason is None
+
+
+def test_waiting_for_a_valid_lease_ends_at_its_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a renewal the wait gives the job up after its limit, so that the worker takes others again."""
+    monkeypatch.setattr(lease_keeper, "LIMIT_S", 30.0)
+    bench.time.passed = LEASE_S
+    with pytest.raises(LeaseLost):
+        bench.keeper.ensure_valid()
+    assert 30.0 <= bench.time.passed - LEASE_S < 31.0
 
 
 def test_a_worker_that_is_stopped_lets_the_job_run_for_the_grace_period(bench: Bench) -> None:

@@ -1,0 +1,100 @@
+"""A proxy between a client and a Redis server that answers commands with an error while it is asked to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import BinaryIO, Self
+
+ABORT = "ABORT"
+"""Instead of an error reply: close the connection."""
+
+
+class RespProxy:
+    """Forwards RESP between its clients and one server on loopback, for the length of a ``with`` block."""
+
+    def __init__(self, server_port: int) -> None:
+        """Listen on a free port; commands are forwarded until :meth:`refuse` or :attr:`reply` says otherwise.
+
+        Args:
+            server_port: of the server, on loopback.
+        """
+        self.reply = ""
+        """Error reply to every command, such as ``READONLY You can't write.``; empty to forward them."""
+        self.refused = 0
+        """Commands that were answered with the error."""
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._connections: set[socket.socket] = set()
+
+    @property
+    def url(self) -> str:
+        """The URL for clients."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, name="resp-proxy", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        for each in list(self._connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def refuse(self, reply: str) -> Iterator[None]:
+        """Answer every command with an error while the block runs."""
+        self.reply = reply
+        try:
+            yield
+        finally:
+            self.reply = ""
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), closing(client):
+            server = socket.create_connection(("127.0.0.1", self._server_port))
+            with closing(server):
+                self._connections |= {client, server}
+                threading.Thread(target=self._return_replies, args=(server, client), daemon=True).start()
+                commands = client.makefile("rb")
+                while command := read_command(commands):
+                    reply = self.reply
+                    if not reply:
+                        server.sendall(command)
+                        continue
+                    self.refused += 1
+                    if reply == ABORT:
+                        break
+                    client.sendall(f"-{reply}\r\n".encode())
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
+        self._connections.discard(client)
+
+    @staticmethod
+    def _return_replies(server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while content := server.recv(1 << 16):
+                client.sendall(content)
+            client.shutdown(socket.SHUT_RDWR)
+
+
+def read_command(stream: BinaryIO) -> bytes:
+    """Return the bytes of the next command, a RESP array of bulk strings; empty at the end of the stream."""
+    head = stream.readline()
+    if not head.startswith(b"*"):
+        return b""
+    command = [head]
+    for _ in range(int(head[1:])):
+        length = stream.readline()
+        command += [length, stream.read(int(length[1:]) + 2)]
+    return b"".join(command)

@@ -1,0 +1,126 @@
+"""Every error word of a Redis server, injected at every call of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from stemline.deploy.local.servers import ValkeyServer
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.job import Job
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions, TemplateFilter
+from stemline.jobs.store.server_errors import MEANINGS, UNKNOWN, UNREACHABLE, word_of
+from stemline.runtime.store import probe
+from stemline.testing.resp_proxy import ABORT, RespProxy
+from stemline.testing.samples import job_spec
+from stemline.wire.errors import code_of, status_of
+
+WORDS = [word for word in MEANINGS if word.isupper()]
+REPLIES = [
+    *(f"{word} an injected error" for word in WORDS),
+    "MOVED 3999 127.0.0.1:1",
+    "ASK 3999 127.0.0.1:1",
+    "ERR an injected error",
+    "ERR max number of clients reached",
+    "NEWWORD of a later server",
+    ABORT,
+]
+
+
+@pytest.fixture(scope="module")
+def proxy(valkey_server: ValkeyServer) -> Iterator[RespProxy]:
+    """A proxy in front of the shared server."""
+    with RespProxy(valkey_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(proxy: RespProxy) -> Iterator[RedisStore]:
+    """A store behind the proxy, with a key prefix of its own."""
+    store = RedisStore.open(proxy.url, StoreOptions(key_prefix="words"))
+    yield store
+    store.close()
+
+
+def calls(store: Store, job: Job) -> dict[str, Callable[[], object]]:
+    """One call of each kind that the processes make."""
+    tenant, jobs = job.spec.tenant, store.jobs
+    return {
+        "create": lambda: jobs.create([job.spec]),
+        "get": lambda: jobs.get(tenant, [job.id]),
+        "search": lambda: jobs.search(tenant, JobFilter(size=5)),
+        "cancel": lambda: jobs.cancel(tenant, [job.id]),
+        "claim": lambda: jobs.claim("w", (2, 1, 0)),
+        "heartbeat": lambda: jobs.heartbeat(job.id, job.token, 5),
+        "uploads": lambda: jobs.register_uploads(job.id, job.token, []),
+        "fail": lambda: jobs.fail(job, "c", "m"),
+        "release": lambda: jobs.release(job),
+        "expired": jobs.expired,
+        "reclaim": lambda: jobs.reclaim(job.id, "s"),
+        "promote": jobs.promote,
+        "startable": lambda: jobs.startable(1, 5),
+        "prune": jobs.prune,
+        "queues": lambda: store.queues.search(tenant, QueueFilter()),
+        "templates": lambda: store.templates.search(tenant, TemplateFilter()),
+        "due": lambda: store.outbox.due(5),
+        "dead": lambda: store.outbox.for_job(job.id),
+        "statistics": store.statistics.read,
+        "now": store.now,
+    }
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_every_word_is_the_retryable_error_at_every_call(
+    reply: str, proxy: RespProxy, store: RedisStore
+) -> None:
+    """A call ends in StoreUnavailable, 503 SlowDown with Retry-After; after the fault it succeeds again."""
+    (job,) = store.jobs.create([replace(job_spec(), queue_id="")])
+    for name, call in calls(store, job).items():
+        with proxy.refuse(reply), pytest.raises(StoreUnavailable) as caught:
+            call()
+        assert ("SlowDown", 503) == (code_of(caught.value), status_of(caught.value)), name
+        assert caught.value.retry_after_s, name
+        assert caught.value.reason, name
+    found = store.jobs.find(job.id)
+    assert found is not None
+    assert found.state is State.SUBMITTED
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_readiness_probe_names_the_word(word: str, proxy: RespProxy) -> None:
+    """A server that answers but refuses writes is not ready, and the probe says by which word."""
+    assert "ok" == probe(proxy.url)
+    with proxy.refuse(f"{word} 3999 127.0.0.1:1"):
+        assert word == probe(proxy.url)
+
+
+def test_a_replica_is_not_ready(valkey_server: ValkeyServer, tmp_path: Path) -> None:
+    """A primary that became a replica answers PING, yet the probe says READONLY."""
+    replica = ValkeyServer(tmp_path)
+    replica.start()
+    try:
+        with replica_client(replica) as client:
+            client.replicaof("127.0.0.1", valkey_server.port)
+            assert client.ping()
+            assert probe(replica.url) in {"READONLY", "MASTERDOWN", "LOADING"}
+            client.replicaof("NO", "ONE")
+        assert "ok" == probe(replica.url)
+    finally:
+        replica.stop()
+    assert UNREACHABLE == probe(replica.url)
+
+
+def replica_client(server: ValkeyServer) -> redis.Redis:
+    return redis.Redis.from_url(server.url)
+
+
+def test_a_word_that_is_not_in_the_table_is_unknown() -> None:
+    """What a later server invents is an unknown word, never an unhandled error."""
+    assert UNKNOWN == word_of(redis.exceptions.ResponseError("NEWWORD of a later server"))
+    assert UNKNOWN == word_of(redis.exceptions.RedisError("something"))
+    assert UNREACHABLE == word_of(redis.exceptions.TimeoutError("too slow"))
