@@ -112,8 +112,9 @@ def celery_app(settings: Settings) -> Celery:
     from stemline.runtime.compat import kombu, versions
     from stemline.workers.app import create_app
 
-    versions.check("celery", "kombu")
+    versions.check("botocore", "celery", "kombu")
     kombu.raise_connection_error_on_closed_channels()
+    kombu.reconnect_after_refusals()
     return create_app(settings)
 
 

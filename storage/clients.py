@@ -66,7 +66,8 @@ class Clients:
     def _client(self, access: BucketAccess, signing_region: str, region: str) -> Any:
         endpoint = access.endpoint_url.replace("{region}", region) if access.endpoint_url else None
         secret = access.secret_key.get_secret_value()
-        key = (endpoint, access.access_key, secret, signing_region, access.path_style)
+        authorities = str(access.ca_bundle) if access.ca_bundle else None  # None: botocore's own rules
+        key = (endpoint, access.access_key, secret, signing_region, access.path_style, authorities)
         # Creating clients is not thread-safe; using them is.
         with self._lock:
             if key not in self._clients:
@@ -74,6 +75,7 @@ class Clients:
                     "s3",
                     endpoint_url=endpoint,
                     region_name=signing_region,
+                    verify=authorities,
                     config=_config(path_style=access.path_style),
                     **_keys(access.access_key, secret),
                 )

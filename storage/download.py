@@ -45,14 +45,14 @@ class Download:
         self._progress = progress
         self._etag = ""
         self._received = 0
-        self._size = 0
+        self._size: int | None = 0
         self._restarts = 0
 
     def run(self, path: Path) -> int:
         """Download the object into a file and return its size in bytes.
 
         Raises:
-            SourceTooLarge: It is larger than allowed; nothing was fetched.
+            SourceTooLarge: It is larger than allowed; nothing was fetched if the store gave its size.
             ObjectChanged: It was replaced again and again meanwhile.
             BudgetExhausted: The store was unavailable for too long.
             TransferCancelled: The transfer was cancelled.
@@ -63,7 +63,7 @@ class Download:
             while not complete:
                 # A request that made progress is followed by one with a full budget.
                 complete = self._budget.run(lambda: self._fetch(file), key=self._key)
-        return self._size
+        return self._received
 
     def _fetch(self, file: BinaryIO) -> bool:
         """Request the rest of the object; return whether it is now complete."""
@@ -90,8 +90,10 @@ class Download:
         if self._received and "ContentRange" not in response:
             # The store ignored the range and sends the whole object.
             self._restart(file)
-        self._size = self._received + int(response["ContentLength"])
-        if self._size > self._max_bytes:
+        length = response.get("ContentLength")
+        # A chunked response, as of some gateways, has no length; its own last chunk marks the end.
+        self._size = None if length is None else self._received + int(length)
+        if (self._size or 0) > self._max_bytes:
             raise SourceTooLarge
         self._etag = response.get("ETag", "")
 
@@ -100,9 +102,11 @@ class Download:
             file.write(chunk)
             self._received += len(chunk)
             self._budget.check_cancelled()
+            if self._received > self._max_bytes:
+                raise SourceTooLarge
             if self._progress is not None:
-                self._progress(self._received, self._size)
-        if self._received != self._size:
+                self._progress(self._received, self._size or self._max_bytes)
+        if self._size is not None and self._received != self._size:
             raise IncompleteReadError(actual_bytes=self._received, expected_bytes=self._size)
 
     def _restart(self, file: BinaryIO) -> None:

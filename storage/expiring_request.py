@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
-from botocore.httpsession import URLLib3Session
 from lxml import etree
 
 from stemline.jobs.errors import LeaseLost
-from stemline.storage.clients import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, BucketClient
+from stemline.runtime.compat.botocore import http_session
+from stemline.storage.clients import BucketClient
 
 _METHODS = {"complete_multipart_upload": "POST", "delete_object": "DELETE"}
+_RESULTS = {"complete_multipart_upload": "CompleteMultipartUploadResult"}
+"""Root element of the response that alone means success: a 200 may be white space, or hold an error."""
 
 
 def send_expiring(
@@ -33,6 +33,8 @@ def send_expiring(
 ) -> None:
     """Send one request that expires at ``expires_at``, seconds since the epoch.
 
+    It goes through the client's own connections, with its proxies and authorities.
+
     Args:
         bucket: The bucket.
         operation: ``complete_multipart_upload`` or ``delete_object``.
@@ -43,29 +45,21 @@ def send_expiring(
 
     Raises:
         LeaseLost: The request has expired, by our clock or by the store's.
-        ClientError: The store refused. CompleteMultipartUpload may do so in a 200 response.
+        ClientError: The store refused. CompleteMultipartUpload may do so in a 200 response; one without a
+            result counts as a transient error.
         HTTPClientError: The store did not respond.
     """
     url = _sign(bucket, operation, parameters, expires_at)
     prepared = AWSRequest(
         method=_METHODS[operation], url=url, headers=dict(headers or {}), data=body
     ).prepare()
-    response = _http().send(prepared)
+    response = http_session(bucket.s3).send(prepared)
     error = _error(operation, response.status_code, response.content)
     if error is None:
         return
     if response.status_code == 403 and time.time() >= math.floor(expires_at):
         raise LeaseLost from error
     raise error
-
-
-@cache
-def _http() -> URLLib3Session:
-    return URLLib3Session(
-        verify=os.environ.get("AWS_CA_BUNDLE") or True,
-        timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-        max_pool_connections=32,
-    )
 
 
 def _sign(bucket: BucketClient, operation: str, parameters: Mapping[str, str], expires_at: float) -> str:
@@ -99,15 +93,15 @@ def _error(operation: str, status: int, content: bytes) -> ClientError | None:
     """Return the error in a response; ``None`` if it is a success."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     root = etree.fromstring(content, parser) if content.strip() else None
-    is_error = root is not None and etree.QName(root).localname == "Error"
-    if status < 300 and not is_error:
+    name = etree.QName(root).localname if root is not None else ""
+    if status < 300 and name == _RESULTS.get(operation, name) and name != "Error":
         return None
     code = (root.findtext("{*}Code") or "") if root is not None else ""
     message = (root.findtext("{*}Message") or "") if root is not None else ""
     if status < 300:
         status = 404 if code == "NoSuchUpload" else 500
     details: Any = {
-        "Error": {"Code": code or str(status), "Message": message},
+        "Error": {"Code": code or ("IncompleteBody" if status == 500 else str(status)), "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
     return ClientError(details, operation)

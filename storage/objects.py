@@ -11,8 +11,8 @@ from stemline.storage.clients import BucketClient
 class ObjectHead:
     """The metadata of an object."""
 
-    size: int
-    """Bytes."""
+    size: int | None
+    """Bytes; ``None`` if the store does not say."""
     etag: str
     content_type: str
     job_id: str
@@ -31,7 +31,7 @@ def head_object(bucket: BucketClient, key: str) -> ObjectHead:
     metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
     token = metadata.get("stemline-token", "")
     return ObjectHead(
-        size=int(response["ContentLength"]),
+        size=response.get("ContentLength"),
         etag=response.get("ETag", ""),
         content_type=response.get("ContentType", ""),
         job_id=metadata.get("stemline-job", ""),

@@ -25,7 +25,7 @@ from stemline.storage.clients import BucketClient
 from stemline.storage.expiring_request import send_expiring
 from stemline.storage.objects import head_object
 from stemline.storage.retry import RetryBudget
-from stemline.storage.s3_errors import is_missing, status_of
+from stemline.storage.s3_errors import field_of, is_missing, status_of
 
 PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
@@ -61,13 +61,14 @@ class Upload:
 def begin(bucket: BucketClient, upload: Upload, content_type: str, budget: RetryBudget) -> Upload:
     """Open the multipart upload; no data is sent yet."""
     metadata = {"stemline-job": upload.job_id, "stemline-token": str(upload.token)}
-    response = budget.run(
-        lambda: bucket.s3.create_multipart_upload(
+
+    def create() -> str:
+        response = bucket.s3.create_multipart_upload(
             Bucket=bucket.name, Key=upload.key, ContentType=content_type, Metadata=metadata
-        ),
-        key=upload.key,
-    )
-    return replace(upload, upload_id=response["UploadId"])
+        )
+        return field_of(response, "UploadId", "CreateMultipartUpload")
+
+    return replace(upload, upload_id=budget.run(create, key=upload.key))
 
 
 def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) -> Upload:
@@ -84,19 +85,19 @@ def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) 
 
 def _send_part(bucket: BucketClient, upload: Upload, number: int, part: bytes, budget: RetryBudget) -> str:
     digest = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
-    response = budget.run(
-        lambda: bucket.s3.upload_part(
+
+    def send_once() -> str:
+        response = bucket.s3.upload_part(
             Bucket=bucket.name,
             Key=upload.key,
             UploadId=upload.upload_id,
             PartNumber=number,
             Body=part,
             ContentMD5=digest,
-        ),
-        key=upload.key,
-        part=number,
-    )
-    return str(response["ETag"])
+        )
+        return field_of(response, "ETag", "UploadPart")
+
+    return budget.run(send_once, key=upload.key, part=number)
 
 
 def complete(
@@ -150,7 +151,8 @@ def _is_published(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> 
         if is_missing(error):
             return False
         raise
-    return (found.job_id, found.token, found.size) == (upload.job_id, upload.token, upload.size)
+    is_own = (found.job_id, found.token) == (upload.job_id, upload.token)
+    return is_own and found.size in {upload.size, None}
 
 
 def abort(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> None:

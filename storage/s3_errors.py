@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -14,6 +17,14 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.parsers import ResponseParserError
+
+
+class UnusableResponse(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
+    """A successful response lacks what every store sends, as when a proxy answers in the store's place."""
+
+    fmt = "The response to {operation} has no {field}"
+
 
 CONNECTION_ERRORS = (
     BotoConnectionError,
@@ -53,7 +64,19 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = status_of(error)
         return status >= 500 or status in {408, 429} or error_code(error) in _TRANSIENT_CODES
-    return isinstance(error, CONNECTION_ERRORS)
+    return isinstance(error, (*CONNECTION_ERRORS, ResponseParserError, UnusableResponse))
+
+
+def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
+    """Return a field of a response.
+
+    Raises:
+        UnusableResponse: There is none.
+    """
+    value = response.get(field)
+    if not value:
+        raise UnusableResponse(operation=operation, field=field)
+    return str(value)
 
 
 def is_missing(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,10 @@ class Fault:
     status: int = 0
     """Answer with this status instead of forwarding the request."""
     code: str = "InternalError"
+    body: bytes | None = None
+    """Body of that answer, instead of an ``Error`` element."""
+    chunked: bool = False
+    """Send the answer in chunks, without its length."""
     drop: bool = False
     """Close the connection instead of forwarding the request."""
     lose_answer: bool = False
@@ -76,17 +81,21 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         """Answer one request by the plan."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("http://"):  # from a client that was told to use a proxy
+            self.path = "/" + self.path.split("/", 3)[3]
+            self.server.proxied += 1
         self.server.seen.append((self.command, self.path))
         fault = self.server.plan(self.command, self.path) or Fault()
         time.sleep(fault.delay_s)
         if fault.status:
             text = f"<Error><Code>{fault.code}</Code><Message>as planned</Message></Error>".encode()
-            self.answer(fault.status, {"Content-Type": "application/xml"}, text, None)
+            text = text if fault.body is None else fault.body
+            self.answer(fault.status, {"Content-Type": "application/xml"}, text, Fault())
             return
         if not fault.drop:
             status, headers, content = self.ask(body)
             if not fault.lose_answer:
-                self.answer(status, headers, content, fault.cut_after)
+                self.answer(status, headers, content, fault)
                 return
         self.close_connection = True
 
@@ -105,11 +114,18 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             ahead.close()
 
-    def answer(self, status: int, headers: dict[str, str], content: bytes, cut: int | None) -> None:
+    def answer(self, status: int, headers: dict[str, str], content: bytes, fault: Fault) -> None:
         """Send an answer, or only the first bytes of its body."""
+        cut = fault.cut_after
         self.send_response_only(status)
-        if self.command != "HEAD":
+        if self.command != "HEAD" or fault.chunked:
             headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
+        if fault.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+            half = len(content) // 2
+            parts = [part for part in (content[:half], content[half:]) if part]
+            content = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        elif self.command != "HEAD":
             headers["Content-Length"] = str(len(content))
         for name, value in headers.items():
             self.send_header(name, value)
@@ -130,6 +146,7 @@ class Listener(ThreadingHTTPServer):
         self.upstream = upstream
         self.plan: Plan = lambda *_: None
         self.seen: list[tuple[str, str]] = []
+        self.proxied = 0
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, *_: Any) -> None:
@@ -139,15 +156,29 @@ class Listener(ThreadingHTTPServer):
 class FaultyProxy:
     """A proxy on loopback; it keeps the Host header, so signatures stay valid."""
 
-    def __init__(self, endpoint_url: str) -> None:
+    def __init__(self, endpoint_url: str, *, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port.
+
+        Args:
+            endpoint_url: of the store.
+            tls: if clients are to connect with https.
+        """
+        self._scheme = "https" if tls else "http"
         self._server = Listener(urlsplit(endpoint_url).netloc)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     @property
     def endpoint_url(self) -> str:
         """Where clients find it."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def proxied(self) -> int:
+        """How many requests had the full URL of another server, as those through an HTTP proxy have."""
+        return self._server.proxied
 
     @property
     def seen(self) -> list[tuple[str, str]]:

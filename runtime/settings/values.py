@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -68,6 +69,9 @@ class BucketAccess(BaseModel):
     name: str | None = None
     """The bucket's name at the store where it differs from the wire's."""
     path_style: bool = True
+    ca_bundle: Path | None = None
+    """PEM file of the authorities that may sign the store's certificate; else ``AWS_CA_BUNDLE``,
+    ``REQUESTS_CA_BUNDLE`` or the profile's ``ca_bundle``, or the public ones."""
 
 
 class HostRoute(BaseModel):
