@@ -32,7 +32,7 @@ def list_buckets(context: ReadContext) -> Response:
     query = queries.BUCKETS.read_parameters(context.query)
     asked, own = query["names"], context.principal.buckets
     names = asked if "*" in own else tuple(sorted(own.intersection(asked or own)))
-    query["regions"] = tuple(region for region in query["regions"] if region != "All")
+    query["regions"] = tuple(region for region in query["regions"] if region.lower() != "all")
     found: Listing[Bucket] = Listing([], 0)
     if names or "*" in own:
         found = context.store.tenants.search(BucketFilter(**{**query, "names": names}))

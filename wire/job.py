@@ -15,7 +15,7 @@ from stemline.jobs.separation import TAG, AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire import ids, kinds
 from stemline.wire.elements import ANSWER, CALLBACK, NOWHERE, REQUEST, SHOWN, Document, Element, Table, always
-from stemline.wire.kinds import KEY, TEXT, TIME, WORD, integer, matching, one_of, printable
+from stemline.wire.kinds import KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
 
 QUEUE_TYPE = "Speeching"
 
@@ -44,9 +44,11 @@ def written_output(job: Job) -> Output:
     return replace(given, **{field: expand(names[field], codec=codec, job_id=job.id) for field in names})
 
 
+# A page of the vendor's documentation misprints aac as acc, and clients copied it.
+_CODEC = inside("AudioConfig", one_of(*CODECS, others={"acc": "aac"}))
 AUDIO_CONFIG = Table(
     "AudioConfig",
-    Element("Codec", replace(WORD, schema=one_of(*CODECS).schema), "codec", optional=True),
+    Element("Codec", _CODEC, "codec", optional=True),
     Element("Samplerate", integer(), "samplerate", optional=True),
     Element("Bitrate", integer(), "bitrate", optional=True),
     Element("Channels", integer(), "channels", optional=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from stemline.jobs.callback import CallbackRequest, MqConfig
@@ -15,7 +16,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import Tree
 from stemline.wire.elements import REQUEST, word
 from stemline.wire.job import JOB_REQUEST, OPERATION
-from stemline.wire.kinds import MAX_KEY_BYTES
+from stemline.wire.kinds import MAX_KEY_BYTES, spelled
 
 MAX_OPERATIONS = 10
 MQ_REGIONS = ("sh", "bj", "gz", "cd", "hk")
@@ -50,21 +51,24 @@ def job_specs(
             row.read(fields, request)
     given = request["spec"]
     callback = CallbackRequest(**given.pop("callback", {}))
-    check_region(callback.mq, mq_regions)
+    if callback.mq is not None:
+        callback = replace(callback, mq=spelled_region(callback.mq, mq_regions))
     return [
         JobSpec(tenant=tenant, callback=callback, **given, **_with_template(draft, find_template))
         for draft in drafts
     ]
 
 
-def check_region(target: MqConfig | None, allowed: Collection[str]) -> None:
-    """Check the region of a TDMQ target.
+def spelled_region(target: MqConfig, allowed: Collection[str]) -> MqConfig:
+    """Return a TDMQ target with its region spelled as allowed; a request may spell it in any case.
 
     Raises:
         RequestRefused: the region is not among the allowed ones.
     """
-    if target is not None and target.region not in allowed:
+    region = spelled(target.region, allowed)
+    if region is None:
         raise RequestRefused(f"MqRegion must be one of {', '.join(allowed)}.")
+    return replace(target, region=region)
 
 
 def without_unused_numbers(fields: Tree, mode: str) -> Tree:
@@ -75,7 +79,7 @@ def without_unused_numbers(fields: Tree, mode: str) -> Tree:
         mode: the ``AudioMode`` that applies to them.
     """
     config = fields.get("AudioConfig")
-    if mode != AudioMode.MUSIC_MODE or not isinstance(config, dict):
+    if spelled(mode, AudioMode) != AudioMode.MUSIC_MODE or not isinstance(config, dict):
         return fields
     kept = {
         name: value
@@ -87,7 +91,7 @@ def without_unused_numbers(fields: Tree, mode: str) -> Tree:
 
 def _without_unused_target(fields: Tree) -> Tree:
     """Return the fields with the ``CallBackMqConfig`` that TDMQ needs, or without an unused one."""
-    if word(fields, "CallBackType") == "TDMQ":
+    if word(fields, "CallBackType").upper() == "TDMQ":
         return {"CallBackMqConfig": {}, **fields}
     return {name: value for name, value in fields.items() if name != "CallBackMqConfig"}
 

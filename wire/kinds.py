@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -43,26 +43,40 @@ def split(text: str) -> dict[str, None]:
     return dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
 
 
-def one_of(*words: str, make: Callable[[str], Any] = str) -> Kind:
-    """Return the kind of a fixed set of words; ``make`` converts a word to its value."""
+def spelled(text: str, words: Iterable[str]) -> str | None:
+    """Return the one of the words that a text is in any case, or ``None``."""
+    known = [str(word) for word in words]
+    if text in known:
+        return text
+    return next((word for word in known if word.lower() == text.lower() and text.isascii()), None)
+
+
+def one_of(*words: str, make: Callable[[str], Any] = str, others: Mapping[str, str] | None = None) -> Kind:
+    """Return the kind of a fixed set of words, in any case: the vendor's API accepts any.
+
+    Args:
+        words: the words, spelled as in answers.
+        make: converts a word to its value.
+        others: further accepted words, in lower case, and the word that each stands for.
+    """
 
     def read(text: str) -> Any:
-        if text not in words:
+        word = spelled(text, words) or (others or {}).get(text.lower())
+        if word is None:
             raise ValueError(text)
-        return make(text)
+        return make(word)
 
     allowed = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     return Kind(read, f"{{name}} must be {allowed}.", {"type": "string", "enum": [*map(str, words)]})
 
 
 def subset_of(*words: str) -> Kind:
-    """Return the kind of a comma list of such words, kept as one text."""
+    """Return the kind of a comma list of such words in any case, kept as one text."""
 
     def read(text: str) -> str:
-        items = split(text)
-        if not set(items) <= set(words):
-            raise ValueError(text)
-        return ",".join(items)
+        return ",".join(dict.fromkeys(one.read(item) for item in split(text)))
+
+    one = one_of(*words)
 
     return Kind(read, f"{{name}} must be a list of {', '.join(words)}.")
 
@@ -81,6 +95,16 @@ def integer(least: int = 0, most: int = 999_999_999) -> Kind:
         f"{{name}} must be a whole number from {least} to {most}.",
         {"type": "string", **(few or {"pattern": "^[0-9]+$"})},
         parameter={"type": "integer", "minimum": least, "maximum": most},
+    )
+
+
+def page_number(default: int, most: int = 999_999_999) -> Kind:
+    """Return the kind of a number from 1 in which 0 means the default: the iOS SDK sends 0 for "not set"."""
+    kind = integer(0, most)
+    return replace(
+        kind,
+        read=lambda text: kind.read(text) or default,
+        refusal=f"{{name}} must be a whole number from 1 to {most}.",
     )
 
 
@@ -138,6 +162,12 @@ def _object_key(text: str) -> str:
     return text
 
 
+def _url_text(text: str) -> str:
+    if len(text) > _MAX_URL_CHARS:
+        raise ValueError(text)
+    return text
+
+
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
@@ -171,6 +201,12 @@ HTTP_URL: Final = Kind(
     {"type": "string", "pattern": "^https?://"},
     shown=_STRING,
 )
+URL_TEXT: Final = Kind(
+    _url_text,
+    f"{{name}} must be at most {_MAX_URL_CHARS} characters.",
+    {"type": "string", "maxLength": _MAX_URL_CHARS},
+)
+"""A text that is used as a URL, and checked, only under a condition."""
 CALLBACK: Final = replace(
     HTTP_URL,
     read=lambda text: "no" if text.lower() == "no" else _http_url(text),

@@ -11,7 +11,7 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire.elements import Element, Table
 from stemline.wire.job import QUEUE_TYPE
-from stemline.wire.kinds import COMMA_LIST, TEXT, TIME, Kind, integer, matching, one_of, split
+from stemline.wire.kinds import COMMA_LIST, TEXT, TIME, Kind, matching, one_of, page_number, spelled, split
 
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
@@ -23,16 +23,16 @@ def _parameter(name: str, kind: Kind, source: str, description: str, default: An
 
 
 def _filter(*words: str) -> Kind:
-    """Return the kind of a text that selects nothing unless it is one of the words."""
-    return replace(TEXT, schema=one_of(*words).schema)
+    """Return the kind of a text that selects nothing unless it is one of the words, in any case."""
+    return replace(TEXT, read=lambda text: spelled(text, words) or text, schema=one_of(*words).schema)
 
 
 def _states(text: str) -> frozenset[State] | None:
-    names = split(text)
-    states = frozenset(State(name) for name in names if name != "All")
-    return None if "All" in names or not states else states
+    states = frozenset(_STATE.read(name) for name in split(text))
+    return None if None in states or not states else states
 
 
+_STATE = one_of(*State, "All", make=lambda word: None if word == "All" else State(word))
 _STATES = Kind(_states, f"{{name}} must be All or a list of {', '.join(State)}.")
 _QUEUE_STATES = one_of(*QueueState, "All", make=lambda word: None if word == "All" else QueueState(word))
 _CURSOR = matching("^[0-9]{1,16}$", "{name} is not one that a list returned.")
@@ -41,8 +41,8 @@ _END = replace(TIME, read=lambda text: TIME.read(text) + 999_999)
 _KEY = matching("^[!-~]{1,255}$", "{name} must be 1 to 255 printable ASCII characters without spaces.")
 _REPEATS = "The same key and body within a day give the same jobs; another body is 409."
 _PAGE = (
-    _parameter("pageNumber", integer(1), "page", "From 1.", 1),
-    _parameter("pageSize", integer(1, 100), "size", "10 by default.", 10),
+    _parameter("pageNumber", page_number(1), "page", "From 1; 0 is 1.", 1),
+    _parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
 )
 
 SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS))
@@ -56,7 +56,7 @@ JOBS = Table(
     _parameter("queueType", _filter(QUEUE_TYPE), "queue_type", "Jobs of queues of this type.", QUEUE_TYPE),
     _parameter("orderByTime", one_of("Desc", "Asc"), "order", "By creation time; Desc by default.", "Desc"),
     _parameter("nextToken", _CURSOR, "cursor", "NextToken of the previous page."),
-    _parameter("size", integer(1, 100), "size", "Jobs on a page; 10 by default.", 10),
+    _parameter("size", page_number(10, 100), "size", "Jobs on a page; 10 by default, also for 0.", 10),
     _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}."),
     _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
     _parameter("endCreationTime", _END, "end", "Not after."),

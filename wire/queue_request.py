@@ -9,9 +9,14 @@ from typing import Any
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.queue import NotifyConfig
 from stemline.wire.codec import Tree
+from stemline.wire.elements import Element, Table
 from stemline.wire.job import MQ_CONFIG
-from stemline.wire.job_request import check_region
+from stemline.wire.job_request import spelled_region
+from stemline.wire.kinds import HTTP_URL, inside, spelled
 from stemline.wire.resources import QUEUE
+
+_USED_URL = Table("", Element("Url", inside("NotifyConfig", HTTP_URL), "url"))
+"""The ``Url`` of notifications that are on."""
 
 
 def queue_changes(fields: Tree, stored: NotifyConfig, *, mq_regions: Collection[str]) -> dict[str, Any]:
@@ -29,7 +34,12 @@ def queue_changes(fields: Tree, stored: NotifyConfig, *, mq_regions: Collection[
     given = {name: value for name, value in changes.pop("notify", {}).items() if value}
     if not given:
         return changes
+    if region := spelled(given.get("mq_region", ""), mq_regions):
+        given["mq_region"] = region
     notify = replace(stored, **given)
+    # The vendor's API stores any Url while State is Off, such as one without a scheme.
+    if notify.state == "On" and (notify.type == "Url" or "url" in given):
+        _USED_URL.read({"Url": notify.url})
     _check_complete(notify, mq_regions)
     return {**changes, "notify": notify}
 
@@ -47,4 +57,4 @@ def _check_complete(notify: NotifyConfig, mq_regions: Collection[str]) -> None:
             "MqMode": notify.mq_mode or "Queue",
             "MqName": notify.mq_name,
         }
-        check_region(MQ_CONFIG.read({name: text for name, text in target.items() if text}), mq_regions)
+        spelled_region(MQ_CONFIG.read({name: text for name, text in target.items() if text}), mq_regions)

@@ -8,9 +8,9 @@ from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
 from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
 from stemline.wire.kinds import (
-    HTTP_URL,
     TEXT,
     TIME,
+    URL_TEXT,
     WORD,
     hidden_empty,
     inside,
@@ -40,7 +40,7 @@ TEMPLATE = Table(
 _EVENTS = inside("NotifyConfig", subset_of("TaskFinish", "WorkflowFinish"))
 NOTIFY_CONFIG = Table(
     "",
-    Element("Url", inside("NotifyConfig", HTTP_URL), "url"),
+    Element("Url", shown_empty(inside("NotifyConfig", URL_TEXT)), "url"),
     Element("Event", _EVENTS, "event"),
     Element("Type", shown_empty(TARGETS), "type"),
     Element("State", one_of("On", "Off"), "state"),
@@ -49,7 +49,7 @@ NOTIFY_CONFIG = Table(
     Element("MqRegion", hidden_empty(WORD), "mq_region", optional=True),
     Element("MqName", hidden_empty(WORD), "mq_name", optional=True),
 )
-"""The value is a ``NotifyConfig``."""
+"""The value is a ``NotifyConfig``. ``Url`` is checked where notifications are on: see queue_request.py."""
 QUEUE = Table(
     "Queue",
     Element("QueueId", matching(ids.QUEUE), "id", documents=ANSWER),

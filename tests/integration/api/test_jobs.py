@@ -189,7 +189,7 @@ def test_json(client: Client) -> None:
     assert ([detail["JobId"]], ["jx"]) == ([j["JobId"] for j in found["JobsDetail"]], found["NonExistJobIds"])
     empty = json.loads(ask("/jobs?tag=VoiceSeparate&states=Failed").body)
     assert {"JobsDetail": [], "NextToken": ""} == empty
-    error = ask("/jobs?tag=VoiceSeparate&size=0")
+    error = ask("/jobs?tag=VoiceSeparate&size=101")
     assert "application/json" == error.headers["content-type"]
     assert "InvalidArgument" == json.loads(error.body)["Code"]
     assert b"" == ask(f"/jobs/{detail['JobId']}", "PUT").body
@@ -457,11 +457,11 @@ def test_empty_list(client: Client) -> None:
     [
         {},
         {"tag": ""},
-        {"tag": "VoiceSeparate", "size": "0"},
+        {"tag": "VoiceSeparate", "size": "-1"},
         {"tag": "VoiceSeparate", "size": "101"},
         {"tag": "VoiceSeparate", "size": "ten"},
         {"tag": "VoiceSeparate", "states": "Done"},
-        {"tag": "VoiceSeparate", "orderByTime": "desc"},
+        {"tag": "VoiceSeparate", "orderByTime": "Newest"},
         {"tag": "VoiceSeparate", "nextToken": "abc"},
         {"tag": "VoiceSeparate", "startCreationTime": "yesterday"},
         {"tag": "VoiceSeparate", "startCreationTime": "2026-13-01T00:00:00+0800"},

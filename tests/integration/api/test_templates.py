@@ -57,7 +57,7 @@ def test_good_names(client: Client, name: str) -> None:
         body(tag=""),
         body(mode=""),
         body(mode="Karaoke"),
-        body(config="<AudioConfig><Codec>acc</Codec></AudioConfig>"),
+        body(config="<AudioConfig><Codec>ogg</Codec></AudioConfig>"),
         body(mode="MusicMode", config="<AudioConfig><Codec>amr</Codec></AudioConfig>"),
     ],
 )
@@ -142,7 +142,7 @@ def test_list(client: Client) -> None:
         nothing = client.get("/template", **query)
         assert ("0", []) == (nothing.text("TotalCount"), names(nothing))
         assert nothing.xml.find("TemplateList") is None
-    for bad in ({"pageSize": "101"}, {"pageSize": "0"}, {"pageNumber": "0"}, {"category": "Mine"}):
+    for bad in ({"pageSize": "101"}, {"pageSize": "-1"}, {"pageNumber": "-1"}, {"category": "Mine"}):
         assert "InvalidArgument" == client.get("/template", **bad).code
 
 
