@@ -97,6 +97,24 @@ def test_the_dashboards_queries_are_valid(tmp_path: Path):
     promtool("check", "rules", str(file))
 
 
+def test_the_dashboard_is_about_one_installation():
+    """Every query of the dashboard is limited by its variables of the namespace and the installation."""
+    variables = {each["name"] for each in json.loads(DASHBOARD.read_text())["templating"]["list"]}
+    assert {"datasource", "namespace", "installation"} == variables
+    selected = '{namespace=~"$namespace", installation=~"$installation"'
+    for text in expressions():
+        assert len(re.findall(r"stemline_\w+", text)) == text.count(selected), text
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_every_alert_keeps_installations_apart(rule: dict[str, Any]):
+    """No aggregation of an alert drops the labels that tell installations apart."""
+    found = re.findall(r"\b(?:sum|max|min|count)\s*(\(|by \([^)]*\))", rule["expr"])
+    assert found or rule["alert"] == "StemlineProcessDown"
+    for grouping in found:
+        assert grouping.startswith("by (namespace, installation"), rule["expr"]
+
+
 def test_the_dashboard_fits_its_grid():
     """Panels have unique ids and do not overlap."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
