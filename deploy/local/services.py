@@ -7,7 +7,6 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -23,12 +22,6 @@ _GRACE_S = 5
 def service_programs(addresses: Addresses) -> list[Program]:
     """Return the programs of the service, in the order in which they are started."""
 
-    def responds(url: str) -> Callable[[], bool]:
-        return lambda: _responds(url)
-
-    def consumes(node: str) -> Callable[[], bool]:
-        return lambda: _consumes(node, addresses.redis_url)
-
     def stemline(*arguments: str) -> list[str]:
         # -P: a module in the current folder must not replace an installed one.
         return [sys.executable, "-P", "-m", "stemline", *arguments]
@@ -39,30 +32,30 @@ def service_programs(addresses: Addresses) -> list[Program]:
         Program(
             "api",
             stemline("api", "--host", "127.0.0.1", "--port", api_port),
-            responds(f"{addresses.api}/readyz"),
+            lambda: responds(f"{addresses.api}/readyz"),
         ),
         Program(
             "worker",
             stemline("worker", "separate", "--name", "separate@local"),
-            consumes("separate@local"),
+            lambda: consumes("separate@local", addresses.redis_url),
             start_timeout_s=300.0,
             stop_timeout_s=_GRACE_S + 10,
         ),
         Program(
             "callbacks",
             stemline("worker", "callbacks", "--name", "callbacks@local"),
-            consumes("callbacks@local"),
+            lambda: consumes("callbacks@local", addresses.redis_url),
         ),
         Program("beat", stemline("beat"), lambda: True),
         Program(
             "flower",
             stemline("flower", "--address", "127.0.0.1", "--port", flower_port),
-            responds(f"{addresses.flower_url}/healthcheck"),
+            lambda: responds(f"{addresses.flower_url}/healthcheck"),
         ),
     ]
 
 
-def _responds(url: str) -> bool:
+def responds(url: str) -> bool:
     """Whether an HTTP server responds, with whatever status."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback URL
@@ -73,7 +66,7 @@ def _responds(url: str) -> bool:
         return False
 
 
-def _consumes(node: str, broker_url: str) -> bool:
+def consumes(node: str, broker_url: str) -> bool:
     """Whether a worker answers a ping."""
     app = Celery(broker=broker_url, set_as_current=False)
     # A connection of its own: one from Celery's pool may be to the server of a start that failed.
