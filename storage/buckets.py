@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -27,9 +28,11 @@ from stemline.storage.download import Download, ObjectChanged
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
 from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
-from stemline.storage.s3_errors import error_code, is_denied, is_missing
+from stemline.storage.s3_errors import error_code, is_denied, is_missing, is_worker_fault
 
 log = structlog.get_logger(__name__)
+
+_WORKER_FAULT = "The worker cannot use its credentials or its clock; another attempt may succeed ({})."
 
 DELETE_EXPIRY_S = 10.0
 """Lifetime of a delete request that no lease bounds, s."""
@@ -153,18 +156,63 @@ class Buckets:
             TargetUnavailable: The store was unavailable for too long.
             TransferCancelled: The transfer was cancelled.
         """
-        budget = RetryBudget(self._retry_budget_s, cancelled)
-        empty = Upload(region, bucket, key, "", job_id, token, path.stat().st_size, "")
+        upload = self.open(
+            region,
+            bucket,
+            key,
+            job_id=job_id,
+            token=token,
+            content_type=content_type,
+            opened=opened,
+            cancelled=cancelled,
+        )
+        try:
+            return self.send(upload, path, cancelled=cancelled)
+        except BaseException:
+            with _target_errors():
+                self._try_abort(self._clients.for_bucket(region, bucket), upload)
+            raise
+
+    def open(
+        self,
+        region: str,
+        bucket: str,
+        key: str,
+        *,
+        job_id: str,
+        token: int,
+        content_type: str,
+        opened: Callable[[Upload], None] | None = None,
+        cancelled: CancelCheck | None = None,
+    ) -> Upload:
+        """Open the upload of a stem, before there is a stem: a refusal then costs no separation.
+
+        Args and errors are those of ``stage``.
+        """
+        empty = Upload(region, bucket, key, "", job_id, token, 0, "")
         with _target_errors():
             client = self._clients.for_bucket(region, bucket)
-            upload = publish.begin(client, empty, content_type, budget)
+            upload = publish.begin(client, empty, content_type, RetryBudget(self._retry_budget_s, cancelled))
             try:
                 if opened is not None:
                     opened(upload)
-                return publish.send(client, upload, path, budget)
             except BaseException:
                 self._try_abort(client, upload)
                 raise
+        return upload
+
+    def send(self, upload: Upload, path: Path, *, cancelled: CancelCheck | None = None) -> Upload:
+        """Send a stem to its open upload; it stays invisible until ``complete``.
+
+        Raises:
+            TargetDenied: A final error.
+            TargetUnavailable: The store was unavailable for too long.
+            TransferCancelled: The transfer was cancelled.
+        """
+        with _target_errors():
+            client = self._clients.for_bucket(upload.region, upload.bucket)
+            budget = RetryBudget(self._retry_budget_s, cancelled)
+            return publish.send(client, replace(upload, size=path.stat().st_size), path, budget)
 
     def _try_abort(self, client: BucketClient, upload: Upload) -> None:
         """Abort once, without retries; a later cleanup aborts registered uploads anyway."""
@@ -248,6 +296,9 @@ def _source_errors() -> Iterator[None]:
     except BudgetExhausted as error:
         raise SourceUnavailable(_message(SourceUnavailable, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
+        if is_worker_fault(error):
+            log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
+            raise SourceUnavailable(_WORKER_FAULT.format(error_code(error))) from error
         kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
         kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
         kind = SourceAccessDenied if is_denied(error) else kind
@@ -265,6 +316,9 @@ def _target_errors() -> Iterator[None]:
     except BudgetExhausted as error:
         raise TargetUnavailable(_message(TargetUnavailable, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
+        if is_worker_fault(error):
+            log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
+            raise TargetUnavailable(_WORKER_FAULT.format(error_code(error))) from error
         log.warning("storage.target_refused", error=error_code(error), message=str(error))
         raise TargetDenied(_message(TargetDenied, error_code(error))) from error
 

@@ -8,10 +8,14 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProfileNotFound,
     ResponseStreamingError,
 )
 from botocore.exceptions import (
@@ -40,6 +44,14 @@ REQUEST_ERRORS = (ClientError, BotoCoreError, *CONNECTION_ERRORS)
 """Every error that a request to a store can raise."""
 
 _TRANSIENT_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "BadDigest", "OperationAborted"})
+_WORKER_FAULTS = (
+    ConfigNotFound,
+    ConfigParseError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 _DENIED_CODES = frozenset(
     {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "AccessDenied", "SignatureDoesNotMatch"}
 )
@@ -79,6 +91,13 @@ def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
     return str(value)
 
 
+def is_worker_fault(error: BaseException) -> bool:
+    """Return whether the fault is in this worker: its clock, its profile, or how it gets credentials."""
+    if isinstance(error, ClientError):
+        return error_code(error) == "RequestTimeTooSkewed"
+    return isinstance(error, _WORKER_FAULTS)
+
+
 def is_missing(error: BaseException) -> bool:
     """Return whether the object, the bucket or the upload does not exist."""
     return status_of(error) == 404
@@ -86,6 +105,4 @@ def is_missing(error: BaseException) -> bool:
 
 def is_denied(error: BaseException) -> bool:
     """Return whether the store refused because of credentials or permissions."""
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return True
     return status_of(error) == 403 or error_code(error) in _DENIED_CODES

@@ -2,7 +2,7 @@
 
 ::
 
-    download → separate → stage → publish → Success recorded      SUCCESS
+    load engine → open uploads → download → separate → send → publish → Success recorded      SUCCESS
          error or stop request → cleanup → end recorded           FAILED, CANCELLED, POSTPONED, RELEASED
                                     cleanup impossible            ABANDONED
          lease lost, at any point                                 SUPERSEDED
@@ -20,7 +20,7 @@ import structlog
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError
 from stemline.jobs.job import Job
 from stemline.separation.errors import Cancelled as SeparationCancelled
-from stemline.separation.errors import SeparationError
+from stemline.separation.errors import DeviceError, DiskFull, SeparationError, WeightsError
 from stemline.separation.pipeline import Report
 from stemline.storage import TransferCancelled
 from stemline.workers import stages
@@ -36,6 +36,7 @@ from stemline.workers.store_retry import retry_until_stored
 log = structlog.get_logger(__name__)
 
 INTERNAL_ERROR = "InternalError"
+_MAX_DOUBLINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ class Attempt:
 
     def _run_stages(self, work: Work) -> Report:
         with scratch(self.context.settings.storage.scratch_dir) as folder:
+            engine = stages.load_engine(work)
+            stages.open_uploads(work)
             source = stages.download(work, folder)
-            report = stages.separate(work, source, folder)
+            report = stages.separate(work, engine, source, folder)
             with work.timed("upload"):
-                stages.stage(work, report)
+                stages.send(work, report)
                 stages.publish(work)
         result = stages.result_of(work, report)
         retry_until_stored(lambda: self.context.store.jobs.succeed(self.job, result))
@@ -94,19 +97,29 @@ class Attempt:
             case CancelAsked():
                 return AttemptResult(Outcome.CANCELLED)
             case JobFailed(retryable=True):
-                if self._counts() and self.job.attempt >= self.context.settings.jobs.max_attempts:
-                    return AttemptResult(Outcome.FAILED, INTERNAL_ERROR, error.message)
-                return AttemptResult(Outcome.POSTPONED, message=error.message)
+                return self._put_off(INTERNAL_ERROR, error.message)
+            case WeightsError() | DeviceError() | DiskFull():  # another worker may have what this one lacks
+                log.error("attempt.worker_at_fault", reason=error.message)
+                return self._put_off(failure_code(error), error.message)
             case JobFailed() | SeparationError():
                 return AttemptResult(Outcome.FAILED, failure_code(error), error.message)
             case StemlineError():
                 raise error
             case _:
                 log.error("attempt.crashed", exc_info=error)
+                is_machines = isinstance(error, OSError)
                 message = "The worker met an internal error; see its log."
                 if isinstance(error, OSError):
                     message = f"The worker could not continue: {error.strerror}."
-                return AttemptResult(Outcome.FAILED, INTERNAL_ERROR, message)
+                # The job itself may be the cause of any other error: then the attempt counts.
+                return self._put_off(INTERNAL_ERROR, message, counts=not is_machines)
+
+    def _put_off(self, code: str, message: str, *, counts: bool = False) -> AttemptResult:
+        """Return that the job is tried again later, or that it fails because this was its last attempt."""
+        counts = counts or self._is_old()
+        if counts and self.job.attempt >= self.context.settings.jobs.max_attempts:
+            return AttemptResult(Outcome.FAILED, code, message)
+        return AttemptResult(Outcome.POSTPONED, message=message, counts=counts)
 
     def _result_of_stop(self, reason: StopReason | None) -> AttemptResult:
         match reason:
@@ -121,8 +134,8 @@ class Attempt:
             case _:
                 return AttemptResult(Outcome.CANCELLED)
 
-    def _counts(self) -> bool:
-        """Return whether a postponed attempt counts: only once the job is older than the retry window."""
+    def _is_old(self) -> bool:
+        """Return whether the job is older than the retry window: then every postponed attempt counts."""
         age_s = time.time() - self.job.created / 1e6
         return age_s > self.context.settings.workers.retry_window_hours * 3600
 
@@ -152,8 +165,14 @@ class Attempt:
             case Outcome.FAILED:
                 return partial(jobs.fail, self.job, result.code, result.message)
             case Outcome.POSTPONED:
-                delay_s = settings.workers.retry_delay_s
-                return partial(jobs.release, self.job, delay_s=delay_s, counts=self._counts())
+                # Each claim has a new token: the wait doubles with each time that the job was put off.
+                doubled = settings.workers.retry_delay_s * 2 ** min(self.job.token - 1, _MAX_DOUBLINGS)
+                delay_s = min(
+                    doubled, max(settings.workers.retry_delay_s, settings.workers.retry_delay_max_s)
+                )
+                return partial(
+                    jobs.release, self.job, delay_s=delay_s, counts=result.counts, reason=result.message
+                )
             case Outcome.RELEASED:
                 return partial(jobs.release, self.job)
             case _:

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
+from threading import Lock, Thread
 
+import structlog
+
+from stemline.models.catalogue import model_named
+from stemline.models.download import pull
 from stemline.models.loading import load_engine
+from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.engine import Engine
+from stemline.separation.errors import SeparationError, WeightsError, WeightsMissing
 from stemline.workers.metrics import WorkerMetrics
+
+log = structlog.get_logger(__name__)
+
+
+class WeightsPending(WeightsMissing):
+    """The worker is fetching the weights of the model."""
 
 
 class Engines:
-    """One engine for each model; created after the pool has forked."""
+    """One engine for each model; created after the pool has forked.
+
+    Missing weights are fetched in the background if the settings allow it; other jobs go on meanwhile.
+    """
 
     def __init__(self, settings: Settings, metrics: WorkerMetrics) -> None:
         self._options = settings.engine
         self._metrics = metrics
         self._lock = Lock()
         self._engines: dict[str, Engine] = {}
+        self._fetches: dict[str, Thread] = {}
+        self._failures: dict[str, str] = {}
 
     def __call__(self, model: str) -> Engine:
         """Return the engine of a model, which the first call loads.
 
         Raises:
+            WeightsPending: The weights are being fetched.
             SeparationError: The weights or the device are missing; the next call tries again.
         """
         with self._lock:
@@ -34,12 +52,39 @@ class Engines:
     def _load(self, model: str) -> Engine:
         options = self._options
         started = time.monotonic()
-        engine = load_engine(
-            model,
-            engine=options.name,
-            device=options.device,
-            directory=options.models_dir,
-            threads=options.threads or None,
-        )
+        if (fetch := self._fetches.get(model)) is not None and fetch.is_alive():
+            raise self._pending(model)
+        try:
+            engine = load_engine(
+                model,
+                engine=options.name,
+                device=options.device,
+                directory=options.models_dir,
+                threads=options.threads or None,
+            )
+        except WeightsError:
+            if not options.models_fetch:
+                raise
+            self._fetches[model] = fetch = Thread(target=self._fetch, args=(model,), daemon=True)
+            fetch.start()
+            raise self._pending(model) from None
         self._metrics.model_loaded_in(time.monotonic() - started, model, options.name, engine.device)
         return engine
+
+    def _pending(self, model: str) -> WeightsPending:
+        failure = self._failures.get(model)
+        failed = f" The last try failed: {failure}" if failure else ""
+        return WeightsPending(
+            f"The job waits for the weights of {model}, which the worker is fetching.{failed}"
+        )
+
+    def _fetch(self, model: str) -> None:
+        """Fetch the weights of a model; another process that fetches the same ones is waited for."""
+        log.info("weights.fetch_started", model=model)
+        try:
+            pull(WeightStore(self._options.models_dir), model_named(model))
+        except (SeparationError, OSError) as error:
+            self._failures[model] = str(error)
+            log.warning("weights.not_fetched", model=model, reason=str(error))
+        else:
+            log.info("weights.fetched", model=model)

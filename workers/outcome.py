@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     """The job is Cancel."""
     POSTPONED = "postponed"
-    """A bucket was unavailable; the job is tried again after a delay."""
+    """A bucket was unavailable, or the worker was at fault; the job is tried again after a delay."""
     RELEASED = "released"
     """The worker shuts down; the job may be claimed again at once."""
     SUPERSEDED = "superseded"
@@ -34,6 +34,8 @@ class AttemptResult:
     """The wire's code of a failure."""
     message: str = ""
     """The reason, for people; empty for a success."""
+    counts: bool = False
+    """Whether a postponed attempt counts towards the maximum."""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.outcome, self.code, self.message) if part)

@@ -1,4 +1,4 @@
-"""The stages of an attempt: download, separate, stage, publish."""
+"""The stages of an attempt: load the engine, open the uploads, download, separate, send, publish."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from opentelemetry.trace import Span
 from stemline.jobs.job import Job, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
+from stemline.separation.engine import Engine
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
 from stemline.separation.separator import Extension
@@ -87,10 +88,10 @@ def download(work: Work, folder: Path) -> Path:
     return path
 
 
-def separate(work: Work, source: Path, folder: Path) -> Report:
+def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
     """Separate the source into encoded stems in the folder."""
     spec, settings = work.job.spec, work.context.settings
-    model, names = MODELS[spec.separate.audio_mode]
+    _, names = MODELS[spec.separate.audio_mode]
     config = spec.separate.audio_config
     music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # the wire ignores all but the codec there
 
@@ -98,8 +99,6 @@ def separate(work: Work, source: Path, folder: Path) -> Report:
         work.lease.progress = round(DOWNLOADED + share * (SEPARATED - DOWNLOADED))
 
     with work.timed("separate") as span:
-        engine = work.context.engine(model)
-        work.lease.device = engine.device
         report = separate_file(
             engine,
             source,
@@ -128,10 +127,17 @@ def separate(work: Work, source: Path, folder: Path) -> Report:
     return report
 
 
-def stage(work: Work, report: Report) -> None:
-    """Upload every stem to its final key, still invisible; register each upload before its first byte."""
+def load_engine(work: Work) -> Engine:
+    """Return the engine of the job's model, before anything is fetched for the job."""
+    model, _ = MODELS[work.job.spec.separate.audio_mode]
+    engine = work.context.engine(model)
+    work.lease.device = engine.device
+    return engine
+
+
+def open_uploads(work: Work) -> None:
+    """Open and register the upload of every stem: a bucket that refuses is noticed before the separation."""
     job, spec, store = work.job, work.job.spec, work.context.store
-    _, names = MODELS[spec.separate.audio_mode]
 
     def register(upload: Upload) -> None:
         work.uploads.append(upload)
@@ -139,18 +145,26 @@ def stage(work: Work, report: Report) -> None:
         retry_until_stored(lambda: store.jobs.register_uploads(job.id, job.token, known))
 
     for track in spec.tracks():
-        staged = work.context.buckets.stage(
+        work.context.buckets.open(
             spec.output.region,
             spec.output.bucket,
             spec.key(track, job.id),
-            report.stems[names[track]].path,
             job_id=job.id,
             token=job.token,
             content_type=CONTENT_TYPES[spec.codec],
             opened=register,
             cancelled=work.lease.should_stop,
         )
-        work.uploads[-1] = staged
+
+
+def send(work: Work, report: Report) -> None:
+    """Send every stem to its upload; all of them stay invisible."""
+    spec = work.job.spec
+    _, names = MODELS[spec.separate.audio_mode]
+    for number, track in enumerate(spec.tracks()):
+        work.uploads[number] = work.context.buckets.send(
+            work.uploads[number], report.stems[names[track]].path, cancelled=work.lease.should_stop
+        )
 
 
 def publish(work: Work) -> None:

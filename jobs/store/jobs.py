@@ -119,8 +119,9 @@ class RedisJobs(JobRepository):
     def confirm_cancel(self, job: Job) -> None:
         self._finish(job, State.CANCEL, "Success", "")
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
-        answer = self._connection.run("release", job.id, job.token, round(delay_s * 1e6), int(counts))
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
+        delay_us = round(delay_s * 1e6)
+        answer = self._connection.run("release", job.id, job.token, delay_us, int(counts), reason)
         self._accept(answer)
 
     def expired(self, limit: int = 100) -> list[str]:

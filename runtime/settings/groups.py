@@ -192,7 +192,10 @@ class WorkerSettings(Group):
     retry_window_hours: float = setting(
         24.0, "Age of a job up to which an unreachable bucket costs it no attempt, hours.", ge=0
     )
-    retry_delay_s: float = setting(15.0, "Delay before such a job is tried again, s.", ge=0)
+    retry_delay_s: float = setting(
+        15.0, "Delay before such a job is tried again, s; it doubles with each attempt.", ge=0
+    )
+    retry_delay_max_s: float = setting(900.0, "Longest such delay, s.", ge=0)
     job_time_limit_s: float = setting(6 * 3600.0, "Longest one attempt may take, s.", gt=0)
 
 
@@ -208,6 +211,7 @@ class EngineSettings(Group):
     threads: int = setting(0, "Cores an engine uses; 0 uses all.", ge=0)
     models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
     models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")
+    models_fetch: bool = setting(False, "Whether a worker fetches weights that it needs and lacks.")
     preload_models: tuple[str, ...] = setting(
         ("2stems",), "Models that a worker loads at its start, JSON list."
     )

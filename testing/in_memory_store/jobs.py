@@ -112,6 +112,7 @@ class InMemoryJobs(JobRepository):
                 started=contents.clock(),
                 worker=worker,
                 progress=0,
+                message="",
             )
             self._contents.extend_lease(job.id)
             turn = contents.ready[level][queue_id]
@@ -141,7 +142,7 @@ class InMemoryJobs(JobRepository):
     def confirm_cancel(self, job: Job) -> None:
         self._finish(job, State.CANCEL, "Success", "")
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
         contents = self._contents
         with contents.lock:
             current = self._contents.current(job.id, job.token)
@@ -151,7 +152,7 @@ class InMemoryJobs(JobRepository):
             attempt = current.attempt if counts else current.attempt - 1
             waiting = contents.move(current, State.SUBMITTED)
             contents.jobs[job.id] = replace(
-                waiting, attempt=attempt, started=None, worker="", uploads=(), progress=0
+                waiting, attempt=attempt, started=None, worker="", uploads=(), progress=0, message=reason
             )
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)

@@ -1,6 +1,7 @@
 
 -- Return the job of the current attempt to its place in the queue.
--- ARGV: 3 job, 4 token, 5 delay µs, 6 whether the attempt counts (0/1)
+-- ARGV: 3 job, 4 token, 5 delay µs, 6 whether the attempt counts (0/1),
+-- 7 why the job waits, or ''
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled
 
 local job = load(ARGV[3])
@@ -9,7 +10,8 @@ if job.cancel == '1' then return {'cancel'} end
 leave_running(job)
 move(job, 'Submitted')
 local key = P .. ':job:' .. job.id
-redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress')
+redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'message')
+if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
 if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
 local delay = tonumber(ARGV[5])
 if delay > 0 then

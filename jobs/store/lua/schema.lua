@@ -13,7 +13,7 @@
 --     state                      Submitted, Running, Success, Failed or Cancel; a waiting job of a paused
 --                                queue is stored as Submitted and shown as Pause
 --     created started ended      times; started by claim, ended at the end
---     code message               outcome on the wire, at the end
+--     code message               outcome on the wire, at the end; before, the message says why a released job waits
 --     progress                   0 to 100: claim, heartbeat, finish
 --     attempt                    attempts that count: claim, release
 --     token                      fencing token of the current attempt: claim, reclaim

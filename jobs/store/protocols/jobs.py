@@ -120,13 +120,14 @@ class JobRepository(Protocol):
         """
         ...
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False) -> None:
+    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
         """Return a running job to its place in the queue.
 
         Args:
             job: the claimed job.
             delay_s: how long it may not be claimed, s.
             counts: whether the attempt counts towards the maximum.
+            reason: why the job waits, which its record shows until it is claimed again.
 
         Raises:
             CancelAsked: the job is to be cancelled; confirm that instead.

@@ -19,13 +19,21 @@ from stemline.jobs.errors import (
     SourceNotFound,
     SourceUnavailable,
     StoreUnavailable,
+    TargetDenied,
     TargetUnavailable,
 )
 from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
-from stemline.separation.errors import Cancelled, UndecodableMedia
+from stemline.separation.errors import (
+    Cancelled,
+    DeviceError,
+    DiskFull,
+    UndecodableMedia,
+    WeightsCorrupt,
+    WeightsMissing,
+)
 from stemline.separation.media import EncodedStem
 from stemline.separation.pipeline import Report
 from stemline.storage import Upload
@@ -72,7 +80,8 @@ class Bench:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
         self.jobs, self.buckets, self.engine = Fake(), Fake(), Fake()
         self.jobs.results["heartbeat"] = lambda *_: False
-        self.buckets.results |= {"download": lambda *_, **__: 100, "stage": self._stage}
+        self.buckets.results |= {"download": lambda *_, **__: 100, "open": self._open}
+        self.buckets.results["send"] = lambda upload, *_, **__: replace(upload, md5="0" * 32)
         self.engine.results["separate_file"] = self._separate
         monkeypatch.setattr(stages, "separate_file", self.engine.separate_file)
         monkeypatch.setattr(store_retry, "WAIT_S", 0.01)
@@ -100,10 +109,10 @@ class Bench:
     def run(self) -> AttemptResult:
         return Attempt(self.job, self.context).run()
 
-    def _stage(self, region: str, bucket: str, key: str, _path: Path, **options: Any) -> Upload:
+    def _open(self, region: str, bucket: str, key: str, **options: Any) -> Upload:
         upload = Upload(region, bucket, key, f"id of {key}", options["job_id"], options["token"], 1, "")
         options["opened"](upload)
-        return replace(upload, md5="0" * 32)
+        return upload
 
     def _separate(self, *_: Any, **__: Any) -> Report:
         stem = EncodedStem(Path("stem"), "0" * 32, 1, NO_MEDIA_INFO)
@@ -124,10 +133,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench
 
 
 def test_success(make):
-    """Both stems are staged, registered and completed, then the success is recorded; nothing is deleted."""
+    """Both uploads are opened first, sent and completed, then the success is recorded; nothing is deleted."""
     bench = make()
     assert AttemptResult(Outcome.SUCCESS) == bench.run()
-    assert ["download", "stage", "stage", "complete", "complete"] == bench.buckets.names()
+    assert ["open", "open", "download", "send", "send", "complete", "complete"] == bench.buckets.names()
     (_, result), _ = bench.jobs.arguments("succeed")
     assert ["out/voice.mp3", "out/bg.mp3"] == [file.key for file in result.files]
     assert ["job_started"] == bench.events.names()
@@ -150,7 +159,9 @@ def test_an_unavailable_source_postpones_the_job(make):
     bench = make(retry_delay_s=7)
     bench.buckets.errors["download"] = [SourceUnavailable("gone for now")]
     assert AttemptResult(Outcome.POSTPONED, message="gone for now") == bench.run()
-    assert ((bench.job,), {"delay_s": 7, "counts": False}) == bench.jobs.arguments("release")
+    assert ((bench.job,), {"delay_s": 7, "counts": False, "reason": "gone for now"}) == bench.jobs.arguments(
+        "release"
+    )
 
 
 def test_after_the_retry_window_attempts_count_and_end(make):
@@ -259,11 +270,50 @@ def test_a_cleanup_that_fails_abandons_the_job(make):
         ),
     ],
 )
-def test_an_unexpected_error_fails_the_job(make, error, message):
-    """An unexpected error fails the job as InternalError, without the error's own text."""
+def test_an_unexpected_error_puts_the_job_off(make, error, message):
+    """An unexpected error puts the job off, without the error's own text; the last attempt fails the job.
+
+    The job may be the cause of an error of an unknown kind, never of the machine's: only the former counts.
+    """
     bench = make()
     bench.engine.errors["separate_file"] = [error]
-    assert AttemptResult(Outcome.FAILED, "InternalError", message) == bench.run()
+    counts = not isinstance(error, OSError)
+    assert AttemptResult(Outcome.POSTPONED, message=message, counts=counts) == bench.run()
+    last = make(max_attempts=1, retry_window_hours=0)
+    last.engine.errors["separate_file"] = [error]
+    assert AttemptResult(Outcome.FAILED, "InternalError", message) == last.run()
+
+
+@pytest.mark.parametrize("error", [WeightsMissing(), WeightsCorrupt(), DeviceError(), DiskFull()])
+def test_what_the_worker_lacks_puts_the_job_off_before_anything_is_fetched(make, error):
+    """A job is put off, uncounted and with the reason in its record, by a worker that cannot do it."""
+    bench, fake = make(), Fake()
+    fake.errors["engine"] = [error]
+    bench.context.engine = fake.engine
+    assert AttemptResult(Outcome.POSTPONED, message=error.message) == bench.run()
+    assert [] == bench.buckets.names()
+    assert error.message == bench.jobs.arguments("release")[1]["reason"]
+
+
+def test_a_destination_that_refuses_costs_neither_download_nor_separation(make):
+    """The uploads are opened first, so a denied bucket fails the job at once."""
+    bench = make()
+    bench.buckets.errors["open"] = [TargetDenied("denied")]
+    assert AttemptResult(Outcome.FAILED, "WriteTargetBucketDenied", "denied") == bench.run()
+    assert "download" not in bench.buckets.names()
+    assert [] == bench.engine.names()
+
+
+def test_each_time_a_job_is_put_off_it_waits_longer(make):
+    """The delay doubles with each attempt up to its maximum."""
+    delays = []
+    for token in range(1, 7):
+        bench = make(retry_delay_s=15, retry_delay_max_s=100)
+        bench.job = replace(bench.job, token=token)
+        bench.buckets.errors["download"] = [SourceUnavailable()]
+        bench.run()
+        delays.append(bench.jobs.arguments("release")[1]["delay_s"])
+    assert [15, 30, 60, 100, 100, 100] == delays
 
 
 def test_the_end_waits_for_the_store(make):
