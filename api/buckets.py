@@ -6,8 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, WriteContext
-from stemline.jobs.store import BucketFilter, Listing
-from stemline.jobs.tenant import Bucket
+from stemline.jobs.store import BucketFilter
 from stemline.wire import queries, views
 
 router = APIRouter()
@@ -16,7 +15,8 @@ router = APIRouter()
 @router.post("/asrbucket", name="open_bucket")
 def open_bucket(context: WriteContext) -> Response:
     """Open the service for the bucket and create its queue; an open bucket gets the same answer."""
-    return context.respond(views.BUCKET_ANSWER, bucket=context.store.tenants.open(context.tenant))
+    bucket = context.store.tenants.open(context.tenant, new_queue=context.new_queue)
+    return context.respond(views.BUCKET_ANSWER, bucket=bucket)
 
 
 @router.delete("/asrbucket", name="close_bucket")
@@ -30,12 +30,8 @@ def close_bucket(context: WriteContext) -> Response:
 def list_buckets(context: ReadContext) -> Response:
     """List the open buckets that the credential may use; the host needs no bucket."""
     query = queries.BUCKETS.read_parameters(context.query)
-    asked, own = query["names"], context.principal.buckets
-    names = asked if "*" in own else tuple(sorted(own.intersection(asked or own)))
     query["regions"] = tuple(region for region in query["regions"] if region.lower() != "all")
-    found: Listing[Bucket] = Listing([], 0)
-    if names or "*" in own:
-        found = context.store.tenants.search(BucketFilter(**{**query, "names": names}))
+    found = context.store.tenants.search(BucketFilter(**query, allowed=context.policy.allows_tenant))
     return context.respond(
         views.BUCKET_LIST, items=found.items, total=found.total, page=query["page"], size=query["size"]
     )

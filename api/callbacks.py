@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import IllegalTransition, RequestRefused
+from stemline.jobs.policy import Operation
 from stemline.jobs.store import delivery_id
 from stemline.wire import queries, views
 
@@ -22,7 +23,11 @@ def list_callbacks(context: ReadContext) -> Response:
     query = queries.CALLBACKS.read_parameters(context.query)
     found = context.store.outbox.dead(tenant=context.tenant, **query)
     return context.respond(
-        views.CALLBACK_LIST, items=found.items, total=found.total, page=query["page"], size=query["size"]
+        views.CALLBACK_LIST,
+        items=_shown(context, found.items),
+        total=found.total,
+        page=query["page"],
+        size=query["size"],
     )
 
 
@@ -32,7 +37,7 @@ def get_callbacks(context: ReadContext, ids: str) -> Response:
     wanted = queries.id_list(ids, "callback")
     found = _find(context, wanted)
     missing = [name for name, delivery in zip(wanted, found, strict=True) if delivery is None]
-    return context.respond(views.CALLBACKS, items=list(filter(None, found)), missing=missing)
+    return context.respond(views.CALLBACKS, items=_shown(context, filter(None, found)), missing=missing)
 
 
 @router.put("/callbacks/{ids}", name="replay_callbacks")
@@ -56,6 +61,13 @@ def replay_callbacks_where(context: WriteContext) -> Response:
     return context.respond(
         views.REPLAYED, count=context.store.outbox.replay_where(tenant=context.tenant, **query)
     )
+
+
+def _shown(context: RequestContext, deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """Return callbacks without their secrets, unless the credential may replay them."""
+    if context.policy.allows(Operation.CALLBACKS):
+        return list(deliveries)
+    return [delivery.without_secrets() for delivery in deliveries]
 
 
 def _find(context: RequestContext, ids: Sequence[str]) -> list[Delivery | None]:

@@ -78,7 +78,7 @@ def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
     if job.result is None:
         return []
     output = job.spec.output
-    if not context.principal.may_use(output.bucket):
+    if not context.policy.allows_bucket(output.bucket, output.region):
         raise Forbidden("This credential may not use the bucket of the stems.")
     buckets = context.services.buckets
     return [

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,15 +15,25 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from stemline.api.credentials import Principal, Principals, anonymous
+from stemline.api.credentials import Principal, Principals
 from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
 from stemline.api.limits import RateLimit
 from stemline.api.metrics import ApiMetrics, operation
-from stemline.jobs.errors import Forbidden, InvalidContent, InvalidHost, RequestRefused
+from stemline.jobs.errors import (
+    AsrBucketUnBinded,
+    Forbidden,
+    InvalidContent,
+    InvalidHost,
+    RequestRefused,
+    RequestReplayed,
+)
+from stemline.jobs.policy import Operation, Policy
+from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
@@ -30,9 +41,24 @@ from stemline.runtime.telemetry import Tracer
 from stemline.storage import Buckets
 from stemline.wire import codec
 from stemline.wire.elements import Document, Table
+from stemline.wire.integrity import Integrity
 from stemline.wire.job_request import MQ_REGIONS
 from stemline.wire.signature import SignedRequest, verify
 
+OPERATIONS: Mapping[str, Operation] = {
+    "create_jobs": Operation.SUBMIT,
+    "cancel_jobs": Operation.CANCEL,
+    "update_queue": Operation.QUEUES,
+    "update_asr_queue": Operation.QUEUES,
+    "create_template": Operation.TEMPLATES,
+    "update_template": Operation.TEMPLATES,
+    "delete_template": Operation.TEMPLATES,
+    "open_bucket": Operation.BUCKETS,
+    "close_bucket": Operation.BUCKETS,
+    "replay_callbacks": Operation.CALLBACKS,
+    "replay_callbacks_where": Operation.CALLBACKS,
+}
+"""What a credential must be allowed, by the name of the route; everything else reads."""
 MAX_QUERY_FIELDS = 200
 _DRAIN_S = 1.0
 
@@ -81,7 +107,8 @@ class RequestContext:
     @property
     def mq_regions(self) -> tuple[str, ...]:
         """Return the allowed values of ``MqRegion``: the vendor's, and those of the settings."""
-        return tuple(dict.fromkeys((*MQ_REGIONS, *self.settings.tdmq.endpoints)))
+        regions = dict.fromkeys((*MQ_REGIONS, *self.settings.tdmq.endpoints))
+        return tuple(region for region in regions if region != "*")
 
     @property
     def tenant(self) -> Tenant:
@@ -91,6 +118,32 @@ class RequestContext:
             InvalidHost: the host names no bucket.
         """
         return self.host.tenant
+
+    def open_tenant(self) -> None:
+        """Open the service for the tenant, where that happens by itself.
+
+        Raises:
+            AsrBucketUnBinded: the service is not open for the bucket, and does not open by itself.
+            BindedBucketNumLimit: the region has as many buckets as it may.
+        """
+        if self.store.tenants.is_open(self.tenant):
+            return
+        if not self.settings.tenants.auto_open:
+            raise AsrBucketUnBinded
+        self.store.tenants.open(self.tenant, new_queue=self.new_queue)
+
+    @property
+    def policy(self) -> Policy:
+        """Return what the credential may do."""
+        return self.principal.policy
+
+    @property
+    def new_queue(self) -> QueueLimits:
+        """Return the limits of the queue of a tenant that this request opens."""
+        tenants = self.settings.tenants
+        return self.policy.limits_of_new_queue(
+            QueueLimits(tenants.queue_max_size, tenants.queue_max_concurrent)
+        )
 
     def fields(self) -> codec.Tree:
         """Return the fields of the request body.
@@ -150,15 +203,21 @@ async def _receive(request: Request, *, write: bool) -> RequestContext:
         operation=operation(request.scope), tenant=f"{host.region}/{host.bucket or ''}"
     )
     principal = _principal(services, signed)
+    integrity = Integrity.of(signed, required=principal is not None and principal.require_digest)
     if principal is None:
         if not services.settings.access.anonymous:
             raise Forbidden
-        principal = anonymous()
+        principal = services.principals.anonymous
         services.limit.admit(request.client.host if request.client else principal.id)
     else:
-        services.limit.admit(principal.id)
+        policy = principal.policy
+        services.limit.admit(principal.id, policy.rate_limit_per_s, policy.rate_limit_burst)
     structlog.contextvars.bind_contextvars(credential=principal.id)
-    principal.check(bucket=host.bucket, write=write)
+    needed = OPERATIONS[operation(request.scope)] if write else Operation.READ
+    principal.policy.check(needed, bucket=host.bucket, region=host.region)
+    body = await _body(request, services.settings) if write else b""
+    integrity.check_body(body)
+    await _use_nonce(services, principal, integrity, request.scope["state"]["request_id"])
     return RequestContext(
         services=services,
         request_id=request.scope["state"]["request_id"],
@@ -166,7 +225,7 @@ async def _receive(request: Request, *, write: bool) -> RequestContext:
         principal=principal,
         query=_query(signed.params),
         headers=request.headers,
-        body=await _body(request, services.settings) if write else b"",
+        body=body,
         json=wants_json(request),
     )
 
@@ -178,7 +237,25 @@ def _principal(services: Services, signed: SignedRequest) -> Principal | None:
         now=services.clock(),
         tolerance_s=services.settings.access.clock_tolerance_s,
         require_host=services.settings.access.require_signed_host,
+        max_span_s=services.settings.access.signature_max_span_s,
     )
+
+
+async def _use_nonce(services: Services, principal: Principal, integrity: Integrity, request_id: str) -> None:
+    """Refuse a request whose signed nonce was used before.
+
+    Raises:
+        RequestReplayed: it was.
+    """
+    if integrity.nonce is None:
+        return
+    # The clocks of several API servers may differ by as much as a client's may.
+    ttl_s = math.ceil(integrity.valid_until - services.clock()) + services.settings.access.clock_tolerance_s
+    is_first = await run_in_threadpool(
+        services.store.nonces.use, principal.id, integrity.nonce, request_id=request_id, ttl_s=ttl_s
+    )
+    if not is_first:
+        raise RequestReplayed
 
 
 def _host(request: Request) -> str:

@@ -1,73 +1,81 @@
-"""The permissions of each credential."""
+"""The owners of credentials."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemline.jobs.errors import Forbidden
+from stemline.jobs.policy import Policy
+from stemline.jobs.queue import QueueLimits
 from stemline.runtime.credentials import CredentialFile
-from stemline.runtime.settings import Credential
+from stemline.runtime.settings import Credential, Settings
 
 ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The owner of a credential: its key and permissions."""
+    """The owner of a credential: its key and what it may do."""
 
     id: str
     secret: str
-    buckets: frozenset[str]
-    """Bucket names with APPID; ``*`` allows every bucket."""
-    read_only: bool = False
+    policy: Policy
     session_token: str | None = None
     expires_at: int | None = None
-
-    def may_use(self, bucket: str) -> bool:
-        """Return whether the credential may use a bucket."""
-        return "*" in self.buckets or bucket in self.buckets
-
-    def check(self, *, bucket: str | None, write: bool) -> None:
-        """Check the permissions for a request.
-
-        Raises:
-            Forbidden: the bucket is not allowed, or a read-only credential is used for a change.
-        """
-        if bucket is not None and not self.may_use(bucket):
-            raise Forbidden("This credential may not use the bucket.")
-        if write and self.read_only:
-            raise Forbidden("This credential may only read.")
+    require_digest: bool = False
+    """Whether its signatures must cover a digest of the body and a nonce."""
 
 
 class Principals:
-    """The principals of all credentials, by SecretId."""
+    """The principals of all credentials, by SecretId, and that of unsigned requests."""
 
-    def __init__(self, key_pairs: CredentialFile[Credential]) -> None:
+    def __init__(self, key_pairs: CredentialFile[Credential], settings: Settings) -> None:
         """Read the credentials.
+
+        Args:
+            key_pairs: the credentials.
+            settings: limits of queues, unless a credential has its own.
 
         Raises:
             UnreadableFile: their file cannot be read.
         """
         self._key_pairs = key_pairs
+        tenants = settings.tenants
+        # What the operator gives to every new queue may also be set.
+        self._ceilings = QueueLimits(
+            max(tenants.queue_max_size_limit, tenants.queue_max_size),
+            max(tenants.queue_max_concurrent_limit, tenants.queue_max_concurrent),
+        )
+        self._key_prefix = settings.store.key_prefix
+        policy = Policy(ceilings=self._ceilings, key_prefix=self._key_prefix)
+        self.anonymous = Principal(id=ANONYMOUS, secret="", policy=policy)
         key_pairs.entries()
 
     def lookup(self, secret_id: str) -> Principal | None:
         """Return the principal of a SecretId, or ``None`` for an unknown one."""
         entry = self._key_pairs.entries().get(secret_id)
-        return None if entry is None else _principal(entry)
+        return None if entry is None else self._principal(entry)
 
-
-def anonymous() -> Principal:
-    """Return the principal of unsigned requests, for installations that allow them."""
-    return Principal(id=ANONYMOUS, secret="", buckets=frozenset({"*"}))
-
-
-def _principal(entry: Credential) -> Principal:
-    return Principal(
-        id=entry.secret_id,
-        secret=entry.secret_key.get_secret_value(),
-        buckets=frozenset(entry.buckets),
-        read_only=entry.read_only,
-        session_token=entry.token.get_secret_value() if entry.token else None,
-        expires_at=entry.expires_at,
-    )
+    def _principal(self, entry: Credential) -> Principal:
+        policy = Policy(
+            buckets=entry.buckets,
+            regions=entry.regions,
+            operations=entry.allowed_operations,
+            queues=entry.queues,
+            mq_regions=entry.mq_regions,
+            mq_names=entry.mq_names,
+            ceilings=QueueLimits(
+                entry.max_size or self._ceilings.max_size,
+                entry.max_concurrent or self._ceilings.max_concurrent,
+            ),
+            rate_limit_per_s=entry.rate_limit_per_s,
+            rate_limit_burst=entry.rate_limit_burst,
+            key_prefix=self._key_prefix,
+        )
+        return Principal(
+            id=entry.secret_id,
+            secret=entry.secret_key.get_secret_value(),
+            policy=policy,
+            session_token=entry.token.get_secret_value() if entry.token else None,
+            expires_at=entry.expires_at,
+            require_digest=entry.require_digest,
+        )

@@ -46,17 +46,20 @@ class HostTable:
             normalise_host(name): ResolvedHost(route.region, route.bucket)
             for name, route in settings.hosts.routes.items()
         }
+        self._regions = settings.hosts.allowed_regions
 
     def resolve(self, host: str) -> ResolvedHost:
         """Return the bucket and region that a Host header names.
 
         Raises:
-            InvalidHost: no rule matches the host.
+            InvalidHost: no rule matches the host, or its region is not one of the settings'.
         """
         name = normalise_host(host)
         if not name or len(name) > MAX_HOST_CHARS:
             raise InvalidHost
         if match := _VENDOR.fullmatch(name):
+            if match[2] not in self._regions:
+                raise InvalidHost(f"The region {match[2]} is not served here.")
             return ResolvedHost(region=match[2], bucket=match[1])
         if name in self._suffixes:
             return ResolvedHost(region=self._suffixes[name])

@@ -11,11 +11,11 @@ from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
-from stemline.jobs.errors import AsrBucketUnBinded, Forbidden
+from stemline.jobs.errors import AsrBucketUnBinded, RequestRefused
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
-from stemline.jobs.store import Idempotency, JobFilter, Page
+from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter
 from stemline.runtime.telemetry import annotate, traceparent
 from stemline.wire import queries, views
 from stemline.wire.job import QUEUE_TYPE
@@ -39,11 +39,12 @@ def create_jobs(context: WriteContext) -> Response:
         mq_regions=context.mq_regions,
     )
     specs = [_submitted_by(context, spec) for spec in specs]
+    _check_queues(context, specs)
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
         traced = [replace(spec, trace=traceparent(span)) for spec in specs]
-        jobs = store.jobs.create(traced, idempotency=_idempotency(context))
+        jobs = store.jobs.create(traced, idempotency=_idempotency(context), new_queue=context.new_queue)
         annotate(span, jobs=[job.id for job in jobs])
     # The answer says Submitted also for a paused queue; later answers say Pause (docs/wire/wire.md, 4.4).
     accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
@@ -79,10 +80,23 @@ def cancel_jobs(context: WriteContext, ids: str) -> Response:
 
 
 def _submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
-    """Return the specification with its submitter, who must be allowed to use the output bucket."""
-    if not context.principal.may_use(spec.output.bucket):
-        raise Forbidden("This credential may not write to the output bucket.")
+    """Return the specification with its submitter, who must be allowed what it names."""
+    allowed = context.settings.hosts.allowed_regions
+    if spec.output.region not in allowed:
+        raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
+    context.policy.check_output(spec.output)
+    context.policy.check_target(spec.callback.mq)
     return replace(spec, credential=context.principal.id)
+
+
+def _check_queues(context: RequestContext, specs: list[JobSpec]) -> None:
+    """Check the queues that the jobs name, and the default one where they name none."""
+    if context.policy.allows_every_queue:
+        return
+    queues = context.store.queues.search(context.tenant, QueueFilter(size=100)).items
+    for queue in queues:
+        if any(spec.queue_id == queue.id or not spec.queue_id for spec in specs):
+            context.policy.check_queue(queue)
 
 
 def _trace(context: RequestContext) -> str:

@@ -31,24 +31,31 @@ class RateLimit:
         self._clock = clock
         self._callers: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def admit(self, caller: str) -> None:
+    def admit(self, caller: str, rate_per_s: float | None = None, burst: int | None = None) -> None:
         """Count one request of a caller.
+
+        Args:
+            caller: who sent it.
+            rate_per_s: limit of this caller; by default the common one, 0 for none.
+            burst: requests above the rate of this caller; by default the common number.
 
         Raises:
             RateLimited: the caller is over its limit; ``retry_after_s`` says when the next one passes.
         """
-        if not self._rate:
+        rate = self._rate if rate_per_s is None else rate_per_s
+        burst = burst or self._burst
+        if not rate:
             return
         now = self._clock()
         bucket = self._callers.get(caller)
         if bucket is None:
-            bucket = self._callers[caller] = _Bucket(float(self._burst), now)
+            bucket = self._callers[caller] = _Bucket(float(burst), now)
             if len(self._callers) > MAX_CALLERS:
                 self._callers.popitem(last=False)
         else:
             self._callers.move_to_end(caller)
-        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._rate)
+        bucket.tokens = min(burst, bucket.tokens + (now - bucket.at) * rate)
         bucket.at = now
         if bucket.tokens < 1:
-            raise RateLimited(retry_after_s=(1 - bucket.tokens) / self._rate)
+            raise RateLimited(retry_after_s=(1 - bucket.tokens) / rate)
         bucket.tokens -= 1

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from stemline.api.context import ReadContext, WriteContext
 from stemline.jobs.errors import NoSuchQueue
+from stemline.jobs.policy import Operation
 from stemline.jobs.store import Listing, QueueFilter
 from stemline.wire import queries, views
 from stemline.wire.queue_request import queue_changes
@@ -17,19 +18,20 @@ router = APIRouter()
 @router.get("/asrqueue", name="list_asr_queues")
 @router.get("/queue", name="list_queues")
 def list_queues(context: ReadContext) -> Response:
-    """List the queues; if the service opens automatically, the first request creates one."""
+    """List the queues; where the service opens by itself, also the one that the first change creates."""
     tenant, query = context.tenant, queries.QUEUES.read_parameters(context.query)
-    if context.settings.tenants.auto_open and not context.store.tenants.is_open(tenant):
-        context.store.tenants.open(tenant)
     is_speech = query.pop("category").lower() in queries.SPEECH_CATEGORIES
     filters = QueueFilter(**query)
     found = context.store.queues.search(tenant, filters)
     if not is_speech:
         found = Listing([], 0, found.missing)
+    shown = [queue for queue in found.items if context.policy.allows_queue(queue)]
+    if not context.policy.allows(Operation.QUEUES):
+        shown = [queue.without_secrets() for queue in shown]
     return context.respond(
         views.QUEUE_LIST,
-        items=found.items,
-        total=found.total,
+        items=shown,
+        total=found.total - len(found.items) + len(shown),
         page=filters.page,
         size=filters.size,
         missing=found.missing,
@@ -44,5 +46,12 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
     known = context.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
     if not known.items:
         raise NoSuchQueue
-    changes = queue_changes(fields, known.items[0].notify, mq_regions=context.mq_regions)
-    return context.respond(views.QUEUE_ANSWER, queue=context.store.queues.update(tenant, queue_id, **changes))
+    queue, policy = known.items[0], context.policy
+    changes = queue_changes(fields, queue.notify, mq_regions=context.mq_regions)
+    policy.check_queue(queue, new_name=changes.get("name"))
+    policy.check_limits(max_size=changes.get("max_size"), max_concurrent=changes.get("max_concurrent"))
+    if "notify" in changes:
+        policy.check_target(changes["notify"].mq)
+    context.open_tenant()
+    changed = context.store.queues.update(tenant, queue_id, **changes)
+    return context.respond(views.QUEUE_ANSWER, queue=changed)

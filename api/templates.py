@@ -21,6 +21,7 @@ def create_template(context: WriteContext) -> Response:
     """Create a template; its name is unique in the bucket."""
     tenant = context.tenant
     name, separate = new_template(context.fields())
+    context.open_tenant()
     template = context.store.templates.create(tenant, name, separate)
     return context.respond(views.TEMPLATE_ANSWER, template=template)
 

@@ -10,7 +10,7 @@ from stemline.callbacks.cmq_sender import CmqSender
 from stemline.callbacks.http import BadUrl
 from stemline.callbacks.outcome import Outcome, failed
 from stemline.callbacks.url_sender import failure_status
-from stemline.jobs.callback import MqConfig
+from stemline.jobs.callback import MqConfig, is_reserved_mq_name
 from stemline.runtime.settings import Settings
 
 PUBLIC_ENDPOINT: Final = "https://cmq-{region}.public.tencenttdmq.com"
@@ -51,9 +51,8 @@ class MqSender:
         endpoint = self.endpoint(mq.region)
         if endpoint is None:
             return failed("no-endpoint", f"no endpoint is set for the MqRegion {mq.region}")
-        if len(body) > self._settings.tdmq.max_bytes:
-            reason = f"{len(body)} bytes; a message may have {self._settings.tdmq.max_bytes}"
-            return failed("too-large", reason, final=True)
+        if (refusal := self._refusal(mq, len(body))) is not None:
+            return refusal
         if not endpoint.startswith(("http://", "https://")):
             return self._broker.send(endpoint, mq, body, content_type, delivery_id)
         try:
@@ -65,3 +64,12 @@ class MqSender:
             if status is None:
                 raise
             return failed(status, error if str(error) else type(error).__name__)
+
+    def _refusal(self, mq: MqConfig, size: int) -> Outcome | None:
+        """Return why a message is never sent, or ``None``."""
+        if is_reserved_mq_name(mq.name, self._settings.store.key_prefix):
+            return failed("refused", f"the MqName {mq.name} is reserved", final=True)
+        if size > self._settings.tdmq.max_bytes:
+            reason = f"{size} bytes; a message may have {self._settings.tdmq.max_bytes}"
+            return failed("too-large", reason, final=True)
+        return None

@@ -34,9 +34,10 @@ def describe_invalid_settings(error: ValueError) -> str | None:
 def settings(*, check: bool) -> None:
     """Print the documentation of all settings (Markdown)."""
     if check:
+        from stemline.runtime.message_queues import check_endpoints
         from stemline.runtime.settings import Settings
 
-        Settings()
+        check_endpoints(Settings())
         print("The settings are valid.")
         return
     from stemline.runtime.settings.page import page

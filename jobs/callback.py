@@ -4,7 +4,60 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+MASK = "***"
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password, values of the query, fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    if url and not parts.netloc:  # any text may be kept while notifications are off
+        return MASK
+    host = parts.netloc.rpartition("@")
+    netloc = f"{MASK}@{host[2]}" if host[1] else host[2]
+    query = "&".join(_masked_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
+    return urlunsplit(parts._replace(netloc=netloc, query=query, fragment=MASK if parts.fragment else ""))
+
+
+def secrets_in_url(url: str) -> tuple[str, ...]:
+    """Return the texts that :func:`masked_url` hides, the longest first."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return (url,)
+    user = parts.netloc.rpartition("@")[0]
+    pairs = [pair.rpartition("=")[2] for pair in parts.query.split("&")]
+    found = {user, user.rpartition(":")[2], parts.query, parts.fragment, *pairs}
+    decoded = {unquote(text) for text in found}
+    return tuple(sorted((text for text in found | decoded if len(text) > 2), key=len, reverse=True))
+
+
+def _masked_pair(pair: str) -> str:
+    name, sign, value = pair.partition("=")
+    if not sign:
+        return MASK  # a value without a name
+    return f"{name}={MASK}" if value else pair
+
+
+#: Names that Celery, Kombu and RabbitMQ use themselves, and those of the service's own queues.
+_RESERVED = re.compile(
+    r"unacked.*|_.*|celery.*|(.*\.)?pidbox|reply\..*|amq\..*|separate(\.[0-9]+)?|callbacks|sweep|stemline(:.*)?",
+    re.IGNORECASE,
+)
+
+
+def is_reserved_mq_name(name: str, key_prefix: str = "stemline") -> bool:
+    """Return whether a message queue or topic must not have a name, on whatever server it is.
+
+    Args:
+        name: the ``MqName``.
+        key_prefix: first part of the keys of the job store.
+    """
+    return bool(_RESERVED.fullmatch(name)) or f"{name}:".lower().startswith(f"{key_prefix}:".lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from stemline.jobs.callback import CallbackTarget
+from stemline.jobs.callback import MASK, CallbackTarget, masked_url, secrets_in_url
 from stemline.jobs.tenant import Tenant
 
 
@@ -39,3 +40,18 @@ class Delivery:
     attempts: tuple[DeliveryAttempt, ...] = ()
     replayed_after: int = 0
     """Attempts before the last replay; they do not count for the schedule."""
+
+    def without_secrets(self) -> Delivery:
+        """Return the delivery as it is shown to those who may not change it."""
+        if not self.target.url:
+            return self
+        secrets = secrets_in_url(self.target.url)
+        attempts = tuple(replace(each, answer=_without(each.answer, secrets)) for each in self.attempts)
+        return replace(self, target=replace(self.target, url=masked_url(self.target.url)), attempts=attempts)
+
+
+def _without(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without secrets, which a receiver may have repeated."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text

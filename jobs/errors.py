@@ -21,6 +21,7 @@
     │   └── MethodNotAllowed
     ├── Forbidden
     │   ├── RequestExpired
+    │   ├── RequestReplayed
     │   ├── InvalidAccessKeyId
     │   ├── SignatureDoesNotMatch
     │   ├── RequestTimeTooSkewed
@@ -130,6 +131,10 @@ class Forbidden(StemlineError):
 
 class RequestExpired(Forbidden):
     """Request has expired"""  # noqa: D415 - Node compares this text byte for byte
+
+
+class RequestReplayed(Forbidden):
+    """A request with this nonce was received before."""
 
 
 class InvalidAccessKeyId(Forbidden):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
+
+from stemline.jobs.tenant import Tenant
 
 
 def new_job_id() -> str:
@@ -11,9 +14,9 @@ def new_job_id() -> str:
     return "j" + uuid.uuid1(node=secrets.randbits(47) | 1 << 40).hex
 
 
-def new_queue_id() -> str:
-    """Return ``p`` and a random UUID."""
-    return "p" + uuid.uuid4().hex
+def queue_id_of(tenant: Tenant) -> str:
+    """Return ``p`` and a digest: the id of a tenant's first queue is known before the queue is stored."""
+    return "p" + hashlib.sha256(str(tenant).encode()).hexdigest()[:32]
 
 
 def new_template_id() -> str:

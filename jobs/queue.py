@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from stemline.jobs.callback import MqConfig, masked_url
+from stemline.jobs.ids import queue_id_of
 from stemline.jobs.states import QueueState
 from stemline.jobs.tenant import Tenant
 
@@ -24,9 +26,24 @@ class NotifyConfig:
     mq_name: str = ""
 
     @property
+    def mq(self) -> MqConfig | None:
+        """The message queue or topic, if one is named, also while another type is set."""
+        if not (self.mq_region or self.mq_name):
+            return None
+        return MqConfig(self.mq_region, self.mq_mode or "Queue", self.mq_name)
+
+    @property
     def announces_jobs(self) -> bool:
         """Whether the end of a job is announced."""
         return self.state == "On" and "TaskFinish" in [e.strip() for e in self.event.split(",")]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Limits of a queue."""
+
+    max_size: int
+    max_concurrent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +61,27 @@ class Queue:
     created: int
     updated: int
     notify: NotifyConfig = NotifyConfig()
+
+    def without_secrets(self) -> Queue:
+        """Return the queue as it is shown to those who may not change it."""
+        return replace(self, notify=replace(self.notify, url=masked_url(self.notify.url)))
+
+
+def first_queue(tenant: Tenant, limits: QueueLimits, now: int) -> Queue:
+    """Return the queue that a tenant has when its service is opened.
+
+    Args:
+        tenant: its owner.
+        limits: of the queue.
+        now: the time it is created, µs since the epoch.
+    """
+    return Queue(
+        id=queue_id_of(tenant),
+        tenant=tenant,
+        name="queue-speech-1",
+        state=QueueState.ACTIVE,
+        max_size=limits.max_size,
+        max_concurrent=limits.max_concurrent,
+        created=now,
+        updated=now,
+    )

@@ -51,10 +51,12 @@ def api(
     from stemline.api.limits import RateLimit
     from stemline.api.metrics import ApiMetrics
     from stemline.runtime.credentials import CredentialFiles
+    from stemline.runtime.message_queues import check_endpoints
     from stemline.runtime.store_metrics import StoreCollector
     from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
 
+    check_endpoints(settings)
     files = files or CredentialFiles.of(settings)
     on_shutdown = None
     if store is None:
@@ -64,7 +66,7 @@ def api(
         settings=settings,
         store=store,
         hosts=HostTable(settings),
-        principals=Principals(files.key_pairs),
+        principals=Principals(files.key_pairs, settings),
         buckets=Buckets(settings, files.buckets),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
         tracer=create_tracer(settings, "stemline-api"),
@@ -82,10 +84,12 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
     from stemline.api.server import configure
     from stemline.runtime import telemetry
     from stemline.runtime.compat import prometheus, uvicorn, versions
+    from stemline.runtime.message_queues import check_endpoints
 
     # What would stop the application is found here once, not by each process again and again.
     versions.check("uvicorn", "uvloop")
     telemetry.check(settings)
+    check_endpoints(settings)
     _configure_logging(settings).check()
     shared = prometheus.share_values() if processes > 1 else None
     app = partial(_api_process, settings, shared)
@@ -165,6 +169,7 @@ def separation_worker(settings: Settings) -> Celery:
 def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
     from stemline.callbacks import DeliveryService
+    from stemline.runtime.message_queues import check_endpoints
     from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
@@ -172,6 +177,7 @@ def callback_worker(settings: Settings) -> Celery:
     from stemline.workers.notifier import CeleryNotifier
     from stemline.workers.task_events import TaskEvents
 
+    check_endpoints(settings)
     files = _configure_logging(settings)
     app = celery_app(settings)
     metrics = _worker_metrics(settings)

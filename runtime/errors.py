@@ -3,6 +3,7 @@
 ::
 
     StartRefused
+    ├── EndpointRefused
     ├── TelemetryMissing
     ├── UnreadableFile
     └── UntestedVersion
@@ -15,6 +16,14 @@ from pathlib import Path
 
 class StartRefused(ValueError):
     """The process cannot do what its settings ask for."""
+
+
+class EndpointRefused(StartRefused):
+    """An endpoint of message queues must not be used."""
+
+    def __init__(self, region: str, reason: str) -> None:
+        super().__init__(f"STEMLINE_TDMQ_ENDPOINTS at {region}: {reason}.")
+        self.region = region
 
 
 class TelemetryMissing(StartRefused):

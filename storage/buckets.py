@@ -48,7 +48,9 @@ class Buckets:
             settings: How long requests are retried.
             access: How each bucket is reached; by default what the settings name.
         """
-        self._clients = Clients(access or CredentialFiles.of(settings).buckets)
+        self._clients = Clients(
+            access or CredentialFiles.of(settings).buckets, settings.hosts.allowed_regions
+        )
         self._retry_budget_s = settings.storage.retry_budget_s
 
     def endpoint_urls(self) -> frozenset[str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from stemline.runtime.settings import BucketAccess
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 """Longest pause of a store within a response, s."""
+MAX_CLIENTS = 32
+"""Clients that are kept, those used last: each takes some MB, and there is one per store and region."""
 
 
 class BucketNotConfigured(Exception):
-    """The settings have no entry for this bucket."""
+    """The settings have no entry for this bucket, or do not allow its region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,17 @@ class BucketClient:
 class Clients:
     """One client per endpoint and key pair, shared by all threads with its connections."""
 
-    def __init__(self, access: CredentialFile[BucketAccess]) -> None:
+    def __init__(self, access: CredentialFile[BucketAccess], regions: Collection[str]) -> None:
         """Create no client yet.
+
+        Args:
+            access: How each bucket is reached.
+            regions: The regions that a job may name.
 
         Raises:
             UnreadableFile: The file of bucket credentials cannot be read.
         """
+        self._regions = regions
         self._access = access
         access.entries()
         self._lock = threading.Lock()
@@ -55,8 +62,10 @@ class Clients:
         """Return the client for a bucket.
 
         Raises:
-            BucketNotConfigured: The settings name neither the bucket nor ``*``.
+            BucketNotConfigured: The settings name neither the bucket nor ``*``, or not the region.
         """
+        if region not in self._regions:
+            raise BucketNotConfigured(region)
         entries = self._access.entries()
         access = entries.get(bucket) or entries.get("*")
         if access is None:
@@ -70,8 +79,9 @@ class Clients:
         key = (endpoint, access.access_key, secret, signing_region, access.path_style, authorities)
         # Creating clients is not thread-safe; using them is.
         with self._lock:
-            if key not in self._clients:
-                self._clients[key] = self._session.client(
+            client = self._clients.pop(key, None)
+            if client is None:
+                client = self._session.client(
                     "s3",
                     endpoint_url=endpoint,
                     region_name=signing_region,
@@ -79,7 +89,11 @@ class Clients:
                     config=_config(path_style=access.path_style),
                     **_keys(access.access_key, secret),
                 )
-            return self._clients[key]
+            self._clients[key] = client  # the end of the order is the latest use
+            while len(self._clients) > MAX_CLIENTS:
+                # Closes idle connections alone: a thread that still uses the client is not disturbed.
+                self._clients.pop(next(iter(self._clients))).close()
+            return client
 
 
 def _keys(access_key: str, secret: str) -> Mapping[str, str]:

@@ -42,6 +42,7 @@ def api_settings(**changes: object) -> Settings:
         "credentials": (CREDENTIAL,),
         "hosts": {name: HostRoute(bucket=BUCKET, region=REGION) for name in ("127.0.0.1", "svc.internal")},
         "endpoint_suffixes": {"localhost": REGION, "ci.r.example.test": "ap-test"},
+        "regions": ("ap-beijing",),
         "rate_limit_per_s": 0,
     }
     return Settings(**(values | changes))

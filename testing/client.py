@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from stemline.wire.signature import SignedRequest, sign
+from stemline.wire.integrity import integrity_headers
+from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
@@ -97,6 +98,8 @@ class Client:
     secret_key: str = SECRET_KEY
     clock: float | None = None
     """Unix seconds at which it signs; the current time if not set."""
+    integrity: bool = False
+    """Whether it signs a digest of the body and a nonce, which no SDK of the vendor does."""
 
     def request(
         self,
@@ -136,6 +139,8 @@ class Client:
         if body or method in {"POST", "PUT", "DELETE"}:
             sent.append(("content-length", str(len(body)).encode()))
         sent += [(name.lower(), value.encode()) for name, value in (headers or {}).items()]
+        if self.integrity:
+            sent += [(name, value.encode()) for name, value in integrity_headers(body).items()]
         lines = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in sent)
         if signed:
             lines += f"Authorization: {self.authorization(method, target, sent)}\r\n".encode()
@@ -150,7 +155,7 @@ class Client:
             secret_key=self.secret_key,
             start=now - 60,
             end=now + 3600,
-            headers=("host", "content-length", "content-type", "content-md5"),
+            headers=("host", "content-length", "content-type", "content-md5", DIGEST, NONCE),
         )
 
     def get(self, path: str, **query: str) -> Answer:

@@ -184,12 +184,14 @@ CALLBACK_BODY = Table(
 """``Response`` of an XML callback, the outermost object of a JSON one."""
 
 _COMPLETE = "TDMQ needs MqRegion, MqMode and MqName."
-_MQ_NAME = "{name} must be a letter and up to 63 letters, digits, dots, - or _."
+MQ_NAMES = matching(
+    "^[A-Za-z][A-Za-z0-9._-]{0,63}$", "{name} must be a letter and up to 63 letters, digits, dots, - or _."
+)
 MQ_CONFIG = Table(
     "",
     Element("MqRegion", WORD, "region", required=_COMPLETE),
     Element("MqMode", MQ_MODES, "mode", required=_COMPLETE),
-    Element("MqName", matching("^[A-Za-z][A-Za-z0-9._-]{0,63}$", _MQ_NAME), "name", required=_COMPLETE),
+    Element("MqName", MQ_NAMES, "name", required=_COMPLETE),
     build=MqConfig,
 )
 """The value is an ``MqConfig``."""

@@ -34,7 +34,10 @@ def queue_changes(fields: Tree, stored: NotifyConfig, *, mq_regions: Collection[
     given = {name: value for name, value in changes.pop("notify", {}).items() if value}
     if not given:
         return changes
-    if region := spelled(given.get("mq_region", ""), mq_regions):
+    if "mq_region" in given:
+        region = spelled(given["mq_region"], mq_regions)
+        if region is None:
+            raise RequestRefused(f"MqRegion must be one of {', '.join(mq_regions)}.")
         given["mq_region"] = region
     notify = replace(stored, **given)
     # The vendor's API stores any Url while State is Off, such as one without a scheme.

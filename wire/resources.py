@@ -6,7 +6,7 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState
 from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
-from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
+from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, MQ_NAMES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
 from stemline.wire.kinds import (
     TEXT,
     TIME,
@@ -47,7 +47,7 @@ NOTIFY_CONFIG = Table(
     Element("ResultFormat", FORMATS, "result_format"),
     Element("MqMode", hidden_empty(MQ_MODES), "mq_mode", optional=True),
     Element("MqRegion", hidden_empty(WORD), "mq_region", optional=True),
-    Element("MqName", hidden_empty(WORD), "mq_name", optional=True),
+    Element("MqName", hidden_empty(MQ_NAMES), "mq_name", optional=True),
 )
 """The value is a ``NotifyConfig``. ``Url`` is checked where notifications are on: see queue_request.py."""
 QUEUE = Table(

@@ -31,6 +31,9 @@ FIELDS = (
     "q-url-param-list",
     "q-signature",
 )
+DIGEST = "x-stemline-content-sha256"
+NONCE = "x-stemline-nonce"
+"""Headers of wire/integrity.py, which are signed where a request has them."""
 TOKEN_NAMES = ("x-ci-security-token", "x-cos-security-token")
 _MAY_BE_EMPTY = frozenset({"q-header-list", "q-url-param-list"})
 _TIMES = re.compile(r"(\d{1,12});(\d{1,12})", re.ASCII)
@@ -134,6 +137,7 @@ def verify(
     now: float,
     tolerance_s: float = 900,
     require_host: bool = False,
+    max_span_s: float | None = None,
 ) -> K | None:
     """Return the key that signed a request, or ``None`` for an unsigned one (docs/wire/wire.md, 2.4).
 
@@ -143,6 +147,8 @@ def verify(
         now: Unix seconds.
         tolerance_s: how far in the future the signature may begin.
         require_host: whether the signature must cover ``Host``.
+        max_span_s: longest time between start and end of the signature, beyond ``tolerance_s``, by which SDKs
+            may put the start into the past.
 
     Raises:
         Forbidden: the signature is not valid; the subclass says why.
@@ -159,6 +165,9 @@ def verify(
             raise RequestExpired
         if start > now + tolerance_s or start >= end:
             raise RequestTimeTooSkewed
+    start, end = carried.spans()[0]
+    if max_span_s is not None and end - start > max_span_s + tolerance_s:
+        raise Forbidden(f"The signature is valid for longer than {max_span_s:g} s.")
     if require_host and "host" not in carried.header_list:
         raise SignatureDoesNotMatch("The signature does not cover the Host header.")
     matches = False
@@ -176,7 +185,7 @@ def sign(
     secret_key: str,
     start: int,
     end: int,
-    headers: Iterable[str] = ("host",),
+    headers: Iterable[str] = ("host", DIGEST, NONCE),
     params: Iterable[str] | None = None,
 ) -> str:
     """Return the ``Authorization`` value of a request, as an SDK makes it.

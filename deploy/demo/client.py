@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from lxml import etree
 
+from stemline.wire.integrity import integrity_headers
 from stemline.wire.signature import SignedRequest, sign
 
 _ELEMENTS = {"Object": "background", "AuObject": "voice"}
@@ -39,7 +40,7 @@ class Client:
         Raises:
             ApiError: the API does not answer, or it answers with an error, whose code and message are given.
         """
-        headers = {"Host": self._host}
+        headers = {"Host": self._host, **integrity_headers(body)}
         if body:
             headers["Content-Type"] = "application/xml"
         signed = SignedRequest(

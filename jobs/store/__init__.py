@@ -10,6 +10,7 @@ from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.protocols import (
     HostSlots,
     JobRepository,
+    NonceRepository,
     Outbox,
     QueueRepository,
     Statistics,
@@ -41,6 +42,7 @@ __all__ = [
     "JobFilter",
     "JobRepository",
     "Listing",
+    "NonceRepository",
     "Notify",
     "Outbox",
     "Page",

@@ -9,6 +9,7 @@ from typing import Any
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
+    BindedBucketNumLimit,
     CancelAsked,
     IdempotencyConflict,
     IllegalTransition,
@@ -17,9 +18,9 @@ from stemline.jobs.errors import (
     QueueNotFound,
     RequestRefused,
 )
-from stemline.jobs.ids import new_job_id, new_queue_id
+from stemline.jobs.ids import new_job_id, queue_id_of
 from stemline.jobs.job import Job, JobSpec, Result
-from stemline.jobs.queue import NotifyConfig
+from stemline.jobs.queue import NotifyConfig, QueueLimits
 from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
@@ -30,6 +31,7 @@ from stemline.jobs.tenant import Tenant
 _CREATE_ERRORS = {
     "conflict": IdempotencyConflict,
     "not-open": AsrBucketUnBinded,
+    "limit": BindedBucketNumLimit,
     "no-queue": QueueNotFound,
     "full": QueueFull,
 }
@@ -42,8 +44,15 @@ class RedisJobs(JobRepository):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+    def create(
+        self,
+        specs: Sequence[JobSpec],
+        *,
+        idempotency: Idempotency | None = None,
+        new_queue: QueueLimits | None = None,
+    ) -> list[Job]:
         tenant, options = specs[0].tenant, self._connection.options
+        limits = new_queue or options.queue_limits
         rows: list[str] = []
         for spec in specs:
             spec_text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
@@ -52,9 +61,10 @@ class RedisJobs(JobRepository):
             "create",
             str(tenant),
             int(options.auto_open),
-            new_queue_id(),
-            options.queue_max_size,
-            options.queue_max_concurrent,
+            queue_id_of(tenant),
+            limits.max_size,
+            limits.max_concurrent,
+            options.buckets_per_region,
             idempotency.key if idempotency else "",
             idempotency.body_sha256 if idempotency else "",
             round(options.idempotency_hours * 3600),

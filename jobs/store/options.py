@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stemline.jobs.queue import QueueLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
@@ -33,3 +35,8 @@ class StoreOptions:
     """How long ended jobs are kept, days."""
     dead_letter_days: float = 30.0
     """How long callbacks that failed for good are kept, days."""
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        """Limits of a new queue."""
+        return QueueLimits(self.queue_max_size, self.queue_max_concurrent)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stemline.jobs.errors import NoSuchQueue
-from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.queue import NotifyConfig, Queue, first_queue
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import QueueRepository
-from stemline.jobs.store.values import Listing, QueueFilter, page_of
+from stemline.jobs.store.values import Listing, QueueFilter
 from stemline.jobs.tenant import Tenant
 
 
@@ -21,10 +21,9 @@ class RedisQueues(QueueRepository):
     def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
         connection = self._connection
         known = connection.read(connection.client.zrange, connection.key("queues", str(tenant)), 0, -1)
-        wanted = [queue_id for queue_id in known if not which.ids or queue_id in which.ids]
-        queues = [queue for queue in self._load(wanted) if which.state in {None, queue.state}]
-        missing = tuple(queue_id for queue_id in which.ids if queue_id not in known)
-        return Listing(page_of(queues, which.page, which.size), len(queues), missing)
+        if not known and connection.options.auto_open:
+            return which.choose([first_queue(tenant, connection.options.queue_limits, connection.now())])
+        return which.choose(self._load(known))
 
     def update(
         self,

@@ -12,6 +12,7 @@ from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.host_slots import RedisHostSlots
 from stemline.jobs.store.jobs import RedisJobs
 from stemline.jobs.store.migrations import Migrations
+from stemline.jobs.store.nonces import RedisNonces
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.outbox import RedisOutbox
 from stemline.jobs.store.protocols import Store
@@ -53,6 +54,7 @@ class RedisStore(Store):
         self._tenants = RedisTenants(connection)
         self._outbox = RedisOutbox(connection)
         self._host_slots = RedisHostSlots(connection)
+        self._nonces = RedisNonces(connection)
         self._statistics = RedisStatistics(connection)
         self.migrations = Migrations(connection)
 
@@ -96,6 +98,10 @@ class RedisStore(Store):
     @property
     def host_slots(self) -> RedisHostSlots:
         return self._host_slots
+
+    @property
+    def nonces(self) -> RedisNonces:
+        return self._nonces
 
     @property
     def statistics(self) -> RedisStatistics:

@@ -17,7 +17,7 @@ from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
-_REFUSED_WHEN_FULL: Final = {"create", "open", "template"}
+_REFUSED_WHEN_FULL: Final = {"create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
 
 

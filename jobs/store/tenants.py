@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stemline.jobs.errors import BindedBucketNumLimit, NoSuchBucket
-from stemline.jobs.ids import new_queue_id
+from stemline.jobs.ids import queue_id_of
+from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import TenantRepository
@@ -17,10 +18,17 @@ class RedisTenants(TenantRepository):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def open(self, tenant: Tenant) -> Bucket:
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
         options = self._connection.options
-        limits = (options.queue_max_size, options.queue_max_concurrent, options.buckets_per_region)
-        answer = self._connection.run("open", str(tenant), new_queue_id(), *limits, f"{tenant.region}/")
+        limits = new_queue or options.queue_limits
+        answer = self._connection.run(
+            "open",
+            str(tenant),
+            queue_id_of(tenant),
+            limits.max_size,
+            limits.max_concurrent,
+            options.buckets_per_region,
+        )
         if answer[0] == "limit":
             raise BindedBucketNumLimit
         return Bucket(tenant, int(answer[1]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.tenant import Tenant
 
@@ -86,6 +87,13 @@ class QueueFilter:
     page: int = 1
     size: int = 10
 
+    def choose(self, queues: Sequence[Queue]) -> Listing[Queue]:
+        """Return the page of a tenant's queues that the list contains."""
+        found = [q for q in queues if (not self.ids or q.id in self.ids) and self.state in {None, q.state}]
+        known = {queue.id for queue in queues}
+        missing = tuple(queue_id for queue_id in self.ids if queue_id not in known)
+        return Listing(page_of(found, self.page, self.size), len(found), missing)
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateFilter:
@@ -107,6 +115,8 @@ class BucketFilter:
     names: tuple[str, ...] = ()
     """Empty for all."""
     name_part: str = ""
+    allowed: Callable[[Tenant], bool] = lambda _: True
+    """Whether a tenant may be seen."""
     page: int = 1
     size: int = 10
 
@@ -116,6 +126,7 @@ class BucketFilter:
             (not self.regions or tenant.region in self.regions)
             and (not self.names or tenant.bucket in self.names)
             and self.name_part in tenant.bucket
+            and self.allowed(tenant)
         )
 
 

@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from stemline.runtime.settings.values import BucketAccess, Credential, HostRoute, HttpUrl, Network, RedisUrl
+from stemline.runtime.settings.values import (
+    BucketAccess,
+    Credential,
+    HostRoute,
+    HttpUrl,
+    Network,
+    RedisUrl,
+    Region,
+)
 
 
 def setting(default: Any, description: str, *, variable: str | None = None, **bounds: Any) -> Any:
@@ -59,8 +67,11 @@ class StoreSettings(Group):
 class HostSettings(Group):
     """Which bucket and region a host name stands for."""
 
-    region: str = setting("ap-chongqing", "Region of hosts that name none.")
-    suffixes: dict[str, str] = setting(
+    region: Region = setting("ap-chongqing", "The installation's own region.")
+    regions: tuple[Region, ...] = setting(
+        (), "Further regions that clients may name, besides those of endpoint_suffixes and hosts, JSON list."
+    )
+    suffixes: dict[str, Region] = setting(
         {},
         "Endpoint suffix to region, JSON: `<bucket>.<suffix>` is that bucket in that region.",
         variable="endpoint_suffixes",
@@ -68,6 +79,12 @@ class HostSettings(Group):
     routes: dict[str, HostRoute] = setting(
         {}, 'Other host names to bucket and region, JSON; `"*"` for every unknown host.', variable="hosts"
     )
+
+    @property
+    def allowed_regions(self) -> frozenset[str]:
+        """Every region that a client may name."""
+        routes = (route.region for route in self.routes.values())
+        return frozenset({self.region, *self.regions, *self.suffixes.values(), *routes})
 
 
 class AccessSettings(Group):
@@ -78,7 +95,10 @@ class AccessSettings(Group):
         None, "A JSON file with more of them; it is read again when it changes."
     )
     anonymous: bool = setting(False, "Accept requests without a signature.", variable="anonymous_access")
-    require_signed_host: bool = setting(False, "Refuse signatures that do not cover Host.")
+    require_signed_host: bool = setting(
+        True, "Refuse signatures that do not cover Host; the Python SDK's `SignHost=False` needs false."
+    )
+    signature_max_span_s: int = setting(86400, "Longest time for which a signature may be valid, s.", ge=60)
     clock_tolerance_s: int = setting(900, "How far in the future a signature may begin, s.", ge=0)
     rate_limit_per_s: float = setting(20.0, "Requests per second and credential; 0 is no limit.", ge=0)
     rate_limit_burst: int = setting(1000, "Requests above the rate that are let through.", ge=1)
@@ -113,6 +133,12 @@ class TenantSettings(Group):
     buckets_per_region: int = setting(1000, "Buckets that may be opened in a region.", ge=1)
     queue_max_size: int = setting(10000, "Waiting jobs a new queue may hold.", ge=1)
     queue_max_concurrent: int = setting(10, "Jobs of a new queue that run at the same time.", ge=1)
+    queue_max_size_limit: int = setting(
+        100_000, "Highest MaxSize that a client may set; a credential may have its own.", ge=1
+    )
+    queue_max_concurrent_limit: int = setting(
+        100, "Highest MaxConcurrent that a client may set; a credential may have its own.", ge=1
+    )
     max_templates: int = setting(200, "Templates a bucket may hold.", variable="templates_per_bucket", ge=1)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from stemline.jobs.policy import Operation
 
 
 def _url_with(*schemes: str) -> Callable[[SecretStr | str], SecretStr | str]:
@@ -34,6 +37,14 @@ def _network(text: str) -> str:
     return text
 
 
+def _region(text: str) -> str:
+    if not re.fullmatch("[a-z0-9-]{1,40}", text):
+        raise ValueError("a region is 1 to 40 lower-case letters, digits and hyphens")
+    return text
+
+
+Region = Annotated[str, AfterValidator(_region)]
+"""A region, which becomes a part of host names."""
 RedisUrl = Annotated[SecretStr, AfterValidator(_url_with("redis", "rediss"))]
 HttpUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
 Network = Annotated[str, AfterValidator(_network)]
@@ -41,19 +52,51 @@ Network = Annotated[str, AfterValidator(_network)]
 
 
 class Credential(BaseModel):
-    """A key pair that may sign requests."""
+    """A key pair that may sign requests, and its policy: what it may do.
+
+    Patterns have ``*`` for any text and ``?`` for one character.
+    """
+
+    # A misspelt rule would allow everything.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     secret_id: str
     secret_key: SecretStr
     buckets: tuple[str, ...] = ("*",)
-    """Bucket names with APPID it may use; ``*`` for all."""
+    """Patterns of the buckets (with APPID) it may use, as tenant and as destination."""
+    regions: tuple[str, ...] = ("*",)
+    """Patterns of the regions it may use, among those of the installation."""
+    operations: tuple[Operation, ...] = tuple(Operation)
+    """Among ``read submit cancel``, and changes of ``queues templates buckets callbacks``."""
     read_only: bool = False
+    """Allows ``read`` alone, among its operations."""
+    queues: tuple[str, ...] = ("*",)
+    """Patterns of names or ids of the queues it may use and change."""
+    mq_regions: tuple[str, ...] = ("*",)
+    """Patterns of ``MqRegion``, for callbacks of jobs and queues."""
+    mq_names: tuple[str, ...] = ("*",)
+    """Patterns of ``MqName``, for callbacks of jobs and queues."""
+    max_size: int | None = Field(None, ge=1)
+    """Highest MaxSize it may set, instead of that of the settings."""
+    max_concurrent: int | None = Field(None, ge=1)
+    """Highest MaxConcurrent it may set, instead of that of the settings."""
+    rate_limit_per_s: float | None = Field(None, ge=0)
+    """Requests per second, instead of that of the settings; 0 is no limit."""
+    rate_limit_burst: int | None = Field(None, ge=1)
+    """Requests above the rate that are let through, instead of that of the settings."""
+    require_digest: bool = False
+    """Whether its signatures must cover a digest of the body and a nonce."""
     token: SecretStr | None = None
     """Session token that must accompany a temporary key."""
     expires_at: int | None = None
     """Unix seconds after which a temporary key is refused."""
     webhook_secrets: tuple[SecretStr, ...] = ()
     """Secrets (``whsec_…``) that sign the callbacks of its jobs; two while rotating."""
+
+    @property
+    def allowed_operations(self) -> frozenset[Operation]:
+        """The operations; with ``read_only`` at most ``read``."""
+        return frozenset(self.operations) & ({Operation.READ} if self.read_only else frozenset(Operation))
 
 
 class BucketAccess(BaseModel):
@@ -78,4 +121,4 @@ class HostRoute(BaseModel):
     """What a host name that carries no bucket stands for."""
 
     bucket: str | None = None
-    region: str
+    region: Region

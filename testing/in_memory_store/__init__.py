@@ -9,6 +9,7 @@ from stemline.jobs.store import Notify, Store, StoreOptions
 from stemline.jobs.store.values import discard_wake_ups
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
+from stemline.testing.in_memory_store.nonces import InMemoryNonces
 from stemline.testing.in_memory_store.state import Contents
 from stemline.testing.in_memory_store.statistics import InMemoryStatistics
 from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
@@ -48,6 +49,7 @@ class InMemoryStore(Store):
         self._tenants = InMemoryTenants(contents)
         self._outbox = InMemoryOutbox(contents)
         self._host_slots = InMemoryHostSlots(contents)
+        self._nonces = InMemoryNonces(contents)
         self._statistics = InMemoryStatistics(contents)
 
     @property
@@ -73,6 +75,10 @@ class InMemoryStore(Store):
     @property
     def host_slots(self) -> InMemoryHostSlots:
         return self._host_slots
+
+    @property
+    def nonces(self) -> InMemoryNonces:
+        return self._nonces
 
     @property
     def statistics(self) -> InMemoryStatistics:

@@ -18,6 +18,7 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
@@ -35,7 +36,13 @@ class InMemoryJobs(JobRepository):
 
     # Submission and queries
 
-    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+    def create(
+        self,
+        specs: Sequence[JobSpec],
+        *,
+        idempotency: Idempotency | None = None,
+        new_queue: QueueLimits | None = None,
+    ) -> list[Job]:
         contents, tenant = self._contents, specs[0].tenant
         with contents.lock:
             if idempotency and (before := self._remembered(tenant, idempotency)):
@@ -44,7 +51,7 @@ class InMemoryJobs(JobRepository):
             if home is None or not home.is_open:
                 if not contents.options.auto_open:
                     raise AsrBucketUnBinded
-                home = contents.open_tenant(tenant)
+                home = contents.open_tenant(tenant, new_queue)
             specs = [replace(spec, queue_id=spec.queue_id or home.queue_id) for spec in specs]
             self._check_queues(tenant, specs)
             found = [wake_up for spec in specs for wake_up in self._add(spec)]

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
-from stemline.jobs.errors import LeaseLost
-from stemline.jobs.ids import new_queue_id
+from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
 from stemline.jobs.job import Job
-from stemline.jobs.queue import Queue
+from stemline.jobs.queue import Queue, QueueLimits, first_queue
 from stemline.jobs.states import TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
@@ -80,25 +79,25 @@ class Contents:
     queued: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Host to deliveries that wait for a slot."""
 
+    nonces: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """Credential and nonce to the request that used it and the time until which it is remembered."""
+
     totals: Counter[str] = field(default_factory=Counter)
 
     # Tenants
 
-    def open_tenant(self, tenant: Tenant) -> Home:
-        """Open the service for a tenant; a new one gets its default queue."""
+    def open_tenant(self, tenant: Tenant, limits: QueueLimits | None = None) -> Home:
+        """Open the service for a tenant; a new one gets its default queue.
+
+        Raises:
+            BindedBucketNumLimit: the region has as many buckets as it may.
+        """
         if tenant not in self.homes:
-            now, queue_id = self.clock(), new_queue_id()
-            self.homes[tenant] = Home(now, queue_id)
-            self.queues[queue_id] = Queue(
-                id=queue_id,
-                tenant=tenant,
-                name="queue-speech-1",
-                state=QueueState.ACTIVE,
-                max_size=self.options.queue_max_size,
-                max_concurrent=self.options.queue_max_concurrent,
-                created=now,
-                updated=now,
-            )
+            if sum(known.region == tenant.region for known in self.homes) >= self.options.buckets_per_region:
+                raise BindedBucketNumLimit
+            queue = first_queue(tenant, limits or self.options.queue_limits, self.clock())
+            self.homes[tenant] = Home(queue.created, queue.id)
+            self.queues[queue.id] = queue
         self.homes[tenant].is_open = True
         return self.homes[tenant]
 

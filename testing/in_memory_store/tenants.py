@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stemline.jobs.errors import (
-    BindedBucketNumLimit,
     CreatedTemplateNumLimit,
     NoSuchBucket,
     NoSuchQueue,
@@ -13,7 +12,7 @@ from stemline.jobs.errors import (
     TemplateNameDuplicate,
 )
 from stemline.jobs.ids import new_template_id
-from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.queue import NotifyConfig, Queue, QueueLimits, first_queue
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import (
@@ -38,13 +37,9 @@ class InMemoryTenants(TenantRepository):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def open(self, tenant: Tenant) -> Bucket:
-        contents = self._contents
-        with contents.lock:
-            in_region = sum(known.region == tenant.region for known in contents.homes)
-            if tenant not in contents.homes and in_region >= contents.options.buckets_per_region:
-                raise BindedBucketNumLimit
-            return Bucket(tenant, contents.open_tenant(tenant).created)
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
+        with self._contents.lock:
+            return Bucket(tenant, self._contents.open_tenant(tenant, new_queue).created)
 
     def close(self, tenant: Tenant) -> None:
         with self._contents.lock:
@@ -74,15 +69,12 @@ class InMemoryQueues(QueueRepository):
         self._contents = contents
 
     def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
-        with self._contents.lock:
-            known = {q.id: q for q in self._contents.queues.values() if q.tenant == tenant}
-        queues = [
-            queue
-            for queue in known.values()
-            if (not which.ids or queue.id in which.ids) and which.state in {None, queue.state}
-        ]
-        missing = tuple(queue_id for queue_id in which.ids if queue_id not in known)
-        return Listing(page_of(queues, which.page, which.size), len(queues), missing)
+        contents = self._contents
+        with contents.lock:
+            known = [queue for queue in contents.queues.values() if queue.tenant == tenant]
+        if not known and contents.options.auto_open:
+            known = [first_queue(tenant, contents.options.queue_limits, contents.clock())]
+        return which.choose(known)
 
     def update(
         self,

@@ -90,7 +90,10 @@ FORMS = {
     "Token": Form(
         lambda p: {"IP": "127.0.0.1", "Port": p, "Token": "tok/1+="}, server={"credentials": (TEMPORARY,)}
     ),
-    "SignHost=False": Form(lambda p: {"Proxies": {"http": f"http://127.0.0.1:{p}"}, "SignHost": False}),
+    "SignHost=False": Form(
+        lambda p: {"Proxies": {"http": f"http://127.0.0.1:{p}"}, "SignHost": False},
+        server={"require_signed_host": False},
+    ),
     "SignParams=False": Form(lambda p: {"Domain": f"127.0.0.1:{p}", "SignParams": False}),
     "Anonymous": Form(
         lambda p: {"Domain": f"127.0.0.1:{p}", "Anonymous": True},

@@ -1,9 +1,10 @@
 
 -- Store jobs, all or none.
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
---       8 idempotency key ('' for none), 9 hash of the body, 10 seconds the key is remembered,
---       11… for each job: id, spec, level, input hash, queue id ('' for the default one)
--- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'no-queue'} | {'full'}
+--       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
+--       is remembered, 12… for each job: id, spec, level, input hash, queue id ('' for the default one)
+-- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
+--         | {'full'}
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
@@ -13,12 +14,12 @@ local function records(ids)
 end
 
 local tenant = ARGV[3]
-local remembered = P .. ':idempotency:' .. tenant .. ':' .. ARGV[8]
-if ARGV[8] ~= '' then
+local remembered = P .. ':idempotency:' .. tenant .. ':' .. ARGV[9]
+if ARGV[9] ~= '' then
   local before = redis.call('GET', remembered)
   if before then
     before = cjson.decode(before)
-    if before.body ~= ARGV[9] then return {'conflict'} end
+    if before.body ~= ARGV[10] then return {'conflict'} end
     return {'repeat', records(before.ids)}
   end
 end
@@ -26,12 +27,12 @@ end
 local home = P .. ':tenant:' .. tenant
 if redis.call('HGET', home, 'open') ~= '1' then
   if ARGV[4] ~= '1' then return {'not-open'} end
-  open_tenant(tenant, ARGV[5], ARGV[6], ARGV[7])
+  if not open_tenant(tenant, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) then return {'limit'} end
 end
 local default = redis.call('HGET', home, 'queue')
 
 local wanted, ids, new = {}, {}, {}
-for i = 11, #ARGV, 5 do
+for i = 12, #ARGV, 5 do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
   if not redis.call('ZSCORE', P .. ':queues:' .. tenant, queue) then return {'no-queue'} end
@@ -67,7 +68,7 @@ for _, job in ipairs(new) do
   end
 end
 redis.call('SET', P .. ':last', int(last))
-if ARGV[8] ~= '' then
-  redis.call('SET', remembered, cjson.encode({body = ARGV[9], ids = ids}), 'EX', ARGV[10])
+if ARGV[9] ~= '' then
+  redis.call('SET', remembered, cjson.encode({body = ARGV[10], ids = ids}), 'EX', ARGV[11])
 end
 return {'ok', records(ids), found}

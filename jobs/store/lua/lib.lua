@@ -135,9 +135,16 @@ local function is_current(job, token)
   return job and job.state == 'Running' and job.token == token
 end
 
--- Open the service for a tenant; a new one gets its default queue.
-local function open_tenant(tenant, queue, max_size, max_concurrent)
+-- Open the service for a tenant; a new one gets its default queue. Returns false if its region has `limit` tenants.
+local function open_tenant(tenant, queue, max_size, max_concurrent, limit)
   local home = P .. ':tenant:' .. tenant
+  if redis.call('EXISTS', home) == 0 and redis.call('ZCARD', P .. ':tenants') >= tonumber(limit) then
+    local region, count = string.match(tenant, '^[^/]*/'), 0
+    for _, known in ipairs(redis.call('ZRANGE', P .. ':tenants', 0, -1)) do
+      if string.sub(known, 1, #region) == region then count = count + 1 end
+    end
+    if count >= tonumber(limit) then return false end
+  end
   if redis.call('HSETNX', home, 'queue', queue) == 1 then
     redis.call('HSET', home, 'created', int(NOW))
     redis.call('ZADD', P .. ':tenants', int(NOW), tenant)
@@ -146,4 +153,5 @@ local function open_tenant(tenant, queue, max_size, max_concurrent)
     redis.call('ZADD', P .. ':queues:' .. tenant, int(NOW), queue)
   end
   redis.call('HSET', home, 'open', 1)
+  return true
 end

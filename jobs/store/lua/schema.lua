@@ -59,6 +59,9 @@
 --   P:host:<host>:sending      zset    delivery id by the end of its slot, expires: acquire_slot, release_slot
 --   P:host:<host>:queued       zset    delivery id by the time it asked for a slot, expires: the same
 --
+-- Requests
+--   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce
+--
 -- Whole store
 --   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,
 --                                      callbacks:<outcome>

@@ -14,12 +14,14 @@ from typing import Protocol
 
 from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
 from stemline.jobs.store.protocols.jobs import JobRepository
+from stemline.jobs.store.protocols.nonces import NonceRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
 from stemline.jobs.store.snapshot import Snapshot
 
 __all__ = [
     "HostSlots",
     "JobRepository",
+    "NonceRepository",
     "Outbox",
     "QueueRepository",
     "Statistics",
@@ -68,6 +70,11 @@ class Store(Protocol):
     @property
     def host_slots(self) -> HostSlots:
         """Limit on simultaneous deliveries to one host."""
+        ...
+
+    @property
+    def nonces(self) -> NonceRepository:
+        """Nonces of signed requests."""
         ...
 
     @property

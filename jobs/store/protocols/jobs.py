@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
@@ -15,15 +16,23 @@ class JobRepository(Protocol):
 
     # Submission and queries
 
-    def create(self, specs: Sequence[JobSpec], *, idempotency: Idempotency | None = None) -> list[Job]:
+    def create(
+        self,
+        specs: Sequence[JobSpec],
+        *,
+        idempotency: Idempotency | None = None,
+        new_queue: QueueLimits | None = None,
+    ) -> list[Job]:
         """Store jobs of one tenant, all or none, and notify workers.
 
         Args:
             specs: the jobs; an empty ``queue_id`` stands for the tenant's default queue.
             idempotency: with a key used before, return the jobs of the first request and store nothing.
+            new_queue: limits of the queue of a new tenant; by default those of the store's options.
 
         Raises:
             AsrBucketUnBinded: the service is not open for the bucket.
+            BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
             QueueNotFound: a job names an unknown queue.
             QueueFull: a queue would hold more waiting jobs than it may.
             IdempotencyConflict: the key was used with another body.

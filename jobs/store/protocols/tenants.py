@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.queue import NotifyConfig, Queue, QueueLimits
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store.values import BucketFilter, Listing, QueueFilter, TemplateFilter
@@ -16,7 +16,10 @@ class QueueRepository(Protocol):
     """Queues of tenants."""
 
     def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
-        """Return a tenant's queues, oldest first."""
+        """Return a tenant's queues, oldest first.
+
+        Where the service opens by itself, a tenant that is not known has the queue that opening it creates.
+        """
         ...
 
     def update(
@@ -88,8 +91,12 @@ class TemplateRepository(Protocol):
 class TenantRepository(Protocol):
     """Buckets for which the service is open."""
 
-    def open(self, tenant: Tenant) -> Bucket:
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
         """Open the service for a tenant; return its bucket also if it was open before.
+
+        Args:
+            tenant: the tenant.
+            new_queue: limits of the queue of a new tenant; by default those of the store's options.
 
         Raises:
             BindedBucketNumLimit: the region has as many buckets as it may.

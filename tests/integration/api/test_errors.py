@@ -15,7 +15,7 @@ import pytest
 
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, ApiServer
-from stemline.testing.client import HOST, SECRET_ID, Answer, Client, exchange, submission
+from stemline.testing.client import HOST, REGION, SECRET_ID, Answer, Client, exchange, submission
 from stemline.wire.errors import ANSWERS
 
 TEMPLATE = (
@@ -66,11 +66,11 @@ def opened(server: ApiServer) -> Client:
 
 
 def open_for(server: ApiServer, bucket: str) -> Answer:
-    return Client(server.port, host=f"{bucket}.ci.ap-x.myqcloud.com").request("POST", "/asrbucket")
+    return Client(server.port, host=f"{bucket}.ci.{REGION}.myqcloud.com").request("POST", "/asrbucket")
 
 
 def new_template(server: ApiServer, name: str) -> Answer:
-    return server.client.post("/template", TEMPLATE.format(name))
+    return opened(server).post("/template", TEMPLATE.format(name))
 
 
 def conflict(client: Client) -> Answer:

@@ -178,9 +178,10 @@ def test_final_errors_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path:
         (Settings(buckets={"*": wrong}), here, "in", SourceAccessDenied),
         (Settings(buckets={}), here, "in", SourceAccessDenied),
         (good, here, "in", SourceTooLarge),
+        (good, Tenant(s3.bucket, "x@127.0.0.1:1/#"), "in", SourceAccessDenied),
         (
             Settings(buckets={"*": good.storage.buckets[s3.bucket]}),
-            Tenant("Not A Bucket", "r"),
+            Tenant("Not A Bucket", s3.region),
             "in",
             SourceDownloadFailed,
         ),

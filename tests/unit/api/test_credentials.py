@@ -9,13 +9,15 @@ import pytest
 
 from stemline.api.credentials import Principals
 from stemline.jobs.errors import Forbidden
+from stemline.jobs.policy import Operation
 from stemline.runtime.credentials import CredentialFiles
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.settings import Credential, Settings
 
 
 def principals(**settings: Any) -> Principals:
-    return Principals(CredentialFiles.of(Settings(**settings)).key_pairs)
+    configured = Settings(**settings)
+    return Principals(CredentialFiles.of(configured).key_pairs, configured)
 
 
 def test_scopes() -> None:
@@ -23,11 +25,11 @@ def test_scopes() -> None:
     entry = Credential(secret_id="a", secret_key="k", buckets=("x-1",), read_only=True)
     principal = principals(credentials=(entry,)).lookup("a")
     assert principal is not None
-    principal.check(bucket="x-1", write=False)
-    principal.check(bucket=None, write=False)
-    for bucket, write in (("y-1", False), ("x-1", True)):
+    principal.policy.check(Operation.READ, bucket="x-1", region="r")
+    principal.policy.check(Operation.READ, bucket=None, region="r")
+    for bucket, operation in (("y-1", Operation.READ), ("x-1", Operation.SUBMIT)):
         with pytest.raises(Forbidden):
-            principal.check(bucket=bucket, write=write)
+            principal.policy.check(operation, bucket=bucket, region="r")
 
 
 def test_broken_file_at_start(tmp_path: Path) -> None:

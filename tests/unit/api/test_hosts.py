@@ -16,6 +16,7 @@ SETTINGS = Settings(
         "[::1]": HostRoute(bucket="six-1250000000", region="ap-six"),
         "svc.internal": HostRoute(region="ap-svc"),
     },
+    regions=("ap-extra",),
 )
 TABLE = HostTable(SETTINGS)
 
@@ -32,6 +33,8 @@ TABLE = HostTable(SETTINGS)
         ("ci.ap-chongqing.tencentcos.cn:443", None, "ap-chongqing"),
         ("media-1250000000.ci.r.example.test:8080", "media-1250000000", "ap-test"),
         ("ci.r.example.test:8080", None, "ap-test"),
+        ("media-1250000000.ci.ap-extra.myqcloud.com", "media-1250000000", "ap-extra"),
+        ("ci.ap-fixed.myqcloud.com", None, "ap-fixed"),
         ("media-1250000000.localhost:1", "media-1250000000", "ap-local"),
         ("10.0.0.5:8080", "fixed-1250000000", "ap-fixed"),
         ("[::1]:8080", "six-1250000000", "ap-six"),
@@ -56,6 +59,9 @@ def test_hosts(host: str, bucket: str | None, region: str) -> None:
         "media-1250000000.ci.ap_chongqing.myqcloud.com",
         "media-1250000000.ci.ap-chongqing.myqcloud.com.evil.example",
         "nobucket.localhost",
+        "media-1250000000.ci.ap-foreign.myqcloud.com",
+        "ci.ap-foreign.tencentcos.cn",
+        f"media-1250000000.ci.{'a' * 41}.myqcloud.com",
         "x" * 300,
         "media-1250000000/x.localhost",
     ],
@@ -68,9 +74,11 @@ def test_unknown_hosts(host: str) -> None:
 
 def test_any_host() -> None:
     """The host ``*`` stands for every name that no other rule knows."""
-    table = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}))
+    table = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}, regions=("ap-x",)))
     assert ResolvedHost("r", "b-1") == table.resolve("any.name:99")
     assert ResolvedHost("ap-x", "media-1") == table.resolve("media-1.ci.ap-x.myqcloud.com")
+    with pytest.raises(InvalidHost):
+        table.resolve("media-1.ci.ap-y.myqcloud.com")
 
 
 def test_tenant() -> None:

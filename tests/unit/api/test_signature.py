@@ -20,6 +20,7 @@ from stemline.jobs.errors import (
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
+from stemline.jobs.policy import Policy
 from stemline.wire.errors import code_of
 from stemline.wire.signature import SignedRequest, encode, find_authorization, http_strings, sign, verify
 from tests.support.recordings import recordings
@@ -33,7 +34,7 @@ LONG, HOUR, SHORT = "1700000000;1700010060", "1700000000;1700003600", "170000000
 
 
 def key(**changes: object) -> Principal:
-    return dataclasses.replace(Principal(SECRET_ID, SECRET_KEY, frozenset({"*"})), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(Principal(SECRET_ID, SECRET_KEY, Policy()), **changes)  # type: ignore[arg-type]
 
 
 def lookup(secret_id: str) -> Principal | None:
@@ -186,7 +187,7 @@ def test_published_vector() -> None:
         headers=headers,
     )
     assert made.endswith("q-signature=3b8851a11a569213c17ba8fa7dcf2abec6935172")
-    principal = Principal("AKIDexample", secret, frozenset({"*"}))
+    principal = Principal("AKIDexample", secret, Policy())
     signed = dataclasses.replace(unsigned, headers=[*unsigned.headers, ("authorization", made.encode())])
     assert principal == verify(signed, lambda _: principal, now=1557989200)
 
@@ -450,7 +451,7 @@ def test_encoding() -> None:
 
 def test_recordings() -> None:
     """Every recorded request of the two SDKs verifies, and not after any one signed byte is changed."""
-    principal = Principal("AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample", frozenset({"*"}))
+    principal = Principal("AKIDEXAMPLEEXAMPLEEXAMPLE", "SecretKeyExampleExample", Policy())
     kept = recordings()
     assert len(kept) > 60
     for recording in kept:

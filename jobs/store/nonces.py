@@ -1,0 +1,16 @@
+"""Nonces in Redis."""
+
+from __future__ import annotations
+
+from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.protocols import NonceRepository
+
+
+class RedisNonces(NonceRepository):
+    """Nonces in Redis, as keys that expire."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
+        return bool(self._connection.run("use_nonce", credential, nonce, request_id, max(ttl_s, 1)))

@@ -1,0 +1,20 @@
+"""Protocol of a repository of nonces."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class NonceRepository(Protocol):
+    """Nonces of signed requests, each of which may be used once."""
+
+    def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
+        """Remember a nonce; return whether this request is the first that uses it.
+
+        Args:
+            credential: SecretId of the signer, whose nonces are its own.
+            nonce: the nonce.
+            request_id: of the request; a repeated call for the same request gives the same answer.
+            ttl_s: how long the nonce is remembered: at least until its signature has expired, s.
+        """
+        ...

@@ -1,0 +1,23 @@
+"""Nonces in memory."""
+
+from __future__ import annotations
+
+from stemline.jobs.store import NonceRepository
+from stemline.testing.in_memory_store.state import Contents
+
+
+class InMemoryNonces(NonceRepository):
+    """Nonces in memory."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
+        contents, key = self._contents, (credential, nonce)
+        with contents.lock:
+            now = contents.clock()
+            user, expires_at = contents.nonces.get(key, ("", 0))
+            if expires_at > now:
+                return user == request_id
+            contents.nonces[key] = (request_id, now + max(ttl_s, 1) * 1_000_000)
+            return True
