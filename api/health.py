@@ -25,8 +25,8 @@ async def healthz() -> JSONResponse:
 def readyz(request: Request) -> JSONResponse:
     """Report whether the store and the broker take writes; else why not, such as ``READONLY``."""
     services: Services = request.app.state.services
-    settings = services.settings
-    states = {"store": probe(settings.store.url.get_secret_value()), "broker": probe(settings.store.broker)}
+    store = services.settings.store
+    states = {"store": probe(store, store.url.get_secret_value()), "broker": probe(store, store.broker)}
     ready = set(states.values()) == {"ok"}
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **states}, status_code=200 if ready else 503

@@ -10,6 +10,8 @@ from stemline.jobs.store import Notify, RedisStore, StoreOptions
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
 from stemline.jobs.store.values import discard_wake_ups
 from stemline.runtime.settings import Settings
+from stemline.runtime.settings.groups import StoreSettings
+from stemline.runtime.tls import tls_options
 
 _PROBE_TIMEOUT_S: Final = 2.0
 _EMPTY_SCRIPT: Final = "#!lua flags=allow-oom\nreturn 1"
@@ -41,17 +43,33 @@ def open_store(settings: Settings, *, notify: Notify = discard_wake_ups) -> Redi
         settings: server, limits and times.
         notify: sends wake-ups; must not raise.
     """
-    return RedisStore.open(settings.store.url.get_secret_value(), store_options(settings), notify=notify)
+    url = settings.store.url.get_secret_value()
+    return RedisStore.open(url, store_options(settings), notify=notify, tls=tls_options(settings.store, url))
 
 
-def probe(url: str) -> str:
+def connect(settings: StoreSettings, url: str, *, timeout_s: float) -> redis.Redis:
+    """Return a client of a server, for checks; connects at the first call.
+
+    Args:
+        settings: authorities and certificate for ``rediss://``.
+        url: of the server.
+        timeout_s: for connecting, and for each reply, s.
+    """
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        **tls_options(settings, url),
+    )
+
+
+def probe(settings: StoreSettings, url: str) -> str:
     """Return whether a server takes writes: ``ok``, or the word of its refusal, a key of ``MEANINGS``.
 
     A replica answers PING, but takes no jobs. A full server passes: it still serves what it holds.
     """
-    client = redis.Redis.from_url(
-        url, socket_timeout=_PROBE_TIMEOUT_S, socket_connect_timeout=_PROBE_TIMEOUT_S
-    )
+    client = connect(settings, url, timeout_s=_PROBE_TIMEOUT_S)
     try:
         client.eval(_EMPTY_SCRIPT, 0)
     except CLIENT_ERRORS as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,17 +16,19 @@ ABORT = "ABORT"
 class RespProxy:
     """Forwards RESP between its clients and one server on loopback, for the length of a ``with`` block."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a free port; commands are forwarded until :meth:`refuse` or :attr:`reply` says otherwise.
 
         Args:
             server_port: of the server, on loopback.
+            tls: if clients are to connect with TLS.
         """
         self.reply = ""
         """Error reply to every command, such as ``READONLY You can't write.``; empty to forward them."""
         self.refused = 0
         """Commands that were answered with the error."""
         self._server_port = server_port
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._connections: set[socket.socket] = set()
@@ -33,7 +36,7 @@ class RespProxy:
     @property
     def url(self) -> str:
         """The URL for clients."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"{'rediss' if self._tls else 'redis'}://127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="resp-proxy", daemon=True).start()
@@ -61,7 +64,12 @@ class RespProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self._tls is not None:
+            # Without a handshake here, the socket is wrapped, and so closed below, whatever the client does.
+            client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         with suppress(OSError), closing(client):
+            if isinstance(client, ssl.SSLSocket):
+                client.do_handshake()
             server = socket.create_connection(("127.0.0.1", self._server_port))
             with closing(server):
                 self._connections |= {client, server}

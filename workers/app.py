@@ -13,6 +13,7 @@ from kombu.entity import Exchange, Queue
 
 from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
+from stemline.runtime.tls import broker_of
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -41,15 +42,17 @@ def separate_queue(level: int) -> str:
 
 def create_app(settings: Settings) -> Celery:
     """Return a Celery application for these settings; it connects to nothing yet."""
+    broker = broker_of(settings.store)
     app = Celery(
         "stemline",
         loader=Loader,
-        broker=settings.store.broker,
+        broker=broker.url,
         set_as_current=False,
     )
     names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
     visibility = round(settings.workers.job_time_limit_s) + _VISIBILITY_MARGIN_S
     app.conf.update(
+        broker_use_ssl=broker.tls,
         task_queues=[Queue(name, Exchange("stemline"), routing_key=name) for name in names],
         task_create_missing_queues=False,
         task_routes={DELIVER: CALLBACKS, SWEEP: SWEEPS},

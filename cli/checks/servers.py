@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stemline.cli.checks.findings import (
     GIB,
@@ -18,22 +18,26 @@ from stemline.cli.checks.findings import (
     warn,
 )
 
+if TYPE_CHECKING:
+    from stemline.runtime.settings.groups import StoreSettings
+
 _MOST_CLOCK_SKEW_S: Final = 2.0
 """Leases and signatures need clocks that differ by less."""
 
 
 def store(context: CheckContext) -> Iterator[Finding]:
     """Check Valkey or Redis: connection, version, durability, eviction, memory and clock."""
-    yield from _server("store", context.settings.store.url.get_secret_value())
+    settings = context.settings.store
+    yield from _server("store", settings, settings.url.get_secret_value())
 
 
-def _server(check: str, url: str) -> Iterator[Finding]:
+def _server(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
     import redis
 
+    from stemline.runtime.store import connect
+
     where = address_of(url)
-    client = redis.Redis.from_url(
-        url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-    )
+    client = connect(settings, url, timeout_s=TIMEOUT_S)
     try:
         began = time.time()
         seconds, micros = client.time()
@@ -106,7 +110,7 @@ def broker(context: CheckContext) -> Iterator[Finding]:
     from stemline.workers.app import CALLBACKS, LEVELS, SWEEPS, separate_queue
 
     if context.settings.store.broker_url is not None:
-        findings = list(_server("broker", context.settings.store.broker))
+        findings = list(_server("broker", context.settings.store, context.settings.store.broker))
         yield from (each for each in findings if each.check == "broker")
         if any(each.verdict is Verdict.ERROR and "does not answer" in each.message for each in findings):
             return

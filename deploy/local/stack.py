@@ -22,7 +22,7 @@ from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyS
 from stemline.deploy.local.services import service_environment, service_programs
 from stemline.jobs.job import Job
 from stemline.runtime.settings import Settings
-from stemline.runtime.store import open_store
+from stemline.runtime.store import connect, open_store
 
 __all__ = ["Addresses", "ProcessEnded", "Stack", "StackError"]
 
@@ -209,7 +209,7 @@ class Stack:
 def _require_redis(url: str) -> None:
     """Raise an error unless the user's own Redis answers; never with the URL, which may hold a password."""
     try:
-        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+        with connect(Settings().store, url, timeout_s=5) as client:
             client.ping()
     except (redis.exceptions.RedisError, ValueError) as error:
         raise StackError(f"the Redis of REDIS_URL does not answer: {error}") from error

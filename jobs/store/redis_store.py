@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -60,11 +61,24 @@ class RedisStore(Store):
 
     @classmethod
     def open(
-        cls, url: str, options: StoreOptions | None = None, *, notify: Notify = discard_wake_ups
+        cls,
+        url: str,
+        options: StoreOptions | None = None,
+        *,
+        notify: Notify = discard_wake_ups,
+        tls: Mapping[str, Any] | None = None,
     ) -> RedisStore:
-        """Return a store on the server at a URL; connects at the first call."""
+        """Return a store on the server at a URL; connects at the first call.
+
+        Args:
+            url: of the server.
+            options: limits and times.
+            notify: sends wake-ups; must not raise.
+            tls: for ``rediss://``, the arguments ``ssl_…`` of :class:`redis.SSLConnection`.
+        """
         client = redis.Redis.from_url(
             url,
+            **(tls or {}),
             decode_responses=True,
             socket_timeout=5,
             socket_connect_timeout=3,

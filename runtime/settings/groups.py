@@ -56,6 +56,18 @@ class StoreSettings(Group):
     broker_url: RedisUrl | None = setting(
         None, "Valkey or Redis that carries Celery's messages; redis_url if not set."
     )
+    tls_ca: Path | None = setting(
+        None,
+        "PEM file of the authorities that may sign the certificate of a `rediss://` server, of store and "
+        "broker; the system's if not set.",
+        variable="redis_ca",
+    )
+    tls_certificate: Path | None = setting(
+        None,
+        "PEM certificate chain that this process shows to a `rediss://` server.",
+        variable="redis_certificate",
+    )
+    tls_key: Path | None = setting(None, "PEM key of that certificate.", variable="redis_key")
     key_prefix: str = setting("stemline", "First part of every key in the job store.")
 
     @property

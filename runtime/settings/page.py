@@ -101,5 +101,5 @@ def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
             and isinstance(text, ast.Expr)
             and isinstance(text.value, ast.Constant)
         ):
-            found[field.target.id] = str(text.value.value).replace("``", "`")
+            found[field.target.id] = " ".join(str(text.value.value).split()).replace("``", "`")
     return found

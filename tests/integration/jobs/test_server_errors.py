@@ -15,6 +15,7 @@ from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions, TemplateFilter
 from stemline.jobs.store.server_errors import MEANINGS, UNKNOWN, UNREACHABLE, word_of
+from stemline.runtime.settings import Settings
 from stemline.runtime.store import probe
 from stemline.testing.resp_proxy import ABORT, RespProxy
 from stemline.testing.samples import job_spec
@@ -94,9 +95,9 @@ def test_every_word_is_the_retryable_error_at_every_call(
 @pytest.mark.parametrize("word", WORDS)
 def test_the_readiness_probe_names_the_word(word: str, proxy: RespProxy) -> None:
     """A server that answers but refuses writes is not ready, and the probe says by which word."""
-    assert "ok" == probe(proxy.url)
+    assert "ok" == probe(Settings().store, proxy.url)
     with proxy.refuse(f"{word} 3999 127.0.0.1:1"):
-        assert word == probe(proxy.url)
+        assert word == probe(Settings().store, proxy.url)
 
 
 def test_a_replica_is_not_ready(valkey_server: ValkeyServer, tmp_path: Path) -> None:
@@ -107,12 +108,12 @@ def test_a_replica_is_not_ready(valkey_server: ValkeyServer, tmp_path: Path) -> 
         with replica_client(replica) as client:
             client.replicaof("127.0.0.1", valkey_server.port)
             assert client.ping()
-            assert probe(replica.url) in {"READONLY", "MASTERDOWN", "LOADING"}
+            assert probe(Settings().store, replica.url) in {"READONLY", "MASTERDOWN", "LOADING"}
             client.replicaof("NO", "ONE")
-        assert "ok" == probe(replica.url)
+        assert "ok" == probe(Settings().store, replica.url)
     finally:
         replica.stop()
-    assert UNREACHABLE == probe(replica.url)
+    assert UNREACHABLE == probe(Settings().store, replica.url)
 
 
 def replica_client(server: ValkeyServer) -> redis.Redis:

@@ -1,0 +1,102 @@
+"""All processes of the service, on one server that they reach through a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from stemline.deploy.local.ports import free_port
+from stemline.testing.client import SECRET_ID, SECRET_KEY, Answer, Client, submission
+from stemline.testing.processes import Program, eventually, program
+from stemline.testing.receiver import Receiver, answer, receiving
+from stemline.testing.resp_proxy import RespProxy
+
+RECOVERY_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """All processes, behind a proxy for their store and broker."""
+
+    proxy: RespProxy
+    client: Client
+    receiver: Receiver
+    flower_url: str
+    programs: dict[str, Program]
+
+    def submit(self) -> Answer:
+        """Submit a job; it fails in the worker at once, as no bucket is configured, and has a callback."""
+        body = submission(
+            request=f"<CallBack>{self.receiver.url}</CallBack><CallBackFormat>JSON</CallBackFormat>"
+        )
+        return self.client.post("/jobs", body, {"Content-Type": "application/xml"})
+
+    def status(self, url: str) -> int:
+        try:
+            return httpx.get(url, trust_env=False, timeout=10).status_code
+        except httpx.TransportError:
+            return 0
+
+    def ready(self) -> bool:
+        return self.status(f"http://127.0.0.1:{self.client.port}/readyz") == 200
+
+    def do_job(self) -> None:
+        """Submit a job and wait for its callback."""
+        answered = self.submit()
+        assert 200 == answered.status, answered.body
+        job_id = (answered.text("JobsDetail/JobId") or "").encode()
+        eventually(
+            lambda: any(job_id in each.body for each in list(self.receiver.received)),
+            RECOVERY_S,
+            "the callback",
+        )
+
+
+@contextmanager
+def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterator[Service]:
+    """Run API, separation worker, callback worker, Celery beat and Flower while the block runs.
+
+    Args:
+        folder: for their logs.
+        proxy: in front of the server of store and broker.
+        variables: further ones of their environment.
+    """
+    port, flower = free_port(), free_port()
+    with ExitStack() as stack:
+        receiver = stack.enter_context(receiving(answer(200)))
+        env = {
+            "STEMLINE_REDIS_URL": proxy.url,
+            "STEMLINE_KEY_PREFIX": "store-errors",
+            "STEMLINE_CREDENTIALS": f'[{{"secret_id": "{SECRET_ID}", "secret_key": "{SECRET_KEY}"}}]',
+            "STEMLINE_PRELOAD_MODELS": "[]",
+            "STEMLINE_SWEEP_INTERVAL_S": "1",
+            "STEMLINE_RATE_LIMIT_PER_S": "0",
+            "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
+            "FLOWER_BASIC_AUTH": "user:password",
+            **variables,
+        }
+        words = {
+            "api": ("api", "--port", str(port)),
+            "separate": ("worker", "separate"),
+            "callbacks": ("worker", "callbacks"),
+            "beat": ("beat",),
+            "flower": ("flower", "--port", str(flower)),
+        }
+        programs = {
+            name: stack.enter_context(program(folder / f"{name}.log", env, "-m", "stemline", *command))
+            for name, command in words.items()
+        }
+        service = Service(
+            proxy=proxy,
+            client=Client(port),
+            receiver=receiver,
+            flower_url=f"http://127.0.0.1:{flower}/healthcheck",
+            programs=programs,
+        )
+        eventually(service.ready, 60, "the API")
+        eventually(lambda: service.status(service.flower_url) == 200, 60, "Flower")
+        yield service
