@@ -1,8 +1,15 @@
-"""Caches graphs beside the weights they were built from."""
+"""Caches graphs beside the weights they were built from.
+
+The checksum of a graph is elsewhere, in a folder of this user alone: whoever can write into the model
+directory, which may be a shared volume, must not be able to replace both.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 import structlog
@@ -21,12 +28,15 @@ def cached_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | None
     """Return the graph of `model` that `write_graph` wrote into the folder `weights`.
 
     Returns:
-        Its path; None where there is none, or where it does not match the checksum beside it.
+        Its path; None where there is none, or where this user has no checksum that it matches.
     """
     path, checksum = _paths(model, weights, polyphase=polyphase)
-    if path.is_file() and checksum.is_file() and checksum.read_text().strip() == sha256(path):
-        return path
-    return None
+    try:
+        if not _is_private(checksum.parent) or checksum.read_text().strip() != sha256(path):
+            return None
+    except OSError:
+        return None
+    return path
 
 
 def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes:
@@ -38,7 +48,7 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
         polyphase: See `build_graph`.
 
     Returns:
-        Its path; the graph itself where the folder cannot be written.
+        Its path; the graph itself where it, or its checksum, cannot be written.
 
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
@@ -48,6 +58,9 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
     path, checksum = _paths(model, weights, polyphase=polyphase)
     content: bytes = build_graph(model, read_tensors(weights), polyphase=polyphase).SerializeToString()
     try:
+        checksum.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_private(checksum.parent):
+            raise PermissionError(errno.EPERM, f"others may write to {checksum.parent}")
         write_atomically(path, content)
         write_atomically(checksum, hashlib.sha256(content).hexdigest().encode())
     except OSError as error:
@@ -61,4 +74,18 @@ def _paths(model: Model, weights: Path, *, polyphase: bool) -> tuple[Path, Path]
     kind = "polyphase" if polyphase else "plain"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])
     path = weights / name
-    return path, path.with_suffix(".sha256")
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    return path, checksum_directory() / f"{place}.sha256"
+
+
+def checksum_directory() -> Path:
+    """Return the folder of checksums, in the state of this user."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "stemline" / "graphs"
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether a folder is this user's, and nobody else may write to it."""
+    status = folder.lstat()
+    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not shared

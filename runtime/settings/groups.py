@@ -141,7 +141,7 @@ class ServerSettings(Group):
 class TenantSettings(Group):
     """What a bucket may have: queues, waiting jobs, templates."""
 
-    auto_open: bool = setting(True, "Open the service for a bucket at its first use.")
+    auto_open: bool = setting(True, "Open a bucket at its first job, template or change of its queue.")
     buckets_per_region: int = setting(1000, "Buckets that may be opened in a region.", ge=1)
     queue_max_size: int = setting(10000, "Waiting jobs a new queue may hold.", ge=1)
     queue_max_concurrent: int = setting(10, "Jobs of a new queue that run at the same time.", ge=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,13 +14,13 @@ from stemline.jobs.errors import (
     NoSuchTemplate,
     TemplateNameDuplicate,
 )
-from stemline.jobs.queue import NotifyConfig
+from stemline.jobs.queue import NotifyConfig, QueueLimits
 from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.states import QueueState
-from stemline.jobs.store import BucketFilter, QueueFilter, Store, TemplateFilter
+from stemline.jobs.store import BucketFilter, JobFilter, QueueFilter, Store, TemplateFilter
 from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
-from tests.integration.jobs.contract import OTHER, TENANT, Make
+from tests.integration.jobs.contract import OTHER, TENANT, Make, spec
 
 
 def test_buckets(make: Make) -> None:
@@ -82,3 +83,69 @@ def test_templates(make: Make) -> None:
     with pytest.raises(NoSuchTemplate):
         store.templates.delete(TENANT, one.id)
     assert store.templates.get(TENANT, one.id) is None
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_submissions_count_towards_the_limit_of_a_region(make: Make, limit: int) -> None:
+    """A region takes no further tenant, whichever call would open it; tenants that it has go on."""
+    store = make(buckets_per_region=limit)
+    tenants = [Tenant(f"b{number}-1250000000", TENANT.region) for number in range(limit + 1)]
+    for tenant in tenants[:-1]:
+        store.jobs.create([spec(tenant=tenant)])
+    for call in (
+        lambda: store.jobs.create([spec(tenant=tenants[-1])]),
+        lambda: store.tenants.open(tenants[-1]),
+    ):
+        with pytest.raises(BindedBucketNumLimit):
+            call()
+    assert store.jobs.search(tenants[-1], JobFilter()).items == []
+    assert not store.tenants.is_open(tenants[-1])
+    store.jobs.create([spec(tenant=tenants[0])])
+
+
+def test_racing_submissions_open_no_more_than_the_limit(make: Make) -> None:
+    """Of many first submissions at the same time, only as many as there is room for open their bucket."""
+    store = make(buckets_per_region=3)
+
+    def submit(number: int) -> bool:
+        try:
+            store.jobs.create([spec(tenant=Tenant(f"b{number}-1250000000", TENANT.region))])
+        except BindedBucketNumLimit:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert 3 == sum(pool.map(submit, range(24)))
+    assert 3 == store.tenants.search(BucketFilter()).total
+
+
+def test_the_first_queue_is_known_before_it_is_stored(make: Make) -> None:
+    """A tenant that opens by itself shows the queue it will have, with the limits of its first call."""
+    store = make()
+    (shown,) = store.queues.search(TENANT, QueueFilter()).items
+    assert not store.tenants.is_open(TENANT)
+    assert store.queues.search(TENANT, QueueFilter(ids=(shown.id, "px"))).missing == ("px",)
+    (job,) = store.jobs.create([spec(queue_id=shown.id)], new_queue=QueueLimits(5, 2))
+    assert job.spec.queue_id == shown.id
+    (made,) = store.queues.search(TENANT, QueueFilter()).items
+    assert (shown.id, 5, 2) == (made.id, made.max_size, made.max_concurrent)
+    assert make(auto_open=False).queues.search(OTHER, QueueFilter()).items == []
+
+
+def test_a_nonce_is_used_once(store: Store, clock: FixedClock) -> None:
+    """A nonce serves one request of its credential; the same request may ask again after a lost answer."""
+    use = store.nonces.use
+    assert use("AKID", "n" * 16, request_id="r1", ttl_s=60)
+    assert use("AKID", "n" * 16, request_id="r1", ttl_s=60)
+    assert not use("AKID", "n" * 16, request_id="r2", ttl_s=60)
+    assert use("OTHER", "n" * 16, request_id="r2", ttl_s=60)
+    assert use("AKID", "m" * 16, request_id="r2", ttl_s=0)
+
+
+def test_one_of_many_requests_gets_a_nonce(store: Store) -> None:
+    """Of many copies that arrive at the same time, exactly one is the first."""
+    with ThreadPoolExecutor(8) as pool:
+        firsts = pool.map(
+            lambda n: store.nonces.use("AKID", "n" * 16, request_id=f"r{n}", ttl_s=60), range(32)
+        )
+        assert 1 == sum(firsts)

@@ -331,6 +331,35 @@ def test_a_read_only_folder_still_gives_a_graph(weights_2stems: Path, tmp_path: 
     assert cached_graph(MODELS["2stems"], tmp_path, polyphase=True) is None
 
 
+@pytest.fixture(autouse=True)
+def checksums(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for the checksums of graphs."""
+    state = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    return state / "stemline" / "graphs"
+
+
+def test_the_model_directory_does_not_vouch_for_itself(
+    weights_2stems: Path, tmp_path: Path, checksums: Path
+) -> None:
+    """Files beside a graph do not vouch for it, nor does a folder of checksums that others may write to."""
+    model = MODELS["2stems"]
+    for file in model.files:
+        (tmp_path / file.name).symlink_to(weights_2stems / file.name)
+    path = write_graph(model, tmp_path, polyphase=True)
+    assert isinstance(path, Path)
+    true = path.read_bytes()
+    assert {path.name, *(file.name for file in model.files)} == {found.name for found in tmp_path.iterdir()}
+    path.write_bytes(b"another graph")
+    path.with_suffix(".sha256").write_text(hashlib.sha256(b"another graph").hexdigest())
+    assert cached_graph(model, tmp_path, polyphase=True) is None
+    path.write_bytes(true)
+    assert path == cached_graph(model, tmp_path, polyphase=True)
+    checksums.chmod(0o777)
+    assert cached_graph(model, tmp_path, polyphase=True) is None
+    assert isinstance(write_graph(model, tmp_path, polyphase=True), bytes)
+
+
 def test_a_damaged_cached_graph_is_not_loaded(weights_2stems: Path, tmp_path: Path) -> None:
     """A cached graph that was truncated is not loaded, and is replaced by the next one that is built."""
     for file in MODELS["2stems"].files:
