@@ -38,8 +38,8 @@ $(VENV)/.dev: $(BIN)/uv $(LOCKS)
 demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path]
 	@stemline demo $(if $(SONG),"$(SONG)")
 
-up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C
-	@stemline up
+up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C: make up [TLS=1]
+	@stemline up $(if $(TLS),--tls)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict and the import contract
 	ruff check .

@@ -61,8 +61,10 @@ def main() -> None:
     """Voice separation as a job service."""
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    from stemline.runtime import loopback
     from stemline.runtime.logging import configure_console
 
+    loopback.exempt_from_proxies()
     configure_console()
 
 

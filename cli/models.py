@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stemline.models.catalogue import Model
     from stemline.models.weights import WeightStore
 
@@ -35,29 +37,34 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
     NAMES are names of models, by default 2stems.
     """
     from rich.console import Console
+
+    console = Console(stderr=True)
+    with _separation_errors():
+        store = _store(directory)
+        for model in _models_named(names or ("2stems",)):
+            print(fetch_with_bar(console, store, model, source=source))
+
+
+def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source: str | None = None) -> Path:
+    """Fetch the weights of a model with a progress bar, and return their folder.
+
+    Raises:
+        SeparationError: no source has them.
+    """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from stemline.models.download import pull as fetch
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with _separation_errors():
-        store = _store(directory)
-        for model in _models_named(names or ("2stems",)):
-            with Progress(*columns, console=console, transient=True) as bar:
-                task = bar.add_task(model.name, total=None)
-                folder = fetch(
-                    store,
-                    model,
-                    source=source,
-                    progress=lambda have, size, bar=bar, task=task: bar.update(  # type: ignore[misc]
-                        task, completed=have, total=size
-                    ),
-                    waiting=lambda name=model.name: console.print(  # type: ignore[misc]
-                        f"Another process is fetching {name}; waiting for it ..."
-                    ),
-                )
-            print(folder)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(model.name, total=None)
+        return fetch(
+            store,
+            model,
+            source=source,
+            progress=lambda have, size: bar.update(task, completed=have, total=size),
+            waiting=lambda: console.print(f"Another process is fetching {model.name}; waiting for it ..."),
+        )
 
 
 @models.command(name="list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.panel import Panel
 
     from stemline.deploy.local.stack import Stack
+    from stemline.runtime.settings import Settings
 
 
 def stop_on_signals() -> None:
@@ -36,6 +39,7 @@ def banner(stack: Stack) -> Panel:
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("API", addresses.api),
+        *([("CA to trust", addresses.ca_file)] if addresses.ca_file else []),
         ("Console", f"{addresses.api}/console"),
         ("SecretId", addresses.secret_id),
         ("SecretKey", addresses.secret_key),
@@ -51,8 +55,28 @@ def banner(stack: Stack) -> Panel:
     return Panel(table, title="Stemline is up", subtitle="Stop it with Ctrl-C", expand=False)
 
 
+def fetch_weights(console: Console, settings: Settings) -> None:
+    """Fetch the weights of the 2-stem model unless they are here; without them the first jobs wait."""
+    from stemline.cli.models import fetch_with_bar
+    from stemline.models.catalogue import model_named
+    from stemline.models.weights import WeightStore
+    from stemline.separation.errors import SeparationError
+
+    store, model = WeightStore(settings.engine.models_dir), model_named("2stems")
+    wanted = settings.engine.models_fetch or "STEMLINE_MODELS_FETCH" not in os.environ
+    if not wanted or store.has(model):
+        return
+    console.print(f"Fetching the weights of {model.name} into {store.directory} ...", style="dim")
+    try:
+        fetch_with_bar(console, store, model)
+    except (SeparationError, OSError) as error:
+        console.print(f"[yellow]The weights could not be fetched:[/] {error}")
+        console.print("The worker tries again when a job needs them; until then jobs wait.")
+
+
 @click.command()
-def up() -> None:
+@click.option("--tls", is_flag=True, help="Serve https with a certificate of the stack's own authority.")
+def up(*, tls: bool) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from rich.console import Console
 
@@ -61,8 +85,10 @@ def up() -> None:
 
     console = Console()
     stop_on_signals()
-    home = Settings().local.home
-    stack = Stack(home, report=lambda text: console.print(text, style="dim"))
+    settings = Settings()
+    home = settings.local.home
+    fetch_weights(console, settings)
+    stack = Stack(home, report=lambda text: console.print(text, style="dim"), tls=tls)
     try:
         with stack:
             console.print(banner(stack))

@@ -23,6 +23,8 @@ class Addresses:
     flower_url: str
     flower_user: str
     flower_password: str
+    ca_file: str = ""
+    """The authority to trust, if the API speaks https with a certificate of the stack's own."""
 
     def document(self, pids: Mapping[str, int]) -> dict[str, Any]:
         """Return the content of ``stack.json``.
@@ -32,6 +34,7 @@ class Addresses:
         """
         return {
             "api": self.api,
+            **({"ca_file": self.ca_file} if self.ca_file else {}),
             "region": self.region,
             "bucket": self.bucket,
             "secret_id": self.secret_id,

@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemline.deploy.local.errors import ProcessEnded, StackError
+from stemline.deploy.local.errors import ProcessEnded
 
 #: A process that ends is restarted at most this often within :data:`RESTART_WINDOW_S`.
 RESTARTS = 3
 RESTART_WINDOW_S = 60.0
+#: How often a start says what it waits for, s.
+REPORT_INTERVAL_S = 15.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -30,7 +32,6 @@ class Program:
     name: str
     command: Sequence[str]
     is_ready: Callable[[], bool]
-    start_timeout_s: float = 90.0
     stop_timeout_s: float = 8.0
     """How long it may take to end after SIGTERM before it gets SIGKILL, s."""
     is_server: bool = False
@@ -97,22 +98,28 @@ class Processes:
                 pass_fds=self._pass_fds,
             )
 
-    def wait_ready(self, program: Program) -> None:
-        """Wait until a program is ready.
+    def wait_ready(self, program: Program, report: Callable[[str], None]) -> None:
+        """Wait until a program is ready, for as long as it runs: a busy machine may need minutes.
+
+        Args:
+            program: a program that was started.
+            report: is called with what is waited for, at the start and every :data:`REPORT_INTERVAL_S`.
 
         Raises:
             ProcessEnded: a process of the stack, this or another one, has ended.
-            StackError: the program is not ready in time.
         """
-        deadline = time.monotonic() + program.start_timeout_s
+        report(f"Waiting for {program.name} ...")
+        started = reported = time.monotonic()
         while not program.is_ready():
             for process in self._processes.values():
                 if process.popen.poll() is not None:
                     raise self._ended(process)
-            if time.monotonic() > deadline:
-                log = self._log(program.name)
-                raise StackError(
-                    f"{program.name} is not ready after {program.start_timeout_s:g} s; see {log}"
+            now = time.monotonic()
+            if now - reported >= REPORT_INTERVAL_S:
+                reported = now
+                report(
+                    f"{program.name} runs, but is not ready after {now - started:.0f} s; "
+                    f"its log is {self._log(program.name)}"
                 )
             time.sleep(0.05)
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import urllib.error
-import urllib.request
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -14,6 +13,7 @@ from celery.exceptions import OperationalError
 
 from stemline.deploy.local.addresses import Addresses
 from stemline.deploy.local.processes import Program
+from stemline.runtime import loopback
 
 #: How long a running job may continue after Ctrl-C before the worker releases it, s.
 _GRACE_S = 5
@@ -38,7 +38,6 @@ def service_programs(addresses: Addresses) -> list[Program]:
             "worker",
             stemline("worker", "separate", "--name", "separate@local"),
             lambda: consumes("separate@local", addresses.redis_url),
-            start_timeout_s=300.0,
             stop_timeout_s=_GRACE_S + 10,
         ),
         Program(
@@ -58,7 +57,7 @@ def service_programs(addresses: Addresses) -> list[Program]:
 def responds(url: str) -> bool:
     """Whether an HTTP server responds, with whatever status."""
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback URL
+        with loopback.opener().open(url, timeout=2):
             return True
     except urllib.error.HTTPError:
         return True
@@ -123,7 +122,10 @@ def service_environment(addresses: Addresses, home: str) -> dict[str, str]:
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",
         "PYTHONUNBUFFERED": "1",
+        "STEMLINE_MODELS_FETCH": "true",
+        "STEMLINE_RETRY_DELAY_S": "3",
         # boto3 must not use credentials of the cloud that this machine runs in.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return {**{key: os.environ.get(key, value) for key, value in defaults.items()}, **fixed}
+    given = {key: os.environ.get(key, value) for key, value in defaults.items()}
+    return {**given, **loopback.no_proxy(os.environ), **fixed}

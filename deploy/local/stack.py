@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
 from stemline.deploy.local.addresses import Addresses
+from stemline.deploy.local.certificates import Certificates, issue
 from stemline.deploy.local.credentials import Credentials
 from stemline.deploy.local.errors import ProcessEnded, StackError
 from stemline.deploy.local.home import Home
@@ -37,6 +38,7 @@ class Stack:
     Args:
         home: folder of its data, logs, credentials and ``stack.json``.
         report: is called with messages about progress, one line each.
+        tls: serve the API over https, with a certificate of the stack's own authority.
 
     Attributes:
         addresses: of the running stack.
@@ -44,9 +46,12 @@ class Stack:
 
     addresses: Addresses
 
-    def __init__(self, home: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, home: Path, *, report: Callable[[str], None] = lambda _: None, tls: bool = False
+    ) -> None:
         self.home = Home(home)
         self._report = report
+        self._tls = tls
         self._ports: dict[str, int] = {}
         self._s3: SeaweedServer | None = None
         self._processes: Processes | None = None
@@ -116,17 +121,28 @@ class Stack:
             secret_key=credentials.s3_secret_key,
         )
         servers.append(s3)
-        self.addresses = self._addresses(credentials, redis_url, s3.endpoint_url)
+        certificates = issue(self.home.data("tls"), REGION) if self._tls else None
+        self.addresses = self._addresses(credentials, redis_url, s3.endpoint_url, certificates)
         environment = {**os.environ, **service_environment(self.addresses, str(self.home.path))}
+        if certificates is not None:
+            environment |= certificates.variables
         self._processes = Processes(environment, self.home.log, pass_fds=[lock])
         self._run([Program(each.name, each.prepare(), each.is_ready, is_server=True) for each in servers])
         s3.create_bucket(BUCKET)
         self._run(service_programs(self.addresses))
         self._write_stack_file()
 
-    def _addresses(self, credentials: Credentials, redis_url: str, s3_endpoint_url: str) -> Addresses:
+    def _addresses(
+        self,
+        credentials: Credentials,
+        redis_url: str,
+        s3_endpoint_url: str,
+        certificates: Certificates | None,
+    ) -> Addresses:
+        # The user's own certificate may be set as well.
+        is_https = certificates is not None or bool(os.environ.get("STEMLINE_TLS_CERTIFICATE"))
         return Addresses(
-            api=f"http://127.0.0.1:{self._ports['api']}",
+            api=f"{'https' if is_https else 'http'}://127.0.0.1:{self._ports['api']}",
             region=REGION,
             bucket=BUCKET,
             secret_id=credentials.secret_id,
@@ -138,6 +154,7 @@ class Stack:
             flower_url=f"http://127.0.0.1:{self._ports['flower']}",
             flower_user=credentials.flower_user,
             flower_password=credentials.flower_password,
+            ca_file=str(certificates.authority) if certificates else "",
         )
 
     def _run(self, programs: list[Program]) -> None:
@@ -145,8 +162,7 @@ class Stack:
         processes = self._running()
         processes.start(programs)
         for program in programs:
-            self._report(f"Waiting for {program.name} ...")
-            processes.wait_ready(program)
+            processes.wait_ready(program, self._report)
 
     def _running(self) -> Processes:
         if self._processes is None:

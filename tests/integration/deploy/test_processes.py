@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from stemline.deploy.local.errors import ProcessEnded, StackError
+from stemline.deploy.local import processes
+from stemline.deploy.local.errors import ProcessEnded
 from stemline.deploy.local.processes import RESTARTS, Processes, Program
 from stemline.testing.processes import eventually
 
@@ -63,6 +65,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.reports: list[str] = []
         self.processes = Processes(os.environ, lambda name: folder / f"{name}.log")
 
     def program(self, name: str, command: Sequence[str] = SLEEP, **options: Any) -> Program:
@@ -73,7 +76,7 @@ class Bench:
     def run(self, *programs: Program) -> None:
         self.processes.start(programs)
         for program in programs:
-            self.processes.wait_ready(program)
+            self.processes.wait_ready(program, self.reports.append)
 
 
 @pytest.fixture
@@ -119,15 +122,18 @@ def test_an_end_during_the_start_is_reported(bench: Bench) -> None:
     second = bench.program("second", [sys.executable, "-c", "import time; time.sleep(300)"])
     bench.processes.start([second])
     with pytest.raises(ProcessEnded, match="first was killed by signal 9"):
-        bench.processes.wait_ready(second)
+        bench.processes.wait_ready(second, bench.reports.append)
 
 
-def test_a_program_that_is_never_ready_is_reported(bench: Bench) -> None:
-    """A program that is not ready in time is an error that names it and its log."""
-    slow = Program("slow", SLEEP, lambda: False, start_timeout_s=0.2)
-    bench.processes.start([slow])
-    with pytest.raises(StackError, match=r"slow is not ready after 0\.2 s; see .*slow\.log"):
-        bench.processes.wait_ready(slow)
+def test_a_slow_start_is_waited_for_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that runs is waited for, with a line about it and its log now and then."""
+    monkeypatch.setattr(processes, "REPORT_INTERVAL_S", 0.1)
+    ready_at = time.monotonic() + 0.5
+    slow = Program("slow", SLEEP, lambda: time.monotonic() > ready_at)
+    bench.run(slow)
+    first, second, *_ = bench.reports
+    assert "Waiting for slow ..." == first
+    assert re.search(r"slow runs, but is not ready after \d+ s; its log is .*slow\.log", second)
 
 
 def test_a_program_that_is_not_installed_is_an_error(bench: Bench) -> None:

@@ -91,3 +91,16 @@ def test_the_example_environment_is_valid(monkeypatch):
         for assignment in assignments:
             variable = assignment.partition("=")[0]
             assert variable.removeprefix("STEMLINE_").lower() in Settings().by_variable()
+
+
+def test_the_documented_pull_has_a_folder_to_write_to():
+    """The commands of docs/deployment.md create the cache folder for the user before it pulls the weights."""
+    lines = (REPOSITORY / "docs" / "deployment.md").read_text().splitlines()
+    pull = next(
+        number for number, line in enumerate(lines) if "stemline models pull" in line and "sudo" in line
+    )
+    folder = next(word for word in lines[pull].split() if word.startswith("STEMLINE_MODELS_DIR=")).split("=")[
+        1
+    ]
+    created = [line for line in lines[:pull] if line.startswith("install -d -o stemline")]
+    assert any(str(Path(folder).parent) in line.split() for line in created)
