@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,14 @@ import redis
 import structlog
 from celery import Celery
 
-from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, TooManyAttempts
+from stemline.jobs.errors import (
+    CancelAsked,
+    JobFailed,
+    LeaseLost,
+    RecordTooNew,
+    TargetUnavailable,
+    TooManyAttempts,
+)
 from stemline.jobs.job import Job
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
@@ -35,6 +43,12 @@ MAX_DELIVERIES: Final = 1000
 """Deliveries to keep in the broker at most."""
 RETRY_BUDGET_S: Final = 5.0
 """How long a sweep retries requests to a bucket; the next sweep comes soon, s."""
+RECLAIM_BUDGET_S: Final = 30.0
+"""How long a sweep reclaims jobs; what is left waits for the next one, s."""
+PRUNE_BUDGET_S: Final = 2.0
+"""How long a sweep deletes old records, s. It deletes some thousand per second."""
+PRUNE_BATCH: Final = 200
+"""Records that one call of the store deletes, so that none keeps it busy for long."""
 
 
 def add_task(app: Celery, sweeper: Callable[[], Sweeper]) -> None:
@@ -75,43 +89,71 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Make one sweep."""
-        self.reclaim_expired()
+        # What waits for a bucket comes last.
         self._store.jobs.promote()
         self.resend_wake_ups()
         self.resend_deliveries()
-        self._store.jobs.prune()
+        self.prune()
+        self.reclaim_expired()
         self._metrics.last_sweep.set_to_current_time()
 
-    def reclaim_expired(self) -> None:
-        """Reclaim all jobs whose lease has expired."""
-        for job_id in self._store.jobs.expired():
-            try:
-                self.reclaim(job_id)
-            except JobFailed as error:
-                # The bucket is unavailable. This job stays with the sweeper until its lease expires; the
-                # next sweep handles the others, so that one bucket does not hold up all of them.
-                log.warning("reclaim.postponed", job=job_id, reason=error.message)
-                break
+    def prune(self) -> None:
+        """Delete what is past its retention, for as long as the budget allows."""
+        end = time.monotonic() + PRUNE_BUDGET_S
+        while self._store.jobs.prune(PRUNE_BATCH) >= PRUNE_BATCH and time.monotonic() < end:
+            pass
 
-    def reclaim(self, job_id: str) -> bool:
+    def reclaim_expired(self) -> None:
+        """Reclaim the jobs whose lease has expired, for as long as the budget allows.
+
+        A job whose bucket is unavailable stays with the sweeper until its new lease expires, and so do the
+        others of that bucket, which is not asked again in this sweep.
+        """
+        end = time.monotonic() + RECLAIM_BUDGET_S
+        unavailable: set[tuple[str, str]] = set()
+        done: set[str] = set()
+        while left := [each for each in self._store.jobs.expired(100 + len(done)) if each not in done]:
+            for job_id in left:
+                if time.monotonic() > end:
+                    log.warning("reclaim.out_of_time", buckets=len(unavailable))
+                    return
+                done.add(job_id)
+                try:
+                    self.reclaim(job_id, unavailable)
+                except (JobFailed, RecordTooNew) as error:
+                    log.warning("reclaim.postponed", job=job_id, reason=error.message)
+
+    def reclaim(self, job_id: str, unavailable: set[tuple[str, str]]) -> bool:
         """Reclaim a job from a dead worker: clean up, then requeue it, or end it after its last attempt.
+
+        Args:
+            job_id: The job.
+            unavailable: Region and name of buckets that are not asked; a bucket that fails is added.
 
         Returns:
             Whether this call reclaimed it; ``False`` if its worker or another sweeper was faster.
 
         Raises:
             JobFailed: The bucket refused the cleanup, or was unavailable.
+            RecordTooNew: Its record was written by a newer release.
         """
         job = self._store.jobs.reclaim(job_id, self._name)
         if job is None:
             return False
+        uploads = [Upload.from_json(dict(each)) for each in job.uploads]
+        buckets = {(upload.region, upload.bucket) for upload in uploads}
+        if buckets & unavailable:
+            raise TargetUnavailable
         with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempt, token=job.token):
             try:
                 # The store refuses the old attempt from here on; the cleanup makes the bucket refuse it too.
-                cleanup(self._buckets, job, [Upload.from_json(dict(each)) for each in job.uploads])
+                cleanup(self._buckets, job, uploads)
                 result = self._requeue_or_end(job)
             except LeaseLost:
                 return False
+            except JobFailed:
+                unavailable |= buckets
+                raise
             self._metrics.reclaims.labels(result.outcome).inc()
             self._events.job_ended(job, result, 0.0)
             log.warning("job.reclaimed", outcome=result.outcome)

@@ -218,11 +218,12 @@ class InMemoryJobs(JobRepository):
             old_jobs = [job_id for at, job_id in ended if at < jobs_before][:limit]
             for job_id in old_jobs:
                 del contents.jobs[job_id]
-            old_letters = [name for name, at in contents.dead.items() if at < dead_before][:limit]
-            for name in (*map(delivery_id, old_jobs), *old_letters):
+            own = [delivery_id(job_id) for job_id in old_jobs]
+            old_letters = [name for name, at in contents.dead.items() if at < dead_before and name not in own]
+            for name in (*own, *(old_letters := old_letters[:limit])):
                 for part in (contents.deliveries, contents.outbox, contents.dead):
                     part.pop(name, None)
-        return len(old_jobs)
+        return len(old_jobs) + len(old_letters)
 
     # What the methods above share
 

@@ -1,7 +1,7 @@
 
 -- Delete ended jobs past their retention with everything that refers to them, and dead letters past theirs.
 -- ARGV: 3 ended before µs, 4 given up before µs, 5 limit
--- Returns the number of deleted jobs
+-- Returns the number of deleted jobs and dead letters
 
 local function delete_callback(delivery)
   redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
@@ -21,7 +21,6 @@ for _, id in ipairs(ids) do
     delete_callback('d' .. string.sub(id, 2))
   end
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':dead', '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])) do
-  delete_callback(id)
-end
-return #ids
+local letters = redis.call('ZRANGEBYSCORE', P .. ':dead', '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])
+for _, id in ipairs(letters) do delete_callback(id) end
+return #ids + #letters

@@ -167,5 +167,9 @@ class JobRepository(Protocol):
         ...
 
     def prune(self, limit: int = 500) -> int:
-        """Delete ended jobs past their retention, and dead letters past theirs; return the number of jobs."""
+        """Delete ended jobs past their retention, and dead letters past theirs, and return how many.
+
+        Args:
+            limit: of jobs, and of dead letters; with fewer than this in the answer, none is left.
+        """
         ...
