@@ -165,7 +165,8 @@ class RequestContext:
         values["request_id"] = self.request_id
         if self.json:
             return Response(codec.to_json(answer.write(values, Document.JSON_ANSWER)), media_type=codec.JSON)
-        tree = answer.write(values, Document.XML_ANSWER)
+        extended = wants_additions(self.query, self.headers)
+        tree = answer.write(values, Document.EXTENDED_XML_ANSWER if extended else Document.XML_ANSWER)
         return Response(codec.to_xml("Response", tree), media_type=codec.XML)
 
     def _check_md5(self) -> None:
@@ -178,6 +179,11 @@ class RequestContext:
             digest = b""
         if digest != hashlib.md5(self.body, usedforsecurity=False).digest():
             raise InvalidContent("Content-MD5 does not match the request body.")
+
+
+def wants_additions(query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Return whether a request asks for elements in XML that the vendor does not have."""
+    return "1" in (query.get("additions"), headers.get("x-stemline-additions"))
 
 
 async def _read_context(request: Request) -> RequestContext:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stemline.separation.pipeline import Report
 
 #: A user's own file may have any length; the separator needs a limit, s.
 _YEAR_S = 365 * 86_400.0
@@ -30,6 +36,13 @@ _YEAR_S = 365 * 86_400.0
     help="Codec of the stems.",
 )
 @click.option("--bitrate", type=int, help="kbit/s, for mp3 and aac; by default as the source.")
+@click.option(
+    "--bit-depth",
+    type=click.Choice(["16", "24", "32"]),
+    default="16",
+    show_default=True,
+    help="Bits of a sample: 24 for wav and flac, 32 (floating point, never clipped) for wav.",
+)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
@@ -72,6 +85,7 @@ def separate(
     stems: str,
     codec: str,
     bitrate: int | None,
+    bit_depth: str,
     device: str,
     engine: str,
     extension: str,
@@ -110,7 +124,10 @@ def separate(
                 file,
                 {
                     instrument: OutputSpec(
-                        output / f"{file.stem}-{instrument}.{codec}", codec, bitrate_kbps=bitrate
+                        output / f"{file.stem}-{instrument}.{codec}",
+                        codec,
+                        bitrate_kbps=bitrate,
+                        bit_depth=int(bit_depth),
                     )
                     for instrument in model_named(name).instruments
                 },
@@ -129,12 +146,33 @@ def separate(
     used = {stem.bitrate_bps for stem in report.stems.values()}
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
+    Console(stderr=True).print(_levels(report))
     seconds = report.seconds["total"]
     click.echo(
         f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
         f" on {report.device}",
         err=True,
     )
+
+
+def _levels(report: Report) -> Table:
+    """Return a table of the levels of the stems."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("stem", box=box.SIMPLE_HEAD)
+    for name in ("peak dBFS", "clipped", "LUFS"):
+        table.add_column(name, justify="right")
+    for name, stem in report.stems.items():
+        levels = stem.levels
+        table.add_row(name, _level(levels.peak_db, 2), f"{levels.clipped:,}", _level(levels.loudness_lufs, 1))
+    if report.null_test_db is not None:
+        table.caption = f"sum of the stems less the mix: {report.null_test_db:.0f} dBFS at most"
+    return table
+
+
+def _level(value: float | None, digits: int) -> str:
+    return "silent" if value is None else f"{value:.{digits}f}"
 
 
 def _unused_bitrate(codec: str, asked_kbps: int, used_bps: int) -> str:

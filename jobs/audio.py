@@ -22,25 +22,28 @@ MUSIC_CODECS = frozenset({"mp3", "wav", "aac"})
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """The limits of one codec: sample rates in Hz, and numbers of channels."""
+    """The limits of one codec: sample rates in Hz, numbers of channels, bit depths."""
 
     samplerates: frozenset[int]
     channels: frozenset[int]
+    bit_depths: frozenset[int] = frozenset()
+    """Empty for a codec whose samples have no fixed depth."""
 
 
 CODECS: Mapping[str, Codec] = {
     "aac": Codec(SAMPLERATES - {8_000}, frozenset({1, 2, 4, 5, 6, 8})),
     "mp3": Codec(SAMPLERATES - {8_000, 96_000}, frozenset({1, 2})),
-    "flac": Codec(SAMPLERATES - {8_000}, frozenset({1, 2, 4, 5, 6, 8})),
+    "flac": Codec(SAMPLERATES - {8_000}, frozenset({1, 2, 4, 5, 6, 8}), frozenset({16, 24})),
     "amr": Codec(frozenset({8_000}), frozenset({1})),
-    "wav": Codec(SAMPLERATES, frozenset({1, 2})),
+    "wav": Codec(SAMPLERATES, frozenset({1, 2}), frozenset({16, 24, 32})),
 }
 
 
 def check_audio(mode: AudioMode, config: AudioConfig) -> None:
     """Refuse what the codec cannot hold.
 
-    MusicMode writes at the model's own rate in stereo: the three numbers have no effect there.
+    MusicMode writes at the model's own rate in stereo: rate, bitrate and channels have no effect
+    there.
 
     Raises:
         RequestRefused: says which value is outside the table.
@@ -49,6 +52,9 @@ def check_audio(mode: AudioMode, config: AudioConfig) -> None:
     codec = CODECS.get(name)
     if codec is None:
         raise RequestRefused(f"AudioConfig.Codec must be one of {', '.join(CODECS)}.")
+    if config.bit_depth is not None and config.bit_depth not in codec.bit_depths:
+        allowed = f"must be one of {_listed(codec.bit_depths)}" if codec.bit_depths else "does not apply"
+        raise RequestRefused(f"AudioConfig.BitDepth {allowed} for {name}.")
     if mode is AudioMode.MUSIC_MODE:
         if name not in MUSIC_CODECS:
             raise RequestRefused(f"With MusicMode, AudioConfig.Codec must be one of {_listed(MUSIC_CODECS)}.")

@@ -84,6 +84,18 @@ def expand(name: str, *, codec: str, job_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class StemLevels:
+    """The levels of a stem, before its samples are clipped for the file."""
+
+    peak_db: float | None = None
+    """Largest sample, dBFS; ``None`` for digital silence."""
+    clipped: int = 0
+    """Samples that the file holds clipped to full scale, counted in each channel."""
+    loudness_lufs: float | None = None
+    """Integrated loudness by BS.1770-4; ``None`` below its gate."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputFile:
     """A written stem."""
 
@@ -93,6 +105,8 @@ class OutputFile:
     """MD5 of the object, 32 lower-case hex digits."""
     size: int
     """Bytes."""
+    levels: StemLevels | None = None
+    """None for a stem of a release that did not measure them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,8 @@ class Result:
     media_info: Mapping[str, Any]
     """``{"Format": {…}, "Stream": {"Audio": […]}}`` with the names of the wire; all values are strings
     (docs/wire/wire.md, 8.1)."""
+    null_test_db: float | None = None
+    """Largest sample of the stems' sum less the mix, dBFS; ``None`` if not all stems were made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class AudioConfig:
     bitrate: int | None = None
     """kbit/s."""
     channels: int | None = None
+    bit_depth: int | None = None
+    """Bits of a sample, for wav and flac; 32 is floating point."""
 
 
 @dataclass(frozen=True, slots=True)

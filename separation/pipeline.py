@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemline.separation.engine import Engine
@@ -13,9 +13,11 @@ from stemline.separation.errors import Cancelled, OutputError
 from stemline.separation.media.decode import AudioSource, open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
+from stemline.separation.monitor import Monitor
 from stemline.separation.network import SAMPLE_RATE
 from stemline.separation.separator import Extension, Separator, StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
+from stemline.separation.waveform import Waveform
 from stemline.separation.windows import Block
 
 #: Decoded blocks that are queued for the networks, and pieces of a stem that are queued for its encoder.
@@ -34,6 +36,9 @@ class Report:
             elapsed time as `total`.
         device: What the networks ran on.
         stems: The written files, by instrument.
+        waveforms, mix_waveform: Of each stem before its encoding, by instrument, and of the source.
+        null_test_db: The largest sample of the stems' sum less the mix before encoding, dBFS; None where not
+            all stems of the model were made.
     """
 
     duration_s: float
@@ -41,6 +46,9 @@ class Report:
     seconds: Mapping[str, float]
     device: str
     stems: Mapping[str, EncodedStem]
+    waveforms: Mapping[str, Waveform] = field(default_factory=dict)
+    mix_waveform: Waveform | None = None
+    null_test_db: float | None = None
 
 
 def separate_file(
@@ -85,7 +93,8 @@ def separate_file(
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
-        pieces = separator.separate(decoded, instruments=tuple(outputs), timer=timer)
+        monitor = Monitor(outputs, is_complete=set(outputs) == set(engine.network.instruments))
+        pieces = separator.separate(monitor.watch(decoded), instruments=tuple(outputs), timer=timer)
         open_.callback(pieces.close)
         samples = 0
         for piece in pieces:
@@ -93,6 +102,7 @@ def separate_file(
                 raise Cancelled
             for name, writer in writers.items():
                 writer.put(piece[name])
+            monitor.feed(piece)
             samples += len(next(iter(piece.values())))
             if progress is not None and audio.duration_s:
                 progress(min(samples / SAMPLE_RATE / audio.duration_s, 0.99))
@@ -103,7 +113,16 @@ def separate_file(
     if progress is not None:
         progress(1.0)
     timer.add("total", started)
-    return Report(samples / SAMPLE_RATE, samples, dict(timer.seconds), engine.device, stems)
+    return Report(
+        samples / SAMPLE_RATE,
+        samples,
+        dict(timer.seconds),
+        engine.device,
+        stems,
+        monitor.waveforms(),
+        monitor.mix_waveform(),
+        monitor.null_test_db(),
+    )
 
 
 def _timed(blocks: Iterable[Block], timer: StageTimer) -> Iterator[Block]:

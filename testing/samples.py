@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stemline.jobs.callback import CallbackRequest
-from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result
+from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result, StemLevels
 from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
@@ -77,4 +79,17 @@ def finished_job(job_id: str = JOB_ID, *, audios: int = 2, credential: str = "")
         started=parse_time("2026-03-01T10:20:31+0800"),
         ended=parse_time("2026-03-01T10:21:04+0800"),
         result=job_result(audios),
+    )
+
+
+def measured_job() -> Job:
+    """Return the finished job with the levels of its stems, in 24 bits."""
+    job = finished_job()
+    levels = (StemLevels(-0.104, 0, -14.26), StemLevels(1.25, 17, None))
+    files = tuple(replace(file, levels=one) for file, one in zip(job_result().files, levels, strict=True))
+    separate = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="wav", bit_depth=24))
+    return replace(
+        job,
+        spec=replace(job.spec, template_id=None, template_name=None, separate=separate),
+        result=replace(job_result(), files=files, null_test_db=-138.5),
     )

@@ -24,6 +24,8 @@ class Document(Flag):
 
     REQUEST = auto()
     XML_ANSWER = auto()
+    EXTENDED_XML_ANSWER = auto()
+    """An XML answer to a request that asks for the elements which the vendor does not have."""
     JSON_ANSWER = auto()
     XML_CALLBACK = auto()
     JSON_CALLBACK = auto()
@@ -31,7 +33,9 @@ class Document(Flag):
 
 NOWHERE: Final = Document(0)
 REQUEST: Final = Document.REQUEST
-ANSWER: Final = Document.XML_ANSWER | Document.JSON_ANSWER
+ADDITION: Final = Document.EXTENDED_XML_ANSWER | Document.JSON_ANSWER
+"""Answers that hold the elements which the vendor does not have: no vendor's XML parser meets them."""
+ANSWER: Final = Document.XML_ANSWER | ADDITION
 CALLBACK: Final = Document.XML_CALLBACK | Document.JSON_CALLBACK
 SHOWN: Final = ANSWER | CALLBACK
 
@@ -97,7 +101,9 @@ class Element:
             return lambda value: None if (found := get(value)) is None else write(found)
         if not self.repeated:
             return lambda value: write(get(value))
-        blank: Node = "" if self.blank and document in Document.XML_ANSWER else []
+        blank: Node = (
+            "" if self.blank and document in Document.XML_ANSWER | Document.EXTENDED_XML_ANSWER else []
+        )
         none = None if self.optional else blank
         return lambda value: [write(item) or "" for item in found] if (found := get(value)) else none
 

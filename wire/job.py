@@ -14,8 +14,19 @@ from stemline.jobs.job import Job, Output, expand
 from stemline.jobs.separation import TAG, AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire import ids, kinds
-from stemline.wire.elements import ANSWER, CALLBACK, NOWHERE, REQUEST, SHOWN, Document, Element, Table, always
-from stemline.wire.kinds import KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
+from stemline.wire.elements import (
+    ADDITION,
+    ANSWER,
+    CALLBACK,
+    NOWHERE,
+    REQUEST,
+    SHOWN,
+    Document,
+    Element,
+    Table,
+    always,
+)
+from stemline.wire.kinds import DECIBELS, KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
 
 QUEUE_TYPE = "Speeching"
 
@@ -52,6 +63,7 @@ AUDIO_CONFIG = Table(
     Element("Samplerate", integer(), "samplerate", optional=True),
     Element("Bitrate", integer(), "bitrate", optional=True),
     Element("Channels", integer(), "channels", optional=True),
+    Element("BitDepth", integer(), "bit_depth", documents=REQUEST | ADDITION, optional=True),
     build=AudioConfig,
     by_name=NOWHERE,
 )
@@ -128,6 +140,20 @@ OUTPUT_FILE = Table(
     Element("ObjectPrefix", TEXT, always("")),
     Element("Region", TEXT, "spec.output.region"),
 )
+STEM_LEVELS = Table(
+    "",
+    Element("ObjectName", TEXT, "key"),
+    Element("PeakDb", DECIBELS, "levels.peak_db", optional=True),
+    Element("ClippedSamples", integer(), "levels.clipped"),
+    Element("LoudnessLufs", DECIBELS, "levels.loudness_lufs", optional=True),
+)
+"""The value is an ``OutputFile`` with levels."""
+SOUND_INFO = Table(
+    "",
+    Element("Stem", STEM_LEVELS, lambda job: [f for f in job.result.files if f.levels], repeated=True),
+    Element("NullTestDb", DECIBELS, "result.null_test_db", optional=True),
+)
+"""What the worker measured of the stems; an addition to the vendor's interface."""
 MEDIA_RESULT = Table("", Element("OutputFile", OUTPUT_FILE))
 
 
@@ -137,6 +163,10 @@ def _inline(job: Job) -> VoiceSeparate | None:
 
 def _finished(job: Job) -> Job | None:
     return job if job.result else None
+
+
+def _measured_job(job: Job) -> Job | None:
+    return job if job.result and any(file.levels for file in job.result.files) else None
 
 
 OPERATION = Table(
@@ -155,6 +185,7 @@ OPERATION = Table(
     Element("Output", OUTPUT, written_output, documents=CALLBACK),
     Element("MediaInfo", MEDIA_INFO, "result.media_info", documents=SHOWN, optional=True),
     Element("MediaResult", MEDIA_RESULT, _finished, documents=SHOWN, optional=True),
+    Element("SoundInfo", SOUND_INFO, _measured_job, documents=ADDITION, optional=True),
     Element("UserData", printable(1024), "spec.user_data", optional=True, last_in=CALLBACK),
     Element("JobLevel", integer(0, 2), "spec.level", last_in=CALLBACK),
 )

@@ -195,6 +195,11 @@ TIME: Final = Kind(
     write=times.format_time,
 )
 """A time, µs since the epoch."""
+DECIBELS: Final = Kind(
+    schema={"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{2}$"},
+    write=lambda value: None if value is None else f"{value:.2f}",
+)
+"""A level, with two decimals."""
 HTTP_URL: Final = Kind(
     _http_url,
     "{name} must be an http or https URL.",

@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry.trace import Span
 
-from stemline.jobs.job import Job, OutputFile, Result
+from stemline.jobs.job import Job, OutputFile, Result, StemLevels
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import Engine
@@ -109,6 +109,7 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
                     samplerate=None if music else config.samplerate,
                     bitrate_kbps=None if music else config.bitrate,
                     channels=2 if music else config.channels,
+                    bit_depth=config.bit_depth,
                 )
                 for track in spec.tracks()
             },
@@ -182,7 +183,17 @@ def result_of(work: Work, report: Report) -> Result:
     _, names = MODELS[spec.separate.audio_mode]
     stems = [report.stems[names[track]] for track in spec.tracks()]
     files = tuple(
-        OutputFile(track=track, key=upload.key, md5=stem.md5, size=stem.size)
+        OutputFile(
+            track=track,
+            key=upload.key,
+            md5=stem.md5,
+            size=stem.size,
+            levels=StemLevels(stem.levels.peak_db, stem.levels.clipped, stem.levels.loudness_lufs),
+        )
         for track, upload, stem in zip(spec.tracks(), work.uploads, stems, strict=True)
     )
-    return Result(files=files, media_info=recorded_media_info([stem.media_info for stem in stems]))
+    return Result(
+        files=files,
+        media_info=recorded_media_info([stem.media_info for stem in stems]),
+        null_test_db=report.null_test_db,
+    )

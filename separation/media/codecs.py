@@ -31,6 +31,7 @@ class Codec:
     Attributes:
         encoder, muxer: FFmpeg's names; mp3 is written without them, but by the same encoder.
         sample_format: FFmpeg's name of the samples that the encoder takes.
+        deep: Encoder and sample format of each bit depth beyond 16 that can be written.
         layouts: FFmpeg's name of the layout that is written for each number of channels, in ascending order.
         is_lossless: Whether it has no bitrate to choose.
         rate: Its only sample rate, Hz; None where there are others.
@@ -45,6 +46,7 @@ class Codec:
     rate: int | None = None
     encoder_options: Mapping[str, str] = field(default_factory=dict)
     muxer_options: Mapping[str, str] = field(default_factory=dict)
+    deep: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def rates(self) -> Sequence[int]:
@@ -56,13 +58,22 @@ _MONO_STEREO = {1: "mono", 2: "stereo"}
 
 #: Every codec, by its name on the wire.
 CODECS: Mapping[str, Codec] = {
-    "wav": Codec("pcm_s16le", "wav", "s16", _MONO_STEREO, is_lossless=True, muxer_options={"rf64": "auto"}),
+    "wav": Codec(
+        "pcm_s16le",
+        "wav",
+        "s16",
+        _MONO_STEREO,
+        is_lossless=True,
+        muxer_options={"rf64": "auto"},
+        deep={24: ("pcm_s24le", "s32"), 32: ("pcm_f32le", "flt")},
+    ),
     "flac": Codec(
         "flac",
         "flac",
         "s16",
         _MONO_STEREO | {4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"},
         is_lossless=True,
+        deep={24: ("flac", "s32")},
     ),
     "mp3": Codec("libmp3lame", "mp3", "s16p", _MONO_STEREO),
     "aac": Codec(
@@ -78,12 +89,26 @@ CODECS: Mapping[str, Codec] = {
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What is written: codec, sample rate in Hz, bitrate in bit/s (0 for lossless codecs), channels."""
+    """What is written: codec, sample rate in Hz, bitrate in bit/s (0 if lossless), channels, bit depth.
+
+    A depth of 16 stands for every codec that has none; 32 is floating point.
+    """
 
     codec: str
     samplerate: int
     bitrate_bps: int
     channels: int
+    bit_depth: int = 16
+
+    @property
+    def clips(self) -> bool:
+        """Whether samples beyond full scale are clipped."""
+        return self.bit_depth != 32
+
+    def encoder(self) -> tuple[str, str]:
+        """Return FFmpeg's names of the encoder and of the samples that it takes."""
+        codec = CODECS[self.codec]
+        return codec.deep.get(self.bit_depth, (codec.encoder, codec.sample_format))
 
 
 def resolve(spec: OutputSpec, source: SourceInfo) -> Encoding:
@@ -102,9 +127,12 @@ def resolve(spec: OutputSpec, source: SourceInfo) -> Encoding:
     channels = spec.channels or counts[max(bisect_right(counts, source.channels) - 1, 0)]
     if channels not in codec.layouts:
         raise OptionError(f"{spec.codec} cannot be written with {channels} channels.")
+    bit_depth = spec.bit_depth or 16
+    if bit_depth != 16 and bit_depth not in codec.deep:
+        raise OptionError(f"{spec.codec} cannot be written with {bit_depth} bits.")
     kbps = spec.bitrate_kbps or source.bitrate_kbps or FALLBACK_KBPS_PER_CHANNEL * channels
     bps = 0 if codec.is_lossless else _bitrate_bps(spec.codec, samplerate, channels, kbps * 1000)
-    return Encoding(spec.codec, samplerate, bps, channels)
+    return Encoding(spec.codec, samplerate, bps, channels, bit_depth)
 
 
 def _bitrate_bps(codec: str, samplerate: int, channels: int, asked: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
+from stemline.separation.measure import Levels, LoudnessMeter, PeakMeter, decibels
 from stemline.separation.media.channels import downmix, upmix
 from stemline.separation.media.codecs import resolve
 from stemline.separation.media.media_info import media_info
@@ -47,7 +48,10 @@ class StemWriter:
         self._path = spec.path
         self._frames = 0
         self._file: BinaryIO = spec.path.open("w+b")
-        self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, min(self.encoding.channels, 2))
+        channels = min(self.encoding.channels, 2)
+        self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, channels)
+        self._loudness = LoudnessMeter(SAMPLE_RATE, channels)
+        self._peak = PeakMeter()
         with self._cleanly():
             sink = Mp3Sink if self.encoding.codec == "mp3" else FFmpegSink
             self._sink: Sink = sink(self._file, self.encoding, kept_tags(tags))
@@ -56,7 +60,9 @@ class StemWriter:
         """Encode a (frames, 2) float32 block at 44,100 Hz."""
         self._frames += len(block)
         with self._cleanly():
-            self._put(self._resampler.feed(downmix(block, self.encoding.channels)))
+            samples = downmix(block, self.encoding.channels)
+            self._loudness.feed(samples)
+            self._put(self._resampler.feed(samples))
 
     def close(self) -> EncodedStem:
         """Complete the file, and return what was written.
@@ -74,7 +80,7 @@ class StemWriter:
                 md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
             info = media_info(self._path, self.encoding.codec)
             size = self._path.stat().st_size
-            return EncodedStem(self._path, md5, size, info, self.encoding.bitrate_bps)
+            return EncodedStem(self._path, md5, size, info, self.encoding.bitrate_bps, self._levels())
 
     def abort(self) -> None:
         """Delete the file; may be called after any other method, and repeatedly."""
@@ -84,7 +90,13 @@ class StemWriter:
 
     def _put(self, samples: NDArray[np.float32]) -> None:
         if len(samples):
+            self._peak.feed(samples)
             self._sink.write(upmix(samples, self.encoding.channels))
+
+    def _levels(self) -> Levels:
+        peak = self._peak.peak
+        clipped = self._peak.beyond if self.encoding.clips else 0
+        return Levels(decibels(peak) if peak else None, clipped, self._loudness.finish())
 
     @contextmanager
     def _cleanly(self) -> Iterator[None]:

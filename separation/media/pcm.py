@@ -36,6 +36,14 @@ def to_float(frame: AudioFrame) -> NDArray[np.float32]:
     return samples
 
 
+def to_int24(samples: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return the nearest 24-bit values in the upper bits of 32; beyond full scale they are clipped."""
+    scaled = samples * np.float32(8_388_608.0)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -8_388_608.0, 8_388_607.0, out=scaled)
+    return scaled.astype(np.int32, order="C") << 8
+
+
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Return the nearest 16-bit values; beyond full scale they are clipped.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from stemline.separation.measure import Levels
 from stemline.separation.network import HOP
 
 #: Frames in each block that an `AudioSource` yields (0.74 s).
@@ -50,6 +51,7 @@ class OutputSpec:
     samplerate: int | None = None
     bitrate_kbps: int | None = None
     channels: int | None = None
+    bit_depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class EncodedStem:
         size: Its bytes on disk.
         media_info: Its properties, as they are read back.
         bitrate_bps: What the encoder was set to, bit/s; 0 where there is nothing to set.
+        levels: Peak, clipping and loudness.
     """
 
     path: Path
@@ -112,3 +115,4 @@ class EncodedStem:
     size: int
     media_info: MediaInfo
     bitrate_bps: int = 0
+    levels: Levels = field(default_factory=Levels)

@@ -214,6 +214,20 @@ def test_form_of_the_answer(client: Client, accept: str, sent: str, expected: st
     assert expected == answer.headers["content-type"]
 
 
+def test_additions_on_request(client: Client) -> None:
+    """XML answers hold an element that the vendor does not have only where the request asks for it."""
+    config = "<AudioConfig><Codec>wav</Codec><BitDepth>32</BitDepth></AudioConfig>"
+    job = submit(client, submission(config=config))
+    path = "JobsDetail/Operation/VoiceSeparate/AudioConfig/BitDepth"
+    assert client.get(f"/jobs/{job}").text(path) is None
+    assert client.get(f"/jobs/{job}", additions="1").text(path) == "32"
+    asked = client.request("GET", f"/jobs/{job}", headers={"X-Stemline-Additions": "1"})
+    assert asked.text(path) == "32"
+    answer = client.request("GET", f"/jobs/{job}", headers={"Accept": "application/json"})
+    operation = json.loads(answer.body)["JobsDetail"][0]["Operation"]
+    assert "32" == operation["VoiceSeparate"]["AudioConfig"]["BitDepth"]
+
+
 @pytest.mark.parametrize("suffix", ["", "?cancel", "?cancel=", "/?cancel"])
 def test_cancel(client: Client, suffix: str) -> None:
     """Cancel in each spelling answers 200 with nothing in it; a second one changes nothing."""

@@ -42,6 +42,18 @@ def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None
     assert "real time) on cpu" in done.stderr
 
 
+def test_separate_prints_levels(weights_2stems: Path, tmp_path: Path) -> None:
+    """A table on stderr holds peak, clipped samples and loudness of each stem, and the null test."""
+    source = write_song(tmp_path / "song.wav")
+    done = stemline("separate", source, "-o", tmp_path / "out", "--bit-depth", "32")
+    assert done.returncode == 0, done.stderr
+    for stem in ("vocals", "accompaniment"):
+        assert re.search(rf"{stem} +-?[0-9]+\.[0-9]{{2}} +0 +-[0-9]+\.[0-9]", done.stderr)
+    null = re.search(r"sum of the stems less the mix: (-[0-9]+) dBFS", done.stderr)
+    assert null is not None
+    assert int(null[1]) < -120
+
+
 def test_separate_reports_errors(weights_2stems: Path, tmp_path: Path) -> None:
     """For a text file it prints one line with the kind of error, exits with an error and writes nothing."""
     text = tmp_path / "song.mp3"

@@ -1,0 +1,71 @@
+"""What is measured of a separation while it runs: waveforms, and whether the stems add up to the mix."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from stemline.separation.measure import PeakMeter, decibels
+from stemline.separation.waveform import Waveform, WaveformMeter
+from stemline.separation.windows import Block
+
+
+class Monitor:
+    """Measures the mix and its stems piece by piece, in constant memory.
+
+    Args:
+        stems: The names of the stems that are made.
+        is_complete: Whether these are all stems of the model, so that their sum can be compared with the mix.
+    """
+
+    def __init__(self, stems: Iterable[str], *, is_complete: bool) -> None:
+        self._waves = {name: WaveformMeter() for name in stems}
+        self._mix = WaveformMeter()
+        self._null = PeakMeter() if is_complete else None
+        self._ahead: deque[Block] = deque()
+        """Samples of the mix that the stems have not reached."""
+
+    def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield the blocks of the mix and measure them."""
+        for block in blocks:
+            self._mix.feed(block)
+            if self._null is not None:
+                self._ahead.append(block)
+            yield block
+
+    def feed(self, piece: Mapping[str, Block]) -> None:
+        """Take the next samples of every stem, (samples, 2)."""
+        for name, samples in piece.items():
+            self._waves[name].feed(samples)
+        if self._null is not None:
+            stems = list(piece.values())
+            difference = -self._take(len(stems[0]))
+            for stem in stems:
+                difference += stem
+            self._null.feed(difference)
+
+    def null_test_db(self) -> float | None:
+        """Return the largest sample of the stems' sum less the mix, dBFS; None where a stem is missing."""
+        return None if self._null is None else decibels(self._null.peak)
+
+    def waveforms(self) -> dict[str, Waveform]:
+        """Return the waveforms of the stems by name."""
+        return {name: wave.finish() for name, wave in self._waves.items()}
+
+    def mix_waveform(self) -> Waveform:
+        """Return the waveform of the mix."""
+        return self._mix.finish()
+
+    def _take(self, count: int) -> Block:
+        """Return the next samples of the mix."""
+        parts: list[Block] = []
+        while count:
+            block = self._ahead.popleft()
+            if len(block) > count:
+                self._ahead.appendleft(block[count:])
+                block = block[:count]
+            parts.append(block)
+            count -= len(block)
+        return np.concatenate(parts)

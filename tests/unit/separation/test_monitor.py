@@ -1,0 +1,51 @@
+"""The null test and the waveforms of a separation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stemline.separation.monitor import Monitor
+from stemline.separation.waveform import WaveformMeter
+
+_RNG = np.random.default_rng(0)
+_MIX = _RNG.uniform(-0.9, 0.9, (10_000, 2)).astype(np.float32)
+
+
+def _monitor(*, off_by: float, is_complete: bool = True) -> Monitor:
+    """Run a monitor over a mix and two stems, cut at different places; one sample of a stem is wrong."""
+    voice = (0.25 * _MIX).astype(np.float32)
+    rest = _MIX - voice
+    rest[7777, 1] += np.float32(off_by)
+    monitor = Monitor(("voice", "rest"), is_complete=is_complete)
+    blocks = list(monitor.watch(np.array_split(_MIX, 6)))
+    assert sum(map(len, blocks)) == len(_MIX)
+    for one, other in zip(np.array_split(voice, 13), np.array_split(rest, 13), strict=True):
+        monitor.feed({"voice": one, "rest": other})
+    return monitor
+
+
+def test_stems_that_add_up_pass_the_null_test() -> None:
+    """Stems whose sum is the mix differ from it by the rounding of floats alone."""
+    null = _monitor(off_by=0.0).null_test_db()
+    assert null is not None
+    assert null < -130
+
+
+def test_one_wrong_sample_shows() -> None:
+    """One sample that is off by a thousandth is -60 dBFS in the null test."""
+    assert _monitor(off_by=0.001).null_test_db() == pytest.approx(-60, abs=0.1)
+
+
+def test_no_null_test_without_all_stems() -> None:
+    """The sum is not compared where a stem of the model is missing."""
+    assert _monitor(off_by=0.0, is_complete=False).null_test_db() is None
+
+
+def test_waveforms_of_the_mix_and_of_each_stem() -> None:
+    """The waveforms are those of the whole streams."""
+    monitor = _monitor(off_by=0.0)
+    whole = WaveformMeter()
+    whole.feed(_MIX)
+    assert monitor.mix_waveform() == whole.finish()
+    assert set(monitor.waveforms()) == {"voice", "rest"}
