@@ -19,6 +19,11 @@ log = structlog.get_logger(__name__)
 #: Probes come every few seconds; their log lines are at debug level.
 _PROBES = frozenset({"healthz", "readyz", "metrics"})
 _MAX_PATH_CHARS = 200
+#: An answer that is opened in a browser runs and loads nothing, whatever text a client put into it.
+_FOR_BROWSERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 
 
 class RequestLifecycleMiddleware:
@@ -47,7 +52,9 @@ class RequestLifecycleMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = dict(message.get("headers", []))
                 message["headers"] = [*message.get("headers", []), *_headers(scope)]
+                message["headers"] += [item for item in _FOR_BROWSERS if item[0] not in given]
             await send(message)
 
         try:

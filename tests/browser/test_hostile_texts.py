@@ -1,0 +1,166 @@
+"""Texts of clients, workers and errors that hold HTML and scripts, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Page, expect
+
+from stemline.deploy.local.ports import free_port
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.job import JobSpec, Output, OutputFile, Result
+from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
+from stemline.jobs.store import QueueFilter
+from stemline.runtime.settings import BucketAccess
+from stemline.runtime.store import store_options
+from stemline.testing import InMemoryStore
+from stemline.testing.api_server import TENANT, ApiServer, api_settings
+from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY
+
+PAYLOADS = (
+    "<img src=x onerror=window.pwned=1>",
+    "<script>window.pwned=1</script>",
+    '"><svg onload=window.pwned=1>',
+    "' onmouseover='window.pwned=1",
+    "</script><script>window.pwned=1</script>",
+    "javascript:window.pwned=1",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'>",
+    "{{flower}}${window.pwned=1}",
+    "<x:script xmlns:x='http://www.w3.org/1999/xhtml'>window.pwned=1</x:script>",
+    "]]><script xmlns='http://www.w3.org/1999/xhtml'>window.pwned=1</script>",
+)
+FORBIDDEN = (
+    "img, svg, iframe, object, embed, script, [onerror], [onload], [onmouseover], a[href^='javascript']"
+)
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """An API whose store holds the payloads in every text that a client, a worker or an error can set."""
+    access = BucketAccess(endpoint_url=f"http://127.0.0.1:{free_port()}", access_key="k", secret_key="s")
+    settings = api_settings(buckets={"*": access}, anonymous_access=True)
+    store = InMemoryStore(store_options(settings))
+    for number, text in enumerate(PAYLOADS):
+        output = Output(region=REGION, bucket=BUCKET, au_object=f"out/{text}")
+        spec = JobSpec(
+            TENANT,
+            f"in/{text}",
+            VoiceSeparate(AudioMode.IS_AUDIO),
+            output,
+            user_data=text,
+            callback=CallbackRequest(url=f"http://cb.example/?{text}"),
+        )
+        store.jobs.create([spec])
+        job = store.jobs.claim(f"worker {text}", (2, 1, 0))
+        assert job is not None
+        store.jobs.heartbeat(job.id, job.token, 50, f"device {text}")
+        if number % 3 == 0:
+            store.jobs.fail(job, f"Code{text}", f"message {text}")
+        elif number % 3 == 1:
+            store.jobs.succeed(job, Result((OutputFile(Track.VOICE, f"out/{text}", "0" * 32, 1),), {}))
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    store.queues.update(TENANT, queue.id, name="".join(PAYLOADS))
+    with ApiServer(settings, store) as started:
+        yield started
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A new tab that may complain: it is attacked."""
+    context = browser.new_context()
+    tab = context.new_page()
+    dialogs: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    tab.on("dialog", note)
+    yield tab
+    assert dialogs == []
+    context.close()
+
+
+@pytest.fixture
+def console(tab: Page, server: ApiServer) -> Page:
+    """The console with the keys entered."""
+    tab.goto(f"http://127.0.0.1:{server.port}/console")
+    tab.get_by_label("SecretId").fill(SECRET_ID)
+    tab.get_by_label("SecretKey").fill(SECRET_KEY)
+    tab.get_by_role("button", name="Show the jobs").click()
+    expect(tab.locator("details[data-job]")).to_have_count(len(PAYLOADS))
+    return tab
+
+
+def test_the_console_shows_texts_as_texts(console: Page) -> None:
+    """Keys, names, codes, messages, workers and devices are shown as they are, and run nothing."""
+    foreign: list[str] = []
+    console.on("request", lambda request: foreign.append(request.url) if "evil" in request.url else None)
+    for card in console.locator("details[data-job]").all():
+        card.locator("summary").click()
+        expect(card.locator(".times")).to_be_visible()
+    for text in PAYLOADS:
+        expect(console.locator("#jobs")).to_contain_text(f"in/{text}")
+        expect(console.locator("#queues")).to_contain_text(text)
+        expect(console.locator("#jobs")).to_contain_text(f"worker {text}")
+    expect(console.locator("#jobs")).to_contain_text(f"message {PAYLOADS[0]}")
+    assert 0 == console.locator("#work").locator(FORBIDDEN).count()
+    assert console.evaluate("window.pwned") is None
+    assert foreign == []
+
+
+def test_an_error_is_shown_as_text(console: Page) -> None:
+    """A message of an error that holds HTML is a text on the page."""
+    message = f"Code: {PAYLOADS[0]}"
+    console.evaluate(
+        "(message) => guarded(() => { throw Object.assign(new Error(message), {status: 400}); })", message
+    )
+    expect(console.locator("#problem")).to_have_text(message)
+    assert console.evaluate("window.pwned") is None
+
+
+def test_the_policy_stops_what_a_page_would_let_through(console: Page) -> None:
+    """Script, handlers and requests to other servers that get into the page do not run."""
+    elsewhere = f"http://127.0.0.1:{free_port()}/"
+    console.evaluate(
+        """() => {
+            const box = document.createElement("div");
+            box.innerHTML = "<img src=x onerror='window.pwned=1'>"
+                + "<a id=bad href='javascript:window.pwned=1'>x</a>";
+            const script = document.createElement("script");
+            script.textContent = "window.pwned=1";
+            document.body.append(box, script);
+            document.getElementById("bad").click();
+        }"""
+    )
+    refused = console.evaluate("(url) => fetch(url).then(() => 'sent', (error) => error.message)", elsewhere)
+    assert "Failed to fetch" in refused
+    blocked = console.evaluate(
+        """(url) => new Promise((done) => {
+            document.addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
+            fetch(url).catch(() => 0);
+            setTimeout(() => done("none"), 2000);
+        })""",
+        elsewhere,
+    )
+    assert "connect-src" == blocked
+    assert console.evaluate("window.pwned") is None
+
+
+@pytest.mark.parametrize("text", PAYLOADS)
+@pytest.mark.parametrize(
+    "path", ["/jobs/{}", "/{}", "/jobs?tag=VoiceSeparate&size=100&x={}", "/queue?state={}", "/queue"]
+)
+def test_an_answer_that_is_opened_in_a_browser_runs_nothing(
+    tab: Page, server: ApiServer, path: str, text: str
+) -> None:
+    """In answers and errors the client's text is escaped, and no browser takes them for HTML."""
+    url = f"http://127.0.0.1:{server.port}{path.format(quote(text, safe=''))}"
+    answer = tab.goto(url)
+    assert answer is not None
+    assert answer.headers["content-type"].partition(";")[0] in {"application/xml", "application/json"}
+    assert "nosniff" == answer.headers["x-content-type-options"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert tab.evaluate("window.pwned") is None
