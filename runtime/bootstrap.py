@@ -207,7 +207,7 @@ def _separation_context(
     from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
     from stemline.workers.context import SeparationContext
-    from stemline.workers.engines import Engines
+    from stemline.workers.engines import Engines, create_decoder
     from stemline.workers.notifier import CeleryNotifier
     from stemline.workers.task_events import TaskEvents
 
@@ -222,6 +222,7 @@ def _separation_context(
         events=TaskEvents(app),
         shutdown=shutdown,
         engine=Engines(settings, metrics),
+        decoder=create_decoder(settings),
     )
 
 

@@ -11,7 +11,10 @@ SeparationError
 ├── OptionError
 ├── LimitExceeded
 │   ├── TooLong
-│   └── TooLarge
+│   ├── TooLarge
+│   ├── TooMuchMetadata
+│   └── DecodingTooExpensive
+├── DecoderCrashed
 ├── WeightsError
 │   ├── WeightsMissing
 │   └── WeightsCorrupt
@@ -77,6 +80,18 @@ class TooLong(LimitExceeded):
 
 class TooLarge(LimitExceeded):
     """The source is larger than this service allows."""
+
+
+class TooMuchMetadata(LimitExceeded):
+    """The source has more metadata (pictures, attachments, tags, indexes) than this service allows."""
+
+
+class DecodingTooExpensive(LimitExceeded):
+    """Decoding the source takes more memory or processor time than this service allows."""
+
+
+class DecoderCrashed(SeparationError):
+    """The decoder crashed on the source."""
 
 
 class WeightsError(SeparationError):

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stemline.separation.decoder import Audio, Decoder
 from stemline.separation.engine import Engine
 from stemline.separation.errors import Cancelled, OutputError
-from stemline.separation.media.decode import AudioSource, open_audio
+from stemline.separation.media.decode import open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
 from stemline.separation.monitor import Monitor
@@ -63,6 +64,7 @@ def separate_file(
     context: int = 0,
     track: str | None = None,
     keep_video_origin: bool = False,
+    decoder: Decoder | None = None,
 ) -> Report:
     """Separate a media file into one file per stem. Several calls may share one engine.
 
@@ -78,6 +80,7 @@ def separate_file(
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
         track: Number, from 0, or language of the audio track; None is the default one.
         keep_video_origin: Whether audio that starts after the video is preceded by silence.
+        decoder: Decodes in a child process with limits; without it, the source is trusted and decoded here.
 
     Raises:
         Cancelled: `cancelled` returned True.
@@ -87,12 +90,14 @@ def separate_file(
     timer = StageTimer()
     # The callbacks of `partial` delete the outputs, unless all of them are complete.
     with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
-        opened = open_audio(source, limits=limits, track=track, keep_video_origin=keep_video_origin)
-        audio = open_.enter_context(opened)
+        audio = open_.enter_context(
+            _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
+        )
         separator = open_.enter_context(Separator(engine, extension=extension, context=context))
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
+        open_.callback(audio.interrupt)
         monitor = Monitor(outputs, is_complete=set(outputs) == set(engine.network.instruments))
         pieces = separator.separate(monitor.watch(decoded), instruments=tuple(outputs), timer=timer)
         open_.callback(pieces.close)
@@ -122,6 +127,23 @@ def separate_file(
         monitor.waveforms(),
         monitor.mix_waveform(),
         monitor.null_test_db(),
+    )
+
+
+def _open(
+    decoder: Decoder | None,
+    cancelled: Callable[[], bool] | None,
+    source: Path,
+    limits: MediaLimits,
+    track: str | None,
+    *,
+    keep_video_origin: bool,
+) -> Audio:
+    """Open the source, in a child process if there is a decoder."""
+    if decoder is None:
+        return open_audio(source, limits=limits, track=track, keep_video_origin=keep_video_origin)
+    return decoder.open(
+        source, limits=limits, track=track, keep_video_origin=keep_video_origin, cancelled=cancelled
     )
 
 
@@ -176,7 +198,7 @@ class _EncoderThread:
 
 
 def _writer(
-    spec: OutputSpec, audio: AudioSource, timer: StageTimer, partial: contextlib.ExitStack
+    spec: OutputSpec, audio: Audio, timer: StageTimer, partial: contextlib.ExitStack
 ) -> _EncoderThread:
     """Start the encoder of one stem, and let `partial` delete its file."""
     writer = StemWriter(spec, tags=audio.tags, source=audio.source)

@@ -16,6 +16,7 @@ from stemline.workers.shutdown import Shutdown
 from stemline.workers.task_events import TaskEvents
 
 if TYPE_CHECKING:
+    from stemline.separation.decoder import Decoder
     from stemline.separation.engine import Engine
 
 
@@ -33,3 +34,5 @@ class SeparationContext:
     shutdown: Shutdown
     engine: Callable[[str], Engine]
     """Returns the engine of a model, loaded at the first call."""
+    decoder: Decoder
+    """Decodes sources in child processes."""

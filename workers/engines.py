@@ -1,4 +1,4 @@
-"""The engines of a worker process, each loaded once."""
+"""The engines of a worker process, each loaded once, and its decoder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stemline.models.download import pull
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
+from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.engine import Engine
 from stemline.separation.errors import SeparationError, WeightsError, WeightsMissing
 from stemline.workers.metrics import WorkerMetrics
@@ -88,3 +89,8 @@ class Engines:
             log.warning("weights.not_fetched", model=model, reason=str(error))
         else:
             log.info("weights.fetched", model=model)
+
+
+def create_decoder(settings: Settings) -> Decoder:
+    """Return what decodes sources in child processes, with the limits of the settings."""
+    return Decoder(DecodingLimits(settings.source.decode_memory_bytes, settings.source.decode_cpu_s))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from stemline.jobs.errors import JobFailed
 from stemline.separation.errors import (
+    DecoderCrashed,
+    DecodingTooExpensive,
     DeviceError,
     LimitExceeded,
     MediaError,
@@ -19,6 +21,8 @@ SEPARATION_CODES: Mapping[type[SeparationError], str] = {
     MediaError: "InvalidContent",
     OptionError: "InvalidArgument",
     LimitExceeded: "InvalidArgument",
+    DecodingTooExpensive: "DecodingTooExpensive",
+    DecoderCrashed: "DecoderCrashed",
     WeightsError: "WeightsUnavailable",
     DeviceError: "DeviceUnavailable",
 }

@@ -122,6 +122,7 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
             context=settings.engine.context_frames,
             track=spec.audio_track,
             keep_video_origin=settings.source.keep_video_origin,
+            decoder=work.context.decoder,
         )
         annotate(span, audio_s=report.duration_s, device=report.device)
     work.lease.progress = SEPARATED

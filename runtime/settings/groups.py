@@ -184,6 +184,10 @@ class SourceSettings(Group):
         variable="source_max_pause_s",
         gt=0,
     )
+    decode_memory_bytes: int = setting(
+        512 << 20, "Memory that opening and decoding one source may take, bytes.", ge=64 << 20
+    )
+    decode_cpu_s: int = setting(900, "Processor time that opening and decoding one source may take, s.", ge=1)
     keep_video_origin: bool = setting(
         False, "Begin stems where the video begins: silence precedes audio that starts later."
     )

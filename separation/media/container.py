@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,10 +46,13 @@ def open_container(source: Path | BinaryIO, *demuxers: str | None) -> InputConta
         UndecodableMedia: None of them opens the file.
     """
     for demuxer in demuxers:
-        with suppress(av.FFmpegError):
-            # The "file:" prefix keeps a name with a colon from being taken for a protocol.
-            url = f"file:{source.absolute()}" if isinstance(source, Path) else source
+        # The "file:" prefix keeps a name with a colon from being taken for a protocol.
+        url = f"file:{source.absolute()}" if isinstance(source, Path) else source
+        try:
             return av.open(url, "r", format=demuxer, container_options=_OPTIONS, metadata_errors="replace")
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
     raise UndecodableMedia
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -82,7 +82,7 @@ class AudioSource:
         self._limits = limits
         self.source = chain_source(probes)
         self.duration_s = self.source.duration_s
-        self.tags = probes[0].tags
+        self.tags: Mapping[str, str] = probes[0].tags
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +91,9 @@ class AudioSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def interrupt(self) -> None:
+        """Do nothing: the next block is never far."""
 
     def close(self) -> None:
         """Close the file."""

@@ -85,7 +85,9 @@ class FrameReader:
                 state.suspect = packet
             try:
                 frames = context.decode(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 if self._probe.demuxer.flags_last_packet and packet.size < EXCESS_BYTES:
                     continue  # a part of a sample, behind the last whole one
                 state.suspect = packet

@@ -55,6 +55,8 @@ def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
             if is_ours:
                 yield cast("Packet[AudioStream]", packet)
     except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
         raise (TruncatedMedia if state.has_frames else UndecodableMedia) from error
 
 

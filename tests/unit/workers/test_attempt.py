@@ -104,6 +104,7 @@ class Bench:
             shutdown=self.shutdown,
             events=self.events,
             engine=lambda _: SimpleNamespace(device="test"),
+            decoder=None,
         )
 
     def run(self) -> AttemptResult:

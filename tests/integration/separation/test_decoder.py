@@ -1,0 +1,165 @@
+"""Decoding in a child process: the same samples, within limits of memory, processor time and patience."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemline.separation import decoder as decoder_module
+from stemline.separation.decoder import Decoder, DecodingLimits
+from stemline.separation.errors import (
+    Cancelled,
+    DecoderCrashed,
+    DecodingTooExpensive,
+    OptionError,
+    TooLong,
+    UndecodableMedia,
+)
+from stemline.separation.media import MediaLimits, open_audio
+from tests.media import Kind, make, tone
+
+LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    """A decoder with the usual limits."""
+    decoder = Decoder()
+    yield decoder
+    decoder.close()
+
+
+def test_the_samples_are_the_same(decoder: Decoder, tmp_path: Path):
+    """A child gives the blocks, the properties and the kept tags that decoding in this process gives."""
+    kind = Kind("mp3", "libmp3lame", rate=48_000)
+    path = make(tmp_path / "in.mp3", kind, tone(48_000 * 5, rate=48_000), {"title": "Söng", "artist": "X"})
+    for _ in range(2):
+        with open_audio(path, limits=LIMITS) as here, decoder.open(path, limits=LIMITS) as there:
+            assert here.source == there.source
+            assert here.duration_s == there.duration_s
+            assert {"title": "Söng", "artist": "X"} == dict(there.tags)
+            for mine, theirs in zip(here, there, strict=True):
+                assert np.array_equal(mine, theirs)
+                assert theirs.flags.c_contiguous
+
+
+def test_errors_arrive_as_themselves(decoder: Decoder, tmp_path: Path):
+    """What a source is refused for has the same class and message, at opening and while decoding."""
+    words = tmp_path / "in.mp3"
+    words.write_text("not music " * 100)
+    song = make(tmp_path / "in.aac", Kind("aac", "aac", muxer="adts"), tone(44_100 * 6))
+
+    with pytest.raises(UndecodableMedia):
+        decoder.open(words, limits=LIMITS)
+    with pytest.raises(OptionError, match="no audio track '3'"):
+        decoder.open(song, limits=LIMITS, track="3")
+    with decoder.open(song, limits=MediaLimits(3, 10**9)) as audio, pytest.raises(TooLong, match="3 s"):
+        list(audio)
+
+
+def test_a_crash_is_an_error_of_its_own(decoder: Decoder, tmp_path: Path):
+    """A decoder that dies of a signal ends its own job alone; the next source is decoded."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 60))
+
+    with decoder.open(path, limits=LIMITS) as audio:
+        blocks = iter(audio)
+        next(blocks)
+        os.kill(audio._child.pid, signal.SIGSEGV)
+        with pytest.raises(DecoderCrashed):
+            list(blocks)
+
+    with decoder.open(path, limits=LIMITS) as audio:
+        assert 60 * 44_100 == sum(map(len, audio))
+
+
+def spinning(path: Path) -> Path:
+    """Write a matroska of 40 MB of two-byte elements, which takes minutes to read."""
+    head = b"\x1a\x45\xdf\xa3\x80" + bytes.fromhex("18538067") + b"\x01\xff\xff\xff\xff\xff\xff\xff"
+    path.write_bytes(head + b"\xec\x80" * 20_000_000)
+    return path
+
+
+def test_processor_time_is_limited(tmp_path: Path):
+    """A source that takes too much processor time fails with an error that says so."""
+    decoder = Decoder(DecodingLimits(cpu_s=1))
+    started = time.monotonic()
+
+    with pytest.raises(DecodingTooExpensive, match="processor time"):
+        decoder.open(spinning(tmp_path / "in.mkv"), limits=LIMITS)
+
+    assert time.monotonic() - started < 30
+    decoder.close()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+def test_a_cancel_ends_it_at_once(after_s: float, decoder: Decoder, tmp_path: Path):
+    """A cancel ends a source that is still being opened within five seconds, and its process with it."""
+    path = spinning(tmp_path / "in.mkv")
+    asked = threading.Event()
+    threading.Timer(after_s, asked.set).start()
+    started = time.monotonic()
+
+    with pytest.raises(Cancelled):
+        decoder.open(path, limits=LIMITS, cancelled=asked.is_set)
+
+    assert time.monotonic() - started < after_s + 5
+
+
+def test_memory_is_limited(decoder: Decoder, tmp_path: Path):
+    """A process that wants more memory than it may have ends its job with an error that says so."""
+    song = make(tmp_path / "in.flac", Kind("flac", "flac"), tone(44_100)).read_bytes()
+    picture = bytes(8) + bytes(20) + (8 << 20).to_bytes(4, "big") + bytes(8 << 20)
+    path = tmp_path / "big.flac"
+    path.write_bytes(song[:42] + b"\x06" + len(picture).to_bytes(3, "big") + picture + song[42:])
+    with decoder.open(path, limits=LIMITS) as audio:
+        assert 44_100 == sum(map(len, audio))
+    strict = Decoder(DecodingLimits(memory_bytes=6 << 20))
+
+    with pytest.raises(DecodingTooExpensive, match="memory"), strict.open(path, limits=LIMITS) as audio:
+        list(audio)
+    strict.close()
+
+
+def test_no_process_is_left(tmp_path: Path):
+    """Closing a decoder, or the death of the process that has one, leaves no child behind."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 300))
+    code = (
+        "import sys; from pathlib import Path; from stemline.separation.decoder import Decoder;"
+        "from stemline.separation.media import MediaLimits;"
+        "d = Decoder(); a = d.open(Path(sys.argv[1]), limits=MediaLimits(9e9, 9**12));"
+        "print(a._child.pid, d._next.pid, flush=True); sys.stdin.read()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    children = [int(word) for word in parent.stdout.readline().split()]
+    assert 2 == len(children)
+
+    parent.kill()
+    parent.communicate()
+
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_credentials_stay_outside(monkeypatch: pytest.MonkeyPatch):
+    """The child's environment has no variable of the service."""
+    monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://:secret@127.0.0.1/0")
+    child = decoder_module._start()
+    try:
+        environment = Path(f"/proc/{child.pid}/environ").read_bytes()
+        assert b"STEMLINE" not in environment
+    finally:
+        decoder_module._end(child)
