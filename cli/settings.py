@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from stemline.runtime.settings import Settings
 
 
 def describe_invalid_settings(error: ValueError) -> str | None:
@@ -29,15 +34,29 @@ def describe_invalid_settings(error: ValueError) -> str | None:
     return "Invalid settings.\n" + "\n".join(lines)
 
 
+def check_files(settings: Settings) -> None:
+    """Open each file that the settings name.
+
+    Raises:
+        click.ClickException: one cannot be used; the message names all of them.
+    """
+    from stemline.runtime.settings_files import unusable_files
+
+    if faults := unusable_files(settings):
+        raise click.ClickException("Invalid settings.\n" + "\n".join(faults))
+
+
 @click.command()
-@click.option("--check", is_flag=True, help="Only check the settings of this environment.")
+@click.option("--check", is_flag=True, help="Only check the settings of this environment and their files.")
 def settings(*, check: bool) -> None:
     """Print the documentation of all settings (Markdown)."""
     if check:
         from stemline.runtime.message_queues import check_endpoints
         from stemline.runtime.settings import Settings
 
-        check_endpoints(Settings())
+        current = Settings()
+        check_endpoints(current)
+        check_files(current)
         print("The settings are valid.")
         return
     from stemline.runtime.settings.page import page

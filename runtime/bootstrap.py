@@ -144,11 +144,14 @@ def separation_worker(settings: Settings) -> Celery:
     from celery import signals
 
     from stemline.runtime import telemetry
+    from stemline.storage import Buckets
     from stemline.workers import process_init, separate
     from stemline.workers.shutdown import Shutdown
 
     telemetry.check(settings)
     files = _configure_logging(settings)
+    # What would fail every job is found before one is claimed.
+    Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
     metrics = _worker_metrics(settings)
     shutdown = Shutdown()  # before the pool forks, so that its children share it

@@ -3,6 +3,7 @@
 ::
 
     StartRefused
+    ├── BucketsUnusable               in storage/access_check.py
     ├── EndpointRefused
     ├── TelemetryMissing
     ├── UnreadableFile

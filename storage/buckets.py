@@ -23,6 +23,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import publish
+from stemline.storage.access_check import check_access
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.download import Download, ObjectChanged
 from stemline.storage.objects import ObjectHead, head_object
@@ -48,14 +49,25 @@ class Buckets:
             settings: How long requests are retried.
             access: How each bucket is reached; by default what the settings name.
         """
-        self._clients = Clients(
-            access or CredentialFiles.of(settings).buckets, settings.hosts.allowed_regions
-        )
+        self._access = access or CredentialFiles.of(settings).buckets
+        self._region = settings.hosts.region
+        self._clients = Clients(self._access, settings.hosts.allowed_regions)
         self._retry_budget_s = settings.storage.retry_budget_s
 
     def endpoint_urls(self) -> frozenset[str | None]:
         """Return the endpoints of all configured buckets, with ``{region}`` as it is; None for AWS's own."""
         return self._clients.endpoint_urls()
+
+    def check_access(self, *, most_skew_s: float) -> None:
+        """Find out whether this machine can use the buckets; stores that do not answer are only logged.
+
+        Args:
+            most_skew_s: By how much the machine's clock may differ from a store's, s.
+
+        Raises:
+            BucketsUnusable: Keys, profile, authorities or clock are wrong.
+        """
+        check_access(self._clients, self._access.entries(), self._region, most_skew_s=most_skew_s)
 
     # -- sources
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from stemline.runtime.credentials import CredentialFile
+from stemline.runtime.errors import StartRefused
 from stemline.runtime.settings import BucketAccess
 
 CONNECT_TIMEOUT_S = 5.0
@@ -46,13 +48,17 @@ class Clients:
 
         Raises:
             UnreadableFile: The file of bucket credentials cannot be read.
+            StartRefused: AWS_PROFILE names no profile, or its file cannot be read.
         """
         self._regions = regions
         self._access = access
         access.entries()
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
-        self._session = boto3.session.Session()
+        try:
+            self._session = boto3.session.Session()
+        except BotoCoreError as error:
+            raise StartRefused(f"The buckets cannot be used. {error}") from error
 
     def endpoint_urls(self) -> frozenset[str | None]:
         """Return the endpoints of all entries; None for AWS's own."""

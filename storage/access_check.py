@@ -1,0 +1,116 @@
+"""What is wrong with this machine's access to its buckets, found before a job is claimed."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
+
+from stemline.runtime.errors import StartRefused
+from stemline.runtime.settings import BucketAccess
+from stemline.storage.clients import BucketClient, Clients
+from stemline.storage.s3_errors import CONNECTION_ERRORS, error_code
+
+log = structlog.get_logger(__name__)
+
+_UNKNOWN_BUCKET: Final = "stemline-start-check"
+"""Asked for where the settings name no bucket: a store that accepts the keys answers that there is none."""
+_WRONG_KEYS: Final = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
+_CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+
+
+class BucketsUnusable(StartRefused):
+    """The buckets cannot be used with the keys, profile, authorities or clock of this machine."""
+
+
+def check_access(
+    clients: Clients, entries: Mapping[str, BucketAccess], region: str, *, most_skew_s: float
+) -> None:
+    """Send one small request with each entry's keys; a store that does not answer is only logged.
+
+    Args:
+        clients: The clients that jobs will use.
+        entries: How each bucket is reached.
+        region: For entries that name none.
+        most_skew_s: By how much this machine's clock may differ from a store's, s.
+
+    Raises:
+        BucketsUnusable: An entry cannot be used; the message gives the reason for each.
+    """
+    faults = [*_unusable_authorities(entries)]
+    if not faults:
+        checked: dict[int, tuple[str, BucketClient]] = {}
+        for name in entries:
+            bucket = _UNKNOWN_BUCKET if name == "*" else name
+            try:
+                client = clients.for_bucket(region, bucket)
+            except (BotoCoreError, ValueError) as error:
+                faults.append(f"{name}: {error}")
+            else:
+                checked.setdefault(id(client.s3), (name, client))  # one request for each store and key pair
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda each: (each[0], _fault_of(each[1], most_skew_s)), checked.values())
+            faults += [f"{name}: {fault}" for name, fault in found if fault]
+    if faults:
+        raise BucketsUnusable("The buckets cannot be used. " + "; ".join(sorted(faults)))
+
+
+def _unusable_authorities(entries: Mapping[str, BucketAccess]) -> Iterator[str]:
+    """Yield each file of authorities that cannot be read, once."""
+    files = {str(each.ca_bundle) for each in entries.values() if each.ca_bundle}
+    files |= {os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)}
+    for file in sorted(files):
+        try:
+            is_folder = Path(file).is_dir()
+            ssl.create_default_context(cafile=None if is_folder else file, capath=file if is_folder else None)
+        except OSError as error:
+            yield f"the authorities of {file} cannot be read: {error.strerror or error}"
+
+
+def _fault_of(client: BucketClient, most_skew_s: float) -> str:
+    """Return why an entry cannot be used, or an empty text."""
+    sent_at, answer, fault = time.time(), {}, ""
+    try:
+        answer = client.s3.list_objects_v2(Bucket=client.name, MaxKeys=1)
+    except ClientError as error:
+        answer, code = error.response, error_code(error)
+        if code in _WRONG_KEYS:
+            fault = f"the store refuses the keys ({code})"
+        elif code == "RequestTimeTooSkewed":
+            fault = "the clock of this machine is wrong, says the store"
+    except SSLError as error:
+        fault = f"the certificate of the store is not trusted ({error})"
+    except CONNECTION_ERRORS as error:
+        log.warning("storage.not_reached", bucket=client.name, error=error_code(error))
+    except BotoCoreError as error:
+        fault = str(error)
+    skew_s = _skew_s(answer, (sent_at + time.time()) / 2)
+    if abs(skew_s) > most_skew_s:
+        direction = "behind" if skew_s > 0 else "ahead of"
+        fault = f"the clock of this machine is {abs(skew_s):.0f} s {direction} the store's"
+    return fault
+
+
+def _skew_s(answer: Mapping[str, Any], now: float) -> float:
+    """Return by how much the store's clock is ahead, s; 0 if its answer has no date."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except ValueError:
+        return 0.0
