@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,26 +14,8 @@ import pytest
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import ApiServer, finish
 from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY, submission
-from tests.conftest import missing
 
 HOST = f"{BUCKET}.ci.{REGION}.myqcloud.com"
-FOLDER = Path(__file__).with_name("node")
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SDK as its lock file pins it."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        missing("node with npm")
-    folder = tmp_path_factory.mktemp("node")
-    for file in FOLDER.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-    if done.returncode:
-        missing(f"cos-nodejs-sdk-v5 (npm ci: {done.stderr[-300:]})")
-    return folder
 
 
 class Node:
