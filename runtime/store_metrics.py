@@ -11,13 +11,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stemline.jobs.errors import StemlineError
 from stemline.jobs.states import State
-from stemline.jobs.store import QueueLoad, Snapshot, Statistics
+from stemline.jobs.store import QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS
+
+log = structlog.get_logger(__name__)
 
 OTHER: Final = "other"
 _REUSE_S: Final = 2.0
@@ -39,6 +42,7 @@ class StoreCollector(Collector):
         self._lock = threading.Lock()
         self._last: list[Metric] = []
         self._read_at = -_REUSE_S
+        self._reported = False
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing in advance, so that registering needs no store."""
@@ -55,7 +59,7 @@ class StoreCollector(Collector):
     def _read(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("stemline_store_up", "Whether the job store answers.")
         try:
-            snapshot = self._statistics.read()
+            snapshot = self._statistics.read(self._most_queues)
         except StemlineError:
             up.add_metric([], 0)
             yield up
@@ -63,10 +67,20 @@ class StoreCollector(Collector):
         up.add_metric([], 1)
         yield up
         yield from _jobs(snapshot)
-        yield from _queues(snapshot.queues, self._most_queues)
+        yield from _queues(snapshot.queues, snapshot.totals_of_queues)
         yield from _callbacks(snapshot)
         yield from _totals(snapshot)
-        yield from _server(snapshot)
+        yield from self._server(snapshot.server)
+
+    def _server(self, server: ServerStatus) -> Iterator[Metric]:
+        """Return the server's own metrics; without the right to read them none, said once in the log."""
+        if server.missing:
+            if not self._reported:
+                log.warning("metrics.server_not_read", reason=server.missing, needs="the command INFO")
+            self._reported = True
+            return
+        self._reported = False
+        yield from _server(server)
 
 
 def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
@@ -86,19 +100,20 @@ def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
         labels=["level"],
     )
     startable = GaugeMetricFamily(
-        "stemline_jobs_startable", "Waiting jobs that a free worker could start now.", labels=["level"]
+        "stemline_jobs_startable",
+        "Waiting jobs that a free worker could start now; a queue's room counts for its highest level first.",
+        labels=["level"],
     )
+    totals = snapshot.totals_of_queues
     for level in LEVELS:
-        active = [queue for queue in snapshot.queues if not queue.paused]
-        oldest = min((at for queue in active if (at := queue.oldest[level]) is not None), default=None)
+        oldest = totals.oldest[level]
         age.add_metric([str(level)], 0.0 if oldest is None else max(0.0, (snapshot.at - oldest) / 1e6))
-        room = (min(queue.max_concurrent - queue.running, queue.waiting[level]) for queue in active)
-        startable.add_metric([str(level)], sum(max(0, count) for count in room))
+        startable.add_metric([str(level)], totals.startable[level])
     yield age
     yield startable
 
 
-def _queues(queues: Sequence[QueueLoad], most: int) -> Iterator[Metric]:
+def _queues(named: Sequence[QueueLoad], totals: QueueTotals) -> Iterator[Metric]:
     labels = ["bucket", "queue"]
     waiting = GaugeMetricFamily(
         "stemline_queue_waiting", "Waiting jobs by queue and JobLevel.", labels=[*labels, "level"]
@@ -108,17 +123,21 @@ def _queues(queues: Sequence[QueueLoad], most: int) -> Iterator[Metric]:
         "stemline_queue_max_concurrent", "Jobs that may run at once, by queue.", labels=labels
     )
     paused = GaugeMetricFamily("stemline_queue_paused", "Queues that are paused.", labels=labels)
-    ranked = sorted(queues, key=lambda queue: (-queue.jobs, queue.id))
-    named, rest = ranked[:most], ranked[most:]
-    groups = [((str(queue.tenant), queue.id), [queue]) for queue in named]
-    if rest:
-        groups.append(((OTHER, OTHER), rest))
-    for names, group in groups:
+    for queue in named:
+        names = [str(queue.tenant), queue.id]
         for level in LEVELS:
-            waiting.add_metric([*names, str(level)], sum(queue.waiting[level] for queue in group))
-        running.add_metric(names, sum(queue.running for queue in group))
-        limit.add_metric(names, sum(queue.max_concurrent for queue in group))
-        paused.add_metric(names, sum(queue.paused for queue in group))
+            waiting.add_metric([*names, str(level)], queue.waiting[level])
+        running.add_metric(names, queue.running)
+        limit.add_metric(names, queue.max_concurrent)
+        paused.add_metric(names, queue.paused)
+    if totals.queues > len(named):
+        names = [OTHER, OTHER]
+        for level in LEVELS:
+            rest = totals.waiting[level] - sum(queue.waiting[level] for queue in named)
+            waiting.add_metric([*names, str(level)], rest)
+        running.add_metric(names, totals.running - sum(queue.running for queue in named))
+        limit.add_metric(names, totals.max_concurrent - sum(queue.max_concurrent for queue in named))
+        paused.add_metric(names, totals.paused - sum(queue.paused for queue in named))
     yield from (waiting, running, limit, paused)
 
 
@@ -151,8 +170,7 @@ def _totals(snapshot: Snapshot) -> Iterator[Metric]:
     yield over
 
 
-def _server(snapshot: Snapshot) -> Iterator[Metric]:
-    server = snapshot.server
+def _server(server: ServerStatus) -> Iterator[Metric]:
     yield _gauge("stemline_store_memory_bytes", "Memory that the store's server uses.", server.memory_bytes)
     yield _gauge(
         "stemline_store_memory_limit_bytes",

@@ -19,7 +19,7 @@ from stemline.jobs.store.protocols import (
     TenantRepository,
 )
 from stemline.jobs.store.redis_store import RedisStore
-from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, ServerStatus, Snapshot
+from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
 from stemline.jobs.store.values import (
     BucketFilter,
     Idempotency,
@@ -49,6 +49,7 @@ __all__ = [
     "QueueFilter",
     "QueueLoad",
     "QueueRepository",
+    "QueueTotals",
     "RedisStore",
     "ServerStatus",
     "Slot",

@@ -23,13 +23,28 @@ class QueueLoad:
     running: int
     waiting: tuple[int, ...]
     """Waiting jobs by level."""
-    oldest: tuple[int | None, ...]
-    """Creation time of the oldest waiting job by level, µs since the epoch."""
 
     @property
     def jobs(self) -> int:
         """Waiting and running jobs together."""
         return sum(self.waiting) + self.running
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTotals:
+    """All queues together."""
+
+    queues: int
+    paused: int
+    """Queues that are paused."""
+    max_concurrent: int
+    running: int
+    waiting: tuple[int, ...]
+    """Waiting jobs by level."""
+    startable: tuple[int, ...]
+    """Waiting jobs by level that could start; the room of a queue counts once, for its highest level."""
+    oldest: tuple[int | None, ...]
+    """Creation time of the oldest waiting job by level, of queues that are not paused, µs since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +65,13 @@ class CallbackLoad:
 class ServerStatus:
     """State of the server that holds the store."""
 
-    memory_bytes: int
-    memory_limit_bytes: int
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
     """0 for no limit."""
-    is_append_only: bool
+    is_append_only: bool = False
     """Whether the append-only file is on and its last write succeeded."""
+    missing: str = ""
+    """Why the above is not known, such as ``NOPERM`` for a user without INFO; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,8 @@ class Snapshot:
     states: Mapping[State, int]
     """Jobs by state, as clients see it."""
     queues: tuple[QueueLoad, ...]
+    """The busiest queues, by waiting and running jobs."""
+    totals_of_queues: QueueTotals
     delayed: int
     """Released jobs that wait for their delay to end."""
     expired_leases: int

@@ -6,7 +6,7 @@ from collections import Counter
 
 from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import CallbackLoad, QueueLoad, ServerStatus, Snapshot, Statistics
+from stemline.jobs.store import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.testing.in_memory_store.state import Contents
 
@@ -17,15 +17,17 @@ class InMemoryStatistics(Statistics):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def read(self) -> Snapshot:
+    def read(self, most_queues: int = 100) -> Snapshot:
         contents = self._contents
         with contents.lock:
             now = contents.clock()
+            loads = sorted(map(self._load, contents.queues.values()), key=lambda load: (-load.jobs, load.id))
             states = Counter(contents.view(job).state for job in contents.jobs.values())
             return Snapshot(
                 at=now,
                 states={state: states[state] for state in State},
-                queues=tuple(self._load(queue) for queue in contents.queues.values()),
+                queues=tuple(loads[:most_queues]),
+                totals_of_queues=self._totals(loads),
                 delayed=len(contents.delayed),
                 expired_leases=sum(end <= now for end in contents.leases.values()),
                 callbacks=CallbackLoad(
@@ -35,7 +37,7 @@ class InMemoryStatistics(Statistics):
                     dead=len(contents.dead),
                 ),
                 totals=dict(contents.totals),
-                server=ServerStatus(memory_bytes=0, memory_limit_bytes=0, is_append_only=False),
+                server=ServerStatus(),
             )
 
     def _load(self, queue: Queue) -> QueueLoad:
@@ -48,5 +50,31 @@ class InMemoryStatistics(Statistics):
             max_concurrent=queue.max_concurrent,
             running=queue.max_concurrent - contents.room(queue.id),
             waiting=tuple(len(jobs) for jobs in waiting),
-            oldest=tuple(jobs[0].created if jobs else None for jobs in waiting),
         )
+
+    def _totals(self, loads: list[QueueLoad]) -> QueueTotals:
+        active = [load.id for load in loads if not load.paused]
+        oldest = []
+        for level in LEVELS:
+            first = [jobs[0].created for each in active if (jobs := self._contents.waiting(each, level))]
+            oldest.append(min(first, default=None))
+        startable = [_startable(load) for load in loads]
+        return QueueTotals(
+            queues=len(loads),
+            paused=sum(load.paused for load in loads),
+            max_concurrent=sum(load.max_concurrent for load in loads),
+            running=sum(load.running for load in loads),
+            waiting=tuple(sum(load.waiting[level] for load in loads) for level in LEVELS),
+            startable=tuple(sum(each[level] for each in startable) for level in LEVELS),
+            oldest=tuple(oldest),
+        )
+
+
+def _startable(load: QueueLoad) -> list[int]:
+    """Return the jobs of a queue that could start, by level; its room is given to the highest level first."""
+    room = 0 if load.paused else max(0, load.max_concurrent - load.running)
+    found = [0 for _ in LEVELS]
+    for level in reversed(LEVELS):
+        found[level] = min(room, load.waiting[level])
+        room -= found[level]
+    return found

@@ -38,13 +38,52 @@ local function load(id)
   return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input')
 end
 
--- Update whether a queue is ready at each level; to be called after any change of the queue or its jobs.
+-- What a queue adds to P:sums, in the order in which P:loads keeps it.
+local LOAD = {'waiting:0', 'waiting:1', 'waiting:2', 'running', 'max_concurrent', 'paused', 'paused_waiting',
+  'startable:0', 'startable:1', 'startable:2', 'queues'}
+
+-- Keep the sums over all queues, by the difference to what this queue added before.
+local function count_load(queue, q, running, waiting)
+  local all = waiting[0] + waiting[1] + waiting[2]
+  local paused = q.state ~= 'Active' and 1 or 0
+  local load = {waiting[0], waiting[1], waiting[2], running, tonumber(q.max_concurrent), paused, paused * all}
+  local room = paused == 1 and 0 or math.max(0, tonumber(q.max_concurrent) - running)
+  for level = 2, 0, -1 do  -- the room of a queue counts once, for its highest level first
+    load[8 + level] = math.min(room, waiting[level])
+    room = room - load[8 + level]
+  end
+  load[11] = 1
+  local text = table.concat(load, ' ')
+  local before = redis.call('HGET', P .. ':loads', queue) or ''
+  if before == text then return end
+  local i = 0
+  for value in string.gmatch(before, '%S+') do
+    i = i + 1
+    if tonumber(value) ~= load[i] then redis.call('HINCRBY', P .. ':sums', LOAD[i], load[i] - tonumber(value)) end
+  end
+  if i == 0 then
+    for field, value in ipairs(load) do redis.call('HINCRBY', P .. ':sums', LOAD[field], value) end
+  end
+  redis.call('HSET', P .. ':loads', queue, text)
+  redis.call('ZADD', P .. ':busiest', -(all + running), queue)
+end
+
+-- Update whether a queue is ready at each level, and what it adds to the sums; to be called after any change of
+-- the queue or its jobs.
 local function refresh(queue)
   local q = fields(P .. ':queue:' .. queue, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2')
-  local open = q.state == 'Active' and redis.call('SCARD', P .. ':running:' .. queue) < tonumber(q.max_concurrent)
+  local running, waiting = redis.call('SCARD', P .. ':running:' .. queue), {}
+  local open = q.state == 'Active' and running < tonumber(q.max_concurrent)
   for level = 0, 2 do
-    local ready = P .. ':ready:' .. level
-    if open and redis.call('EXISTS', P .. ':waiting:' .. queue .. ':' .. level) == 1 then
+    local ready, oldest = P .. ':ready:' .. level, P .. ':oldest:' .. level
+    local first = redis.call('ZRANGE', P .. ':waiting:' .. queue .. ':' .. level, 0, 0, 'WITHSCORES')
+    waiting[level] = first[1] and redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level) or 0
+    if first[1] and q.state == 'Active' then
+      redis.call('ZADD', oldest, first[2], queue)
+    else
+      redis.call('ZREM', oldest, queue)
+    end
+    if open and first[1] then
       if not redis.call('ZSCORE', ready, queue) then
         -- Turns that pass while a queue is not ready are not made up for.
         local turn = math.max(tonumber(q['turn:' .. level] or 0), tonumber(redis.call('HGET', P .. ':turn', level) or 0))
@@ -54,6 +93,7 @@ local function refresh(queue)
       redis.call('ZREM', ready, queue)
     end
   end
+  count_load(queue, q, running, waiting)
 end
 
 -- How many further jobs of a queue may run.
@@ -83,6 +123,8 @@ local function move(job, to)
   redis.call('HSET', P .. ':job:' .. job.id, 'state', to)
   redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, job.id)
   redis.call('ZADD', P .. ':index:' .. job.tenant .. ':' .. to, job.created, job.id)
+  redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
+  redis.call('HINCRBY', P .. ':sums', 'state:' .. to, 1)
   job.state = to
   return true
 end
@@ -151,6 +193,7 @@ local function open_tenant(tenant, queue, max_size, max_concurrent, limit)
     redis.call('HSET', P .. ':queue:' .. queue, 'tenant', tenant, 'name', 'queue-speech-1', 'state', 'Active',
       'max_size', max_size, 'max_concurrent', max_concurrent, 'created', int(NOW), 'updated', int(NOW), 'notify', '{}')
     redis.call('ZADD', P .. ':queues:' .. tenant, int(NOW), queue)
+    refresh(queue)
   end
   redis.call('HSET', home, 'open', 1)
   return true

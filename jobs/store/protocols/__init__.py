@@ -34,8 +34,12 @@ __all__ = [
 class Statistics(Protocol):
     """Numbers about the whole store."""
 
-    def read(self) -> Snapshot:
-        """Return the current numbers."""
+    def read(self, most_queues: int = 100) -> Snapshot:
+        """Return the current numbers.
+
+        Args:
+            most_queues: how many queues are described one by one; the totals contain all.
+        """
         ...
 
 

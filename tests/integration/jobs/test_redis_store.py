@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
+import structlog
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RecordTooNew, StoreUnavailable
@@ -18,6 +20,7 @@ from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
+from stemline.runtime.store_metrics import StoreCollector
 from stemline.testing import FixedClock
 from stemline.wire.errors import code_of, status_of
 from tests.conftest import ValkeyServer
@@ -135,3 +138,43 @@ def test_an_unreachable_store_is_a_retryable_error() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         store.jobs.create([spec()])
     assert (code_of(caught.value), status_of(caught.value)) == ("SlowDown", 503)
+
+
+def test_reading_numbers_costs_the_same_for_any_number_of_tenants(
+    store: RedisStore, client: redis.Redis
+) -> None:
+    """The server runs as many commands for 300 tenants as for 10, those of scripts included."""
+    costs = []
+    for start, end in ((0, 10), (10, 300)):
+        for index in range(start, end):
+            tenant = Tenant(f"b{index}-1250000000", "ap-chongqing")
+            store.jobs.create([replace(spec(), tenant=tenant)])
+        store.statistics.read(3)
+        client.config_resetstat()
+        assert end == store.statistics.read(3).totals_of_queues.queues
+        stats = client.info("commandstats")
+        costs.append(sum(each["calls"] for each in stats.values()))
+    assert costs[0] == costs[1]
+
+
+def test_a_user_without_info_still_has_numbers(
+    store: RedisStore, client: redis.Redis, valkey_server: ValkeyServer
+) -> None:
+    """All numbers but the server's own are reported; what is missing is logged once, not at each scrape."""
+    store.jobs.create([spec()])
+    client.acl_setuser(
+        "no-info", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"]
+    )
+    limited = RedisStore.open(valkey_server.url.replace("redis://", "redis://no-info:any@"))
+    try:
+        assert "NOPERM" == limited.statistics.read().server.missing
+        collector = StoreCollector(limited.statistics, most_queues=3)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(3):
+                names = {metric.name for metric in collector._read()}
+        assert {"stemline_store_up", "stemline_jobs", "stemline_queue_waiting"} <= names
+        assert "stemline_store_memory_bytes" not in names
+        assert ["metrics.server_not_read"] == [each["event"] for each in logs]
+    finally:
+        limited.close()
+        client.acl_deluser("no-info")

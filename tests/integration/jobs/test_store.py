@@ -17,6 +17,7 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import Idempotency, JobFilter, QueueFilter, Store, WakeUp
+from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
 from tests.integration.jobs.contract import DONE, OTHER, START, TENANT, Make, ended, spec, states
 
@@ -255,7 +256,15 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     loads = {load.tenant: load for load in found.queues}
     mine, theirs = loads[TENANT], loads[OTHER]
     assert ((2, 0, 0), 1, 5, False) == (mine.waiting, mine.running, mine.max_concurrent, mine.paused)
-    assert (jobs[0].created, None, None) == mine.oldest
+    all_queues = found.totals_of_queues
+    assert (jobs[0].created, None, None) == all_queues.oldest
+    assert ((3, 0, 0), (2, 0, 0)) == (all_queues.waiting, all_queues.startable)
+    assert (2, 1, 10, 1) == (
+        all_queues.queues,
+        all_queues.paused,
+        all_queues.max_concurrent,
+        all_queues.running,
+    )
     assert ((1, 0, 0), 0, True) == (theirs.waiting, theirs.running, theirs.paused)
     assert (clock.now, 1, 1) == (found.at, found.delayed, found.expired_leases)
     callbacks = found.callbacks
@@ -265,3 +274,24 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     store.jobs.reclaim(store.jobs.expired()[0], "sweeper")
     totals = {"created": 6, "ended:Success": 1, "leases_lost": 1, "callback_tries": 1, "callbacks:dead": 1}
     assert totals == store.statistics.read().totals
+
+
+def test_the_room_of_a_queue_counts_once(make: Make) -> None:
+    """With room for three and jobs of every level, three can start, those of the highest level first."""
+    store = make(queue_max_concurrent=3)
+    store.jobs.create([spec(level=level) for level in (0, 0, 0, 1, 1, 2, 2)])
+    assert (0, 1, 2) == store.statistics.read().totals_of_queues.startable
+    assert store.jobs.claim("w", [2]) is not None
+    assert (0, 1, 1) == store.statistics.read().totals_of_queues.startable
+
+
+def test_only_the_busiest_queues_are_described(make: Make) -> None:
+    """The totals contain all queues, the list only the busiest."""
+    store = make()
+    for index in range(5):
+        tenant = Tenant(f"b{index}-1250000000", "ap-chongqing")
+        store.jobs.create([spec(tenant=tenant) for _ in range(index + 1)])
+    found = store.statistics.read(2)
+    assert [5, 4] == [load.jobs for load in found.queues]
+    assert (5, (15, 0, 0)) == (found.totals_of_queues.queues, found.totals_of_queues.waiting)
+    assert () == store.statistics.read(0).queues
