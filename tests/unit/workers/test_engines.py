@@ -1,0 +1,86 @@
+"""The engines of a worker, and the weights that it fetches."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stemline.runtime.settings import Settings
+from stemline.separation.errors import WeightsMissing
+from stemline.testing.processes import eventually
+from stemline.workers import engines
+from stemline.workers.metrics import WorkerMetrics
+
+
+class Bench:
+    """Engines whose weights are on a disk that is a set, and come from a source that waits for a word."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, fetch: bool) -> None:
+        self.here = {"2stems"}
+        self.go_on = threading.Event()
+        self.error: Exception | None = None
+        self.fetched: list[str] = []
+        monkeypatch.setattr(engines, "load_engine", self._load)
+        monkeypatch.setattr(engines, "pull", self._pull)
+        self.engines = engines.Engines(Settings(models_fetch=fetch, models_dir=folder), WorkerMetrics())
+
+    def _load(self, model: str, **_: Any) -> Any:
+        if model not in self.here:
+            raise WeightsMissing
+        return SimpleNamespace(device="cpu", model=model)
+
+    def _pull(self, _: object, model: Any) -> None:
+        self.fetched.append(model.name)
+        assert self.go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.here.add(model.name)
+
+    def is_loaded(self, model: str) -> bool:
+        try:
+            return bool(self.engines(model).device)
+        except engines.WeightsPending:
+            return False
+
+
+def test_weights_are_fetched_once_while_other_models_run(monkeypatch, tmp_path):
+    """A job whose weights are missing waits; others run meanwhile; afterwards it runs too."""
+    bench = Bench(monkeypatch, tmp_path, fetch=True)
+    for _ in range(3):
+        with pytest.raises(engines.WeightsPending, match="waits for the weights of 4stems"):
+            bench.engines("4stems")
+        assert bench.is_loaded("2stems")
+    bench.go_on.set()
+    eventually(lambda: bench.is_loaded("4stems"), 10)
+    assert ["4stems"] == bench.fetched
+
+
+def test_a_fetch_that_failed_is_tried_again_and_reported(monkeypatch, tmp_path):
+    """The next job starts another try, and its reason names the error of the last one."""
+    bench = Bench(monkeypatch, tmp_path, fetch=True)
+    bench.error = WeightsMissing("no network")
+    bench.go_on.set()
+    with pytest.raises(engines.WeightsPending):
+        bench.engines("4stems")
+
+    def reason() -> str:
+        with pytest.raises(engines.WeightsPending) as caught:
+            bench.engines("4stems")
+        return caught.value.message
+
+    eventually(lambda: "The last try failed: no network" in reason(), 10)
+    bench.error = None
+    eventually(lambda: bench.is_loaded("4stems"), 10)
+
+
+def test_nothing_is_fetched_unless_the_settings_allow_it(monkeypatch, tmp_path):
+    """Where weights are mounted, missing ones stay missing."""
+    bench = Bench(monkeypatch, tmp_path, fetch=False)
+    with pytest.raises(WeightsMissing) as caught:
+        bench.engines("4stems")
+    assert not isinstance(caught.value, engines.WeightsPending)
+    assert [] == bench.fetched
