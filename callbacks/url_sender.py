@@ -83,10 +83,19 @@ def outcome_of(response: Response, now_s: float) -> Outcome:
     return Outcome(
         delivered=200 <= response.status <= 299,
         status=str(response.status),
-        answer=response.body[:KEPT_ANSWER_BYTES].decode(errors="replace"),
+        answer=_answer_of(response),
         final=response.status == 410,
         retry_after_s=retry_after_s(response.headers.get("retry-after", ""), now_s),
     )
+
+
+def _answer_of(response: Response) -> str:
+    """Return what is kept of a response: the target of a redirect, and its first bytes."""
+    answer = response.body[:KEPT_ANSWER_BYTES].decode(errors="replace")
+    location = response.headers.get("location", "")
+    if 300 <= response.status <= 399 and location:
+        answer = f"Location: {location}\n{answer}".strip()[:KEPT_ANSWER_BYTES]
+    return answer
 
 
 def retry_after_s(value: str, now_s: float) -> float | None:

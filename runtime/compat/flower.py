@@ -10,6 +10,7 @@ from celery import Celery
 from flower.app import Flower
 from flower.command import apply_env_options, extract_settings, setup_logging
 from flower.urls import settings
+from flower.views.monitor import Healthcheck
 from tornado.options import options
 
 
@@ -34,6 +35,8 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     extract_settings()
     setup_logging()
     flower = Flower(capp=celery, options=options, **settings)
+    # FLOWER_URL_PREFIX moves this path too; probes ask for it without knowing the prefix.
+    flower.add_handlers(".*", [(r"/healthcheck", Healthcheck)])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     flower.start_http_server()
     try:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,9 +20,10 @@ from stemline.deploy.demo.client import Client
 from stemline.jobs.store import WakeUp
 from stemline.runtime import bootstrap
 from stemline.runtime.settings import Settings
-from stemline.testing.processes import eventually
+from stemline.testing.processes import eventually, program
 from stemline.testing.receiver import answer, receiving
 from stemline.workers.notifier import CeleryNotifier
+from tests.conftest import ValkeyServer, free_port
 from tests.integration.test_stack import music, s3_for
 
 
@@ -150,3 +155,27 @@ def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = CliRunner().invoke(main, ["flower"])
     assert 2 == ran.exit_code
     assert "never served without a login" in ran.output
+
+
+def test_probes_need_not_know_the_url_prefix(valkey_server: ValkeyServer, tmp_path: Path) -> None:
+    """With FLOWER_URL_PREFIX the health check answers with and without it, and `stemline health` passes."""
+    port = free_port()
+    env = {
+        "STEMLINE_REDIS_URL": valkey_server.url,
+        "FLOWER_BASIC_AUTH": "user:password",
+        "FLOWER_URL_PREFIX": "behind/proxy",
+    }
+    with program(tmp_path / "flower.log", env, "-m", "stemline", "flower", "--port", str(port)):
+
+        def status(path: str) -> int:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code
+            except httpx.TransportError:
+                return 0
+
+        eventually(lambda: 200 == status("/healthcheck"), 60, "the health check")
+        assert 200 == status("/behind/proxy/healthcheck")
+        assert 401 == status("/behind/proxy/workers")
+        command = [sys.executable, "-m", "stemline", "health", "flower", "--port", str(port)]
+        done = subprocess.run(command, env={**os.environ, **env}, timeout=60, check=False)
+        assert 0 == done.returncode
