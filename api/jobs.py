@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.errors import AsrBucketUnBinded, RequestRefused
+from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
@@ -85,6 +86,8 @@ def _submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
     if spec.output.region not in allowed:
         raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
     context.policy.check_output(spec.output)
+    if context.services.buckets.keeps_files(spec.output.region, spec.output.bucket):
+        check_file_names(spec)
     context.policy.check_target(spec.callback.mq)
     return replace(spec, credential=context.principal.id)
 

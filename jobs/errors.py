@@ -39,9 +39,12 @@
         ├── SourceAccessDenied
         ├── SourceDownloadFailed
         │   └── SourceUnavailable     retryable: another attempt may succeed
+        │       └── SourceObjectUnavailable    counts as an attempt: the bucket itself responds
         ├── SourceTooLarge
         ├── TargetDenied
+        ├── TargetNotWritten          counts as an attempt
         ├── TargetUnavailable         retryable
+        │   └── TargetObjectUnavailable    counts as an attempt: the bucket itself responds
         └── TooManyAttempts
 
 The docstring of a class is its default message. Codes and HTTP statuses are in ``wire/errors.py``.
@@ -195,6 +198,8 @@ class JobFailed(StemlineError):
 
     retryable: ClassVar[bool] = False
     """Whether a later attempt may succeed."""
+    counts: ClassVar[bool] = False
+    """Whether a retryable failure is the job's own, so that the attempt counts towards the maximum."""
 
 
 class SourceNotFound(JobFailed):
@@ -215,6 +220,12 @@ class SourceUnavailable(SourceDownloadFailed):
     retryable = True
 
 
+class SourceObjectUnavailable(SourceUnavailable):
+    """The store responds for the bucket, but not for the input object."""
+
+    counts = True
+
+
 class SourceTooLarge(JobFailed):
     """The input object is larger than the service accepts."""
 
@@ -227,6 +238,19 @@ class TargetUnavailable(JobFailed):
     """The store of the destination bucket did not respond in time."""
 
     retryable = True
+
+
+class TargetObjectUnavailable(TargetUnavailable):
+    """The store responds for the destination bucket, but not for the output object."""
+
+    counts = True
+
+
+class TargetNotWritten(JobFailed):
+    """The destination bucket does not hold the stem that was written."""
+
+    retryable = True
+    counts = True
 
 
 class TooManyAttempts(JobFailed):

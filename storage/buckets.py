@@ -15,8 +15,11 @@ from stemline.jobs.errors import (
     SourceAccessDenied,
     SourceDownloadFailed,
     SourceNotFound,
+    SourceObjectUnavailable,
     SourceUnavailable,
     TargetDenied,
+    TargetNotWritten,
+    TargetObjectUnavailable,
     TargetUnavailable,
 )
 from stemline.jobs.tenant import Tenant
@@ -29,7 +32,15 @@ from stemline.storage.download import Download, ObjectChanged
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
 from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
-from stemline.storage.s3_errors import error_code, is_denied, is_missing, is_worker_fault
+from stemline.storage.s3_errors import (
+    REQUEST_ERRORS,
+    error_code,
+    is_denied,
+    is_missing,
+    is_transient,
+    is_worker_fault,
+    status_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +64,10 @@ class Buckets:
         self._region = settings.hosts.region
         self._clients = Clients(self._access, settings.hosts.allowed_regions)
         self._retry_budget_s = settings.storage.retry_budget_s
+
+    def keeps_files(self, region: str, bucket: str) -> bool:
+        """Return whether a bucket's store keeps objects as files in folders."""
+        return self._clients.keeps_files(region, bucket)
 
     def endpoint_urls(self) -> frozenset[str | None]:
         """Return the endpoints of all configured buckets, with ``{region}`` as it is; None for AWS's own."""
@@ -101,6 +116,7 @@ class Buckets:
         try:
             with _source_errors():
                 bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
+            with _source_errors(bucket):
                 budget = RetryBudget(self._retry_budget_s, cancelled)
                 return Download(bucket, key, max_bytes=max_bytes, budget=budget, progress=progress).run(path)
         except BaseException:
@@ -204,8 +220,8 @@ class Buckets:
         Args and errors are those of ``stage``.
         """
         empty = Upload(region, bucket, key, "", job_id, token, 0, "")
-        with _target_errors():
-            client = self._clients.for_bucket(region, bucket)
+        client = self._target(region, bucket)
+        with _target_errors(client):
             upload = publish.begin(client, empty, content_type, RetryBudget(self._retry_budget_s, cancelled))
             try:
                 if opened is not None:
@@ -223,10 +239,14 @@ class Buckets:
             TargetUnavailable: The store was unavailable for too long.
             TransferCancelled: The transfer was cancelled.
         """
-        with _target_errors():
-            client = self._clients.for_bucket(upload.region, upload.bucket)
+        client = self._target(upload.region, upload.bucket)
+        with _target_errors(client):
             budget = RetryBudget(self._retry_budget_s, cancelled)
             return publish.send(client, replace(upload, size=path.stat().st_size), path, budget)
+
+    def _target(self, region: str, bucket: str) -> BucketClient:
+        with _target_errors():
+            return self._clients.for_bucket(region, bucket)
 
     def _try_abort(self, client: BucketClient, upload: Upload) -> None:
         """Abort once, without retries; a later cleanup aborts registered uploads anyway."""
@@ -249,13 +269,20 @@ class Buckets:
         Raises:
             LeaseLost: The lease has expired, or another attempt aborted the upload.
             TargetDenied: A final error.
+            TargetNotWritten: The store does not hold the stem afterwards.
             TargetUnavailable: The store was unavailable for too long.
             TransferCancelled: The transfer was cancelled.
         """
         budget = RetryBudget(self._retry_budget_s, cancelled)
-        with _target_errors():
-            client = self._clients.for_bucket(upload.region, upload.bucket)
+        client = self._target(upload.region, upload.bucket)
+        with _target_errors(client):
             publish.complete(client, upload, expires_at=expires_at, budget=budget)
+            size = publish.stored_size(client, upload, budget)
+        if size != upload.size:
+            held = "no object" if size is None else f"{size} bytes"
+            raise TargetNotWritten(
+                f"The destination holds {held} under {upload.key}, instead of {upload.size} bytes."
+            )
 
     def abort(self, upload: Upload) -> None:
         """Abort a staged stem; does nothing if it was completed or aborted before.
@@ -299,8 +326,11 @@ class Buckets:
 
 
 @contextmanager
-def _source_errors() -> Iterator[None]:
-    """Raise the job error that an error of the source's store means."""
+def _source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
+    """Raise the job error that an error of the source's store means.
+
+    With the bucket, a lasting error of one object is told from an outage of the store.
+    """
     try:
         yield
     except BucketNotConfigured:
@@ -308,7 +338,8 @@ def _source_errors() -> Iterator[None]:
     except ObjectChanged as error:
         raise SourceDownloadFailed(error.message) from error
     except BudgetExhausted as error:
-        raise SourceUnavailable(_message(SourceUnavailable, error.reason)) from error
+        down = SourceObjectUnavailable if _is_object_alone(error, bucket) else SourceUnavailable
+        raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
             log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
@@ -321,20 +352,33 @@ def _source_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _target_errors() -> Iterator[None]:
-    """Raise the job error that an error of the destination's store means."""
+def _target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
+    """Raise the job error that an error of the destination's store means; likewise."""
     try:
         yield
     except BucketNotConfigured:
         raise TargetDenied("The destination bucket is not configured.") from None
     except BudgetExhausted as error:
-        raise TargetUnavailable(_message(TargetUnavailable, error.reason)) from error
+        down = TargetObjectUnavailable if _is_object_alone(error, bucket) else TargetUnavailable
+        raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
             log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
             raise TargetUnavailable(_WORKER_FAULT.format(error_code(error))) from error
         log.warning("storage.target_refused", error=error_code(error), message=str(error))
         raise TargetDenied(_message(TargetDenied, error_code(error))) from error
+
+
+def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> bool:
+    """Return whether an object's request ended with 5xx while the store responds for its bucket."""
+    if bucket is None or error.__cause__ is None or status_of(error.__cause__) < 500:
+        return False
+    try:
+        bucket.s3.head_bucket(Bucket=bucket.name)
+    except REQUEST_ERRORS as answer:
+        # Credentials that may not ask about the bucket still show that the store responds.
+        return 400 <= status_of(answer) < 500 and not is_transient(answer)
+    return True
 
 
 def _message(kind: type[Exception], reason: str) -> str:

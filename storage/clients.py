@@ -64,6 +64,12 @@ class Clients:
         """Return the endpoints of all entries; None for AWS's own."""
         return frozenset(access.endpoint_url for access in self._access.entries().values())
 
+    def keeps_files(self, region: str, bucket: str) -> bool:
+        """Return whether a bucket's store keeps objects as files; False for an unknown bucket."""
+        entries = self._access.entries()
+        access = entries.get(bucket) or entries.get("*")
+        return region in self._regions and access is not None and access.keeps_files
+
     def for_bucket(self, region: str, bucket: str) -> BucketClient:
         """Return the client for a bucket.
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
 from botocore.exceptions import ClientError
 from lxml import etree
 
@@ -25,7 +26,9 @@ from stemline.storage.clients import BucketClient
 from stemline.storage.expiring_request import send_expiring
 from stemline.storage.objects import head_object
 from stemline.storage.retry import RetryBudget
-from stemline.storage.s3_errors import field_of, is_missing, status_of
+from stemline.storage.s3_errors import error_code, field_of, is_denied, is_missing, status_of
+
+log = structlog.get_logger(__name__)
 
 PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
@@ -142,6 +145,25 @@ def _list_of_parts(upload: Upload) -> bytes:
         etree.SubElement(part, "PartNumber").text = str(number)
         etree.SubElement(part, "ETag").text = etag
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
+
+
+def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> int | None:
+    """Return how many bytes the store holds under a published stem's key; None if there is no object.
+
+    The size of the upload is returned where the store does not say, where the credentials may not ask, and
+    where another job has published under the same key since.
+    """
+    try:
+        found = budget.run(lambda: head_object(bucket, upload.key), key=upload.key)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        if is_denied(error):
+            log.info("storage.size_not_checked", key=upload.key, error=error_code(error))
+            return upload.size
+        raise
+    is_own = found.job_id in {upload.job_id, ""}
+    return found.size if is_own and found.size is not None else upload.size
 
 
 def _is_published(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> bool:

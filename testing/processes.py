@@ -39,7 +39,9 @@ def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
 
 def settings(redis_url: str, s3: Any, **changes: Any) -> Settings:
     """Return the same settings for the test itself; the arguments are those of :func:`environment`."""
-    access = BucketAccess(endpoint_url=s3.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
+    access = BucketAccess(
+        endpoint_url=s3.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key, keeps_files=True
+    )
     return Settings(redis_url=redis_url, buckets={"*": access}, **changes)
 
 

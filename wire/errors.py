@@ -42,6 +42,8 @@ FAILURES: Mapping[type[kinds.JobFailed], str] = {
     kinds.SourceDownloadFailed: "ResourceDownloadFailed",
     kinds.SourceTooLarge: "InvalidArgument",
     kinds.TargetDenied: "WriteTargetBucketDenied",
+    kinds.TargetNotWritten: "WriteTargetObjectFailed",
+    kinds.TargetObjectUnavailable: "WriteTargetObjectFailed",
 }
 """``Code`` of a failed job by the kind of its failure; ``INTERNAL`` for all others."""
 

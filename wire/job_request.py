@@ -153,6 +153,8 @@ def _check_output(output: Output, separate: VoiceSeparate | None) -> None:
         wanted = " or ".join(f"Output.{track.value}" for track in MODE_TRACKS[separate.audio_mode])
         raise RequestRefused(f"{separate.audio_mode.value} needs {wanted}.")
     keys = [spec.key(track, _ANY_JOB_ID) for track in spec.tracks()]
+    if any(key.endswith("/") for key in keys):
+        raise RequestRefused("An output name ends with /, which names a folder.")
     if len(set(keys)) != len(keys):
         raise RequestRefused("Two outputs have the same name.")
     if max(len(key.encode()) for key in keys) > MAX_KEY_BYTES:

@@ -97,7 +97,8 @@ class Attempt:
             case CancelAsked():
                 return AttemptResult(Outcome.CANCELLED)
             case JobFailed(retryable=True):
-                return self._put_off(INTERNAL_ERROR, error.message)
+                code = failure_code(error) if error.counts else INTERNAL_ERROR
+                return self._put_off(code, error.message, counts=error.counts)
             case WeightsError() | DeviceError() | DiskFull():  # another worker may have what this one lacks
                 log.error("attempt.worker_at_fault", reason=error.message)
                 return self._put_off(failure_code(error), error.message)

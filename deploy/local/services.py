@@ -106,6 +106,7 @@ def service_environment(addresses: Addresses, home: str) -> dict[str, str]:
             {
                 "*": {
                     "endpoint_url": addresses.s3_endpoint_url,
+                    "keeps_files": True,
                     "access_key": addresses.s3_access_key,
                     "secret_key": addresses.s3_secret_key,
                     "region": addresses.region,

@@ -112,6 +112,9 @@ class BucketAccess(BaseModel):
     name: str | None = None
     """The bucket's name at the store where it differs from the wire's."""
     path_style: bool = True
+    keeps_files: bool = False
+    """Whether the store keeps objects as files in folders, as SeaweedFS does: output names with an empty
+    segment, which it folds into others, or one of more than 255 bytes are refused at the submission."""
     ca_bundle: Path | None = None
     """PEM file of the authorities that may sign the store's certificate; else ``AWS_CA_BUNDLE``,
     ``REQUESTS_CA_BUNDLE`` or the profile's ``ca_bundle``, or the public ones."""
