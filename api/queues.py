@@ -52,6 +52,9 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
     policy.check_limits(max_size=changes.get("max_size"), max_concurrent=changes.get("max_concurrent"))
     if "notify" in changes:
         policy.check_target(changes["notify"].mq)
-    context.open_tenant()
-    changed = context.store.queues.update(tenant, queue_id, **changes)
+    try:
+        changed = context.store.queues.update(tenant, queue_id, **changes)
+    except NoSuchQueue:  # the queue that a new tenant is shown, which is not stored yet
+        context.open_tenant()
+        changed = context.store.queues.update(tenant, queue_id, **changes)
     return context.respond(views.QUEUE_ANSWER, queue=changed)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -162,6 +163,22 @@ def test_clients_of_buckets_are_bounded() -> None:
     assert len(clients._clients) == MAX_CLIENTS
 
 
+def test_threads_that_share_clients_get_one_for_each_region() -> None:
+    """With more regions than clients are kept, each thread gets a working client of its region."""
+    regions = [f"ap-{number}" for number in range(MAX_CLIENTS + 4)]
+    clients = Clients(buckets_at("http://s3.{region}.example"), regions)
+
+    def use(number: int) -> bool:
+        region = regions[number % len(regions)]
+        found = clients.for_bucket(region, BUCKET)
+        url = found.s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "k"})
+        return bool(url.startswith(f"http://s3.{region}.example/"))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(2 * len(regions))))
+    assert len(clients._clients) == MAX_CLIENTS
+
+
 @pytest.mark.parametrize(
     "path", ["/queue", "/asrqueue", "/jobs?tag=VoiceSeparate", "/template", "/asrbucket"]
 )
@@ -210,6 +227,15 @@ def test_every_way_to_open_a_tenant_is_limited(serve: Serve, way: str) -> None:
     answer = attempt(3)
     assert (400, "BindedBucketNumLimit") == (answer.status, answer.code)
     assert 2 == len(tenants(server))
+
+
+def test_a_change_of_the_queue_does_not_open_a_closed_bucket(serve: Serve) -> None:
+    """A bucket that was closed keeps its queue, which can be paused, and stays closed."""
+    server = serve()
+    assert 200 == server.client.request("POST", "/asrbucket").status
+    assert 200 == server.client.delete("/asrbucket").status
+    assert 200 == put(server.client, f"/queue/{queue_id(server)}", {"State": "Paused"}).status
+    assert tenants(server) == []
 
 
 # -- policies
