@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from stemline.api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
 from stemline.api.context import Services
@@ -34,8 +36,8 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
     """
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        yield {"connection_ended": services.metrics.connection_ended}
         if on_shutdown is not None:
             on_shutdown()
 
@@ -50,7 +52,7 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
     )
     app.state.services = services
     app.state.routes = [route for router in RESOURCES for route in router.routes]
-    app.state.description = openapi.document(app.state.routes)
+    app.state.description = JSONResponse(openapi.document(app.state.routes)).body
     for router in RESOURCES:
         app.include_router(router)
     app.add_middleware(RequestLifecycleMiddleware, metrics=services.metrics)

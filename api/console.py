@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,22 @@ def console(request: Request) -> Response:
     """Serve the page; it shows data once the user has entered a credential."""
     services: Services = request.app.state.services
     flower = escape(services.settings.monitoring.flower_url or "", quote=True)
-    page = _PAGE.read_text(encoding="utf-8").replace("{{flower}}", flower)
+    page = _page().replace("{{flower}}", flower)
     return Response(page, media_type="text/html; charset=utf-8", headers=_security_headers(services.buckets))
+
+
+@cache
+def _page() -> str:
+    return _PAGE.read_text(encoding="utf-8")
+
+
+@cache
+def _inline_hashes() -> dict[str, str]:
+    """Return the hash of the page's script and of its style, as a Content-Security-Policy names them."""
+    return {
+        kind: f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for kind, text in _INLINE.findall(_page())
+    }
 
 
 @router.get("/console/jobs/{job_id}", name="console_job")
@@ -92,10 +107,7 @@ def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
 
 def _security_headers(buckets: Buckets) -> dict[str, str]:
     """Return headers that restrict the page to its own code and the configured servers."""
-    allowed = {"script": "", "style": ""}
-    for kind, text in _INLINE.findall(_PAGE.read_text(encoding="utf-8")):
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        allowed[kind] = f"'sha256-{digest}'"
+    allowed = _inline_hashes()
     stores = sorted(
         {
             "{0.scheme}://{0.netloc}".format(urlsplit(_REGION_LABEL.sub("//*.", url)))

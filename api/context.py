@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from stemline.api.bodies import BodyBudget, BodyShare
 from stemline.api.credentials import Principal, Principals
 from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
@@ -60,7 +61,6 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """What a credential must be allowed, by the name of the route; everything else reads."""
 MAX_QUERY_FIELDS = 200
-_DRAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Services:
     principals: Principals
     buckets: Buckets
     limit: RateLimit
+    bodies: BodyBudget
     metrics: ApiMetrics
     tracer: Tracer
     clock: Callable[[], float] = time.time
@@ -187,11 +188,13 @@ def wants_additions(query: Mapping[str, str], headers: Mapping[str, str]) -> boo
 
 
 async def _read_context(request: Request) -> RequestContext:
-    return await _receive(request, write=False)
+    return await _receive(request, None)
 
 
-async def _write_context(request: Request) -> RequestContext:
-    return await _receive(request, write=True)
+async def _write_context(request: Request) -> AsyncIterator[RequestContext]:
+    services: Services = request.app.state.services
+    with services.bodies.share() as share:
+        yield await _receive(request, share)
 
 
 ReadContext = Annotated[RequestContext, Depends(_read_context)]
@@ -200,8 +203,13 @@ WriteContext = Annotated[RequestContext, Depends(_write_context)]
 """Context of a request that changes something; its body is read."""
 
 
-async def _receive(request: Request, *, write: bool) -> RequestContext:
-    """Route, verify and rate-limit a request, and only then read its body."""
+async def _receive(request: Request, share: BodyShare | None) -> RequestContext:
+    """Route, verify and rate-limit a request, and only then read its body.
+
+    Args:
+        request: as received.
+        share: room for the body of a request that changes something; None for one that only reads.
+    """
     services: Services = request.app.state.services
     signed = _signed_request(request)
     host = services.hosts.resolve(_host(request))
@@ -219,9 +227,9 @@ async def _receive(request: Request, *, write: bool) -> RequestContext:
         policy = principal.policy
         services.limit.admit(principal.id, policy.rate_limit_per_s, policy.rate_limit_burst)
     structlog.contextvars.bind_contextvars(credential=principal.id)
-    needed = OPERATIONS[operation(request.scope)] if write else Operation.READ
+    needed = Operation.READ if share is None else OPERATIONS[operation(request.scope)]
     principal.policy.check(needed, bucket=host.bucket, region=host.region)
-    body = await _body(request, services.settings) if write else b""
+    body = b"" if share is None else await _body(request, services.settings, principal.id, share)
     integrity.check_body(body)
     await _use_nonce(services, principal, integrity, request.scope["state"]["request_id"])
     return RequestContext(
@@ -302,36 +310,25 @@ def _query(params: list[tuple[str, str]] | Any) -> dict[str, str]:
     return query
 
 
-async def _body(request: Request, settings: Settings) -> bytes:
+async def _body(request: Request, settings: Settings, credential: str, share: BodyShare) -> bytes:
     """Return the request body.
 
     Raises:
-        InvalidContent: it is too large or too slow.
+        InvalidContent: it is too large or too slow, or not complete.
+        BodiesFull: too many bodies are in memory.
     """
     most = settings.server.max_body_bytes
     chunks: list[bytes] = []
-    size = 0
-    stream = request.stream()
     try:
         async with asyncio.timeout(settings.server.body_timeout_s):
-            async for chunk in stream:
-                size += len(chunk)
-                if size > most:
-                    break
+            async for chunk in request.stream():
+                if share.size + len(chunk) > most:
+                    raise InvalidContent(f"The request body is larger than {most} bytes.")
+                share.grow(credential, len(chunk))
                 chunks.append(chunk)
-            else:
-                return b"".join(chunks)
     except ClientDisconnect:
-        raise InvalidContent("The connection was closed within the request body.") from None
+        raise InvalidContent("The request body is not complete, or its chunks are not valid.") from None
     except TimeoutError:
-        request.scope["state"]["close"] = True
         limit = settings.server.body_timeout_s
         raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
-    request.scope["state"]["close"] = True
-    try:  # A client that is still sending would lose the answer: drain its data for a moment.
-        async with asyncio.timeout(_DRAIN_S):
-            async for _ in stream:
-                pass
-    except (TimeoutError, ClientDisconnect):
-        pass
-    raise InvalidContent(f"The request body is larger than {most} bytes.")
+    return b"".join(chunks)

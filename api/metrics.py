@@ -13,14 +13,12 @@ from stemline.runtime.store_metrics import StoreCollector
 class ApiMetrics:
     """Metrics of one API process, or of all that serve one port."""
 
-    def __init__(self, store: StoreCollector, *, shared: str | None = None) -> None:
+    def __init__(self, *, shared: str | None = None) -> None:
         """Count from zero.
 
         Args:
-            store: collects the metrics of the store.
             shared: folder that holds the values of all processes behind one port, if there are several.
         """
-        self._store = store
         self._shared = shared
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -36,6 +34,12 @@ class ApiMetrics:
             buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self._registry,
         )
+        self._connections_ended = Counter(
+            "stemline_api_connections_ended_total",
+            "Connections that the server ended and not their client, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one request under the name of its route, so that ids do not become label values."""
@@ -43,10 +47,14 @@ class ApiMetrics:
         self._requests.labels(name, str(status)).inc()
         self._seconds.labels(name).observe(seconds)
 
-    def page(self) -> Response:
+    def connection_ended(self, reason: str) -> None:
+        """Count a connection that was refused, evicted or too slow."""
+        self._connections_ended.labels(reason).inc()
+
+    def page(self, store: StoreCollector) -> Response:
         """Return these metrics and those of the store in Prometheus text format."""
         registry = CollectorRegistry()
-        registry.register(self._store)
+        registry.register(store)
         text = generate_latest(registry)
         if self._shared:
             processes = CollectorRegistry()

@@ -17,7 +17,7 @@ from stemline.wire.ids import new_request_id
 log = structlog.get_logger(__name__)
 
 #: Probes come every few seconds; their log lines are at debug level.
-_PROBES = frozenset({"healthz", "readyz", "metrics"})
+_PROBES = frozenset({"healthz"})
 _MAX_PATH_CHARS = 200
 #: An answer that is opened in a browser runs and loads nothing, whatever text a client put into it.
 _FOR_BROWSERS = (
@@ -81,9 +81,5 @@ class RequestLifecycleMiddleware:
 
 
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    state = scope["state"]
-    request_id = state["request_id"].encode()
-    headers = [(b"x-ci-request-id", request_id), (b"x-cos-request-id", request_id)]
-    if state.get("close"):
-        headers.append((b"connection", b"close"))
-    return headers
+    request_id = scope["state"]["request_id"].encode()
+    return [(b"x-ci-request-id", request_id), (b"x-cos-request-id", request_id)]

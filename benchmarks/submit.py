@@ -145,7 +145,7 @@ def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
     for _ in range(200):
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz").close()
         except OSError:
             time.sleep(0.1)
         else:

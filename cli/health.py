@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 #: A worker whose liveness file is older than this no longer consumes messages, s.
 _MAX_AGE_S = 30.0
-#: For processes that serve HTTP: default port, path of readiness, path of liveness.
-_HTTP = {"api": (8787, "/readyz", "/healthz"), "flower": (5555, "/healthcheck", "/healthcheck")}
+#: For processes that serve HTTP: default port and path.
+_HTTP = {"api": (8787, "/healthz"), "flower": (5555, "/healthcheck")}
 _TIMEOUT_S = 4.0
 
 
@@ -30,10 +30,11 @@ def health(process: str, *, live: bool, port: int | None) -> None:
 
     settings = Settings()
     if process in _HTTP:
-        default, readiness, liveness = _HTTP[process]
+        default, path = _HTTP[process]
         tls = process == "api" and settings.server.tls_certificate is not None
-        scheme = "https" if tls else "http"
-        fault = _http_fault(f"{scheme}://127.0.0.1:{port or default}{liveness if live else readiness}")
+        fault = _http_fault(f"http{'s' if tls else ''}://127.0.0.1:{port or default}{path}")
+        if process == "api" and not fault and not live and settings.metrics.port:
+            fault = _http_fault(f"http://{_reachable(settings.metrics.host)}:{settings.metrics.port}/readyz")
     else:
         fault = _liveness_fault(settings)
         if fault and live and not _broker_answers(settings):
@@ -41,6 +42,11 @@ def health(process: str, *, live: bool, port: int | None) -> None:
             return
     click.echo(fault or "ok")
     sys.exit(1 if fault else 0)
+
+
+def _reachable(host: str) -> str:
+    """Return where a server is reached that listens on an address, which may stand for all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is not listened on
 
 
 def _http_fault(url: str) -> str:

@@ -29,6 +29,7 @@
     ├── TryAgain
     │   ├── QueueFull
     │   ├── RateLimited
+    │   ├── BodiesFull
     │   ├── StoreUnavailable
     │   └── RecordTooNew
     ├── IllegalTransition
@@ -166,6 +167,10 @@ class QueueFull(TryAgain):
 
 class RateLimited(TryAgain):
     """Too many requests with this credential."""
+
+
+class BodiesFull(TryAgain):
+    """Too many request bodies are in memory."""
 
 
 class StoreUnavailable(TryAgain):

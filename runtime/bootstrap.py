@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from fastapi import FastAPI
 
+    from stemline.api.metrics import ApiMetrics
     from stemline.jobs.store import Store
     from stemline.runtime.credentials import CredentialFiles
     from stemline.workers.context import SeparationContext
@@ -33,7 +34,7 @@ def api(
     *,
     files: CredentialFiles | None = None,
     clock: Callable[[], float] = time.time,
-    shared_metrics: str | None = None,
+    metrics: ApiMetrics | None = None,
 ) -> FastAPI:
     """Return the API's application.
 
@@ -42,9 +43,10 @@ def api(
         store: the job store; by default that of the settings, with wake-ups sent through Celery.
         files: credentials; by default those that the settings name.
         clock: Unix seconds; signatures are checked against it.
-        shared_metrics: folder of the metrics of all processes behind one port, if there are several.
+        metrics: counts requests; by default nobody reads them.
     """
     from stemline.api.app import create_app
+    from stemline.api.bodies import BodyBudget
     from stemline.api.context import Services
     from stemline.api.credentials import Principals
     from stemline.api.hosts import HostTable
@@ -52,7 +54,6 @@ def api(
     from stemline.api.metrics import ApiMetrics
     from stemline.runtime.credentials import CredentialFiles
     from stemline.runtime.message_queues import check_endpoints
-    from stemline.runtime.store_metrics import StoreCollector
     from stemline.runtime.telemetry import create_tracer
     from stemline.storage import Buckets
 
@@ -61,7 +62,6 @@ def api(
     on_shutdown = None
     if store is None:
         store, on_shutdown = _notifying_store(settings)
-    collector = StoreCollector(store.statistics, most_queues=settings.metrics.queues)
     services = Services(
         settings=settings,
         store=store,
@@ -69,8 +69,9 @@ def api(
         principals=Principals(files.key_pairs, settings),
         buckets=Buckets(settings, files.buckets),
         limit=RateLimit(settings.access.rate_limit_per_s, settings.access.rate_limit_burst),
+        bodies=BodyBudget(settings.server.body_memory_bytes),
         tracer=create_tracer(settings, "stemline-api"),
-        metrics=ApiMetrics(collector, shared=shared_metrics),
+        metrics=metrics or ApiMetrics(),
         clock=clock,
     )
     return create_app(services, on_shutdown=on_shutdown)
@@ -79,26 +80,39 @@ def api(
 def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> None:
     """Serve the API until a signal comes, optionally with several processes on one port.
 
-    Rate limits apply to each process.
+    Limits of rates, connections and memory apply to each process. Metrics and readiness are served by this
+    process, on a port of their own.
     """
+    from stemline.api import admin
+    from stemline.api.metrics import ApiMetrics
     from stemline.api.server import configure
     from stemline.runtime import telemetry
     from stemline.runtime.compat import prometheus, uvicorn, versions
     from stemline.runtime.message_queues import check_endpoints
 
     # What would stop the application is found here once, not by each process again and again.
-    versions.check("uvicorn", "uvloop")
+    versions.check("uvicorn")
     telemetry.check(settings)
     check_endpoints(settings)
     _configure_logging(settings).check()
     shared = prometheus.share_values() if processes > 1 else None
-    app = partial(_api_process, settings, shared)
-    uvicorn.serve(configure(app, settings, host=host, port=port, processes=processes, factory=True))
+    metrics = ApiMetrics(shared=shared)
+    app = partial(_api_process, settings, shared) if shared else partial(_only_api_process, settings, metrics)
+    config = configure(app, settings, host=host, port=port, processes=processes, factory=True)
+    with admin.serving(settings, metrics, public=(host, port)):
+        uvicorn.serve(config)
 
 
-def _api_process(settings: Settings, shared_metrics: str | None) -> FastAPI:
-    """Return the application of one process behind the port, which may be a new one."""
-    return api(settings, files=_configure_logging(settings), shared_metrics=shared_metrics)
+def _only_api_process(settings: Settings, metrics: ApiMetrics) -> FastAPI:
+    """Return the application of this process."""
+    return api(settings, files=_configure_logging(settings), metrics=metrics)
+
+
+def _api_process(settings: Settings, shared_metrics: str) -> FastAPI:
+    """Return the application of one of several processes behind the port."""
+    from stemline.api.metrics import ApiMetrics
+
+    return _only_api_process(settings, ApiMetrics(shared=shared_metrics))
 
 
 def _notifying_store(settings: Settings) -> tuple[Store, Callable[[], None]]:

@@ -1,93 +1,109 @@
-"""Which connections are open, how many each client has, and which one may be closed to make room."""
+"""Which connections are open, what each client has, and which one makes room for another."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from dataclasses import dataclass
 from typing import Protocol
 
 
 class Evictable(Protocol):
     """A connection that can be closed at once."""
 
-    def abort(self) -> None:
+    def evict(self) -> None:
         """Close without sending what is still buffered."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    client: str
+    memory: int = 0
 
 
 class ConnectionRegistry:
     """All connections of one process.
 
-    A connection *waits* while nothing of a request is being handled: during the TLS handshake, between
-    requests, and while a head arrives. Before a new connection is refused, the one that has waited longest is
-    closed.
+    A connection *waits* while it is the client's turn: to finish its handshake or request, to send another,
+    or to read its answer. Where a limit is reached, the connection that has waited longest is closed; only
+    if none waits is a new one refused.
     """
 
-    def __init__(self, *, limit: int, limit_per_client: int) -> None:
+    def __init__(self, *, limit: int, limit_per_client: int, memory_limit: int) -> None:
         """Create an empty registry.
 
         Args:
             limit: open connections allowed.
             limit_per_client: open connections allowed from one client address; 0 is no limit.
+            memory_limit: bytes of memory that all connections may take.
         """
         self._limit = limit
         self._limit_per_client = limit_per_client or limit
-        self._clients: dict[Evictable, str] = {}
+        self._memory_limit = memory_limit
+        self._memory = 0
+        self._open: dict[Evictable, _Entry] = {}
         self._counts: Counter[str] = Counter()
         self._waiting: dict[Evictable, None] = {}
 
     def __len__(self) -> int:
-        return len(self._clients)
+        return len(self._open)
 
-    def admit(self, connection: Evictable, client: str) -> bool:
-        """Register a new connection; return False if there is no room for it.
-
-        Args:
-            connection: the new connection, which counts as waiting.
-            client: its client's address.
-        """
-        group = client_group(client)
-        if self._counts[group] >= self._limit_per_client and not self._evict(group):
+    def admit(self, connection: Evictable, address: str) -> bool:
+        """Register a new connection, which waits; return False if there is no room for it."""
+        client = client_of(address)
+        if self._counts[client] >= self._limit_per_client and not self._evict(client):
             return False
-        if len(self._clients) >= self._limit and not self._evict(None):
+        if len(self._open) >= self._limit and not self._evict():
             return False
-        self._clients[connection] = group
-        self._counts[group] += 1
+        self._open[connection] = _Entry(client)
+        self._counts[client] += 1
         self._waiting[connection] = None
         return True
 
     def set_waiting(self, connection: Evictable, *, waiting: bool) -> None:
-        """Record that a connection begins or stops to wait for its client."""
+        """Record that a connection waits from now on, or no longer."""
         self._waiting.pop(connection, None)
-        if waiting and connection in self._clients:
+        if waiting and connection in self._open:
             self._waiting[connection] = None
+
+    def set_memory(self, connection: Evictable, memory: int) -> None:
+        """Record how many bytes a connection takes; others, or itself, may be closed to make room."""
+        entry = self._open.get(connection)
+        if entry is None or entry.memory == memory:
+            return
+        self._memory += memory - entry.memory
+        entry.memory = memory
+        while self._memory > self._memory_limit and self._evict():
+            pass
 
     def remove(self, connection: Evictable) -> None:
         """Forget a closed connection."""
-        group = self._clients.pop(connection, None)
+        entry = self._open.pop(connection, None)
         self._waiting.pop(connection, None)
-        if group is not None:
-            self._counts[group] -= 1
-            if not self._counts[group]:
-                del self._counts[group]
+        if entry is not None:
+            self._memory -= entry.memory
+            self._counts[entry.client] -= 1
+            if not self._counts[entry.client]:
+                del self._counts[entry.client]
 
-    def _evict(self, group: str | None) -> bool:
+    def _evict(self, client: str | None = None) -> bool:
         """Close the connection that has waited longest, of one client if given."""
         for connection in self._waiting:
-            if group is None or self._clients[connection] == group:
+            if client is None or self._open[connection].client == client:
                 self.remove(connection)
-                connection.abort()
+                connection.evict()
                 return True
         return False
 
 
-def client_group(address: str) -> str:
+def client_of(address: str) -> str:
     """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

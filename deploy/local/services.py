@@ -32,7 +32,7 @@ def service_programs(addresses: Addresses) -> list[Program]:
         Program(
             "api",
             stemline("api", "--host", "127.0.0.1", "--port", api_port),
-            lambda: responds(f"{addresses.api}/readyz"),
+            lambda: responds(f"{addresses.api}/healthz"),
         ),
         Program(
             "worker",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,6 +13,8 @@ from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess
 
 __all__ = ["ProtocolFactory", "ServerState", "serve"]
+
+ACCEPTS_A_ROUND: Final = 8
 
 Connect = Callable[[asyncio.AbstractEventLoop], asyncio.BaseProtocol]
 """Makes the protocol of a new connection."""
@@ -52,6 +55,16 @@ def serve(config: uvicorn.Config) -> None:
     also works with objects that can be pickled, so that the processes need not read their settings again.
     """
     if config.workers == 1:
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(_sockets(config))
     else:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Multiprocess(config, _sockets(config)).run()
+
+
+def _sockets(config: uvicorn.Config) -> list[socket.socket]:
+    """Return the socket to listen on, several times.
+
+    libuv accepts one connection of each in a round of the loop (libuv/libuv#3696). While rounds are long
+    because of many requests, a new client would wait for as many rounds as there are others before it.
+    """
+    first = config.bind_socket()
+    return [first, *(first.dup() for _ in range(ACCEPTS_A_ROUND - 1))]

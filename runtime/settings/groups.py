@@ -123,18 +123,41 @@ class ServerSettings(Group):
     tls_key: Path | None = setting(None, "PEM key of the certificate.")
     max_body_bytes: int = setting(1 << 20, "Largest request body, bytes.", ge=1024)
     body_timeout_s: float = setting(10.0, "Longest time a request body may take, s.", gt=0)
-    max_header_bytes: int = setting(32768, "Largest request line and headers together, bytes.", ge=1024)
-    header_timeout_s: float = setting(10.0, "Longest time a request's headers may take, s.", gt=0)
-    max_connections: int = setting(2000, "Open connections the API allows; further ones are closed.", ge=1)
-    max_connections_per_client: int = setting(
-        200,
-        "Open connections the API allows from one address (IPv6: one /64 network); 0 is no limit, for use "
-        "behind a proxy.",
-        ge=0,
+    body_memory_bytes: int = setting(
+        16 << 20,
+        "Request bodies held in memory at a time by one API process, bytes; further ones are answered 503. "
+        "A credential may hold as much as is still free.",
+        ge=1024,
     )
+    max_header_bytes: int = setting(
+        32768,
+        "Largest request without its body: request line, headers, chunk sizes, trailers, bytes.",
+        ge=1024,
+    )
+    header_timeout_s: float = setting(
+        10.0, "Longest time a TLS handshake, and then a request's headers, may take, s.", gt=0
+    )
+    idle_timeout_s: float = setting(75.0, "How long a connection may wait for its next request, s.", gt=0)
     answer_timeout_s: float = setting(120.0, "Longest time the API may take to answer a request, s.", gt=0)
     write_timeout_s: float = setting(
         30.0, "How long a client may leave an answer unread before it is disconnected, s.", gt=0
+    )
+    max_connections: int = setting(
+        2000,
+        "Open connections of one API process; beyond it, the one that has waited longest for its client is "
+        "closed.",
+        ge=1,
+    )
+    max_connections_per_client: int = setting(
+        200,
+        "The same for one client address (IPv6: one /64 network); 0 is no limit, for use behind a proxy.",
+        ge=0,
+    )
+    connection_memory_bytes: int = setting(
+        40 << 20,
+        "Memory that the connections of one API process may take for TLS, unfinished requests and unread "
+        "answers, bytes; beyond it the one that has waited longest for its client is closed.",
+        ge=1 << 20,
     )
 
 
@@ -333,11 +356,15 @@ class MetricsSettings(Group):
     """Prometheus metrics."""
 
     port: int = setting(
-        0, "Port of a worker's /metrics; 0 turns it off.", variable="metrics_port", ge=0, le=65535
+        0,
+        "Port of /metrics, and of the API's /readyz; 0 turns it off. Each process needs its own.",
+        variable="metrics_port",
+        ge=0,
+        le=65535,
     )
     host: str = setting(
         "127.0.0.1",
-        "Address on which a worker serves /metrics; 0.0.0.0 in a container.",
+        "Address of that port; 0.0.0.0 in a container.",
         variable="metrics_host",
     )
     queues: int = setting(
@@ -348,7 +375,7 @@ class MetricsSettings(Group):
     )
     token: SecretStr | None = setting(
         None,
-        "Bearer token that the API's /metrics requires; open to all if not set.",
+        "Bearer token that the API's /metrics requires; open to whoever reaches the port if not set.",
         variable="metrics_token",
     )
 

@@ -26,6 +26,7 @@ class Service:
     client: Client
     receiver: Receiver
     flower_url: str
+    ready_url: str
     programs: dict[str, Program]
 
     def submit(self) -> Answer:
@@ -42,7 +43,7 @@ class Service:
             return 0
 
     def ready(self) -> bool:
-        return self.status(f"http://127.0.0.1:{self.client.port}/readyz") == 200
+        return self.status(self.ready_url) == 200
 
     def do_job(self) -> None:
         """Submit a job and wait for its callback."""
@@ -65,7 +66,7 @@ def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterato
         proxy: in front of the server of store and broker.
         variables: further ones of their environment.
     """
-    port, flower = free_port(), free_port()
+    port, metrics, flower = free_port(), free_port(), free_port()
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(answer(200)))
         env = {
@@ -87,13 +88,20 @@ def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterato
             "flower": ("flower", "--port", str(flower)),
         }
         programs = {
-            name: stack.enter_context(program(folder / f"{name}.log", env, "-m", "stemline", *command))
+            name: stack.enter_context(
+                program(
+                    folder / f"{name}.log",
+                    {**env, "STEMLINE_METRICS_PORT": str(metrics if name == "api" else 0)},
+                    *("-m", "stemline", *command),
+                )
+            )
             for name, command in words.items()
         }
         service = Service(
             proxy=proxy,
             client=Client(port),
             receiver=receiver,
+            ready_url=f"http://127.0.0.1:{metrics}/readyz",
             flower_url=f"http://127.0.0.1:{flower}/healthcheck",
             programs=programs,
         )

@@ -167,7 +167,7 @@ def test_several_api_processes_work_beside_misleading_files(
     def is_ready() -> bool:
         assert process.poll() is None, (misleading_folder / "output").read_text()
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 

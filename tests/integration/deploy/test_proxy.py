@@ -121,11 +121,3 @@ def test_an_absolute_target_arrives_with_its_own_host(proxy: int, upstream: Upst
     lines = upstream.heads[-1].decode().split("\r\n")
     assert "GET /jobs?size=1 HTTP/1.1" == lines[0]
     assert f"Host: {HOST}" in lines
-
-
-@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
-def test_internal_paths_are_not_exposed(proxy: int, upstream: Upstream, path: str):
-    """Metrics and readiness are not available through the proxy."""
-    before = len(upstream.heads)
-    assert send(proxy, f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n").startswith(b"HTTP/1.1 404")
-    assert before == len(upstream.heads)

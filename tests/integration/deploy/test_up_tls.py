@@ -45,7 +45,9 @@ def test_up_serves_https_beside_a_proxy(tmp_path: Path) -> None:
                 socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
                 trusting.wrap_socket(plain, server_hostname=name) as secured,
             ):
-                secured.sendall(f"GET /readyz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+                secured.sendall(
+                    f"GET /healthz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
+                )
                 assert secured.recv(100).startswith(b"HTTP/1.1 200")
         assert 0o600 == (home / "tls" / "ca.key").stat().st_mode & 0o777
     finally:

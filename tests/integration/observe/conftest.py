@@ -130,7 +130,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         s3.create_bucket(BUCKET)
         collector = stack.enter_context(collecting())
         receiver = stack.enter_context(receiving(answer(503, b"not yet"), answer(200)))
-        port, metrics = free_port(), {name: free_port() for name in ("worker", "callbacks")}
+        port, metrics = free_port(), {name: free_port() for name in ("api", "worker", "callbacks")}
         env = environment(
             valkey.url,
             SimpleNamespace(endpoint_url=s3.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key),
@@ -149,7 +149,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             return stack.enter_context(program(log, {**env, **changes}, "-m", "stemline", *words))
 
         programs = {
-            "api": start("api", "api", "--port", str(port)),
+            "api": start("api", "api", "--port", str(port), STEMLINE_METRICS_PORT=str(metrics["api"])),
             "worker": start("worker", "worker", "separate", STEMLINE_METRICS_PORT=str(metrics["worker"])),
             "callbacks": start(
                 "callbacks", "worker", "callbacks", STEMLINE_METRICS_PORT=str(metrics["callbacks"])
@@ -158,7 +158,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         }
         store = open_store(Settings(redis_url=valkey.url))
         stack.callback(store.close)
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"), 60, "the API")
+        eventually(lambda: answers(f"http://127.0.0.1:{metrics['api']}/readyz"), 60, "the API")
         running_service = Service(
             env=env,
             client=Client(port, HOST, SECRET_ID, SECRETS["the key that signs requests"]),
@@ -167,10 +167,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             receiver=receiver,
             collector=collector,
             programs=programs,
-            metrics={
-                "api": f"http://127.0.0.1:{port}/metrics",
-                **{name: f"http://127.0.0.1:{at}/metrics" for name, at in metrics.items()},
-            },
+            metrics={name: f"http://127.0.0.1:{at}/metrics" for name, at in metrics.items()},
         )
         client = s3.client()
         client.put_object(Bucket=BUCKET, Key="in/tone.wav", Body=tone(3))

@@ -92,11 +92,18 @@ def test_nothing_a_client_chooses_becomes_a_label(service):
 
 def test_processes_behind_one_port_report_one_sum(service, tmp_path):
     """With two API processes the page counts the requests of both, and asks for the token that is set."""
-    port, env = free_port(), {**service.env, "STEMLINE_METRICS_TOKEN": "token-of-prometheus"}
-    url = f"http://127.0.0.1:{port}"
+    port, metrics_port = free_port(), free_port()
+    env = {
+        **service.env,
+        "STEMLINE_METRICS_TOKEN": "token-of-prometheus",
+        "STEMLINE_METRICS_PORT": str(metrics_port),
+    }
+    url = f"http://127.0.0.1:{metrics_port}"
     command = ("-m", "stemline", "api", "--port", str(port), "--processes", "2")
     with program(tmp_path / "api.log", env, *command) as started:
-        eventually(lambda: answers(f"{url}/healthz"), 60, "the API")
+        eventually(
+            lambda: answers(f"{url}/readyz") and answers(f"http://127.0.0.1:{port}/healthz"), 60, "the API"
+        )
         client = replace(service.client, port=port)
         for _ in range(20):
             assert 200 == client.get("/queue").status

@@ -1,0 +1,133 @@
+"""Metrics and readiness, on an address of their own that only operators reach."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from stemline.api.connections import prepare
+from stemline.api.metrics import ApiMetrics
+from stemline.runtime.compat.uvicorn import ProtocolFactory
+from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store, probe
+from stemline.runtime.store_metrics import StoreCollector
+
+MAX_CONNECTIONS: Final = 64
+_TIMEOUT_S: Final = 2.0
+_STOP_S: Final = 5.0
+
+
+@contextmanager
+def serving(settings: Settings, metrics: ApiMetrics, *, public: tuple[str, int]) -> Iterator[None]:
+    """Serve ``/healthz``, ``/readyz`` and ``/metrics`` in a thread, if the settings name a port for them.
+
+    Args:
+        settings: address of that port, store and broker.
+        metrics: of the API.
+        public: address and port of the API.
+    """
+    if not settings.metrics.port:
+        yield
+        return
+    store = open_store(settings)
+    collector = StoreCollector(store.statistics, most_queues=settings.metrics.queues)
+    config = configure(create_app(settings, lambda: metrics.page(collector), public=public), settings)
+    listening = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), name="admin", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_S)
+        store.close()
+
+
+def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves operators: without TLS, to few connections."""
+    limits = settings.with_changes(
+        max_connections=MAX_CONNECTIONS, max_connections_per_client=0, tls_certificate=None, tls_key=None
+    )
+    http: Any = ProtocolFactory(partial(prepare, limits))
+    return uvicorn.Config(
+        app,
+        host=settings.metrics.host,
+        port=settings.metrics.port,
+        http=http,
+        ws="none",
+        loop="uvloop",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+def create_app(
+    settings: Settings, metrics_page: Callable[[], Response], *, public: tuple[str, int]
+) -> Starlette:
+    """Return the application that operators ask.
+
+    Args:
+        settings: store and broker to ask for, and the token of ``/metrics``.
+        metrics_page: returns the metrics.
+        public: address and port of the API.
+    """
+
+    def healthz(_: Request) -> Response:
+        """Answer as long as the process runs."""
+        return JSONResponse({"status": "ok"})
+
+    def readyz(_: Request) -> Response:
+        """Report whether the API accepts connections and store and broker take writes, or why not."""
+        store = settings.store
+        found = {
+            "api": _connect(*public),
+            "store": probe(store, store.url.get_secret_value()),
+            "broker": probe(store, store.broker),
+        }
+        ready = set(found.values()) == {"ok"}
+        return JSONResponse(
+            {"status": "ok" if ready else "unavailable", **found}, status_code=200 if ready else 503
+        )
+
+    def metrics(request: Request) -> Response:
+        """Return the metrics in Prometheus format; requires the metrics token if one is set."""
+        token = settings.metrics.token
+        if token is not None:
+            given = request.headers.get("authorization", "").encode("latin-1")
+            if not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
+                return Response(status_code=403)
+        return metrics_page()
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    )
+
+
+def reachable(host: str) -> str:
+    """Return where a server is reached that listens on an address, which may stand for all addresses."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def _connect(host: str, port: int) -> str:
+    """Return ``ok`` if a server accepts connections, else what the operating system says."""
+    try:
+        socket.create_connection((reachable(host), port), timeout=_TIMEOUT_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return "ok"
