@@ -20,10 +20,11 @@ bench-quality: reference ## Quality of voice and background, Stemline and Spleet
 	$(BIN)/python -m benchmarks.quality
 
 .PHONY: bench-scale
-bench-scale: $(VENV)/.dev ## Throughput of 1, 2, 4 and 8 workers (10,000 jobs, half an hour), then the real engine on 1 and 2
+bench-scale: $(VENV)/.dev ## Throughput of 1, 2, 4 and 8 workers (10,000 jobs, half an hour), the real engine on 1 and 2, then 10,000 tenants with a million records
 	$(BIN)/python -m benchmarks.scale --name scale-stub
 	stemline models pull 2stems
 	$(BIN)/python -m benchmarks.scale --real 30 --workers 1,2 --jobs 40 --name scale-real
+	$(BIN)/python -m benchmarks.records --name scale-records
 
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## Signed submissions per second of one API process, and their latency at 100 per second

@@ -52,11 +52,12 @@ class StoreCollector(Collector):
         """Return all metrics, at most ``_REUSE_S`` old."""
         with self._lock:
             if time.monotonic() - self._read_at >= _REUSE_S:
-                self._last = list(self._read())
+                self._last = list(self.read_now())
                 self._read_at = time.monotonic()
             yield from self._last
 
-    def _read(self) -> Iterator[Metric]:
+    def read_now(self) -> Iterator[Metric]:
+        """Return all metrics, read at this moment."""
         up = GaugeMetricFamily("stemline_store_up", "Whether the job store answers.")
         try:
             snapshot = self._statistics.read(self._most_queues)

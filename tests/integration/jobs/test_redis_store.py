@@ -171,7 +171,7 @@ def test_a_user_without_info_still_has_numbers(
         collector = StoreCollector(limited.statistics, most_queues=3)
         with structlog.testing.capture_logs() as logs:
             for _ in range(3):
-                names = {metric.name for metric in collector._read()}
+                names = {metric.name for metric in collector.read_now()}
         assert {"stemline_store_up", "stemline_jobs", "stemline_queue_waiting"} <= names
         assert "stemline_store_memory_bytes" not in names
         assert ["metrics.server_not_read"] == [each["event"] for each in logs]
