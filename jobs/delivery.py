@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stemline.jobs.callback import MASK, CallbackTarget, masked_url, secrets_in_url
 from stemline.jobs.tenant import Tenant
+
+_LOCATION = re.compile("^(Location: )(.+)$", re.MULTILINE | re.IGNORECASE)
+"""Where a redirect leads, which may be a part of a URL."""
+_URL = re.compile(r"""https?://[^\s"'<>]+""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Delivery:
 
 
 def _without(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without secrets, which a receiver may have repeated."""
+    """Return a text without secrets, which a receiver may have repeated, and without those of its URLs."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    return text
+    text = _LOCATION.sub(lambda found: found[1] + masked_url(found[2]), text)
+    return _URL.sub(lambda found: masked_url(found[0]), text)

@@ -486,7 +486,8 @@ def test_secrets_of_dead_letters(serve: Serve, rules: Any, shown: bool) -> None:
     url = "https://token-hush@cb.example.com/q?key=hush-2"
     made = send(server.client, "POST", "/jobs", job(CallBack=url), "xml").text("JobsDetail/JobId") or ""
     finish(server.store, made)
-    attempt = DeliveryAttempt(server.store.now(), "404", 1, "no such page: /q?key=hush-2")
+    text = "Location: /login?session=hush-4\nno such page: /q?key=hush-2; see https://bob:hush-5@x.example/?t=hush-6"
+    attempt = DeliveryAttempt(server.store.now(), "302", 1, text)
     server.store.outbox.record(delivery_id(made), attempt, next_due=None, status="dead")
     for path, accept in itertools.product(("/callbacks", f"/callbacks/{made}"), ("xml", "json")):
         answer = limited(server).request("GET", path, headers={"accept": f"application/{accept}"})
