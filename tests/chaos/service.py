@@ -6,9 +6,12 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import redis
 
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
@@ -18,14 +21,30 @@ from tests.chaos.fork_server import ForkServer, alive, children
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
+USER, PASSWORD = "stemline", "secret"
 
 
 class Service:
     """Valkey, SeaweedFS, API, separation workers, callback worker and beat."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 2, faulty_s3: bool = False, **settings: object
+        self,
+        folder: Path,
+        *,
+        workers: int = 2,
+        faulty_s3: bool = False,
+        rights: Sequence[str] = (),
+        **settings: object,
     ) -> None:
+        """Describe the service; nothing is started yet.
+
+        Args:
+            folder: for all its files.
+            workers: number of separation workers.
+            faulty_s3: whether a proxy that can inject faults stands before S3.
+            rights: the rules of a user of Valkey that all processes log in as; everything by default.
+            settings: by the names of their variables.
+        """
         self.folder = folder
         self.valkey = ValkeyServer(self._folder("valkey"))
         self.s3 = SeaweedServer(self._folder("s3"))
@@ -36,8 +55,9 @@ class Service:
             "access_key": self.s3.access_key,
             "secret_key": self.s3.secret_key,
         }
+        limited = f"redis://{USER}:{PASSWORD}@127.0.0.1:{self.valkey.port}/0"
         chosen: dict[str, Any] = {
-            "redis_url": self.valkey.url,
+            "redis_url": limited if rights else self.valkey.url,
             "home": str(folder / "home"),
             "buckets": {"*": access},
             "hosts": {"*": {"bucket": BUCKET, "region": REGION}},
@@ -59,6 +79,7 @@ class Service:
             "callbacks": ["worker", "callbacks"],
             "beat": ["beat"],
         }
+        self._rights = rights
         self.pids: dict[str, int] = {}
         self._started: set[int] = set()
         self._fork_server: ForkServer | None = None
@@ -71,6 +92,9 @@ class Service:
     def start(self) -> None:
         """Start everything."""
         self.valkey.start()
+        if self._rights:
+            with redis.Redis.from_url(self.valkey.url) as client:
+                client.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", *self._rights)
         self.s3.start()
         self.s3.create_bucket(BUCKET)
         self._fork_server = ForkServer(self._env, self.folder / "fork-server.log")
