@@ -4,6 +4,19 @@
 -- Returns {now, counts, sums, queues, oldest waiting job by level, {delayed, expired leases, pending callbacks,
 -- due callbacks, next due ('' for none), dead letters}}; a queue is {id, tenant, load}
 
+-- Count anew. Once in the life of a store, or after P:sums was deleted: a store may be older than its sums.
+local function recount()
+  redis.call('DEL', P .. ':sums', P .. ':loads', P .. ':busiest')
+  for _, tenant in ipairs(redis.call('ZRANGE', P .. ':tenants', 0, -1)) do
+    for _, state in ipairs({'Submitted', 'Running', 'Success', 'Failed', 'Cancel'}) do
+      redis.call('HINCRBY', P .. ':sums', 'state:' .. state, redis.call('ZCARD', P .. ':index:' .. tenant .. ':' .. state))
+    end
+    for _, queue in ipairs(redis.call('ZRANGE', P .. ':queues:' .. tenant, 0, -1)) do refresh(queue) end
+  end
+  redis.call('HSET', P .. ':sums', 'counted', 1)
+end
+
+if redis.call('HEXISTS', P .. ':sums', 'counted') == 0 then recount() end
 local queues, oldest = {}, {}
 if tonumber(ARGV[3]) > 0 then
   for _, id in ipairs(redis.call('ZRANGE', P .. ':busiest', 0, tonumber(ARGV[3]) - 1)) do

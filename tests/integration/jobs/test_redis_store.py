@@ -178,3 +178,17 @@ def test_a_user_without_info_still_has_numbers(
     finally:
         limited.close()
         client.acl_deluser("no-info")
+
+
+def test_numbers_of_an_older_store_are_counted_once(store: RedisStore, client: redis.Redis) -> None:
+    """A store whose jobs are older than its sums, or whose sums were deleted, has right numbers again."""
+    for index in range(3):
+        store.jobs.create(
+            [replace(spec(), tenant=Tenant(f"b{index}-1250000000", "ap-chongqing"), level=index)]
+        )
+    assert store.jobs.claim("w", [2]) is not None
+    expected = store.statistics.read()
+    client.delete("stemline:sums", "stemline:loads", "stemline:busiest", *client.keys("stemline:oldest:*"))
+    assert expected == replace(store.statistics.read(), server=expected.server)
+    assert store.jobs.claim("w", [1]) is not None
+    assert 2 == store.statistics.read().totals_of_queues.running
