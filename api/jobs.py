@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
-from stemline.jobs.errors import AsrBucketUnBinded, RequestRefused
+from stemline.jobs.errors import AsrBucketUnBinded, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.separation import TAG
@@ -23,6 +23,9 @@ from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.job_request import job_specs
 
 router = APIRouter()
+
+WAVEFORM_RATE = 44_100
+"""Hz; the rate at which sources are separated."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -59,6 +62,15 @@ def get_jobs(context: ReadContext, ids: str) -> Response:
     found = context.store.jobs.get(context.tenant, wanted)
     missing = [job_id for job_id, job in zip(wanted, found, strict=True) if job is None]
     return context.respond(views.JOBS, items=list(filter(None, found)), missing=missing)
+
+
+@router.get("/jobs/{job_id}/waveform", name="get_waveforms")
+def get_waveforms(context: ReadContext, job_id: str) -> Response:
+    """Return the waveforms of a job's source and of its stems."""
+    found = context.store.jobs.waveforms(context.tenant, job_id)
+    if found is None:
+        raise NoSuchResource("The job does not exist.")
+    return context.respond(views.WAVEFORMS, items=found, job_id=job_id, samplerate=WAVEFORM_RATE)
 
 
 @router.get("/jobs", name="list_jobs")

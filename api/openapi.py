@@ -38,6 +38,7 @@ OPERATIONS: Mapping[str, Operation] = {
         views.CREATED_JOBS, headers=queries.SUBMIT_HEADERS, request="JobRequest", statuses=(409,)
     ),
     "get_jobs": Operation(views.JOBS),
+    "get_waveforms": Operation(views.WAVEFORMS, statuses=(404,)),
     "list_jobs": Operation(views.JOB_LIST, queries.JOBS),
     "cancel_jobs": Operation(),
     "create_template": Operation(views.TEMPLATE_ANSWER, request="TemplateRequest"),

@@ -122,6 +122,18 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Waveform:
+    """The mix or a stem as pairs of the smallest and the largest sample, for a page that draws it."""
+
+    name: str
+    """``Mix``, or the name of the track."""
+    samples_per_pair: int
+    """At 44,100 Hz."""
+    data: str
+    """Base64 of one signed byte for each smallest and largest sample in turn, 127 being full scale."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job at one moment."""
 

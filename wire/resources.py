@@ -22,6 +22,13 @@ from stemline.wire.kinds import (
     subset_of,
 )
 
+WAVEFORM = Table(
+    "Waveform",
+    Element("Name", TEXT, "name"),
+    Element("SamplesPerPair", integer(), "samples_per_pair"),
+    Element("Pairs", TEXT, "data"),
+)
+"""The value is a ``Waveform``."""
 _TEMPLATE_NAME = Element("Name", name(64), "name", required="Name is missing.")
 TEMPLATE_REQUEST = Table("TemplateRequest", TAGGED, _TEMPLATE_NAME, *SEPARATE.elements)
 """``Request`` of a new template; in an update every element is optional."""

@@ -9,7 +9,7 @@ from stemline.wire.elements import Element, Table
 from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
-from stemline.wire.resources import BUCKET, DELIVERY, QUEUE, TEMPLATE
+from stemline.wire.resources import BUCKET, DELIVERY, QUEUE, TEMPLATE, WAVEFORM
 
 _ID = Element("RequestId", TEXT, "request_id")
 _COUNTS = (
@@ -30,6 +30,12 @@ def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: boo
 
 CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False))
 JOBS = _answer(_list("JobsDetail", JOB), _list("NonExistJobIds", TEXT, "missing"))
+WAVEFORMS = _answer(
+    _ID,
+    Element("JobId", TEXT, "job_id"),
+    Element("Samplerate", integer(), "samplerate"),
+    _list("Waveform", WAVEFORM, optional=False),
+)
 JOB_LIST = _answer(
     # The Python SDK turns an empty element into an empty list (docs/wire/wire.md, 11, point 9).
     Element("JobsDetail", JOB, "items", repeated=True, blank=True),

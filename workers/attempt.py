@@ -81,7 +81,8 @@ class Attempt:
                 stages.send(work, report)
                 stages.publish(work)
         result = stages.result_of(work, report)
-        retry_until_stored(lambda: self.context.store.jobs.succeed(self.job, result))
+        waveforms = stages.waveforms_of(work, report)
+        retry_until_stored(lambda: self.context.store.jobs.succeed(self.job, result, waveforms))
         return report
 
     def _result_of(self, error: Exception, lease: LeaseKeeper) -> AttemptResult:

@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry.trace import Span
 
-from stemline.jobs.job import Job, OutputFile, Result, StemLevels
+from stemline.jobs.job import Job, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import Engine
@@ -176,6 +176,14 @@ def publish(work: Work) -> None:
         work.context.buckets.complete(
             upload, expires_at=work.lease.expires_at, cancelled=work.lease.should_stop
         )
+
+
+def waveforms_of(work: Work, report: Report) -> tuple[Waveform, ...]:
+    """Return the waveforms that a successful job keeps: of the mix and of each stem."""
+    _, names = MODELS[work.job.spec.separate.audio_mode]
+    drawn = {"Mix": report.mix_waveform}
+    drawn |= {str(track): report.waveforms.get(names[track]) for track in work.job.spec.tracks()}
+    return tuple(Waveform(name, one.samples_per_pair, one.data) for name, one in drawn.items() if one)
 
 
 def result_of(work: Work, report: Report) -> Result:

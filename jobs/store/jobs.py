@@ -19,7 +19,7 @@ from stemline.jobs.errors import (
     RequestRefused,
 )
 from stemline.jobs.ids import new_job_id, queue_id_of
-from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, QueueLimits
 from stemline.jobs.states import State
 from stemline.jobs.store import records
@@ -82,6 +82,13 @@ class RedisJobs(JobRepository):
     def find(self, job_id: str) -> Job | None:
         return _job(self._connection.run("get", "", job_id)[0])
 
+    def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
+        if self.get(tenant, [job_id]) == [None]:
+            return None
+        connection = self._connection
+        found = connection.read(connection.client.get, connection.key("waveforms", job_id))
+        return records.WAVEFORMS.validate_json(found) if found else ()
+
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         found, cursor = self._connection.run(
             "list",
@@ -120,8 +127,9 @@ class RedisJobs(JobRepository):
         if self._connection.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
             raise LeaseLost
 
-    def succeed(self, job: Job, result: Result) -> None:
-        self._finish(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result))
+    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+        drawn = records.text(records.WAVEFORMS, tuple(waveforms)) if waveforms else ""
+        self._finish(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result), waveforms=drawn)
 
     def fail(self, job: Job, code: str, message: str) -> None:
         self._finish(job, State.FAILED, code, message)
@@ -160,12 +168,15 @@ class RedisJobs(JobRepository):
     def _lease_us(self) -> int:
         return round(self._connection.options.lease_s * 1e6)
 
-    def _finish(self, job: Job, state: State, code: str, message: str, result: str = "") -> None:
+    def _finish(
+        self, job: Job, state: State, code: str, message: str, result: str = "", *, waveforms: str = ""
+    ) -> None:
         target = None
         if state is not State.CANCEL:
             target = callback_target(job.spec, self._queue_defaults(job.spec.queue_id))
         target_text = records.text(records.TARGET, target) if target else ""
-        answer = self._connection.run("finish", job.id, job.token, state, code, message, result, target_text)
+        texts = (code, message, result, target_text, waveforms)
+        answer = self._connection.run("finish", job.id, job.token, state, *texts)
         self._accept(answer)
 
     def _queue_defaults(self, queue_id: str) -> NotifyConfig:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState, State
@@ -24,6 +24,7 @@ RECORD_VERSION = 1
 
 SPEC = TypeAdapter(JobSpec)
 RESULT = TypeAdapter(Result)
+WAVEFORMS = TypeAdapter(tuple[Waveform, ...])
 NOTIFY = TypeAdapter(NotifyConfig)
 SEPARATE = TypeAdapter(VoiceSeparate)
 TARGET = TypeAdapter(CallbackTarget)

@@ -17,7 +17,7 @@ from stemline.jobs.errors import (
     RequestRefused,
 )
 from stemline.jobs.ids import new_job_id
-from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
@@ -74,6 +74,11 @@ class InMemoryJobs(JobRepository):
         with self._contents.lock:
             job = self._contents.jobs.get(job_id)
             return None if job is None else self._contents.view(job)
+
+    def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
+        if self.get(tenant, [job_id]) == [None]:
+            return None
+        return self._contents.waveforms.get(job_id, ())
 
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         with self._contents.lock:
@@ -140,8 +145,8 @@ class InMemoryJobs(JobRepository):
             job = self._contents.current(job_id, token)
             self._contents.jobs[job_id] = replace(job, uploads=tuple(uploads))
 
-    def succeed(self, job: Job, result: Result) -> None:
-        self._finish(job, State.SUCCESS, "Success", "", result)
+    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+        self._finish(job, State.SUCCESS, "Success", "", result, waveforms=waveforms)
 
     def fail(self, job: Job, code: str, message: str) -> None:
         self._finish(job, State.FAILED, code, message)
@@ -218,6 +223,7 @@ class InMemoryJobs(JobRepository):
             old_jobs = [job_id for at, job_id in ended if at < jobs_before][:limit]
             for job_id in old_jobs:
                 del contents.jobs[job_id]
+                contents.waveforms.pop(job_id, None)
             own = [delivery_id(job_id) for job_id in old_jobs]
             old_letters = [name for name, at in contents.dead.items() if at < dead_before and name not in own]
             for name in (*own, *(old_letters := old_letters[:limit])):
@@ -274,7 +280,16 @@ class InMemoryJobs(JobRepository):
             return [WakeUp(spec.level, job.id)]
         return []
 
-    def _finish(self, job: Job, to: State, code: str, message: str, result: Result | None = None) -> None:
+    def _finish(
+        self,
+        job: Job,
+        to: State,
+        code: str,
+        message: str,
+        result: Result | None = None,
+        *,
+        waveforms: Sequence[Waveform] = (),
+    ) -> None:
         contents = self._contents
         with contents.lock:
             known = contents.jobs.get(job.id)
@@ -285,6 +300,8 @@ class InMemoryJobs(JobRepository):
                 raise CancelAsked
             if result is not None:
                 current = replace(current, result=result, progress=100)
+                if waveforms:
+                    contents.waveforms[job.id] = tuple(waveforms)
             contents.finish(current, to, code, message)
             queue_id = job.spec.queue_id
             contents.refresh(queue_id)

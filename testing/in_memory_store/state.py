@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
-from stemline.jobs.job import Job
+from stemline.jobs.job import Job, Waveform
 from stemline.jobs.queue import Queue, QueueLimits, first_queue
 from stemline.jobs.states import TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
@@ -51,6 +51,7 @@ class Contents:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     """By id, in order of creation. A waiting job of a paused queue is kept as Submitted."""
+    waveforms: dict[str, tuple[Waveform, ...]] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
     """Running job id to the end of its lease."""
     delayed: dict[str, int] = field(default_factory=dict)

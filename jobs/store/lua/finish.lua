@@ -1,7 +1,7 @@
 
 -- End the current attempt with its job.
 -- ARGV: 3 job, 4 token, 5 state (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''),
---       9 callback target (JSON or '')
+--       9 callback target (JSON or ''), 10 waveforms (JSON or '')
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
@@ -9,6 +9,7 @@ if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} 
 if not is_current(job, ARGV[4]) then return {'lost'} end
 if ARGV[5] == 'Success' and job.cancel == '1' then return {'cancel'} end
 if ARGV[8] ~= '' then redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100) end
+if ARGV[10] ~= '' then redis.call('SET', P .. ':waveforms:' .. job.id, ARGV[10]) end
 finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
 local found = {}

@@ -21,6 +21,7 @@
 --     cancel                     1 if a running job is to be cancelled: cancel
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
+--   P:waveforms:<id>           string  JSON list of Waveform, apart from the job so that lists stay small: finish
 --   P:index:<tenant>:all       zset    job id by creation time, which is unique and serves as a cursor
 --   P:index:<tenant>:<state>   zset    the same, by stored state
 --   P:input:<tenant>:<sha1>    zset    the same, by input object

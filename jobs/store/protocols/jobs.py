@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from stemline.jobs.job import Job, JobSpec, Result
+from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
 from stemline.jobs.tenant import Tenant
@@ -45,6 +45,10 @@ class JobRepository(Protocol):
 
     def find(self, job_id: str) -> Job | None:
         """Return a job of any tenant."""
+        ...
+
+    def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
+        """Return the waveforms that a tenant's job keeps; ``None`` if the tenant has no such job."""
         ...
 
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
@@ -100,8 +104,8 @@ class JobRepository(Protocol):
         """
         ...
 
-    def succeed(self, job: Job, result: Result) -> None:
-        """End a job as ``Success`` and put its callback into the outbox.
+    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+        """End a job as ``Success``, keep its waveforms, and put its callback into the outbox.
 
         Repeating the call of the same attempt does nothing.
 

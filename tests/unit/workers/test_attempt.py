@@ -138,7 +138,7 @@ def test_success(make):
     bench = make()
     assert AttemptResult(Outcome.SUCCESS) == bench.run()
     assert ["open", "open", "download", "send", "send", "complete", "complete"] == bench.buckets.names()
-    (_, result), _ = bench.jobs.arguments("succeed")
+    (_, result, _), _ = bench.jobs.arguments("succeed")
     assert ["out/voice.mp3", "out/bg.mp3"] == [file.key for file in result.files]
     assert ["job_started"] == bench.events.names()
 
