@@ -1,0 +1,1 @@
+"""Build the images without a Docker engine, run them, and let them do a job: ``python -m tests.images``."""

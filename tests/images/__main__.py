@@ -1,0 +1,137 @@
+"""Build every image for machines without a GPU, run them read-only, and do one job with them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import tempfile
+import time
+import wave
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stemline.deploy.demo.client import Client
+from stemline.deploy.demo.receiver import receiver
+from stemline.deploy.local.ports import free_port
+from stemline.deploy.local.servers import REGION, SeaweedServer, ValkeyServer
+from stemline.testing.processes import environment, eventually
+from tests.images import building
+from tests.images.running import Service
+from tests.paths import REPOSITORY
+
+TARGETS = ("api", "worker", "callbacks", "flower")
+BUCKET = "media-1250000000"
+#: Largest size without the base, MB.
+LIMITS_MB = {"worker": 400.0}
+_DEFAULT_LIMIT_MB = 160.0
+
+
+def song() -> bytes:
+    """Return ten seconds of two tones as a WAV file."""
+    moments = np.arange(10 * 44_100) / 44_100
+    samples = 0.3 * np.sin(2 * math.pi * 220 * moments) + 0.2 * np.sin(2 * math.pi * 1760 * moments)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, 44_100, 0, "NONE", ""))
+        out.writeframes((samples * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def do_one_job(api: str, key: dict[str, str], s3: SeaweedServer) -> float:
+    """Submit a job, wait for its callback, check the stems, and return how long it took, s."""
+    client, bucket = Client(api, region=REGION, bucket=BUCKET, **key), s3.client()
+    bucket.put_object(Bucket=BUCKET, Key="song.wav", Body=song())
+    outputs = {"voice": "voice.mp3", "background": "background.mp3"}
+    began = time.monotonic()
+    with receiver() as inbox:
+        job = client.submit("song.wav", outputs, codec="mp3", callback=inbox.url)
+        if not inbox.received.wait(180):
+            raise SystemExit(f"no callback: {client.job(job).findtext('Message')}")
+        assert job.encode() in inbox.body
+    took = time.monotonic() - began
+    detail = client.job(job)
+    assert detail.findtext("State") == "Success", detail.findtext("Message")
+    for name in outputs.values():
+        assert bucket.head_object(Bucket=BUCKET, Key=name)["ContentLength"] > 1000
+    return took
+
+
+def main() -> None:
+    """Build, run and print a table; end with an error at the first thing that is wrong."""
+    began = time.monotonic()
+    building.ensure_base(REPOSITORY / "build" / "images")
+    base_mb = building.size_mb(building.BASE)
+    built = {}
+    for target in TARGETS:
+        started = time.monotonic()
+        built[target] = building.build(target)
+        print(f"built {target} in {time.monotonic() - started:.0f} s", flush=True)
+    key = {"secret_id": "AKID" + "1" * 32, "secret_key": "2" * 32}
+    containers: list[str] = []
+    services: dict[str, Service] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "valkey").mkdir()
+        (folder / "s3").mkdir()
+        valkey, s3 = ValkeyServer(folder / "valkey"), SeaweedServer(folder / "s3")
+        try:
+            valkey.start()
+            s3.start()
+            s3.create_bucket(BUCKET)
+            variables = environment(
+                valkey.url,
+                s3,
+                credentials=json.dumps([key]),
+                hosts={"*": {"bucket": BUCKET, "region": REGION}},
+            ) | {"FLOWER_BASIC_AUTH": "user:password"}
+            api, flower = free_port(), free_port()
+            ports = {"api": api, "flower": flower}
+            commands = {
+                "api": ["api", "--port", str(api)],
+                "flower": ["flower", "--port", str(flower)],
+                "beat": ["beat"],
+            }
+            table = []
+            for service in (*TARGETS, "beat"):
+                image = built["callbacks" if service == "beat" else service]
+                container, mounted = building.mount(image)
+                containers.append(container)
+                started = time.monotonic()
+                services[service] = running = Service(
+                    mounted, folder / service, variables, commands.get(service, ())
+                )
+                probe = ["stemline", "health", "beat"] if service == "beat" else mounted.probe
+                probe = [*probe, "--port", str(ports[service])] if service in ports else probe
+                eventually(partial(running.is_healthy, probe), 240, f"{service} is healthy: {running.log}")
+                table.append((service, building.size_mb(image) - base_mb, time.monotonic() - started))
+                assert {10001} == running.users(), running.users()
+            took = do_one_job(f"http://127.0.0.1:{api}", key, s3)
+        except BaseException:
+            for service, running in services.items():
+                print(f"--- {service}\n{running.tail()}")
+            raise
+        finally:
+            for running in services.values():
+                running.stop()
+            for container in containers:
+                building.run("buildah", "rm", container)
+            s3.stop()
+            valkey.stop()
+    print(f"{'image':<10} {'MB without base':>16} {'healthy after s':>16}   as user 10001, read-only root")
+    for service, size, seconds in table:
+        print(f"{service:<10} {size:>16.0f} {seconds:>16.1f}")
+        limit = LIMITS_MB.get(service, _DEFAULT_LIMIT_MB)
+        if size > limit:
+            raise SystemExit(f"the image of {service} is larger than {limit:.0f} MB without its base")
+    print(
+        f"base {base_mb:.0f} MB; one job through the images: {took:.1f} s; "
+        f"{time.monotonic() - began:.0f} s in all"
+    )
+
+
+if __name__ == "__main__":
+    main()
