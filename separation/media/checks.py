@@ -18,10 +18,11 @@ from stemline.separation.errors import (
     MediaError,
     SeparationError,
     TooLong,
+    TooMuchMetadata,
     TruncatedMedia,
     UndecodableMedia,
 )
-from stemline.separation.media.containers import Structure
+from stemline.separation.media.containers import METADATA_MAX_BYTES, Structure
 from stemline.separation.media.demuxers import Demuxer, Measure
 from stemline.separation.media.duration import DeclaredDuration
 from stemline.separation.media.mpeg import declared_bytes
@@ -88,7 +89,12 @@ def has_a_gap(structure: Structure) -> MediaError | None:
     return DamagedMedia() if structure.broken_at is not None else None
 
 
-BEFORE_OPENING = (ends_early, has_no_index, has_a_gap)
+def has_too_much_metadata(structure: Structure) -> SeparationError | None:
+    """A small song with a large attachment, or a chain of empty parts: FFmpeg's memory and time follow it."""
+    return TooMuchMetadata() if structure.metadata_bytes > METADATA_MAX_BYTES else None
+
+
+BEFORE_OPENING = (has_too_much_metadata, ends_early, has_no_index, has_a_gap)
 
 
 # -- the declared duration, before anything is decoded

@@ -107,6 +107,7 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
         for start, end in pairwise(bounds):
             span = io.BufferedReader(Span(path, start, end))
             part = read_structure(span, span.read(HEAD_BYTES), end - start)
+            checks.raise_first(checks.BEFORE_OPENING, part)
             span.seek(0)
             probes.append(_open(span, span, ["ogg"], part, track))
             stack.callback(probes[-1].close)

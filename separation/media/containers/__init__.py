@@ -8,10 +8,22 @@ from __future__ import annotations
 
 from typing import BinaryIO, Protocol
 
-from stemline.separation.media.containers import caf, matroska, mov, mpeg_audio, mpegts, ogg, riff
-from stemline.separation.media.containers.structure import EXCESS_BYTES, Structure
+from stemline.separation.media.containers import (
+    aiff,
+    asf,
+    au,
+    caf,
+    flac,
+    matroska,
+    mov,
+    mpeg_audio,
+    mpegts,
+    ogg,
+    riff,
+)
+from stemline.separation.media.containers.structure import EXCESS_BYTES, METADATA_MAX_BYTES, Structure
 
-__all__ = ["EXCESS_BYTES", "HEAD_BYTES", "Structure", "read_structure"]
+__all__ = ["EXCESS_BYTES", "HEAD_BYTES", "METADATA_MAX_BYTES", "Structure", "read_structure"]
 
 #: Bytes from the start of a file by which its container is recognised.
 HEAD_BYTES = 2 * mpegts.PACKET_BYTES
@@ -28,7 +40,19 @@ class _Container(Protocol):
 
 
 #: Asked in this order. The last one has no signature and matches every file.
-_CONTAINERS: tuple[_Container, ...] = (riff, mov, mpegts, caf, ogg, matroska, mpeg_audio)
+_CONTAINERS: tuple[_Container, ...] = (
+    riff,
+    mov,
+    mpegts,
+    caf,
+    ogg,
+    matroska,
+    flac,
+    aiff,
+    asf,
+    au,
+    mpeg_audio,
+)
 
 
 def read_structure(file: BinaryIO, head: bytes, size: int) -> Structure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
@@ -13,6 +13,8 @@ _CLUSTER = 0x1F43B675
 _IN_SEGMENT = frozenset(
     {0x114D9B74, 0x1549A966, 0x1654AE6B, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
 )
+#: Block groups and simple blocks, which hold the audio.
+_BLOCKS = frozenset({0xA0, 0xA3})
 #: Void and checksum, which are allowed everywhere.
 _ANYWHERE = frozenset({0xEC, 0xBF})
 
@@ -25,8 +27,12 @@ def matches(head: bytes) -> bool:
 def read(file: BinaryIO, size: int) -> Structure:
     """Follow the elements down to the blocks of each cluster."""
     name, length = _element(file)
+    metadata = 0
     while name != _SEGMENT:
         start = file.tell()
+        metadata += PART_BYTES
+        if metadata > METADATA_MAX_BYTES:
+            return Structure(size, metadata_bytes=metadata)
         if name is None or length is None or start + length > size:
             return Structure(size, broken_at=start)
         file.seek(length, 1)
@@ -35,26 +41,33 @@ def read(file: BinaryIO, size: int) -> Structure:
     end = None if length is None else file.tell() + length
     if end is not None and end > size:
         return Structure(size, end=end)
-    return Structure(size, end=end, broken_at=_gap(file, size if end is None else end))
+    broken_at, metadata = _follow(file, size if end is None else end)
+    return Structure(size, end=end, broken_at=broken_at, metadata_bytes=metadata)
 
 
-def _gap(file: BinaryIO, segment_end: int) -> int | None:
-    """Return where the chain of elements in the segment breaks; None where it reaches `segment_end`."""
+def _follow(file: BinaryIO, segment_end: int) -> tuple[int | None, int]:
+    """Return where the chain of elements in the segment breaks, and how many bytes of it are metadata.
+
+    The first is None where the chain reaches `segment_end`, or holds more metadata than a source may have.
+    """
+    metadata = 0
     cluster_end = 0  # of a cluster without a length: where the segment ends
-    while (at := file.tell()) < segment_end:
+    while (at := file.tell()) < segment_end and metadata <= METADATA_MAX_BYTES:
         name, length = _element(file)
         start = file.tell()
         if name == _CLUSTER:
             cluster_end = segment_end if length is None else start + length
             if cluster_end > segment_end:
-                return at
+                return at, metadata
             continue
         in_segment = name in _IN_SEGMENT or (name in _ANYWHERE and start >= cluster_end)
         end = segment_end if in_segment else cluster_end
         if name is None or length is None or start + length > end:
-            return at
+            return at, metadata
+        if name not in _BLOCKS:
+            metadata += PART_BYTES + (length if name in _IN_SEGMENT else 0)
         file.seek(length, 1)
-    return None
+    return None, metadata
 
 
 def _element(file: BinaryIO) -> tuple[int | None, int | None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 _HEADER_BYTES = 8
+#: Boxes that FFmpeg does not read into memory.
+_NOT_KEPT = (b"mdat", b"free", b"skip", b"wide")
 _INDEX = b"moov"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")
 #: Lengths with a meaning of their own: up to the end of the file, and "see the 64-bit length that follows".
@@ -22,7 +24,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Follow the outermost boxes, and look for the index among them."""
     at = 0
     lacks_index = True
-    while at < size:
+    metadata = 0
+    while at < size and metadata <= METADATA_MAX_BYTES:
         file.seek(at)
         header = file.read(16)
         if len(header) < _HEADER_BYTES:
@@ -35,5 +38,6 @@ def read(file: BinaryIO, size: int) -> Structure:
             length = int.from_bytes(header[8:], "big")
         if length < _HEADER_BYTES:
             return Structure(size)
+        metadata += PART_BYTES + (0 if header[4:8] in _NOT_KEPT else min(length, size - at))
         at += length
-    return Structure(size, end=at, lacks_index=lacks_index)
+    return Structure(size, end=at, lacks_index=lacks_index, metadata_bytes=metadata)

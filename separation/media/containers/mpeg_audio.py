@@ -30,15 +30,16 @@ def read(file: BinaryIO, size: int) -> Structure:
     file.seek(start)
     head = file.read(_SEARCHED_BYTES)
     if (frames := _frames(head)) is not None:
-        return Structure(size, frames=frames)
+        return Structure(size, frames=frames, metadata_bytes=min(start, size))
     totals = _follow(file, start)
     if totals.frames < _FEW_FRAMES and totals.end < size:
-        return Structure(size)
+        return Structure(size, metadata_bytes=min(start, size))
     return Structure(
         size,
         duration_s=totals.seconds if totals.frames and totals.end >= size else None,
         bitrate_kbps=round(totals.bytes * 8 / totals.seconds / 1000) if totals.varies else None,
         channels=totals.channels,
+        metadata_bytes=min(start, size),
     )
 
 

@@ -39,8 +39,13 @@ def read(file: BinaryIO, size: int) -> Structure:
     serial = b""
     start = 0
     links = []
+    metadata = 0
+    in_headers = True
     while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
         serial = serial or page.serial
+        in_headers = in_headers and page.position <= 0
+        if in_headers:
+            metadata += page.end - page.start
         if page.is_first and last is not None and not last.is_first:
             links.append(start)
         last = page
@@ -56,6 +61,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         end=last.end,
         broken_at=start if beyond and not is_cut_short else None,
         links=tuple(links),
+        metadata_bytes=metadata,
         last_sample=last.position if last.serial == serial and last.position > 0 else None,
     )
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure, without_excess
+from stemline.separation.media.containers.structure import (
+    METADATA_MAX_BYTES,
+    PART_BYTES,
+    Structure,
+    without_excess,
+)
 
 #: Forms of more than 4 GiB, whose sizes are in a chunk of their own (EBU Tech 3306, ITU-R BS.2088).
 _LONG_FORMS = (b"RF64", b"BW64")
+#: Chunks that FFmpeg does not read into memory.
+_NOT_KEPT = (b"data", b"JUNK", b"junk", b"PAD ", b"FLLR", b"bext")
 _IN_DS64 = 0xFFFFFFFF
 
 
@@ -23,7 +30,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         length = int.from_bytes(form[4:8], "little")
         return Structure(size, end=None if _is_placeholder(length) else 8 + length)
     end = _data_end(file, is_long=form[:4] in _LONG_FORMS)
-    return Structure(size, end=without_excess(end, size))
+    return Structure(size, end=without_excess(end, size), metadata_bytes=_metadata_bytes(file, size))
 
 
 def _data_end(file: BinaryIO, *, is_long: bool) -> int | None:
@@ -39,6 +46,19 @@ def _data_end(file: BinaryIO, *, is_long: bool) -> int | None:
             long_length = int.from_bytes(file.read(16)[8:], "little")
         file.seek(start + length + length % 2)
     return None
+
+
+def _metadata_bytes(file: BinaryIO, size: int) -> int:
+    """Add up the chunks that are no sound, up to one whose length says nothing."""
+    total = 0
+    file.seek(12)
+    while total <= METADATA_MAX_BYTES and len(header := file.read(8)) == 8:
+        name, length = header[:4], int.from_bytes(header[4:], "little")
+        if name == b"data" and _is_placeholder(length):
+            break
+        total += PART_BYTES + (0 if name in _NOT_KEPT else min(length, size - file.tell()))
+        file.seek(length + length % 2, 1)
+    return total
 
 
 def _is_placeholder(length: int) -> bool:

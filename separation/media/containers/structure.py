@@ -7,6 +7,11 @@ from dataclasses import dataclass
 #: Bytes by which recorders declare the data of a wav longer than it is; many count the header's 44 as well.
 EXCESS_BYTES = 100
 
+#: Most bytes of metadata that a source may have. An index of ten hours takes about half of it.
+METADATA_MAX_BYTES = 64 << 20
+#: What a part of a file counts for however short it is: reading it takes time.
+PART_BYTES = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -23,6 +28,8 @@ class Structure:
         duration_s: Duration of all frames of an elementary stream, seconds; None where they were not counted.
         bitrate_kbps: Average bitrate of an elementary stream whose frames differ; None where they do not.
         channels: The most channels that a frame of an elementary stream has; 0 where unknown.
+        metadata_bytes: Bytes of tags, pictures, attachments and indexes, which FFmpeg keeps in memory; each
+            part counts for at least `PART_BYTES`.
         lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
     """
 
@@ -37,6 +44,7 @@ class Structure:
     bitrate_kbps: int | None = None
     channels: int = 0
     lacks_index: bool = False
+    metadata_bytes: int = 0
 
 
 def without_excess(end: int | None, size: int) -> int | None:

@@ -1,0 +1,23 @@
+"""AIFF and AIFF-C."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
+
+
+def matches(head: bytes) -> bool:
+    """Return whether the file is an aiff."""
+    return head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
+
+
+def read(file: BinaryIO, size: int) -> Structure:
+    """Add up the chunks that are no sound."""
+    total = 0
+    file.seek(12)
+    while total <= METADATA_MAX_BYTES and len(header := file.read(8)) == 8:
+        length = int.from_bytes(header[4:], "big")
+        total += PART_BYTES + (0 if header[:4] == b"SSND" else min(length, size - file.tell()))
+        file.seek(length + length % 2, 1)
+    return Structure(size, metadata_bytes=total)
