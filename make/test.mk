@@ -29,3 +29,8 @@ mutation: $(VENV)/.dev ## Change the rules in small ways and see that a test fai
 	cp -rL src tests pyproject.toml docs deploy constraints build/mutation/
 	cd build/mutation && mutmut run --max-children 2 && mutmut results
 	cd build/mutation && mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
+
+.PHONY: media-matrix
+media-matrix: $(VENV)/.dev ## Read every codec in every container with every arrangement of streams; write the table of docs/media.md
+	pytest -q -n 2 tests/integration/separation/media/test_matrix.py tests/integration/separation/media/test_tracks.py
+	$(BIN)/python -m tests.media_table
