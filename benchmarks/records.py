@@ -67,7 +67,7 @@ def timed(name: str, times: int, call: Callable[[int], object]) -> str:
         began = time.perf_counter()
         call(number)
         taken.append((time.perf_counter() - began) * 1000)
-    p99 = statistics.quantiles(taken, n=100)[98]
+    p99 = statistics.quantiles(taken, n=100, method="inclusive")[98]
     row = f"| {name} | {times} | {statistics.median(taken):.2f} | {p99:.2f} | {max(taken):.2f} |"
     print(row, flush=True)
     return row
