@@ -228,9 +228,10 @@ def test_a_decompression_bomb_stops_at_the_limit(bomb: Path):
     started = time.monotonic()
 
     done = subprocess.run(
-        [sys.executable, "-c", BOMB, str(bomb)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", BOMB, str(bomb)], capture_output=True, text=True, check=False, timeout=60
     )
 
+    assert 0 == done.returncode, done.stderr
     assert time.monotonic() - started < 30
     assert int(done.stdout) < 60_000
 
