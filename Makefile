@@ -62,4 +62,4 @@ docs: $(VENV)/.dev ## Write the pages that are generated from the code
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-include make/test.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/release.mk
+include make/test.mk make/security.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/release.mk

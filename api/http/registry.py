@@ -25,8 +25,8 @@ class ConnectionRegistry:
     """All connections of one process.
 
     A connection *waits* while it is the client's turn: to finish its handshake or request, to send another,
-    or to read its answer. Where a limit is reached, the connection that has waited longest is closed; only
-    if none waits is a new one refused.
+    or to read its answer. Where a limit is reached, the client with most waiting connections loses the one
+    that has waited longest; only if none waits is a new one refused.
     """
 
     def __init__(self, *, limit: int, limit_per_client: int, memory_limit: int) -> None:
@@ -43,7 +43,8 @@ class ConnectionRegistry:
         self._memory = 0
         self._open: dict[Evictable, _Entry] = {}
         self._counts: Counter[str] = Counter()
-        self._waiting: dict[Evictable, None] = {}
+        self._waiting: dict[str, dict[Evictable, None]] = {}
+        """By client; of each, the longest waiting first."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -57,14 +58,16 @@ class ConnectionRegistry:
             return False
         self._open[connection] = _Entry(client)
         self._counts[client] += 1
-        self._waiting[connection] = None
+        self._waiting.setdefault(client, {})[connection] = None
         return True
 
     def set_waiting(self, connection: Evictable, *, waiting: bool) -> None:
         """Record that a connection waits from now on, or no longer."""
-        self._waiting.pop(connection, None)
-        if waiting and connection in self._open:
-            self._waiting[connection] = None
+        entry = self._open.get(connection)
+        if entry is not None:
+            self._stop_waiting(connection, entry.client)
+            if waiting:
+                self._waiting.setdefault(entry.client, {})[connection] = None
 
     def set_memory(self, connection: Evictable, memory: int) -> None:
         """Record how many bytes a connection takes; others, or itself, may be closed to make room."""
@@ -79,21 +82,29 @@ class ConnectionRegistry:
     def remove(self, connection: Evictable) -> None:
         """Forget a closed connection."""
         entry = self._open.pop(connection, None)
-        self._waiting.pop(connection, None)
         if entry is not None:
+            self._stop_waiting(connection, entry.client)
             self._memory -= entry.memory
             self._counts[entry.client] -= 1
             if not self._counts[entry.client]:
                 del self._counts[entry.client]
 
+    def _stop_waiting(self, connection: Evictable, client: str) -> None:
+        waiting = self._waiting.get(client, {})
+        waiting.pop(connection, None)
+        if not waiting:
+            self._waiting.pop(client, None)
+
     def _evict(self, client: str | None = None) -> bool:
-        """Close the connection that has waited longest, of one client if given."""
-        for connection in self._waiting:
-            if client is None or self._open[connection].client == client:
-                self.remove(connection)
-                connection.evict()
-                return True
-        return False
+        """Close the longest waiting connection of a client, or of the one that has most of them."""
+        if client is None:
+            client = max(self._waiting, key=lambda each: len(self._waiting[each]), default="")
+        connection = next(iter(self._waiting.get(client, ())), None)
+        if connection is None:
+            return False
+        self.remove(connection)
+        connection.evict()
+        return True
 
 
 def client_of(address: str) -> str:

@@ -144,8 +144,8 @@ class ServerSettings(Group):
     )
     max_connections: int = setting(
         2000,
-        "Open connections of one API process; beyond it, the one that has waited longest for its client is "
-        "closed.",
+        "Open connections of one API process; beyond it, the client with most of them loses the one that has "
+        "waited longest.",
         ge=1,
     )
     max_connections_per_client: int = setting(
@@ -156,7 +156,7 @@ class ServerSettings(Group):
     connection_memory_bytes: int = setting(
         40 << 20,
         "Memory that the connections of one API process may take for TLS, unfinished requests and unread "
-        "answers, bytes; beyond it the one that has waited longest for its client is closed.",
+        "answers, bytes; beyond it, the client with most of them loses the one that has waited longest.",
         ge=1 << 20,
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import redis
@@ -12,6 +15,7 @@ import redis
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.api_server import ApiServer, api_settings
 from stemline.testing.client import Client
+from tests.conftest import missing
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,16 @@ def serve(valkey_server: ValkeyServer, valkey: redis.Redis) -> Iterator[Callable
             return stack.enter_context(ApiServer(settings, clock=clock))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A private certificate for every bucket of the region."""
+    if shutil.which("openssl") is None:
+        missing("openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stemline"
+    names = "subjectAltName=DNS:*.ci.ap-chongqing.myqcloud.com,IP:127.0.0.1"
+    command = ["openssl", *words.split(), "-keyout", "tls.key", "-out", "tls.crt", "-addext", names]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "tls.crt", folder / "tls.key"

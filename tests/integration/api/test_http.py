@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import resource
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -17,7 +15,6 @@ import pytest
 
 from stemline.testing.api_server import ApiServer
 from stemline.testing.client import HOST, Client, exchange, read_answer, submission
-from tests.conftest import missing
 
 UNKNOWN = "/jobs/j" + "0" * 32
 
@@ -316,19 +313,6 @@ def test_too_many_connections(serve: Callable[..., ApiServer]) -> None:
     finally:
         for connection in kept:
             connection.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A private certificate for every bucket of the region."""
-    if shutil.which("openssl") is None:
-        missing("openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stemline"
-    names = "subjectAltName=DNS:*.ci.ap-chongqing.myqcloud.com,IP:127.0.0.1"
-    command = ["openssl", *words.split(), "-keyout", "tls.key", "-out", "tls.crt", "-addext", names]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "tls.crt", folder / "tls.key"
 
 
 def test_tls(serve: Callable[..., ApiServer], certificate: tuple[Path, Path]) -> None:

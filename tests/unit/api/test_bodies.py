@@ -1,0 +1,37 @@
+"""The bound on request bodies in memory."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from stemline.api.bodies import BodyBudget
+from stemline.jobs.errors import BodiesFull
+
+
+def test_one_credential_leaves_room() -> None:
+    """A credential gets half of the budget at most, so others can still send; then nothing is lost."""
+    budget = BodyBudget(1000)
+    with budget.share() as mine, budget.share() as also_mine, budget.share() as other:
+        mine.grow("a", 400)
+        also_mine.grow("a", 100)
+        with pytest.raises(BodiesFull) as full:
+            also_mine.grow("a", 1)
+        assert full.value.retry_after_s
+        other.grow("b", 250)
+        with pytest.raises(BodiesFull):
+            other.grow("b", 1)
+    with budget.share() as again:
+        again.grow("b", 500)
+
+
+def test_shares_are_returned_on_errors() -> None:
+    """A request that fails returns its share as well."""
+    budget = BodyBudget(100)
+    for _ in range(10):
+        with contextlib.suppress(BodiesFull), budget.share() as share:
+            share.grow("a", 50)
+            share.grow("a", 1)
+    with budget.share() as share:
+        share.grow("a", 50)
