@@ -20,6 +20,7 @@ from stemline.jobs.errors import (
     JobFailed,
     LeaseLost,
     RecordTooNew,
+    StemlineError,
     TargetUnavailable,
     TooManyAttempts,
 )
@@ -122,6 +123,11 @@ class Sweeper:
                     self.reclaim(job_id, unavailable)
                 except (JobFailed, RecordTooNew) as error:
                     log.warning("reclaim.postponed", job=job_id, reason=error.message)
+                except StemlineError:
+                    raise  # of the store, so of every job
+                except Exception:
+                    # One damaged record must not keep the others from being reclaimed.
+                    log.exception("reclaim.failed", job=job_id)
 
     def reclaim(self, job_id: str, unavailable: set[tuple[str, str]]) -> bool:
         """Reclaim a job from a dead worker: clean up, then requeue it, or end it after its last attempt.

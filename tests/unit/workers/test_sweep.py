@@ -172,3 +172,19 @@ def test_a_lost_lease_counts_for_no_bucket(monkeypatch: pytest.MonkeyPatch) -> N
     unavailable: set[tuple[str, str]] = set()
     assert not bench.sweeper.reclaim(job.id, unavailable)
     assert set() == unavailable
+
+
+def test_a_damaged_record_stops_nothing_else() -> None:
+    """A job whose recorded upload cannot be read is left alone, and the jobs after it are reclaimed."""
+    bench = Bench()
+    damaged, whole = bench.dead_job("a-1"), bench.dead_job("b-1")
+    bench.store.jobs.register_uploads(damaged.id, damaged.token, [{"upload_id": "u"}])
+    bench.expire()
+    with structlog.testing.capture_logs() as lines:
+        bench.sweeper.reclaim_expired()
+    found = bench.store.jobs.find(whole.id)
+    assert found is not None
+    assert State.SUBMITTED is found.state
+    assert [("reclaim.failed", damaged.id)] == [
+        (line["event"], line["job"]) for line in lines if line["log_level"] == "error"
+    ]
