@@ -343,7 +343,7 @@ def errors(side: Side) -> None:
         ("QueueNotFound", 400, lambda: sdk.ci_create_media_jobs(BUCKET, JOB | {"QueueId": "p0"})),
         ("QueueNotFound", 404, lambda: sdk.ci_update_asr_queue(BUCKET, "p0", {"State": "Paused"})),
         ("InvalidArgument", 400, lambda: sdk.ci_cancel_jobs(BUCKET, "j0")),
-        ("InvalidArgument", 400, lambda: sdk.ci_list_media_jobs(BUCKET, "VoiceSeparate", Size=0)),
+        ("InvalidArgument", 400, lambda: sdk.ci_list_media_jobs(BUCKET, "VoiceSeparate", Size=101)),
     ]
     for code, status, call in bad:
         error = refused(call)
