@@ -1,4 +1,4 @@
-"""How soon healthy receivers are told while others hang: 1,000 jobs, a tenth of them for dead receivers.
+"""How soon healthy receivers are called while others hang: 1,000 jobs, a tenth of them for dead receivers.
 
 Starts a Valkey with AOF, one real callback worker and beat. Jobs end at a steady rate; every tenth names a
 receiver that takes the request and never answers. A delay is counted from the end of the job in its record to
@@ -52,10 +52,10 @@ def measure(store: Store, app: Celery, jobs: int, rate: float, dead_hosts: int) 
         deadline = time.monotonic() + 60
         while sum(len(r.received) for r in healthy) < expected and time.monotonic() < deadline:
             time.sleep(0.1)
-        told = [request for receiver in healthy for request in receiver.received]
-        if len(told) != expected:
-            raise SystemExit(f"{len(told)} of {expected} were told")
-        for request in told:
+        arrived = [request for receiver in healthy for request in receiver.received]
+        if len(arrived) != expected:
+            raise SystemExit(f"{len(arrived)} of {expected} callbacks arrived")
+        for request in arrived:
             job = store.jobs.find(json.loads(request.body)["JobsDetail"][0]["JobId"])
             assert job is not None
             assert job.ended is not None

@@ -329,7 +329,7 @@ class Buckets:
 def _source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     """Raise the job error that an error of the source's store means.
 
-    With the bucket, a lasting error of one object is told from an outage of the store.
+    With the bucket, a lasting error of one object is distinguished from an outage of the store.
     """
     try:
         yield

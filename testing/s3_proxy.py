@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         """Answer one request by the plan."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path.startswith("http://"):  # from a client that was told to use a proxy
+        if self.path.startswith("http://"):  # from a client that is configured to use a proxy
             self.path = "/" + self.path.split("/", 3)[3]
             self.server.proxied += 1
         self.server.seen.append((self.command, self.path))

@@ -44,7 +44,7 @@ def submit(client: Client, where: dict[str, Any], key: str, *, wait: bool = True
 
 
 def test_strangers_see_nothing(page: Page, where: dict[str, Any]) -> None:
-    """A wrong key is told, and shows no jobs."""
+    """A wrong key is reported, and shows no jobs."""
     page.goto(f"{where['api']}/console")
     page.get_by_label("SecretId").fill(where["secret_id"])
     page.get_by_label("SecretKey").fill("not the key")

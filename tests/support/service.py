@@ -45,8 +45,8 @@ class Service:
     def ready(self) -> bool:
         return self.status(self.ready_url) == 200
 
-    def do_job(self) -> None:
-        """Submit a job and wait for its callback."""
+    def do_job(self) -> str | None:
+        """Submit a job, wait for its callback, and return the state that the API shows then."""
         answered = self.submit()
         assert 200 == answered.status, answered.body
         job_id = (answered.text("JobsDetail/JobId") or "").encode()
@@ -55,6 +55,7 @@ class Service:
             RECOVERY_S,
             "the callback",
         )
+        return self.client.get(f"/jobs/{job_id.decode()}").text("JobsDetail/State")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _SEARCHED_BYTES = 4096
 _BLOCK_BYTES = 1 << 20
 #: Bytes by which a frame or tag is recognised.
 _HEAD_BYTES = 32
-#: Frames from which the average of a stream can be told, where the rest cannot be followed.
+#: Frames from which the average of a stream can be estimated, where the rest cannot be followed.
 _FEW_FRAMES = 100
 
 

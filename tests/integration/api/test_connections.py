@@ -245,7 +245,7 @@ def test_one_address(serve: Callable[..., ApiServer]) -> None:
 
 
 def test_room_for_bodies(serve: Callable[..., ApiServer]) -> None:
-    """Where too many bodies are in memory, a large one is told to come later and a small one is served."""
+    """Where too many bodies are in memory, a large one is asked to come later and a small one is served."""
     server = serve(body_memory_bytes=100_000)
     large = server.client.raw("POST", "/jobs", b"a" * 90_000)
     held = server.client.raw("POST", "/jobs", b"a" * 30_000)

@@ -1,4 +1,4 @@
-"""One faulty object is told from an outage of the store, and every published object is checked."""
+"""One faulty object is distinguished from an outage of the store, and every published object is checked."""
 
 from __future__ import annotations
 

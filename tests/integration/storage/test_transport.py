@@ -112,6 +112,7 @@ def test_every_operation_trusts_the_given_authority(
         environment.setenv(name, value)
     own = certificate if given == "field" else None
     use_every_operation(buckets_at(s3, tls_proxy.endpoint_url, own), s3, tmp_path)
+    assert {"POST", "PUT", "GET", "HEAD", "DELETE"} == {method for method, _ in tls_proxy.seen}
 
 
 def test_an_unknown_authority_is_refused(
@@ -130,6 +131,7 @@ def test_the_field_of_a_bucket_precedes_the_environment(
     """Where a variable names another authority, the bucket's own still counts."""
     environment.setenv("AWS_CA_BUNDLE", str(make_certificate(tmp_path, "other", "DNS:other.test")))
     use_every_operation(buckets_at(s3, tls_proxy.endpoint_url, certificate), s3, tmp_path)
+    assert {"POST", "PUT", "GET", "HEAD", "DELETE"} == {method for method, _ in tls_proxy.seen}
 
 
 ODD_BODIES = [

@@ -35,3 +35,4 @@ def test_shares_are_returned_on_errors() -> None:
             share.grow("a", 1)
     with budget.share() as share:
         share.grow("a", 50)
+        assert 50 == share.size

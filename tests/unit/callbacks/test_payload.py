@@ -95,7 +95,7 @@ def test_names_are_expanded_and_ordered_for_four_tracks():
 
 
 def test_explicit_parameters_are_echoed_as_given():
-    """Without a template the given parameters are told, and no user data is invented."""
+    """Without a template the given parameters are shown, and no user data is invented."""
     job = finished_job()
     separate = VoiceSeparate(AudioMode.MUSIC_MODE, AudioConfig(codec="wav", channels=2))
     spec = dataclasses.replace(
@@ -115,7 +115,7 @@ def test_explicit_parameters_are_echoed_as_given():
     [
         ("a<b>&c", "a&lt;b&gt;&amp;c"),
         ("歌/声.mp4", "歌/声.mp4"),
-        ("bell\x07", "bell\ufffd"),
+        ("beep\x07", "beep\ufffd"),
         ("]]>", "]]&gt;"),
     ],
 )

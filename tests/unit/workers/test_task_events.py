@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from celery.events.state import State as MonitorState
 from celery.events.state import Task
 from kombu.exceptions import OperationalError
@@ -133,4 +134,6 @@ def test_a_broker_that_is_down_does_not_stop_a_job():
         raise OperationalError
 
     app: Any = SimpleNamespace(events=SimpleNamespace(default_dispatcher=fail))
-    TaskEvents(app).job_started(JOB)
+    with structlog.testing.capture_logs() as lines:
+        TaskEvents(app).job_started(JOB)
+    assert [("task_event.not_sent", "OperationalError")] == [(line["event"], line["error"]) for line in lines]

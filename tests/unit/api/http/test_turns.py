@@ -51,7 +51,7 @@ def test_no_more_than_allowed() -> None:
 def test_a_cancelled_request_keeps_no_turn() -> None:
     """A request that is cancelled while it waits, or just as its turn comes, leaves it to the next."""
 
-    async def run() -> None:
+    async def run() -> list[bool]:
         turns = Turns(1)
         await turns.take("a")
         waiting = [asyncio.create_task(turns.take(client)) for client in "bc"]
@@ -62,5 +62,6 @@ def test_a_cancelled_request_keeps_no_turn() -> None:
         turns.give_back()  # to c
         waiting[1].cancel()
         await asyncio.wait_for(last, 1)
+        return [each.cancelled() for each in (*waiting, last)]
 
-    asyncio.run(run())
+    assert [True, True, False] == asyncio.run(run())
