@@ -6,11 +6,15 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "stemline-attempt-"
+_PREFIX_UNLOCKED = "stemline-new-"
+# Created, locked and renamed takes less; an empty folder that is older belongs to a killed process.
+_UNLOCKED_S = 60
 
 
 @contextmanager
@@ -31,23 +35,25 @@ def scratch(parent: Path | None) -> Iterator[Path]:
 def _create(parent: Path | None) -> tuple[Path, int | None]:
     """Return a new folder and the descriptor of its lock.
 
-    The race: before the lock is taken, another process may remove the folder as a dead process's.
+    The folder gets a name that ``clear_stale`` looks for only when it is locked. On a file system without
+    locks the descriptor is ``None``; there ``clear_stale`` removes nothing either.
     """
-    for _ in range(5):
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = _lock(folder)
-        if lock is not None and folder.exists():
-            return folder, lock
-        if lock is not None:
-            os.close(lock)
-    # A file system without locks; there clear_stale removes nothing either.
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)), None
+    new = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED, dir=parent))
+    lock = _lock(new)
+    folder = new.with_name(_PREFIX + new.name.removeprefix(_PREFIX_UNLOCKED))
+    new.rename(folder)
+    return folder, lock
 
 
 def clear_stale(parent: Path | None) -> int:
     """Remove the folders of attempts whose process is dead; return how many there were."""
     count = 0
-    for folder in Path(parent or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    root = Path(parent or tempfile.gettempdir())
+    for folder in root.glob(f"{_PREFIX_UNLOCKED}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _UNLOCKED_S:
+                folder.rmdir()
+    for folder in root.glob(f"{_PREFIX}*"):
         lock = _lock(folder)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)

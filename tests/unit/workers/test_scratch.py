@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -45,6 +46,16 @@ def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
     assert 1 == len(list(tmp_path.iterdir()))
     assert 1 == clear_stale(tmp_path)
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_folder_left_before_it_was_locked_is_removed_later(tmp_path: Path) -> None:
+    """A process killed between creating and locking leaves an empty folder, removed after a minute."""
+    old, new = tmp_path / "stemline-new-a", tmp_path / "stemline-new-b"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (0, 0))
+    clear_stale(tmp_path)
+    assert [new] == list(tmp_path.iterdir())
 
 
 def test_a_new_folder_is_not_removed(tmp_path: Path) -> None:
