@@ -16,7 +16,7 @@ try:
     import numpy as np
     import soxr
 
-    from stemline.testing.voice import Signal, sing, speaker
+    from stemline.testing.voice import Signal, sing, speak
 except ImportError as error:
     raise ExtraMissing(__name__, "demo") from error
 
@@ -126,11 +126,11 @@ def _drums() -> Signal:
 
 def _voice() -> Signal:
     track = np.zeros((_SAMPLES, 2))
-    for beat, beats, note, syllable in MELODY:
-        said = speaker().say(syllable)
-        sung = sing(said, speaker().rate, _hertz(note), beats * BEAT_S * 0.95)
+    rate, syllables = speak([syllable for _, _, _, syllable in MELODY])
+    for said, (beat, beats, note, _) in zip(syllables, MELODY, strict=True):
+        sung = sing(said, rate, _hertz(note), beats * BEAT_S * 0.95)
         sung *= 0.12 / (np.sqrt(np.mean(sung**2)) + 1e-9)
-        _lay(track, beat * BEAT_S, soxr.resample(sung, speaker().rate, RATE))
+        _lay(track, beat * BEAT_S, soxr.resample(sung, rate, RATE))
     return track + _room(track)
 
 

@@ -6,7 +6,11 @@ Needs the extra ``demo``.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
 
 from stemline.testing.extras import ExtraMissing
 
@@ -26,7 +30,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Speaker:
-    """Speaks single syllables.
+    """Speaks single syllables in this process; what it says depends on everything said before.
 
     Attributes:
         rate: sampling rate of its output, Hz.
@@ -72,10 +76,26 @@ class Speaker:
         return signal[loud[0] : loud[-1] + 1]
 
 
-@cache
-def speaker() -> Speaker:
-    """Return the only speaker of this process: the library keeps its state in globals."""
-    return Speaker()
+def speak(texts: Sequence[str]) -> tuple[int, list[Signal]]:
+    """Return the sampling rate, Hz, and the samples of each text, (samples,); the same on every call.
+
+    eSpeak NG keeps state in globals that nothing resets, so a process of its own speaks the texts.
+    """
+    program = f"from {__name__} import speak_for_parent; speak_for_parent()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(texts).encode(), check=True, stdout=subprocess.PIPE
+    )
+    with np.load(io.BytesIO(done.stdout)) as archive:
+        return int(archive["rate"]), [archive[f"text{number}"] for number in range(len(texts))]
+
+
+def speak_for_parent() -> None:
+    """Speak the texts of the standard input, a JSON list; write the samples to the standard output."""
+    speaker = Speaker()
+    spoken = {f"text{number}": speaker.say(text) for number, text in enumerate(json.load(sys.stdin))}
+    archive = io.BytesIO()
+    np.savez(archive, allow_pickle=False, rate=np.int64(speaker.rate), **spoken)
+    sys.stdout.buffer.write(archive.getvalue())
 
 
 def period_of(signal: Signal, rate: int) -> int:

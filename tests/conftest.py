@@ -53,6 +53,16 @@ def stale_files() -> list[str]:
     return [*differing, *absent] if own else installed
 
 
+@pytest.fixture(autouse=True)
+def unchanged_environment() -> Iterator[None]:
+    """A command that a test runs in this process changes variables for itself alone, as on a real start."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def missing(what: str) -> None:
     """A service that cannot be had is a skip on a laptop and a failure in CI."""
     if os.environ.get("CI"):
