@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,23 @@ if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
 
 
-def stop_on_signals() -> None:
-    """Stop the stack on SIGTERM and SIGHUP in the same way as on Ctrl-C."""
+def stop_on_signals() -> Callable[[], bool]:
+    """Raise KeyboardInterrupt on Ctrl-C, SIGTERM and SIGHUP.
+
+    Returns:
+        Whether such a signal came. Python drops an exception that is raised while it runs a destructor, so a
+        loop must ask.
+    """
+    came = False
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    return lambda: came
 
 
 def banner(stack: Stack) -> Panel:
@@ -84,7 +94,7 @@ def up(*, tls: bool) -> None:
     from stemline.runtime.settings import Settings
 
     console = Console()
-    stop_on_signals()
+    stopping = stop_on_signals()
     settings = Settings()
     home = settings.local.home
     fetch_weights(console, settings)
@@ -92,11 +102,12 @@ def up(*, tls: bool) -> None:
     try:
         with stack:
             console.print(banner(stack))
-            while True:
+            while not stopping():
                 time.sleep(0.5)
                 stack.check()
     except KeyboardInterrupt:
-        console.print("Stopped. The data is kept in", str(home))
+        pass
     except StackError as error:
         console.print(f"[bold red]The stack has stopped:[/] {error}")
         sys.exit(1)
+    console.print("Stopped. The data is kept in", str(home))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -45,3 +47,22 @@ def test_the_stack_starts_without_weights_that_cannot_be_fetched(monkeypatch, tm
     printed = io.StringIO()
     up.fetch_weights(Console(file=printed, width=200), Settings(models_dir=tmp_path))
     assert "The weights could not be fetched: no network" in printed.getvalue()
+
+
+def test_a_signal_during_a_destructor_is_not_lost():
+    """Python drops the exception of a signal that arrives in a destructor; the loop stops nevertheless."""
+    program = """
+import signal
+from stemline.cli.up import stop_on_signals
+
+class Slow:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+stopping = stop_on_signals()
+Slow()
+print("goes on, stopping" if stopping() else "goes on")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "goes on, stopping\n" == done.stdout
+    assert "KeyboardInterrupt" in done.stderr
