@@ -17,7 +17,7 @@ from stemline.cli.up import stop_on_signals
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stemline.deploy.demo.client import Client
+    from stemline.client import Client
     from stemline.deploy.demo.receiver import Receiver
     from stemline.deploy.local.stack import Stack
     from stemline.jobs.job import Job
@@ -48,7 +48,7 @@ def demo(song: Path | None) -> None:
     """Separate the demo song, or SONG, from submission to callback."""
     from rich.console import Console
 
-    from stemline.deploy.demo.client import ApiError
+    from stemline.client import ClientError
     from stemline.deploy.local.stack import Stack, StackError
     from stemline.runtime.settings import Settings
 
@@ -68,7 +68,7 @@ def demo(song: Path | None) -> None:
     except KeyboardInterrupt:
         console.print("Stopped.")
         sys.exit(130)
-    except (ApiError, DemoFailed, StackError) as error:
+    except (ClientError, DemoFailed, StackError) as error:
         print_failure(console, stack, str(error))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - any failure is one sentence and a log
@@ -114,7 +114,7 @@ def make_song(path: Path | None) -> tuple[bytes, Song | None]:
 
 def run(stack: Stack, console: Console, mix: bytes, generated: Song | None, *, name: str) -> None:
     """Upload the song, submit a job, wait for its callback, download the stems and print a report."""
-    from stemline.deploy.demo.client import Client
+    from stemline.client import Client
     from stemline.deploy.demo.receiver import receiver
 
     addresses = stack.addresses
@@ -123,18 +123,12 @@ def run(stack: Stack, console: Console, mix: bytes, generated: Song | None, *, n
     source = f"{folder}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
     outputs = {stem: f"{folder}/{stem}.wav" for stem in ("voice", "background")}
     timeline = Timeline()
-    client = Client(
-        addresses.api,
-        secret_id=addresses.secret_id,
-        secret_key=addresses.secret_key,
-        region=addresses.region,
-        bucket=addresses.bucket,
-    )
+    client = Client(addresses.target)
     try:
         with receiver() as inbox:
             s3.put_object(Bucket=addresses.bucket, Key=source, Body=mix)
             timeline.add(f"uploaded {len(mix) / 1e6:.1f} MB")
-            job_id = client.submit(source, outputs, codec="wav", callback=inbox.url)
+            job_id = client.submit(source, output=outputs, codec="wav", callback=inbox.url).id
             watch(stack, console, client, job_id)
             wait_for_callback(stack, inbox, job_id)
         job = stack.job(job_id)
@@ -170,16 +164,13 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Submitted", total=100)
         while True:
-            detail = client.job(job_id)
-            state = detail.findtext("State") or ""
-            done = 100 if state == "Success" else int(detail.findtext("Progress") or 0)
-            bar.update(task, description=state, completed=done)
-            if state == "Success":
+            job = client.get(job_id)
+            bar.update(task, description=job.state, completed=100 if job.succeeded else job.progress)
+            if job.succeeded:
                 return
-            if state in {"Failed", "Cancel"}:
+            if job.has_ended:
                 raise DemoFailed(
-                    f"the job ended {state}: {detail.findtext('Code')}: {detail.findtext('Message')};"
-                    f" see {stack.home.log('worker')}"
+                    f"the job ended {job.state}: {job.code}: {job.message}; see {stack.home.log('worker')}"
                 )
             stack.check()
             time.sleep(0.1)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stemline.client.target import S3Access, Target
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -25,6 +27,20 @@ class Addresses:
     flower_password: str
     ca_file: str = ""
     """The authority to trust, if the API speaks https with a certificate of the stack's own."""
+
+    @property
+    def target(self) -> Target:
+        """The same, for the Python client."""
+        return Target(
+            api=self.api,
+            secret_id=self.secret_id,
+            secret_key=self.secret_key,
+            bucket=self.bucket,
+            region=self.region,
+            ca_file=self.ca_file,
+            s3=S3Access(self.s3_endpoint_url, self.s3_access_key, self.s3_secret_key),
+            origin="the local stack",
+        )
 
     def document(self, pids: Mapping[str, int]) -> dict[str, Any]:
         """Return the content of ``stack.json``.

@@ -9,17 +9,15 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from stemline.deploy.demo.client import Client
-from stemline.testing.processes import eventually
+from stemline.client import Client
+from stemline.client.target import target_of_stack
 from tests.integration.test_stack import music, s3_for
 
 
 @pytest.fixture
 def client(where: dict[str, Any]) -> Iterator[Client]:
-    names = ("secret_id", "secret_key", "region", "bucket")
-    started = Client(where["api"], **{name: where[name] for name in names})
-    yield started
-    started.close()
+    with Client(target_of_stack(where)) as started:
+        yield started
 
 
 @pytest.fixture
@@ -36,10 +34,9 @@ def console(page: Page, where: dict[str, Any]) -> Page:
 
 def submit(client: Client, where: dict[str, Any], key: str, *, wait: bool = True) -> str:
     stems = {stem: f"console/{key}/{stem}.mp3" for stem in ("voice", "background")}
-    job_id = client.submit(key, stems, codec="mp3", callback="no")
+    job_id = client.submit(key, output=stems, codec="mp3", callback="no").id
     if wait:
-        ended = {"Success", "Failed"}
-        eventually(lambda: client.job(job_id).findtext("State") in ended, 60, "the end of the job")
+        client.wait(job_id, timeout_s=60, check=False)
     return job_id
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stemline.deploy.demo.client import Client
+from stemline.client import Client, Target
 from stemline.deploy.demo.receiver import receiver
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import REGION, SeaweedServer, ValkeyServer
@@ -42,18 +42,19 @@ def song() -> bytes:
 
 def do_one_job(api: str, key: dict[str, str], s3: SeaweedServer) -> float:
     """Submit a job, wait for its callback, check the stems, and return how long it took, s."""
-    client, bucket = Client(api, region=REGION, bucket=BUCKET, **key), s3.client()
+    target = Target(api, key["secret_id"], key["secret_key"], BUCKET, REGION)
+    client, bucket = Client(target), s3.client()
     bucket.put_object(Bucket=BUCKET, Key="song.wav", Body=song())
     outputs = {"voice": "voice.mp3", "background": "background.mp3"}
     began = time.monotonic()
     with receiver() as inbox:
-        job = client.submit("song.wav", outputs, codec="mp3", callback=inbox.url)
+        job = client.submit("song.wav", output=outputs, codec="mp3", callback=inbox.url).id
         if not inbox.received.wait(180):
-            raise SystemExit(f"no callback: {client.job(job).findtext('Message')}")
+            raise SystemExit(f"no callback: {client.get(job).message}")
         assert job.encode() in inbox.body
     took = time.monotonic() - began
-    detail = client.job(job)
-    assert detail.findtext("State") == "Success", detail.findtext("Message")
+    ended = client.get(job)
+    assert ended.succeeded, ended.message
     for name in outputs.values():
         assert bucket.head_object(Bucket=BUCKET, Key=name)["ContentLength"] > 1000
     return took

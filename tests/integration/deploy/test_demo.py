@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from stemline.deploy.demo.client import Client
+from stemline.client import Client
+from stemline.client.target import target_of_stack
 from stemline.testing.processes import running_stack
 from tests.integration.test_stack import s3_for
 
@@ -84,10 +85,8 @@ def test_a_second_start_finds_jobs_and_objects(
         assert secrets["secret_key"] == where["secret_key"]
         assert 0o700 == (folder / "home").stat().st_mode & 0o777
         job_id = callback.findtext("JobsDetail/JobId")
-        names = ("secret_id", "secret_key", "region", "bucket")
-        client = Client(where["api"], **{name: where[name] for name in names})
-        assert "Success" == client.job(job_id).findtext("State")
-        client.close()
+        with Client(target_of_stack(where)) as client:
+            assert "Success" == client.get(job_id).state
         s3 = s3_for(where)
         kept = s3.get_object(
             Bucket=where["bucket"], Key=callback.findtext("JobsDetail/Operation/Output/AuObject")

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import main
-from stemline.deploy.demo.client import Client
+from stemline.client import Client
+from stemline.client.target import target_of_stack
 from stemline.jobs.store import WakeUp
 from stemline.runtime import bootstrap
 from stemline.runtime.settings import Settings
@@ -75,10 +76,8 @@ def test_what_needs_no_login(where: dict[str, Any], path: str) -> None:
 @pytest.fixture
 def client(where: dict[str, Any]) -> Iterator[Client]:
     """A client of the API."""
-    names = ("secret_id", "secret_key", "region", "bucket")
-    client = Client(where["api"], **{name: where[name] for name in names})
-    yield client
-    client.close()
+    with Client(target_of_stack(where)) as client:
+        yield client
 
 
 def task_in_state(flower: httpx.Client, uuid: str, state: str) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def test_a_job_that_succeeds_is_a_success(
 ) -> None:
     """A job is one task, named by the job's id, with its source, its stems and its run time."""
     s3_for(where).put_object(Bucket=where["bucket"], Key="in/flower.wav", Body=music())
-    job_id = client.submit("in/flower.wav", STEMS, codec="wav", callback="no")
+    job_id = client.submit("in/flower.wav", output=STEMS, callback="no").id
     task = task_in_state(flower, job_id, "SUCCESS")
     assert ("stemline.separate", "in/flower.wav, level 0") == (task["name"], task["args"])
     assert ("voice, background", None) == (task["result"], task["exception"])
@@ -109,7 +108,7 @@ def test_a_job_that_succeeds_is_a_success(
 
 def test_a_job_that_fails_is_a_failure(flower: httpx.Client, client: Client) -> None:
     """A job that ends Failed is a failure with its Code and Message, and without a traceback."""
-    job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback="no")
+    job_id = client.submit("in/missing.wav", output=STEMS, callback="no").id
     task = task_in_state(flower, job_id, "FAILURE")
     assert "JobFailed: ResourceNotFound: The input object does not exist. (NoSuchKey)" == task["exception"]
     assert not task["traceback"]
@@ -119,7 +118,7 @@ def test_deliveries_are_tasks_of_their_jobs(flower: httpx.Client, client: Client
     """A delivered callback is a success, a failed attempt a retry; both belong to the task of their job."""
     with receiving(answer(204)) as healthy, receiving(answer(500)) as failing:
         for receiver, state, shown in ((healthy, "SUCCESS", "204"), (failing, "RETRY", "Postponed: 500")):
-            job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback=receiver.url)
+            job_id = client.submit("in/missing.wav", output=STEMS, callback=receiver.url).id
             task = task_in_state(flower, "d" + job_id[1:], state)
             assert ("stemline.deliver", "to 127.0.0.1", job_id) == (
                 task["name"],
@@ -133,7 +132,7 @@ def test_only_jobs_and_deliveries_are_tasks(
     flower: httpx.Client, where: dict[str, Any], client: Client
 ) -> None:
     """Sweeps, wake-ups that found nothing to do, and messages for delivered callbacks are not shown."""
-    job_id = client.submit("in/missing.wav", STEMS, codec="wav", callback="no")
+    job_id = client.submit("in/missing.wav", output=STEMS, callback="no").id
     task_in_state(flower, job_id, "FAILURE")
     app = bootstrap.celery_app(Settings(redis_url=where["redis_url"]))
     notifier = CeleryNotifier(app)

@@ -1,0 +1,220 @@
+"""The client, for programs with asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from stemline.client import calls
+from stemline.client.client import Client
+from stemline.client.errors import ApiError, ConnectionFailed, JobEnded
+from stemline.client.exchange import Exchange
+from stemline.client.names import DEFAULT_PATTERN
+from stemline.client.objects import Progress
+from stemline.client.retry import Retry
+from stemline.client.submission import Submission
+from stemline.client.target import Target, find
+from stemline.client.values import Callback, Job, Page, Queue, Template
+from stemline.client.waiting import Waiting
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """The same as :class:`~stemline.client.client.Client`, with methods to be awaited.
+
+    Files are sent and fetched in threads; ``progress`` is called there.
+    """
+
+    def __init__(self, target: Target, *, retry: Retry | None = None, timeout_s: float = 40.0) -> None:
+        """Open no connection yet; the arguments are those of :class:`~stemline.client.client.Client`."""
+        self.target = target
+        self._retry = retry or Retry()
+        self._exchange = Exchange(target)
+        self._http = httpx.AsyncClient(**self._exchange.options(timeout_s))
+        self._files = Client(target, retry=retry, timeout_s=timeout_s)
+
+    @classmethod
+    def connect(cls, *, profile: str = "", **given: str) -> Self:
+        """Return a client for the service that :func:`~stemline.client.target.find` finds."""
+        return cls(find(given, profile=profile))
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+        self._files.close()
+
+    async def send(self, call: calls.Call[T]) -> T:
+        """Send a call, again where that may help, and return its answer."""
+        tries = self._retry.start(call)
+        while True:
+            cause: httpx.HTTPError | None = None
+            try:
+                return self._exchange.read(call, await self._http.send(self._exchange.request(call)))
+            except httpx.HTTPError as fault:
+                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
+                cause = fault
+            except (ApiError, ConnectionFailed) as answered:
+                error = answered
+            await asyncio.sleep(tries.pause(error, cause))
+
+    async def submit(self, source: str, *, idempotency_key: str = "", **parameters: Any) -> Job:
+        """Submit a job and return it as it was accepted."""
+        return await self.submit_as(Submission(source, **parameters), idempotency_key=idempotency_key)
+
+    async def submit_as(self, submission: Submission, *, idempotency_key: str = "") -> Job:
+        """Submit a job with given parameters."""
+        target = self.target
+        return await self.send(calls.submit(submission, target.bucket, target.region, key=idempotency_key))
+
+    async def get(self, job_id: str, *, wait_s: float = 0) -> Job:
+        """Return a job; with ``wait_s`` as soon as it has ended, but not later than that."""
+        return calls.one(await self.send(calls.get([job_id], wait_s=wait_s)), job_id, "job")
+
+    async def get_many(self, ids: Sequence[str]) -> dict[str, Job]:
+        """Return jobs by their ids, without those that the bucket does not have."""
+        found: dict[str, Job] = {}
+        for ten in calls.in_tens(ids):
+            found |= await self.send(calls.get(ten))
+        return found
+
+    async def wait(
+        self,
+        job_id: str,
+        *,
+        timeout_s: float | None = None,
+        check: bool = True,
+        on_change: Callable[[Job], object] | None = None,
+    ) -> Job:
+        """Wait until a job has ended."""
+        waiting = Waiting(timeout_s)
+        while True:
+            job = await self.get(job_id, wait_s=0 if on_change else waiting.next_hold_s())
+            if on_change is not None:
+                on_change(job)
+            if job.has_ended:
+                if check and not job.succeeded:
+                    raise JobEnded(job)
+                return job
+            await asyncio.sleep(waiting.pause(job))
+
+    async def page(self, **filters: Any) -> Page:
+        """Return one page of jobs."""
+        return await self.send(calls.page(**filters))
+
+    async def list(self, **filters: Any) -> AsyncIterator[Job]:
+        """Yield all jobs, page by page, latest first."""
+        cursor = filters.pop("cursor", "")
+        while True:
+            page = await self.page(cursor=cursor, **filters)
+            for job in page.jobs:
+                yield job
+            cursor = page.cursor
+            if not cursor:
+                return
+
+    async def cancel(self, *ids: str) -> None:
+        """Cancel jobs; of each ten all or none."""
+        for ten in calls.in_tens(ids):
+            await self.send(calls.cancel(ten))
+
+    async def queues(self) -> Sequence[Queue]:
+        """Return the queues of the bucket."""
+        return await self.send(calls.queues())
+
+    async def queue(self, name: str = "") -> Queue:
+        """Return a queue by its id or name; the bucket's only one if none is given."""
+        found = await self.queues()
+        named = {key: queue for queue in found for key in (queue.name, queue.id)}
+        return found[0] if found and not name else calls.one(named, name, "queue")
+
+    async def pause(self, queue: str = "") -> Queue:
+        """Stop a queue from starting jobs."""
+        return await self.update_queue(queue, State="Paused")
+
+    async def resume(self, queue: str = "") -> Queue:
+        """Let a queue start jobs again."""
+        return await self.update_queue(queue, State="Active")
+
+    async def update_queue(self, queue: str = "", **changes: Any) -> Queue:
+        """Change a queue; the changes are elements of the wire."""
+        return await self.send(calls.update_queue(await self.queue(queue), changes))
+
+    async def templates(self, *, prefix: str = "") -> AsyncIterator[Template]:
+        """Yield all templates, or those whose names begin with a prefix."""
+        number, seen = 1, 0
+        while True:
+            found, total = await self.send(calls.templates(page_number=number, prefix=prefix))
+            for each in found:
+                yield each
+            number, seen = number + 1, seen + len(found)
+            if not found or seen >= total:
+                return
+
+    async def create_template(self, name: str, **parameters: Any) -> Template:
+        """Create a template; the parameters are those of a submission about stems and codec."""
+        return await self.send(calls.create_template(name, Submission("", **parameters)))
+
+    async def delete_template(self, template_id: str) -> None:
+        """Delete a template."""
+        await self.send(calls.delete_template(template_id))
+
+    async def callbacks(
+        self, *, status: str = "", host: str = "", since: datetime | None = None
+    ) -> AsyncIterator[Callback]:
+        """Yield callbacks, latest first; dead letters unless a status is given."""
+        number, seen = 1, 0
+        while True:
+            call = calls.callbacks(status=status, host=host, since=since, page_number=number)
+            found, total = await self.send(call)
+            for each in found:
+                yield each
+            number, seen = number + 1, seen + len(found)
+            if not found or seen >= total:
+                return
+
+    async def get_callbacks(self, *ids: str) -> Sequence[Callback]:
+        """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
+        return [each for ten in calls.in_tens(ids) for each in await self.send(calls.get_callbacks(ten))]
+
+    async def replay_callbacks(self, *ids: str) -> int:
+        """Deliver callbacks again, of each ten all or none, and return how many."""
+        return sum([await self.send(calls.replay_callbacks(ten)) for ten in calls.in_tens(ids)])
+
+    async def replay_callbacks_where(self, *, host: str = "", since: datetime | None = None) -> int:
+        """Deliver all dead letters again that match, and return how many."""
+        return await self.send(calls.replay_callbacks_where(host=host, since=since))
+
+    async def upload(self, path: str | Path, key: str = "", *, progress: Progress | None = None) -> str:
+        """Send a file to the bucket and return its key, by default ``uploads/<name>``."""
+        return await asyncio.to_thread(self._files.upload, path, key, progress=progress)
+
+    async def download(
+        self,
+        job: Job,
+        folder: str | Path,
+        *,
+        pattern: str = DEFAULT_PATTERN,
+        values: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Path]:
+        """Fetch the stems of a job and return the files by the names of the stems."""
+        return await asyncio.to_thread(
+            self._files.download, job, folder, pattern=pattern, values=values, progress=progress
+        )

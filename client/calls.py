@@ -1,0 +1,258 @@
+"""The operations of the service, as requests and what their answers mean; nothing is sent here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from stemline.client.errors import NotFound
+from stemline.client.submission import Submission, audio_config
+from stemline.client.values import (
+    Callback,
+    Job,
+    Page,
+    Queue,
+    Raw,
+    Template,
+    child,
+    children,
+    number,
+    read_callback,
+    read_job,
+    read_queue,
+    read_template,
+    text,
+)
+from stemline.jobs.separation import TAG
+from stemline.wire.queries import MAX_IDS
+from stemline.wire.times import format_time
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+PAGE: Final = 100
+"""Largest page of every list."""
+LONGEST_WAIT_S: Final = 25
+"""How long one request asks the service to hold its answer until the job has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    """Encoded."""
+    read: Callable[[Raw], T_co]
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+    """Whether it may be sent again if it is not known whether the service received it."""
+
+
+def submit(submission: Submission, bucket: str, region: str, *, key: str = "") -> Call[Job]:
+    """Create a job.
+
+    Args:
+        submission: what is asked for.
+        bucket: of the stems, unless the submission names one.
+        region: of that bucket.
+        key: the Idempotency-Key; a new one if empty.
+    """
+    return Call(
+        "POST",
+        "/jobs",
+        lambda raw: read_job(children(raw, "JobsDetail")[0]),
+        body=submission.body(bucket, region),
+        headers={"Idempotency-Key": key or uuid.uuid4().hex},
+    )
+
+
+def get(ids: Sequence[str], *, wait_s: float = 0) -> Call[dict[str, Job]]:
+    """Return up to ten jobs by their ids; those that the bucket does not have are left out.
+
+    Args:
+        ids: of the jobs.
+        wait_s: hold the answer so long, or until the job has ended; a service that cannot answers at once.
+    """
+    headers = {"Prefer": f"wait={min(round(wait_s), LONGEST_WAIT_S)}"} if wait_s >= 1 else {}
+    return Call(
+        "GET",
+        f"/jobs/{_ids(ids)}",
+        lambda raw: {job.id: job for job in map(read_job, children(raw, "JobsDetail"))},
+        headers=headers,
+    )
+
+
+def page(
+    *,
+    states: Iterable[str] = (),
+    queue: str = "",
+    source: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    oldest_first: bool = False,
+    cursor: str = "",
+    size: int = PAGE,
+) -> Call[Page]:
+    """Return one page of jobs, by creation time."""
+    params = {
+        "tag": TAG,
+        "size": str(size),
+        "states": ",".join(states),
+        "queueId": queue,
+        "inputObject": source,
+        "startCreationTime": _time(since),
+        "endCreationTime": _time(until),
+        "orderByTime": "Asc" if oldest_first else "",
+        "nextToken": cursor,
+    }
+    return Call(
+        "GET",
+        "/jobs",
+        lambda raw: Page(tuple(map(read_job, children(raw, "JobsDetail"))), text(raw, "NextToken")),
+        params={name: value for name, value in params.items() if value},
+    )
+
+
+def cancel(ids: Sequence[str]) -> Call[None]:
+    """Cancel up to ten jobs, all or none."""
+    return Call("PUT", f"/jobs/{_ids(ids)}", _nothing, params={"cancel": ""})
+
+
+def queues() -> Call[list[Queue]]:
+    """Return the queues of the bucket."""
+    return Call(
+        "GET",
+        "/queue",
+        lambda raw: list(map(read_queue, children(raw, "QueueList"))),
+        params={"pageSize": str(PAGE)},
+    )
+
+
+def update_queue(queue: Queue, changes: Mapping[str, Any]) -> Call[Queue]:
+    """Change a queue; what is not named stays."""
+    fields = {"Name": queue.name, "QueueID": queue.id, **changes}
+    return Call("PUT", f"/queue/{quote(queue.id)}", lambda raw: read_queue(child(raw, "Queue")), body=fields)
+
+
+def templates(*, page_number: int = 1, prefix: str = "") -> Call[tuple[list[Template], int]]:
+    """Return one page of templates and the number of all."""
+    params = {"pageNumber": str(page_number), "pageSize": str(PAGE), "name": prefix}
+    return Call(
+        "GET",
+        "/template",
+        lambda raw: (list(map(read_template, children(raw, "TemplateList"))), number(raw, "TotalCount")),
+        params={name: value for name, value in params.items() if value},
+    )
+
+
+def create_template(name: str, parameters: Submission) -> Call[Template]:
+    """Create a template with the mode and the codec of a submission."""
+    mode = parameters.body("", "")["Operation"]["VoiceSeparate"]["AudioMode"]
+    return Call(
+        "POST",
+        "/template",
+        lambda raw: read_template(child(raw, "Template")),
+        body={"Tag": TAG, "Name": name, "AudioMode": mode, "AudioConfig": audio_config(parameters)},
+        repeatable=False,
+    )
+
+
+def delete_template(template_id: str) -> Call[None]:
+    """Delete a template."""
+    return Call("DELETE", f"/template/{quote(template_id, safe='')}", _nothing, repeatable=False)
+
+
+def callbacks(
+    *, status: str = "", host: str = "", since: datetime | None = None, page_number: int = 1
+) -> Call[tuple[list[Callback], int]]:
+    """Return one page of callbacks and the number of all, latest first.
+
+    Args:
+        status: ``pending``, ``delivered`` or ``dead``; dead ones if empty.
+        host: of the URL, or ``MqRegion/MqName``.
+        since: those that failed for good since then.
+        page_number: from 1.
+    """
+    params = {
+        "status": status,
+        "host": host,
+        "startTime": _time(since),
+        "pageNumber": str(page_number),
+        "pageSize": str(PAGE),
+    }
+    return Call(
+        "GET",
+        "/callbacks",
+        lambda raw: (list(map(read_callback, children(raw, "CallbackList"))), number(raw, "TotalCount")),
+        params={name: value for name, value in params.items() if value},
+    )
+
+
+def get_callbacks(ids: Sequence[str]) -> Call[list[Callback]]:
+    """Return callbacks by their ids or those of their jobs; unknown ones are left out."""
+    return Call(
+        "GET", f"/callbacks/{_ids(ids)}", lambda raw: list(map(read_callback, children(raw, "Callback")))
+    )
+
+
+def replay_callbacks(ids: Sequence[str]) -> Call[int]:
+    """Deliver callbacks again, all or none, and return how many."""
+    return Call(
+        "PUT", f"/callbacks/{_ids(ids)}", lambda raw: number(raw, "ReplayedCount"), params={"replay": ""}
+    )
+
+
+def replay_callbacks_where(*, host: str = "", since: datetime | None = None) -> Call[int]:
+    """Deliver all dead letters again that match, and return how many."""
+    params = {"host": host, "startTime": _time(since)}
+    return Call(
+        "PUT",
+        "/callbacks",
+        lambda raw: number(raw, "ReplayedCount"),
+        params={name: value for name, value in params.items() if value},
+    )
+
+
+def links(job_id: str) -> Call[dict[str, str]]:
+    """Return links to the stems of a job, by their keys; they are valid for an hour."""
+    return Call(
+        "GET",
+        f"/console/jobs/{_ids([job_id])}",
+        lambda raw: {text(each, "Key"): text(each, "Url") for each in children(raw, "Stems")},
+    )
+
+
+def one(found: Mapping[str, T], name: str, what: str) -> T:
+    """Return the only thing that was asked for.
+
+    Raises:
+        NotFound: it was not found.
+    """
+    if name not in found:
+        raise NotFound("NoSuchResource", f"there is no {what} {name} in this bucket", status=404)
+    return found[name]
+
+
+def in_tens(ids: Iterable[str]) -> Iterable[list[str]]:
+    """Yield ids in groups of as many as a request may name."""
+    rest = list(dict.fromkeys(ids))
+    for start in range(0, len(rest), MAX_IDS):
+        yield rest[start : start + MAX_IDS]
+
+
+def _ids(ids: Sequence[str]) -> str:
+    return ",".join(quote(each, safe="") for each in ids)
+
+
+def _time(value: datetime | None) -> str:
+    return "" if value is None else format_time(round(value.timestamp() * 1e6))
+
+
+def _nothing(_: Raw) -> None:
+    return None

@@ -1,0 +1,109 @@
+"""What the client raises.
+
+::
+
+    ClientError
+    ├── NotConfigured         no service is known
+    ├── ConnectionFailed      the service gives no answer
+    ├── ApiError              the service answers with an error
+    │   ├── SlowDown          it asks to come back later
+    │   ├── AccessDenied      the key pair is wrong, or may not do this
+    │   └── NotFound
+    ├── TransferFailed        an object could not be sent or fetched
+    ├── JobEnded              a job that was waited for did not succeed
+    └── WaitTimedOut
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stemline.client.values import Job
+
+
+class ClientError(Exception):
+    """The service could not do what was asked for."""
+
+
+class NotConfigured(ClientError):
+    """No service is known: neither arguments nor variables, a profile or a local stack name one."""
+
+
+class ConnectionFailed(ClientError):
+    """The service cannot be reached, or its answer is not one of this service."""
+
+
+class ApiError(ClientError):
+    """The service answered with an error.
+
+    Attributes:
+        code: of the wire, such as ``InvalidArgument``.
+        message: a sentence.
+        status: of HTTP.
+        request_id: by which the operator finds the request in the logs.
+        retry_after_s: how long the service asks to wait, if it says so.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 0,
+        request_id: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}" + (f" (request {request_id})" if request_id else ""))
+        self.code = code
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class SlowDown(ApiError):
+    """The service takes no more at the moment: a rate limit, a full queue, or its store does not answer."""
+
+
+class AccessDenied(ApiError):
+    """The key pair is unknown, the signature is not valid, or the credential does not allow the request."""
+
+
+class NotFound(ApiError):
+    """There is no job, template, queue or callback of this id in the bucket."""
+
+
+class TransferFailed(ClientError):
+    """An object could not be sent to the bucket or fetched from it."""
+
+
+class JobEnded(ClientError):
+    """A job ended without success.
+
+    Attributes:
+        job: as it ended, with its code and message.
+    """
+
+    def __init__(self, job: Job) -> None:
+        reason = f": {job.code}: {job.message}" if job.state == "Failed" else ""
+        super().__init__(f"job {job.id} ended as {job.state}{reason}")
+        self.job = job
+
+
+class WaitTimedOut(ClientError):
+    """The job has not ended in the time that was given; it goes on.
+
+    Attributes:
+        job: as it was seen last.
+    """
+
+    def __init__(self, job: Job, timeout_s: float) -> None:
+        super().__init__(f"job {job.id} has not ended in {timeout_s:g} s; it is {job.state}")
+        self.job = job
+
+
+def api_error(status: int, code: str, message: str, request_id: str, retry_after_s: float | None) -> ApiError:
+    """Return the error of an answer, as the class of its status."""
+    kind = {403: AccessDenied, 404: NotFound, 503: SlowDown}.get(status, ApiError)
+    return kind(code, message, status=status, request_id=request_id, retry_after_s=retry_after_s)

@@ -1,0 +1,128 @@
+"""From a call to a signed HTTP request, and from an HTTP response to the answer or an error."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from stemline.client.calls import Call
+from stemline.client.errors import ConnectionFailed, api_error
+from stemline.client.target import Target
+from stemline.wire.codec import JSON, to_json
+from stemline.wire.integrity import integrity_headers
+from stemline.wire.signature import SignedRequest, sign
+
+T = TypeVar("T")
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_VALID_S: Final = 900
+_MAX_ANSWER_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Requests to one service with one key pair."""
+
+    target: Target
+    clock: Callable[[], float] = time.time
+
+    def request(self, call: Call[Any]) -> httpx.Request:
+        """Return a new, signed request; each try needs one of its own, because a signature has a nonce."""
+        target = self.target
+        body = b"" if call.body is None else to_json(dict(call.body))
+        path = call.path + (f"?{urlencode(call.params)}" if call.params else "")
+        headers = {"Host": target.host or urlsplit(target.api).netloc, "Accept": JSON, **call.headers}
+        if body:
+            headers["Content-Type"] = JSON
+        headers |= integrity_headers(body)
+        if target.session_token:
+            headers["x-cos-security-token"] = target.session_token
+        if target.secret_id:
+            now = int(self.clock())
+            headers["Authorization"] = sign(
+                SignedRequest.of(
+                    call.method, path, [(name, value.encode()) for name, value in headers.items()]
+                ),
+                secret_id=target.secret_id,
+                secret_key=target.secret_key,
+                start=now - 60,
+                end=now + _VALID_S,
+            )
+        return httpx.Request(call.method, target.api.rstrip("/") + path, headers=headers, content=body)
+
+    def read(self, call: Call[T], response: httpx.Response) -> T:
+        """Return what the answer to a call means.
+
+        Raises:
+            ApiError: it is an error.
+            ConnectionFailed: it is not an answer of this service.
+        """
+        if len(response.content) > _MAX_ANSWER_BYTES:
+            raise ConnectionFailed(f"{self.target.api} answered with more than {_MAX_ANSWER_BYTES} bytes")
+        if response.status_code != 200:
+            raise _error(response, self.target.api)
+        try:
+            return call.read(json.loads(response.content or b"{}"))
+        except (ValueError, LookupError, AttributeError, TypeError):
+            raise ConnectionFailed(f"{self.target.api} is not a Stemline API: {_start(response)}") from None
+
+    def failed(self, error: httpx.HTTPError) -> ConnectionFailed:
+        """Return the error of a connection that failed."""
+        reason = str(error) or type(error).__name__
+        return ConnectionFailed(f"{self.target.api} does not answer: {reason}")
+
+    def options(self, timeout_s: float) -> dict[str, Any]:
+        """Return how an HTTP client reaches the service."""
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+        return {**reaching(self.target.api, self.target.ca_file), "timeout": timeout_s, "limits": limits}
+
+
+def reaching(url: str, ca_file: str = "") -> dict[str, Any]:
+    """Return how an HTTP client trusts and reaches a server.
+
+    A certificate on this machine is for another name, or of an authority that is trusted nowhere else, and no
+    proxy leads to it.
+    """
+    is_local = urlsplit(url).hostname in LOOPBACK
+    trust: bool | ssl.SSLContext = False
+    if ca_file or not is_local:
+        trust = ssl.create_default_context(cafile=ca_file or None)
+    return {"verify": trust, "trust_env": not is_local}
+
+
+def _error(response: httpx.Response, api: str) -> Exception:
+    try:
+        fields: Any = json.loads(response.content)
+    except ValueError:
+        fields = None
+    if isinstance(fields, dict) and isinstance(fields.get("Error"), dict):
+        fields = fields["Error"]
+    if not isinstance(fields, dict) or "Code" not in fields:
+        # A proxy's own page, or the answer to a request that the server could not read.
+        if response.status_code not in {429, 502, 503, 504}:
+            return ConnectionFailed(f"{api} answered {response.status_code}: {_start(response)}")
+        fields = {"Code": "SlowDown", "Message": f"the proxy answered {response.status_code}"}
+    return api_error(
+        503 if fields["Code"] == "SlowDown" else response.status_code,
+        str(fields["Code"]),
+        str(fields.get("Message", "")),
+        str(fields.get("RequestId") or response.headers.get("x-ci-request-id", "")),
+        _retry_after(response.headers),
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _start(response: httpx.Response) -> str:
+    return " ".join(response.text[:200].split()) or "an empty answer"

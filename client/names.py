@@ -1,0 +1,71 @@
+"""Names of the files that stems are put into."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from stemline.client.values import Job
+
+DEFAULT_PATTERN: Final = "{dir}/{name}-{stem}.{ext}"
+FIELDS: Final = ("stem", "name", "dir", "jobid", "ext")
+_MAX_NAME_BYTES: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
+
+
+def check_pattern(pattern: str) -> None:
+    """Check a pattern of file names.
+
+    Raises:
+        ValueError: it has an unknown field, or no name.
+    """
+    try:
+        fields = [field for _, field, spec, turn in string.Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"{pattern} is not a pattern of names: {error}") from None
+    if unknown := sorted(set(fields) - set(FIELDS)):
+        known = ", ".join(f"{{{field}}}" for field in FIELDS)
+        raise ValueError(f"{{{unknown[0]}}} is unknown; a pattern may hold {known}")
+    if not pattern.strip() or pattern.endswith("/"):
+        raise ValueError("a pattern of names ends with the name of a file")
+
+
+def fill(pattern: str, values: Mapping[str, str]) -> PurePosixPath:
+    """Return a relative path from a pattern; it never leads out of its folder."""
+    filled = pattern
+    for field in FIELDS:
+        filled = filled.replace(f"{{{field}}}", values.get(field, ""))
+    parts = [part for part in filled.split("/") if part not in {"", ".", ".."}]
+    return PurePosixPath(*parts) if parts else PurePosixPath("stem")
+
+
+def file_names(
+    job: Job, folder: Path, pattern: str = DEFAULT_PATTERN, values: Mapping[str, str] | None = None
+) -> dict[str, Path]:
+    """Return the files of a job's stems by their names.
+
+    Args:
+        job: that has succeeded.
+        folder: that holds them.
+        pattern: of their names.
+        values: other values than those of the source's key, for ``name`` and ``dir``.
+    """
+    source = PurePosixPath(job.source)
+    given = {"name": safe_name(source.stem), "dir": "", "jobid": job.id, **(values or {})}
+    return {
+        stem.name: folder
+        / fill(pattern, {**given, "stem": safe_name(stem.name), "ext": safe_name(stem.extension)})
+        for stem in job.stems
+    }
+
+
+def safe_name(name: str, most_bytes: int = _MAX_NAME_BYTES) -> str:
+    """Return a name that every file system and store takes: without control characters, not too long."""
+    text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+    text = _CONTROL.sub("_", text).strip() or "_"
+    text = "_" if text in {".", ".."} else text
+    return text.encode()[:most_bytes].decode("utf-8", "ignore")

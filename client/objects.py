@@ -1,0 +1,182 @@
+"""Objects of the bucket: sources are sent, stems are fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stemline.client.errors import TransferFailed
+from stemline.client.target import S3Access
+
+Progress = Callable[[int], object]
+"""Is called with the number of bytes that were sent or received since the last call."""
+_CHUNK: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object of a list."""
+
+    key: str
+    size: int
+
+
+class Bucket:
+    """A bucket over S3; its methods may be called from several threads."""
+
+    def __init__(self, access: S3Access, name: str, region: str) -> None:
+        self.name = name
+        self._access = access
+        self._region = region
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
+        """Send a file, in parts if it is large.
+
+        Raises:
+            TransferFailed: it cannot be read, or the bucket does not take it.
+        """
+        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow to import, and not always needed
+
+        options = TransferConfig(use_threads=False)
+        with _faults(f"{path} could not be sent to {self.name}/{key}"):
+            self._s3().upload_file(str(path), self.name, key, Callback=progress, Config=options)
+
+    def download(self, key: str, path: Path, *, md5: str = "", progress: Progress | None = None) -> None:
+        """Fetch an object into a file, which appears when it is whole.
+
+        Args:
+            key: of the object.
+            path: of the file.
+            md5: that the content must have, 32 hexadecimal digits.
+            progress: told about received bytes.
+
+        Raises:
+            TransferFailed: the object cannot be read, is not what the service wrote, or the disk is full.
+        """
+        with _faults(f"{self.name}/{key} could not be fetched"):
+            body = self._s3().get_object(Bucket=self.name, Key=key)["Body"]
+            write_whole(path, body.iter_chunks(_CHUNK), md5=md5, progress=progress)
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is an object.
+
+        Raises:
+            TransferFailed: the bucket does not say.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
+
+        with _faults(f"{self.name}/{key} cannot be looked at"):
+            try:
+                self._s3().head_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return False
+                raise
+        return True
+
+    def list(self, prefix: str) -> Iterator[Object]:
+        """Yield the objects whose keys begin with a prefix.
+
+        Raises:
+            TransferFailed: the bucket cannot be listed.
+        """
+        with _faults(f"{self.name}/{prefix} cannot be listed"):
+            pages = iter(
+                self._s3().get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            )
+        while True:
+            with _faults(f"{self.name}/{prefix} cannot be listed"):
+                page = next(pages, None)
+            if page is None:
+                return
+            for item in page.get("Contents", []):
+                yield Object(item["Key"], item["Size"])
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _s3(self) -> Any:
+        with self._lock:  # creating clients is not thread-safe; using them is
+            if self._client is None:
+                access = self._access
+                keys = (
+                    {"aws_access_key_id": access.access_key, "aws_secret_access_key": access.secret_key}
+                    if access.access_key
+                    else {}
+                )
+                import boto3  # noqa: PLC0415 - slow to import, and not always needed
+
+                self._client = boto3.session.Session().client(
+                    "s3",
+                    endpoint_url=access.endpoint_url or None,
+                    region_name=self._region or None,
+                    config=_config(path_style=access.path_style),
+                    **keys,
+                )
+            return self._client
+
+
+def write_whole(
+    path: Path, chunks: Iterable[bytes], *, md5: str = "", progress: Progress | None = None
+) -> None:
+    """Write a file that appears under its name when all of it is on the disk.
+
+    Raises:
+        TransferFailed: the content has another MD5.
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}.partial")
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with partial.open("wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+                digest.update(chunk)
+                if progress is not None:
+                    progress(len(chunk))
+            out.flush()
+            os.fsync(out.fileno())
+        if md5 and digest.hexdigest() != md5:
+            raise TransferFailed(f"{path.name} has the MD5 {digest.hexdigest()} instead of {md5}")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _faults(what: str) -> Iterator[None]:
+    """Turn every fault of the bucket, the connection or the disk into one that says what failed."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - slow to import
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
+        raise TransferFailed(f"{what}: {error}") from error
+
+
+def _config(*, path_style: bool) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - slow to import
+
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if path_style else "virtual"},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=32,
+        retries={"total_max_attempts": 6, "mode": "standard"},
+        # Many compatible stores do not support trailing checksums.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )

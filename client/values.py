@@ -1,0 +1,305 @@
+"""What the service answers, as values; ``raw`` holds the whole JSON of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from stemline.wire.job import AUDIO_CONFIG
+from stemline.wire.times import parse_time
+
+Raw = Mapping[str, Any]
+
+ENDED: Final = frozenset({"Success", "Failed", "Cancel"})
+"""States that a job does not leave."""
+STEMS: Final[Mapping[str, str]] = {
+    "AuObject": "voice",
+    "Object": "background",
+    "BassObject": "bass",
+    "DrumObject": "drums",
+}
+"""Name of a stem by the element of ``Output`` that asks for it, in the order of the wire."""
+_CODECS: Final = ("aac", "mp3", "flac", "amr", "wav")
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """A stem in the bucket."""
+
+    name: str
+    """``voice``, ``background``, ``bass`` or ``drums``."""
+    key: str
+    bucket: str
+    region: str
+    md5: str
+    """Of the object, 32 hexadecimal digits; empty if the service does not say."""
+
+    @property
+    def extension(self) -> str:
+        """Return the file name's extension, without the dot."""
+        return self.key.rpartition("/")[2].rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job at one moment."""
+
+    id: str
+    state: str
+    """``Submitted``, ``Pause``, ``Running``, ``Success``, ``Failed`` or ``Cancel``."""
+    source: str
+    """Key of the object that is separated."""
+    code: str = ""
+    message: str = ""
+    progress: int = 0
+    """Percent."""
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    queue_id: str = ""
+    level: int = 0
+    user_data: str = ""
+    mode: str = ""
+    """``AudioMode``; empty for a job with a template."""
+    codec: str = ""
+    template_id: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Keys as submitted, by the names of the stems."""
+    stems: tuple[Stem, ...] = ()
+    """What was written; empty until the job has succeeded."""
+    duration_s: float | None = None
+    """Length of the source, seconds of audio; ``None`` until the job has succeeded."""
+    stage: str = ""
+    """What a running job does, where the service says so."""
+    position: int | None = None
+    """Jobs that start before it and itself, where the service says so."""
+    eta_s: float | None = None
+    """Seconds until it ends, as the service estimates them."""
+    raw: Raw = field(default_factory=dict, repr=False)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job stays as it is."""
+        return self.state in ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether all of its stems are in the bucket."""
+        return self.state == "Success"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of jobs."""
+
+    jobs: tuple[Job, ...]
+    cursor: str
+    """Of the next page; empty on the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue of the bucket."""
+
+    id: str
+    name: str
+    state: str
+    """``Active`` or ``Paused``."""
+    max_size: int
+    """Waiting jobs that it may hold."""
+    max_concurrent: int
+    """Jobs that may run at the same time."""
+    created: datetime | None = None
+    updated: datetime | None = None
+    raw: Raw = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Separation parameters under a name."""
+
+    id: str
+    name: str
+    mode: str
+    audio: Mapping[str, str]
+    """``AudioConfig`` as on the wire: ``Codec``, ``Samplerate`` …"""
+    created: datetime | None = None
+    updated: datetime | None = None
+    raw: Raw = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver a callback."""
+
+    at: datetime | None
+    status: str
+    """HTTP status, or a word such as ``timeout``."""
+    duration_ms: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A callback and the attempts to deliver it."""
+
+    id: str
+    job_id: str
+    state: str
+    """``Pending``, ``Delivered`` or ``Dead``."""
+    to: str
+    """The URL, or mode, name and region of the message queue."""
+    format: str
+    created: datetime | None = None
+    next: datetime | None = None
+    """When the next attempt is due; ``None`` if there will be none."""
+    attempts: tuple[Attempt, ...] = ()
+    raw: Raw = field(default_factory=dict, repr=False)
+
+
+def read_job(raw: Raw) -> Job:
+    """Return a job of an answer."""
+    operation, output = child(raw, "Operation"), child(child(raw, "Operation"), "Output")
+    separate = child(operation, "VoiceSeparate")
+    keys = {STEMS[name]: text(output, name) for name in STEMS if text(output, name)}
+    job_id = text(raw, "JobId")
+    return Job(
+        id=job_id,
+        state=text(raw, "State"),
+        source=text(child(raw, "Input"), "Object"),
+        code=text(raw, "Code"),
+        message=text(raw, "Message"),
+        progress=number(raw, "Progress"),
+        created=moment(raw, "CreationTime"),
+        started=moment(raw, "StartTime"),
+        ended=moment(raw, "EndTime"),
+        queue_id=text(raw, "QueueId"),
+        level=number(operation, "JobLevel"),
+        user_data=text(operation, "UserData"),
+        mode=text(separate, "AudioMode"),
+        codec=text(child(separate, "AudioConfig"), "Codec"),
+        template_id=text(operation, "TemplateId"),
+        outputs=keys,
+        stems=tuple(_stems(child(child(operation, "MediaResult"), "OutputFile"), keys, job_id)),
+        duration_s=_duration(operation),
+        stage=text(raw, "Stage"),
+        position=_optional(raw, "Position"),
+        eta_s=_optional(raw, "EtaSeconds"),
+        raw=raw,
+    )
+
+
+def read_queue(raw: Raw) -> Queue:
+    """Return a queue of an answer."""
+    return Queue(
+        id=text(raw, "QueueId"),
+        name=text(raw, "Name"),
+        state=text(raw, "State"),
+        max_size=number(raw, "MaxSize"),
+        max_concurrent=number(raw, "MaxConcurrent"),
+        created=moment(raw, "CreateTime"),
+        updated=moment(raw, "UpdateTime"),
+        raw=raw,
+    )
+
+
+def read_template(raw: Raw) -> Template:
+    """Return a template of an answer."""
+    separate = child(raw, "VoiceSeparate")
+    audio = child(separate, "AudioConfig")
+    return Template(
+        id=text(raw, "TemplateId"),
+        name=text(raw, "Name"),
+        mode=text(separate, "AudioMode"),
+        audio={row.name: text(audio, row.name) for row in AUDIO_CONFIG.elements if text(audio, row.name)},
+        created=moment(raw, "CreateTime"),
+        updated=moment(raw, "UpdateTime"),
+        raw=raw,
+    )
+
+
+def read_callback(raw: Raw) -> Callback:
+    """Return a callback of an answer."""
+    mq = child(raw, "MqConfig")
+    names = ("MqMode", "MqName", "MqRegion")
+    return Callback(
+        id=text(raw, "CallbackId"),
+        job_id=text(raw, "JobId"),
+        state=text(raw, "State"),
+        to=" ".join(text(mq, name) for name in names) if mq else text(raw, "Url"),
+        format=text(raw, "Format"),
+        created=moment(raw, "CreationTime"),
+        next=moment(raw, "NextTime"),
+        attempts=tuple(
+            Attempt(
+                moment(each, "Time"), text(each, "Status"), number(each, "DurationMs"), text(each, "Answer")
+            )
+            for each in children(raw, "Attempt")
+        ),
+        raw=raw,
+    )
+
+
+def text(raw: Raw, name: str) -> str:
+    """Return a text of an answer; empty if it is missing."""
+    value = raw.get(name)
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def number(raw: Raw, name: str) -> int:
+    """Return a number of an answer; 0 if it is missing."""
+    return int(_optional(raw, name) or 0)
+
+
+def moment(raw: Raw, name: str) -> datetime | None:
+    """Return a time of an answer in UTC; ``None`` if it is not known yet."""
+    try:
+        return datetime.fromtimestamp(parse_time(text(raw, name)) / 1e6, UTC)
+    except ValueError:
+        return None
+
+
+def child(raw: Raw, name: str) -> Raw:
+    """Return a container of an answer; empty if it is missing."""
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def children(raw: Raw, name: str) -> Sequence[Raw]:
+    """Return the containers of a list; empty if it is missing."""
+    value = raw.get(name)
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def _optional(raw: Raw, name: str) -> int | None:
+    try:
+        return round(float(text(raw, name)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _stems(written: Raw, keys: Mapping[str, str], job_id: str) -> Iterable[Stem]:
+    """Yield the stems that a job wrote; each is known by the key that was asked for."""
+    named = {
+        key.replace("${jobid}", job_id).replace("${ext}", codec): stem
+        for stem, key in keys.items()
+        for codec in _CODECS
+    }
+    for file in children(written, "Md5Info"):
+        key = text(file, "ObjectName")
+        yield Stem(
+            name=named.get(key, key.rpartition("/")[2]),
+            key=key,
+            bucket=text(written, "Bucket"),
+            region=text(written, "Region"),
+            md5=text(file, "Md5"),
+        )
+
+
+def _duration(operation: Raw) -> float | None:
+    try:
+        return float(text(child(child(operation, "MediaInfo"), "Format"), "Duration"))
+    except ValueError:
+        return None

@@ -1,0 +1,244 @@
+"""The Python client against a real API server; jobs are in the memory of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+
+import pytest
+
+from stemline.client import (
+    AccessDenied,
+    ApiError,
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    JobEnded,
+    NotFound,
+    Retry,
+    SlowDown,
+    Target,
+    TransferFailed,
+    WaitTimedOut,
+)
+from stemline.deploy.local.ports import free_port
+from stemline.jobs.store import StoreOptions
+from stemline.testing.api_server import TENANT, ApiServer, api_settings, finish
+from stemline.testing.in_memory_store import InMemoryStore
+from stemline.testing.receiver import answer, close_early, receiving
+from tests.support.client import target
+
+NOT_FOUND = ("ResourceNotFound", "The input object does not exist.")
+QUICK = Retry(patience_s=20, first_s=0.01)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An API server whose store holds four waiting jobs."""
+    with ApiServer(api_settings(), InMemoryStore(StoreOptions(queue_max_size=1000))) as started:
+        yield started
+
+
+@pytest.fixture
+def client(server):
+    """A client of it."""
+    with Client(target(server.port), retry=QUICK) as opened:
+        yield opened
+
+
+def test_the_life_of_a_job(client, server):
+    """A job is submitted, found, waited for and shown with its stems and the parameters it was given."""
+    job = client.submit("in/a.mp3", stems=4, codec="mp3", bitrate=192, user_data="mine", level=1)
+    assert ("Submitted", "in/a.mp3", "mine", 1) == (job.state, job.source, job.user_data, job.level)
+    threading.Timer(0.3, finish, (server.store, job.id)).start()
+    ended = client.wait(job.id, timeout_s=30)
+    assert {"voice", "background", "bass", "drums"} == {stem.name for stem in ended.stems}
+    assert ended == client.get(job.id)
+
+
+def test_a_job_that_fails_is_an_exception_with_its_reason(client, server):
+    """Waiting for a job that fails raises an error with the code and the message of the job."""
+    job = client.submit("in/none.mp3")
+    server.store.jobs.fail(server.store.jobs.claim("test", (0, 1, 2)), *NOT_FOUND)
+    with pytest.raises(JobEnded, match="ResourceNotFound: The input object") as caught:
+        client.wait(job.id)
+    assert job.id == caught.value.job.id
+    assert "Failed" == client.wait(job.id, check=False).state
+
+
+def test_a_wait_has_an_end(client):
+    """A job that does not end in time is an error that shows it as it is; it can be cancelled then."""
+    job = client.submit("in/slow.mp3")
+    with pytest.raises(WaitTimedOut, match="Submitted"):
+        client.wait(job.id, timeout_s=0.3)
+    client.cancel(job.id)
+    with pytest.raises(JobEnded, match="Cancel"):
+        client.wait(job.id)
+
+
+def test_lists_go_over_all_pages(client):
+    """The iterator yields every job once, whatever the size of a page; filters narrow it."""
+    ids = [client.submit(f"list/{number}.mp3").id for number in range(7)]
+    assert ids[::-1] == [job.id for job in client.list(size=3, states=["Submitted"])]
+    assert [ids[4]] == [job.id for job in client.list(source="list/4.mp3")]
+    assert set(ids) == set(client.get_many([*ids, "j" + "0" * 32]))
+    client.cancel(*ids)
+    assert [] == list(client.list(states=["Submitted"]))
+
+
+def test_queues_are_paused_resumed_and_changed(client):
+    """A queue is found without its id, and what is not named stays as it is."""
+    before = client.queue()
+    assert "Paused" == client.pause().state
+    assert ("Active", before.max_size) == (client.resume(before.name).state, client.queue().max_size)
+    assert 77 == client.update_queue(MaxConcurrent="77").max_concurrent
+    with pytest.raises(NotFound, match="no queue other"):
+        client.pause("other")
+
+
+def test_templates_are_created_used_and_deleted(client):
+    """A template made by the client gives a job its parameters."""
+    template = client.create_template("music", stems=4, codec="wav")
+    assert ("MusicMode", "wav") == (template.mode, template.audio["Codec"])
+    assert [template.id] == [each.id for each in client.templates(prefix="mus")]
+    job = client.submit("in/a.mp3", template=template.id)
+    assert (template.id, 4) == (job.template_id, len(job.outputs))
+    client.cancel(job.id)
+    client.delete_template(template.id)
+    with pytest.raises(NotFound):
+        client.delete_template(template.id)
+
+
+def test_the_same_key_is_the_same_job(client):
+    """An Idempotency-Key that is used again gives the first job; another request with it is an error."""
+    first = client.submit("in/a.mp3", idempotency_key="k1")
+    assert first.id == client.submit("in/a.mp3", idempotency_key="k1").id
+    with pytest.raises(ApiError) as caught:
+        client.submit("in/b.mp3", idempotency_key="k1")
+    assert (409, True) == (caught.value.status, bool(caught.value.request_id))
+    client.cancel(first.id)
+
+
+def test_errors_have_a_code_and_a_request_id(server, client):
+    """A refusal names the code and the request, by which the operator finds it; nothing is tried again."""
+    with pytest.raises(ApiError, match="InvalidArgument") as caught:
+        client.submit("in/a.mp3", codec="ogg")
+    assert caught.value.request_id in str(caught.value)
+    with pytest.raises(NotFound, match="no job"):
+        client.get("j" + "0" * 32)
+    stranger = Target(f"http://127.0.0.1:{server.port}", "nobody", "x", "media-1250000000", "ap-chongqing")
+    with Client(stranger) as other, pytest.raises(AccessDenied) as refused:
+        other.queues()
+    assert 403 == refused.value.status
+
+
+def test_a_client_over_its_rate_waits_and_goes_on():
+    """With a limit of requests every call succeeds, only later; without patience it is an error."""
+    settings = api_settings(rate_limit_per_s=20, rate_limit_burst=1)
+    with ApiServer(settings, InMemoryStore()) as server:
+        with Client(target(server.port)) as client:
+            began = time.monotonic()
+            assert 3 == len({client.submit(f"{number}.mp3").id for number in range(3)})
+            assert time.monotonic() - began >= 1  # Retry-After has whole seconds
+        with Client(target(server.port), retry=Retry(patience_s=0)) as hasty, pytest.raises(SlowDown):
+            [hasty.queues() for _ in range(20)]
+
+
+BODY = json.dumps({"JobsDetail": [{"JobId": "j1", "State": "Submitted"}]}).encode()
+CLOSE = {"Connection": "close"}
+SLOW = answer(503, b'{"Code":"SlowDown","Message":"m","RequestId":"r"}', {**CLOSE, "Retry-After": "0"})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [close_early, SLOW, answer(502, b"<html>", CLOSE), answer(500, b'{"Code":"InternalError"}', CLOSE)],
+)
+def test_a_submit_is_repeated_with_the_same_key(fault):
+    """After a lost connection, SlowDown, a proxy's error or a server error the same request is sent again."""
+    with receiving(fault, fault, answer(200, BODY, CLOSE)) as server:
+        with Client(
+            Target(f"http://127.0.0.1:{server.port}", "id", "key", "b-1", "r"), retry=QUICK
+        ) as client:
+            assert "j1" == client.submit("a.mp3").id
+        keys = {each.headers["idempotency-key"] for each in server.received}
+        assert (3, 1) == (len(server.received), len(keys))
+        assert 1 == len({each.body for each in server.received})
+        assert 3 == len({each.headers["authorization"] for each in server.received})
+
+
+def test_what_cannot_be_repeated_is_sent_once():
+    """A template whose creation got no answer is not created again: it may be there."""
+    with receiving(close_early) as server:
+        client = Client(Target(f"http://127.0.0.1:{server.port}"), retry=QUICK)
+        with client, pytest.raises(ConnectionFailed):
+            client.create_template("x")
+        assert 1 == len(server.received)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>hello</html>", b"[1]", b'"text"', b"\xff"])
+def test_another_server_is_not_taken_for_the_service(body):
+    """An answer that is not one of this service is an error that says so."""
+    with receiving(answer(200, body, CLOSE)) as server:
+        client = Client(Target(f"http://127.0.0.1:{server.port}"))
+        with client, pytest.raises(ConnectionFailed, match="not a Stemline API"):
+            client.submit("a.mp3")
+
+
+def test_no_server_at_all():
+    """Where nothing listens the error names the address."""
+    port = free_port()
+    client = Client(Target(f"http://127.0.0.1:{port}"), retry=Retry(patience_s=0))
+    with client, pytest.raises(ConnectionFailed, match=str(port)):
+        client.queues()
+
+
+def test_files_go_to_the_bucket_and_stems_come_back(server, s3, tmp_path):
+    """A file is sent, its stems are fetched under their names; one that was changed on the way is refused."""
+    (tmp_path / "song.mp3").write_bytes(b"music" * 1000)
+    sent: list[int] = []
+    with Client(target(server.port, s3=s3)) as client:
+        job = client.submit(client.upload(tmp_path / "song.mp3", progress=sent.append))
+        assert 5000 == sum(sent)
+        finish(server.store, job.id)
+        ended = client.get(job.id)
+        for stem in ended.stems:
+            s3.client.put_object(Bucket=s3.bucket, Key=stem.key, Body=b"sound")
+        with pytest.raises(TransferFailed, match="MD5"):
+            client.download(ended, tmp_path / "out")
+        assert [] == list((tmp_path / "out").iterdir())
+        assert {"uploads/song.mp3", *(stem.key for stem in ended.stems)} == {
+            each.key for each in client.bucket.list("")
+        }
+        with pytest.raises(TransferFailed, match="could not be sent"):
+            client.upload(tmp_path / "none.mp3")
+
+
+def test_a_client_without_access_to_the_bucket_says_so(client, tmp_path):
+    """Without keys of the bucket an upload is refused with a hint."""
+    (tmp_path / "song.mp3").write_bytes(b"x")
+    with pytest.raises(TransferFailed, match="login"):
+        client.upload(tmp_path / "song.mp3")
+
+
+def test_the_client_with_asyncio(server):
+    """The asynchronous client does the same: many jobs at once, each waited for."""
+
+    async def run() -> list[str]:
+        async with AsyncClient(target(server.port), retry=QUICK) as client:
+            jobs = await asyncio.gather(*(client.submit(f"aio/{number}.mp3") for number in range(5)))
+            for job in sorted(jobs, key=lambda each: each.created or 0):
+                waiting = server.store.jobs.claim("test", (0, 1, 2))
+                assert waiting is not None, job
+                server.store.jobs.fail(waiting, *NOT_FOUND)
+            ended = await asyncio.gather(*(client.wait(job.id, check=False) for job in jobs))
+            listed = [job.id async for job in client.list(size=2, source="aio/3.mp3")]
+            assert {jobs[3].id} == set(listed)
+            assert "Active" == (await client.resume()).state
+            with pytest.raises(NotFound):
+                await client.get("j" + "0" * 32)
+            return [job.state for job in ended]
+
+    assert ["Failed"] * 5 == asyncio.run(run())
+    assert server.store.jobs.claim("test", (0, 1, 2)) is None, TENANT

@@ -1,0 +1,56 @@
+"""Names of the files that stems are put into."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemline.client.names import check_pattern, file_names, fill, safe_name
+from stemline.client.values import Job, Stem
+
+JOB = Job(
+    id="j1",
+    state="Success",
+    source="in/My song.mp3",
+    stems=(Stem("voice", "o/voice.wav", "b", "r", ""), Stem("background", "o/bg.mp3", "b", "r", "")),
+)
+
+
+def test_names_follow_the_source_and_the_stem(tmp_path):
+    """By default a file is named by the source and the stem, with the extension of the stem's key."""
+    assert file_names(JOB, tmp_path) == {
+        "voice": tmp_path / "My song-voice.wav",
+        "background": tmp_path / "My song-background.mp3",
+    }
+
+
+def test_every_field_of_a_pattern_is_filled(tmp_path):
+    """{dir}, {name}, {jobid}, {stem} and {ext} are replaced; given values outrank those of the source."""
+    names = file_names(JOB, tmp_path, "{dir}/{jobid}/{name} ({stem}).{ext}", {"dir": "a/b", "name": "x"})
+    assert tmp_path / "a/b/j1/x (voice).wav" == names["voice"]
+
+
+@pytest.mark.parametrize("pattern", ["{nam}.{ext}", "{0}", "{", "x/", " ", "{name}-{stem!z}{"])
+def test_patterns_that_name_no_file_are_refused(pattern):
+    """An unknown field, an open brace and a pattern without a file's name are errors."""
+    with pytest.raises(ValueError, match=r"pattern|unknown"):
+        check_pattern(pattern)
+
+
+@given(st.text(max_size=400), st.sampled_from(["..", "/", "../..", "a/../../b", "\\..", "."]))
+def test_no_name_leads_out_of_its_folder(name, folder):
+    """Whatever a source is called, its stems stay below the folder of the output, in a name that fits."""
+    filled = fill(
+        "{dir}/{name}-{stem}.{ext}", {"dir": folder, "name": safe_name(name), "stem": "s", "ext": "e"}
+    )
+    assert not filled.is_absolute()
+    assert ".." not in filled.parts
+    assert all(len(part.encode()) <= 255 for part in filled.parts)
+
+
+def test_names_that_are_not_utf8_are_replaced():
+    """A name whose bytes are not UTF-8 becomes one that JSON and a store can hold."""
+    safe_name(b"caf\xe9.mp3".decode("utf-8", "surrogateescape")).encode()
+    assert "a_b" == safe_name("a\nb")
+    assert "_" == safe_name("..")

@@ -1,0 +1,86 @@
+"""Values of answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from stemline.client.submission import Submission
+from stemline.client.values import read_callback, read_job
+from stemline.jobs.job import Job, OutputFile, Result
+from stemline.jobs.states import State
+from stemline.jobs.tenant import Tenant
+from stemline.wire.codec import parse, to_json
+from stemline.wire.elements import Document
+from stemline.wire.job import JOB
+from stemline.wire.job_request import job_specs
+
+TENANT = Tenant("media-1250000000", "ap-chongqing")
+
+
+def specification(submission: Submission):
+    """What the service makes of a submission."""
+    body = to_json(submission.body(TENANT.bucket, TENANT.region))
+    return job_specs(parse(body, "application/json"), TENANT, lambda _: None)[0]
+
+
+@pytest.mark.parametrize(("stems", "count"), [(2, 2), (4, 4)])
+def test_a_submission_is_what_the_service_reads(stems, count):
+    """The service finds every parameter where the client puts it."""
+    spec = specification(
+        Submission("a b.mp3", stems=stems, codec="mp3", bitrate=192, level=2, user_data="u", callback="no")
+    )
+    assert ("a b.mp3", "mp3", 192, 2, "u") == (
+        spec.input_object,
+        spec.codec,
+        spec.separate.audio_config.bitrate,
+        spec.level,
+        spec.user_data,
+    )
+    assert count == len(spec.tracks())
+    assert len({spec.key(track, "j1") for track in spec.tracks()}) == count
+
+
+def test_the_same_submission_has_the_same_body():
+    """Only then does a repeated Idempotency-Key give the same job."""
+    first, second = (to_json(Submission("a", output={"voice": "v"}).body("b", "r")) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("wrong", [{"stems": 3}, {"mode": "Everything"}, {"output": {"vocals": "x"}}])
+def test_what_no_service_could_do_is_refused_at_once(wrong):
+    """A number of stems, a mode or a stem that does not exist is an error before anything is sent."""
+    with pytest.raises(ValueError, match=r"stems|stem is one of"):
+        Submission("a", **wrong).body("b", "r")
+
+
+def test_a_job_is_read_from_an_answer():
+    """State, times, keys and stems of a job that has ended are there, each stem under its name."""
+    spec = specification(Submission("in.mp3", output="out/${jobid}-{stem}.${ext}", codec="flac"))
+    files = tuple(OutputFile(track, spec.key(track, "j1"), "0" * 32, 5) for track in spec.tracks())
+    ended = Job(
+        id="j1",
+        spec=spec,
+        state=State.SUCCESS,
+        created=1_700_000_000_000_000,
+        ended=1_700_000_060_000_000,
+        progress=100,
+        result=Result(files, {"Format": {"Duration": "30.5"}}),
+    )
+    job = read_job(JOB.write(ended, Document.JSON_ANSWER))
+    assert job.succeeded
+    assert job.has_ended
+    assert {"voice": "out/j1-voice.flac", "background": "out/j1-background.flac"} == {
+        stem.name: stem.key for stem in job.stems
+    }
+    assert {"flac"} == {stem.extension for stem in job.stems}
+    assert datetime.fromtimestamp(1_700_000_060, UTC) == job.ended
+    assert (None, 30.5, "flac") == (job.started, job.duration_s, job.codec)
+
+
+def test_what_an_answer_lacks_has_a_default():
+    """An older or newer service may leave out or add elements."""
+    job = read_job({"JobId": "j1", "State": "Submitted", "New": {"x": "y"}, "Progress": ""})
+    assert ("j1", 0, (), None) == (job.id, job.progress, job.stems, job.created)
+    assert () == read_callback({"CallbackId": "d1"}).attempts
