@@ -42,11 +42,12 @@ demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [S
 up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C: make up [TLS=1]
 	@stemline up $(if $(TLS),--tls)
 
-lint: $(VENV)/.dev ## ruff, mypy --strict and the import contract
+lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that cannot fail
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
+	python -m tools.check_tests
 
 check: lint ## Lint, types and unit tests: under a minute
 	pytest -q -n 2 --no-loadscope-reorder tests/unit

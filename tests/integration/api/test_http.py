@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -274,18 +275,17 @@ def test_large_body(server: ApiServer, chunked: bool) -> None:
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: %d\r\n" % size
     authorization = server.client.authorization("POST", "/jobs", head)
     top = b"POST /jobs HTTP/1.1\r\nHost: " + HOST.encode() + b"\r\n" + framing
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    answer = None
+    # To be cut off while sending is as good as an answer; what it cost is looked at all the same.
+    with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(top + f"Authorization: {authorization}\r\n\r\n".encode())
-        try:
-            for _ in range(size // len(chunk)):
-                connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-        except OSError:
-            return  # cut off while sending: as good as an answer
+        for _ in range(size // len(chunk)):
+            connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if chunked:
             connection.sendall(b"0\r\n\r\n")
         answer = read_answer(connection)
-    assert (400, "InvalidContent") == (answer.status, answer.code)
     assert resident_bytes() - before < 20 << 20
+    assert answer is None or (400, "InvalidContent") == (answer.status, answer.code)
 
 
 def test_strangers_bodies_are_not_read(server: ApiServer) -> None:

@@ -27,6 +27,7 @@ def test_the_help_imports_no_library_but_click():
     imported = {name for name in done.stderr.split() if name in libraries}
     # Editable installations and coverage have modules that the interpreter imports at its start.
     assert {"click"} == {name for name in imported if not name.startswith(("_", "coverage"))}
+    assert LazyGroup.commands_by_name
     assert all(name in done.stdout for name in LazyGroup.commands_by_name)
 
 

@@ -83,7 +83,7 @@ def test_answered_jobs_survive_a_kill(server: ValkeyServer, store: Store) -> Non
             submit(store)
         server.start()
         found = store.jobs.get(TENANT, ids)
-        assert all(job is not None for job in found)
+        assert ids == [job and job.id for job in found]
         assert not store.jobs.heartbeat(claimed.id, claimed.token, 50)
         store.jobs.succeed(claimed, DONE)
 

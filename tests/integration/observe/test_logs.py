@@ -27,6 +27,7 @@ def test_every_line_is_one_object(service, process):
 @pytest.mark.parametrize("what", SECRETS)
 def test_no_secret_and_no_user_data(service, what):
     """No process writes a secret, a signature or what the client sent along, not even at debug."""
+    assert {"api", "worker", "callbacks", "beat"} <= service.programs.keys()
     for name, process in service.programs.items():
         text = process.text()
         assert SECRETS[what] not in text, (

@@ -58,6 +58,7 @@ def test_there_is_a_share_for_every_instrument(engine: Engine, magnitude: np.nda
 def test_silence_is_shared_evenly(engine: Engine) -> None:
     """Where nothing sounds no instrument is preferred, and nothing is divided by zero."""
     masks = engine.masks(np.zeros((2, 512, 1024), np.float32))
+    assert len(masks) == 2
     assert all(np.abs(mask - 0.5).max() < 1e-6 for mask in masks)
 
 
@@ -78,6 +79,7 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
     for extension in Extension:
         with Separator(engine, extension=extension) as separator:
             pieces = list(separator.separate([mix]))
+        assert ("vocals", "accompaniment") == engine.network.instruments
         for name in engine.network.instruments:
             stem = np.concatenate([piece[name] for piece in pieces])
             assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < 1e-4

@@ -84,5 +84,6 @@ def test_a_wrong_activation_is_detected(golden, wrong: dict) -> None:
     stems = separated(
         seeded_engine(replace(MODELS["4stems"], **wrong)), song.mix(song.stems(13.0)), "average"
     )
+    assert set(MODELS["4stems"].instruments) == stems.keys()
     for name, stem in stems.items():
         assert np.abs(expected[f"average/{name}"] - excerpt(stem)).max() > 100 * TOLERANCE

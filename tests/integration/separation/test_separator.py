@@ -128,7 +128,9 @@ def test_two_hundred_songs_through_one_warm_separator(engine: Engine) -> None:
         return np.stack([tone, tone], axis=1).astype(np.float32)
 
     with Separator(engine) as separator, ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda number: joined(separator.separate(blocks(sung(number), 8_192))), range(200))
+        songs = (sung(number) for number in range(200))
+        results = list(pool.map(lambda song: joined(separator.separate(blocks(song, 8_192))), songs))
+        assert len(results) == 200
         for number, stems in enumerate(results):
             mix = sung(number)
             loudest = max(stems.values(), key=lambda stem: np.abs(stem).sum())

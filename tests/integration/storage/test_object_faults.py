@@ -117,3 +117,5 @@ def test_credentials_that_may_not_read_still_publish(
     upload = _staged(buckets, s3, tmp_path / "stem", "out/a.mp3")
     proxy.plan = lambda method, path: Fault(status=403) if method == "HEAD" else None
     buckets.complete(upload, expires_at=_expires_at)
+    published = s3.client.head_object(Bucket=s3.bucket, Key="out/a.mp3")
+    assert upload.size == published["ContentLength"]

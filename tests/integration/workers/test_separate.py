@@ -149,7 +149,8 @@ def test_failures(worker: Program, store: Store, s3, key: str, body: bytes | Non
     job = ended(store, submit(store, s3, key))
     assert (State.FAILED, code) == (job.state, job.code)
     assert len(job.message) > 10
-    assert {key} if body is not None else set() == keys(s3)
+    source = set() if body is None else {key}
+    assert source == keys(s3)
 
 
 def test_a_missing_target_bucket_is_denied(worker: Program, store: Store, s3) -> None:

@@ -58,15 +58,14 @@ PAGES = [
 ]
 
 
-def cases(word: str) -> tuple[str, ...]:
-    return word.lower(), word.upper(), word.swapcase(), word.capitalize()
+SPELLINGS = (str.lower, str.upper, str.swapcase, str.capitalize)
 
 
 @pytest.mark.parametrize(("kind", "word"), WORDS)
 def test_words_in_any_case(kind: Kind, word: str) -> None:
     """A word of a fixed set is read in any case, and as the canonical spelling."""
-    for text in cases(word):
-        assert kind.read(word) == kind.read(text), text
+    for spell in SPELLINGS:
+        assert kind.read(word) == kind.read(spell(word)), spell(word)
 
 
 def test_every_fixed_set_is_found() -> None:

@@ -103,9 +103,9 @@ def test_a_service_has_a_read_only_root_and_no_privileges(project, service: str)
 
 def test_every_third_party_image_is_pinned_and_has_a_health_check(project):
     """Images of others have a fixed version and a health check."""
-    for name, definition in project["services"].items():
-        if name in OWN:
-            continue
+    others = {name: each for name, each in project["services"].items() if name not in OWN}
+    assert others
+    for name, definition in others.items():
         _, _, version = definition["image"].rpartition(":")
         assert version.lstrip("v")[0].isdigit(), name
         assert definition["healthcheck"]["test"], name

@@ -182,6 +182,13 @@ def of(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
 
 
+def some(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """The objects of a kind, of which there must be one."""
+    found = of(objects, kind)
+    assert found, kind
+    return found
+
+
 def container(deployment: dict[str, Any]) -> dict[str, Any]:
     (one,) = deployment["spec"]["template"]["spec"]["containers"]
     return one
@@ -252,7 +259,7 @@ def test_names_are_unique(everything):
 
 def test_pods_are_unprivileged(everything):
     """Pods have an unprivileged user, a read-only root, no capabilities, no token and a memory limit."""
-    for name, deployment in of(everything, "Deployment").items():
+    for name, deployment in some(everything, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"], name
         assert not pod["automountServiceAccountToken"], name
@@ -266,7 +273,7 @@ def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
     """Every STEMLINE_ variable is a setting, with a valid value."""
     config = of(everything, "ConfigMap")["night"]
     known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
-    for name, deployment in of(everything, "Deployment").items():
+    for name, deployment in some(everything, "Deployment").items():
         given = dict(config["data"])
         for entry in container(deployment).get("env", []):
             given[entry["name"]] = entry.get("value") or SECRETS.get(entry["name"])
@@ -335,7 +342,7 @@ def test_disruption_budgets_and_policies_select_pods_that_exist(everything):
     """Every selector matches pods of the chart."""
     labels = [d["spec"]["template"]["metadata"]["labels"] for d in of(everything, "Deployment").values()]
     for kind in ("PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
-        for name, each in of(everything, kind).items():
+        for name, each in some(everything, kind).items():
             spec = each["spec"]
             selector = spec.get("podSelector", spec.get("selector"))
             wanted = selector.get("matchLabels", selector)
@@ -413,7 +420,7 @@ def test_metrics_are_not_on_the_ingress(render):
 
 def test_monitors_name_the_installation(everything):
     """Scraped pods have one job name and the release as installation; the API is asked with its token."""
-    for name, monitor in of(everything, "PodMonitor").items():
+    for name, monitor in some(everything, "PodMonitor").items():
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
         assert "app.kubernetes.io/name" == monitor["spec"]["jobLabel"]
         (relabelled,) = endpoint["relabelings"]

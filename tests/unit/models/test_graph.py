@@ -28,6 +28,7 @@ def test_both_forms_of_the_graph_compute_the_same(tensors, frames: int) -> None:
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, frames, 1024), dtype=np.float32))
     whole = engine(tensors, polyphase=False).masks(magnitude)
     apart = engine(tensors, polyphase=True).masks(magnitude)
+    assert len(whole) == 2
     for expected, actual in zip(whole, apart, strict=True):
         assert np.abs(expected - actual).max() < 1e-5
 
@@ -45,7 +46,9 @@ def test_all_threads_on_one_segment_compute_the_same(tensors) -> None:
     """A segment that is alone gets the answer that it gets among others."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, 128, 1024), dtype=np.float32))
     subject = engine(tensors, polyphase=True)
-    for expected, actual in zip(subject.masks(magnitude), subject.masks(magnitude, alone=True), strict=True):
+    among, alone = subject.masks(magnitude), subject.masks(magnitude, alone=True)
+    assert len(among) == 2
+    for expected, actual in zip(among, alone, strict=True):
         assert np.abs(expected - actual).max() < 1e-6
 
 

@@ -78,7 +78,9 @@ def test_a_failing_device_fails_every_segment_of_its_batch() -> None:
 
     batcher = Batcher(fail, 4)
     with ThreadPoolExecutor(6) as pool:
-        for future in [pool.submit(batcher, segment) for segment in segments(6)]:
+        futures = [pool.submit(batcher, segment) for segment in segments(6)]
+        assert len(futures) == 6
+        for future in futures:
             with pytest.raises(DeviceError, match="bus"):
                 future.result(timeout=20)
 

@@ -48,6 +48,7 @@ def test_every_arrangement_is_read_as_ffmpeg_reads_it(kind: Format, workshop: Wo
     """Whatever surrounds it, audio has ffmpeg's samples in ffmpeg's places, and pauses where they were."""
     files = workshop.make(kind)
     decoded = workshop.decode(files)
+    assert "plain" in files
     for arrangement, path in files.items():
         heard, truth = read(path), decoded[arrangement]
         pause = PAUSE_S * RATE if arrangement in {"pause", "muted"} else 0

@@ -1,0 +1,319 @@
+"""Find assertions that cannot fail, and tests that may end before they assert anything.
+
+    python -m tools.check_tests [PATH ...]
+
+Prints one line for each place and exits with 1 if there is any. Rules:
+
+- ``precedence``: ``assert a if b else c == d`` compares only in one branch.
+- ``always-true``: what is asserted, or one of several operands of ``or``, is a constant, a text, a non-empty
+  display, a generator or a lambda.
+- ``or-operand``: ``assert x == a or b`` holds whenever ``b`` is true, whatever ``x`` is.
+- ``message``: in ``assert a, b == c`` the comparison is only the message.
+- ``same``: both sides of a comparison are the same expression.
+- ``no-assertion``: a test neither asserts anything nor waits for anything that could fail it.
+- ``early-return``: a test returns before its later assertions without having asserted anything.
+- ``empty-loop``: all assertions of a test are in loops over what may be empty.
+- ``only-if``: all assertions of a test depend on a condition.
+- ``vacuous-all``: ``assert all(…)`` over what may be empty, in a test that asserts nothing else about it.
+- ``broad-raises``: ``pytest.raises`` accepts every exception.
+- ``swallowed``: a failed assertion is caught.
+- ``unseeded``: random numbers without a seed.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Found = Iterator[tuple[int, str, str]]
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_BARE = (ast.Name, ast.Attribute, ast.Constant, ast.JoinedStr)
+_BROAD = {"Exception", "BaseException"}
+_RANDOM_FUNCTIONS = {
+    "choice",
+    "choices",
+    "randint",
+    "random",
+    "randrange",
+    "sample",
+    "shuffle",
+    "uniform",
+    "randbytes",
+}
+_FAILING = {
+    "eventually",
+    "wait_until",
+    "wait_for",
+    "call_and_validate",
+    "run_state_machine_as_test",
+    "raise_for_status",
+    "check_call",
+    "check_output",
+}
+"""Calls that fail the test where something is wrong; so do all whose name begins with ``check``."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One place that needs a look."""
+
+    path: Path
+    line: int
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.rule}: {self.text}"
+
+
+def check(path: Path, text: str | None = None) -> list[Finding]:
+    """Return what is found in one file, in the order of its lines."""
+    tree = ast.parse(path.read_text() if text is None else text, filename=str(path))
+    asserting = {
+        node.name for node in ast.walk(tree) if isinstance(node, _Function) and _asserts_anywhere(node)
+    }
+    found = [*_assertions(tree), *_raises(tree), *_random(tree), *_swallowed(tree)]
+    for node in ast.walk(tree):
+        if isinstance(node, _Function) and node.name.startswith("test"):
+            found += _test(node, asserting)
+    return sorted(Finding(path, line, rule, text) for line, rule, text in found)
+
+
+def _assertions(tree: ast.AST) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            if isinstance(node.msg, ast.Compare):
+                yield node.lineno, "message", "the comparison after the comma is only the message"
+            for rule, text in _wrong_form(node.test):
+                yield node.lineno, rule, text
+
+
+def _wrong_form(test: ast.expr) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an asserted expression."""
+    if _always_true(test):
+        yield "always-true", "this expression is always true"
+    elif isinstance(test, ast.IfExp):
+        yield "precedence", "put the conditional expression into parentheses, or assert it apart"
+    elif isinstance(test, ast.Compare) and len(test.comparators) == 1:
+        if ast.dump(test.left) == ast.dump(test.comparators[0]):
+            yield "same", "both sides are the same expression"
+    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        compares = any(isinstance(value, ast.Compare) for value in test.values)
+        if any(_always_true(value) for value in test.values):
+            yield "always-true", "one operand is always true"
+        elif compares and any(isinstance(value, _BARE) for value in test.values[1:]):
+            yield "or-operand", "a bare operand makes the assertion hold"
+
+
+def _always_true(test: ast.expr) -> bool:
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    if isinstance(test, ast.Tuple | ast.List | ast.Set):
+        return bool(test.elts)
+    return isinstance(test, ast.JoinedStr | ast.GeneratorExp | ast.Lambda)
+
+
+def _raises(tree: ast.AST) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"pytest.raises", "raises"} and node.args:
+            kind = node.args[0]
+            kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+            matched = any(word.arg in {"match", "check"} for word in node.keywords)
+            if not matched and any(ast.unparse(each) in _BROAD for each in kinds):
+                yield (
+                    node.lineno,
+                    "broad-raises",
+                    "any mistake in the block would do; name the error or match its text",
+                )
+
+
+def _test(function: _Function, asserting: set[str]) -> Found:
+    lines = [node.lineno for node in _own(function) if _asserts(node, asserting)]
+    if not lines:
+        yield function.lineno, "no-assertion", "the test asserts nothing"
+        return
+    for node in _own(function):
+        if isinstance(node, ast.Return) and min(lines) > node.lineno:
+            yield node.lineno, "early-return", "the test can end here without an assertion"
+    values = _local_values(function)
+    if all(_in_doubtful_loop(function, line, values) for line in lines):
+        yield min(lines), "empty-loop", "assert that there is something to loop over"
+    elif all(_under_condition(function, line) for line in lines):
+        yield min(lines), "only-if", "assert the condition, or make two tests of it"
+    for node in _own(function):
+        over = _over_all(node.test) if isinstance(node, ast.Assert) else None
+        if over is not None and not _is_filled(over, values):
+            names = {each.id for each in ast.walk(over) if isinstance(each, ast.Name)}
+            others = [each for each in _own(function) if isinstance(each, ast.Assert) and each is not node]
+            if not any(isinstance(n, ast.Name) and n.id in names for each in others for n in ast.walk(each)):
+                yield node.lineno, "vacuous-all", "assert that there is something to check"
+
+
+def _over_all(test: ast.expr) -> ast.expr | None:
+    """Return what ``all(… for … in iterable)`` goes over."""
+    if isinstance(test, ast.Call) and ast.unparse(test.func) == "all" and len(test.args) == 1:
+        (argument,) = test.args
+        if isinstance(argument, ast.GeneratorExp | ast.ListComp):
+            return argument.generators[0].iter
+    return None
+
+
+def _own(function: ast.AST) -> Iterator[Any]:
+    """Walk a function without the functions defined in it."""
+    for child in ast.iter_child_nodes(function):
+        if isinstance(child, _Function | ast.Lambda):
+            continue
+        yield child
+        yield from _own(child)
+
+
+def _asserts_anywhere(function: _Function) -> bool:
+    return any(_asserts(node, set()) for node in ast.walk(function))
+
+
+def _asserts(node: ast.AST, asserting: set[str]) -> bool:
+    """Return whether a node can fail the test: an assertion, or a call of a helper that asserts."""
+    if isinstance(node, ast.Assert):
+        return True
+    if not isinstance(node, ast.Call):
+        return False
+    name = ast.unparse(node.func)
+    last = name.rpartition(".")[2]
+    return (
+        name in {"pytest.raises", "pytest.warns", "pytest.fail", "raises", "expect"}
+        or "assert" in name
+        or last in _FAILING | asserting
+        or last.startswith("check")
+        or (last == "run" and any(word.arg == "check" and _is_true(word.value) for word in node.keywords))
+    )
+
+
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is True
+
+
+_Values = dict[str, list[ast.expr]]
+
+
+def _local_values(function: ast.AST) -> _Values:
+    """Return what is assigned to each name in a function."""
+    values: _Values = {}
+    for node in _own(function):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    values.setdefault(target.id, []).append(node.value)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            values.setdefault(node.target.id, []).append(node.value)
+    return values
+
+
+def _in_doubtful_loop(function: ast.AST, line: int, values: _Values) -> bool:
+    loops = [
+        node
+        for node in _own(function)
+        if isinstance(node, ast.For) and node.lineno < line <= (node.end_lineno or node.lineno)
+    ]
+    return any(not _is_filled(loop.iter, values) for loop in loops)
+
+
+def _under_condition(function: ast.AST, line: int) -> bool:
+    return any(
+        isinstance(node, ast.If)
+        and not node.orelse
+        and node.lineno < line <= (node.end_lineno or node.lineno)
+        for node in _own(function)
+    )
+
+
+def _is_filled(iterable: ast.expr, values: _Values) -> bool:
+    """Return whether an iterable surely holds something: a display, a range, a constant by its name."""
+    found = False
+    match iterable:
+        case ast.Tuple() | ast.List() | ast.Set():
+            found = bool(iterable.elts)
+        case ast.Dict():
+            found = bool(iterable.keys)
+        case ast.Constant():
+            found = bool(iterable.value)
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            found = all(not each.ifs and _is_filled(each.iter, values) for each in iterable.generators)
+        case ast.Name():
+            # A constant, a class (an enumeration has members), or what the function itself filled.
+            known = values.get(iterable.id, [])
+            others = {name: value for name, value in values.items() if name != iterable.id}
+            is_named = iterable.id.lstrip("_")[:1].isupper()
+            found = is_named or (bool(known) and all(_is_filled(each, others) for each in known))
+        case ast.Attribute():
+            found = iterable.attr.isupper()
+        case ast.BinOp():
+            found = _is_filled(iterable.left, values) or _is_filled(iterable.right, values)
+        case ast.Call():
+            found = _is_filled_call(iterable, values)
+    return found
+
+
+def _is_filled_call(call: ast.Call, values: _Values) -> bool:
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if name == "range":
+        return all(isinstance(each, ast.Constant | ast.Name | ast.BinOp | ast.UnaryOp) for each in call.args)
+    if name in {"enumerate", "zip", "sorted", "reversed", "product", "tuple", "list", "set"}:
+        strict = any(word.arg == "strict" and _is_true(word.value) for word in call.keywords)
+        filled = [_is_filled(each, values) for each in call.args]
+        return any(filled) if strict else bool(filled) and all(filled)
+    if name in {"items", "keys", "values", "split"} and isinstance(call.func, ast.Attribute):
+        return _is_filled(call.func.value, values)
+    return False
+
+
+def _swallowed(tree: ast.AST) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            raises = any(isinstance(each, ast.Raise) for each in ast.walk(node))
+            if "AssertionError" in ast.unparse(node.type) and not raises:
+                yield node.lineno, "swallowed", "a failed assertion is caught here"
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            kinds = {ast.unparse(each) for each in node.args}
+            if kinds & {"AssertionError", *_BROAD} and _guards_an_assertion(tree, node):
+                yield node.lineno, "swallowed", "a failed assertion is suppressed here"
+
+
+def _guards_an_assertion(tree: ast.AST, suppress: ast.Call) -> bool:
+    return any(
+        isinstance(node, ast.With)
+        and any(item.context_expr is suppress for item in node.items)
+        and any(isinstance(each, ast.Assert) for each in ast.walk(node))
+        for node in ast.walk(tree)
+    )
+
+
+def _random(tree: ast.AST) -> Found:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        module, _, function = name.rpartition(".")
+        unseeded = (
+            name in {"random.Random", "Random", "np.random.default_rng", "default_rng"} and not node.args
+        )
+        if unseeded or (module in {"random", "np.random"} and function in _RANDOM_FUNCTIONS):
+            yield node.lineno, "unseeded", f"{name} without a seed"
+
+
+def main(arguments: list[str]) -> int:
+    """Check files and folders; return the exit status."""
+    roots = [Path(each) for each in arguments or ["tests"]]
+    files = sorted({file for root in roots for file in ([root] if root.is_file() else root.rglob("*.py"))})
+    found = [each for file in files for each in check(file)]
+    for each in found:
+        print(each)
+    print(f"{len(files)} files of tests: {len(found)} assertions that cannot fail")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
