@@ -101,9 +101,9 @@ def create_app(
             "broker": probe(store, store.broker),
         }
         ready = set(found.values()) == {"ok"}
-        return JSONResponse(
-            {"status": "ok" if ready else "unavailable", **found}, status_code=200 if ready else 503
-        )
+        if ready:
+            return JSONResponse({"status": "ok", **found})
+        return JSONResponse({"status": "unavailable", **found}, status_code=503, headers={"Retry-After": "1"})
 
     def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus format; requires the metrics token if one is set."""

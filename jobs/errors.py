@@ -59,9 +59,12 @@ from typing import ClassVar
 class StemlineError(Exception):
     """We encountered an internal error. Please try again."""
 
+    usual_wait_s: ClassVar[float | None] = None
+    """When a client should try again where nothing better is known; ``None`` for an error that stays."""
+
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
         self.message = message or " ".join((type(self).__doc__ or "").split())
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = self.usual_wait_s if retry_after_s is None else retry_after_s
         super().__init__(self.message)
 
 
@@ -160,9 +163,13 @@ class ExpiredToken(Forbidden):
 class TryAgain(StemlineError):
     """Please reduce your request rate."""
 
+    usual_wait_s = 1.0
+
 
 class QueueFull(TryAgain):
     """The queue has reached its limit of waiting jobs."""
+
+    usual_wait_s = 5.0
 
 
 class RateLimited(TryAgain):
@@ -176,7 +183,7 @@ class BodiesFull(TryAgain):
 class StoreUnavailable(TryAgain):
     """The job store cannot be reached. Nothing was stored; please try again."""
 
-    def __init__(self, message: str = "", *, retry_after_s: float | None = 1.0, reason: str = "") -> None:
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None, reason: str = "") -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.reason = reason
         """What the server replied, for the log; clients do not see it."""

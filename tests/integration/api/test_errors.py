@@ -108,6 +108,7 @@ def test_reached(serve: Callable[..., ApiServer], code: str, status: int) -> Non
     assert all(child.text and not len(child) for child in answer.xml)
     assert answer.headers["x-ci-trace-id"] == answer.text("TraceId")
     assert "application/xml" == answer.headers["content-type"]
+    assert (status == 503) == ("retry-after" in answer.headers)
 
 
 def test_every_code_is_in_the_table() -> None:
@@ -127,7 +128,9 @@ def test_slow_down_says_when(server: ApiServer) -> None:
     queue = server.client.get("/asrqueue").text("QueueList/QueueId")
     server.client.put(f"/asrqueue/{queue}", "<Request><MaxSize>1</MaxSize></Request>")
     server.client.post("/jobs", submission())
-    assert "SlowDown" == server.client.post("/jobs", submission()).code
+    answer = server.client.post("/jobs", submission())
+    assert ("SlowDown", "5") == (answer.code, answer.headers["retry-after"])
+    assert 1 == len(server.client.get("/jobs", tag="VoiceSeparate", queueId=queue).texts("JobsDetail"))
 
 
 def test_secrets_stay_inside(serve: Callable[..., ApiServer]) -> None:

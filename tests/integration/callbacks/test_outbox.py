@@ -34,6 +34,21 @@ def test_the_whole_schedule_ends_in_a_dead_letter(bench):
     assert [round(w * 1e6) for w in waits[1:]] == [b - a for a, b in pairwise(starts)]
 
 
+def test_jitter_reaches_the_schedule(bench):
+    """With the setting, waits differ from the schedule by up to its share; the first one is not spread."""
+    bench = bench(callback_schedule_s=(0, *[1000] * 6), callback_jitter=0.5)
+    with receiving(answer(500)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        waits = []
+        while (wait := bench.wait_s(delivery)) is not None:
+            waits.append(wait)
+            bench.clock.advance(wait)
+            bench.try_(delivery)
+    assert (0, 7) == (waits[0], len(waits))
+    assert all(500 <= wait <= 1500 for wait in waits[1:])
+    assert len({round(wait) for wait in waits[1:]}) > 1
+
+
 def test_a_replay_starts_the_schedule_again(bench):
     """A replay starts the schedule again, keeps the recorded attempts, and can be repeated."""
     bench = bench(callback_schedule_s=(0, 5, 300))

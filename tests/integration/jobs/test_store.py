@@ -66,6 +66,36 @@ def test_buckets_take_turns(make: Make) -> None:
     assert len(set(claimed) & {j.id for j in mine}) == 3
 
 
+def test_buckets_that_wait_alternate(make: Make) -> None:
+    """While both wait, no tenant is ever more than two claims ahead, whichever came first."""
+    for behind, late in ((TENANT, OTHER), (OTHER, TENANT)):
+        store = make(queue_max_concurrent=1000)
+        store.jobs.create([spec(tenant=behind) for _ in range(40)])
+        for _ in range(10):
+            store.jobs.claim("w", [0])
+        store.jobs.create([spec(tenant=late) for _ in range(10)])
+        ahead = 0
+        for _ in range(16):
+            claimed = store.jobs.claim("w", [0])
+            assert claimed is not None
+            ahead += 1 if claimed.spec.tenant == behind else -1
+            assert abs(ahead) <= 2
+
+
+def test_missed_turns_are_not_made_up_for(make: Make) -> None:
+    """A queue that was idle or paused gets its turn, not all those that passed meanwhile."""
+    store = make(queue_max_concurrent=1000)
+    (first,) = store.jobs.create([spec(tenant=OTHER)])
+    store.jobs.create([spec() for _ in range(30)])
+    store.queues.update(OTHER, first.spec.queue_id, state=QueueState.PAUSED)
+    for _ in range(20):
+        store.jobs.claim("w", [0])
+    store.jobs.create([spec(tenant=OTHER) for _ in range(9)])
+    store.queues.update(OTHER, first.spec.queue_id, state=QueueState.ACTIVE)
+    claimed = [c.spec.tenant for c in (store.jobs.claim("w", [0]) for _ in range(8)) if c]
+    assert 3 <= claimed.count(OTHER) <= 5
+
+
 def test_ageing_lifts_old_jobs(make: Make, clock: FixedClock) -> None:
     """With ageing on, a level-0 job that waited long goes before a young one of level 1."""
     store = make(level_ageing_s=60)

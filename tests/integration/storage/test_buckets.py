@@ -266,14 +266,18 @@ def test_an_upload_is_known_before_a_byte_is_sent(
     assert 0 == uploads(s3)
 
 
-def test_nothing_is_completed_after_the_lease(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
+def test_nothing_is_completed_after_the_lease(
+    s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
+) -> None:
     """With a lease that has expired, or expires within a second, no request is sent."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
+    before = len(proxy.seen)
     for left in (-5.0, 0.0):
         with pytest.raises(LeaseLost):
             buckets.complete(upload, expires_at=soon(left))
+    assert before == len(proxy.seen)
     assert [] == keys(s3)
 
 

@@ -65,3 +65,13 @@ def test_other_exceptions_are_internal_errors() -> None:
         code = "Other"
 
     assert "InternalError" == code_of(OtherError())
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+def test_whatever_passes_says_when(kind: type[StemlineError]) -> None:
+    """Every kind that is answered with 503 has a time for Retry-After, and no other kind has one."""
+    if issubclass(kind, JobFailed):
+        assert kind().retry_after_s is None
+    else:
+        assert (status_of(kind()) == 503) == (kind().retry_after_s is not None)
+    assert kind(retry_after_s=7).retry_after_s == 7

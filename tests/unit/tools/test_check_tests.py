@@ -42,7 +42,7 @@ HONEST = {
     "a return at the end": "assert found == 1\nif other:\n    return\nassert other == 2",
     "a loop over a display": "for each in (1, 2):\n    assert found == each",
     "a loop over what was asserted": "assert found == [1]\nfor each in found:\n    assert each == 1",
-    "a loop over what was filled here": "wanted = {'a': 1}\nfor each in wanted.values():\n    assert found == each",
+    "a loop over what it filled": "wanted = {'a': 1}\nfor each in wanted.values():\n    assert each == other",
     "both branches": "if found:\n    assert found == 1\nelse:\n    assert other == 1",
     "a named error": "with pytest.raises(KeyError):\n    found()",
     "an error by its text": "with pytest.raises(Exception, match='gone'):\n    found()",

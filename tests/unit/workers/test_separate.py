@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from stemline.jobs.store import WakeUp
+from stemline.jobs.store import StoreOptions, WakeUp
 from stemline.runtime.settings import Settings
-from stemline.workers import separate
+from stemline.runtime.telemetry import Tracer
+from stemline.testing import FixedClock
+from stemline.testing.in_memory_store import InMemoryStore
+from stemline.testing.samples import job_spec
+from stemline.workers import attempt, separate
 from stemline.workers.app import SEPARATE, create_app
+from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier
+from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.shutdown import Shutdown
 
 
@@ -52,3 +59,37 @@ def test_a_worker_that_shuts_down_claims_nothing():
     shutdown.request()
     assert separate.separate(context(shutdown, claims), "w", wake_up_level=1) is None
     assert [] == claims
+
+
+def test_a_worker_claims_only_jobs_of_its_levels():
+    """The levels of the settings are those of the claim, in their order."""
+    asked: list[tuple[int, ...]] = []
+    made = context(Shutdown(), [])
+    made.settings = Settings(worker_levels=(2, 1))
+    made.store.jobs.claim = lambda worker, levels: asked.append(levels)
+    assert separate.separate(made, "w", wake_up_level=1) is None
+    assert [(2, 1)] == asked
+
+
+@pytest.mark.parametrize(("status", "sent"), [("pending", ["d1"]), ("delivered", []), (None, [])])
+def test_the_callback_of_a_job_is_asked_for_at_once(monkeypatch, status, sent):
+    """After an attempt the delivery is sent for, unless the job has none or it is over."""
+    store = InMemoryStore(StoreOptions(), clock=FixedClock())
+    store.jobs.create([replace(job_spec(), queue_id="")])
+    asked: list[str] = []
+    made = SimpleNamespace(
+        shutdown=Shutdown(),
+        settings=Settings(),
+        store=SimpleNamespace(
+            jobs=store.jobs,
+            outbox=SimpleNamespace(for_job=lambda _: status and SimpleNamespace(id="d1", status=status)),
+        ),
+        metrics=WorkerMetrics(),
+        tracer=Tracer(),
+        events=SimpleNamespace(job_ended=lambda *_: None),
+        notifier=SimpleNamespace(deliver=asked.append),
+    )
+    monkeypatch.setattr(attempt.Attempt, "run", lambda _: AttemptResult(Outcome.SUCCESS))
+    done = separate.separate(made, "w", wake_up_level=1)  # type: ignore[arg-type]
+    assert AttemptResult(Outcome.SUCCESS) == done
+    assert sent == asked

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 
+from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import LeaseLost, RecordTooNew, TargetUnavailable
 from stemline.jobs.job import Job, Output
 from stemline.jobs.states import State
-from stemline.jobs.store import StoreOptions
+from stemline.jobs.store import StoreOptions, WakeUp
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.storage import Upload
@@ -19,6 +23,7 @@ from stemline.testing import FixedClock
 from stemline.testing.in_memory_store import InMemoryStore
 from stemline.testing.samples import job_spec
 from stemline.workers import sweep
+from stemline.workers.app import CALLBACKS, separate_queue
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.sweep import Sweeper
 
@@ -31,13 +36,19 @@ class Buckets:
 
     unavailable: set[str]
     asked: list[str] = field(default_factory=list)
+    aborted: list[tuple[str, str]] = field(default_factory=list)
+    """Key and id of each upload that was aborted."""
+    deleted: list[tuple[str, str, int]] = field(default_factory=list)
+    """Key of each object that was deleted, and the job and token that may have written it."""
 
     def abort(self, upload: Upload) -> None:
         self.asked.append(upload.bucket)
         if upload.bucket in self.unavailable:
             raise TargetUnavailable
+        self.aborted.append((upload.key, upload.upload_id))
 
-    def delete_own(self, region: str, bucket: str, key: str, **_: Any) -> bool:
+    def delete_own(self, region: str, bucket: str, key: str, *, job_id: str, token: int, **_: Any) -> bool:
+        self.deleted.append((key, job_id, token))
         return True
 
 
@@ -48,6 +59,26 @@ class Quiet:
         return lambda *_, **__: None
 
 
+class Broker:
+    """The application, its connection and the notifier: holds messages by queue, and what was sent."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, int] = {}
+        self.woken: list[WakeUp] = []
+        self.delivered: list[str] = []
+        self.default_channel = SimpleNamespace(client=SimpleNamespace(llen=lambda q: self.waiting.get(q, 0)))
+
+    @contextmanager
+    def connection_for_read(self) -> Iterator[Broker]:
+        yield self
+
+    def notify_workers(self, wake_ups: Iterable[WakeUp]) -> None:
+        self.woken += wake_ups
+
+    def deliver(self, delivery_id: str) -> None:
+        self.delivered.append(delivery_id)
+
+
 class Bench:
     """A sweeper of a store in memory."""
 
@@ -55,24 +86,39 @@ class Bench:
         self.clock = FixedClock()
         self.store = InMemoryStore(StoreOptions(queue_max_concurrent=1000), clock=self.clock)
         self.buckets = Buckets(set(unavailable))
+        self.broker = Broker()
         quiet: Any = Quiet()
         buckets: Any = self.buckets
+        broker: Any = self.broker
         self.sweeper = Sweeper(
-            Settings(), self.store, buckets, app=quiet, notifier=quiet, metrics=WorkerMetrics(), events=quiet
+            Settings(),
+            self.store,
+            buckets,
+            app=broker,
+            notifier=broker,
+            metrics=WorkerMetrics(),
+            events=quiet,
         )
 
-    def dead_job(self, bucket: str) -> Job:
+    def dead_job(self, bucket: str, **changes: Any) -> Job:
         """A running job with an upload to a bucket, whose lease has expired."""
         tenant = Tenant(bucket, "ap-chongqing")
-        spec = replace(
-            job_spec(), tenant=tenant, queue_id="", output=Output(tenant.region, bucket, au_object="out/a")
-        )
+        output = Output(tenant.region, bucket, au_object="out/a")
+        spec = replace(job_spec(), tenant=tenant, queue_id="", output=output, **changes)
         self.store.jobs.create([spec])
         job = self.store.jobs.claim("w", LEVELS)
         assert job is not None
-        upload = Upload(tenant.region, bucket, "out/a", "u", job.id, job.token, 1, "")
-        self.store.jobs.register_uploads(job.id, job.token, [upload.to_json()])
+        self.register(job, "out/a")
         return job
+
+    def register(self, job: Job, *keys: str) -> None:
+        """Put uploads on the record of a running job, as its worker does."""
+        output = job.spec.output
+        uploads = [
+            Upload(output.region, output.bucket, key, f"id of {key}", job.id, job.token, 1, "")
+            for key in keys
+        ]
+        self.store.jobs.register_uploads(job.id, job.token, [each.to_json() for each in uploads])
 
     def expire(self) -> None:
         self.clock.advance(60)
@@ -188,3 +234,128 @@ def test_a_damaged_record_stops_nothing_else() -> None:
     assert [("reclaim.failed", damaged.id)] == [
         (line["event"], line["job"]) for line in lines if line["log_level"] == "error"
     ]
+
+
+def test_what_a_dead_attempt_registered_is_removed_before_the_next_one() -> None:
+    """Every registered upload is aborted and its object deleted, by the new token, while nobody can claim."""
+    bench = Bench()
+    job = bench.dead_job("media-1250000000")
+    keys = ("out/a", "out/b", "out/c")
+    bench.register(job, *keys)
+    claimable: list[Job | None] = []
+    abort = bench.buckets.abort
+
+    def looking(upload: Upload) -> None:
+        claimable.append(bench.store.jobs.claim("w", LEVELS))
+        abort(upload)
+
+    bench.buckets.abort = looking  # type: ignore[method-assign]
+    bench.expire()
+    bench.sweeper.sweep()
+    assert [(key, f"id of {key}") for key in keys] == bench.buckets.aborted
+    assert [(key, job.id, job.token + 1) for key in keys] == bench.buckets.deleted
+    assert [None] * len(keys) == claimable
+    again = bench.store.jobs.claim("w", LEVELS)
+    assert again is not None
+    assert (job.id, 2, ()) == (again.id, again.attempt, tuple(again.uploads))
+
+
+def test_a_job_whose_lease_holds_is_left_alone() -> None:
+    """Neither its uploads nor its record are touched."""
+    bench = Bench()
+    job = bench.dead_job("media-1250000000")
+    bench.sweeper.sweep()
+    assert ([], []) == (bench.buckets.aborted, bench.buckets.deleted)
+    assert {State.RUNNING} == bench.states([job])
+
+
+def test_the_last_attempt_is_cleaned_up_too() -> None:
+    """A job that dies on its last attempt fails with the reason, and leaves nothing."""
+    bench = Bench()
+    jobs: list[Job] = []
+    for _ in range(Settings().jobs.max_attempts):
+        job = bench.dead_job("media-1250000000") if not jobs else bench.store.jobs.claim("w", LEVELS)
+        assert job is not None
+        bench.register(job, f"out/{job.attempt}")
+        jobs.append(job)
+        bench.expire()
+        bench.sweeper.sweep()
+    assert [f"out/{job.attempt}" for job in jobs] == [key for key, _, _ in bench.buckets.deleted]
+    found = bench.store.jobs.find(jobs[0].id)
+    assert found is not None
+    assert (State.FAILED, "The worker died on each of 3 attempts.") == (found.state, found.message)
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_cleaned_up_and_cancelled() -> None:
+    """The sweeper confirms the cancel that the dead worker could not."""
+    bench = Bench()
+    job = bench.dead_job("media-1250000000")
+    bench.store.jobs.cancel(job.spec.tenant, [job.id])
+    bench.expire()
+    bench.sweeper.sweep()
+    assert [("out/a", "id of out/a")] == bench.buckets.aborted
+    assert {State.CANCEL} == bench.states([job])
+
+
+def test_a_sweep_wakes_up_what_messages_are_missing_for() -> None:
+    """Of the jobs that could start, those beyond the messages in the broker get one, at each level."""
+    bench = Bench()
+    for level in (0, 0, 0, 2):
+        bench.store.jobs.create([replace(job_spec(), queue_id="", level=level)])
+    bench.broker.waiting = {separate_queue(0): 1, separate_queue(2): 1}
+    bench.sweeper.sweep()
+    assert [0, 0] == [each.level for each in bench.broker.woken]
+
+
+def test_a_sweep_makes_delayed_jobs_claimable() -> None:
+    """A job that was put off can be claimed after its delay, and gets a wake-up."""
+    bench = Bench()
+    bench.store.jobs.create([replace(job_spec(), queue_id="")])
+    job = bench.store.jobs.claim("w", LEVELS)
+    assert job is not None
+    bench.store.jobs.release(job, delay_s=30)
+    bench.sweeper.sweep()
+    assert bench.store.jobs.claim("w", LEVELS) is None
+    bench.clock.advance(31)
+    bench.sweeper.sweep()
+    assert [WakeUp(1, job.id)] == bench.broker.woken
+    assert bench.store.jobs.claim("w", LEVELS) is not None
+
+
+def test_a_sweep_sends_due_callbacks_again() -> None:
+    """A callback whose message was lost is asked for again, up to what the broker may hold."""
+    bench = Bench()
+    job = bench.dead_job("media-1250000000", callback=CallbackRequest(url="http://a/"))
+    bench.store.jobs.fail(job, "InternalError", "no")
+    delivery = bench.store.outbox.for_job(job.id)
+    assert delivery is not None
+    bench.broker.waiting = {CALLBACKS: sweep.MAX_DELIVERIES}
+    bench.sweeper.sweep()
+    assert [] == bench.broker.delivered
+    bench.broker.waiting.clear()
+    bench.sweeper.sweep()
+    assert [delivery.id] == bench.broker.delivered
+
+
+def test_a_job_that_ends_in_a_sweep_is_announced_at_once() -> None:
+    """The callback of a job that died on its last attempt is asked for by the sweep that ends it."""
+    bench = Bench()
+    for _ in range(Settings().jobs.max_attempts):
+        job = bench.store.jobs.claim("w", LEVELS) or bench.dead_job(
+            "media-1250000000", callback=CallbackRequest(url="http://a/")
+        )
+        bench.expire()
+        bench.sweeper.reclaim_expired()
+    delivery = bench.store.outbox.for_job(job.id)
+    assert delivery is not None
+    assert [delivery.id] == bench.broker.delivered
+
+
+def test_a_sweep_deletes_what_is_past_its_retention() -> None:
+    """Old records go with an ordinary sweep."""
+    bench = Bench()
+    job = bench.dead_job("media-1250000000")
+    bench.store.jobs.fail(job, "InternalError", "no")
+    bench.clock.advance(91 * 86_400)
+    bench.sweeper.sweep()
+    assert bench.store.jobs.find(job.id) is None
