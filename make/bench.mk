@@ -7,6 +7,11 @@ bench-overhead: $(VENV)/.dev ## Time from submission to start on an idle worker
 bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec
 	$(BIN)/python -m benchmarks.codecs
 
+.PHONY: bench-decoding
+bench-decoding: $(VENV)/.dev ## Processor seconds of decoding in a child process and in the worker
+	stemline models pull 2stems
+	$(BIN)/python -m benchmarks.decoding
+
 .PHONY: bench-callbacks
 bench-callbacks: $(VENV)/.dev ## Delay of callbacks to healthy receivers while a tenth of 1,000 receivers hang
 	$(BIN)/python -m benchmarks.callbacks

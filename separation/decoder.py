@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import select
-import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,28 +14,24 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation import errors
-from stemline.separation.decoder_child import BLOCK, END, ERROR, HEADER, OUT_OF_MEMORY, SOURCE
-from stemline.separation.errors import Cancelled, DecoderCrashed, DecodingTooExpensive, SeparationError
+from stemline.separation.errors import DecoderCrashed
+from stemline.separation.isolated_audio import IsolatedAudio
 from stemline.separation.media.types import MediaLimits, SourceInfo
 
-#: How often a wait for the child asks whether the separation was cancelled, seconds.
-_POLL_S = 0.2
-#: Longest message of a child: more than a block of samples.
-_MESSAGE_MAX_BYTES = 4 << 20
-#: How long a child that closed its output may take to exit, seconds.
-_EXIT_S = 10.0
-_FRAME_BYTES = 8
-_COMMAND = (sys.executable, "-P", "-m", "stemline.separation.decoder_child")
 #: What Python needs; the other variables hold credentials, which the decoder of a hostile file must not see.
 _KEPT_VARIABLES = frozenset({"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL"})
-#: Libraries that would start a thread for each core, which count as memory.
+#: Libraries that would start a thread for each core: the server forks, and threads count as memory.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+#: Room of the pipe that samples come from: two blocks, so that the child seldom waits.
+_PIPE_BYTES = 1 << 19
+_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+#: How long the server may take to end, seconds.
+_EXIT_S = 5.0
 
 
 class Audio(Protocol):
@@ -62,19 +58,31 @@ class Audio(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecodingLimits:
-    """What decoding one source may take: memory in bytes, processor time in seconds."""
+    """What decoding one source may take.
+
+    Attributes:
+        memory_bytes: Memory of the child beside what the server has, bytes.
+        cpu_s: Processor time, seconds.
+        open_s: Time until the source is open, by the clock, seconds.
+    """
 
     memory_bytes: int = 512 << 20
     cpu_s: int = 900
+    open_s: float = 120.0
 
 
 class Decoder:
-    """Starts the child processes, each in advance, so that nobody waits for its imports."""
+    """Opens sources in processes of their own, which a server forks; a server that died is replaced."""
 
     def __init__(self, limits: DecodingLimits | None = None) -> None:
         self._limits = limits or DecodingLimits()
         self._lock = threading.Lock()
-        self._next: subprocess.Popen[bytes] | None = None
+        self._server: _Server | None = None
+
+    def start(self) -> None:
+        """Start the server without waiting for it, so that the first source need not wait for its imports."""
+        with self._lock:
+            self._server = self._server or _Server()
 
     def open(
         self,
@@ -98,140 +106,85 @@ class Decoder:
             "limits": asdict(limits),
             "track": track,
             "keep_video_origin": keep_video_origin,
-            **asdict(self._limits),
+            "memory_bytes": self._limits.memory_bytes,
+            "cpu_s": self._limits.cpu_s,
         }
-        with self._lock:
-            child, self._next = self._next or _start(), None
-        audio = IsolatedAudio(child, cancelled)
+        audio = self._fork(request, cancelled)
         try:
-            audio.begin(request)
+            audio.begin(self._limits.open_s)
         except BaseException:
             audio.close()
             raise
-        with self._lock:
-            self._next = self._next or _start()
         return audio
 
     def close(self) -> None:
-        """End the process that waits for the next source."""
+        """End the server and all that it forked."""
         with self._lock:
-            child, self._next = self._next, None
-        if child is not None:
-            _end(child)
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def _fork(self, request: Mapping[str, Any], cancelled: Callable[[], bool] | None) -> IsolatedAudio:
+        """Have a child forked."""
+        link, servers_link = socket.socketpair()
+        output, childs_output = os.pipe()
+        with suppress(OSError):  # the user has too many large pipes already
+            fcntl.fcntl(output, _SET_PIPE_SIZE, _PIPE_BYTES)
+        audio = IsolatedAudio(output, link, cancelled)
+        try:
+            with servers_link:
+                self._send(json.dumps(request).encode(), [childs_output, servers_link.fileno()])
+        except BaseException:
+            audio.close()
+            raise
+        finally:
+            os.close(childs_output)
+        return audio
+
+    def _send(self, request: bytes, descriptors: list[int]) -> None:
+        """Send a request to the server, or to a new one."""
+        with self._lock:
+            for _ in range(2):
+                self._server = self._server or _Server()
+                try:
+                    self._server.send(request, descriptors)
+                except OSError:
+                    self._server.close()
+                    self._server = None
+                else:
+                    return
+        raise DecoderCrashed
 
 
-class IsolatedAudio:
-    """The audio of a source that a child process decodes; iterating yields the blocks of an `AudioSource`.
+class _Server:
+    """A running server."""
 
-    Attributes:
-        source, duration_s, tags: See `AudioSource`; of the tags, those that stems keep.
-    """
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
+        with theirs:
+            number = theirs.fileno()
+            self.process = subprocess.Popen(
+                (sys.executable, "-P", "-m", "stemline.separation.decoder_server", str(number)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**kept, **_ONE_THREAD},
+                pass_fds=[number],
+            )
 
-    source: SourceInfo
-    duration_s: float | None
-    tags: Mapping[str, str]
+    def send(self, request: bytes, descriptors: list[int]) -> None:
+        """Send a request.
 
-    def __init__(self, child: subprocess.Popen[bytes], cancelled: Callable[[], bool] | None) -> None:
-        self._child = child
-        self._cancelled = cancelled or (lambda: False)
-        self._closed = threading.Event()
-        assert child.stdout is not None  # noqa: S101 - it was started with pipes
-        self._output = child.stdout.fileno()
-        self._poll = select.poll()
-        self._poll.register(self._output, select.POLLIN)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def begin(self, request: Mapping[str, object]) -> None:
-        """Send the request and wait until the source is open."""
-        assert self._child.stdin is not None  # noqa: S101 - it was started with pipes
-        with suppress(BrokenPipeError):  # it died; reading says how
-            self._child.stdin.write(json.dumps(request).encode() + b"\n")
-            self._child.stdin.flush()
-        kind, content = self._receive()
-        if kind != SOURCE:
-            raise DecoderCrashed
-        source, self.tags = json.loads(bytes(content))
-        self.source = SourceInfo(**source)
-        self.duration_s = self.source.duration_s
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        while True:
-            kind, content = self._receive()
-            if kind == END:
-                return
-            if kind != BLOCK or len(content) % _FRAME_BYTES:
-                raise DecoderCrashed
-            yield content.view(np.float32).reshape(-1, 2)
-
-    def interrupt(self) -> None:
-        """Let a thread that waits for the next block raise Cancelled."""
-        self._closed.set()
+        Raises:
+            OSError: The server is dead.
+        """
+        socket.send_fds(self._requests, [request], descriptors)
 
     def close(self) -> None:
-        """End the child."""
-        self.interrupt()
-        _end(self._child)
-
-    def _receive(self) -> tuple[bytes, NDArray[np.uint8]]:
-        """Return the next message; raise the error that it reports."""
-        kind, length = HEADER.unpack(self._read(HEADER.size).tobytes())
-        if length > _MESSAGE_MAX_BYTES:
-            raise DecoderCrashed
-        content = self._read(length)
-        if kind == ERROR:
-            name, message = json.loads(content.tobytes())
-            found = getattr(errors, name, None)
-            if isinstance(found, type) and issubclass(found, SeparationError):
-                raise found(message)
-            raise DecoderCrashed
-        return kind, content
-
-    def _read(self, length: int) -> NDArray[np.uint8]:
-        buffer = np.empty(length, np.uint8)
-        view = buffer.data
-        while view:
-            if self._cancelled() or self._closed.is_set():
-                raise Cancelled
-            if not self._poll.poll(_POLL_S * 1000):
-                continue
-            count = os.readv(self._output, [view])
-            if count == 0:
-                raise self._death()
-            view = view[count:]
-        return buffer
-
-    def _death(self) -> SeparationError:
-        """Return the error that the end of the child means."""
+        """End it and its children."""
+        self._requests.close()
         try:
-            status = self._child.wait(_EXIT_S)
+            self.process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
-            return DecoderCrashed()
-        if status in {OUT_OF_MEMORY, -signal.SIGKILL}:
-            return DecodingTooExpensive("Decoding the source takes more memory than this service allows.")
-        if status == -signal.SIGXCPU:
-            return DecodingTooExpensive(
-                "Decoding the source takes more processor time than this service allows."
-            )
-        return DecoderCrashed()
-
-
-def _start() -> subprocess.Popen[bytes]:
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
-    environment = {**kept, **_ONE_THREAD}
-    return subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+            self.process.kill()
+            self.process.wait()

@@ -1,11 +1,12 @@
 """The process that opens, probes and decodes one source, within limits of memory and processor time.
 
-It reads one request from standard input, a line of JSON, and writes messages to standard output: a byte that
-says what follows, its length in four bytes, and the content. When its parent dies, one of the two ends it.
+It is forked by the :mod:`~stemline.separation.decoder_server` and writes messages to a pipe: a byte that says
+what follows, its length in four bytes, and the content.
 """
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import errno
 import json
@@ -14,8 +15,10 @@ import resource
 import signal
 import struct
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from stemline.separation.errors import SeparationError
 from stemline.separation.media.decode import open_audio
@@ -28,30 +31,60 @@ HEADER = struct.Struct(">cI")
 #: Exit status after the memory limit was reached.
 OUT_OF_MEMORY = 77
 
-_OUTPUT = 1
+_OUTPUT, _ERRORS = 1, 2
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Serve one request."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    line = sys.stdin.readline()
-    if not line:
-        return
-    request = json.loads(line)
-    _limit(request["memory_bytes"], request["cpu_s"])
+def run(request: dict[str, Any], output: int) -> NoReturn:
+    """Serve one request in this forked process, and end it.
+
+    Args:
+        request: What to decode, and the limits; see `Decoder.open`.
+        output: Descriptor of the pipe to write to.
+    """
+    status = 1
+    try:
+        _detach(output)
+        _limit(request["memory_bytes"], request["cpu_s"])
+        status = _respond(request)
+    except BaseException:  # noqa: BLE001 - the server's loop must not go on in this process
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _detach(output: int) -> None:
+    """Keep nothing of the server but the output, and die with it."""
+    parent = os.getppid()
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(output, _OUTPUT)
+    for link in list(Path("/proc/self/fd").iterdir()):
+        if int(link.name) > _ERRORS:
+            with suppress(OSError):  # the folder's own is closed already
+                os.close(int(link.name))
+
+
+def _respond(request: dict[str, Any]) -> int:
+    """Serve the request; return the exit status."""
     try:
         _serve(request)
     except SeparationError as error:
         _send(ERROR, json.dumps([type(error).__name__, error.message]).encode())
     except BrokenPipeError:
-        os._exit(1)
+        return 1
     except MemoryError:  # av.MemoryError as well
-        os._exit(OUT_OF_MEMORY)
+        return OUT_OF_MEMORY
     except OSError as error:
         if error.errno == errno.ENOMEM:
-            os._exit(OUT_OF_MEMORY)
+            return OUT_OF_MEMORY
         raise
+    return 0
 
 
 def _serve(request: dict[str, Any]) -> None:
@@ -85,7 +118,3 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
-
-
-if __name__ == "__main__":
-    main()

@@ -93,4 +93,5 @@ class Engines:
 
 def create_decoder(settings: Settings) -> Decoder:
     """Return what decodes sources in child processes, with the limits of the settings."""
-    return Decoder(DecodingLimits(settings.source.decode_memory_bytes, settings.source.decode_cpu_s))
+    source = settings.source
+    return Decoder(DecodingLimits(source.decode_memory_bytes, source.decode_cpu_s, source.decode_open_s))

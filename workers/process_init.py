@@ -19,11 +19,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(context: SeparationContext) -> None:
-    """Tie the child to its worker, remove folders of killed attempts, and load models in the background."""
+    """Tie the child to its worker, remove folders of killed attempts, start the decoder, and load models."""
     die_with_parent()
     removed = clear_stale(context.settings.storage.scratch_dir)
     if removed:
         log.info("scratch.cleared", folders=removed)
+    context.decoder.start()
     if context.settings.engine.preload_models:
         threading.Thread(target=preload, args=(context,), name="preload", daemon=True).start()
 

@@ -103,11 +103,13 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
         raise UndecodableMedia(f"The source is a chain of more than {MAX_LINKS} Ogg streams.")
     bounds = (0, *structure.links, size)
     probes: list[Probe] = []
+    metadata = 0
     with ExitStack() as stack:
         for start, end in pairwise(bounds):
-            span = io.BufferedReader(Span(path, start, end))
+            span = io.BufferedReader(Span(path.open("rb"), start, end))
             part = read_structure(span, span.read(HEAD_BYTES), end - start)
-            checks.raise_first(checks.BEFORE_OPENING, part)
+            metadata += part.metadata_bytes  # all links are open at a time
+            checks.raise_first(checks.BEFORE_OPENING, replace(part, metadata_bytes=metadata))
             span.seek(0)
             probes.append(_open(span, span, ["ogg"], part, track))
             stack.callback(probes[-1].close)

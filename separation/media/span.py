@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
+from typing import BinaryIO
 
 
 class Span(io.RawIOBase):
     """The bytes of a file from `start` to `end`, for reading."""
 
-    def __init__(self, path: Path, start: int, end: int) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: BinaryIO, start: int, end: int, *, closes: bool = True) -> None:
+        """Read a part of a file.
+
+        Args:
+            file: The opened file.
+            start: Its first byte that belongs to the part.
+            end: The first one that does not.
+            closes: Whether the file is closed with the part.
+        """
+        self._file = file
         self._start = start
         self._end = end
+        self._closes = closes
         self._file.seek(start)
 
     def readable(self) -> bool:
@@ -27,7 +36,8 @@ class Span(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any writable buffer is one
         """Fill the buffer as far as the part reaches."""
         left = max(self._end - self._file.tell(), 0)
-        return self._file.readinto(memoryview(buffer)[:left])
+        count: int = self._file.readinto(memoryview(buffer)[:left])  # type: ignore[attr-defined]  # BinaryIO's lacks
+        return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to a position within the part."""
@@ -39,6 +49,7 @@ class Span(io.RawIOBase):
         return self._file.tell() - self._start
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the part, and the file where it belongs to it."""
+        if self._closes:
+            self._file.close()
         super().close()

@@ -6,6 +6,7 @@ support another container, write a module with `matches` and `read` and add it t
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO, Protocol
 
 from stemline.separation.media.containers import (
@@ -13,15 +14,21 @@ from stemline.separation.media.containers import (
     asf,
     au,
     caf,
+    dsf,
     flac,
+    flv,
     matroska,
     mov,
     mpeg_audio,
     mpegts,
     ogg,
+    realmedia,
     riff,
+    wave64,
 )
 from stemline.separation.media.containers.structure import EXCESS_BYTES, METADATA_MAX_BYTES, Structure
+from stemline.separation.media.span import Span
+from stemline.separation.media.tags import tag_bytes
 
 __all__ = ["EXCESS_BYTES", "HEAD_BYTES", "METADATA_MAX_BYTES", "Structure", "read_structure"]
 
@@ -51,6 +58,10 @@ _CONTAINERS: tuple[_Container, ...] = (
     aiff,
     asf,
     au,
+    flv,
+    wave64,
+    dsf,
+    realmedia,
     mpeg_audio,
 )
 
@@ -63,6 +74,25 @@ def read_structure(file: BinaryIO, head: bytes, size: int) -> Structure:
         head: Its first `HEAD_BYTES`, or all of it.
         size: Its length in bytes.
     """
+    start = _leading_tags(file, head, size)
+    if start:
+        rest = io.BufferedReader(Span(file, start, size, closes=False))
+        found = _read(rest, rest.read(HEAD_BYTES), size - start)
+        return found.behind(start)
+    return _read(file, head, size)
+
+
+def _read(file: BinaryIO, head: bytes, size: int) -> Structure:
     container = next(container for container in _CONTAINERS if container.matches(head))
     file.seek(0)
     return container.read(file, size)
+
+
+def _leading_tags(file: BinaryIO, head: bytes, size: int) -> int:
+    """Return the length of the ID3v2 tags before a file of any kind, which FFmpeg reads before all else."""
+    start = 0
+    while head[:3] == b"ID3" and start < min(size, METADATA_MAX_BYTES) and (length := tag_bytes(head)):
+        start += length
+        file.seek(start)
+        head = file.read(HEAD_BYTES)
+    return min(start, size)

@@ -13,6 +13,8 @@ from stemline.separation.media.containers.structure import (
 
 #: The audio description: rate, codec, flags, and per packet bytes, frames, channels, bits.
 _DESC_BYTES = 32
+#: Chunks that FFmpeg does not read into memory.
+_NOT_KEPT = (b"data", b"free")
 
 
 def matches(head: bytes) -> bool:
@@ -23,6 +25,7 @@ def matches(head: bytes) -> bool:
 def read(file: BinaryIO, size: int) -> Structure:
     """Find the end of the `data` chunk; its length is negative where the writer could not seek back."""
     packet_frames = metadata = 0
+    data_end: int | None = None
     file.seek(8)
     while metadata <= METADATA_MAX_BYTES and len(header := file.read(12)) == 12:
         length = int.from_bytes(header[4:], "big", signed=True)
@@ -31,11 +34,13 @@ def read(file: BinaryIO, size: int) -> Structure:
             packet_frames = int.from_bytes(file.read(_DESC_BYTES)[20:24], "big")
         if header[:4] == b"data":
             data_end = without_excess(end, size) if length > 0 else None
-            return Structure(size, end=data_end, packet_frames=packet_frames, metadata_bytes=metadata)
         if length < 0:
             break
-        if length > size:
-            return Structure(size, end=end)
-        metadata += PART_BYTES + (0 if header[:4] == b"free" else length)
+        if data_end is None and length > size:
+            data_end = end
+            break
+        metadata += PART_BYTES + (0 if header[:4] in _NOT_KEPT else min(length, size))
+        if end > size:
+            break
         file.seek(end)
-    return Structure(size, metadata_bytes=metadata)
+    return Structure(size, end=data_end, packet_frames=packet_frames, metadata_bytes=metadata)

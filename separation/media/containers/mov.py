@@ -33,7 +33,8 @@ def read(file: BinaryIO, size: int) -> Structure:
         lacks_index = lacks_index and header[4:8] != _INDEX
         length = int.from_bytes(header[:4], "big")
         if length == _TO_THE_END:
-            return Structure(size, lacks_index=lacks_index)
+            kept = 0 if header[4:8] in _NOT_KEPT else size - at
+            return Structure(size, lacks_index=lacks_index, metadata_bytes=metadata + kept)
         if length == _IS_LONG:
             length = int.from_bytes(header[8:], "big")
         if length < _HEADER_BYTES:

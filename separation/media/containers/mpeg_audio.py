@@ -9,7 +9,7 @@ from stemline.separation.media.containers.structure import Structure
 from stemline.separation.media.mpeg import Frame, parse_frame
 from stemline.separation.media.tags import tag_bytes
 
-#: Bytes after the ID3 tag in which the header frame is looked for.
+#: Bytes in which the header frame is looked for.
 _SEARCHED_BYTES = 4096
 #: Bytes that are read at once.
 _BLOCK_BYTES = 1 << 20
@@ -26,20 +26,16 @@ def matches(_head: bytes) -> bool:
 
 def read(file: BinaryIO, size: int) -> Structure:
     """Find the count of frames in the Xing, Info or VBRI header of an mp3; follow the frames without one."""
-    start = tag_bytes(file.read(_HEAD_BYTES))
-    file.seek(start)
-    head = file.read(_SEARCHED_BYTES)
-    if (frames := _frames(head)) is not None:
-        return Structure(size, frames=frames, metadata_bytes=min(start, size))
-    totals = _follow(file, start)
+    if (frames := _frames(file.read(_SEARCHED_BYTES))) is not None:
+        return Structure(size, frames=frames)
+    totals = _follow(file)
     if totals.frames < _FEW_FRAMES and totals.end < size:
-        return Structure(size, metadata_bytes=min(start, size))
+        return Structure(size)
     return Structure(
         size,
         duration_s=totals.seconds if totals.frames and totals.end >= size else None,
         bitrate_kbps=round(totals.bytes * 8 / totals.seconds / 1000) if totals.varies else None,
         channels=totals.channels,
-        metadata_bytes=min(start, size),
     )
 
 
@@ -64,11 +60,11 @@ class _Totals:
     end: int = 0
 
 
-def _follow(file: BinaryIO, start: int) -> _Totals:
+def _follow(file: BinaryIO) -> _Totals:
     """Follow the frames, and the tags between them, as far as they reach."""
-    totals = _Totals(end=start)
+    totals = _Totals()
     first: Frame | None = None
-    offset, block = start, b""
+    offset, block = 0, b""
     while True:
         at = totals.end - offset
         if at + _HEAD_BYTES > len(block):

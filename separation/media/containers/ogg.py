@@ -6,11 +6,12 @@ from typing import BinaryIO, NamedTuple
 
 from fastcrc import crc32
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 #: The capture pattern and the version.
 _CAPTURE = b"OggS\0"
 _HEADER_BYTES = 27
+_NO_PACKET_ENDS = -1
 _BLOCK_BYTES = 1 << 20
 
 
@@ -41,13 +42,19 @@ def read(file: BinaryIO, size: int) -> Structure:
     links = []
     metadata = 0
     in_headers = True
+    packets = _UnfinishedPackets()
     while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
         serial = serial or page.serial
         in_headers = in_headers and page.position <= 0
         if in_headers:
             metadata += page.end - page.start
+        else:
+            packets.add(page)
         if page.is_first and last is not None and not last.is_first:
             links.append(start)
+            metadata += PART_BYTES
+        if metadata + packets.most > METADATA_MAX_BYTES:
+            return Structure(size, metadata_bytes=metadata + packets.most)
         last = page
         start = page.end
     # A foreign tag may follow the last page, but no page may follow something foreign.
@@ -61,9 +68,27 @@ def read(file: BinaryIO, size: int) -> Structure:
         end=last.end,
         broken_at=start if beyond and not is_cut_short else None,
         links=tuple(links),
-        metadata_bytes=metadata,
+        metadata_bytes=metadata + packets.most,
         last_sample=last.position if last.serial == serial and last.position > 0 else None,
     )
+
+
+class _UnfinishedPackets:
+    """Bytes of packets that go on over several pages, which FFmpeg gathers in memory; `most` at a time."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._bytes = 0
+        self._by_stream: dict[bytes, int] = {}
+
+    def add(self, page: _Page) -> None:
+        """Take the next page."""
+        before = self._by_stream.pop(page.serial, 0)
+        self._bytes -= before
+        if page.position == _NO_PACKET_ENDS:
+            self._by_stream[page.serial] = before + PART_BYTES + page.end - page.start
+            self._bytes += self._by_stream[page.serial]
+            self.most = max(self.most, self._bytes)
 
 
 def _read_page(file: BinaryIO, start: int) -> _Page | None:

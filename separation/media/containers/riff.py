@@ -28,7 +28,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     form = file.read(12)
     if form[8:] == b"AVI ":
         length = int.from_bytes(form[4:8], "little")
-        return Structure(size, end=None if _is_placeholder(length) else 8 + length)
+        end = None if _is_placeholder(length) else 8 + length
+        return Structure(size, end=end, metadata_bytes=_avi_metadata_bytes(file, size))
     end = _data_end(file, is_long=form[:4] in _LONG_FORMS)
     return Structure(size, end=without_excess(end, size), metadata_bytes=_metadata_bytes(file, size))
 
@@ -58,6 +59,21 @@ def _metadata_bytes(file: BinaryIO, size: int) -> int:
             break
         total += PART_BYTES + (0 if name in _NOT_KEPT else min(length, size - file.tell()))
         file.seek(length + length % 2, 1)
+    return total
+
+
+def _avi_metadata_bytes(file: BinaryIO, size: int) -> int:
+    """Add up the headers, texts and indexes of all forms of an avi: its first, and those above 1 GiB."""
+    total = 0
+    file.seek(0)
+    while total <= METADATA_MAX_BYTES and len(header := file.read(12)) == 12:
+        name, length, form = header[:4], int.from_bytes(header[4:8], "little"), header[8:]
+        total += PART_BYTES
+        if name == b"RIFF":
+            continue
+        if name not in _NOT_KEPT and form != b"movi":
+            total += min(length, size - file.tell())
+        file.seek(length + length % 2 - 4, 1)
     return total
 
 

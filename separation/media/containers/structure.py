@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Bytes by which recorders declare the data of a wav longer than it is; many count the header's 44 as well.
 EXCESS_BYTES = 100
@@ -45,6 +45,17 @@ class Structure:
     channels: int = 0
     lacks_index: bool = False
     metadata_bytes: int = 0
+
+    def behind(self, start: int) -> Structure:
+        """Return the same for a file in which `start` bytes of tags precede all of it."""
+        return replace(
+            self,
+            size=start + self.size,
+            end=None if self.end is None else start + self.end,
+            broken_at=None if self.broken_at is None else start + self.broken_at,
+            links=tuple(start + link for link in self.links),
+            metadata_bytes=start + self.metadata_bytes,
+        )
 
 
 def without_excess(end: int | None, size: int) -> int | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.separation import decoder as decoder_module
 from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.errors import (
     Cancelled,
@@ -73,7 +72,8 @@ def test_a_crash_is_an_error_of_its_own(decoder: Decoder, tmp_path: Path):
     with decoder.open(path, limits=LIMITS) as audio:
         blocks = iter(audio)
         next(blocks)
-        os.kill(audio._child.pid, signal.SIGSEGV)
+        (child,) = children(decoder._server.process.pid)
+        os.kill(child, signal.SIGSEGV)
         with pytest.raises(DecoderCrashed):
             list(blocks)
 
@@ -129,37 +129,126 @@ def test_memory_is_limited(decoder: Decoder, tmp_path: Path):
     strict.close()
 
 
+def test_opening_takes_a_limited_time(tmp_path: Path):
+    """A source that is not open in time fails with an error that says so."""
+    decoder = Decoder(DecodingLimits(open_s=0.3))
+
+    with pytest.raises(DecodingTooExpensive, match="Opening"):
+        decoder.open(spinning(tmp_path / "in.mkv"), limits=LIMITS)
+
+    decoder.close()
+
+
 def test_no_process_is_left(tmp_path: Path):
-    """Closing a decoder, or the death of the process that has one, leaves no child behind."""
+    """The death of the process that has a decoder leaves neither its server nor a child behind."""
     path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 300))
     code = (
         "import sys; from pathlib import Path; from stemline.separation.decoder import Decoder;"
         "from stemline.separation.media import MediaLimits;"
         "d = Decoder(); a = d.open(Path(sys.argv[1]), limits=MediaLimits(9e9, 9**12));"
-        "print(a._child.pid, d._next.pid, flush=True); sys.stdin.read()"
+        "print(d._server.process.pid, flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
-    children = [int(word) for word in parent.stdout.readline().split()]
-    assert 2 == len(children)
+    server = int(parent.stdout.readline())
+    left = [server, *children(server)]
+    assert 2 == len(left)
 
     parent.kill()
     parent.communicate()
 
+    assert_gone(left)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has forked."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def assert_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in children):
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
-def test_credentials_stay_outside(monkeypatch: pytest.MonkeyPatch):
-    """The child's environment has no variable of the service."""
+def test_a_killed_server_is_replaced(decoder: Decoder, tmp_path: Path):
+    """Where the server is killed, its children die, their jobs fail, and the next source is decoded."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 60))
+    with decoder.open(path, limits=LIMITS) as audio:
+        server = decoder._server.process.pid
+        child = children(server)
+        os.kill(server, signal.SIGKILL)
+        with pytest.raises(DecoderCrashed):
+            list(audio)
+    decoder._server.process.wait()
+    assert_gone(child)
+
+    with decoder.open(path, limits=LIMITS) as audio:
+        assert 60 * 44_100 == sum(map(len, audio))
+
+    assert server != decoder._server.process.pid
+
+
+def test_sources_are_decoded_beside_each_other(decoder: Decoder, tmp_path: Path):
+    """Several sources are read at a time, and closing one leaves the others alone."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 20))
+    first, second = (decoder.open(path, limits=LIMITS) for _ in range(2))
+    with second:
+        next(iter(first))
+        first.close()
+        assert 20 * 44_100 == sum(map(len, second))
+
+
+def test_a_child_has_nothing_of_the_service(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A child has no variable of the service, no descriptor but its own, and a server of one thread."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://:secret@127.0.0.1/0")
-    child = decoder_module._start()
-    try:
-        environment = Path(f"/proc/{child.pid}/environ").read_bytes()
-        assert b"STEMLINE" not in environment
-    finally:
-        decoder_module._end(child)
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 60))
+    secret = tmp_path / "secret"
+    with secret.open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        with decoder.open(path, limits=LIMITS), decoder.open(path, limits=LIMITS):
+            server = decoder._server.process.pid
+            assert 1 == len(list(Path(f"/proc/{server}/task").iterdir()))
+            for pid in children(server):
+                assert b"STEMLINE" not in Path(f"/proc/{pid}/environ").read_bytes()
+                opened = {link.name: str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+                assert opened.pop("1").startswith("pipe:")
+                assert str(secret) not in opened.values()
+                assert {"0", "2"} < set(opened)
+                assert {str(path)} == {opened[name] for name in set(opened) - {"0", "2"}}
+
+
+def test_no_descriptor_is_left(decoder: Decoder, tmp_path: Path):
+    """Sources that were read, refused or given up leave no descriptor open, here and in the server."""
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 5))
+    words = tmp_path / "in.mp3"
+    words.write_text("not music " * 100)
+
+    def opened() -> tuple[int, int]:
+        theirs = Path(f"/proc/{decoder._server.process.pid}/fd")
+        return len(list(Path("/proc/self/fd").iterdir())), len(list(theirs.iterdir()))
+
+    def use() -> None:
+        with decoder.open(path, limits=LIMITS) as audio:
+            list(audio)
+        with decoder.open(path, limits=LIMITS) as audio:
+            next(iter(audio))
+        with pytest.raises(UndecodableMedia):
+            decoder.open(words, limits=LIMITS)
+        with pytest.raises(Cancelled):
+            decoder.open(path, limits=LIMITS, cancelled=lambda: True)
+
+    use()
+    before = opened()
+    for _ in range(5):
+        use()
+
+    deadline = time.monotonic() + 10
+    while before != opened():  # the server closes its end of a link just after it said how the child ended
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -6,7 +6,7 @@ import io
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemline.separation.errors import DamagedMedia
@@ -97,3 +97,72 @@ def test_whole_files_have_no_gap(data: bytes):
 def test_gaps_are_found(data: bytes):
     """Changed, lost and foreign bytes among the parts are found."""
     assert isinstance(has_a_gap(structure(data)), DamagedMedia)
+
+
+#: The beginning of a file of each kind whose parts have lengths of their own.
+BEGINNINGS = {
+    "wav": b"RIFF\0\0\0\0WAVE",
+    "rf64": b"RF64\xff\xff\xff\xffWAVEds64",
+    "avi": b"RIFF\0\0\0\0AVI ",
+    "mov": b"\0\0\0\x14ftyp",
+    "mpegts": b"G" + bytes(187) + b"G",
+    "caf": b"caff\0\1\0\0data",
+    "ogg": b"OggS\0",
+    "matroska": b"\x1a\x45\xdf\xa3",
+    "matroska segment": HEADER + b"\x18\x53\x80\x67\xff",
+    "flac": b"fLaC",
+    "aiff": b"FORM\0\0\0\0AIFF",
+    "asf": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    "au": b".snd",
+    "flv": b"FLV\1\5\0\0\0\x09",
+    "w64": bytes.fromhex("726966662e91cf11a5d628db04c10000"),
+    "dsf": b"DSD ",
+    "rm": b".RMF",
+    "id3": b"ID3\4\0\0",
+    "anything": b"",
+}
+numbers = st.sampled_from([b"\xff", b"\x7f", b"\x80", b"\0", b"\1"])
+content = st.lists(st.binary(max_size=8) | numbers.map(lambda byte: byte * 8), max_size=30).map(b"".join)
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+@settings(max_examples=40)
+@given(rest=content)
+def test_any_bytes_have_a_structure(beginning: bytes, rest: bytes):
+    """Whatever follows the beginning of a file of any kind is followed to an end, behind tags as well."""
+    for tags in (b"", b"ID3\4\0\0\0\0\0\3abc"):
+        data = tags + beginning + rest
+        assert len(data) == structure(data).size
+
+
+def test_tags_hide_no_container():
+    """What precedes a file as an ID3v2 tag counts as metadata, and does not keep the rest from being read."""
+    tag = b"ID3\4\0\0\0\0\0\x09" + bytes(9)
+    flac = b"fLaC" + b"\6\0\0\x0a" + bytes(10) + b"\x86\0\0\x0a" + bytes(10)
+
+    changed = BROKEN["a changed byte in a page"]
+
+    assert structure(flac).metadata_bytes + 2 * len(tag) == structure(tag + tag + flac).metadata_bytes
+    assert structure(WHOLE["ogg"]).end + 2 * len(tag) == structure(tag + tag + WHOLE["ogg"]).end
+    assert structure(changed).broken_at + 2 * len(tag) == structure(tag + tag + changed).broken_at
+
+
+def test_a_packet_of_many_pages_is_metadata():
+    """A packet that ends on no page of an Ogg file counts as what it is: bytes that wait in memory."""
+    plain = b"".join(PAGES)
+    serial = struct.pack("<I", 7)
+
+    def unfinished(number: int) -> bytes:
+        head = (
+            b"OggS\0\0"
+            + struct.pack("<q", -1)
+            + serial
+            + struct.pack("<II", number, 0)
+            + b"\1\xff"
+            + bytes(255)
+        )
+        return head[:22] + struct.pack("<I", ogg_checksum(head)) + head[26:]
+
+    long = structure(plain + unfinished(3) + unfinished(4))
+
+    assert structure(plain).metadata_bytes + 2 * 255 < long.metadata_bytes

@@ -1,0 +1,34 @@
+"""Sony's Wave64."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
+
+_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+#: The file's header: two identifiers and a length.
+_FILE_HEADER_BYTES = 40
+#: Identifier and length of a chunk; the length counts them, and chunks begin at multiples of 8.
+_CHUNK_HEADER_BYTES = 24
+
+
+def matches(head: bytes) -> bool:
+    """Return whether the file is a Wave64."""
+    return head[:16] == _RIFF
+
+
+def read(file: BinaryIO, size: int) -> Structure:
+    """Add up the chunks that are no sound."""
+    total = 0
+    at = _FILE_HEADER_BYTES
+    while total <= METADATA_MAX_BYTES and at < size:
+        file.seek(at)
+        header = file.read(_CHUNK_HEADER_BYTES)
+        length = int.from_bytes(header[16:], "little")
+        if length < _CHUNK_HEADER_BYTES:
+            break
+        total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
+        at += length + -length % 8
+    return Structure(size, metadata_bytes=total)
