@@ -59,6 +59,7 @@ format: $(VENV)/.dev ## Fix and format what ruff can
 .PHONY: docs
 docs: $(VENV)/.dev ## Write the pages that are generated from the code
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	python -m tools.shows --write
 
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

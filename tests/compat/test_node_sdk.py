@@ -101,6 +101,7 @@ def many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+@pytest.mark.shows("cos-nodejs-sdk-v5 3.0.0")
 def test_checklist(side: tuple[Node, ApiServer]) -> None:
     """Create, query, list, cancel, templates, queues: the whole checklist as the vendor's demos call it."""
     node, server = side
@@ -216,6 +217,7 @@ def errors(node: Node) -> None:
     assert ("MethodNotAllowed", 405) == node.fail("DELETE", "/jobs")
 
 
+@pytest.mark.shows("cos-nodejs-sdk-v5 3.0.0")
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -171,6 +171,12 @@ def detail(sdk: CosS3Client, job: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.shows(
+    "own endpoint suffix, fixed names, addresses",
+    "bodies without Content-Type, empty elements, Content-MD5",
+    "https",
+    "cos-python-sdk-v5 1.9.44",
+)
 def test_checklist(side: Side) -> None:
     """All calls of the SDK that this job type knows succeed, and their results read as documented."""
     open_and_queue(side)

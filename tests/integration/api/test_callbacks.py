@@ -53,6 +53,7 @@ def ask(letters):
     return ask
 
 
+@pytest.mark.shows("GET /callbacks: host, startTime, CallbackList")
 def test_the_list_narrows_by_host_and_time(letters, ask):
     """Dead letters of the bucket come latest first, paged, and filtered by host and time."""
     _, dead = letters
@@ -80,6 +81,10 @@ def test_another_bucket_sees_and_replays_nothing(letters, ask):
     assert 3 == bench.store.outbox.dead().total
 
 
+@pytest.mark.shows(
+    "GET /callbacks/{ids}: Callback, NonExistCallbackIds",
+    "CallbackId, NextTime, Attempt, Time, Status, DurationMs, Answer, MqConfig",
+)
 def test_one_is_shown_with_all_its_tries(letters, ask):
     """A callback is shown by its id or its job's: where it goes, without password, and how each try went."""
     _, dead = letters
@@ -98,6 +103,7 @@ def test_one_is_shown_with_all_its_tries(letters, ask):
     assert re.search("<Answer>&lt;broken&gt;</Answer></Attempt></Callback></Response>$", xml)
 
 
+@pytest.mark.shows("PUT /callbacks/{ids}, PUT /callbacks: ReplayedCount")
 def test_replays(letters, ask):
     """Dead letters are replayed by id, all or none, or by filter; then they are due at once."""
     bench, dead = letters

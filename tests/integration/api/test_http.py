@@ -20,6 +20,7 @@ from stemline.testing.client import HOST, Client, exchange, read_answer, submiss
 UNKNOWN = "/jobs/j" + "0" * 32
 
 
+@pytest.mark.shows("response headers, exact Content-Type, Content-Length, both request ids")
 def test_answer_headers(client: Client) -> None:
     """Every answer names the server, the date, its length, its connection, and one request id twice."""
     answer = client.get(UNKNOWN)
@@ -74,6 +75,7 @@ def test_keep_alive(server: ApiServer) -> None:
         assert b"" == connection.recv(1)
 
 
+@pytest.mark.shows("absolute-form request targets")
 def test_absolute_form(server: ApiServer) -> None:
     """A request as it is sent through a proxy: the whole URL on the request line."""
     data = server.client.raw("GET", UNKNOWN).replace(b"GET /", f"GET http://{HOST}/".encode(), 1)
@@ -82,6 +84,7 @@ def test_absolute_form(server: ApiServer) -> None:
     assert 200 == exchange(server.port, tagged.replace(b"GET /", f"GET http://{HOST}/".encode(), 1)).status
 
 
+@pytest.mark.shows("absolute-form request targets")
 def test_absolute_form_cannot_redirect(server: ApiServer) -> None:
     """A signed request cannot be led to another bucket by its request line, which nothing signs."""
     other = HOST.replace("media", "other").encode()
@@ -147,12 +150,14 @@ def test_head_has_no_body(server: ApiServer) -> None:
         assert 200 == read_answer(connection).status
 
 
+@pytest.mark.shows("one trailing slash, + and % in path and query, names without case")
 def test_trailing_slash(client: Client) -> None:
     """One trailing slash is tolerated, and signed as it was sent."""
     assert 200 == client.get(f"{UNKNOWN}/").status
     assert "InvalidArgument" == client.get("/jobs/").code  # tag is missing: the list was reached
 
 
+@pytest.mark.shows("GET /jobs/{ids}")
 @pytest.mark.parametrize("separator", [",", "%2C", "%2c"])
 def test_commas(client: Client, separator: str) -> None:
     """Ids are separated by commas, raw as Go sends them or encoded as Python does."""
@@ -160,6 +165,7 @@ def test_commas(client: Client, separator: str) -> None:
     assert ["j1", "j2"] == answer.texts("NonExistJobIds")
 
 
+@pytest.mark.shows("one trailing slash, + and % in path and query, names without case")
 def test_plus(client: Client) -> None:
     """A plus is a plus in a path and a space in a query."""
     assert ["a+b"] == client.get("/jobs/a+b").texts("NonExistJobIds")
@@ -167,6 +173,7 @@ def test_plus(client: Client) -> None:
     assert 200 == client.request("GET", f"/jobs?tag=VoiceSeparate&{times}").status
 
 
+@pytest.mark.shows("bodies without Content-Type, empty elements, Content-MD5")
 def test_content_md5(client: Client) -> None:
     """A Content-MD5 that does not fit the body is refused."""
     bad = client.post("/jobs", submission(), {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="})
@@ -315,6 +322,7 @@ def test_too_many_connections(serve: Callable[..., ApiServer]) -> None:
             connection.close()
 
 
+@pytest.mark.shows("https")
 def test_tls(serve: Callable[..., ApiServer], certificate: tuple[Path, Path]) -> None:
     """With a certificate the server speaks https, as Java and PHP demand."""
     server = serve(tls_certificate=certificate[0], tls_key=certificate[1])

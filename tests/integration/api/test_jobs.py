@@ -46,6 +46,7 @@ def children(element: ET.Element | None) -> list[str]:
     return [child.tag for child in element]
 
 
+@pytest.mark.shows("POST /jobs", "JobId, State, QueueId, QueueType, Tag", "Input: BucketId, Region, Object")
 def test_submitted(client: Client) -> None:
     """A submission is answered with the job, every element in the wire's order, wildcards unexpanded."""
     extra = "<UserData>order &lt;17&gt;</UserData><JobLevel>1</JobLevel>"
@@ -69,6 +70,12 @@ def test_submitted(client: Client) -> None:
     )
 
 
+@pytest.mark.shows(
+    "Progress",
+    "CreationTime, StartTime, EndTime",
+    "MediaInfo, Format, Stream, Audio, Subtitle, Video",
+    "MediaResult, OutputFile, Md5Info, ObjectName, Md5, ObjectPrefix",
+)
 def test_life(server: ApiServer) -> None:
     """Submitted, Running, Success: times turn from ``-``, and only then come MediaInfo and MediaResult."""
     client = server.client
@@ -96,6 +103,7 @@ def test_life(server: ApiServer) -> None:
     assert children(detail)[:3] == ["Code", "Message", "JobId"]
 
 
+@pytest.mark.shows("Code, Message")
 def test_failed(server: ApiServer) -> None:
     """A failed job carries its own code and message, and no media elements."""
     job = submit(server.client)
@@ -108,6 +116,7 @@ def test_failed(server: ApiServer) -> None:
     assert answer.xml.find(".//MediaInfo") is None
 
 
+@pytest.mark.shows("JobsDetail, NonExistJobIds, NextToken")
 def test_several_ids(client: Client) -> None:
     """Several ids are answered in the order asked for; each unknown one has an element of its own."""
     first, second = submit(client), submit(client)
@@ -118,6 +127,7 @@ def test_several_ids(client: Client) -> None:
     assert ["JobsDetail"] == children(only.xml)
 
 
+@pytest.mark.shows("GET /jobs/{ids}")
 @pytest.mark.parametrize(
     ("ids", "code"), [("j0," * 10 + "j0", ""), (",".join(f"j{i}" for i in range(11)), "InvalidArgument")]
 )
@@ -136,6 +146,7 @@ def test_tenants_are_apart(server: ApiServer) -> None:
         assert [""] == other.get("/jobs", tag="VoiceSeparate").texts("JobsDetail")
 
 
+@pytest.mark.shows("DELETE /template/{template_id}", "TemplateName")
 def test_with_template(server: ApiServer) -> None:
     """A job keeps the template's parameters as they were, and shows the template instead of them."""
     client = server.client
@@ -165,6 +176,7 @@ def test_several_operations(client: Client) -> None:
     assert 2 == len(client.get("/jobs", tag="VoiceSeparate").texts("JobsDetail"))
 
 
+@pytest.mark.shows("JSON in and out on every operation")
 def test_json(client: Client) -> None:
     """The same job in JSON: same names, lists as lists, for those who send it or ask for it."""
     body = {
@@ -228,6 +240,7 @@ def test_additions_on_request(client: Client) -> None:
     assert "32" == operation["VoiceSeparate"]["AudioConfig"]["BitDepth"]
 
 
+@pytest.mark.shows("PUT /jobs/{ids}", "Go, Java, PHP, iOS, Android, Terraform")
 @pytest.mark.parametrize("suffix", ["", "?cancel", "?cancel=", "/?cancel"])
 def test_cancel(client: Client, suffix: str) -> None:
     """Cancel in each spelling answers 200 with nothing in it; a second one changes nothing."""
@@ -256,6 +269,7 @@ def test_cancel_is_all_or_nothing(server: ApiServer) -> None:
     assert ["Cancel", "Cancel"] == client.get(f"/jobs/{waiting},{other}").texts("JobsDetail/State")
 
 
+@pytest.mark.shows("PUT /jobs/{ids}")
 @pytest.mark.parametrize("beyond", [True, False])
 def test_cancel_running(serve: Callable[..., ApiServer], beyond: bool) -> None:
     """A running job is asked to stop, or refused where the vendor's behaviour is wanted."""
@@ -269,6 +283,7 @@ def test_cancel_running(serve: Callable[..., ApiServer], beyond: bool) -> None:
     assert beyond is stored.cancel_requested
 
 
+@pytest.mark.shows("PUT /asrqueue/{queue_id}")
 def test_pause(server: ApiServer) -> None:
     """Waiting jobs of a paused queue show Pause, can be cancelled, and are Submitted again afterwards."""
     client = server.client
@@ -286,6 +301,7 @@ def test_pause(server: ApiServer) -> None:
     assert ["Submitted", "Cancel"] == client.get(f"/jobs/{waiting},{third}").texts("JobsDetail/State")
 
 
+@pytest.mark.shows("MaxSize, MaxConcurrent")
 def test_full_queue(client: Client) -> None:
     """A full queue refuses with SlowDown and stores nothing."""
     set_queue(client, "<MaxSize>2</MaxSize>")
@@ -296,6 +312,7 @@ def test_full_queue(client: Client) -> None:
     assert 2 == len(client.get("/jobs", tag="VoiceSeparate").texts("JobsDetail"))
 
 
+@pytest.mark.shows("MaxSize, MaxConcurrent")
 def test_max_concurrent(server: ApiServer) -> None:
     """No more jobs of a queue run at once than it allows, over all workers."""
     client = server.client
@@ -306,6 +323,7 @@ def test_max_concurrent(server: ApiServer) -> None:
     assert 2 == sum(job is not None for job in claims)
 
 
+@pytest.mark.shows("QueueId")
 def test_named_queue(client: Client) -> None:
     """A job may name its queue; an unknown one is refused."""
     queue = queue_id(client)
@@ -314,6 +332,7 @@ def test_named_queue(client: Client) -> None:
     assert (400, "QueueNotFound") == (answer.status, answer.code)
 
 
+@pytest.mark.shows("Idempotency-Key")
 def test_idempotency(client: Client) -> None:
     """The same key and body give the same job; another body is a conflict; another key another job."""
     key = {"Idempotency-Key": "order-17"}
@@ -326,6 +345,7 @@ def test_idempotency(client: Client) -> None:
     assert "InvalidArgument" == client.post("/jobs", submission(), {"Idempotency-Key": "x" * 256}).code
 
 
+@pytest.mark.shows("Idempotency-Key")
 def test_idempotent_repeats_at_once(client: Client) -> None:
     """Of ten equal requests at the same moment one makes the job and all get it."""
     found: list[str] = []
@@ -340,6 +360,7 @@ def test_idempotent_repeats_at_once(client: Client) -> None:
     assert (10, 1) == (len(found), len(set(found)))
 
 
+@pytest.mark.shows("POST /asrbucket")
 def test_unopened(serve: Callable[..., ApiServer]) -> None:
     """Where the service is not opened by itself a submission is refused before its body is looked at."""
     client = serve(auto_open=False).client
@@ -352,6 +373,7 @@ def test_unopened(serve: Callable[..., ApiServer]) -> None:
     assert "AsrBucketUnBinded" == client.post("/jobs", submission()).code
 
 
+@pytest.mark.shows("GET /asrbucket", "scopes: buckets, read-only", "Output, Region, Bucket")
 def test_scopes(serve: Callable[..., ApiServer]) -> None:
     """A credential reaches its own buckets only, also as destinations; a read-only one changes nothing."""
     keys = (
@@ -377,6 +399,7 @@ def test_scopes(serve: Callable[..., ApiServer]) -> None:
         assert (403, "AccessDenied") == (answer.status, answer.code)
 
 
+@pytest.mark.shows("anonymous access")
 def test_anonymous(serve: Callable[..., ApiServer]) -> None:
     """Unsigned requests work only where the operator allows them; a wrong signature never does."""
     server = serve(anonymous_access=True)
@@ -422,6 +445,12 @@ def listed(client: Client, **query: str) -> list[str]:
     return answer.texts("JobsDetail/JobId")
 
 
+@pytest.mark.shows(
+    "GET /jobs",
+    "tag, queueId, queueType, orderByTime, nextToken, size, states",
+    "startCreationTime, endCreationTime, inputObject",
+    "workflowId, inventoryTriggerJobId",
+)
 def test_list_filters(server: ApiServer) -> None:
     """States, queue, input, creation time, order and size choose as documented."""
     client = server.client
@@ -448,12 +477,14 @@ def test_list_filters(server: ApiServer) -> None:
     assert newest == listed(client, startCreationTime="2020-01-01T00:00:00+08:00")
 
 
+@pytest.mark.shows("one trailing slash, + and % in path and query, names without case")
 def test_list_names_without_case(client: Client) -> None:
     """Old documents write ``Tag`` and ``Size``: names are compared without regard to case."""
     job = submit(client)
     assert [job] == client.get("/jobs", Tag="VoiceSeparate", Size="1").texts("JobsDetail/JobId")
 
 
+@pytest.mark.shows("JobsDetail, NonExistJobIds, NextToken")
 def test_empty_list(client: Client) -> None:
     """An empty list is one empty element, and no further page is an empty one too."""
     expected = b"<Response><JobsDetail/><NextToken/></Response>"
@@ -462,6 +493,7 @@ def test_empty_list(client: Client) -> None:
     assert expected == client.get("/jobs", tag="Transcode").body
 
 
+@pytest.mark.shows("tag, queueId, queueType, orderByTime, nextToken, size, states")
 @pytest.mark.parametrize(
     "query",
     [
@@ -508,6 +540,7 @@ end
 """
 
 
+@pytest.mark.shows("GET /jobs")
 @pytest.mark.slow
 def test_paging_over_100_000_jobs(server: ApiServer, valkey: redis.Redis) -> None:
     """While new jobs keep arriving, paging over 100,000 shows each of the old ones exactly once, in order."""

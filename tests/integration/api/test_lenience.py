@@ -15,6 +15,7 @@ def queue_of(client: Client) -> str:
     return client.get("/asrqueue").text("QueueList/QueueId") or ""
 
 
+@pytest.mark.shows("pageNumber, pageSize")
 @pytest.mark.parametrize("path", ["/jobs", "/template", "/asrqueue", "/queue", "/asrbucket", "/callbacks"])
 def test_zeros_on_every_list(client: Client, path: str) -> None:
     """A list with pageSize, pageNumber and size of 0, which the iOS SDK sends, is the first page of ten."""
@@ -32,6 +33,7 @@ def test_zeros_on_every_list(client: Client, path: str) -> None:
     assert expected == shown
 
 
+@pytest.mark.shows("words of a fixed set, in parameters and bodies")
 def test_submit_in_other_cases(client: Client) -> None:
     """A job whose words are all in another case is accepted and shown in the canonical spelling."""
     config = "<AudioConfig><Codec>ACC</Codec></AudioConfig>"
@@ -48,6 +50,7 @@ def test_submit_in_other_cases(client: Client) -> None:
         assert [answer.text("JobsDetail/JobId")] == found.texts("JobsDetail/JobId"), states
 
 
+@pytest.mark.shows("words of a fixed set, in parameters and bodies")
 def test_json_in_other_cases(client: Client) -> None:
     """Templates and queues take words in any case in JSON too, when they are made and when they change."""
     request = {
@@ -77,6 +80,7 @@ def test_json_in_other_cases(client: Client) -> None:
     assert {"State": "On", "Event": "TaskFinish", "Type": "Url", "ResultFormat": "JSON"} == shown
 
 
+@pytest.mark.shows("words of a fixed set, in parameters and bodies")
 def test_filters_in_other_cases(client: Client) -> None:
     """The filters of lists are read in any case."""
     assert 200 == client.request("POST", "/asrbucket").status
@@ -87,6 +91,7 @@ def test_filters_in_other_cases(client: Client) -> None:
     assert 200 == client.get("/template", tag="voiceseparate", category="official").status
 
 
+@pytest.mark.shows("NotifyConfig: Event, ResultFormat, Type, Url")
 def test_url_while_off(client: Client) -> None:
     """A queue's Url without a scheme is stored while State is Off, and refused once State is On."""
     queue = queue_of(client)

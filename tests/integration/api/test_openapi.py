@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from jsonschema_rs import Draft202012Validator, meta
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from stemline.api.app import RESOURCES
 from stemline.api.openapi import OPERATIONS, document
@@ -53,7 +55,13 @@ def test_served(client: Client) -> None:
     answer = exchange(client.port, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
     served = json.loads(answer.body)
     assert "3.1.0" == served["openapi"]
-    meta.validate(served["components"]["schemas"]["Job"])
+    OPENAPI_31_VALIDATOR.validate(served)
+    assert len(served["components"]["schemas"]) > 10
+    for one in served["components"]["schemas"].values():
+        meta.validate(one)
+    references = set(re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(served)))
+    assert references <= served["components"]["schemas"].keys()
+    assert {"Job", "JobRequest"} <= references
     described = {operation["operationId"] for item in served["paths"].values() for operation in item.values()}
     assert set(OPERATIONS) <= described
 
@@ -80,6 +88,12 @@ def validator(name: str) -> Draft202012Validator:
     )
 
 
+@pytest.mark.shows(
+    "Workflow, CosHeaders, SpriteOutputFile",
+    "Duration, FormatLongName, FormatName, NumProgram, NumStream, Size",
+    "Index, CodecName, CodecLongName, CodecTimeBase, CodecTagString, CodecTag",
+    "SampleFmt, SampleRate, Channel, ChannelLayout, Timebase, Language",
+)
 def test_job_answers_have_no_other_fields(server: ApiServer) -> None:
     """A finished job shows only fields that the description knows, and fits it."""
     client = server.client

@@ -24,6 +24,7 @@ def the_queue(client: Client) -> str:
     return client.get("/asrqueue").text("QueueList/QueueId") or ""
 
 
+@pytest.mark.shows("GET /asrqueue", "GET /queue")
 @pytest.mark.parametrize("path", ["/asrqueue", "/queue"])
 def test_first_look(client: Client, path: str) -> None:
     """The first look at a bucket's queues shows the one queue that the first change will create."""
@@ -47,6 +48,7 @@ def test_unopened(serve: Callable[..., ApiServer]) -> None:
     assert the_queue(client)
 
 
+@pytest.mark.shows("GET /asrqueue", "queueIds, state, category", "Queue, QueueList, NonExistPIDs")
 def test_filters(client: Client) -> None:
     """Ids and state choose; unknown ids have an element each; another category has no queues here."""
     queue = the_queue(client)
@@ -66,6 +68,9 @@ def test_filters(client: Client) -> None:
         assert (400, "InvalidArgument") == ((a := client.get("/queue", **bad)).status, a.code)
 
 
+@pytest.mark.shows(
+    "PUT /asrqueue/{queue_id}", "PUT /queue/{queue_id}", "NotifyConfig: Event, ResultFormat, Type, Url"
+)
 @pytest.mark.parametrize("path", ["/asrqueue", "/queue"])
 def test_update(client: Client, path: str) -> None:
     """Name, state and notification change and are answered whole; an id in the body is ignored."""
@@ -90,6 +95,7 @@ def test_update(client: Client, path: str) -> None:
     assert "Paused" == client.get("/asrqueue").text("QueueList/State")
 
 
+@pytest.mark.shows("MaxSize, MaxConcurrent")
 def test_absent_keeps(server: ApiServer) -> None:
     """What an update leaves out keeps its value, inside NotifyConfig too."""
     client = server.client
@@ -105,6 +111,7 @@ def test_absent_keeps(server: ApiServer) -> None:
     assert ("Off", "http://cb.example.com/q") == (kept.notify.state, kept.notify.url)
 
 
+@pytest.mark.shows("NotifyConfig: Event, ResultFormat, Type, Url")
 def test_tdmq(client: Client) -> None:
     """A queue may announce to TDMQ; MqMode is Queue where it is not given."""
     queue = the_queue(client)
@@ -146,6 +153,7 @@ def test_refused(client: Client, inner: str) -> None:
     assert [e.text for e in before.iter()] == [e.text for e in after.iter()]
 
 
+@pytest.mark.shows("Name")
 def test_long_chinese_name(client: Client) -> None:
     """128 characters of any allowed kind are a name."""
     name = "夜" * 128
@@ -167,6 +175,7 @@ def test_unknown(client: Client, path: str) -> None:
 # -- the service switch
 
 
+@pytest.mark.shows("POST /asrbucket", "AsrBucket, AsrBucketList, BucketName, AliasBucketId")
 def test_open_and_close(client: Client) -> None:
     """Opening answers the bucket, twice the same; closing answers its name, twice it is unknown."""
     first = client.request("POST", "/asrbucket")
@@ -183,6 +192,7 @@ def test_open_and_close(client: Client) -> None:
     assert (404, "NoSuchBucket") == ((a := client.delete("/asrbucket")).status, a.code)
 
 
+@pytest.mark.shows("GET /asrbucket", "regions, bucketNames, bucketName")
 def test_list_of_buckets(serve: Callable[..., ApiServer]) -> None:
     """Opened buckets are listed at a host without a bucket, by region, name and part of a name."""
     server = serve(regions=("ap-x", "ap-y"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from stemline.jobs.store import RedisStore
 from stemline.runtime.settings import Credential, HostRoute
 from stemline.testing.api_server import ApiServer
@@ -25,6 +27,7 @@ def send(server: ApiServer, clock: list[float], recording: Recording, data: byte
     return exchange(server.port, data if data is not None else recording.data)
 
 
+@pytest.mark.shows("host with or without port, any case")
 def test_replayed(serve: Callable[..., ApiServer]) -> None:
     """Every recording passes verification and is answered according to its request."""
     clock = [0.0]
@@ -67,6 +70,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.shows("q-key-time in the place of q-sign-time")
 def test_each_with_one_byte_changed(serve: Callable[..., ApiServer]) -> None:
     """The same bytes with one signed byte changed are refused, whichever part it is in."""
     clock = [0.0]

@@ -24,6 +24,7 @@ def create(client: Client, name: str) -> str:
     return answer.text("Template/TemplateId") or ""
 
 
+@pytest.mark.shows("POST /template", "Category, CreateTime, UpdateTime")
 def test_created(client: Client) -> None:
     """A new template is answered whole, in the wire's order, with only what was given."""
     answer = client.post("/template", body())
@@ -39,6 +40,7 @@ def test_created(client: Client) -> None:
     )
 
 
+@pytest.mark.shows("Name")
 @pytest.mark.parametrize("name", ["a", "人声_分离-1*", "x" * 64])
 def test_good_names(client: Client, name: str) -> None:
     """Chinese characters, letters, digits, ``_``, ``-`` and ``*`` make a name, up to 64."""
@@ -77,6 +79,7 @@ def test_duplicate_name(client: Client) -> None:
     assert create(Client(client.port, f"other-1250000000.ci.{REGION}.myqcloud.com"), "one")
 
 
+@pytest.mark.shows("PUT /template/{template_id}", "Go, Java, PHP, iOS, Android, Terraform")
 def test_update(client: Client) -> None:
     """An update replaces what it gives and keeps the rest, such as the AudioConfig Terraform omits."""
     template = create(client, "one")
@@ -109,6 +112,7 @@ def test_update_refused(client: Client) -> None:
     assert "InvalidContent" == client.put(f"/template/{template}", "x").code
 
 
+@pytest.mark.shows("DELETE /template/{template_id}")
 def test_delete(client: Client) -> None:
     """Deleting answers with the id; a second time the template is unknown."""
     template = create(client, "one")
@@ -125,6 +129,9 @@ def names(answer: Answer) -> list[str]:
     return answer.texts("TemplateList/Name")
 
 
+@pytest.mark.shows(
+    "GET /template", "ids, name, names", "pageNumber, pageSize", "RequestId, TotalCount, PageNumber, PageSize"
+)
 def test_list(client: Client) -> None:
     """Pages, prefix, tag and category choose as documented."""
     for name in ("a1", "a2", "b1"):
@@ -146,6 +153,12 @@ def test_list(client: Client) -> None:
         assert "InvalidArgument" == client.get("/template", **bad).code
 
 
+@pytest.mark.shows(
+    "GET /template",
+    "ids, name, names",
+    "RequestId, TotalCount, PageNumber, PageSize",
+    "Template, TemplateList, NonExistTIDs",
+)
 def test_by_ids(client: Client) -> None:
     """Queried by ids, hits come without page numbers and misses in NonExistTIDs."""
     template = create(client, "one")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+
 from stemline.jobs.job import Waveform
 from stemline.testing.api_server import ApiServer
 from stemline.testing.client import Client, submission
@@ -23,6 +25,7 @@ def _finished(server: ApiServer) -> str:
     return job
 
 
+@pytest.mark.shows("GET /jobs/{job_id}/waveform", "Samplerate, Waveform, Name, SamplesPerPair, Pairs")
 def test_waveforms_of_a_job(server: ApiServer) -> None:
     """The waveforms that the worker kept are answered in JSON and XML, and are not part of the job itself."""
     job = _finished(server)
@@ -38,6 +41,7 @@ def test_waveforms_of_a_job(server: ApiServer) -> None:
     assert _PAIRS not in server.client.request("GET", f"/jobs/{job}", headers=headers).body.decode()
 
 
+@pytest.mark.shows("GET /jobs/{job_id}/waveform")
 def test_no_waveforms(client: Client) -> None:
     """A waiting job has none; a job that the tenant does not have is an error; the request must be signed."""
     job = client.post("/jobs", submission()).text("JobsDetail/JobId")

@@ -37,6 +37,7 @@ def _operation(document: Document) -> dict[str, Any]:
     return operation
 
 
+@pytest.mark.shows("SoundInfo, Stem, PeakDb, ClippedSamples, LoudnessLufs, NullTestDb")
 @pytest.mark.parametrize("document", [Document.JSON_ANSWER, Document.EXTENDED_XML_ANSWER])
 def test_levels_are_answered(document: Document) -> None:
     """JSON, and XML that was asked for additions, hold levels, null test and bit depth."""
@@ -45,6 +46,7 @@ def test_levels_are_answered(document: Document) -> None:
     assert operation["VoiceSeparate"]["AudioConfig"]["BitDepth"] == "24"
 
 
+@pytest.mark.shows("SoundInfo, Stem, PeakDb, ClippedSamples, LoudnessLufs, NullTestDb")
 def test_plain_xml_and_callbacks_hold_no_additions() -> None:
     """XML answers and both forms of callback stay as the vendor's parsers know them."""
     plain = to_xml("Response", {"Operation": _operation(Document.XML_ANSWER)}).decode()
@@ -57,6 +59,7 @@ def test_plain_xml_and_callbacks_hold_no_additions() -> None:
         assert "BitDepth" not in text
 
 
+@pytest.mark.shows("BitDepth")
 def test_bit_depth_is_read() -> None:
     """A submission's BitDepth becomes part of the job."""
     config = "<AudioConfig><Codec>flac</Codec><BitDepth>24</BitDepth></AudioConfig>"
@@ -64,6 +67,7 @@ def test_bit_depth_is_read() -> None:
     assert read["operation"]["spec"]["separate"].audio_config.bit_depth == 24
 
 
+@pytest.mark.shows("BitDepth")
 @pytest.mark.parametrize("mode", AudioMode)
 @pytest.mark.parametrize(
     ("codec", "depth", "is_allowed"),

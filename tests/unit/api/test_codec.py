@@ -28,6 +28,7 @@ def test_xml_fields() -> None:
     assert expected == parse(body, "")
 
 
+@pytest.mark.shows("bodies without Content-Type, empty elements, Content-MD5")
 def test_empty_is_absent() -> None:
     """Go sends every AudioConfig child, mostly empty: an empty or blank element counts as absent."""
     body = b"<Request><A/><B></B><C> \n</C><D><E/></D></Request>"

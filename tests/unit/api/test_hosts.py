@@ -21,6 +21,9 @@ SETTINGS = Settings(
 TABLE = HostTable(SETTINGS)
 
 
+@pytest.mark.shows(
+    "<bucket>.ci.<region>.myqcloud.com, .tencentcos.cn, .cos.", "own endpoint suffix, fixed names, addresses"
+)
 @pytest.mark.parametrize(
     ("host", "bucket", "region"),
     [

@@ -44,6 +44,7 @@ def with_template(output: str, extra: str = "", template: str = TEMPLATE.id) -> 
     return submission(output=output, operation=f"<TemplateId>{template}</TemplateId>{extra}")
 
 
+@pytest.mark.shows("QueueType, CallBackKafkaConfig, unknown elements")
 def test_all_fields() -> None:
     """Every documented field is taken over."""
     body = submission(
@@ -71,6 +72,7 @@ def test_all_fields() -> None:
     assert [expected] == specs(body)
 
 
+@pytest.mark.shows("Input, AudioTrack")
 @pytest.mark.parametrize("track", ["0", "12", "eng", "de", "zh-Hans"])
 def test_audio_track(track: str) -> None:
     """A request may name the audio track; the answer then shows it, in XML and JSON."""
@@ -100,6 +102,7 @@ def test_audio_track_refused(track: str) -> None:
         specs(body)
 
 
+@pytest.mark.shows("AudioConfig")
 def test_least_fields() -> None:
     """Everything optional may be missing, also AudioConfig."""
     spec = specs(submission(mode="IsAudio", config="", output="<AuObject>v</AuObject>"))[0]
@@ -122,6 +125,7 @@ def test_empty_elements_of_the_php_demo() -> None:
     )
 
 
+@pytest.mark.shows("AuObject, BassObject, DrumObject")
 def test_surplus_outputs() -> None:
     """Names that the mode does not use are kept for the echo and ignored otherwise."""
     spec = specs(submission(mode="IsAudio"))[0]
@@ -129,6 +133,7 @@ def test_surplus_outputs() -> None:
     assert "out/bg.${ext}" == spec.output.object
 
 
+@pytest.mark.shows("TemplateId")
 def test_template_wins() -> None:
     """With both, the template decides and the inline parameters are not even checked."""
     body = submission(mode="Nonsense", operation=f"<TemplateId>{TEMPLATE.id}</TemplateId>")
@@ -136,6 +141,7 @@ def test_template_wins() -> None:
     assert (TEMPLATE.separate, TEMPLATE.id, "both") == (spec.separate, spec.template_id, spec.template_name)
 
 
+@pytest.mark.shows("Operation")
 def test_several_operations() -> None:
     """Each Operation becomes a job of its own."""
     body = submission(output="<AuObject>a</AuObject>")
@@ -147,6 +153,7 @@ def test_several_operations() -> None:
     assert "at most" in refusal(body[:start] + one * 11 + body[end:]).message
 
 
+@pytest.mark.shows("CallBack, CallBackFormat, CallBackType")
 @pytest.mark.parametrize("value", ["no", "NO", "No"])
 def test_no_callback(value: str) -> None:
     """``no`` in any case suppresses the queue's callback."""
@@ -215,6 +222,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.shows("Tag", "Input, Object", "Output, Region, Bucket", "UserData")
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str) -> None:
     """Each kind of bad argument is refused as InvalidArgument with a reason that names the field."""

@@ -165,6 +165,7 @@ def changed(signed: SignedRequest, old: str, new: str) -> SignedRequest:
     return dataclasses.replace(signed, headers=headers)
 
 
+@pytest.mark.shows("vectors V0 to V8")
 def test_published_vector() -> None:
     """The vendor's own published example (V0) verifies, and the signer reproduces it."""
     headers = {
@@ -192,6 +193,7 @@ def test_published_vector() -> None:
     assert principal == verify(signed, lambda _: principal, now=1557989200)
 
 
+@pytest.mark.shows("vectors V0 to V8", "host with or without port, any case")
 @pytest.mark.parametrize("name", VECTORS)
 def test_vectors(name: str) -> None:
     """Each vector of the specification verifies, and its canonical text has the printed digest."""
@@ -221,6 +223,7 @@ def test_signing(name: str) -> None:
     assert signed.header("authorization") == made
 
 
+@pytest.mark.shows("header, q-… parameters, sign parameter")
 def test_sign_parameter() -> None:
     """The form of PHP and iOS works: the whole header value in one ``sign`` parameter."""
     signed, _ = VECTORS["V8"]
@@ -228,6 +231,7 @@ def test_sign_parameter() -> None:
     assert key() == check(request("GET", f"{JOB}?sign={quote(value, safe='')}", {"host": H}))
 
 
+@pytest.mark.shows("header, q-… parameters, sign parameter")
 def test_header_outranks_url() -> None:
     """When header and URL both carry a signature, the header's counts."""
     signed, _ = VECTORS["V8"]
@@ -321,6 +325,7 @@ def test_foreign_authorization(value: str) -> None:
         check(request("GET", JOB, {"host": H, "authorization": value}))
 
 
+@pytest.mark.shows("clock: 900 s ahead, none after the end")
 @pytest.mark.parametrize(
     ("now", "error"), [(1700010061, RequestExpired), (1700000000 - 901, RequestTimeTooSkewed)]
 )
@@ -337,6 +342,7 @@ def test_expired_message() -> None:
     assert ("AccessDenied", "Request has expired") == (code_of(RequestExpired()), RequestExpired().message)
 
 
+@pytest.mark.shows("tokens under both names, in header or query")
 @pytest.mark.parametrize("name", ["x-ci-security-token", "x-cos-security-token"])
 def test_token(name: str) -> None:
     """A temporary key needs its token, under either name, in header or query, signed or not."""
@@ -387,6 +393,7 @@ def test_second_parameter_of_a_signed_name() -> None:
         check(dataclasses.replace(signed, params=[*signed.params, ("Tag", "x")]))
 
 
+@pytest.mark.shows("only what the two lists name, several values sorted")
 def test_several_values_of_a_name_are_sorted() -> None:
     """Go signs every value of a repeated name, sorted."""
     unsigned = request("GET", "/jobs?a=2&a=1", {"host": H})
@@ -517,6 +524,7 @@ def unsigned_requests(draw: st.DrawFn) -> SignedRequest:
     )
 
 
+@pytest.mark.shows("only what the two lists name, several values sorted")
 @settings(max_examples=300, deadline=None)
 @given(unsigned_requests(), st.data())
 def test_round_trip(unsigned: SignedRequest, data: st.DataObject) -> None:

@@ -25,6 +25,7 @@ def accepted(mode: AudioMode, **values: object) -> bool:
     return True
 
 
+@pytest.mark.shows("Codec, Samplerate, Bitrate, Channels")
 @pytest.mark.parametrize("codec", CODECS)
 def test_table(codec: str) -> None:
     """Sample rates and channels are allowed per codec exactly as the specification's table says."""
@@ -48,6 +49,7 @@ def test_unknown_codec(codec: str) -> None:
     assert not accepted(AudioMode.IS_AUDIO, codec=codec)
 
 
+@pytest.mark.shows("Codec, Samplerate, Bitrate, Channels")
 def test_music_mode() -> None:
     """MusicMode writes mp3, wav or aac and does not look at the three numbers."""
     mode = AudioMode.MUSIC_MODE

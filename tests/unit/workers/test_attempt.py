@@ -42,7 +42,7 @@ from stemline.separation.pipeline import Report
 from stemline.separation.waveform import Waveform
 from stemline.storage import Upload
 from stemline.testing.samples import job_spec
-from stemline.workers import stages, store_retry
+from stemline.workers import lease_keeper, stages, store_retry
 from stemline.workers.attempt import Attempt
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
@@ -539,6 +539,15 @@ def test_a_store_that_stays_unavailable_costs_the_lease(make, monkeypatch):
     bench = make()
     bench.jobs.errors["succeed"] = [StoreUnavailable() for _ in range(1000)]
     assert Outcome.SUPERSEDED == bench.run().outcome
+
+
+def test_nothing_is_completed_under_a_lease_that_is_nearly_over(make, monkeypatch):
+    """With less of the lease left than the margin, the attempt gives up before a stem becomes visible."""
+    monkeypatch.setattr(lease_keeper, "LIMIT_S", 0.05)
+    bench = make(lease_s=lease_keeper.MARGIN_S - 1, heartbeat_s=60)
+    assert Outcome.SUPERSEDED == bench.run().outcome
+    assert "send" in bench.buckets.names()
+    assert "complete" not in bench.buckets.names()
 
 
 def test_the_scratch_folder_is_removed(make, tmp_path):

@@ -39,6 +39,7 @@ def is_close(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> bool:
     return bool(np.fft.irfft(spectrum, size).max() > 0.5 * (truth[:, 0] ** 2).sum())
 
 
+@pytest.mark.shows("Input, AudioTrack")
 @pytest.mark.parametrize("kind", formats(*LANGUAGES), ids=lambda kind: kind.name)
 def test_a_track_is_chosen(kind: Format, workshop: Workshop):
     """A track is found by its number and by its language, also by the language's other code."""
