@@ -57,9 +57,12 @@ format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.dev ## Write the pages that are generated from the code
+docs: $(VENV)/.dev ## Write docs/settings.md from the code, and the site into build/site; warnings are errors
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	python -m tools.shows --write
+	$(BIN)/python -m tools.docs.stage
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "Open build/site/index.html"
 
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -116,10 +116,16 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") 
 
 
 @contextmanager
-def running_stack(home: Path, log: Path) -> Iterator[tuple[Program, dict[str, Any]]]:
-    """Run ``stemline up`` while the block runs; yields the program and the content of its ``stack.json``."""
+def running_stack(home: Path, log: Path, **variables: str) -> Iterator[tuple[Program, dict[str, Any]]]:
+    """Run ``stemline up`` while the block runs; yields the program and the content of its ``stack.json``.
+
+    Args:
+        home: folder of its data.
+        log: file that its output is appended to.
+        variables: of its environment, besides those of this process.
+    """
     file = home / "stack.json"
-    with program(log, {"STEMLINE_HOME": str(home)}, "-m", "stemline", "up") as started:
+    with program(log, {"STEMLINE_HOME": str(home), **variables}, "-m", "stemline", "up") as started:
 
         def ready() -> bool:
             if started.process.poll() is not None:

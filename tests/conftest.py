@@ -150,12 +150,10 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The running stack's ``stack.json``."""
-    from stemline.models.catalogue import model_named
-    from stemline.models.download import pull
-    from stemline.models.weights import WeightStore
+    """The running stack's ``stack.json``; it began as a user's does, without weights."""
     from stemline.testing.processes import running_stack
 
-    pull(WeightStore(), model_named("2stems"))
-    with running_stack(stack_home, tmp_path_factory.mktemp("log") / "up.log") as (_, document):
+    log = tmp_path_factory.mktemp("log") / "up.log"
+    models = tmp_path_factory.mktemp("models")
+    with running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models)) as (_, document):
         yield document

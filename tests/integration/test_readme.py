@@ -1,16 +1,12 @@
-"""The examples and links of the README and the docs."""
+"""The links of the README and the docs, and how the README begins."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.media import Kind, make, tone
 from tests.paths import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -20,25 +16,6 @@ _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
 
 def blocks(page: Path, language: str) -> list[str]:
     return [code for kind, code in _FENCE.findall(page.read_text()) if kind == language]
-
-
-def test_the_sdk_example_of_the_readme(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
-    """The Python example of the README, run unchanged beside a stack, downloads both stems."""
-    (tmp_path / ".stemline").symlink_to(stack_home)
-    make(tmp_path / "song.mp3", Kind("mp3", "libmp3lame"), tone(3 * 44_100))
-    (example,) = blocks(REPOSITORY / "README.md", "python")
-    ran = subprocess.run(
-        [sys.executable, "-c", example],
-        check=False,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert 0 == ran.returncode, ran.stderr
-    assert "Success 100 %" in ran.stdout
-    for stem in ("voice", "background"):
-        assert (tmp_path / f"{stem}.mp3").stat().st_size > 10_000
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

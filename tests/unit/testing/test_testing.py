@@ -11,6 +11,7 @@ from stemline.jobs.states import State
 from stemline.testing import FixedClock, InMemoryStore
 from stemline.testing.api_server import ApiServer, api_settings, finish
 from stemline.testing.client import submission
+from tests.support import snippets
 
 EXTRAS = [
     ("api_server", "uvicorn", "api"),
@@ -53,3 +54,10 @@ def test_the_api_on_an_in_memory_store() -> None:
         finish(server.store, job_id)
         shown = server.client.get(f"/jobs/{job_id}")
     assert State.SUCCESS == shown.text("JobsDetail/State")
+
+
+def test_the_example_of_the_page() -> None:
+    """The program of docs/testing.md runs as it is printed."""
+    (program,) = snippets.run_by("test_testing::test_the_example_of_the_page")
+    assert "assert " in program
+    exec(compile(program, "docs/testing.md", "exec"), {})

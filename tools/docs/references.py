@@ -1,0 +1,85 @@
+"""The pages of the site that are made from the code: commands and client."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import click
+
+from stemline.cli.main import main
+
+CLIENT = """# The Python client, name by name
+
+`stemline.client`, made from its docstrings.
+
+::: stemline.client
+"""
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each page by its file name."""
+    made = {"commands.md": commands()}
+    if find_spec("stemline.client") is not None:
+        made["client.md"] = CLIENT
+    return made
+
+
+def commands() -> str:
+    """Return the page of all commands, with their arguments and options."""
+    parts = [
+        "# Commands",
+        "Every command with its options, made from the code: the same as `stemline COMMAND --help`.",
+    ]
+    for path, command, context in walk(main, click.Context(main, info_name="stemline")):
+        parts += section(path, command, context)
+    return "\n\n".join(parts) + "\n"
+
+
+def walk(
+    command: click.Command, context: click.Context
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield each command below a group, and the groups, in the order of their names."""
+    if not isinstance(command, click.Group):
+        return
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        if child is None or child.hidden:
+            continue
+        inner = click.Context(child, info_name=name, parent=context)
+        yield inner.command_path, child, inner
+        yield from walk(child, inner)
+
+
+def section(path: str, command: click.Command, context: click.Context) -> list[str]:
+    """Return heading, usage, description and options of one command."""
+    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    parts = ["#" * (1 + path.count(" ")) + f" {path}", f"```text\n{usage}\n```", text_of(command.help or "")]
+    rows = [
+        f"| `{names}` | {cell(meaning)} |"
+        for parameter in command.get_params(context)
+        if (record := parameter.get_help_record(context)) is not None
+        for names, meaning in [record]
+        if "--help" not in names
+    ]
+    if rows:
+        parts.append("\n".join(["| Option | Meaning |", "|---|---|", *rows]))
+    return [part for part in parts if part]
+
+
+def text_of(help_text: str) -> str:
+    r"""Return a help text as Markdown; paragraphs that begin with ``\b`` keep their lines."""
+    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(help_text).partition("\f")[0])
+    return "\n\n".join(
+        "```text\n" + paragraph.removeprefix("\b").strip("\n") + "\n```"
+        if paragraph.startswith("\b")
+        else paragraph
+        for paragraph in paragraphs
+    )
+
+
+def cell(text: str) -> str:
+    """Return a text that fits into a cell of a table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
