@@ -8,7 +8,12 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 #: Modules that share the running stack: together they start it once.
-_STACK = ("tests/browser/", "tests/integration/deploy/test_stack.py", "tests/integration/test_")
+_STACK = (
+    "tests/browser/",
+    "tests/integration/client/test_page.py",
+    "tests/integration/deploy/test_stack.py",
+    "tests/integration/test_",
+)
 
 
 class Scheduling(LoadFileScheduling):

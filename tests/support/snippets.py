@@ -7,7 +7,8 @@ The line before a block is one of
 
 Blocks without a comment are data or drawings: JSON, YAML and XML, which a test parses, diagrams, which a test
 draws, and ``text``, which shows what a program prints. A page of which no block is run says so once, in a
-comment ``<!-- no block is run: reason -->``.
+comment ``<!-- no block is run: reason -->``; one whose blocks of a language are all run by one test says
+``<!-- each python block is run: test_module::test_name -->``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-_WHOLE_PAGE = re.compile(r"^<!-- no block is run: (.*?) -->$", re.MULTILINE)
+_NONE = re.compile(r"^<!-- no block is run: (.*?) -->$", re.MULTILINE)
+_EACH = re.compile(r"^<!-- each (\w+) block is run: (\S+) -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,20 @@ def all_blocks() -> list[Block]:
 
 def blocks_of(text: str, page: Path) -> Iterator[Block]:
     """The blocks of a page's text."""
-    for_all = _WHOLE_PAGE.search(text)
+    none, each = _NONE.search(text), dict(_EACH.findall(text))
     for match in _FENCE.finditer(text):
         mark, what = match["mark"], (match["what"] or "").strip()
+        test, reason = (what, "") if mark == "run" else ("", what)
+        if not mark:
+            test, reason = each.get(match["language"], ""), none[1] if none else ""
+        lines = match["code"].splitlines(keepends=True)
         yield Block(
             page=str(page.relative_to(REPOSITORY)),
             line=text.count("\n", 0, match.start("language")) + 1,
             language=match["language"],
-            code="".join(
-                line.removeprefix(match["indent"]) for line in match["code"].splitlines(keepends=True)
-            ),
-            test=what if mark == "run" else "",
-            reason=what if mark == "not run" else for_all[1] if for_all and not mark else "",
+            code="".join(line.removeprefix(match["indent"]) for line in lines),
+            test=test,
+            reason=reason,
         )
 
 
