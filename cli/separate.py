@@ -45,7 +45,7 @@ _YEAR_S = 365 * 86_400.0
 )
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
     envvar="STEMLINE_DEVICE",

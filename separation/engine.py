@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Devices that can be asked for; `auto` is CUDA where it is available, else the CPU.
-DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+DEVICES = ("auto", "cpu", "cuda")
 #: Engines that can be asked for.
 ENGINES = ("onnxruntime", "tensorflow")
 
@@ -36,16 +36,20 @@ class Engine(Protocol):
     any_length: bool
     in_flight: int
 
-    def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
+    def masks(
+        self, magnitude: NDArray[np.float32], *, alone: bool = False, level: int = 0
+    ) -> Sequence[NDArray[np.float32]]:
         """Return the share of each bin that belongs to each instrument.
 
         Args:
             magnitude: (2, frames, 1,024); 512 frames, or a multiple of 64 where `any_length` is true.
             alone: No other segment is in flight, so all CPUs may work on this one.
+            level: Where a device has more segments than it can run at once, those of a higher level go first.
 
         Returns:
             One array per instrument, in the network's order, shaped like `magnitude`, values 0 to 1.
 
         Raises:
-            DeviceError: The device failed, or has not enough memory for one segment.
+            DeviceOutOfMemory: The device has not enough memory for one segment.
+            DeviceFailed: The device failed; the engine can not be used again.
         """

@@ -19,6 +19,7 @@ SeparationError
 │   ├── WeightsMissing
 │   └── WeightsCorrupt
 ├── DeviceError
+│   ├── DeviceFailed
 │   └── DeviceOutOfMemory
 ├── OutputError
 │   └── DiskFull
@@ -112,6 +113,10 @@ class DeviceError(SeparationError):
 
 class DeviceOutOfMemory(DeviceError):
     """The device has not enough memory for even one segment."""
+
+
+class DeviceFailed(DeviceError):
+    """The device failed while it ran the network; only a new process can use it again."""
 
 
 class OutputError(SeparationError):

@@ -1,39 +1,24 @@
-"""The networks on ONNX Runtime: CPU, CUDA or TensorRT."""
+"""The networks on ONNX Runtime: on CPUs or on CUDA."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
-from stemline.separation.errors import DeviceError, DeviceOutOfMemory, SeparationError, WeightsCorrupt
-from stemline.separation.gpu import Gpu, first_gpu
-from stemline.separation.network import Network
+from stemline.separation.errors import DeviceError, DeviceOutOfMemory
+from stemline.separation.network import CHANNELS, NETWORK_BINS, SEGMENT_FRAMES, Network
+from stemline.separation.sessions import GraphSource, Masks, Session, cuda_card, has_cuda, largest_difference
 
 log = structlog.get_logger(__name__)
 
-_CPU = "CPUExecutionProvider"
-_CUDA = "CUDAExecutionProvider"
-_TENSORRT = "TensorrtExecutionProvider"
-#: TF32 would round factors to 10 bits of mantissa and exceed the tolerance of 1e-4.
-_CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
-_NAMES = {"cpu": _CPU, "cuda": _CUDA, "tensorrt": _TENSORRT}
-#: Parts of the messages by which ONNX Runtime and CUDA report that memory ran out.
-_OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cuda_error_out_of_memory", "bad_alloc")
-
-
-class GraphSource(Protocol):
-    """Returns the ONNX model to run, or the path of its file."""
-
-    def __call__(self, *, polyphase: bool) -> Path | bytes:
-        """Return the graph; with `polyphase`, transposed convolutions are split, which is faster on CPUs."""
+#: A device whose masks differ from the CPU's by more computes something else. Exact arithmetic in another
+#: order differs by some 1e-5, TF32 by some 1e-3.
+MOST_DIFFERENCE = 1e-3
 
 
 class OnnxEngine:
@@ -46,106 +31,140 @@ class OnnxEngine:
     Args:
         network: What the graph computes.
         graph: Where the graph comes from.
-        device: One of `auto`, `cpu`, `cuda`, `tensorrt`.
+        device: One of `auto`, `cpu`, `cuda`.
         threads: CPUs to use.
+        songs: How many songs are separated at the same time; they share the batches of a GPU.
+        batch_wait_s: How long a segment waits for others before an incomplete batch runs, s.
 
     Raises:
-        DeviceError: The device asked for is not there.
+        DeviceError: The device asked for cannot be used.
         WeightsCorrupt: ONNX Runtime rejects the graph.
     """
 
     def __init__(
-        self, network: Network, graph: GraphSource, *, device: str = "auto", threads: int = 1
+        self,
+        network: Network,
+        graph: GraphSource,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        songs: int = 1,
+        batch_wait_s: float = 0.0,
     ) -> None:
         self.network = network
         self.any_length = True
-        self._graph = graph
-        self._threads = threads
-        self._wide: Any = None
-        self._wide_lock = threading.Lock()
-        self._kind, self._session = self._choose(device)
-        self._batcher: Batcher | None = None
-        self.device = self._kind
-        self.in_flight = threads
-        if self._kind != "cpu":
-            gpu = first_gpu() or Gpu("unnamed", 0)
-            self._batcher = Batcher(self._run, gpu.batch)
-            self.device = f"{self._kind} ({gpu.name})"
-            # One batch runs while the next is transformed.
-            self.in_flight = max(threads, 2 * gpu.batch)
+        self._runner = _runner(
+            network, graph, device, threads=threads, songs=songs, batch_wait_s=batch_wait_s
+        )
+        self.device = self._runner.device
+        self.in_flight = self._runner.in_flight
         log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
 
-    def masks(self, magnitude: NDArray[np.float32], *, alone: bool = False) -> Sequence[NDArray[np.float32]]:
+    def masks(
+        self, magnitude: NDArray[np.float32], *, alone: bool = False, level: int = 0
+    ) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
-        if self._batcher is not None:
-            return self._batcher(magnitude)
-        session = self._wide_session() if alone and self._threads > 1 else self._session
-        return [mask[0] for mask in self._run(magnitude[np.newaxis], session)]
+        return self._runner.masks(magnitude, alone=alone, level=level)
 
-    def _run(self, magnitude: NDArray[np.float32], session: Any = None) -> Sequence[NDArray[np.float32]]:
+
+def _runner(
+    network: Network,
+    graph: GraphSource,
+    device: str,
+    *,
+    threads: int,
+    songs: int,
+    batch_wait_s: float,
+) -> _CpuRunner | _CudaRunner:
+    """Open the device asked for, or with `auto` the best that works."""
+    if device == "cuda" or (device == "auto" and has_cuda()):
         try:
-            masks: list[NDArray[np.float32]] = (session or self._session).run(None, {"magnitude": magnitude})
-        except Exception as error:
-            message = str(error)
-            if any(sign in message.lower() for sign in _OUT_OF_MEMORY):
-                raise DeviceOutOfMemory from error
-            raise DeviceError(f"{self.device} failed: {message}") from error
-        return masks
+            return _CudaRunner(network, graph, songs=songs, batch_wait_s=batch_wait_s)
+        except DeviceError as error:
+            if device == "cuda":
+                raise
+            log.warning("engine.cuda_unavailable", reason=error.message)
+    return _CpuRunner(network, graph, threads)
 
-    def _wide_session(self) -> Any:
+
+class _CpuRunner:
+    """One thread for each segment; all threads for a segment that is alone."""
+
+    device = "cpu"
+
+    def __init__(self, network: Network, graph: GraphSource, threads: int) -> None:
+        self.in_flight = threads
+        self._network = network
+        self._graph = graph
+        self._threads = threads
+        self._session = self._open(threads=1)
+        self._wide: Session | None = None
+        self._wide_lock = threading.Lock()
+
+    def masks(self, magnitude: NDArray[np.float32], *, alone: bool, level: int) -> Masks:  # noqa: ARG002  # no queue
+        session = self._wide_session() if alone and self._threads > 1 else self._session
+        return [mask[0] for mask in session.run(magnitude[np.newaxis])]
+
+    def _wide_session(self) -> Session:
         with self._wide_lock:
             if self._wide is None:
-                self._wide = self._open("cpu", threads=self._threads)
-        return self._wide
+                self._wide = self._open(threads=self._threads)
+            return self._wide
 
-    def _choose(self, device: str) -> tuple[str, Any]:
-        """Open a session on the device asked for, or on the best there is."""
-        if device != "auto":
-            return device, self._open(device, threads=1)
-        if _CUDA in onnxruntime.get_available_providers():
+    def _open(self, *, threads: int) -> Session:
+        return Session(self._network.name, self._graph(polyphase=True), "cpu", threads=threads)
+
+
+class _CudaRunner:
+    """Batches of one segment and of a fixed number, in a session each.
+
+    ONNX Runtime's CUDA provider keeps the plans of a session's convolutions for its last shape only: with one
+    session, and batches of any size, nearly every run would plan them anew.
+    """
+
+    def __init__(self, network: Network, graph: GraphSource, *, songs: int, batch_wait_s: float) -> None:
+        card = cuda_card()
+        self.device = f"cuda ({card.name})"
+        model = graph(polyphase=False)
+        self._single = Session(network.name, model, "cuda")
+        self._full = Session(network.name, model, "cuda") if card.batch > 1 else self._single
+        self._batcher = Batcher(self._run, card.batch, wait_s=batch_wait_s)
+        self._verify(Session(network.name, model, "cpu"))
+        # Two batches altogether: one runs while the next is transformed.
+        self.in_flight = max(2, -(-2 * self._batcher.size // songs))
+
+    def masks(
+        self,
+        magnitude: NDArray[np.float32],
+        *,
+        alone: bool,  # noqa: ARG002  # the device is one
+        level: int,
+    ) -> Sequence[NDArray[np.float32]]:
+        return self._batcher(magnitude, level=level)
+
+    def _run(self, batch: NDArray[np.float32]) -> Masks:
+        return (self._single if len(batch) == 1 else self._full).run(batch)
+
+    def _verify(self, reference: Session) -> None:
+        """Run both sizes, which also plans their convolutions, and compare the masks with the CPU's.
+
+        A session that was opened proves nothing: without cuDNN, the first convolution fails.
+        """
+        shape = (CHANNELS, SEGMENT_FRAMES, NETWORK_BINS)
+        single = largest_difference(self._run, reference.run, size=1, shape=shape)
+        while True:
             try:
-                return "cuda", self._open("cuda", threads=1)
-            except DeviceError as error:
-                log.warning("engine.cuda_unavailable", reason=error.message)
-        return "cpu", self._open("cpu", threads=1)
-
-    def _open(self, device: str, *, threads: int) -> Any:
-        available = onnxruntime.get_available_providers()
-        if _NAMES[device] not in available:
-            raise DeviceError(f"{device} was asked for, but this ONNX Runtime offers {', '.join(available)}.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # A spinning thread would take CPU time from other segments, the encoders and other programs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            graph = self._graph(polyphase=device == "cpu")
-            session = onnxruntime.InferenceSession(
-                graph if isinstance(graph, bytes) else str(graph),
-                options,
-                providers=_providers(device, graph),
+                full = largest_difference(self._run, reference.run, size=self._batcher.size, shape=shape)
+                break
+            except DeviceOutOfMemory:
+                if self._batcher.size == 1:
+                    raise
+                self._batcher.size //= 2
+        difference = max(single, full)
+        log.info(
+            "engine.verified", device=self.device, largest_difference=difference, batch=self._batcher.size
+        )
+        if difference > MOST_DIFFERENCE:
+            raise DeviceError(
+                f"{self.device} computes wrong masks: they differ from the CPU's by up to {difference:.1e}."
             )
-        except SeparationError:
-            raise
-        except Exception as error:
-            raise WeightsCorrupt(
-                f"ONNX Runtime rejects the network of {self.network.name}: {error}"
-            ) from error
-        # Without a GPU or its libraries ONNX Runtime only warns, and would run on the CPU.
-        session.disable_fallback()
-        if session.get_providers()[0] != _NAMES[device]:
-            raise DeviceError(f"{device} was asked for, but ONNX Runtime could not start it here.")
-        return session
-
-
-def _providers(device: str, graph: Path | bytes) -> list[Any]:
-    """Return ONNX Runtime's providers for a device, followed by those that run what it cannot."""
-    providers: list[Any] = [_CPU]
-    if device in ("cuda", "tensorrt"):
-        providers.insert(0, (_CUDA, _CUDA_OPTIONS))
-    if device == "tensorrt":
-        # Building a TensorRT engine takes minutes, so it is cached beside the graph.
-        cache = {"trt_engine_cache_path": str(graph.parent / "tensorrt")} if isinstance(graph, Path) else {}
-        providers.insert(0, (_TENSORRT, {"trt_engine_cache_enable": str(bool(cache)), **cache}))
-    return providers

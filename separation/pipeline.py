@@ -62,6 +62,7 @@ def separate_file(
     cancelled: Callable[[], bool] | None = None,
     extension: Extension = Extension.AVERAGE,
     context: int = 0,
+    level: int = 0,
     track: str | None = None,
     keep_video_origin: bool = False,
     decoder: Decoder | None = None,
@@ -78,6 +79,7 @@ def separate_file(
         cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
         extension: What happens above 11 kHz.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
+        level: Where several separations share a device, segments of a higher level go first.
         track: Number, from 0, or language of the audio track; None is the default one.
         keep_video_origin: Whether audio that starts after the video is preceded by silence.
         decoder: Decodes in a child process with limits; without it, the source is trusted and decoded here.
@@ -93,7 +95,7 @@ def separate_file(
         audio = open_.enter_context(
             _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
         )
-        separator = open_.enter_context(Separator(engine, extension=extension, context=context))
+        separator = open_.enter_context(Separator(engine, extension=extension, context=context, level=level))
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)

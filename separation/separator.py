@@ -50,17 +50,26 @@ class Separator:
         engine: The loaded model.
         extension: What happens above 11 kHz.
         context: Frames that a window sees on both sides of the part that is kept; 0 is exactly Spleeter.
+        level: Where an engine has to choose, segments of a higher level go first.
 
     Raises:
         OptionError: The engine cannot run windows with context.
     """
 
-    def __init__(self, engine: Engine, *, extension: Extension = Extension.AVERAGE, context: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        extension: Extension = Extension.AVERAGE,
+        context: int = 0,
+        level: int = 0,
+    ) -> None:
         if context and not engine.any_length:
             raise OptionError("This engine cannot run windows with context.")
         self.engine = engine
         self.extension = Extension(extension)
         self.context = context
+        self.level = level
         self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
 
     def close(self) -> None:
@@ -127,7 +136,7 @@ class Separator:
         spectrum = stft.forward(window.samples)
         magnitude = stft.magnitude(spectrum)
         clock = timer.add("transform", clock)
-        masks = self.engine.masks(magnitude, alone=window.only)
+        masks = self.engine.masks(magnitude, alone=window.only, level=self.level)
         clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
         extend = self.extension is Extension.AVERAGE

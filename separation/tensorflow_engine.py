@@ -16,8 +16,14 @@ import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
-from stemline.separation.errors import DeviceError, DeviceOutOfMemory, OptionError, WeightsCorrupt
-from stemline.separation.gpu import Gpu, first_gpu
+from stemline.separation.cuda import first_card
+from stemline.separation.errors import (
+    DeviceError,
+    DeviceFailed,
+    DeviceOutOfMemory,
+    OptionError,
+    WeightsCorrupt,
+)
 from stemline.separation.network import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Network
 
 log = structlog.get_logger(__name__)
@@ -58,10 +64,11 @@ class TensorFlowEngine:
         magnitude: NDArray[np.float32],
         *,
         alone: bool = False,  # noqa: ARG002  # TensorFlow always uses all its threads
+        level: int = 0,
     ) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
         if self._batcher is not None:
-            return self._batcher(magnitude)
+            return self._batcher(magnitude, level=level)
         return [mask[0] for mask in self._run(magnitude[np.newaxis])]
 
     def _run(self, magnitude: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
@@ -72,19 +79,19 @@ class TensorFlowEngine:
         except errors.ResourceExhaustedError as error:
             raise DeviceOutOfMemory from error
         except errors.OpError as error:
-            raise DeviceError(f"{self.device} failed: {error.message}") from error
+            raise DeviceFailed(f"{self.device} failed: {error.message}") from error
         return [np.ascontiguousarray(np.moveaxis(mask, -1, 1)) for mask in masks]
 
     def _choose(self, device: str) -> str:
         gpus = self._tensorflow.config.list_physical_devices("GPU")
         if device == "cpu" or (device == "auto" and not gpus):
             return "cpu"
-        if device == "tensorrt" or not gpus:
+        if not gpus:
             raise DeviceError(f"{device} was asked for, but TensorFlow finds no such device.")
-        gpu = first_gpu() or Gpu("unnamed", 0)
-        self._batcher = Batcher(self._run, gpu.batch)
-        self.in_flight = 2 * gpu.batch
-        return f"cuda ({gpu.name})"
+        card = first_card()
+        self._batcher = Batcher(self._run, card.batch)
+        self.in_flight = 2 * card.batch
+        return f"cuda ({card.name})"
 
     def _open(self, weights: Path, threads: int) -> None:
         """Build the graph with spleeter's model functions and restore the weights."""

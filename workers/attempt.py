@@ -20,12 +20,13 @@ import structlog
 from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError
 from stemline.jobs.job import Job
 from stemline.separation.errors import Cancelled as SeparationCancelled
-from stemline.separation.errors import DeviceError, DiskFull, SeparationError, WeightsError
+from stemline.separation.errors import DeviceError, DeviceFailed, DiskFull, SeparationError, WeightsError
 from stemline.separation.pipeline import Report
 from stemline.storage import TransferCancelled
 from stemline.workers import stages
 from stemline.workers.cleanup import cleanup
 from stemline.workers.context import SeparationContext
+from stemline.workers.engines import WeightsPending
 from stemline.workers.failures import failure_code
 from stemline.workers.lease_keeper import LeaseKeeper, StopReason
 from stemline.workers.outcome import AttemptResult, Outcome
@@ -101,7 +102,7 @@ class Attempt:
                 code = failure_code(error) if error.counts else INTERNAL_ERROR
                 return self._put_off(code, error.message, counts=error.counts)
             case WeightsError() | DeviceError() | DiskFull():  # another worker may have what this one lacks
-                log.error("attempt.worker_at_fault", reason=error.message)
+                self._report_worker(error)
                 return self._put_off(failure_code(error), error.message)
             case JobFailed() | SeparationError():
                 return AttemptResult(Outcome.FAILED, failure_code(error), error.message)
@@ -115,6 +116,16 @@ class Attempt:
                     message = f"The worker could not continue: {error.strerror}."
                 # The job itself may be the cause of any other error: then the attempt counts.
                 return self._put_off(INTERNAL_ERROR, message, counts=not is_machines)
+
+    def _report_worker(self, error: SeparationError) -> None:
+        """Report what is wrong with this worker; a device that failed also ends it."""
+        match error:
+            case WeightsPending():
+                log.info("attempt.waits_for_weights", reason=error.message)
+            case DeviceFailed():
+                self.context.device_failed(error.message)
+            case _:
+                log.error("attempt.worker_at_fault", reason=error.message)
 
     def _put_off(self, code: str, message: str, *, counts: bool = False) -> AttemptResult:
         """Return that the job is tried again later, or that it fails because this was its last attempt."""

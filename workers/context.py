@@ -36,3 +36,5 @@ class SeparationContext:
     """Returns the engine of a model, loaded at the first call."""
     decoder: Decoder
     """Decodes sources in child processes."""
+    device_failed: Callable[[str], None]
+    """Called with the reason when the device failed: ends the worker after its attempts."""

@@ -32,6 +32,7 @@ class Engines:
 
     def __init__(self, settings: Settings, metrics: WorkerMetrics) -> None:
         self._options = settings.engine
+        self._songs = settings.workers.slots(settings.engine.device)
         self._metrics = metrics
         self._lock = Lock()
         self._engines: dict[str, Engine] = {}
@@ -62,6 +63,8 @@ class Engines:
                 device=options.device,
                 directory=options.models_dir,
                 threads=options.threads or None,
+                songs=self._songs,
+                batch_wait_s=options.batch_wait_ms / 1000,
             )
         except WeightsError:
             if not options.models_fetch:

@@ -90,6 +90,15 @@ class WorkerMetrics:
             ["reason"],
             registry=registry,
         )
+        self.device_failures = Counter(
+            "stemline_device_failures_total", "Failures of a GPU that ended the worker.", registry=registry
+        )
+        self.device_out_of_service = Gauge(
+            "stemline_device_out_of_service",
+            "1 while the worker takes no jobs because its GPU failed repeatedly.",
+            multiprocess_mode="max",
+            registry=registry,
+        )
         self.callbacks = Counter(
             "stemline_callback_attempts_total",
             "Delivery attempts, by type, status class and the callback's new state.",

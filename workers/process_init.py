@@ -1,4 +1,4 @@
-"""Initialisation of a child process of the worker's pool."""
+"""Initialisation of a process that runs attempts: a child of the worker's pool, or the worker itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(context: SeparationContext) -> None:
-    """Tie the child to its worker, remove folders of killed attempts, start the decoder, and load models."""
+    """Tie the child to its worker, and prepare it."""
     die_with_parent()
+    prepare(context)
+
+
+def prepare(context: SeparationContext) -> None:
+    """Remove folders of killed attempts, start the decoder, and load models in the background."""
     removed = clear_stale(context.settings.storage.scratch_dir)
     if removed:
         log.info("scratch.cleared", folders=removed)

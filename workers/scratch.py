@@ -17,6 +17,11 @@ _PREFIX_UNLOCKED = "stemline-new-"
 _UNLOCKED_S = 60
 
 
+def parent_of_scratch(configured: Path | None) -> Path:
+    """Return the folder of working folders; it outlives the process."""
+    return configured or Path(tempfile.gettempdir())
+
+
 @contextmanager
 def scratch(parent: Path | None) -> Iterator[Path]:
     """Create a folder for one attempt, and remove it afterwards.
@@ -48,7 +53,7 @@ def _create(parent: Path | None) -> tuple[Path, int | None]:
 def clear_stale(parent: Path | None) -> int:
     """Remove the folders of attempts whose process is dead; return how many there were."""
     count = 0
-    root = Path(parent or tempfile.gettempdir())
+    root = parent_of_scratch(parent)
     for folder in root.glob(f"{_PREFIX_UNLOCKED}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _UNLOCKED_S:

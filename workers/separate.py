@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -50,7 +50,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
 
     if context.shutdown.requested():
         return None
-    worker = f"{hostname}/{os.getpid()}"
+    worker = f"{hostname}/{threading.get_native_id()}"  # a process of the pool, or a thread of it
     job = context.store.jobs.claim(worker, context.settings.workers.levels)
     if job is None:
         return None

@@ -120,6 +120,7 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
             cancelled=work.lease.should_stop,
             extension=Extension(settings.engine.mask_extension),
             context=settings.engine.context_frames,
+            level=spec.level,
             track=spec.audio_track,
             keep_video_origin=settings.source.keep_video_origin,
             decoder=work.context.decoder,

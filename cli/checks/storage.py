@@ -97,7 +97,7 @@ def scratch(context: CheckContext) -> Iterator[Finding]:
     message, needed = f"{free / GIB:.1f} GiB free in {folder}", 2 * settings.source.max_bytes
     if free < GIB:
         yield fail("scratch", message, "free some space, or set STEMLINE_SCRATCH_DIR to a larger disk")
-    elif free < needed * settings.workers.concurrency:
+    elif free < needed * settings.workers.slots(settings.engine.device):
         fix = f"a job with the largest source needs {needed / GIB:.0f} GiB; see STEMLINE_SOURCE_MAX_BYTES"
         yield warn("scratch", message, fix)
     else:

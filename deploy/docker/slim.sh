@@ -6,7 +6,10 @@ cd "$1"/lib/python3*/site-packages
 find . -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
 find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.proto' \) -delete
 # The library for programs in C: Python's module holds all of it itself.
-rm -f onnxruntime/capi/libonnxruntime.so.*
+rm -f onnxruntime/capi/libonnxruntime.so.* onnxruntime/capi/libonnxruntime_providers_tensorrt.so
+# Of NVIDIA's packages, only their shared libraries are used.
+rm -rf nvidia/*/include
+find . -path './nvidia/*' -name '*.a' -delete
 rm -rf onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/datasets
 for service in botocore/data/*/; do
     case "$(basename "$service")" in

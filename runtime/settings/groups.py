@@ -237,6 +237,10 @@ class StorageSettings(Group):
     )
 
 
+#: Jobs of one worker that share a GPU, so that its batches are full.
+_SONGS_PER_GPU = 8
+
+
 class WorkerSettings(Group):
     """Separation workers."""
 
@@ -244,10 +248,11 @@ class WorkerSettings(Group):
         (2, 1, 0), "JobLevels a separation worker serves, JSON list.", variable="worker_levels"
     )
     concurrency: int = setting(
-        1,
-        "Jobs that one worker runs at the same time, each with an engine of its own.",
+        0,
+        "Jobs that one worker runs at the same time; 0: one on CPUs, where each has an engine of its own, "
+        "and eight with `STEMLINE_DEVICE=cuda`, where they share one.",
         variable="worker_concurrency",
-        ge=1,
+        ge=0,
     )
     grace_s: float = setting(
         120.0,
@@ -264,6 +269,10 @@ class WorkerSettings(Group):
     retry_delay_max_s: float = setting(900.0, "Longest such delay, s.", ge=0)
     job_time_limit_s: float = setting(6 * 3600.0, "Longest one attempt may take, s.", gt=0)
 
+    def slots(self, device: str) -> int:
+        """Return how many jobs a worker with this engine's device runs at the same time."""
+        return self.concurrency or (_SONGS_PER_GPU if device == "cuda" else 1)
+
 
 class EngineSettings(Group):
     """The networks and what runs them."""
@@ -271,10 +280,13 @@ class EngineSettings(Group):
     name: Literal["onnxruntime", "tensorflow"] = setting(
         "onnxruntime", "Library that runs the networks.", variable="engine"
     )
-    device: Literal["auto", "cpu", "cuda", "tensorrt"] = setting(
+    device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "Where the networks run; a device that is asked for and missing is an error."
     )
     threads: int = setting(0, "Cores an engine uses; 0 uses all.", ge=0)
+    batch_wait_ms: float = setting(
+        5.0, "On a GPU, how long a segment waits for others before an incomplete batch runs, ms.", ge=0
+    )
     models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
     models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")
     models_fetch: bool = setting(False, "Whether a worker fetches weights that it needs and lacks.")

@@ -106,10 +106,9 @@ def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path,
     assert content(wheel) == content(build(tmp_path, "--wheel", sdist))
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
-def test_an_image_builds_the_same_wheel(name: str, wheel: Path, tmp_path: Path) -> None:
+def test_an_image_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     """What `.dockerignore` lets through and the Dockerfile copies is enough to build the same wheel."""
-    stages = dockerfile.stages(REPOSITORY / "deploy" / "docker" / name)
+    stages = dockerfile.stages(REPOSITORY / "deploy" / "docker" / "Dockerfile")
     (stage,) = [
         each for each in stages.values() if each.runs and each.runs[-1].startswith("uv build --wheel")
     ] or [stages["build"]]

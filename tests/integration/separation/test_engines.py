@@ -110,9 +110,8 @@ def test_a_device_that_is_not_there_is_an_error(engine: Engine, engine_name: str
     """Where CUDA was asked for and is not there, loading fails instead of computing on the processor."""
     if engine.device != "cpu":
         pytest.skip("this machine has CUDA")
-    for device in ("cuda", "tensorrt"):
-        with pytest.raises(DeviceError, match=device):
-            load_engine("2stems", engine=engine_name, device=device)
+    with pytest.raises(DeviceError, match="cuda"):
+        load_engine("2stems", engine=engine_name, device="cuda")
     assert load_engine("2stems", engine=engine_name, device="cpu").device == "cpu"
 
 

@@ -18,9 +18,11 @@ from tests.conftest import REPOSITORY, missing
 from tests.support import compose, dockerfile
 
 DEPLOY = REPOSITORY / "deploy"
-DOCKERFILES = {name: DEPLOY / "docker" / name for name in ("Dockerfile", "Dockerfile.gpu")}
+DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
+#: Services with a card of their own.
+GPU = ("worker-gpu", "worker-gpu-1", "worker-gpu-2", "worker-gpu-3")
 #: Services that are Stemline's own.
-OWN = ("api", "worker", "worker-gpu", "callbacks", "beat", "flower")
+OWN = ("api", "worker", *GPU, "callbacks", "beat", "flower")
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +30,20 @@ def project() -> dict[str, Any]:
     return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
 
 
-@pytest.mark.parametrize("name", DOCKERFILES)
-def test_hadolint_finds_nothing(name: str):
-    """The Dockerfiles follow the rules of hadolint."""
+def test_hadolint_finds_nothing():
+    """The Dockerfile follows the rules of hadolint."""
     beside = Path(sys.executable).with_name("hadolint")
     program = str(beside) if beside.exists() else shutil.which("hadolint")
     if program is None:
         missing("hadolint")
-    done = subprocess.run([program, str(DOCKERFILES[name])], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, str(DOCKERFILE)], capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stdout)
 
 
 @pytest.mark.parametrize("target", ["api", "worker", "callbacks", "flower", "worker-gpu"])
 def test_an_image_is_unprivileged_and_has_a_health_check(target: str):
     """Every image has a versioned base, an unprivileged user, a command and a health check."""
-    all_stages = {name: s for path in DOCKERFILES.values() for name, s in dockerfile.stages(path).items()}
-    stage = all_stages[target]
+    stage = dockerfile.stages(DOCKERFILE)[target]
     _, _, version = stage.base.partition(":")
     assert version[0].isdigit()
     assert "10001:10001" == stage.user
@@ -54,7 +54,7 @@ def test_an_image_is_unprivileged_and_has_a_health_check(target: str):
 
 def test_packages_come_with_hashes():
     """No image installs a package that constraints/ does not name by hash."""
-    runs = [run for path in DOCKERFILES.values() for s in dockerfile.stages(path).values() for run in s.runs]
+    runs = [run for stage in dockerfile.stages(DOCKERFILE).values() for run in stage.runs]
     installs = [
         part for run in runs for part in run.split("&&") if "pip install" in part or "uv build" in part
     ]
@@ -71,8 +71,7 @@ def test_the_build_context_holds_only_what_is_needed():
     allowed = {line.lstrip("!").rstrip("/") for line in rules if line.startswith("!")}
     copied = {
         line.split()[1].rstrip("/").split("/")[0]
-        for path in DOCKERFILES.values()
-        for line in path.read_text().splitlines()
+        for line in DOCKERFILE.read_text().splitlines()
         if line.startswith("COPY") and "--from" not in line
     }
     assert copied - {"README.md"} <= allowed
@@ -119,12 +118,22 @@ def test_ports_are_published_on_loopback_only(project):
     assert "ports" not in project["services"]["valkey"]
 
 
-@pytest.mark.parametrize("service", ["worker", "worker-gpu"])
+@pytest.mark.parametrize("service", ["worker", *GPU])
 def test_a_worker_can_be_scaled_and_has_time_to_release_its_job(project, service: str):
     """No fixed name or port prevents --scale, and the stop timeout is longer than the grace of a job."""
     definition = project["services"][service]
     assert not {"container_name", "hostname", "ports"} & set(definition)
     assert int(definition["stop_grace_period"].rstrip("s")) >= Settings().workers.grace_s + 60
+
+
+def test_each_card_has_a_service_of_its_own(project):
+    """Each GPU service reserves another device, so that two workers never share one by mistake."""
+    devices = []
+    for service in GPU:
+        (device,) = project["services"][service]["deploy"]["resources"]["reservations"]["devices"]
+        assert ("nvidia", ["gpu"]) == (device["driver"], device["capabilities"])
+        devices += device["device_ids"]
+    assert ["0", "1", "2", "3"] == devices
 
 
 def test_valkey_is_durable(project):
@@ -161,7 +170,8 @@ def test_the_gpu_image_holds_the_tested_versions():
         return dict(re.findall(r"^([a-z0-9][\w.-]*)==(\S+)", text, re.MULTILINE))
 
     tested, gpu = pins("python.txt"), pins("gpu.txt")
-    assert {"onnxruntime-gpu"} == set(gpu) - set(tested), "run make lock"
+    own = {name for name in set(gpu) - set(tested) if not name.startswith("nvidia-")}
+    assert {"onnxruntime-gpu"} == own, "run make lock"
     assert {name: tested[name] for name in gpu if name in tested} == {
         n: v for n, v in gpu.items() if n in tested
     }

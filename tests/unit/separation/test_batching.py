@@ -8,7 +8,6 @@ import pytest
 
 from stemline.separation.batching import Batcher
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory
-from stemline.separation.gpu import Gpu
 
 
 class Device:
@@ -96,7 +95,85 @@ def test_segments_of_different_lengths_never_share_a_batch() -> None:
         assert shapes == [future.result(timeout=20)[0].shape for future in futures]
 
 
-@pytest.mark.parametrize(("free", "batch"), [(80_000, 16), (8_000, 8), (600, 1), (0, 1)])
-def test_the_batch_fits_the_memory(free: int, batch: int) -> None:
-    """The first size follows from the free memory and leaves room."""
-    assert batch == Gpu("card", free).batch
+def test_an_incomplete_batch_waits_and_is_padded() -> None:
+    """Segments that arrive within the wait run together, in a batch of the full size."""
+    device = Device()
+    device.go.set()
+    batcher = Batcher(device, 4, wait_s=0.5)
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(batcher, segment) for segment in segments(3)]
+        answers = [future.result(timeout=20) for future in futures]
+    assert device.sizes == [4]
+    assert [int(twice[0, 0, 0]) for twice, _ in answers] == [0, 2, 4]
+
+
+def test_a_full_batch_does_not_wait() -> None:
+    """As soon as a batch is full it runs, however long the wait is."""
+    device = Device()
+    device.go.set()
+    batcher = Batcher(device, 4, wait_s=3600)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(batcher, segment) for segment in segments(4)]
+        assert all(future.result(timeout=20) for future in futures)
+    assert device.sizes == [4]
+
+
+def order_of(levels: list[int]) -> list[float]:
+    """Return the values of the segments of these levels in the order in which a busy device ran them."""
+    started, go = threading.Event(), threading.Event()
+    order: list[float] = []
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        started.set()
+        go.wait(20)
+        order.extend(float(each[0, 0, 0]) for each in batch)
+        return [batch]
+
+    batcher = Batcher(run, 1)
+    with ThreadPoolExecutor(len(levels) + 1) as pool:
+        futures = [pool.submit(batcher, np.full((2, 4, 8), -1, np.float32))]
+        assert started.wait(20)
+        for number, level in enumerate(levels):
+            futures.append(pool.submit(batcher, np.full((2, 4, 8), number, np.float32), level=level))
+            while len(batcher._waiting) <= number:
+                pass
+        go.set()
+        for future in futures:
+            future.result(timeout=20)
+    return order[1:]
+
+
+def test_higher_levels_go_first() -> None:
+    """Of the segments that wait, those of level 2 run first, then 1, then 0; equals run as they came."""
+    assert order_of([0, 0, 1, 2, 1, 2]) == [3, 5, 2, 4, 0, 1]
+
+
+def test_no_level_waits_for_ever() -> None:
+    """A segment of level 0 runs although segments of level 2 never cease: after four batches it is first."""
+    gate = threading.Semaphore(0)
+    order: list[float] = []
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        gate.acquire(timeout=20)
+        order.append(float(batch[0, 0, 0, 0]))
+        return [batch]
+
+    batcher = Batcher(run, 1)
+
+    def high() -> None:
+        while 0.0 not in order and len(order) < 50:
+            batcher(np.full((2, 4, 8), 2, np.float32), level=2)
+
+    with ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(high) for _ in range(3)]
+        while len(batcher._waiting) < 2:
+            pass
+        low = pool.submit(batcher, np.zeros((2, 4, 8), np.float32), level=0)
+        while len(batcher._waiting) < 3:
+            pass
+        for _ in range(60):
+            gate.release()
+        low.result(timeout=20)
+        for future in busy:
+            future.result(timeout=20)
+    assert order.index(0.0) <= 8

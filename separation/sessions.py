@@ -1,0 +1,176 @@
+"""Opens sessions of ONNX Runtime on a CPU or on CUDA, and says why a device cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+import structlog
+from numpy.typing import NDArray
+
+from stemline.separation.cuda import Card, first_card
+from stemline.separation.errors import (
+    DeviceError,
+    DeviceFailed,
+    DeviceOutOfMemory,
+    SeparationError,
+    WeightsCorrupt,
+)
+
+log = structlog.get_logger(__name__)
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+#: TF32 would round factors to 10 bits of mantissa and exceed the tolerance of 1e-4.
+_CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+#: Parts of the messages by which ONNX Runtime, CUDA, cuBLAS and cuDNN report that memory ran out.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "failed to allocate memory",
+    "alloc_failed",
+    "allocation_failed",
+    "error_memory_allocation",
+    "smaller than requested bytes",
+    "bad_alloc",
+)
+#: Errors of ONNX Runtime that are the graph's fault, on any device.
+_GRAPH_ERRORS = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
+
+Masks = list[NDArray[np.float32]]
+
+
+class GraphSource(Protocol):
+    """Returns the ONNX model to run, or the path of its file."""
+
+    def __call__(self, *, polyphase: bool) -> Path | bytes:
+        """Return the graph; with `polyphase`, transposed convolutions are split, which is faster on CPUs."""
+
+
+def has_cuda() -> bool:
+    """Return whether this ONNX Runtime was built with CUDA; whether it works is another question."""
+    return _CUDA in onnxruntime.get_available_providers()
+
+
+def cuda_card() -> Card:
+    """Load CUDA's and cuDNN's libraries, and return the card that ONNX Runtime will use.
+
+    Raises:
+        DeviceError: This ONNX Runtime has no CUDA, or the driver, the card or a library is missing.
+    """
+    if not has_cuda():
+        raise DeviceError(
+            "cuda was asked for, but this ONNX Runtime has no CUDA: "
+            "install stemline[gpu] instead of stemline[worker]."
+        )
+    # The provider tries TF32 again where it finds no other plan; this forbids it to cuBLAS and cuDNN.
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    card = first_card(str(getattr(onnxruntime, "cuda_version", None) or _built_with()))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    if complaints := printed.getvalue().strip():
+        log.warning("cuda.library_not_loaded", reason=complaints)
+    return card
+
+
+def _built_with() -> str:
+    """Return the CUDA version that ONNX Runtime was built with; empty where it does not say so."""
+    try:
+        from onnxruntime.capi import build_and_package_info  # noqa: PLC0415  # absent in some builds
+    except ImportError:
+        return ""
+    return str(getattr(build_and_package_info, "cuda_version", ""))
+
+
+class Session:
+    """A graph, ready to run on one device.
+
+    Args:
+        name: The model, for messages.
+        graph: The ONNX model.
+        device: `cpu` or `cuda`.
+        threads: CPUs that one run uses.
+
+    Raises:
+        DeviceError: The device cannot be used.
+        WeightsCorrupt: ONNX Runtime rejects the graph.
+    """
+
+    def __init__(self, name: str, graph: Path | bytes, device: str, *, threads: int = 1) -> None:
+        self.device = device
+        providers: list[Any] = [_CPU] if device == "cpu" else [(_CUDA, _CUDA_OPTIONS), _CPU]
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph if isinstance(graph, bytes) else str(graph),
+                _options(threads),
+                providers=providers,
+                enable_fallback=0,  # else a failing device is reported on stdout and replaced by the CPU
+            )
+        except Exception as error:
+            raise self._opening_error(name, error) from error
+        if device != "cpu" and self._session.get_providers()[0] != _CUDA:
+            raise DeviceError(
+                "cuda was asked for, but ONNX Runtime could not load its CUDA provider: "
+                "CUDA or cuDNN is missing; install stemline[gpu]."
+            )
+
+    def _opening_error(self, name: str, error: Exception) -> SeparationError:
+        if self.device == "cpu" or type(error).__name__ in _GRAPH_ERRORS:
+            return WeightsCorrupt(f"ONNX Runtime rejects the network of {name}: {error}")
+        if _is_out_of_memory(error):
+            return DeviceOutOfMemory(f"The memory of {self.device} is full: {error}")
+        return DeviceError(f"{self.device} cannot be used: {error}")
+
+    def run(self, magnitude: NDArray[np.float32]) -> Masks:
+        """Return the masks of a batch (n, 2, frames, 1,024), one array of that shape per instrument.
+
+        Raises:
+            DeviceOutOfMemory: The batch does not fit.
+            DeviceFailed: Anything else went wrong. What a run gets depends on no job, so it is the device.
+        """
+        try:
+            masks: Masks = self._session.run(None, {"magnitude": magnitude})
+        except Exception as error:
+            if _is_out_of_memory(error):
+                raise DeviceOutOfMemory from error
+            raise DeviceFailed(f"{self.device} failed: {error}") from error
+        return masks
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A spinning thread would take CPU time from other segments, the encoders and other programs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in message for sign in _OUT_OF_MEMORY)
+
+
+def largest_difference(
+    run: Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]],
+    reference: Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]],
+    *,
+    size: int,
+    shape: tuple[int, ...],
+) -> float:
+    """Run a batch of `size` equal test segments of this shape, and compare it with the reference's masks.
+
+    Returns:
+        The largest difference of a mask's value, 0 to 1; infinite where a value is not a number.
+    """
+    segment = np.abs(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)) * 5
+    batch = np.broadcast_to(segment, (size, *shape)).copy()
+    expected = reference(batch[:1])
+    difference = max(float(np.abs(mask - one).max()) for mask, one in zip(run(batch), expected, strict=True))
+    return difference if np.isfinite(difference) else float("inf")

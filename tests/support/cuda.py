@@ -1,0 +1,129 @@
+"""Stand-ins for a card: NVIDIA's driver library, and ONNX Runtime with a CUDA provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+
+class Driver:
+    """libcuda with one card; `failing` names a call and the error code that it returns."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "NVIDIA Stand-in",
+        free: int = 80 << 30,
+        version: int = 13_000,
+        cards: int = 1,
+        failing: tuple[str, int] = ("", 0),
+    ) -> None:
+        self.calls: list[str] = []
+        self._name = name.encode()
+        self._free = free
+        self._version = version
+        self._cards = cards
+        self._failing = failing
+
+    def __getattr__(self, call: str) -> Callable[..., int]:
+        def run(*arguments: Any) -> int:
+            self.calls.append(call)
+            if call == self._failing[0]:
+                return self._failing[1]
+            match call:
+                case "cuDriverGetVersion":
+                    arguments[0]._obj.value = self._version
+                case "cuDeviceGetCount":
+                    arguments[0]._obj.value = self._cards
+                case "cuDeviceGetName":
+                    arguments[0].value = self._name
+                case "cuMemGetInfo_v2":
+                    arguments[0]._obj.value = self._free
+                    arguments[1]._obj.value = 2 * self._free
+                case "cuGetErrorString":
+                    arguments[1]._obj.value = f"the words for {arguments[0]}".encode()
+            return 0
+
+        return run
+
+
+class Sessions:
+    """Replaces ONNX Runtime's session: computes even masks, counts shapes, and fails as it is asked to.
+
+    Attributes:
+        shapes: The batches of each CUDA session, in the order of the runs.
+        opened: The providers of each session.
+        fail_opening: Raised when a CUDA session is opened.
+        fail: Called with each batch on CUDA; may raise.
+        provider_missing: Whether CUDA sessions run on the CPU, as ONNX Runtime's do without libraries.
+        offset: Added to the masks of CUDA, to be noticed.
+        seconds: How long a batch takes on CUDA.
+    """
+
+    def __init__(self, instruments: int = 2) -> None:
+        self.shapes: list[list[tuple[int, ...]]] = []
+        self.opened: list[list[str]] = []
+        self.options: list[dict[str, str]] = []
+        self.fail_opening: Exception | None = None
+        self.fail: Callable[[Any], None] = lambda _: None
+        self.provider_missing = False
+        self.offset = 0.0
+        self.seconds = 0.0
+        self._instruments = instruments
+
+    def __call__(
+        self, _graph: object, _options: object, *, providers: list[Any], enable_fallback: int
+    ) -> Any:
+        assert enable_fallback == 0
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        on_cuda = names[0] == "CUDAExecutionProvider"
+        if on_cuda and self.fail_opening is not None:
+            raise self.fail_opening
+        self.opened.append(names)
+        self.options += [each[1] for each in providers if not isinstance(each, str)]
+        return _Session(self, names[1:] if on_cuda and self.provider_missing else names)
+
+    @property
+    def cuda_shapes(self) -> list[list[tuple[int, ...]]]:
+        """Return the shapes that each CUDA session saw, without repetitions in a row."""
+        return [
+            [shape for n, shape in enumerate(seen) if n == 0 or seen[n - 1] != shape] for seen in self.shapes
+        ]
+
+
+class _Session:
+    def __init__(self, owner: Sessions, providers: list[str]) -> None:
+        self._owner = owner
+        self._providers = providers
+        self._shapes: list[tuple[int, ...]] = []
+        if providers[0] != "CPUExecutionProvider":
+            owner.shapes.append(self._shapes)
+
+    def get_providers(self) -> list[str]:
+        return self._providers
+
+    def run(self, _outputs: None, inputs: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
+        batch = inputs["magnitude"]
+        share = 1 / self._owner._instruments
+        if self._providers[0] != "CPUExecutionProvider":
+            self._owner.fail(batch)
+            self._shapes.append(batch.shape)
+            time.sleep(self._owner.seconds)
+            share += self._owner.offset
+        return [np.full_like(batch, share) for _ in range(self._owner._instruments)]
+
+
+def install(monkeypatch: pytest.MonkeyPatch, sessions: Sessions, driver: Driver | None = None) -> None:
+    """Let the engine find a card with this driver, and run its sessions on the stand-in."""
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", sessions)
+    monkeypatch.setattr("stemline.separation.cuda.ctypes.CDLL", lambda _: driver or Driver())
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
