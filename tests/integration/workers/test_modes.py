@@ -149,6 +149,7 @@ def service(engines, valkey_server, s3_server, tmp_path_factory) -> Iterator[Ser
             shutdown=Shutdown(),
             engine=engines.__getitem__,
             decoder=Decoder(),
+            device_failed=pytest.fail,
         )
         expected = {name: separated(engine, mix) for name, engine in engines.items()}
         yield Service(api, context, s3, "modes-1250000000", expected)

@@ -38,7 +38,7 @@ class StubEngine:
         self.may_run = threading.Event()
         self.runs = 0
 
-    def masks(self, magnitude: np.ndarray, *, alone: bool = False) -> list[np.ndarray]:
+    def masks(self, magnitude: np.ndarray, *, alone: bool = False, level: int = 0) -> list[np.ndarray]:
         self.runs += 1
         assert self.may_run.wait(120)
         return [np.full_like(magnitude, 0.5)] * len(STEMS)
