@@ -153,7 +153,7 @@ def test_a_full_card_halves_the_batch(words: str, sessions: Sessions) -> None:
     sessions.fail = fail
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(loaded.masks, [segment(n) for n in range(32)]))
-    assert all(len(masks) == 2 and masks[0].shape == (2, 512, 1024) for masks in answers)
+    assert [[mask.shape for mask in masks] for masks in answers] == 32 * [2 * [(2, 512, 1024)]]
 
 
 @pytest.mark.parametrize("words", FULL)
