@@ -10,13 +10,14 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from stemline.api import buckets, callbacks, console, errors, health, jobs, openapi, queues, templates
+from stemline.api import buckets, callbacks, console, errors, events, health, jobs, openapi, queues, templates
 from stemline.api.context import Services
 from stemline.api.middleware import RequestLifecycleMiddleware
 from stemline.jobs.errors import StemlineError
 
 RESOURCES = (
     jobs.router,
+    events.router,
     templates.router,
     queues.router,
     buckets.router,
@@ -38,6 +39,7 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         yield {"connection_ended": services.metrics.connection_ended}
+        services.hub.close()
         if on_shutdown is not None:
             on_shutdown()
 

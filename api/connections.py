@@ -28,6 +28,8 @@ from stemline.wire.ids import new_request_id
 REQUESTS_AT_A_TIME: Final = 16
 #: The application answers a slow body itself; the connection ends a little later in any case, s.
 _BODY_MARGIN_S: Final = 5
+#: The application ends a stream of events itself; the connection ends a little later in any case, s.
+_STREAM_MARGIN_S: Final = 60
 _DRAIN_S: Final = 2
 _CLOSE_S: Final = 5
 
@@ -65,6 +67,7 @@ def listener(settings: Settings, app: ASGIApp, state: ServerState, app_state: di
             State.QUEUED: server.answer_timeout_s,
             State.BODY: server.body_timeout_s + _BODY_MARGIN_S,
             State.HANDLING: server.answer_timeout_s,
+            State.STREAMING: server.event_stream_s + _STREAM_MARGIN_S,
             State.WRITING: server.write_timeout_s,
             State.DRAINING: _DRAIN_S,
             State.CLOSING: _CLOSE_S,

@@ -23,6 +23,7 @@ from stemline.api.bodies import BodyBudget, BodyShare
 from stemline.api.credentials import Principal, Principals
 from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
+from stemline.api.hub import EventHub
 from stemline.api.limits import RateLimit
 from stemline.api.metrics import ApiMetrics, operation
 from stemline.jobs.errors import (
@@ -76,6 +77,7 @@ class Services:
     bodies: BodyBudget
     metrics: ApiMetrics
     tracer: Tracer
+    hub: EventHub
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are checked against it."""
 
@@ -137,6 +139,18 @@ class RequestContext:
     def policy(self) -> Policy:
         """Return what the credential may do."""
         return self.principal.policy
+
+    def is_still_allowed(self) -> bool:
+        """Return whether the credential of a long request is still valid and may still read."""
+        services, principal = self.services, self.principal
+        if principal is services.principals.anonymous:
+            return True
+        known = services.principals.lookup(principal.id)
+        if known is None or known.secret != principal.secret:
+            return False
+        expired = known.expires_at is not None and services.clock() > known.expires_at
+        allowed = known.policy.allows(Operation.READ) and known.policy.allows_tenant(self.tenant)
+        return allowed and not expired
 
     @property
     def new_queue(self) -> QueueLimits:

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 from fastapi import APIRouter
 from opentelemetry.trace import SpanKind
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
+from stemline.api import waiting
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.errors import AsrBucketUnBinded, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
@@ -31,8 +34,17 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @router.post("/jobs", name="create_jobs")
-def create_jobs(context: WriteContext) -> Response:
+async def create_jobs(context: WriteContext, request: Request) -> Response:
     """Create one job per operation of the request; they are stored durably before the answer."""
+    wait_s = waiting.wanted_s(context)
+    jobs = await run_in_threadpool(_create, context)
+    return await waiting.answer(
+        context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)
+    )
+
+
+def _create(context: RequestContext) -> list[Job]:
+    """Store the jobs of a request and return them as they are answered."""
     tenant, store = context.tenant, context.store
     if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
@@ -51,17 +63,22 @@ def create_jobs(context: WriteContext) -> Response:
         jobs = store.jobs.create(traced, idempotency=_idempotency(context), new_queue=context.new_queue)
         annotate(span, jobs=[job.id for job in jobs])
     # The answer says Submitted also for a paused queue; later answers say Pause (docs/wire/wire.md, 4.4).
-    accepted = [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
-    return context.respond(views.CREATED_JOBS, items=accepted)
+    return [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
 
 
 @router.get("/jobs/{ids}", name="get_jobs")
-def get_jobs(context: ReadContext, ids: str) -> Response:
+async def get_jobs(context: ReadContext, request: Request, ids: str) -> Response:
     """Return jobs by their ids; unknown ids are listed in the answer."""
-    wanted = queries.id_list(ids, "job")
-    found = context.store.jobs.get(context.tenant, wanted)
+    wanted, wait_s = queries.id_list(ids, "job"), waiting.wanted_s(context)
+    found = await run_in_threadpool(context.store.jobs.get, context.tenant, wanted)
     missing = [job_id for job_id, job in zip(wanted, found, strict=True) if job is None]
-    return context.respond(views.JOBS, items=list(filter(None, found)), missing=missing)
+    return await waiting.answer(
+        context,
+        request,
+        found,
+        wait_s,
+        lambda shown: context.respond(views.JOBS, items=list(filter(None, shown)), missing=missing),
+    )
 
 
 @router.get("/jobs/{job_id}/waveform", name="get_waveforms")

@@ -31,13 +31,19 @@ class Operation:
     """Name of the schema of the request body."""
     statuses: tuple[int, ...] = ()
     """HTTP statuses of errors beyond those that every operation has."""
+    streams: bool = False
+    """Whether it answers with a stream of events, each with an ``Event`` in JSON as its data."""
 
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation(
         views.CREATED_JOBS, headers=queries.SUBMIT_HEADERS, request="JobRequest", statuses=(409,)
     ),
-    "get_jobs": Operation(views.JOBS),
+    "get_jobs": Operation(views.JOBS, headers=queries.WAIT_HEADERS),
+    "get_job_events": Operation(
+        query=queries.EVENT_QUERY, headers=queries.EVENT_HEADERS, statuses=(404,), streams=True
+    ),
+    "list_events": Operation(query=queries.EVENT_QUERY, headers=queries.EVENT_HEADERS, streams=True),
     "get_waveforms": Operation(views.WAVEFORMS, statuses=(404,)),
     "list_jobs": Operation(views.JOB_LIST, queries.JOBS),
     "cancel_jobs": Operation(),
@@ -123,6 +129,9 @@ def _operation(route: Route) -> Schema:
     if known.answer:
         content = _content(known.answer.schema(Document.JSON_ANSWER), "Response")
         done = {"description": "The answer.", "content": content}
+    if known.streams:
+        stream: Schema = {"type": "string", "description": "Server-sent events; see the schema Event."}
+        done = {"description": "The events.", "content": {"text/event-stream": {"schema": stream}}}
     described["responses"] = {
         "200": done,
         **{

@@ -30,6 +30,7 @@
     │   ├── QueueFull
     │   ├── RateLimited
     │   ├── BodiesFull
+    │   ├── TooManyListeners
     │   ├── StoreUnavailable
     │   └── RecordTooNew
     ├── IllegalTransition
@@ -178,6 +179,10 @@ class RateLimited(TryAgain):
 
 class BodiesFull(TryAgain):
     """Too many request bodies are in memory."""
+
+
+class TooManyListeners(TryAgain):
+    """Too many requests listen to events or wait for a job."""
 
 
 class StoreUnavailable(TryAgain):

@@ -15,6 +15,9 @@ from stemline.jobs.separation import MODE_TRACKS, Track, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 
+STAGES = ("download", "decode", "separate", "encode", "upload")
+"""What a worker does one after the other; while it separates, it decodes and encodes too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -147,6 +150,8 @@ class Job:
     message: str = ""
     progress: int = 0
     """0 to 100."""
+    stage: str = ""
+    """What the worker does, of a running job: one of ``STAGES``."""
     attempt: int = 0
     """Attempts so far that count towards the maximum."""
     token: int = 0

@@ -38,6 +38,11 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 """From each state, the states that may follow; none follow a final state."""
 
 
+ENDED = frozenset(state for state in State if not TRANSITIONS[state])
+"""Final states."""
+WAITING = frozenset({State.SUBMITTED, State.PAUSE})
+
+
 class QueueState(StrEnum):
     """Whether a queue starts its waiting jobs."""
 

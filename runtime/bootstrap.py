@@ -50,6 +50,7 @@ def api(
     from stemline.api.context import Services
     from stemline.api.credentials import Principals
     from stemline.api.hosts import HostTable
+    from stemline.api.hub import EventHub
     from stemline.api.limits import RateLimit
     from stemline.api.metrics import ApiMetrics
     from stemline.runtime.credentials import CredentialFiles
@@ -72,6 +73,11 @@ def api(
         bodies=BodyBudget(settings.server.body_memory_bytes),
         tracer=create_tracer(settings, "stemline-api"),
         metrics=metrics or ApiMetrics(),
+        hub=EventHub(
+            store.events,
+            limit=settings.listeners.limit,
+            limit_per_credential=settings.listeners.limit_per_credential,
+        ),
         clock=clock,
     )
     return create_app(services, on_shutdown=on_shutdown)

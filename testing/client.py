@@ -78,7 +78,7 @@ def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
     top, _, body = received.partition(b"\r\n\r\n")
     lines = top.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    length = 0 if head else int(headers["content-length"])
+    length = 0 if head else int(headers.get("content-length", "0"))
     while len(body) < length:
         chunk = connection.recv(65536)
         if not chunk:

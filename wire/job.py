@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from stemline.jobs.audio import CODECS, check_audio
 from stemline.jobs.callback import MqConfig
-from stemline.jobs.job import Job, Output, expand
+from stemline.jobs.job import STAGES, Job, Output, expand
 from stemline.jobs.separation import TAG, AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire import ids, kinds
@@ -196,6 +196,14 @@ JOB = Table(
     Element("JobId", matching(ids.JOB), "id"),
     Element("State", one_of(*State), "state"),
     Element("Progress", integer(), "progress", documents=ANSWER),
+    Element(
+        "Stage",
+        one_of(*STAGES),
+        lambda job: job.stage or None,
+        documents=ADDITION,
+        optional=True,
+        description="What the worker of a running job does.",
+    ),
     Element("CreationTime", TIME, "created"),
     Element("StartTime", TIME, "started"),
     Element("EndTime", TIME, "ended"),

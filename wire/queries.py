@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,18 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire.elements import Element, Table
 from stemline.wire.job import QUEUE_TYPE
-from stemline.wire.kinds import COMMA_LIST, TEXT, TIME, Kind, matching, one_of, page_number, spelled, split
+from stemline.wire.kinds import (
+    COMMA_LIST,
+    TEXT,
+    TIME,
+    Kind,
+    integer,
+    matching,
+    one_of,
+    page_number,
+    spelled,
+    split,
+)
 
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
@@ -40,12 +52,31 @@ _END = replace(TIME, read=lambda text: TIME.read(text) + 999_999)
 """A time that includes the whole of its second."""
 _KEY = matching("^[!-~]{1,255}$", "{name} must be 1 to 255 printable ASCII characters without spaces.")
 _REPEATS = "The same key and body within a day give the same jobs; another body is 409."
+_EVENT_ID = matching("^[0-9]{1,15}-[0-9]{1,19}$", "{name} is not the id of an event.")
+_WAIT = re.compile(r"wait\s*=\s*\"?([^;,\"\s]*)\"?", re.IGNORECASE)
+
+
+def _wait(text: str) -> int | None:
+    """Return the seconds of ``wait=N`` among the preferences of RFC 7240, if there are any."""
+    given = [match for part in text.split(",") if (match := _WAIT.match(part.strip()))]
+    return integer(0, 999).read(given[0][1]) if given else None
+
+
+PREFER = _parameter(
+    "Prefer",
+    Kind(_wait, "Prefer: wait must be a whole number of seconds.", {"type": "string"}),
+    "wait_s",
+    "wait=N: answer when the jobs have ended, or after N seconds.",
+)
 _PAGE = (
     _parameter("pageNumber", page_number(1), "page", "From 1; 0 is 1.", 1),
     _parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
 )
 
-SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS))
+SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS), PREFER)
+WAIT_HEADERS = Table("", PREFER)
+EVENT_HEADERS = Table("", _parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
+EVENT_QUERY = Table("", _parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
 JOBS = Table(
     "",
     replace(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stemline.jobs.job import STAGES
 from stemline.jobs.separation import TAG
-from stemline.jobs.states import QueueState
+from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
 from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, MQ_NAMES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
@@ -79,6 +80,18 @@ BUCKET = Table(
     Element("CreateTime", TIME, "created"),
     Element("AliasBucketId", TEXT, always("")),
 )
+
+EVENT = Table(
+    "Event",
+    Element("JobId", TEXT, lambda event: event.subject if event.kind == "job" else None, optional=True),
+    Element("QueueId", TEXT, lambda event: event.subject if event.kind == "queue" else None, optional=True),
+    Element("State", one_of(*State, *QueueState), "state"),
+    Element("Stage", one_of(*STAGES), lambda event: event.stage or None, optional=True),
+    Element("Progress", integer(), lambda e: e.progress if e.kind == "job" else None, optional=True),
+    Element("Code", TEXT, lambda event: event.code or None, optional=True),
+    Element("Time", TIME, "at"),
+)
+"""The data of a server-sent event; the value is an ``Event``."""
 
 ATTEMPT = Table(
     "",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from stemline.wire.elements import REQUEST, Document
 from stemline.wire.job import AUDIO_CONFIG, JOB, JOB_REQUEST, OUTPUT, SEPARATE
 from stemline.wire.kinds import Schema
-from stemline.wire.resources import BUCKET, DELIVERY, QUEUE, TEMPLATE, TEMPLATE_REQUEST, WAVEFORM
+from stemline.wire.resources import BUCKET, DELIVERY, EVENT, QUEUE, TEMPLATE, TEMPLATE_REQUEST, WAVEFORM
 from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, WAVEFORM, ERROR)
+SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, WAVEFORM, ERROR)
 
 
 def schemas() -> dict[str, Schema]:

@@ -42,6 +42,8 @@ class LeaseKeeper:
     def __init__(self, context: SeparationContext, job: Job) -> None:
         self.progress = 0
         """Percent, for the next heartbeat."""
+        self.stage = ""
+        """One of ``STAGES``, for the next heartbeat."""
         self.device = ""
         """The engine's device, for the next heartbeat."""
         self.stop_reason: StopReason | None = None
@@ -99,7 +101,9 @@ class LeaseKeeper:
     def _send_heartbeat(self) -> None:
         sent_at = time.time()  # the store counts the lease from when it reads the heartbeat, which is later
         try:
-            cancel = self._store.jobs.heartbeat(self._job.id, self._job.token, self.progress, self.device)
+            cancel = self._store.jobs.heartbeat(
+                self._job.id, self._job.token, self.progress, self.device, self.stage
+            )
         except LeaseLost:
             self.stop_reason = StopReason.LEASE_LOST
             self._ended.set()

@@ -75,6 +75,7 @@ class Work:
 def download(work: Work, folder: Path) -> Path:
     """Download the source and return its file."""
     job, path = work.job, folder / "source"
+    work.lease.stage = "download"
     with work.timed("download") as span:
         size = work.context.buckets.download(
             job.spec.tenant,
@@ -96,8 +97,10 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
     music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # the wire ignores all but the codec there
 
     def report_progress(share: float) -> None:
+        work.lease.stage = "decode" if share <= 0 else "separate" if share < 1 else "encode"
         work.lease.progress = round(DOWNLOADED + share * (SEPARATED - DOWNLOADED))
 
+    report_progress(0)
     with work.timed("separate") as span:
         report = separate_file(
             engine,
@@ -163,6 +166,7 @@ def open_uploads(work: Work) -> None:
 def send(work: Work, report: Report) -> None:
     """Send every stem to its upload; all of them stay invisible."""
     spec = work.job.spec
+    work.lease.stage = "upload"
     _, names = MODELS[spec.separate.audio_mode]
     for number, track in enumerate(spec.tracks()):
         work.uploads[number] = work.context.buckets.send(

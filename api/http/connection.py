@@ -3,6 +3,7 @@
 ::
 
     HANDSHAKE → IDLE → HEAD → BODY → HANDLING → IDLE …
+                         │        │      └→ STREAMING → IDLE …   the response is a stream of events
                          └────────┴→ DRAINING → CLOSING   the response comes before the request's end
 
     WRITING: from any of these, while the client does not read what was sent
@@ -129,6 +130,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         else:
             self._exchange.keep_alive = False
+            self._exchange.hurry()
 
     def evict(self) -> None:
         """End the connection to make room for another."""

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 #: Body read ahead of the application, bytes; more waits in the socket.
 READ_AHEAD_BYTES: Final = 16_384
+#: Media type of a response that has no end of its own.
+EVENT_STREAM: Final = b"text/event-stream"
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
@@ -61,6 +63,11 @@ class Exchange:
     def __init__(self, stream: Stream, head: RequestHead, scope: Scope) -> None:
         self.keep_alive = head.keep_alive
         self._queued = True
+        self._has_turn = False
+        self._waits = 0
+        """Tasks of the application that wait for the client."""
+        self._streams = False
+        self._hurried = False
         self.body_complete = not head.has_body
         self.response_complete = False
         self._stream = stream
@@ -84,6 +91,8 @@ class Exchange:
         """What the request waits for."""
         if self._queued:
             return State.QUEUED
+        if self._streams:
+            return State.STREAMING
         return State.HANDLING if self.body_complete else State.BODY
 
     @property
@@ -119,9 +128,14 @@ class Exchange:
         self._disconnected = True
         self._changed.set()
 
+    def hurry(self) -> None:
+        """Ask the application to complete a response that waits for something."""
+        self._hurried = True
+        self._changed.set()
+
     async def run(self, app: ASGIApp) -> None:
         """Let the application respond; its exceptions are answered 500 if nothing was sent yet."""
-        await self._stream.take_turn()
+        await self._take_turn()
         self._queued = False
         try:
             if not self._disconnected:
@@ -134,7 +148,7 @@ class Exchange:
             if not self._started:
                 self._send_head(500, [(b"content-length", b"0")])
         finally:
-            self._stream.give_turn_back()
+            self._give_turn_back()
             if not self.response_complete:
                 self.keep_alive = False
                 self._complete()
@@ -151,7 +165,7 @@ class Exchange:
         while not self._has_news():
             self._changed.clear()
             await self._wait_for_client(self._changed.wait())
-        if self._disconnected or self.response_complete:
+        if self._disconnected or self.response_complete or (self.body_complete and self._body_delivered):
             return {"type": "http.disconnect"}
         body = bytes(self._body)
         self._body.clear()
@@ -164,16 +178,29 @@ class Exchange:
 
     async def _wait_for_client(self, something: Awaitable[object]) -> None:
         """Let the application work on other requests meanwhile."""
-        self._stream.give_turn_back()
+        self._waits += 1
+        self._give_turn_back()
         try:
             await something
         finally:
-            await self._stream.take_turn()
+            self._waits -= 1
+            if not self._waits:
+                await self._take_turn()
+
+    async def _take_turn(self) -> None:
+        await self._stream.take_turn()
+        self._has_turn = True
+
+    def _give_turn_back(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._stream.give_turn_back()
 
     def _has_news(self) -> bool:
-        """Whether there is something to return; after the body, only that the client is gone."""
+        """Whether there is something to return; after the body, only that no response is waited for."""
         body = bool(self._body) or (self.body_complete and not self._body_delivered)
-        return body or self._disconnected or self.response_complete
+        over = self._disconnected or self.response_complete
+        return body or over or (self._hurried and self._body_delivered)
 
     async def _send(self, message: Message) -> None:
         """Send the head or a part of the body of the response."""
@@ -204,8 +231,11 @@ class Exchange:
         headers = [header for header in headers if header[0].lower() != b"connection"]
         headers.append((b"connection", b"keep-alive" if self.keep_alive else b"close"))
         self._started = True
+        self._streams = values.get(b"content-type", b"").startswith(EVENT_STREAM)
         line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
         self._stream.write(line + b"".join(header_line(*header) for header in headers) + b"\r\n")
+        if self._streams:
+            self._stream.read_on()  # nothing comes, but the deadline is another one now
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if not self._no_body:

@@ -14,6 +14,7 @@ class State(Enum):
     QUEUED = "its turn"
     BODY = "its body"
     HANDLING = "the application"
+    STREAMING = "the application to send the next event"
     WRITING = "the client to read what was sent"
     DRAINING = "the client to read an early response; what it still sends is thrown away"
     CLOSING = "the last bytes to be sent"

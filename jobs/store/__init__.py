@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.protocols import (
+    EventRepository,
     HostSlots,
     JobRepository,
     NonceRepository,
@@ -37,6 +38,7 @@ from stemline.jobs.store.values import (
 __all__ = [
     "BucketFilter",
     "CallbackLoad",
+    "EventRepository",
     "HostSlots",
     "Idempotency",
     "JobFilter",

@@ -117,8 +117,8 @@ class RedisJobs(JobRepository):
         by_preference = sorted(levels, reverse=True)
         return _job(self._connection.run("claim", worker, self._lease_us, ageing_us, *by_preference) or ())
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
-        answer = self._connection.run("heartbeat", job_id, token, self._lease_us, progress, device)
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
+        answer = self._connection.run("heartbeat", job_id, token, self._lease_us, progress, device, stage)
         if answer == -1:
             raise LeaseLost
         return bool(answer == 1)

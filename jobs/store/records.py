@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.event import Event
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.separation import VoiceSeparate
@@ -66,6 +67,7 @@ def job(record: Mapping[str, str]) -> Job:
         code=record.get("code", "Success"),
         message=record.get("message", ""),
         progress=int(record.get("progress", 0)),
+        stage=record.get("stage", ""),
         attempt=int(record.get("attempt", 0)),
         token=int(record.get("token", 0)),
         worker=record.get("worker", ""),
@@ -120,6 +122,19 @@ def delivery(delivery_id: str, record: Mapping[str, str], attempts: Sequence[str
         status=record["status"],
         attempts=tuple(ATTEMPT.validate_json(attempt) for attempt in attempts),
         replayed_after=int(record.get("replayed", 0)),
+    )
+
+
+def event(name: str, entry: Mapping[str, str]) -> Event:
+    """Return an event from its entry in a stream."""
+    return Event(
+        id=name,
+        kind=entry["kind"],
+        subject=entry["id"],
+        state=entry["state"],
+        progress=int(entry["progress"]),
+        stage=entry["stage"],
+        code=entry["code"],
     )
 
 

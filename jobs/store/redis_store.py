@@ -10,6 +10,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.events import RedisEvents
 from stemline.jobs.store.host_slots import RedisHostSlots
 from stemline.jobs.store.jobs import RedisJobs
 from stemline.jobs.store.migrations import Migrations
@@ -55,6 +56,7 @@ class RedisStore(Store):
         self._tenants = RedisTenants(connection)
         self._outbox = RedisOutbox(connection)
         self._host_slots = RedisHostSlots(connection)
+        self._events = RedisEvents(connection)
         self._nonces = RedisNonces(connection)
         self._statistics = RedisStatistics(connection)
         self.migrations = Migrations(connection)
@@ -112,6 +114,10 @@ class RedisStore(Store):
     @property
     def host_slots(self) -> RedisHostSlots:
         return self._host_slots
+
+    @property
+    def events(self) -> RedisEvents:
+        return self._events
 
     @property
     def nonces(self) -> RedisNonces:

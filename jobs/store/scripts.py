@@ -1,6 +1,6 @@
 """The Lua scripts of the store.
 
-The text of a script is the transition table and the record version, written as Lua, followed by
+The text of a script is the transition table and some constants, written as Lua, followed by
 ``schema.lua`` (the keys), ``lib.lua`` (shared functions) and the script's own file.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Final
 import redis
 from redis.commands.core import Script
 
+from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
@@ -22,7 +23,7 @@ _REFUSED_WHEN_FULL: Final = {"create", "open", "template", "use_nonce"}
 
 
 def _constants() -> str:
-    """Return the transition table and the record version as Lua.
+    """Return the transition table, the record version and the bounds of events as Lua.
 
     Pause is stored as Submitted, so the table leaves it out.
     """
@@ -31,7 +32,9 @@ def _constants() -> str:
         for before, afters in TRANSITIONS.items()
         if before != State.PAUSE
     )
-    return f"local RECORD_VERSION = {RECORD_VERSION}\nlocal TRANSITIONS = {{{', '.join(rows)}}}\n"
+    numbers = {"RECORD_VERSION": RECORD_VERSION, "EVENTS_KEPT": EVENTS_KEPT, "EVENTS_MS": EVENTS_MS}
+    lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())
+    return f"{lines}local TRANSITIONS = {{{', '.join(rows)}}}\n"
 
 
 @cache

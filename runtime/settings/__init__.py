@@ -16,6 +16,7 @@ from stemline.runtime.settings.groups import (
     Group,
     HostSettings,
     JobSettings,
+    ListenerSettings,
     LocalSettings,
     LoggingSettings,
     MetricsSettings,
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     hosts: HostSettings
     access: AccessSettings
     server: ServerSettings
+    listeners: ListenerSettings
     tenants: TenantSettings
     jobs: JobSettings
     source: SourceSettings

@@ -142,6 +142,9 @@ class ServerSettings(Group):
     write_timeout_s: float = setting(
         30.0, "How long a client may leave an answer unread before it is disconnected, s.", gt=0
     )
+    event_stream_s: float = setting(
+        3600.0, "How long a stream of events lasts; its client then asks for the rest, s.", gt=0
+    )
     max_connections: int = setting(
         2000,
         "Open connections of one API process; beyond it, the client with most of them loses the one that has "
@@ -158,6 +161,21 @@ class ServerSettings(Group):
         "Memory that the connections of one API process may take for TLS, unfinished requests and unread "
         "answers, bytes; beyond it, the client with most of them loses the one that has waited longest.",
         ge=1 << 20,
+    )
+
+
+class ListenerSettings(Group):
+    """Clients that listen to events, or wait for the end of a job."""
+
+    limit: int = setting(
+        2000, "Listening and waiting requests of one API process.", variable="listeners", ge=1
+    )
+    limit_per_credential: int = setting(
+        500, "The same for one credential.", variable="listeners_per_credential", ge=1
+    )
+    max_wait_s: int = setting(60, "Longest `Prefer: wait`, s.", variable="max_wait_s", ge=1, le=100)
+    heartbeat_s: float = setting(
+        15.0, "Longest silence in a stream of events, s.", variable="event_heartbeat_s", gt=0
     )
 
 

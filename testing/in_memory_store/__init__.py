@@ -8,6 +8,7 @@ from collections.abc import Callable
 from stemline.jobs.store import Notify, Store, StoreOptions
 from stemline.jobs.store.values import discard_wake_ups
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
+from stemline.testing.in_memory_store.events import InMemoryEvents
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
 from stemline.testing.in_memory_store.nonces import InMemoryNonces
 from stemline.testing.in_memory_store.state import Contents
@@ -49,6 +50,7 @@ class InMemoryStore(Store):
         self._tenants = InMemoryTenants(contents)
         self._outbox = InMemoryOutbox(contents)
         self._host_slots = InMemoryHostSlots(contents)
+        self._events = InMemoryEvents(contents)
         self._nonces = InMemoryNonces(contents)
         self._statistics = InMemoryStatistics(contents)
 
@@ -75,6 +77,10 @@ class InMemoryStore(Store):
     @property
     def host_slots(self) -> InMemoryHostSlots:
         return self._host_slots
+
+    @property
+    def events(self) -> InMemoryEvents:
+        return self._events
 
     @property
     def nonces(self) -> InMemoryNonces:

@@ -125,7 +125,9 @@ class InMemoryJobs(JobRepository):
                 worker=worker,
                 progress=0,
                 message="",
+                stage="",
             )
+            contents.tell_job(contents.jobs[job.id])
             self._contents.extend_lease(job.id)
             turn = contents.ready[level][queue_id]
             contents.last_turn[level] = turn
@@ -133,11 +135,15 @@ class InMemoryJobs(JobRepository):
             contents.refresh(queue_id)
             return contents.jobs[job.id]
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
-        with self._contents.lock:
-            job = self._contents.current(job_id, token)
-            self._contents.extend_lease(job_id)
-            self._contents.jobs[job_id] = replace(job, progress=progress, device=device or job.device)
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
+        contents = self._contents
+        with contents.lock:
+            job = contents.current(job_id, token)
+            contents.extend_lease(job_id)
+            known = replace(job, progress=progress, device=device or job.device, stage=stage)
+            contents.jobs[job_id] = known
+            if (job.progress, job.stage) != (progress, stage):
+                contents.tell_job(known)
             return job.cancel_requested
 
     def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
@@ -164,8 +170,16 @@ class InMemoryJobs(JobRepository):
             attempt = current.attempt if counts else current.attempt - 1
             waiting = contents.move(current, State.SUBMITTED)
             contents.jobs[job.id] = replace(
-                waiting, attempt=attempt, started=None, worker="", uploads=(), progress=0, message=reason
+                waiting,
+                attempt=attempt,
+                started=None,
+                worker="",
+                uploads=(),
+                progress=0,
+                stage="",
+                message=reason,
             )
+            contents.tell_job(contents.jobs[job.id])
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
             contents.refresh(job.spec.queue_id)
@@ -273,6 +287,7 @@ class InMemoryJobs(JobRepository):
         job = Job(new_job_id(), spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
         contents.totals["created"] += 1
+        contents.tell_job(job)
         contents.refresh(spec.queue_id)
         # With more waiting than may run, the end of each job sends the wake-up for the next.
         is_ready = spec.queue_id in contents.ready[spec.level]

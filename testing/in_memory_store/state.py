@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
+from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.job import Job, Waveform
 from stemline.jobs.queue import Queue, QueueLimits, first_queue
 from stemline.jobs.states import TRANSITIONS, QueueState, State
@@ -83,7 +85,38 @@ class Contents:
     nonces: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """Credential and nonce to the request that used it and the time until which it is remembered."""
 
+    events: dict[Tenant, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
+    forgotten: dict[Tenant, tuple[int, int]] = field(default_factory=dict)
+    """Tenant to the place of the last event that is not kept any more."""
+    told: threading.Condition = field(init=False)
+    """Notified of every event."""
+    event_count: int = 0
+
     totals: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.told = threading.Condition(self.lock)
+
+    # Events
+
+    def tell(self, tenant: Tenant, kind: str, subject: str, state: str, **values: Any) -> None:
+        """Tell listeners of a tenant what changed."""
+        events = self.events[tenant]
+        self.event_count += 1
+        events.append(Event(self.last_event(), kind, subject, state, **values))
+        if len(events) > EVENTS_KEPT:
+            self.forgotten[tenant] = place(events.popleft().id)
+        self.told.notify_all()
+
+    def tell_job(self, job: Job) -> None:
+        """Tell listeners the state of a job as clients see it."""
+        shown = self.view(job)
+        values = {"progress": shown.progress, "stage": shown.stage, "code": shown.code}
+        self.tell(shown.spec.tenant, "job", shown.id, shown.state, **values)
+
+    def last_event(self) -> str:
+        """Return the id of the last event of any tenant."""
+        return f"{self.clock() // 1000}-{self.event_count}"
 
     # Tenants
 
@@ -187,10 +220,11 @@ class Contents:
         self.delayed.pop(job.id, None)
         self.leases.pop(job.id, None)
         ended = self.move(job, to)
-        self.jobs[job.id] = replace(ended, ended=now, code=code, message=message, uploads=())
+        self.jobs[job.id] = replace(ended, ended=now, code=code, message=message, uploads=(), stage="")
         self.totals[f"ended:{to}"] += 1
         target = callback_target(job.spec, self.queues[job.spec.queue_id].notify)
         if target is not None and to is not State.CANCEL:
             delivery = Delivery(delivery_id(job.id), job.id, job.spec.tenant, target, created=now, due=now)
             self.deliveries[delivery.id] = delivery
             self.outbox[delivery.id] = now
+        self.tell_job(self.jobs[job.id])

@@ -101,6 +101,8 @@ class InMemoryQueues(QueueRepository):
                 max_concurrent=queue.max_concurrent if max_concurrent is None else max_concurrent,
                 updated=contents.clock(),
             )
+            if changed.state is not queue.state:
+                contents.tell(tenant, "queue", queue_id, changed.state)
             contents.refresh(queue_id)
             found = [
                 wake_up

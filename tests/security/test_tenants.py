@@ -267,6 +267,7 @@ READS = (
     "/template",
     "/asrbucket",
     "/callbacks",
+    "/events",
 )
 RULES: Mapping[str, Mapping[str, Any]] = {
     **{f"only {one}": {"operations": (one,)} for one in Operation},

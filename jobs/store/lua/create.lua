@@ -61,6 +61,7 @@ for _, job in ipairs(new) do
   redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, created, job.id)
   redis.call('HINCRBY', P .. ':counts', 'created', 1)
   redis.call('HINCRBY', P .. ':sums', 'state:Submitted', 1)
+  tell_job({id = job.id, tenant = tenant, queue = job.queue, state = 'Submitted'})
   refresh(job.queue)
   -- With more waiting than may run, the end of each job sends the wake-up for the next.
   if redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue)

@@ -8,7 +8,10 @@ local job = load(ARGV[3])
 if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} end  -- repeated after a lost answer
 if not is_current(job, ARGV[4]) then return {'lost'} end
 if ARGV[5] == 'Success' and job.cancel == '1' then return {'cancel'} end
-if ARGV[8] ~= '' then redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100) end
+if ARGV[8] ~= '' then
+  redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100)
+  job.progress = 100
+end
 if ARGV[10] ~= '' then redis.call('SET', P .. ':waveforms:' .. job.id, ARGV[10]) end
 finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)

@@ -1,6 +1,6 @@
 
 -- Shared functions. ARGV[1] is P; ARGV[2] is the time in µs, 0 for the server's own. A script's own arguments
--- begin with ARGV[3]. RECORD_VERSION and TRANSITIONS are written above this text from records.py and states.py.
+-- begin with ARGV[3]. Constants in capitals are written above this text by scripts.py.
 
 local P = ARGV[1]
 local NOW = tonumber(ARGV[2])
@@ -35,7 +35,7 @@ local function job_fields(id, ...)
 end
 
 local function load(id)
-  return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input')
+  return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress')
 end
 
 -- What a queue adds to P:sums, in the order in which P:loads keeps it.
@@ -66,6 +66,31 @@ local function count_load(queue, q, running, waiting)
   end
   redis.call('HSET', P .. ':loads', queue, text)
   redis.call('ZADD', P .. ':busiest', -(all + running), queue)
+end
+
+local function is_paused(queue) return redis.call('HGET', P .. ':queue:' .. queue, 'state') == 'Paused' end
+
+-- Tell listeners of a tenant what changed. Entries have the same fields, which a stream keeps once for many.
+local function tell(tenant, kind, id, state, progress, stage, code)
+  local stream = P .. ':events:' .. tenant
+  redis.call('XADD', stream, 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'state', state,
+    'progress', progress, 'stage', stage, 'code', code)
+  redis.call('PEXPIRE', stream, EVENTS_MS)
+end
+
+-- Tell listeners the state of a job as clients see it.
+local function tell_job(job, progress, stage, code)
+  local state = job.state
+  if state == 'Submitted' and is_paused(job.queue) then state = 'Pause' end
+  tell(job.tenant, 'job', job.id, state, progress or 0, stage or '', code or 'Success')
+end
+
+-- Where the stream of a tenant ends now.
+local function events_end(tenant)
+  local last = redis.call('XREVRANGE', P .. ':events:' .. tenant, '+', '-', 'COUNT', 1)
+  if last[1] then return last[1][1] end
+  local t = redis.call('TIME')  -- entries are named by the server's clock, whatever NOW is
+  return int(tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) - 1) .. '-0'
 end
 
 -- Update whether a queue is ready at each level, and what it adds to the sums; to be called after any change of
@@ -145,7 +170,7 @@ local function finish(job, to, code, message, target)
   leave_running(job)
   if not move(job, to) then return false end
   redis.call('HSET', P .. ':job:' .. job.id, 'ended', int(NOW), 'code', code, 'message', message)
-  redis.call('HDEL', P .. ':job:' .. job.id, 'uploads')
+  redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage')
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
   if target ~= '' then
@@ -154,6 +179,7 @@ local function finish(job, to, code, message, target)
       'created', int(NOW), 'due', int(NOW), 'status', 'pending')
     redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
   end
+  tell_job(job, job.progress, '', code)
   return true
 end
 
@@ -164,10 +190,7 @@ local function view(id)
   local at = {}
   for i = 1, #record, 2 do at[record[i]] = i + 1 end
   check_version(id, record[at.v])
-  if record[at.state] == 'Submitted'
-    and redis.call('HGET', P .. ':queue:' .. record[at.queue], 'state') == 'Paused' then
-    record[at.state] = 'Pause'
-  end
+  if record[at.state] == 'Submitted' and is_paused(record[at.queue]) then record[at.state] = 'Pause' end
   append(record, {'id', id})
   return record
 end

@@ -10,7 +10,7 @@ if job.cancel == '1' then return {'cancel'} end
 leave_running(job)
 move(job, 'Submitted')
 local key = P .. ':job:' .. job.id
-redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'message')
+redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'message')
 if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
 if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
 local delay = tonumber(ARGV[5])
@@ -19,5 +19,6 @@ if delay > 0 then
 else
   redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
 end
+tell_job(job)
 refresh(job.queue)
 return {'ok', wake_ups(job.queue, job.level, 1)}

@@ -15,6 +15,7 @@
 --     created started ended      times; started by claim, ended at the end
 --     code message               outcome on the wire, at the end; before, the message says why a released job waits
 --     progress                   0 to 100: claim, heartbeat, finish
+--     stage                      what its worker does: heartbeat; removed at the end and by claim and release
 --     attempt                    attempts that count: claim, release
 --     token                      fencing token of the current attempt: claim, reclaim
 --     worker device              who runs the job and on what: claim, reclaim, heartbeat
@@ -59,6 +60,11 @@
 --   P:attempts:<id>            list    JSON of DeliveryAttempt, the latest 100: record_attempt
 --   P:host:<host>:sending      zset    delivery id by the end of its slot, expires: acquire_slot, release_slot
 --   P:host:<host>:queued       zset    delivery id by the time it asked for a slot, expires: the same
+--
+-- Events
+--   P:events:<tenant>          stream  what clients see change: kind (job or queue), id, state, progress, stage, code;
+--                                      EVENTS_KEPT entries, gone EVENTS_MS after the last one: every script that
+--                                      changes one of them
 --
 -- Requests
 --   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce

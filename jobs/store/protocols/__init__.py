@@ -13,12 +13,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
+from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
 from stemline.jobs.store.protocols.nonces import NonceRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
 from stemline.jobs.store.snapshot import Snapshot
 
 __all__ = [
+    "EventRepository",
     "HostSlots",
     "JobRepository",
     "NonceRepository",
@@ -74,6 +76,11 @@ class Store(Protocol):
     @property
     def host_slots(self) -> HostSlots:
         """Limit on simultaneous deliveries to one host."""
+        ...
+
+    @property
+    def events(self) -> EventRepository:
+        """What tells clients about changes."""
         ...
 
     @property

@@ -79,7 +79,7 @@ class JobRepository(Protocol):
         """
         ...
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "") -> bool:
+    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
         """Extend the lease and record the progress.
 
         Args:
@@ -87,6 +87,7 @@ class JobRepository(Protocol):
             token: fencing token of the claim.
             progress: 0 to 100.
             device: what the separation runs on; empty to keep the recorded value.
+            stage: what the worker does.
 
         Returns:
             Whether the job is to be cancelled.

@@ -97,8 +97,8 @@ def test_a_claim_is_valid_for_the_lease_and_nothing_is_known_yet(bench: Bench) -
 
 
 def test_a_heartbeat_renews_the_lease_from_when_it_was_sent(bench: Bench) -> None:
-    """Each heartbeat names job, token, progress and device; the lease counts from before it was sent."""
-    bench.keeper.progress, bench.keeper.device = 40, "cpu"
+    """Each heartbeat names job, token, progress, device, stage; the lease counts from before it was sent."""
+    bench.keeper.progress, bench.keeper.device, bench.keeper.stage = 40, "cpu", "decode"
     bench.time.passed = 15
 
     def answer_late(*arguments: Any) -> bool:
@@ -107,7 +107,7 @@ def test_a_heartbeat_renews_the_lease_from_when_it_was_sent(bench: Bench) -> Non
 
     bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=answer_late))
     bench.keeper._send_heartbeat()
-    assert [("j1", 7, 40, "cpu")] == bench.heartbeats
+    assert [("j1", 7, 40, "cpu", "decode")] == bench.heartbeats
     assert START + 15 + LEASE_S == bench.keeper.expires_at()
     assert {} == bench.missed()
 

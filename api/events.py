@@ -1,0 +1,222 @@
+"""Server-sent events: what changes in a bucket, or with one job (docs/beyond-vendor.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from stemline.api.context import ReadContext, RequestContext
+from stemline.api.hub import EventsGone
+from stemline.api.waiting import disconnected
+from stemline.jobs.errors import NoSuchResource, StemlineError
+from stemline.jobs.event import Event, place
+from stemline.jobs.job import Job
+from stemline.jobs.states import ENDED, WAITING, QueueState, State
+from stemline.wire import queries
+from stemline.wire.codec import to_json
+from stemline.wire.elements import Document
+from stemline.wire.resources import EVENT
+
+router = APIRouter()
+
+MEDIA_TYPE: Final = "text/event-stream"
+_RECONNECT_MS: Final = 2000
+_HEARTBEAT: Final = b": heartbeat\n\n"
+
+
+@router.get("/events", name="list_events")
+async def list_events(context: ReadContext, request: Request) -> Response:
+    """Stream what changes in the bucket: states, stages and progress of jobs, states of queues."""
+    tenant, last = context.tenant, _last_event(context)
+    begin, _ = await run_in_threadpool(context.store.events.begin, tenant)
+    return EventStream(context, request, _tenant_events(context, begin, last))
+
+
+@router.get("/jobs/{job_id}/events", name="get_job_events")
+async def get_job_events(context: ReadContext, request: Request, job_id: str) -> Response:
+    """Stream what changes with a job, from its present state to its end."""
+    tenant, last = context.tenant, _last_event(context)
+    begin, (job,) = await run_in_threadpool(context.store.events.begin, tenant, [job_id])
+    if job is None:
+        raise NoSuchResource("The job does not exist.")
+    if last is None or job.ended is None:
+        return EventStream(context, request, _job_events(context, job, begin, last))
+    missed = await run_in_threadpool(_missed, context, job, begin, last)
+    if not missed:
+        return Response(status_code=204)  # a browser asks again after the end, unless it gets this
+    return EventStream(context, request, _all(missed))
+
+
+class EventStream(Response):
+    """A response that goes on until its events end, its client goes or the server stops."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, context: RequestContext, request: Request, parts: AsyncIterator[bytes]) -> None:
+        """Make the response.
+
+        Args:
+            context: of the request.
+            request: the request.
+            parts: what is sent.
+        """
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._context = context
+        self._request = request
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's interface
+        """Send the events."""
+        settings = self._context.settings
+        with self._context.services.hub.admit(self._context.principal.id):
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            gone = asyncio.create_task(disconnected(self._request))
+            sending = asyncio.create_task(self._send(send))
+            try:
+                await asyncio.wait(
+                    {gone, sending},
+                    timeout=settings.server.event_stream_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                sending.cancel()
+                gone.cancel()
+                await asyncio.gather(sending, gone, return_exceptions=True)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send) -> None:
+        async def write(part: bytes) -> None:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+
+        await write(f"retry: {_RECONNECT_MS}\n\n".encode())
+        try:
+            async for part in self._parts:
+                await write(part)
+        except StemlineError:
+            pass  # the store is unavailable: the client asks again, with the last event it has got
+
+
+async def _tenant_events(context: RequestContext, begin: str, last: str | None) -> AsyncIterator[bytes]:
+    """Yield the events of the tenant; without a last event, the first one says where they begin."""
+    if last is None:
+        last = begin
+        yield _mark("open", last)
+    while True:
+        try:
+            async for events in _follow(context, last):
+                yield b"".join(_encoded(event) for event in events) or _HEARTBEAT
+                last = events[-1].id if events else last
+        except EventsGone:
+            last, _ = await run_in_threadpool(context.store.events.begin, context.tenant)
+            yield _mark("reset", last)
+        else:
+            return
+
+
+async def _job_events(
+    context: RequestContext, job: Job, begin: str, last: str | None
+) -> AsyncIterator[bytes]:
+    """Yield the events of one job until its end; without a last event, its present state is the first."""
+    state: State | None = None
+    if last is None:
+        last, state = begin, job.state
+        yield _encoded(_present(job, begin))
+    while state not in ENDED:
+        try:
+            async for events in _follow(context, last):
+                last = events[-1].id if events else last
+                shown = []
+                for event in _of_job(job, state, events):
+                    shown.append(_encoded(event))
+                    state = State(event.state)
+                yield b"".join(shown) or _HEARTBEAT
+                if state in ENDED:
+                    break
+        except EventsGone:
+            last, (found,) = await run_in_threadpool(context.store.events.begin, context.tenant, [job.id])
+            yield _mark("reset", last)
+            if found is None:
+                return
+            job, state = found, found.state
+            yield _encoded(_present(job, last))
+        else:
+            return
+
+
+def _missed(context: RequestContext, job: Job, begin: str, last: str) -> list[Event]:
+    """Return the events of an ended job after one of them."""
+    found: list[Event] = []
+    while place(last) < place(begin):
+        events = context.store.events.read(context.tenant, last)
+        if events is None:
+            return [_present(job, begin)]
+        if not events:
+            break
+        found += _of_job(job, None, events)
+        last = events[-1].id
+    return found
+
+
+async def _all(events: Iterable[Event]) -> AsyncIterator[bytes]:
+    for event in events:
+        yield _encoded(event)
+
+
+def _of_job(job: Job, state: State | None, events: Iterable[Event]) -> Iterator[Event]:
+    """Yield what events say about a job: its own, and those of its queue while it waits."""
+    for event in events:
+        if event.subject == job.id:
+            state = State(event.state)
+            yield event
+        elif event.subject == job.spec.queue_id and (state in WAITING if state else _waited(job, event)):
+            paused = event.state == QueueState.PAUSED
+            state = State.PAUSE if paused else State.SUBMITTED
+            yield replace(event, kind="job", subject=job.id, state=state, code="Success")
+
+
+def _waited(job: Job, event: Event) -> bool:
+    return event.at < (job.started or job.ended or event.at + 1)
+
+
+def _present(job: Job, event_id: str) -> Event:
+    """Return the present state of a job as if it were an event."""
+    return Event(event_id, "job", job.id, job.state, job.progress, job.stage, job.code)
+
+
+async def _follow(context: RequestContext, last: str) -> AsyncIterator[list[Event]]:
+    """Yield new events of the tenant, as long as the credential may read them."""
+    heartbeat_s = context.settings.listeners.heartbeat_s
+    async for events in context.services.hub.follow(context.tenant, last, every_s=heartbeat_s):
+        if not events and not context.is_still_allowed():
+            return
+        yield events
+
+
+def _encoded(event: Event) -> bytes:
+    data = to_json(EVENT.write(event, Document.JSON_ANSWER))
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.kind.encode(), data)
+
+
+def _mark(kind: str, event_id: str) -> bytes:
+    """Return an event without a change: a client that asks again begins there."""
+    return f"id: {event_id}\nevent: {kind}\ndata: {{}}\n\n".encode()
+
+
+def _last_event(context: RequestContext) -> str | None:
+    """Return the id of the last event that the client knows, if it says so.
+
+    Raises:
+        RequestRefused: it is no such id.
+    """
+    header = queries.EVENT_HEADERS.read_parameters(context.headers)
+    last: str | None = (queries.EVENT_QUERY.read_parameters(context.query) | header).get("last")
+    return last

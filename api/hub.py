@@ -1,0 +1,221 @@
+"""The events of the store on their way to the listeners of one process.
+
+One thread waits for new events of all tenants that have listeners, and keeps the latest of each tenant in
+memory. A listener holds no queue: it knows the last event it has passed on and takes what came after it, from
+memory or, if it fell behind, from the store. So a slow client costs nothing, and none misses an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+
+from stemline.jobs.errors import StoreUnavailable, TooManyListeners
+from stemline.jobs.event import Event, place
+from stemline.jobs.store.protocols import EventRepository
+from stemline.jobs.tenant import Tenant
+
+log = structlog.get_logger(__name__)
+
+KEPT: Final = 2000
+"""Events of one tenant that are kept in memory."""
+_POLL_S: Final = 0.1
+"""The events of a tenant's first listener are waited for after this time at most, s."""
+_PAUSE_S: Final = 0.005
+"""Events that come at about the same time are fetched together, s."""
+_RETRY_S: Final = 0.5
+_RETRY_AFTER_S: Final = 5.0
+_PAGE: Final = 500
+
+
+class EventsGone(Exception):
+    """Events that a listener has not seen are not kept any more."""
+
+
+class _Channel:
+    """The latest events of one tenant."""
+
+    def __init__(self) -> None:
+        self.listeners = 0
+        self.floor: str | None = None
+        """Every event after this one is in memory; None while nothing is known."""
+        self.events: deque[Event] = deque()
+        self.changed = asyncio.Event()
+
+    def begin(self, floor: str) -> None:
+        """Begin with the events after one."""
+        self.floor = floor
+        self.events.clear()
+        self._wake()
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Append new events."""
+        last = self.events[-1].id if self.events else self.floor
+        if last is None:
+            return
+        self.events += [event for event in events if place(event.id) > place(last)]
+        while len(self.events) > KEPT:
+            self.floor = self.events.popleft().id
+        self._wake()
+
+    def after(self, event_id: str) -> list[Event] | None:
+        """Return the events after one; None if they are not all in memory."""
+        if self.floor is None or place(event_id) < place(self.floor):
+            return None
+        found: list[Event] = []
+        for event in reversed(self.events):
+            if place(event.id) <= place(event_id):
+                break
+            found.append(event)
+        return found[::-1]
+
+    def _wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class EventHub:
+    """Passes events on to the listeners of one process."""
+
+    def __init__(self, events: EventRepository, *, limit: int, limit_per_credential: int) -> None:
+        """Start nothing yet; the thread starts with the first listener.
+
+        Args:
+            events: of the store.
+            limit: listeners of the process.
+            limit_per_credential: listeners of one credential.
+        """
+        self._repository = events
+        self._limit = limit
+        self._limit_per_credential = limit_per_credential
+        self._counts: Counter[str] = Counter()
+        self._channels: dict[Tenant, _Channel] = {}
+        """Changed in the event loop only, under the lock; the thread reads it."""
+        self._lock = threading.Lock()
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @contextmanager
+    def admit(self, credential: str) -> Iterator[None]:
+        """Count one listener for the length of a block.
+
+        Raises:
+            TooManyListeners: there are as many as there may be.
+        """
+        if self._counts.total() >= self._limit or self._counts[credential] >= self._limit_per_credential:
+            raise TooManyListeners(retry_after_s=_RETRY_AFTER_S)
+        self._counts[credential] += 1
+        try:
+            yield
+        finally:
+            self._counts[credential] -= 1
+            if not self._counts[credential]:
+                del self._counts[credential]
+
+    async def follow(self, tenant: Tenant, after: str, *, every_s: float) -> AsyncIterator[list[Event]]:
+        """Yield the events of a tenant after one of them, in order, each once.
+
+        Args:
+            tenant: whose events.
+            after: id of the last event that the listener knows.
+            every_s: an empty list is yielded after this silence, s.
+
+        Raises:
+            EventsGone: some of them are not kept any more.
+            StoreUnavailable: events that are not in memory cannot be read.
+        """
+        with self._joined(tenant) as channel:
+            while True:
+                changed, floor = channel.changed, channel.floor
+                found = channel.after(after)
+                if found is None:
+                    found = await run_in_threadpool(self._repository.read, tenant, after, _PAGE)
+                    if found is None:
+                        raise EventsGone
+                    if len(found) < _PAGE and floor is not None:
+                        after = max(after, floor, key=place)  # there is nothing between the two
+                if found:
+                    after = max(after, found[-1].id, key=place)
+                    yield found
+                elif channel.changed is changed:
+                    try:
+                        async with asyncio.timeout(every_s):
+                            await changed.wait()
+                    except TimeoutError:
+                        yield []
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._closed = True
+        self._wanted.set()
+
+    @contextmanager
+    def _joined(self, tenant: Tenant) -> Iterator[_Channel]:
+        with self._lock:
+            channel = self._channels.setdefault(tenant, _Channel())
+        channel.listeners += 1
+        self._start(asyncio.get_running_loop())
+        try:
+            yield channel
+        finally:
+            channel.listeners -= 1
+            if not channel.listeners:
+                with self._lock:
+                    del self._channels[tenant]
+
+    # -- the thread
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._wanted.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(loop,), name="events", daemon=True)
+            self._thread.start()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        known: dict[_Channel, str] = {}
+        """The last event that each channel has got."""
+        while not self._closed:
+            with self._lock:
+                channels = dict(self._channels)
+                if not channels:
+                    self._wanted.clear()
+            known = {channel: known[channel] for channel in channels.values() if channel in known}
+            try:
+                if channels:
+                    self._fetch(loop, channels, known)
+                else:
+                    self._wanted.wait()
+            except StoreUnavailable as error:
+                log.warning("events.unavailable", reason=error.reason)
+                known = {}  # what happens meanwhile, listeners read from the store
+                time.sleep(_RETRY_S)
+            except RuntimeError:  # the loop is closed
+                return
+
+    def _fetch(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channels: Mapping[Tenant, _Channel],
+        known: dict[_Channel, str],
+    ) -> None:
+        for tenant, channel in channels.items():
+            if channel not in known:
+                known[channel], _ = self._repository.begin(tenant)
+                loop.call_soon_threadsafe(channel.begin, known[channel])
+        found = self._repository.wait(
+            {tenant: known[channel] for tenant, channel in channels.items()}, _POLL_S
+        )
+        for tenant, events in found.items():
+            known[channels[tenant]] = events[-1].id
+            loop.call_soon_threadsafe(channels[tenant].add, events)
+        if found:
+            time.sleep(_PAUSE_S)

@@ -1,0 +1,140 @@
+"""What the stream of events promises, on a real Valkey and in memory."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from stemline.jobs.event import EVENTS_KEPT, Event, place
+from stemline.jobs.states import QueueState, State
+from stemline.jobs.store import QueueFilter, Store
+from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
+
+
+def told(store: Store, after: str) -> list[Event]:
+    events = store.events.read(TENANT, after)
+    assert events is not None
+    return events
+
+
+def test_every_change_of_a_job_is_told_once_and_in_order(store):
+    """Submission, claim, progress, release and end each leave one event, with the state that clients see."""
+    start, _ = store.events.begin(TENANT)
+    (job,) = store.jobs.create([spec()])
+    held = store.jobs.claim("w", [0])
+    for progress, stage in ((5, "download"), (5, "download"), (40, "separate")):
+        store.jobs.heartbeat(job.id, held.token, progress, "cpu", stage)
+    store.jobs.release(held)
+    held = store.jobs.claim("w", [0])
+    store.jobs.succeed(held, DONE)
+    events = told(store, start)
+    assert {("job", job.id)} == {(event.kind, event.subject) for event in events}
+    assert [
+        ("Submitted", 0, ""),
+        ("Running", 0, ""),
+        ("Running", 5, "download"),
+        ("Running", 40, "separate"),
+        ("Submitted", 0, ""),
+        ("Running", 0, ""),
+        ("Success", 100, ""),
+    ] == [(event.state, event.progress, event.stage) for event in events]
+    assert sorted(events, key=lambda event: place(event.id)) == events
+
+
+def test_stage_is_that_of_the_running_attempt(store):
+    """A job shows the stage that its worker reported, until it ends or is released."""
+    (job,) = store.jobs.create([spec()])
+    held = store.jobs.claim("w", [0])
+    store.jobs.heartbeat(job.id, held.token, 7, stage="decode")
+    assert "decode" == store.jobs.find(job.id).stage
+    store.jobs.fail(held, "AudioDamaged", "It is.")
+    assert "" == store.jobs.find(job.id).stage
+
+
+def test_failures_and_cancels_are_told_with_their_code(store):
+    """The event of an end holds its code; a running job's cancel is told when it is confirmed."""
+    first, second = store.jobs.create([spec(), spec()])
+    start, _ = store.events.begin(TENANT)
+    store.jobs.cancel(TENANT, [second.id])
+    held = store.jobs.claim("w", [0])
+    store.jobs.fail(held, "AudioDamaged", "It is.")
+    assert [
+        (second.id, "Cancel", "Success"),
+        (first.id, "Running", "Success"),
+        (first.id, "Failed", "AudioDamaged"),
+    ] == [(event.subject, event.state, event.code) for event in told(store, start)]
+
+
+def test_a_paused_queue_is_told(store):
+    """Pausing and resuming a queue is one event each; a job that is then submitted shows Pause."""
+    store.jobs.create([spec()])
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    start, _ = store.events.begin(TENANT)
+    for state in (QueueState.PAUSED, QueueState.PAUSED, QueueState.ACTIVE):
+        store.queues.update(TENANT, queue.id, state=state)
+    store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
+    store.jobs.create([spec()])
+    events = told(store, start)
+    assert ["Paused", "Active", "Paused", "Pause"] == [event.state for event in events]
+    assert [queue.id] * 3 == [event.subject for event in events[:3]]
+
+
+def test_a_reader_begins_where_the_jobs_are_read(store):
+    """The jobs that come with the end of the stream are what all events before it tell, and nothing after."""
+    (job,) = store.jobs.create([spec()])
+    end, (seen, unknown) = store.events.begin(TENANT, [job.id, "j0"])
+    assert (State.SUBMITTED, None) == (seen.state, unknown)
+    assert [] == told(store, end)
+    store.jobs.claim("w", [0])
+    assert ["Running"] == [event.state for event in told(store, end)]
+
+
+def test_events_stay_within_their_tenant(store):
+    """A tenant reads no event of another one."""
+    start, _ = store.events.begin(OTHER)
+    (job,) = store.jobs.create([spec()])
+    assert [] == store.events.read(OTHER, start)
+    assert [None] == store.events.begin(OTHER, [job.id])[1]
+
+
+def test_reading_in_parts_gives_each_event_once(store):
+    """Pages of events join without a gap and without a repetition."""
+    start, _ = store.events.begin(TENANT)
+    ids = [job.id for _ in range(7) for job in store.jobs.create([spec()])]
+    found: list[str] = []
+    while page := store.events.read(TENANT, start, 3):
+        found += [event.subject for event in page]
+        start = page[-1].id
+    assert ids == found
+
+
+def test_a_gap_is_noticed(store):
+    """A reader that stayed away for more events than are kept is told so, and not given a part of them."""
+    start, _ = store.events.begin(TENANT)
+    (job,) = store.jobs.create([spec()])
+    held = store.jobs.claim("w", [0])
+    for number in range(EVENTS_KEPT + 500):
+        store.jobs.heartbeat(job.id, held.token, number % 2)
+    assert store.events.read(TENANT, start) is None
+    end, _ = store.events.begin(TENANT)
+    assert [] == store.events.read(TENANT, end)
+
+
+def test_waiting_ends_with_an_event(store):
+    """A waiting reader of several tenants gets the first new event, of the tenant that has one."""
+    after = {tenant: store.events.begin(tenant)[0] for tenant in (TENANT, OTHER)}
+    assert {} == store.events.wait(after, 0.01)
+    timer = threading.Timer(0.05, lambda: store.jobs.create([spec(tenant=OTHER)]))
+    timer.start()
+    found = store.events.wait(after, 4)
+    timer.join()
+    assert [OTHER] == list(found)
+    assert ["Submitted"] == [event.state for event in found[OTHER]]
+
+
+@pytest.mark.parametrize("text", ["", "5", "5-", "-5", "a-1", "1-2-3", "1" * 30 + "-1"])
+def test_only_ids_of_events_are_places(text):
+    """A text that is no id of an event has no place among them."""
+    with pytest.raises(ValueError, match=r"^"):
+        place(text)
