@@ -1,4 +1,4 @@
-"""List, show and replay failed callbacks. Not part of the vendor's API; see docs/callbacks.md."""
+"""List, show and send callbacks. Not part of the vendor's API; see docs/callbacks.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import IllegalTransition, RequestRefused
 from stemline.jobs.policy import Operation
-from stemline.jobs.store import delivery_id
+from stemline.jobs.store import DeliveryFilter, delivery_id
 from stemline.wire import queries, views
 
 router = APIRouter()
@@ -19,15 +19,21 @@ router = APIRouter()
 
 @router.get("/callbacks", name="list_callbacks")
 def list_callbacks(context: ReadContext) -> Response:
-    """List the dead letters of the bucket, latest first; filter by host and start time."""
-    query = queries.CALLBACKS.read_parameters(context.query)
-    found = context.store.outbox.dead(tenant=context.tenant, **query)
+    """List callbacks of the bucket, latest first: dead letters, or those of other states."""
+    query = DeliveryFilter(**queries.CALLBACKS.read_parameters(context.query))
+    outbox = context.store.outbox
+    if query.statuses == {"dead"}:  # by the time they were given up, as dead letters always were
+        found = outbox.dead(
+            tenant=context.tenant, host=query.host, since=query.since, page=query.page, size=query.size
+        )
+    else:
+        found = outbox.search(context.tenant, query)
     return context.respond(
         views.CALLBACK_LIST,
         items=_shown(context, found.items),
         total=found.total,
-        page=query["page"],
-        size=query["size"],
+        page=query.page,
+        size=query.size,
     )
 
 
@@ -51,6 +57,17 @@ def replay_callbacks(context: WriteContext, ids: str) -> Response:
         if delivery.status != "dead":
             raise IllegalTransition(f"The callback {delivery.id} is {delivery.status}, not dead.")
     count = context.store.outbox.replay([delivery.id for delivery in deliveries])
+    return context.respond(views.REPLAYED, count=count)
+
+
+@router.post("/callbacks/{ids}/send", name="send_callbacks")
+def send_callbacks(context: WriteContext, ids: str) -> Response:
+    """Send callbacks now, whatever their state: again, earlier than due, or although they were given up."""
+    found = _find(context, queries.id_list(ids, "callback"))
+    deliveries = [delivery.id for delivery in found if delivery is not None]
+    if len(deliveries) < len(found):
+        raise RequestRefused("One of the callbacks does not exist.")
+    count = context.store.outbox.send(context.tenant, deliveries)
     return context.respond(views.REPLAYED, count=count)
 
 

@@ -49,6 +49,7 @@ from stemline.wire.signature import SignedRequest, verify
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
+    "retry_jobs": Operation.SUBMIT,
     "cancel_jobs": Operation.CANCEL,
     "update_queue": Operation.QUEUES,
     "update_asr_queue": Operation.QUEUES,
@@ -57,6 +58,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete_template": Operation.TEMPLATES,
     "open_bucket": Operation.BUCKETS,
     "close_bucket": Operation.BUCKETS,
+    "send_callbacks": Operation.CALLBACKS,
     "replay_callbacks": Operation.CALLBACKS,
     "replay_callbacks_where": Operation.CALLBACKS,
 }

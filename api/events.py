@@ -105,10 +105,10 @@ class EventStream(Response):
             pass  # the store is unavailable: the client asks again, with the last event it has got
 
 
-async def _tenant_events(context: RequestContext, begin: str, last: str | None) -> AsyncIterator[bytes]:
-    """Yield the events of the tenant; without a last event, the first one says where they begin."""
-    if last is None:
-        last = begin
+async def _tenant_events(context: RequestContext, begin: str, known: str | None) -> AsyncIterator[bytes]:
+    """Yield the events of the tenant; without a known one, the first event says where they begin."""
+    last = known or begin
+    if known is None:
         yield _mark("open", last)
     while True:
         try:

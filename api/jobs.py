@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from stemline.api import waiting
 from stemline.api.context import ReadContext, RequestContext, WriteContext
-from stemline.jobs.errors import AsrBucketUnBinded, NoSuchResource, RequestRefused
+from stemline.jobs.errors import AsrBucketUnBinded, IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.separation import TAG
@@ -30,6 +30,7 @@ router = APIRouter()
 WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
+RETRIABLE = frozenset({State.FAILED, State.CANCEL})
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -54,8 +55,8 @@ def _create(context: RequestContext) -> list[Job]:
         lambda template_id: store.templates.get(tenant, template_id),
         mq_regions=context.mq_regions,
     )
-    specs = [_submitted_by(context, spec) for spec in specs]
-    _check_queues(context, specs)
+    specs = [submitted_by(context, spec) for spec in specs]
+    check_queues(context, specs)
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
@@ -109,7 +110,32 @@ def cancel_jobs(context: WriteContext, ids: str) -> Response:
     return Response()
 
 
-def _submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
+@router.post("/jobs/{ids}/retry", name="retry_jobs")
+def retry_jobs(context: WriteContext, ids: str) -> Response:
+    """Create a new job for each of these failed or cancelled ones, all or none."""
+    wanted = queries.id_list(ids, "job")
+    found = context.store.jobs.get(context.tenant, wanted)
+    specs = []
+    for job_id, job in zip(wanted, found, strict=True):
+        if job is None:
+            raise RequestRefused(f"The job {job_id} does not exist.")
+        if job.state not in RETRIABLE:
+            raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
+        specs.append(submitted_by(context, again(job)))
+    check_queues(context, specs)
+    key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
+    # The body is empty: what tells one request from another is its path.
+    idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None
+    jobs = context.store.jobs.create(specs, idempotency=idempotency)
+    return context.respond(views.CREATED_JOBS, items=jobs)
+
+
+def again(job: Job) -> JobSpec:
+    """Return the specification of a job that retries another one."""
+    return replace(job.spec, origin=job.id, trace="")
+
+
+def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
     """Return the specification with its submitter, who must be allowed what it names."""
     allowed = context.settings.hosts.allowed_regions
     if spec.output.region not in allowed:
@@ -121,7 +147,7 @@ def _submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
     return replace(spec, credential=context.principal.id)
 
 
-def _check_queues(context: RequestContext, specs: list[JobSpec]) -> None:
+def check_queues(context: RequestContext, specs: list[JobSpec]) -> None:
     """Check the queues that the jobs name, and the default one where they name none."""
     if context.policy.allows_every_queue:
         return

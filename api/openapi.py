@@ -44,6 +44,7 @@ OPERATIONS: Mapping[str, Operation] = {
         query=queries.EVENT_QUERY, headers=queries.EVENT_HEADERS, statuses=(404,), streams=True
     ),
     "list_events": Operation(query=queries.EVENT_QUERY, headers=queries.EVENT_HEADERS, streams=True),
+    "retry_jobs": Operation(views.CREATED_JOBS, headers=queries.RETRY_HEADERS, statuses=(409,)),
     "get_waveforms": Operation(views.WAVEFORMS, statuses=(404,)),
     "list_jobs": Operation(views.JOB_LIST, queries.JOBS),
     "cancel_jobs": Operation(),
@@ -61,6 +62,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "list_callbacks": Operation(views.CALLBACK_LIST, queries.CALLBACKS),
     "get_callbacks": Operation(views.CALLBACKS),
     "replay_callbacks": Operation(views.REPLAYED),
+    "send_callbacks": Operation(views.REPLAYED),
     "replay_callbacks_where": Operation(views.REPLAYED, queries.DEAD_LETTERS),
 }
 """Operations by the name of their route."""

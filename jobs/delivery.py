@@ -14,6 +14,9 @@ _LOCATION = re.compile("^(Location: )(.+)$", re.MULTILINE | re.IGNORECASE)
 _URL = re.compile(r"""https?://[^\s"'<>]+""", re.IGNORECASE)
 
 
+DELIVERY_STATUSES = frozenset({"pending", "delivered", "dead"})
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
     """An attempt to deliver a callback."""

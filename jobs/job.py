@@ -66,6 +66,8 @@ class JobSpec:
     """SecretId of the submitter; it selects the webhook secrets that sign the callback."""
     trace: str = ""
     """W3C traceparent of the submission; empty without tracing."""
+    origin: str = ""
+    """Id of the job that this one retries; empty for none."""
 
     def tracks(self) -> tuple[Track, ...]:
         """Return the tracks to compute: those of the mode for which a name was given."""
@@ -162,3 +164,5 @@ class Job:
     uploads: tuple[Mapping[str, Any], ...] = ()
     """The current attempt's uploads to the bucket."""
     result: Result | None = None
+    retried_by: str = ""
+    """Id of the latest job that retries this one; empty for none."""

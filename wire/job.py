@@ -212,6 +212,22 @@ JOB = Table(
     Element("Tag", one_of(TAG), always(TAG)),
     Element("Input", INPUT),
     Element("Operation", OPERATION),
+    Element(
+        "OriginJobId",
+        matching(ids.JOB),
+        lambda job: job.spec.origin or None,
+        documents=ADDITION,
+        optional=True,
+        description="The job that this one retries.",
+    ),
+    Element(
+        "RetryJobId",
+        matching(ids.JOB),
+        lambda job: job.retried_by or None,
+        documents=ADDITION,
+        optional=True,
+        description="The latest job that retries this one.",
+    ),
 )
 """``JobsDetail``."""
 CALLBACK_BODY = Table(

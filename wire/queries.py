@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from stemline.jobs.delivery import DELIVERY_STATUSES
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
@@ -47,6 +48,15 @@ def _states(text: str) -> frozenset[State] | None:
 _STATE = one_of(*State, "All", make=lambda word: None if word == "All" else State(word))
 _STATES = Kind(_states, f"{{name}} must be All or a list of {', '.join(State)}.")
 _QUEUE_STATES = one_of(*QueueState, "All", make=lambda word: None if word == "All" else QueueState(word))
+_STATUS = one_of("Pending", "Delivered", "Dead", "All", make=str.lower)
+
+
+def _statuses(text: str) -> frozenset[str]:
+    found = frozenset(_STATUS.read(name) for name in split(text))
+    return DELIVERY_STATUSES if "all" in found or not found else found
+
+
+_STATUSES = Kind(_statuses, "{name} must be All or a list of Pending, Delivered, Dead.")
 _CURSOR = matching("^[0-9]{1,16}$", "{name} is not one that a list returned.")
 _END = replace(TIME, read=lambda text: TIME.read(text) + 999_999)
 """A time that includes the whole of its second."""
@@ -74,6 +84,7 @@ _PAGE = (
 )
 
 SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS), PREFER)
+RETRY_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS))
 WAIT_HEADERS = Table("", PREFER)
 EVENT_HEADERS = Table("", _parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
 EVENT_QUERY = Table("", _parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
@@ -129,9 +140,19 @@ BUCKETS = Table(
 DEAD_LETTERS = Table(
     "",
     _parameter("host", TEXT, "host", "Host of the URL, or MqRegion/MqName."),
-    _parameter("startTime", TIME, "since", "Failed for good since then, as 2026-03-01T10:20:30+0800."),
+    _parameter(
+        "startTime",
+        TIME,
+        "since",
+        "Failed for good since then, as 2026-03-01T10:20:30+0800; other states: ended since then.",
+    ),
 )
-CALLBACKS = Table("", *DEAD_LETTERS.elements, *_PAGE)
+CALLBACKS = Table(
+    "",
+    _parameter("states", _STATUSES, "statuses", "Dead by default; All, or a list.", frozenset({"dead"})),
+    *DEAD_LETTERS.elements,
+    *_PAGE,
+)
 
 
 def ids_alone(query: Mapping[str, str]) -> Mapping[str, str]:

@@ -23,6 +23,7 @@ from stemline.jobs.store.redis_store import RedisStore
 from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
 from stemline.jobs.store.values import (
     BucketFilter,
+    DeliveryFilter,
     Idempotency,
     JobFilter,
     Listing,
@@ -38,6 +39,7 @@ from stemline.jobs.store.values import (
 __all__ = [
     "BucketFilter",
     "CallbackLoad",
+    "DeliveryFilter",
     "EventRepository",
     "HostSlots",
     "Idempotency",

@@ -56,7 +56,7 @@ class RedisJobs(JobRepository):
         rows: list[str] = []
         for spec in specs:
             spec_text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
-            rows += [new_job_id(), spec_text, str(spec.level), digest, spec.queue_id]
+            rows += [new_job_id(), spec_text, str(spec.level), digest, spec.queue_id, spec.origin]
         answer = self._connection.run(
             "create",
             str(tenant),
@@ -68,6 +68,7 @@ class RedisJobs(JobRepository):
             idempotency.key if idempotency else "",
             idempotency.body_sha256 if idempotency else "",
             round(options.idempotency_hours * 3600),
+            1,
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:

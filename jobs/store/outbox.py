@@ -9,11 +9,14 @@ from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import Outbox
-from stemline.jobs.store.values import Listing, delivery_id
+from stemline.jobs.store.values import DeliveryFilter, Listing, delivery_id
 from stemline.jobs.tenant import Tenant
 
 _BATCH: Final = 500
 """Callbacks that are read or replayed with one call."""
+_FILED_AT_ONCE: Final = 2000
+_MOST: Final = 100_000
+"""Callbacks that one request looks through."""
 
 
 class RedisOutbox(Outbox):
@@ -63,9 +66,48 @@ class RedisOutbox(Outbox):
         found = list(self._dead_letters(tenant, host, since))
         return Listing(found[first : first + size], len(found))
 
+    def search(self, tenant: Tenant, which: DeliveryFilter) -> Listing[Delivery]:
+        first = (which.page - 1) * which.size
+        if which.host is None:
+            total, ids = self._filed(tenant, which, first, which.size)
+            return Listing(self._load(ids), total)
+        found = [each for each in self._all(tenant, which) if each.target.host == which.host]
+        return Listing(found[first : first + which.size], len(found))
+
     def replay(self, deliveries: Sequence[str]) -> int:
+        return self._replay(deliveries)
+
+    def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
+        return self._replay(deliveries, tenant, only_dead=False)
+
+    def send_where(self, tenant: Tenant, which: DeliveryFilter) -> int:
+        if which.host is not None:
+            found = [each for each in self._all(tenant, which) if each.target.host == which.host]
+            return self.send(tenant, [delivery.id for delivery in found])
+        # What is sent becomes pending, so the ids are read before the first is.
+        return self.send(tenant, self._filed(tenant, which, 0, _MOST)[1])
+
+    def _replay(
+        self, deliveries: Sequence[str], tenant: Tenant | None = None, *, only_dead: bool = True
+    ) -> int:
+        home = "" if tenant is None else str(tenant)
         batches = (deliveries[start : start + _BATCH] for start in range(0, len(deliveries), _BATCH))
-        return sum(int(self._connection.run("replay", *batch)) for batch in batches)
+        return sum(int(self._connection.run("replay", home, int(only_dead), *batch)) for batch in batches)
+
+    def _all(self, tenant: Tenant, which: DeliveryFilter) -> Iterator[Delivery]:
+        _, ids = self._filed(tenant, which, 0, _MOST)
+        for start in range(0, len(ids), _BATCH):
+            yield from self._load(ids[start : start + _BATCH])
+
+    def _filed(self, tenant: Tenant, which: DeliveryFilter, first: int, size: int) -> tuple[int, list[str]]:
+        """Return how many deliveries there are for a filter without its host, and the ids of some of them."""
+        since = _lowest(which.since)
+        statuses = sorted(which.statuses)
+        while (answer := self._connection.run("deliveries", str(tenant), since, first, size, *statuses)) == [
+            "unfiled"
+        ]:
+            self._connection.run("file_deliveries", str(tenant), _FILED_AT_ONCE)
+        return int(answer[0]), [str(name) for name in answer[1]]
 
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None

@@ -75,6 +75,7 @@ def job(record: Mapping[str, str]) -> Job:
         cancel_requested=record.get("cancel") == "1",
         uploads=tuple(json.loads(record.get("uploads") or "[]")),
         result=RESULT.validate_json(result) if result else None,
+        retried_by=record.get("retried", ""),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from stemline.jobs.delivery import DELIVERY_STATUSES
 from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.tenant import Tenant
@@ -128,6 +129,18 @@ class BucketFilter:
             and self.name_part in tenant.bucket
             and self.allowed(tenant)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which callbacks a list contains; pages count from 1."""
+
+    statuses: frozenset[str] = DELIVERY_STATUSES
+    host: str | None = None
+    since: int | None = None
+    """When the job ended, at the earliest, µs since the epoch."""
+    page: int = 1
+    size: int = 10
 
 
 class Slot(IntEnum):

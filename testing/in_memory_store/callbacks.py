@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.store import HostSlots, Listing, Outbox, Slot, delivery_id
+from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot, delivery_id
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.state import Contents
@@ -81,19 +82,41 @@ class InMemoryOutbox(Outbox):
         found = self._dead_letters(tenant, host, since)
         return Listing(page_of(found, page, size), len(found))
 
+    def search(self, tenant: Tenant, which: DeliveryFilter) -> Listing[Delivery]:
+        with self._contents.lock:
+            found = [
+                each
+                for each in self._contents.deliveries.values()
+                if each.tenant == tenant
+                and each.status in which.statuses
+                and which.host in {None, each.target.host}
+                and (which.since is None or each.created >= which.since)
+            ]
+        found.sort(key=lambda each: (each.created, each.id), reverse=True)
+        return Listing(page_of(found, which.page, which.size), len(found))
+
+    def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
+        with self._contents.lock:
+            known = [self._contents.deliveries.get(name) for name in deliveries]
+            return self._make_due([each for each in known if each and each.tenant == tenant])
+
+    def send_where(self, tenant: Tenant, which: DeliveryFilter) -> int:
+        with self._contents.lock:
+            return self._make_due(self.search(tenant, replace(which, page=1, size=sys.maxsize)).items)
+
     def replay(self, deliveries: Sequence[str]) -> int:
-        contents, count = self._contents, 0
+        contents = self._contents
         with contents.lock:
-            for name in deliveries:
-                if contents.dead.pop(name, None) is None:
-                    continue
-                now, known = contents.clock(), contents.deliveries[name]
-                contents.deliveries[name] = replace(
-                    known, status="pending", due=now, replayed_after=len(known.attempts)
-                )
-                contents.outbox[name] = now
-                count += 1
-        return count
+            return self._make_due([contents.deliveries[name] for name in deliveries if name in contents.dead])
+
+    def _make_due(self, deliveries: Sequence[Delivery]) -> int:
+        contents, now = self._contents, self._contents.clock()
+        for known in deliveries:
+            over = known.replayed_after if known.status == "pending" else len(known.attempts)
+            contents.deliveries[known.id] = replace(known, status="pending", due=now, replayed_after=over)
+            contents.dead.pop(known.id, None)
+            contents.outbox[known.id] = now
+        return len(deliveries)
 
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None

@@ -286,6 +286,8 @@ class InMemoryJobs(JobRepository):
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
         job = Job(new_job_id(), spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
+        if spec.origin in contents.jobs:
+            contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
         contents.totals["created"] += 1
         contents.tell_job(job)
         contents.refresh(spec.queue_id)

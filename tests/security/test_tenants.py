@@ -246,6 +246,7 @@ def requests(server: ApiServer) -> dict[str, tuple[str, str, Mapping[str, Any] |
     none = "0" * 32
     return {
         "create_jobs": ("POST", "/jobs", job()),
+        "retry_jobs": ("POST", f"/jobs/j{none}/retry", None),
         "cancel_jobs": ("PUT", f"/jobs/j{none}?cancel", None),
         "update_queue": ("PUT", f"/queue/{queue_id(server)}", {"State": "Active"}),
         "update_asr_queue": ("PUT", f"/asrqueue/{queue_id(server)}", {"State": "Active"}),
@@ -254,6 +255,7 @@ def requests(server: ApiServer) -> dict[str, tuple[str, str, Mapping[str, Any] |
         "delete_template": ("DELETE", f"/template/t1{none}", None),
         "open_bucket": ("POST", "/asrbucket", None),
         "close_bucket": ("DELETE", "/asrbucket", None),
+        "send_callbacks": ("POST", f"/callbacks/d{none}/send", None),
         "replay_callbacks": ("PUT", f"/callbacks/d{none}", None),
         "replay_callbacks_where": ("PUT", "/callbacks", None),
     }

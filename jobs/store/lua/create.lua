@@ -2,14 +2,19 @@
 -- Store jobs, all or none.
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
---       is remembered, 12… for each job: id, spec, level, input hash, queue id ('' for the default one)
+--       is remembered, 12 whether to return records (0/1), 13… for each job: id, spec, level, input hash,
+--       queue id ('' for the default one), id of the job that it retries ('' for none)
 -- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
 --         | {'full'}
+
+local COLUMNS = 6
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
   local out = {}
-  for i, id in ipairs(ids) do out[i] = view(id) or {} end
+  if ARGV[12] == '1' then
+    for i, id in ipairs(ids) do out[i] = view(id) or {} end
+  end
   return out
 end
 
@@ -32,44 +37,62 @@ end
 local default = redis.call('HGET', home, 'queue')
 
 local wanted, ids, new = {}, {}, {}
-for i = 12, #ARGV, 5 do
+for i = 13, #ARGV, COLUMNS do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
-  if not redis.call('ZSCORE', P .. ':queues:' .. tenant, queue) then return {'no-queue'} end
+  if wanted[queue] == nil then
+    if not redis.call('ZSCORE', P .. ':queues:' .. tenant, queue) then return {'no-queue'} end
+    wanted[queue] = 0
+  end
   ids[#ids + 1] = ARGV[i]
   if redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 0 then  -- else the call is repeated after a lost answer
-    wanted[queue] = (wanted[queue] or 0) + 1
-    new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue}
+    wanted[queue] = wanted[queue] + 1
+    new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
+      origin = ARGV[i + 5], tenant = tenant, state = 'Submitted'}
   end
 end
+local before = {}  -- waiting jobs by queue and level
 for queue, count in pairs(wanted) do
-  local waiting = 0
-  for level = 0, 2 do waiting = waiting + redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level) end
-  if waiting + count > tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_size')) then return {'full'} end
+  local all = 0
+  for level = 0, 2 do
+    before[queue .. level] = redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level)
+    all = all + before[queue .. level]
+  end
+  if count > 0 and all + count > tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_size')) then
+    return {'full'}
+  end
 end
 
 local last = tonumber(redis.call('GET', P .. ':last') or 0)
-local found = {}
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
-  local created = int(last)
-  redis.call('HSET', P .. ':job:' .. job.id, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant,
+  local created, key = int(last), P .. ':job:' .. job.id
+  redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant,
     'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':all', created, job.id)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)
   redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, created, job.id)
-  redis.call('HINCRBY', P .. ':counts', 'created', 1)
-  redis.call('HINCRBY', P .. ':sums', 'state:Submitted', 1)
-  tell_job({id = job.id, tenant = tenant, queue = job.queue, state = 'Submitted'})
-  refresh(job.queue)
-  -- With more waiting than may run, the end of each job sends the wake-up for the next.
-  if redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue)
-    and redis.call('ZCARD', P .. ':waiting:' .. job.queue .. ':' .. job.level) <= room(job.queue) then
+  if job.origin ~= '' and redis.call('EXISTS', P .. ':job:' .. job.origin) == 1 then
+    redis.call('HSET', P .. ':job:' .. job.origin, 'retried', job.id)
+  end
+  tell_job(job)
+end
+redis.call('SET', P .. ':last', int(last))
+redis.call('HINCRBY', P .. ':counts', 'created', #new)
+redis.call('HINCRBY', P .. ':sums', 'state:Submitted', #new)
+for queue in pairs(wanted) do refresh(queue) end
+
+-- With more waiting than may run, the end of each job sends the wake-up for the next.
+local found, rooms = {}, {}
+for _, job in ipairs(new) do
+  local place = job.queue .. job.level
+  before[place] = before[place] + 1
+  if not rooms[job.queue] then rooms[job.queue] = room(job.queue) end
+  if before[place] <= rooms[job.queue] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
     found[#found + 1] = {job.level, job.id}
   end
 end
-redis.call('SET', P .. ':last', int(last))
 if ARGV[9] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[10], ids = ids}), 'EX', ARGV[11])
 end

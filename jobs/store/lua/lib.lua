@@ -164,6 +164,16 @@ local function leave_running(job)
   redis.call('ZREM', P .. ':leases', job.id)
 end
 
+local DELIVERY_STATUSES = {'pending', 'delivered', 'dead'}
+
+-- File a delivery by its status, for lists.
+local function file_delivery(delivery, tenant, created, status)
+  for _, each in ipairs(DELIVERY_STATUSES) do
+    local key = P .. ':deliveries:' .. tenant .. ':' .. each
+    if each == status then redis.call('ZADD', key, created, delivery) else redis.call('ZREM', key, delivery) end
+  end
+end
+
 -- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
 local function finish(job, to, code, message, target)
   leave_waiting(job)
@@ -178,6 +188,7 @@ local function finish(job, to, code, message, target)
     redis.call('HSET', P .. ':delivery:' .. delivery, 'job', job.id, 'tenant', job.tenant, 'target', target,
       'created', int(NOW), 'due', int(NOW), 'status', 'pending')
     redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
+    redis.call('ZADD', P .. ':deliveries:' .. job.tenant .. ':pending', int(NOW), delivery)
   end
   tell_job(job, job.progress, '', code)
   return true
@@ -211,7 +222,7 @@ local function open_tenant(tenant, queue, max_size, max_concurrent, limit)
     if count >= tonumber(limit) then return false end
   end
   if redis.call('HSETNX', home, 'queue', queue) == 1 then
-    redis.call('HSET', home, 'created', int(NOW))
+    redis.call('HSET', home, 'created', int(NOW), 'filed', 'all')
     redis.call('ZADD', P .. ':tenants', int(NOW), tenant)
     redis.call('HSET', P .. ':queue:' .. queue, 'tenant', tenant, 'name', 'queue-speech-1', 'state', 'Active',
       'max_size', max_size, 'max_concurrent', max_concurrent, 'created', int(NOW), 'updated', int(NOW), 'notify', '{}')

@@ -4,6 +4,8 @@
 -- Returns the number of deleted jobs and dead letters
 
 local function delete_callback(delivery)
+  local tenant = redis.call('HGET', P .. ':delivery:' .. delivery, 'tenant')
+  if tenant then file_delivery(delivery, tenant, 0, '') end
   redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
   redis.call('ZREM', P .. ':outbox', delivery)
   redis.call('ZREM', P .. ':dead', delivery)

@@ -5,7 +5,8 @@
 
 local key, attempts = P .. ':delivery:' .. ARGV[3], P .. ':attempts:' .. ARGV[3]
 if redis.call('EXISTS', key) == 0 then return 0 end
-if redis.call('HGET', key, 'status') == 'delivered' then return 1 end
+local known = fields(key, 'status', 'tenant', 'created')
+if known.status == 'delivered' then return 1 end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', attempts, ARGV[4])
   local surplus = redis.call('LLEN', attempts) - 100
@@ -17,6 +18,7 @@ if ARGV[4] ~= '' then
   redis.call('HINCRBY', P .. ':counts', 'callback_tries', 1)
 end
 redis.call('HSET', key, 'status', ARGV[6], 'due', ARGV[5])
+file_delivery(ARGV[3], known.tenant, known.created, ARGV[6])
 if ARGV[5] ~= '' then
   redis.call('ZADD', P .. ':outbox', ARGV[5], ARGV[3])
 else

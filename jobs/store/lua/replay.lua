@@ -1,14 +1,18 @@
 
--- Put dead letters into the outbox again. Their schedule starts anew; their attempts stay on record.
--- ARGV: 3… deliveries
--- Returns how many of them were dead letters
+-- Make deliveries due at once. A schedule that is over starts anew; attempts stay on record.
+-- ARGV: 3 tenant ('' for any), 4 whether only dead letters (0/1), 5… deliveries
+-- Returns how many of them are due now
 
 local count = 0
-for i = 3, #ARGV do
-  if redis.call('ZREM', P .. ':dead', ARGV[i]) == 1 then
-    redis.call('HSET', P .. ':delivery:' .. ARGV[i], 'status', 'pending', 'due', int(NOW),
-      'replayed', redis.call('LLEN', P .. ':attempts:' .. ARGV[i]))
+for i = 5, #ARGV do
+  local key = P .. ':delivery:' .. ARGV[i]
+  local found = fields(key, 'status', 'tenant', 'created')
+  if found.status and (ARGV[3] == '' or found.tenant == ARGV[3]) and (found.status == 'dead' or ARGV[4] == '0') then
+    if found.status ~= 'pending' then redis.call('HSET', key, 'replayed', redis.call('LLEN', P .. ':attempts:' .. ARGV[i])) end
+    redis.call('HSET', key, 'status', 'pending', 'due', int(NOW))
+    redis.call('ZREM', P .. ':dead', ARGV[i])
     redis.call('ZADD', P .. ':outbox', int(NOW), ARGV[i])
+    file_delivery(ARGV[i], found.tenant, found.created, 'pending')
     count = count + 1
   end
 end

@@ -20,6 +20,7 @@
 --     token                      fencing token of the current attempt: claim, reclaim
 --     worker device              who runs the job and on what: claim, reclaim, heartbeat
 --     cancel                     1 if a running job is to be cancelled: cancel
+--     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
 --   P:waveforms:<id>           string  JSON list of Waveform, apart from the job so that lists stay small: finish
@@ -42,7 +43,8 @@
 -- Tenants
 --   P:tenants                  zset    tenant by the time it was first opened: create, open
 --   P:tenant:<tenant>          hash    open (0 or 1; closing writes it without a script), created, queue (id of
---                                      the default queue): create, open
+--                                      the default queue), filed (all, or the creation time of the last job whose
+--                                      delivery is filed): create, open, file_deliveries
 --   P:queues:<tenant>          zset    queue id by creation time: create, open
 --   P:queue:<queue>            hash    tenant, name, state (Active or Paused), max_size, max_concurrent,
 --                                      created, updated, notify (JSON of NotifyConfig): create, open, queue;
@@ -57,6 +59,8 @@
 --   P:delivery:<id>            hash    job, tenant, target (JSON of CallbackTarget), created, due ('' for never),
 --                                      status (pending, delivered or dead), replayed (attempts before the last
 --                                      replay): finish, record_attempt, replay
+--   P:deliveries:<tenant>:<s>  zset    delivery id by the time its job ended, for each status s: finish,
+--                                      record_attempt, replay, file_deliveries
 --   P:attempts:<id>            list    JSON of DeliveryAttempt, the latest 100: record_attempt
 --   P:host:<host>:sending      zset    delivery id by the end of its slot, expires: acquire_slot, release_slot
 --   P:host:<host>:queued       zset    delivery id by the time it asked for a slot, expires: the same

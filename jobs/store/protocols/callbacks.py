@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.store.values import Listing, Slot
+from stemline.jobs.store.values import DeliveryFilter, Listing, Slot
 from stemline.jobs.tenant import Tenant
 
 
@@ -66,6 +66,21 @@ class Outbox(Protocol):
             page: counted from 1.
             size: callbacks on a page.
         """
+        ...
+
+    def search(self, tenant: Tenant, which: DeliveryFilter) -> Listing[Delivery]:
+        """Return a tenant's callbacks of some statuses, the latest first."""
+        ...
+
+    def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
+        """Make a tenant's callbacks due at once, whatever their status; return how many are its own.
+
+        The schedule of one that was delivered or given up starts anew.
+        """
+        ...
+
+    def send_where(self, tenant: Tenant, which: DeliveryFilter) -> int:
+        """Make due every callback that :meth:`search` lists, on any page; return how many."""
         ...
 
     def replay(self, deliveries: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.job import JobSpec, Output, Result
 from stemline.jobs.separation import AudioMode, VoiceSeparate
-from stemline.jobs.store import JobFilter, RedisStore, StoreOptions
+from stemline.jobs.store import DeliveryFilter, JobFilter, RedisStore, StoreOptions, delivery_id
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.migrations import Migration, Migrations, Phase, PreMigrationsPending
 from stemline.jobs.store.records import RECORD_VERSION
@@ -68,6 +68,29 @@ def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock:
     assert set() == {key for key in left if job.id[1:] in key}
     members = {str(key): client.zrange(key, 0, -1) for key in left if client.type(key) == "zset"}
     assert [] == [key for key, found in members.items() if any(job.id[1:] in name for name in found)]
+
+
+def test_callbacks_of_older_releases_are_listed(
+    store: RedisStore, client: redis.Redis, clock: FixedClock
+) -> None:
+    """The first list of a tenant files the callbacks that a release before these lists left unfiled."""
+    clock.advance(1)
+    found = []
+    for _ in range(5):
+        (job,) = store.jobs.create([spec()])
+        claimed = store.jobs.claim("w", [0])
+        assert claimed is not None
+        store.jobs.succeed(claimed, Result((), {}))
+        found.append(delivery_id(job.id))
+        clock.advance(1)
+    client.delete(f"stemline:deliveries:{TENANT}:pending")
+    client.hdel(f"stemline:tenant:{TENANT}", "filed")
+    assert 5 == store.outbox.search(TENANT, DeliveryFilter()).total
+    client.hdel(f"stemline:tenant:{TENANT}", "filed")
+    client.delete(f"stemline:deliveries:{TENANT}:pending")
+    while store._connection.run("file_deliveries", str(TENANT), 2):
+        pass
+    assert found[::-1] == [each.id for each in store.outbox.search(TENANT, DeliveryFilter()).items]
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Retried jobs and callbacks of any status, on a real Valkey and in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from stemline.jobs.delivery import DeliveryAttempt
+from stemline.jobs.store import DeliveryFilter, Store
+from tests.integration.jobs.contract import OTHER, TENANT, ended, spec
+
+ALL = DeliveryFilter()
+
+
+def test_a_retry_and_its_origin_name_each_other(store):
+    """The new job names the one it retries, which names its latest retry; nothing else of it changes."""
+    (old,) = store.jobs.create([spec()])
+    store.jobs.cancel(TENANT, [old.id])
+    before = store.jobs.find(old.id)
+    retries = [store.jobs.create([dataclasses.replace(old.spec, origin=old.id)])[0] for _ in range(2)]
+    assert [old.id, old.id] == [store.jobs.find(job.id).spec.origin for job in retries]
+    assert dataclasses.replace(before, retried_by=retries[1].id) == store.jobs.find(old.id)
+
+
+def test_a_retry_outlives_the_record_of_its_origin(store):
+    """A retry whose origin is gone is a job like any other."""
+    (job,) = store.jobs.create([dataclasses.replace(spec(), origin="j0")])
+    assert "j0" == store.jobs.find(job.id).spec.origin
+    assert store.jobs.find("j0") is None
+
+
+def attempt(store: Store, delivery: str, status: str) -> None:
+    taken = store.outbox.reserve(delivery, 30)
+    assert taken is not None
+    tried = DeliveryAttempt(store.now(), "200" if status == "delivered" else "500", 3)
+    store.outbox.record(delivery, tried, next_due=None, status=status)
+
+
+@pytest.fixture
+def deliveries(store: Store, clock) -> dict[str, str]:
+    """One callback of each status, the pending one last."""
+    found = {}
+    for status in ("delivered", "dead", "pending"):
+        clock.advance(1)
+        found[status] = ended(store, f"http://{status}.example/x")
+        if status != "pending":
+            attempt(store, found[status], status)
+    return found
+
+
+def ids(store: Store, which: DeliveryFilter = ALL) -> list[str]:
+    return [each.id for each in store.outbox.search(TENANT, which).items]
+
+
+def test_callbacks_are_listed_by_status(store, deliveries):
+    """Each status has its list, all together are ordered by the end of their jobs, latest first."""
+    for status, delivery in deliveries.items():
+        assert [delivery] == ids(store, DeliveryFilter(statuses=frozenset({status})))
+    assert [deliveries[status] for status in ("pending", "dead", "delivered")] == ids(store)
+    assert 3 == store.outbox.search(TENANT, ALL).total
+    assert [] == store.outbox.search(OTHER, ALL).items
+
+
+def test_lists_of_callbacks_narrow_and_page(store, deliveries, clock):
+    """Host, time, page and size narrow a list; the total counts all pages."""
+    first, second = DeliveryFilter(size=2), DeliveryFilter(size=2, page=2)
+    assert [deliveries["pending"], deliveries["dead"]] == ids(store, first)
+    assert [deliveries["delivered"]] == ids(store, second)
+    assert 3 == store.outbox.search(TENANT, second).total
+    assert [deliveries["dead"]] == ids(store, DeliveryFilter(host="dead.example"))
+    assert [deliveries["pending"]] == ids(store, DeliveryFilter(since=clock()))
+
+
+def test_any_callback_can_be_sent_now(store, deliveries, clock):
+    """Whatever its status, a callback is due at once and keeps its attempts; one that is over begins anew."""
+    clock.advance(1)
+    assert 3 == store.outbox.send(TENANT, list(deliveries.values()))
+    assert set(deliveries.values()) == set(store.outbox.due())
+    found = {status: store.outbox.get(delivery) for status, delivery in deliveries.items()}
+    assert {"pending"} == {each.status for each in found.values()}
+    assert {"delivered": 1, "dead": 1, "pending": 0} == {k: v.replayed_after for k, v in found.items()}
+    assert {"delivered": 1, "dead": 1, "pending": 0} == {k: len(v.attempts) for k, v in found.items()}
+    assert sorted(deliveries.values()) == sorted(ids(store, DeliveryFilter(statuses=frozenset({"pending"}))))
+    attempt(store, deliveries["delivered"], "delivered")
+    assert [deliveries["delivered"]] == ids(store, DeliveryFilter(statuses=frozenset({"delivered"})))
+
+
+def test_callbacks_of_others_are_not_sent(store, deliveries):
+    """A tenant sends its own callbacks only, and unknown ids are none."""
+    assert 0 == store.outbox.send(OTHER, list(deliveries.values()))
+    assert 0 == store.outbox.send(TENANT, ["d0"])
+    assert [] == store.outbox.dead(tenant=OTHER).items
+    assert 1 == store.outbox.dead(tenant=TENANT).total
+
+
+def test_all_callbacks_of_a_filter_are_sent(store, deliveries):
+    """Sending by filter sends what the list holds on all its pages."""
+    which = DeliveryFilter(statuses=frozenset({"delivered", "dead"}), size=1)
+    assert 2 == store.outbox.send_where(TENANT, which)
+    assert 0 == store.outbox.send_where(TENANT, which)
+    assert 1 == store.outbox.send_where(TENANT, DeliveryFilter(host="dead.example"))
+    assert 0 == store.outbox.dead().total
