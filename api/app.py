@@ -10,7 +10,19 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from stemline.api import buckets, callbacks, console, errors, events, health, jobs, openapi, queues, templates
+from stemline.api import (
+    buckets,
+    bulk,
+    callbacks,
+    console,
+    errors,
+    events,
+    health,
+    jobs,
+    openapi,
+    queues,
+    templates,
+)
 from stemline.api.context import Services
 from stemline.api.middleware import RequestLifecycleMiddleware
 from stemline.jobs.errors import StemlineError
@@ -18,6 +30,7 @@ from stemline.jobs.errors import StemlineError
 RESOURCES = (
     jobs.router,
     events.router,
+    bulk.router,
     templates.router,
     queues.router,
     buckets.router,

@@ -15,6 +15,7 @@ from stemline.wire.elements import Element, Table
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
     COMMA_LIST,
+    KEY,
     TEXT,
     TIME,
     Kind,
@@ -25,6 +26,7 @@ from stemline.wire.kinds import (
     spelled,
     split,
 )
+from stemline.wire.signature import FIELDS, TOKEN_NAMES
 
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
@@ -106,6 +108,25 @@ JOBS = Table(
     _parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
     _parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
 )
+_DRY_RUN = _parameter(
+    "dryRun",
+    one_of("true", "false", others={"1": "true", "0": "false"}),
+    "dry_run",
+    "true: only count.",
+    "false",
+)
+_GO_ON = _parameter("nextToken", _CURSOR, "cursor", "NextToken of the answer, where there is more to do.")
+BULK_JOBS = Table(
+    "",
+    _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}."),
+    _parameter("queueId", TEXT, "queue_id", "Jobs of this queue."),
+    _parameter("level", integer(0, 2), "level", "Jobs of this JobLevel."),
+    _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
+    _parameter("endCreationTime", _END, "end", "Not after."),
+    _parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
+    _GO_ON,
+    _DRY_RUN,
+)
 TEMPLATES = Table(
     "",
     _parameter("tag", _filter(TAG, "All"), "tag", "All by default.", "All"),
@@ -153,6 +174,22 @@ CALLBACKS = Table(
     *DEAD_LETTERS.elements,
     *_PAGE,
 )
+
+
+BULK_CALLBACKS = Table("", *CALLBACKS.elements[:3], _DRY_RUN)
+_SIGNATURE = frozenset({"sign", "additions", *FIELDS, *TOKEN_NAMES})
+
+
+def read_strictly(table: Table, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of parameters; one that is not in the table would widen what is changed.
+
+    Raises:
+        RequestRefused: a parameter is unknown or not valid; says which.
+    """
+    known = {row.name.lower() for row in table.elements} | _SIGNATURE
+    if wrong := sorted(set(query) - known):
+        raise RequestRefused(f"{wrong[0]} is not a parameter of this operation.")
+    return table.read_parameters(query)
 
 
 def ids_alone(query: Mapping[str, str]) -> Mapping[str, str]:

@@ -58,6 +58,13 @@ CALLBACK_LIST = _answer(_ID, *_COUNTS, _list("CallbackList", DELIVERY, optional=
 CALLBACKS = _answer(_ID, _list("Callback", DELIVERY), _list("NonExistCallbackIds", TEXT, "missing"))
 REPLAYED = _answer(_ID, Element("ReplayedCount", integer(), "count"))
 
+BULK = _answer(
+    _ID,
+    Element("MatchedCount", integer(), "matched"),
+    Element("ChangedCount", integer(), "changed"),
+    Element("NextToken", TEXT, "cursor", optional=True),
+)
+
 _FULL = Kind(schema={"type": "string", "minLength": 1})
 ERROR = Table(
     "Error",

@@ -23,6 +23,7 @@ from stemline.jobs.store.redis_store import RedisStore
 from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
 from stemline.jobs.store.values import (
     BucketFilter,
+    Counted,
     DeliveryFilter,
     Idempotency,
     JobFilter,
@@ -39,6 +40,7 @@ from stemline.jobs.store.values import (
 __all__ = [
     "BucketFilter",
     "CallbackLoad",
+    "Counted",
     "DeliveryFilter",
     "EventRepository",
     "HostSlots",

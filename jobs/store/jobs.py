@@ -25,7 +25,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
-from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
 _CREATE_ERRORS = {
@@ -51,13 +51,30 @@ class RedisJobs(JobRepository):
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
     ) -> list[Job]:
-        tenant, options = specs[0].tenant, self._connection.options
+        answer = self._create(specs, [new_job_id() for _ in specs], idempotency, new_queue)
+        return [job for record in answer[1] if (job := _job(record))]
+
+    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
+        self._create(specs, ids or [new_job_id() for _ in specs], shown=False)
+
+    def _create(
+        self,
+        specs: Sequence[JobSpec],
+        ids: Sequence[str],
+        idempotency: Idempotency | None = None,
+        new_queue: QueueLimits | None = None,
+        *,
+        shown: bool = True,
+    ) -> list[Any]:
+        """Run the script, send its wake-ups and return its answer."""
+        options = self._connection.options
         limits = new_queue or options.queue_limits
+        tenant = specs[0].tenant
         rows: list[str] = []
-        for spec in specs:
-            spec_text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
-            rows += [new_job_id(), spec_text, str(spec.level), digest, spec.queue_id, spec.origin]
-        answer = self._connection.run(
+        for job_id, spec in zip(ids, specs, strict=True):
+            text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
+            rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
+        answer: list[Any] = self._connection.run(
             "create",
             str(tenant),
             int(options.auto_open),
@@ -68,14 +85,14 @@ class RedisJobs(JobRepository):
             idempotency.key if idempotency else "",
             idempotency.body_sha256 if idempotency else "",
             round(options.idempotency_hours * 3600),
-            1,
+            int(shown),
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:
             raise _CREATE_ERRORS[answer[0]]
         if answer[0] == "ok":
             self._connection.wake_up(answer[2])
-        return [job for record in answer[1] if (job := _job(record))]
+        return answer
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
         return [_job(record) for record in self._connection.run("get", str(tenant), *ids)]
@@ -99,11 +116,29 @@ class RedisJobs(JobRepository):
             "+inf" if which.end is None else which.end,
             which.cursor or "",
             which.size,
-            which.queue_id or "",
-            records.digest(which.input_object) if which.input_object is not None else "",
-            *sorted(which.states or ()),
+            *_criteria(which),
         )
         return Page([job for record in found if (job := _job(record))], cursor or None)
+
+    def count(self, tenant: Tenant, which: JobFilter) -> Counted:
+        return self._select(tenant, which, "count")
+
+    def cancel_where(self, tenant: Tenant, which: JobFilter) -> Counted:
+        return self._select(tenant, which, "cancel")
+
+    def _select(self, tenant: Tenant, which: JobFilter, action: str) -> Counted:
+        answer = self._connection.run(
+            "select",
+            str(tenant),
+            action,
+            "-inf" if which.start is None else which.start,
+            "+inf" if which.end is None else which.end,
+            which.cursor or "",
+            which.size,
+            int(self._connection.options.cancel_running),
+            *_criteria(which),
+        )
+        return Counted(int(answer[0]), str(answer[1]) or None)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         cancel_running = int(self._connection.options.cancel_running)
@@ -198,6 +233,18 @@ class RedisJobs(JobRepository):
         if answer[0] == "cancel":
             raise CancelAsked
         self._connection.wake_up(answer[1])
+
+
+def _criteria(which: JobFilter) -> list[str | int]:
+    """Return the arguments of ``criteria`` in lib.lua."""
+    return [
+        which.queue_id or "",
+        records.digest(which.input_object) if which.input_object is not None else "",
+        "" if which.level is None else which.level,
+        which.prefix,
+        int(which.unretried),
+        *sorted(which.states or ()),
+    ]
 
 
 def _job(record: Sequence[str]) -> Job | None:

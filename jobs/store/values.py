@@ -55,6 +55,15 @@ class Listing(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Some of the jobs that match a filter."""
+
+    jobs: int
+    cursor: str | None
+    """Where to go on; ``None`` at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Idempotency:
     """A client's statement that requests with this key and body are the same request."""
 
@@ -72,6 +81,11 @@ class JobFilter:
     start: int | None = None
     end: int | None = None
     input_object: str | None = None
+    prefix: str = ""
+    """Beginning of the source's key; empty for any."""
+    level: int | None = None
+    unretried: bool = False
+    """Only jobs that no other job retries."""
     order: str = "Desc"
     """``Desc`` or ``Asc`` by creation time."""
     size: int = 10

@@ -19,8 +19,8 @@ from stemline.jobs.errors import (
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
-from stemline.jobs.states import State
-from stemline.jobs.store import Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
+from stemline.jobs.states import ENDED, State
+from stemline.jobs.store import Counted, Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.state import Contents, Remembered
@@ -43,6 +43,18 @@ class InMemoryJobs(JobRepository):
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
     ) -> list[Job]:
+        return self._create(specs, [new_job_id() for _ in specs], idempotency, new_queue)
+
+    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
+        self._create(specs, ids or [new_job_id() for _ in specs])
+
+    def _create(
+        self,
+        specs: Sequence[JobSpec],
+        ids: Sequence[str],
+        idempotency: Idempotency | None = None,
+        new_queue: QueueLimits | None = None,
+    ) -> list[Job]:
         contents, tenant = self._contents, specs[0].tenant
         with contents.lock:
             if idempotency and (before := self._remembered(tenant, idempotency)):
@@ -52,17 +64,19 @@ class InMemoryJobs(JobRepository):
                 if not contents.options.auto_open:
                     raise AsrBucketUnBinded
                 home = contents.open_tenant(tenant, new_queue)
-            specs = [replace(spec, queue_id=spec.queue_id or home.queue_id) for spec in specs]
-            self._check_queues(tenant, specs)
-            found = [wake_up for spec in specs for wake_up in self._add(spec)]
-            jobs = list(contents.jobs.values())[-len(specs) :]
+            new = {
+                job_id: replace(spec, queue_id=spec.queue_id or home.queue_id)
+                for job_id, spec in zip(ids, specs, strict=True)
+                if job_id not in contents.jobs
+            }
+            self._check_queues(tenant, list(new.values()))
+            found = [wake_up for job_id, spec in new.items() for wake_up in self._add(job_id, spec)]
             if idempotency:
                 expires_at = contents.clock() + round(contents.options.idempotency_hours * 3600e6)
-                ids = [job.id for job in jobs]
                 contents.idempotency[tenant, idempotency.key] = Remembered(
-                    idempotency.body_sha256, ids, expires_at
+                    idempotency.body_sha256, list(ids), expires_at
                 )
-            created = [contents.view(job) for job in jobs]
+            created = [contents.view(contents.jobs[job_id]) for job_id in ids]
         self._notify(found)
         return created
 
@@ -87,6 +101,21 @@ class InMemoryJobs(JobRepository):
         jobs.sort(key=lambda job: job.created, reverse=which.order == "Desc")
         items = jobs[: which.size]
         return Page(items, str(items[-1].created) if len(jobs) > len(items) else None)
+
+    def count(self, tenant: Tenant, which: JobFilter) -> Counted:
+        page = self.search(tenant, replace(which, order="Asc"))
+        return Counted(len(page.items), page.cursor)
+
+    def cancel_where(self, tenant: Tenant, which: JobFilter) -> Counted:
+        contents, count = self._contents, 0
+        with contents.lock:
+            page = self.search(tenant, replace(which, order="Asc"))
+            for job in page.items:
+                is_kept = job.state is State.RUNNING and not contents.options.cancel_running
+                if job.state not in ENDED and not is_kept:
+                    self.cancel(tenant, [job.id])
+                    count += 1
+        return Counted(count, page.cursor)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         contents = self._contents
@@ -280,11 +309,11 @@ class InMemoryJobs(JobRepository):
             if waiting + count > queue.max_size:
                 raise QueueFull
 
-    def _add(self, spec: JobSpec) -> list[WakeUp]:
+    def _add(self, job_id: str, spec: JobSpec) -> list[WakeUp]:
         """Store a job; return its wake-up if it may start now."""
         contents = self._contents
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
-        job = Job(new_job_id(), spec, State.SUBMITTED, contents.last_created)
+        job = Job(job_id, spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
         if spec.origin in contents.jobs:
             contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
@@ -338,4 +367,7 @@ def _matches(job: Job, which: JobFilter) -> bool:
         and (which.start is None or job.created >= which.start)
         and (which.end is None or job.created <= which.end)
         and (which.input_object is None or job.spec.input_object == which.input_object)
+        and job.spec.input_object.startswith(which.prefix)
+        and which.level in {None, job.spec.level}
+        and not (which.unretried and job.retried_by)
     )

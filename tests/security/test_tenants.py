@@ -247,6 +247,9 @@ def requests(server: ApiServer) -> dict[str, tuple[str, str, Mapping[str, Any] |
     return {
         "create_jobs": ("POST", "/jobs", job()),
         "retry_jobs": ("POST", f"/jobs/j{none}/retry", None),
+        "cancel_jobs_where": ("POST", "/bulk/jobs/cancel", None),
+        "retry_jobs_where": ("POST", "/bulk/jobs/retry", None),
+        "send_callbacks_where": ("POST", "/bulk/callbacks/send", None),
         "cancel_jobs": ("PUT", f"/jobs/j{none}?cancel", None),
         "update_queue": ("PUT", f"/queue/{queue_id(server)}", {"State": "Active"}),
         "update_asr_queue": ("PUT", f"/asrqueue/{queue_id(server)}", {"State": "Active"}),

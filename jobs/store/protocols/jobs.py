@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
-from stemline.jobs.store.values import Idempotency, JobFilter, Page, WakeUp
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
 
@@ -39,6 +39,22 @@ class JobRepository(Protocol):
         """
         ...
 
+    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
+        """Store up to some hundred jobs of one tenant, all or none, and notify workers.
+
+        Args:
+            specs: the jobs.
+            ids: their ids; a job whose id is stored already is left out, so the call may be repeated. By
+                default new ones.
+
+        Raises:
+            AsrBucketUnBinded: the service is not open for the bucket.
+            BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
+            QueueNotFound: a job names an unknown queue.
+            QueueFull: a queue would hold more waiting jobs than it may.
+        """
+        ...
+
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
         """Return a tenant's jobs in the given order, ``None`` for each id it does not have."""
         ...
@@ -55,6 +71,22 @@ class JobRepository(Protocol):
         """Return one page of a tenant's jobs by creation time.
 
         The cursor is the last creation time returned, so pages stay stable while new jobs arrive.
+        """
+        ...
+
+    def count(self, tenant: Tenant, which: JobFilter) -> Counted:
+        """Count a tenant's jobs that match, the oldest first; ``which.size`` jobs are looked at."""
+        ...
+
+    def cancel_where(self, tenant: Tenant, which: JobFilter) -> Counted:
+        """Cancel a tenant's jobs that match and can be cancelled, the oldest first.
+
+        Args:
+            tenant: the owner.
+            which: ``size`` jobs are looked at; the order is that of creation.
+
+        Returns:
+            How many were cancelled, or are to be.
         """
         ...
 

@@ -1,0 +1,108 @@
+"""One request for many jobs or callbacks, chosen by a filter (docs/beyond-vendor.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from stemline.api.context import RequestContext, WriteContext
+from stemline.api.jobs import RETRIABLE, again, check_queues, submitted_by
+from stemline.jobs.errors import QueueFull, RequestRefused
+from stemline.jobs.states import WAITING, State
+from stemline.jobs.store import Counted, DeliveryFilter, JobFilter
+from stemline.wire import queries, views
+
+router = APIRouter()
+
+BUDGET_S: Final = 20.0
+"""After this time the answer says where to go on, s."""
+COUNTED_AT_ONCE: Final = 2000
+CHANGED_AT_ONCE: Final = 250
+"""Jobs of one call of the store: others are served between two of them."""
+CANCELLABLE: Final = frozenset({*WAITING, State.RUNNING})
+
+
+@router.post("/bulk/jobs/cancel", name="cancel_jobs_where")
+def cancel_jobs_where(context: WriteContext) -> Response:
+    """Cancel all jobs that match the filter and have not ended."""
+    which, dry_run = _jobs(context, CANCELLABLE)
+    if dry_run:
+        return _count(context, which)
+    return _repeat(context, which, CHANGED_AT_ONCE, context.store.jobs.cancel_where)
+
+
+@router.post("/bulk/jobs/retry", name="retry_jobs_where")
+def retry_jobs_where(context: WriteContext) -> Response:
+    """Retry all failed and cancelled jobs that match the filter and were not retried yet."""
+    which, dry_run = _jobs(context, RETRIABLE)
+    which = replace(which, unretried=True)
+    if dry_run:
+        return _count(context, which)
+
+    def retry(_: object, page: JobFilter) -> Counted:
+        found = context.store.jobs.search(context.tenant, page)
+        specs = [submitted_by(context, again(job)) for job in found.items]
+        if specs:
+            check_queues(context, specs)
+            context.store.jobs.create_many(specs)
+        return Counted(len(specs), found.cursor)
+
+    return _repeat(context, which, CHANGED_AT_ONCE, retry)
+
+
+@router.post("/bulk/callbacks/send", name="send_callbacks_where")
+def send_callbacks_where(context: WriteContext) -> Response:
+    """Send all callbacks that match the filter now; dead letters by default."""
+    query = queries.read_strictly(queries.BULK_CALLBACKS, context.query)
+    dry_run = query.pop("dry_run") == "true"
+    which, outbox = DeliveryFilter(**query), context.store.outbox
+    if dry_run:
+        return context.respond(views.BULK, matched=outbox.search(context.tenant, which).total, changed=0)
+    count = outbox.send_where(context.tenant, which)
+    return context.respond(views.BULK, matched=count, changed=count)
+
+
+def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilter, bool]:
+    """Return which jobs are meant, and whether they are only counted.
+
+    Raises:
+        RequestRefused: a parameter is unknown or not valid, or only jobs are meant that cannot be changed so.
+    """
+    query: dict[str, Any] = queries.read_strictly(queries.BULK_JOBS, context.query)
+    dry_run = query.pop("dry_run") == "true"
+    states = (query.pop("states", None) or possible) & possible
+    if not states:
+        raise RequestRefused(f"states must hold one of {', '.join(sorted(possible))}.")
+    # Jobs that are created meanwhile are not meant.
+    end = min(query.pop("end", None) or context.store.now(), context.store.now())
+    return JobFilter(states=states, end=end, order="Asc", **query), dry_run
+
+
+def _count(context: RequestContext, which: JobFilter) -> Response:
+    counted = _all(which, COUNTED_AT_ONCE, lambda page: context.store.jobs.count(context.tenant, page))
+    return context.respond(views.BULK, matched=counted.jobs, changed=0, cursor=counted.cursor)
+
+
+def _repeat(context: RequestContext, which: JobFilter, size: int, change: Callable[..., Counted]) -> Response:
+    done = _all(which, size, lambda page: change(context.tenant, page))
+    return context.respond(views.BULK, matched=done.jobs, changed=done.jobs, cursor=done.cursor)
+
+
+def _all(which: JobFilter, size: int, change: Callable[[JobFilter], Counted]) -> Counted:
+    """Go through all jobs that match, some at a time, for as long as the budget allows."""
+    end, jobs, cursor = time.monotonic() + BUDGET_S, 0, which.cursor
+    while True:
+        try:
+            part = change(replace(which, size=size, cursor=cursor))
+        except QueueFull:
+            if not jobs:
+                raise
+            return Counted(jobs, cursor)  # what is done is said; the rest can be asked for again
+        jobs, cursor = jobs + part.jobs, part.cursor
+        if cursor is None or time.monotonic() > end:
+            return Counted(jobs, cursor)

@@ -1,0 +1,100 @@
+"""Many jobs or callbacks with one request over HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter
+from stemline.testing.api_server import TENANT, ApiServer
+from stemline.testing.client import submission
+
+JSON = {"Accept": "application/json"}
+CALLBACK = "<CallBack>http://receiver.example/x</CallBack>"
+
+
+def ask(server: ApiServer, path: str) -> dict[str, Any]:
+    return json.loads(server.client.request("POST", path, headers=JSON).body)
+
+
+def submit(server: ApiServer, source: str = "in/a.mp3", level: int = 0) -> str:
+    body = submission(source=source, request=CALLBACK, operation=f"<JobLevel>{level}</JobLevel>")
+    return server.client.post("/jobs", body).text("JobsDetail/JobId") or ""
+
+
+def count(server: ApiServer, *states: State) -> int:
+    return server.store.jobs.count(TENANT, JobFilter(states=frozenset(states), size=1000)).jobs
+
+
+def test_jobs_are_cancelled_by_a_filter(server):
+    """A dry run counts, then the same request cancels what it counted and nothing else."""
+    for number in range(6):
+        submit(server, f"{'ab'[number % 2]}/{number}.mp3", number % 3)
+    path = "/bulk/jobs/cancel?inputPrefix=a%2F"
+    assert ("3", "0") == counts(ask(server, path + "&dryRun=true"))
+    assert 6 == count(server, State.SUBMITTED)
+    assert ("3", "3") == counts(ask(server, path))
+    assert ("0", "0") == counts(ask(server, path))
+    assert 3 == count(server, State.CANCEL)
+    assert ("1", "1") == counts(ask(server, "/bulk/jobs/cancel?level=1"))
+    assert ("2", "2") == counts(ask(server, "/bulk/jobs/cancel?states=Submitted"))
+
+
+def counts(answer: dict[str, Any]) -> tuple[str, str]:
+    return answer["MatchedCount"], answer["ChangedCount"]
+
+
+def test_failed_and_cancelled_jobs_are_retried_once(server):
+    """Retrying by filter makes one new job for each that has none yet; a second request finds none."""
+    for number in range(4):
+        submit(server, f"in/{number}.mp3")
+    for _ in range(2):
+        server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+    ask(server, "/bulk/jobs/cancel")
+    assert ("2", "0") == counts(ask(server, "/bulk/jobs/retry?states=Failed&dryRun=1"))
+    assert ("2", "2") == counts(ask(server, "/bulk/jobs/retry?states=Failed"))
+    assert ("2", "2") == counts(ask(server, "/bulk/jobs/retry"))
+    assert ("0", "0") == counts(ask(server, "/bulk/jobs/retry"))
+    assert 4 == count(server, State.SUBMITTED)
+    retried = server.store.jobs.search(TENANT, JobFilter(states=frozenset({State.SUBMITTED}))).items
+    assert {State.FAILED, State.CANCEL} == {server.store.jobs.find(job.spec.origin).state for job in retried}
+
+
+def test_a_full_queue_stops_a_retry_where_it_can_go_on(serve):
+    """What fits into the queue is retried; the answer says where the rest begins."""
+    server = serve(queue_max_size=2)
+    for _ in range(2):
+        submit(server)
+    ask(server, "/bulk/jobs/cancel")
+    submit(server)
+    answer = server.client.post("/bulk/jobs/retry", "")
+    assert (503, "SlowDown") == (answer.status, answer.code)
+    assert 1 == count(server, State.SUBMITTED)
+
+
+def test_callbacks_are_sent_by_a_filter(server):
+    """A dry run counts the callbacks of a filter, then they are sent, whatever their state."""
+    for _ in range(3):
+        submit(server)
+        server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+    for delivery in server.store.outbox.due():
+        server.store.outbox.record(delivery, None, next_due=None, status="dead")
+    assert ("3", "0") == counts(ask(server, "/bulk/callbacks/send?dryRun=true"))
+    assert ("0", "0") == counts(ask(server, "/bulk/callbacks/send?host=other.example"))
+    assert ("3", "3") == counts(ask(server, "/bulk/callbacks/send"))
+    assert ("3", "3") == counts(ask(server, "/bulk/callbacks/send?states=All&host=receiver.example"))
+    assert 3 == len(server.store.outbox.due())
+
+
+@pytest.mark.parametrize(
+    "query", ["prefix=a", "states=Lost", "level=3", "dryRun=maybe", "states=Success", "size=1", "nextToken=x"]
+)
+def test_a_filter_that_is_not_understood_changes_nothing(server, query):
+    """A misspelt parameter or value, which would mean other jobs, is refused."""
+    submit(server)
+    answer = server.client.post(f"/bulk/jobs/cancel?{query}", "")
+    assert "InvalidArgument" == answer.code
+    assert 1 == count(server, State.SUBMITTED)
