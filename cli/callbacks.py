@@ -1,213 +1,152 @@
-"""``stemline callbacks``: list, inspect and replay callbacks that could not be delivered."""
+"""``stemline callbacks``: list, show and send again the callbacks of a bucket's jobs."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.connection import Connection, connected
+from stemline.cli.describe import describe_callback
+from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.group import Group
+from stemline.cli.output import Column, as_json, local_time, print_json, print_json_line, print_table, screen
+from stemline.cli.times import TIME
+
 if TYPE_CHECKING:
-    from stemline.jobs.delivery import Delivery
-    from stemline.jobs.tenant import Tenant
+    from stemline.client import Callback, Client
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class Since(click.ParamType[int]):
-    """A time: ``90m``, ``2h`` or ``3d`` ago, or a timestamp of the API; converted to µs since the epoch."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse the option."""
-        from stemline.wire.times import parse_time
-
-        ago = re.fullmatch(r"(\d+)([smhd])", value)
-        if ago:
-            return round((time.time() - int(ago[1]) * _UNITS_S[ago[2]]) * 1e6)
-        try:
-            return parse_time(value)
-        except ValueError:
-            self.fail(
-                f"{value} is neither an age such as 2h nor a time: 2026-03-01T10:20:30+0800", param, ctx
-            )
+_COLUMNS = (
+    Column("Callback", is_id=True),
+    Column("State"),
+    Column("Tries", right=True, least_width=60),
+    Column("Last try", least_width=90),
+    Column("Answer", least_width=70),
+    Column("Next try", least_width=110),
+    Column("To", least_width=100),
+)
+_host = click.option("--host", default="", help="Only those to this host, or to this MqRegion/MqName.")
+_since = click.option("--since", type=TIME, help="Only those since then: 90m, 2h, 3d or a time.")
+_status = click.option(
+    "--status",
+    type=click.Choice(["pending", "delivered", "dead"]),
+    default="dead",
+    show_default=True,
+    help="pending: still to be delivered, also after failed tries; dead: given up.",
+)
 
 
-class TenantName(click.ParamType["Tenant"]):
-    """A bucket, as ``region/bucket``."""
-
-    name = "region/bucket"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenant:
-        """Parse the option."""
-        from stemline.jobs.tenant import Tenant
-
-        region, _, bucket = value.partition("/")
-        if not bucket:
-            self.fail(f"{value} is not region/bucket", param, ctx)
-        return Tenant(bucket=bucket, region=region)
-
-
-def filters(command: _F) -> _F:
-    """Add the options that select dead letters."""
-    for option in (
-        click.option("--since", type=Since(), help="Only those that failed since then: 2h, 3d or a time."),
-        click.option("--tenant", type=TenantName(), help="Only those for jobs of this bucket."),
-        click.option("--host", help="Only those to this host, or to this MqRegion/MqName."),
-    ):
-        command = option(command)
-    return command
-
-
-@click.group(name="callbacks")
+@click.group(name="callbacks", cls=Group)
 def callbacks() -> None:
-    """List, show and replay undelivered callbacks.
+    """List, show and replay the callbacks of a bucket's jobs.
 
-    A callback becomes a dead letter when all attempts of its schedule have failed.
+    `stemline store callbacks` does the same for all buckets, beside the job store.
     """
 
 
 @callbacks.command(name="list")
-@filters
-@click.option("--page", default=1, show_default=True, type=click.IntRange(1), help="Page to print.")
-@click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000), help="Lines per page.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-def list_(  # noqa: PLR0917 - one argument for each option
-    host: str | None, tenant: Tenant | None, since: int | None, page: int, size: int, as_json: bool
+@_status
+@_host
+@_since
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(0), help="Most lines; 0: all.")
+@as_json
+@connected
+def list_(
+    connection: Connection, *, status: str, host: str, since: datetime | None, limit: int, as_json: bool
 ) -> None:
-    """List dead letters, latest first."""
-    from stemline.cli.local_stack import open_store
-
-    listing = open_store().outbox.dead(tenant=tenant, host=host, since=since, page=page, size=size)
-    if as_json:
-        for delivery in listing.items:
-            print(json.dumps(document(delivery)))
-        return
-
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("Callback", "To", "Bucket", "Attempts", "Last attempt", "Status", title="Dead letters")
-    for delivery in listing.items:
-        last = delivery.attempts[-1] if delivery.attempts else None
-        table.add_row(
-            delivery.id,
-            delivery.target.host,
-            str(delivery.tenant),
-            str(len(delivery.attempts)),
-            local_time(last.at) if last else "-",
-            last.status if last else "-",
-        )
-    console = Console()
-    if listing.items:
-        console.print(table)
-    console.print(f"{len(listing.items)} of {listing.total}")
-
-
-@callbacks.command()
-@click.argument("ids", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-def show(ids: tuple[str, ...], as_json: bool) -> None:
-    """Show callbacks with all delivery attempts.
-
-    IDS are ids of callbacks or of jobs.
-    """
-    from stemline.cli.local_stack import open_store
-    from stemline.jobs.store import delivery_id
-
-    outbox = open_store().outbox
-    for name in ids:
-        delivery = outbox.get(delivery_id(name) if name.startswith("j") else name)
-        if delivery is None:
-            raise click.ClickException(f"there is no callback {name}, or it has expired")
+    """List callbacks of a status, latest first."""
+    with connection.open() as client:
+        found = client.callbacks(status=status, host=host, since=since)
+        shown = islice(found, limit) if limit else found
         if as_json:
-            print(json.dumps(document(delivery)))
+            for each in shown:
+                print_json_line(each.raw)
         else:
-            describe(delivery)
+            where = f" to {host}" if host else ""
+            print_table(_COLUMNS, map(_row, shown), empty=f"No {status} callbacks{where}.")
 
 
 @callbacks.command()
-@click.argument("ids", nargs=-1)
-@filters
-@click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
-def replay(
-    ids: tuple[str, ...], host: str | None, tenant: Tenant | None, since: int | None, everything: bool
-) -> None:
-    """Deliver dead letters again, with a new schedule of attempts.
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@as_json
+@connected
+def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
+    """Show callbacks with all tries.
 
-    Select them by IDS of callbacks or jobs, by the options, or with --all.
+    An ID is that of a callback or of its job; the status does not matter.
     """
-    from stemline.cli.local_stack import open_store
-    from stemline.jobs.store import delivery_id
-
-    filtered = host is not None or tenant is not None or since is not None
-    if sum((bool(ids), filtered, everything)) != 1:
-        raise click.UsageError("give either IDS, or filters (--host, --tenant, --since), or --all")
-    outbox = open_store().outbox
-    if ids:
-        count = outbox.replay([delivery_id(i) if i.startswith("j") else i for i in ids])
-    else:
-        count = outbox.replay_where(tenant=tenant, host=host, since=since)
-    print(f"{count} replayed; the next sweep delivers them")
-    if ids and count < len(ids):
-        raise click.ClickException(f"{len(ids) - count} of them are not dead letters")
+    with connection.open() as client:
+        found = _known(client, ids)
+        if as_json:
+            print_json([each.raw for each in found])
+            return
+        for each in found:
+            for line in describe_callback(each):
+                screen().print(line, markup=False)
 
 
-def document(delivery: Delivery) -> dict[str, Any]:
-    """Return a callback as JSON; passwords in its URL are masked."""
-    return {
-        "id": delivery.id,
-        "job": delivery.job_id,
-        "tenant": str(delivery.tenant),
-        "status": delivery.status,
-        "to": destination(delivery),
-        "format": delivery.target.format,
-        "created": iso_time(delivery.created),
-        "due": None if delivery.due is None else iso_time(delivery.due),
-        "attempts": [{**dataclasses.asdict(a), "at": iso_time(a.at)} for a in delivery.attempts],
-    }
+@callbacks.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_host
+@_since
+@click.option("--all", "everything", is_flag=True, help="All dead letters of the bucket.")
+@as_json
+@connected
+def replay(
+    connection: Connection,
+    *,
+    ids: Sequence[str],
+    host: str,
+    since: datetime | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Send callbacks now, with a new schedule of tries.
+
+    Select them by IDs of callbacks or jobs, by filters, which select dead letters, or with --all.
+    """
+    if sum((bool(ids), bool(host or since), everything)) != 1:
+        raise click.UsageError("give either IDs, or --host and --since, or --all")
+    with connection.open() as client:
+        if ids:
+            count = client.replay_callbacks(*(each.id for each in _known(client, ids)))
+        else:
+            count = client.replay_callbacks_where(host=host, since=since)
+        if not count and host:
+            raise CommandFailed(f"there is no dead letter to {host}", status=NOT_FOUND)
+        if as_json:
+            print_json({"replayed": count})
+        else:
+            click.echo(f"{count} to be sent again")
 
 
-def describe(delivery: Delivery) -> None:
-    """Print a callback as text and a table."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _known(client: Client, ids: Sequence[str]) -> list[Callback]:
+    """Return the callbacks of these ids.
 
-    console = Console()
-    console.print(f"[bold]{delivery.id}[/]  {delivery.status}")
-    console.print(f"job {delivery.job_id} of {delivery.tenant}, {delivery.target.format}")
-    console.print(f"to  {escape(destination(delivery))}")
-    if delivery.due is not None:
-        console.print(f"next attempt {local_time(delivery.due)}")
-    table = Table("", "Time", "Status", "Duration", "Response")
-    for number, attempt in enumerate(delivery.attempts, 1):
-        answer = escape(attempt.answer[:200])
-        duration = f"{attempt.duration_ms} ms"
-        table.add_row(str(number), local_time(attempt.at), attempt.status, duration, answer)
-    console.print(table)
+    Raises:
+        CommandFailed: one of them does not exist.
+    """
+    found = {name: each for each in client.get_callbacks(*ids) for name in (each.id, each.job_id)}
+    if missing := [each for each in ids if each not in found]:
+        raise CommandFailed(
+            f"there is no callback {', '.join(missing)}",
+            hint="a job has one only if it, or its queue, names a receiver, and only once it has ended",
+            status=NOT_FOUND,
+        )
+    return list({found[each].id: found[each] for each in ids}.values())
 
 
-def destination(delivery: Delivery) -> str:
-    """Return the target of a callback, without passwords."""
-    mq = delivery.target.mq
-    if mq is not None:
-        return f"{mq.mode} {mq.name} in {mq.region}"
-    return delivery.target.shown_url
-
-
-def iso_time(microseconds: int) -> str:
-    """Return a time in ISO 8601 with its offset."""
-    return datetime.fromtimestamp(microseconds / 1e6).astimezone().isoformat(timespec="milliseconds")
-
-
-def local_time(microseconds: int) -> str:
-    """Return a time in this machine's time zone, for people."""
-    return datetime.fromtimestamp(microseconds / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _row(callback: Callback) -> tuple[str, ...]:
+    last = callback.attempts[-1] if callback.attempts else None
+    return (
+        callback.id,
+        callback.state,
+        str(len(callback.attempts)),
+        local_time(last.at) if last else "-",
+        last.status if last else "-",
+        local_time(callback.next),
+        callback.to,
+    )

@@ -8,23 +8,35 @@ from typing import Any, ClassVar
 
 import click
 
+from stemline.cli.group import Group
 
-class LazyGroup(click.Group):
+
+class LazyGroup(Group):
     """A group that imports a subcommand when it is looked up."""
 
     commands_by_name: ClassVar[dict[str, str]] = {
         "api": "stemline.cli.serve:api",
         "beat": "stemline.cli.serve:beat",
         "callbacks": "stemline.cli.callbacks:callbacks",
+        "cancel": "stemline.cli.jobs:cancel",
         "demo": "stemline.cli.demo:demo",
         "doctor": "stemline.cli.doctor:doctor",
         "flower": "stemline.cli.serve:flower",
         "health": "stemline.cli.health:health",
+        "job": "stemline.cli.jobs:job",
+        "jobs": "stemline.cli.jobs:jobs",
         "listen": "stemline.cli.listen:listen",
+        "login": "stemline.cli.login:login",
         "models": "stemline.cli.models:models",
+        "pause": "stemline.cli.queues:pause",
+        "queues": "stemline.cli.queues:queues",
+        "resume": "stemline.cli.queues:resume",
+        "retry": "stemline.cli.jobs:retry",
         "separate": "stemline.cli.separate:separate",
         "settings": "stemline.cli.settings:settings",
         "store": "stemline.cli.store:store",
+        "submit": "stemline.cli.submit:submit",
+        "templates": "stemline.cli.templates:templates",
         "up": "stemline.cli.up:up",
         "worker": "stemline.cli.serve:worker",
     }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.group import Group
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,7 +24,7 @@ _DIRECTORY = click.option(
 )
 
 
-@click.group(name="models")
+@click.group(name="models", cls=Group)
 def models() -> None:
     """Fetch, list, verify and bundle the weights of the models."""
 

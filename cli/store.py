@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from stemline.cli.group import Group
+from stemline.cli.store_callbacks import callbacks
 
-@click.group()
+
+@click.group(cls=Group)
 def store() -> None:
     """Maintain the job store."""
 
@@ -33,3 +36,6 @@ def migrate(phase: str | None, dry_run: bool) -> None:
         print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
     if not found:
         print("nothing to do")
+
+
+store.add_command(callbacks)

@@ -17,7 +17,7 @@ from stemline.client.errors import (
 from stemline.client.retry import Retry
 from stemline.client.submission import Submission
 from stemline.client.target import S3Access, Target, find
-from stemline.client.values import Attempt, Callback, Job, Page, Queue, Stem, Template
+from stemline.client.values import Attempt, Callback, Execution, Job, Page, Queue, Stem, Template
 
 __all__ = [
     "AccessDenied",
@@ -28,6 +28,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ConnectionFailed",
+    "Execution",
     "Job",
     "JobEnded",
     "NotConfigured",

@@ -20,7 +20,7 @@ from stemline.client.objects import Progress
 from stemline.client.retry import Retry
 from stemline.client.submission import Submission
 from stemline.client.target import Target, find
-from stemline.client.values import Callback, Job, Page, Queue, Template
+from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
 from stemline.client.waiting import Waiting
 
 T = TypeVar("T")
@@ -133,6 +133,14 @@ class AsyncClient:
         """Cancel jobs; of each ten all or none."""
         for ten in calls.in_tens(ids):
             await self.send(calls.cancel(ten))
+
+    async def retry(self, job_id: str) -> Job:
+        """Submit a job again, as a new one with the same parameters."""
+        return await self.send(calls.repeat(await self.get(job_id)))
+
+    async def execution(self, job_id: str) -> Execution:
+        """Return which attempt at a job runs, or ran last, and where."""
+        return await self.send(calls.execution(job_id))
 
     async def queues(self) -> Sequence[Queue]:
         """Return the queues of the bucket."""

@@ -13,6 +13,7 @@ from stemline.client.errors import NotFound
 from stemline.client.submission import Submission, audio_config
 from stemline.client.values import (
     Callback,
+    Execution,
     Job,
     Page,
     Queue,
@@ -225,6 +226,34 @@ def links(job_id: str) -> Call[dict[str, str]]:
         "GET",
         f"/console/jobs/{_ids([job_id])}",
         lambda raw: {text(each, "Key"): text(each, "Url") for each in children(raw, "Stems")},
+    )
+
+
+def execution(job_id: str) -> Call[Execution]:
+    """Return which attempt at a job runs, or ran last, and where."""
+    return Call(
+        "GET",
+        f"/console/jobs/{_ids([job_id])}",
+        lambda raw: Execution(number(raw, "Attempt"), text(raw, "Worker"), text(raw, "Device")),
+    )
+
+
+def repeat(job: Job) -> Call[Job]:
+    """Create a job with the parameters of another one, as its answer shows them."""
+    operation = child(job.raw, "Operation")
+    names = ("TemplateId", "VoiceSeparate", "Output", "UserData", "JobLevel")
+    source = child(job.raw, "Input")
+    return Call(
+        "POST",
+        "/jobs",
+        lambda raw: read_job(children(raw, "JobsDetail")[0]),
+        body={
+            "Tag": TAG,
+            "Input": {name: source[name] for name in ("Object", "AudioTrack") if name in source},
+            "Operation": {name: operation[name] for name in names if name in operation},
+            "QueueId": job.queue_id,
+        },
+        headers={"Idempotency-Key": uuid.uuid4().hex},
     )
 
 

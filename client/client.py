@@ -19,7 +19,7 @@ from stemline.client.objects import Bucket, Progress, write_whole
 from stemline.client.retry import Retry
 from stemline.client.submission import Submission
 from stemline.client.target import Target, find
-from stemline.client.values import Callback, Job, Page, Queue, Template
+from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
 from stemline.client.waiting import Waiting
 
 T = TypeVar("T")
@@ -178,6 +178,22 @@ class Client:
         """Cancel jobs; of each ten all or none."""
         for ten in calls.in_tens(ids):
             self.send(calls.cancel(ten))
+
+    def retry(self, job_id: str) -> Job:
+        """Submit a job again, as a new one with the same parameters; the receiver is that of its queue.
+
+        Raises:
+            NotFound: the bucket has no such job.
+        """
+        return self.send(calls.repeat(self.get(job_id)))
+
+    def execution(self, job_id: str) -> Execution:
+        """Return which attempt at a job runs, or ran last, and where.
+
+        Raises:
+            NotFound: the bucket has no such job.
+        """
+        return self.send(calls.execution(job_id))
 
     def queues(self) -> Sequence[Queue]:
         """Return the queues of the bucket."""

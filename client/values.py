@@ -91,6 +91,16 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Execution:
+    """Which attempt at a job runs, or ran last, and where."""
+
+    number: int
+    """0 before the first attempt; attempts that were put off do not count."""
+    worker: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of jobs."""
 

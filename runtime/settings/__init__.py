@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from stemline.runtime.settings.groups import (
     AccessSettings,
     CallbackSettings,
+    ClientSettings,
     EngineSettings,
     Group,
     HostSettings,
@@ -41,6 +42,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     local: LocalSettings
+    client: ClientSettings
     store: StoreSettings
     hosts: HostSettings
     access: AccessSettings

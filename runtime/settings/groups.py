@@ -47,6 +47,17 @@ class LocalSettings(Group):
     home: Path = setting(Path(".stemline"), "Folder of the local stack: data, logs, generated credentials.")
 
 
+class ClientSettings(Group):
+    """The commands that call a service, and the Python client: which one, and with which key pair."""
+
+    api: str = setting("", "URL of the API.")
+    secret_id: str = setting("", "SecretId that requests are signed with.")
+    secret_key: SecretStr = setting(SecretStr(""), "Its SecretKey.")
+    session_token: SecretStr = setting(SecretStr(""), "Token of a temporary key.")
+    bucket: str = setting("", "Bucket whose jobs these are; its region is that of STEMLINE_REGION.")
+    profile: str = setting("", "Profile of `stemline login` to use.")
+
+
 class StoreSettings(Group):
     """The job store and Celery's broker."""
 

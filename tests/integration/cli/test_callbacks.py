@@ -30,7 +30,7 @@ def stemline(valkey_server, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(main, ["callbacks", *words])
+        result = CliRunner().invoke(main, ["store", "callbacks", *words])
         assert code == result.exit_code, result.output
         return result.output
 
@@ -108,7 +108,7 @@ def test_invalid_options_are_usage_errors(stemline):
 def test_a_store_that_does_not_answer(monkeypatch):
     """Without a store the command reports which variable to set, in one line."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://127.0.0.1:1/0")
-    result = CliRunner().invoke(main, ["callbacks", "list"])
+    result = CliRunner().invoke(main, ["store", "callbacks", "list"])
     assert 1 == result.exit_code
     assert "STEMLINE_REDIS_URL" in result.output
 
@@ -118,7 +118,7 @@ def test_beside_a_local_stack(valkey, valkey_server, tmp_path, monkeypatch):
     (tmp_path / "stack.json").write_text(json.dumps({"redis_url": valkey_server.url}))
     monkeypatch.delenv("STEMLINE_REDIS_URL", raising=False)
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path))
-    result = CliRunner().invoke(main, ["callbacks", "list"])
+    result = CliRunner().invoke(main, ["store", "callbacks", "list"])
     assert "0 of 0" in result.output
 
 

@@ -31,7 +31,9 @@ def test_the_help_imports_no_library_but_click():
     assert all(name in done.stdout for name in LazyGroup.commands_by_name)
 
 
-@pytest.mark.parametrize("group", [(), ("callbacks",), ("models",), ("store",)])
+@pytest.mark.parametrize(
+    "group", [(), ("callbacks",), ("models",), ("store",), ("store", "callbacks"), ("templates",)]
+)
 def test_summaries_fit_into_the_list_of_commands(group: tuple[str, ...]):
     """No summary of a command is cut off in the help of its group."""
     lines = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output.splitlines()

@@ -1,0 +1,27 @@
+"""What to do about a job that failed, by its code (docs/errors.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+ADVICE: Final[Mapping[str, str]] = {
+    "ResourceNotFound": "check the key: `submit` takes a file of this machine, or a key of the bucket",
+    "ResourceAccessDenied": "the worker's keys may not read the object; see `stemline doctor buckets`",
+    "ResourceDownloadFailed": "check that the bucket's store answers (`stemline doctor buckets`), then retry",
+    "InvalidContent": "the file holds no audio that can be decoded: play it, or convert it and submit that",
+    "InvalidArgument": "the file is larger or longer than STEMLINE_SOURCE_MAX_… allow: split it",
+    "DecodingTooExpensive": "convert the file to wav or flac and submit that, or raise STEMLINE_DECODE_…",
+    "DecoderCrashed": "convert the file to wav or flac and submit that; the file is worth a bug report",
+    "WriteTargetObjectFailed": "the bucket's store did not keep a stem: check its disk and log, then retry",
+    "WriteTargetBucketDenied": "the worker's keys may not write to the bucket; see `stemline doctor buckets`",
+    "WeightsUnavailable": "run `stemline models pull` on the workers, then retry",
+    "DeviceUnavailable": "see `stemline doctor device` on the workers, then retry",
+    "InternalError": "retry it; if it fails again, the worker's log has the reason",
+}
+_OTHERS: Final = "see docs/errors.md for this code"
+
+
+def advice(code: str) -> str:
+    """Return what to do about a job that failed with a code."""
+    return ADVICE.get(code, _OTHERS)

@@ -1,0 +1,66 @@
+"""The options that say which service a command talks to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from stemline.cli.exits import client_errors
+
+if TYPE_CHECKING:
+    from stemline.client import Client
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_NAMES = ("profile", "api", "secret_id", "secret_key", "bucket", "region")
+_OPTIONS = (
+    click.option("--profile", help="Use a profile that `stemline login` stored."),
+    click.option("--api", metavar="URL", help="URL of the API."),
+    click.option("--secret-id", help="SecretId of the key pair."),
+    click.option(
+        "--secret-key", help="SecretKey; STEMLINE_SECRET_KEY keeps it out of the list of processes."
+    ),
+    click.option("--bucket", help="Bucket whose jobs these are."),
+    click.option("--region", help="Region of the bucket."),
+)
+
+
+def connected(command: _F) -> _F:
+    """Add the options of a connection; the command gets them as ``connection``, to open a client with."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> Any:
+        given = {name: arguments.pop(name) or "" for name in _NAMES}
+        with client_errors():
+            return command(connection=Connection(given), **arguments)
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run  # type: ignore[return-value]
+
+
+class Connection:
+    """What the user gave, from which a client is made when it is needed."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        self._profile = given.pop("profile")
+        self._given = given
+
+    @contextmanager
+    def open(self, *, patience_s: float = 4.0) -> Iterator[Client]:
+        """Open a client for as long as the block runs.
+
+        Args:
+            patience_s: how long it tries again where the service does not answer.
+
+        Raises:
+            NotConfigured: no service is known.
+        """
+        from stemline.client import Client, Retry, find
+
+        target = find(self._given, profile=self._profile)
+        with Client(target, retry=Retry(patience_s=patience_s)) as client:
+            yield client

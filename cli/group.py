@@ -1,0 +1,25 @@
+"""Groups of commands that suggest what a mistyped command may have meant."""
+
+from __future__ import annotations
+
+import difflib
+
+import click
+
+
+class Group(click.Group):
+    """A group that names the nearest commands where there is none of a name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with.
+
+        Raises:
+            click.UsageError: there is none; names the nearest ones.
+        """
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.55)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"There is no command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,71 @@
+"""``stemline login``: store how a service is reached."""
+
+from __future__ import annotations
+
+import click
+
+from stemline.cli.exits import client_errors
+from stemline.cli.output import as_json, print_json
+
+
+@click.command()
+@click.argument("profile", default="default")
+@click.option("--api", metavar="URL", help="URL of the API.")
+@click.option("--secret-id", help="SecretId of the key pair.")
+@click.option("--secret-key", envvar="STEMLINE_SECRET_KEY", help="SecretKey; asked for if not given.")
+@click.option("--bucket", help="Bucket whose jobs are submitted, with its APPID.")
+@click.option("--region", help="Region of the bucket.")
+@click.option("--host", default="", help="Host header, if it is not that of the URL.")
+@click.option("--ca-file", default="", help="PEM file of the authorities to trust; else the system's.")
+@click.option(
+    "--s3-endpoint-url", default="", help="Where the bucket is reached; else the AWS variables say."
+)
+@click.option("--s3-access-key", default="", help="Key of the bucket.")
+@click.option("--s3-secret-key", default="", envvar="AWS_SECRET_ACCESS_KEY", help="Its secret.")
+@click.option("--no-check", is_flag=True, help="Store it without asking the service.")
+@as_json
+def login(
+    profile: str,
+    *,
+    api: str | None,
+    secret_id: str | None,
+    secret_key: str | None,
+    bucket: str | None,
+    region: str | None,
+    host: str,
+    ca_file: str,
+    s3_endpoint_url: str,
+    s3_access_key: str,
+    s3_secret_key: str,
+    no_check: bool,
+    as_json: bool,
+) -> None:
+    """Store how a service is reached, after a check.
+
+    What is not given is asked for. The profile `default` is used where nothing else names a service.
+    """
+    with client_errors():
+        from stemline.client import Client, Retry, S3Access, Target
+        from stemline.client.target import save_profile
+
+        s3 = S3Access(s3_endpoint_url, s3_access_key, s3_secret_key, path_style=bool(s3_endpoint_url))
+        target = Target(
+            api=api or click.prompt("URL of the API", err=True),
+            secret_id=secret_id or click.prompt("SecretId", err=True),
+            secret_key=secret_key or click.prompt("SecretKey", hide_input=True, err=True),
+            bucket=bucket or click.prompt("Bucket", err=True),
+            region=region or click.prompt("Region", err=True),
+            host=host,
+            ca_file=ca_file,
+            s3=s3 if s3_access_key or s3_endpoint_url else None,
+            origin=f"the profile {profile}",
+        )
+        if not no_check:
+            with Client(target, retry=Retry(patience_s=5)) as client:
+                client.queues()
+        file = save_profile(profile, target)
+    if as_json:
+        print_json({"profile": profile, "file": str(file), "checked": not no_check})
+    else:
+        checked = "" if no_check else f"; {target.api} accepts the keys"
+        click.echo(f"The profile {profile} is stored in {file}{checked}.")

@@ -1,0 +1,131 @@
+"""What commands print: tables that fit a terminal, lines for programs, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+COLOURS = {
+    "Success": "green",
+    "Active": "green",
+    "Delivered": "green",
+    "Failed": "red",
+    "Dead": "red",
+    "Running": "blue",
+    "Pause": "yellow",
+    "Paused": "yellow",
+    "Cancel": "yellow",
+    "Pending": "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    least_width: int = 0
+    """Columns that the terminal must have for this one to be shown."""
+    right: bool = False
+    is_id: bool = False
+    """Whether it is never cut or folded, so that it can be copied."""
+
+
+def as_json(command: _F) -> _F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, empty: str = "") -> None:
+    """Print a table: fitted on a terminal, otherwise one line for each row, with tabs between its texts.
+
+    Args:
+        columns: of the table.
+        rows: their texts.
+        empty: said on a terminal if there are no rows.
+    """
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(" ".join(text.split()) for text in row))
+        return
+    console = screen()
+    lines = list(rows)
+    if not lines:
+        console.print(empty, style="dim")
+        return
+    console.print(table(columns, lines, console.width))
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> Any:
+    """Return a table for a terminal of a width, without the columns that have no room there."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = list(rows)
+    shown = [number for number, column in enumerate(columns) if width >= column.least_width]
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for number in shown:
+        column = columns[number]
+        drawn.add_column(
+            column.title,
+            overflow="ellipsis" if column.right else "fold",
+            no_wrap=column.right,
+            justify="right" if column.right else "left",
+            min_width=max([len(row[number]) for row in lines], default=0) if column.is_id else None,
+        )
+    for row in lines:
+        drawn.add_row(*(Text(row[number], style=COLOURS.get(row[number], "")) for number in shown))
+    return drawn
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """Return a console that wraps nothing where the output is not a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = 100_000
+        console.soft_wrap = True
+    return console
+
+
+def is_live() -> bool:
+    """Whether bars can be drawn: on a terminal that can move its cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def local_time(moment: datetime | None) -> str:
+    """Return a time in this machine's time zone, for people."""
+    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float | None) -> str:
+    """Return a length of time, for people."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

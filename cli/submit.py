@@ -1,0 +1,92 @@
+"""``stemline submit``: separate files, objects or whole folders with the service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.output import as_json
+from stemline.cli.separation_options import parameters_of, separation_options
+
+_LISTS = frozenset({".txt", ".lst", ".list", ".m3u", ".m3u8"})
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the stems; the current one for a single source.",
+)
+@separation_options
+@click.option("--template", default="", help="Id of a template, instead of the options about stems.")
+@click.option("--level", type=click.IntRange(0, 2), default=0, help="A higher level is served first.")
+@click.option("--queue", default="", help="Id of a queue; the bucket's own by default.")
+@click.option("--user-data", default="", help="Text that the job and its callback carry.")
+@click.option("--callback", default="", metavar="URL", help="Who is told when a job has ended; `no`: nobody.")
+@click.option("--audio-track", default="", help="Number, from 0, or language of the audio track.")
+@click.option(
+    "--names",
+    "pattern",
+    default="",
+    metavar="PATTERN",
+    help="Names of the files: {dir}, {name}, {stem}, {jobid}, {ext}.  [default: {dir}/{name}-{stem}.{ext}]",
+)
+@click.option("--no-wait", is_flag=True, help="Submit only: print the ids of the jobs, fetch no stems.")
+@click.option(
+    "--cancel-on-interrupt", is_flag=True, help="Ctrl-C cancels what was submitted and has not ended."
+)
+@as_json
+@connected
+def submit(
+    connection: Connection,
+    *,
+    sources: Sequence[str],
+    output: Path | None,
+    template: str,
+    level: int,
+    queue: str,
+    user_data: str,
+    callback: str,
+    audio_track: str,
+    pattern: str,
+    no_wait: bool,
+    cancel_on_interrupt: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Separate a file, an object of the bucket, or many of them.
+
+    SOURCE is a file of this machine, which is uploaded, or an object of the bucket: its key, or
+    s3://BUCKET/KEY.
+
+    The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; the job then goes on.
+    """
+    from stemline.cli.submit_one import One, submit_one
+    from stemline.client.names import DEFAULT_PATTERN, check_pattern
+
+    parameters = {
+        **parameters_of(options),
+        "template": template,
+        "level": level,
+        "queue": queue,
+        "user_data": user_data,
+        "callback": callback,
+        "audio_track": audio_track,
+    }
+    check_pattern(pattern or DEFAULT_PATTERN)
+    with connection.open(patience_s=60) as client:
+        one = One(
+            source=sources[0],
+            folder=output or Path(),
+            pattern=pattern or DEFAULT_PATTERN,
+            parameters=parameters,
+            waits=not no_wait,
+            cancels=cancel_on_interrupt,
+        )
+        submit_one(client, one, as_json=as_json)

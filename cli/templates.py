@@ -1,0 +1,74 @@
+"""``stemline templates``: named separation parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.group import Group
+from stemline.cli.output import Column, as_json, local_time, print_json, print_json_line, print_table
+from stemline.cli.separation_options import parameters_of, separation_options
+
+if TYPE_CHECKING:
+    from stemline.client import Template
+
+_COLUMNS = (
+    Column("Template", is_id=True),
+    Column("Name"),
+    Column("Mode", least_width=80),
+    Column("Audio", least_width=100),
+    Column("Updated", least_width=120),
+)
+
+
+@click.group(name="templates", cls=Group)
+def templates() -> None:
+    """List, create and delete templates of separation parameters."""
+
+
+@templates.command(name="list")
+@click.option("--name", default="", help="Only those whose names begin with this.")
+@as_json
+@connected
+def list_(connection: Connection, *, name: str, as_json: bool) -> None:
+    """List the templates of the bucket."""
+    with connection.open() as client:
+        if as_json:
+            for each in client.templates(prefix=name):
+                print_json_line(each.raw)
+        else:
+            print_table(_COLUMNS, map(_row, client.templates(prefix=name)), empty="No templates.")
+
+
+@templates.command()
+@click.argument("name")
+@separation_options
+@as_json
+@connected
+def create(connection: Connection, *, name: str, as_json: bool, **options: Any) -> None:
+    """Create a template NAME; `submit --template` uses it."""
+    with connection.open() as client:
+        template = client.create_template(name, **parameters_of(options))
+        if as_json:
+            print_json(template.raw)
+        else:
+            click.echo(template.id)
+
+
+@templates.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@connected
+def delete(connection: Connection, *, ids: Sequence[str]) -> None:
+    """Delete templates; jobs already submitted keep their copy."""
+    with connection.open() as client:
+        for each in ids:
+            client.delete_template(each)
+            click.echo(each)
+
+
+def _row(template: Template) -> tuple[str, ...]:
+    audio = " ".join(f"{name}={value}" for name, value in template.audio.items())
+    return (template.id, template.name, template.mode, audio, local_time(template.updated))

@@ -1,0 +1,173 @@
+"""Commands about jobs, queues, templates and profiles."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stemline.jobs.delivery import DeliveryAttempt
+from stemline.testing.client import SECRET_ID, SECRET_KEY
+from stemline.testing.processes import eventually
+from tests.integration.cli.conftest import Service
+
+
+def ended(service: Service, source: str = "in/a.mp3", **parameters: str) -> str:
+    """The id of a job that has ended."""
+    job = service.client.submit(source, **parameters)
+    service.client.wait(job.id, timeout_s=30, check=False)
+    return job.id
+
+
+def test_jobs_are_listed_and_filtered(service: Service) -> None:
+    """The list has the latest first; state, source, age and number narrow it; JSON holds the whole answer."""
+    service.worker.fails = {"bad"}
+    good, bad = ended(service, "in/good.mp3"), ended(service, "in/bad.mp3")
+    lines = [line.split("\t") for line in service.run("jobs").stdout.splitlines()]
+    assert [[bad, "Failed"], [good, "Success"]] == [line[:2] for line in lines]
+    assert "InvalidContent: The source holds no audio." == lines[0][-1]
+    assert bad in service.run("jobs", "--state", "failed").stdout
+    assert [good] == [
+        line.split("\t")[0] for line in service.run("jobs", "--source", "in/good.mp3").stdout.splitlines()
+    ]
+    assert 1 == len(service.run("jobs", "--limit", "1").stdout.splitlines())
+    assert "" == service.run("jobs", "--until", "1h").stdout
+    shown = [
+        json.loads(line)
+        for line in service.run("jobs", "--json", "--queue", "queue-speech-1").stdout.splitlines()
+    ]
+    assert [bad, good] == [each["JobId"] for each in shown]
+
+
+def test_a_job_is_shown_with_all_that_is_known(service: Service) -> None:
+    """Times, attempt, worker, stems, the failure with advice; the status is 1 for a job that failed."""
+    text = service.run("job", ended(service)).stdout
+    for words in ("Success", "waited", "took", "1 on test@worker", "stem       voice: stems/j"):
+        assert words in text
+    service.worker.fails = {"bad"}
+    bad = ended(service, "in/bad.mp3")
+    text = service.run("job", bad, code=1).stdout
+    assert "what to do the file holds no audio" in text
+    assert "Failed" == json.loads(service.run("job", bad, "--json", "--watch", code=1).stdout)["State"]
+    assert "there is no job j0" in service.run("job", "j0", code=5).stderr
+
+
+def test_jobs_are_cancelled_by_id_and_by_filter(service: Service) -> None:
+    """Ids that cannot be cancelled are reported, the others are; a filter asks before it cancels many."""
+    old = ended(service)
+    service.worker.holds.set()
+    waiting = [service.client.submit(f"in/{number}.mp3").id for number in range(4)]
+    ran = service.run("cancel", waiting[3], old, "j" + "0" * 32, code=1)
+    assert [waiting[3]] == [line.split("\t")[0] for line in ran.stdout.splitlines()]
+    assert f"{old}: " in ran.stderr
+    assert "Cancel" == service.client.get(waiting[3]).state
+    assert 3 == service.run("cancel", "--queue", "queue-speech-1", "--dry-run").stdout.count("would be")
+    service.run("cancel", "--state", "Submitted", code=1)  # nobody answers the question
+    service.run("cancel", "--state", "Submitted", "--yes")
+    states = [service.client.get(each).state for each in waiting]
+    assert 1 == states.count("Running")
+    assert 3 == states.count("Cancel")
+    service.run("cancel", code=2)
+    service.run("cancel", old, "--state", "Running", code=2)
+    service.run("cancel", "--state", "Success", code=2)
+
+
+def test_a_job_is_submitted_again(service: Service) -> None:
+    """`retry` makes a new job with the source, the stems and the names of the old one."""
+    service.worker.fails = {"bad"}
+    old = ended(service, "in/bad.mp3", codec="mp3", user_data="mine")
+    name, new = service.run("retry", old).stdout.split()
+    job = service.client.wait(new, timeout_s=30)
+    assert (old, "in/bad.mp3", "mp3", "mine") == (name, job.source, job.codec, job.user_data)
+    assert "there is no job" in service.run("retry", "j" + "0" * 32, code=1).stderr
+
+
+def test_queues_are_paused_and_resumed(service: Service) -> None:
+    """`queues` shows state and limits, `pause` and `resume` change them."""
+    assert "Paused" in service.run("pause").stdout
+    assert "\tPaused\t" in service.run("queues").stdout
+    answer = json.loads(service.run("resume", "--concurrent", "7", "--json").stdout)
+    assert ("Active", "7") == (answer[0]["State"], answer[0]["MaxConcurrent"])
+    assert "there is no queue other" in service.run("pause", "other", code=5).stderr
+
+
+def test_templates_are_created_listed_and_deleted(service: Service) -> None:
+    """A template is made of the options that a submission has."""
+    name = service.run("templates", "create", "music", "--stems", "4", "--codec", "mp3").stdout.strip()
+    assert [name, "music", "MusicMode"] == service.run("templates", "list").stdout.split("\t")[:3]
+    service.run("templates", "delete", name)
+    assert "" == service.run("templates", "list").stdout
+    service.run("templates", "delete", name, code=5)
+
+
+def test_callbacks_are_shown_whatever_their_status(service: Service) -> None:
+    """A callback is shown by its id or its job's while it is still tried; unknown ids and hosts are said."""
+    job = ended(service, callback="http://127.0.0.1:9/hook")
+    shown = service.run("callbacks", "show", job).stdout
+    assert "to         http://127.0.0.1:9/hook" in shown
+    assert "Pending" in shown
+    assert "there is no callback j0, j1" in service.run("callbacks", "show", "j0", job, "j1", code=5).stderr
+    assert "there is no callback d0" in service.run("callbacks", "replay", "d0", code=5).stderr
+    assert "no dead letter to nobody" in service.run("callbacks", "replay", "--host", "nobody", code=5).stderr
+    service.run("callbacks", "replay", code=2)
+    assert json.loads(service.run("callbacks", "show", job, "--json").stdout)[0]["JobId"] == job
+
+
+def test_dead_letters_are_listed_and_replayed(service: Service) -> None:
+    """A callback that was given up is in the list, and is sent again by its id."""
+    job = ended(service, callback="http://127.0.0.1:9/hook")
+    store = service.worker.store
+    name = "d" + job[1:]
+    eventually(lambda: store.outbox.get(name), what="the callback")
+    store.outbox.record(name, DeliveryAttempt(1, "refused", 2), next_due=None, status="dead")
+    assert [name, "Dead"] == service.run("callbacks", "list").stdout.split("\t")[:2]
+    assert "1 to be sent again" in service.run("callbacks", "replay", job).stdout
+    assert "" == service.run("callbacks", "list").stdout
+
+
+def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile is stored once the service accepts it; commands use it by its name or a variable."""
+    target = service.client.target
+    words = [
+        "--api",
+        target.api,
+        "--secret-id",
+        SECRET_ID,
+        "--bucket",
+        target.bucket,
+        "--region",
+        target.region,
+    ]
+    refused = service.run("login", "other", *words, "--secret-key", "wrong", code=4)
+    assert "SignatureDoesNotMatch" in refused.stderr
+    assert "there is no profile other" in service.run("queues", "--profile", "other", code=3).stderr
+    assert "accepts the keys" in service.run("login", "other", *words, "--secret-key", SECRET_KEY).stdout
+    monkeypatch.setenv("STEMLINE_PROFILE", "other")
+    service.run("queues")
+
+
+def test_the_service_is_found_by_options_and_variables(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Without a profile, options or variables name the service; without all of them the status is 3."""
+    target = service.client.target
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("empty")))
+    monkeypatch.setenv("STEMLINE_HOME", str(tmp_path_factory.mktemp("none")))
+    assert "stemline up" in service.run("queues", code=3).stderr
+    given = ("--api", target.api, "--secret-id", SECRET_ID, "--secret-key", SECRET_KEY)
+    service.run("jobs", *given, "--bucket", target.bucket)
+    for name, value in (("API", target.api), ("SECRET_ID", SECRET_ID), ("SECRET_KEY", SECRET_KEY)):
+        monkeypatch.setenv(f"STEMLINE_{name}", value)
+    service.run("jobs")
+    assert "does not answer" in service.run("jobs", "--api", "http://127.0.0.1:9", code=3).stderr
+
+
+def test_errors_are_one_line_and_a_hint(service: Service) -> None:
+    """A mistyped command is answered with the nearest ones, a refusal with its code and request."""
+    assert "Did you mean queues" in service.run("queus", code=2).stderr
+    assert "Did you mean create" in service.run("templates", "creat", code=2).stderr
+    ran = service.run("submit", "x", "--codec", "amr", "--stems", "4", code=5)
+    assert 1 == len(ran.stderr.splitlines()), ran.stderr
+    service.s3.client.put_object(Bucket=service.s3.bucket, Key="x", Body=b"x")
+    ran = service.run("submit", "x", "--codec", "amr", "--stems", "4", code=1)
+    assert "InvalidArgument: With MusicMode, AudioConfig.Codec must be one of" in ran.stderr

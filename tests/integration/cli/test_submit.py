@@ -1,0 +1,90 @@
+"""`stemline submit` with one source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stemline.cli.advice import ADVICE
+from stemline.wire.errors import FAILURES, INTERNAL
+from tests.integration.cli.conftest import Service
+from tests.paths import REPOSITORY
+
+
+def song(name: str = "my song.mp3") -> Path:
+    path = Path(name)
+    path.write_bytes(b"music" * 100)
+    return path
+
+
+def test_a_file_is_separated_in_one_command(service: Service) -> None:
+    """The file is uploaded, its stems are fetched, and their paths are all that is on stdout."""
+    ran = service.run("submit", str(song()), "-o", "out")
+    assert ["out/my song-voice.wav", "out/my song-background.wav"] == ran.stdout.splitlines()
+    assert Path("out/my song-voice.wav").read_text().startswith("AuObject of uploads/")
+    stages = [line.split(" ")[0] for line in ran.stderr.splitlines()]
+    assert ["uploading", "job"] == stages[:2]
+    assert "downloading" == stages[-1]
+
+
+@pytest.mark.parametrize("prefix", ["", "s3"])
+def test_an_object_of_the_bucket_is_separated(service: Service, prefix: str) -> None:
+    """A key, alone or as s3://, names an object that is not uploaded again."""
+    service.s3.client.put_object(Bucket=service.s3.bucket, Key="in/a.wav", Body=b"x")
+    source = f"s3://{service.s3.bucket}/in/a.wav" if prefix else "in/a.wav"
+    options = ["--stems", "4", "--codec", "mp3", "--names", "{jobid}/{stem}.{ext}", "--json"]
+    answer = json.loads(service.run("submit", source, *options).stdout)
+    assert ["in/a.wav"] == service.worker.sources
+    assert {"voice", "background", "bass", "drums"} == set(answer["Files"])
+    assert Path(answer["JobId"], "bass.mp3").is_file()
+    assert "Success" == answer["State"]
+
+
+def test_the_options_reach_the_service(service: Service) -> None:
+    """Stems, codec, level, user data, callback and template are those of the job."""
+    template = service.run("templates", "create", "karaoke", "--only", "background").stdout.strip()
+    service.worker.holds.set()
+    words = [
+        "--template",
+        template,
+        "--level",
+        "2",
+        "--user-data",
+        "order 17",
+        "--callback",
+        "no",
+        "--no-wait",
+    ]
+    job = service.client.get(service.run("submit", str(song()), *words).stdout.strip())
+    assert (template, 2, "order 17") == (job.template_id, job.level, job.user_data)
+    words = ["--only", "voice", "--codec", "flac", "--bit-depth", "24", "--no-wait"]
+    job = service.client.get(service.run("submit", str(song()), *words).stdout.strip())
+    assert ("IsAudio", "flac") == (job.mode, job.codec)
+    assert "24" == job.raw["Operation"]["VoiceSeparate"]["AudioConfig"]["BitDepth"]
+
+
+def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
+    """The exit status is 1; code, message and a hint are on stderr, in one line each."""
+    service.worker.fails = {"bad"}
+    ran = service.run("submit", str(song("bad.mp3")), code=1)
+    *_, error, hint = ran.stderr.splitlines()
+    assert "InvalidContent: The source holds no audio." in error
+    assert hint.startswith("Hint: the file holds no audio that can be decoded")
+    assert "" == ran.stdout
+
+
+def test_what_is_nowhere_is_said_before_anything_is_sent(service: Service) -> None:
+    """A source that is neither a file nor an object, or in another bucket, is an error without a job."""
+    assert "neither a file here nor an object" in service.run("submit", "none.mp3", code=5).stderr
+    assert "not from other-1" in service.run("submit", "s3://other-1/a.mp3", code=1).stderr
+    assert [] == list(service.client.list())
+
+
+def test_every_failure_has_an_advice() -> None:
+    """docs/errors.md lists the codes of failed jobs; the command knows what to do about each."""
+    table = (REPOSITORY / "docs/errors.md").read_text()
+    missing = {code for code in {*FAILURES.values(), INTERNAL} if code not in ADVICE}
+    assert set() == missing
+    assert set() == {code for code in ADVICE if f"`{code}`" not in table}
