@@ -24,6 +24,7 @@ from pathlib import Path
 
 from celery import Celery
 
+from benchmarks.report import Report
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.store import Store
@@ -81,17 +82,21 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=100.0, help="Jobs that end in a second.")
     options = parser.parse_args()
-    print(f"{options.jobs} jobs, {options.rate:g} end in a second; delay of healthy receivers, s")
-    print(f"{'dead receivers':<42}{'median':>8}{'p99':>8}{'worst':>8}")
+    title = f"Delay of callbacks to healthy receivers: {options.jobs} jobs, {options.rate:g} end in a second"
+    report = Report("callbacks", title, ["benchmarks/callbacks.py"])
+    rows = []
     for name, dead_hosts in (
         ("none", 0),
-        ("a tenth, one host", 1),
-        ("a tenth, each its own host", options.jobs // 10),
+        ("a tenth, all on one host", 1),
+        ("a tenth, each on its own host", options.jobs // 10),
     ):
         with tempfile.TemporaryDirectory() as folder:
             delays = run(Path(folder), options.jobs, options.rate, dead_hosts)
+        report.add(f"dead_hosts_{dead_hosts}", delays, unit="s", label=f"receivers that hang: {name}")
         p99 = delays[int(len(delays) * 0.99)]
-        print(f"{name:<42}{statistics.median(delays):>8.3f}{p99:>8.3f}{delays[-1]:>8.3f}")
+        rows.append((name, *(f"{each:.2f} s" for each in (statistics.median(delays), p99, delays[-1]))))
+    report.table("delays", ("Receivers that never answer", "Median", "99 %", "Worst"), rows)
+    report.write()
 
 
 def run(folder: Path, jobs: int, rate: float, dead_hosts: int) -> list[float]:

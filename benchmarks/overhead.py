@@ -4,7 +4,7 @@ Starts a Valkey with AOF and one real separation worker, then submits jobs one a
 bucket that is not configured, so it ends at once and the next finds the worker idle; both times are those of
 the job's own record (µs, the store's clock).
 
-    python benchmarks/overhead.py [--jobs 300]
+    python -m benchmarks.overhead [--jobs 300]
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.report import Report
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=300)
     jobs = parser.parse_args().jobs
+    report = Report("overhead", "From acceptance to start, on an idle worker", ["benchmarks/overhead.py"])
     with tempfile.TemporaryDirectory() as folder:
         valkey = ValkeyServer(Path(folder))
         valkey.start()
@@ -74,9 +75,8 @@ def main() -> None:
             worker.terminate()
             worker.wait()
             valkey.stop()
-    p99 = waits[min(len(waits) - 1, round(0.99 * len(waits)))]
-    print(f"accepted to Running, ms, {len(waits)} jobs on an idle worker")
-    print(f"  median {statistics.median(waits):.1f}   p99 {p99:.1f}   worst {waits[-1]:.1f}")
+    report.add("wait_ms", waits, unit="ms", label="accepted to Running")
+    report.write()
 
 
 if __name__ == "__main__":

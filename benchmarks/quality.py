@@ -24,6 +24,7 @@ import numpy as np
 import structlog
 
 from benchmarks import spleeter_home
+from benchmarks.report import Report
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.loading import load_engine
@@ -32,7 +33,6 @@ from stemline.separation.separator import Extension, Separator
 from stemline.testing.song import demo_song
 from tests.golden import song
 
-RESULTS = Path(__file__).parent / "results"
 REPOSITORY = Path(__file__).parent.parent
 #: Extension and context of what is compared.
 SYSTEMS = {
@@ -84,23 +84,22 @@ def score(folder: Path, home: dict[str, str]) -> list[dict[str, object]]:
     return [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("SCORE ")]
 
 
-def table(scores: list[dict[str, object]]) -> str:
-    """Return a row per system: the mean over the songs, dB."""
-    lines = [
-        "| dB | "
-        + " | ".join(f"{stem} {measure}" for stem in ("voice", "back") for measure in MEASURES)
-        + " |",
-        "|---|" + "---|" * 6,
-    ]
+def fill(report: Report, scores: list[dict[str, object]]) -> None:
+    """Put a row for each system into a report: the mean over the songs, dB; and every score."""
+    rows = []
     for system in sorted({str(each["system"]) for each in scores}):
         own = [each for each in scores if each["system"] == system]
-        cells = [
-            f"{statistics.mean(each[measure][number] for each in own):.2f}"  # type: ignore[index]
-            for number in range(2)
-            for measure in MEASURES
-        ]
-        lines.append(f"| {system} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        row = [system]
+        for number, stem in enumerate(("voice", "back")):
+            for measure in MEASURES:
+                values = [float(each[measure][number]) for each in own]  # type: ignore[index]
+                row.append(f"{statistics.mean(values):.2f}")
+                report.add(
+                    f"{system}.{stem}.{measure}", values, unit="dB", label=f"{system}: {stem} {measure}"
+                )
+        rows.append(row)
+    head = ["dB", *(f"{stem} {measure}" for stem in ("voice", "back") for measure in MEASURES)]
+    report.table("means", head, rows)
 
 
 def main() -> None:
@@ -117,13 +116,12 @@ def main() -> None:
         folder.mkdir()
         prepare(folder, options)
         scores = score(folder, spleeter_home.environment(Path(scratch) / "spleeter", weights))
-    text = table(scores)
-    RESULTS.mkdir(exist_ok=True)
-    note = (
+    report = Report("quality", "BSS Eval of voice and background", ["benchmarks/quality.py"])
+    fill(report, scores)
+    report.notes.append(
         f"Means over the demo's song and {options.songs} mixes of {options.seconds:.0f} s with known stems."
     )
-    (RESULTS / "quality.md").write_text(f"{text}\n\n{note}\n")
-    print(text)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ of them is then ended and past its retention, as after a day of service.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from benchmarks.report import Report
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.store import JobFilter, RedisStore, StoreOptions, records
@@ -25,7 +25,6 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.store_metrics import StoreCollector
 from stemline.testing.samples import job_spec
 
-RESULTS = Path(__file__).parent / "results"
 PIPELINE_CALLS = 50
 LEVELS = (2, 1, 0)
 
@@ -60,21 +59,18 @@ def end(store: RedisStore, count: int, per_tenant: int) -> None:
         store.jobs.cancel(tenant(index), [job.id for job in page.items])
 
 
-def timed(name: str, times: int, call: Callable[[int], object]) -> str:
-    """Measure calls one after the other; return a row of the table."""
+def timed(report: Report, name: str, times: int, call: Callable[[int], object]) -> None:
+    """Measure calls one after the other."""
     taken = []
     for number in range(times):
         began = time.perf_counter()
         call(number)
         taken.append((time.perf_counter() - began) * 1000)
-    p99 = statistics.quantiles(taken, n=100, method="inclusive")[98]
-    row = f"| {name} | {times} | {statistics.median(taken):.2f} | {p99:.2f} | {max(taken):.2f} |"
-    print(row, flush=True)
-    return row
+    report.add(name.partition(",")[0], taken, unit="ms", label=name)
 
 
-def prune(url: str) -> str:
-    """Delete all that is past its retention, in the sweep's batches; return a sentence with the rate."""
+def prune(report: Report, url: str) -> None:
+    """Delete all that is past its retention, in the sweep's batches."""
     store = RedisStore.open(url, StoreOptions(retention_days=1e-9))
     time.sleep(0.1)
     began, deleted, longest = time.perf_counter(), 0, 0.0
@@ -87,14 +83,12 @@ def prune(url: str) -> str:
             break
     seconds = time.perf_counter() - began
     store.close()
-    return (
-        f"Prune by batches of 200: {deleted:,} in {seconds:.1f} s, {deleted / seconds:,.0f} a second; "
-        f"the longest batch took {longest * 1000:.0f} ms."
-    )
+    report.add("prune", [deleted / seconds], unit="records/s", label=f"prune {deleted:,} in batches of 200")
+    report.add("prune_batch", [longest * 1000], unit="ms", label="the longest of these batches")
 
 
-def measure(tenants: int, count: int, ended: int) -> str:
-    """Fill a store, measure it, and return the page of results."""
+def measure(report: Report, tenants: int, count: int, ended: int) -> None:
+    """Fill a store and measure it."""
     with tempfile.TemporaryDirectory() as folder:
         server = ValkeyServer(Path(folder))
         server.start()
@@ -107,24 +101,20 @@ def measure(tenants: int, count: int, ended: int) -> str:
             end(store, ended, per_tenant)
             memory = store.statistics.read(0).server.memory_bytes
             collector = StoreCollector(store.statistics, most_queues=100)
-            rows = [
-                timed("claim", 500, lambda _: store.jobs.claim("w", LEVELS)),
-                timed(
-                    "list, a page of 50",
-                    500,
-                    lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)),
-                ),
-                timed("metrics", 20, lambda _: list(collector.read_now())),
-            ]
-            rate = prune(server.url)
+            timed(report, "claim", 500, lambda _: store.jobs.claim("w", LEVELS))
+            timed(
+                report,
+                "list, a page of 50",
+                500,
+                lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)),
+            )
+            timed(report, "metrics", 20, lambda _: list(collector.read_now()))
+            prune(report, server.url)
             store.close()
         finally:
             server.stop()
-    print(rate)
-    head = f"# {tenants:,} tenants, {count:,} records, one Valkey"
-    made = f"Created in {filled_s:.0f} s; {memory / 2**30:.2f} GiB of memory. Times in ms, seen by a client."
-    table = ["| call | times | median | p99 | longest |", "|---|---:|---:|---:|---:|", *rows]
-    return "\n".join([head, "", made, "", *table, "", rate, ""])
+    report.add("memory", [memory / 2**30], unit="GiB", label="memory of the store")
+    report.notes.append(f"Created in {filled_s:.0f} s. Times as seen by a client.")
 
 
 def main() -> None:
@@ -132,11 +122,12 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=10_000)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--ended", type=int, default=50_000, help="records that are past their retention")
-    parser.add_argument("--name", default="", help="of the file in benchmarks/results; none without")
+    parser.add_argument("--name", default="scale-records", help="of the files in benchmarks/results")
     options = parser.parse_args()
-    page = measure(options.tenants, options.records, options.ended)
-    if options.name:
-        (RESULTS / f"{options.name}.md").write_text(page)
+    title = f"{options.tenants:,} tenants, {options.records:,} records, one Valkey"
+    report = Report(options.name, title, ["benchmarks/records.py"])
+    measure(report, options.tenants, options.records, options.ended)
+    report.write()
 
 
 if __name__ == "__main__":

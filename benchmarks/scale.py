@@ -14,26 +14,40 @@ waits for its GPU; with fewer cores than workers nothing else could show whether
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.backlog import Plan, Row, run
+from benchmarks.report import RESULTS, Report
 
-RESULTS = Path(__file__).parent / "results"
+SHORT = {
+    "workers": "workers",
+    "jobs": "jobs",
+    "jobs_per_s": "jobs/s",
+    "gap_median": "worker idle between two jobs, median, ms",
+    "lost": "lost",
+    "twice": "done twice",
+    "valkey_commands_per_job": "Valkey: commands a job",
+    "valkey_cpu_ms_per_job": "Valkey: processor ms a job",
+    "worker_cpu_ms_per_job": "worker: processor ms a job",
+}
+"""The columns that docs/scaling.md shows, with their headings there."""
 
 
-def report(rows: list[Row], title: str) -> str:
-    """The table, in Markdown."""
-    names = list(asdict(rows[0]))
-    lines = [
-        f"# {title}",
-        "",
-        f"| {' | '.join(n.replace('_', ' ') for n in names)} |",
-        "|" + "---:|" * len(names),
-    ]
-    lines += [f"| {' | '.join(str(value) for value in asdict(row).values())} |" for row in rows]
-    return "\n".join(lines) + "\n"
+def fill(report: Report, rows: list[Row]) -> None:
+    """Put the rows into a report: all columns, those of the page, and throughput by the number of workers."""
+    values = [asdict(row) for row in rows]
+    report.table(
+        "all", [name.replace("_", " ") for name in values[0]], [list(each.values()) for each in values]
+    )
+    report.table("short", list(SHORT.values()), [[f"{each[name]:,}" for name in SHORT] for each in values])
+    for row in rows:
+        label = f"{row.workers} workers"
+        report.add(f"jobs_per_s_{row.workers}", [row.jobs_per_s], unit="jobs/s", label=label)
+    for row in rows[1:]:
+        times = row.jobs_per_s / rows[0].jobs_per_s
+        label = f"{row.workers} workers against {rows[0].workers}"
+        report.add(f"times_{row.workers}", [times], unit="times", label=label)
 
 
 def plot(rows: list[Row], path: Path, title: str) -> None:
@@ -78,12 +92,11 @@ def main() -> None:
         print(
             f"  {rows[-1].jobs_per_s} jobs/s, lost {rows[-1].lost}, done twice {rows[-1].twice}", flush=True
         )
-    title = f"Workers against one Valkey and one S3 ({what}; {os.cpu_count()} cores)"
-    text = report(rows, title)
-    print("\n" + text)
     if options.name:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{options.name}.md").write_text(text)
+        title = f"Workers against one Valkey and one S3 ({what})"
+        report = Report(options.name, title, ["benchmarks/scale.py", "benchmarks/backlog.py"])
+        fill(report, rows)
+        report.write()
         plot(rows, RESULTS / f"{options.name}.svg", what)
 
 

@@ -11,28 +11,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks import spleeter_home
+from benchmarks.report import RESULTS, Report
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.separation.media import OutputSpec, SourceInfo, StemWriter
 from tests.golden import song
 
-RESULTS = Path(__file__).parent / "results"
 REPOSITORY = Path(__file__).parent.parent
 STEMLINE = [sys.executable, "-m", "stemline", "separate"]
 
@@ -185,16 +186,35 @@ def table(found: dict[str, object], options: argparse.Namespace) -> list[tuple[s
     return rows
 
 
-def write(found: dict[str, object], rows: list[tuple[str, str, str, str]]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "separation.json").write_text(json.dumps(found, indent=1) + "\n")
-    head = ("", "Spleeter 2.4.2", "Stemline", "")
-    lines = ["| " + " | ".join(head) + " |", "|---|---|---|---|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    text = "\n".join(lines)
-    (RESULTS / "separation.md").write_text(f"{text}\n\nMedians; {machine}.\n")
-    print(text)
+def write(found: dict[str, object], rows: list[tuple[str, str, str, str]], report: Report) -> None:
+    """Write the table, and every single value."""
+    report.table("rows", ("", "Spleeter 2.4.2", "Stemline", "times"), rows)
+    fill(report, found)
+    report.write()
+
+
+def fill(report: Report, found: Mapping[str, Any]) -> None:
+    """Put every value into a report, and the ratios of runs that were made one after the other."""
+    own = found["command"]
+    for key, unit in (("wall_s", "s"), ("cpu_s", "s"), ("peak_mib", "MiB")):
+        mine = [each[key] for each in own]
+        report.add(f"song.{key}", mine, unit=unit, label=f"Stemline, command: {key}")
+        if "spleeter_command" in found:
+            theirs = [each[key] for each in found["spleeter_command"]]
+            report.add(f"spleeter.{key}", theirs, unit=unit, label=f"Spleeter, command: {key}")
+            ratios = [other / one for one, other in zip(mine, theirs, strict=True)]
+            name = key.rpartition("_")[0]
+            report.add(f"song.{name}_ratio", ratios, unit="times", label=f"Spleeter against Stemline: {key}")
+    report.add("song.warm_s", found["warm_s"], unit="s", label="Stemline, warm")
+    if "spleeter_warm_s" in found:
+        report.add("spleeter.warm_s", found["spleeter_warm_s"], unit="s", label="Spleeter, warm")
+    report.add("first_audio_s", found["first_audio_s"], unit="s", label="cold start to first audio")
+    if "long" in found:
+        peak = found["long"]["peak_mib"]
+        report.add("long.peak_mib", [peak], unit="MiB", label="an hour: peak memory")
+        report.add("long.wall_s", [found["long"]["wall_s"]], unit="s", label="an hour: wall_s")
+    for key, value in found["network"].items():
+        report.add(f"network.{key}", [value], unit=key.rpartition("_")[2], label=f"one segment: {key}")
 
 
 def plot(found: dict[str, object], options: argparse.Namespace) -> None:
@@ -230,9 +250,11 @@ def main() -> None:
         raise SystemExit("Spleeter is not installed: `make reference`, or --no-reference.")
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    title = f"Stemline beside Spleeter: a song of {options.seconds:.0f} s, mp3 to wav"
+    report = Report("separation", title, ["benchmarks/separation.py"])
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(options, Path(scratch))
-    write(found, table(found, options))
+    write(found, table(found, options), report)
     plot(found, options)
 
 

@@ -5,7 +5,7 @@ sockets: first as fast as 32 connections can (closed loop), then at a steady rat
 delays no request, so that waiting counts). Every request is a whole ``POST /jobs``: its signature verified,
 its job stored, and its wake-up sent through Celery.
 
-    python benchmarks/submit.py [--seconds 10] [--rate 100]
+    python -m benchmarks.submit [--seconds 10] [--rate 100]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import redis
 
+from benchmarks.report import Report
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.wire.signature import SignedRequest, sign
@@ -125,11 +126,9 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def percentiles(times: list[float]) -> str:
-    """p50, p99 and maximum, ms."""
-    ordered = sorted(times)
-    p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {ordered[-1] * 1000:.1f} ms"
+def in_ms(times: list[float]) -> list[float]:
+    """Seconds as milliseconds."""
+    return [each * 1000 for each in times]
 
 
 def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
@@ -159,6 +158,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=100.0)
     options = parser.parse_args()
+    report = Report("submit", "Signed submissions to one API process", ["benchmarks/submit.py"])
     with tempfile.TemporaryDirectory() as folder:
         valkey = ValkeyServer(Path(folder))
         valkey.start()
@@ -171,16 +171,18 @@ def main() -> None:
             times = asyncio.run(flood(port, data, options.seconds))
             each = (processor_seconds(api.pid) - before) / len(times) * 1000
             rate = len(times) / options.seconds
-            print(f"closed loop, {CONNECTIONS} connections: {rate:.0f} jobs/s, {percentiles(times)}")
-            print(f"processor time of the API: {each:.2f} ms a job")
+            report.add("jobs_per_s", [rate], unit="jobs/s", label=f"closed loop, {CONNECTIONS} connections")
+            report.add("cpu_ms", [each], unit="ms", label="processor time of the API, a job")
+            report.add("closed_ms", in_ms(times), unit="ms", label="answer, closed loop")
             times = asyncio.run(steady(port, data, options.seconds, options.rate))
-            print(f"open loop at {options.rate:g}/s: {percentiles(times)}")
+            report.add("open_ms", in_ms(times), unit="ms", label=f"answer, open loop at {options.rate:g}/s")
             created = redis.Redis.from_url(valkey.url).hget("stemline:counts", "created")
-            print(f"jobs stored in all: {int(created or 0)}")
+            report.notes.append(f"Jobs stored in all: {int(created or 0):,}.")
         finally:
             api.terminate()
             api.wait()
             valkey.stop()
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Measurements, side by side in one run on the same machine; none of them is a test.
 .PHONY: bench-overhead
 bench-overhead: $(VENV)/.dev ## Time from submission to start on an idle worker
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.overhead
 
 .PHONY: bench-codecs
 bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec

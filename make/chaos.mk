@@ -2,7 +2,7 @@
 
 chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chaos [TRIALS=100] [SEED=1]
 	CHAOS=long MACHINE_EXAMPLES=300 pytest -q tests/chaos tests/integration/jobs/test_store_machine.py
-	python -m tests.chaos --trials $(or $(TRIALS),100) $(if $(SEED),--seed $(SEED))
+	python -m tests.chaos --trials $(or $(TRIALS),100) $(if $(SEED),--seed $(SEED)) $(if $(TRIALS),--name chaos)
 
 recovery: $(VENV)/.dev ## Measure recovery times with the default settings
 	python -m tests.chaos.recovery

@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.report import Report as Files
 from tests.chaos.trials import Report, run
 
 
@@ -44,16 +45,42 @@ def table(outcome: Report) -> Table:
     return rows
 
 
+def write(report: Files, outcome: Report) -> None:
+    """Write the table to files."""
+    counted = {
+        "kills": outcome.kills.total(),
+        "stops": outcome.stops,
+        "accepted": outcome.accepted,
+        "reclaims": outcome.reclaims,
+        "lost": outcome.lost,
+        "done_twice": outcome.done_twice,
+        "stale_writes": outcome.stale_writes,
+        "stored_after_503": outcome.stored_after_503,
+        "faults": len(outcome.faults),
+    }
+    for key, count in counted.items():
+        report.add(key, [count], unit="", label=key.replace("_", " "))
+    rows = table(outcome)
+    cells = [list(column.cells) for column in rows.columns]
+    report.table("rows", ("What", "Count"), zip(*cells, strict=True))
+    report.write()
+
+
 def main() -> int:
     """Run the trials."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--trials", type=int, default=100, help="how many kills")
     parser.add_argument("--seed", type=int, default=None, help="repeats the same choices")
+    parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
     asked = parser.parse_args()
+    title = f"kill -9 at random: {asked.trials} kills of the running service"
+    report = Files(asked.name, title, ["tests/chaos/trials.py", "tests/chaos/witness.py"])
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     console = Console(width=110)
     outcome = run(asked.trials, seed, log=lambda text: console.print(text, style="dim"))
     console.print(table(outcome))
+    if asked.name:
+        write(report, outcome)
     for fault in outcome.faults[:30]:
         console.print(fault, style="red", soft_wrap=True)
     return 1 if outcome.faults else 0

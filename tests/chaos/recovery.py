@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.report import Report
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.states import QueueState, State
@@ -82,10 +80,9 @@ def list_hundred_thousand(store: Store) -> tuple[float, float, int]:
 
 def main() -> int:
     """Measure and print."""
-    console = Console(width=110)
-    rows = Table(title="Recovery with the default settings: lease 20 s, heartbeat 2 s, sweep every 5 s")
-    rows.add_column("what")
-    rows.add_column("took", justify="right")
+    title = "Recovery with a stand-in for the separator: lease 20 s, heartbeat 2 s, sweep every 5 s"
+    report = Report("recovery", title, ["tests/chaos/recovery.py", "tests/chaos/scenarios.py"])
+    rows: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="stemline-recovery-") as name:
         service = Service(Path(name), faulty_s3=True, preload_models=[], worker_grace_s=5)
         ledger = Ledger()
@@ -133,17 +130,20 @@ def main() -> int:
                 ("pause and resume of 10,000 waiting jobs", lambda: pause_ten_thousand(store)),
             ]
             for what, measure in measured:
-                rows.add_row(what, f"{measure():.3f} s")
+                took = measure()
+                report.add(f"step_{len(rows)}", [took], unit="s", label=what)
+                rows.append((what, f"{took:.2f} s"))
             middle, worst, seen = list_hundred_thousand(store)
-            rows.add_row(
-                f"a page of 100 of {seen:,} jobs while more arrive: median", f"{middle * 1000:.1f} ms"
-            )
-            rows.add_row("  worst", f"{worst * 1000:.1f} ms")
+            what = f"a page of 100 of {seen:,} jobs while more arrive"
+            report.add("page_ms", [middle * 1000], unit="ms", label=f"{what}: median")
+            report.add("page_worst_ms", [worst * 1000], unit="ms", label=f"{what}: worst")
+            rows.append((what, f"median {middle * 1000:.0f} ms, worst {worst * 1000:.0f} ms"))
             store.close()
         finally:
             service.stop()
             receiver.close()
-    console.print(rows)
+    report.table("took", ("What", "Took"), rows)
+    report.write()
     return 0
 
 
