@@ -48,6 +48,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that c
 	mypy
 	lint-imports
 	python -m tools.check_tests
+	python -m tools.figures
 
 check: lint ## Lint, types and unit tests: under a minute
 	pytest -q -n 2 --no-loadscope-reorder tests/unit
@@ -60,6 +61,7 @@ format: $(VENV)/.dev ## Fix and format what ruff can
 docs: $(VENV)/.dev ## Write docs/settings.md from the code, and the site into build/site; warnings are errors
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	python -m tools.shows --write
+	python -m tools.figures --write
 	$(BIN)/python -m tools.docs.stage
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Open build/site/index.html"

@@ -99,7 +99,7 @@ def _agrees(shown: str, value: float) -> bool:
         return False
     number = found[0].replace(",", "")
     digits = len(number.partition(".")[2])
-    return abs(float(number) - value) <= (0.5 + 1e-9) / 10**digits
+    return abs(float(number) - value) <= (0.5 + 1e-9) * float(f"1e-{digits}")
 
 
 def _content(root: Path, name: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def written(root: Path, text: str) -> str:
 
     def table(match: re.Match[str]) -> str:
         found = _content(root, match[2]).get("tables", {}).get(match[3], match[4])
-        return f"{match[1]}{found.strip()}\n{match[5]}"
+        return f"{match[1]}\n{found.strip()}\n\n{match[5]}"  # the blank lines are for Python-Markdown
 
     def figure(match: re.Match[str]) -> str:
         value = _content(root, match[1]).get("figures", {}).get(match[2], {}).get((match[3] or ".median")[1:])
