@@ -29,6 +29,10 @@ def count(server: ApiServer, *states: State) -> int:
     return server.store.jobs.count(TENANT, JobFilter(states=frozenset(states), size=1000)).jobs
 
 
+@pytest.mark.shows(
+    "POST /bulk/jobs/cancel, POST /bulk/jobs/retry, POST /bulk/callbacks/send",
+    "level, inputPrefix, dryRun, MatchedCount, ChangedCount",
+)
 def test_jobs_are_cancelled_by_a_filter(server):
     """A dry run counts, then the same request cancels what it counted and nothing else."""
     for number in range(6):
@@ -47,6 +51,7 @@ def counts(answer: dict[str, Any]) -> tuple[str, str]:
     return answer["MatchedCount"], answer["ChangedCount"]
 
 
+@pytest.mark.shows("POST /bulk/jobs/cancel, POST /bulk/jobs/retry, POST /bulk/callbacks/send")
 def test_failed_and_cancelled_jobs_are_retried_once(server):
     """Retrying by filter makes one new job for each that has none yet; a second request finds none."""
     for number in range(4):
@@ -75,6 +80,7 @@ def test_a_full_queue_stops_a_retry_where_it_can_go_on(serve):
     assert 1 == count(server, State.SUBMITTED)
 
 
+@pytest.mark.shows("POST /bulk/jobs/cancel, POST /bulk/jobs/retry, POST /bulk/callbacks/send")
 def test_callbacks_are_sent_by_a_filter(server):
     """A dry run counts the callbacks of a filter, then they are sent, whatever their state."""
     for _ in range(3):

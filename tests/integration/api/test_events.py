@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 
+import pytest
+
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
 from stemline.testing.api_server import TENANT, ApiServer, finish
@@ -27,6 +29,7 @@ def states(stream: EventStream, count: int) -> list[str]:
     return [event.data["State"] for event in islice(stream, count)]
 
 
+@pytest.mark.shows("GET /events, GET /jobs/{job_id}/events: Last-Event-ID, lastEventId")
 def test_a_job_is_followed_to_its_end(server):
     """A job's stream begins with its present state, tells every change and ends with the job."""
     job = submit(server.client)
@@ -46,6 +49,7 @@ def test_a_job_is_followed_to_its_end(server):
     assert "separate" == rest[1].data["Stage"]
 
 
+@pytest.mark.shows("GET /events, GET /jobs/{job_id}/events: Last-Event-ID, lastEventId")
 def test_a_stream_is_taken_up_where_it_broke(server):
     """With Last-Event-ID, in a header or the query, a client gets what came since, and nothing twice."""
     client, store = server.client, server.store
@@ -186,6 +190,7 @@ def ask(client: Client, method: str, path: str, body: str = "", wait: str = "wai
     return client.request(method, path, body.encode(), {"Prefer": wait, "Content-Type": "application/xml"})
 
 
+@pytest.mark.shows("Prefer")
 def test_a_query_waits_for_the_end(server):
     """With Prefer: wait the answer comes when the last of the jobs has ended."""
     first, second = submit(server.client), submit(server.client)
@@ -199,6 +204,7 @@ def test_a_query_waits_for_the_end(server):
     assert time.monotonic() - began < 25
 
 
+@pytest.mark.shows("Prefer")
 def test_a_submission_waits_for_the_end(server):
     """A submission with Prefer: wait is answered with the ended job."""
     timer = later(lambda: finish(server.store, server.store.jobs.startable(0, 1)[0].job_id))
@@ -255,6 +261,7 @@ def test_a_stopping_server_answers_who_waits(serve):
     assert time.monotonic() - began < 18
 
 
+@pytest.mark.shows("Stage")
 def test_stage_is_shown_on_request(server):
     """JSON answers show the stage of a running job; plain XML, which vendors parse, does not."""
     job = submit(server.client)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from stemline.testing.api_server import TENANT, finish
 from stemline.testing.client import Client, submission
 
@@ -28,6 +30,7 @@ def ask(client: Client, method: str, path: str, **headers: str) -> dict[str, Any
     return json.loads(client.request(method, path, headers=JSON | headers).body)
 
 
+@pytest.mark.shows("POST /jobs/{ids}/retry: OriginJobId, RetryJobId")
 def test_a_failed_job_is_retried(server):
     """A failed and a cancelled job each get a new job with the same parameters; both name each other."""
     client = server.client
@@ -56,6 +59,7 @@ def test_a_repeated_retry_makes_no_second_job(server):
     assert (409, "InvalidArgument") == (other.status, other.code)
 
 
+@pytest.mark.shows("POST /jobs/{ids}/retry: OriginJobId, RetryJobId")
 def test_retries_are_refused_clearly(server):
     """Waiting, running and successful jobs, and those of others, are not retried; then none is."""
     client = server.client
@@ -69,6 +73,7 @@ def test_retries_are_refused_clearly(server):
     assert "" == server.store.jobs.find(failed).retried_by
 
 
+@pytest.mark.shows("POST /callbacks/{ids}/send, GET /callbacks: states")
 def test_callbacks_of_any_state_are_listed_and_sent(server):
     """Callbacks are listed by their states, and sent whatever the state; dead letters remain the default."""
     client = server.client
