@@ -64,7 +64,7 @@ class Workshop:
         self.folder = folder
         for number, name in enumerate(("first.wav", "second.wav")):
             _write_wav(folder / name, signal(seed=number))
-        (folder / "cover.png").write_bytes(_png())
+        (folder / "cover.png").write_bytes(_COVER)
         (folder / "words.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nla la\n")
         (folder / "chapters.txt").write_text(
             ";FFMETADATA1\ntitle=A song\n"
@@ -112,7 +112,8 @@ def _streams(kind: Format, arrangement: str) -> tuple[str, ...]:
     if arrangement == "cover last" and kind.suffix == "mkv":
         return ("-map", "0", "-attach", "cover.png", "-metadata:s:t", "mimetype=image/png")
     if arrangement == "cover last" and kind.suffix in {"ogg", "opus"}:
-        return ("-map", "0", "-metadata:s:a", f"METADATA_BLOCK_PICTURE={_picture_block()}")
+        block = base64.b64encode(picture_block(_COVER, (8, 8))).decode()
+        return ("-map", "0", "-metadata:s:a", f"METADATA_BLOCK_PICTURE={block}")
     options = _MAPS[arrangement]
     if kind.video and "cover" not in arrangement:
         options += ("-c:v", kind.video, "-b:v", "100k")
@@ -149,24 +150,29 @@ def _write_wav(path: Path, samples: NDArray[np.float32]) -> None:
         file.writeframes((samples * 32768).astype("<i2").tobytes())
 
 
-def _png() -> bytes:
-    """Return a black picture of 8 by 8."""
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a picture of (rows, columns, 3)."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
 
-    head = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    rows, columns, _ = pixels.shape
+    head = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
+    lines = np.concatenate([np.zeros((rows, 1), np.uint8), pixels.reshape(rows, -1)], axis=1)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(bytes(72)))
+        + chunk(b"IDAT", zlib.compress(lines.tobytes()))
         + chunk(b"IEND", b"")
     )
 
 
-def _picture_block() -> str:
-    """Return the cover as the comment in which Ogg keeps it: FLAC's picture block in base64."""
-    kind, size = b"image/png", (8, 8, 8, 0)
-    picture = _png()
-    block = struct.pack(">II", 3, len(kind)) + kind + struct.pack(">I4I", 0, *size)
-    return base64.b64encode(block + struct.pack(">I", len(picture)) + picture).decode()
+def picture_block(picture: bytes, size: tuple[int, int]) -> bytes:
+    """Return a cover as FLAC's picture block, which Ogg keeps as a comment in base64."""
+    kind = b"image/png"
+    block = struct.pack(">II", 3, len(kind)) + kind + struct.pack(">I4I", 0, *size, 24, 0)
+    return block + struct.pack(">I", len(picture)) + picture
+
+
+#: A black picture of 8 by 8.
+_COVER = png(np.zeros((8, 8, 3), np.uint8))

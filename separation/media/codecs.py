@@ -16,10 +16,6 @@ from stemline.separation.network import SAMPLE_RATE
 #: kbit/s for each channel where neither the request nor the source names a bitrate.
 FALLBACK_KBPS_PER_CHANNEL = 96
 
-#: FFmpeg's search for quantisers in aac. "fast" is cheaper, but its error is only 8 dB below a loud
-#: tone. Compared in docs/media.md.
-AAC_CODER = "twoloop"
-
 _AMR_RATE = 8_000
 _AMR_BPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
 
@@ -81,7 +77,7 @@ CODECS: Mapping[str, Codec] = {
         "adts",
         "fltp",
         _MONO_STEREO | {4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"},
-        encoder_options={"aac_coder": AAC_CODER},
+        encoder_options={"aac_coder": "twoloop"},  # of one and two channels, see `aac.py`
     ),
     "amr": Codec("libopencore_amrnb", "amr", "s16", {1: "mono"}, rate=_AMR_RATE),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from stemline.separation.errors import EmptyAudio, NonFiniteAudio, TooLarge, TooLong
 from stemline.separation.media import checks
 from stemline.separation.media.frames import FrameReader
+from stemline.separation.media.mono import becomes_stereo
 from stemline.separation.media.probe import Probe, chain_source, probe_file
 from stemline.separation.media.resample import Resampler
-from stemline.separation.media.types import BLOCK_FRAMES, MediaLimits
+from stemline.separation.media.types import BLOCK_FRAMES, MediaLimits, SourceInfo
 from stemline.separation.network import SAMPLE_RATE
 
 # A louder sample (+120 dBFS) is no sound, and its square would be infinite later.
@@ -52,7 +54,12 @@ def open_audio(
     try:
         for probe in found:
             checks.raise_first(checks.BEFORE_DECODING, probe.declared, limits)
-        return AudioSource(found, limits, keep_video_origin=keep_video_origin)
+        source = chain_source(found)
+        if source.channels == 1 and found[0].may_widen:
+            first = found[0]
+            if becomes_stereo(path, first.demuxer.name, first.stream.index, limits):
+                source = replace(source, channels=2)
+        return AudioSource(found, source, limits, keep_video_origin=keep_video_origin)
     except BaseException:
         for probe in found:
             probe.close()
@@ -72,7 +79,12 @@ class AudioSource:
     """
 
     def __init__(
-        self, probes: Sequence[Probe], limits: MediaLimits, *, keep_video_origin: bool = False
+        self,
+        probes: Sequence[Probe],
+        source: SourceInfo,
+        limits: MediaLimits,
+        *,
+        keep_video_origin: bool = False,
     ) -> None:
         self._probes = probes
         self._readers = [
@@ -80,8 +92,8 @@ class AudioSource:
             for probe in probes
         ]
         self._limits = limits
-        self.source = chain_source(probes)
-        self.duration_s = self.source.duration_s
+        self.source = source
+        self.duration_s = source.duration_s
         self.tags: Mapping[str, str] = probes[0].tags
 
     def __enter__(self) -> Self:

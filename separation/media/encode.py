@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 import av
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
 from stemline.separation.measure import Levels, LoudnessMeter, PeakMeter, decibels
+from stemline.separation.media.aac import AacSink
 from stemline.separation.media.channels import downmix, upmix
-from stemline.separation.media.codecs import resolve
+from stemline.separation.media.codecs import Encoding, resolve
 from stemline.separation.media.media_info import media_info
 from stemline.separation.media.mp3 import Mp3Sink
 from stemline.separation.media.resample import Resampler
@@ -48,13 +49,17 @@ class StemWriter:
         self._path = spec.path
         self._frames = 0
         self._file: BinaryIO = spec.path.open("w+b")
+        self._undo = ExitStack()
+        self._undo.callback(spec.path.unlink, missing_ok=True)
+        self._undo.enter_context(suppress(OSError))  # a failed flush does not matter any more
+        self._undo.callback(self._file.close)
         channels = min(self.encoding.channels, 2)
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, channels)
         self._loudness = LoudnessMeter(SAMPLE_RATE, channels)
         self._peak = PeakMeter()
         with self._cleanly():
-            sink = Mp3Sink if self.encoding.codec == "mp3" else FFmpegSink
-            self._sink: Sink = sink(self._file, self.encoding, kept_tags(tags))
+            self._sink = _sink(self._file, self.encoding, kept_tags(tags))
+            self._undo.callback(self._sink.abort)
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Encode a (frames, 2) float32 block at 44,100 Hz."""
@@ -84,9 +89,7 @@ class StemWriter:
 
     def abort(self) -> None:
         """Delete the file; may be called after any other method, and repeatedly."""
-        with suppress(OSError):  # a failed flush does not matter any more
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._undo.close()
 
     def _put(self, samples: NDArray[np.float32]) -> None:
         if len(samples):
@@ -111,3 +114,12 @@ class StemWriter:
         except BaseException:
             self.abort()
             raise
+
+
+def _sink(file: BinaryIO, encoding: Encoding, tags: Mapping[str, str]) -> Sink:
+    """Return the encoder of a file."""
+    if encoding.codec == "mp3":
+        return Mp3Sink(file, encoding, tags)
+    if encoding.codec == "aac" and encoding.channels <= 2:
+        return AacSink(file, encoding, tags)
+    return FFmpegSink(file, encoding, tags)

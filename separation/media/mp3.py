@@ -50,6 +50,9 @@ class Mp3Sink:
         self._file.seek(self._info_at)
         self._file.write(self._info.render(self._samples))
 
+    def abort(self) -> None:
+        """Do nothing: nothing runs in the background."""
+
     def _put(self, data: bytes | bytearray) -> None:
         self._info.scan(bytes(data))
         self._file.write(data)

@@ -60,10 +60,9 @@ class Probe:
         return {**self.container.metadata, **self.stream.metadata}
 
     @property
-    def _channels(self) -> int:
-        """The channels, two where a stream that is mono at its start may become stereo."""
-        channels = self.structure.channels or self.stream.codec_context.channels
-        return 2 if channels == 1 and self.demuxer.may_change and not self.structure.channels else channels
+    def may_widen(self) -> bool:
+        """Whether a stream that is mono at its start may become stereo, for all that is known of it."""
+        return self.demuxer.may_change and not self.structure.channels
 
     @property
     def source(self) -> SourceInfo:
@@ -71,7 +70,7 @@ class Probe:
         return SourceInfo(
             codec=self.stream.codec.canonical_name,
             samplerate=self.stream.codec_context.sample_rate,
-            channels=self._channels,
+            channels=self.structure.channels or self.stream.codec_context.channels,
             bitrate_kbps=_bitrate_kbps(self),
             container=self.container.format.name,
             duration_s=_duration_s(self),
@@ -171,7 +170,9 @@ def _bitrate_kbps(probe: Probe) -> int | None:
         return probe.structure.bitrate_kbps
     is_alone = all(each is probe.stream or not _has_bitrate(each) for each in probe.container.streams)
     if is_alone and (not rate or probe.demuxer.reports_first_frame):
-        rate = probe.container.bit_rate or rate
+        # FFmpeg divides all bytes of the file by its duration, a picture's included.
+        share = 1 - min(probe.structure.metadata_bytes / probe.structure.size, 1)
+        rate = round((probe.container.bit_rate or 0) * share) or rate
     return max(1, round(rate / 1000)) if rate else None
 
 

@@ -24,6 +24,9 @@ class Sink(Protocol):
     def finish(self) -> None:
         """Write what is pending and complete the headers; the file stays open."""
 
+    def abort(self) -> None:
+        """End what runs in the background; what was written is deleted."""
+
 
 # No encoder name and version in the file: equal audio gives equal bytes.
 _REPRODUCIBLE = {"fflags": "+bitexact"}
@@ -78,3 +81,6 @@ class FFmpegSink:
         """Write what is pending and complete the headers; the file stays open."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
+
+    def abort(self) -> None:
+        """Do nothing: nothing runs in the background."""

@@ -10,21 +10,15 @@ from av.stream import Disposition
 from stemline.separation.errors import NoAudioStream, OptionError, UndecodableMedia
 from stemline.separation.media.container import CODECS
 
-#: Languages with two codes (ISO 639-2): mp4 uses the second one, matroska mostly the first.
-_BIBLIOGRAPHIC = {
-    "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces", "dut": "nld",
-    "fre": "fra", "geo": "kat", "ger": "deu", "gre": "ell", "ice": "isl", "mac": "mkd", "mao": "mri",
-    "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "tib": "bod", "wel": "cym",
-}  # fmt: skip
-
 
 def audio_track(container: InputContainer, track: str | None = None) -> AudioStream:
     """Return an audio track.
 
     Args:
         container: The opened file.
-        track: Its number among the audio tracks, from 0, or its language (ISO 639-2, or as the file has it);
-            None is the first one that is flagged as default, or the first.
+        track: Its number among the audio tracks, from 0, or its language: a code of ISO 639 with two or three
+            letters, a tag such as `en-GB`, or as the file has it. None is the first one that is flagged as
+            default, or the first.
 
     Raises:
         NoAudioStream: There is no audio.
@@ -59,5 +53,16 @@ def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
 
 
 def _code(language: str) -> str:
+    """Return one code for a language, whichever of its codes it is given by: `en` for `eng` and `en-GB`.
+
+    mp4 uses the codes of ISO 639-2/T, matroska those of 639-2/B or tags of BCP 47.
+    """
+    # Takes 0.1 s, and most requests name no language.
+    from langcodes import Language  # noqa: PLC0415
+    from langcodes.tag_parser import LanguageTagError  # noqa: PLC0415
+
     language = language.strip().lower()
-    return _BIBLIOGRAPHIC.get(language, language)
+    try:
+        return Language.get(language).language or language
+    except LanguageTagError:
+        return language

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stemline.separation.errors import OptionError
-from stemline.separation.media import MediaLimits, open_audio
+from stemline.separation.media import MediaLimits, open_audio, tracks
 from tests.ffmpeg_files import FRAMES, Workshop, signal
 from tests.media_formats import FORMATS, OFFSET_S, RATE, Format
 
@@ -42,13 +42,24 @@ def is_close(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> bool:
 @pytest.mark.shows("Input, AudioTrack")
 @pytest.mark.parametrize("kind", formats(*LANGUAGES), ids=lambda kind: kind.name)
 def test_a_track_is_chosen(kind: Format, workshop: Workshop):
-    """A track is found by its number and by its language, also by the language's other code."""
+    """A track is found by its number and by its language, also by the language's other codes."""
     path = workshop.make(kind)["two tracks"]
-    for track, seed in ((None, 0), ("0", 0), ("1", 1), ("eng", 0), ("deu", 1), ("GER", 1)):
+    named = (("eng", 0), ("en", 0), ("en-GB", 0), ("deu", 1), ("GER", 1), ("de", 1))
+    for track, seed in ((None, 0), ("0", 0), ("1", 1), *named):
         assert is_close(read(path, track), signal(seed=seed)), track
 
 
-@pytest.mark.parametrize("track", ["2", "fra", "99"])
+@pytest.mark.parametrize(("file", "asked"), [
+    ("en", "eng"), ("eng", "EN"), ("fre", "fr"), ("fra", "fre"), ("zh-Hans", "chi"), ("zho", "zh"),
+    ("pt-BR", "por"), ("nb", "nob"), ("narration", "Narration"),
+])  # fmt: skip
+def test_codes_of_a_language_are_the_same(file: str, asked: str):
+    """A file's language is found by every code of ISO 639, in both directions, and by its own word."""
+    assert tracks._code(file) == tracks._code(asked)
+    assert tracks._code(file) != tracks._code("deu")
+
+
+@pytest.mark.parametrize("track", ["2", "fra", "fr", "99"])
 def test_a_missing_track_is_named(track: str, workshop: Workshop):
     """A track that does not exist is refused with a list of those that do."""
     path = workshop.make(formats("mkv-flac")[0])["two tracks"]
