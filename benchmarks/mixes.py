@@ -16,7 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 from stemline.testing.song import BARS, BEAT_S, CHORDS, MELODY, RATE
-from stemline.testing.voice import sing, speaker
+from stemline.testing.voice import sing, speak
 
 #: Seconds of each mix.
 SECONDS = 20
@@ -53,13 +53,18 @@ def mixes() -> Iterator[Mix]:
 
 
 @cache
+def _spoken_texts(texts: tuple[str, ...]) -> tuple[int, list[Signal]]:
+    return speak(texts)
+
+
+@cache
 def _melody(semitones: float = 0.0) -> Signal:
     """Return the demo's melody, sung, (samples,)."""
     track = np.zeros(_SAMPLES)
-    for beat, beats, note, syllable in MELODY:
-        hertz = 440.0 * 2 ** ((note + semitones - 69) / 12)
-        said = sing(speaker().say(syllable), speaker().rate, hertz, beats * BEAT_S * 0.95)
-        sound = soxr.resample(said / np.sqrt(np.mean(said**2)), speaker().rate, RATE)
+    rate, syllables = _spoken_texts(tuple(syllable for _, _, _, syllable in MELODY))
+    for said, (beat, beats, note, _) in zip(syllables, MELODY, strict=True):
+        sung = sing(said, rate, _hertz(note + semitones), beats * BEAT_S * 0.95)
+        sound = soxr.resample(sung / np.sqrt(np.mean(sung**2)), rate, RATE)
         at = int((beat - 4) * BEAT_S * RATE)
         track[at : at + len(sound)] += sound[: max(0, _SAMPLES - at)]
     return track + _air(track)
@@ -97,9 +102,9 @@ def _doubled() -> Signal:
 
 def _spoken() -> Signal:
     track = np.zeros(_SAMPLES)
+    rate, sentences = _spoken_texts(_SENTENCES)
     for number in range(SECONDS // 4):
-        said = speaker().say(_SENTENCES[number % len(_SENTENCES)])
-        sound = soxr.resample(said, speaker().rate, RATE)
+        sound = soxr.resample(sentences[number % len(sentences)], rate, RATE)
         at = number * 4 * RATE + RATE // 4
         track[at : at + len(sound)] += sound[: max(0, _SAMPLES - at)]
     return _pan(track + _air(track))
