@@ -49,6 +49,10 @@ class Delivery:
     replayed_after: int = 0
     """Attempts before the last replay; they do not count for the schedule."""
 
+    def matches(self, tenant: Tenant | None, host: str | None) -> bool:
+        """Return whether it belongs to the tenant and goes to the host; ``None`` stands for any."""
+        return tenant in {None, self.tenant} and host in {None, self.target.host}
+
     def without_secrets(self) -> Delivery:
         """Return the delivery as it is shown to those who may not change it."""
         if not self.target.url:

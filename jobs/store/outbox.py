@@ -9,7 +9,7 @@ from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import Outbox
-from stemline.jobs.store.values import DeliveryFilter, Listing, delivery_id
+from stemline.jobs.store.values import DeliveryFilter, Listing
 from stemline.jobs.tenant import Tenant
 
 _BATCH: Final = 500
@@ -44,9 +44,6 @@ class RedisOutbox(Outbox):
 
     def get(self, delivery: str) -> Delivery | None:
         return next(iter(self._load([delivery])), None)
-
-    def for_job(self, job_id: str) -> Delivery | None:
-        return self.get(delivery_id(job_id))
 
     def dead(
         self,
@@ -120,7 +117,7 @@ class RedisOutbox(Outbox):
         ids = connection.read(connection.client.zrevrangebyscore, key, "+inf", low)
         for start in range(0, len(ids), _BATCH):
             for delivery in self._load(ids[start : start + _BATCH]):
-                if tenant in {None, delivery.tenant} and host in {None, delivery.target.host}:
+                if delivery.matches(tenant, host):
                     yield delivery
 
     def _load(self, ids: Sequence[str]) -> list[Delivery]:

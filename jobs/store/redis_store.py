@@ -50,15 +50,15 @@ class RedisStore(Store):
         self.client = client
         connection = Connection(client, options or StoreOptions(), notify=notify, clock=clock)
         self._connection = connection
-        self._jobs = RedisJobs(connection)
-        self._queues = RedisQueues(connection)
-        self._templates = RedisTemplates(connection)
-        self._tenants = RedisTenants(connection)
-        self._outbox = RedisOutbox(connection)
-        self._host_slots = RedisHostSlots(connection)
-        self._events = RedisEvents(connection)
-        self._nonces = RedisNonces(connection)
-        self._statistics = RedisStatistics(connection)
+        self.jobs = RedisJobs(connection)
+        self.queues = RedisQueues(connection)
+        self.templates = RedisTemplates(connection)
+        self.tenants = RedisTenants(connection)
+        self.outbox = RedisOutbox(connection)
+        self.host_slots = RedisHostSlots(connection)
+        self.events = RedisEvents(connection)
+        self.nonces = RedisNonces(connection)
+        self.statistics = RedisStatistics(connection)
         self.migrations = Migrations(connection)
 
     @classmethod
@@ -90,42 +90,6 @@ class RedisStore(Store):
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
         )
         return cls(client, options, notify=notify)
-
-    @property
-    def jobs(self) -> RedisJobs:
-        return self._jobs
-
-    @property
-    def queues(self) -> RedisQueues:
-        return self._queues
-
-    @property
-    def templates(self) -> RedisTemplates:
-        return self._templates
-
-    @property
-    def tenants(self) -> RedisTenants:
-        return self._tenants
-
-    @property
-    def outbox(self) -> RedisOutbox:
-        return self._outbox
-
-    @property
-    def host_slots(self) -> RedisHostSlots:
-        return self._host_slots
-
-    @property
-    def events(self) -> RedisEvents:
-        return self._events
-
-    @property
-    def nonces(self) -> RedisNonces:
-        return self._nonces
-
-    @property
-    def statistics(self) -> RedisStatistics:
-        return self._statistics
 
     def now(self) -> int:
         return self._connection.now()

@@ -44,51 +44,15 @@ class InMemoryStore(Store):
         """
         contents = Contents(options or StoreOptions(), notify, clock)
         self._contents = contents
-        self._jobs = InMemoryJobs(contents)
-        self._queues = InMemoryQueues(contents)
-        self._templates = InMemoryTemplates(contents)
-        self._tenants = InMemoryTenants(contents)
-        self._outbox = InMemoryOutbox(contents)
-        self._host_slots = InMemoryHostSlots(contents)
-        self._events = InMemoryEvents(contents)
-        self._nonces = InMemoryNonces(contents)
-        self._statistics = InMemoryStatistics(contents)
-
-    @property
-    def jobs(self) -> InMemoryJobs:
-        return self._jobs
-
-    @property
-    def queues(self) -> InMemoryQueues:
-        return self._queues
-
-    @property
-    def templates(self) -> InMemoryTemplates:
-        return self._templates
-
-    @property
-    def tenants(self) -> InMemoryTenants:
-        return self._tenants
-
-    @property
-    def outbox(self) -> InMemoryOutbox:
-        return self._outbox
-
-    @property
-    def host_slots(self) -> InMemoryHostSlots:
-        return self._host_slots
-
-    @property
-    def events(self) -> InMemoryEvents:
-        return self._events
-
-    @property
-    def nonces(self) -> InMemoryNonces:
-        return self._nonces
-
-    @property
-    def statistics(self) -> InMemoryStatistics:
-        return self._statistics
+        self.jobs = InMemoryJobs(contents)
+        self.queues = InMemoryQueues(contents)
+        self.templates = InMemoryTemplates(contents)
+        self.tenants = InMemoryTenants(contents)
+        self.outbox = InMemoryOutbox(contents)
+        self.host_slots = InMemoryHostSlots(contents)
+        self.events = InMemoryEvents(contents)
+        self.nonces = InMemoryNonces(contents)
+        self.statistics = InMemoryStatistics(contents)
 
     def now(self) -> int:
         return self._contents.clock()

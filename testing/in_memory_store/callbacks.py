@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot, delivery_id
+from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.state import Contents
@@ -67,9 +67,6 @@ class InMemoryOutbox(Outbox):
         with self._contents.lock:
             return self._contents.deliveries.get(delivery)
 
-    def for_job(self, job_id: str) -> Delivery | None:
-        return self.get(delivery_id(job_id))
-
     def dead(
         self,
         *,
@@ -87,9 +84,8 @@ class InMemoryOutbox(Outbox):
             found = [
                 each
                 for each in self._contents.deliveries.values()
-                if each.tenant == tenant
+                if each.matches(tenant, which.host)
                 and each.status in which.statuses
-                and which.host in {None, each.target.host}
                 and (which.since is None or each.created >= which.since)
             ]
         found.sort(key=lambda each: (each.created, each.id), reverse=True)
@@ -128,7 +124,7 @@ class InMemoryOutbox(Outbox):
         with contents.lock:
             latest = sorted(((at, name) for name, at in contents.dead.items()), reverse=True)
             found = [contents.deliveries[name] for at, name in latest if since is None or at >= since]
-        return [d for d in found if tenant in {None, d.tenant} and host in {None, d.target.host}]
+        return [delivery for delivery in found if delivery.matches(tenant, host)]
 
 
 class InMemoryHostSlots(HostSlots):

@@ -48,50 +48,24 @@ class Statistics(Protocol):
 class Store(Protocol):
     """A job store; safe to use from several threads."""
 
-    @property
-    def jobs(self) -> JobRepository:
-        """Jobs and the life of their attempts."""
-        ...
-
-    @property
-    def queues(self) -> QueueRepository:
-        """Queues of tenants."""
-        ...
-
-    @property
-    def templates(self) -> TemplateRepository:
-        """Templates of tenants."""
-        ...
-
-    @property
-    def tenants(self) -> TenantRepository:
-        """Buckets for which the service is open."""
-        ...
-
-    @property
-    def outbox(self) -> Outbox:
-        """Callbacks that are to be delivered."""
-        ...
-
-    @property
-    def host_slots(self) -> HostSlots:
-        """Limit on simultaneous deliveries to one host."""
-        ...
-
-    @property
-    def events(self) -> EventRepository:
-        """What tells clients about changes."""
-        ...
-
-    @property
-    def nonces(self) -> NonceRepository:
-        """Nonces of signed requests."""
-        ...
-
-    @property
-    def statistics(self) -> Statistics:
-        """Numbers for metrics."""
-        ...
+    jobs: JobRepository
+    """Jobs and the life of their attempts."""
+    queues: QueueRepository
+    """Queues of tenants."""
+    templates: TemplateRepository
+    """Templates of tenants."""
+    tenants: TenantRepository
+    """Buckets for which the service is open."""
+    outbox: Outbox
+    """Callbacks that are to be delivered."""
+    host_slots: HostSlots
+    """Limit on simultaneous deliveries to one host."""
+    events: EventRepository
+    """What tells clients about changes."""
+    nonces: NonceRepository
+    """Nonces of signed requests."""
+    statistics: Statistics
+    """Numbers for metrics."""
 
     def now(self) -> int:
         """Return the store's time, µs since the epoch."""

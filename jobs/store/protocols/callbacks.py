@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.store.values import DeliveryFilter, Listing, Slot
+from stemline.jobs.store.values import DeliveryFilter, Listing, Slot, delivery_id
 from stemline.jobs.tenant import Tenant
 
 
@@ -46,7 +46,7 @@ class Outbox(Protocol):
 
     def for_job(self, job_id: str) -> Delivery | None:
         """Return the callback of a job, if it has one yet."""
-        ...
+        return self.get(delivery_id(job_id))
 
     def dead(
         self,
