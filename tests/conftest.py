@@ -19,6 +19,7 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
 from tests import ordering
 from tests.paths import REPOSITORY
+from tests.support import ports
 
 __all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
@@ -34,6 +35,7 @@ def pytest_report_header() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
+    ports.divide()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ordering.Scheduling:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 #: SeaweedFS expects each gRPC port at this distance above its HTTP port.
 GRPC_OFFSET = 10_000
 #: Below the range from which the kernel chooses ports for outgoing connections.
-_RANGE = range(12_000, 22_000)
+RANGE = range(12_000, 22_000)
+
+
+def candidates() -> Iterator[int]:
+    """Yield ports that may be free, in random order."""
+    yield from random.SystemRandom().sample(RANGE, 400)
 
 
 def is_free(port: int) -> bool:
@@ -35,9 +41,8 @@ def free_port(preferred: int | None = None, *, taken: Iterable[int] = (), offset
         OSError: no free port was found.
     """
     reserved = set(taken)
-    candidates = [preferred] if preferred else []
-    candidates += random.SystemRandom().sample(_RANGE, 400)
-    for port in candidates:
+    first = [preferred] if preferred else []
+    for port in itertools.chain(first, candidates()):
         wanted = {port} if offset is None else {port, port + offset}
         if not (wanted & reserved) and all(is_free(each) for each in wanted):
             return port

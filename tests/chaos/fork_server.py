@@ -21,10 +21,11 @@ class ForkServer:
     """The harness's side: requests processes."""
 
     def __init__(self, env: Mapping[str, str], log: Path) -> None:
+        variables = {"PYTHONPATH": str(REPOSITORY), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.fork_server"],
-                env={**os.environ, **env, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **env, **variables},
                 cwd=REPOSITORY,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -47,7 +48,7 @@ class ForkServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         self._process.stdout.close()
 
 
