@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.metadata
 import json
 import os
@@ -94,13 +95,14 @@ def helm(tmp_path_factory) -> Helm:
 def render(helm) -> Render:
     """A function that renders the chart with some values replaced and returns all objects."""
 
-    def objects(over: dict[str, Any]) -> list[dict[str, Any]]:
-        done = helm("template", "night", str(CHART), "--namespace", "media", values=over)
+    @functools.cache
+    def rendered(over: str) -> list[dict[str, Any]]:
+        done = helm("template", "night", str(CHART), "--namespace", "media", values=json.loads(over))
         if done.returncode:
             raise ValueError(done.stderr)
-        return [each for each in yaml.safe_load_all(done.stdout) if each]
+        return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
-    return objects
+    return lambda over: copy.deepcopy(rendered(json.dumps(over)))
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +231,13 @@ def check(objects: list[dict[str, Any]], version: str) -> None:
     """Hold every object to the schemas of a version of Kubernetes, without unknown fields."""
     for each in objects:
         if each["kind"] not in CUSTOM:
-            kubernetes_validate.validate(each, version, strict=True)
+            _validate(json.dumps(each), version)
+
+
+@functools.cache
+def _validate(text: str, version: str) -> None:
+    """Validate an object; most objects are the same for many choices of values."""
+    kubernetes_validate.validate(json.loads(text), version, strict=True)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
