@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,22 @@ def new_environment(folder: Path, *requirements: str | Path) -> Path:
     if requirements:
         python = folder / "bin" / "python"
         uv("pip", "install", "--python", python, "-c", "constraints/python.txt", *requirements)
+        share_compiled_modules(folder)
     return folder / "bin"
+
+
+def share_compiled_modules(environment: Path) -> None:
+    """Link the compiled modules of libraries into another environment, where it has the same ones.
+
+    An image holds compiled modules too. Python compiles again what does not fit its source.
+    """
+    (other,) = environment.glob("lib/python3.*/site-packages")
+    own = Path(sysconfig.get_path("purelib"))
+    for cache in own.rglob("__pycache__"):
+        there = other / cache.relative_to(own)
+        is_ours = own / "stemline" in cache.parents
+        if not is_ours and there.parent.is_dir() and not there.exists():
+            shutil.copytree(cache, there, copy_function=os.link)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.services import consumes, responds
 from stemline.testing.processes import eventually
-from tests.integration.deploy.conftest import uv
+from tests.integration.deploy.conftest import share_compiled_modules, uv
 
 #: Extra, and a command of its.
 COMMANDS = [
@@ -60,6 +60,7 @@ def installed(wheel, tmp_path_factory):
                 uv("pip", "install", "--python", folder / "bin" / "python", "--no-deps", wheel)
             else:
                 uv("pip", "install", "--python", folder / "bin" / "python", "-c", lock, requirement)
+            share_compiled_modules(folder)
             environments[extra] = folder / "bin"
         return environments[extra]
 
@@ -104,7 +105,7 @@ def test_the_command_of_an_extra_starts_with_nothing_else_installed(
 
         eventually(ready, 90, f"{command} of the extra {extra} is ready")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in {0, -signal.SIGTERM}, log.read_text()
+        assert process.wait(60) in {0, -signal.SIGTERM}, log.read_text()
         assert not re.search("ModuleNotFoundError|ImportError|No module named", log.read_text())
     finally:
         if process.poll() is None:

@@ -14,7 +14,7 @@ import pytest
 
 from stemline.deploy.local.ports import free_port
 from stemline.testing.processes import eventually
-from tests.integration.deploy.conftest import UV, new_environment, uv
+from tests.integration.deploy.conftest import UV, new_environment, share_compiled_modules, uv
 from tests.paths import REPOSITORY
 from tests.support import compose, dockerfile
 
@@ -41,6 +41,7 @@ def installed(wheel, tmp_path_factory):
             assert 2 == len(installs)
             for words in installs:
                 uv(*words[:2], "--python", programs[target] / "python", *_with(words[2:], wheel))
+            share_compiled_modules(programs[target].parent)
         return programs[target]
 
     return environment
@@ -127,10 +128,10 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
             )
             return 0 == done.returncode
 
-        eventually(healthy, 60, f"{service} is healthy")
+        eventually(healthy, 180, f"{service} is healthy")
         process.send_signal(signal.SIGTERM)
         # uvicorn answers its requests and then ends by the signal that it was sent.
-        assert process.wait(30) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()
+        assert process.wait(60) in {0, -signal.SIGTERM}, (tmp_path / "log").read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
