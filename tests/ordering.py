@@ -1,43 +1,51 @@
-"""In which order tests run, and which of two processes runs them."""
+"""In which order tests run, and which of several processes runs them."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-#: Modules that share the running stack: together they start it once.
-_STACK = (
-    "tests/browser/",
-    "tests/integration/client/test_page.py",
-    "tests/integration/deploy/test_stack.py",
-    "tests/integration/test_",
-)
+#: Modules that share running services: one process runs them all, and starts the services once.
+_SHARED = {
+    "stack": (
+        "tests/browser/",
+        "tests/integration/client/test_page.py",
+        "tests/integration/test_",
+        "tests/integration/deploy/test_flower.py",
+        "tests/integration/deploy/test_stack.py",
+    ),
+    "service": ("tests/integration/observe/",),
+}
 
 
 class Scheduling(LoadFileScheduling):
-    """Give each module to one process, and the modules that share the stack to the same one."""
+    """Give each group of tests to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if _uses_stack(nodeid) else str(super()._split_scope(nodeid))
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of a test: its module, or the name of what it shares with other modules."""
+    return next(
+        (name for name, starts in _SHARED.items() if nodeid.startswith(starts)), nodeid.partition("::")[0]
+    )
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Put modules with slow tests first, and tests marked ``last`` at the end of their module.
+    """Put groups with slow tests first, and tests marked ``last`` at the end of their module.
 
-    The order is random otherwise. Slow modules at the end would leave one of two processes without work.
+    The order is random otherwise. Slow groups at the end would leave one of two processes without work.
     """
-    slow = {item.path for item in items if item.get_closest_marker("slow") or _uses_stack(item.nodeid)}
-    order: dict[Path, int] = {}
+    groups = {item: group_of(item.nodeid) for item in items}
+    slow = {groups[item] for item in items if item.get_closest_marker("slow")} | _SHARED.keys()
+    order: dict[object, int] = {}
     for item in items:
-        order.setdefault(item.path, len(order))
+        for each in (groups[item], item.path):
+            order.setdefault(each, len(order))
 
-    def place(item: pytest.Item) -> tuple[bool, int, bool]:
-        return item.path not in slow, order[item.path], item.get_closest_marker("last") is not None
+    def place(item: pytest.Item) -> tuple[bool, int, int, bool]:
+        group, is_last = groups[item], item.get_closest_marker("last") is not None
+        return group not in slow, order[group], order[item.path], is_last
 
     items.sort(key=place)
-
-
-def _uses_stack(nodeid: str) -> bool:
-    return nodeid.startswith(_STACK)
