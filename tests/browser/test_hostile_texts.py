@@ -36,7 +36,7 @@ FORBIDDEN = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[ApiServer]:
     """An API whose store holds the payloads in every text that a client, a worker or an error can set."""
     access = BucketAccess(endpoint_url=f"http://127.0.0.1:{free_port()}", access_key="k", secret_key="s")
@@ -141,7 +141,7 @@ def test_the_policy_stops_what_a_page_would_let_through(console: Page) -> None:
         """(url) => new Promise((done) => {
             document.addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
             fetch(url).catch(() => 0);
-            setTimeout(() => done("none"), 2000);
+            setTimeout(() => done("none"), 20000);
         })""",
         elsewhere,
     )

@@ -20,7 +20,7 @@ from tests.chaos.clients import Client
 from tests.chaos.fork_server import children
 from tests.chaos.service import BUCKET, Service
 
-MOST_S = 45.0
+MOST_S = 120.0
 
 
 def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
@@ -208,7 +208,7 @@ def rolling_restart(service: Service, client: Client, store: Store, count: int) 
     ids = [accepted(client, 0.3) for _ in range(count)]
     for name in [n for n in service.pids if n.startswith("worker")]:
         os.kill(service.pids[name], signal.SIGTERM)
-        eventually(lambda n=name: n in service.exited(), 30, f"the end of {name}")
+        eventually(lambda n=name: n in service.exited(), MOST_S, f"the end of {name}")
         service.restart(name)
     done = [ended(store, job_id) for job_id in ids]
     assert {State.SUCCESS} == {job.state for job in done}

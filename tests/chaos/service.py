@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,6 @@ class Service:
         }
         self._rights = rights
         self.pids: dict[str, int] = {}
-        self._started: set[int] = set()
         self._fork_server: ForkServer | None = None
 
     def _folder(self, name: str) -> Path:
@@ -108,7 +107,6 @@ class Service:
             return
         assert self._fork_server is not None
         self.pids[name] = self._fork_server.start(self.parts[name], self.folder / f"{name}.log")
-        self._started.add(self.pids[name])
 
     def kill(self, name: str) -> bool:
         """Send SIGKILL to a part, or with ``engine-N`` to the process in which worker N's job runs."""
@@ -132,6 +130,17 @@ class Service:
         """Return the parts that are not running."""
         return [name for name, pid in self.pids.items() if not alive(pid)]
 
+    def _processes(self) -> Iterator[int]:
+        """Yield the processes that were started with this service's environment, and their children.
+
+        Their ids are not recorded: that of a process that has ended may belong to another one by now.
+        """
+        home = f"STEMLINE_HOME={self._env['STEMLINE_HOME']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if home in (process / "environ").read_bytes().split(b"\0"):
+                    yield int(process.name)
+
     def stop(self) -> None:
         """End everything: SIGTERM, then SIGKILL, also for children of killed parents."""
         for pid in self.pids.values():
@@ -140,11 +149,11 @@ class Service:
         deadline = time.monotonic() + 15
         while any(alive(pid) for pid in self.pids.values()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for pid in self._started:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
         if self._fork_server is not None:
             self._fork_server.close()
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self.proxy is not None:
             self.proxy.close()
         self.s3.stop()

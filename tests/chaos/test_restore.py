@@ -20,7 +20,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.service import Service
 from tests.chaos.trials import SETTINGS
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def back_up(service: Service, kind: str, backup: Path) -> None:
     with redis.Redis.from_url(service.valkey.url, decode_responses=True) as client:
         if kind == "AOF":
             client.bgrewriteaof()
-            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 20, "the rewrite")
+            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 60, "the rewrite")
             shutil.copytree(service.valkey.folder / "appendonlydir", backup / "appendonlydir")
         else:
             client.bgsave()
-            eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 20, "the snapshot")
+            eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 60, "the snapshot")
             shutil.copy(service.valkey.folder / "dump.rdb", backup / "dump.rdb")
 
 
@@ -68,11 +68,11 @@ def turn_into_aof(backup: Path, port: int) -> None:
             except redis.exceptions.RedisError:
                 return False
 
-        eventually(answers, 20, "Valkey on the snapshot")
+        eventually(answers, 60, "Valkey on the snapshot")
         client.config_set("appendonly", "yes")
-        eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 20, "the first rewrite")
+        eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 60, "the first rewrite")
         client.shutdown(nosave=True)
-    assert 0 == server.wait(20)
+    assert 0 == server.wait(60)
 
 
 @pytest.mark.parametrize("kind", ["AOF", "RDB"])
@@ -97,10 +97,10 @@ def test_restored_jobs_succeed(service: Service, kind: str, tmp_path: Path) -> N
         for part in service.parts:
             service.restart(part)
         for job_id in jobs:
-            job = scenarios.ended(store, job_id, 90)
+            job = scenarios.ended(store, job_id)
             assert job.state is State.SUCCESS
             scenarios.stems_are_right(service, job)
-            eventually(lambda job_id=job_id: ledger.callbacks[job_id], 30, "the callback")
+            eventually(lambda job_id=job_id: ledger.callbacks[job_id], scenarios.MOST_S, "the callback")
     finally:
         store.close()
         receiver.close()

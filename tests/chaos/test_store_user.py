@@ -19,7 +19,7 @@ from tests.chaos.service import PASSWORD, USER, Service
 from tests.chaos.trials import SETTINGS
 from tests.conftest import REPOSITORY
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def documented() -> list[str]:
@@ -49,7 +49,7 @@ def test_the_documented_rights_suffice(service: Service) -> None:
     try:
         job_id = scenarios.accepted(client, 0)
         assert scenarios.ended(store, job_id).state is State.SUCCESS
-        eventually(lambda: ledger.callbacks[job_id], 30, "the callback")
+        eventually(lambda: ledger.callbacks[job_id], scenarios.MOST_S, "the callback")
     finally:
         store.close()
         receiver.close()

@@ -93,7 +93,7 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], Non
         service.start()
         witness = Witness(service.valkey.folder, service.settings.store.key_prefix, ledger)
         client.start()
-        _wait(lambda: len(ledger.beats["called back"]) > 0, 60, "the first callback")
+        _wait(lambda: len(ledger.beats["called back"]) > 0, 180, "the first callback")
         begin = time.monotonic()
         _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, log)
         end = time.monotonic()

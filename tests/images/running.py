@@ -36,7 +36,9 @@ def command_in(image: Image, folders: Path, variables: Mapping[str, str], words:
     environment = [f"{name}={value}" for name, value in {**image.variables, **variables}.items()]
     program = ["setpriv", "--no-new-privs", "chroot", f"--userspec={image.user}", str(image.root)]
     steps.append("exec " + shlex.join([*program, "env", "-i", *environment, *words]))
-    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(steps)]
+    # The death of whoever started it ends it, and with it everything in its namespace.
+    tied = ["setpriv", "--pdeathsig", "KILL"]
+    return [*tied, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(steps)]
 
 
 class Service:

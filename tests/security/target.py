@@ -88,7 +88,7 @@ class Target:
     def _proc(self, name: str) -> Path:
         return Path(f"/proc/{self.api.process.pid}/{name}")
 
-    def ask(self, data: bytes, timeout_s: float = 10.0) -> float:
+    def ask(self, data: bytes, timeout_s: float = 30.0) -> float:
         """Send an honest request on a new connection; return how long the answer took, s.
 
         Time in which the machine let other processes run, such as the attacker's, does not count.

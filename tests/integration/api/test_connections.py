@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from stemline.testing.api_server import ApiServer
-from stemline.testing.client import HOST, exchange, read_answer, submission
+from stemline.testing.client import HOST, Answer, exchange, read_answer, submission
+from stemline.testing.processes import eventually
 
 UNKNOWN = "/jobs/j" + "0" * 32
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 #: Deadlines that a test can wait for.
 SHORT = {"header_timeout_s": 0.5, "idle_timeout_s": 0.7, "body_timeout_s": 0.5, "write_timeout_s": 0.5}
+#: Sooner than any deadline of a server with the default settings, and long for a busy machine, s.
+AT_ONCE_S = 8
 
 
 @contextlib.contextmanager
-def connected(server: ApiServer, timeout_s: float = 10) -> Iterator[socket.socket]:
+def connected(server: ApiServer, timeout_s: float = 30) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout_s) as connection:
         yield connection
 
@@ -120,7 +123,7 @@ def test_half_closed_within_a_body(server: ApiServer) -> None:
             answer.code,
             answer.headers["connection"],
         )
-        assert end_of(connection) < 1
+        assert end_of(connection) < AT_ONCE_S
 
 
 def test_invalid_chunks(server: ApiServer) -> None:
@@ -131,7 +134,7 @@ def test_invalid_chunks(server: ApiServer) -> None:
     began = time.monotonic()
     answer = exchange(server.port, data)
     assert (400, "InvalidContent") == (answer.status, answer.code)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < AT_ONCE_S
 
 
 def test_early_answer(server: ApiServer) -> None:
@@ -142,7 +145,7 @@ def test_early_answer(server: ApiServer) -> None:
         answer = read_answer(connection)
         assert (403, "close") == (answer.status, answer.headers["connection"])
         connection.sendall(b"a" * 200_000)
-        assert end_of(connection) < 4
+        assert end_of(connection) < AT_ONCE_S
 
 
 def test_early_answer_after_a_whole_body(server: ApiServer) -> None:
@@ -193,7 +196,19 @@ def test_silence_ends(
             read_answer(connection)
         if then:
             connection.sendall(then)
-        assert after_s * 0.9 - 0.1 < end_of(connection) < after_s + 3
+        assert after_s * 0.9 - 0.1 < end_of(connection) < after_s + 20
+
+
+def is_cut_off(connection: socket.socket, data: bytes) -> bool:
+    """Send some bytes, and wait for the connection's timeout or for what the server says."""
+    try:
+        connection.sendall(data)
+        connection.recv(65_536)
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
 
 
 @pytest.mark.parametrize("unit", [b"X", b"\r\n"])
@@ -201,16 +216,12 @@ def test_silence_ends(
 def test_slowness_is_silence(serve: Callable[..., ApiServer], unit: bytes, every_s: float) -> None:
     """A head that never ends, or blank lines, are cut off in time, however steadily they come."""
     server = serve(**SHORT)
-    began = time.monotonic()
+    end = time.monotonic() + 30
     with connected(server, every_s) as connection:
         if unit == b"X":
             connection.sendall(b"GET / HTTP/1.1\r\nX-A: ")
-        for _ in range(200):
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                connection.sendall(unit)
-                connection.recv(65_536)
-                break
-    assert time.monotonic() - began < 2
+        while not is_cut_off(connection, unit):
+            assert time.monotonic() < end
     assert 200 == server.client.get(UNKNOWN).status
 
 
@@ -219,12 +230,10 @@ def test_unread_answers(serve: Callable[..., ApiServer]) -> None:
     server = serve(**SHORT)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(("127.0.0.1", server.port))
-        began = time.monotonic()
         with pytest.raises(OSError, match=r"reset|pipe"):
             connection.sendall(server.client.raw("GET", "/openapi.json") * 50_000)
-        assert time.monotonic() - began < 5
     assert 200 == server.client.get(UNKNOWN).status
 
 
@@ -241,7 +250,7 @@ def test_one_address(serve: Callable[..., ApiServer]) -> None:
         for connection in (second, third, other):
             connection.sendall(HEALTH)
             assert 200 == read_answer(connection).status
-        assert end_of(first) < 1
+        assert end_of(first) < AT_ONCE_S
 
 
 def test_room_for_bodies(serve: Callable[..., ApiServer]) -> None:
@@ -251,10 +260,12 @@ def test_room_for_bodies(serve: Callable[..., ApiServer]) -> None:
     held = server.client.raw("POST", "/jobs", b"a" * 30_000)
     with connected(server) as first:
         first.sendall(held[:-1])
-        time.sleep(0.2)
-        with connected(server) as second:
-            second.sendall(large)
-            answer = read_answer(second)
+
+        def refused() -> Answer | None:
+            answer = exchange(server.port, large)
+            return answer if answer.status == 503 else None
+
+        answer = eventually(refused, 30, "the first body is in memory")
         assert (503, "SlowDown", "1") == (answer.status, answer.code, answer.headers["retry-after"])
         assert 200 == server.client.post("/jobs", submission()).status
         first.sendall(held[-1:])
@@ -314,7 +325,7 @@ def test_unfinished_handshakes(secure: ApiServer, name: str) -> None:
     """A handshake that does not come in time, or is none, ends the connection."""
     with connected(secure) as connection:
         connection.sendall(HANDSHAKES[name])
-        assert end_of(connection) < 2
+        assert end_of(connection) < 20
     with connected(secure) as plain, trusting().wrap_socket(plain) as connection:
         connection.sendall(HEALTH)
         assert 200 == read_answer(connection).status

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import redis
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.client import SECRET_ID, SECRET_KEY, Client, exchange, submission
+from stemline.testing.processes import eventually
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -34,11 +34,8 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
     with (folder / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
-        while not answers(port):
-            assert process.poll() is None, (folder / "api.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually(lambda: answers(port) or process.poll() is not None, 120, "the API")
+        assert process.poll() is None, (folder / "api.log").read_text()
         yield process, port
     finally:
         if process.poll() is None:
@@ -59,11 +56,9 @@ def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: r
     with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
         answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
         assert 200 == answer.status
-        deadline = time.monotonic() + 10
-        while not valkey.llen("separate.2") and time.monotonic() < deadline:
-            time.sleep(0.05)
+        eventually(lambda: valkey.llen("separate.2"), 60, "the wake-up")
         assert 1 == valkey.llen("separate.2")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) in {0, -signal.SIGTERM}
+        assert process.wait(timeout=60) in {0, -signal.SIGTERM}
         assert not answers(port)
     assert b"SecretKeyExample" not in (tmp_path / "api.log").read_bytes()

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from stemline.deploy.local.ports import free_port
+from stemline.testing.processes import eventually
 from tests.conftest import REPOSITORY
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -31,15 +32,13 @@ def receiver(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "receiver.py"], cwd=tmp_path, env=environment, stdout=out, stderr=out
         )
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (tmp_path / "out.txt").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+    def listens() -> bool:
+        assert process.poll() is None, (tmp_path / "out.txt").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(listens, 60, "the receiver")
     yield f"http://127.0.0.1:{port}/stems-ready"
     process.kill()
     process.wait()

@@ -17,6 +17,7 @@ import pytest
 from stemline.deploy.local.ports import free_port
 from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.testing.cmq_endpoint import SECRET_ID, SECRET_KEY, cmq_endpoint
+from stemline.testing.processes import eventually
 from stemline.testing.rabbitmq import RabbitMq
 from stemline.wire.callback import json_body, xml_body
 from tests.conftest import missing
@@ -195,12 +196,12 @@ def test_redis_queue(bench, valkey_server):
     delivery = bench.try_(bench.end_job(tdmq(name="voice-done")))
     assert ("delivered", "stored") == (delivery.status, delivery.attempts[0].status)
     with kombu.Connection(valkey_server.url) as connection, connection.SimpleQueue("voice-done") as queue:
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=30)
         message.ack()
     assert json_body(bench.store.jobs.find(delivery.job_id)) == as_bytes(message.body)
 
 
-def test_redis_topic(bench, valkey_server):
+def test_redis_topic(bench, valkey, valkey_server):
     """On Redis, a subscriber of the topic receives the message."""
     bench = bench(tdmq_endpoints={"gz": valkey_server.url})
     exchange = kombu.Exchange("ended", type="fanout", durable=True)
@@ -212,9 +213,10 @@ def test_redis_topic(bench, valkey_server):
         ):
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.2)  # the subscription is made by listening
+            eventually(lambda: valkey.pubsub_numpat() or valkey.pubsub_channels(), 30, "the subscription")
             delivery = bench.try_(bench.end_job(tdmq("Topic", "ended")))
             while not heard:
-                connection.drain_events(timeout=5)
+                connection.drain_events(timeout=30)
     assert [json_body(bench.store.jobs.find(delivery.job_id))] == heard
 
 
@@ -228,4 +230,4 @@ def test_a_broker_that_does_not_respond(bench, scheme):
         after = bench.try_(bench.end_job(tdmq()))
         took = time.monotonic() - began
     assert ("timeout" if scheme == "http" else "broker") == after.attempts[0].status
-    assert took < 2
+    assert took < 20  # it would wait for ever

@@ -44,7 +44,7 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
             return False
 
     try:
-        eventually(answers, 20, "valkey answers")
+        eventually(answers, 60, "valkey answers")
         reported = {
             name: client.config_get(name)[name] for name in ("appendonly", "maxmemory-policy", "maxmemory")
         }
@@ -54,7 +54,7 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
     finally:
         client.close()
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_seaweedfs_knows_every_option(project):

@@ -95,7 +95,7 @@ def test_services_are_stopped_before_servers_and_killed_if_need_be(bench: Bench)
     pid_file.write_text(str(pids["service"]))
     began = time.monotonic()
     bench.processes.stop()
-    assert 1 <= time.monotonic() - began < 10
+    assert 1 <= time.monotonic() - began < 60
     assert [] == [name for name, pid in pids.items() if is_alive(pid)]
     assert "the service has ended" in (bench.folder / "server.log").read_text()
 
@@ -106,13 +106,13 @@ def test_a_process_that_ends_is_restarted_three_times_a_minute(bench: Bench) -> 
     for _ in range(RESTARTS):
         killed = bench.processes.pids["sleep"]
         os.kill(killed, signal.SIGKILL)
-        (ended,) = eventually(bench.processes.restart_ended, 10)
+        (ended,) = eventually(bench.processes.restart_ended)
         assert f"sleep was killed by signal 9; see {bench.folder}/sleep.log" == str(ended)
         assert is_alive(bench.processes.pids["sleep"])
         assert killed != bench.processes.pids["sleep"]
     os.kill(bench.processes.pids["sleep"], signal.SIGKILL)
     with pytest.raises(ProcessEnded):
-        eventually(bench.processes.restart_ended, 10)
+        eventually(bench.processes.restart_ended)
 
 
 def test_an_end_during_the_start_is_reported(bench: Bench) -> None:
@@ -128,8 +128,7 @@ def test_an_end_during_the_start_is_reported(bench: Bench) -> None:
 def test_a_slow_start_is_waited_for_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that runs is waited for, with a line about it and its log now and then."""
     monkeypatch.setattr(processes, "REPORT_INTERVAL_S", 0.1)
-    ready_at = time.monotonic() + 0.5
-    slow = Program("slow", SLEEP, lambda: time.monotonic() > ready_at)
+    slow = Program("slow", SLEEP, lambda: len(bench.reports) >= 2)
     bench.run(slow)
     first, second, *_ = bench.reports
     assert "Waiting for slow ..." == first
@@ -150,9 +149,9 @@ def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
     assert owner.stdout is not None
     pids = [int(word) for word in owner.stdout.readline().split()]
     log = tmp_path / "service"
-    eventually(lambda: "up" in log.read_text(), 10, "the service ignores SIGTERM")
+    eventually(lambda: "up" in log.read_text(), 60, "the service ignores SIGTERM")
     assert [True, True] == [is_alive(pid) for pid in pids]
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    eventually(lambda: not any(is_alive(pid) for pid in pids), 20, "the end of the processes")
+    eventually(lambda: not any(is_alive(pid) for pid in pids), 60, "the end of the processes")

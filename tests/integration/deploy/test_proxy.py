@@ -80,14 +80,14 @@ def proxy(upstream, tmp_path_factory) -> Iterator[int]:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    eventually(listens, 30, "caddy listens")
+    eventually(listens, 60, "caddy listens")
     yield port
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def send(port: int, head: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(head.encode() + b"Connection: close\r\n\r\n")
         answer = b""
         while data := connection.recv(65536):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -24,7 +25,8 @@ TENANT = Tenant("media-1250000000", "ap-chongqing")
 OTHER = Tenant("other-1250000000", "ap-chongqing")
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})
 ALL_LEVELS = (2, 1, 0)
-RACES = 10_000
+#: `make chaos` runs 10,000.
+RACES = int(os.environ.get("RACES", "1_000"))
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def together(*actions: Callable[[], None]) -> None:
 
 @pytest.mark.slow
 def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None:
-    """In 10,000 races over a waiting job, it is cancelled or claimed, and never both or neither."""
+    """In a thousand races over a waiting job, it is cancelled or claimed, and never both or neither."""
     clients, workers = make(cancel_running=False), make(cancel_running=False)
     ids = submit(clients, RACES)
     gate = threading.Barrier(2)
@@ -78,7 +80,7 @@ def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None
 
     def meet(head_start: random.Random) -> None:
         gate.wait()
-        time.sleep(head_start.choice([0.0, 0.0, 0.0001]))
+        time.sleep(head_start.choice([0.0, 0.0, 0.0001, 0.002]))
 
     def cancel() -> None:
         chance = random.Random(1)
@@ -111,7 +113,7 @@ def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None
     assert set(ids) == cancelled | claimed
     assert not cancelled & claimed
     assert len(cancelled) == nothing
-    assert min(len(cancelled), len(claimed)) > RACES // 20, "one side was never near: no race was run"
+    assert min(len(cancelled), len(claimed)) > RACES // 50, "one side was never near: no race was run"
 
 
 @pytest.mark.slow
@@ -159,21 +161,24 @@ def test_cancel_against_success_has_one_winner(make: Callable[..., Store]) -> No
     assert set(outcomes.values()) == {0}, "the answer to a cancel was not what happened"
 
 
-def test_ten_thousand_waiting_jobs_pause_at_once(make: Callable[..., Store]) -> None:
-    """Pause and resume take less than a second each, and the old order is kept."""
-    store = make()
-    ids = submit(store, 10_000)
-    (queue,) = store.queues.search(TENANT, QueueFilter()).items
-    began = time.monotonic()
-    store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
-    assert store.jobs.claim("w", ALL_LEVELS) is None
-    shown = store.jobs.get(TENANT, [ids[0], ids[-1]])
-    assert {State.PAUSE} == {job.state for job in shown if job}
-    (late,) = submit(store, 1)
-    store.queues.update(TENANT, queue.id, state=QueueState.ACTIVE)
-    assert time.monotonic() - began < 1.0
-    order = [job.id for _ in range(10_001) if (job := store.jobs.claim("w", ALL_LEVELS))]
-    assert [*ids, late] == order
+def test_a_pause_costs_the_same_for_any_number_of_jobs(
+    make: Callable[..., Store], valkey: redis.Redis
+) -> None:
+    """The server runs no more commands to pause and resume 2,000 jobs than 200; the old order is kept."""
+    store, ids, costs = make(), [], []
+    for count in (200, 1_800):
+        ids += submit(store, count)
+        (queue,) = store.queues.search(TENANT, QueueFilter()).items
+        valkey.config_resetstat()
+        store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
+        assert store.jobs.claim("w", ALL_LEVELS) is None
+        shown = store.jobs.get(TENANT, [ids[0], ids[-1]])
+        assert {State.PAUSE} == {job.state for job in shown if job}
+        ids += submit(store, 1)
+        store.queues.update(TENANT, queue.id, state=QueueState.ACTIVE)
+        costs.append(sum(each["calls"] for each in valkey.info("commandstats").values()))
+    assert costs[1] <= costs[0]
+    assert ids == [job.id for _ in range(2_003) if (job := store.jobs.claim("w", ALL_LEVELS))]
 
 
 def test_a_backlog_does_not_block_another_tenant(make: Callable[..., Store]) -> None:
@@ -191,24 +196,26 @@ def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store], 
     submit(stores[0], 400)
     (queue,) = stores[0].queues.search(TENANT, QueueFilter()).items
     stores[0].queues.update(TENANT, queue.id, max_concurrent=3)
+    held = [job for _ in range(4) if (job := stores[0].jobs.claim("w", ALL_LEVELS))]
+    assert 3 == len(held)
+    for job in held:
+        stores[0].jobs.release(job)
     key = f"stemline:running:{queue.id}"
     seen: list[int] = []
     done = Counter[str]()
 
     def work(store: Store) -> None:
-        empty = 0
-        while empty < 200:
+        while len(done) < 400:
             job = store.jobs.claim("w", ALL_LEVELS)
             if job is None:
-                empty += 1
                 continue
-            empty = 0
             seen.append(valkey.scard(key))
             done[job.id] += 1
             store.jobs.succeed(job, DONE)
 
     together(*(lambda s=s: work(s) for s in stores))
-    assert (400, 3, {1}) == (len(done), max(seen), set(done.values()))
+    assert {1} == set(done.values())
+    assert max(seen) <= 3
 
 
 def test_pages_are_stable_while_jobs_arrive_and_change(make: Callable[..., Store]) -> None:

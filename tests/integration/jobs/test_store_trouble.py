@@ -106,9 +106,9 @@ def test_a_hung_server_is_an_error_within_the_timeout(server: ValkeyServer, stor
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         submit(store)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60  # it would wait for ever
     server.process.send_signal(signal.SIGCONT)
-    assert eventually(lambda: works_again(store), 5)
+    assert eventually(lambda: works_again(store))
 
 
 def test_a_full_server_refuses_the_new_and_lets_the_old_end(server: ValkeyServer, store: Store) -> None:
@@ -153,15 +153,15 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
         ids = [submit(store).id for _ in range(20)]
         size = sum(f.stat().st_size for f in tmp_path.rglob("*.aof"))
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        refused = eventually(lambda: not works_again(store), 20, "a refusal")
+        refused = eventually(lambda: not works_again(store), 60, "a refusal")
         assert refused
         resource.prlimit(
             server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         )
-        assert eventually(lambda: works_again(store), 20, "an accepted job")
+        assert eventually(lambda: works_again(store), 60, "an accepted job")
         accepted = ids + [job.id for job in store.jobs.search(TENANT, JobFilter(size=1000)).items]
         with admin(server) as client:  # a slow sync delays the write to the file by up to two seconds
-            assert eventually(lambda: client.info("persistence")["aof_buffer_length"] == 0, 10)
+            assert eventually(lambda: client.info("persistence")["aof_buffer_length"] == 0)
         server.kill()
         server.start()
         assert all(job is not None for job in store.jobs.get(TENANT, accepted))

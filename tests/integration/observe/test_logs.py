@@ -75,7 +75,7 @@ def test_a_shutdown_is_logged_in_the_same_form(service, tmp_path):
     """What Celery prints while it shuts down is a line like all others."""
     log = tmp_path / "stopped.log"
     with program(log, service.env, "-m", "stemline", "worker", "callbacks") as worker:
-        eventually(lambda: " ready." in worker.text(), 30, "the worker")
+        eventually(lambda: " ready." in worker.text(), 60, "the worker")
         assert 0 == worker.terminate()
     events = [json.loads(line)["event"] for line in worker.text().splitlines()]
     assert "worker: Warm shutdown (MainProcess)" in events

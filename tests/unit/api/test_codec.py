@@ -109,19 +109,19 @@ HOSTILE_JSON = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_xml(name: str) -> None:
     """Each kind of bad XML is refused at once as InvalidContent."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidContent):
         parse(HOSTILE[name], "application/xml")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("name", HOSTILE_JSON)
 def test_hostile_json(name: str) -> None:
     """Each kind of bad JSON is refused at once as InvalidContent."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidContent):
         parse(HOSTILE_JSON[name], JSON)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_field_limit_is_generous() -> None:

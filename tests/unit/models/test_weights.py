@@ -314,7 +314,7 @@ def test_processes_fetch_a_model_once(serve, tmp_path: Path) -> None:
     processes = [context.Process(target=pull_in_a_process, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
-    assert [None] * 4 == [results.get(timeout=60) for _ in processes]
+    assert [None] * 4 == [results.get(timeout=120) for _ in processes]
     for process in processes:
         process.join()
     assert [0] == server.offsets

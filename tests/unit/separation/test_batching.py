@@ -8,6 +8,7 @@ import pytest
 
 from stemline.separation.batching import Batcher
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory
+from stemline.testing.processes import eventually
 
 
 class Device:
@@ -19,7 +20,7 @@ class Device:
         self.go = threading.Event()
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
-        self.go.wait(10)
+        assert self.go.wait(60)
         self.sizes.append(len(batch))
         if len(batch) > self.room:
             raise DeviceOutOfMemory
@@ -33,10 +34,9 @@ def segments(count: int) -> list[np.ndarray]:
 def run_all(batcher: Batcher, device: Device, count: int) -> list:
     with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(count)]
-        while len(batcher._waiting) + len(device.sizes) < count - 1:
-            pass
+        eventually(lambda: len(batcher._waiting) == count - 1, 60, "the segments wait")
         device.go.set()
-        return [future.result(timeout=20) for future in futures]
+        return [future.result(timeout=60) for future in futures]
 
 
 def test_segments_of_many_threads_share_batches() -> None:
@@ -81,7 +81,7 @@ def test_a_failing_device_fails_every_segment_of_its_batch() -> None:
         assert len(futures) == 6
         for future in futures:
             with pytest.raises(DeviceError, match="bus"):
-                future.result(timeout=20)
+                future.result(timeout=60)
 
 
 def test_segments_of_different_lengths_never_share_a_batch() -> None:
@@ -92,17 +92,17 @@ def test_segments_of_different_lengths_never_share_a_batch() -> None:
     with ThreadPoolExecutor(8) as pool:
         shapes = [(2, 4 + number % 2, 8) for number in range(20)]
         futures = [pool.submit(batcher, np.ones(shape, np.float32)) for shape in shapes]
-        assert shapes == [future.result(timeout=20)[0].shape for future in futures]
+        assert shapes == [future.result(timeout=60)[0].shape for future in futures]
 
 
 def test_an_incomplete_batch_waits_and_is_padded() -> None:
     """Segments that arrive within the wait run together, in a batch of the full size."""
     device = Device()
     device.go.set()
-    batcher = Batcher(device, 4, wait_s=0.5)
+    batcher = Batcher(device, 4, wait_s=2)
     with ThreadPoolExecutor(3) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(3)]
-        answers = [future.result(timeout=20) for future in futures]
+        answers = [future.result(timeout=60) for future in futures]
     assert device.sizes == [4]
     assert [int(twice[0, 0, 0]) for twice, _ in answers] == [0, 2, 4]
 
@@ -114,7 +114,7 @@ def test_a_full_batch_does_not_wait() -> None:
     batcher = Batcher(device, 4, wait_s=3600)
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(4)]
-        answers = [future.result(timeout=20) for future in futures]
+        answers = [future.result(timeout=60) for future in futures]
     assert [int(twice[0, 0, 0]) for twice, _ in answers] == [0, 2, 4, 6]
     assert device.sizes == [4]
 
@@ -126,7 +126,7 @@ def order_of(levels: list[int]) -> list[float]:
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
         started.set()
-        go.wait(20)
+        go.wait(60)
         order.extend(float(each[0, 0, 0]) for each in batch)
         return [batch]
 
@@ -140,7 +140,7 @@ def order_of(levels: list[int]) -> list[float]:
                 pass
         go.set()
         for future in futures:
-            future.result(timeout=20)
+            future.result(timeout=60)
     return order[1:]
 
 
@@ -155,7 +155,7 @@ def test_no_level_waits_for_ever() -> None:
     order: list[float] = []
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
-        gate.acquire(timeout=20)
+        gate.acquire(timeout=60)
         order.append(float(batch[0, 0, 0, 0]))
         return [batch]
 
@@ -174,7 +174,7 @@ def test_no_level_waits_for_ever() -> None:
             pass
         for _ in range(60):
             gate.release()
-        low.result(timeout=20)
+        low.result(timeout=60)
         for future in busy:
-            future.result(timeout=20)
+            future.result(timeout=60)
     assert order.index(0.0) <= 8

@@ -35,7 +35,7 @@ class Bench:
 
     def _pull(self, _: object, model: Any) -> None:
         self.fetched.append(model.name)
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         if self.error is not None:
             raise self.error
         self.here.add(model.name)
@@ -55,7 +55,7 @@ def test_weights_are_fetched_once_while_other_models_run(monkeypatch, tmp_path):
             bench.engines("4stems")
         assert bench.is_loaded("2stems")
     bench.go_on.set()
-    eventually(lambda: bench.is_loaded("4stems"), 10)
+    eventually(lambda: bench.is_loaded("4stems"))
     assert ["4stems"] == bench.fetched
 
 
@@ -72,9 +72,9 @@ def test_a_fetch_that_failed_is_tried_again_and_reported(monkeypatch, tmp_path):
             bench.engines("4stems")
         return caught.value.message
 
-    eventually(lambda: "The last try failed: no network" in reason(), 10)
+    eventually(lambda: "The last try failed: no network" in reason())
     bench.error = None
-    eventually(lambda: bench.is_loaded("4stems"), 10)
+    eventually(lambda: bench.is_loaded("4stems"))
 
 
 def test_nothing_is_fetched_unless_the_settings_allow_it(monkeypatch, tmp_path):

@@ -73,7 +73,7 @@ class Bench:
         """Enter the keeper until the store has given these answers."""
         self.answers = list(answers)
         with self.keeper:
-            assert self.beaten.wait(10)
+            assert self.beaten.wait(60)
 
     def missed(self) -> dict[str, float]:
         samples = next(iter(self.metrics.heartbeats_missed.collect())).samples
@@ -142,7 +142,7 @@ def test_a_lost_lease_is_never_valid_again(bench: Bench) -> None:
     """When the store refuses the token the lease is over, heartbeats end, and it is counted and logged."""
     bench.answers = [LeaseLost(), False]
     with structlog.testing.capture_logs() as logs, bench.keeper:
-        bench.keeper._thread.join(10)
+        bench.keeper._thread.join(60)
     assert 1 == len(bench.heartbeats)
     assert bench.keeper.should_stop()
     assert (StopReason.LEASE_LOST, 0.0) == (bench.keeper.stop_reason, bench.keeper.expires_at())
