@@ -57,14 +57,18 @@ format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff check --fix .
 	ruff format .
 
-.PHONY: docs
-docs: $(VENV)/.dev ## Write docs/settings.md from the code, and the site into build/site; warnings are errors
+.PHONY: docs recording
+docs: $(VENV)/.dev ## Write what comes from the code into docs/, and the site into build/site; warnings are errors
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	python -m tools.shows --write
 	python -m tools.figures --write
-	$(BIN)/python -m tools.docs.stage
+	python -m tools.docs.badges
+	python -m tools.docs.stage
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Open build/site/index.html"
+
+recording: $(VENV)/.dev ## Run the commands of the README's recording again and draw what they print
+	python -m tools.docs.recording docs/images/recording.svg
 
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
