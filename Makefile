@@ -50,7 +50,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that c
 	python -m tools.check_tests
 	python -m tools.figures
 
-check: lint ## Lint, types and unit tests: under a minute
+check: lint audit ## Lint, types, known vulnerabilities and unit tests: under a minute
 	pytest -q -n 2 --no-loadscope-reorder tests/unit
 
 format: $(VENV)/.dev ## Fix and format what ruff can

@@ -92,7 +92,7 @@ def pretty(body: bytes) -> tuple[str, str]:
     try:
         if text.lstrip().startswith("<"):
             # Attacks on XML parsers need a document type, which callbacks never have.
-            return (text if "<!" in text else parseString(text).toprettyxml("  ")), "xml"  # noqa: S318
+            return (text if "<!" in text else parseString(text).toprettyxml("  ")), "xml"  # noqa: S318 # nosec B318
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False), "json"
     except Exception:  # noqa: BLE001 - a body that cannot be parsed is shown as it is
         return text, "text"

@@ -92,7 +92,7 @@ def _open_http(url: str, offset: int) -> tuple[int, int | None, Any]:
     if offset:
         request.add_header("Range", f"bytes={offset}-")
     try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310 # nosec B310
     except urllib.error.HTTPError as error:
         if error.code != _RANGE_NOT_SATISFIABLE or not offset:
             raise
