@@ -22,12 +22,12 @@ import ssl
 from typing import Any, Final
 
 import structlog
-from starlette.types import Scope
 
 from stemline.api.http.channel import Channel
 from stemline.api.http.exchange import Exchange
 from stemline.api.http.listener import Listener
 from stemline.api.http.reader import BadRequest, Event, RequestEnd, RequestHead, RequestReader
+from stemline.api.http.scope import scope_of
 from stemline.api.http.states import State
 
 log = structlog.get_logger(__name__)
@@ -235,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestHead):
             self._requests += 1
-            self._exchange = Exchange(self, event, self._scope(event))
+            self._exchange = Exchange(self, event, scope_of(event, self._channel, self._listener))
             task = self._loop.create_task(self._exchange.run(self._listener.app))
             self._listener.state.tasks.add(task)
             task.add_done_callback(self._listener.state.tasks.discard)
@@ -251,26 +251,6 @@ class Connection(asyncio.BufferedProtocol):
         self._reader.clear()
         if self._exchange is not None:
             self._exchange.end_of_input()
-
-    def _scope(self, head: RequestHead) -> Scope:
-        state = dict(self._listener.app_state)
-        if head.authority is not None:
-            state["authority"] = head.authority
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": head.version,
-            "scheme": self._channel.scheme,
-            "client": self._channel.client,
-            "server": self._channel.server,
-            "method": head.method,
-            "root_path": "",
-            "path": head.path,
-            "raw_path": head.raw_path,
-            "query_string": head.query,
-            "headers": head.headers,
-            "state": state,
-        }
 
     # -- the exchange's side
 

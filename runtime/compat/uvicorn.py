@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 __all__ = ["ProtocolFactory", "ServerState", "serve"]
 
-ACCEPTS_A_ROUND: Final = 8
+ACCEPTS_A_ROUND: Final = 16
 
 Connect = Callable[[asyncio.AbstractEventLoop], asyncio.BaseProtocol]
 """Makes the protocol of a new connection."""

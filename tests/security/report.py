@@ -82,12 +82,14 @@ def run(
 
 
 def settle(target: Target, idle: int) -> int:
-    """Wait until the connections are closed; return how many stay, and descriptors without a reason."""
+    """Wait until the connections are closed; return how many stay, and descriptors without a reason.
+
+    A socket that the client has reset is no connection, but a descriptor until the service closes it.
+    """
     end = time.monotonic() + _SETTLE_S
-    while (left := target.connections()) and time.monotonic() < end:
+    while (left := target.connections() + max(0, target.descriptors() - idle)) and time.monotonic() < end:
         time.sleep(0.1)
-    extra = target.descriptors() - idle
-    return left + max(0, extra)
+    return left
 
 
 def markdown(rows: Iterable[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from stemline.api.http.turns import Turns
+from stemline.api.http.turns import A_ROUND, Turns
 
 
 def test_clients_take_turns() -> None:
@@ -46,6 +46,31 @@ def test_no_more_than_allowed() -> None:
         return most, done
 
     assert (3, Counter("abc" * 10)) == asyncio.run(run())
+
+
+def test_a_round_of_the_loop_stays_short() -> None:
+    """However many requests wait, few begin in one round of the event loop, so that new clients get in."""
+
+    async def run() -> list[int]:
+        turns, begun, rounds = Turns(100), 0, []
+
+        async def work(client: str) -> None:
+            nonlocal begun
+            await turns.take(client)
+            begun += 1
+            turns.give_back()
+
+        tasks = [asyncio.create_task(work(client)) for client in "abc" * 10]
+        while begun < len(tasks):
+            before = begun
+            await asyncio.sleep(0)
+            rounds.append(begun - before)
+        await asyncio.gather(*tasks)
+        return rounds
+
+    rounds = asyncio.run(run())
+    assert 30 == sum(rounds)
+    assert max(rounds) == A_ROUND
 
 
 def test_a_cancelled_request_keeps_no_turn() -> None:
