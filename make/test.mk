@@ -22,6 +22,11 @@ test-wheel: $(TEST_VENV)/.done
 test: test-wheel ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
+# The tests that call tests/support/rounds.py, with the larger of their numbers.
+.PHONY: test-long
+test-long: $(VENV)/.dev ## Random lives of jobs, races, pages and songs: many times as many as in make test (half an hour)
+	LONG=1 pytest -q --timeout 3600 $$(grep -l 'import rounds' -r tests --include='test_*.py')
+
 # mutmut follows no symbolic links, so it gets a copy of the files behind them.
 .PHONY: mutation
 mutation: $(VENV)/.dev ## Change the rules in small ways and see that a test fails each time (ten minutes)

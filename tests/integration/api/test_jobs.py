@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import threading
@@ -21,6 +20,7 @@ from stemline.jobs.store import Store
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, TENANT, ApiServer, finish
 from stemline.testing.client import BUCKET, REGION, Answer, Client, exchange, read_answer, submission
+from tests.support.rounds import rounds
 
 TEMPLATE = (
     "<Request><Tag>VoiceSeparate</Tag><Name>both</Name><AudioMode>AudioAndBackground</AudioMode>"
@@ -541,13 +541,12 @@ end
 """
 
 
-#: `make chaos` pages through 100,000.
-PAGED = int(os.environ.get("PAGED_JOBS", "10_000"))
+PAGED = rounds(10_000, 100_000)
 
 
 @pytest.mark.shows("GET /jobs")
 def test_paging_over_many_jobs(server: ApiServer, valkey: redis.Redis) -> None:
-    """While new jobs keep arriving, paging over 10,000 shows each of the old ones exactly once, in order."""
+    """While new jobs keep arriving, paging over thousands shows each old one exactly once, in order."""
     first = submit(server.client)
     index = f"stemline:index:{TENANT}:all"
     for start in range(1, PAGED, 1_000):  # copies of a real record, in parts that a busy machine does in time

@@ -7,7 +7,6 @@ the one on a server, is compared with the model.
 from __future__ import annotations
 
 import itertools
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,6 +35,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.testing import InMemoryStore
 from tests.conftest import ValkeyServer
 from tests.integration.jobs.model import Expected, ExpectedCallback, ExpectedQueue, Model
+from tests.support.rounds import rounds
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -465,7 +465,7 @@ def test_the_store_agrees_with_its_model(
     run_state_machine_as_test(
         kind,
         settings=settings(
-            max_examples=int(os.environ.get("MACHINE_EXAMPLES", "40")),
+            max_examples=rounds(40, 300),
             stateful_step_count=50,
             deadline=None,
             database=None,

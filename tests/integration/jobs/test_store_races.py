@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -20,13 +19,13 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions
 from stemline.jobs.tenant import Tenant
 from tests.conftest import ValkeyServer
+from tests.support.rounds import rounds
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 OTHER = Tenant("other-1250000000", "ap-chongqing")
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})
 ALL_LEVELS = (2, 1, 0)
-#: `make chaos` runs 10,000.
-RACES = int(os.environ.get("RACES", "1_000"))
+RACES = rounds(1_000, 10_000)
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def together(*actions: Callable[[], None]) -> None:
 
 @pytest.mark.slow
 def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None:
-    """In a thousand races over a waiting job, it is cancelled or claimed, and never both or neither."""
+    """In many races over a waiting job, it is cancelled or claimed, and never both or neither."""
     clients, workers = make(cancel_running=False), make(cancel_running=False)
     ids = submit(clients, RACES)
     gate = threading.Barrier(2)

@@ -16,6 +16,7 @@ from stemline.separation.errors import OptionError
 from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.separator import Extension, Separator
 from tests.golden import song
+from tests.support.rounds import rounds
 
 
 @pytest.fixture(scope="module")
@@ -117,27 +118,27 @@ def test_zeros_extension_leaves_nothing_above_11_khz(engine: Engine, mix: np.nda
 
 
 @pytest.mark.slow
-def test_two_hundred_songs_through_one_warm_separator(engine: Engine) -> None:
+def test_many_songs_through_one_warm_separator(engine: Engine) -> None:
     """One after another and concurrently, each result has the tone of its own input."""
-    rng = np.random.default_rng(11)
-    lengths = rng.integers(2_000, 40_000, 200)
-    tones = rng.permutation(np.linspace(200.0, 8_000.0, 200))
+    count, rng = rounds(40, 200), np.random.default_rng(11)
+    lengths = rng.integers(2_000, 40_000, count)
+    tones = rng.permutation(np.linspace(200.0, 8_000.0, count))
 
     def sung(number: int) -> np.ndarray:
         tone = 0.4 * np.sin(2 * np.pi * tones[number] / 44_100 * np.arange(lengths[number]))
         return np.stack([tone, tone], axis=1).astype(np.float32)
 
     with Separator(engine) as separator, ThreadPoolExecutor(2) as pool:
-        songs = (sung(number) for number in range(200))
+        songs = (sung(number) for number in range(count))
         results = list(pool.map(lambda song: joined(separator.separate(blocks(song, 8_192))), songs))
-        assert len(results) == 200
+        assert len(results) == count
         for number, stems in enumerate(results):
             mix = sung(number)
             loudest = max(stems.values(), key=lambda stem: np.abs(stem).sum())
             window = np.hanning(len(mix))
             pitch = np.abs(np.fft.rfft(loudest[:, 0] * window, 1 << 17)).argmax() * 44_100 / (1 << 17)
             assert all(mix.shape == stem.shape for stem in stems.values())
-            assert abs(tones[number] - pitch) < 19.0  # half of the distance between two songs
+            assert abs(tones[number] - pitch) < 19.0  # less than half of the distance between two songs
             assert np.abs(sum(stems.values()) - mix).max() < 1e-5
 
 
