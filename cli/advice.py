@@ -19,9 +19,16 @@ ADVICE: Final[Mapping[str, str]] = {
     "DeviceUnavailable": "see `stemline doctor device` on the workers, then retry",
     "InternalError": "retry it; if it fails again, the worker's log has the reason",
 }
+_TRACKS: Final[Mapping[str, str]] = {
+    "NotUploaded": "check that the file can be read and that the bucket's store answers",
+    "NotFetched": "the stems are in the bucket: --retry-failed fetches them without another job",
+    "NoSuchJob": "the service lost the job, or kept it for no longer than its retention",
+    "Cancel": "somebody cancelled it",
+}
+"""Codes that `submit` itself gives to tracks."""
 _OTHERS: Final = "see docs/errors.md for this code"
 
 
 def advice(code: str) -> str:
     """Return what to do about a job that failed with a code."""
-    return ADVICE.get(code, _OTHERS)
+    return ADVICE.get(code) or _TRACKS.get(code, _OTHERS)

@@ -12,8 +12,6 @@ from stemline.cli.connection import Connection, connected
 from stemline.cli.output import as_json
 from stemline.cli.separation_options import parameters_of, separation_options
 
-_LISTS = frozenset({".txt", ".lst", ".list", ".m3u", ".m3u8"})
-
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
@@ -41,6 +39,16 @@ _LISTS = frozenset({".txt", ".lst", ".list", ".m3u", ".m3u8"})
 @click.option(
     "--cancel-on-interrupt", is_flag=True, help="Ctrl-C cancels what was submitted and has not ended."
 )
+@click.option(
+    "--jobs", default=100, show_default=True, type=click.IntRange(1), help="Many: tracks under way at once."
+)
+@click.option("--retry-failed", is_flag=True, help="Many: try tracks again that failed before.")
+@click.option("--dry-run", is_flag=True, help="Many: only count them, and estimate the time.")
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Many: a row for each track, .csv or .json.  [default: stemline-summary.csv in the output]",
+)
 @as_json
 @connected
 def submit(
@@ -57,16 +65,25 @@ def submit(
     pattern: str,
     no_wait: bool,
     cancel_on_interrupt: bool,
+    jobs: int,
+    retry_failed: bool,
+    dry_run: bool,
+    summary: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Separate a file, an object of the bucket, or many of them.
 
     SOURCE is a file of this machine, which is uploaded, or an object of the bucket: its key, or
-    s3://BUCKET/KEY.
+    s3://BUCKET/KEY. Many tracks are several files, a folder, a prefix of keys that ends with /, a list (.txt,
+    .m3u) with a path or key on each line, or - for a list on the standard input.
 
-    The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; the job then goes on.
+    Of many tracks a manifest is kept in the folder of the output: run the same command again to go on
+    after whatever stopped it. Each track is separated once.
+
+    The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; jobs then go on.
     """
+    from stemline.cli.submit_many import Many, is_many, submit_many
     from stemline.cli.submit_one import One, submit_one
     from stemline.client.names import DEFAULT_PATTERN, check_pattern
 
@@ -80,6 +97,25 @@ def submit(
         "audio_track": audio_track,
     }
     check_pattern(pattern or DEFAULT_PATTERN)
+    with connection.open(patience_s=5) as client:
+        if is_many(client, sources):
+            if output is None:
+                raise click.UsageError("give a folder for the stems and the manifest with -o")
+            many = Many(
+                sources=sources,
+                folder=output,
+                pattern=pattern or DEFAULT_PATTERN,
+                parameters=parameters,
+                jobs=jobs,
+                retry_failed=retry_failed,
+                waits=not no_wait,
+                cancels=cancel_on_interrupt,
+                dry_run=dry_run,
+                summary=summary,
+                as_json=as_json,
+            )
+            submit_many(client, many)
+            return
     with connection.open(patience_s=60) as client:
         one = One(
             source=sources[0],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, CommandFailed
+from stemline.cli.exits import INTERRUPTED, NOT_FOUND, CommandFailed
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import print_json
 
@@ -155,6 +155,3 @@ def _end_after_interrupt(client: Client, job: Job, *, cancels: bool) -> None:
             f"Hint: `stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it", err=True
         )
     raise SystemExit(INTERRUPTED)
-
-
-__all__ = ["FAILED", "One", "key_of", "new_folder", "submit_one"]

@@ -1,0 +1,107 @@
+"""What `submit --dry-run` says before many tracks are separated."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from stemline.cli.output import print_json, span
+
+if TYPE_CHECKING:
+    from stemline.client import Client, Queue
+    from stemline.client.tracks.sources import Track
+
+_SAMPLE: Final = 100
+"""Jobs that ended last, from which the speed is taken."""
+
+
+def print_plan(
+    client: Client, manifest: Path, tracks: Sequence[Track], queues: Sequence[Queue], *, as_json: bool
+) -> None:
+    """Print how many tracks there are, how much audio, and about how long it takes; nothing is submitted."""
+    states = _states(manifest)
+    counts = Counter(states.get(track.id, "new") for track in tracks)
+    left = [track for track in tracks if states.get(track.id) != "done"]
+    lengths = list(durations(left))
+    known = [seconds for seconds in lengths if seconds is not None]
+    audio_s = sum(known) / len(known) * len(left) if known else None
+    speed = speed_of_last_jobs(client)
+    at_once = min((queue.max_concurrent for queue in queues), default=0)
+    work_s = audio_s / speed if audio_s is not None and speed else None
+    if as_json:
+        plan = {
+            "tracks": len(tracks),
+            "states": counts,
+            "bytes": sum(track.size or 0 for track in left),
+            "audio_s": audio_s,
+            "audio_s_known_of": len(known),
+            "real_time_factor": speed,
+            "one_worker_s": work_s,
+            "queue_runs_at_once": at_once,
+        }
+        print_json(plan)
+        return
+    click.echo(f"{len(tracks)} tracks: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    click.echo(f"to send    {sum(track.size or 0 for track in left if track.path) / 1e9:.2f} GB")
+    if audio_s is None:
+        click.echo(
+            "audio      unknown: lengths are read from files of this machine, with stemline[worker] installed"
+        )
+    else:
+        guess = "" if len(known) == len(left) else f", from the {len(known)} whose length could be read"
+        click.echo(f"audio      {audio_s / 3600:.2f} h{guess}")
+    if work_s is None:
+        click.echo("time       unknown: no job has ended yet that shows the speed of the workers")
+    else:
+        click.echo(
+            f"time       {span(work_s)} with one worker, at {speed:.1f} times real time as in the last jobs"
+        )
+        click.echo(f"           more workers divide it; the queue lets {at_once} jobs run at once")
+    click.echo("Nothing was submitted.")
+
+
+def speed_of_last_jobs(client: Client) -> float | None:
+    """Return seconds of audio that a worker separated in a second, over the jobs that ended last."""
+    audio_s = work_s = 0.0
+    for job in client.page(states=["Success"], size=_SAMPLE).jobs:
+        if job.started and job.ended and job.duration_s:
+            audio_s += job.duration_s
+            # Times on the wire have whole seconds.
+            work_s += max(0.5, (job.ended - job.started).total_seconds())
+    return audio_s / work_s if work_s else None
+
+
+def durations(tracks: Sequence[Track]) -> Iterator[float | None]:
+    """Yield the length of each track, s; ``None`` where it is not known."""
+    try:
+        from stemline.separation.media.probe import chain_source, probe_file
+    except ImportError:
+        return
+    for track in tracks:
+        length = None
+        if track.path is not None:
+            with suppress(Exception):  # a damaged file fails when it is separated, and says why then
+                probes = probe_file(track.path, track.size or 0)
+                try:
+                    length = chain_source(probes).duration_s
+                finally:
+                    for probe in probes:
+                        probe.close()
+        yield length
+
+
+def _states(manifest: Path) -> dict[str, str]:
+    """Return the states of a manifest, which is only read."""
+    found: dict[str, str] = {}
+    with suppress(OSError):
+        for line in manifest.read_bytes().splitlines()[1:]:
+            with suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                found[entry["track"]] = entry["state"]
+    return found

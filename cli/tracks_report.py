@@ -1,0 +1,142 @@
+"""The progress of a run over many tracks: bars on a terminal, otherwise a line for each track that ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from stemline.cli.output import is_live, screen, span
+from stemline.cli.summary import printable
+from stemline.client.tracks.runner import Report
+
+if TYPE_CHECKING:
+    from stemline.client.tracks.manifest import Entry, Manifest
+    from stemline.client.tracks.sources import Track
+
+_BARS: Final = 8
+"""Tracks that have a bar of their own."""
+_RECENT: Final = 200
+"""Tracks from whose ends the speed is calculated."""
+_QUIET: Final = frozenset({"waiting", "submitting", "Submitted", "Pause"})
+"""Stages of tracks that have no bar."""
+
+
+class Counts:
+    """How many tracks are done, and how fast."""
+
+    def __init__(self, manifest: Manifest, tracks: Sequence[Track]) -> None:
+        self.total = len(tracks)
+        self.ended = sum(manifest.entry(track.id).state == "done" for track in tracks)
+        self._times: deque[float] = deque([time.monotonic()], maxlen=_RECENT)
+
+    def add(self) -> None:
+        """Count a track that ended."""
+        self.ended += 1
+        self._times.append(time.monotonic())
+
+    def speed(self) -> str:
+        """Return tracks per minute and the time that is left."""
+        seconds = time.monotonic() - self._times[0]
+        ends = len(self._times) - 1
+        if not ends or seconds <= 0:
+            return ""
+        left = (self.total - self.ended) * seconds / ends
+        return f"{ends * 60 / seconds:.1f} a minute, {span(left)} left"
+
+
+class _Lines(Report):
+    """A line for each track that ends, and for each pause."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._held = ""
+        self._lock = threading.Lock()
+
+    def ended(self, entry: Entry) -> None:
+        with self._lock:
+            self._counts.add()
+            done = f"[{self._counts.ended}/{self._counts.total}] {printable(entry.track)}"
+            click.echo(f"{done}: {_outcome(entry)}", err=True)
+
+    def holding(self, why: str) -> None:
+        with self._lock:
+            reason = why.partition(";")[0]
+            if reason and reason != self._held:
+                click.echo(why, err=True)
+            self._held = reason
+
+
+class _Bars(Report):
+    """A bar for the whole run, and one for each of some tracks that something is done to."""
+
+    def __init__(self, counts: Counts, progress: Any, all_tracks: Any) -> None:
+        self._counts = counts
+        self._progress = progress
+        self._all = all_tracks
+        self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def stage(self, track: str, stage: str, percent: float) -> None:
+        with self._lock:
+            if track in self._tasks:
+                self._progress.update(self._tasks[track], completed=percent, doing=stage.lower())
+            elif stage not in _QUIET and len(self._tasks) < _BARS:
+                name = printable(track)
+                self._tasks[track] = self._progress.add_task(
+                    name, total=100, completed=percent, doing=stage.lower()
+                )
+
+    def ended(self, entry: Entry) -> None:
+        with self._lock:
+            self._counts.add()
+            if (task := self._tasks.pop(entry.track, None)) is not None:
+                self._progress.remove_task(task)
+            if entry.state == "failed":
+                self._progress.console.print(
+                    f"{printable(entry.track)}: {_outcome(entry)}", markup=False, style="red"
+                )
+            self._progress.update(self._all, completed=self._counts.ended, doing=self._counts.speed())
+
+    def holding(self, why: str) -> None:
+        with self._lock:
+            self._progress.update(self._all, doing=why or self._counts.speed())
+
+
+@contextmanager
+def tracks_report(manifest: Manifest, tracks: Sequence[Track]) -> Iterator[Report]:
+    """Show the progress of a run for as long as the block runs."""
+    counts = Counts(manifest, tracks)
+    if not is_live():
+        yield _Lines(counts)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Column
+
+    console = screen(stderr=True)
+    cut = Column(no_wrap=True, overflow="ellipsis", ratio=2)
+    columns: list[Any] = [TextColumn("{task.description}", table_column=cut, markup=False)]
+    columns.append(BarColumn(bar_width=None, table_column=Column(ratio=1)))
+    if console.width >= 60:
+        columns.append(MofNCompleteColumn())
+    columns.append(
+        TextColumn(
+            "{task.fields[doing]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2),
+        )
+    )
+    with Progress(*columns, console=console, expand=True, transient=True) as progress:
+        whole = progress.add_task("all tracks", total=counts.total, completed=counts.ended, doing="")
+        yield _Bars(counts, progress, whole)
+
+
+def _outcome(entry: Entry) -> str:
+    if entry.state == "failed":
+        return f"{entry.code}: {entry.message}"
+    return f"job {entry.job}" if entry.state == "submitted" else "done"

@@ -1,0 +1,178 @@
+"""The record of a run over many tracks: a file to which each step is added and synced to the disk.
+
+Each line is a JSON object. The first one describes the run; every other one holds a track and what became
+of it. The latest line of a track counts. A line that was not written whole, as after a loss of power, is
+removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from stemline.client.errors import ClientError
+
+NAME: Final = "stemline-manifest.jsonl"
+_VERSION: Final = 1
+
+
+class ManifestError(ClientError):
+    """The manifest belongs to something else, is used by another process or is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of a track."""
+
+    track: str
+    state: str = "new"
+    """``new``, ``sending``, ``submitted``, ``done`` or ``failed``."""
+    turn: int = 1
+    """How many jobs it has had, this one included; another one follows only from ``--retry-failed``."""
+    at: float = 0.0
+    """When its present turn began, Unix seconds."""
+    key: str = ""
+    """Of the source in the bucket."""
+    job: str = ""
+    code: str = ""
+    message: str = ""
+    duration_s: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Stems, relative to the folder of the output."""
+
+
+class Manifest:
+    """The manifest of one run; one process at a time holds it.
+
+    Attributes:
+        run_id: a part of every key and idempotency key of the run.
+        entries: what became of each track, by its name.
+    """
+
+    def __init__(self, path: Path, source: str, parameters: Mapping[str, Any]) -> None:
+        """Open the file, or begin it.
+
+        Args:
+            path: of the file.
+            source: where the tracks come from.
+            parameters: of their jobs.
+
+        Raises:
+            ManifestError: it is for another source, other parameters, in use, or not a manifest.
+        """
+        self.path = path
+        self.run_id = ""
+        self.entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._load(source, json.loads(json.dumps(dict(parameters))))
+        except BlockingIOError:
+            self._file.close()
+            raise ManifestError(f"{path} is in use by another `stemline submit`") from None
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the manifest."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def entry(self, track: str) -> Entry:
+        """Return what became of a track; a new entry for one that is not in the file."""
+        return self.entries.get(track) or Entry(track)
+
+    def put(self, entry: Entry) -> Entry:
+        """Write what became of a track, and return when it is on the disk."""
+        values = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
+        line = {name: value for name, value in values.items() if value or value == 0}
+        with self._lock:
+            self._append(line)
+            self.entries[entry.track] = entry
+        return entry
+
+    def begin(self, track: str, key: str, *, turn: int) -> Entry:
+        """Note, before anything is sent, that a track is going to be submitted."""
+        return self.put(Entry(track, "sending", turn, time.time(), key))
+
+    def submitted(self, entry: Entry, job: str) -> Entry:
+        """Note the job of a track."""
+        return self.put(replace(entry, state="submitted", job=job))
+
+    def idempotency_key(self, entry: Entry) -> str:
+        """Return the key of a track's submission: the same for each repetition of the same turn."""
+        return f"{self.run_id}-{digest(entry.track)}-{entry.turn}"
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _load(self, source: str, parameters: Mapping[str, Any]) -> None:
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            self._file.truncate(len(whole))
+        lines = whole.splitlines()
+        if not lines:
+            self.run_id = secrets.token_hex(8)
+            run = {"version": _VERSION, "run": self.run_id, "source": source, "parameters": parameters}
+            self._append(run)
+            _sync_folder(self.path.parent)
+            return
+        try:
+            run, *others = map(json.loads, lines)
+            self.run_id = run["run"]
+            self.entries = {line["track"]: Entry(**line) for line in others}
+        except (ValueError, KeyError, TypeError):
+            raise ManifestError(f"{self.path} is not a manifest; move it away to begin anew") from None
+        self._check("source", source, run.get("source"))
+        for name in sorted({*parameters, *run["parameters"]}):
+            self._check(name, parameters.get(name), run["parameters"].get(name))
+
+    def _check(self, what: str, now: Any, before: Any) -> None:
+        if now != before:
+            raise ManifestError(
+                f"{self.path} is of a run with the {what} {before!r}, not {now!r}: "
+                "use the same options again, or another folder for the output"
+            )
+
+
+def digest(track: str) -> str:
+    """Return a short, fixed name of a track."""
+    return sha256(track.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the name of a new file on the disk too."""
+    with _opened(folder) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,96 @@
+"""The pace of a run: nothing is asked of a service that cannot answer, or asks to wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from stemline.client.errors import ApiError, ConnectionFailed, TransferFailed
+
+T = TypeVar("T")
+_FIRST_S: Final = 1.0
+_LONGEST_S: Final = 30.0
+_MOST_FAULTS: Final = 5
+_SILENCE_S: Final = 900.0
+"""How long a service may give no answer at all before the run ends."""
+
+
+class Stopped(Exception):
+    """The run is to end."""
+
+
+class Pace:
+    """Repeats what may succeed later, and waits as long as the service asks; shared by several threads."""
+
+    def __init__(self, stop: threading.Event, holding: Callable[[str], object]) -> None:
+        """Begin without a pause.
+
+        Args:
+            stop: ends every pause.
+            holding: is told why nothing happens, and with an empty text that it goes on.
+        """
+        self._stop = stop
+        self._holding = holding
+        self._until = 0.0
+        self._answered = time.monotonic()
+
+    def patiently(self, action: Callable[[], T], *, tries: int = 0) -> T:
+        """Return what an action returns, after as many pauses as the service needs.
+
+        Args:
+            action: what is done.
+            tries: how often a transfer is tried.
+
+        Raises:
+            Stopped: the run is to end.
+            ConnectionFailed: the service has not answered for a long time.
+            ApiError: another answer than to come back later.
+            TransferFailed: it failed on every try.
+        """
+        pause_s, faults = _FIRST_S, 0
+        while True:
+            self._wait_until(self._until)
+            try:
+                result = action()
+            except ConnectionFailed as error:
+                if time.monotonic() - self._answered > _SILENCE_S:
+                    raise
+                self._hold(pause_s, "the service does not answer", error)
+            except TransferFailed as error:
+                faults += 1
+                if faults >= tries or isinstance(error.__cause__, FileNotFoundError | PermissionError):
+                    raise
+                self._hold(pause_s, "the bucket does not answer", error)
+            except ApiError as error:
+                faults += error.status != 503
+                if error.status < 500 or faults >= _MOST_FAULTS:
+                    raise
+                self._hold(max(pause_s, error.retry_after_s or 0), error.message, error)
+                self._answered = time.monotonic()
+            else:
+                self._answered = time.monotonic()
+                if pause_s > _FIRST_S:
+                    self._holding("")
+                return result
+            pause_s = min(_LONGEST_S, pause_s * 2)
+
+    def check(self, _: object = None) -> None:
+        """End what is being done if the run is to end; it is also the progress of transfers.
+
+        Raises:
+            Stopped: the run is to end.
+        """
+        if self._stop.is_set():
+            raise Stopped
+
+    def _hold(self, seconds: float, why: str, error: Exception) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
+        self._holding(f"{why} ({type(error).__name__}); trying again in {seconds:.0f} s")
+
+    def _wait_until(self, moment: float) -> None:
+        while not self._stop.is_set() and (left := moment - time.monotonic()) > 0:
+            self._stop.wait(min(left, 1.0))
+        if self._stop.is_set():
+            raise Stopped

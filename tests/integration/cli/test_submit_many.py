@@ -1,0 +1,140 @@
+"""`stemline submit` with a folder, a prefix or a list."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from stemline.testing.processes import eventually
+from tests.integration.cli.conftest import Service
+from tests.support.terminal import Terminal
+
+
+def album(count: int = 6) -> Path:
+    """A folder with songs, one of them deeper than the others."""
+    for number in range(count):
+        path = Path("album", "disc 2" if number % 2 else "", f"{number}.mp3")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"music {number}".encode())
+    return Path("album")
+
+
+def stems(folder: str = "out") -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.wav")}
+
+
+def jobs(service: Service) -> int:
+    return len(list(service.client.list()))
+
+
+def test_a_folder_is_separated_once(service: Service) -> None:
+    """Every track has its stems at its place; a second run has nothing left to do; the summary lists all."""
+    ran = service.run("submit", str(album()), "-o", "out")
+    assert "6 tracks: 6 done" in ran.stdout
+    assert {
+        f"{'disc 2/' if n % 2 else ''}{n}-{s}.wav" for n in range(6) for s in ("voice", "background")
+    } == stems()
+    assert "[6/6]" in ran.stderr
+    service.run("submit", "album", "-o", "out")
+    assert 6 == jobs(service)
+    with Path("out/stemline-summary.csv").open() as file:
+        assert ["done"] * 6 == [row["state"] for row in csv.DictReader(file)]
+
+
+def test_failed_tracks_are_tried_again_on_request(service: Service) -> None:
+    """The status is 1 and the reason is said; only --retry-failed tries again, and only what failed."""
+    service.worker.fails = {"/3.mp3"}
+    ran = service.run("submit", str(album()), "-o", "out", code=1)
+    assert "5 done, 1 failed" in ran.stdout
+    assert "disc 2/3.mp3: InvalidContent: The source holds no audio." in ran.stderr
+    service.run("submit", "album", "-o", "out", code=1)
+    assert 6 == jobs(service)
+    words = ["--retry-failed", "--summary", "all.json", "--json"]
+    answer = json.loads(service.run("submit", "album", "-o", "out", *words).stdout)
+    assert ({"done": 6}, 7) == (answer["states"], jobs(service))
+    assert 6 == len(json.loads(Path("all.json").read_text()))
+
+
+def test_prefixes_and_lists_name_objects(service: Service) -> None:
+    """Objects below a prefix are found; a list names files and keys; nothing is uploaded that is there."""
+    for key in ("in/a.mp3", "in/deep/b.wav", "in/cover.jpg", "other/c.mp3"):
+        service.s3.client.put_object(Bucket=service.s3.bucket, Key=key, Body=b"x")
+    service.run("submit", f"s3://{service.s3.bucket}/in/", "-o", "out")
+    assert {"a-voice.wav", "deep/b-voice.wav"} == {name for name in stems() if "voice" in name}
+    Path("list.txt").write_text("other/c.mp3\nalbum/0.mp3\n# a comment\n")
+    album(1)
+    service.run("submit", "list.txt", "-o", "two", "--names", "{name}.{stem}.{ext}")
+    assert {"c.voice.wav", "0.voice.wav"} == {name for name in stems("two") if "voice" in name}
+    assert 4 == jobs(service)
+    assert "no media files" in service.run("submit", "none/", "-o", "three", code=5).stderr
+    service.run("submit", "album", code=2)
+
+
+def test_a_dry_run_counts_and_changes_nothing(service: Service) -> None:
+    """Tracks, what is left of them and the limits of the queue are said; no job, object or file is made."""
+    album()
+    plan = json.loads(service.run("submit", "album", "-o", "out", "--dry-run", "--json").stdout)
+    assert (6, {"new": 6}, 42) == (plan["tracks"], plan["states"], plan["bytes"])
+    assert "Nothing was submitted." in service.run("submit", "album", "-o", "out", "--dry-run").stdout
+    assert 0 == jobs(service)
+    assert not Path("out").exists()
+
+
+def test_only_submitting_and_fetching_later(service: Service) -> None:
+    """--no-wait leaves the jobs to the service; the next run fetches their stems without new jobs."""
+    service.run("submit", str(album(3)), "-o", "out", "--no-wait")
+    assert set() == stems()
+    service.run("submit", "album", "-o", "out")
+    assert (3, 6) == (jobs(service), len(stems()))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_was_stopped_goes_on(service: Service, how: signal.Signals) -> None:
+    """After Ctrl-C or kill -9 the same command goes on, and every track has had one job."""
+    album(8)
+    service.worker.holds.set()
+    words = ("submit", "album", "-o", "out", "--jobs", "3")
+    with Terminal(*words, environment=service.environment, folder=Path.cwd()) as shown:
+        eventually(lambda: jobs(service) >= 2, what="two jobs")
+        os.killpg(shown.process.pid, how)
+        status = shown.end()
+        if how is signal.SIGINT:
+            assert 130 == status
+            assert "run the same command again" in shown.text
+            assert "Traceback" not in shown.text
+    service.worker.holds.clear()
+    assert "8 tracks: 8 done" in service.run(*words).stdout
+    assert (8, 16) == (jobs(service), len(stems()))
+    assert 8 == len(set(service.worker.sources)) == len(service.worker.sources)
+
+
+def test_bars_show_the_tracks_and_the_whole(service: Service) -> None:
+    """On a terminal a bar counts all tracks and others show those under way."""
+    album(4)
+    service.worker.holds.set()
+    with Terminal(
+        "submit", "album", "-o", "out", environment=service.environment, folder=Path.cwd()
+    ) as shown:
+        shown.wait_for(r"all tracks.*0/4")
+        shown.wait_for(r"(?s)\d\.mp3.*running")
+        service.worker.holds.clear()
+        shown.wait_for("a minute")
+        assert 0 == shown.end()
+        assert "4 tracks: 4 done" in shown.text
+
+
+def test_a_full_queue_is_waited_for(service: Service) -> None:
+    """With a queue that holds two jobs, all six tracks are done; the pause is said."""
+    service.client.update_queue(MaxSize="2")
+    service.worker.holds.set()
+    words = ("submit", str(album()), "-o", "out")
+    with Terminal(*words, environment=service.environment, folder=Path.cwd()) as shown:
+        shown.wait_for("limit of waiting jobs|reached its limit")
+        service.worker.holds.clear()
+        assert 0 == shown.end(), shown.text
+    assert (6, 12) == (jobs(service), len(stems()))
