@@ -22,6 +22,7 @@ from stemline.api import (
     openapi,
     queues,
     templates,
+    uploads,
 )
 from stemline.api.context import Services
 from stemline.api.middleware import RequestLifecycleMiddleware
@@ -35,7 +36,8 @@ RESOURCES = (
     queues.router,
     buckets.router,
     callbacks.router,
-    console.router,
+    uploads.router,
+    *console.ROUTERS,
     health.router,
 )
 """One router per resource."""

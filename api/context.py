@@ -33,6 +33,7 @@ from stemline.jobs.errors import (
     InvalidHost,
     RequestRefused,
     RequestReplayed,
+    SignatureDoesNotMatch,
 )
 from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
@@ -45,11 +46,15 @@ from stemline.wire import codec
 from stemline.wire.elements import Document, Table
 from stemline.wire.integrity import Integrity
 from stemline.wire.job_request import MQ_REGIONS
-from stemline.wire.signature import SignedRequest, verify
+from stemline.wire.signature import SignedRequest, find_authorization, verify
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
     "retry_jobs": Operation.SUBMIT,
+    "create_upload": Operation.UPLOAD,
+    "resume_upload": Operation.UPLOAD,
+    "complete_upload": Operation.UPLOAD,
+    "abort_upload": Operation.UPLOAD,
     "cancel_jobs": Operation.CANCEL,
     "cancel_jobs_where": Operation.CANCEL,
     "retry_jobs_where": Operation.SUBMIT,
@@ -67,6 +72,8 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """What a credential must be allowed, by the name of the route; everything else reads."""
 MAX_QUERY_FIELDS = 200
+TENANT_HEADER = "x-stemline-tenant"
+"""Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,9 @@ async def _receive(request: Request, share: BodyShare | None) -> RequestContext:
         operation=operation(request.scope), tenant=f"{host.region}/{host.bucket or ''}"
     )
     principal = _principal(services, signed)
+    if chosen := _chosen_tenant(signed, is_signed=principal is not None):
+        host = services.hosts.choose(chosen)
+        structlog.contextvars.bind_contextvars(tenant=chosen)
     integrity = Integrity.of(signed, required=principal is not None and principal.require_digest)
     if principal is None:
         if not services.settings.access.anonymous:
@@ -300,6 +310,24 @@ def _host(request: Request) -> str:
     if authority is not None and normalise_host(authority) != normalise_host(hosts[0]):
         raise InvalidHost("The request line and the Host header name different hosts.")
     return hosts[0]
+
+
+def _chosen_tenant(signed: SignedRequest, *, is_signed: bool) -> str:
+    """Return the tenant that a request names in a header instead of the Host, or an empty text.
+
+    A browser cannot choose its Host header, so a page for several buckets needs another way.
+
+    Raises:
+        SignatureDoesNotMatch: the signature does not cover the header, or there are several.
+    """
+    values = [value for name, value in signed.headers if name == TENANT_HEADER]
+    if not values:
+        return ""
+    carried = find_authorization(signed)
+    is_covered = carried is not None and TENANT_HEADER in carried.header_list
+    if len(values) > 1 or (is_signed and not is_covered):
+        raise SignatureDoesNotMatch(f"The signature must cover {TENANT_HEADER}, which may be given once.")
+    return values[0].decode("latin-1").strip()
 
 
 def _signed_request(request: Request) -> SignedRequest:

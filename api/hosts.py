@@ -71,6 +71,17 @@ class HostTable:
             raise InvalidHost
         return route
 
+    def choose(self, tenant: str) -> ResolvedHost:
+        """Return the bucket and region of a tenant, as a header names it.
+
+        Raises:
+            InvalidHost: it is malformed, or its region is not one of the settings'.
+        """
+        region, _, bucket = tenant.partition("/")
+        if region not in self._regions or not _BUCKET.fullmatch(bucket):
+            raise InvalidHost("X-Stemline-Tenant must name a region of this service and a bucket.")
+        return ResolvedHost(region=region, bucket=bucket)
+
 
 def normalise_host(host: str) -> str:
     """Return a host name in lower case, without port and final dot."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from stemline.wire import queries, views
+from stemline.wire import queries, uploads, views
 from stemline.wire.codec import JSON, XML
 from stemline.wire.elements import Document, Table, reference
 from stemline.wire.kinds import Schema
@@ -66,6 +66,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "get_callbacks": Operation(views.CALLBACKS),
     "replay_callbacks": Operation(views.REPLAYED),
     "send_callbacks": Operation(views.REPLAYED),
+    "create_upload": Operation(uploads.UPLOAD_ANSWER, request="UploadRequest"),
+    "resume_upload": Operation(uploads.UPLOAD_ANSWER, uploads.UPLOADS, statuses=(404,)),
+    "complete_upload": Operation(uploads.UPLOADED, uploads.UPLOADS, statuses=(404,)),
+    "abort_upload": Operation(None, uploads.UPLOADS, statuses=(404,)),
     "replay_callbacks_where": Operation(views.REPLAYED, queries.DEAD_LETTERS),
 }
 """Operations by the name of their route."""

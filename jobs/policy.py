@@ -28,6 +28,8 @@ class Operation(StrEnum):
     READ = "read"
     """Every GET."""
     SUBMIT = "submit"
+    UPLOAD = "upload"
+    """Upload sources into the bucket."""
     CANCEL = "cancel"
     QUEUES = "queues"
     """Change queues: state, limits, callback."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stemline.storage.buckets import Buckets
+from stemline.storage.incoming import IncomingUpload
 from stemline.storage.objects import ObjectHead
 from stemline.storage.publish import Upload
 from stemline.storage.retry import TransferCancelled
 
-__all__ = ["Buckets", "ObjectHead", "TransferCancelled", "Upload"]
+__all__ = ["Buckets", "IncomingUpload", "ObjectHead", "TransferCancelled", "Upload"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,6 +30,7 @@ from stemline.storage import publish
 from stemline.storage.access_check import check_access
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.download import Download, ObjectChanged
+from stemline.storage.incoming import IncomingUploads
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
 from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
@@ -64,6 +66,11 @@ class Buckets:
         self._region = settings.hosts.region
         self._clients = Clients(self._access, settings.hosts.allowed_regions)
         self._retry_budget_s = settings.storage.retry_budget_s
+
+    @property
+    def incoming(self) -> IncomingUploads:
+        """Uploads of sources by clients."""
+        return IncomingUploads(self._clients)
 
     def keeps_files(self, region: str, bucket: str) -> bool:
         """Return whether a bucket's store keeps objects as files in folders."""
@@ -139,17 +146,28 @@ class Buckets:
                     return None
                 raise
 
-    def presign_get(self, region: str, bucket: str, key: str, *, expires_s: int = 900) -> str:
+    def presign_get(
+        self, region: str, bucket: str, key: str, *, expires_s: int = 900, download: str = ""
+    ) -> str:
         """Return a URL that reads one object without further credentials for ``expires_s`` seconds.
+
+        Args:
+            region: Region of the bucket.
+            bucket: The bucket.
+            key: Key of the object.
+            expires_s: Validity, s.
+            download: A file name under which browsers save the object instead of showing it.
 
         Raises:
             SourceAccessDenied: The bucket is not configured, or has no credentials.
         """
         with _source_errors():
             client = self._clients.for_bucket(region, bucket)
-            url: str = client.s3.generate_presigned_url(
-                "get_object", Params={"Bucket": client.name, "Key": key}, ExpiresIn=expires_s
-            )
+            parameters = {"Bucket": client.name, "Key": key}
+            if download:
+                quoted = quote(download, safe="")
+                parameters["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quoted}"
+            url: str = client.s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_s)
             return url
 
     # -- stems

@@ -6,11 +6,12 @@ from stemline.wire.elements import REQUEST, Document
 from stemline.wire.job import AUDIO_CONFIG, JOB, JOB_REQUEST, OUTPUT, SEPARATE
 from stemline.wire.kinds import Schema
 from stemline.wire.resources import BUCKET, DELIVERY, EVENT, QUEUE, TEMPLATE, TEMPLATE_REQUEST, WAVEFORM
+from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
 from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, WAVEFORM, ERROR)
+SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, WAVEFORM, UPLOAD, ERROR)
 
 
 def schemas() -> dict[str, Schema]:
@@ -20,5 +21,6 @@ def schemas() -> dict[str, Schema]:
         "JobRequest": JOB_REQUEST.schema(REQUEST),
         "TemplateRequest": TEMPLATE_REQUEST.schema(REQUEST),
         "TemplateUpdate": TEMPLATE_REQUEST.schema(REQUEST, partial=True),
+        "UploadRequest": UPLOAD_REQUEST.schema(REQUEST),
         "QueueUpdate": QUEUE.schema(REQUEST, partial=True),
     }

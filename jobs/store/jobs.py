@@ -25,7 +25,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Page, WakeUp
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
 _CREATE_ERRORS = {
@@ -139,6 +139,11 @@ class RedisJobs(JobRepository):
             *_criteria(which),
         )
         return Counted(int(answer[0]), str(answer[1]) or None)
+
+    def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
+        stored = State.SUBMITTED if state is State.PAUSE else state
+        total, found = self._connection.run("browse", str(tenant), stored or "", offset, size)
+        return Listing([job for record in found if (job := _job(record))], total)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         cancel_running = int(self._connection.options.cancel_running)

@@ -31,6 +31,17 @@ class QueueLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantLoad:
+    """Jobs of one tenant, by state and by queue."""
+
+    states: Mapping[State, int]
+    """Jobs by state, as clients see it."""
+    queues: tuple[QueueLoad, ...]
+    oldest: Mapping[str, int]
+    """Queue id to the creation time of its oldest waiting job, µs since the epoch, where one waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueueTotals:
     """All queues together."""
 

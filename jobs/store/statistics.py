@@ -10,7 +10,16 @@ from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import Statistics
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
-from stemline.jobs.store.snapshot import LEVELS, CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
+from stemline.jobs.store.snapshot import (
+    LEVELS,
+    CallbackLoad,
+    QueueLoad,
+    QueueTotals,
+    ServerStatus,
+    Snapshot,
+    TenantLoad,
+)
+from stemline.jobs.tenant import Tenant
 
 
 class RedisStatistics(Statistics):
@@ -42,6 +51,16 @@ class RedisStatistics(Statistics):
             totals={name: int(value) for name, value in records.pairs(counts).items()},
             server=self._server(),
         )
+
+    def of_tenant(self, tenant: Tenant) -> TenantLoad:
+        counts, rows = self._connection.run("tenant_load", str(tenant))
+        queues = tuple(_queue((queue_id, str(tenant), load)) for queue_id, load, _ in rows)
+        states = dict.fromkeys(State, 0)
+        for state, jobs in zip(counts[::2], counts[1::2], strict=True):
+            states[State(state)] = jobs
+        states[State.PAUSE] = sum(sum(queue.waiting) for queue in queues if queue.paused)
+        states[State.SUBMITTED] -= states[State.PAUSE]
+        return TenantLoad(states, queues, {queue_id: int(at) for queue_id, _, at in rows if at})
 
     def _server(self) -> ServerStatus:
         """Return the server's status."""

@@ -261,6 +261,11 @@ class StorageSettings(Group):
         variable="storage_patience_s",
         gt=0,
     )
+    upload_prefix: str = setting(
+        "uploads/",
+        "Beginning of the keys of sources that clients upload through the API; a folder of their own each.",
+        pattern=r"^([A-Za-z0-9._-]+/)+$",
+    )
     scratch_dir: Path | None = setting(
         None, "Where workers keep files while they work; the system's temporary folder if not set."
     )

@@ -67,7 +67,7 @@ class Credential(BaseModel):
     regions: tuple[str, ...] = ("*",)
     """Patterns of the regions it may use, among those of the installation."""
     operations: tuple[Operation, ...] = tuple(Operation)
-    """Among ``read submit cancel``, and changes of ``queues templates buckets callbacks``."""
+    """Among ``read submit upload cancel``, and changes of ``queues templates buckets callbacks``."""
     read_only: bool = False
     """Allows ``read`` alone, among its operations."""
     queues: tuple[str, ...] = ("*",)

@@ -20,7 +20,16 @@ from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import ENDED, State
-from stemline.jobs.store import Counted, Idempotency, JobFilter, JobRepository, Page, WakeUp, delivery_id
+from stemline.jobs.store import (
+    Counted,
+    Idempotency,
+    JobFilter,
+    JobRepository,
+    Listing,
+    Page,
+    WakeUp,
+    delivery_id,
+)
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.state import Contents, Remembered
@@ -116,6 +125,16 @@ class InMemoryJobs(JobRepository):
                     self.cancel(tenant, [job.id])
                     count += 1
         return Counted(count, page.cursor)
+
+    def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
+        stored = State.SUBMITTED if state is State.PAUSE else state
+        with self._contents.lock:
+            jobs = [
+                self._contents.view(job)
+                for job in reversed(self._contents.jobs.values())
+                if job.spec.tenant == tenant and stored in {None, job.state}
+            ]
+        return Listing(jobs[offset : offset + size], len(jobs))
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         contents = self._contents

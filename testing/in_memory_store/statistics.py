@@ -7,7 +7,8 @@ from collections import Counter
 from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
-from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.store.snapshot import LEVELS, TenantLoad
+from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.state import Contents
 
 
@@ -39,6 +40,19 @@ class InMemoryStatistics(Statistics):
                 totals=dict(contents.totals),
                 server=ServerStatus(),
             )
+
+    def of_tenant(self, tenant: Tenant) -> TenantLoad:
+        contents = self._contents
+        with contents.lock:
+            own = [job for job in contents.jobs.values() if job.spec.tenant == tenant]
+            states = Counter(contents.view(job).state for job in own)
+            queues = [self._load(queue) for queue in contents.queues.values() if queue.tenant == tenant]
+            oldest = {
+                queue.id: min(jobs)
+                for queue in queues
+                if (jobs := [j.created for level in LEVELS for j in contents.waiting(queue.id, level)])
+            }
+        return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest)
 
     def _load(self, queue: Queue) -> QueueLoad:
         contents = self._contents

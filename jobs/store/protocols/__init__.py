@@ -17,7 +17,8 @@ from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
 from stemline.jobs.store.protocols.nonces import NonceRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
-from stemline.jobs.store.snapshot import Snapshot
+from stemline.jobs.store.snapshot import Snapshot, TenantLoad
+from stemline.jobs.tenant import Tenant
 
 __all__ = [
     "EventRepository",
@@ -42,6 +43,10 @@ class Statistics(Protocol):
         Args:
             most_queues: how many queues are described one by one; the totals contain all.
         """
+        ...
+
+    def of_tenant(self, tenant: Tenant) -> TenantLoad:
+        """Return the jobs of a tenant by state, and of each of its queues."""
         ...
 
 

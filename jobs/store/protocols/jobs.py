@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Page, WakeUp
+from stemline.jobs.states import State
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, WakeUp
 from stemline.jobs.tenant import Tenant
 
 
@@ -87,6 +88,19 @@ class JobRepository(Protocol):
 
         Returns:
             How many were cancelled, or are to be.
+        """
+        ...
+
+    def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
+        """Return a tenant's jobs by their place, the newest first, and how many there are.
+
+        Places shift while jobs arrive; :meth:`search` has a cursor that does not.
+
+        Args:
+            tenant: whose jobs.
+            state: ``None`` for all; ``Submitted`` contains the jobs that show ``Pause``.
+            offset: how many of the newest jobs are skipped.
+            size: how many are returned at most.
         """
         ...
 

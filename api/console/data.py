@@ -1,0 +1,143 @@
+"""What the console shows beyond the wire: who is signed in, counts, jobs by their place, links to stems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from stemline.api.console.queries import BROWSE
+from stemline.api.console.views import JOB, JOBS, OVERVIEW, SESSION
+from stemline.api.context import ReadContext, RequestContext
+from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
+from stemline.jobs.job import Job
+from stemline.jobs.policy import Operation
+from stemline.jobs.store import BucketFilter, JobFilter
+
+router = APIRouter()
+
+#: Validity of a link to a stem, s.
+_LINK_S = 3600
+#: How many jobs one request may look at while it searches.
+_SEARCHED_AT_ONCE = 500
+_SEARCHED_PAGES = 8
+
+
+@router.get("/console/session", name="console_session")
+def console_session(context: ReadContext) -> Response:
+    """Return what the credential may do and see, and where its operator's tools are."""
+    settings = context.settings
+    buckets = context.store.tenants.search(BucketFilter(allowed=context.policy.allows_tenant, size=100))
+    values = {
+        "bucket": context.tenant.bucket,
+        "region": context.tenant.region,
+        "credential": context.principal.id,
+        "operations": [each for each in Operation if context.policy.allows(each)],
+        "buckets": buckets.items,
+        "flower": settings.monitoring.flower_url,
+        "version": version("stemline"),
+        "most_bytes": settings.source.max_bytes,
+    }
+    return context.respond(SESSION, **values)
+
+
+@router.get("/console/overview", name="console_overview")
+def console_overview(context: ReadContext) -> Response:
+    """Return the jobs of the bucket by state and by queue."""
+    load = context.store.statistics.of_tenant(context.tenant)
+    states = [{"state": state, "jobs": jobs} for state, jobs in load.states.items()]
+    queues = [{"load": queue, "oldest": load.oldest.get(queue.id)} for queue in load.queues]
+    return context.respond(OVERVIEW, now=context.store.now(), states=states, queues=queues)
+
+
+@router.get("/console/jobs", name="console_jobs")
+def console_jobs(context: ReadContext) -> Response:
+    """Return jobs by their place from the newest, or, with a text or dates, those that match."""
+    query = BROWSE.read_parameters(context.query)
+    if query.get("text") or {"start", "end", "cursor", "queue_id"} & query.keys():
+        return _search(context, query)
+    found = context.store.jobs.browse(
+        context.tenant, query.get("state"), offset=query["offset"], size=query["size"]
+    )
+    return context.respond(JOBS, items=found.items, total=found.total, cursor=None)
+
+
+@router.get("/console/jobs/{job_id}", name="console_job")
+def console_job(context: ReadContext, job_id: str) -> Response:
+    """Return what the page shows of a job beyond the wire: links to its sound, times in µs, worker.
+
+    Raises:
+        NoSuchResource: the bucket has no such job.
+    """
+    (job,) = context.store.jobs.get(context.tenant, [job_id])
+    if job is None:
+        raise NoSuchResource("The job does not exist.")
+    tenant, key = context.tenant, job.spec.input_object
+    source = {"key": key, "link": _link(context, tenant.bucket, tenant.region, key)}
+    return context.respond(JOB, job=job, source=source, stems=_stems(context, job))
+
+
+def _search(context: RequestContext, query: dict[str, Any]) -> Response:
+    """Answer with the jobs that match; ``cursor`` says where a further request goes on."""
+    text, size = query.get("text", ""), query["size"]
+    cursor, found = query.get("cursor"), list[Job]()
+    states = frozenset({state}) if (state := query.get("state")) else None
+    for _ in range(_SEARCHED_PAGES):
+        page = context.store.jobs.search(
+            context.tenant,
+            JobFilter(
+                states=states,
+                queue_id=query.get("queue_id"),
+                start=query.get("start"),
+                end=query.get("end"),
+                size=_SEARCHED_AT_ONCE,
+                cursor=cursor,
+            ),
+        )
+        cursor = page.cursor
+        for job in page.items:
+            if len(found) == size:
+                break
+            if _contains(job, text):
+                found.append(job)
+                last = str(job.created)
+        if len(found) == size:
+            cursor = last
+        if cursor is None or len(found) == size:
+            break
+    return context.respond(JOBS, items=found, total=None, cursor=cursor)
+
+
+def _contains(job: Job, text: str) -> bool:
+    """Return whether a job's id, key or user data contains a text, in any case."""
+    wanted = text.casefold()
+    texts = (job.id, job.spec.input_object, job.spec.user_data or "")
+    return not wanted or any(wanted in each.casefold() for each in texts)
+
+
+def _link(context: RequestContext, bucket: str, region: str, key: str) -> dict[str, str]:
+    """Return links that play and that save an object; empty ones where the service cannot read the bucket."""
+    presign: Callable[..., str] = context.services.buckets.presign_get
+    try:
+        return {
+            "play": presign(region, bucket, key, expires_s=_LINK_S),
+            "save": presign(region, bucket, key, expires_s=_LINK_S, download=key.rpartition("/")[2]),
+        }
+    except SourceAccessDenied:
+        return {"play": "", "save": ""}
+
+
+def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
+    """Return the stems of a job with links, where the credential may use their bucket."""
+    output = job.spec.output
+    if job.result is None:
+        return []
+    allowed = context.policy.allows_bucket(output.bucket, output.region)
+    none = {"play": "", "save": ""}
+    return [
+        {"file": file, "link": _link(context, output.bucket, output.region, file.key) if allowed else none}
+        for file in job.result.files
+    ]

@@ -1,0 +1,24 @@
+"""Query parameters of the console's list."""
+
+from __future__ import annotations
+
+from stemline.jobs.states import State
+from stemline.wire.elements import Element, Table
+from stemline.wire.kinds import TEXT, integer, matching, one_of, page_number
+
+_MICROSECONDS = matching("^[0-9]{1,16}$", "{name} must be µs since the epoch.")
+_TIME = type(_MICROSECONDS)(lambda text: int(_MICROSECONDS.read(text)), _MICROSECONDS.refusal)
+_SHORT = matching("^.{0,200}$", "{name} may have 200 characters.", strip=True)
+
+BROWSE = Table(
+    "",
+    Element("state", one_of(*State, make=State), "state"),
+    Element("offset", integer(0, 99_999_999), "offset", default=0),
+    Element("size", page_number(50, 200), "size", default=50),
+    Element("text", _SHORT, "text"),
+    Element("queueId", TEXT, "queue_id"),
+    Element("from", _TIME, "start"),
+    Element("to", _TIME, "end"),
+    Element("cursor", _MICROSECONDS, "cursor"),
+)
+"""Jobs by their place; with ``text``, ``queueId``, ``from``, ``to`` or ``cursor`` a search."""

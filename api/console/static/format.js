@@ -1,0 +1,58 @@
+// Numbers, times and sizes as people read them.
+import { language } from "./text.js";
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+}
+
+/** Position of a player: m:ss.t @param {number} seconds */
+export function clock(seconds) {
+  const whole = Math.max(0, seconds);
+  const tenths = Math.floor((whole * 10) % 10);
+  const rest = Math.floor(whole % 60);
+  return `${Math.floor(whole / 60)}:${String(rest).padStart(2, "0")}.${tenths}`;
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+/** @param {number | string} value */
+export function number(value) {
+  return Number(value).toLocaleString(locale());
+}
+
+/** Date and time of µs since the epoch. @param {number | string | undefined} micros */
+export function time(micros) {
+  if (!micros) return "–";
+  return new Date(Number(micros) / 1000).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** Unix µs of a time of the wire, such as 2026-03-01T10:20:30+0800. @param {string | undefined} text */
+export function micros(text) {
+  if (!text || text === "-") return 0;
+  return Date.parse(text.replace(/([+-]\d\d)(\d\d)$/, "$1:$2")) * 1000;
+}
+
+/** The last part of a key. @param {string} key */
+export function baseName(key) {
+  return key.slice(key.lastIndexOf("/") + 1) || key;
+}
+
+function locale() {
+  return language() === "zh" ? "zh-CN" : "en-GB";
+}

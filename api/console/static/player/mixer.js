@@ -1,0 +1,116 @@
+// The player without its page: tracks, settings, transport, and the mix as it is set.
+import { CHANNELS, Graph } from "./graph.js";
+import { inPieces, loadWhole, TooLong, fits, whole } from "./sound.js";
+import { Transport } from "./transport.js";
+import { wavFile } from "./wav.js";
+
+/** @typedef {import("./graph.js").Settings} Settings */
+/** @typedef {import("./transport.js").Sound} Sound */
+
+/** Stems are separated at this rate; a context of the same rate changes no sample. */
+export const SAMPLE_RATE = 44_100;
+const FILL_MS = 250;
+
+/** @param {number} count @param {number} mix index of the mix, or -1 @returns {Settings} */
+export function newSettings(count, mix) {
+  return {
+    tracks: Array.from({ length: count }, () => ({ volume: 1, pan: 0, mute: false, solo: false })),
+    heard: "stems",
+    master: 1,
+    mix,
+  };
+}
+
+export class Mixer {
+  /**
+   * @param {BaseAudioContext} context
+   * @param {Sound} sound
+   * @param {Settings} settings
+   * @param {AudioBuffer | null} buffer the whole sound, where it is in memory
+   */
+  constructor(context, sound, settings, buffer) {
+    this.context = context;
+    this.sound = sound;
+    this.settings = settings;
+    this.buffer = buffer;
+    this.graph = new Graph(context, settings.tracks.length);
+    this.graph.output.connect(context.destination);
+    this.graph.apply(settings, true);
+    this.transport = new Transport(context, this.graph.input, sound);
+    this.timer = context instanceof OfflineAudioContext ? undefined : setInterval(() => this.transport.fill(), FILL_MS);
+  }
+
+  /**
+   * Load the tracks of a job.
+   * @param {AudioContext} context
+   * @param {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void}} what `urls` of all tracks, `mix` is the index of the mix or -1
+   * @returns {Promise<{mixer: Mixer, failed: number[]}>} indexes of tracks that cannot be played
+   */
+  static async load(context, { urls, mix, seconds, signal, onProgress }) {
+    if (fits(seconds, urls.length)) {
+      const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress);
+      const failed = tracks.flatMap((track, index) => (track ? [] : [index]));
+      if (failed.length === urls.length) throw errors[0];
+      const hasMix = mix >= 0 && !failed.includes(mix);
+      return { mixer: new Mixer(context, whole(buffer), newSettings(urls.length, hasMix ? mix : -1), buffer), failed };
+    }
+    // A mix of another codec is left out; the stems alone are played then.
+    const stems = urls.filter((_, index) => index !== mix);
+    try {
+      const sound = await inPieces(context, urls);
+      return { mixer: new Mixer(context, sound, newSettings(urls.length, mix), null), failed: [] };
+    } catch (error) {
+      if (!(error instanceof TooLong) || mix < 0) throw error;
+      const silent = urls.map((url, index) => (index === mix ? (stems[0] ?? url) : url));
+      const sound = await inPieces(context, silent);
+      const settings = newSettings(urls.length, -1);
+      const first = settings.tracks[mix];
+      if (first) first.mute = true;
+      return { mixer: new Mixer(context, sound, settings, null), failed: [mix] };
+    }
+  }
+
+  /** Change settings and hear them. @param {(settings: Settings) => void} change */
+  change(change) {
+    change(this.settings);
+    this.graph.apply(this.settings);
+  }
+
+  /** Render what is heard at the settings, at normal speed and without the loop. @returns {Promise<Blob>} a WAV file */
+  async render() {
+    const { buffer } = this;
+    if (!buffer) throw new TooLong();
+    const context = new OfflineAudioContext(CHANNELS, buffer.length, buffer.sampleRate);
+    const offline = new Mixer(context, whole(buffer), this.settings, buffer);
+    const node = new AudioBufferSourceNode(context, { buffer });
+    node.connect(offline.graph.input);
+    node.start(0);
+    const rendered = await context.startRendering();
+    return wavFile([rendered.getChannelData(0), rendered.getChannelData(1)], rendered.sampleRate);
+  }
+
+  /** Return by how much the sum of the stems differs from the mix at most, dBFS; null without a mix. @returns {number | null} */
+  nullTest() {
+    const { buffer, settings } = this;
+    if (!buffer || settings.mix < 0) return null;
+    const stems = settings.tracks.map((_, index) => index).filter((index) => index !== settings.mix);
+    let largest = 0;
+    for (let channel = 0; channel < CHANNELS; channel += 1) {
+      const mix = buffer.getChannelData(settings.mix * CHANNELS + channel);
+      const parts = stems.map((index) => buffer.getChannelData(index * CHANNELS + channel));
+      for (let i = 0; i < mix.length; i += 1) {
+        let rest = -(mix[i] ?? 0);
+        for (const part of parts) rest += part[i] ?? 0;
+        const size = Math.abs(rest);
+        if (size > largest) largest = size;
+      }
+    }
+    return largest ? 20 * Math.log10(largest) : -200;
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.transport.pause();
+    this.graph.output.disconnect();
+  }
+}

@@ -1,0 +1,157 @@
+// What all views share: templates, the context of the page, and small components.
+import { ApiError, sentence } from "./api.js";
+import { address, go } from "./route.js";
+import { t } from "./text.js";
+import { useContext, useEffect, useRef, useState } from "./vendor/hooks.js";
+import htm from "./vendor/htm.js";
+import { createContext, h } from "./vendor/preact.js";
+
+export const html = htm.bind(h);
+
+/** @typedef {Record<string, any>} Tree */
+/**
+ * @typedef {object} Page
+ * @property {import("./api.js").Api} api
+ * @property {import("./events.js").Events} events
+ * @property {Tree} session what /console/session answers
+ * @property {(operation: string) => boolean} can
+ * @property {(text: string) => void} say announce that something was done
+ */
+
+/** @type {import("./vendor/preact.js").Context<Page>} */
+export const PageContext = createContext(/** @type {Page} */ (/** @type {unknown} */ (null)));
+
+/** @returns {Page} */
+export function usePage() {
+  return useContext(PageContext);
+}
+
+/** The latest news, and a new render with each. @returns {import("./events.js").News} */
+export function useNews() {
+  const { events } = usePage();
+  const [news, setNews] = useState(events.news);
+  useEffect(() => events.subscribe(setNews), [events]);
+  return news;
+}
+
+/**
+ * Load something now and whenever `keys` change; a newer load supersedes an older one.
+ * @template T
+ * @param {(signal: AbortSignal) => Promise<T>} load
+ * @param {unknown[]} keys
+ * @returns {{value: T | undefined, error: unknown, reload: () => void}}
+ */
+export function useLoad(load, keys) {
+  const [state, setState] = useState(/** @type {{value: T | undefined, error: unknown}} */ ({ value: undefined, error: null }));
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const stop = new AbortController();
+    load(stop.signal).then(
+      (value) => !stop.signal.aborted && setState({ value, error: null }),
+      (error) => !stop.signal.aborted && setState((before) => ({ ...before, error })),
+    );
+    return () => stop.abort();
+  }, [...keys, turn]);
+  return { ...state, reload: () => setTurn((before) => before + 1) };
+}
+
+/**
+ * Run an action of a button, and show what went wrong.
+ * @returns {{run: (action: () => Promise<unknown>) => Promise<void>, busy: boolean, error: unknown}}
+ */
+export function useAction() {
+  const [state, setState] = useState(/** @type {{busy: boolean, error: unknown}} */ ({ busy: false, error: null }));
+  /** @param {() => Promise<unknown>} action */
+  const run = async (action) => {
+    setState({ busy: true, error: null });
+    try {
+      await action();
+      setState({ busy: false, error: null });
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  };
+  return { run, ...state };
+}
+
+/** An error as a sentence, with the id of the request. @param {{error: unknown}} props */
+export function Problem({ error }) {
+  if (!error) return null;
+  const id = error instanceof ApiError ? error.requestId : "";
+  return html`<div class="problem" role="alert">
+    <span>${sentence(error)}</span>
+    ${id && html`<span class="mono id">${t("error.request")} ${id}</span>`}
+  </div>`;
+}
+
+/** A link to another view of the page. @param {{to: Record<string, string | undefined>, class?: string, children?: unknown, current?: boolean, title?: string}} props */
+export function Link({ to, class: style, children, current, title }) {
+  /** @param {MouseEvent} event */
+  const follow = (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    go(to);
+  };
+  return html`<a href=${address(to)} class=${style} title=${title} aria-current=${current ? "page" : undefined} onClick=${follow}>${children}</a>`;
+}
+
+/** The state of a job or a queue. @param {{name: string}} props */
+export function State({ name }) {
+  return html`<span class="state ${name}">${t(`state.${name}`)}</span>`;
+}
+
+/** @param {{title: string, children?: unknown}} props */
+export function Empty({ title, children }) {
+  return html`<div class="empty"><p class="title">${title}</p>${children}</div>`;
+}
+
+/** A text with a button that copies it. @param {{text: string}} props */
+export function Copyable({ text }) {
+  const [copied, setCopied] = useState(false);
+  const copy = () =>
+    navigator.clipboard?.writeText(text).then(() => {
+      setCopied(true);
+      setTimeout(() => setCopied(false), 1500);
+    });
+  return html`<span class="mono">${text}</span> <button type="button" class="small" onClick=${copy}>${copied ? t("copied") : t("copy")}</button>`;
+}
+
+/**
+ * A window over the page; Escape closes it.
+ * @param {{title: string, onClose: () => void, children?: unknown}} props
+ */
+export function Dialog({ title, onClose, children }) {
+  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    element.current?.showModal();
+  }, []);
+  return html`<dialog ref=${element} aria-label=${title} onClose=${onClose}>
+    <div class="bar"><h2>${title}</h2><button type="button" class="small" onClick=${onClose}>${t("close")}</button></div>
+    ${children}
+  </dialog>`;
+}
+
+/**
+ * Ask before something that cannot be undone.
+ * @param {{title: string, text: string, yes: string, onYes: () => Promise<unknown>, onClose: () => void}} props
+ */
+export function Confirm({ title, text, yes, onYes, onClose }) {
+  const action = useAction();
+  const confirm = () => action.run(async () => {
+    await onYes();
+    onClose();
+  });
+  return html`<${Dialog} title=${title} onClose=${onClose}>
+    <p>${text}</p>
+    <${Problem} error=${action.error} />
+    <div class="buttons">
+      <button type="button" class="danger" disabled=${action.busy} onClick=${confirm}>${action.busy ? t("working") : yes}</button>
+      <button type="button" autofocus onClick=${onClose}>${t("no")}</button>
+    </div>
+  <//>`;
+}
+
+/** @param {{label: string, children?: unknown, hint?: string}} props */
+export function Field({ label, children, hint }) {
+  return html`<label class="field"><span>${label}</span>${children}${hint && html`<small>${hint}</small>`}</label>`;
+}

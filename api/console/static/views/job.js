@@ -1,0 +1,140 @@
+// One job: its way through the service, its sound, its callbacks, its request and result.
+import { baseName, duration, number, size, time } from "../format.js";
+import { go } from "../route.js";
+import { t } from "../text.js";
+import { Confirm, Copyable, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { useEffect, useState } from "../vendor/hooks.js";
+import { cancelJobs, requestOf, submit } from "./actions.js";
+import { Deliveries } from "./delivery.js";
+
+/** @typedef {import("../route.js").Route} Route */
+/** @typedef {Record<string, any>} Tree */
+
+const ENDED = ["Success", "Failed", "Cancel"];
+
+/** @param {{route: Route}} props */
+export default function JobView({ route }) {
+  const { api } = usePage();
+  const { turn } = useNews();
+  const id = route.job ?? "";
+  const [shown, setShown] = useState(/** @type {{detail: Tree, more: Tree, turn: number} | null} */ (null));
+  const isEnded = shown?.more.Job.JobId === id && ENDED.includes(shown?.more.Job.State);
+  const { error } = useLoad(
+    async (signal) => {
+      const [found, more] = await Promise.all([
+        api.call("GET", `/jobs/${id}`, { signal }),
+        api.call("GET", `/console/jobs/${id}`, { signal }),
+      ]);
+      setShown({ detail: found.JobsDetail[0], more, turn });
+    },
+    [id, api, isEnded ? 0 : turn],
+  );
+  if (error && shown?.more.Job.JobId !== id) return html`<${Empty} title=${t("job.unknown")}><${Problem} error=${error} /><${Link} to=${{ view: "jobs" }}>${t("job.back")}<//><//>`;
+  if (shown?.more.Job.JobId !== id) return html`<p class="soft">${t("working")}</p>`;
+  return html`<${Details} ...${shown} isEnded=${isEnded} /><${Problem} error=${error} />`;
+}
+
+/** @param {{detail: Tree, more: Tree, isEnded: boolean}} props */
+function Details({ detail, more, isEnded }) {
+  const page = usePage();
+  const job = more.Job;
+  const action = useAction();
+  const [asks, setAsks] = useState(false);
+  const again = () => action.run(async () => go({ view: "job", job: await submit(page, requestOf(detail)) }));
+  return html`<div class="bar">
+      <h1>${baseName(job.Key)} <${State} name=${job.State} /></h1>
+      <div class="buttons">
+        ${page.can("submit") && html`<button type="button" disabled=${action.busy} onClick=${again}>${t(job.State === "Failed" || job.State === "Cancel" ? "job.retry" : "job.again")}</button>
+          <${Link} class="button" to=${{ view: "new", from: job.JobId }}>${t("job.duplicate")}<//>`}
+        ${!isEnded && page.can("cancel") && html`<button type="button" onClick=${() => setAsks(true)}>${t("job.cancel")}</button>`}
+        ${page.session.FlowerUrl && html`<a class="button" href="${page.session.FlowerUrl}/task/${job.JobId}" target="_blank" rel="noopener">${t("job.flower")}</a>`}
+      </div>
+    </div>
+    <${Problem} error=${action.error} />
+    ${job.State === "Failed" && html`<div class="card problem" role="alert"><b>${job.Code}</b><span>${job.Message}</span></div>`}
+    <${Timeline} job=${job} />
+    ${job.State === "Success" && html`<${Sound} more=${more} />`}
+    <div class="cards">
+      <${Facts} job=${job} detail=${detail} />
+      ${detail.Operation.SoundInfo && html`<${Measurements} info=${detail.Operation.SoundInfo} more=${more} />`}
+    </div>
+    <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${job.JobId} key=${job.State} /></section>
+    <section class="card">
+      <details><summary>${t("job.request")}</summary><pre tabindex="0">${JSON.stringify(requestOf(detail), null, 2)}</pre></details>
+      <details><summary>${t("job.result")}</summary><pre tabindex="0">${JSON.stringify(detail, null, 2)}</pre></details>
+    </section>
+    ${asks && html`<${Confirm} title=${t("job.cancel")} text=${t("job.cancelText")} yes=${t("job.cancelYes")} onClose=${() => setAsks(false)} onYes=${() => cancelJobs(page, [job.JobId])} />`}`;
+}
+
+/** How long the job waited and ran. @param {{job: Tree}} props */
+function Timeline({ job }) {
+  const [now, setNow] = useState(Date.now() * 1000);
+  const isOpen = !job.Ended;
+  useEffect(() => {
+    if (!isOpen) return;
+    const timer = setInterval(() => setNow(Date.now() * 1000), 500);
+    return () => clearInterval(timer);
+  }, [isOpen]);
+  const [created, started, ended] = [job.Created, job.Started, job.Ended].map((text) => Number(text ?? 0));
+  const end = ended || now;
+  const waited = Math.max(0, ((started || end) - (created ?? 0)) / 1e6);
+  const ran = started ? Math.max(0, (end - started) / 1e6) : 0;
+  // Shares of a flex container count only above 1.
+  const scale = 1000 / Math.max(1e-6, waited + ran);
+  return html`<div class="times" role="img" aria-label=${t("job.timeline")}>
+      <div class="waited" style=${{ flex: `${Math.max(waited * scale, 120)} 1 0` }} title=${time(job.Created)}>${t("job.waited", { time: duration(waited) })}</div>
+      ${started ? html`<div class="ran" style=${{ flex: `${Math.max(ran * scale, 120)} 1 0` }} title=${time(job.Started)}>${t(ended ? "job.ran" : "job.runs", { time: duration(ran) })}</div>` : null}
+    </div>
+    ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Progress} %</p>`}`;
+}
+
+/** @param {{job: Tree, detail: Tree}} props */
+function Facts({ job, detail }) {
+  const format = detail.Operation.MediaInfo?.Format;
+  /** @type {[string, unknown][]} */
+  const facts = [
+    ["job.id", html`<${Copyable} text=${job.JobId} />`],
+    ["job.source", html`<span class="mono">${job.Key}</span>`],
+    ["column.mode", `${t(`mode.${job.Mode}`)}, ${job.Codec}`],
+    ["column.level", job.Level],
+    ["job.template", job.TemplateName],
+    ["job.userData", job.UserData],
+    ["job.created", time(job.Created)],
+    ["job.started", job.Started && time(job.Started)],
+    ["job.ended", job.Ended && time(job.Ended)],
+    ["job.attempt", Number(job.Attempt) > 0 && job.Attempt],
+    ["job.worker", job.Worker && `${job.Worker}${job.Device ? ` · ${job.Device}` : ""}`],
+    ["job.note", job.State !== "Failed" && job.Message],
+    ["column.duration", format?.Duration && duration(Number(format.Duration))],
+    ["job.speed", format?.Duration && job.Started && job.Ended && `× ${(Number(format.Duration) / ((Number(job.Ended) - Number(job.Started)) / 1e6)).toFixed(1)}`],
+  ];
+  return html`<section class="card" aria-labelledby="facts"><h2 id="facts">${t("job.facts")}</h2>
+    <dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<dt key=${name}>${t(name)}</dt><dd>${value}</dd>`)}</dl></section>`;
+}
+
+/** What the worker measured of the stems. @param {{info: Tree, more: Tree}} props */
+function Measurements({ info, more }) {
+  const tracks = new Map(more.Stem.map((/** @type {Tree} */ stem) => [stem.Key, stem]));
+  return html`<section class="card" aria-labelledby="measured"><h2 id="measured">${t("job.measured")}</h2>
+    <div class="wide" tabindex="0" role="region" aria-labelledby="measured"><table class="table">
+      <thead><tr><th>${t("job.stem")}</th><th>${t("job.peak")}</th><th>${t("job.clipped")}</th><th>${t("job.loudness")}</th><th>${t("job.size")}</th></tr></thead>
+      <tbody>${(info.Stem ?? []).map((/** @type {Tree} */ stem) => {
+        const file = /** @type {Tree | undefined} */ (tracks.get(stem.ObjectName));
+        return html`<tr key=${stem.ObjectName}><td>${file ? t(`track.${file.Track}`) : stem.ObjectName}</td>
+          <td>${stem.PeakDb ? `${stem.PeakDb} dBFS` : t("job.silence")}</td><td>${number(stem.ClippedSamples)}</td>
+          <td>${stem.LoudnessLufs ? `${stem.LoudnessLufs} LUFS` : "–"}</td><td>${file ? size(Number(file.Size)) : ""}</td></tr>`;
+      })}</tbody></table></div>
+    ${info.NullTestDb && html`<p class="soft">${t("job.null", { db: info.NullTestDb })}</p>`}</section>`;
+}
+
+/** The player, which is loaded when there is something to play. @param {{more: Tree}} props */
+function Sound({ more }) {
+  const [Player, setPlayer] = useState(/** @type {{Shown: any} | null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => {
+    import("../player/view.js").then((module) => setPlayer({ Shown: module.Player }), setError);
+  }, []);
+  if (error) return html`<${Problem} error=${error} />`;
+  return Player ? html`<${Player.Shown} job=${more.Job} source=${more.Source} stems=${more.Stem} key=${more.Job.JobId} />` : null;
+}
+

@@ -1,0 +1,254 @@
+// The list of jobs: as long as the bucket's, but only what can be seen is loaded and drawn.
+import { baseName, duration, number, time } from "../format.js";
+import { t } from "../text.js";
+import { Empty, html, Link, Problem, State, useNews, usePage } from "../ui.js";
+import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
+
+/** @typedef {import("../route.js").Route} Route */
+/** @typedef {Record<string, any>} Tree */
+
+const PAGE = 100;
+/** Rows drawn above and below what can be seen. */
+const MARGIN = 8;
+/** Height of a row, px; the style sheet has the same. */
+const ROW = 56;
+
+/**
+ * @typedef {object} Rows
+ * @property {number} total how many there are, or have been found so far
+ * @property {(index: number) => Tree | undefined} row
+ * @property {(first: number, last: number) => void} want say which rows can be seen
+ * @property {boolean} isLoaded
+ * @property {boolean} isSearching
+ * @property {unknown} error
+ */
+
+/** Jobs by their place: pages are loaded where they can be seen, and again when something changes. @param {Route} route @returns {Rows} */
+function useByPlace(route) {
+  const { api } = usePage();
+  const { turn } = useNews();
+  const state = route.state ?? "";
+  const [loaded, setLoaded] = useState({ state, total: -1, pages: /** @type {Map<number, Tree[]>} */ (new Map()) });
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [seen, setSeen] = useState({ first: 0, last: 0 });
+  const wanted = useRef({ state, seen, api });
+  wanted.current = { state, seen, api };
+  const work = useRef({ isBusy: false, again: false, isGone: false });
+  const load = async () => {
+    const { state, seen, api } = wanted.current;
+    const fresh = new Map();
+    let total = 0;
+    for (let page = seen.first; page <= seen.last; page += 1) {
+      const answer = await api.call("GET", "/console/jobs", { query: { state, offset: page * PAGE, size: PAGE } });
+      fresh.set(page, answer.Job ?? []);
+      total = Number(answer.Total ?? 0);
+    }
+    setLoaded((before) => {
+      // Only what is near stays in memory.
+      const kept = before.state === state ? [...before.pages].filter(([page]) => Math.abs(page - seen.first) < 5) : [];
+      return { state, total, pages: new Map([...kept, ...fresh]) };
+    });
+  };
+  /** Load; what changes meanwhile is loaded afterwards, so that a slow answer is not thrown away. */
+  const refresh = async () => {
+    const now = work.current;
+    if (now.isBusy) {
+      now.again = true;
+      return;
+    }
+    now.isBusy = true;
+    do {
+      now.again = false;
+      await load().then(() => setError(null), setError);
+    } while (now.again && !now.isGone);
+    now.isBusy = false;
+  };
+  useEffect(() => {
+    refresh();
+  }, [state, turn, seen.first, seen.last, api]);
+  useEffect(() => () => {
+    work.current.isGone = true;
+  }, []);
+  const isLoaded = loaded.state === state && loaded.total >= 0;
+  return {
+    total: isLoaded ? loaded.total : 0,
+    row: (index) => loaded.pages.get(Math.floor(index / PAGE))?.[index % PAGE],
+    want: (first, last) => setSeen({ first: Math.floor(first / PAGE), last: Math.floor(Math.max(first, last) / PAGE) }),
+    isLoaded,
+    isSearching: false,
+    error,
+  };
+}
+
+/** Jobs that match a search: more are looked for as the end comes into view. @param {Route} route @returns {Rows} */
+function useFound(route) {
+  const { api } = usePage();
+  const [found, setFound] = useState(/** @type {Tree[]} */ ([]));
+  const [cursor, setCursor] = useState("");
+  const [isDone, setDone] = useState(false);
+  const [end, setEnd] = useState(0);
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const { text, state, from, to, queue } = route;
+  const key = [text, state, from, to, queue].join("\n");
+  useEffect(() => {
+    setFound([]);
+    setCursor("");
+    setDone(false);
+    setError(null);
+  }, [key, api]);
+  const wants = !isDone && end + 20 >= found.length;
+  useEffect(() => {
+    if (!wants) return;
+    const stop = new AbortController();
+    const query = { text, state, queueId: queue, from: dayStart(from), to: dayEnd(to), size: PAGE, cursor };
+    api.call("GET", "/console/jobs", { query, signal: stop.signal }).then(
+      (answer) => {
+        setFound((before) => [...before, ...(answer.Job ?? [])]);
+        setCursor(answer.Cursor ?? "");
+        setDone(!answer.Cursor);
+      },
+      (problem) => stop.signal.aborted || setError(problem),
+    );
+    return () => stop.abort();
+  }, [wants, cursor, key, api]);
+  return {
+    total: found.length,
+    row: (index) => found[index],
+    want: (_, last) => setEnd(last),
+    isLoaded: isDone || found.length > 0,
+    isSearching: wants && !error,
+    error,
+  };
+}
+
+/** @param {string | undefined} day */
+function dayStart(day) {
+  return day ? Date.parse(`${day}T00:00:00`) * 1000 : undefined;
+}
+
+/** @param {string | undefined} day */
+function dayEnd(day) {
+  return day ? Date.parse(`${day}T23:59:59.999`) * 1000 : undefined;
+}
+
+/** @param {{route: Route, selected: Set<string>, onSelect: (ids: Set<string>) => void}} props */
+export function JobList({ route, selected, onSelect }) {
+  const isSearch = Boolean(route.text || route.from || route.to || route.queue);
+  const List = isSearch ? Found : ByPlace;
+  return html`<${List} route=${route} selected=${selected} onSelect=${onSelect} />`;
+}
+
+/** @param {any} props */
+function ByPlace(props) {
+  return html`<${Table} rows=${useByPlace(props.route)} ...${props} />`;
+}
+
+/** @param {any} props */
+function Found(props) {
+  return html`<${Table} rows=${useFound(props.route)} ...${props} />`;
+}
+
+/** @param {{rows: Rows, route: Route, selected: Set<string>, onSelect: (ids: Set<string>) => void}} props */
+function Table({ rows, route, selected, onSelect }) {
+  const { can } = usePage();
+  const element = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const [view, setView] = useState({ top: 0, height: 800 });
+  useEffect(() => {
+    const area = element.current;
+    if (!area) return;
+    let frame = 0;
+    const look = () => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => setView({ top: area.scrollTop, height: area.clientHeight }));
+    };
+    look();
+    area.addEventListener("scroll", look, { passive: true });
+    addEventListener("resize", look);
+    return () => {
+      area.removeEventListener("scroll", look);
+      removeEventListener("resize", look);
+      cancelAnimationFrame(frame);
+    };
+  }, [rows.isLoaded]);
+  const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
+  const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
+  useEffect(() => rows.want(first, last), [first, last]);
+  const now = useNow();
+  const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
+  /** @param {string} id */
+  const toggle = (id) => {
+    const ids = new Set(selected);
+    if (!ids.delete(id)) ids.add(id);
+    onSelect(ids);
+  };
+  if (rows.error && !rows.isLoaded) return html`<${Problem} error=${rows.error} />`;
+  if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
+  if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
+  return html`<div class="rows" ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
+      <div class="head row" role="row">
+        ${can("cancel") && html`<span role="columnheader" class="check"><span class="hidden">${t("jobs.select")}</span></span>`}
+        ${["name", "mode", "level", "duration", "state", "progress", "age"].map((name) => html`<span key=${name} role="columnheader" class=${name}>${t(`column.${name}`)}</span>`)}
+      </div>
+      <div role="rowgroup" class="space" style=${{ height: `${rows.total * ROW}px` }}>
+        ${shown.map((index) => {
+          const job = rows.row(index);
+          return html`<${Row} key=${index} index=${index} job=${job} now=${now} isSelected=${Boolean(job && selected.has(job.JobId))} onToggle=${can("cancel") ? toggle : null} />`;
+        })}
+      </div>
+    </div>
+    <p class="soft small" aria-live="polite">${rows.isSearching ? t("jobs.searching", { n: number(rows.total) }) : t("jobs.total", { n: number(rows.total) })}</p>`;
+}
+
+/** @param {{route: Route}} props */
+function NoJobs({ route }) {
+  const { can } = usePage();
+  if (route.text || route.from || route.to || route.state || route.queue)
+    return html`<${Empty} title=${t("jobs.noneFound")}><p>${t("jobs.noneFoundHint")}</p><//>`;
+  return html`<${Empty} title=${t("jobs.none")}>
+    <p>${t("jobs.noneHint")}</p>
+    ${can("submit") && html`<${Link} to=${{ view: "new" }} class="button primary">${t("jobs.new")}<//>`}
+  <//>`;
+}
+
+/** @param {{index: number, job: Tree | undefined, now: number, isSelected: boolean, onToggle: ((id: string) => void) | null}} props */
+function Row({ index, job, now, isSelected, onToggle }) {
+  const place = { transform: `translateY(${index * ROW}px)` };
+  if (!job) return html`<div class="row" role="row" aria-rowindex=${index + 2} style=${place}><span role="cell" class="soft name">…</span></div>`;
+  const name = baseName(job.Key);
+  const isWaiting = job.State === "Submitted" || job.State === "Pause";
+  const percent = job.State === "Success" ? 100 : Number(job.Progress);
+  return html`<div class="row ${isSelected ? "selected" : ""}" role="row" aria-rowindex=${index + 2} style=${place} data-job=${job.JobId}>
+    ${onToggle && html`<span role="cell" class="check"><input type="checkbox" aria-label=${t("jobs.selectOne", { name })} checked=${isSelected} onChange=${() => onToggle(job.JobId)} /></span>`}
+    <span role="cell" class="name"><${Link} to=${{ view: "job", job: job.JobId }} title=${job.Key}>${name}<//>
+      <small class="soft">${job.UserData || job.Key}</small></span>
+    <span role="cell" class="mode">${t(`mode.${job.Mode}`)}</span>
+    <span role="cell" class="level">${job.Level}</span>
+    <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
+    <span role="cell" class="state-cell"><${State} name=${job.State} />
+      ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
+    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${t("jobs.waits")}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
+    <span role="cell" class="age" title=${time(job.Created)}>${duration((now - Number(job.Created)) / 1e6)}</span>
+  </div>`;
+}
+
+/** How long a running job may still take, by its progress so far: an estimate. @param {Tree} job @param {number} now */
+function remaining(job, now) {
+  const share = Number(job.Progress) / 100;
+  const ran = (now - Number(job.Started)) / 1e6;
+  return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
+}
+
+/** @param {Tree} job */
+function took(job) {
+  return job.Started && job.Ended ? t("jobs.took", { time: duration((Number(job.Ended) - Number(job.Started)) / 1e6) }) : "";
+}
+
+/** µs since the epoch, anew each second. */
+function useNow() {
+  const [now, setNow] = useState(Date.now() * 1000);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now() * 1000), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}

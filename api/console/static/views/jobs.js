@@ -1,0 +1,86 @@
+// The jobs of the bucket: counts by state that filter, a search, and the list.
+import { number } from "../format.js";
+import { go } from "../route.js";
+import { t } from "../text.js";
+import { Confirm, html, Link, Problem, useAction, useNews, usePage } from "../ui.js";
+import { useState } from "../vendor/hooks.js";
+import { cancelJobs, cancelWaiting } from "./actions.js";
+import { JobList } from "./job_list.js";
+
+/** @typedef {import("../route.js").Route} Route */
+
+/** The filters by state; waiting jobs are Submitted, or Pause in a paused queue. */
+const FILTERS = [
+  { state: "", names: ["Submitted", "Pause", "Running", "Success", "Failed", "Cancel"] },
+  { state: "Submitted", names: ["Submitted", "Pause"] },
+  { state: "Running", names: ["Running"] },
+  { state: "Success", names: ["Success"] },
+  { state: "Failed", names: ["Failed"] },
+  { state: "Cancel", names: ["Cancel"] },
+];
+
+/** @param {{route: Route}} props */
+export function Jobs({ route }) {
+  const page = usePage();
+  const { overview } = useNews();
+  const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
+  const [asks, setAsks] = useState("");
+  const counts = Object.fromEntries((overview?.State ?? []).map((/** @type {any} */ each) => [each.Name, Number(each.Jobs)]));
+  /** @param {string[]} names */
+  const count = (names) => names.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
+  const waiting = count(["Submitted", "Pause"]);
+  return html`<h1 class="hidden">${t("nav.jobs")}</h1>
+    <div class="bar">
+      <div class="filters" role="group" aria-label=${t("jobs.filter")}>
+        ${FILTERS.map(({ state, names }) => html`<button type="button" key=${state} class="filter ${state}"
+            aria-pressed=${(route.state ?? "") === state} onClick=${() => go({ ...route, state })}>
+            ${t(state ? `filter.${state}` : "filter.all")} <b>${overview ? number(count(names)) : "…"}</b>
+          </button>`)}
+      </div>
+      ${page.can("submit") && html`<${Link} to=${{ view: "new" }} class="button primary">${t("jobs.new")}<//>`}
+    </div>
+    <${Search} route=${route} key=${`${route.text ?? ""}|${route.from ?? ""}|${route.to ?? ""}`} />
+    ${page.can("cancel") && html`<div class="bar bulk">
+      <span class="soft" aria-live="polite">${selected.size ? t("jobs.selected", { n: number(selected.size) }) : ""}</span>
+      ${selected.size > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>
+        <button type="button" onClick=${() => setSelected(new Set())}>${t("jobs.selectNone")}</button>`}
+      ${waiting > 0 && html`<button type="button" onClick=${() => setAsks("waiting")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
+    </div>`}
+    <${JobList} route=${route} selected=${selected} onSelect=${setSelected} />
+    ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(selected.size) })} yes=${t("jobs.cancelYes")}
+      onClose=${() => setAsks("")} onYes=${async () => {
+        await cancelJobs(page, [...selected]);
+        setSelected(new Set());
+      }} />`}
+    ${asks === "waiting" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")}
+      onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page)} />`}`;
+}
+
+/** @param {{route: Route}} props */
+function Search({ route }) {
+  const { api } = usePage();
+  const action = useAction();
+  /** @param {SubmitEvent} event */
+  const submit = (event) => {
+    event.preventDefault();
+    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+    const values = Object.fromEntries(["text", "from", "to"].map((name) => [name, String(form.get(name) ?? "").trim()]));
+    action.run(async () => {
+      if (/^j[0-9a-f]{32}$/.test(values.text ?? "")) {
+        const found = await api.call("GET", `/jobs/${values.text}`);
+        if (found.JobsDetail?.length) return go({ view: "job", job: values.text });
+        throw new Error(t("jobs.unknownId"));
+      }
+      go({ view: "jobs", state: route.state, ...values });
+    });
+  };
+  const isActive = Boolean(route.text || route.from || route.to || route.queue);
+  return html`<form class="search" role="search" onSubmit=${submit}>
+    <input name="text" type="search" value=${route.text ?? ""} placeholder=${t("jobs.search")} aria-label=${t("jobs.search")} maxlength="200" />
+    <label><span>${t("jobs.from")}</span> <input name="from" type="date" value=${route.from ?? ""} /></label>
+    <label><span>${t("jobs.to")}</span> <input name="to" type="date" value=${route.to ?? ""} /></label>
+    <button>${t("jobs.find")}</button>
+    ${isActive && html`<button type="button" onClick=${() => go({ view: "jobs", state: route.state })}>${t("jobs.clear")}</button>`}
+    <${Problem} error=${action.error} />
+  </form>`;
+}

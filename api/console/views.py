@@ -1,0 +1,107 @@
+"""Answers to the console; times in µs since the epoch, so that the page can show them in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stemline.jobs.job import Job
+from stemline.wire.elements import Element, Table
+from stemline.wire.kinds import TEXT, integer
+
+
+def _duration(job: Job) -> str | None:
+    """Return the length of a finished job's sound, s."""
+    if job.result is None:
+        return None
+    found = job.result.media_info.get("Format", {})
+    return found.get("Duration") if isinstance(found, dict) else None
+
+
+def _answer(*elements: Element) -> Table:
+    return Table("", Element("RequestId", TEXT, "request_id"), *elements)
+
+
+def _maybe(name: str, source: str | Callable[[Any], Any]) -> Element:
+    return Element(name, TEXT, source, optional=True)
+
+
+_LINKED = (
+    Element("Url", TEXT, "link.play"),
+    Element("DownloadUrl", TEXT, "link.save"),
+)
+_ROW = (
+    Element("JobId", TEXT, "id"),
+    Element("State", TEXT, "state"),
+    Element("Key", TEXT, "spec.input_object"),
+    Element("Mode", TEXT, "spec.separate.audio_mode"),
+    Element("Codec", TEXT, "spec.codec"),
+    Element("Level", TEXT, "spec.level"),
+    Element("QueueId", TEXT, "spec.queue_id"),
+    _maybe("TemplateName", "spec.template_name"),
+    _maybe("UserData", "spec.user_data"),
+    Element("Progress", TEXT, "progress"),
+    Element("Created", TEXT, "created"),
+    _maybe("Started", "started"),
+    _maybe("Ended", "ended"),
+    _maybe("Duration", _duration),
+    Element("Code", TEXT, "code"),
+    Element("Message", TEXT, "message"),
+    Element("Attempt", TEXT, "attempt"),
+    Element("Worker", TEXT, "worker"),
+    Element("Device", TEXT, "device"),
+)
+_STEM = Table(
+    "",
+    Element("Track", TEXT, "file.track"),
+    Element("Key", TEXT, "file.key"),
+    Element("Size", TEXT, "file.size"),
+    *_LINKED,
+)
+SESSION = _answer(
+    Element("SecretId", TEXT, "credential"),
+    Element("Bucket", TEXT, "bucket"),
+    Element("Region", TEXT, "region"),
+    Element("Operation", TEXT, "operations", repeated=True),
+    Element(
+        "OpenBucket",
+        Table("", Element("Bucket", TEXT, "tenant.bucket"), Element("Region", TEXT, "tenant.region")),
+        "buckets",
+        repeated=True,
+    ),
+    _maybe("FlowerUrl", "flower"),
+    Element("Version", TEXT, "version"),
+    Element("SourceMaxBytes", TEXT, "most_bytes"),
+)
+OVERVIEW = _answer(
+    Element("Now", TEXT, "now"),
+    Element(
+        "State",
+        Table("", Element("Name", TEXT, "state"), Element("Jobs", TEXT, "jobs")),
+        "states",
+        repeated=True,
+    ),
+    Element(
+        "Queue",
+        Table(
+            "",
+            Element("QueueId", TEXT, "load.id"),
+            Element("Running", TEXT, "load.running"),
+            Element("Waiting", TEXT, "load.waiting", repeated=True),
+            _maybe("Oldest", "oldest"),
+        ),
+        "queues",
+        repeated=True,
+    ),
+)
+"""``Waiting`` holds the waiting jobs of level 0, 1 and 2."""
+JOBS = _answer(
+    Element("Job", Table("", *_ROW), "items", repeated=True),
+    Element("Total", integer(), "total", optional=True),
+    _maybe("Cursor", "cursor"),
+)
+JOB = _answer(
+    Element("Job", Table("", *_ROW), "job"),
+    Element("Source", Table("", Element("Key", TEXT, "key"), *_LINKED), "source"),
+    Element("Stem", _STEM, "stems", repeated=True),
+)

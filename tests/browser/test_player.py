@@ -1,0 +1,60 @@
+"""The player's sound, measured sample by sample in a real browser."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from stemline.testing.client import BUCKET, submission
+from stemline.testing.processes import eventually
+from tests.browser.service import Service
+from tests.browser.worker import tone, wav
+
+LONG = bool(os.environ.get("CONSOLE"))
+
+NULL_TEST = Path(__file__).with_name("null_test.js").read_text()
+DRIFT = Path(__file__).with_name("drift.js").read_text()
+
+
+@pytest.fixture
+def console(page: Page, running: Service) -> Page:
+    """A page of the console's origin."""
+    page.goto(running.url)
+    return page
+
+
+def test_tracks_do_not_drift(console: Page) -> None:
+    """Over random operations all tracks play the same sample, the one that the clock tells, to within one."""
+    operations = 1000 if LONG else 120
+    found = console.evaluate(DRIFT, {"operations": operations, "isLive": False})
+    assert found["compared"] > operations
+    assert 0 == found["apart"]
+    assert found["wrong"] <= 1
+
+
+def test_tracks_do_not_drift_while_they_are_heard(console: Page) -> None:
+    """The same holds in a context that runs in real time."""
+    found = console.evaluate(DRIFT, {"operations": 1000 if LONG else 60, "isLive": True})
+    assert found["sounding"] > 1000
+    assert 0 == found["apart"]
+
+
+def test_the_stems_null_the_mix(page: Page, running: Service) -> None:
+    """Decoded stems add up to the mix to within -90 dBFS; so does the mix that the browser renders."""
+    running.s3.put_object(Bucket=BUCKET, Key="in/null.wav", Body=wav(tone(5)))
+    output = "".join(
+        f"<{name}>out/null/{name}.wav</{name}>" for name in ("Object", "AuObject", "BassObject", "DrumObject")
+    )
+    config = "<AudioConfig><Codec>wav</Codec></AudioConfig>"
+    body = submission(source="in/null.wav", mode="MusicMode", config=config, output=output)
+    job = running.server.client.post("/jobs", body).text("JobsDetail/JobId")
+    eventually(lambda: running.server.store.jobs.find(job).result is not None, 30, "the end of the job")
+    page.goto(running.link(f"?view=job&job={job}"))
+    expect(page.get_by_role("heading", name="Player")).to_be_visible()
+    found = page.evaluate(NULL_TEST, job)
+    assert ([], 5 * 44_100) == (found["failed"], found["length"])
+    assert found["db"] <= -90
+    assert found["rendered"] <= -90

@@ -1,0 +1,58 @@
+import "./browser.js";
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Events } from "../../../api/console/static/events.js";
+
+/** Events over answers that the test chooses, without waiting. */
+function made(answer) {
+  const events = new Events({ call: async () => answer() });
+  events.poke = () => {};
+  const heard = [];
+  events.subscribe((news) => heard.push(news));
+  const ask = async () => {
+    await events.ask();
+    clearTimeout(events.timer);
+    return events.waitMs;
+  };
+  return { events, heard, ask };
+}
+
+const overview = (jobs, running = "0") => ({ State: [{ Name: "Submitted", Jobs: jobs }], Queue: [{ Running: running }] });
+
+test("while nothing changes the service is asked more and more rarely", async () => {
+  const { heard, ask } = made(() => overview("1"));
+  const first = await ask();
+  const waits = [];
+  for (let i = 0; i < 8; i += 1) waits.push(await ask());
+  assert.ok(waits[0] > first && waits[3] > waits[0]);
+  assert.equal(waits.at(-1), 4000);
+  assert.equal(heard.length, 1);
+});
+
+test("a change and a running job are told at once, and looked after closely", async () => {
+  let jobs = 1;
+  let running = "0";
+  const { heard, ask } = made(() => overview(String(jobs), running));
+  await ask();
+  await ask();
+  jobs = 2;
+  assert.equal(await ask(), 700);
+  running = "1";
+  await ask();
+  await ask();
+  assert.equal(heard.length, 4);
+});
+
+test("an error is told, asked about more rarely, and forgotten with the next answer", async () => {
+  let fails = true;
+  const { events, heard, ask } = made(() => {
+    if (fails) throw new Error("gone");
+    return overview("1");
+  });
+  for (let i = 0; i < 8; i += 1) await ask();
+  assert.equal(events.waitMs, 30_000);
+  assert.equal(heard.at(-1).error.message, "gone");
+  fails = false;
+  assert.equal(await ask(), 700);
+  assert.equal(heard.at(-1).error, null);
+});

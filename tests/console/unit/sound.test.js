@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { inPieces, TooLong } from "../../../api/console/static/player/sound.js";
+import { readWavHeader, samplesOf, wavFile } from "../../../api/console/static/player/wav.js";
+import { fft, peaksOfPairs } from "../../../api/console/static/player/waveform.js";
+
+const RATE = 44_100;
+
+test("a WAV file of 24 bits is read as it was written", async () => {
+  const left = Float32Array.of(0, 0.5, -1, 0.999, 1e-6);
+  const right = Float32Array.of(-0.25, 0, 2, -2, 0);
+  const bytes = await wavFile([left, right], RATE).arrayBuffer();
+  const header = readWavHeader(bytes);
+  assert.deepEqual([header.sampleRate, header.channels, header.bits, header.length], [RATE, 2, 24, 5]);
+  const [first, second] = samplesOf(header, bytes.slice(header.offset));
+  for (const [i, value] of left.entries()) assert.ok(Math.abs(value - first[i]) <= 2 ** -23);
+  assert.deepEqual([second[2] > 0.9999, second[3]], [true, -1]);
+});
+
+test("what is no WAV file of samples is refused", () => {
+  assert.equal(readWavHeader(new ArrayBuffer(4)), null);
+  assert.equal(readWavHeader(new TextEncoder().encode("ID3 is the beginning of an mp3").buffer), null);
+});
+
+class Context {
+  sampleRate = RATE;
+  createBuffer(channels, length) {
+    const data = Array.from({ length: channels }, () => new Float32Array(length));
+    return { length, data, copyToChannel: (samples, channel) => data[channel].set(samples) };
+  }
+}
+
+function stored(...files) {
+  const asked = [];
+  return {
+    asked,
+    get: async (url, { headers }) => {
+      const [from, to] = /bytes=(\d+)-(\d+)/.exec(headers.Range).slice(1).map(Number);
+      asked.push([url, from, to]);
+      return new Response(files[Number(url)].slice(from, to + 1), { status: 206 });
+    },
+  };
+}
+
+test("a long song is read in pieces whose samples lie where they belong", async () => {
+  const ramp = Float32Array.from({ length: 50 * RATE }, (_, i) => (i % 8_000_000) / 2 ** 23);
+  const mono = wavFile([ramp], RATE);
+  const stereo = wavFile([ramp, ramp], RATE);
+  const { get, asked } = stored(mono, stereo);
+  const sound = await inPieces(new Context(), ["0", "1"], get);
+  assert.equal(sound.length, 50 * RATE);
+  const { start, end } = sound.pieceAt(45 * RATE);
+  assert.deepEqual([start, end], [40 * RATE, 50 * RATE]);
+  assert.equal(sound.loaded(start), null);
+  const piece = await sound.load(start);
+  assert.equal(sound.loaded(start), piece);
+  for (const channel of piece.data) assert.equal(Math.round(channel[17] * 2 ** 23), 40 * RATE + 17);
+  assert.ok(asked.every(([, from, to]) => to - from < 8_000_000));
+});
+
+test("a song in another codec, or of a store without ranges, cannot be read in pieces", async () => {
+  await assert.rejects(inPieces(new Context(), ["0"], stored(new Blob(["ID3".repeat(99)])).get), TooLong);
+  await assert.rejects(inPieces(new Context(), ["0"], async () => new Response("", { status: 200 })), TooLong);
+});
+
+test("the waveform of the API is unpacked", () => {
+  const peaks = peaksOfPairs(Buffer.from(Int8Array.of(-127, 127, 0, 64)).toString("base64"), 44_100, RATE);
+  assert.deepEqual([[...peaks.least], peaks.most[0], peaks.seconds], [[-1, 0], 1, 2]);
+});
+
+test("the transform finds the frequency of a tone", () => {
+  const re = Float32Array.from({ length: 256 }, (_, i) => Math.cos((2 * Math.PI * 9 * i) / 256));
+  const im = new Float32Array(256);
+  fft(re, im);
+  const power = Array.from(re.slice(0, 128), (value, i) => value ** 2 + im[i] ** 2);
+  assert.equal(power.indexOf(Math.max(...power)), 9);
+});

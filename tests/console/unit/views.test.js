@@ -1,0 +1,66 @@
+import "./browser.js";
+import assert from "node:assert/strict";
+import test from "node:test";
+import { clock, duration, micros, size } from "../../../api/console/static/format.js";
+import { cancelJobs, cancelWaiting, requestOf } from "../../../api/console/static/views/actions.js";
+import { patternProblem, requestFor } from "../../../api/console/static/views/options.js";
+import { workersOf } from "../../../api/console/static/views/workers.js";
+
+const FORM = { key: "in/My song.mp3", mode: "MusicMode", codec: "wav", bitDepth: "24", template: "", level: "2", pattern: "out/{name}/{stem}.${ext}", userData: "", callback: "", bucket: "b-1", region: "r" };
+
+test("a form becomes the request of a job", () => {
+  const request = requestFor(FORM);
+  assert.deepEqual(request.Operation.Output, { Region: "r", Bucket: "b-1", AuObject: "out/My song/voice.${ext}", Object: "out/My song/other.${ext}", BassObject: "out/My song/bass.${ext}", DrumObject: "out/My song/drums.${ext}" });
+  assert.deepEqual(request.Operation.VoiceSeparate, { AudioMode: "MusicMode", AudioConfig: { Codec: "wav", BitDepth: "24" } });
+  assert.equal(requestFor({ ...FORM, template: "t1" }).Operation.TemplateId, "t1");
+  assert.equal(patternProblem("out/x.${ext}", "MusicMode"), "new.patternStem");
+  assert.equal(patternProblem("out/x.${ext}", "IsAudio"), "");
+  assert.equal(patternProblem("/{stem}", "IsAudio"), "new.patternEmpty");
+});
+
+test("a job can be submitted again from its answer", () => {
+  const job = { QueueId: "p1", Input: { BucketId: "b", Region: "r", Object: "in/a.mp3" }, Operation: { VoiceSeparate: { AudioMode: "IsAudio" }, Output: { AuObject: "o" }, UserData: "u", JobLevel: "1", MediaInfo: {}, MediaResult: {} } };
+  assert.deepEqual(requestOf(job), { Tag: "VoiceSeparate", Input: { Object: "in/a.mp3" }, Operation: { VoiceSeparate: { AudioMode: "IsAudio" }, Output: { AuObject: "o" }, UserData: "u", JobLevel: "1" }, QueueId: "p1" });
+});
+
+test("jobs are cancelled ten at a time; those that have ended do not keep the others", async () => {
+  const cancelled = new Set();
+  const api = { call: async (_method, path) => {
+    const ids = path.split("/").pop().split(",");
+    assert.ok(ids.length <= 10);
+    if (ids.includes("j7")) throw new Error("j7 has ended");
+    for (const id of ids) cancelled.add(id);
+  } };
+  await cancelJobs({ api, events: { poke() {} } }, Array.from({ length: 25 }, (_, i) => `j${i}`));
+  assert.equal(cancelled.size, 24);
+});
+
+test("all waiting jobs are cancelled, page by page", async () => {
+  let waiting = Array.from({ length: 450 }, (_, i) => `j${i}`);
+  const api = { call: async (method, path, { query } = {}) => {
+    if (method === "GET") return { Job: waiting.slice(0, query.size).map((JobId) => ({ JobId })) };
+    const ids = path.split("/").pop().split(",");
+    waiting = waiting.filter((id) => !ids.includes(id));
+    return {};
+  } };
+  await cancelWaiting({ api, events: { poke() {} } });
+  assert.equal(waiting.length, 0);
+});
+
+test("workers are found in the jobs that they run and ran", () => {
+  const ended = [
+    { Worker: "a", Device: "cpu", Started: "1000000", Ended: "3000000", Duration: "20" },
+    { Worker: "b", Device: "cpu", Started: "1000000", Ended: "9000000", Duration: "8" },
+    { Worker: "a", Device: "cpu", Started: "4000000", Ended: "5000000", Duration: "10" },
+  ];
+  const [busy, idle] = workersOf([{ Worker: "b", JobId: "j1" }], ended);
+  assert.deepEqual([busy.name, busy.running.length, busy.sound / busy.ran], ["b", 1, 1]);
+  assert.deepEqual([idle.name, idle.ended, idle.sound / idle.ran, idle.seen], ["a", 2, 10, 5000000]);
+});
+
+test("numbers are written as people read them", () => {
+  assert.deepEqual([duration(1.25), duration(75), duration(3720), duration(90_000)], ["1.3 s", "1 min 15 s", "1 h 2 min", "1 d 1 h"]);
+  assert.deepEqual([clock(0), clock(61.27), clock(-1)], ["0:00.0", "1:01.2", "0:00.0"]);
+  assert.deepEqual([size(5), size(5_300_000), size(2e11)], ["5 B", "5.3 MB", "200 GB"]);
+  assert.equal(micros("2026-03-01T10:20:30+0800"), Date.UTC(2026, 2, 1, 2, 20, 30) * 1000);
+});

@@ -1,0 +1,139 @@
+"""What the console shows beyond the wire, and the header with which it chooses a bucket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stemline.jobs.tenant import Tenant
+from stemline.runtime.settings import BucketAccess, Credential
+from stemline.testing.api_server import ApiServer, finish
+from stemline.testing.client import BUCKET, REGION, SECRET_ID, Client, submission
+
+OTHER = "other-1250000000"
+
+
+def get(client: Client, target: str, **headers: str) -> dict[str, Any]:
+    answer = client.request("GET", target, headers={"Accept": "application/json", **headers})
+    assert 200 == answer.status, answer.body
+    return json.loads(answer.body)
+
+
+def submit(client: Client, key: str = "in/a.mp3", data: str = "") -> str:
+    operation = f"<UserData>{data}</UserData>" if data else ""
+    return client.post("/jobs", submission(source=key, operation=operation)).text("JobsDetail/JobId") or ""
+
+
+def test_session(serve) -> None:
+    """A session names bucket and region and all that the credential may do."""
+    reader = Credential(secret_id="reader", secret_key="k", read_only=True)
+    server = serve(credentials=(reader,), flower_url="http://flower.example")
+    session = get(Client(server.port, secret_id="reader", secret_key="k"), "/console/session")
+    assert (BUCKET, REGION, ["read"]) == (session["Bucket"], session["Region"], session["Operation"])
+    assert "http://flower.example" == session["FlowerUrl"]
+
+
+def test_overview(server: ApiServer) -> None:
+    """Jobs are counted by state and by queue."""
+    client = server.client
+    submit(client)
+    submit(client)
+    overview = get(client, "/console/overview")
+    assert {"Name": "Submitted", "Jobs": "2"} in overview["State"]
+    (queue,) = overview["Queue"]
+    assert (["2", "0", "0"], "0") == (queue["Waiting"], queue["Running"])
+    assert 0 < int(overview["Now"]) - int(queue["Oldest"]) < 60_000_000
+
+
+def test_jobs_by_place_and_by_text(server: ApiServer) -> None:
+    """Jobs are given by their place with a total, or searched in key, user data and id."""
+    client = server.client
+    ids = [submit(client, f"in/{name}.mp3", name.upper()) for name in ("one", "two", "three")]
+    page = get(client, "/console/jobs?offset=1&size=1")
+    assert ("3", [ids[1]]) == (page["Total"], [job["JobId"] for job in page["Job"]])
+    found = get(client, "/console/jobs?text=TWO")
+    assert [ids[1]] == [job["JobId"] for job in found["Job"]]
+    assert [ids[0]] == [
+        job["JobId"] for job in get(client, f"/console/jobs?text={ids[0][:20]}{ids[0][20:]}")["Job"]
+    ]
+    first = get(client, "/console/jobs?text=in/&size=2")
+    rest = get(client, f"/console/jobs?text=in/&size=2&cursor={first['Cursor']}")
+    assert ids[::-1] == [job["JobId"] for job in first["Job"] + rest["Job"]]
+    assert "Cursor" not in rest
+    assert [] == get(client, "/console/jobs?to=1")["Job"]
+
+
+def test_job(serve) -> None:
+    """A finished job has links to its source and its stems, to play and to save."""
+    server = serve(
+        buckets={"*": BucketAccess(endpoint_url="http://s3.example", access_key="k", secret_key="s")}
+    )
+    job = submit(server.client, "in/a é.mp3")
+    finish(server.store, job)
+    shown = get(server.client, f"/console/jobs/{job}")
+    assert ("Success", "30.040816") == (shown["Job"]["State"], shown["Job"]["Duration"])
+    assert shown["Source"]["Url"].startswith("http://s3.example/media-1250000000/in/a%20%C3%A9.mp3?")
+    assert "response-content-disposition=attachment" in shown["Source"]["DownloadUrl"]
+    assert {"voice.mp3", "bg.mp3"} == {stem["Key"].rpartition("/")[2] for stem in shown["Stem"]}
+    assert 404 == server.client.get(f"/console/jobs/j{'0' * 32}").status
+
+
+def test_links_are_for_those_who_may(serve) -> None:
+    """A credential that may not use the bucket of the stems gets no links to them, nor anybody unsigned."""
+    other = Credential(secret_id=SECRET_ID, secret_key="SecretKeyExampleExample", buckets=(BUCKET,))
+    server = serve(credentials=(other,), buckets={"*": BucketAccess(access_key="k", secret_key="s")})
+    assert 403 == server.client.request("GET", f"/console/jobs/j{'0' * 32}", signed=False).status
+    assert 403 == server.client.request("GET", "/console/session", signed=False).status
+
+
+def test_a_header_chooses_the_bucket(server: ApiServer) -> None:
+    """A signed header names another bucket; an unsigned or malformed one, or a foreign region, is refused."""
+    client = server.client
+    chosen = f"{REGION}/{OTHER}"
+    sign = {"X-Stemline-Tenant": chosen}
+    signing = SigningClient(server.port)
+    assert OTHER == get(signing, "/console/session", **sign)["Bucket"]
+    assert b"SignatureDoesNotMatch" in client.request("GET", "/console/session", headers=sign).body
+    for wrong in ("ap-nowhere/other-1250000000", "other", f"{REGION}/UPPER-1", f"{REGION}/a/../b-1"):
+        answer = signing.request("GET", "/console/session", headers={"X-Stemline-Tenant": wrong})
+        assert b"InvalidHost" in answer.body
+    created = signing.request("POST", "/jobs", submission().encode(), headers=sign)
+    job = created.text("JobsDetail/JobId") or ""
+    assert server.store.jobs.get(Tenant(OTHER, REGION), [job]) != [None]
+
+
+def test_the_header_obeys_the_policy(serve) -> None:
+    """A credential of one bucket cannot choose another."""
+    own = Credential(secret_id=SECRET_ID, secret_key="SecretKeyExampleExample", buckets=(BUCKET,))
+    server = serve(credentials=(own,))
+    answer = SigningClient(server.port).request(
+        "GET", "/console/session", headers={"X-Stemline-Tenant": f"{REGION}/{OTHER}"}
+    )
+    assert 403 == answer.status
+
+
+class SigningClient(Client):
+    """A client that signs the header too."""
+
+    def authorization(self, method, target, headers):
+        import time
+
+        from stemline.wire.signature import SignedRequest, sign
+
+        now = int(time.time())
+        return sign(
+            SignedRequest.of(method, target, headers),
+            secret_id=self.secret_id,
+            secret_key=self.secret_key,
+            start=now - 60,
+            end=now + 600,
+            headers=("host", "x-stemline-tenant"),
+        )
+
+
+@pytest.mark.parametrize("path", ["nothing.js", "../pages.py", "..%2Fpages.py", "vendor/../index.html"])
+def test_only_the_files_of_the_console_are_served(server: ApiServer, path: str) -> None:
+    """A path that is not a file of the console is answered with 404."""
+    assert 404 == server.client.request("GET", f"/console/static/{path}", signed=False).status
