@@ -58,7 +58,7 @@ def section(path: str, command: click.Command, context: click.Context) -> list[s
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     parts = ["#" * (1 + path.count(" ")) + f" {path}", f"```text\n{usage}\n```", text_of(command.help or "")]
     rows = [
-        f"| `{names}` | {cell(meaning)} |"
+        f"| `{cell(names)}` | {cell(meaning)} |"
         for parameter in command.get_params(context)
         if (record := parameter.get_help_record(context)) is not None
         for names, meaning in [record]
