@@ -49,6 +49,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that c
 	lint-imports
 	python -m tools.check_tests
 	python -m tools.figures
+	python -m tools.shows
 
 check: lint audit ## Lint, types, known vulnerabilities and unit tests: under a minute
 	pytest -q -n 2 --no-loadscope-reorder tests/unit

@@ -89,7 +89,8 @@ def _void(root: Path) -> Iterator[str]:
         for source, digest in _content(root, path.stem).get("sources", {}).items():
             file = root / source
             if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-                yield f"{RESULTS / path.name} is void: {source} was changed since; see benchmarks/report.py"
+                changed = f"{RESULTS / path.name} is void: {source} was changed since."
+                yield f"{changed} Measure again, or: python -m benchmarks.report keep {path.stem} REASON"
 
 
 def _agrees(shown: str, value: float) -> bool:

@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
     asked = parser.parse_args()
     title = f"kill -9 at random: {asked.trials} kills of the running service"
-    report = Files(asked.name, title, ["tests/chaos/trials.py", "tests/chaos/witness.py"])
+    report = Files(asked.name, title, ["tests/chaos/trials.py"])
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     console = Console(width=110)
     outcome = run(asked.trials, seed, log=lambda text: console.print(text, style="dim"))

@@ -81,7 +81,7 @@ def list_hundred_thousand(store: Store) -> tuple[float, float, int]:
 def main() -> int:
     """Measure and print."""
     title = "Recovery with a stand-in for the separator: lease 20 s, heartbeat 2 s, sweep every 5 s"
-    report = Report("recovery", title, ["tests/chaos/recovery.py", "tests/chaos/scenarios.py"])
+    report = Report("recovery", title, ["tests/chaos/recovery.py"])
     rows: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="stemline-recovery-") as name:
         service = Service(Path(name), faulty_s3=True, preload_models=[], worker_grace_s=5)

@@ -110,6 +110,12 @@ def test_every_third_party_image_is_pinned_and_has_a_health_check(project):
         assert definition["healthcheck"]["test"], name
 
 
+def test_no_answered_job_is_lost_by_default(project):
+    """Valkey writes its file, and syncs it before each answer, unless the operator says otherwise."""
+    lines = project["configs"]["valkey"]["content"].splitlines()
+    assert {"appendonly yes", "appendfsync always", "maxmemory-policy noeviction"} <= set(lines)
+
+
 def test_ports_are_published_on_loopback_only(project):
     """Published ports are bound to loopback by default; the store publishes none."""
     for name, definition in project["services"].items():

@@ -95,7 +95,7 @@ def test_other_pages_may_have_numbers_of_their_own(root: Path) -> None:
 def test_a_program_that_changed_voids_its_results(root: Path) -> None:
     """Its file says by which program it was measured."""
     (root / "program.py").write_text("x = 2\n")
-    assert "run.json is void: program.py was changed since" in said(root, "")
+    assert "run.json is void: program.py was changed since. Measure again" in said(root, "")
 
 
 def test_pages_are_written_from_the_files(root: Path) -> None:
