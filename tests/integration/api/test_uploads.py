@@ -56,6 +56,11 @@ def send(upload: dict[str, Any], data: bytes, number: int) -> int:
     return httpx.put(part["Url"], content=chunk, trust_env=False, timeout=30).status_code
 
 
+@pytest.mark.shows(
+    "POST /uploads: Name, Size, ContentType, Upload, UploadId, PartSize, PartCount, ReceivedCount, Part, PartNumber",
+    "PUT /uploads: key, uploadId, size",
+    "POST /uploads/complete: Key",
+)
 def test_an_upload_is_resumed_and_becomes_an_object(server: ApiServer, s3: S3) -> None:
     """Parts go straight to the store; missing ones are named with new URLs; then it is an object."""
     data = bytes(range(256)) * (PART // 256) + b"the end"
@@ -74,6 +79,7 @@ def test_an_upload_is_resumed_and_becomes_an_object(server: ApiServer, s3: S3) -
     assert "NoSuchResource" == call(server.client, "PUT", f"/uploads?{named(upload)}", status=404)["Code"]
 
 
+@pytest.mark.shows("DELETE /uploads")
 def test_an_upload_is_given_up(server: ApiServer, s3: S3) -> None:
     """An upload that is given up leaves nothing in the bucket."""
     upload = begin(server.client)
@@ -92,6 +98,9 @@ def test_a_part_of_another_size_does_not_count(server: ApiServer) -> None:
     assert "0" == again["ReceivedCount"]
 
 
+@pytest.mark.shows(
+    "POST /uploads: Name, Size, ContentType, Upload, UploadId, PartSize, PartCount, ReceivedCount, Part, PartNumber"
+)
 @pytest.mark.parametrize(
     ("body", "message"),
     [
