@@ -3,7 +3,8 @@
     python -m tools.shows            # say what does not agree, and exit with 1 then
     python -m tools.shows --write    # write the last column of the page from the tests
 
-A test carries ``@pytest.mark.shows("…")`` with the first cell of each row that it shows, without backticks.
+A test carries ``@pytest.mark.shows("…")`` with the first cell of each row that it shows, without backticks;
+of a cell with a colon, what is before it suffices.
 A test that is always skipped, or expected to fail, shows nothing; in CI, one that is skipped fails.
 """
 
@@ -79,6 +80,17 @@ def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[s
             yield name.removeprefix("pytest.mark."), [str(text) for text in texts]
 
 
+def _by_row(page: str, tests: Path) -> dict[str, list[str]]:
+    """Return the tests of each row by the row's whole first cell, and of marks that name no row by the mark."""
+    keys = [row.key for row in rows(page)]
+    found: dict[str, list[str]] = {}
+    for mark, names in shown(tests).items():
+        begins = [key for key in keys if key.partition(":")[0] == mark]
+        key = begins[0] if mark not in keys and len(begins) == 1 else mark
+        found[key] = found.get(key, []) + names
+    return found
+
+
 def cell(tests: list[str]) -> str:
     """Return the last cell of a row that these tests show."""
     return ", ".join(f"`{test}`" for test in tests)
@@ -87,7 +99,7 @@ def cell(tests: list[str]) -> str:
 def problems(page: str, tests: Path) -> list[str]:
     """Return what does not agree between the page and the tests."""
     try:
-        by_row = shown(tests)
+        by_row = _by_row(page, tests)
     except ValueError as error:
         return [str(error)]
     all_rows = rows(page)
@@ -110,7 +122,7 @@ def problems(page: str, tests: Path) -> list[str]:
 
 def written(page: str, tests: Path) -> str:
     """Return the page with its last columns written from the tests."""
-    by_row = shown(tests)
+    by_row = _by_row(page, tests)
     lines = page.splitlines()
     for row in rows(page):
         if row.key in by_row:

@@ -57,7 +57,7 @@ def send(upload: dict[str, Any], data: bytes, number: int) -> int:
 
 
 @pytest.mark.shows(
-    "POST /uploads: Name, Size, ContentType, Upload, UploadId, PartSize, PartCount, ReceivedCount, Part, PartNumber",
+    "POST /uploads",
     "PUT /uploads: key, uploadId, size",
     "POST /uploads/complete: Key",
 )
@@ -98,9 +98,7 @@ def test_a_part_of_another_size_does_not_count(server: ApiServer) -> None:
     assert "0" == again["ReceivedCount"]
 
 
-@pytest.mark.shows(
-    "POST /uploads: Name, Size, ContentType, Upload, UploadId, PartSize, PartCount, ReceivedCount, Part, PartNumber"
-)
+@pytest.mark.shows("POST /uploads")
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -41,6 +41,12 @@ def test_a_row_is_known_by_its_first_cell() -> None:
     assert ["One", "Two, Three"] == [row.key for row in rows(PAGE)]
 
 
+def test_what_is_before_a_colon_names_the_row(folder: Path) -> None:
+    """A cell may list fields behind a colon, which the mark leaves out."""
+    page = PAGE.replace("| `One` |", "| `One`: `a`, `b` |")
+    assert [] == problems(written(page, folder), folder)
+
+
 def test_the_last_column_is_written_from_the_marks(folder: Path) -> None:
     """In the order of the tests in their file; what is written has no problems."""
     page = written(PAGE, folder)
