@@ -81,7 +81,7 @@ def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[s
 
 
 def _by_row(page: str, tests: Path) -> dict[str, list[str]]:
-    """Return the tests of each row by the row's whole first cell, and of marks that name no row by the mark."""
+    """Return the tests of each row, by its whole first cell; those of a mark without a row by the mark."""
     keys = [row.key for row in rows(page)]
     found: dict[str, list[str]] = {}
     for mark, names in shown(tests).items():
