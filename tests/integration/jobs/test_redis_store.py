@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import redis
@@ -11,9 +11,9 @@ import structlog
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RecordTooNew, StoreUnavailable
-from stemline.jobs.job import JobSpec, Output, Result
+from stemline.jobs.job import JobSpec, Output, Result, Waveform
 from stemline.jobs.separation import AudioMode, VoiceSeparate
-from stemline.jobs.store import DeliveryFilter, JobFilter, RedisStore, StoreOptions, delivery_id
+from stemline.jobs.store import DeliveryFilter, Idempotency, JobFilter, RedisStore, StoreOptions, delivery_id
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.migrations import Migration, Migrations, Phase, PreMigrationsPending
 from stemline.jobs.store.records import RECORD_VERSION
@@ -56,12 +56,44 @@ def test_the_settings_have_the_stores_defaults() -> None:
     assert StoreOptions() == store_options(Settings())
 
 
+def test_every_option_comes_from_its_setting() -> None:
+    """Other settings make other options, each of them."""
+    other = Settings(
+        key_prefix="other",
+        auto_open=False,
+        buckets_per_region=7,
+        queue_max_size=8,
+        queue_max_concurrent=9,
+        templates_per_bucket=10,
+        cancel_running=False,
+        lease_s=33,
+        heartbeat_s=3,
+        level_ageing_s=12,
+        idempotency_hours=13,
+        retention_days=14,
+        dead_letter_days=15,
+    )
+    before, after = StoreOptions(), store_options(other)
+    names = {each.name for each in fields(StoreOptions)}
+    same = {name for name in names if getattr(before, name) == getattr(after, name)}
+    assert set() == same
+
+
+def test_an_idempotency_key_is_forgotten_after_its_time(client: redis.Redis, clock: FixedClock) -> None:
+    """The server drops the key after the hours of the setting."""
+    store = RedisStore(client, StoreOptions(idempotency_hours=2), clock=clock)
+    store.jobs.create([spec()], idempotency=Idempotency("k", "body"))
+    (key,) = [key for key in client.scan_iter("*") if ":idempotency:" in str(key)]
+    assert 7000 < client.ttl(key) <= 7200
+
+
 def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock: FixedClock) -> None:
     """After its retention no key of a job or its callback is left, and none refers to it."""
     (job,) = store.jobs.create([spec()])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, Result((), {}))
+    store.jobs.succeed(claimed, Result((), {}), (Waveform("Mix", 64, "gH8="),))
+    assert {f"stemline:job:{job.id}", f"stemline:waveforms:{job.id}"} <= set(client.scan_iter("*"))
     clock.advance(91 * 86_400)
     store.jobs.prune()
     left = set(client.scan_iter("*"))

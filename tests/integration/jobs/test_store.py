@@ -256,6 +256,20 @@ def test_retention(store: Store, clock: FixedClock) -> None:
     assert [kept.id] == [j.id for j in store.jobs.search(TENANT, JobFilter()).items]
 
 
+def test_retention_counts_from_the_end(store: Store, clock: FixedClock) -> None:
+    """A job that waited for months is kept as long after its end as any other."""
+    (job,) = store.jobs.create([spec()])
+    clock.advance(80 * 86_400)
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.succeed(claimed, DONE)
+    clock.advance(89 * 86_400)
+    assert store.jobs.prune() == 0
+    assert store.jobs.find(job.id) is not None
+    clock.advance(2 * 86_400)
+    assert store.jobs.prune() == 1
+
+
 def test_startable_jobs(make: Make) -> None:
     """As many wake-ups as jobs of the level could start: of active queues, within max_concurrent."""
     store = make(queue_max_concurrent=2)

@@ -135,3 +135,38 @@ def test_a_repeated_end_is_harmless(store: Store) -> None:
     store.jobs.succeed(claimed, DONE)
     with pytest.raises(LeaseLost):
         store.jobs.fail(claimed, "x", "y")
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "confirm_cancel", "release"])
+def test_an_attempt_leaves_no_uploads_on_the_record(store: Store, end: str) -> None:
+    """However an attempt ends, what it registered is forgotten: the next one must not remove another's."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.register_uploads(job.id, claimed.token, [{"key": "a"}])
+    registered = store.jobs.find(job.id)
+    assert registered is not None
+    assert [{"key": "a"}] == [dict(each) for each in registered.uploads]
+    if end == "confirm_cancel":
+        store.jobs.cancel(TENANT, [job.id])
+    more = {"succeed": (DONE,), "fail": ("InternalError", "no")}.get(end, ())
+    getattr(store.jobs, end)(claimed, *more)
+    after = store.jobs.find(job.id)
+    assert after is not None
+    assert [] == list(after.uploads)
+
+
+def test_why_a_job_waits_is_said_until_it_runs(store: Store, clock: FixedClock) -> None:
+    """The reason of a release is the job's message while it waits, and is gone with the next claim."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.release(claimed, delay_s=10, reason="The bucket is away.")
+    waiting = store.jobs.find(job.id)
+    assert waiting is not None
+    assert "The bucket is away." == waiting.message
+    clock.advance(11)
+    store.jobs.promote()
+    again = store.jobs.claim("w", [0])
+    assert again is not None
+    assert ("", 0, "w") == (again.message, again.progress, again.worker)

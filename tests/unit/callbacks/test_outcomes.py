@@ -1,0 +1,28 @@
+"""What the status of an answer means for a callback."""
+
+from __future__ import annotations
+
+import pytest
+
+from stemline.callbacks.http import Response
+from stemline.callbacks.url_sender import outcome_of
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_only_2xx_is_delivered_and_only_410_is_final(status: int) -> None:
+    """Every other status is tried again; each is kept as it came."""
+    outcome = outcome_of(Response(status, {}, b""), 0.0)
+    assert (status // 100 == 2, status == 410, str(status)) == (
+        outcome.delivered,
+        outcome.final,
+        outcome.status,
+    )
+
+
+def test_of_an_answer_the_first_kilobyte_is_kept() -> None:
+    """A long answer is cut, a redirect keeps its target, and what is no text is replaced."""
+    assert "x" * 1024 == outcome_of(Response(500, {}, b"x" * 5000), 0.0).answer
+    moved = outcome_of(Response(302, {"location": "http://b/" + "y" * 2000}, b"moved"), 0.0).answer
+    assert moved.startswith("Location: http://b/y")
+    assert len(moved) == 1024
+    assert "\ufffd" == outcome_of(Response(500, {}, b"\xff"), 0.0).answer
