@@ -20,6 +20,11 @@ bench-callbacks: $(VENV)/.dev ## Delay of callbacks to healthy receivers while a
 bench-separation: reference ## Time and memory for a song, Stemline and Spleeter (half an hour)
 	$(BIN)/python -m benchmarks.separation
 
+.PHONY: bench-gpu
+bench-gpu: $(VENV)/.dev ## Everything about a GPU in eight minutes: make bench-gpu [DEVICE=cpu]
+	stemline models pull 2stems
+	$(BIN)/python -m benchmarks.gpu $(if $(DEVICE),--device $(DEVICE))
+
 .PHONY: bench-quality
 bench-quality: reference ## Quality of voice and background, Stemline and Spleeter
 	$(BIN)/python -m benchmarks.quality

@@ -1,4 +1,4 @@
 # The images, built with buildah and run without a Docker engine; needs root, and mmdebstrap for the base.
 .PHONY: images
-images: $(VENV)/.dev ## Build the images, run them read-only as their user, and do one job with them
-	$(BIN)/python -m tests.images
+images: $(VENV)/.dev ## Build the images, run them read-only as their user, and do one job with them: make images [GPU=1]
+	$(BIN)/python -m tests.images $(if $(GPU),--gpu)

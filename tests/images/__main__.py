@@ -1,10 +1,16 @@
-"""Build every image for machines without a GPU, run them read-only, and do one job with them."""
+"""Build every image, run them read-only, and do one job with them.
+
+    python -m tests.images [--gpu]
+
+With `--gpu`, the image for GPUs as well: without a card it must refuse to start, and say why.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import math
+import sys
 import tempfile
 import time
 import wave
@@ -23,9 +29,12 @@ from tests.images.running import Service
 from tests.paths import REPOSITORY
 
 TARGETS = ("api", "worker", "callbacks", "flower")
+GPU = "worker-gpu"
+#: What the GPU worker says on a machine without a card.
+NO_DRIVER = "CUDA cannot be used: the NVIDIA driver is not installed here"
 BUCKET = "media-1250000000"
 #: Largest size without the base, MB.
-LIMITS_MB = {"worker": 400.0}
+LIMITS_MB = {"worker": 400.0, GPU: 3100.0}
 _DEFAULT_LIMIT_MB = 160.0
 
 
@@ -60,13 +69,13 @@ def do_one_job(api: str, key: dict[str, str], s3: SeaweedServer) -> float:
     return took
 
 
-def main() -> None:
+def main(*, with_gpu: bool) -> None:
     """Build, run and print a table; end with an error at the first thing that is wrong."""
     began = time.monotonic()
     building.ensure_base(REPOSITORY / "build" / "images")
     base_mb = building.size_mb(building.BASE)
     built = {}
-    for target in TARGETS:
+    for target in (*TARGETS, GPU) if with_gpu else TARGETS:
         started = time.monotonic()
         built[target] = building.build(target)
         print(f"built {target} in {time.monotonic() - started:.0f} s", flush=True)
@@ -110,6 +119,14 @@ def main() -> None:
                 eventually(partial(running.is_healthy, probe), 240, f"{service} is healthy: {running.log}")
                 table.append((service, building.size_mb(image) - base_mb, time.monotonic() - started))
                 assert {10001} == running.users(), running.users()
+            if with_gpu:
+                container, mounted = building.mount(built[GPU])
+                containers.append(container)
+                services[GPU] = refusing = Service(mounted, folder / GPU, variables)
+                started = time.monotonic()
+                eventually(lambda: refusing.ended, 120, "the GPU worker refuses to start")
+                assert NO_DRIVER in refusing.tail(), refusing.tail()
+                table.append((GPU, building.size_mb(built[GPU]) - base_mb, time.monotonic() - started))
             took = do_one_job(f"http://127.0.0.1:{api}", key, s3)
         except BaseException:
             for service, running in services.items():
@@ -124,7 +141,8 @@ def main() -> None:
             valkey.stop()
     print(f"{'image':<10} {'MB without base':>16} {'healthy after s':>16}   as user 10001, read-only root")
     for service, size, seconds in table:
-        print(f"{service:<10} {size:>16.0f} {seconds:>16.1f}")
+        note = "   without a card: refuses to start, and says why" if service == GPU else ""
+        print(f"{service:<10} {size:>16.0f} {seconds:>16.1f}{note}")
         limit = LIMITS_MB.get(service, _DEFAULT_LIMIT_MB)
         if size > limit:
             raise SystemExit(f"the image of {service} is larger than {limit:.0f} MB without its base")
@@ -135,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(with_gpu="--gpu" in sys.argv)

@@ -74,6 +74,11 @@ class Service:
         )
         return done.returncode == 0
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
     def tail(self) -> str:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-3000:]

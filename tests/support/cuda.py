@@ -77,7 +77,7 @@ class Sessions:
         self._instruments = instruments
 
     def __call__(
-        self, _graph: object, _options: object, *, providers: list[Any], enable_fallback: int
+        self, _graph: object, _options: object = None, *, providers: list[Any], enable_fallback: int
     ) -> Any:
         assert enable_fallback == 0
         names = [each if isinstance(each, str) else each[0] for each in providers]

@@ -1,0 +1,1 @@
+"""What a card does: one bounded run that measures everything docs/gpu.md needs."""
