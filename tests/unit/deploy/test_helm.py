@@ -418,12 +418,17 @@ def test_files_of_tenants_replace_variables(render):
 
 
 def test_metrics_are_not_on_the_ingress(render):
-    """No path of the Ingress leads to the metrics or the readiness of the API."""
-    (ingress,) = of(render(MATRIX["ingress"]), "Ingress").values()
-    paths = [path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
-    assert "/jobs" in paths
-    for hidden in ("/metrics", "/readyz"):
-        assert not [path for path in paths if path in {hidden, "/"} or hidden.startswith(f"{path}/")]
+    """The Ingress leads to every path of the public port, and no Service has the port of the metrics."""
+    objects = render(MATRIX["ingress"])
+    (ingress,) = of(objects, "Ingress").values()
+    paths = [path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert [("/", {"name": "http"})] == [(p["path"], p["backend"]["service"]["port"]) for p in paths]
+    api = container(of(objects, "Deployment")["night-api"])
+    public = next(port["containerPort"] for port in api["ports"] if port["name"] == "http")
+    metrics = next(port["containerPort"] for port in api["ports"] if port["name"] == "metrics")
+    assert public != metrics
+    targets = {port["targetPort"] for each in of(objects, "Service").values() for port in each["spec"]["ports"]}
+    assert not {"metrics", metrics} & targets
 
 
 def test_monitors_name_the_installation(everything):
