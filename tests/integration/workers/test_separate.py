@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import subprocess
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from stemline.models.download import pull
 from stemline.models.weights import WeightStore
 from stemline.runtime.store import open_store
 from stemline.testing.processes import Program, environment, eventually, program, settings
+from stemline.testing.resp_proxy import RespProxy
 from stemline.workers.app import create_app, separate_queue
 
 RATE = 44_100
@@ -220,3 +222,21 @@ def test_a_worker_that_shuts_down_releases_its_job(
     done = ended(store, job)
     assert (State.SUCCESS, 1) == (done.state, done.attempt)
     assert "attempt.released" in leaving.text()
+
+
+def test_an_attempt_outlives_errors_of_the_store(
+    env, valkey_server, store: Store, s3, tmp_path: Path
+) -> None:
+    """Words of a server that fails over, in the middle of a separation, cost no attempt."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(60))
+    with RespProxy(valkey_server.port) as proxy:
+        behind = env | {"STEMLINE_REDIS_URL": proxy.url, "STEMLINE_LEASE_S": "60"}
+        with program(tmp_path / "worker.log", behind, "-m", "stemline", "worker", "separate") as started:
+            eventually(lambda: "model.loaded" in started.text(), 60, "the engine")
+            job = submit(store, s3, "in/a.wav")
+            eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
+            for word in ("NOREPLICAS too few", "READONLY a replica", "UNBLOCKED demoted"):
+                with proxy.refuse(word):
+                    time.sleep(1)
+            done = ended(store, job, 120)
+            assert (State.SUCCESS, 1) == (done.state, done.attempt), started.text()[-3000:]

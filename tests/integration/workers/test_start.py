@@ -16,6 +16,8 @@ import pytest
 from stemline.runtime.settings import Settings
 from stemline.storage import Buckets
 from stemline.storage.access_check import BucketsUnusable
+from stemline.testing.s3_proxy import FaultyProxy
+from tests.support.certificates import make_certificate, server_context
 
 ACCESS = {"access_key": "key", "secret_key": "secret"}
 
@@ -53,6 +55,24 @@ def test_a_worker_with_unusable_buckets_refuses_to_start(
     assert done.returncode not in {0, None}
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_untrusted_certificate_of_the_store_is_noticed(s3, tmp_path):
+    """A store whose certificate nobody trusts is refused with that reason, and used with its `ca_bundle`."""
+    certificate = make_certificate(tmp_path, "store", "IP:127.0.0.1")
+    proxy = FaultyProxy(s3.endpoint_url, tls=server_context(certificate))
+    access = {
+        "endpoint_url": proxy.endpoint_url,
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key,
+    }
+    try:
+        with pytest.raises(BucketsUnusable, match="the certificate of the store is not trusted"):
+            Buckets(Settings(buckets={"*": access})).check_access(most_skew_s=10)
+        trusted = {**access, "ca_bundle": str(certificate)}
+        Buckets(Settings(buckets={"*": trusted})).check_access(most_skew_s=10)
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -427,7 +427,9 @@ def test_metrics_are_not_on_the_ingress(render):
     public = next(port["containerPort"] for port in api["ports"] if port["name"] == "http")
     metrics = next(port["containerPort"] for port in api["ports"] if port["name"] == "metrics")
     assert public != metrics
-    targets = {port["targetPort"] for each in of(objects, "Service").values() for port in each["spec"]["ports"]}
+    targets = {
+        port["targetPort"] for each in of(objects, "Service").values() for port in each["spec"]["ports"]
+    }
     assert not {"metrics", metrics} & targets
 
 
