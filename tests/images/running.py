@@ -88,14 +88,25 @@ class Service:
         found, pids = set(), [self._process.pid]
         while pids:
             pid = pids.pop()
+            pids += _children(pid)
             with suppress(OSError):
-                pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
                 if pid != self._process.pid:
                     found.add(Path(f"/proc/{pid}").stat().st_uid)
         return found
 
     def stop(self) -> None:
-        """End it: the death of `unshare` kills all processes of its namespace."""
-        with suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGKILL)
+        """End it: the death of its first process, a child of `unshare`, kills all of its namespace.
+
+        Killing `unshare` is not enough: a process that becomes another user no longer dies with its parent.
+        """
+        for pid in (*_children(self._process.pid), self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process."""
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
