@@ -106,7 +106,9 @@ class Service:
 
 
 def _children(pid: int) -> list[int]:
-    """Return the children of a process."""
-    with suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+    """Return the children of a process; none of one that has ended."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(each) for each in text.split()]
