@@ -29,11 +29,12 @@ test-long: $(VENV)/.dev ## Random lives of jobs, races, pages and songs: many ti
 
 # mutmut follows no symbolic links, so it gets a copy of the files behind them.
 .PHONY: mutation
-mutation: $(VENV)/.dev ## Change the rules in small ways and see that a test fails each time (ten minutes)
+mutation: $(VENV)/.dev ## Change rules and scripts in small ways and see that a test fails each time (an hour)
 	rm -rf build/mutation && mkdir -p build/mutation
 	cp -rL src tests pyproject.toml docs deploy constraints build/mutation/
 	cd build/mutation && mutmut run --max-children 2 && mutmut results
 	cd build/mutation && mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
+	$(BIN)/python -m tools.mutate_lua
 
 .PHONY: media-matrix
 media-matrix: $(VENV)/.dev ## Read every codec in every container with every arrangement of streams; write the table of docs/media.md
