@@ -12,7 +12,7 @@ redis.call('ZREM', key, id)  -- gone
 
 
 def test_each_kind_of_change_is_made_once() -> None:
-    """Comparisons, logic, numbers and calls are changed one at a time; comments and ARGV's numbers are not."""
+    """Comparisons, logic, numbers and calls are changed one at a time, comments and ARGV's numbers not."""
     found = [(each.line, each.after.strip()) for each in mutants("some", SCRIPT)]
     assert [
         (2, "local due = tonumber(redis.call('ZSCORE', key, ARGV[1]) and 0)"),
