@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def distinct_job() -> Job:
 def test_every_element_has_its_own_value(document: Document) -> None:
     """Times, places, names, files and what was measured are those of the job, each under its own name."""
     job = distinct_job()
-    shown = JOB.write(job, document)
+    shown: Any = JOB.write(job, document)
     assert ("j-id", "said", "77", "p-queue") == (
         shown["JobId"],
         shown["Message"],
