@@ -32,10 +32,10 @@ _host = click.option("--host", default="", help="Only those to this host, or to 
 _since = click.option("--since", type=TIME, help="Only those since then: 90m, 2h, 3d or a time.")
 _status = click.option(
     "--status",
-    type=click.Choice(["pending", "delivered", "dead"]),
-    default="dead",
-    show_default=True,
-    help="pending: still to be delivered, also after failed tries; dead: given up.",
+    "states",
+    multiple=True,
+    type=click.Choice(["Pending", "Delivered", "Dead"], case_sensitive=False),
+    help="Pending: still to be delivered, also after failed tries; Dead: given up. May be repeated.",
 )
 
 
@@ -55,18 +55,24 @@ def callbacks() -> None:
 @as_json
 @connected
 def list_(
-    connection: Connection, *, status: str, host: str, since: datetime | None, limit: int, as_json: bool
+    connection: Connection,
+    *,
+    states: Sequence[str],
+    host: str,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
-    """List callbacks of a status, latest first."""
+    """List callbacks of every status, latest first."""
     with connection.open() as client:
-        found = client.callbacks(status=status, host=host, since=since)
+        found = client.callbacks(states=states, host=host, since=since)
         shown = islice(found, limit) if limit else found
         if as_json:
             for each in shown:
                 print_json_line(each.raw)
         else:
             where = f" to {host}" if host else ""
-            print_table(_COLUMNS, map(_row, shown), empty=f"No {status} callbacks{where}.")
+            print_table(_COLUMNS, map(_row, shown), empty=f"No such callbacks{where}.")
 
 
 @callbacks.command()
@@ -90,37 +96,44 @@ def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
 
 @callbacks.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
+@_status
 @_host
 @_since
 @click.option("--all", "everything", is_flag=True, help="All dead letters of the bucket.")
+@click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
 @as_json
 @connected
 def replay(
     connection: Connection,
     *,
     ids: Sequence[str],
+    states: Sequence[str],
     host: str,
     since: datetime | None,
     everything: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send callbacks now, with a new schedule of tries.
+    """Send callbacks now, whatever their status.
 
-    Select them by IDs of callbacks or jobs, by filters, which select dead letters, or with --all.
+    Their schedule of tries begins anew. Select them by IDs of callbacks or jobs, by filters, which mean dead
+    letters unless --status is given, or with --all.
     """
-    if sum((bool(ids), bool(host or since), everything)) != 1:
-        raise click.UsageError("give either IDs, or --host and --since, or --all")
+    if sum((bool(ids), bool(host or since or states), everything)) != 1:
+        raise click.UsageError("give either IDs, or --status, --host and --since, or --all")
     with connection.open() as client:
         if ids:
-            count = client.replay_callbacks(*(each.id for each in _known(client, ids)))
+            known = [each.id for each in _known(client, ids)]
+            count = len(known) if dry_run else client.send_callbacks(*known)
         else:
-            count = client.replay_callbacks_where(host=host, since=since)
+            count = client.send_callbacks_where(states=states, host=host, since=since, dry_run=dry_run)
         if not count and host:
-            raise CommandFailed(f"there is no dead letter to {host}", status=NOT_FOUND)
+            what = " or ".join(states).lower() or "dead"
+            raise CommandFailed(f"there is no {what} callback to {host}", status=NOT_FOUND)
         if as_json:
-            print_json({"replayed": count})
+            print_json({"sent": count, "dry_run": dry_run})
         else:
-            click.echo(f"{count} to be sent again")
+            click.echo(f"{count} callbacks {'would be sent' if dry_run else 'are sent'} again")
 
 
 def _known(client: Client, ids: Sequence[str]) -> list[Callback]:

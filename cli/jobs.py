@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -29,6 +29,7 @@ from stemline.cli.times import TIME
 if TYPE_CHECKING:
     from stemline.client import Client, Execution, Job
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 STATES = ("Submitted", "Pause", "Running", "Success", "Failed", "Cancel")
 WAITING = ("Submitted", "Pause", "Running")
 _COLUMNS = (
@@ -124,74 +125,103 @@ def job(connection: Connection, *, ids: Sequence[str], watch: bool, as_json: boo
             raise SystemExit(FAILED)
 
 
+def _chosen(possible: Sequence[str]) -> Callable[[_F], _F]:
+    """Add the filters of a command that changes many jobs, which must be in certain states."""
+    options = (
+        click.option(
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice(possible, case_sensitive=False),
+            help="Only jobs in this state; may be repeated.",
+        ),
+        _queue,
+        click.option("--prefix", default="", help="Only jobs whose source keys begin so."),
+        click.option("--level", type=click.IntRange(0, 2), help="Only jobs of this level."),
+        _since,
+        _until,
+        click.option("--all", "everything", is_flag=True, help="All such jobs of the bucket."),
+        click.option("--dry-run", is_flag=True, help="Only say how many jobs it would be."),
+        click.option("--yes", is_flag=True, help="Do not ask before many jobs are changed."),
+        as_json,
+    )
+
+    def add(command: _F) -> _F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_state
-@_queue
-@_since
-@_until
-@click.option("--dry-run", is_flag=True, help="Only print what would be cancelled.")
-@click.option("--yes", is_flag=True, help="Do not ask before many jobs are cancelled.")
-@as_json
+@_chosen(WAITING)
 @connected
-def cancel(
-    connection: Connection,
-    *,
+def cancel(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
+    """Cancel jobs, by their IDs, by filters or --all.
+
+    Only jobs that have not ended are cancelled.
+    """
+    with connection.open() as client:
+        _change(client, "cancelled", ids, client.cancel, client.cancel_where, **options)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_chosen(("Failed", "Cancel"))
+@connected
+def retry(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
+    """Submit failed or cancelled jobs again, as new jobs.
+
+    The new jobs have the parameters, queue and callback of the old ones. Select these by their IDs, by
+    filters, which leave out those that were retried before, or with --all.
+    """
+    with connection.open() as client:
+        _change(client, "retried", ids, client.retry, client.retry_where, **options)
+
+
+def _change(
+    client: Client,
+    what: str,
     ids: Sequence[str],
-    states: Sequence[str],
-    queue: str,
-    since: datetime | None,
-    until: datetime | None,
+    change: Callable[[str], Any],
+    change_where: Callable[..., int],
+    *,
+    everything: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
+    **filters: Any,
 ) -> None:
-    """Cancel jobs, by their IDs or by filters.
-
-    Filters select jobs that have not ended: all of those in a queue with --queue, in a state with --state.
-    """
-    with connection.open() as client:
-        if bool(ids) == bool(states or queue or since or until):
-            raise click.UsageError("give either IDs, or filters: --queue, --state, --since, --until")
-        chosen = list(ids)
-        if not ids:
-            wanted = [each for each in states or WAITING if each in WAITING]
-            if not wanted:
-                raise click.UsageError(
-                    f"jobs that have ended stay as they are; --state is {', '.join(WAITING)}"
-                )
-            filters = selection(client, states=wanted, queue=queue, since=since, until=until)
-            chosen = [each.id for each in client.list(**filters)]
-            if not (dry_run or yes) and len(chosen) > 1:
-                click.confirm(f"Cancel {len(chosen)} jobs?", abort=True, err=True)
-        done, failed = (chosen, {}) if dry_run else _one_by_one(client.cancel, chosen)
-        _report("would be cancelled" if dry_run else "cancelled", done, failed, as_json=as_json)
-
-
-@click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@as_json
-@connected
-def retry(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
-    """Submit jobs again, as new ones with the same parameters."""
-    with connection.open() as client:
-        made: dict[str, str] = {}
-
-        def again(job_id: str) -> None:
-            made[job_id] = client.retry(job_id).id
-
-        _, failed = _one_by_one(again, ids)
+    """Change jobs that are named one by one, or all of a filter after a question; then say what was done."""
+    chosen = {name: value for name, value in filters.items() if value or value == 0}
+    if sum((bool(ids), bool(chosen), everything)) != 1:
+        raise click.UsageError("give either IDs, or filters, or --all")
+    if ids:
+        done, failed = ({}, {}) if dry_run else _one_by_one(change, ids)
         if as_json:
-            print_json({"retried": made, "failed": failed})
+            print_json({what: done, "failed": failed})
         else:
-            for old, new in made.items():
-                click.echo(f"{old}\t{new}")
+            for job_id in ids if dry_run else done:
+                click.echo(f"{job_id}\t{'would be ' if dry_run else ''}{done.get(job_id) or what}")
         _complain(failed)
+        return
+    chosen = selection(client, **chosen)
+    count = change_where(dry_run=True, **chosen)
+    if not dry_run and count:
+        if count > 1 and not yes:
+            click.confirm(f"{count} jobs will be {what}. Go on?", abort=True, err=True)
+        count = change_where(**chosen)
+    if as_json:
+        print_json({"count": count, "dry_run": dry_run})
+    else:
+        click.echo(f"{count} jobs {'would be ' if dry_run else ''}{what}")
 
 
 def selection(client: Client, *, queue: str = "", **filters: Any) -> dict[str, Any]:
     """Return the filters of a list, with the id of a queue that may be given by its name."""
-    given = {name: value for name, value in filters.items() if value}
+    given = {name: value for name, value in filters.items() if value or value == 0}
     return {**given, "queue": client.queue(queue).id} if queue else given
 
 
@@ -247,30 +277,21 @@ def _watch(draw: Callable[[], Any], done: Callable[[], bool] = lambda: False) ->
             time.sleep(_INTERVAL_S)
 
 
-def _one_by_one(action: Callable[[str], object], ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Do something to each of some jobs; return those that it was done to, and why not to the others."""
+def _one_by_one(change: Callable[[str], Any], ids: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Change some jobs; return the new job of each, where there is one, and why others were not changed."""
     from stemline.client import ApiError
 
-    done, failed = [], {}
+    done, failed = {}, {}
     for each in ids:
         try:
-            action(each)
+            made = change(each)
         except ApiError as error:
             if error.status in {403, 503}:
                 raise
             failed[each] = error.message
         else:
-            done.append(each)
+            done[each] = made[0].id if made else ""
     return done, failed
-
-
-def _report(what: str, done: Sequence[str], failed: dict[str, str], *, as_json: bool) -> None:
-    if as_json:
-        print_json({what.replace(" ", "_"): list(done), "failed": failed})
-    else:
-        for each in done:
-            click.echo(f"{each}\t{what}")
-    _complain(failed)
 
 
 def _complain(failed: dict[str, str]) -> None:

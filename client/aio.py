@@ -134,9 +134,26 @@ class AsyncClient:
         for ten in calls.in_tens(ids):
             await self.send(calls.cancel(ten))
 
-    async def retry(self, job_id: str) -> Job:
-        """Submit a job again, as a new one with the same parameters."""
-        return await self.send(calls.repeat(await self.get(job_id)))
+    async def retry(self, *ids: str) -> Sequence[Job]:
+        """Submit failed or cancelled jobs again and return the new ones; of each ten all or none."""
+        return [job for ten in calls.in_tens(ids) for job in await self.send(calls.retry(ten))]
+
+    async def cancel_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Cancel all jobs that match and have not ended, and return how many."""
+        return await self._all(lambda cursor: calls.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
+
+    async def retry_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Submit all failed and cancelled jobs again that match and were not retried yet."""
+        return await self._all(lambda cursor: calls.retry_where(dry_run=dry_run, cursor=cursor, **filters))
+
+    async def _all(self, call: Callable[[str], calls.Call[calls.Changed]]) -> int:
+        """Send a call until nothing is left, and return how many were changed."""
+        count, cursor = 0, ""
+        while True:
+            part = await self.send(call(cursor))
+            count, cursor = count + part.count, part.cursor
+            if not cursor:
+                return count
 
     async def execution(self, job_id: str) -> Execution:
         """Return which attempt at a job runs, or ran last, and where."""
@@ -184,12 +201,12 @@ class AsyncClient:
         await self.send(calls.delete_template(template_id))
 
     async def callbacks(
-        self, *, status: str = "", host: str = "", since: datetime | None = None
+        self, *, states: Sequence[str] = (), host: str = "", since: datetime | None = None
     ) -> AsyncIterator[Callback]:
-        """Yield callbacks, latest first; dead letters unless a status is given."""
+        """Yield callbacks, latest first; of every state unless some are given."""
         number, seen = 1, 0
         while True:
-            call = calls.callbacks(status=status, host=host, since=since, page_number=number)
+            call = calls.callbacks(states=states, host=host, since=since, page_number=number)
             found, total = await self.send(call)
             for each in found:
                 yield each
@@ -201,13 +218,13 @@ class AsyncClient:
         """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
         return [each for ten in calls.in_tens(ids) for each in await self.send(calls.get_callbacks(ten))]
 
-    async def replay_callbacks(self, *ids: str) -> int:
-        """Deliver callbacks again, of each ten all or none, and return how many."""
-        return sum([await self.send(calls.replay_callbacks(ten)) for ten in calls.in_tens(ids)])
+    async def send_callbacks(self, *ids: str) -> int:
+        """Send callbacks now, whatever their state, of each ten all or none, and return how many."""
+        return sum([await self.send(calls.send_callbacks(ten)) for ten in calls.in_tens(ids)])
 
-    async def replay_callbacks_where(self, *, host: str = "", since: datetime | None = None) -> int:
-        """Deliver all dead letters again that match, and return how many."""
-        return await self.send(calls.replay_callbacks_where(host=host, since=since))
+    async def send_callbacks_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Send all callbacks that match now, and return how many; dead letters unless states are given."""
+        return (await self.send(calls.send_callbacks_where(dry_run=dry_run, **filters))).count
 
     async def upload(self, path: str | Path, key: str = "", *, progress: Progress | None = None) -> str:
         """Send a file to the bucket and return its key, by default ``uploads/<name>``."""

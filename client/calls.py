@@ -116,13 +116,23 @@ def page(
         "GET",
         "/jobs",
         lambda raw: Page(tuple(map(read_job, children(raw, "JobsDetail"))), text(raw, "NextToken")),
-        params={name: value for name, value in params.items() if value},
+        params=_given(params),
     )
 
 
 def cancel(ids: Sequence[str]) -> Call[None]:
     """Cancel up to ten jobs, all or none."""
     return Call("PUT", f"/jobs/{_ids(ids)}", _nothing, params={"cancel": ""})
+
+
+def retry(ids: Sequence[str]) -> Call[list[Job]]:
+    """Submit up to ten failed or cancelled jobs again, all or none, and return the new jobs."""
+    return Call(
+        "POST",
+        f"/jobs/{_ids(ids)}/retry",
+        lambda raw: list(map(read_job, children(raw, "JobsDetail"))),
+        headers={"Idempotency-Key": uuid.uuid4().hex},
+    )
 
 
 def queues() -> Call[list[Queue]]:
@@ -148,7 +158,7 @@ def templates(*, page_number: int = 1, prefix: str = "") -> Call[tuple[list[Temp
         "GET",
         "/template",
         lambda raw: (list(map(read_template, children(raw, "TemplateList"))), number(raw, "TotalCount")),
-        params={name: value for name, value in params.items() if value},
+        params=_given(params),
     )
 
 
@@ -170,18 +180,18 @@ def delete_template(template_id: str) -> Call[None]:
 
 
 def callbacks(
-    *, status: str = "", host: str = "", since: datetime | None = None, page_number: int = 1
+    *, states: Iterable[str] = (), host: str = "", since: datetime | None = None, page_number: int = 1
 ) -> Call[tuple[list[Callback], int]]:
     """Return one page of callbacks and the number of all, latest first.
 
     Args:
-        status: ``pending``, ``delivered`` or ``dead``; dead ones if empty.
+        states: ``Pending``, ``Delivered`` and ``Dead``; all of them if empty.
         host: of the URL, or ``MqRegion/MqName``.
-        since: those that failed for good since then.
+        since: those of jobs that ended since then, dead ones that were given up since then.
         page_number: from 1.
     """
     params = {
-        "status": status,
+        "states": ",".join(states) or "All",
         "host": host,
         "startTime": _time(since),
         "pageNumber": str(page_number),
@@ -191,7 +201,7 @@ def callbacks(
         "GET",
         "/callbacks",
         lambda raw: (list(map(read_callback, children(raw, "CallbackList"))), number(raw, "TotalCount")),
-        params={name: value for name, value in params.items() if value},
+        params=_given(params),
     )
 
 
@@ -202,22 +212,78 @@ def get_callbacks(ids: Sequence[str]) -> Call[list[Callback]]:
     )
 
 
-def replay_callbacks(ids: Sequence[str]) -> Call[int]:
-    """Deliver callbacks again, all or none, and return how many."""
-    return Call(
-        "PUT", f"/callbacks/{_ids(ids)}", lambda raw: number(raw, "ReplayedCount"), params={"replay": ""}
-    )
+def send_callbacks(ids: Sequence[str]) -> Call[int]:
+    """Send callbacks now, whatever their state, all or none, and return how many."""
+    return Call("POST", f"/callbacks/{_ids(ids)}/send", lambda raw: number(raw, "ReplayedCount"))
 
 
-def replay_callbacks_where(*, host: str = "", since: datetime | None = None) -> Call[int]:
-    """Deliver all dead letters again that match, and return how many."""
-    params = {"host": host, "startTime": _time(since)}
-    return Call(
-        "PUT",
-        "/callbacks",
-        lambda raw: number(raw, "ReplayedCount"),
-        params={name: value for name, value in params.items() if value},
-    )
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a request for all jobs or callbacks of a filter did."""
+
+    count: int
+    """Those that match, of which all were changed unless it was a dry run."""
+    cursor: str
+    """Where the same request goes on; empty if nothing is left."""
+
+
+def cancel_where(**filters: Any) -> Call[Changed]:
+    """Cancel all jobs that match and have not ended; see :func:`where` for the filters."""
+    return Call("POST", "/bulk/jobs/cancel", _changed, params=where(**filters))
+
+
+def retry_where(**filters: Any) -> Call[Changed]:
+    """Submit all failed and cancelled jobs again that match and were not retried yet."""
+    return Call("POST", "/bulk/jobs/retry", _changed, params=where(**filters))
+
+
+def where(
+    *,
+    states: Iterable[str] = (),
+    queue: str = "",
+    level: int | None = None,
+    prefix: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    dry_run: bool = False,
+    cursor: str = "",
+) -> dict[str, str]:
+    """Return the filter of a request that changes many jobs.
+
+    Args:
+        states: of the jobs; all that can be changed if empty.
+        queue: its id.
+        level: their level.
+        prefix: beginning of the keys of their sources.
+        since: when they were created at the earliest.
+        until: when they were created at the latest.
+        dry_run: only count them.
+        cursor: of the answer to the same request.
+    """
+    params = {
+        "states": ",".join(states),
+        "queueId": queue,
+        "level": "" if level is None else str(level),
+        "inputPrefix": prefix,
+        "startCreationTime": _time(since),
+        "endCreationTime": _time(until),
+        "dryRun": "true" if dry_run else "",
+        "nextToken": cursor,
+    }
+    return _given(params)
+
+
+def send_callbacks_where(
+    *, states: Iterable[str] = (), host: str = "", since: datetime | None = None, dry_run: bool = False
+) -> Call[Changed]:
+    """Send all callbacks that match now; dead letters unless states are given."""
+    params = {
+        "states": ",".join(states),
+        "host": host,
+        "startTime": _time(since),
+        "dryRun": "true" if dry_run else "",
+    }
+    return Call("POST", "/bulk/callbacks/send", _changed, params=_given(params))
 
 
 def links(job_id: str) -> Call[dict[str, str]]:
@@ -235,25 +301,6 @@ def execution(job_id: str) -> Call[Execution]:
         "GET",
         f"/console/jobs/{_ids([job_id])}",
         lambda raw: Execution(number(raw, "Attempt"), text(raw, "Worker"), text(raw, "Device")),
-    )
-
-
-def repeat(job: Job) -> Call[Job]:
-    """Create a job with the parameters of another one, as its answer shows them."""
-    operation = child(job.raw, "Operation")
-    names = ("TemplateId", "VoiceSeparate", "Output", "UserData", "JobLevel")
-    source = child(job.raw, "Input")
-    return Call(
-        "POST",
-        "/jobs",
-        lambda raw: read_job(children(raw, "JobsDetail")[0]),
-        body={
-            "Tag": TAG,
-            "Input": {name: source[name] for name in ("Object", "AudioTrack") if name in source},
-            "Operation": {name: operation[name] for name in names if name in operation},
-            "QueueId": job.queue_id,
-        },
-        headers={"Idempotency-Key": uuid.uuid4().hex},
     )
 
 
@@ -281,6 +328,14 @@ def _ids(ids: Sequence[str]) -> str:
 
 def _time(value: datetime | None) -> str:
     return "" if value is None else format_time(round(value.timestamp() * 1e6))
+
+
+def _given(params: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value}
+
+
+def _changed(raw: Raw) -> Changed:
+    return Changed(number(raw, "MatchedCount"), text(raw, "NextToken"))
 
 
 def _nothing(_: Raw) -> None:

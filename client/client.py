@@ -179,13 +179,31 @@ class Client:
         for ten in calls.in_tens(ids):
             self.send(calls.cancel(ten))
 
-    def retry(self, job_id: str) -> Job:
-        """Submit a job again, as a new one with the same parameters; the receiver is that of its queue.
+    def retry(self, *ids: str) -> Sequence[Job]:
+        """Submit failed or cancelled jobs again and return the new ones; of each ten all or none."""
+        return [job for ten in calls.in_tens(ids) for job in self.send(calls.retry(ten))]
 
-        Raises:
-            NotFound: the bucket has no such job.
+    def cancel_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Cancel all jobs that match and have not ended, and return how many.
+
+        Args:
+            dry_run: only count them.
+            filters: those of :func:`stemline.client.calls.where`.
         """
-        return self.send(calls.repeat(self.get(job_id)))
+        return self._all(lambda cursor: calls.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
+
+    def retry_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Submit all failed and cancelled jobs again that match and were not retried yet."""
+        return self._all(lambda cursor: calls.retry_where(dry_run=dry_run, cursor=cursor, **filters))
+
+    def _all(self, call: Callable[[str], calls.Call[calls.Changed]]) -> int:
+        """Send a call until nothing is left, and return how many were changed."""
+        count, cursor = 0, ""
+        while True:
+            part = self.send(call(cursor))
+            count, cursor = count + part.count, part.cursor
+            if not cursor:
+                return count
 
     def execution(self, job_id: str) -> Execution:
         """Return which attempt at a job runs, or ran last, and where.
@@ -245,13 +263,13 @@ class Client:
         self.send(calls.delete_template(template_id))
 
     def callbacks(
-        self, *, status: str = "", host: str = "", since: datetime | None = None
+        self, *, states: Sequence[str] = (), host: str = "", since: datetime | None = None
     ) -> Iterator[Callback]:
-        """Yield callbacks, latest first; dead letters unless a status is given."""
+        """Yield callbacks, latest first; of every state unless some are given."""
         number, seen = 1, 0
         while True:
             found, total = self.send(
-                calls.callbacks(status=status, host=host, since=since, page_number=number)
+                calls.callbacks(states=states, host=host, since=since, page_number=number)
             )
             yield from found
             number, seen = number + 1, seen + len(found)
@@ -262,13 +280,18 @@ class Client:
         """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
         return [each for ten in calls.in_tens(ids) for each in self.send(calls.get_callbacks(ten))]
 
-    def replay_callbacks(self, *ids: str) -> int:
-        """Deliver callbacks again, of each ten all or none, and return how many."""
-        return sum(self.send(calls.replay_callbacks(ten)) for ten in calls.in_tens(ids))
+    def send_callbacks(self, *ids: str) -> int:
+        """Send callbacks now, whatever their state, of each ten all or none, and return how many."""
+        return sum(self.send(calls.send_callbacks(ten)) for ten in calls.in_tens(ids))
 
-    def replay_callbacks_where(self, *, host: str = "", since: datetime | None = None) -> int:
-        """Deliver all dead letters again that match, and return how many."""
-        return self.send(calls.replay_callbacks_where(host=host, since=since))
+    def send_callbacks_where(self, *, dry_run: bool = False, **filters: Any) -> int:
+        """Send all callbacks that match now, and return how many; dead letters unless states are given.
+
+        Args:
+            dry_run: only count them.
+            filters: ``states``, ``host`` and ``since``.
+        """
+        return self.send(calls.send_callbacks_where(dry_run=dry_run, **filters)).count
 
     @property
     def bucket(self) -> Bucket:

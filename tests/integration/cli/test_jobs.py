@@ -57,29 +57,37 @@ def test_jobs_are_cancelled_by_id_and_by_filter(service: Service) -> None:
     old = ended(service)
     service.worker.holds.set()
     waiting = [service.client.submit(f"in/{number}.mp3").id for number in range(4)]
+    eventually(lambda: "Running" in {service.client.get(each).state for each in waiting}, what="one runs")
     ran = service.run("cancel", waiting[3], old, "j" + "0" * 32, code=1)
     assert [waiting[3]] == [line.split("\t")[0] for line in ran.stdout.splitlines()]
     assert f"{old}: " in ran.stderr
     assert "Cancel" == service.client.get(waiting[3]).state
-    assert 3 == service.run("cancel", "--queue", "queue-speech-1", "--dry-run").stdout.count("would be")
+    assert (
+        "3 jobs would be cancelled" in service.run("cancel", "--queue", "queue-speech-1", "--dry-run").stdout
+    )
     service.run("cancel", "--state", "Submitted", code=1)  # nobody answers the question
-    service.run("cancel", "--state", "Submitted", "--yes")
+    assert "2 jobs cancelled" in service.run("cancel", "--state", "Submitted", "--yes").stdout
     states = [service.client.get(each).state for each in waiting]
-    assert 1 == states.count("Running")
-    assert 3 == states.count("Cancel")
+    assert ("Running", 3) == (states[0], states.count("Cancel"))
     service.run("cancel", code=2)
     service.run("cancel", old, "--state", "Running", code=2)
     service.run("cancel", "--state", "Success", code=2)
+    assert "0 jobs cancelled" in service.run("cancel", "--prefix", "other/").stdout
+    assert "1 jobs would be" in service.run("cancel", "--level", "0", "--dry-run").stdout
+    assert "0 jobs would be" in service.run("cancel", "--level", "1", "--dry-run").stdout
 
 
-def test_a_job_is_submitted_again(service: Service) -> None:
-    """`retry` makes a new job with the source, the stems and the names of the old one."""
-    service.worker.fails = {"bad"}
+def test_failed_jobs_are_submitted_again(service: Service) -> None:
+    """`retry` makes a new job with the source, the stems and the names of the old one, by id or by filter."""
+    service.worker.fails = {"bad", "worse"}
     old = ended(service, "in/bad.mp3", codec="mp3", user_data="mine")
     name, new = service.run("retry", old).stdout.split()
     job = service.client.wait(new, timeout_s=30)
     assert (old, "in/bad.mp3", "mp3", "mine") == (name, job.source, job.codec, job.user_data)
-    assert "there is no job" in service.run("retry", "j" + "0" * 32, code=1).stderr
+    assert "does not exist" in service.run("retry", "j" + "0" * 32, code=1).stderr
+    ended(service, "in/worse.mp3")
+    assert 1 == json.loads(service.run("retry", "--state", "Failed", "--json").stdout)["count"]
+    assert "0 jobs retried" in service.run("retry", "--all").stdout
 
 
 def test_queues_are_paused_and_resumed(service: Service) -> None:
@@ -108,21 +116,28 @@ def test_callbacks_are_shown_whatever_their_status(service: Service) -> None:
     assert "Pending" in shown
     assert "there is no callback j0, j1" in service.run("callbacks", "show", "j0", job, "j1", code=5).stderr
     assert "there is no callback d0" in service.run("callbacks", "replay", "d0", code=5).stderr
-    assert "no dead letter to nobody" in service.run("callbacks", "replay", "--host", "nobody", code=5).stderr
+    assert (
+        "no dead callback to nobody" in service.run("callbacks", "replay", "--host", "nobody", code=5).stderr
+    )
     service.run("callbacks", "replay", code=2)
     assert json.loads(service.run("callbacks", "show", job, "--json").stdout)[0]["JobId"] == job
 
 
-def test_dead_letters_are_listed_and_replayed(service: Service) -> None:
-    """A callback that was given up is in the list, and is sent again by its id."""
-    job = ended(service, callback="http://127.0.0.1:9/hook")
+def test_callbacks_are_listed_and_sent_in_every_status(service: Service) -> None:
+    """One that is still tried and one that was given up are in the list, and both are sent now."""
+    jobs = [ended(service, callback="http://127.0.0.1:9/hook") for _ in range(2)]
+    names = ["d" + job[1:] for job in jobs]
     store = service.worker.store
-    name = "d" + job[1:]
-    eventually(lambda: store.outbox.get(name), what="the callback")
-    store.outbox.record(name, DeliveryAttempt(1, "refused", 2), next_due=None, status="dead")
-    assert [name, "Dead"] == service.run("callbacks", "list").stdout.split("\t")[:2]
-    assert "1 to be sent again" in service.run("callbacks", "replay", job).stdout
-    assert "" == service.run("callbacks", "list").stdout
+    store.outbox.record(names[0], DeliveryAttempt(1, "refused", 2), next_due=None, status="dead")
+    listed = {
+        line.split("\t")[0]: line.split("\t")[1]
+        for line in service.run("callbacks", "list").stdout.splitlines()
+    }
+    assert {names[0]: "Dead", names[1]: "Pending"} == listed
+    assert names[1] in service.run("callbacks", "list", "--status", "pending").stdout
+    assert "1 callbacks would be" in service.run("callbacks", "replay", "--all", "--dry-run").stdout
+    assert "2 callbacks are sent" in service.run("callbacks", "replay", *jobs).stdout
+    assert "" == service.run("callbacks", "list", "--status", "dead").stdout
 
 
 def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
