@@ -21,6 +21,7 @@ from stemline.api import (
     jobs,
     openapi,
     queues,
+    root,
     templates,
     uploads,
 )
@@ -39,6 +40,7 @@ RESOURCES = (
     uploads.router,
     *console.ROUTERS,
     health.router,
+    root.router,
 )
 """One router per resource."""
 

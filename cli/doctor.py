@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.checks import CHECKS
+from stemline.cli.output import Column, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stemline.cli.checks.findings import Finding
-
-#: Columns of the table where the output is not a terminal.
-_WIDTH = 160
-_COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
 
 
 @click.command()
@@ -34,18 +31,22 @@ def doctor(
 ) -> None:
     """Check the installation and say how to fix it.
 
-    The checks are store, broker, buckets, weights, device, callbacks, scratch and telemetry; all run by
-    default. They see the installation from this machine.
+    The checks are store, broker, capacity, buckets, weights, device, callbacks, scratch and telemetry; all
+    run by default. They see the installation from this machine: that of the settings, or the local stack
+    that runs here.
 
     The exit status is 1 if an error was found, which stops the service from working; warnings do not count.
     """
     import logging
 
     from stemline.cli.checks.findings import CheckContext, Verdict
+    from stemline.cli.local_stack import adopt_settings
     from stemline.runtime.logging import configure_console
     from stemline.runtime.settings import Settings
 
     configure_console(logging.ERROR)
+    if (home := adopt_settings()) is not None:
+        click.echo(f"Checking the local stack of {home}.", err=True)
     context = CheckContext(Settings(), not read_only, tuple(buckets), receiver)
     findings = [
         finding
@@ -61,17 +62,5 @@ def doctor(
 
 
 def _print_table(findings: Sequence[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("Check", "", "Result", "How to fix it"):
-        table.add_column(title, overflow="fold")
-    for finding in findings:
-        verdict = Text(finding.verdict, style=_COLOURS[finding.verdict])
-        table.add_row(finding.check, verdict, Text(finding.message), Text(finding.fix))
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    console.print(table)
+    columns = (Column("Check", is_id=True), Column("", is_id=True), Column("Result"), Column("How to fix it"))
+    print_table(columns, [(each.check, each.verdict, each.message, each.fix) for each in findings])

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
+
+from stemline.cli.exits import CommandFailed
+from stemline.cli.output import as_json, screen
 
 
 @click.command(name="listen")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8989, show_default=True, help="Port to listen on.")
+@click.option("--port", default=8989, show_default=True, help="Port to listen on; 0 for a free one.")
 @click.option(
     "--secret",
     "secrets",
     multiple=True,
     envvar="WEBHOOK_SECRET",
-    help="Check signatures with this webhook secret (whsec_…); also $WEBHOOK_SECRET.",
+    help="Check signatures with this webhook secret (whsec_…); also $WEBHOOK_SECRET.  [default: the stack's]",
 )
 @click.option("--answer", "status", default=200, show_default=True, help="HTTP status to answer with.")
-def listen(host: str, port: int, secrets: tuple[str, ...], status: int) -> None:
-    """Receive callbacks and print them, until Ctrl-C."""
-    from rich.console import Console
+@click.option(
+    "--forward", metavar="URL", default="", help="Send each callback on, and answer with the status it gets."
+)
+@as_json
+def listen(
+    host: str, port: int, secrets: tuple[str, ...], status: int, forward: str, *, as_json: bool
+) -> None:
+    """Receive callbacks, answer and print them, until Ctrl-C."""
+    from stemline.cli.listener import Behaviour, Listener
+    from stemline.cli.local_stack import webhook_secrets
 
-    from stemline.cli.listener import Listener
-
-    console = Console()
-    with Listener((host, port), console, secrets=secrets, status=status) as listener:
+    if forward and not forward.startswith(("http://", "https://")):
+        raise click.UsageError("--forward takes a URL that begins with http:// or https://")
+    behaviour = Behaviour(secrets or webhook_secrets(), status, forward, as_json)
+    notes = screen(stderr=as_json)
+    try:
+        listener = Listener((host, port), screen(), behaviour)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "another program listens there: take --port 0, or end it"
+            raise CommandFailed(f"port {port} of {host} is taken", hint=hint) from error
+        raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    with listener:
         url = f"http://{host}:{listener.server_port}/"
-        console.print(f"Listening. Submit jobs with [bold]<CallBack>{url}</CallBack>[/]; stop with Ctrl-C.")
+        notes.print(f"Listening on {url}. Submit jobs with --callback {url}; stop with Ctrl-C.", markup=False)
+        if forward:
+            notes.print(f"Callbacks are sent on to {forward}.", markup=False)
         try:
             listener.serve_forever()
         except KeyboardInterrupt:
-            console.print("Stopped.")
+            notes.print("Stopped.")

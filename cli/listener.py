@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from xml.dom.minidom import parseString
@@ -14,57 +15,104 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_BYTES = 1 << 20
+_FORWARD_S = 10.0
+_FORWARDED = frozenset({"content-type", "user-agent"})
+"""Headers that are sent on, besides those of the signature."""
 _COLOURS = {"Success": "green", "Failed": "red"}
 
 
-class Listener(ThreadingHTTPServer):
-    """An HTTP server that prints every callback.
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a listener does with callbacks."""
 
-    Args:
-        address: host and port to listen on.
-        console: to print on.
-        secrets: webhook secrets; a callback signed with none of them is answered with 401. Empty: no check.
-        status: HTTP status of the other answers.
-    """
+    secrets: tuple[str, ...] = ()
+    """Webhook secrets; a callback signed with none of them is answered with 401. Empty: no check."""
+    status: int = 200
+    """HTTP status of the other answers."""
+    forward: str = ""
+    """URL that gets each callback, and whose status is the answer."""
+    as_json: bool = False
+    """Whether each callback is printed as one line of JSON."""
+
+
+class Listener(ThreadingHTTPServer):
+    """An HTTP server that answers every callback, and then prints it."""
 
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(
-        self, address: tuple[str, int], console: Console, *, secrets: tuple[str, ...], status: int
-    ) -> None:
+    def __init__(self, address: tuple[str, int], console: Console, behaviour: Behaviour) -> None:
+        """Listen.
+
+        Args:
+            address: host and port to listen on.
+            console: to print on.
+            behaviour: what is done with callbacks.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
         super().__init__(address, _Handler)
         self._console = console
-        self._secrets = secrets
-        self._status = status
+        self._behaviour = behaviour
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 
-    def receive(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Print one callback and return the status to answer with."""
-        from rich.markup import escape
-        from rich.syntax import Syntax
-
+    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """Return the status to answer a callback with, and what its signature is."""
         signature = self._check_signature(headers, body)
+        if signature == "bad":
+            return 401, signature
+        if self._behaviour.forward:
+            return _forwarded(self._behaviour.forward, headers, body), signature
+        return self._behaviour.status, signature
+
+    def show(self, path: str, headers: Mapping[str, str], body: bytes, status: int, signature: str) -> None:
+        """Print a callback that was answered."""
         text, language = pretty(body)
         job, state = _find("JobId", text), _find("State", text)
         with self._lock:
             identity = headers.get("webhook-id") or job
             repeated = bool(identity) and identity in self._seen
             self._seen.add(identity)
-            status = 401 if signature == "bad" else self._status
-            colour = _COLOURS.get(state, "yellow")
-            self._console.rule(f"[bold]{escape(job or path)}[/] [{colour}]{escape(state)}[/]")
-            notes = [escape(path), f"signature {signature}", f"answered {status}"]
-            self._console.print(", ".join(notes + ["[yellow]seen before[/]"] * repeated), style="dim")
+            if self._behaviour.as_json:
+                line = {
+                    "path": path,
+                    "job": job,
+                    "state": state,
+                    "signature": signature,
+                    "answered": status,
+                    "seen_before": repeated,
+                    "body": json.loads(text) if language == "json" else text,
+                }
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+                return
+            self._print(job or path, state, [path, f"signature {signature}", f"answered {status}"], repeated)
+            self._print_body(text, language)
+
+    def _print(self, title: str, state: str, notes: list[str], repeated: bool) -> None:
+        from rich.markup import escape
+
+        colour = _COLOURS.get(state, "yellow")
+        self._console.rule(f"[bold]{escape(title)}[/] [{colour}]{escape(state)}[/]")
+        shown = [escape(note) for note in notes] + ["[yellow]seen before[/]"] * repeated
+        self._console.print(", ".join(shown), style="dim")
+
+    def _print_body(self, text: str, language: str) -> None:
+        from rich.syntax import Syntax
+
+        if self._console.is_terminal:
             self._console.print(Syntax(text, language, word_wrap=True, background_color="default"))
-        return status
+        else:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _check_signature(self, headers: Mapping[str, str], body: bytes) -> str:
         from stemline.callbacks.webhook_signature import verified
 
-        if not self._secrets:
+        secrets = self._behaviour.secrets
+        if not secrets:
             return "not checked" if headers.get("webhook-signature") else "none"
-        return "good" if verified(headers, body, self._secrets) else "bad"
+        return "good" if verified(headers, body, secrets) else "bad"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,13 +125,39 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(413)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        status = self.server.receive(self.path, headers, self.rfile.read(int(length)))
+        body = self.rfile.read(int(length))
+        status, signature = self.server.answer(headers, body)
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+        # The sender must not wait for a slow terminal.
+        self.wfile.flush()
+        self.server.show(self.path, headers, body, status, signature)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
         """Log nothing: the callback itself is printed."""
+
+
+def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send a callback on, and return the status of the answer; 502 where there is none."""
+    import urllib.error
+    import urllib.request
+
+    from stemline.runtime import loopback
+
+    kept = {
+        name: value for name, value in headers.items() if name in _FORWARDED or name.startswith("webhook-")
+    }
+    request = urllib.request.Request(url, data=body, headers=kept, method="POST")  # noqa: S310 - the user's URL
+    opener = loopback.opener() if request.host.partition(":")[0] in loopback.HOSTS else urllib.request
+    try:
+        send = opener.open if isinstance(opener, urllib.request.OpenerDirector) else urllib.request.urlopen
+        with send(request, timeout=_FORWARD_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 502
 
 
 def pretty(body: bytes) -> tuple[str, str]:

@@ -1,15 +1,54 @@
-"""Access to the job store from commands: that of the settings, or of a local stack."""
+"""Access to what a local stack knows: its job store, its settings, its secrets."""
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stemline.jobs.store import RedisStore
+
+
+def running_stack() -> tuple[Path, dict[str, Any]] | None:
+    """Return the ``stack.json`` of the stack that runs here, and its content.
+
+    It is looked for in this folder, in those above it and beside the virtual environment.
+    """
+    from stemline.client.target import stack_document
+
+    return stack_document()
+
+
+def webhook_secrets() -> tuple[str, ...]:
+    """Return the secret that signs the callbacks of the stack that runs here."""
+    found = running_stack()
+    secret = found[1].get("webhook_secret") if found else ""
+    return (secret,) if secret else ()
+
+
+def adopt_settings() -> Path | None:
+    """Use the settings of the stack that runs here, unless variables name another service.
+
+    Returns:
+        The folder of the stack; ``None`` if the settings are those of the environment.
+    """
+    from stemline.deploy.local.addresses import Addresses
+    from stemline.deploy.local.services import service_environment
+
+    found = None if "STEMLINE_REDIS_URL" in os.environ else running_stack()
+    if found is None:
+        return None
+    file, document = found
+    try:
+        addresses = Addresses.read(document)
+    except KeyError:
+        return None
+    os.environ.update(service_environment(addresses, str(file.parent)))
+    return file.parent
 
 
 def open_store() -> RedisStore:
@@ -25,10 +64,8 @@ def open_store() -> RedisStore:
     from stemline.runtime.settings import Settings
 
     settings = Settings()
-    stack_file = settings.local.home / "stack.json"
-    if "STEMLINE_REDIS_URL" not in os.environ and stack_file.exists():
-        url = json.loads(stack_file.read_text())["redis_url"]
-        settings = settings.with_changes(redis_url=SecretStr(url))
+    if "STEMLINE_REDIS_URL" not in os.environ and (found := running_stack()) is not None:
+        settings = settings.with_changes(redis_url=SecretStr(found[1]["redis_url"]))
     store = runtime_store.open_store(settings)
     try:
         store.now()

@@ -10,6 +10,9 @@ import click
 
 from stemline.cli.group import Group
 
+_EXTRAS = {"httpx": "client"}
+"""Extra that installs a package, for those that a user may well be without."""
+
 
 class LazyGroup(Group):
     """A group that imports a subcommand when it is looked up."""
@@ -19,6 +22,7 @@ class LazyGroup(Group):
         "beat": "stemline.cli.serve:beat",
         "callbacks": "stemline.cli.callbacks:callbacks",
         "cancel": "stemline.cli.jobs:cancel",
+        "completion": "stemline.cli.completion:completion",
         "demo": "stemline.cli.demo:demo",
         "doctor": "stemline.cli.doctor:doctor",
         "flower": "stemline.cli.serve:flower",
@@ -45,6 +49,12 @@ class LazyGroup(Group):
         """Run the command; report invalid settings by name, never by value."""
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            # Commands import what they need when they run; each extra brings the packages of some of them.
+            if error.name not in _EXTRAS:
+                raise
+            extra = f"pip install 'stemline[{_EXTRAS[error.name]}]'"
+            raise click.ClickException(f"a package is missing that this command needs: {extra}") from error
         except ValueError as error:
             from stemline.cli.settings import describe_invalid_settings
 
@@ -67,10 +77,20 @@ class LazyGroup(Group):
         return command
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="stemline")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Voice separation as a job service."""
+    if context.invoked_subcommand is None:
+        from stemline.cli.first_steps import first_steps
+
+        click.echo(first_steps())
+        return
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     from stemline.runtime import loopback

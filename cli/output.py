@@ -27,6 +27,10 @@ COLOURS = {
     "Paused": "yellow",
     "Cancel": "yellow",
     "Pending": "yellow",
+    "ok": "green",
+    "warning": "yellow",
+    "error": "red",
+    "skipped": "dim",
 }
 
 

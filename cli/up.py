@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.panel import Panel
 
     from stemline.deploy.local.stack import Stack
     from stemline.runtime.settings import Settings
@@ -39,30 +38,36 @@ def stop_on_signals() -> Callable[[], bool]:
     return lambda: came
 
 
-def banner(stack: Stack) -> Panel:
-    """Return a panel with the addresses and credentials of a stack."""
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
+def banner(stack: Stack) -> list[tuple[str, str]]:
+    """Return names and values of what a user needs, with the most useful first."""
     addresses = stack.addresses
-    table = Table.grid(padding=(0, 2))
-    for name, value in (
+    return [
+        ("Console", addresses.console_link),
         ("API", addresses.api),
         *([("CA to trust", addresses.ca_file)] if addresses.ca_file else []),
-        ("Console", f"{addresses.api}/console"),
         ("SecretId", addresses.secret_id),
         ("SecretKey", addresses.secret_key),
-        ("Region, bucket", f"{addresses.region}, {addresses.bucket}"),
+        ("Bucket", addresses.bucket),
+        ("Region", addresses.region),
+        ("Webhook", addresses.webhook_secret),
         ("S3", addresses.s3_endpoint_url),
-        ("S3 keys", f"{addresses.s3_access_key} {addresses.s3_secret_key}"),
-        ("Flower", f"{addresses.flower_url}  ({addresses.flower_user} / {addresses.flower_password})"),
+        ("S3 key", addresses.s3_access_key),
+        ("S3 secret", addresses.s3_secret_key),
+        ("Flower", f"{addresses.flower_url}  {addresses.flower_user} {addresses.flower_password}"),
         ("Redis", addresses.redis_url),
         ("As JSON", str(stack.home.stack_file)),
         ("Logs", str(stack.home.logs)),
-    ):
-        table.add_row(f"[bold]{name}[/]", Text(value, overflow="fold"))
-    return Panel(table, title="Stemline is up", subtitle="Stop it with Ctrl-C", expand=False)
+    ]
+
+
+def print_banner(console: Console, stack: Stack) -> None:
+    """Print the addresses and keys of a stack: each value on a line of its own, so that it can be copied."""
+    console.print("[bold]Stemline is up.[/] Stop it with Ctrl-C.")
+    for name, value in banner(stack):
+        # Not wrapped by rich: a terminal that wraps a line itself still copies it as one.
+        console.print(f"  [bold]{name:<12}[/]", end="")
+        console.print(value, markup=False, highlight=False, soft_wrap=True)
+    console.print("Next, in another terminal: [bold]stemline submit song.mp3 -o stems[/]")
 
 
 def fetch_weights(console: Console, settings: Settings) -> None:
@@ -101,7 +106,7 @@ def up(*, tls: bool) -> None:
     stack = Stack(home, report=lambda text: console.print(text, style="dim"), tls=tls)
     try:
         with stack:
-            console.print(banner(stack))
+            print_banner(console, stack)
             while not stopping():
                 time.sleep(0.5)
                 stack.check()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +27,47 @@ class Addresses:
     flower_url: str
     flower_user: str
     flower_password: str
+    webhook_secret: str = ""
+    """Signs callbacks."""
     ca_file: str = ""
     """The authority to trust, if the API speaks https with a certificate of the stack's own."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Addresses:
+        """Return the addresses of a ``stack.json``.
+
+        Raises:
+            KeyError: it is of another release.
+        """
+        s3, flower = document["s3"], document["flower"]
+        return cls(
+            api=document["api"],
+            region=document["region"],
+            bucket=document["bucket"],
+            secret_id=document["secret_id"],
+            secret_key=document["secret_key"],
+            s3_endpoint_url=s3["endpoint_url"],
+            s3_access_key=s3["access_key"],
+            s3_secret_key=s3["secret_key"],
+            redis_url=document["redis_url"],
+            flower_url=flower["url"],
+            flower_user=flower["user"],
+            flower_password=flower["password"],
+            webhook_secret=document.get("webhook_secret", ""),
+            ca_file=document.get("ca_file", ""),
+        )
+
+    @property
+    def console_link(self) -> str:
+        """A link that logs in to the console; its fragment, which holds the keys, is sent to no server."""
+        keys = {
+            "secretId": self.secret_id,
+            "secretKey": self.secret_key,
+            "bucket": self.bucket,
+            "region": self.region,
+        }
+        login = base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+        return f"{self.api}/console/#login={login}"
 
     @property
     def target(self) -> Target:
@@ -60,6 +101,7 @@ class Addresses:
                 "access_key": self.s3_access_key,
                 "secret_key": self.s3_secret_key,
             },
+            "webhook_secret": self.webhook_secret,
             "redis_url": self.redis_url,
             "flower": {
                 "url": self.flower_url,

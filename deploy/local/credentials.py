@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from stemline.deploy.local.files import write_private
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One key pair each for the API and S3, one password each for Valkey and Flower."""
+    """Key pairs for the API and S3, passwords for Valkey and Flower, a secret for callbacks."""
 
     secret_id: str
     secret_key: str
@@ -21,6 +22,8 @@ class Credentials:
     valkey_password: str
     flower_user: str
     flower_password: str
+    webhook_secret: str
+    """Signs callbacks, so that a receiver knows where they come from."""
 
     @classmethod
     def generate(cls) -> Credentials:
@@ -33,20 +36,26 @@ class Credentials:
             valkey_password=secrets.token_hex(20),
             flower_user="stemline",
             flower_password=secrets.token_hex(10),
+            webhook_secret=f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
         )
 
     @classmethod
     def load_or_create(cls, path: Path) -> Credentials:
-        """Read credentials from a file; if there is none, generate them and write it (mode 0600).
+        """Read credentials from a file (mode 0600); generate those that it lacks, and write them.
 
         Raises:
             ValueError: the file was not written by this class.
         """
+        known: dict[str, str] = {}
         if path.exists():
             try:
-                return cls(**json.loads(path.read_text()))
+                known = json.loads(path.read_text())
+                credentials = cls(**{**asdict(cls.generate()), **known})
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path} cannot be read; correct or remove it: {error}") from error
-        credentials = cls.generate()
+        else:
+            credentials = cls.generate()
+        if known == asdict(credentials):
+            return credentials
         write_private(path, json.dumps(asdict(credentials), indent=2) + "\n")
         return credentials

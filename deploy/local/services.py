@@ -119,6 +119,7 @@ def service_environment(addresses: Addresses, home: str) -> dict[str, str]:
     defaults = {
         "STEMLINE_CALLBACK_ALLOW_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"]),
         "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": messages_url(addresses.redis_url)}),
+        "STEMLINE_WEBHOOK_SECRETS": json.dumps([addresses.webhook_secret]),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",

@@ -154,6 +154,7 @@ class Stack:
             flower_url=f"http://127.0.0.1:{self._ports['flower']}",
             flower_user=credentials.flower_user,
             flower_password=credentials.flower_password,
+            webhook_secret=_webhook_secret(credentials),
             ca_file=str(certificates.authority) if certificates else "",
         )
 
@@ -220,6 +221,12 @@ class Stack:
             self._processes.stop()
             self._processes = None
             self.home.remove_stack_file()
+
+
+def _webhook_secret(credentials: Credentials) -> str:
+    """Return the secret that signs callbacks: the first one of the user's settings, or the stack's own."""
+    given = Settings().callbacks.webhook_secrets
+    return given[0].get_secret_value() if given else credentials.webhook_secret
 
 
 def _require_redis(url: str) -> None:

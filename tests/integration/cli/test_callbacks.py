@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from stemline.cli.listener import Listener
+from stemline.cli.listener import Behaviour, Listener
 from stemline.cli.main import main
 from stemline.jobs.callback import CallbackRequest, MqConfig
+from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, receiving
 from tests.integration.callbacks.conftest import bench
 
@@ -128,19 +129,19 @@ def test_listen_prints_callbacks_and_checks_signatures(bench, form):
     bench = bench(webhook_secrets=[SECRET])
     out = io.StringIO()
     console = Console(file=out, width=300)
-    with Listener(("127.0.0.1", 0), console, secrets=(SECRET,), status=200) as listener:
+    with Listener(("127.0.0.1", 0), console, Behaviour((SECRET,))) as listener:
         threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
         url = f"http://127.0.0.1:{listener.server_port}/here"
         bench.clock.now = time.time_ns() // 1000
         delivery = bench.end_job(CallbackRequest(url=url, format=form), fail=True)
         assert "delivered" == bench.try_(delivery).status
+        eventually(lambda: "ResourceNotFound" in out.getvalue(), 20)
         assert all(word in out.getvalue() for word in (delivery.job_id, "Failed", "signature good", "/here"))
-        assert "ResourceNotFound" in out.getvalue()
 
         bench.clock.advance(-1000)
         late = bench.try_(bench.end_job(CallbackRequest(url=url, format=form)))
         assert "401" == late.attempts[0].status
-        assert "signature bad" in out.getvalue()
+        eventually(lambda: "signature bad" in out.getvalue(), 20)
         listener.shutdown()
 
 
@@ -148,12 +149,65 @@ def test_listen_marks_repetitions(bench):
     """A callback that is sent again is marked, and the status to answer with can be chosen."""
     bench = bench()
     out = io.StringIO()
-    with Listener(("127.0.0.1", 0), Console(file=out, width=300), secrets=(), status=503) as listener:
+    with Listener(("127.0.0.1", 0), Console(file=out, width=300), Behaviour(status=503)) as listener:
         threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
         delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
         bench.try_(delivery)
         assert "seen before" not in out.getvalue()
         bench.clock.advance(5)
         assert ["503", "503"] == [a.status for a in bench.try_(delivery).attempts]
-        assert "seen before" in out.getvalue()
+        eventually(lambda: "seen before" in out.getvalue(), 20)
         listener.shutdown()
+
+
+def test_listen_answers_before_it_prints(bench):
+    """A terminal that is not read, as after Ctrl-S, keeps no callback waiting."""
+    bench = bench()
+    unread = threading.Event()
+
+    class Stuck(io.StringIO):
+        def write(self, text: str) -> int:
+            unread.wait(30)
+            return super().write(text)
+
+    out = Stuck()
+    with Listener(("127.0.0.1", 0), Console(file=out, width=300), Behaviour()) as listener:
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        try:
+            delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
+            assert "delivered" == bench.try_(delivery).status
+            assert "" == out.getvalue()
+        finally:
+            unread.set()
+        eventually(lambda: delivery.job_id in out.getvalue(), 20)
+        listener.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"), [(answer(204), "204"), (answer(500), "500"), (None, "502")]
+)
+def test_listen_sends_callbacks_on(bench, behaviour, expected):
+    """With --forward a program gets each callback with its signature, and its status is the answer."""
+    bench = bench(webhook_secrets=[SECRET])
+    with receiving(behaviour or answer(200)) as program:
+        url = program.url if behaviour else "http://127.0.0.1:9/"
+        console = Console(file=io.StringIO(), width=300)
+        with Listener(("127.0.0.1", 0), console, Behaviour((SECRET,), forward=url)) as listener:
+            threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+            bench.clock.now = time.time_ns() // 1000
+            delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
+            assert expected == bench.try_(delivery).attempts[0].status
+            listener.shutdown()
+        if behaviour:
+            assert program.received[0].headers["webhook-id"] == delivery.id
+            assert delivery.job_id.encode() in program.received[0].body
+
+
+def test_listen_says_that_its_port_is_taken():
+    """Where another program listens, the command ends with one line and a hint."""
+    with receiving() as other:
+        ran = CliRunner().invoke(main, ["listen", "--port", str(other.port)])
+    assert 1 == ran.exit_code
+    assert f"port {other.port} of 127.0.0.1 is taken" in ran.stderr
+    assert "--port 0" in ran.stderr
+    assert 2 == CliRunner().invoke(main, ["listen", "--forward", "localhost:3000"]).exit_code

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -50,3 +52,36 @@ def test_every_command_has_a_help(name: str):
     assert ran.output.startswith(f"Usage: main {name}")
     description = main.get_command(None, name).help.split("\n\n")[0]
     assert description.endswith((".", ")."))
+
+
+def test_a_bare_command_says_what_to_do_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Without a service it names the ways to one; with one it names the first commands to use."""
+    monkeypatch.setenv("STEMLINE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    first = CliRunner().invoke(main)
+    assert 0 == first.exit_code
+    assert "stemline up" in first.output
+    assert "stemline login" in first.output
+    monkeypatch.setenv("STEMLINE_API", "http://127.0.0.1:9")
+    assert "stemline submit song.mp3 -o stems" in CliRunner().invoke(main).output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str):
+    """The script of each shell asks the command itself, which completes its commands and options."""
+    script = CliRunner().invoke(main, ["completion", shell]).output
+    assert f"_STEMLINE_COMPLETE={shell}_complete" in script
+    words = {"COMP_WORDS": "stemline templates cr", "COMP_CWORD": "cr" if shell == "fish" else "2"}
+    variables = {**os.environ, **words, "_STEMLINE_COMPLETE": f"{shell}_complete"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.argv = ['stemline']; from stemline.cli.main import main; main()",
+        ],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "create" in done.stdout, done.stderr

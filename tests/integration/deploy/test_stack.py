@@ -70,9 +70,8 @@ def test_stack_json_is_for_its_owner_alone(where: dict[str, Any], stack_home: Pa
     assert 0o700 == stack_home.stat().st_mode & 0o777
     for name in ("stack.json", "credentials.json", "valkey/valkey.conf", "seaweedfs/s3.json"):
         assert 0o600 == (stack_home / name).stat().st_mode & 0o777
-    assert {"api", "region", "bucket", "secret_id", "secret_key", "s3", "redis_url", "flower", "pids"} == set(
-        where
-    )
+    keys = {"api", "region", "bucket", "secret_id", "secret_key", "webhook_secret"}
+    assert keys | {"s3", "redis_url", "flower", "pids"} == set(where)
     assert {"endpoint_url", "access_key", "secret_key"} == set(where["s3"])
     assert {"url", "user", "password"} == set(where["flower"])
     processes = {"stack", "valkey", "seaweedfs", "api", "worker", "callbacks", "beat", "flower"}

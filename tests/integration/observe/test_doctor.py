@@ -10,6 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import main
+from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.queue import QueueLimits
+from stemline.jobs.separation import AudioMode, VoiceSeparate
+from stemline.jobs.states import QueueState
+from stemline.jobs.store import QueueFilter
+from stemline.jobs.tenant import Tenant
+from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.testing.client import BUCKET, REGION
 from tests.integration.observe.conftest import SECRETS
 
@@ -41,7 +49,8 @@ def test_a_service_that_works_has_no_error(service, doctor):
     status, found = doctor("--receiver", service.receiver.url)
     assert "" == messages(found)
     assert 0 == status
-    checks = {"store", "clock", "broker", "buckets", "weights", "device", "callbacks", "scratch", "telemetry"}
+    servers = {"store", "clock", "broker", "capacity", "buckets"}
+    checks = servers | {"weights", "device", "callbacks", "scratch", "telemetry"}
     assert checks == {f["check"] for f in found}
     text = messages(found, "ok")
     for message in (
@@ -144,11 +153,34 @@ def test_queues_without_a_worker_are_found(valkey, valkey_server, doctor):
     assert "no worker consumes callbacks -> start `stemline worker callbacks`" in text
 
 
-def test_without_json_it_prints_a_table(service, monkeypatch: pytest.MonkeyPatch):
-    """Without --json the findings are printed as a table."""
+def test_without_json_it_prints_a_line_for_each_finding(service, monkeypatch: pytest.MonkeyPatch):
+    """Without --json, and without a terminal, each finding is one line, however long it is."""
     for name, value in service.env.items():
         monkeypatch.setenv(name, value)
     ran = CliRunner().invoke(main, ["doctor", "scratch", "callbacks"])
     assert 0 == ran.exit_code
-    assert "How to fix it" in ran.output
-    assert "callbacks to 127.0.0.0/8 are allowed" in ran.output
+    assert (
+        "callbacks\twarning\tcallbacks to 127.0.0.0/8 are allowed\tallow it on one machine only" in ran.output
+    )
+
+
+def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest.MonkeyPatch):
+    """A paused queue, a full one and one that runs all it may are named, with the command that helps."""
+    monkeypatch.setenv("STEMLINE_REDIS_URL", valkey_server.url)
+    store = open_store(Settings())
+    tenants = [Tenant(f"{name}-1250000000", REGION) for name in ("paused", "limited", "quiet")]
+    for tenant, limits in zip(tenants, [(9, 9), (9, 1), (9, 9)], strict=True):
+        store.tenants.open(tenant, new_queue=QueueLimits(*limits))
+    paused, limited = (store.queues.search(tenant, QueueFilter()).items[0].id for tenant in tenants[:2])
+    store.queues.update(tenants[0], paused, state=QueueState.PAUSED)
+    for tenant in tenants[:2]:
+        store.jobs.create([JobSpec(tenant, "a", VoiceSeparate(AudioMode.IS_AUDIO), Output("r", "b"))] * 9)
+    assert store.jobs.claim("test", (0, 1, 2)) is not None
+    store.close()
+    ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
+    text = messages(json.loads(ran.stdout), "warning")
+    assert f"9 wait, 0 run; it is paused -> run `stemline resume {paused}`" in text
+    assert "8 wait, 1 run; it runs at most 1 at once" in text
+    assert f"`stemline resume {limited} --concurrent N`" in text
+    assert f"queue {paused} holds 9 of at most 9 waiting jobs" in text
+    assert 0 == ran.exit_code

@@ -1,0 +1,73 @@
+"""Check of what holds work back: paused and full queues, limits, missing workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from stemline.jobs.store.snapshot import QueueLoad, Snapshot
+
+_MOST_QUEUES: Final = 100
+_NEARLY: Final = 0.9
+"""Share of a queue's size from which on it counts as full."""
+
+
+def capacity(context: CheckContext) -> Iterator[Finding]:
+    """Look at the queues: what waits, and why it does not run."""
+    from stemline.jobs.errors import StoreUnavailable
+    from stemline.jobs.store import QueueFilter
+    from stemline.runtime.store import open_store
+
+    store = open_store(context.settings)
+    try:
+        snapshot = store.statistics.read(_MOST_QUEUES)
+        sizes = {
+            queue.id: queue.max_size
+            for load in snapshot.queues
+            for queue in store.queues.search(load.tenant, QueueFilter(ids=(load.id,))).items
+        }
+    except StoreUnavailable:
+        yield fail("capacity", "the store does not answer", "see the check of the store")
+        return
+    finally:
+        store.close()
+    for load in snapshot.queues:
+        yield from _queue(load, sizes.get(load.id, 0))
+    yield from _workers(snapshot)
+    yield _rate(context)
+
+
+def _queue(load: QueueLoad, size: int) -> Iterator[Finding]:
+    waiting = sum(load.waiting)
+    what = f"queue {load.id} of {load.tenant}: {waiting} wait, {load.running} run"
+    if waiting and load.paused:
+        yield warn("capacity", f"{what}; it is paused", f"run `stemline resume {load.id}`")
+    elif waiting and load.running >= load.max_concurrent:
+        fix = f"if workers are free: `stemline resume {load.id} --concurrent N`"
+        yield warn("capacity", f"{what}; it runs at most {load.max_concurrent} at once", fix)
+    else:
+        yield ok("capacity", f"{what}, at most {load.max_concurrent} at once")
+    if size and waiting >= _NEARLY * size:
+        fix = f"`stemline resume {load.id} --size N`"
+        yield warn("capacity", f"queue {load.id} holds {waiting} of at most {size} waiting jobs", fix)
+
+
+def _workers(snapshot: Snapshot) -> Iterator[Finding]:
+    startable, running = sum(snapshot.totals_of_queues.startable), snapshot.totals_of_queues.running
+    if startable:
+        fix = "start more workers (`stemline worker separate`), or raise STEMLINE_WORKER_CONCURRENCY"
+        yield warn("capacity", f"{startable} more jobs could run: all workers are busy with {running}", fix)
+
+
+def _rate(context: CheckContext) -> Finding:
+    access = context.settings.access
+    if not access.rate_limit_per_s:
+        return ok("capacity", "requests are not limited")
+    return ok(
+        "capacity",
+        f"a credential may send {access.rate_limit_per_s:g} requests a second after {access.rate_limit_burst}"
+        " at once (STEMLINE_RATE_LIMIT_PER_S, STEMLINE_RATE_LIMIT_BURST)",
+    )
