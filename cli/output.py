@@ -94,7 +94,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) 
         drawn.add_column(
             column.title,
             overflow="ellipsis" if column.right else "fold",
-            no_wrap=column.right,
+            no_wrap=column.right or column.is_id,  # else Rich cuts the columns beside one of a least width
             justify="right" if column.right else "left",
             min_width=max([len(row[number]) for row in lines], default=0) if column.is_id else None,
         )

@@ -1,13 +1,14 @@
 """The programs and commands of README and docs, run as they are printed.
 
 They run beside the stack of the session, which began without weights. The folder of each program holds what
-its page says: ``.stemline`` of the stack, ``.venv/bin/stemline``, and ``song.mp3``.
+its page says: ``.stemline`` of the stack, ``.venv/bin/stemline``, ``song.mp3``, and folders of songs.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def folder(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *command: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     """Run a command in the folder, without the variables of a service."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STEMLINE_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -96,6 +97,36 @@ def test_program_with_the_sdk_and_a_file_that_is_no_song(folder: Path) -> None:
     assert 1 == ran.returncode
     assert re.search(r"^InvalidContent: .+\.$", ran.stderr, re.MULTILINE)
     assert not (folder / "voice.mp3").exists()
+
+
+def test_submit(folder: Path) -> None:
+    """The commands of the first page separate a song and a folder, and list the jobs."""
+    for name in ("album/one.mp3", "album/live/two.mp3"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / "song.mp3", folder / name)
+    ran = run(folder, "sh", "-ec", block("test_submit"))
+    assert 0 == ran.returncode, ran.stderr
+    assert stems_in(folder, "stems/song-voice.wav", "stems/song-background.wav")
+    assert stems_in(folder, "stems/one-voice.mp3", "stems/live/two-background.mp3")
+    assert 3 <= ran.stdout.count("\tSuccess\t")
+
+
+def test_many_tracks(folder: Path) -> None:
+    """The commands of the page on many tracks do what it says of a folder with a file that is no song."""
+    (folder / "songs").mkdir()
+    shutil.copyfile(folder / "song.mp3", folder / "songs" / "good.mp3")
+    (folder / "songs" / "bad.mp3").write_text("not a song")
+    commands = block("test_many_tracks").splitlines()
+    counted = run(folder, "sh", "-ec", commands[0])
+    assert "2 tracks: 2 new" in counted.stdout
+    assert not list((folder / "stems").glob("*.mp3"))
+    run(folder, "sh", "-ec", commands[1])
+    assert stems_in(folder, "stems/good-voice.mp3", "stems/good-background.mp3")
+    assert "InvalidContent" in (folder / "stems" / "stemline-summary.csv").read_text()
+    shutil.copyfile(folder / "song.mp3", folder / "songs" / "bad.mp3")
+    again = run(folder, "sh", "-ec", commands[2])
+    assert 0 == again.returncode, again.stderr
+    assert stems_in(folder, "stems/bad-voice.mp3")
 
 
 def test_curl(folder: Path) -> None:

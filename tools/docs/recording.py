@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -26,10 +27,18 @@ from xml.sax.saxutils import escape
 import pyte
 from pyte.screens import Char
 
+from stemline.testing.processes import running_stack
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: The commands of the README's recording.
-SESSION = ("make demo",)
-COLUMNS, ROWS = 84, 20
+#: The commands of the README's recording; the second half runs beside a stack, as the comment says.
+ALONE = ("make demo",)
+BESIDE_A_STACK = (
+    "# make up is running in another terminal",
+    ".venv/bin/stemline submit demo-output/mix.wav -o stems",
+    ".venv/bin/stemline submit album/ -o stems --codec mp3",
+    ".venv/bin/stemline jobs",
+)
+COLUMNS, ROWS = 100, 24
 #: A pause is drawn no longer than this, s.
 LONGEST_PAUSE_S = 1.2
 #: Frames that follow each other sooner are drawn as one, s.
@@ -104,12 +113,6 @@ def run(
         process.kill()
         process.wait()
         os.close(ours)
-
-
-def after(outputs: Iterable[Output], start_s: float) -> Iterator[Output]:
-    """Yield outputs at times that are later by the same amount."""
-    for output in outputs:
-        yield Output(start_s + output.at_s, output.text)
 
 
 def frames(outputs: Sequence[Output]) -> list[Frame]:
@@ -239,18 +242,35 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
+def session(folder: Path) -> Iterator[Output]:
+    """Run the commands one after another in a folder, and yield what they print."""
+    end_s = 0.0
+
+    def recorded(commands: Sequence[str]) -> Iterator[Output]:
+        nonlocal end_s
+        for command in commands:
+            for output in run(command, folder, {}):
+                yield Output(end_s + output.at_s, output.text)
+            end_s += output.at_s + 1.0
+
+    yield from recorded(ALONE)
+    (folder / "album" / "live").mkdir(parents=True)
+    for name in ("first.wav", "second.wav", "live/third.wav"):
+        shutil.copyfile(folder / "demo-output" / "mix.wav", folder / "album" / name)
+    with running_stack(folder / ".stemline", folder / "up.log"):
+        yield from recorded(BESIDE_A_STACK)
+
+
 def main(target: Path) -> None:
     """Record the session and write the animation.
 
     Args:
         target: file of the animation.
     """
-    outputs: list[Output] = []
     with checkout() as folder:
-        for command in SESSION:
-            start = outputs[-1].at_s + 1.0 if outputs else 0.0
-            outputs += after(run(command, folder, {}), start)
-    target.write_text(svg(frames(outputs), f"A terminal: {', then '.join(SESSION)}"), encoding="utf-8")
+        outputs = list(session(folder))
+    title = f"A terminal: {', then '.join([*ALONE, *BESIDE_A_STACK[1:]])}"
+    target.write_text(svg(frames(outputs), title), encoding="utf-8")
 
 
 if __name__ == "__main__":

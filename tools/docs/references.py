@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import click
 
 from stemline.cli.main import main
+
+#: An option that as many commands have is listed once.
+_MANY = 6
 
 CLIENT = """# The Python client, name by name
 
@@ -29,12 +33,18 @@ def pages() -> dict[str, str]:
 
 def commands() -> str:
     """Return the page of all commands, with their arguments and options."""
+    found = list(walk(main, click.Context(main, info_name="stemline")))
+    counts = Counter(row for _, command, context in found for row in rows_of(command, context))
+    common = [row for row, count in counts.items() if count >= _MANY]
     parts = [
         "# Commands",
         "Every command with its options, made from the code: the same as `stemline COMMAND --help`.",
+        "## Options of many commands",
+        "They are the same wherever they are, and are not listed again below.",
+        table(common),
     ]
-    for path, command, context in walk(main, click.Context(main, info_name="stemline")):
-        parts += section(path, command, context)
+    for path, command, context in found:
+        parts += section(path, command, context, without=common)
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,20 +63,30 @@ def walk(
         yield from walk(child, inner)
 
 
-def section(path: str, command: click.Command, context: click.Context) -> list[str]:
-    """Return heading, usage, description and options of one command."""
+def section(
+    path: str, command: click.Command, context: click.Context, *, without: Sequence[str] = ()
+) -> list[str]:
+    """Return heading, usage, description and options of one command, but for those listed elsewhere."""
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     parts = ["#" * (1 + path.count(" ")) + f" {path}", f"```text\n{usage}\n```", text_of(command.help or "")]
-    rows = [
-        f"| `{cell(names)}` | {cell(meaning)} |"
-        for parameter in command.get_params(context)
-        if (record := parameter.get_help_record(context)) is not None
-        for names, meaning in [record]
-        if "--help" not in names
-    ]
-    if rows:
-        parts.append("\n".join(["| Option | Meaning |", "|---|---|", *rows]))
+    if rows := [row for row in rows_of(command, context) if row not in without]:
+        parts.append(table(rows))
     return [part for part in parts if part]
+
+
+def rows_of(command: click.Command, context: click.Context) -> list[str]:
+    """Return a row of a table for each option, and for each argument that has an explanation of its own."""
+    records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
+    return [
+        f"| `{cell(record[0])}` | {cell(record[1])} |"
+        for record in records
+        if record is not None and record[1] and "--help" not in record[0]
+    ]
+
+
+def table(rows: Sequence[str]) -> str:
+    """Return a table of options."""
+    return "\n".join(["| Option | Meaning |", "|---|---|", *rows])
 
 
 def text_of(help_text: str) -> str:
