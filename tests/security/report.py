@@ -54,6 +54,7 @@ class Row:
             f"{self.attack.connections:,} ({self.cost.opened:,})",
             f"{self.cost.sent / 1e6:,.1f}",
             f"{max(0, self.memory_bytes) / 2**20:.0f}",
+            f"{self.seen.peak_descriptors:,}",
             f"{self.seen.longest_s * 1000:.0f}",
             "; ".join(self.faults) or "held",
         ]
@@ -64,6 +65,7 @@ HEADINGS: Final = [
     "connections at a time (in all)",
     "sent, MB",
     "memory above idle, MiB",
+    "most descriptors",
     "longest wait of an honest client, ms",
     "result",
 ]
@@ -90,9 +92,3 @@ def settle(target: Target, idle: int) -> int:
     while (left := target.connections() + max(0, target.descriptors() - idle)) and time.monotonic() < end:
         time.sleep(0.1)
     return left
-
-
-def markdown(rows: Iterable[Row]) -> str:
-    """Return the table for the documentation."""
-    lines = [HEADINGS, ["---", "---:", "---:", "---:", "---:", "---"], *(row.cells for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
