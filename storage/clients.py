@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from stemline.runtime.compat.botocore import bound_answers
 from stemline.runtime.credentials import CredentialFile
 from stemline.runtime.errors import StartRefused
 from stemline.runtime.settings import BucketAccess
@@ -101,6 +102,7 @@ class Clients:
                     config=_config(path_style=access.path_style),
                     **_keys(access.access_key, secret),
                 )
+                bound_answers(client)
             self._clients[key] = client  # the end of the order is the latest use
             while len(self._clients) > MAX_CLIENTS:
                 # Closes idle connections alone: a thread that still uses the client is not disturbed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,13 +12,18 @@ import structlog
 from botocore.exceptions import IncompleteReadError
 
 from stemline.jobs.errors import SourceTooLarge, StemlineError
+from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
-from stemline.storage.retry import RetryBudget
+from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient, status_of
 
 log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 1 << 20
+MIN_BYTES_PER_S = 16 << 10
+"""Slowest rate of a download."""
+MIN_PATIENCE_S = 30.0
+"""How long a download may be slower, unless the budget is longer, s."""
 MAX_RESTARTS = 3
 """How often an object may be replaced during its download."""
 
@@ -47,6 +53,7 @@ class Download:
         self._received = 0
         self._size: int | None = 0
         self._restarts = 0
+        self._began = time.monotonic()
 
     def run(self, path: Path) -> int:
         """Download the object into a file and return its size in bytes.
@@ -98,16 +105,27 @@ class Download:
         self._etag = response.get("ETag", "")
 
     def _copy(self, body: Any, file: BinaryIO) -> None:
-        while chunk := body.read(CHUNK_BYTES):
+        while chunk := read_available(body, CHUNK_BYTES):
             file.write(chunk)
             self._received += len(chunk)
             self._budget.check_cancelled()
+            self._check_speed()
             if self._received > self._max_bytes:
                 raise SourceTooLarge
             if self._progress is not None:
                 self._progress(self._received, self._size or self._max_bytes)
         if self._size is not None and self._received != self._size:
             raise IncompleteReadError(actual_bytes=self._received, expected_bytes=self._size)
+
+    def _check_speed(self) -> None:
+        """Give up on a store that sends next to nothing, which would hold the worker for hours.
+
+        Raises:
+            BudgetExhausted: The object has been slower than MIN_BYTES_PER_S for longer than the budget.
+        """
+        allowed_s = max(self._budget.seconds, MIN_PATIENCE_S) + self._received / MIN_BYTES_PER_S
+        if time.monotonic() - self._began > allowed_s:
+            raise BudgetExhausted("TooSlow")
 
     def _restart(self, file: BinaryIO) -> None:
         self._restarts += 1

@@ -14,10 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from stemline.jobs.errors import SignatureDoesNotMatch
-from stemline.wire.signature import DIGEST, NONCE, SignedRequest, find_authorization
+from stemline.wire.signature import (
+    DIGEST,
+    FIELDS,
+    NONCE,
+    TOKEN_NAMES,
+    SignedRequest,
+    encode,
+    find_authorization,
+)
 
 _DIGEST_FORM: Final = re.compile("[0-9a-f]{64}")
 _NONCE_FORM: Final = re.compile("[A-Za-z0-9._~-]{16,128}")
+#: Parameters that are, or belong to, a signature.
+_OF_SIGNATURES: Final = frozenset({*FIELDS, *TOKEN_NAMES, "sign"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Integrity:
 
         Args:
             request: the request as received.
-            required: whether the signature must cover both headers.
+            required: whether the signature must cover both headers, and every parameter.
 
         Raises:
             SignatureDoesNotMatch: a header is malformed, or required and not covered.
@@ -48,6 +58,9 @@ class Integrity:
         covered = {name: request.header(name) for name in (DIGEST, NONCE) if name in carried.header_list}
         if required and len(covered) < 2:
             raise SignatureDoesNotMatch(f"This credential must sign the headers {DIGEST} and {NONCE}.")
+        params = {encode(name).lower() for name, _ in request.params if name.lower() not in _OF_SIGNATURES}
+        if required and not params <= set(carried.param_list):
+            raise SignatureDoesNotMatch("This credential must sign every parameter.")
         digest, nonce = covered.get(DIGEST), covered.get(NONCE)
         if any(sum(key == name for key, _ in request.headers) > 1 for name in covered):
             raise SignatureDoesNotMatch(f"A request may have one {DIGEST} and one {NONCE}.")

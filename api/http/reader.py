@@ -27,6 +27,8 @@ HEADER_COST: Final = 128
 
 _REQUEST_LINE = re.compile(rb"[!-~]+ +[^ \r\n]+ HTTP/1\.[01]\r\n")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
+#: Of absolute-form targets, as a client sends them to a proxy.
+_SCHEMES = frozenset({b"http", b"https"})
 _NOT_HTTP = "The request is not valid HTTP."
 
 
@@ -253,10 +255,15 @@ class RequestReader:
 
 
 def _parse_target(target: bytes) -> tuple[bytes, bytes, str | None] | None:
-    """Return path, query and host of a request target; None if it is neither a path nor a URL with one."""
+    """Return path, query and host of a request target; None if it is neither a path nor an http URL with one.
+
+    A fragment or a user, which no client sends, could hide from a proxy what is asked for.
+    """
     try:
         parsed = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
+        return None
+    if (parsed.schema or b"http") not in _SCHEMES or parsed.userinfo or b"#" in target:
         return None
     if parsed.path is None or not parsed.path.isascii():
         return None

@@ -1,8 +1,20 @@
-"""Botocore: the HTTP session of a client, to send requests that the client cannot make itself."""
+"""Botocore: the HTTP session of a client, bounds on what a store may answer, and bodies as they arrive."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import HTTPClientError, ReadTimeoutError, ResponseStreamingError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
+
+#: Of an answer that is no object: lists of 1,000 keys and errors have less than a tenth of it.
+MAX_ANSWER_BYTES: Final = 8 << 20
+#: Longest time that such an answer may take to arrive after its head, s.
+MAX_ANSWER_S: Final = 60.0
+_CHUNK_BYTES: Final = 1 << 16
 
 
 def http_session(client: Any) -> Any:
@@ -18,3 +30,85 @@ def http_session(client: Any) -> Any:
         An object whose ``send`` takes a prepared ``AWSRequest``.
     """
     return vars(client)["_endpoint"].http_session
+
+
+def bound_answers(client: Any) -> None:
+    """Let a client give up on answers that are too large or too slow.
+
+    botocore reads every answer but an object into memory, errors too, and as long as a byte comes in time it
+    waits for the next one.
+
+    Args:
+        client: any client of boto3.
+    """
+    endpoint = vars(client)["_endpoint"]
+    endpoint.http_session = _BoundedSession(endpoint.http_session)
+
+
+def read_available(body: Any, size: int) -> bytes:
+    """Return what has arrived of an object, at most ``size`` bytes; none at its end.
+
+    ``StreamingBody.read`` waits until so many bytes have arrived.
+
+    Raises:
+        ReadTimeoutError, ResponseStreamingError: the connection broke or is silent.
+    """
+    raw = vars(body)["_raw_stream"]
+    try:
+        return bytes(raw.read1(size))
+    except Urllib3ReadTimeoutError as error:
+        raise ReadTimeoutError(endpoint_url=error.url, error=error) from error
+    except HTTPError as error:
+        raise ResponseStreamingError(error=error) from error
+
+
+class _BoundedSession:
+    """A session whose responses are bounded."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def send(self, request: Any) -> AWSResponse:
+        """Send a request; read the response unless it is an object."""
+        is_streamed, request.stream_output = request.stream_output, True
+        sent = self._session.send(request)
+        response = _BoundedResponse(sent.url, sent.status_code, sent.headers, sent.raw)
+        if not is_streamed:
+            _ = response.content
+        return response
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+
+
+class _BoundedResponse(AWSResponse):  # type: ignore[misc]  # botocore ships no types
+    """A response whose content has a bound, and must arrive in time."""
+
+    _content: bytes | None
+
+    @property
+    def content(self) -> bytes:
+        """The body.
+
+        Raises:
+            HTTPClientError: it is too large or too slow, or the connection broke.
+        """
+        if self._content is None:
+            self._content = self._read()
+        return bytes(self._content)
+
+    def _read(self) -> bytes:
+        end = time.monotonic() + MAX_ANSWER_S
+        content = bytearray()
+        try:
+            while chunk := self.raw.read1(_CHUNK_BYTES):
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES or time.monotonic() > end:
+                    self.raw.close()
+                    raise HTTPClientError(error="the answer is too large or too slow")
+        except Urllib3ReadTimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
+        except HTTPError as error:
+            raise HTTPClientError(error=error) from error
+        return bytes(content)

@@ -192,6 +192,20 @@ def test_a_credential_may_have_to_sign_both(serve: Serve, signed: tuple[str, ...
     assert 200 == ask(server, **common).status
 
 
+@pytest.mark.parametrize("added", ["additions=1", "queueId=p1&additions=1", "%61dditions=1", "=", "A"])
+def test_no_parameter_can_be_added(serve: Serve, added: str) -> None:
+    """With require_digest, a parameter that the signature does not cover is refused in any spelling."""
+    server = serve()
+    plain = request(method="GET", target="/queue", body=b"", secret_id="AKIDSTRICT")
+    assert (
+        "SignatureDoesNotMatch"
+        == exchange(server.port, plain.replace(b"/queue", f"/queue?{added}".encode())).code
+    )
+    assert (
+        200 == ask(server, method="GET", target="/queue?additions=1", body=b"", secret_id="AKIDSTRICT").status
+    )
+
+
 def test_honest_clients_of_the_vendor_are_not_disturbed(serve: Serve) -> None:
     """Two requests with the same signature within a second, as SDKs send them, are two requests."""
     server = serve()

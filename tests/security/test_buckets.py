@@ -1,0 +1,153 @@
+"""A hostile store: answers without end, slow ones and redirects cost a worker neither memory nor hours."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from stemline.jobs.errors import SourceTooLarge, StemlineError
+from stemline.jobs.tenant import Tenant
+from stemline.runtime.compat import botocore as compat
+from stemline.runtime.settings import BucketAccess, Settings
+from stemline.storage import Buckets, download
+from stemline.storage.retry import TransferCancelled
+
+TENANT = Tenant("media-1250000000", "ap-chongqing")
+#: What a process may take more, KiB.
+MAX_MEMORY_KIB = 64 << 10
+Script = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def hostile_store(script: Script, patience_s: float = 0.5) -> Iterator[Buckets]:
+    """Buckets at a store that answers each request with a script."""
+    over = threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (data := connection.recv(65_536)):
+                    return
+                head += data
+            script(connection, over)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    access = BucketAccess(endpoint_url=url, access_key="key", secret_key="secret")
+    try:
+        yield Buckets(Settings(buckets={TENANT.bucket: access}, storage_patience_s=patience_s))
+    finally:
+        over.set()
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(10)
+
+
+def endless(status: str, headers: str = "", unit: bytes = b"a" * 65_536) -> Script:
+    """Answer with a body without end, as fast as it is read."""
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())
+        while not over.is_set():
+            connection.sendall(unit)
+
+    return script
+
+
+def dripping(status: str, headers: str = "") -> Script:
+    """Answer with a body of a byte every tenth of a second."""
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())
+        while not over.wait(0.1):
+            connection.sendall(b"a")
+
+    return script
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "500 Internal Server Error"])
+@pytest.mark.parametrize("headers", ["", "Content-Length: 99999999999\r\n"], ids=["open", "announced"])
+def test_an_answer_without_end(status: str, headers: str, tmp_path: Path) -> None:
+    """An object larger than allowed, or an error of any size, ends the download within a bound of memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with hostile_store(endless(status, headers)) as buckets, pytest.raises(StemlineError) as caught:
+        buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+    assert isinstance(caught.value, SourceTooLarge) == (status == "200 OK")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
+    assert not (tmp_path / "source").exists()
+
+
+def test_answers_to_everything_else_are_bounded(tmp_path: Path) -> None:
+    """What a store answers when an upload is opened or an object asked for is bounded as well."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    stem = tmp_path / "stem"
+    stem.write_bytes(b"la la")
+    with hostile_store(endless("200 OK")) as buckets, pytest.raises(StemlineError):
+        buckets.stage(
+            TENANT.region, TENANT.bucket, "b", stem, job_id="j" + "0" * 32, token=1, content_type="audio/mpeg"
+        )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
+
+
+def test_a_slow_error_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An error that drips is given up."""
+    monkeypatch.setattr(compat, "MAX_ANSWER_S", 0.5)
+    with hostile_store(dripping("500 Internal Server Error")) as buckets, pytest.raises(StemlineError):
+        buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+
+
+def test_a_slow_object_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An object that drips is given up."""
+    monkeypatch.setattr(download, "MIN_PATIENCE_S", 0.5)
+    with hostile_store(dripping("200 OK")) as buckets, pytest.raises(StemlineError, match="TooSlow"):
+        buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+
+
+def test_a_cancel_ends_a_slow_object(tmp_path: Path) -> None:
+    """A download that drips is cancelled at once, not when the next megabyte has arrived."""
+    began = time.monotonic()
+    with hostile_store(dripping("200 OK")) as buckets, pytest.raises(TransferCancelled):
+        buckets.download(
+            TENANT,
+            "a",
+            tmp_path / "source",
+            max_bytes=4 << 20,
+            cancelled=lambda: time.monotonic() > began + 0.5,
+        )
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+def test_redirects_are_not_followed(status: str, tmp_path: Path) -> None:
+    """A store cannot send the worker, and its signature, to another address."""
+    elsewhere = socket.create_server(("127.0.0.1", 0))
+    elsewhere.settimeout(0.5)
+    place = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/x"
+
+    def redirect(connection: socket.socket, over: threading.Event) -> None:
+        head = f"HTTP/1.1 {status}\r\nLocation: {place}\r\nx-amz-bucket-region: eu-west-1\r\n"
+        connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+
+    with elsewhere, hostile_store(redirect) as buckets:
+        with pytest.raises(StemlineError):
+            buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
