@@ -48,7 +48,6 @@ def retry_jobs_where(context: WriteContext) -> Response:
         found = context.store.jobs.search(context.tenant, page)
         specs = [submitted_by(context, again(job)) for job in found.items]
         if specs:
-            check_queues(context, specs)
             context.store.jobs.create_many(specs)
         return Counted(len(specs), found.cursor)
 
@@ -78,6 +77,7 @@ def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilte
     states = (query.pop("states", None) or possible) & possible
     if not states:
         raise RequestRefused(f"states must hold one of {', '.join(sorted(possible))}.")
+    check_queues(context, {query.get("queue_id") or ""})
     # Jobs that are created meanwhile are not meant.
     end = min(query.pop("end", None) or context.store.now(), context.store.now())
     return JobFilter(states=states, end=end, order="Asc", **query), dry_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from fastapi import APIRouter
@@ -56,7 +57,7 @@ def _create(context: RequestContext) -> list[Job]:
         mq_regions=context.mq_regions,
     )
     specs = [submitted_by(context, spec) for spec in specs]
-    check_queues(context, specs)
+    check_queues(context, {spec.queue_id for spec in specs})
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
@@ -106,7 +107,11 @@ def list_jobs(context: ReadContext) -> Response:
 @router.put("/jobs/{ids}", name="cancel_jobs")
 def cancel_jobs(context: WriteContext, ids: str) -> Response:
     """Cancel jobs, all or none; ``?cancel`` is optional, because Java omits it."""
-    context.store.jobs.cancel(context.tenant, queries.id_list(ids, "job"))
+    wanted = queries.id_list(ids, "job")
+    if not context.policy.allows_every_queue:
+        found = context.store.jobs.get(context.tenant, wanted)
+        check_queues(context, {job.spec.queue_id for job in found if job is not None})
+    context.store.jobs.cancel(context.tenant, wanted)
     return Response()
 
 
@@ -122,7 +127,7 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
         if job.state not in RETRIABLE:
             raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
         specs.append(submitted_by(context, again(job)))
-    check_queues(context, specs)
+    check_queues(context, {spec.queue_id for spec in specs})
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
     # The body is empty: what tells one request from another is its path.
     idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None
@@ -147,13 +152,12 @@ def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
     return replace(spec, credential=context.principal.id)
 
 
-def check_queues(context: RequestContext, specs: list[JobSpec]) -> None:
-    """Check the queues that the jobs name, and the default one where they name none."""
+def check_queues(context: RequestContext, ids: AbstractSet[str]) -> None:
+    """Check queues whose jobs are created or changed, by their ids; an empty one stands for all queues."""
     if context.policy.allows_every_queue:
         return
-    queues = context.store.queues.search(context.tenant, QueueFilter(size=100)).items
-    for queue in queues:
-        if any(spec.queue_id == queue.id or not spec.queue_id for spec in specs):
+    for queue in context.store.queues.search(context.tenant, QueueFilter(size=100)).items:
+        if ids & {queue.id, ""}:
             context.policy.check_queue(queue)
 
 

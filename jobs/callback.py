@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 MASK = "***"
+_SECRET_SEGMENT_CHARS = 8
 
 
 def masked_url(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, values of the query, fragment."""
+    """Return a URL without what may be secret in it: user, password, path, values of the query, fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -20,7 +21,9 @@ def masked_url(url: str) -> str:
     host = parts.netloc.rpartition("@")
     netloc = f"{MASK}@{host[2]}" if host[1] else host[2]
     query = "&".join(_masked_pair(pair) for pair in parts.query.split("&")) if parts.query else ""
-    return urlunsplit(parts._replace(netloc=netloc, query=query, fragment=MASK if parts.fragment else ""))
+    path = f"/{MASK}" if parts.path.strip("/") else parts.path
+    fragment = MASK if parts.fragment else ""
+    return urlunsplit(parts._replace(netloc=netloc, path=path, query=query, fragment=fragment))
 
 
 def secrets_in_url(url: str) -> tuple[str, ...]:
@@ -31,7 +34,9 @@ def secrets_in_url(url: str) -> tuple[str, ...]:
         return (url,)
     user = parts.netloc.rpartition("@")[0]
     pairs = [pair.rpartition("=")[2] for pair in parts.query.split("&")]
-    found = {user, user.rpartition(":")[2], parts.query, parts.fragment, *pairs}
+    # Short segments, such as "hooks", are words that an answer may hold as well.
+    segments = [segment for segment in parts.path.split("/") if len(segment) >= _SECRET_SEGMENT_CHARS]
+    found = {user, user.rpartition(":")[2], parts.path, parts.query, parts.fragment, *pairs, *segments}
     decoded = {unquote(text) for text in found}
     return tuple(sorted((text for text in found | decoded if len(text) > 2), key=len, reverse=True))
 

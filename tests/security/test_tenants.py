@@ -30,7 +30,7 @@ from stemline.testing.client import BUCKET, REGION, SECRET_KEY, Answer, Client
 from stemline.workers.app import create_app
 
 Serve = Callable[..., ApiServer]
-QUEUE_URL = "https://bob:hush-hush@cb.example.com/q?token=hush-2&plain#hush-3"
+QUEUE_URL = "https://bob:hush-hush@cb.example.com/hooks/hush-0-and-more?token=hush-2&plain#hush-3"
 
 
 @pytest.fixture
@@ -261,6 +261,10 @@ def requests(server: ApiServer) -> dict[str, tuple[str, str, Mapping[str, Any] |
         "send_callbacks": ("POST", f"/callbacks/d{none}/send", None),
         "replay_callbacks": ("PUT", f"/callbacks/d{none}", None),
         "replay_callbacks_where": ("PUT", "/callbacks", None),
+        "create_upload": ("POST", "/uploads", None),
+        "resume_upload": ("PUT", "/uploads", None),
+        "complete_upload": ("POST", "/uploads/complete", None),
+        "abort_upload": ("DELETE", "/uploads", None),
     }
 
 
@@ -343,6 +347,31 @@ def test_queues_by_name(serve: Serve, form: str) -> None:
     assert 200 == send(client, "POST", "/jobs", job(QueueId=queue), form).status
     assert "AccessDenied" == put(client, f"/queue/{queue}", {"Name": "main"}, form).code
     assert 200 == put(client, f"/queue/{queue}", {"Name": "batch-2"}, form).status
+
+
+def test_jobs_by_queue(serve: Serve) -> None:
+    """Jobs of a queue outside the policy are neither cancelled nor retried, one by one or by a filter."""
+    server = serve(rules={"queues": ("batch-*",)})
+    queue, client = queue_id(server), limited(server)
+    ended, waiting = (
+        send(server.client, "POST", "/jobs", job(), "xml").text("JobsDetail/JobId") for _ in range(2)
+    )
+    assert 200 == server.client.request("PUT", f"/jobs/{ended}?cancel").status
+    requests = [
+        ("PUT", f"/jobs/{waiting}?cancel"),
+        ("POST", f"/jobs/{ended}/retry"),
+        *(
+            ("POST", f"/bulk/jobs/{verb}?{which}")
+            for verb in ("cancel", "retry")
+            for which in ("", f"queueId={queue}")
+        ),
+    ]
+    for method, target in requests:
+        assert "AccessDenied" == client.request(method, target).code, target
+    assert "Submitted" == client.get(f"/jobs/{waiting}").text("JobsDetail/State")
+    assert 200 == put(server.client, f"/queue/{queue}", {"Name": "batch-1"}).status
+    for method, target in requests:
+        assert 200 == client.request(method, target).status, target
 
 
 def announced(target: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -472,7 +501,7 @@ def test_a_credential_has_a_rate_of_its_own(serve: Serve) -> None:
     [({}, True), ({"read_only": True}, False), ({"operations": ("read", "submit")}, False)],
 )
 def test_secrets_of_a_queue(serve: Serve, rules: Any, shown: bool) -> None:
-    """Only who may change a queue sees the password, the query's values and the fragment of its URL."""
+    """Only who may change a queue sees password, path, the query's values and the fragment of its URL."""
     server = serve(rules=rules)
     queue = queue_id(server)
     notify = {"State": "On", "Event": "TaskFinish", "Type": "Url", "Url": QUEUE_URL}
@@ -482,7 +511,7 @@ def test_secrets_of_a_queue(serve: Serve, rules: Any, shown: bool) -> None:
     ):
         answer = limited(server).request("GET", path, headers={"accept": f"application/{accept}"})
         assert shown == (b"hush" in answer.body)
-        assert b"cb.example.com/q" in answer.body
+        assert (b"cb.example.com/hooks" if shown else b"cb.example.com/***") in answer.body
 
 
 @pytest.mark.parametrize(("rules", "shown"), [({}, True), ({"read_only": True}, False)])
@@ -497,7 +526,7 @@ def test_secrets_of_dead_letters(serve: Serve, rules: Any, shown: bool) -> None:
     server.store.outbox.record(delivery_id(made), attempt, next_due=None, status="dead")
     for path, accept in itertools.product(("/callbacks", f"/callbacks/{made}"), ("xml", "json")):
         answer = limited(server).request("GET", path, headers={"accept": f"application/{accept}"})
-        assert b"cb.example.com/q" in answer.body
+        assert (b"cb.example.com/q" if shown else b"cb.example.com/***") in answer.body
         assert shown == (b"hush" in answer.body), path
 
 
