@@ -3,6 +3,10 @@
 bench-overhead: $(VENV)/.dev ## Time from submission to start on an idle worker
 	$(BIN)/python -m benchmarks.overhead
 
+.PHONY: bench-memory
+bench-memory: $(VENV)/.dev ## Peak memory for an hour beside a minute, through a stand-in for the networks; fails above 5 % more
+	$(BIN)/python -m benchmarks.memory
+
 .PHONY: bench-codecs
 bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec
 	$(BIN)/python -m benchmarks.codecs

@@ -320,6 +320,17 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     assert totals == store.statistics.read().totals
 
 
+def test_waiting_jobs_of_every_level_count(make: Make) -> None:
+    """A paused queue's jobs show Pause whatever their level, and make it as busy as others."""
+    store = make()
+    jobs = store.jobs.create([spec(level=level) for level in (0, 1, 2, 2)])
+    store.jobs.create([spec(tenant=OTHER) for _ in range(3)])
+    store.queues.update(TENANT, jobs[0].spec.queue_id, state=QueueState.PAUSED)
+    found = store.statistics.read()
+    assert (4, 3) == (found.states[State.PAUSE], found.states[State.SUBMITTED])
+    assert [(TENANT, (1, 1, 2)), (OTHER, (3, 0, 0))] == [(load.tenant, load.waiting) for load in found.queues]
+
+
 def test_the_room_of_a_queue_counts_once(make: Make) -> None:
     """With room for three and jobs of every level, three can start, those of the highest level first."""
     store = make(queue_max_concurrent=3)
