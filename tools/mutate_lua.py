@@ -34,6 +34,10 @@ TESTS: Final = tuple(
         "test_store_callbacks",
         "test_store_tenants",
         "test_store_waveforms",
+        "test_store_events",
+        "test_store_retries",
+        "test_store_selection",
+        "test_store_console",
         "test_redis_store",
     )
 )

@@ -80,6 +80,20 @@ def test_a_paused_queue_is_told(store):
     assert [queue.id] * 3 == [event.subject for event in events[:3]]
 
 
+def test_running_jobs_of_a_paused_queue_are_told_as_they_are(store):
+    """Only what waits is Pause; a running job is told as Running and as Success, a new one as Pause."""
+    (job,) = store.jobs.create([spec()])
+    held = store.jobs.claim("w", [0])
+    store.queues.update(TENANT, held.spec.queue_id, state=QueueState.PAUSED)
+    start, _ = store.events.begin(TENANT)
+    store.jobs.heartbeat(job.id, held.token, 40, "cpu", "separate")
+    store.jobs.succeed(held, DONE)
+    (late,) = store.jobs.create([spec()])
+    assert [(job.id, "Running"), (job.id, "Success"), (late.id, "Pause")] == [
+        (event.subject, event.state) for event in told(store, start)
+    ]
+
+
 def test_a_reader_begins_where_the_jobs_are_read(store):
     """The jobs that come with the end of the stream are what all events before it tell, and nothing after."""
     (job,) = store.jobs.create([spec()])
