@@ -31,9 +31,9 @@ def doctor(
 ) -> None:
     """Check the installation and say how to fix it.
 
-    The checks are store, broker, capacity, buckets, weights, device, callbacks, scratch and telemetry; all
-    run by default. They see the installation from this machine: that of the settings, or the local stack
-    that runs here.
+    The checks are store, broker, capacity, buckets, weights, device, callbacks, scratch, telemetry and
+    security; all run by default. They see the installation from this machine: that of the settings, or the
+    local stack that runs here.
 
     The exit status is 1 if an error was found, which stops the service from working; warnings do not count.
     """

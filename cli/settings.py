@@ -46,6 +46,16 @@ def check_files(settings: Settings) -> None:
         raise click.ClickException("Invalid settings.\n" + "\n".join(faults))
 
 
+def _print_warnings(settings: Settings) -> None:
+    """Print what others could misuse."""
+    from stemline.cli.checks.findings import CheckContext, Verdict
+    from stemline.cli.checks.security import security
+
+    for finding in security(CheckContext(settings)):
+        if finding.verdict is Verdict.WARNING:
+            print(f"Warning: {finding.message}; {finding.fix}.")
+
+
 @click.command()
 @click.option("--check", is_flag=True, help="Only check the settings of this environment and their files.")
 def settings(*, check: bool) -> None:
@@ -58,6 +68,7 @@ def settings(*, check: bool) -> None:
         check_endpoints(current)
         check_files(current)
         print("The settings are valid.")
+        _print_warnings(current)
         return
     from stemline.runtime.settings.page import page
 

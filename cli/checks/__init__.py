@@ -9,6 +9,7 @@ from stemline.cli.checks.capacity import capacity
 from stemline.cli.checks.engine import device, weights
 from stemline.cli.checks.findings import CheckContext, Finding
 from stemline.cli.checks.network import callbacks, telemetry
+from stemline.cli.checks.security import security
 from stemline.cli.checks.servers import broker, store
 from stemline.cli.checks.storage import buckets, scratch
 
@@ -22,4 +23,5 @@ CHECKS: Final[Mapping[str, Callable[[CheckContext], Iterator[Finding]]]] = {
     "callbacks": callbacks,
     "scratch": scratch,
     "telemetry": telemetry,
+    "security": security,
 }

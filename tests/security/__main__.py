@@ -18,12 +18,12 @@ from stemline.separation.decoder import Decoder
 from stemline.separation.media import MediaLimits
 from tests.paths import REPOSITORY
 from tests.security import media_reading
-from tests.security.attacks import attacks
+from tests.security.attacks import attacks, established
 from tests.security.report import HEADINGS, run
 from tests.security.target import running
 
 ROWS: Final = REPOSITORY / "build" / "security"
-PARTS: Final = ("plain", "tls", "media")
+PARTS: Final = ("plain", "tls", "established", "media")
 SOURCES: Final = ("attacker", "attacks", "grammar", "media_files", "media_reading", "report", "target")
 MEDIA_HEADINGS: Final = ("source", "upload, MB", "memory, MiB", "read or refused after, s", "result")
 #: The service's own.
@@ -63,9 +63,13 @@ def main() -> int:
 
 def connections(part: str, only: str, seconds: float, seed: int) -> Iterator[dict[str, Any]]:
     """Attack the connections of a service."""
-    tls = part == "tls"
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), tls=tls) as target:
-        chosen = [each for each in attacks(target, seconds, seed) if only in each.name]
+    changes = {"idle_timeout_s": 120} if part == "established" else {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder), tls=part != "plain", **changes) as target,
+    ):
+        every = established(seconds) if part == "established" else attacks(target, seconds, seed)
+        chosen = [each for each in every if only in each.name]
         for row in run(target, chosen, seed):
             memory, wait = row.memory_bytes / 2**20, row.seen.longest_s * 1000
             yield {"cells": row.cells, "faults": row.faults, "memory_mib": max(0.0, memory), "wait_ms": wait}
@@ -103,7 +107,7 @@ def kept(part: str) -> dict[str, dict[str, Any]]:
 
 def write(report: Report, found: dict[str, list[dict[str, Any]]]) -> None:
     """Write the results, and forget their rows."""
-    attacked = [*found["plain"], *found["tls"]]
+    attacked = [*found["plain"], *found["tls"], *found["established"]]
     if attacked:
         report.add(
             "memory_mib", [row["memory_mib"] for row in attacked], unit="MiB", label="memory above idle"

@@ -77,6 +77,12 @@ def unread(target: Target, seconds: float) -> list[Attack]:
     ]
 
 
+def established(seconds: float) -> list[Attack]:
+    """As many TLS connections as are allowed, all of them established, for long."""
+    script = Script(_HEALTH, awaits_answer=True, reads=True, tls=True)
+    return [Attack("established connections, silent", (script,), 2000, 10 * seconds)]
+
+
 def handshakes(seconds: float) -> list[Attack]:
     """Connections that do not finish their TLS handshake."""
     announced = bytes.fromhex("1603010200") + b"\x01" + (131_000).to_bytes(3, "big") + b"\x03\x03"

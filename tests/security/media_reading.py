@@ -18,7 +18,7 @@ METADATA_BYTES: Final = 220 << 20
 HOURS_S: Final = 3 * 3600
 #: Beside the libraries, which all children share.
 MAX_MEMORY_BYTES: Final = DecodingLimits().memory_bytes
-MAX_S: Final = 60
+MAX_S: Final = 180
 CASES: Final = {
     **{name: (suffix, write, METADATA_BYTES) for name, (suffix, write) in METADATA.items()},
     **{name: (suffix, write, HOURS_S) for name, (suffix, write) in SILENCE.items()},

@@ -1,0 +1,94 @@
+"""Check of the settings that others could misuse: access, signatures, the operators' port, message queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from stemline.runtime.settings import Settings
+
+_LONG_SPAN_S: Final = 7 * 86400
+_PLAIN: Final = frozenset({"http", "amqp", "pyamqp", "redis"})
+"""Schemes without TLS."""
+
+
+def security(context: CheckContext) -> Iterator[Finding]:
+    """Check the settings alone; nothing is connected to."""
+    settings = context.settings
+    found = [*_access(settings), *_ports(settings), *_servers(settings)]
+    yield from found or [ok("security", "access, signatures, ports and message queues are as they should be")]
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    access = settings.access
+    if access.anonymous:
+        yield warn(
+            "security",
+            "requests without a signature are served, for every bucket",
+            "unset STEMLINE_ANONYMOUS_ACCESS where others reach the port",
+        )
+    if not access.require_signed_host:
+        yield warn(
+            "security",
+            "signatures need not cover Host: one is valid for every bucket",
+            "unset STEMLINE_REQUIRE_SIGNED_HOST, or limit each credential to its buckets",
+        )
+    if access.signature_max_span_s > _LONG_SPAN_S:
+        yield warn(
+            "security",
+            f"signatures may be valid for {access.signature_max_span_s // 86400} days",
+            "lower STEMLINE_SIGNATURE_MAX_SPAN_S: a copied request can be repeated as long",
+        )
+    if not access.rate_limit_per_s:
+        yield warn("security", "requests have no rate limit", "set STEMLINE_RATE_LIMIT_PER_S")
+    for each in access.credentials:
+        if len(each.secret_key.get_secret_value()) < 16:
+            yield warn(
+                "security", f"the SecretKey of {each.secret_id} is short", "use 32 random characters or more"
+            )
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    metrics, server = settings.metrics, settings.server
+    if metrics.port and not _is_loopback(metrics.host) and metrics.token is None:
+        yield warn(
+            "security",
+            f"metrics and readiness are served to everyone who reaches {metrics.host}:{metrics.port}",
+            "let a firewall or network policy keep others out, or set STEMLINE_METRICS_TOKEN",
+        )
+    if not server.max_connections_per_client:
+        yield warn(
+            "security",
+            "a client may take all connections",
+            "set STEMLINE_MAX_CONNECTIONS_PER_CLIENT, unless a proxy limits its clients",
+        )
+
+
+def _servers(settings: Settings) -> Iterator[Finding]:
+    from stemline.runtime.errors import EndpointRefused
+    from stemline.runtime.message_queues import check_endpoints
+
+    try:
+        check_endpoints(settings)
+    except EndpointRefused as error:
+        yield fail("security", str(error), "give message queues a server or a database of their own")
+    named = {
+        "the job store": settings.store.url.get_secret_value(),
+        "the broker": settings.store.broker,
+        **{f"the message queue of {region}": url for region, url in settings.tdmq.endpoints.items()},
+    }
+    for name, url in named.items():
+        parts = urlsplit(url)
+        if parts.scheme in _PLAIN and not _is_loopback(parts.hostname or ""):
+            yield warn("security", f"{name} is reached without TLS", "use its TLS port, or a private network")
+        if parts.scheme in {"redis", "rediss"} and not parts.password:
+            yield warn("security", f"{name} asks for no password", "set one, and put it into the URL")
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
