@@ -1,4 +1,4 @@
-.PHONY: chaos recovery
+.PHONY: chaos recovery tracks
 
 chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chaos [TRIALS=100] [SEED=1]
 	CHAOS=long pytest -q --timeout 1800 tests/chaos
@@ -6,3 +6,6 @@ chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chao
 
 recovery: $(VENV)/.dev ## Measure recovery times with the default settings
 	python -m tests.chaos.recovery
+
+tracks: $(VENV)/.dev ## 300 tracks through `stemline submit FOLDER` with kill -9 of the command, workers, API: make tracks [TRACKS=300] [SEED=1]
+	python -m tests.chaos.tracks --tracks $(or $(TRACKS),300) --seed $(or $(SEED),1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from stemline.jobs.store import QueueFilter, Store
 from stemline.runtime.store import open_store
 from stemline.testing.processes import eventually
 from stemline.testing.s3_proxy import Fault
-from tests.chaos import scenarios
+from tests.chaos import scenarios, tracks
 from tests.chaos.clients import Client, Receiver
 from tests.chaos.ledger import Ledger
 from tests.chaos.service import Service
@@ -67,6 +68,13 @@ def client(service: Service, store: Store, ledger: Ledger) -> Iterator[Client]:
 def test_a_killed_worker_s_job_runs_again(service: Service, client: Client, store: Store) -> None:
     """kill -9 of a worker: its job is claimed again within the lease and one sweep, and succeeds."""
     assert scenarios.killed_worker(service, client, store) < (6 + 1 + 8) * SLACK
+
+
+@pytest.mark.usefixtures("client")
+def test_a_folder_of_tracks_is_separated_once(service: Service, tmp_path: Path) -> None:
+    """kill -9 of `stemline submit FOLDER`, a worker and the API: each track has one job and its own stems."""
+    outcome = tracks.run(tracks.Folder(service, tmp_path, 16), 16, ["client", "worker-1", "api"])
+    assert ([], 16) == (outcome.faults, outcome.jobs)
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=long), pytest.param(3, marks=long)])
