@@ -7,6 +7,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 ifneq (,$(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 export UV_SYSTEM_CERTS := 1
 endif
+# What is installed is compiled when it is first imported, not in every process that is started.
+unexport PYTHONDONTWRITEBYTECODE
 # Versions and hashes of everything that is installed, and of what builds it.
 PINS := -c constraints/python.txt --build-constraints constraints/build.txt
 LOCKS := pyproject.toml constraints/python.txt constraints/build.txt constraints/helm.txt

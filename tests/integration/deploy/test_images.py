@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,8 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
             done = subprocess.run(
                 words, env=environment, cwd=misleading_folder, capture_output=True, check=False
             )
+            if done.returncode:
+                time.sleep(1)  # a probe is a process, whose start delays that of the service
             return 0 == done.returncode
 
         eventually(healthy, 180, f"{service} is healthy")

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -198,6 +196,8 @@ def container(deployment: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_default_values_are_valid(values, schema):
     """The default values match the schema."""
+    import jsonschema
+
     validator = jsonschema.validators.validator_for(schema)(schema)
     assert [] == list(validator.iter_errors(values))
 
@@ -220,6 +220,8 @@ def test_the_default_values_are_valid(values, schema):
 )
 def test_invalid_values_are_refused(wrong, values, schema, helm):
     """An unknown name or a value of the wrong type is an error of the schema, and Helm reports it."""
+    import jsonschema
+
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(merged(values, wrong), schema)
     done = helm("template", "night", str(CHART), values={**MINE, **wrong})
@@ -237,6 +239,8 @@ def check(objects: list[dict[str, Any]], version: str) -> None:
 @functools.cache
 def _validate(text: str, version: str) -> None:
     """Validate an object; most objects are the same for many choices of values."""
+    import kubernetes_validate  # it takes long to import
+
     kubernetes_validate.validate(json.loads(text), version, strict=True)
 
 

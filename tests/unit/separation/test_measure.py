@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyloudnorm  # type: ignore[import-untyped]
 import pytest
 
 from stemline.separation.measure import FLOOR_DB, LoudnessMeter, PeakMeter, decibels
@@ -14,6 +13,8 @@ from stemline.testing import stems
 @pytest.mark.parametrize("kind", stems.KINDS)
 def test_loudness_agrees_with_pyloudnorm(kind: str, channels: int) -> None:
     """The loudness of every kind of stem, fed in blocks of any size, is pyloudnorm's within 0.1 LU."""
+    import pyloudnorm  # type: ignore[import-untyped]  # it takes long to import
+
     samples = stems.KINDS[kind](6.0)[:, :channels]
     meter = LoudnessMeter(stems.RATE, channels)
     for block in np.array_split(samples, 7):
