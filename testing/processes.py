@@ -70,7 +70,7 @@ class Program:
         """Send a signal to the program and its children."""
         os.killpg(self.process.pid, number)
 
-    def terminate(self, timeout_s: float = 30) -> int:
+    def terminate(self, timeout_s: float = 120) -> int:
         """Send TERM and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
@@ -99,7 +99,7 @@ def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
         started.kill()
 
 
-def eventually(check: Callable[[], Any], timeout_s: float = 60, what: str = "") -> Any:
+def eventually(check: Callable[[], Any], timeout_s: float = 180, what: str = "") -> Any:
     """Wait until a check returns something true, and return that.
 
     Raises:

@@ -51,7 +51,7 @@ def test_the_stems_null_the_mix(page: Page, running: Service) -> None:
     config = "<AudioConfig><Codec>wav</Codec></AudioConfig>"
     body = submission(source="in/null.wav", mode="MusicMode", config=config, output=output)
     job = running.server.client.post("/jobs", body).text("JobsDetail/JobId")
-    eventually(lambda: running.server.store.jobs.find(job).result is not None, 30, "the end of the job")
+    eventually(lambda: running.server.store.jobs.find(job).result is not None, 180, "the end of the job")
     page.goto(running.link(f"?view=job&job={job}"))
     expect(page.get_by_role("heading", name="Player")).to_be_visible()
     found = page.evaluate(NULL_TEST, job)

@@ -38,11 +38,11 @@ def back_up(service: Service, kind: str, backup: Path) -> None:
     with redis.Redis.from_url(service.valkey.url, decode_responses=True) as client:
         if kind == "AOF":
             client.bgrewriteaof()
-            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 60, "the rewrite")
+            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 180, "the rewrite")
             shutil.copytree(service.valkey.folder / "appendonlydir", backup / "appendonlydir")
         else:
             client.bgsave()
-            eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 60, "the snapshot")
+            eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 180, "the snapshot")
             shutil.copy(service.valkey.folder / "dump.rdb", backup / "dump.rdb")
 
 
@@ -68,9 +68,11 @@ def turn_into_aof(backup: Path, port: int) -> None:
             except redis.exceptions.RedisError:
                 return False
 
-        eventually(answers, 60, "Valkey on the snapshot")
+        eventually(answers, 180, "Valkey on the snapshot")
         client.config_set("appendonly", "yes")
-        eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 60, "the first rewrite")
+        eventually(
+            lambda: not client.info("persistence")["aof_rewrite_in_progress"], 180, "the first rewrite"
+        )
         client.shutdown(nosave=True)
     assert 0 == server.wait(60)
 

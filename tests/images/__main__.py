@@ -124,7 +124,7 @@ def main(*, with_gpu: bool) -> None:
                 containers.append(container)
                 services[GPU] = refusing = Service(mounted, folder / GPU, variables)
                 started = time.monotonic()
-                eventually(lambda: refusing.ended, 120, "the GPU worker refuses to start")
+                eventually(lambda: refusing.ended, 180, "the GPU worker refuses to start")
                 assert NO_DRIVER in refusing.tail(), refusing.tail()
                 table.append((GPU, building.size_mb(built[GPU]) - base_mb, time.monotonic() - started))
             took = do_one_job(f"http://127.0.0.1:{api}", key, s3)

@@ -131,7 +131,7 @@ def ended(sdk: CosS3Client, where: dict[str, Any], job_id: str) -> dict[str, Any
         job = sdk.ci_get_media_jobs(where["bucket"], job_id)["JobsDetail"][0]
         return job if job["State"] in {"Success", "Failed", "Cancel"} else None
 
-    return eventually(look, 90, f"the end of {job_id}")
+    return eventually(look, 180, f"the end of {job_id}")
 
 
 @pytest.mark.parametrize("form", ["XML", "JSON"])

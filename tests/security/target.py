@@ -196,7 +196,7 @@ def running(folder: Path, *, tls: bool = False, files: int | None = None, **chan
                 except OSError:
                     return False
 
-            eventually(answers, 60, "the API")
+            eventually(answers, 180, "the API")
             target.warm_up()
             yield target
     finally:

@@ -15,7 +15,7 @@ from stemline.testing.processes import Program, eventually, program
 from stemline.testing.receiver import Receiver, answer, receiving
 from stemline.testing.resp_proxy import RespProxy
 
-RECOVERY_S = 40.0
+RECOVERY_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,6 @@ def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterato
             flower_url=f"http://127.0.0.1:{flower}/healthcheck",
             programs=programs,
         )
-        eventually(service.ready, 60, "the API")
-        eventually(lambda: service.status(service.flower_url) == 200, 60, "Flower")
+        eventually(service.ready, 180, "the API")
+        eventually(lambda: service.status(service.flower_url) == 200, 180, "Flower")
         yield service

@@ -29,7 +29,7 @@ def operators(server: ApiServer, valkey_server: ValkeyServer) -> Iterator[int]:
     port = free_port()
     settings = api_settings(redis_url=valkey_server.url, metrics_port=port)
     with admin.serving(settings, ApiMetrics(), public=("127.0.0.1", server.port)):
-        eventually(lambda: answers(port), 60, "the admin server")
+        eventually(lambda: answers(port), 180, "the admin server")
         yield port
 
 
@@ -83,7 +83,7 @@ def test_not_ready_without_the_store(server: ApiServer, tmp_path: Path) -> None:
     port = free_port()
     settings = api_settings(redis_url=valkey.url, metrics_port=port)
     with admin.serving(settings, ApiMetrics(), public=("127.0.0.1", server.port)):
-        eventually(lambda: answers(port), 60, "the admin server")
+        eventually(lambda: answers(port), 180, "the admin server")
         assert 200 == ask(port, "/readyz").status
         valkey.stop()
         answer = ask(port, "/readyz")
@@ -98,7 +98,7 @@ def test_not_ready_before_the_api_listens(valkey_server: ValkeyServer) -> None:
     port = free_port()
     settings = api_settings(redis_url=valkey_server.url, metrics_port=port)
     with admin.serving(settings, ApiMetrics(), public=("127.0.0.1", free_port())):
-        eventually(lambda: answers(port), 60, "the admin server")
+        eventually(lambda: answers(port), 180, "the admin server")
         assert 503 == ask(port, "/readyz").status
 
 

@@ -265,7 +265,7 @@ def test_room_for_bodies(serve: Callable[..., ApiServer]) -> None:
             answer = exchange(server.port, large)
             return answer if answer.status == 503 else None
 
-        answer = eventually(refused, 30, "the first body is in memory")
+        answer = eventually(refused, 180, "the first body is in memory")
         assert (503, "SlowDown", "1") == (answer.status, answer.code, answer.headers["retry-after"])
         assert 200 == server.client.post("/jobs", submission()).status
         first.sendall(held[-1:])

@@ -34,7 +34,7 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
     with (folder / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:
-        eventually(lambda: answers(port) or process.poll() is not None, 120, "the API")
+        eventually(lambda: answers(port) or process.poll() is not None, 180, "the API")
         assert process.poll() is None, (folder / "api.log").read_text()
         yield process, port
     finally:
@@ -56,7 +56,7 @@ def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: r
     with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
         answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
         assert 200 == answer.status
-        eventually(lambda: valkey.llen("separate.2"), 60, "the wake-up")
+        eventually(lambda: valkey.llen("separate.2"), 180, "the wake-up")
         assert 1 == valkey.llen("separate.2")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) in {0, -signal.SIGTERM}

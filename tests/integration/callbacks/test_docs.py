@@ -38,7 +38,7 @@ def receiver(tmp_path):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    eventually(listens, 60, "the receiver")
+    eventually(listens, 180, "the receiver")
     yield f"http://127.0.0.1:{port}/stems-ready"
     process.kill()
     process.wait()

@@ -213,7 +213,7 @@ def test_redis_topic(bench, valkey, valkey_server):
         ):
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.2)  # the subscription is made by listening
-            eventually(lambda: valkey.pubsub_numpat() or valkey.pubsub_channels(), 30, "the subscription")
+            eventually(lambda: valkey.pubsub_numpat() or valkey.pubsub_channels(), 180, "the subscription")
             delivery = bench.try_(bench.end_job(tdmq("Topic", "ended")))
             while not heard:
                 connection.drain_events(timeout=30)

@@ -142,7 +142,7 @@ def test_two_workers_share_the_limit(bench):
     with receiving(hang) as receiver, ThreadPoolExecutor(2) as pool:
         first, second = bench.post_to(receiver.url), bench.post_to(receiver.url)
         sending = pool.submit(bench.service.deliver, first.id)
-        eventually(lambda: receiver.received, 30, "the first delivery")
+        eventually(lambda: receiver.received, 180, "the first delivery")
         other.deliver(second.id)
         other.deliver(first.id)
         assert 1 == receiver.connections
@@ -187,7 +187,7 @@ def test_a_delivery_without_a_thread_is_postponed(bench):
     bench = bench(callback_concurrency=1, callback_timeout_s=60)
     with receiving(hang) as slow, receiving() as receiver, ThreadPoolExecutor(1) as pool:
         sending = pool.submit(bench.service.deliver, bench.post_to(slow.url).id)
-        eventually(lambda: slow.received, 30, "the first delivery")
+        eventually(lambda: slow.received, 180, "the first delivery")
         delivery = bench.post_to(receiver.url)
         after = bench.try_(delivery)
         assert ("pending", 0, 2) == (after.status, len(after.attempts), bench.wait_s(delivery))

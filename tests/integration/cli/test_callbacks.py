@@ -135,13 +135,13 @@ def test_listen_prints_callbacks_and_checks_signatures(bench, form):
         bench.clock.now = time.time_ns() // 1000
         delivery = bench.end_job(CallbackRequest(url=url, format=form), fail=True)
         assert "delivered" == bench.try_(delivery).status
-        eventually(lambda: "ResourceNotFound" in out.getvalue(), 20)
+        eventually(lambda: "ResourceNotFound" in out.getvalue())
         assert all(word in out.getvalue() for word in (delivery.job_id, "Failed", "signature good", "/here"))
 
         bench.clock.advance(-1000)
         late = bench.try_(bench.end_job(CallbackRequest(url=url, format=form)))
         assert "401" == late.attempts[0].status
-        eventually(lambda: "signature bad" in out.getvalue(), 20)
+        eventually(lambda: "signature bad" in out.getvalue())
         listener.shutdown()
 
 
@@ -156,7 +156,7 @@ def test_listen_marks_repetitions(bench):
         assert "seen before" not in out.getvalue()
         bench.clock.advance(5)
         assert ["503", "503"] == [a.status for a in bench.try_(delivery).attempts]
-        eventually(lambda: "seen before" in out.getvalue(), 20)
+        eventually(lambda: "seen before" in out.getvalue())
         listener.shutdown()
 
 
@@ -179,7 +179,7 @@ def test_listen_answers_before_it_prints(bench):
             assert "" == out.getvalue()
         finally:
             unread.set()
-        eventually(lambda: delivery.job_id in out.getvalue(), 20)
+        eventually(lambda: delivery.job_id in out.getvalue())
         listener.shutdown()
 
 

@@ -44,7 +44,7 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
             return False
 
     try:
-        eventually(answers, 60, "valkey answers")
+        eventually(answers, 180, "valkey answers")
         reported = {
             name: client.config_get(name)[name] for name in ("appendonly", "maxmemory-policy", "maxmemory")
         }

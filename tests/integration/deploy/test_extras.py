@@ -103,7 +103,7 @@ def test_the_command_of_an_extra_starts_with_nothing_else_installed(
                 return alive.exists()
             return consumes(node[1], url) if node else responds(f"http://127.0.0.1:{port}/healthz")
 
-        eventually(ready, 90, f"{command} of the extra {extra} is ready")
+        eventually(ready, 180, f"{command} of the extra {extra} is ready")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in {0, -signal.SIGTERM}, log.read_text()
         assert not re.search("ModuleNotFoundError|ImportError|No module named", log.read_text())

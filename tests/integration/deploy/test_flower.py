@@ -87,7 +87,7 @@ def task_in_state(flower: httpx.Client, uuid: str, state: str) -> dict[str, Any]
         task = flower.get("/api/tasks").json().get(uuid)
         return task if task and task["state"] == state else None
 
-    task: dict[str, Any] = eventually(look, 60, f"{uuid} in state {state}")
+    task: dict[str, Any] = eventually(look, 180, f"{uuid} in state {state}")
     return task
 
 
@@ -140,7 +140,7 @@ def test_only_jobs_and_deliveries_are_tasks(
     notifier.deliver("d" + "0" * 32)
     with app.connection_for_read() as connection:
         redis = connection.default_channel.client
-        eventually(lambda: not redis.llen("separate.2") + redis.llen("callbacks"), 60, "the messages")
+        eventually(lambda: not redis.llen("separate.2") + redis.llen("callbacks"), 180, "the messages")
     app.close()
     time.sleep(6)  # longer than the interval of sweeps
     for uuid, task in flower.get("/api/tasks").json().items():
@@ -172,7 +172,7 @@ def test_probes_need_not_know_the_url_prefix(valkey_server: ValkeyServer, tmp_pa
             except httpx.TransportError:
                 return 0
 
-        eventually(lambda: 200 == status("/healthcheck"), 60, "the health check")
+        eventually(lambda: 200 == status("/healthcheck"), 180, "the health check")
         assert 200 == status("/behind/proxy/healthcheck")
         assert 401 == status("/behind/proxy/workers")
         command = [sys.executable, "-m", "stemline", "health", "flower", "--port", str(port)]

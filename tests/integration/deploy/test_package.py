@@ -171,5 +171,5 @@ def test_several_api_processes_work_beside_misleading_files(
             return False
 
     with running(command, misleading_folder, STEMLINE_REDIS_URL=valkey_server.url) as process:
-        eventually(is_ready, 60, "the API is ready")
+        eventually(is_ready, 180, "the API is ready")
     assert IMPORTED not in (misleading_folder / "output").read_text()

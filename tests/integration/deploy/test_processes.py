@@ -149,9 +149,9 @@ def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
     assert owner.stdout is not None
     pids = [int(word) for word in owner.stdout.readline().split()]
     log = tmp_path / "service"
-    eventually(lambda: "up" in log.read_text(), 60, "the service ignores SIGTERM")
+    eventually(lambda: "up" in log.read_text(), 180, "the service ignores SIGTERM")
     assert [True, True] == [is_alive(pid) for pid in pids]
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    eventually(lambda: not any(is_alive(pid) for pid in pids), 60, "the end of the processes")
+    eventually(lambda: not any(is_alive(pid) for pid in pids), 180, "the end of the processes")

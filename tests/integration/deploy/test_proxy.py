@@ -80,7 +80,7 @@ def proxy(upstream, tmp_path_factory) -> Iterator[int]:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    eventually(listens, 60, "caddy listens")
+    eventually(listens, 180, "caddy listens")
     yield port
     process.terminate()
     process.wait(60)

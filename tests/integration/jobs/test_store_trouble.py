@@ -153,12 +153,12 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
         ids = [submit(store).id for _ in range(20)]
         size = sum(f.stat().st_size for f in tmp_path.rglob("*.aof"))
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        refused = eventually(lambda: not works_again(store), 60, "a refusal")
+        refused = eventually(lambda: not works_again(store), 180, "a refusal")
         assert refused
         resource.prlimit(
             server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         )
-        assert eventually(lambda: works_again(store), 60, "an accepted job")
+        assert eventually(lambda: works_again(store), 180, "an accepted job")
         accepted = ids + [job.id for job in store.jobs.search(TENANT, JobFilter(size=1000)).items]
         with admin(server) as client:  # a slow sync delays the write to the file by up to two seconds
             assert eventually(lambda: client.info("persistence")["aof_buffer_length"] == 0)

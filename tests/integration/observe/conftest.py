@@ -85,7 +85,7 @@ class Service:
             sent = self.store.outbox.for_job(job_id)
             return job if job and job.ended and sent and sent.status == "delivered" else None
 
-        return eventually(done, 60, f"the end and the callback of {job_id}")
+        return eventually(done, 180, f"the end and the callback of {job_id}")
 
     def scrape(self, process: str) -> str:
         """The page that a process serves to Prometheus."""
@@ -158,7 +158,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         }
         store = open_store(Settings(redis_url=valkey.url))
         stack.callback(store.close)
-        eventually(lambda: answers(f"http://127.0.0.1:{metrics['api']}/readyz"), 60, "the API")
+        eventually(lambda: answers(f"http://127.0.0.1:{metrics['api']}/readyz"), 180, "the API")
         running_service = Service(
             env=env,
             client=Client(port, HOST, SECRET_ID, SECRETS["the key that signs requests"]),

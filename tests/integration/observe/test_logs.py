@@ -75,7 +75,7 @@ def test_a_shutdown_is_logged_in_the_same_form(service, tmp_path):
     """What Celery prints while it shuts down is a line like all others."""
     log = tmp_path / "stopped.log"
     with program(log, service.env, "-m", "stemline", "worker", "callbacks") as worker:
-        eventually(lambda: " ready." in worker.text(), 60, "the worker")
+        eventually(lambda: " ready." in worker.text(), 180, "the worker")
         assert 0 == worker.terminate()
     events = [json.loads(line)["event"] for line in worker.text().splitlines()]
     assert "worker: Warm shutdown (MainProcess)" in events
@@ -86,7 +86,7 @@ def test_flower_writes_the_same_form(service, tmp_path):
     port = free_port()
     env = {**service.env, "FLOWER_BASIC_AUTH": "operator:LoginThatNobodyMayRead"}
     with program(tmp_path / "flower.log", env, "-m", "stemline", "flower", "--port", str(port)) as started:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), 60, "Flower")
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), 180, "Flower")
         started.terminate()
     text = started.text()
     assert text

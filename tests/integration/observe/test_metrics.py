@@ -104,7 +104,7 @@ def test_processes_behind_one_port_report_one_sum(service, tmp_path):
     command = ("-m", "stemline", "api", "--port", str(port), "--processes", "2")
     with program(tmp_path / "api.log", env, *command) as started:
         eventually(
-            lambda: answers(f"{url}/readyz") and answers(f"http://127.0.0.1:{port}/healthz"), 60, "the API"
+            lambda: answers(f"{url}/readyz") and answers(f"http://127.0.0.1:{port}/healthz"), 180, "the API"
         )
         client = replace(service.client, port=port)
         for _ in range(20):

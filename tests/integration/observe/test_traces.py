@@ -11,7 +11,7 @@ from tests.integration.observe.conftest import SECRETS, TRACE
 def test_one_trace_from_submission_to_callback(service):
     """The client's trace holds submit, wait, attempt with its parts, and every try of the callback."""
     names = {"submit", "wait", "attempt", "download", "separate", "upload", "deliver"}
-    eventually(lambda: names <= service.collector.of(TRACE).keys(), 60, "all spans")
+    eventually(lambda: names <= service.collector.of(TRACE).keys(), 180, "all spans")
     spans = service.collector.of(TRACE)
     assert names == spans.keys()
     submit, attempt = spans["submit"], spans["attempt"]
@@ -29,7 +29,7 @@ def test_one_trace_from_submission_to_callback(service):
     def deliveries() -> list:
         return [s for s in service.collector.spans if s.trace == TRACE and s.name == "deliver"]
 
-    attempts = eventually(lambda: deliveries() if len(deliveries()) == 2 else [], 60, "both attempts")
+    attempts = eventually(lambda: deliveries() if len(deliveries()) == 2 else [], 180, "both attempts")
     attempts.sort(key=lambda span: span.begin)
     assert ["503", "200"] == [span.attributes["stemline.status"] for span in attempts]
 
@@ -40,7 +40,7 @@ def test_the_receiver_gets_the_trace(service):
     assert {TRACE} == {value[3:35] for value in parents[:2]}
     tries = {value[36:52] for value in parents[:2]}
     eventually(
-        lambda: tries <= {s.id for s in service.collector.spans if s.name == "deliver"}, 60, "the tries"
+        lambda: tries <= {s.id for s in service.collector.spans if s.name == "deliver"}, 180, "the tries"
     )
 
 
@@ -49,7 +49,9 @@ def test_a_job_without_a_trace_gets_one(service):
     own = service.jobs["failure"].spec.trace[3:35]
     assert own
     assert own != TRACE
-    eventually(lambda: {"attempt", "download", "submit"} <= service.collector.of(own).keys(), 60, "its spans")
+    eventually(
+        lambda: {"attempt", "download", "submit"} <= service.collector.of(own).keys(), 180, "its spans"
+    )
     failed = service.collector.of(own)
     assert "SourceNotFound" == failed["download"].error
     assert "" == failed["submit"].parent
@@ -107,4 +109,4 @@ def test_wrong_parents_begin_a_new_trace(service):
         parent = traceparent(span)
         assert "0" * 32 != parent[3:35]
     tracer.flush()
-    eventually(lambda: service.collector.of(parent[3:35]), 60, "the span")
+    eventually(lambda: service.collector.of(parent[3:35]), 180, "the span")

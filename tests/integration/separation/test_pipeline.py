@@ -126,7 +126,7 @@ def test_cancelling_is_fast_and_leaves_nothing(engine: Engine, tmp_path: Path) -
         )
     assert reported[-1] < 0.5
     assert [long] == list(tmp_path.iterdir())
-    eventually(lambda: set(threading.enumerate()) <= before, 60, "the end of the threads")
+    eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
 
 
 def test_a_source_that_breaks_off_leaves_nothing(engine: Engine, source: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_probe_fails_for_a_part_that_hangs(words, broker, tmp_path: Path):
         # The part runs and its connection is open, but the broker does not respond.
         broker.process.send_signal(signal.SIGSTOP)
         try:
-            eventually(lambda: (age_s(file) or 0) > 3, 60, "an old file")
+            eventually(lambda: (age_s(file) or 0) > 3, 180, "an old file")
         finally:
             broker.process.send_signal(signal.SIGCONT)
         eventually(lambda: (age_s(file) or 99) < 1.5, what="a touch after the silence")

@@ -105,7 +105,7 @@ def submit(store: Store, s3, key: str, **changes) -> Job:
     return job
 
 
-def ended(store: Store, job: Job, timeout_s: float = 60) -> Job:
+def ended(store: Store, job: Job, timeout_s: float = 180) -> Job:
     def done() -> Job | None:
         now = store.jobs.find(job.id)
         return now if now and now.ended else None
@@ -165,7 +165,7 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
     """A running job stops long before its end when it is cancelled, and leaves no object."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/long.wav", Body=sound(300))
     job = submit(store, s3, "in/long.wav")
-    eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
+    eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
     store.jobs.cancel(job.spec.tenant, [job.id])
     assert State.CANCEL == ended(store, job).state
     assert {"in/long.wav"} == keys(s3)
@@ -183,14 +183,14 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
     worker.signal(signal.SIGSTOP)  # so that the other one gets the job
     try:
         job = submit(store, s3, "in/a.wav")
-        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
+        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
         (child,) = children(victim)
         victim.process.kill()
-        eventually(lambda: not Path(f"/proc/{child}").exists(), 60, "the child's end")
+        eventually(lambda: not Path(f"/proc/{child}").exists(), 180, "the child's end")
     finally:
         worker.signal(signal.SIGCONT)
         victim.kill()
-    eventually(lambda: (found := store.jobs.find(job.id)) and found.attempt == 2, 60, "the second claim")
+    eventually(lambda: (found := store.jobs.find(job.id)) and found.attempt == 2, 180, "the second claim")
     assert (State.SUCCESS, 2) == ((done := ended(store, job)).state, done.attempt)
 
 
@@ -203,7 +203,7 @@ def test_a_worker_that_shuts_down_releases_its_job(
     try:
         leaving = Program(tmp_path / "leaving.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
-        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
+        eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
         assert 0 == leaving.terminate(60)
     finally:
         worker.signal(signal.SIGCONT)
@@ -220,9 +220,9 @@ def test_an_attempt_outlives_errors_of_the_store(
     with RespProxy(valkey_server.port) as proxy:
         behind = env | {"STEMLINE_REDIS_URL": proxy.url, "STEMLINE_LEASE_S": "60"}
         with program(tmp_path / "worker.log", behind, "-m", "stemline", "worker", "separate") as started:
-            eventually(lambda: "model.loaded" in started.text(), 60, "the engine")
+            eventually(lambda: "model.loaded" in started.text(), 180, "the engine")
             job = submit(store, s3, "in/a.wav")
-            eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 60, "progress")
+            eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
             for word in ("NOREPLICAS too few", "READONLY a replica", "UNBLOCKED demoted"):
                 with proxy.refuse(word):
                     time.sleep(1)

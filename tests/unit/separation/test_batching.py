@@ -34,7 +34,7 @@ def segments(count: int) -> list[np.ndarray]:
 def run_all(batcher: Batcher, device: Device, count: int) -> list:
     with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(count)]
-        eventually(lambda: len(batcher._waiting) == count - 1, 60, "the segments wait")
+        eventually(lambda: len(batcher._waiting) == count - 1, 180, "the segments wait")
         device.go.set()
         return [future.result(timeout=60) for future in futures]
 
