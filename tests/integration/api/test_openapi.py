@@ -20,7 +20,6 @@ from stemline.api.openapi import OPERATIONS, document
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.api_server import ApiServer, api_settings, finish
 from stemline.testing.client import HOST, Client, exchange, submission
-from tests.support.rounds import rounds
 
 ROUTES = [route for router in RESOURCES for route in router.routes]
 DOCUMENT = document(ROUTES)  # type: ignore[arg-type]
@@ -89,9 +88,8 @@ def test_served(client: Client) -> None:
 )
 def test_generated_requests(case: schemathesis.Case, open_server: ApiServer) -> None:
     """A request that fits the description is answered as described, in XML and in JSON, never with a 5xx."""
-    for accept in itertools.islice(FORMS, rounds(1, 2)):
-        headers = {"Host": HOST, "Accept": accept}
-        case.call_and_validate(base_url=f"http://127.0.0.1:{open_server.port}", headers=headers, checks=HELD)
+    headers = {"Host": HOST, "Accept": next(FORMS)}
+    case.call_and_validate(base_url=f"http://127.0.0.1:{open_server.port}", headers=headers, checks=HELD)
 
 
 def validator(name: str) -> Draft202012Validator:
