@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -50,10 +50,33 @@ def answers(port: int) -> bool:
         return False
 
 
+def spawned(parent: int) -> list[int]:
+    """The processes behind a port, which the command has spawned."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            owner = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if owner == parent and b"spawn_main" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
 @pytest.mark.slow
 def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: redis.Redis) -> None:
     """Two processes serve one port, a stored submission sends its wake-up, and TERM ends them all soon."""
     with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
+        servers = eventually(
+            lambda: found if len(found := spawned(process.pid)) == 2 else None, 60, "two processes"
+        )
+        for server in servers:  # while one of them stands still, the other answers
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGSTOP)
+            try:
+                eventually(lambda: answers(port), 60, "an answer of the other process")
+            finally:
+                with suppress(ProcessLookupError):
+                    os.kill(server, signal.SIGCONT)
+        eventually(lambda: answers(port), 60, "an answer")
         answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
         assert 200 == answer.status
         eventually(lambda: valkey.llen("separate.2"), 180, "the wake-up")
