@@ -261,6 +261,8 @@ def _is_filled_call(call: ast.Call, values: _Values) -> bool:
     name = ast.unparse(call.func).rpartition(".")[2]
     if name == "range":
         return all(isinstance(each, ast.Constant | ast.Name | ast.BinOp | ast.UnaryOp) for each in call.args)
+    if name == "islice" and call.args:
+        return _is_filled(call.args[0], values)
     if name in {"enumerate", "zip", "sorted", "reversed", "product", "tuple", "list", "set"}:
         strict = any(word.arg == "strict" and _is_true(word.value) for word in call.keywords)
         filled = [_is_filled(each, values) for each in call.args]
