@@ -41,6 +41,7 @@ _ROW = (
     _maybe("TemplateName", "spec.template_name"),
     _maybe("UserData", "spec.user_data"),
     Element("Progress", TEXT, "progress"),
+    Element("Stage", TEXT, "stage"),
     Element("Created", TEXT, "created"),
     _maybe("Started", "started"),
     _maybe("Ended", "ended"),

@@ -79,3 +79,13 @@ def give_up(store: Store, delivery: str) -> None:
     """Let the last attempt of a callback fail."""
     attempt = DeliveryAttempt(at=store.now(), status="500", duration_ms=12, answer="500 it is on fire")
     store.outbox.record(delivery, attempt, next_due=None, status="dead")
+
+
+def add_templates(store: Store) -> None:
+    """Create a few templates."""
+    for name, mode, config in (
+        ("karaoke", AudioMode.IS_BACKGROUND, AudioConfig(codec="mp3", bitrate=192)),
+        ("archive-24", AudioMode.MUSIC_MODE, AudioConfig(codec="wav", bit_depth=24)),
+        ("人声", AudioMode.IS_AUDIO, AudioConfig(codec="flac")),
+    ):
+        store.templates.create(TENANT, name, VoiceSeparate(mode, config))

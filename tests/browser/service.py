@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemline.deploy.local.servers import SeaweedServer
+from stemline.jobs.store import Store
 from stemline.runtime.settings import BucketAccess, Credential
 from stemline.runtime.store import store_options
 from stemline.testing import InMemoryStore
@@ -41,7 +42,9 @@ class Service:
 
 
 @contextmanager
-def service(s3_server: SeaweedServer, *, works: bool = True, **changes: Any) -> Iterator[Service]:
+def service(
+    s3_server: SeaweedServer, *, works: bool = True, store: Store | None = None, **changes: Any
+) -> Iterator[Service]:
     """Run the service for as long as a block lasts."""
     if BUCKET not in {each["Name"] for each in s3_server.client().list_buckets()["Buckets"]}:
         s3_server.create_bucket(BUCKET)
@@ -50,7 +53,7 @@ def service(s3_server: SeaweedServer, *, works: bool = True, **changes: Any) -> 
     )
     settings = api_settings(**{"buckets": {"*": access}, "credentials": (CREDENTIAL, READER), **changes})
     s3 = s3_server.client()
-    store = InMemoryStore(store_options(settings))
+    store = store or InMemoryStore(store_options(settings))
     with ApiServer(settings, store) as server:
         if not works:
             yield Service(server, s3)

@@ -117,14 +117,13 @@ def test_the_console_shows_texts_as_texts(console: Page, server: ApiServer) -> N
     assert foreign == []
 
 
-@pytest.mark.parametrize("text", PAYLOADS)
-def test_an_address_is_shown_as_text(console: Page, server: ApiServer, text: str) -> None:
+def test_an_address_is_shown_as_text(console: Page, server: ApiServer) -> None:
     """Whatever the address of the page holds, it is a text on the page."""
-    for query in (f"?text={quote(text)}", f"?view=job&job={quote(text)}", f"?view={quote(text)}"):
-        console.goto(f"http://127.0.0.1:{server.port}/console{query}")
-        expect(console.get_by_role("navigation")).to_be_visible()
-        expect(console.locator("main")).not_to_be_empty()
-    assert console.evaluate("window.pwned") is None
+    for text in PAYLOADS:
+        for query in (f"?text={quote(text)}", f"?view=job&job={quote(text)}", f"?view={quote(text)}"):
+            console.goto(f"http://127.0.0.1:{server.port}/console{query}")
+            expect(console.locator("main")).not_to_be_empty()
+            assert console.evaluate("window.pwned") is None
 
 
 def test_the_policy_stops_what_a_page_would_let_through(console: Page) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from stemline.testing.client import BUCKET, submission
 from stemline.testing.processes import eventually
 from tests.browser.service import Service
 from tests.browser.worker import tone, wav
-
-LONG = bool(os.environ.get("CONSOLE"))
+from tests.support.rounds import rounds
 
 NULL_TEST = Path(__file__).with_name("null_test.js").read_text()
 DRIFT = Path(__file__).with_name("drift.js").read_text()
@@ -28,7 +26,7 @@ def console(page: Page, running: Service) -> Page:
 
 def test_tracks_do_not_drift(console: Page) -> None:
     """Over random operations all tracks play the same sample, the one that the clock tells, to within one."""
-    operations = 1000 if LONG else 120
+    operations = rounds(120, 1000)
     found = console.evaluate(DRIFT, {"operations": operations, "isLive": False})
     assert found["compared"] > operations
     assert 0 == found["apart"]
@@ -37,7 +35,7 @@ def test_tracks_do_not_drift(console: Page) -> None:
 
 def test_tracks_do_not_drift_while_they_are_heard(console: Page) -> None:
     """The same holds in a context that runs in real time."""
-    found = console.evaluate(DRIFT, {"operations": 1000 if LONG else 60, "isLive": True})
+    found = console.evaluate(DRIFT, {"operations": rounds(60, 1000), "isLive": True})
     assert found["sounding"] > 1000
     assert 0 == found["apart"]
 

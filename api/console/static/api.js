@@ -65,6 +65,21 @@ export class Api {
 
   /** @param {string} method @param {string} path @param {Options} options @returns {Promise<Tree>} */
   async once(method, path, options) {
+    const signal = AbortSignal.any([AbortSignal.timeout(DEADLINE_MS), ...(options.signal ? [options.signal] : [])]);
+    const { answer, text } = await this.exchange(method, path, { ...options, signal }, (received) => received.text());
+    if (answer.ok) return text ? JSON.parse(text) : {};
+    throw refusal(answer, text);
+  }
+
+  /** Open a stream of events; it goes on until it is aborted. @param {string} path @param {Options} options @returns {Promise<Response>} */
+  async open(path, options) {
+    const { answer } = await this.exchange("GET", path, options, async () => "");
+    if (answer.ok) return answer;
+    throw refusal(answer, await answer.text());
+  }
+
+  /** Send a signed request. @param {string} method @param {string} path @param {Options} options @param {(answer: Response) => Promise<string>} read */
+  async exchange(method, path, options, read) {
     const query = /** @type {Record<string, string>} */ ({});
     for (const [name, value] of Object.entries(options.query ?? {}))
       if (value !== undefined && value !== "") query[name] = String(value);
@@ -87,18 +102,13 @@ export class Api {
       ...(body ? { "Content-Type": "application/json" } : {}),
     };
     const target = encodePath(path) + (Object.keys(query).length ? `?${queryString(query)}` : "");
-    const signal = AbortSignal.any([AbortSignal.timeout(DEADLINE_MS), ...(options.signal ? [options.signal] : [])]);
-    let answer;
-    let text;
     try {
-      answer = await this.send(target, { method, headers, body, signal });
-      text = await answer.text();
+      const answer = await this.send(target, { method, headers, body, signal: options.signal });
+      return { answer, text: await read(answer) };
     } catch (error) {
-      if (options.signal?.aborted) throw error;
+      if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
       throw new ApiError(0, "", error instanceof Error ? error.message : String(error), "");
     }
-    if (answer.ok) return text ? JSON.parse(text) : {};
-    throw refusal(answer, text);
   }
 
   /** Return whether a refusal says how to sign better. @param {ApiError} error */

@@ -8,7 +8,6 @@ import { html, Link, PageContext, Problem, useNews, usePage } from "./ui.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Jobs } from "./views/jobs.js";
-import { Login } from "./views/login.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./ui.js").Page} Page */
@@ -22,6 +21,7 @@ const VIEWS = {
   deliveries: () => import("./views/deliveries.js"),
   workers: () => import("./views/workers.js"),
 };
+const LOGIN = () => import("./views/login.js");
 const TABS = ["jobs", "queues", "templates", "deliveries", "workers"];
 
 /** Sign in with a credential. @param {Session} session @returns {Promise<Omit<Page, "say">>} */
@@ -30,7 +30,9 @@ async function open(session) {
   const answer = await api.call("GET", "/console/session");
   sessions.keep(session);
   const allowed = new Set(answer.Operation ?? []);
-  return { api, events: new Events(api), session: answer, can: (operation) => allowed.has(operation) };
+  const events = new Events(api);
+  events.follow();
+  return { api, events, session: answer, can: (operation) => allowed.has(operation) };
 }
 
 function App() {
@@ -70,7 +72,7 @@ function App() {
 
   if (!isReady) return html`<main class="login"><p class="soft">${t("working")}</p></main>`;
   const changeLanguage = () => choose(language() === "zh" ? "en" : "zh").then(() => redraw((before) => before + 1));
-  if (!page) return html`<${Login} onLogin=${login} error=${error} />`;
+  if (!page) return html`<${Lazy} load=${LOGIN} onLogin=${login} error=${error} />`;
   return html`<${PageContext.Provider} value=${page}>
     <${Frame} onLogout=${logout} onLogin=${login} onLanguage=${changeLanguage} />
     <div class="said" role="status">${said}</div>
@@ -137,18 +139,20 @@ function Trouble() {
 
 /** @param {{route: import("./route.js").Route}} props */
 function View({ route }) {
-  const name = route.view ?? "jobs";
-  const [loaded, setLoaded] = useState(/** @type {{name: string, Shown: any} | null} */ (null));
+  const load = VIEWS[route.view ?? "jobs"];
+  return load ? html`<${Lazy} load=${load} route=${route} />` : html`<${Jobs} route=${route} />`;
+}
+
+/** A component of a module that is loaded when it is shown. @param {{load: () => Promise<any>, [property: string]: unknown}} props */
+function Lazy({ load, ...others }) {
+  const [loaded, setLoaded] = useState(/** @type {{load: unknown, Shown: any} | null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   useEffect(() => {
-    const load = VIEWS[name];
-    if (!load) return;
     setError(null);
-    load().then((module) => setLoaded({ name, Shown: module.default }), setError);
-  }, [name]);
+    load().then((module) => setLoaded({ load, Shown: module.default }), setError);
+  }, [load]);
   if (error) return html`<${Problem} error=${error} />`;
-  if (!VIEWS[name]) return html`<${Jobs} route=${route} />`;
-  return loaded?.name === name ? html`<${loaded.Shown} route=${route} />` : html`<p class="soft">${t("working")}</p>`;
+  return loaded?.load === load ? html`<${loaded.Shown} ...${others} />` : html`<p class="soft">${t("working")}</p>`;
 }
 
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -1,14 +1,20 @@
-// What happens to the bucket's jobs. Views subscribe here and do not know where the news comes from: today the
-// counts are asked for again and again, more rarely while nothing changes; server-sent events can replace that.
+// What happens to the bucket's jobs: from the service's stream of events, and, while there is none, by asking.
+// Views subscribe here and do not know where the news comes from.
+import { pause } from "./api.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {{overview: Tree | null, error: unknown, turn: number}} News */
 
-const FIRST_MS = 700;
+/** How often the numbers of the bucket are asked for while events come, ms. */
+const FIRST_MS = 500;
+/** While nothing comes: without a stream, and with one. */
 const LONGEST_MS = 4_000;
-const GROWTH = 1.5;
+const LONGEST_WITH_STREAM_MS = 30_000;
 const LONGEST_AFTER_ERROR_MS = 30_000;
+const GROWTH = 1.5;
+/** A stream that is silent for so long, its heartbeats included, is opened anew. */
+const SILENT_MS = 60_000;
 
 export class Events {
   /** @param {Api} api */
@@ -23,7 +29,10 @@ export class Events {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.isAsking = false;
-    this.isStopped = false;
+    this.isStale = false;
+    this.isStreaming = false;
+    this.lastEvent = "";
+    this.stopped = new AbortController();
     this.onVisible = () => this.poke();
     document.addEventListener("visibilitychange", this.onVisible);
   }
@@ -37,37 +46,92 @@ export class Events {
     };
   }
 
-  /** Look at once, and often for a while: the user has just changed something. */
+  /** Follow the service's stream until the end; while it is broken, asking is enough. */
+  async follow() {
+    const { signal } = this.stopped;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      try {
+        await this.stream(() => {
+          failures = 0;
+        });
+      } catch {
+        // asked for below
+      }
+      this.isStreaming = false;
+      this.poke();
+      await pause(Math.min(1000 * 2 ** failures, LONGEST_AFTER_ERROR_MS), signal).catch(() => 0);
+    }
+  }
+
+  /** @param {() => void} onOpen */
+  async stream(onOpen) {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.stopped.signal]);
+    const answer = await this.api.open("/events", { query: { lastEventId: this.lastEvent }, signal });
+    if (!answer.body) return;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let timer = setTimeout(() => stop.abort(), SILENT_MS);
+    let rest = "";
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => stop.abort(), SILENT_MS);
+        this.isStreaming = true;
+        onOpen();
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop() ?? "";
+        for (const block of blocks) this.receive(block);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @param {string} block of one event */
+  receive(block) {
+    const id = /^id: (.+)$/m.exec(block);
+    if (id?.[1]) this.lastEvent = id[1];
+    if (/^event: (job|queue|reset)$/m.test(block)) this.poke();
+  }
+
+  /** Look soon: something has changed. */
   poke() {
     this.waitMs = FIRST_MS;
+    this.isStale = true;
+    if (this.isAsking) return;
     clearTimeout(this.timer);
-    if (!this.isAsking) this.ask();
+    this.timer = setTimeout(() => this.ask(), this.news.overview ? 60 : 0);
   }
 
   stop() {
-    this.isStopped = true;
+    this.stopped.abort();
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.onVisible);
   }
 
   async ask() {
-    if (this.isStopped || document.hidden || !this.listeners.size) return;
+    if (this.stopped.signal.aborted || document.hidden || !this.listeners.size) return;
     this.isAsking = true;
+    const wasStale = this.isStale;
+    this.isStale = false;
     try {
       const overview = await this.api.call("GET", "/console/overview");
       const text = JSON.stringify([overview.State, overview.Queue]);
-      const isBusy = (overview.Queue ?? []).some((/** @type {Tree} */ queue) => Number(queue.Running) > 0);
-      const hasChanged = text !== this.text || this.news.error !== null;
+      const isBusy = !this.isStreaming && (overview.Queue ?? []).some((/** @type {Tree} */ queue) => Number(queue.Running) > 0);
+      const hasChanged = text !== this.text || this.news.error !== null || wasStale;
       this.text = text;
       if (hasChanged || isBusy) this.tell({ overview, error: null });
-      this.waitMs = hasChanged || isBusy ? FIRST_MS : Math.min(this.waitMs * GROWTH, LONGEST_MS);
+      const longest = this.isStreaming ? LONGEST_WITH_STREAM_MS : LONGEST_MS;
+      this.waitMs = hasChanged || isBusy ? FIRST_MS : Math.min(this.waitMs * GROWTH, longest);
     } catch (error) {
       this.tell({ error });
       this.waitMs = Math.min(this.waitMs * 2, LONGEST_AFTER_ERROR_MS);
     } finally {
       this.isAsking = false;
     }
-    if (!this.isStopped) this.timer = setTimeout(() => this.ask(), this.waitMs);
+    if (!this.stopped.signal.aborted) this.timer = setTimeout(() => this.ask(), this.waitMs);
   }
 
   /** @param {Partial<News>} news */

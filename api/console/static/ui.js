@@ -105,6 +105,9 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><p class="title">${title}</p>${children}</div>`;
 }
 
+/** Styles of uploads and the player, for the views that show them. */
+export const SoundStyles = () => html`<link rel="stylesheet" href="/console/static/sound.css" />`;
+
 /** A text with a button that copies it. @param {{text: string}} props */
 export function Copyable({ text }) {
   const [copied, setCopied] = useState(false);

@@ -36,7 +36,7 @@ test("a change and a running job are told at once, and looked after closely", as
   await ask();
   await ask();
   jobs = 2;
-  assert.equal(await ask(), 700);
+  assert.equal(await ask(), 500);
   running = "1";
   await ask();
   await ask();
@@ -53,6 +53,39 @@ test("an error is told, asked about more rarely, and forgotten with the next ans
   assert.equal(events.waitMs, 30_000);
   assert.equal(heard.at(-1).error.message, "gone");
   fails = false;
-  assert.equal(await ask(), 700);
+  assert.equal(await ask(), 500);
   assert.equal(heard.at(-1).error, null);
+});
+
+test("a stream of events makes the page look at once, and is taken up after its last event", async () => {
+  const asked = [];
+  const bodies = [
+    "retry: 2000\n\nid: 5-0\nevent: open\ndata: {}\n\nid: 6-0\nevent: job\nda",
+    'ta: {"JobId":"j1"}\n\n: heartbeat\n\n',
+  ];
+  const stream = () => new ReadableStream({
+    start(controller) {
+      for (const body of bodies) controller.enqueue(new TextEncoder().encode(body));
+      controller.close();
+    },
+  });
+  const events = new Events({
+    open: async (path, { query }) => {
+      asked.push([path, query.lastEventId]);
+      return new Response(stream());
+    },
+  });
+  let pokes = 0;
+  events.poke = () => (pokes += 1);
+  await events.stream(() => {});
+  await events.stream(() => {});
+  assert.deepEqual(asked, [["/events", ""], ["/events", "6-0"]]);
+  assert.deepEqual([pokes, events.lastEvent, events.isStreaming], [2, "6-0", true]);
+});
+
+test("while a stream tells what happens, a quiet bucket is hardly asked about", async () => {
+  const { events, ask } = made(() => overview("1", "1"));
+  events.isStreaming = true;
+  for (let i = 0; i < 14; i += 1) await ask();
+  assert.equal(events.waitMs, 30_000);
 });

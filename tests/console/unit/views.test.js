@@ -2,7 +2,7 @@ import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, size } from "../../../api/console/static/format.js";
-import { cancelJobs, cancelWaiting, requestOf } from "../../../api/console/static/views/actions.js";
+import { cancelJobs, requestOf, retryFailed } from "../../../api/console/static/views/actions.js";
 import { patternProblem, requestFor } from "../../../api/console/static/views/options.js";
 import { workersOf } from "../../../api/console/static/views/workers.js";
 
@@ -35,16 +35,15 @@ test("jobs are cancelled ten at a time; those that have ended do not keep the ot
   assert.equal(cancelled.size, 24);
 });
 
-test("all waiting jobs are cancelled, page by page", async () => {
-  let waiting = Array.from({ length: 450 }, (_, i) => `j${i}`);
-  const api = { call: async (method, path, { query } = {}) => {
-    if (method === "GET") return { Job: waiting.slice(0, query.size).map((JobId) => ({ JobId })) };
-    const ids = path.split("/").pop().split(",");
-    waiting = waiting.filter((id) => !ids.includes(id));
-    return {};
+test("many are changed in parts, until nothing is left to do", async () => {
+  const asked = [];
+  const answers = [{ ChangedCount: "250", NextToken: "7" }, { ChangedCount: "9", NextToken: "" }];
+  const api = { call: async (method, path, { query }) => {
+    asked.push([method, path, query.states, query.nextToken]);
+    return answers.shift();
   } };
-  await cancelWaiting({ api, events: { poke() {} } });
-  assert.equal(waiting.length, 0);
+  assert.equal(await retryFailed({ api, events: { poke() {} } }), 259);
+  assert.deepEqual(asked, [["POST", "/bulk/jobs/retry", "Failed", undefined], ["POST", "/bulk/jobs/retry", "Failed", "7"]]);
 });
 
 test("workers are found in the jobs that they run and ran", () => {

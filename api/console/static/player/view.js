@@ -1,7 +1,7 @@
 // The player of a job: mix and stems under one transport.
 import { baseName, clock, size } from "../format.js";
 import { t } from "../text.js";
-import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
+import { html, Problem, SoundStyles, useAction, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { gainOf } from "./graph.js";
 import { Mixer, SAMPLE_RATE } from "./mixer.js";
@@ -117,7 +117,7 @@ export function Player({ job, source, stems }) {
   });
 
   const settings = mixer?.settings;
-  return html`<section class="card player" ref=${player} aria-labelledby="player" data-loaded=${Boolean(mixer)}>
+  return html`<${SoundStyles} /><section class="card player" ref=${player} aria-labelledby="player" data-loaded=${Boolean(mixer)}>
     <div class="bar"><h2 id="player">${t("player.title")}</h2><${Saves} tracks=${tracks} mixer=${mixer} saving=${saving} /></div>
     <div class="transport">
       <button type="button" class="primary" disabled=${loading.busy} onClick=${toggle} aria-label=${t(mixer?.transport.isPlaying ? "player.pause" : "player.play")}>${mixer?.transport.isPlaying ? "❚❚" : "▶"}</button>

@@ -30,17 +30,40 @@ function cancel(api, ids) {
   return api.call("PUT", `/jobs/${ids.join(",")}`, { query: {}, body: undefined });
 }
 
-/** Cancel every job that waits. @param {Pick<Page, "api" | "events">} page */
-export async function cancelWaiting(page) {
-  const { api } = page;
-  for (let turn = 0; turn < 2000; turn += 1) {
-    const found = await api.call("GET", "/console/jobs", { query: { state: "Submitted", size: 200 } });
-    const ids = (found.Job ?? []).map((/** @type {Tree} */ job) => String(job.JobId));
-    if (!ids.length) break;
-    await cancelJobs(page, ids);
-    await pause(20);
-  }
-  page.events.poke();
+/** Cancel every job that waits; a queue's alone if one is named. @param {Pick<Page, "api" | "events">} page @param {string} [queueId] */
+export async function cancelWaiting({ api, events }, queueId) {
+  await inParts(api, "/bulk/jobs/cancel", { states: "Submitted,Pause", queueId });
+  events.poke();
+}
+
+/** Retry every failed job that was not retried yet. @param {Pick<Page, "api" | "events">} page @returns {Promise<number>} how many */
+export async function retryFailed({ api, events }) {
+  const count = await inParts(api, "/bulk/jobs/retry", { states: "Failed" });
+  events.poke();
+  return count;
+}
+
+/** How many failed jobs can be retried. @param {Page["api"]} api @returns {Promise<number>} */
+export async function countRetriable(api) {
+  return inParts(api, "/bulk/jobs/retry", { states: "Failed", dryRun: "true" }, "MatchedCount");
+}
+
+/**
+ * Repeat a request for many until nothing is left to do.
+ * @param {Page["api"]} api @param {string} path @param {Record<string, string | undefined>} query @param {string} [counted]
+ * @returns {Promise<number>}
+ */
+async function inParts(api, path, query, counted = "ChangedCount") {
+  let count = 0;
+  let nextToken;
+  do {
+    /** @type {Tree} */
+    const answer = await api.call("POST", path, { query: { ...query, nextToken } });
+    count += Number(answer[counted] ?? 0);
+    nextToken = answer.NextToken || undefined;
+    if (nextToken) await pause(200);
+  } while (nextToken);
+  return count;
 }
 
 /**
@@ -74,6 +97,13 @@ export function requestOf(job) {
  */
 export async function submit({ api, events }, request) {
   const made = await api.call("POST", "/jobs", { body: request, headers: { "Idempotency-Key": randomKey() } });
+  events.poke();
+  return String(made.JobsDetail[0].JobId);
+}
+
+/** Retry a job that failed or was cancelled, as a new one, and return its id. @param {Pick<Page, "api" | "events">} page @param {string} id @returns {Promise<string>} */
+export async function retry({ api, events }, id) {
+  const made = await api.call("POST", `/jobs/${id}/retry`, { headers: { "Idempotency-Key": randomKey() } });
   events.poke();
   return String(made.JobsDetail[0].JobId);
 }

@@ -1,4 +1,4 @@
-// Callbacks of the bucket that were given up: by host and time, each or all sent again.
+// Callbacks of the bucket: by state, host and time, each or all sent again.
 import { number } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
@@ -9,6 +9,7 @@ import { Delivery, Deliveries as Found } from "./delivery.js";
 /** @typedef {Record<string, any>} Tree */
 
 const PAGE = 20;
+const STATES = ["Dead", "Pending", "Delivered", "All"];
 
 /** @param {{route: import("../route.js").Route}} props */
 export default function DeliveriesView({ route }) {
@@ -16,29 +17,31 @@ export default function DeliveriesView({ route }) {
   const [asks, setAsks] = useState(false);
   const place = Number(route.page ?? 1);
   const startTime = route.since ? `${route.since}T00:00:00+0800` : undefined;
-  const filter = { host: route.host, startTime };
-  const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, route.host, route.since, place]);
+  const states = STATES.includes(route.states ?? "") ? route.states : "Dead";
+  const filter = { states, host: route.host, startTime };
+  const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, states, route.host, route.since, place]);
   /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    go({ view: "deliveries", ...Object.fromEntries(["host", "since", "id"].map((name) => [name, String(form.get(name) ?? "").trim()])) });
+    go({ view: "deliveries", states: route.states, ...Object.fromEntries(["host", "since", "id"].map((name) => [name, String(form.get(name) ?? "").trim()])) });
   };
   const total = Number(value?.TotalCount ?? 0);
   const found = value?.CallbackList ?? [];
   return html`<div class="bar"><h1>${t("nav.deliveries")}</h1></div>
+    <div class="filters" role="group" aria-label=${t("deliveries.states")}>${STATES.map((each) => html`<button type="button" key=${each} class="filter" aria-pressed=${states === each} onClick=${() => go({ ...route, states: each, page: undefined })}>${each === "All" ? t("filter.all") : t(`state.${each}`)}</button>`)}</div>
     <form class="search" role="search" onSubmit=${submit}>
       <input name="id" type="search" value=${route.id ?? ""} placeholder=${t("deliveries.id")} aria-label=${t("deliveries.id")} />
       <input name="host" type="search" value=${route.host ?? ""} placeholder=${t("deliveries.host")} aria-label=${t("deliveries.host")} />
       <label><span>${t("deliveries.since")}</span> <input name="since" type="date" value=${route.since ?? ""} /></label>
       <button>${t("jobs.find")}</button>
-      ${(route.host || route.since || route.id) && html`<button type="button" onClick=${() => go({ view: "deliveries" })}>${t("jobs.clear")}</button>`}
+      ${(route.host || route.since || route.id) && html`<button type="button" onClick=${() => go({ view: "deliveries", states: route.states })}>${t("jobs.clear")}</button>`}
     </form>
     ${route.id && html`<section class="card"><${Found} ids=${route.id} key=${route.id} /></section>`}
     <${Problem} error=${error} />
-    ${value && !found.length && !route.id && html`<${Empty} title=${t("deliveries.none")}><p>${t("deliveries.noneHint")}</p><//>`}
-    ${found.length > 0 && html`<section class="card" aria-labelledby="dead">
-      <div class="bar"><h2 id="dead">${t("deliveries.dead", { n: number(total) })}</h2>
+    ${value && !found.length && !route.id && html`<${Empty} title=${t(states === "Dead" ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}
+    ${found.length > 0 && html`<section class="card" aria-labelledby="found">
+      <div class="bar"><h2 id="found">${t("deliveries.total", { n: number(total) })}</h2>
         ${page.can("callbacks") && html`<button type="button" onClick=${() => setAsks(true)}>${t("deliveries.replay", { n: number(total) })}</button>`}</div>
       ${found.map((/** @type {Tree} */ each) => html`<${Delivery} key=${each.CallbackId} delivery=${each} reload=${reload} showsJob />`)}
       <div class="buttons">
@@ -46,9 +49,8 @@ export default function DeliveriesView({ route }) {
         <button type="button" disabled=${place * PAGE >= total} onClick=${() => go({ ...route, page: place + 1 })}>${t("deliveries.older")}</button>
       </div></section>`}
     ${asks && html`<${Confirm} title=${t("deliveries.replay", { n: number(total) })} text=${t("deliveries.replayText", { n: number(total) })} yes=${t("delivery.resend")} onClose=${() => setAsks(false)} onYes=${async () => {
-      const query = /** @type {Record<string, string>} */ (Object.fromEntries(Object.entries(filter).filter(([, each]) => each)));
-      const answer = await page.api.call("PUT", "/callbacks", { query });
-      page.say(t("deliveries.replayed", { n: number(answer.ReplayedCount) }));
+      const answer = await page.api.call("POST", "/bulk/callbacks/send", { query: filter });
+      page.say(t("deliveries.replayed", { n: number(answer.ChangedCount) }));
       reload();
     }} />`}`;
 }

@@ -25,7 +25,7 @@ export function Delivery({ delivery, reload, showsJob }) {
   const target = delivery.Url ?? (delivery.MqConfig ? `${delivery.MqConfig.MqRegion}/${delivery.MqConfig.MqName}` : "");
   const attempts = delivery.Attempt ?? [];
   const resend = () => action.run(async () => {
-    await page.api.call("PUT", `/callbacks/${delivery.CallbackId}`);
+    await page.api.call("POST", `/callbacks/${delivery.CallbackId}/send`);
     page.say(t("delivery.resent"));
     reload();
   });
@@ -34,11 +34,11 @@ export function Delivery({ delivery, reload, showsJob }) {
         ${showsJob && html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${t("delivery.job")}<//>`}</span>
       <span class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
-        ${delivery.State === "Dead" && page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
+        ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
       </span></div>
     ${delivery.State === "Pending" && html`<p class="soft">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
     <${Problem} error=${action.error} />
-    ${isOpen && html`<div class="wide" tabindex="0" role="region" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table">
+    ${isOpen && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table">
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>
       <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td>${time(micros(attempt.Time))}</td><td>${attempt.Status}</td><td>${attempt.DurationMs} ms</td><td class="mono">${attempt.Answer}</td></tr>`)}</tbody>
     </table></div>`}

@@ -4,7 +4,7 @@ import { go } from "../route.js";
 import { t } from "../text.js";
 import { Confirm, Copyable, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
-import { cancelJobs, requestOf, submit } from "./actions.js";
+import { cancelJobs, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";
 
 /** @typedef {import("../route.js").Route} Route */
@@ -40,11 +40,12 @@ function Details({ detail, more, isEnded }) {
   const job = more.Job;
   const action = useAction();
   const [asks, setAsks] = useState(false);
-  const again = () => action.run(async () => go({ view: "job", job: await submit(page, requestOf(detail)) }));
+  const isRetry = job.State === "Failed" || job.State === "Cancel";
+  const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail)) }));
   return html`<div class="bar">
       <h1>${baseName(job.Key)} <${State} name=${job.State} /></h1>
       <div class="buttons">
-        ${page.can("submit") && html`<button type="button" disabled=${action.busy} onClick=${again}>${t(job.State === "Failed" || job.State === "Cancel" ? "job.retry" : "job.again")}</button>
+        ${page.can("submit") && html`<button type="button" disabled=${action.busy} onClick=${again}>${t(isRetry ? "job.retry" : "job.again")}</button>
           <${Link} class="button" to=${{ view: "new", from: job.JobId }}>${t("job.duplicate")}<//>`}
         ${!isEnded && page.can("cancel") && html`<button type="button" onClick=${() => setAsks(true)}>${t("job.cancel")}</button>`}
         ${page.session.FlowerUrl && html`<a class="button" href="${page.session.FlowerUrl}/task/${job.JobId}" target="_blank" rel="noopener">${t("job.flower")}</a>`}
@@ -85,7 +86,7 @@ function Timeline({ job }) {
       <div class="waited" style=${{ flex: `${Math.max(waited * scale, 120)} 1 0` }} title=${time(job.Created)}>${t("job.waited", { time: duration(waited) })}</div>
       ${started ? html`<div class="ran" style=${{ flex: `${Math.max(ran * scale, 120)} 1 0` }} title=${time(job.Started)}>${t(ended ? "job.ran" : "job.runs", { time: duration(ran) })}</div>` : null}
     </div>
-    ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Progress} %</p>`}`;
+    ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${job.Progress} %</p>`}`;
 }
 
 /** @param {{job: Tree, detail: Tree}} props */
@@ -104,6 +105,8 @@ function Facts({ job, detail }) {
     ["job.ended", job.Ended && time(job.Ended)],
     ["job.attempt", Number(job.Attempt) > 0 && job.Attempt],
     ["job.worker", job.Worker && `${job.Worker}${job.Device ? ` · ${job.Device}` : ""}`],
+    ["job.origin", detail.OriginJobId && html`<${Link} to=${{ view: "job", job: detail.OriginJobId }}>${detail.OriginJobId}<//>`],
+    ["job.latest", detail.RetryJobId && html`<${Link} to=${{ view: "job", job: detail.RetryJobId }}>${detail.RetryJobId}<//>`],
     ["job.note", job.State !== "Failed" && job.Message],
     ["column.duration", format?.Duration && duration(Number(format.Duration))],
     ["job.speed", format?.Duration && job.Started && job.Ended && `× ${(Number(format.Duration) / ((Number(job.Ended) - Number(job.Started)) / 1e6)).toFixed(1)}`],
@@ -116,7 +119,7 @@ function Facts({ job, detail }) {
 function Measurements({ info, more }) {
   const tracks = new Map(more.Stem.map((/** @type {Tree} */ stem) => [stem.Key, stem]));
   return html`<section class="card" aria-labelledby="measured"><h2 id="measured">${t("job.measured")}</h2>
-    <div class="wide" tabindex="0" role="region" aria-labelledby="measured"><table class="table">
+    <div class="wide" tabindex="0" role="group" aria-labelledby="measured"><table class="table">
       <thead><tr><th>${t("job.stem")}</th><th>${t("job.peak")}</th><th>${t("job.clipped")}</th><th>${t("job.loudness")}</th><th>${t("job.size")}</th></tr></thead>
       <tbody>${(info.Stem ?? []).map((/** @type {Tree} */ stem) => {
         const file = /** @type {Tree | undefined} */ (tracks.get(stem.ObjectName));

@@ -226,7 +226,7 @@ function Row({ index, job, now, isSelected, onToggle }) {
     <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
     <span role="cell" class="state-cell"><${State} name=${job.State} />
       ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
-    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${t("jobs.waits")}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
+    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${t("jobs.waits")}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
     <span role="cell" class="age" title=${time(job.Created)}>${duration((now - Number(job.Created)) / 1e6)}</span>
   </div>`;
 }

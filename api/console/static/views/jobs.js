@@ -4,11 +4,12 @@ import { go } from "../route.js";
 import { t } from "../text.js";
 import { Confirm, html, Link, Problem, useAction, useNews, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
-import { cancelJobs, cancelWaiting } from "./actions.js";
 import { JobList } from "./job_list.js";
 
 /** @typedef {import("../route.js").Route} Route */
 
+/** What buttons do, loaded with the first of them. */
+const actions = () => import("./actions.js");
 /** The filters by state; waiting jobs are Submitted, or Pause in a paused queue. */
 const FILTERS = [
   { state: "", names: ["Submitted", "Pause", "Running", "Success", "Failed", "Cancel"] },
@@ -45,15 +46,28 @@ export function Jobs({ route }) {
       ${selected.size > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>
         <button type="button" onClick=${() => setSelected(new Set())}>${t("jobs.selectNone")}</button>`}
       ${waiting > 0 && html`<button type="button" onClick=${() => setAsks("waiting")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
+      ${route.state === "Failed" && page.can("submit") && html`<${RetryAll} />`}
     </div>`}
     <${JobList} route=${route} selected=${selected} onSelect=${setSelected} />
     ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(selected.size) })} yes=${t("jobs.cancelYes")}
       onClose=${() => setAsks("")} onYes=${async () => {
-        await cancelJobs(page, [...selected]);
+        await (await actions()).cancelJobs(page, [...selected]);
         setSelected(new Set());
       }} />`}
     ${asks === "waiting" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")}
-      onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page)} />`}`;
+      onClose=${() => setAsks("")} onYes=${async () => (await actions()).cancelWaiting(page)} />`}`;
+}
+
+/** Retry all failed jobs, after a count of those that were not retried yet. */
+function RetryAll() {
+  const page = usePage();
+  const action = useAction();
+  const [count, setCount] = useState(-1);
+  const ask = () => action.run(async () => setCount(await (await actions()).countRetriable(page.api)));
+  return html`<button type="button" disabled=${action.busy} onClick=${ask}>${t("jobs.retryAll")}</button><${Problem} error=${action.error} />
+    ${count >= 0 && html`<${Confirm} title=${t("jobs.retryAll")} text=${t("jobs.retryText", { n: number(count) })} yes=${t("jobs.retryYes")} onClose=${() => setCount(-1)} onYes=${async () => {
+      page.say(t("jobs.retried", { n: number(await (await actions()).retryFailed(page)) }));
+    }} />`}`;
 }
 
 /** @param {{route: Route}} props */

@@ -3,7 +3,7 @@ import { Field, html, Problem, useAction } from "../ui.js";
 import { t } from "../text.js";
 
 /** @param {{onLogin: (session: import("../session.js").Session) => Promise<void>, error: unknown}} props */
-export function Login({ onLogin, error }) {
+export default function Login({ onLogin, error }) {
   const action = useAction();
   /** @param {SubmitEvent} event */
   const submit = (event) => {

@@ -3,7 +3,7 @@ import { ApiError, sentence } from "../api.js";
 import { size } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
-import { Field, html, Link, Problem, useAction, useLoad, usePage } from "../ui.js";
+import { Field, html, Link, Problem, SoundStyles, useAction, useLoad, usePage } from "../ui.js";
 import { Upload } from "../upload.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { submit } from "./actions.js";
@@ -80,7 +80,7 @@ export default function NewJob({ route }) {
     });
   };
   if (!page.can("submit")) return html`<h1>${t("jobs.new")}</h1><p>${t("new.readOnly")}</p>`;
-  return html`<div class="bar"><h1>${t("jobs.new")}</h1></div>
+  return html`<${SoundStyles} /><div class="bar"><h1>${t("jobs.new")}</h1></div>
     <form class="card" onSubmit=${submitKey}>
       <div class="fields">
         <${Field} label=${t("new.template")}><select value=${form.template} onChange=${(/** @type {any} */ event) => set({ template: event.target.value })}>

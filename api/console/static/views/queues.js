@@ -52,7 +52,7 @@ function Queue({ queue, load, now, jobs, reload }) {
       ${page.can("cancel") && waiting > 0 && html`<button type="button" onClick=${() => setAsks("cancel")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
     </div>
     ${asks === "edit" && html`<${Edit} queue=${queue} onClose=${() => setAsks("")} reload=${reload} />`}
-    ${asks === "cancel" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")} onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page)} />`}
+    ${asks === "cancel" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")} onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page, queue.QueueId)} />`}
   </section>`;
 }
 

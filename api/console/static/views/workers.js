@@ -18,7 +18,7 @@ export default function Workers() {
   const flower = session.FlowerUrl && html`<a class="button" href="${session.FlowerUrl}/workers" target="_blank" rel="noopener">${t("worker.flower")}</a>`;
   return html`<div class="bar"><h1>${t("nav.workers")}</h1>${flower}</div><${Problem} error=${error} />
     ${value && !value.length && html`<${Empty} title=${t("worker.none")}><p>${t("worker.noneHint")}</p><//>`}
-    ${value && value.length > 0 && html`<div class="card wide" tabindex="0" role="region" aria-label=${t("nav.workers")}><table class="table">
+    ${value && value.length > 0 && html`<div class="card wide" tabindex="0" role="group" aria-label=${t("nav.workers")}><table class="table">
       <thead><tr><th>${t("job.worker")}</th><th>${t("worker.device")}</th><th>${t("worker.now")}</th><th>${t("worker.ended")}</th><th>${t("job.speed")}</th><th>${t("worker.seen")}</th></tr></thead>
       <tbody>${value.map((each) => html`<tr key=${each.name}><td class="mono">${each.name}</td><td>${each.device}</td>
         <td>${each.running.length ? each.running.map((job) => html`<div key=${job.JobId}><${Link} to=${{ view: "job", job: job.JobId }}>${baseName(job.Key)}<//> ${job.Progress} %</div>`) : html`<span class="soft">${t("worker.idle")}</span>`}</td>

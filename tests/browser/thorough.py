@@ -1,0 +1,255 @@
+"""What takes longer than make test has time for: make console-test.
+
+Accessibility of every view, the keyboard, pictures, 100,000 jobs, the speed of the first view.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, expect
+
+from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
+from stemline.jobs.separation import AudioMode
+from stemline.jobs.store import delivery_id
+from stemline.runtime.store import open_store
+from stemline.testing.api_server import TENANT, ApiServer, api_settings
+from stemline.testing.client import BUCKET
+from stemline.testing.processes import eventually
+from tests.browser import samples
+from tests.browser.service import Service, service
+from tests.browser.worker import tone, wav
+from tests.integration.api.test_jobs import CLONE
+from tests.paths import REPOSITORY
+
+PICTURES = REPOSITORY / "build" / "console"
+AXE = REPOSITORY / "tests" / "console" / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS = (360, 768, 1440)
+Scheme: TypeAlias = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, dict[str, str]]]:
+    """A service with something in every view, and the views by their names."""
+    with service(s3_server, flower_url="http://127.0.0.1:5555") as started:
+        store = started.server.store
+        started.s3.put_object(Bucket=BUCKET, Key="in/Night bus.wav", Body=wav(tone(30)))
+        (played,) = store.jobs.create(
+            [samples.spec(0, AudioMode.MUSIC_MODE, input_object="in/Night bus.wav", level=2)]
+        )
+        eventually(lambda: store.jobs.find(played.id).ended, 60, "the end of the job")
+    samples.fill(store, 60)
+    jobs = store.jobs.browse(TENANT, None, offset=0, size=60).items
+    failed = next(job for job in jobs if job.state == "Failed")
+    samples.give_up(store, delivery_id(failed.id))
+    samples.add_templates(store)
+    with service(s3_server, works=False, flower_url="http://127.0.0.1:5555", store=store) as started:
+        yield (
+            started,
+            {
+                "jobs": "",
+                "failed": "?state=Failed",
+                "job": f"?view=job&job={played.id}",
+                "failed-job": f"?view=job&job={failed.id}",
+                "new": "?view=new",
+                "queues": "?view=queues",
+                "templates": "?view=templates",
+                "deliveries": "?view=deliveries",
+                "workers": "?view=workers",
+            },
+        )
+
+
+def note(figure: str) -> None:
+    """Keep a figure beside the pictures."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with (PICTURES / "figures.txt").open("a") as file:
+        file.write(f"{figure}\n")
+
+
+def opened(
+    browser: Browser, started: Service, query: str, width: int, scheme: Scheme, **options: Any
+) -> Page:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB", **options
+    )
+    page = context.new_page()
+    page.goto(started.link(query))
+    expect(page.get_by_role("heading", level=1).first).to_be_attached()
+    if "view=job" in query and page.locator(".player").count():
+        expect(page.locator(".player canvas[data-drawn]").first).to_be_attached()
+    page.wait_for_timeout(400)
+    return page
+
+
+def test_pictures(browser: Browser, full: tuple[Service, dict[str, str]]) -> None:
+    """Every view at every width in both schemes scrolls down alone; the pictures are to be looked at."""
+    started, views = full
+    assert len(views) > 8
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name, query in views.items():
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                page = opened(browser, started, query, width, scheme)
+                if name == "job":
+                    page.get_by_role("button", name="Play", exact=True).click()
+                    expect(page.locator(".player")).to_have_attribute("data-loaded", "true")
+                    page.get_by_role("button", name="Solo Voice").click()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=width < 1440)
+                page.context.close()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on a page."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_accessibility(browser: Browser, full: tuple[Service, dict[str, str]], scheme: Scheme) -> None:
+    """Axe finds nothing on any view, narrow and wide, nor in a dialog and before signing in."""
+    started, views = full
+    for width in (360, 1280):
+        for name, query in views.items():
+            page = opened(browser, started, query, width, scheme, bypass_csp=True)
+            assert [] == violations(page), (name, width)
+            if name == "queues":
+                page.get_by_role("button", name="Edit").click()
+                assert [] == violations(page), "edit a queue"
+            page.context.close()
+        context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+        page = context.new_page()
+        page.goto(started.url)
+        expect(page.get_by_label("SecretKey")).to_be_visible()
+        assert [] == violations(page), "signing in"
+        context.close()
+
+
+REACHABLE = """() => [...document.querySelectorAll(
+    "a[href], button, input, select, textarea, summary, [tabindex='0']")]
+  .filter((each) => each.tabIndex >= 0 && !each.disabled && each.checkVisibility()
+    && !each.closest("details:not([open]) > :not(summary)"))
+  .map((each, i) => { each.dataset.reach = i; return i; })"""
+OUTLINE = "getComputedStyle(document.activeElement).outlineStyle != 'none'"
+MISSED = """(numbers) => numbers.map((i) =>
+  document.querySelector(`[data-reach='${i}']`)?.outerHTML.slice(0, 120))"""
+LOADED = """() => ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+  .filter((each) => new URL(each.name).pathname.match(/^.console($|.static)/))
+  .map((each) => [each.decodedBodySize, each.transferSize])"""
+JUMP = """(share) => {
+  const area = document.querySelector(".rows");
+  area.scrollTop = area.scrollHeight * share;
+}"""
+SEEN = """(wanted) => [...document.querySelectorAll(".row[data-job]")].some((row) =>
+  Math.abs(row.getAttribute("aria-rowindex") - wanted) < 60)"""
+#: Scroll for 120 frames; the time that nine of ten frames take at most, ms.
+SCROLL = """() => new Promise((done) => {
+  const area = document.querySelector(".rows"), spans = [];
+  let before = performance.now(), left = 120;
+  const step = (now) => {
+    spans.push(now - before);
+    before = now;
+    area.scrollTop += 400;
+    left -= 1;
+    if (left) requestAnimationFrame(step);
+    else done(spans.sort((a, b) => a - b)[Math.floor(spans.length * 0.9)]);
+  };
+  requestAnimationFrame(step);
+})"""
+
+
+def test_the_keyboard_reaches_everything(browser: Browser, full: tuple[Service, dict[str, str]]) -> None:
+    """With Tab alone every link, button and field of each view has the focus once, and shows it."""
+    started, views = full
+    assert len(views) > 8
+    for name, query in views.items():
+        page = opened(browser, started, query, 1280, "light")
+        page.evaluate("document.body.tabIndex = -1; document.body.focus()")
+        wanted = set(page.evaluate(REACHABLE))
+        assert len(wanted) > 8
+        reached = set()
+        for _ in range(len(wanted) + 25):
+            page.keyboard.press("Tab")
+            number = page.evaluate("document.activeElement?.dataset?.reach")
+            if number is not None:
+                reached.add(int(number))
+                assert page.evaluate(OUTLINE), (name, page.evaluate("document.activeElement.outerHTML"))
+        missed = page.evaluate(MISSED, sorted(wanted - reached))
+        assert [] == missed, name
+        page.context.close()
+
+
+def test_the_first_view(browser: Browser, full: tuple[Service, dict[str, str]]) -> None:
+    """From an empty cache the list is there within a second, with less than 150 kB, not compressed."""
+    started, _ = full
+    times = []
+    for _ in range(5):
+        context = browser.new_context()
+        page = context.new_page()
+        began = time.perf_counter()
+        page.goto(started.link(), wait_until="commit")
+        page.locator(".row[data-job]").first.wait_for()
+        times.append(time.perf_counter() - began)
+        sizes = page.evaluate(LOADED)
+        context.close()
+    whole, sent = (sum(each) for each in zip(*sizes, strict=True))
+    note(
+        f"first view: {min(times):.2f} to {max(times):.2f} s, {whole} bytes, {sent} sent, {len(sizes)} files"
+    )
+    assert whole < 150_000
+    assert min(times) < 1
+
+
+def test_100_000_jobs(browser: Browser, valkey: redis.Redis, valkey_server: ValkeyServer) -> None:
+    """Any place among 100,000 jobs is shown soon, with few rows in the page; a search goes through all."""
+    settings = api_settings(redis_url=valkey_server.url)
+    store = open_store(settings)
+    (first,) = store.jobs.create([samples.spec(1, user_data="the first")])
+    index = f"stemline:index:{TENANT}:all"
+    for start in range(1, 100_000, 9_999):
+        valkey.eval(
+            CLONE, 2, f"stemline:job:{first.id}", index, "stemline", start, min(start + 9_998, 99_999)
+        )
+    store.jobs.create([samples.spec(2, user_data="the latest")])
+    with ApiServer(settings, store) as server:
+        started = Service(server, None)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        page.goto(started.link())
+        expect(page.locator(".rows")).to_have_attribute("aria-rowcount", "100001")
+        times = []
+        for share in (0.5, 1, 0.25, 0.75, 0):
+            began = time.perf_counter()
+            page.evaluate(JUMP, share)
+            wanted = round(share * 100_000)
+            page.wait_for_function(SEEN, arg=wanted)
+            times.append(time.perf_counter() - began)
+            assert page.locator(".row").count() < 60
+        note(f"100,000 jobs: a jump takes {min(times):.2f} to {max(times):.2f} s")
+        frames = page.evaluate(SCROLL)
+        note(f"scrolling 100,000 jobs: nine of ten frames within {frames:.0f} ms")
+        page.get_by_label("Id, part of a key, or user data").fill("the latest")
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(page.locator(".row[data-job]")).to_have_count(1)
+        context.close()
+
+
+def test_pictures_of_the_documentation(full: tuple[Service, dict[str, str]]) -> None:
+    """docs/console.md shows the views as they are now."""
+    assert full
+    for name in ("jobs", "job"):
+        picture = PICTURES / f"{name}-1440-light.png"
+        assert picture.exists()
+        shutil.copy(picture, REPOSITORY / "docs" / "images" / f"console-{name}.png")
