@@ -21,7 +21,7 @@ from stemline.api.connections import prepare
 from stemline.api.metrics import ApiMetrics
 from stemline.runtime.compat.uvicorn import ProtocolFactory
 from stemline.runtime.settings import Settings
-from stemline.runtime.store import open_store, probe
+from stemline.runtime.store import open_store, probe, probe_durability
 from stemline.runtime.store_metrics import StoreCollector
 
 MAX_CONNECTIONS: Final = 64
@@ -100,6 +100,8 @@ def create_app(
             "store": probe(store, store.url.get_secret_value()),
             "broker": probe(store, store.broker),
         }
+        if store.durability != "process":
+            found["durability"] = probe_durability(store)
         ready = set(found.values()) == {"ok"}
         if ready:
             return JSONResponse({"status": "ok", **found})

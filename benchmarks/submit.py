@@ -5,7 +5,7 @@ sockets: first as fast as 32 connections can (closed loop), then at a steady rat
 delays no request, so that waiting counts). Every request is a whole ``POST /jobs``: its signature verified,
 its job stored, and its wake-up sent through Celery.
 
-    python -m benchmarks.submit [--seconds 10] [--rate 100]
+    python -m benchmarks.submit [--seconds 10] [--rate 100] [--durability process disk]
 """
 
 from __future__ import annotations
@@ -131,11 +131,12 @@ def in_ms(times: list[float]) -> list[float]:
     return [each * 1000 for each in times]
 
 
-def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
+def start_api(port: int, redis_url: str, log: Path, durability: str) -> subprocess.Popen[bytes]:
     """One API process as it is run, without the rate limit."""
     settings = {
         "STEMLINE_REDIS_URL": redis_url,
         "STEMLINE_CREDENTIALS": json.dumps([{"secret_id": SECRET_ID, "secret_key": SECRET_KEY}]),
+        "STEMLINE_DURABILITY": durability,
         "STEMLINE_RATE_LIMIT_PER_S": "0",
         "STEMLINE_QUEUE_MAX_SIZE": "10000000",
     }
@@ -153,35 +154,45 @@ def start_api(port: int, redis_url: str, log: Path) -> subprocess.Popen[bytes]:
     raise SystemExit("The API did not start.")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rate", type=float, default=100.0)
-    options = parser.parse_args()
-    report = Report("submit", "Signed submissions to one API process", ["benchmarks/submit.py"])
+def measure(report: Report, durability: str, seconds: float, rate: float) -> None:
+    """Measure one API process, and add its figures; with `disk` Valkey syncs its file before each answer."""
     with tempfile.TemporaryDirectory() as folder:
-        valkey = ValkeyServer(Path(folder))
+        valkey = ValkeyServer(Path(folder), appendfsync="always" if durability == "disk" else "everysec")
         valkey.start()
         port = free_port()
-        api = start_api(port, valkey.url, Path(folder) / "api.log")
+        api = start_api(port, valkey.url, Path(folder) / "api.log", durability)
         try:
             data = request()
             asyncio.run(flood(port, data, 1.0))  # warm up
             before = processor_seconds(api.pid)
-            times = asyncio.run(flood(port, data, options.seconds))
+            times = asyncio.run(flood(port, data, seconds))
             each = (processor_seconds(api.pid) - before) / len(times) * 1000
-            rate = len(times) / options.seconds
-            report.add("jobs_per_s", [rate], unit="jobs/s", label=f"closed loop, {CONNECTIONS} connections")
-            report.add("cpu_ms", [each], unit="ms", label="processor time of the API, a job")
-            report.add("closed_ms", in_ms(times), unit="ms", label="answer, closed loop")
-            times = asyncio.run(steady(port, data, options.seconds, options.rate))
-            report.add("open_ms", in_ms(times), unit="ms", label=f"answer, open loop at {options.rate:g}/s")
+            closed = f"{durability}: closed loop, {CONNECTIONS} connections"
+            report.add(f"{durability}.jobs_per_s", [len(times) / seconds], unit="jobs/s", label=closed)
+            report.add(f"{durability}.cpu_ms", [each], unit="ms", label=f"{durability}: processor, a job")
+            report.add(
+                f"{durability}.closed_ms", in_ms(times), unit="ms", label=f"{durability}: answer, closed loop"
+            )
+            times = asyncio.run(steady(port, data, seconds, rate))
+            label = f"{durability}: answer, open loop at {rate:g}/s"
+            report.add(f"{durability}.open_ms", in_ms(times), unit="ms", label=label)
             created = redis.Redis.from_url(valkey.url).hget("stemline:counts", "created")
-            report.notes.append(f"Jobs stored in all: {int(created or 0):,}.")
+            report.notes.append(f"Jobs stored with {durability}: {int(created or 0):,}.")
         finally:
             api.terminate()
             api.wait()
             valkey.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=100.0)
+    parser.add_argument("--durability", nargs="+", default=["process", "disk"], choices=["process", "disk"])
+    options = parser.parse_args()
+    report = Report("submit", "Signed submissions to one API process", ["benchmarks/submit.py"])
+    for durability in options.durability:
+        measure(report, durability, options.seconds, options.rate)
     report.write()
 
 

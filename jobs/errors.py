@@ -32,6 +32,7 @@
     │   ├── BodiesFull
     │   ├── TooManyListeners
     │   ├── StoreUnavailable
+    │   │   └── NotConfirmed
     │   └── RecordTooNew
     ├── IllegalTransition
     ├── LeaseLost                     raised in workers only
@@ -192,6 +193,10 @@ class StoreUnavailable(TryAgain):
         super().__init__(message, retry_after_s=retry_after_s)
         self.reason = reason
         """What the server replied, for the log; clients do not see it."""
+
+
+class NotConfirmed(StoreUnavailable):
+    """The change was made, but is not confirmed to be durable; send it again, with its Idempotency-Key."""
 
 
 class RecordTooNew(TryAgain):

@@ -7,6 +7,7 @@ from typing import Final
 import redis
 
 from stemline.jobs.store import Notify, RedisStore, StoreOptions
+from stemline.jobs.store.durability import Durability, shortcoming
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
 from stemline.jobs.store.values import discard_wake_ups
 from stemline.runtime.settings import Settings
@@ -22,6 +23,7 @@ def store_options(settings: Settings) -> StoreOptions:
     """Return the limits and times of a store."""
     return StoreOptions(
         key_prefix=settings.store.key_prefix,
+        durability=Durability(settings.store.durability),
         auto_open=settings.tenants.auto_open,
         buckets_per_region=settings.tenants.buckets_per_region,
         queue_max_size=settings.tenants.queue_max_size,
@@ -77,3 +79,14 @@ def probe(settings: StoreSettings, url: str) -> str:
     finally:
         client.close()
     return "ok"
+
+
+def probe_durability(settings: StoreSettings) -> str:
+    """Return whether the store's server confirms what the settings ask for: ``ok``, or why it cannot."""
+    client = connect(settings, settings.url.get_secret_value(), timeout_s=_PROBE_TIMEOUT_S)
+    try:
+        return shortcoming(client, Durability(settings.durability)) or "ok"
+    except CLIENT_ERRORS as error:
+        return word_of(error)
+    finally:
+        client.close()

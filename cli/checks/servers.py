@@ -19,6 +19,8 @@ from stemline.cli.checks.findings import (
 )
 
 if TYPE_CHECKING:
+    import redis
+
     from stemline.runtime.settings.groups import StoreSettings
 
 _MOST_CLOCK_SKEW_S: Final = 2.0
@@ -45,6 +47,8 @@ def _server(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
         info: Any = client.info()
         yield from _version(check, info, where)
         yield from _durable(check, info)
+        if check == "store":
+            yield _confirmed(settings, client)
         yield from _memory(check, info)
         yield _clock(seconds + micros / 1e6 - middle)
     except redis.exceptions.AuthenticationError:
@@ -81,6 +85,18 @@ def _durable(check: str, info: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         message = f"keys may be evicted, and jobs with them ({policy})"
         yield fail(check, message, "set `maxmemory-policy noeviction`")
+
+
+def _confirmed(settings: StoreSettings, client: redis.Redis) -> Finding:
+    from stemline.jobs.store.durability import Durability, shortcoming
+
+    durability = Durability(settings.durability)
+    if reason := shortcoming(client, durability):
+        message = f"STEMLINE_DURABILITY is {durability}, which the server cannot confirm: {reason}"
+        return fail(
+            "store", message, "change the server, or STEMLINE_DURABILITY; until then requests get 503"
+        )
+    return ok("store", f"answered changes survive what STEMLINE_DURABILITY={durability} promises")
 
 
 def _memory(check: str, info: Mapping[str, Any]) -> Iterator[Finding]:

@@ -121,6 +121,7 @@ def service_environment(addresses: Addresses, home: str) -> dict[str, str]:
         "STEMLINE_TDMQ_ENDPOINTS": json.dumps({"*": messages_url(addresses.redis_url)}),
         "STEMLINE_WEBHOOK_SECRETS": json.dumps([addresses.webhook_secret]),
         "STEMLINE_RATE_LIMIT_PER_S": "0",
+        "STEMLINE_DURABILITY": "process" if os.environ.get("REDIS_URL") else "disk",
         "STEMLINE_WORKER_GRACE_S": str(_GRACE_S),
         "STEMLINE_LOG_FORMAT": "console",
         "PYTHONUNBUFFERED": "1",

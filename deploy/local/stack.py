@@ -110,7 +110,10 @@ class Stack:
             _require_redis(redis_url)
         else:
             valkey = ValkeyServer(
-                self.home.data("valkey"), port=self._ports["valkey"], password=credentials.valkey_password
+                self.home.data("valkey"),
+                port=self._ports["valkey"],
+                password=credentials.valkey_password,
+                appendfsync="always",
             )
             servers.append(valkey)
             redis_url = valkey.url

@@ -34,7 +34,7 @@ class Connection:
         """
         self.client = client
         self.options = options
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, options.durability, marker=self.key("confirmed"))
         self._notify = notify
         self._clock = clock
 

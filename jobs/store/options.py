@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemline.jobs.queue import QueueLimits
+from stemline.jobs.store.durability import Durability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,8 @@ class StoreOptions:
     """Whether the service opens for a bucket at its first use."""
     buckets_per_region: int = 1000
     """Buckets that may be opened in a region."""
+    durability: Durability = Durability.PROCESS
+    """What a change survives once it was answered."""
     queue_max_size: int = 10_000
     """Waiting jobs that a new queue may hold."""
     queue_max_concurrent: int = 10

@@ -15,6 +15,7 @@ from redis.commands.core import Script
 
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.states import TRANSITIONS, State
+from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Durability, run_confirmed
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
@@ -49,9 +50,19 @@ def source(name: str) -> str:
 class Scripts:
     """Runs the scripts on a server."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        """Use a client that decodes answers to ``str``."""
+    def __init__(
+        self, client: redis.Redis, durability: Durability = Durability.PROCESS, *, marker: str = ""
+    ) -> None:
+        """Use a client that decodes answers to ``str``.
+
+        Args:
+            client: of the server.
+            durability: what the changes of :data:`CONFIRMED_SCRIPTS` survive once their script has returned.
+            marker: a key that is written with them; see :func:`run_confirmed`.
+        """
         self._client = client
+        self._durability = durability
+        self._marker = marker
         self._registered: dict[str, Script] = {}
 
     def run(self, name: str, *args: str | float) -> Any:
@@ -59,12 +70,15 @@ class Scripts:
 
         Raises:
             StoreUnavailable: the server cannot be reached, is full, or does not answer.
+            NotConfirmed: the change was made, but may not survive what it should.
             RecordTooNew: a record was written by a newer release.
         """
         script = self._registered.get(name)
         if script is None:
             script = self._registered[name] = self._client.register_script(source(name))
         try:
+            if self._durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS:
+                return self._run_confirmed(name, script.sha, args)
             try:
                 return script(args=args)
             except redis.exceptions.NoScriptError:
@@ -72,3 +86,10 @@ class Scripts:
                 return self._client.eval(source(name), 0, *args)
         except CLIENT_ERRORS as error:
             raise translate(error) from error
+
+    def _run_confirmed(self, name: str, sha: str, args: tuple[str | float, ...]) -> Any:
+        client, durability, marker = self._client, self._durability, self._marker
+        try:
+            return run_confirmed(client, durability, marker, ("EVALSHA", sha, 0, *args))
+        except redis.exceptions.NoScriptError:
+            return run_confirmed(client, durability, marker, ("EVAL", source(name), 0, *args))

@@ -80,6 +80,11 @@ class StoreSettings(Group):
     )
     tls_key: Path | None = setting(None, "PEM key of that certificate.", variable="redis_key")
     key_prefix: str = setting("stemline", "First part of every key in the job store.")
+    durability: Literal["process", "disk", "replica"] = setting(
+        "process",
+        "What an answered change survives: `process` a kill of any process of the service, `disk` also a "
+        "crash of the store's machine (`WAITAOF`), `replica` also its loss (`WAIT`).",
+    )
 
     @property
     def broker(self) -> str:

@@ -28,6 +28,7 @@
 --   P:index:<tenant>:<state>   zset    the same, by stored state
 --   P:input:<tenant>:<sha1>    zset    the same, by input object
 --   P:ended                    zset    job id by the time it ended, for prune
+--   P:confirmed                string  empty; written with each change that the server confirms (no script)
 --   P:last                     string  the latest creation time: create
 --   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create
 --

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from stemline.api import admin
 from stemline.api.metrics import ApiMetrics
@@ -91,6 +92,23 @@ def test_not_ready_without_the_store(server: ApiServer, tmp_path: Path) -> None:
     assert (503, "1") == (answer.status, answer.headers["retry-after"])
     expected = {"status": "unavailable", "api": "ok", "store": "unreachable", "broker": "unreachable"}
     assert expected == json.loads(answer.body)
+
+
+def test_not_ready_where_changes_cannot_be_confirmed(server: ApiServer, tmp_path: Path) -> None:
+    """With STEMLINE_DURABILITY=disk and no append-only file, readiness gives the reason."""
+    valkey = ValkeyServer(tmp_path)
+    valkey.start()
+    port = free_port()
+    settings = api_settings(redis_url=valkey.url, metrics_port=port, durability="disk")
+    with admin.serving(settings, ApiMetrics(), public=("127.0.0.1", server.port)):
+        eventually(lambda: answers(port), 60, "the admin server")
+        assert "ok" == json.loads(ask(port, "/readyz").body)["durability"]
+        with redis.Redis.from_url(valkey.url) as client:
+            client.config_set("appendonly", "no")
+        answer = ask(port, "/readyz")
+    valkey.stop()
+    assert 503 == answer.status
+    assert "no append-only file" in json.loads(answer.body)["durability"]
 
 
 def test_not_ready_before_the_api_listens(valkey_server: ValkeyServer) -> None:
