@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -23,12 +24,14 @@ from stemline.jobs.states import ENDED, WAITING, QueueState, State
 from stemline.wire import queries
 from stemline.wire.codec import to_json
 from stemline.wire.elements import Document
-from stemline.wire.resources import EVENT
+from stemline.wire.resources import EVENT, POSITION
 
 router = APIRouter()
 
 MEDIA_TYPE: Final = "text/event-stream"
 _RECONNECT_MS: Final = 2000
+_POSITION_S: Final = 2.0
+"""How often the position of a waiting job is looked at, s."""
 _HEARTBEAT: Final = b": heartbeat\n\n"
 
 
@@ -126,30 +129,31 @@ async def _job_events(
     context: RequestContext, job: Job, begin: str, last: str | None
 ) -> AsyncIterator[bytes]:
     """Yield the events of one job until its end; without a last event, its present state is the first."""
-    state: State | None = None
+    state, position = None if last else job.state, b""
     if last is None:
-        last, state = begin, job.state
         yield _encoded(_present(job, begin))
-    while state not in ENDED:
-        try:
-            async for events in _follow(context, last):
-                last = events[-1].id if events else last
-                shown = []
-                for event in _of_job(job, state, events):
-                    shown.append(_encoded(event))
-                    state = State(event.state)
-                yield b"".join(shown) or _HEARTBEAT
-                if state in ENDED:
-                    break
-        except EventsGone:
-            last, (found,) = await run_in_threadpool(context.store.events.begin, context.tenant, [job.id])
-            yield _mark("reset", last)
-            if found is None:
-                return
-            job, state = found, found.state
-            yield _encoded(_present(job, last))
-        else:
+        if job.state in ENDED:
             return
+    if job.state in WAITING:
+        position = await _position(context, job.id)
+        yield position or _HEARTBEAT
+    try:
+        async for events in _follow(context, last or begin, every_s=_POSITION_S):
+            found = list(_of_job(job, state, events))
+            shown = [_encoded(event) for event in found]
+            state = State(found[-1].state) if found else state
+            if state in WAITING:
+                before, position = position, await _position(context, job.id)
+                shown += [position] if position != before else []
+            yield b"".join(shown) or _HEARTBEAT
+            if state in ENDED:
+                return
+    except EventsGone:
+        begin, (present,) = await run_in_threadpool(context.store.events.begin, context.tenant, [job.id])
+        yield _mark("reset", begin)
+        if present is not None:
+            async for part in _job_events(context, present, begin, None):
+                yield part
 
 
 def _missed(context: RequestContext, job: Job, begin: str, last: str) -> list[Event]:
@@ -192,10 +196,21 @@ def _present(job: Job, event_id: str) -> Event:
     return Event(event_id, "job", job.id, job.state, job.progress, job.stage, job.code)
 
 
-async def _follow(context: RequestContext, last: str) -> AsyncIterator[list[Event]]:
+async def _position(context: RequestContext, job_id: str) -> bytes:
+    """Return the event with place and estimates of a waiting job; it has no id, so it is not repeated."""
+    (job,) = await run_in_threadpool(context.store.jobs.get, context.tenant, [job_id])
+    if job is None or job.position is None:
+        return b""
+    data = to_json(POSITION.write(job, Document.JSON_ANSWER))
+    return b"event: position\ndata: %b\n\n" % data
+
+
+async def _follow(
+    context: RequestContext, last: str, *, every_s: float | None = None
+) -> AsyncIterator[list[Event]]:
     """Yield new events of the tenant, as long as the credential may read them."""
-    heartbeat_s = context.settings.listeners.heartbeat_s
-    async for events in context.services.hub.follow(context.tenant, last, every_s=heartbeat_s):
+    silence_s = min(context.settings.listeners.heartbeat_s, every_s or math.inf)
+    async for events in context.services.hub.follow(context.tenant, last, every_s=silence_s):
         if not events and not context.is_still_allowed():
             return
         yield events

@@ -6,7 +6,7 @@ Times are µs since the epoch; ``None`` until they are known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stemline.jobs.audio import DEFAULT_CODEC
@@ -166,3 +166,7 @@ class Job:
     result: Result | None = None
     retried_by: str = ""
     """Id of the latest job that retries this one; empty for none."""
+    position: int | None = field(default=None, compare=False)
+    """Place among the waiting jobs of its queue, from 1; ``None`` if it is not waiting for its turn."""
+    estimated_start: int | None = field(default=None, compare=False)
+    estimated_end: int | None = field(default=None, compare=False)

@@ -40,6 +40,7 @@ class EventStream:
         self._file = self._connection.makefile("rb")
         self.status = int(self._file.readline().split()[1])
         self.headers = {}
+        self._events = self._read()
         while line := self._file.readline().strip():
             name, _, value = line.decode().partition(": ")
             self.headers[name.lower()] = value
@@ -53,7 +54,10 @@ class EventStream:
             yield from (line.decode() for line in lines)
 
     def __iter__(self) -> Iterator[Received]:
-        """Yield the events; comments are left out."""
+        """Return the events that are still to come; comments are left out."""
+        return self._events
+
+    def _read(self) -> Iterator[Received]:
         fields: dict[str, str] = {}
         for line in self.lines():
             if not line and "data" in fields:

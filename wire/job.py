@@ -13,7 +13,7 @@ from stemline.jobs.callback import MqConfig
 from stemline.jobs.job import STAGES, Job, Output, expand
 from stemline.jobs.separation import TAG, AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
-from stemline.wire import ids, kinds
+from stemline.wire import ids, kinds, times
 from stemline.wire.elements import (
     ADDITION,
     ANSWER,
@@ -29,6 +29,7 @@ from stemline.wire.elements import (
 from stemline.wire.kinds import DECIBELS, KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
 
 QUEUE_TYPE = "Speeching"
+ESTIMATE = replace(kinds.TIME, write=lambda value: None if value is None else times.format_time(value))
 
 FORMATS = one_of("XML", "JSON")
 TARGETS = one_of("Url", "TDMQ")
@@ -204,9 +205,19 @@ JOB = Table(
         optional=True,
         description="What the worker of a running job does.",
     ),
+    Element(
+        "Position",
+        integer(),
+        "position",
+        documents=ADDITION,
+        optional=True,
+        description="Place of a waiting job in its queue, from 1.",
+    ),
     Element("CreationTime", TIME, "created"),
     Element("StartTime", TIME, "started"),
     Element("EndTime", TIME, "ended"),
+    Element("EstimatedStartTime", ESTIMATE, "estimated_start", documents=ADDITION, optional=True),
+    Element("EstimatedEndTime", ESTIMATE, "estimated_end", documents=ADDITION, optional=True),
     Element("QueueId", TEXT, "spec.queue_id"),
     Element("QueueType", one_of(QUEUE_TYPE), always(QUEUE_TYPE)),
     Element("Tag", one_of(TAG), always(TAG)),

@@ -7,7 +7,17 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
-from stemline.wire.job import FORMATS, MQ_CONFIG, MQ_MODES, MQ_NAMES, QUEUE_TYPE, SEPARATE, TAGGED, TARGETS
+from stemline.wire.job import (
+    ESTIMATE,
+    FORMATS,
+    MQ_CONFIG,
+    MQ_MODES,
+    MQ_NAMES,
+    QUEUE_TYPE,
+    SEPARATE,
+    TAGGED,
+    TARGETS,
+)
 from stemline.wire.kinds import (
     TEXT,
     TIME,
@@ -92,6 +102,15 @@ EVENT = Table(
     Element("Time", TIME, "at"),
 )
 """The data of a server-sent event; the value is an ``Event``."""
+
+POSITION = Table(
+    "",
+    Element("JobId", matching(ids.JOB), "id"),
+    Element("Position", integer(), "position"),
+    Element("EstimatedStartTime", ESTIMATE, "estimated_start", optional=True),
+    Element("EstimatedEndTime", ESTIMATE, "estimated_end", optional=True),
+)
+"""The data of a ``position`` event; the value is a waiting ``Job``."""
 
 ATTEMPT = Table(
     "",

@@ -198,6 +198,7 @@ class Attempt:
             **{name: value for name, value in report.seconds.items() if name != "total"},
             "upload": work.seconds["upload"],
         }
+        self.context.pace.upload_share = times["upload"] / max(work.seconds["separate"], 0.001)
         self.context.metrics.separated(report.duration_s, seconds, times)
         log.info(
             "attempt.succeeded",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stemline.jobs.store import Store
@@ -18,6 +18,14 @@ from stemline.workers.task_events import TaskEvents
 if TYPE_CHECKING:
     from stemline.separation.decoder import Decoder
     from stemline.separation.engine import Engine
+
+
+@dataclass(slots=True)
+class Pace:
+    """What a process has measured of its attempts."""
+
+    upload_share: float = 0.0
+    """How long the latest upload took, as a share of its separation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +46,4 @@ class SeparationContext:
     """Decodes sources in child processes."""
     device_failed: Callable[[str], None]
     """Called with the reason when the device failed: ends the worker after its attempts."""
+    pace: Pace = field(default_factory=Pace)

@@ -44,6 +44,8 @@ class LeaseKeeper:
         """Percent, for the next heartbeat."""
         self.stage = ""
         """One of ``STAGES``, for the next heartbeat."""
+        self.ends_at: float | None = None
+        """When the attempt is expected to end, by ``time.monotonic``; for the next heartbeat."""
         self.device = ""
         """The engine's device, for the next heartbeat."""
         self.stop_reason: StopReason | None = None
@@ -101,8 +103,9 @@ class LeaseKeeper:
     def _send_heartbeat(self) -> None:
         sent_at = time.time()  # the store counts the lease from when it reads the heartbeat, which is later
         try:
+            left_s = None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
             cancel = self._store.jobs.heartbeat(
-                self._job.id, self._job.token, self.progress, self.device, self.stage
+                self._job.id, self._job.token, self.progress, self.device, self.stage, remaining_s=left_s
             )
         except LeaseLost:
             self.stop_reason = StopReason.LEASE_LOST

@@ -95,10 +95,10 @@ class RedisJobs(JobRepository):
         return answer
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
-        return [_job(record) for record in self._connection.run("get", str(tenant), *ids)]
+        return [_job(record) for record in self._connection.run("get", str(tenant), self._ageing_us, *ids)]
 
     def find(self, job_id: str) -> Job | None:
-        return _job(self._connection.run("get", "", job_id)[0])
+        return _job(self._connection.run("get", "", self._ageing_us, job_id)[0])
 
     def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
         if self.get(tenant, [job_id]) == [None]:
@@ -116,6 +116,7 @@ class RedisJobs(JobRepository):
             "+inf" if which.end is None else which.end,
             which.cursor or "",
             which.size,
+            self._ageing_us,
             *_criteria(which),
         )
         return Page([job for record in found if (job := _job(record))], cursor or None)
@@ -154,12 +155,24 @@ class RedisJobs(JobRepository):
             raise IllegalTransition(f"The job {answer[1]} is {answer[2]} and cannot be cancelled.")
 
     def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
-        ageing_us = round(self._connection.options.level_ageing_s * 1e6)
         by_preference = sorted(levels, reverse=True)
-        return _job(self._connection.run("claim", worker, self._lease_us, ageing_us, *by_preference) or ())
+        found = self._connection.run("claim", worker, self._lease_us, self._ageing_us, *by_preference)
+        return _job(found or ())
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
-        answer = self._connection.run("heartbeat", job_id, token, self._lease_us, progress, device, stage)
+    def heartbeat(
+        self,
+        job_id: str,
+        token: int,
+        progress: int,
+        device: str = "",
+        stage: str = "",
+        *,
+        remaining_s: float | None = None,
+    ) -> bool:
+        left_us = "" if remaining_s is None else round(remaining_s * 1e6)
+        answer = self._connection.run(
+            "heartbeat", job_id, token, self._lease_us, progress, device, stage, left_us
+        )
         if answer == -1:
             raise LeaseLost
         return bool(answer == 1)
@@ -204,6 +217,10 @@ class RedisJobs(JobRepository):
         jobs_before = now - round(options.retention_days * _DAY_US)
         dead_before = now - round(options.dead_letter_days * _DAY_US)
         return int(self._connection.run("prune", jobs_before, dead_before, limit))
+
+    @property
+    def _ageing_us(self) -> int:
+        return round(self._connection.options.level_ageing_s * 1e6)
 
     @property
     def _lease_us(self) -> int:

@@ -12,11 +12,12 @@ from pydantic import TypeAdapter
 
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import Event
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, Queue
 from stemline.jobs.separation import VoiceSeparate
-from stemline.jobs.states import QueueState, State
+from stemline.jobs.states import ENDED, QueueState, State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
 
@@ -54,7 +55,16 @@ def tenant(name: str) -> Tenant:
 
 
 def job(record: Mapping[str, str]) -> Job:
-    """Return a job from its hash with the further field ``id``."""
+    """Return a job from its hash with the further field ``id``, and perhaps those of ``shown`` in lib.lua."""
+    found = _job(record)
+    if "now" not in record or found.state in ENDED:
+        return found
+    mean = record.get("mean_run")
+    pace = Pace(int(record["now"]), int(record["running"]), int(mean) if mean else None)
+    return with_estimates(found, pace, ahead=_time(record, "ahead"), by_worker=_time(record, "ends"))
+
+
+def _job(record: Mapping[str, str]) -> Job:
     spec = SPEC.validate_json(record["spec"])
     result = record.get("result")
     return Job(

@@ -16,6 +16,7 @@ from stemline.jobs.errors import (
     QueueNotFound,
     RequestRefused,
 )
+from stemline.jobs.estimate import mean_run
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
@@ -96,7 +97,7 @@ class InMemoryJobs(JobRepository):
     def find(self, job_id: str) -> Job | None:
         with self._contents.lock:
             job = self._contents.jobs.get(job_id)
-            return None if job is None else self._contents.view(job)
+            return None if job is None else self._contents.shown(job)
 
     def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
         if self.get(tenant, [job_id]) == [None]:
@@ -106,9 +107,9 @@ class InMemoryJobs(JobRepository):
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         with self._contents.lock:
             jobs = [self._contents.view(job) for job in self._contents.jobs.values()]
-        jobs = [job for job in jobs if job.spec.tenant == tenant and _matches(job, which)]
-        jobs.sort(key=lambda job: job.created, reverse=which.order == "Desc")
-        items = jobs[: which.size]
+            jobs = [job for job in jobs if job.spec.tenant == tenant and _matches(job, which)]
+            jobs.sort(key=lambda job: job.created, reverse=which.order == "Desc")
+            items = [self._contents.shown(self._contents.jobs[job.id]) for job in jobs[: which.size]]
         return Page(items, str(items[-1].created) if len(jobs) > len(items) else None)
 
     def count(self, tenant: Tenant, which: JobFilter) -> Counted:
@@ -177,19 +178,31 @@ class InMemoryJobs(JobRepository):
             )
             contents.tell_job(contents.jobs[job.id])
             self._contents.extend_lease(job.id)
+            contents.expected_ends.pop(job.id, None)
             turn = contents.ready[level][queue_id]
             contents.last_turn[level] = turn
             contents.next_turn[queue_id, level] = contents.ready[level][queue_id] = turn + 1
             contents.refresh(queue_id)
             return contents.jobs[job.id]
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
+    def heartbeat(
+        self,
+        job_id: str,
+        token: int,
+        progress: int,
+        device: str = "",
+        stage: str = "",
+        *,
+        remaining_s: float | None = None,
+    ) -> bool:
         contents = self._contents
         with contents.lock:
             job = contents.current(job_id, token)
             contents.extend_lease(job_id)
             known = replace(job, progress=progress, device=device or job.device, stage=stage)
             contents.jobs[job_id] = known
+            if remaining_s is not None:
+                contents.expected_ends[job_id] = contents.clock() + round(remaining_s * 1e6)
             if (job.progress, job.stage) != (progress, stage):
                 contents.tell_job(known)
             return job.cancel_requested
@@ -363,6 +376,9 @@ class InMemoryJobs(JobRepository):
             current = self._contents.current(job.id, job.token)
             if to is State.SUCCESS and current.cancel_requested:
                 raise CancelAsked
+            if to is State.SUCCESS:
+                run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
+                contents.mean_runs[queue] = mean_run(contents.mean_runs.get(queue), run)
             if result is not None:
                 current = replace(current, result=result, progress=100)
                 if waveforms:

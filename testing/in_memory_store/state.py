@@ -12,10 +12,11 @@ from typing import Any
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
+from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.job import Job, Waveform
 from stemline.jobs.queue import Queue, QueueLimits, first_queue
-from stemline.jobs.states import TRANSITIONS, QueueState, State
+from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.template import Template
@@ -67,6 +68,11 @@ class Contents:
     """Level to the turn of the queue served last."""
     next_turn: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Queue and level to the turn after the one served last."""
+
+    expected_ends: dict[str, int] = field(default_factory=dict)
+    """Running job id to the time at which its worker expects the end."""
+    mean_runs: dict[str, int] = field(default_factory=dict)
+    """Queue id to how long its latest successful jobs ran, µs."""
 
     homes: dict[Tenant, Home] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
@@ -193,6 +199,26 @@ class Contents:
         """Return a job as clients see it."""
         is_paused = self.queues[job.spec.queue_id].state is QueueState.PAUSED
         return replace(job, state=State.PAUSE) if is_paused and job.state is State.SUBMITTED else job
+
+    def shown(self, job: Job) -> Job:
+        """Return a job as clients see it, with its position and estimates."""
+        if job.state in ENDED:
+            return job
+        queue, ageing_us = job.spec.queue_id, round(self.options.level_ageing_s * 1e6)
+        order = [each for level in LEVELS for each in self.waiting(queue, level)]
+
+        def rank(one: Job) -> tuple[int, int]:
+            aged = max(0, self.clock() - one.created) // ageing_us if ageing_us else 0
+            return -(one.spec.level + aged), one.created
+
+        ids = [each.id for each in sorted(order, key=rank)]
+        running = sum(self.jobs[job_id].spec.queue_id == queue for job_id in self.leases)
+        return with_estimates(
+            self.view(job),
+            Pace(self.clock(), running, self.mean_runs.get(queue)),
+            ahead=ids.index(job.id) if job.id in ids else None,
+            by_worker=self.expected_ends.get(job.id),
+        )
 
     def current(self, job_id: str, token: int) -> Job:
         """Return a job whose current attempt has this token.

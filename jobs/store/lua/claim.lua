@@ -26,7 +26,7 @@ leave_waiting(job)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
 local token = int(tonumber(job.token or 0) + 1)
 redis.call('HSET', P .. ':job:' .. job.id, 'token', token, 'started', int(NOW), 'worker', ARGV[3], 'progress', 0)
-redis.call('HDEL', P .. ':job:' .. job.id, 'message', 'stage')
+redis.call('HDEL', P .. ':job:' .. job.id, 'message', 'stage', 'ends')
 redis.call('HINCRBY', P .. ':job:' .. job.id, 'attempt', 1)
 redis.call('SADD', P .. ':running:' .. best.queue, job.id)
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)

@@ -13,6 +13,12 @@ if ARGV[8] ~= '' then
   job.progress = 100
 end
 if ARGV[10] ~= '' then redis.call('SET', P .. ':waveforms:' .. job.id, ARGV[10]) end
+if ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
+  local queue = P .. ':queue:' .. job.queue
+  local run = NOW - tonumber(redis.call('HGET', P .. ':job:' .. job.id, 'started'))
+  local mean = tonumber(redis.call('HGET', queue, 'mean_run') or run)
+  redis.call('HSET', queue, 'mean_run', int(math.floor(mean + (run - mean) / 5 + 0.5)))
+end
 finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
 local found = {}

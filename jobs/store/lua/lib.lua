@@ -180,7 +180,7 @@ local function finish(job, to, code, message, target)
   leave_running(job)
   if not move(job, to) then return false end
   redis.call('HSET', P .. ':job:' .. job.id, 'ended', int(NOW), 'code', code, 'message', message)
-  redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage')
+  redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage', 'ends')
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
   if target ~= '' then
@@ -203,6 +203,45 @@ local function view(id)
   check_version(id, record[at.v])
   if record[at.state] == 'Submitted' and is_paused(record[at.queue]) then record[at.state] = 'Pause' end
   append(record, {'id', id})
+  return record
+end
+
+-- Jobs of its queue that are claimed before a waiting one, by the rule of claim.lua; nil if it is not claimable.
+-- Ageing in µs; 0 for none. O(log n).
+local function jobs_ahead(id, queue, level, created, ageing)
+  local waiting = P .. ':waiting:' .. queue .. ':'
+  local ahead = redis.call('ZRANK', waiting .. level, id)
+  if not ahead then return nil end
+  for other = 0, 2 do
+    if other > level and ageing == 0 then
+      ahead = ahead + redis.call('ZCARD', waiting .. other)
+    elseif other ~= level and ageing > 0 then
+      -- Those that rank higher were created by `higher`; those of the same rank by `same`, and before this one.
+      local rank = level + math.floor(math.max(0, NOW - created) / ageing)
+      local higher = NOW - (rank - other + 1) * ageing
+      local same = math.min(higher + ageing, created - 1)
+      ahead = ahead + redis.call('ZCOUNT', waiting .. other, '-inf', int(math.max(higher, same)))
+    end
+  end
+  return ahead
+end
+
+-- A record as view returns it, of a job that is not over with what its estimates are made from.
+local function shown(id, ageing)
+  local record = view(id)
+  if not record then return nil end
+  local at = {}
+  for i = 1, #record, 2 do at[record[i]] = record[i + 1] end
+  if at.state == 'Submitted' or at.state == 'Pause' or at.state == 'Running' then
+    local ahead
+    if at.state ~= 'Running' then
+      ahead = jobs_ahead(id, at.queue, tonumber(at.level), tonumber(at.created), tonumber(ageing))
+    end
+    local mean = redis.call('HGET', P .. ':queue:' .. at.queue, 'mean_run')
+    append(record, {'now', int(NOW), 'running', int(redis.call('SCARD', P .. ':running:' .. at.queue))})
+    if ahead then append(record, {'ahead', int(ahead)}) end
+    if mean then append(record, {'mean_run', mean}) end
+  end
   return record
 end
 

@@ -1,7 +1,7 @@
 
 -- One page of a tenant's jobs by creation time.
 -- ARGV: 3 tenant, 4 Desc or Asc, 5 from µs, 6 to µs (both inclusive), 7 cursor ('' or the last creation time returned),
---       8 size, 9… criteria
+--       8 size, 9 ageing µs (0: off), 10… criteria
 -- Returns {records, next cursor or ''}
 
 local descending, size = ARGV[4] == 'Desc', tonumber(ARGV[8])
@@ -9,7 +9,7 @@ local low, high = ARGV[5], ARGV[6]
 if ARGV[7] ~= '' then
   if descending then high = '(' .. ARGV[7] else low = '(' .. ARGV[7] end
 end
-local sources, matches = criteria(ARGV[3], 9)
+local sources, matches = criteria(ARGV[3], 10)
 
 local found, last, exhausted = {}, '', false
 -- Filters without an index may drop rows: read on until the page is full, but bound the work of one call.
@@ -20,7 +20,7 @@ for _ = 1, 20 do
     if i > size then break end
     if #found == size then exhausted = false; break end
     last = int(row.at)
-    if matches(row.id) then found[#found + 1] = view(row.id) end
+    if matches(row.id) then found[#found + 1] = shown(row.id, ARGV[9]) end
   end
   if exhausted or #found == size then break end
   if descending then high = '(' .. last else low = '(' .. last end

@@ -10,7 +10,7 @@ if job.cancel == '1' then return {'cancel'} end
 leave_running(job)
 move(job, 'Submitted')
 local key = P .. ':job:' .. job.id
-redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'message')
+redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'ends', 'message')
 if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
 if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
 local delay = tonumber(ARGV[5])

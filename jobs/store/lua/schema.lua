@@ -15,6 +15,7 @@
 --     created started ended      times; started by claim, ended at the end
 --     code message               outcome on the wire, at the end; before, the message says why a released job waits
 --     progress                   0 to 100: claim, heartbeat, finish
+--     ends                       when its worker expects the end: heartbeat; removed as stage is
 --     stage                      what its worker does: heartbeat; removed at the end and by claim and release
 --     attempt                    attempts that count: claim, release
 --     token                      fencing token of the current attempt: claim, reclaim
@@ -49,7 +50,8 @@
 --   P:queues:<tenant>          zset    queue id by creation time: create, open
 --   P:queue:<queue>            hash    tenant, name, state (Active or Paused), max_size, max_concurrent,
 --                                      created, updated, notify (JSON of NotifyConfig): create, open, queue;
---                                      turn:<level> (turn after the one served last): claim
+--                                      turn:<level> (turn after the one served last): claim; mean_run (how long its
+--                                      latest successful jobs ran, µs): finish
 --   P:templates:<tenant>       zset    template id by creation time: template, delete_template
 --   P:template-names:<tenant>  hash    name -> template id: template, delete_template
 --   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated: template

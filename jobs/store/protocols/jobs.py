@@ -125,7 +125,16 @@ class JobRepository(Protocol):
         """
         ...
 
-    def heartbeat(self, job_id: str, token: int, progress: int, device: str = "", stage: str = "") -> bool:
+    def heartbeat(
+        self,
+        job_id: str,
+        token: int,
+        progress: int,
+        device: str = "",
+        stage: str = "",
+        *,
+        remaining_s: float | None = None,
+    ) -> bool:
         """Extend the lease and record the progress.
 
         Args:
@@ -134,6 +143,7 @@ class JobRepository(Protocol):
             progress: 0 to 100.
             device: what the separation runs on; empty to keep the recorded value.
             stage: what the worker does.
+            remaining_s: in how many seconds it expects the end; ``None`` to keep what it expected.
 
         Returns:
             Whether the job is to be cancelled.

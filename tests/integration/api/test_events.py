@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 
@@ -15,7 +15,7 @@ from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
 from stemline.testing.api_server import TENANT, ApiServer, finish
 from stemline.testing.client import Answer, Client, submission
-from stemline.testing.event_stream import EventStream
+from stemline.testing.event_stream import EventStream, Received
 
 Serve = Callable[..., ApiServer]
 JSON = {"Accept": "application/json"}
@@ -26,7 +26,12 @@ def submit(client: Client) -> str:
 
 
 def states(stream: EventStream, count: int) -> list[str]:
-    return [event.data["State"] for event in islice(stream, count)]
+    return [event.data["State"] for event in islice(changes(stream), count)]
+
+
+def changes(stream: EventStream) -> Iterator[Received]:
+    """The events that tell of a change of state or progress."""
+    return (event for event in stream if event.kind in {"job", "queue"})
 
 
 @pytest.mark.shows("GET /events, GET /jobs/{job_id}/events: Last-Event-ID, lastEventId")
@@ -35,7 +40,7 @@ def test_a_job_is_followed_to_its_end(server):
     job = submit(server.client)
     with EventStream(server.client, f"/jobs/{job}/events") as stream:
         assert (200, "text/event-stream") == (stream.status, stream.headers["content-type"].split(";")[0])
-        events = iter(stream)
+        events = changes(stream)
         first = next(events)
         assert ("job", job, "Submitted") == (first.kind, first.data["JobId"], first.data["State"])
         held = server.store.jobs.claim("w", [0])
@@ -87,7 +92,7 @@ def test_an_ended_job_has_nothing_more_to_tell(server):
     answer = server.client.request("GET", f"/jobs/{job}/events", headers={"Last-Event-ID": event.id})
     assert 204 == answer.status
     with EventStream(server.client, f"/jobs/{job}/events", {"Last-Event-ID": begin}) as stream:
-        assert ["Running", "Success"] == [event.data["State"] for event in stream]
+        assert ["Running", "Success"] == [event.data["State"] for event in changes(stream)]
 
 
 def test_a_waiting_job_shows_the_pause_of_its_queue(server):
@@ -271,3 +276,33 @@ def test_stage_is_shown_on_request(server):
     assert "download" == shown["JobsDetail"][0]["Stage"]
     assert b"Stage" not in server.client.get(f"/jobs/{job}").body
     assert "download" == server.client.get(f"/jobs/{job}", additions="1").text("JobsDetail/Stage")
+
+
+def test_position_and_estimates_are_shown_on_request(server):
+    """JSON answers show a waiting job's place and estimates; plain XML, which vendors parse, does not."""
+    first, second = submit(server.client), submit(server.client)
+    both = f"/jobs/{first},{second}"
+    shown = json.loads(server.client.request("GET", both, headers=JSON).body)["JobsDetail"]
+    assert ["1", "2"] == [job["Position"] for job in shown]
+    assert "EstimatedStartTime" in shown[0]
+    held = server.store.jobs.claim("w", [0])
+    server.store.jobs.heartbeat(first, held.token, 30, remaining_s=60)
+    (running,) = json.loads(server.client.request("GET", f"/jobs/{first}", headers=JSON).body)["JobsDetail"]
+    assert "EstimatedEndTime" in running
+    assert "Position" not in running
+    plain = server.client.get(both).body
+    assert b"Position" not in plain
+    assert b"Estimated" not in plain
+
+
+def test_a_waiting_jobs_stream_tells_its_position(server):
+    """Who follows a waiting job is told its place, and again when it has moved up."""
+    first, second = submit(server.client), submit(server.client)
+    with EventStream(server.client, f"/jobs/{second}/events") as stream:
+        events = iter(stream)
+        assert "job" == next(events).kind
+        place = next(events)
+        assert ("position", "2", "") == (place.kind, place.data["Position"], place.id)
+        server.store.jobs.cancel(TENANT, [first])
+        place = next(events)
+        assert ("position", "1") == (place.kind, place.data["Position"])

@@ -216,6 +216,7 @@ def test_a_user_without_info_still_has_numbers(
     store: RedisStore, client: redis.Redis, valkey_server: ValkeyServer
 ) -> None:
     """All numbers but the server's own are reported; what is missing is logged once, not at each scrape."""
+    structlog.reset_defaults()  # a server of another test may have silenced warnings
     store.jobs.create([spec()])
     client.acl_setuser(
         "no-info", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"]

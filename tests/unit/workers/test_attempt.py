@@ -44,6 +44,7 @@ from stemline.storage import Upload
 from stemline.testing.samples import job_spec
 from stemline.workers import lease_keeper, stages, store_retry
 from stemline.workers.attempt import Attempt
+from stemline.workers.context import Pace
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.shutdown import Shutdown
@@ -84,7 +85,8 @@ class Fake:
         return call
 
     def names(self) -> list[str]:
-        return [name for name, _, _ in self.calls]
+        """What was called, but for heartbeats, which come from a thread at any time."""
+        return [name for name, _, _ in self.calls if name != "heartbeat"]
 
     def arguments(self, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return next((args, options) for called, args, options in self.calls if called == name)
@@ -95,7 +97,7 @@ class Bench:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
         self.jobs, self.buckets, self.engine = Fake(), Fake(), Fake()
-        self.jobs.results["heartbeat"] = lambda *_: False
+        self.jobs.results["heartbeat"] = lambda *_, **__: False
         self.buckets.results |= {"download": lambda *_, **__: 100, "open": self._open}
         self.buckets.results["send"] = lambda upload, *_, **__: replace(upload, md5="0" * 32)
         self.engine.results["separate_file"] = self._separate
@@ -113,6 +115,7 @@ class Bench:
         )
         self.context: Any = SimpleNamespace(
             settings=Settings(**{"scratch_dir": str(tmp_path), "heartbeat_s": 0.05} | changes),
+            pace=Pace(),
             store=SimpleNamespace(jobs=self.jobs),
             buckets=self.buckets,
             metrics=WorkerMetrics(),
@@ -425,7 +428,7 @@ def test_the_time_limit_fails_the_job(make):
 def test_a_cancel_stops_the_attempt(make):
     """A cancel that a heartbeat reports stops the separation, and is confirmed after the cleanup."""
     bench = make()
-    bench.jobs.results["heartbeat"] = lambda *_: True
+    bench.jobs.results["heartbeat"] = lambda *_, **__: True
 
     def work(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
         deadline = time.monotonic() + 60

@@ -60,8 +60,8 @@ class Bench:
         )
         self.keeper = LeaseKeeper(context, job)
 
-    def heartbeat(self, *arguments: Any) -> bool:
-        self.heartbeats.append(arguments)
+    def heartbeat(self, *arguments: Any, remaining_s: float | None) -> bool:
+        self.heartbeats.append((*arguments, remaining_s))
         answer = self.answers.pop(0) if self.answers else False
         if not self.answers:
             self.beaten.set()
@@ -101,13 +101,13 @@ def test_a_heartbeat_renews_the_lease_from_when_it_was_sent(bench: Bench) -> Non
     bench.keeper.progress, bench.keeper.device, bench.keeper.stage = 40, "cpu", "decode"
     bench.time.passed = 15
 
-    def answer_late(*arguments: Any) -> bool:
+    def answer_late(*arguments: Any, remaining_s: float | None) -> bool:
         bench.time.passed = 17.0
-        return Bench.heartbeat(bench, *arguments)
+        return Bench.heartbeat(bench, *arguments, remaining_s=remaining_s)
 
     bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=answer_late))
     bench.keeper._send_heartbeat()
-    assert [("j1", 7, 40, "cpu", "decode")] == bench.heartbeats
+    assert [("j1", 7, 40, "cpu", "decode", None)] == bench.heartbeats
     assert START + 15 + LEASE_S == bench.keeper.expires_at()
     assert {} == bench.missed()
 
@@ -124,7 +124,7 @@ def test_heartbeats_come_from_a_thread_until_the_block_ends(bench: Bench) -> Non
 
 def test_a_cancelled_job_stops(bench: Bench) -> None:
     """A heartbeat that reports a cancel gives the reason to stop, and the lease stays valid."""
-    bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=lambda *_: True))
+    bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=lambda *_, **__: True))
     bench.keeper._send_heartbeat()
     assert bench.keeper.should_stop()
     assert StopReason.CANCELLED == bench.keeper.stop_reason
