@@ -28,6 +28,8 @@ from stemline.wire.job_request import job_specs
 
 router = APIRouter()
 
+MOST_AHEAD_US = 366 * 86_400_000_000
+"""How far in the future a job may start, µs."""
 WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
@@ -137,7 +139,7 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
 
 def again(job: Job) -> JobSpec:
     """Return the specification of a job that retries another one."""
-    return replace(job.spec, origin=job.id, trace="")
+    return replace(job.spec, origin=job.id, trace="", not_before=None, deadline=None)
 
 
 def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
@@ -149,7 +151,22 @@ def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
     if context.services.buckets.keeps_files(spec.output.region, spec.output.bucket):
         check_file_names(spec)
     context.policy.check_target(spec.callback.mq)
+    _check_times(spec, round(context.services.clock() * 1e6))
     return replace(spec, credential=context.principal.id)
+
+
+def _check_times(spec: JobSpec, now: int) -> None:
+    """Check when a job may and must start.
+
+    Raises:
+        RequestRefused: it could never start, or only in a far future.
+    """
+    if spec.deadline is not None and spec.deadline <= now:
+        raise RequestRefused("Deadline has passed.")
+    if (spec.not_before or 0) > now + MOST_AHEAD_US:
+        raise RequestRefused("NotBefore must be within a year.")
+    if spec.deadline is not None and spec.deadline <= (spec.not_before or 0):
+        raise RequestRefused("Deadline must be after NotBefore.")
 
 
 def check_queues(context: RequestContext, ids: AbstractSet[str]) -> None:

@@ -48,6 +48,7 @@
         ├── TargetNotWritten          counts as an attempt
         ├── TargetUnavailable         retryable
         │   └── TargetObjectUnavailable    counts as an attempt: the bucket itself responds
+        ├── JobTimeout
         └── TooManyAttempts
 
 The docstring of a class is its default message. Codes and HTTP statuses are in ``wire/errors.py``.
@@ -273,6 +274,10 @@ class TargetNotWritten(JobFailed):
 
     retryable = True
     counts = True
+
+
+class JobTimeout(JobFailed):
+    """The job ran longer than its Timeout."""
 
 
 class TooManyAttempts(JobFailed):

@@ -66,6 +66,12 @@ class JobSpec:
     """SecretId of the submitter; it selects the webhook secrets that sign the callback."""
     trace: str = ""
     """W3C traceparent of the submission; empty without tracing."""
+    not_before: int | None = None
+    """When it may start, µs since the epoch."""
+    deadline: int | None = None
+    """When it is cancelled if it has not started, µs since the epoch."""
+    timeout_s: int | None = None
+    """Longest time that one attempt may take, s."""
     origin: str = ""
     """Id of the job that this one retries; empty for none."""
 

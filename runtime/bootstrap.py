@@ -219,6 +219,8 @@ def _watch_device(settings: Settings, metrics: WorkerMetrics) -> Callable[[str],
 
 def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
+    from celery import signals
+
     from stemline.callbacks import DeliveryService
     from stemline.runtime.message_queues import check_endpoints
     from stemline.runtime.store import open_store
@@ -227,6 +229,7 @@ def callback_worker(settings: Settings) -> Celery:
     from stemline.workers import deliver, sweep
     from stemline.workers.notifier import CeleryNotifier
     from stemline.workers.task_events import TaskEvents
+    from stemline.workers.ticker import Ticker
 
     check_endpoints(settings)
     files = _configure_logging(settings)
@@ -245,6 +248,9 @@ def callback_worker(settings: Settings) -> Celery:
             settings, store, buckets, app=app, notifier=notifier, metrics=metrics, events=events
         )
 
+    ticker = Ticker(store.jobs)
+    signals.worker_ready.connect(lambda **_: ticker.start(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: ticker.stop(), weak=False)
     deliver.add_task(app, delivery_service.deliver)
     sweep.add_task(app, sweeper)
     _keep_celery_from_logging(settings)

@@ -44,6 +44,7 @@ FAILURES: Mapping[type[kinds.JobFailed], str] = {
     kinds.TargetDenied: "WriteTargetBucketDenied",
     kinds.TargetNotWritten: "WriteTargetObjectFailed",
     kinds.TargetObjectUnavailable: "WriteTargetObjectFailed",
+    kinds.JobTimeout: "JobTimeout",
 }
 """``Code`` of a failed job by the kind of its failure; ``INTERNAL`` for all others."""
 

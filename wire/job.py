@@ -29,7 +29,9 @@ from stemline.wire.elements import (
 from stemline.wire.kinds import DECIBELS, KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
 
 QUEUE_TYPE = "Speeching"
-ESTIMATE = replace(kinds.TIME, write=lambda value: None if value is None else times.format_time(value))
+SOME_TIME = replace(kinds.TIME, write=lambda value: None if value is None else times.format_time(value))
+"""A time that is left out where there is none."""
+MAX_TIMEOUT_S = 7 * 86_400
 
 FORMATS = one_of("XML", "JSON")
 TARGETS = one_of("Url", "TDMQ")
@@ -216,8 +218,11 @@ JOB = Table(
     Element("CreationTime", TIME, "created"),
     Element("StartTime", TIME, "started"),
     Element("EndTime", TIME, "ended"),
-    Element("EstimatedStartTime", ESTIMATE, "estimated_start", documents=ADDITION, optional=True),
-    Element("EstimatedEndTime", ESTIMATE, "estimated_end", documents=ADDITION, optional=True),
+    Element("NotBefore", SOME_TIME, "spec.not_before", documents=ADDITION, optional=True),
+    Element("Deadline", SOME_TIME, "spec.deadline", documents=ADDITION, optional=True),
+    Element("Timeout", integer(), "spec.timeout_s", documents=ADDITION, optional=True),
+    Element("EstimatedStartTime", SOME_TIME, "estimated_start", documents=ADDITION, optional=True),
+    Element("EstimatedEndTime", SOME_TIME, "estimated_end", documents=ADDITION, optional=True),
     Element("QueueId", TEXT, "spec.queue_id"),
     Element("QueueType", one_of(QUEUE_TYPE), always(QUEUE_TYPE)),
     Element("Tag", one_of(TAG), always(TAG)),
@@ -272,5 +277,8 @@ JOB_REQUEST = Table(
     Element("CallBack", kinds.CALLBACK, "spec.callback.url"),
     Element("CallBackMqConfig", MQ_CONFIG, "spec.callback.mq"),
     Element("QueueType", one_of(QUEUE_TYPE)),
+    Element("NotBefore", kinds.TIME, "spec.not_before", description="When the jobs may start."),
+    Element("Deadline", kinds.TIME, "spec.deadline", description="A job that waits then is cancelled."),
+    Element("Timeout", integer(1, MAX_TIMEOUT_S), "spec.timeout_s", description="Longest run of a job, s."),
 )
 """``Request`` of a submission; ``spec`` holds what becomes the :class:`~stemline.jobs.job.JobSpec`."""

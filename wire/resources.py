@@ -8,13 +8,13 @@ from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
 from stemline.wire.elements import ANSWER, Element, Table, always
 from stemline.wire.job import (
-    ESTIMATE,
     FORMATS,
     MQ_CONFIG,
     MQ_MODES,
     MQ_NAMES,
     QUEUE_TYPE,
     SEPARATE,
+    SOME_TIME,
     TAGGED,
     TARGETS,
 )
@@ -107,8 +107,8 @@ POSITION = Table(
     "",
     Element("JobId", matching(ids.JOB), "id"),
     Element("Position", integer(), "position"),
-    Element("EstimatedStartTime", ESTIMATE, "estimated_start", optional=True),
-    Element("EstimatedEndTime", ESTIMATE, "estimated_end", optional=True),
+    Element("EstimatedStartTime", SOME_TIME, "estimated_start", optional=True),
+    Element("EstimatedEndTime", SOME_TIME, "estimated_end", optional=True),
 )
 """The data of a ``position`` event; the value is a waiting ``Job``."""
 

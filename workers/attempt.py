@@ -17,7 +17,7 @@ from functools import partial
 
 import structlog
 
-from stemline.jobs.errors import CancelAsked, JobFailed, LeaseLost, StemlineError
+from stemline.jobs.errors import CancelAsked, JobFailed, JobTimeout, LeaseLost, StemlineError
 from stemline.jobs.job import Job
 from stemline.separation.errors import Cancelled as SeparationCancelled
 from stemline.separation.errors import DeviceError, DeviceFailed, DiskFull, SeparationError, WeightsError
@@ -144,6 +144,9 @@ class Attempt:
                 limit_s = self.context.settings.workers.job_time_limit_s
                 message = f"The job took longer than {limit_s:.0f} s."
                 return AttemptResult(Outcome.FAILED, INTERNAL_ERROR, message)
+            case StopReason.TIMEOUT:
+                error = JobTimeout()
+                return AttemptResult(Outcome.FAILED, failure_code(error), error.message)
             case _:
                 return AttemptResult(Outcome.CANCELLED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from enum import StrEnum
@@ -29,6 +30,9 @@ class StopReason(StrEnum):
     LEASE_LOST = "lease lost"
     SHUTDOWN = "shutdown"
     TIME_LIMIT = "time limit"
+    """Of every job."""
+    TIMEOUT = "timeout"
+    """Of this job."""
 
 
 class LeaseKeeper:
@@ -80,6 +84,8 @@ class LeaseKeeper:
                 self.stop_reason = StopReason.SHUTDOWN
             elif time.monotonic() - self._started > self._settings.workers.job_time_limit_s:
                 self.stop_reason = StopReason.TIME_LIMIT
+            elif time.monotonic() - self._started > (self._job.spec.timeout_s or math.inf):
+                self.stop_reason = StopReason.TIMEOUT
         return self.stop_reason is not None
 
     def ensure_valid(self) -> None:

@@ -74,6 +74,7 @@ class RedisJobs(JobRepository):
         for job_id, spec in zip(ids, specs, strict=True):
             text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
             rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
+            rows += ["" if time is None else str(time) for time in (spec.not_before, spec.deadline)]
         answer: list[Any] = self._connection.run(
             "create",
             str(tenant),
@@ -207,6 +208,9 @@ class RedisJobs(JobRepository):
 
     def promote(self, limit: int = 1000) -> None:
         self._connection.wake_up(self._connection.run("promote", limit))
+
+    def expire(self, limit: int = 1000) -> int:
+        return int(self._connection.run("expire", limit))
 
     def startable(self, level: int, limit: int) -> list[WakeUp]:
         rows = self._connection.run("startable", level, limit)

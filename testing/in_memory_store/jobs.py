@@ -161,7 +161,8 @@ class InMemoryJobs(JobRepository):
     def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
         contents = self._contents
         with contents.lock:
-            job = contents.best(levels)
+            while (job := contents.best(levels)) is not None and contents.expire(job):
+                pass
             if job is None:
                 return None
             queue_id, level = job.spec.queue_id, job.spec.level
@@ -244,6 +245,7 @@ class InMemoryJobs(JobRepository):
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
             contents.refresh(job.spec.queue_id)
+            contents.expire(contents.jobs[job.id])
             found = contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
         self._notify(found)
 
@@ -279,6 +281,11 @@ class InMemoryJobs(JobRepository):
                 contents.refresh(spec.queue_id)
                 found += contents.wake_ups(spec.queue_id, spec.level, 1)
         self._notify(found)
+
+    def expire(self, limit: int = 1000) -> int:  # noqa: ARG002 - there are few
+        contents = self._contents
+        with contents.lock:
+            return sum(contents.expire(job) for job in list(contents.jobs.values()))
 
     def startable(self, level: int, limit: int) -> list[WakeUp]:
         contents = self._contents
@@ -338,6 +345,7 @@ class InMemoryJobs(JobRepository):
             if queue is None or queue.tenant != tenant:
                 raise QueueNotFound
             waiting = sum(len(contents.waiting(queue_id, level)) for level in LEVELS)
+            waiting += sum(contents.jobs[job_id].spec.queue_id == queue_id for job_id in contents.delayed)
             if waiting + count > queue.max_size:
                 raise QueueFull
 
@@ -347,11 +355,15 @@ class InMemoryJobs(JobRepository):
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
         job = Job(job_id, spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
+        if spec.not_before is not None and spec.not_before > contents.clock():
+            contents.delayed[job.id] = spec.not_before
         if spec.origin in contents.jobs:
             contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
         contents.totals["created"] += 1
         contents.tell_job(job)
         contents.refresh(spec.queue_id)
+        if job.id in contents.delayed:
+            return []
         # With more waiting than may run, the end of each job sends the wake-up for the next.
         is_ready = spec.queue_id in contents.ready[spec.level]
         if is_ready and len(contents.waiting(spec.queue_id, spec.level)) <= contents.room(spec.queue_id):

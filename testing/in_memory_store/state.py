@@ -240,6 +240,16 @@ class Contents:
         self.jobs[job.id] = replace(job, state=to)
         return self.jobs[job.id]
 
+    def expire(self, job: Job) -> bool:
+        """Cancel a waiting job whose deadline has passed; return whether it was one."""
+        deadline = job.spec.deadline
+        if job.state is not State.SUBMITTED or deadline is None or deadline > self.clock():
+            return False
+        message = "The deadline passed before the job could start."
+        self.finish(job, State.CANCEL, "DeadlineExceeded", message)
+        self.refresh(job.spec.queue_id)
+        return True
+
     def finish(self, job: Job, to: State, code: str, message: str) -> None:
         """End a job and put its callback, if it has one, into the outbox."""
         now = self.clock()

@@ -1,27 +1,40 @@
 
--- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then the oldest.
+-- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then the oldest. Jobs past
+-- their deadline are cancelled instead.
 -- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6… levels, the preferred first
 -- Returns the record, or nothing
 
 local ageing = tonumber(ARGV[5])
-local best
-for i = 6, #ARGV do
-  local level = tonumber(ARGV[i])
-  local turn = redis.call('ZRANGE', P .. ':ready:' .. level, 0, 0, 'WITHSCORES')
-  if turn[1] then
-    local first = redis.call('ZRANGE', P .. ':waiting:' .. turn[1] .. ':' .. level, 0, 0, 'WITHSCORES')
-    local created = tonumber(first[2])
-    local rank = level
-    if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
-    if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
-      best = {id = first[1], queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2])}
-    end
-    if ageing == 0 then break end
-  end
-end
-if not best then return nil end
 
-local job = load(best.id)
+local function best_job()
+  local best
+  for i = 6, #ARGV do
+    local level = tonumber(ARGV[i])
+    local turn = redis.call('ZRANGE', P .. ':ready:' .. level, 0, 0, 'WITHSCORES')
+    if turn[1] then
+      local first = redis.call('ZRANGE', P .. ':waiting:' .. turn[1] .. ':' .. level, 0, 0, 'WITHSCORES')
+      local created = tonumber(first[2])
+      local rank = level
+      if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
+      if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
+        best = {id = first[1], queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2])}
+      end
+      if ageing == 0 then break end
+    end
+  end
+  return best
+end
+
+local best, job
+for _ = 1, 1000 do
+  best = best_job()
+  if not best then return nil end
+  job = load(best.id)
+  if not expire(job) then break end
+  job = nil
+end
+if not job then return nil end
+
 leave_waiting(job)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
 local token = int(tonumber(job.token or 0) + 1)

@@ -3,11 +3,12 @@
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
 --       is remembered, 12 whether to return records (0/1), 13… for each job: id, spec, level, input hash,
---       queue id ('' for the default one), id of the job that it retries ('' for none)
+--       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
+--       for at once), when it is cancelled if it has not started µs ('' for never)
 -- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
 --         | {'full'}
 
-local COLUMNS = 6
+local COLUMNS = 8
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
@@ -48,12 +49,12 @@ for i = 13, #ARGV, COLUMNS do
   if redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 0 then  -- else the call is repeated after a lost answer
     wanted[queue] = wanted[queue] + 1
     new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
-      origin = ARGV[i + 5], tenant = tenant, state = 'Submitted'}
+      origin = ARGV[i + 5], starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7], tenant = tenant, state = 'Submitted'}
   end
 end
 local before = {}  -- waiting jobs by queue and level
 for queue, count in pairs(wanted) do
-  local all = 0
+  local all = redis.call('SCARD', P .. ':later:' .. queue)
   for level = 0, 2 do
     before[queue .. level] = redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level)
     all = all + before[queue .. level]
@@ -72,7 +73,15 @@ for _, job in ipairs(new) do
   redis.call('ZADD', P .. ':index:' .. tenant .. ':all', created, job.id)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)
-  redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, created, job.id)
+  if job.starts and job.starts > NOW then
+    wait_until(job, job.starts)
+  else
+    redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, created, job.id)
+  end
+  if job.deadline ~= '' then
+    redis.call('HSET', key, 'deadline', job.deadline)
+    redis.call('ZADD', P .. ':deadlines', job.deadline, job.id)
+  end
   if job.origin ~= '' and redis.call('EXISTS', P .. ':job:' .. job.origin) == 1 then
     redis.call('HSET', P .. ':job:' .. job.origin, 'retried', job.id)
   end
@@ -87,9 +96,10 @@ for queue in pairs(wanted) do refresh(queue) end
 local found, rooms = {}, {}
 for _, job in ipairs(new) do
   local place = job.queue .. job.level
-  before[place] = before[place] + 1
+  local waits = job.starts and job.starts > NOW
+  if not waits then before[place] = before[place] + 1 end
   if not rooms[job.queue] then rooms[job.queue] = room(job.queue) end
-  if before[place] <= rooms[job.queue] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
+  if not waits and before[place] <= rooms[job.queue] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
     found[#found + 1] = {job.level, job.id}
   end
 end

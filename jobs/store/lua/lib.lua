@@ -35,7 +35,8 @@ local function job_fields(id, ...)
 end
 
 local function load(id)
-  return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress')
+  return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress',
+    'deadline')
 end
 
 -- What a queue adds to P:sums, in the order in which P:loads keeps it.
@@ -157,6 +158,13 @@ end
 local function leave_waiting(job)
   redis.call('ZREM', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.id)
   redis.call('ZREM', P .. ':delayed', job.id)
+  redis.call('SREM', P .. ':later:' .. job.queue, job.id)
+end
+
+-- Keep a waiting job from being claimed before a time.
+local function wait_until(job, at)
+  redis.call('ZADD', P .. ':delayed', int(at), job.id)
+  redis.call('SADD', P .. ':later:' .. job.queue, job.id)
 end
 
 local function leave_running(job)
@@ -181,6 +189,7 @@ local function finish(job, to, code, message, target)
   if not move(job, to) then return false end
   redis.call('HSET', P .. ':job:' .. job.id, 'ended', int(NOW), 'code', code, 'message', message)
   redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage', 'ends')
+  redis.call('ZREM', P .. ':deadlines', job.id)
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
   if target ~= '' then
@@ -191,6 +200,14 @@ local function finish(job, to, code, message, target)
     redis.call('ZADD', P .. ':deliveries:' .. job.tenant .. ':pending', int(NOW), delivery)
   end
   tell_job(job, job.progress, '', code)
+  return true
+end
+
+-- Cancel a waiting job whose deadline has passed. Returns whether it was one.
+local function expire(job)
+  if job.state ~= 'Submitted' or not job.deadline or tonumber(job.deadline) > NOW then return false end
+  finish(job, 'Cancel', 'DeadlineExceeded', 'The deadline passed before the job could start.', '')
+  refresh(job.queue)
   return true
 end
 

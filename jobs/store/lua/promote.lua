@@ -7,6 +7,7 @@ local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':delayed', '-inf', int(NOW), 'LIMIT', 0, ARGV[3])) do
   local job = load(id)
   redis.call('ZREM', P .. ':delayed', id)
+  if job then redis.call('SREM', P .. ':later:' .. job.queue, id) end
   if job and job.state == 'Submitted' then
     redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, id)
     refresh(job.queue)

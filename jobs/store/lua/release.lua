@@ -15,10 +15,12 @@ if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
 if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
 local delay = tonumber(ARGV[5])
 if delay > 0 then
-  redis.call('ZADD', P .. ':delayed', int(NOW + delay), job.id)
+  wait_until(job, NOW + delay)
 else
   redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
 end
 tell_job(job)
+if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end
 refresh(job.queue)
+expire(job)
 return {'ok', wake_ups(job.queue, job.level, 1)}

@@ -21,6 +21,7 @@
 --     token                      fencing token of the current attempt: claim, reclaim
 --     worker device              who runs the job and on what: claim, reclaim, heartbeat
 --     cancel                     1 if a running job is to be cancelled: cancel
+--     deadline                   when it is cancelled if it has not started
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
@@ -35,7 +36,9 @@
 --
 -- Scheduling
 --   P:waiting:<queue>:<level>  zset    claimable job id by creation time
---   P:delayed                  zset    released job id by the time at which it becomes claimable: release, promote
+--   P:delayed                  zset    job id by the time at which it becomes claimable: create, release, promote
+--   P:later:<queue>            set     the queue's jobs in P:delayed: create, release, promote
+--   P:deadlines                zset    waiting job id by the time at which it is cancelled: create, release, expire
 --   P:running:<queue>          set     running job ids
 --   P:leases                   zset    running job id by the end of its lease: claim, heartbeat, reclaim
 --   P:ready:<level>            zset    queue id by its turn; queues that are Active, below max_concurrent, and

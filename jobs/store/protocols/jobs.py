@@ -220,7 +220,15 @@ class JobRepository(Protocol):
         ...
 
     def promote(self, limit: int = 1000) -> None:
-        """Make released jobs whose delay has ended claimable again."""
+        """Make jobs claimable whose delay has ended, or that may start now."""
+        ...
+
+    def expire(self, limit: int = 1000) -> int:
+        """Cancel waiting jobs whose deadline has passed.
+
+        Returns:
+            How many deadlines were looked at; with fewer than ``limit``, none is left.
+        """
         ...
 
     def startable(self, level: int, limit: int) -> list[WakeUp]:

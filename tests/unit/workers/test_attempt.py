@@ -425,6 +425,21 @@ def test_the_time_limit_fails_the_job(make):
     assert "longer than" in result.message
 
 
+def test_the_timeout_of_a_job_fails_it_with_its_own_code(make):
+    """An attempt that takes longer than its job's own Timeout fails the job."""
+    bench = make()
+    bench.job = replace(bench.job, spec=replace(bench.job.spec, timeout_s=0.01))
+
+    def stop(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
+        time.sleep(0.05)
+        assert cancelled()
+        raise Cancelled
+
+    bench.engine.results["separate_file"] = stop
+    result = bench.run()
+    assert (Outcome.FAILED, "JobTimeout") == (result.outcome, result.code)
+
+
 def test_a_cancel_stops_the_attempt(make):
     """A cancel that a heartbeat reports stops the separation, and is confirmed after the cleanup."""
     bench = make()

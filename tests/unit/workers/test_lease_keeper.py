@@ -241,3 +241,13 @@ def test_a_worker_that_must_exit_waits_no_longer_than_the_margin(bench: Bench) -
         bench.keeper.ensure_valid()
     assert GRACE_S + MARGIN_S == pytest.approx(bench.time.passed, abs=0.2)
     assert bench.time.passed >= GRACE_S + MARGIN_S
+
+
+def test_a_job_has_a_time_limit_of_its_own(bench: Bench) -> None:
+    """An attempt stops when it takes longer than its job's Timeout, and not before."""
+    bench.keeper._job = SimpleNamespace(id="j1", token=7, spec=SimpleNamespace(timeout_s=30))  # type: ignore[assignment]
+    bench.time.passed = 30
+    assert not bench.keeper.should_stop()
+    bench.time.passed = 30.5
+    assert bench.keeper.should_stop()
+    assert StopReason.TIMEOUT == bench.keeper.stop_reason

@@ -1,0 +1,66 @@
+"""The thread that meets the times of jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.store import WakeUp
+from stemline.testing import InMemoryStore
+from stemline.testing.samples import job_spec
+from stemline.workers.ticker import Ticker
+
+
+class Faulty:
+    """A repository that is unavailable at first, then broken, then works."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def promote(self, _: int) -> None:
+        self.calls.append("promote")
+        if len(self.calls) == 1:
+            raise StoreUnavailable
+        if len(self.calls) == 2:
+            raise KeyError
+
+    def expire(self, _: int) -> int:
+        self.calls.append("expire")
+        return 0
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_times_are_met_from_a_thread():
+    """A job that may start later wakes a worker at its time, and a late one is cancelled at its own."""
+    woken: list[WakeUp] = []
+    store = InMemoryStore(notify=woken.extend)
+    now = store.now()
+    (later,) = store.jobs.create([replace(job_spec(), queue_id="", not_before=now + 300_000)])
+    (late,) = store.jobs.create(
+        [replace(job_spec(), queue_id="", not_before=now + 10**9, deadline=now + 300_000)]
+    )
+    ticker = Ticker(store.jobs, 0.01)
+    ticker.start()
+    until(lambda: store.jobs.find(late.id).code == "DeadlineExceeded")
+    until(lambda: [later.id] == [wake_up.job_id for wake_up in woken])
+    ticker.stop()
+    assert store.now() >= now + 300_000
+
+
+def test_faults_do_not_end_the_thread():
+    """Whatever a look meets, the next one comes."""
+    faulty = Faulty()
+    ticker = Ticker(faulty, 0.01)  # type: ignore[arg-type]
+    ticker.start()
+    until(lambda: "expire" in faulty.calls)
+    ticker.stop()
+    ticker._thread.join(5)
+    assert not ticker._thread.is_alive()
