@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from stemline.api import (
+    batches,
     buckets,
     bulk,
     callbacks,
@@ -33,6 +34,7 @@ RESOURCES = (
     jobs.router,
     events.router,
     bulk.router,
+    batches.router,
     templates.router,
     queues.router,
     buckets.router,

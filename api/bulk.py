@@ -40,9 +40,14 @@ def cancel_jobs_where(context: WriteContext) -> Response:
 def retry_jobs_where(context: WriteContext) -> Response:
     """Retry all failed and cancelled jobs that match the filter and were not retried yet."""
     which, dry_run = _jobs(context, RETRIABLE)
-    which = replace(which, unretried=True)
     if dry_run:
-        return _count(context, which)
+        return _count(context, replace(which, unretried=True))
+    return retry_all(context, which)
+
+
+def retry_all(context: RequestContext, which: JobFilter) -> Response:
+    """Retry all jobs that match and were not retried yet."""
+    which = replace(which, unretried=True, order="Asc")
 
     def retry(_: object, page: JobFilter) -> Counted:
         found = context.store.jobs.search(context.tenant, page)

@@ -90,5 +90,5 @@ def _shown(context: RequestContext, deliveries: Iterable[Delivery]) -> list[Deli
 def _find(context: RequestContext, ids: Sequence[str]) -> list[Delivery | None]:
     """Return the callbacks of these ids; ``None`` where the bucket has no such callback."""
     tenant = context.tenant
-    found = [context.store.outbox.get(delivery_id(i) if i.startswith("j") else i) for i in ids]
+    found = [context.store.outbox.get(delivery_id(i) if i[:1] in {"j", "b"} else i) for i in ids]
     return [delivery if delivery and delivery.tenant == tenant else None for delivery in found]

@@ -59,6 +59,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "cancel_jobs_where": Operation.CANCEL,
     "retry_jobs_where": Operation.SUBMIT,
     "send_callbacks_where": Operation.CALLBACKS,
+    "create_batch": Operation.SUBMIT,
+    "retry_batch": Operation.SUBMIT,
+    "pause_batch": Operation.CANCEL,
+    "resume_batch": Operation.CANCEL,
+    "cancel_batch": Operation.CANCEL,
     "update_queue": Operation.QUEUES,
     "update_asr_queue": Operation.QUEUES,
     "create_template": Operation.TEMPLATES,
@@ -74,6 +79,7 @@ OPERATIONS: Mapping[str, Operation] = {
 MAX_QUERY_FIELDS = 200
 TENANT_HEADER = "x-stemline-tenant"
 """Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class RequestContext:
     body: bytes
     json: bool
     """Whether the answer is JSON."""
+    integrity: Integrity
+    """What the signature says about the body."""
 
     @property
     def store(self) -> Store:
@@ -223,18 +231,32 @@ async def _write_context(request: Request) -> AsyncIterator[RequestContext]:
         yield await _receive(request, share)
 
 
+async def _stream_context(request: Request) -> AsyncIterator[RequestContext]:
+    services: Services = request.app.state.services
+    with services.bodies.share() as share:
+        yield await _receive(request, share, streams=is_lines(request.headers))
+
+
+def is_lines(headers: Mapping[str, str]) -> bool:
+    """Return whether a body is JSON in lines."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == LINES
+
+
 ReadContext = Annotated[RequestContext, Depends(_read_context)]
 """Context of a request that changes nothing; a read-only credential is enough."""
 WriteContext = Annotated[RequestContext, Depends(_write_context)]
 """Context of a request that changes something; its body is read."""
+StreamContext = Annotated[RequestContext, Depends(_stream_context)]
+"""The same, but JSON in lines is left to be read, and its digest to be checked by ``integrity``."""
 
 
-async def _receive(request: Request, share: BodyShare | None) -> RequestContext:
+async def _receive(request: Request, share: BodyShare | None, *, streams: bool = False) -> RequestContext:
     """Route, verify and rate-limit a request, and only then read its body.
 
     Args:
         request: as received.
         share: room for the body of a request that changes something; None for one that only reads.
+        streams: whether the body is left to be read.
     """
     services: Services = request.app.state.services
     signed = _signed_request(request)
@@ -258,8 +280,11 @@ async def _receive(request: Request, share: BodyShare | None) -> RequestContext:
     structlog.contextvars.bind_contextvars(credential=principal.id)
     needed = Operation.READ if share is None else OPERATIONS[operation(request.scope)]
     principal.policy.check(needed, bucket=host.bucket, region=host.region)
-    body = b"" if share is None else await _body(request, services.settings, principal.id, share)
-    integrity.check_body(body)
+    body = b""
+    if share is not None and not streams:
+        body = await _body(request, services.settings, principal.id, share)
+    if not streams:
+        integrity.check_body(body)
     await _use_nonce(services, principal, integrity, request.scope["state"]["request_id"])
     return RequestContext(
         services=services,
@@ -270,6 +295,7 @@ async def _receive(request: Request, share: BodyShare | None) -> RequestContext:
         headers=request.headers,
         body=body,
         json=wants_json(request),
+        integrity=integrity,
     )
 
 

@@ -51,6 +51,15 @@ OPERATIONS: Mapping[str, Operation] = {
     "cancel_jobs_where": Operation(views.BULK, queries.BULK_JOBS),
     "retry_jobs_where": Operation(views.BULK, queries.BULK_JOBS),
     "send_callbacks_where": Operation(views.BULK, queries.BULK_CALLBACKS),
+    "create_batch": Operation(
+        views.BATCH_ANSWER, headers=queries.RETRY_HEADERS, request="BatchRequest", statuses=(409,)
+    ),
+    "list_batches": Operation(views.BATCH_LIST, queries.BATCHES),
+    "get_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
+    "pause_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
+    "resume_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
+    "cancel_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
+    "retry_batch": Operation(views.BULK, statuses=(404,)),
     "create_template": Operation(views.TEMPLATE_ANSWER, request="TemplateRequest"),
     "update_template": Operation(views.TEMPLATE_ANSWER, request="TemplateUpdate", statuses=(404,)),
     "delete_template": Operation(views.DELETED_TEMPLATE, statuses=(404,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
@@ -19,12 +20,13 @@ from stemline.callbacks.webhook_secrets import WebhookSecrets
 from stemline.callbacks.webhook_signature import signed_headers
 from stemline.jobs.callback import MqConfig
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
-from stemline.jobs.job import Job
-from stemline.jobs.store import Slot, Store
+from stemline.jobs.job import Job, JobSpec
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter, Slot, Store
 from stemline.runtime import telemetry
 from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import Credential, Settings
-from stemline.wire.callback import CONTENT_TYPES, body
+from stemline.wire.callback import CONTENT_TYPES, batch_body, body
 
 log = structlog.get_logger()
 
@@ -36,6 +38,10 @@ NO_THREAD_WAIT_S: Final = {HostStatus.UNKNOWN: 2.0, HostStatus.HANGING: 15.0}
 """The wait of a delivery for whose host no thread may be used now, s."""
 
 
+MOST_FAILURES: Final = 100
+"""Failed rows that the callback of a batch names."""
+
+
 class DeliveryObserver(Protocol):
     """Receives reports on delivery attempts, from the thread that makes them."""
 
@@ -44,6 +50,14 @@ class DeliveryObserver(Protocol):
 
     def ended(self, delivery: Delivery, outcome: Outcome, state: str, seconds: float) -> None:
         """An attempt has ended; ``state`` is the delivery's new one: delivered, pending or dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A job or a batch whose end a delivery announces."""
+
+    spec: JobSpec
+    body: bytes
 
 
 class DeliveryService:
@@ -137,7 +151,7 @@ class DeliveryService:
         if first_wait and delivery.created + first_wait > self._store.now():
             self._postpone(delivery, delivery.created + first_wait)
             return
-        job = self._store.jobs.find(delivery.job_id)
+        announced = self._announced(delivery)
         with self._health.thread_for(host) as allowed:
             if not allowed:
                 wait_s = NO_THREAD_WAIT_S.get(self._health.status(host), 0.0)
@@ -146,10 +160,10 @@ class DeliveryService:
             if self._observer is not None:
                 self._observer.started(delivery)
             started, clock = self._store.now(), time.monotonic()
-            outcome = self._send(delivery, job, started / 1e6)
+            outcome = self._send(delivery, announced, started / 1e6)
             duration_s = time.monotonic() - clock
         self._health.record(host, outcome, duration_s)
-        trace = "" if job is None else telemetry.trace_id(job.spec.trace)
+        trace = "" if announced is None else telemetry.trace_id(announced.spec.trace)
         with structlog.contextvars.bound_contextvars(trace=trace):
             self._record(delivery, outcome, started, round(duration_s * 1000))
 
@@ -157,38 +171,57 @@ class DeliveryService:
         """Make a delivery due later (µs since the epoch) without counting an attempt."""
         self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
 
-    def _send(self, delivery: Delivery, job: Job | None, now_s: float) -> Outcome:
+    def _announced(self, delivery: Delivery) -> _Announced | None:
+        """Return what a delivery announces; None if its record is gone."""
+        jobs, form = self._store.jobs, delivery.target.format
+        if not delivery.job_id.startswith("b"):
+            job = jobs.find(delivery.job_id)
+            return None if job is None else _Announced(job.spec, body(job, form))
+        batch = self._store.batches.find(delivery.job_id)
+        if batch is None:
+            return None
+        which = JobFilter(batch=batch.id, states=frozenset({State.FAILED}), unretried=True, order="Asc")
+        failures: list[Job] = []
+        while len(failures) < MOST_FAILURES:
+            page = jobs.search(batch.tenant, replace(which, size=MOST_FAILURES - len(failures)))
+            failures += page.items
+            if page.cursor is None:
+                break
+            which = replace(which, cursor=page.cursor)
+        return _Announced(batch.spec, batch_body(batch, failures, form))
+
+    def _send(self, delivery: Delivery, announced: _Announced | None, now_s: float) -> Outcome:
         """Send within a span of the job's trace; every failure becomes an outcome."""
-        if job is None:
+        if announced is None:
             return failed("gone", "the job's record is past its retention", final=True)
         attributes = {"job": delivery.job_id, "delivery": delivery.id, "host": delivery.target.host}
-        with self._tracer.span("deliver", job.spec.trace, kind=SpanKind.CLIENT, **attributes) as span:
+        with self._tracer.span("deliver", announced.spec.trace, kind=SpanKind.CLIENT, **attributes) as span:
             try:
                 if delivery.target.mq is not None:
-                    outcome = self._send_to_mq(delivery, delivery.target.mq, job, now_s)
+                    outcome = self._send_to_mq(delivery, delivery.target.mq, announced, now_s)
                 else:
-                    outcome = self._send_to_url(delivery, job, now_s, telemetry.traceparent(span))
+                    outcome = self._send_to_url(delivery, announced, now_s, telemetry.traceparent(span))
             except Exception as error:
                 log.exception("callback.crashed", delivery=delivery.id)
                 outcome = failed("error", f"{type(error).__name__}: {error}")
             telemetry.annotate(span, status=outcome.status, delivered=outcome.delivered)
             return outcome
 
-    def _send_to_mq(self, delivery: Delivery, mq: MqConfig, job: Job, now_s: float) -> Outcome:
-        form = delivery.target.format
-        return self._mq.send(mq, body(job, form), CONTENT_TYPES[form], delivery.id, now_s)
+    def _send_to_mq(self, delivery: Delivery, mq: MqConfig, announced: _Announced, now_s: float) -> Outcome:
+        return self._mq.send(mq, announced.body, CONTENT_TYPES[delivery.target.format], delivery.id, now_s)
 
-    def _send_to_url(self, delivery: Delivery, job: Job, now_s: float, traceparent: str) -> Outcome:
-        form = delivery.target.format
-        content = body(job, form)
+    def _send_to_url(
+        self, delivery: Delivery, announced: _Announced, now_s: float, traceparent: str
+    ) -> Outcome:
+        content, form = announced.body, CONTENT_TYPES[delivery.target.format]
         try:
-            headers = signed_headers(delivery.id, int(now_s), content, self._secrets.of(job.spec))
+            headers = signed_headers(delivery.id, int(now_s), content, self._secrets.of(announced.spec))
         except (OSError, ValueError) as error:
             # A late callback is better than an unsigned one.
             return failed("unsigned", f"the webhook secrets cannot be used: {type(error).__name__}")
         if traceparent:
             headers = {**headers, "traceparent": traceparent}
-        return self._url.send(delivery.target.url, content, CONTENT_TYPES[form], headers, now_s)
+        return self._url.send(delivery.target.url, content, form, headers, now_s)
 
     def _record(self, delivery: Delivery, outcome: Outcome, started: int, duration_ms: int) -> None:
         attempt = DeliveryAttempt(started, outcome.status, duration_ms, outcome.answer)

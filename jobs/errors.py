@@ -17,6 +17,8 @@
     │   ├── BindedBucketNumLimit
     │   ├── IdempotencyConflict
     │   ├── NoSuchResource
+    │   │   └── NoSuchBatch
+    │   ├── UploadSuperseded
     │   ├── NoSuchBucket
     │   └── MethodNotAllowed
     ├── Forbidden
@@ -125,6 +127,14 @@ class IdempotencyConflict(RequestRefused):
 
 class NoSuchResource(RequestRefused):
     """The path does not exist."""
+
+
+class NoSuchBatch(NoSuchResource):
+    """The batch does not exist."""
+
+
+class UploadSuperseded(RequestRefused):
+    """Another request with this Idempotency-Key sends the same batch."""
 
 
 class NoSuchBucket(RequestRefused):

@@ -66,6 +66,8 @@ class JobSpec:
     """SecretId of the submitter; it selects the webhook secrets that sign the callback."""
     trace: str = ""
     """W3C traceparent of the submission; empty without tracing."""
+    batch: str = ""
+    """Id of the batch of which it is a row; empty for none."""
     not_before: int | None = None
     """When it may start, µs since the epoch."""
     deadline: int | None = None

@@ -248,7 +248,7 @@ def callback_worker(settings: Settings) -> Celery:
             settings, store, buckets, app=app, notifier=notifier, metrics=metrics, events=events
         )
 
-    ticker = Ticker(store.jobs)
+    ticker = Ticker(store)
     signals.worker_ready.connect(lambda **_: ticker.start(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: ticker.stop(), weak=False)
     deliver.add_task(app, delivery_service.deliver)

@@ -23,6 +23,7 @@ ANSWERS: Mapping[type[kinds.StemlineError], tuple[str, int]] = {
     kinds.NoSuchQueue: ("QueueNotFound", 404),
     kinds.BindedBucketNumLimit: ("BindedBucketNumLimit", 400),
     kinds.IdempotencyConflict: ("InvalidArgument", 409),
+    kinds.UploadSuperseded: ("InvalidArgument", 409),
     kinds.NoSuchResource: ("NoSuchResource", 404),
     kinds.NoSuchBucket: ("NoSuchBucket", 404),
     kinds.MethodNotAllowed: ("MethodNotAllowed", 405),

@@ -7,6 +7,7 @@ import secrets
 import time
 
 JOB = "^j[0-9a-f]{32}$"
+BATCH = "^b[0-9a-f]{32}$"
 QUEUE = "^p[0-9a-f]{32}$"
 TEMPLATE = "^t1[0-9a-f]{32}$"
 

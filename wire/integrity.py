@@ -76,7 +76,16 @@ class Integrity:
         Raises:
             SignatureDoesNotMatch: it is not the body whose digest was signed.
         """
-        if self.digest is not None and not hmac.compare_digest(self.digest, hashlib.sha256(body).hexdigest()):
+        if self.digest is not None:
+            self.check_digest(hashlib.sha256(body).hexdigest())
+
+    def check_digest(self, digest: str) -> None:
+        """Check the SHA-256 of the body, hexadecimal.
+
+        Raises:
+            SignatureDoesNotMatch: it is not the one that was signed.
+        """
+        if self.digest is not None and not hmac.compare_digest(self.digest, digest):
             raise SignatureDoesNotMatch(f"The body does not have the signed {DIGEST}.")
 
 

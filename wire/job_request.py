@@ -113,7 +113,7 @@ def _read_operations(fields: Tree) -> list[dict[str, Any]]:
         for operation, draft in zip(used, drafts, strict=True):
             row.read(operation, draft)
             if row.name == "Output":
-                _check_output(draft["spec"]["output"], draft["spec"].get("separate"))
+                check_output(draft["spec"]["output"], draft["spec"].get("separate"))
     return [draft["spec"] for draft in drafts]
 
 
@@ -135,11 +135,11 @@ def _with_template(draft: dict[str, Any], find_template: FindTemplate) -> dict[s
     template = find_template(draft["template_id"])
     if template is None or template.tag != TAG:
         raise TemplateNotFound
-    _check_output(draft["output"], template.separate)
+    check_output(draft["output"], template.separate)
     return {**draft, "separate": template.separate, "template_name": template.name}
 
 
-def _check_output(output: Output, separate: VoiceSeparate | None) -> None:
+def check_output(output: Output, separate: VoiceSeparate | None) -> None:
     """Check that the output names an object for a track of the mode, and one object for each of its tracks.
 
     Without parameters, because a template decides, only check that there is a name at all.

@@ -11,6 +11,7 @@ from stemline.jobs.delivery import DELIVERY_STATUSES
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
+from stemline.wire import ids
 from stemline.wire.elements import Element, Table
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
@@ -105,6 +106,9 @@ JOBS = Table(
     _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
     _parameter("endCreationTime", _END, "end", "Not after."),
     _parameter("inputObject", TEXT, "input_object", "Jobs with exactly this source key."),
+    _parameter(
+        "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
+    ),
     _parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
     _parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
 )
@@ -124,9 +128,13 @@ BULK_JOBS = Table(
     _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
     _parameter("endCreationTime", _END, "end", "Not after."),
     _parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
+    _parameter(
+        "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
+    ),
     _GO_ON,
     _DRY_RUN,
 )
+BATCHES = Table("", *_PAGE)
 TEMPLATES = Table(
     "",
     _parameter("tag", _filter(TAG, "All"), "tag", "All by default.", "All"),

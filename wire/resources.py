@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemline.jobs.batch import BatchState
 from stemline.jobs.job import STAGES
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
@@ -12,6 +13,7 @@ from stemline.wire.job import (
     MQ_CONFIG,
     MQ_MODES,
     MQ_NAMES,
+    OUTPUT,
     QUEUE_TYPE,
     SEPARATE,
     SOME_TIME,
@@ -19,6 +21,7 @@ from stemline.wire.job import (
     TARGETS,
 )
 from stemline.wire.kinds import (
+    KEY,
     TEXT,
     TIME,
     URL_TEXT,
@@ -29,6 +32,7 @@ from stemline.wire.kinds import (
     matching,
     name,
     one_of,
+    printable,
     shown_empty,
     subset_of,
 )
@@ -95,7 +99,8 @@ EVENT = Table(
     "Event",
     Element("JobId", TEXT, lambda event: event.subject if event.kind == "job" else None, optional=True),
     Element("QueueId", TEXT, lambda event: event.subject if event.kind == "queue" else None, optional=True),
-    Element("State", one_of(*State, *QueueState), "state"),
+    Element("BatchId", TEXT, lambda event: event.subject if event.kind == "batch" else None, optional=True),
+    Element("State", one_of(*dict.fromkeys((*State, *QueueState, *BatchState))), "state"),
     Element("Stage", one_of(*STAGES), lambda event: event.stage or None, optional=True),
     Element("Progress", integer(), lambda e: e.progress if e.kind == "job" else None, optional=True),
     Element("Code", TEXT, lambda event: event.code or None, optional=True),
@@ -112,6 +117,44 @@ POSITION = Table(
 )
 """The data of a ``position`` event; the value is a waiting ``Job``."""
 
+BATCH = Table(
+    "Batch",
+    Element("BatchId", matching(ids.BATCH), "id"),
+    Element("Name", TEXT, "name"),
+    Element("State", one_of(*BatchState), "state"),
+    Element("RowCount", integer(), "rows"),
+    Element("WaitingCount", integer(), "waiting"),
+    Element("RunningCount", integer(), "running"),
+    Element("SuccessCount", integer(), "success"),
+    Element("FailedCount", integer(), "failed"),
+    Element("CancelCount", integer(), "cancelled"),
+    Element("Progress", integer(), "progress"),
+    Element("CreationTime", TIME, "created"),
+    Element("EndTime", TIME, "ended"),
+)
+FAILURE = Table(
+    "",
+    Element("JobId", matching(ids.JOB), "id"),
+    Element("Object", TEXT, "spec.input_object"),
+    Element("Code", TEXT, "code"),
+    Element("Message", TEXT, "message"),
+)
+"""A failed row of a batch; the value is its ``Job``."""
+BATCH_CALLBACK_BODY = Table(
+    "",
+    Element("EventName", TEXT, always("BatchFinish")),
+    Element("Batch", BATCH, "batch"),
+    Element("Failure", FAILURE, "failures", repeated=True),
+)
+"""The body of the callback of a batch; the value is a mapping."""
+BATCH_ROW = Table(
+    "BatchRow",
+    Element("Object", KEY, "object", required="Object is missing."),
+    Element("UserData", printable(1024), "user_data"),
+    Element("Output", Table("", *(row for row in OUTPUT.elements if not row.required)), "outputs"),
+)
+"""One line of a batch."""
+
 ATTEMPT = Table(
     "",
     Element("Time", TIME, "at"),
@@ -122,7 +165,8 @@ ATTEMPT = Table(
 DELIVERY = Table(
     "Callback",
     Element("CallbackId", TEXT, "id"),
-    Element("JobId", TEXT, "job_id"),
+    Element("JobId", TEXT, lambda d: d.job_id if d.job_id.startswith("j") else None, optional=True),
+    Element("BatchId", TEXT, lambda d: d.job_id if d.job_id.startswith("b") else None, optional=True),
     Element("State", one_of("Pending", "Delivered", "Dead"), lambda delivery: delivery.status.capitalize()),
     Element("Format", FORMATS, "target.format"),
     Element("Type", TARGETS, "target.type"),

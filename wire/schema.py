@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from stemline.wire.batch_request import BATCH_REQUEST
 from stemline.wire.elements import REQUEST, Document
 from stemline.wire.job import AUDIO_CONFIG, JOB, JOB_REQUEST, OUTPUT, SEPARATE
 from stemline.wire.kinds import Schema
-from stemline.wire.resources import BUCKET, DELIVERY, EVENT, QUEUE, TEMPLATE, TEMPLATE_REQUEST, WAVEFORM
+from stemline.wire.resources import (
+    BATCH,
+    BATCH_ROW,
+    BUCKET,
+    DELIVERY,
+    EVENT,
+    QUEUE,
+    TEMPLATE,
+    TEMPLATE_REQUEST,
+    WAVEFORM,
+)
 from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
 from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, WAVEFORM, UPLOAD, ERROR)
+SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, ERROR)
+from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
 
 
 def schemas() -> dict[str, Schema]:
     """Return the schemas by name."""
     return {
         **{table.name: table.schema(Document.JSON_ANSWER) for table in SHOWN},
+        "BatchRequest": BATCH_REQUEST.schema(REQUEST),
+        "BatchRow": BATCH_ROW.schema(REQUEST),
         "JobRequest": JOB_REQUEST.schema(REQUEST),
         "TemplateRequest": TEMPLATE_REQUEST.schema(REQUEST),
         "TemplateUpdate": TEMPLATE_REQUEST.schema(REQUEST, partial=True),

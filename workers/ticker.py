@@ -1,4 +1,4 @@
-"""What is due at a time: jobs that may start, and jobs whose deadline passes."""
+"""What is due at a time: jobs that may start, jobs whose deadline passes, rows of batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 from stemline.jobs.errors import StoreUnavailable
-from stemline.jobs.store import JobRepository
+from stemline.jobs.store import Store
+from stemline.workers.feeder import Feeder
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +21,9 @@ _AT_ONCE: Final = 500
 class Ticker:
     """Looks twice a second, from a thread; several processes may do so at once."""
 
-    def __init__(self, jobs: JobRepository, interval_s: float = INTERVAL_S) -> None:
-        self._jobs = jobs
+    def __init__(self, store: Store, interval_s: float = INTERVAL_S) -> None:
+        self._jobs = store.jobs
+        self._feeder = Feeder(store)
         self._interval_s = interval_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
@@ -44,7 +46,8 @@ class Ticker:
                 log.exception("tick.failed")
 
     def tick(self) -> None:
-        """Make jobs claimable that may start now, and cancel those whose deadline has passed."""
+        """Make jobs claimable that may start now, cancel late ones, and feed batches."""
         self._jobs.promote(_AT_ONCE)
         while self._jobs.expire(_AT_ONCE) >= _AT_ONCE:
             pass
+        self._feeder.feed()

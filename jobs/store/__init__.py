@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.protocols import (
+    BatchRepository,
     EventRepository,
     HostSlots,
     JobRepository,
@@ -38,6 +39,7 @@ from stemline.jobs.store.values import (
 )
 
 __all__ = [
+    "BatchRepository",
     "BucketFilter",
     "CallbackLoad",
     "Counted",

@@ -75,6 +75,7 @@ class RedisJobs(JobRepository):
             text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
             rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
             rows += ["" if time is None else str(time) for time in (spec.not_before, spec.deadline)]
+            rows.append(spec.batch)
         answer: list[Any] = self._connection.run(
             "create",
             str(tenant),
@@ -269,6 +270,7 @@ def _criteria(which: JobFilter) -> list[str | int]:
         "" if which.level is None else which.level,
         which.prefix,
         int(which.unretried),
+        which.batch,
         *sorted(which.states or ()),
     ]
 

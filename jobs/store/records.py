@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from stemline.jobs.batch import Batch, BatchState, Row
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.estimate import Pace, with_estimates
@@ -31,6 +32,7 @@ NOTIFY = TypeAdapter(NotifyConfig)
 SEPARATE = TypeAdapter(VoiceSeparate)
 TARGET = TypeAdapter(CallbackTarget)
 ATTEMPT = TypeAdapter(DeliveryAttempt)
+ROW = TypeAdapter(Row)
 
 
 def text(adapter: TypeAdapter[Any], value: Any) -> str:
@@ -133,6 +135,30 @@ def delivery(delivery_id: str, record: Mapping[str, str], attempts: Sequence[str
         status=record["status"],
         attempts=tuple(ATTEMPT.validate_json(attempt) for attempt in attempts),
         replayed_after=int(record.get("replayed", 0)),
+    )
+
+
+def batch(batch_id: str, record: Mapping[str, str]) -> Batch:
+    """Return a batch from its hash."""
+    target = record.get("target")
+    rows, fed = int(record["rows"]), int(record["fed"])
+    return Batch(
+        id=batch_id,
+        tenant=tenant(record["tenant"]),
+        name=record["name"],
+        spec=SPEC.validate_json(record["spec"]),
+        state=BatchState(record["state"]),
+        created=int(record["created"]),
+        ended=_time(record, "ended"),
+        target=TARGET.validate_json(target) if target else None,
+        body=record.get("body", ""),
+        rows=rows,
+        fed=fed,
+        waiting=rows - fed + int(record.get("n:Submitted", 0)),
+        running=int(record.get("n:Running", 0)),
+        success=int(record.get("n:Success", 0)),
+        failed=int(record.get("n:Failed", 0)),
+        cancelled=int(record.get("n:Cancel", 0)),
     )
 
 

@@ -9,6 +9,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from stemline.jobs.store.batches import RedisBatches
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.events import RedisEvents
 from stemline.jobs.store.host_slots import RedisHostSlots
@@ -56,6 +57,7 @@ class RedisStore(Store):
         self.tenants = RedisTenants(connection)
         self.outbox = RedisOutbox(connection)
         self.host_slots = RedisHostSlots(connection)
+        self.batches = RedisBatches(connection)
         self.events = RedisEvents(connection)
         self.nonces = RedisNonces(connection)
         self.statistics = RedisStatistics(connection)

@@ -84,6 +84,8 @@ class JobFilter:
     prefix: str = ""
     """Beginning of the source's key; empty for any."""
     level: int | None = None
+    batch: str = ""
+    """Id of the batch; empty for any."""
     unretried: bool = False
     """Only jobs that no other job retries."""
     order: str = "Desc"

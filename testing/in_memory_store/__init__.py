@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from stemline.jobs.store import Notify, Store, StoreOptions
 from stemline.jobs.store.values import discard_wake_ups
+from stemline.testing.in_memory_store.batches import InMemoryBatches
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
 from stemline.testing.in_memory_store.events import InMemoryEvents
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
@@ -50,6 +51,7 @@ class InMemoryStore(Store):
         self.tenants = InMemoryTenants(contents)
         self.outbox = InMemoryOutbox(contents)
         self.host_slots = InMemoryHostSlots(contents)
+        self.batches = InMemoryBatches(contents)
         self.events = InMemoryEvents(contents)
         self.nonces = InMemoryNonces(contents)
         self.statistics = InMemoryStatistics(contents)

@@ -77,7 +77,7 @@ class InMemoryJobs(JobRepository):
             new = {
                 job_id: replace(spec, queue_id=spec.queue_id or home.queue_id)
                 for job_id, spec in zip(ids, specs, strict=True)
-                if job_id not in contents.jobs
+                if job_id not in contents.jobs and not contents.drops(spec)
             }
             self._check_queues(tenant, list(new.values()))
             found = [wake_up for job_id, spec in new.items() for wake_up in self._add(job_id, spec)]
@@ -86,7 +86,7 @@ class InMemoryJobs(JobRepository):
                 contents.idempotency[tenant, idempotency.key] = Remembered(
                     idempotency.body_sha256, list(ids), expires_at
                 )
-            created = [contents.view(contents.jobs[job_id]) for job_id in ids]
+            created = [contents.view(contents.jobs[job_id]) for job_id in ids if job_id in contents.jobs]
         self._notify(found)
         return created
 
@@ -359,6 +359,7 @@ class InMemoryJobs(JobRepository):
             contents.delayed[job.id] = spec.not_before
         if spec.origin in contents.jobs:
             contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
+            contents.reopen_batch(spec.batch)
         contents.totals["created"] += 1
         contents.tell_job(job)
         contents.refresh(spec.queue_id)
@@ -416,5 +417,6 @@ def _matches(job: Job, which: JobFilter) -> bool:
         and (which.input_object is None or job.spec.input_object == which.input_object)
         and job.spec.input_object.startswith(which.prefix)
         and which.level in {None, job.spec.level}
+        and which.batch in {"", job.spec.batch}
         and not (which.unretried and job.retried_by)
     )

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stemline.jobs.batch import Batch, BatchState, Row
+from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import EVENTS_KEPT, Event, place
-from stemline.jobs.job import Job, Waveform
+from stemline.jobs.job import Job, JobSpec, Waveform
 from stemline.jobs.queue import Queue, QueueLimits, first_queue
 from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
@@ -77,6 +79,13 @@ class Contents:
     homes: dict[Tenant, Home] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
+
+    batches: dict[str, Batch] = field(default_factory=dict)
+    """Without the counts of their jobs."""
+    batch_rows: dict[str, list[Row]] = field(default_factory=dict)
+    """Rows that are not jobs yet."""
+    uploads: dict[str, str] = field(default_factory=dict)
+    """Batch id to the upload that sends its rows."""
 
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
@@ -152,6 +161,7 @@ class Contents:
             and job.spec.level == level
             and job.state is State.SUBMITTED
             and job.id not in self.delayed
+            and not self.is_held(job)
         ]
 
     def room(self, queue_id: str) -> int:
@@ -195,9 +205,64 @@ class Contents:
 
     # Jobs
 
+    def is_held(self, job: Job) -> bool:
+        """Return whether the job's batch is paused."""
+        batch = self.batches.get(job.spec.batch)
+        return batch is not None and batch.state is BatchState.PAUSED
+
+    def jobs_of(self, batch_id: str) -> list[Job]:
+        """Return the jobs of a batch."""
+        return [job for job in self.jobs.values() if job.spec.batch == batch_id]
+
+    def counted(self, batch: Batch) -> Batch:
+        """Return a batch with the counts of its rows, each by its latest job."""
+        states = Counter(job.state for job in self.jobs_of(batch.id) if not job.retried_by)
+        unfed = batch.rows - batch.fed
+        is_cancelled = batch.state is BatchState.CANCEL
+        return replace(
+            batch,
+            fed=batch.rows if is_cancelled else batch.fed,
+            waiting=states[State.SUBMITTED] + (0 if is_cancelled else unfed),
+            running=states[State.RUNNING],
+            success=states[State.SUCCESS],
+            failed=states[State.FAILED],
+            cancelled=states[State.CANCEL] + (unfed if is_cancelled else 0),
+        )
+
+    def end_batch(self, batch_id: str) -> None:
+        """End a batch when all of its rows have ended, and put its callback into the outbox."""
+        batch = self.batches.get(batch_id)
+        if batch is None or batch.ended is not None or batch.state is BatchState.LOADING:
+            return
+        counts = self.counted(batch)
+        if counts.fed < counts.rows or counts.waiting or counts.running:
+            return
+        state = BatchState.CANCEL if batch.state is BatchState.CANCEL else BatchState.DONE
+        self.batches[batch_id] = replace(batch, state=state, ended=self.clock())
+        self.tell(batch.tenant, "batch", batch_id, state, progress=100)
+        if batch.target is not None:
+            self.announce("d" + batch_id[1:], batch_id, batch.tenant, batch.target)
+
+    def drops(self, spec: JobSpec) -> bool:
+        """Return whether a row comes too late: its batch was cancelled."""
+        batch = self.batches.get(spec.batch)
+        return not spec.origin and batch is not None and batch.state is BatchState.CANCEL
+
+    def reopen_batch(self, batch_id: str) -> None:
+        """Let a batch that has ended go on, because one of its rows does."""
+        batch = self.batches.get(batch_id)
+        if batch is not None and batch.ended is not None:
+            self.batches[batch_id] = replace(batch, state=BatchState.ACTIVE, ended=None, fed=batch.rows)
+
+    def announce(self, delivery_id: str, subject: str, tenant: Tenant, target: CallbackTarget) -> None:
+        """Put a callback into the outbox."""
+        now = self.clock()
+        self.deliveries[delivery_id] = Delivery(delivery_id, subject, tenant, target, created=now, due=now)
+        self.outbox[delivery_id] = now
+
     def view(self, job: Job) -> Job:
         """Return a job as clients see it."""
-        is_paused = self.queues[job.spec.queue_id].state is QueueState.PAUSED
+        is_paused = self.queues[job.spec.queue_id].state is QueueState.PAUSED or self.is_held(job)
         return replace(job, state=State.PAUSE) if is_paused and job.state is State.SUBMITTED else job
 
     def shown(self, job: Job) -> Job:
@@ -260,7 +325,6 @@ class Contents:
         self.totals[f"ended:{to}"] += 1
         target = callback_target(job.spec, self.queues[job.spec.queue_id].notify)
         if target is not None and to is not State.CANCEL:
-            delivery = Delivery(delivery_id(job.id), job.id, job.spec.tenant, target, created=now, due=now)
-            self.deliveries[delivery.id] = delivery
-            self.outbox[delivery.id] = now
+            self.announce(delivery_id(job.id), job.id, job.spec.tenant, target)
         self.tell_job(self.jobs[job.id])
+        self.end_batch(job.spec.batch)

@@ -4,11 +4,11 @@
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
 --       is remembered, 12 whether to return records (0/1), 13… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
---       for at once), when it is cancelled if it has not started µs ('' for never)
+--       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none)
 -- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
 --         | {'full'}
 
-local COLUMNS = 8
+local COLUMNS = 9
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
@@ -46,10 +46,14 @@ for i = 13, #ARGV, COLUMNS do
     wanted[queue] = 0
   end
   ids[#ids + 1] = ARGV[i]
-  if redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 0 then  -- else the call is repeated after a lost answer
+  local batch = ARGV[i + 8] ~= '' and ARGV[i + 8] or nil
+  -- A row that comes after the cancel of its batch is counted there already.
+  local dropped = batch and ARGV[i + 5] == '' and redis.call('HGET', P .. ':batch:' .. batch, 'state') == 'Cancel'
+  if not dropped and redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 0 then  -- else the call is repeated after a lost answer
     wanted[queue] = wanted[queue] + 1
     new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
-      origin = ARGV[i + 5], starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7], tenant = tenant, state = 'Submitted'}
+      origin = ARGV[i + 5], starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7],
+      batch = batch, tenant = tenant, state = 'Submitted'}
   end
 end
 local before = {}  -- waiting jobs by queue and level
@@ -76,14 +80,26 @@ for _, job in ipairs(new) do
   if job.starts and job.starts > NOW then
     wait_until(job, job.starts)
   else
-    redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, created, job.id)
+    job.created = created
+    enqueue(job)
+  end
+  if job.batch then
+    redis.call('HSET', key, 'batch', job.batch)
+    redis.call('ZADD', P .. ':batch-jobs:' .. job.batch, created, job.id)
+    redis.call('SADD', P .. ':batch-waiting:' .. job.batch, job.id)
+    count_in_batch(job.batch, 'Submitted', 1)
   end
   if job.deadline ~= '' then
     redis.call('HSET', key, 'deadline', job.deadline)
     redis.call('ZADD', P .. ':deadlines', job.deadline, job.id)
   end
   if job.origin ~= '' and redis.call('EXISTS', P .. ':job:' .. job.origin) == 1 then
+    local origin = fields(P .. ':job:' .. job.origin, 'batch', 'state', 'retried')
     redis.call('HSET', P .. ':job:' .. job.origin, 'retried', job.id)
+    if job.batch and origin.batch == job.batch and not origin.retried then  -- its row counts for the new job now
+      count_in_batch(job.batch, origin.state, -1)
+      reopen_batch(job.batch)
+    end
   end
   tell_job(job)
 end

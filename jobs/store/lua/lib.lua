@@ -36,7 +36,7 @@ end
 
 local function load(id)
   return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress',
-    'deadline')
+    'deadline', 'batch')
 end
 
 -- What a queue adds to P:sums, in the order in which P:loads keeps it.
@@ -69,7 +69,11 @@ local function count_load(queue, q, running, waiting)
   redis.call('ZADD', P .. ':busiest', -(all + running), queue)
 end
 
-local function is_paused(queue) return redis.call('HGET', P .. ':queue:' .. queue, 'state') == 'Paused' end
+-- Whether waiting jobs of a queue, or of a batch if one is given, may not start.
+local function is_paused(queue, batch)
+  return redis.call('HGET', P .. ':queue:' .. queue, 'state') == 'Paused'
+    or (batch and redis.call('HGET', P .. ':batch:' .. batch, 'state') == 'Paused')
+end
 
 -- Tell listeners of a tenant what changed. Entries have the same fields, which a stream keeps once for many.
 local function tell(tenant, kind, id, state, progress, stage, code)
@@ -82,7 +86,7 @@ end
 -- Tell listeners the state of a job as clients see it.
 local function tell_job(job, progress, stage, code)
   local state = job.state
-  if state == 'Submitted' and is_paused(job.queue) then state = 'Pause' end
+  if state == 'Submitted' and is_paused(job.queue, job.batch) then state = 'Pause' end
   tell(job.tenant, 'job', job.id, state, progress or 0, stage or '', code or 'Success')
 end
 
@@ -143,6 +147,59 @@ local function append(list, items)
   for _, item in ipairs(items) do list[#list + 1] = item end
 end
 
+local DELIVERY_STATUSES = {'pending', 'delivered', 'dead'}
+
+-- File a delivery by its status, for lists.
+local function file_delivery(delivery, tenant, created, status)
+  for _, each in ipairs(DELIVERY_STATUSES) do
+    local key = P .. ':deliveries:' .. tenant .. ':' .. each
+    if each == status then redis.call('ZADD', key, created, delivery) else redis.call('ZREM', key, delivery) end
+  end
+end
+
+-- Put a callback into the outbox.
+local function announce(delivery, subject, tenant, target)
+  redis.call('HSET', P .. ':delivery:' .. delivery, 'job', subject, 'tenant', tenant, 'target', target,
+    'created', int(NOW), 'due', int(NOW), 'status', 'pending')
+  redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
+  file_delivery(delivery, tenant, int(NOW), 'pending')
+end
+
+-- Count the rows of a batch by the states of their jobs.
+local function count_in_batch(batch, state, number)
+  if redis.call('EXISTS', P .. ':batch:' .. batch) == 1 then
+    redis.call('HINCRBY', P .. ':batch:' .. batch, 'n:' .. state, number)
+  end
+end
+
+-- End a batch when all of its rows have ended, and put its callback into the outbox.
+local function end_batch(batch)
+  local key = P .. ':batch:' .. batch
+  local b = fields(key, 'state', 'rows', 'fed', 'ended', 'target', 'tenant', 'n:Success', 'n:Failed', 'n:Cancel')
+  if not b.state or b.state == 'Loading' or b.ended or b.fed ~= b.rows then return end
+  local over = tonumber(b['n:Success'] or 0) + tonumber(b['n:Failed'] or 0) + tonumber(b['n:Cancel'] or 0)
+  if over < tonumber(b.rows) then return end
+  redis.call('HSET', key, 'ended', int(NOW), 'state', b.state == 'Cancel' and 'Cancel' or 'Done')
+  redis.call('ZADD', P .. ':batches-ended', int(NOW), batch)
+  tell(b.tenant, 'batch', batch, b.state == 'Cancel' and 'Cancel' or 'Done', 100, '', '')
+  if b.target and b.target ~= '' then announce('d' .. string.sub(batch, 2), batch, b.tenant, b.target) end
+end
+
+-- Let a batch that has ended go on, because one of its rows does.
+local function reopen_batch(batch)
+  local key = P .. ':batch:' .. batch
+  if redis.call('HEXISTS', key, 'ended') == 0 then return end
+  redis.call('HSET', key, 'state', 'Active')
+  redis.call('HDEL', key, 'ended')
+  redis.call('ZREM', P .. ':batches-ended', batch)
+end
+
+-- Put a waiting job where claims find it, unless its batch is paused.
+local function enqueue(job)
+  if job.batch and redis.call('HGET', P .. ':batch:' .. job.batch, 'state') == 'Paused' then return end
+  redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
+end
+
 -- Change a job's state, if the transition is in the table, with the indexes by state.
 local function move(job, to)
   if not (TRANSITIONS[job.state] and TRANSITIONS[job.state][to]) then return false end
@@ -151,6 +208,11 @@ local function move(job, to)
   redis.call('ZADD', P .. ':index:' .. job.tenant .. ':' .. to, job.created, job.id)
   redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
   redis.call('HINCRBY', P .. ':sums', 'state:' .. to, 1)
+  if job.batch then
+    count_in_batch(job.batch, job.state, -1)
+    count_in_batch(job.batch, to, 1)
+    redis.call(to == 'Submitted' and 'SADD' or 'SREM', P .. ':batch-waiting:' .. job.batch, job.id)
+  end
   job.state = to
   return true
 end
@@ -172,15 +234,7 @@ local function leave_running(job)
   redis.call('ZREM', P .. ':leases', job.id)
 end
 
-local DELIVERY_STATUSES = {'pending', 'delivered', 'dead'}
 
--- File a delivery by its status, for lists.
-local function file_delivery(delivery, tenant, created, status)
-  for _, each in ipairs(DELIVERY_STATUSES) do
-    local key = P .. ':deliveries:' .. tenant .. ':' .. each
-    if each == status then redis.call('ZADD', key, created, delivery) else redis.call('ZREM', key, delivery) end
-  end
-end
 
 -- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
 local function finish(job, to, code, message, target)
@@ -192,14 +246,9 @@ local function finish(job, to, code, message, target)
   redis.call('ZREM', P .. ':deadlines', job.id)
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
-  if target ~= '' then
-    local delivery = 'd' .. string.sub(job.id, 2)
-    redis.call('HSET', P .. ':delivery:' .. delivery, 'job', job.id, 'tenant', job.tenant, 'target', target,
-      'created', int(NOW), 'due', int(NOW), 'status', 'pending')
-    redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
-    redis.call('ZADD', P .. ':deliveries:' .. job.tenant .. ':pending', int(NOW), delivery)
-  end
+  if target ~= '' then announce('d' .. string.sub(job.id, 2), job.id, job.tenant, target) end
   tell_job(job, job.progress, '', code)
+  if job.batch then end_batch(job.batch) end
   return true
 end
 
@@ -218,7 +267,9 @@ local function view(id)
   local at = {}
   for i = 1, #record, 2 do at[record[i]] = i + 1 end
   check_version(id, record[at.v])
-  if record[at.state] == 'Submitted' and is_paused(record[at.queue]) then record[at.state] = 'Pause' end
+  if record[at.state] == 'Submitted' and is_paused(record[at.queue], at.batch and record[at.batch]) then
+    record[at.state] = 'Pause'
+  end
   append(record, {'id', id})
   return record
 end
@@ -263,29 +314,32 @@ local function shown(id, ageing)
 end
 
 -- Which jobs of a tenant a filter means. ARGV from `first`: queue id, input hash, level, prefix of the input object
--- ('' for all of each), whether only jobs that are not retried (0/1), states as clients see them (none for all).
+-- ('' for all of each), whether only jobs that are not retried (0/1), batch id ('' for all), states as clients see them (none for all).
 -- Returns the indexes to read, and a function that tells whether a job matches.
 local function criteria(tenant, first)
-  local queue, input, level, prefix, unretried = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
+  local queue, input, level, prefix = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
+  local unretried, batch = ARGV[first + 4], ARGV[first + 5]
   local wanted, sources = nil, {}
-  for i = first + 5, #ARGV do
+  for i = first + 6, #ARGV do
     wanted = wanted or {}
     wanted[ARGV[i]] = true
     sources[P .. ':index:' .. tenant .. ':' .. (ARGV[i] == 'Pause' and 'Submitted' or ARGV[i])] = true
   end
   if not wanted then sources = {[P .. ':index:' .. tenant .. ':all'] = true} end
   if input ~= '' then sources = {[P .. ':input:' .. tenant .. ':' .. input] = true} end
+  if batch ~= '' then sources = {[P .. ':batch-jobs:' .. batch] = true} end
   local paused = {}
   local function matches(id)
-    local job = job_fields(id, 'queue', 'level', 'retried', prefix ~= '' and 'spec' or 'v')
-    if not job then return false end
+    local job = job_fields(id, 'tenant', 'queue', 'level', 'retried', 'batch', prefix ~= '' and 'spec' or 'v')
+    if not job or job.tenant ~= tenant or (batch ~= '' and job.batch ~= batch) then return false end
     if queue ~= '' and job.queue ~= queue then return false end
     if level ~= '' and job.level ~= level then return false end
     if unretried == '1' and job.retried then return false end
     if prefix ~= '' and string.sub(cjson.decode(job.spec).input_object, 1, #prefix) ~= prefix then return false end
     if not wanted then return true end
-    if paused[job.queue] == nil then paused[job.queue] = is_paused(job.queue) end
-    return wanted[job.state == 'Submitted' and paused[job.queue] and 'Pause' or job.state]
+    local place = job.queue .. (job.batch or '')
+    if paused[place] == nil then paused[place] = is_paused(job.queue, job.batch) end
+    return wanted[job.state == 'Submitted' and paused[place] and 'Pause' or job.state]
   end
   return sources, matches
 end

@@ -9,7 +9,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':delayed', '-inf', int(NOW
   redis.call('ZREM', P .. ':delayed', id)
   if job then redis.call('SREM', P .. ':later:' .. job.queue, id) end
   if job and job.state == 'Submitted' then
-    redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, id)
+    enqueue(job)
     refresh(job.queue)
     append(found, wake_ups(job.queue, tonumber(job.level), 1))
   end

@@ -19,10 +19,18 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', P .. ':index:' .. job.tenant .. ':all', id)
     redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
     redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
+    if job.batch then redis.call('ZREM', P .. ':batch-jobs:' .. job.batch, id) end
     redis.call('DEL', P .. ':job:' .. id, P .. ':waveforms:' .. id)
     redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
     delete_callback('d' .. string.sub(id, 2))
   end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':batches-ended', '-inf', '(' .. ARGV[3], 'LIMIT', 0, ARGV[5])) do
+  local key = P .. ':batch:' .. id
+  redis.call('ZREM', P .. ':batches:' .. (redis.call('HGET', key, 'tenant') or ''), id)
+  redis.call('ZREM', P .. ':batches-ended', id)
+  redis.call('DEL', key, P .. ':batch-rows:' .. id, P .. ':batch-jobs:' .. id, P .. ':batch-waiting:' .. id)
+  delete_callback('d' .. string.sub(id, 2))
 end
 local letters = redis.call('ZRANGEBYSCORE', P .. ':dead', '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])
 for _, id in ipairs(letters) do delete_callback(id) end

@@ -17,7 +17,7 @@ local delay = tonumber(ARGV[5])
 if delay > 0 then
   wait_until(job, NOW + delay)
 else
-  redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
+  enqueue(job)
 end
 tell_job(job)
 if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end

@@ -22,6 +22,7 @@
 --     worker device              who runs the job and on what: claim, reclaim, heartbeat
 --     cancel                     1 if a running job is to be cancelled: cancel
 --     deadline                   when it is cancelled if it has not started
+--     batch                      the batch it is a row of: create
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
@@ -59,10 +60,23 @@
 --   P:template-names:<tenant>  hash    name -> template id: template, delete_template
 --   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated: template
 --
+-- Batches
+--   P:batch:<id>               hash    tenant, name, spec (JSON of the JobSpec that its rows share), target (JSON of
+--                                      CallbackTarget or ''), created, ended, state (Loading, Active, Paused, Cancel
+--                                      or Done), upload (who sends its rows), body (SHA-256 of them), rows, fed (rows
+--                                      that are jobs), n:<state> (rows by the stored state of their job): batch,
+--                                      every change of the state of one of its jobs; expires while Loading
+--   P:batch-rows:<id>          list    JSON of Row, of rows that are not jobs yet: batch
+--   P:batch-jobs:<id>          zset    job id by creation time: create
+--   P:batch-waiting:<id>       set     its waiting jobs: create, every change of their state
+--   P:batches:<tenant>         zset    batch id by creation time: batch
+--   P:feeding                  zset    batch id by creation time, of those with rows that are not jobs yet: batch
+--   P:batches-ended            zset    batch id by the time it ended, for prune
+--
 -- Callbacks
 --   P:outbox                   zset    delivery id by the time it is due, or by the end of its reservation
 --   P:dead                     zset    delivery id by the time it was given up
---   P:delivery:<id>            hash    job, tenant, target (JSON of CallbackTarget), created, due ('' for never),
+--   P:delivery:<id>            hash    job (or batch), tenant, target (JSON of CallbackTarget), created, due ('' for never),
 --                                      status (pending, delivered or dead), replayed (attempts before the last
 --                                      replay): finish, record_attempt, replay
 --   P:deliveries:<tenant>:<s>  zset    delivery id by the time its job ended, for each status s: finish,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from stemline.jobs.store.protocols.batches import BatchRepository
 from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
 from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
@@ -21,6 +22,7 @@ from stemline.jobs.store.snapshot import Snapshot, TenantLoad
 from stemline.jobs.tenant import Tenant
 
 __all__ = [
+    "BatchRepository",
     "EventRepository",
     "HostSlots",
     "JobRepository",
@@ -65,6 +67,8 @@ class Store(Protocol):
     """Callbacks that are to be delivered."""
     host_slots: HostSlots
     """Limit on simultaneous deliveries to one host."""
+    batches: BatchRepository
+    """Batches of jobs."""
     events: EventRepository
     """What tells clients about changes."""
     nonces: NonceRepository

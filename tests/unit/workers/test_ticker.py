@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.store import WakeUp
@@ -47,7 +48,7 @@ def test_times_are_met_from_a_thread():
     (late,) = store.jobs.create(
         [replace(job_spec(), queue_id="", not_before=now + 10**9, deadline=now + 300_000)]
     )
-    ticker = Ticker(store.jobs, 0.01)
+    ticker = Ticker(store, 0.01)
     ticker.start()
     until(lambda: store.jobs.find(late.id).code == "DeadlineExceeded")
     until(lambda: [later.id] == [wake_up.job_id for wake_up in woken])
@@ -58,7 +59,8 @@ def test_times_are_met_from_a_thread():
 def test_faults_do_not_end_the_thread():
     """Whatever a look meets, the next one comes."""
     faulty = Faulty()
-    ticker = Ticker(faulty, 0.01)  # type: ignore[arg-type]
+    faulty_store = SimpleNamespace(jobs=faulty, batches=InMemoryStore().batches)
+    ticker = Ticker(faulty_store, 0.01)
     ticker.start()
     until(lambda: "expire" in faulty.calls)
     ticker.stop()

@@ -1,0 +1,106 @@
+"""Protocol of a repository of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from stemline.jobs.batch import Batch, Row
+from stemline.jobs.callback import CallbackTarget
+from stemline.jobs.job import JobSpec
+from stemline.jobs.store.values import Listing
+from stemline.jobs.tenant import Tenant
+
+
+class BatchRepository(Protocol):
+    """Batches: their rows are kept until they are jobs, of which only some wait at a time."""
+
+    def begin(
+        self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
+    ) -> str | None:
+        """Begin to receive the rows of a batch; what an upload before left unfinished is dropped.
+
+        Args:
+            batch_id: its id.
+            name: for people.
+            spec: what its jobs have in common; its ``tenant`` is that of the batch.
+            target: where its end is announced.
+            upload: names this upload; a later one with another name takes its place.
+
+        Returns:
+            SHA-256 of its body if the batch is complete already, else ``None``.
+        """
+        ...
+
+    def append(self, batch_id: str, upload: str, rows: Sequence[Row]) -> None:
+        """Add rows.
+
+        Raises:
+            UploadSuperseded: another upload has begun.
+        """
+        ...
+
+    def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
+        """Accept the batch: its rows become jobs from now on.
+
+        Raises:
+            UploadSuperseded: another upload has begun.
+        """
+        ...
+
+    def get(self, tenant: Tenant, batch_id: str) -> Batch | None:
+        """Return a tenant's batch that was accepted."""
+        ...
+
+    def find(self, batch_id: str) -> Batch | None:
+        """Return a batch of any tenant."""
+        ...
+
+    def search(self, tenant: Tenant, *, page: int = 1, size: int = 10) -> Listing[Batch]:
+        """Return a tenant's batches, the latest first."""
+        ...
+
+    def pause(self, tenant: Tenant, batch_id: str) -> None:
+        """Let no further job of a batch start.
+
+        Raises:
+            NoSuchBatch: the tenant has no such batch.
+            IllegalTransition: it is over.
+        """
+        ...
+
+    def resume(self, tenant: Tenant, batch_id: str) -> None:
+        """Let a paused batch go on; its jobs have their old places.
+
+        Raises:
+            NoSuchBatch: the tenant has no such batch.
+            IllegalTransition: it is over.
+        """
+        ...
+
+    def cancel(self, tenant: Tenant, batch_id: str) -> None:
+        """Cancel the rows that are not jobs yet; the jobs are cancelled as others are.
+
+        Raises:
+            NoSuchBatch: the tenant has no such batch.
+            IllegalTransition: it is over.
+        """
+        ...
+
+    def hungry(self, limit: int = 20) -> list[str]:
+        """Return ids of batches with rows that are not jobs yet, the oldest first."""
+        ...
+
+    def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
+        """Return the next rows that may become jobs, and the number of the first.
+
+        Args:
+            batch_id: the batch.
+            most: rows to return.
+            most_waiting: waiting jobs that the batch may have with these.
+        """
+        ...
+
+    def fed(self, batch_id: str, first: int, count: int) -> None:
+        """Record that rows are jobs now; repeating the call does nothing."""
+        ...

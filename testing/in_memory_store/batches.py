@@ -1,0 +1,141 @@
+"""Batches in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stemline.jobs.batch import Batch, BatchState, Row
+from stemline.jobs.callback import CallbackTarget
+from stemline.jobs.errors import IllegalTransition, NoSuchBatch, UploadSuperseded
+from stemline.jobs.job import JobSpec
+from stemline.jobs.states import State
+from stemline.jobs.store import BatchRepository, Listing, WakeUp
+from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.store.values import page_of
+from stemline.jobs.tenant import Tenant
+from stemline.testing.in_memory_store.state import Contents
+
+
+class InMemoryBatches(BatchRepository):
+    """Batches in memory; an unfinished upload is kept until the next one."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    def begin(
+        self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
+    ) -> str | None:
+        contents = self._contents
+        with contents.lock:
+            known = contents.batches.get(batch_id)
+            if known is not None and known.state is not BatchState.LOADING:
+                return known.body
+            contents.batches[batch_id] = Batch(
+                batch_id, spec.tenant, name, spec, BatchState.LOADING, contents.clock(), target=target
+            )
+            contents.batch_rows[batch_id] = []
+            contents.uploads[batch_id] = upload
+        return None
+
+    def append(self, batch_id: str, upload: str, rows: Sequence[Row]) -> None:
+        contents = self._contents
+        with contents.lock:
+            self._check_upload(batch_id, upload)
+            contents.batch_rows[batch_id] += rows
+
+    def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
+        contents = self._contents
+        with contents.lock:
+            self._check_upload(batch_id, upload)
+            rows = len(contents.batch_rows[batch_id])
+            contents.batches[batch_id] = replace(
+                contents.batches[batch_id], state=BatchState.ACTIVE, body=body_sha256, rows=rows
+            )
+            contents.tell(contents.batches[batch_id].tenant, "batch", batch_id, BatchState.ACTIVE)
+
+    def get(self, tenant: Tenant, batch_id: str) -> Batch | None:
+        found = self.find(batch_id)
+        known = found is not None and found.tenant == tenant and found.state is not BatchState.LOADING
+        return found if known else None
+
+    def find(self, batch_id: str) -> Batch | None:
+        with self._contents.lock:
+            found = self._contents.batches.get(batch_id)
+            return None if found is None else self._contents.counted(found)
+
+    def search(self, tenant: Tenant, *, page: int = 1, size: int = 10) -> Listing[Batch]:
+        with self._contents.lock:
+            found = [batch for name in self._contents.batches if (batch := self.get(tenant, name))]
+        found.sort(key=lambda batch: (batch.created, batch.id), reverse=True)
+        return Listing(page_of(found, page, size), len(found))
+
+    def pause(self, tenant: Tenant, batch_id: str) -> None:
+        self._change(tenant, batch_id, BatchState.PAUSED, {BatchState.ACTIVE})
+
+    def resume(self, tenant: Tenant, batch_id: str) -> None:
+        self._change(tenant, batch_id, BatchState.ACTIVE, {BatchState.PAUSED})
+
+    def cancel(self, tenant: Tenant, batch_id: str) -> None:
+        contents = self._contents
+        with contents.lock:
+            self._change(tenant, batch_id, BatchState.CANCEL, {BatchState.ACTIVE, BatchState.PAUSED})
+            contents.batch_rows[batch_id] = []
+            contents.end_batch(batch_id)
+
+    def hungry(self, limit: int = 20) -> list[str]:
+        with self._contents.lock:
+            found = [
+                batch
+                for batch in self._contents.batches.values()
+                if batch.state is not BatchState.LOADING and self._contents.batch_rows[batch.id]
+            ]
+        return [batch.id for batch in sorted(found, key=lambda batch: batch.created)[:limit]]
+
+    def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
+        contents = self._contents
+        with contents.lock:
+            batch = contents.batches.get(batch_id)
+            if batch is None:
+                return 0, []
+            waiting = sum(job.state is State.SUBMITTED for job in contents.jobs_of(batch_id))
+            may = min(most, most_waiting - waiting) if batch.state is BatchState.ACTIVE else 0
+            return batch.fed, contents.batch_rows[batch_id][: max(0, may)]
+
+    def fed(self, batch_id: str, first: int, count: int) -> None:
+        contents = self._contents
+        with contents.lock:
+            batch = contents.batches[batch_id]
+            if batch.fed == first and batch.state is not BatchState.CANCEL:
+                contents.batches[batch_id] = replace(batch, fed=first + count)
+                del contents.batch_rows[batch_id][:count]
+                contents.end_batch(batch_id)
+
+    def _check_upload(self, batch_id: str, upload: str) -> None:
+        batch = self._contents.batches.get(batch_id)
+        if (
+            batch is None
+            or batch.state is not BatchState.LOADING
+            or self._contents.uploads[batch_id] != upload
+        ):
+            raise UploadSuperseded
+
+    def _change(self, tenant: Tenant, batch_id: str, to: BatchState, before: set[BatchState]) -> None:
+        contents = self._contents
+        found: list[WakeUp] = []
+        with contents.lock:
+            batch = self.get(tenant, batch_id)
+            if batch is None:
+                raise NoSuchBatch
+            if batch.state is to:
+                return
+            if batch.state not in before:
+                raise IllegalTransition(f"The batch {batch_id} is {batch.state}.")
+            contents.batches[batch_id] = replace(contents.batches[batch_id], state=to)
+            contents.tell(tenant, "batch", batch_id, to)
+            for queue_id in {job.spec.queue_id for job in contents.jobs_of(batch_id)}:
+                contents.refresh(queue_id)
+                for level in sorted(LEVELS, reverse=True):
+                    found += contents.wake_ups(queue_id, level, 100)
+        if found:
+            contents.notify(found)

@@ -1,0 +1,249 @@
+"""Batches over HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stemline.jobs.errors import SourceNotFound
+from stemline.jobs.store import JobFilter
+from stemline.testing.api_server import TENANT, ApiServer
+from stemline.testing.client import BUCKET, REGION, Answer, Client
+from stemline.workers.feeder import Feeder
+
+OUTPUT = {"Region": REGION, "Bucket": BUCKET, "AuObject": "out/${jobid}.${ext}"}
+OPERATION: dict[str, Any] = {
+    "VoiceSeparate": {"AudioMode": "IsAudio"},
+    "Output": OUTPUT,
+    "UserData": "all",
+}
+COMMON: dict[str, Any] = {"Name": "night", "Tag": "VoiceSeparate", "Operation": OPERATION}
+LINES = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
+JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+def body(rows: list[Any], **common: Any) -> bytes:
+    return "\n".join(json.dumps(line) for line in [COMMON | common, *rows]).encode()
+
+
+def post(client: Client, content: bytes, **headers: str) -> dict[str, Any]:
+    answer = client.request("POST", "/batches", content, LINES | headers)
+    return json.loads(answer.body) | {"status": answer.status}
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    return [{"Object": f"in/{number}.mp3", "UserData": str(number)} for number in range(count)]
+
+
+def ask(server: ApiServer, method: str, path: str) -> dict[str, Any]:
+    return json.loads(server.client.request(method, path, headers=JSON).body)
+
+
+def counts(batch: dict[str, Any]) -> list[str]:
+    return [batch[f"{name}Count"] for name in ("Row", "Waiting", "Running", "Success", "Failed", "Cancel")]
+
+
+def fail(server: ApiServer) -> None:
+    server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+
+
+def test_a_batch_is_accepted_and_shown(server):
+    """A batch is stored whole, listed, and its rows become jobs that the vendor's calls see."""
+    made = post(server.client, body(rows(300)))["Batch"]
+    assert ("night", "Active", "0", ["300", "300", "0", "0", "0", "0"]) == (
+        made["Name"],
+        made["State"],
+        made["Progress"],
+        counts(made),
+    )
+    assert [made["BatchId"]] == [each["BatchId"] for each in ask(server, "GET", "/batches")["BatchList"]]
+    Feeder(server.store).feed()
+    path = f"/jobs?tag=VoiceSeparate&size=100&orderByTime=Asc&batchId={made['BatchId']}"
+    jobs = ask(server, "GET", path)["JobsDetail"]
+    assert [f"in/{number}.mp3" for number in range(100)] == [job["Input"]["Object"] for job in jobs]
+    assert ["0", "1"] == [job["Operation"]["UserData"] for job in jobs[:2]]
+    fail(server)
+    shown = ask(server, "GET", f"/batches/{made['BatchId']}")["Batch"]
+    assert ["300", "299", "0", "0", "1", "0"] == counts(shown)
+    xml = server.client.get(f"/batches/{made['BatchId']}")
+    assert "299" == xml.text("Batch/WaitingCount")
+
+
+def test_a_row_has_outputs_of_its_own(server):
+    """A row's own names replace the batch's; blank lines and a missing last newline do not matter."""
+    named = {"Object": "in/a.mp3", "Output": {"AuObject": "out/own.mp3"}}
+    content = body([], Operation=OPERATION | {"Output": OUTPUT | {"AuObject": "out/one.mp3"}})
+    made = post(server.client, content + b"\n\n  \n" + json.dumps(named).encode() + b"\n")
+    assert 200 == made["status"], made
+    Feeder(server.store).feed()
+    (job,) = server.store.jobs.search(TENANT, JobFilter(batch=made["Batch"]["BatchId"])).items
+    assert ("out/own.mp3", "all") == (job.spec.output.au_object, job.spec.user_data)
+
+
+def test_a_batch_is_paused_cancelled_and_retried(server):
+    """Pausing, resuming, cancelling and retrying answer with the batch or with how many rows are retried."""
+    batch = post(server.client, body(rows(4)))["Batch"]["BatchId"]
+    Feeder(server.store).feed()
+    fail(server)
+    assert "Paused" == ask(server, "POST", f"/batches/{batch}/pause")["Batch"]["State"]
+    assert server.store.jobs.claim("w", [0]) is None
+    assert "Active" == ask(server, "POST", f"/batches/{batch}/resume")["Batch"]["State"]
+    assert "1" == ask(server, "POST", f"/batches/{batch}/retry")["ChangedCount"]
+    shown = ask(server, "GET", f"/batches/{batch}")["Batch"]
+    assert ["4", "4", "0", "0", "0", "0"] == counts(shown)
+    over = ask(server, "POST", f"/batches/{batch}/cancel")["Batch"]
+    assert ("Cancel", "100", ["4", "0", "0", "0", "0", "4"]) == (
+        over["State"],
+        over["Progress"],
+        counts(over),
+    )
+    assert "InvalidArgument" == server.client.post(f"/batches/{batch}/resume", "").code
+
+
+def test_the_same_key_gives_the_same_batch(server):
+    """A repeated batch is the same one; another body is 409; one that broke off begins anew."""
+    first = post(server.client, body(rows(3)), **{"Idempotency-Key": "k"})
+    again = post(server.client, body(rows(3)), **{"Idempotency-Key": "k"})
+    assert first["Batch"]["BatchId"] == again["Batch"]["BatchId"]
+    assert 409 == post(server.client, body(rows(4)), **{"Idempotency-Key": "k"})["status"]
+    assert 400 == post(server.client, body([*rows(2), {"Object": ""}]), **{"Idempotency-Key": "k2"})["status"]
+    anew = post(server.client, body(rows(2)), **{"Idempotency-Key": "k2"})
+    assert (200, "2") == (anew["status"], anew["Batch"]["RowCount"])
+    assert "2" == ask(server, "GET", "/batches")["TotalCount"]
+
+
+def test_the_end_is_announced_with_failures(server):
+    """One callback goes out when the last row has ended; its body names the rows that failed."""
+    from stemline.callbacks import DeliveryService
+
+    batch = post(server.client, body(rows(2), CallBack="http://127.0.0.1:9/x", CallBackFormat="JSON"))[
+        "Batch"
+    ]
+    Feeder(server.store).feed()
+    fail(server)
+    assert [] == server.store.outbox.due()
+    fail(server)
+    (due,) = server.store.outbox.due()
+    delivery = server.store.outbox.get(due)
+    announced = DeliveryService(server.store, server.settings)._announced(delivery)
+    told = json.loads(announced.body)
+    assert ("BatchFinish", batch["BatchId"], "2") == (
+        told["EventName"],
+        told["Batch"]["BatchId"],
+        told["Batch"]["FailedCount"],
+    )
+    assert [("in/0.mp3", "AudioDamaged"), ("in/1.mp3", "AudioDamaged")] == [
+        (failure["Object"], failure["Code"]) for failure in told["Failure"]
+    ]
+    (shown,) = ask(server, "GET", f"/callbacks/{batch['BatchId']}")["Callback"]
+    assert (due, batch["BatchId"]) == (shown["CallbackId"], shown["BatchId"])
+    assert "JobId" not in shown
+
+
+WRONG: list[tuple[bytes, str]] = [
+    (b"", "InvalidContent"),
+    (body([]), "InvalidArgument"),
+    (b"[]\n", "InvalidContent"),
+    (body([{"Object": "in/a"}, {"UserData": "x"}]), "InvalidArgument"),
+    (body([{"Object": "in/a", "Objekt": "x"}]), "InvalidArgument"),
+    (body([{"Object": "../a"}]), "InvalidArgument"),
+    (body([{"Object": "in/a", "Output": {"AuObject": "out/"}}]), "InvalidArgument"),
+    (body(rows(1)) + b"\n{", "InvalidContent"),
+    (body([{"Object": "in/" + "a" * 20_000}]), "InvalidContent"),
+    (body(rows(1), Operation=[OPERATION] * 2), "InvalidArgument"),
+    (body(rows(1), QueueId="p" + "0" * 32), "QueueNotFound"),
+    (body(rows(1), Manifest={"Object": "x"}), "InvalidContent"),
+    (
+        body(rows(2), Operation=OPERATION | {"Output": OUTPUT | {"AuObject": "o"}}),
+        "InvalidArgument",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "code"), WRONG, ids=[str(number) for number in range(len(WRONG))])
+def test_a_wrong_batch_is_refused_whole(server, content, code):
+    """A batch with anything wrong in it is refused, and none of its rows is stored."""
+    refused = post(server.client, content)
+    assert (400, code) == (refused["status"], refused["Code"])
+    assert "0" == ask(server, "GET", "/batches")["TotalCount"]
+    assert [] == server.store.batches.hungry()
+
+
+def test_the_wrong_row_is_named(server):
+    """A refusal says which row is wrong."""
+    assert "Row 3: " in post(server.client, body([*rows(2), {"Object": "a/./b"}]))["Message"]
+
+
+def test_a_signed_digest_covers_the_rows(server):
+    """Where the signature covers a digest of the body, other rows are refused and none is stored."""
+    client = Client(server.port, integrity=True)
+    assert 200 == post(client, body(rows(2)))["status"]
+    sent = client.raw("POST", "/batches", body(rows(2)), LINES)
+    from stemline.testing.client import exchange
+
+    answer: Answer = exchange(server.port, sent.replace(b"in/1.mp3", b"in/2.mp3"))
+    assert 403 == answer.status
+    assert "1" == ask(server, "GET", "/batches")["TotalCount"]
+
+
+def test_rows_come_from_a_manifest(server, monkeypatch):
+    """The rows are the lines of an object of the bucket; one that is missing or wrong is refused."""
+    buckets: Any = type(_services(server).buckets)
+    contents = {"lists/ok": body(rows(50)).partition(b"\n")[2], "lists/wrong": b"{}"}
+
+    def download(_: Any, tenant: Any, key: str, path: Any, *, max_bytes: int) -> int:
+        assert (TENANT, True) == (tenant, max_bytes > 0)
+        if key not in contents:
+            raise SourceNotFound
+        return path.write_bytes(contents[key])
+
+    monkeypatch.setattr(buckets, "download", download)
+
+    def submit(key: str) -> Answer:
+        return server.client.request(
+            "POST", "/batches", json.dumps(COMMON | {"Manifest": {"Object": key}}).encode(), JSON
+        )
+
+    assert "50" == json.loads(submit("lists/ok").body)["Batch"]["RowCount"]
+    for key, reason in (("lists/none", "The manifest cannot be read."), ("lists/wrong", "Row 1: ")):
+        refused = json.loads(submit(key).body)
+        assert ("InvalidArgument", True) == (refused["Code"], reason in refused["Message"])
+    assert (
+        "InvalidArgument"
+        == json.loads(server.client.request("POST", "/batches", json.dumps(COMMON).encode(), JSON).body)[
+            "Code"
+        ]
+    )
+    assert "1" == ask(server, "GET", "/batches")["TotalCount"]
+
+
+def _services(server: ApiServer) -> Any:
+    from stemline.storage import Buckets
+
+    class Found:
+        buckets = Buckets(server.settings)
+
+    return Found
+
+
+def test_batches_of_others_are_unknown(server):
+    """A batch that the bucket does not have is not found, whatever is asked of it."""
+    unknown = "b" + "0" * 32
+    assert "NoSuchResource" == server.client.get(f"/batches/{unknown}").code
+    for change in ("pause", "resume", "cancel", "retry"):
+        assert "NoSuchResource" == server.client.post(f"/batches/{unknown}/{change}", "").code
+
+
+def test_a_full_queue_takes_rows_when_it_has_room(serve):
+    """A batch larger than its queue is accepted; its rows become jobs as others end."""
+    server = serve(queue_max_size=3)
+    batch = post(server.client, body(rows(5)))["Batch"]["BatchId"]
+    which = JobFilter(batch=batch, size=10)
+    for fed in (3, 4, 5, 5):
+        for _ in range(2):
+            Feeder(server.store).feed()
+            assert fed == server.store.jobs.count(TENANT, which).jobs
+        fail(server)
+    assert ["5", "1", "0", "0", "4", "0"] == counts(ask(server, "GET", f"/batches/{batch}")["Batch"])
