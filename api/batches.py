@@ -76,6 +76,7 @@ def get_batch(context: ReadContext, batch: str) -> Response:
 @router.post("/batches/{batch}/pause", name="pause_batch")
 def pause_batch(context: WriteContext, batch: str) -> Response:
     """Let no further job of the batch start; running ones go on."""
+    _changeable(context, batch)
     context.store.batches.pause(context.tenant, batch)
     return context.respond(views.BATCH_ANSWER, batch=_known(context, batch))
 
@@ -83,6 +84,7 @@ def pause_batch(context: WriteContext, batch: str) -> Response:
 @router.post("/batches/{batch}/resume", name="resume_batch")
 def resume_batch(context: WriteContext, batch: str) -> Response:
     """Let a paused batch go on."""
+    _changeable(context, batch)
     context.store.batches.resume(context.tenant, batch)
     return context.respond(views.BATCH_ANSWER, batch=_known(context, batch))
 
@@ -91,6 +93,7 @@ def resume_batch(context: WriteContext, batch: str) -> Response:
 def cancel_batch(context: WriteContext, batch: str) -> Response:
     """Cancel every row of the batch that has not ended."""
     jobs, tenant = context.store.jobs, context.tenant
+    _changeable(context, batch)
     context.store.batches.cancel(tenant, batch)
     which = JobFilter(batch=batch, order="Asc", size=250)
     while (part := jobs.cancel_where(tenant, which)).cursor is not None:
@@ -101,7 +104,7 @@ def cancel_batch(context: WriteContext, batch: str) -> Response:
 @router.post("/batches/{batch}/retry", name="retry_batch")
 def retry_batch(context: WriteContext, batch: str) -> Response:
     """Retry the failed rows of the batch, which then count for their new jobs."""
-    known = _known(context, batch)
+    known = _changeable(context, batch)
     return retry_all(context, JobFilter(batch=known.id, states=frozenset({State.FAILED})))
 
 
@@ -110,6 +113,13 @@ def _known(context: RequestContext, batch: str) -> Batch:
     if found is None:
         raise NoSuchBatch
     return found
+
+
+def _changeable(context: RequestContext, batch: str) -> Batch:
+    """Return a batch whose queue the credential may use."""
+    known = _known(context, batch)
+    check_queues(context, {known.spec.queue_id})
+    return known
 
 
 @dataclass(slots=True)
@@ -184,7 +194,7 @@ def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
     if len(specs) != 1:
         raise RequestRefused("A batch has one Operation.")
     spec = submitted_by(context, specs[0])
-    check_queues(context, [spec])
+    check_queues(context, {spec.queue_id})
     ids = (spec.queue_id,) if spec.queue_id else ()
     queues = store.queues.search(tenant, QueueFilter(ids=ids)).items
     if not queues:

@@ -44,6 +44,10 @@ bench-scale: $(VENV)/.dev ## Throughput of 1, 2, 4 and 8 workers (10,000 jobs, h
 bench-submit: $(VENV)/.dev ## Signed submissions per second of one API process, and their latency at 100 per second
 	$(BIN)/python -m benchmarks.submit
 
+.PHONY: bench-live
+bench-live: $(VENV)/.dev ## Events, bulk requests, batches, and the memory of a job
+	$(BIN)/python -m benchmarks.live
+
 # One after the other, also with -j: each measures the whole machine.
 .PHONY: bench
 bench: ## All of these: separation, submissions, waiting, recovery, scale (two hours on an idle machine)

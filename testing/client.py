@@ -110,10 +110,11 @@ class Client:
         *,
         signed: bool = True,
         head_bytes: bytes = b"",
+        timeout_s: float = 10.0,
     ) -> Answer:
         """Send a request and return the answer; the arguments are those of :meth:`raw`."""
         data = self.raw(method, target, body, headers, signed=signed, head_bytes=head_bytes)
-        return exchange(self.port, data, head=method == "HEAD")
+        return exchange(self.port, data, head=method == "HEAD", timeout_s=timeout_s)
 
     def raw(
         self,

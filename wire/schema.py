@@ -22,8 +22,7 @@ from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, ERROR)
-from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
+SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, UPLOAD, ERROR)
 
 
 def schemas() -> dict[str, Schema]:
