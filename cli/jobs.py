@@ -27,7 +27,7 @@ from stemline.cli.output import (
 from stemline.cli.times import TIME
 
 if TYPE_CHECKING:
-    from stemline.client import Client, Execution, Job
+    from stemline.client import Client, Job
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 STATES = ("Submitted", "Pause", "Running", "Success", "Failed", "Cancel")
@@ -251,17 +251,7 @@ def _described(client: Client, ids: Sequence[str]) -> Any:
 def _lines(client: Client, found: Iterable[Job]) -> Iterator[str]:
     """Yield what is shown of jobs, line by line."""
     for job in found:
-        yield from describe_job(job, _execution(client, job), client.get_callbacks(job.id))
-
-
-def _execution(client: Client, job: Job) -> Execution:
-    """Return where a job runs; the service does not say it where its bucket is not configured any more."""
-    from stemline.client import ApiError, Execution
-
-    try:
-        return client.execution(job.id)
-    except ApiError:
-        return Execution(0, "", "")
+        yield from describe_job(job, client.execution(job.id), client.get_callbacks(job.id))
 
 
 def _watch(draw: Callable[[], Any], done: Callable[[], bool] = lambda: False) -> None:

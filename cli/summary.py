@@ -24,6 +24,7 @@ _SHOWN: Final = 10
 _STATES: Final = {
     "new": "to do",
     "sending": "to do",
+    "sent": "to do",
     "submitted": "submitted",
     "done": "done",
     "failed": "failed",

@@ -19,13 +19,16 @@ from stemline.client.values import (
     Queue,
     Raw,
     Template,
+    Upload,
     child,
     children,
     number,
     read_callback,
+    read_execution,
     read_job,
     read_queue,
     read_template,
+    read_upload,
     text,
 )
 from stemline.jobs.separation import TAG
@@ -286,12 +289,40 @@ def send_callbacks_where(
     return Call("POST", "/bulk/callbacks/send", _changed, params=_given(params))
 
 
+def begin_upload(name: str, size: int) -> Call[Upload]:
+    """Begin an upload through the service, under a new key that ends with a name."""
+    return Call(
+        "POST",
+        "/uploads",
+        lambda raw: read_upload(child(raw, "Upload")),
+        body={"Name": name, "Size": str(size)},
+        repeatable=False,
+    )
+
+
+def resume_upload(upload: Upload) -> Call[Upload]:
+    """Return the parts that an upload lacks, with new URLs."""
+    return Call("PUT", "/uploads", lambda raw: read_upload(child(raw, "Upload")), params=_upload(upload))
+
+
+def complete_upload(upload: Upload) -> Call[str]:
+    """Make an upload an object, and return its key."""
+    return Call(
+        "POST", "/uploads/complete", lambda raw: text(raw, "Key"), params=_upload(upload), repeatable=False
+    )
+
+
+def abort_upload(upload: Upload) -> Call[None]:
+    """Give an upload up."""
+    return Call("DELETE", "/uploads", _nothing, params=_upload(upload))
+
+
 def links(job_id: str) -> Call[dict[str, str]]:
     """Return links to the stems of a job, by their keys; they are valid for an hour."""
     return Call(
         "GET",
         f"/console/jobs/{_ids([job_id])}",
-        lambda raw: {text(each, "Key"): text(each, "Url") for each in children(raw, "Stems")},
+        lambda raw: {text(each, "Key"): text(each, "DownloadUrl") for each in children(raw, "Stem")},
     )
 
 
@@ -300,7 +331,7 @@ def execution(job_id: str) -> Call[Execution]:
     return Call(
         "GET",
         f"/console/jobs/{_ids([job_id])}",
-        lambda raw: Execution(number(raw, "Attempt"), text(raw, "Worker"), text(raw, "Device")),
+        lambda raw: read_execution(child(raw, "Job")),
     )
 
 
@@ -332,6 +363,10 @@ def _time(value: datetime | None) -> str:
 
 def _given(params: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if value}
+
+
+def _upload(upload: Upload) -> dict[str, str]:
+    return {"key": upload.key, "uploadId": upload.id, "size": str(upload.size)}
 
 
 def _changed(raw: Raw) -> Changed:

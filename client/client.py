@@ -17,6 +17,7 @@ from stemline.client.exchange import Exchange, reaching
 from stemline.client.names import DEFAULT_PATTERN, file_names
 from stemline.client.objects import Bucket, Progress, write_whole
 from stemline.client.retry import Retry
+from stemline.client.sending import send_file
 from stemline.client.submission import Submission
 from stemline.client.target import Target, find
 from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
@@ -308,8 +309,20 @@ class Client:
         return self._bucket
 
     def upload(self, path: str | Path, key: str = "", *, progress: Progress | None = None) -> str:
-        """Send a file to the bucket and return its key, by default ``uploads/<name>``."""
+        """Send a file to the bucket and return its key.
+
+        Args:
+            path: of the file.
+            key: that it gets, by default ``uploads/<name>``. Without access to the bucket the file is sent
+                through URLs of the service, which chooses the key.
+            progress: told about sent bytes.
+
+        Raises:
+            TransferFailed: it could not be sent.
+        """
         file = Path(path)
+        if self._bucket is None:
+            return send_file(self, file, progress)
         key = key or f"uploads/{file.name}"
         self.bucket.upload(file, key, progress)
         return key

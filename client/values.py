@@ -91,6 +91,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload through the service, and where the parts that it lacks are to be sent."""
+
+    key: str
+    id: str
+    size: int
+    """Bytes."""
+    part_size: int
+    """Bytes of each part but the last."""
+    parts: Mapping[int, str] = field(default_factory=dict)
+    """URLs by the numbers of the parts, from 1; not more than a hundred at a time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """Which attempt at a job runs, or ran last, and where."""
 
@@ -227,6 +241,22 @@ def read_template(raw: Raw) -> Template:
         created=moment(raw, "CreateTime"),
         updated=moment(raw, "UpdateTime"),
         raw=raw,
+    )
+
+
+def read_execution(raw: Raw) -> Execution:
+    """Return which attempt at a job an answer names."""
+    return Execution(number(raw, "Attempt"), text(raw, "Worker"), text(raw, "Device"))
+
+
+def read_upload(raw: Raw) -> Upload:
+    """Return an upload of an answer."""
+    return Upload(
+        key=text(raw, "Key"),
+        id=text(raw, "UploadId"),
+        size=number(raw, "Size"),
+        part_size=number(raw, "PartSize"),
+        parts={number(each, "PartNumber"): text(each, "Url") for each in children(raw, "Part")},
     )
 
 

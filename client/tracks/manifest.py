@@ -37,7 +37,7 @@ class Entry:
 
     track: str
     state: str = "new"
-    """``new``, ``sending``, ``submitted``, ``done`` or ``failed``."""
+    """``new``, ``sending``, ``sent``, ``submitted``, ``done`` or ``failed``."""
     turn: int = 1
     """How many jobs it has had, this one included; another one follows only from ``--retry-failed``."""
     at: float = 0.0
@@ -113,6 +113,10 @@ class Manifest:
     def begin(self, track: str, key: str, *, turn: int) -> Entry:
         """Note, before anything is sent, that a track is going to be submitted."""
         return self.put(Entry(track, "sending", turn, time.time(), key))
+
+    def sent(self, entry: Entry, key: str) -> Entry:
+        """Note the key of the object that a track is in; only now may it be submitted."""
+        return self.put(replace(entry, state="sent", key=key))
 
     def submitted(self, entry: Entry, job: str) -> Entry:
         """Note the job of a track."""

@@ -121,11 +121,12 @@ class Runner:
         if entry.job and (entry.state == "submitted" or entry.code == _NOT_FETCHED):
             self._follow(track, entry)
             return
-        if entry.state != "sending":
+        if entry.state not in {"sending", "sent"}:
             turn = entry.turn + 1 if entry.state == "failed" else 1
-            key = track.key or self._upload_key(track)
-            entry = self.manifest.begin(track.id, key, turn=turn)
+            entry = self.manifest.begin(track.id, track.key or self._upload_key(track), turn=turn)
         try:
+            if entry.state == "sending":
+                entry = self.manifest.sent(entry, self._uploaded(track, entry))
             self._follow(track, self.manifest.submitted(entry, self._job_of(track, entry)))
         except TransferFailed as error:
             self._failed(entry, "NotUploaded", str(error))
@@ -137,6 +138,16 @@ class Runner:
     def _upload_key(self, track: Track) -> str:
         return f"uploads/{self.manifest.run_id}/{digest(track.id)}/{safe_name(track.file_name)}"
 
+    def _uploaded(self, track: Track, entry: Entry) -> str:
+        """Return the key of a track's object, which is sent unless it is in the bucket already."""
+        if track.path is None:
+            return track.key
+        path = track.path
+        self.report.stage(track.id, "uploading", 0)
+        return self._reads.patiently(
+            lambda: self.client.upload(path, entry.key, progress=self._reads.check), tries=_TRIES
+        )
+
     def _job_of(self, track: Track, entry: Entry) -> str:
         """Return the id of a track's job, which is made unless it is there."""
         submission = self._submission(entry)
@@ -145,12 +156,6 @@ class Runner:
             for job in self.client.list(source=entry.key):
                 if all(key.startswith(place) for key in job.outputs.values()):
                     return job.id
-        if track.path is not None:
-            path = track.path
-            self.report.stage(track.id, "uploading", 0)
-            self._reads.patiently(
-                lambda: self.client.upload(path, entry.key, progress=self._reads.check), tries=_TRIES
-            )
         self.report.stage(track.id, "submitting", 0)
         key = self.manifest.idempotency_key(entry)
         return self._submits.patiently(lambda: self.client.submit_as(submission, idempotency_key=key)).id

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stemline.cli.advice import ADVICE
+from stemline.client.target import save_profile
 from stemline.wire.errors import FAILURES, INTERNAL
 from tests.integration.cli.conftest import Service
 from tests.paths import REPOSITORY
@@ -88,3 +91,26 @@ def test_every_failure_has_an_advice() -> None:
     missing = {code for code in {*FAILURES.values(), INTERNAL} if code not in ADVICE}
     assert set() == missing
     assert set() == {code for code in ADVICE if f"`{code}`" not in table}
+
+
+def test_without_keys_of_the_bucket_files_go_through_the_service(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of several parts is sent, and its stems are fetched, through links that the service signs."""
+    save_profile("default", replace(service.client.target, s3=None))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    content = os.urandom(1 << 20) * 18
+    Path("big.wav").write_bytes(content)
+    assert ["./big-voice.wav", "./big-background.wav"] == [
+        f"./{line}" for line in service.run("submit", "big.wav").stdout.splitlines()
+    ]
+    (key,) = service.worker.sources
+    assert content == service.s3.client.get_object(Bucket=service.s3.bucket, Key=key)["Body"].read()
+    assert "AuObject" in Path("big-voice.wav").read_text()
+    Path("album").mkdir()
+    for number in range(3):
+        Path("album", f"{number}.mp3").write_bytes(b"x")
+    service.run("submit", "album", "-o", "out")
+    assert 6 == len(list(Path("out").rglob("*.wav")))
+    assert "login" in service.run("submit", "in/", "-o", "other", code=1).stderr

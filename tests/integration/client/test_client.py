@@ -215,13 +215,6 @@ def test_files_go_to_the_bucket_and_stems_come_back(server, s3, tmp_path):
             client.upload(tmp_path / "none.mp3")
 
 
-def test_a_client_without_access_to_the_bucket_says_so(client, tmp_path):
-    """Without keys of the bucket an upload is refused with a hint."""
-    (tmp_path / "song.mp3").write_bytes(b"x")
-    with pytest.raises(TransferFailed, match="login"):
-        client.upload(tmp_path / "song.mp3")
-
-
 def test_the_client_with_asyncio(server):
     """The asynchronous client does the same: many jobs at once, each waited for."""
 

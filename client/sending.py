@@ -1,0 +1,95 @@
+"""Sending a file through URLs that the service signs, for clients without keys of the bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import httpx
+
+from stemline.client import calls
+from stemline.client.errors import ApiError, ClientError, TransferFailed
+from stemline.client.exchange import reaching
+from stemline.client.names import safe_name
+
+if TYPE_CHECKING:
+    from stemline.client.client import Client
+    from stemline.client.objects import Progress
+    from stemline.client.values import Upload
+
+_CHUNK: Final = 1 << 18
+_FAULTS: Final = 5
+"""Parts that may fail; each of them is sent again."""
+
+
+def send_file(client: Client, path: Path, progress: Progress | None = None) -> str:
+    """Send a file in parts, and return the key that the service chose.
+
+    Raises:
+        TransferFailed: the file cannot be read, the service takes no uploads, or the bucket no parts.
+    """
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            size = path.stat().st_size
+            upload = client.send(calls.begin_upload(safe_name(path.name), size))
+            try:
+                return _send_parts(client, upload, file, progress)
+            except BaseException:
+                stack.callback(_give_up, client, upload)
+                raise
+    except OSError as error:
+        raise TransferFailed(f"{path} could not be read: {error}") from error
+    except ApiError as error:
+        if error.status in {403, 503}:
+            raise
+        raise TransferFailed(f"{path} could not be sent: {error}") from error
+
+
+def _send_parts(client: Client, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
+    faults = 0
+    while upload.parts:
+        for number, url in upload.parts.items():
+            start = (number - 1) * upload.part_size
+            length = min(upload.part_size, upload.size - start)
+            try:
+                answer = httpx.put(
+                    url,
+                    content=_read(file, start, length, progress),
+                    headers={"Content-Length": str(length)},
+                    timeout=60,
+                    **reaching(url),
+                )
+                answer.raise_for_status()
+            except httpx.HTTPError as error:
+                faults += 1
+                if faults >= _FAULTS:
+                    raise TransferFailed(
+                        f"part {number} of {upload.key} could not be sent: {error}"
+                    ) from error
+                break  # what arrived of it is asked for below
+        upload = client.send(calls.resume_upload(upload))
+    return client.send(calls.complete_upload(upload))
+
+
+def _read(file: BinaryIO, start: int, length: int, progress: Progress | None) -> Iterator[bytes]:
+    """Yield the bytes of a part."""
+    file.seek(start)
+    while length > 0:
+        chunk = file.read(min(_CHUNK, length))
+        if not chunk:
+            raise TransferFailed("the file became shorter while it was sent")
+        yield chunk
+        length -= len(chunk)
+        if progress is not None:
+            progress(len(chunk))
+
+
+def _give_up(client: Client, upload: Upload) -> None:
+    """Have the parts deleted; the bucket deletes what is left over by its own rules otherwise."""
+    try:
+        client.send(calls.abort_upload(upload))
+    except ClientError:
+        return
