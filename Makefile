@@ -67,7 +67,7 @@ docs: $(VENV)/.dev ## Write what comes from the code into docs/, and the site in
 	python -m tools.figures --write
 	python -m tools.docs.badges
 	python -m tools.docs.stage
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 	@echo "Open build/site/index.html"
 
 recording: $(VENV)/.dev ## Run the commands of the README's recording again and draw what they print
