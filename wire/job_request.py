@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from stemline.jobs.callback import CallbackRequest, MqConfig
+from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RequestRefused, TemplateNotFound
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode, Track, VoiceSeparate
@@ -52,23 +52,24 @@ def job_specs(
     given = request["spec"]
     callback = CallbackRequest(**given.pop("callback", {}))
     if callback.mq is not None:
-        callback = replace(callback, mq=spelled_region(callback.mq, mq_regions))
+        mq = replace(callback.mq, region=spelled_region(callback.mq.region, mq_regions))
+        callback = replace(callback, mq=mq)
     return [
         JobSpec(tenant=tenant, callback=callback, **given, **_with_template(draft, find_template))
         for draft in drafts
     ]
 
 
-def spelled_region(target: MqConfig, allowed: Collection[str]) -> MqConfig:
-    """Return a TDMQ target with its region spelled as allowed; a request may spell it in any case.
+def spelled_region(text: str, allowed: Collection[str]) -> str:
+    """Return the region of a TDMQ target as it is spelled among the allowed ones; any case is accepted.
 
     Raises:
         RequestRefused: the region is not among the allowed ones.
     """
-    region = spelled(target.region, allowed)
+    region = spelled(text, allowed)
     if region is None:
         raise RequestRefused(f"MqRegion must be one of {', '.join(allowed)}.")
-    return replace(target, region=region)
+    return region
 
 
 def without_unused_numbers(fields: Tree, mode: str) -> Tree:

@@ -12,7 +12,7 @@ from stemline.wire.codec import Tree
 from stemline.wire.elements import Element, Table
 from stemline.wire.job import MQ_CONFIG
 from stemline.wire.job_request import spelled_region
-from stemline.wire.kinds import HTTP_URL, inside, spelled
+from stemline.wire.kinds import HTTP_URL, inside
 from stemline.wire.resources import QUEUE
 
 _USED_URL = Table("", Element("Url", inside("NotifyConfig", HTTP_URL), "url"))
@@ -35,10 +35,7 @@ def queue_changes(fields: Tree, stored: NotifyConfig, *, mq_regions: Collection[
     if not given:
         return changes
     if "mq_region" in given:
-        region = spelled(given["mq_region"], mq_regions)
-        if region is None:
-            raise RequestRefused(f"MqRegion must be one of {', '.join(mq_regions)}.")
-        given["mq_region"] = region
+        given["mq_region"] = spelled_region(given["mq_region"], mq_regions)
     notify = replace(stored, **given)
     # The vendor's API stores any Url while State is Off, such as one without a scheme.
     if notify.state == "On" and (notify.type == "Url" or "url" in given):
@@ -60,4 +57,5 @@ def _check_complete(notify: NotifyConfig, mq_regions: Collection[str]) -> None:
             "MqMode": notify.mq_mode or "Queue",
             "MqName": notify.mq_name,
         }
-        spelled_region(MQ_CONFIG.read({name: text for name, text in target.items() if text}), mq_regions)
+        complete = MQ_CONFIG.read({name: text for name, text in target.items() if text})
+        spelled_region(complete.region, mq_regions)
