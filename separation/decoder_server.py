@@ -65,7 +65,12 @@ class DecoderServer:
         if not request:
             return False
         output, link = descriptors
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # too many processes, or too little memory: this request fails, the others go on
+            os.close(output)
+            os.close(link)
+            return True
         if not pid:
             decoder_child.run(json.loads(request), output)
         os.close(output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -340,3 +341,17 @@ def test_tls_without_close_notify(secure: ApiServer) -> None:
         assert 200 == read_answer(connection).status
         assert b"" == connection.recv(1)  # the server's close_notify; it does not wait for ours
         connection.close()
+
+
+def s_client(server: ApiServer, *options: str, sent: str = "") -> str:
+    """What OpenSSL's own client prints."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *options]
+    done = subprocess.run(command, input=sent, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+def test_neither_renegotiation_nor_early_data(secure: ApiServer) -> None:
+    """A client cannot start another handshake on a connection, nor send a request that could be replayed."""
+    assert "no renegotiation" in s_client(secure, "-tls1_2", sent="R\n")
+    answered = s_client(secure, "-tls1_3", "-ign_eof", sent="GET /healthz HTTP/1.1\nHost: x\n\n")
+    assert "Max Early Data: 0" in answered
