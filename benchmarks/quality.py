@@ -29,7 +29,8 @@ from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
-from stemline.separation.separator import Extension, Separator
+from stemline.separation.extension import Extension
+from stemline.separation.separator import Separator
 from stemline.testing.song import demo_song
 from tests.golden import song
 

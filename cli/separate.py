@@ -61,10 +61,11 @@ _YEAR_S = 365 * 86_400.0
 )
 @click.option(
     "--extension",
-    type=click.Choice(["average", "zeros"]),
+    type=click.Choice(["average", "upper", "zeros"]),
     default="average",
     show_default=True,
-    help="Above 11 kHz: give each stem its average share of the mix, or zeros, as Spleeter does.",
+    help="Above 11 kHz: give each stem its average share of the mix, its share from 7.5 to 11 kHz, or zeros,"
+    " as Spleeter does.",
 )
 @click.option(
     "--context",
@@ -73,6 +74,11 @@ _YEAR_S = 365 * 86_400.0
     show_default=True,
     help="Frames of the neighbours that a segment sees: 0 is Spleeter and scores best on most mixes;"
     " 64 removes steps at the seams.",
+)
+@click.option(
+    "--refine",
+    is_flag=True,
+    help="Filter the stems by where their sounds come from as well (multichannel Wiener filter).",
 )
 @click.option(
     "--audio-track",
@@ -90,6 +96,7 @@ def separate(
     engine: str,
     extension: str,
     context: int,
+    refine: bool,
     audio_track: str | None,
 ) -> None:
     """Separate FILE into its stems.
@@ -109,9 +116,9 @@ def separate(
 
         from stemline.models.catalogue import model_named
         from stemline.separation.errors import SeparationError
+        from stemline.separation.extension import Extension
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file
-        from stemline.separation.separator import Extension
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
@@ -135,6 +142,7 @@ def separate(
                 progress=lambda share: bar.update(task, completed=share),
                 extension=Extension(extension),
                 context=context,
+                refine=refine,
                 track=audio_track,
             )
     except SeparationError as error:

@@ -11,12 +11,13 @@ from pathlib import Path
 from stemline.separation.decoder import Audio, Decoder
 from stemline.separation.engine import Engine
 from stemline.separation.errors import Cancelled, OutputError
+from stemline.separation.extension import Extension
 from stemline.separation.media.decode import open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
 from stemline.separation.monitor import Monitor
 from stemline.separation.network import SAMPLE_RATE
-from stemline.separation.separator import Extension, Separator, StageTimer
+from stemline.separation.separator import Separator, StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.waveform import Waveform
 from stemline.separation.windows import Block
@@ -62,6 +63,7 @@ def separate_file(
     cancelled: Callable[[], bool] | None = None,
     extension: Extension = Extension.AVERAGE,
     context: int = 0,
+    refine: bool = False,
     level: int = 0,
     track: str | None = None,
     keep_video_origin: bool = False,
@@ -79,6 +81,7 @@ def separate_file(
         cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
         extension: What happens above 11 kHz.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
+        refine: Whether a multichannel Wiener filter follows the networks.
         level: Where several separations share a device, segments of a higher level go first.
         track: Number, from 0, or language of the audio track; None is the default one.
         keep_video_origin: Whether audio that starts after the video is preceded by silence.
@@ -95,7 +98,9 @@ def separate_file(
         audio = open_.enter_context(
             _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
         )
-        separator = open_.enter_context(Separator(engine, extension=extension, context=context, level=level))
+        separator = open_.enter_context(
+            Separator(engine, extension=extension, context=context, refine=refine, level=level)
+        )
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)

@@ -8,24 +8,17 @@ from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Self
 
 import numpy as np
 
-from stemline.separation import stft
+from stemline.separation import stft, wiener
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
+from stemline.separation.extension import Extension
 from stemline.separation.network import HOP
 from stemline.separation.stft import TAIL, Samples
 from stemline.separation.windows import Block, Window, split
-
-
-class Extension(StrEnum):
-    """What happens above 11 kHz, where the networks see nothing."""
-
-    AVERAGE = "average"  # the mean share of the bins below: full band, and the stems add up to the mix
-    ZEROS = "zeros"  # silence, Spleeter's default
 
 
 @dataclass(slots=True)
@@ -50,6 +43,7 @@ class Separator:
         engine: The loaded model.
         extension: What happens above 11 kHz.
         context: Frames that a window sees on both sides of the part that is kept; 0 is exactly Spleeter.
+        refine: Whether a multichannel Wiener filter follows the networks; without it, exactly Spleeter.
         level: Where an engine has to choose, segments of a higher level go first.
 
     Raises:
@@ -62,6 +56,7 @@ class Separator:
         *,
         extension: Extension = Extension.AVERAGE,
         context: int = 0,
+        refine: bool = False,
         level: int = 0,
     ) -> None:
         if context and not engine.any_length:
@@ -69,6 +64,7 @@ class Separator:
         self.engine = engine
         self.extension = Extension(extension)
         self.context = context
+        self.refine = refine
         self.level = level
         self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
 
@@ -124,9 +120,9 @@ class Separator:
         wanted = tuple(known if instruments is None else instruments)
         if unknown := [name for name in wanted if name not in known]:
             raise OptionError(f"The model {self.engine.network.name} has no stem {', '.join(unknown)}.")
-        # With the average extension the shares of a bin add up to one: the last stem is the mix less the
+        # Unless something is silenced, the shares of a bin add up to one: the last stem is the mix less the
         # others, which saves its inverse transform and makes the sum exact.
-        rest = known[-1] if self.extension is Extension.AVERAGE and set(wanted) == set(known) else None
+        rest = known[-1] if self.extension is not Extension.ZEROS and set(wanted) == set(known) else None
         inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
         return _Plan(inverted, rest)
 
@@ -139,8 +135,16 @@ class Separator:
         masks = self.engine.masks(magnitude, alone=window.only, level=self.level)
         clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
-        extend = self.extension is Extension.AVERAGE
-        samples = [stft.inverse(kept, masks[index][:, window.keep], extend=extend) for _, index in inverted]
+        shares = [mask[:, window.keep] for mask in masks]
+        wanted = [index for _, index in inverted]
+        if self.refine:
+            refined = wiener.refine(kept, shares, wanted, self.extension)
+            clock = timer.add("refine", clock)
+            samples = [stft.inverse(each) for each in refined]
+        else:
+            samples = [
+                stft.inverse(kept, shares[index], self.extension.share(shares[index])) for index in wanted
+            ]
         timer.add("invert", clock)
         return samples
 

@@ -54,30 +54,31 @@ def magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
     return np.abs(spectrum[..., :NETWORK_BINS])
 
 
-def inverse(spectrum: Spectrum, mask: Mask, *, extend: bool) -> Samples:
+def inverse(spectrum: Spectrum, mask: Mask | None = None, above: Mask | None = None) -> Samples:
     """Return the samples (channels, span(frames)) of `spectrum` times `mask`, overlaps added.
 
     Args:
         spectrum: The mix, (channels, frames, 2,049).
-        mask: The instrument's share of each bin, (channels, frames, 1,024), 0 to 1.
-        extend: Whether the bins above the mask use its mean (Spleeter's `average`) or zero (`zeros`).
+        mask: The instrument's share of each bin, (channels, frames, 1,024), 0 to 1; without one, the spectrum
+            is the instrument's own.
+        above: Its share of the bins above the mask, (channels, frames, 1); without one, they are zero.
     """
     channels, frames, _ = spectrum.shape
     samples = np.zeros((channels, frames + OVERLAP - 1, HOP), np.float32)
-    above = np.mean(mask, axis=-1, keepdims=True) if extend else None
     masked = np.zeros((min(_BLOCK, frames), FRAME_BINS), np.complex64)
     for channel in range(channels):
         for start in range(0, frames, _BLOCK):
-            stop = min(start + _BLOCK, frames)
-            count = stop - start
-            whole = spectrum[channel, start:stop]
-            np.multiply(whole[:, :NETWORK_BINS], mask[channel, start:stop], out=masked[:count, :NETWORK_BINS])
-            if above is not None:
-                np.multiply(
-                    whole[:, NETWORK_BINS:], above[channel, start:stop], out=masked[:count, NETWORK_BINS:]
-                )
+            part = slice(start, min(start + _BLOCK, frames))
+            count = part.stop - start
+            whole = spectrum[channel, part]
+            if mask is None:
+                masked[:count] = whole
+            else:
+                np.multiply(whole[:, :NETWORK_BINS], mask[channel, part], out=masked[:count, :NETWORK_BINS])
+            if mask is not None and above is not None:
+                np.multiply(whole[:, NETWORK_BINS:], above[channel, part], out=masked[:count, NETWORK_BINS:])
             pieces = np.fft.irfft(masked[:count], FRAME, axis=-1).reshape(count, OVERLAP, HOP)
             pieces *= _INVERSE_WINDOW
             for quarter in range(OVERLAP):
-                samples[channel, start + quarter : stop + quarter] += pieces[:, quarter]
+                samples[channel, start + quarter : part.stop + quarter] += pieces[:, quarter]
     return samples.reshape(channels, -1)

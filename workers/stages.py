@@ -15,9 +15,9 @@ from stemline.jobs.job import Job, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import Engine
+from stemline.separation.extension import Extension
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
-from stemline.separation.separator import Extension
 from stemline.storage import Upload
 from stemline.workers.context import SeparationContext
 from stemline.workers.lease_keeper import LeaseKeeper
@@ -128,6 +128,7 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
             cancelled=work.lease.should_stop,
             extension=Extension(settings.engine.mask_extension),
             context=settings.engine.context_frames,
+            refine=settings.engine.refine,
             level=spec.level,
             track=spec.audio_track,
             keep_video_origin=settings.source.keep_video_origin,

@@ -332,12 +332,16 @@ class EngineSettings(Group):
     preload_models: tuple[str, ...] = setting(
         ("2stems",), "Models that a worker loads at its start, JSON list."
     )
-    mask_extension: Literal["average", "zeros"] = setting(
+    mask_extension: Literal["average", "upper", "zeros"] = setting(
         "average",
-        "Above 11 kHz: `average` keeps it by the frame's average mask, `zeros` removes it as Spleeter does.",
+        "Above 11 kHz: `average` keeps it by the frame's average mask, `upper` by that from 7.5 to 11 kHz,"
+        " `zeros` removes it as Spleeter does.",
     )
     context_frames: int = setting(
         0, "Frames of context around each segment; 0 is exactly Spleeter.", ge=0, le=256
+    )
+    refine: bool = setting(
+        False, "Whether a multichannel Wiener filter follows the networks (docs/quality.md)."
     )
 
 

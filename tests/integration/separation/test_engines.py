@@ -12,7 +12,8 @@ import pytest
 from stemline.models.loading import load_engine
 from stemline.separation.engine import Engine
 from stemline.separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
-from stemline.separation.separator import Extension, Separator
+from stemline.separation.extension import Extension
+from stemline.separation.separator import Separator
 from tests.golden import song
 from tests.golden.excerpts import excerpt
 from tests.golden.fixtures import golden, weights_2stems
@@ -76,7 +77,7 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
     """With either extension the stems are Spleeter's own to 1e-4."""
     mix = song.mix(song.stems(30.0))
     expected = golden("2stems_song.npz")
-    for extension in Extension:
+    for extension in (Extension.AVERAGE, Extension.ZEROS):  # the two that Spleeter has
         with Separator(engine, extension=extension) as separator:
             pieces = list(separator.separate([mix]))
         assert ("vocals", "accompaniment") == engine.network.instruments

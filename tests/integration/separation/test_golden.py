@@ -12,8 +12,9 @@ import pytest
 from stemline.models.catalogue import MODELS, Activation, MaskKind, Model
 from stemline.models.graph import build_graph
 from stemline.models.loading import load_engine
+from stemline.separation.extension import Extension
 from stemline.separation.onnx_engine import OnnxEngine
-from stemline.separation.separator import Extension, Separator
+from stemline.separation.separator import Separator
 from stemline.testing.song import demo_song
 from tests.golden import seeded, song
 from tests.golden.clip import decode16
@@ -30,7 +31,7 @@ def separated(engine, mix: np.ndarray, extension: str) -> dict[str, np.ndarray]:
 
 
 def check(engine, mix: np.ndarray, expected: dict[str, np.ndarray]) -> None:
-    for extension in Extension:
+    for extension in (Extension.AVERAGE, Extension.ZEROS):  # the two that Spleeter has
         stems = separated(engine, mix, extension)
         assert set(engine.network.instruments) == set(stems)
         for name, stem in stems.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stemline.separation import stft
+from stemline.separation.extension import UPPER_BIN, Extension
 from stemline.separation.network import FRAME, HOP, NETWORK_BINS
 
 
@@ -17,7 +18,7 @@ def test_a_mask_of_ones_gives_the_samples_back(frames: int) -> None:
     signal = noise(stft.span(frames))
     spectrum = stft.forward(signal)
     ones = np.ones((2, frames, NETWORK_BINS), np.float32)
-    back = stft.inverse(spectrum, ones, extend=True)
+    back = stft.inverse(spectrum, ones, ones[..., :1])
     assert signal.shape == back.shape
     inner = slice(stft.TAIL, frames * HOP)
     assert np.abs(signal - back)[:, inner].max() < 1e-6
@@ -32,25 +33,33 @@ def test_frames_are_those_of_the_definition() -> None:
     assert np.abs(expected - actual).max() < 1e-4 * np.abs(expected).max()
 
 
+def test_a_spectrum_without_a_mask_is_inverted_as_it_is() -> None:
+    """A spectrum that needs no mask gives what a mask of ones gives."""
+    spectrum = stft.forward(noise(stft.span(33)))
+    ones = np.ones((2, 33, NETWORK_BINS), np.float32)
+    assert np.array_equal(stft.inverse(spectrum), stft.inverse(spectrum, ones, ones[..., :1]))
+
+
 def test_zeros_extension_silences_what_the_network_does_not_see() -> None:
     """Without the extension nothing is left above bin 1,024."""
     signal = noise(stft.span(64))
     spectrum = stft.forward(signal)
     ones = np.ones((2, 64, NETWORK_BINS), np.float32)
-    back = stft.forward(stft.inverse(spectrum, ones, extend=False))[:, 8:-8]
+    back = stft.forward(stft.inverse(spectrum, ones))[:, 8:-8]
     assert np.abs(back[..., NETWORK_BINS + 16 :]).max() < 1e-3 * np.abs(back[..., :NETWORK_BINS]).max()
 
 
-def test_average_extension_is_the_mean_of_the_frame() -> None:
-    """Above bin 1,024 the share is the mean of the shares below."""
+@pytest.mark.parametrize(
+    ("extension", "share"), [(Extension.AVERAGE, 0.25), (Extension.UPPER, (768 - UPPER_BIN) / 324)]
+)
+def test_extensions_continue_the_mask(extension: Extension, share: float) -> None:
+    """Above bin 1,024 the share is the mean of the shares below, or of the upper ones of them."""
     signal = noise(stft.span(64))
     spectrum = stft.forward(signal)
     mask = np.zeros((2, 64, NETWORK_BINS), np.float32)
-    mask[..., : NETWORK_BINS // 4] = 1.0
-    back = stft.inverse(spectrum, mask, extend=True)
+    mask[..., 512:768] = 1.0
+    back = stft.inverse(spectrum, mask, extension.share(mask))
     wanted = spectrum.copy()
-    wanted[..., NETWORK_BINS // 4 : NETWORK_BINS] = 0.0
-    wanted[..., NETWORK_BINS:] *= 0.25
-    ones = np.ones_like(mask)
-    expected = stft.inverse(wanted, ones, extend=True)
-    assert np.abs(expected - back).max() < 1e-6
+    wanted[..., :NETWORK_BINS] *= mask
+    wanted[..., NETWORK_BINS:] *= share
+    assert np.abs(stft.inverse(wanted) - back).max() < 1e-6
