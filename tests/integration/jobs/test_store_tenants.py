@@ -85,6 +85,17 @@ def test_templates(make: Make) -> None:
     assert store.templates.get(TENANT, one.id) is None
 
 
+def test_the_limit_of_a_region_counts_its_own_buckets_once(make: Make) -> None:
+    """Buckets of another region leave a region its whole number."""
+    store = make(buckets_per_region=2, auto_open=False)
+    for name in ("one-1250000000", "two-1250000000"):
+        store.tenants.open(Tenant(name, "ap-beijing"))
+    store.tenants.open(TENANT)
+    store.tenants.open(OTHER)
+    with pytest.raises(BindedBucketNumLimit):
+        store.tenants.open(Tenant("third-1250000000", TENANT.region))
+
+
 @pytest.mark.parametrize("limit", [1, 3])
 def test_submissions_count_towards_the_limit_of_a_region(make: Make, limit: int) -> None:
     """A region takes no further tenant, whichever call would open it; tenants that it has go on."""
