@@ -84,3 +84,34 @@ def test_nothing_is_fetched_unless_the_settings_allow_it(monkeypatch, tmp_path):
         bench.engines("4stems")
     assert not isinstance(caught.value, engines.WeightsPending)
     assert [] == bench.fetched
+
+
+def test_an_engine_is_loaded_with_the_options_of_the_settings(monkeypatch, tmp_path):
+    """Name, device, folder, threads and the wait of a batch are those of the settings; 0 threads are all."""
+    loaded: list[dict[str, Any]] = []
+
+    def load(model: str, **options: Any) -> Any:
+        loaded.append({"model": model, **options})
+        return SimpleNamespace(device="cpu")
+
+    monkeypatch.setattr(engines, "load_engine", load)
+    chosen = {"engine": "tensorflow", "device": "cpu", "models_dir": tmp_path, "batch_wait_ms": 7}
+    for threads in (3, 0):
+        engines.Engines(Settings(threads=threads, **chosen), WorkerMetrics())("4stems")
+    expected = {
+        "model": "4stems",
+        "engine": "tensorflow",
+        "device": "cpu",
+        "directory": tmp_path,
+        "batch_wait_s": 0.007,
+    }
+    assert [3, None] == [options["threads"] for options in loaded]
+    assert [expected, expected] == [{name: options[name] for name in expected} for options in loaded]
+
+
+def test_a_decoder_has_the_limits_of_the_settings(monkeypatch):
+    """Memory, processor time and the time to open a source are those of the settings."""
+    made: list[Any] = []
+    monkeypatch.setattr(engines, "Decoder", made.append)
+    engines.create_decoder(Settings(decode_memory_bytes=300 << 20, decode_cpu_s=31, decode_open_s=32.0))
+    assert [(300 << 20, 31, 32.0)] == [(each.memory_bytes, each.cpu_s, each.open_s) for each in made]
