@@ -49,6 +49,10 @@ def fail(server: ApiServer) -> None:
     server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
 
 
+@pytest.mark.shows(
+    "POST /batches, GET /batches, GET /batches/{batch}: Batch, BatchList, BatchId, Manifest",
+    "RowCount, WaitingCount, RunningCount, SuccessCount, FailedCount, CancelCount, batchId",
+)
 def test_a_batch_is_accepted_and_shown(server):
     """A batch is stored whole, listed, and its rows become jobs that the vendor's calls see."""
     made = post(server.client, body(rows(300)))["Batch"]
@@ -82,6 +86,9 @@ def test_a_row_has_outputs_of_its_own(server):
     assert ("out/own.mp3", "all") == (job.spec.output.au_object, job.spec.user_data)
 
 
+@pytest.mark.shows(
+    "POST /batches/{batch}/pause, POST /batches/{batch}/resume, POST /batches/{batch}/cancel, POST /batches/{batch}/retry"
+)
 def test_a_batch_is_paused_cancelled_and_retried(server):
     """Pausing, resuming, cancelling and retrying answer with the batch or with how many rows are retried."""
     batch = post(server.client, body(rows(4)))["Batch"]["BatchId"]
@@ -188,6 +195,7 @@ def test_a_signed_digest_covers_the_rows(server):
     assert "1" == ask(server, "GET", "/batches")["TotalCount"]
 
 
+@pytest.mark.shows("POST /batches, GET /batches, GET /batches/{batch}: Batch, BatchList, BatchId, Manifest")
 def test_rows_come_from_a_manifest(server, monkeypatch):
     """The rows are the lines of an object of the bucket; one that is missing or wrong is refused."""
     buckets: Any = type(_services(server).buckets)

@@ -18,6 +18,7 @@ def at(seconds: float) -> str:
     return format_time(round((time.time() + seconds) * 1e6))
 
 
+@pytest.mark.shows("NotBefore, Deadline, Timeout")
 def test_times_of_a_submission(server):
     """What a submission says is shown in JSON, and in XML on request; a vendor's XML has none of it."""
     times = {"NotBefore": at(60), "Deadline": at(120), "Timeout": "900"}

@@ -278,6 +278,7 @@ def test_stage_is_shown_on_request(server):
     assert "download" == server.client.get(f"/jobs/{job}", additions="1").text("JobsDetail/Stage")
 
 
+@pytest.mark.shows("Position, EstimatedStartTime, EstimatedEndTime")
 def test_position_and_estimates_are_shown_on_request(server):
     """JSON answers show a waiting job's place and estimates; plain XML, which vendors parse, does not."""
     first, second = submit(server.client), submit(server.client)

@@ -44,6 +44,7 @@ def test_jobs_of_a_later_time_count_for_the_queue(make, clock):
     store.jobs.create([spec()])
 
 
+@pytest.mark.shows("NotBefore, Deadline, Timeout")
 def test_a_late_job_is_cancelled_with_a_code_of_its_own(store, clock):
     """A waiting job is cancelled at its deadline and not before; it leaves an event and is not claimed."""
     (job,) = store.jobs.create([spec(deadline=clock() + 5 * SECOND)])

@@ -16,6 +16,7 @@ def positions(store: Store) -> dict[str, int]:
     return {job.id: job.position for job in found if job.position is not None}
 
 
+@pytest.mark.shows("Position, EstimatedStartTime, EstimatedEndTime")
 @pytest.mark.parametrize("ageing_s", [0.0, 10.0])
 def test_positions_are_the_order_of_claims(make, clock, ageing_s):
     """Whatever the levels and ages of waiting jobs, the position is the turn in which each is claimed."""
