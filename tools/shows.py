@@ -4,7 +4,7 @@
     python -m tools.shows --write    # write the last column of the page from the tests
 
 A test carries ``@pytest.mark.shows("…")`` with the first cell of each row that it shows, without backticks;
-of a cell with a colon, what is before it suffices.
+of a long cell, what is before a comma or a colon, if no other row begins so.
 A test that is always skipped, or expected to fail, shows nothing; in CI, one that is skipped fails.
 """
 
@@ -85,7 +85,7 @@ def _by_row(page: str, tests: Path) -> dict[str, list[str]]:
     keys = [row.key for row in rows(page)]
     found: dict[str, list[str]] = {}
     for mark, names in shown(tests).items():
-        begins = [key for key in keys if key.partition(":")[0] == mark]
+        begins = [key for key in keys if key.startswith((f"{mark}:", f"{mark},"))]
         key = begins[0] if mark not in keys and len(begins) == 1 else mark
         found[key] = found.get(key, []) + names
     return found
