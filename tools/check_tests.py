@@ -250,6 +250,8 @@ def _is_filled(iterable: ast.expr, values: _Values) -> bool:
             found = is_named or (bool(known) and all(_is_filled(each, others) for each in known))
         case ast.Attribute():
             found = iterable.attr.isupper()
+        case ast.Subscript(slice=ast.Slice(lower=None, upper=ast.Constant())):
+            found = _is_filled(iterable.value, values)  # the first few of what is there
         case ast.BinOp():
             found = _is_filled(iterable.left, values) or _is_filled(iterable.right, values)
         case ast.Call():
