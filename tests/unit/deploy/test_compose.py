@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -28,6 +29,41 @@ OWN = ("api", "worker", *GPU, "callbacks", "beat", "flower")
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
     return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
+
+
+def real_compose(*words: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Docker Compose itself on the file; it needs no Docker engine to read it."""
+    # Not the package's script of that name, which ends with 0 whatever happened.
+    (folder,) = importlib.util.find_spec("compose").submodule_search_locations
+    program = Path(folder) / "docker-compose"
+    values = compose.dotenv(DEPLOY / ".env.example") if variables is None else variables
+    command = [str(program), "--file", str(DEPLOY / "compose.yaml"), *words]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **values}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("profiles", ["", "s3", "s3,watch", "gpu", "gpu2", "gpu4,s3,watch"])
+def test_compose_reads_the_file(project, profiles: str):
+    """Docker Compose accepts the file with every profile: services and variables are those tests assume."""
+    values = {**compose.dotenv(DEPLOY / ".env.example"), "COMPOSE_PROFILES": profiles}
+    done = real_compose("config", "--format", "json", variables=values)
+    assert 0 == done.returncode, done.stderr
+    services = json.loads(done.stdout)["services"]
+    chosen = set(profiles.split(",")) - {""}
+    wanted = {
+        n for n, d in project["services"].items() if not d.get("profiles") or chosen & set(d["profiles"])
+    }
+    assert wanted == set(services)
+    for name in wanted & set(OWN):
+        ours = {key: str(value) for key, value in project["services"][name]["environment"].items()}
+        assert ours == services[name]["environment"], name
+
+
+def test_compose_names_the_variable_that_is_missing():
+    """Without an .env file Docker Compose refuses to start, and says what to fill in."""
+    done = real_compose("config", "--quiet", variables={})
+    assert 0 != done.returncode
+    assert "is not set, see .env.example" in done.stderr
 
 
 def test_hadolint_finds_nothing():
