@@ -9,6 +9,7 @@ import pytest
 from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import QueueFilter, Store
+from stemline.testing.processes import eventually
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
 
 
@@ -141,7 +142,7 @@ def test_waiting_ends_with_an_event(store):
     assert {} == store.events.wait(after, 0.01)
     timer = threading.Timer(0.05, lambda: store.jobs.create([spec(tenant=OTHER)]))
     timer.start()
-    found = store.events.wait(after, 4)
+    found = eventually(lambda: store.events.wait(after, 4), 180, "the event")
     timer.join()
     assert [OTHER] == list(found)
     assert ["Submitted"] == [event.state for event in found[OTHER]]

@@ -133,7 +133,7 @@ def order_of(levels: list[int]) -> list[float]:
     batcher = Batcher(run, 1)
     with ThreadPoolExecutor(len(levels) + 1) as pool:
         futures = [pool.submit(batcher, np.full((2, 4, 8), -1, np.float32))]
-        assert started.wait(20)
+        assert started.wait(60)
         for number, level in enumerate(levels):
             futures.append(pool.submit(batcher, np.full((2, 4, 8), number, np.float32), level=level))
             while len(batcher._waiting) <= number:

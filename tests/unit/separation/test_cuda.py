@@ -189,7 +189,7 @@ def test_a_session_sees_one_shape_only(sessions: Sessions) -> None:
     gate = threading.Barrier(7)
 
     def song(count: int) -> None:
-        gate.wait(20)
+        gate.wait(60)
         for _ in range(count):
             loaded.masks(segment())
 
