@@ -24,6 +24,7 @@ class Durability(StrEnum):
 
 CONFIRMED_SCRIPTS: Final = frozenset(
     {
+        "batch",
         "cancel",
         "create",
         "delete_template",
@@ -33,14 +34,30 @@ CONFIRMED_SCRIPTS: Final = frozenset(
         "queue",
         "record_attempt",
         "replay",
+        "select",
         "template",
         "uploads",
     }
 )
-"""Scripts whose changes somebody relies on once they are answered.
+"""Scripts whose changes somebody relies on once they are answered."""
 
-A claim, a heartbeat or a reservation that is lost is made again when its lease ends.
-"""
+REPEATED_SCRIPTS: Final = frozenset(
+    {
+        "acquire_slot",
+        "claim",
+        "expire",
+        "heartbeat",
+        "promote",
+        "prune",
+        "reclaim",
+        "release",
+        "release_slot",
+        "reserve",
+        "statistics",
+        "use_nonce",
+    }
+)
+"""Scripts whose changes, if they are lost, are made again: when a lease ends, or by the next sweep."""
 
 _TIMEOUT_MS: Final = 3000
 """How long the server may take to confirm, ms; below the client's timeout of 5 s."""

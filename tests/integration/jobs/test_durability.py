@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.errors import NotConfirmed, StoreUnavailable
 from stemline.jobs.job import JobSpec
 from stemline.jobs.states import State
-from stemline.jobs.store import RedisStore, StoreOptions
+from stemline.jobs.store import RedisStore, StoreOptions, scripts
 from stemline.jobs.store import durability as durability_module
-from stemline.jobs.store.durability import Durability, shortcoming
+from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, REPEATED_SCRIPTS, Durability, shortcoming
 from stemline.jobs.store.values import Idempotency
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe_durability
@@ -138,3 +139,18 @@ def test_replica_answers_when_a_replica_has_the_change(
                     assert time.monotonic() - stopped < 100
                 finally:
                     os.kill(pid, signal.SIGCONT)
+
+
+def test_every_script_that_writes_is_confirmed_or_repeated() -> None:
+    """No new script is forgotten: each is confirmed, made again if it is lost, or only reads."""
+    texts = {path.stem: path.read_text() for path in Path(scripts.__file__).with_name("lua").glob("*.lua")}
+    library = {"lib", "schema"}
+    classified = CONFIRMED_SCRIPTS | REPEATED_SCRIPTS
+    assert not CONFIRMED_SCRIPTS & REPEATED_SCRIPTS
+    assert classified <= set(texts)
+    writes = re.compile(
+        r"redis\.call\('(?:SET|HSET|HDEL|ZADD|ZREM|SADD|SREM|DEL|XADD|INCR|EXPIRE|RENAME|COPY)"
+    )
+    readers = set(texts) - classified - library
+    assert readers
+    assert [] == [name for name in sorted(readers) if writes.search(texts[name])]
