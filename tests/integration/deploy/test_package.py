@@ -28,6 +28,10 @@ __all__ = ["weights_2stems"]
 
 IMPORTED = "a file of the current folder was imported"
 
+CONSOLE = {".html", ".js", ".css", ".svg", ".md", ".ts"}
+KINDS = {".py", ".lua", ".typed", *CONSOLE}
+"""Suffixes of the files of our packages."""
+
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,13 +76,13 @@ def running(command: list[Path | str], folder: Path, **variables: str) -> Iterat
 
 
 def test_the_wheel_holds_one_package_without_deployment_files(wheel: Path) -> None:
-    """The wheel holds `stemline` and its metadata: Python modules, Lua scripts, a page and a type marker."""
+    """The wheel holds `stemline` and its metadata: modules, Lua scripts, the console and a type marker."""
     names = [Path(name) for name in content(wheel)]
     top = {name.parts[0] for name in names}
     assert {"stemline"} == {name for name in top if not name.endswith(".dist-info")}
     assert 2 == len(top)
     kinds = {name.suffix for name in names if name.parts[0] == "stemline"}
-    assert {".py", ".lua", ".html", ".typed"} == kinds
+    assert kinds == KINDS
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
@@ -102,7 +106,7 @@ def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path,
     assert {"src"} == folders
     assert {"stemline"} == {name.parts[1] for name in names if name.parts[0] == "src" and len(name.parts) > 1}
     kinds = {name.suffix for name in names if name.parts[0] == "src"}
-    assert {".py", ".lua", ".html", ".typed"} == kinds
+    assert kinds == KINDS
     assert content(wheel) == content(build(tmp_path, "--wheel", sdist))
 
 
