@@ -145,7 +145,9 @@ class RedisJobs(JobRepository):
 
     def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
         stored = State.SUBMITTED if state is State.PAUSE else state
-        total, found = self._connection.run("browse", str(tenant), stored or "", offset, size)
+        total, found = self._connection.run(
+            "browse", str(tenant), stored or "", offset, size, self._ageing_us
+        )
         return Listing([job for record in found if (job := _job(record))], total)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:

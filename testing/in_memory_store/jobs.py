@@ -129,13 +129,14 @@ class InMemoryJobs(JobRepository):
 
     def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
         stored = State.SUBMITTED if state is State.PAUSE else state
-        with self._contents.lock:
+        contents = self._contents
+        with contents.lock:
             jobs = [
-                self._contents.view(job)
-                for job in reversed(self._contents.jobs.values())
+                job
+                for job in reversed(contents.jobs.values())
                 if job.spec.tenant == tenant and stored in {None, job.state}
             ]
-        return Listing(jobs[offset : offset + size], len(jobs))
+            return Listing([contents.shown(job) for job in jobs[offset : offset + size]], len(jobs))
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         contents = self._contents

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from stemline.deploy.local.addresses import Addresses
 from tests.browser.worker import tone, wav
@@ -21,7 +21,7 @@ def test_from_the_printed_link_to_stems_that_add_up(page: Page, where: dict[str,
     assert where["secret_key"] not in page.url
     page.get_by_role("link", name="New job").first.click()
     page.get_by_label("Codec").select_option("wav")
-    song = {"name": "stack.wav", "mimeType": "audio/wav", "buffer": wav(tone(5))}
+    song = FilePayload(name="stack.wav", mimeType="audio/wav", buffer=wav(tone(5)))
     page.locator("input[type=file]").set_input_files(song)
     page.get_by_role("link", name="Open the job").click()
     expect(page.get_by_role("heading", name="stack.wav")).to_contain_text("Success", timeout=90_000)

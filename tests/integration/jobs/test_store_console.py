@@ -24,6 +24,7 @@ def test_jobs_by_place(store: Store, clock: FixedClock) -> None:
     assert (ids[:2], 5) == browse(None, 0, 2)
     assert (ids[3:], 5) == browse(None, 3, 10)
     assert ([], 5) == browse(None, 5, 10)
+    assert 1 == store.jobs.browse(TENANT, None, offset=4, size=1).items[0].position
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
     assert ([claimed.id], 1) == browse(State.RUNNING, 0, 10)

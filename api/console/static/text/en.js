@@ -260,4 +260,13 @@ export default {
   "deliveries.states": "Callbacks by state",
   "deliveries.noneFound": "No callback matches",
   "deliveries.total": "Callbacks: {n}",
+  "jobs.notBefore": "not before {time}",
+  "jobs.position": "place {n}",
+  "jobs.starts": "starts in ≈ {time}",
+  "job.notBefore": "Not before",
+  "job.deadline": "Deadline",
+  "job.position": "Place in the queue",
+  "job.expectedStart": "Expected start",
+  "job.expectedEnd": "Expected end",
+  "job.about": "about {time} (an estimate)",
 };

@@ -260,4 +260,13 @@ export default {
   "deliveries.states": "按状态筛选回调",
   "deliveries.noneFound": "没有符合条件的回调",
   "deliveries.total": "回调：{n}",
+  "jobs.notBefore": "不早于 {time}",
+  "jobs.position": "第 {n} 位",
+  "jobs.starts": "约 {time} 后开始",
+  "job.notBefore": "最早开始",
+  "job.deadline": "截止时间",
+  "job.position": "队列中的位置",
+  "job.expectedStart": "预计开始",
+  "job.expectedEnd": "预计结束",
+  "job.about": "约 {time}（估计）",
 };

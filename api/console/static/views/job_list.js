@@ -226,16 +226,26 @@ function Row({ index, job, now, isSelected, onToggle }) {
     <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
     <span role="cell" class="state-cell"><${State} name=${job.State} />
       ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
-    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${t("jobs.waits")}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
+    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${waits(job, now)}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
     <span role="cell" class="age" title=${time(job.Created)}>${duration((now - Number(job.Created)) / 1e6)}</span>
   </div>`;
 }
 
-/** How long a running job may still take, by its progress so far: an estimate. @param {Tree} job @param {number} now */
+/** How long a running job may still take: the service's estimate, else one by its progress so far. @param {Tree} job @param {number} now */
 function remaining(job, now) {
+  if (job.EstimatedEnd) return `≈ ${duration(Math.max(0, Number(job.EstimatedEnd) - now) / 1e6)}`;
   const share = Number(job.Progress) / 100;
   const ran = (now - Number(job.Started)) / 1e6;
   return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
+}
+
+/** Where a waiting job is, and when it is expected to start. @param {Tree} job @param {number} now */
+function waits(job, now) {
+  if (job.NotBefore && Number(job.NotBefore) > now) return t("jobs.notBefore", { time: time(job.NotBefore) });
+  if (!job.Position) return t("jobs.waits");
+  const place = t("jobs.position", { n: number(job.Position) });
+  if (!job.EstimatedStart) return place;
+  return `${place} · ${t("jobs.starts", { time: duration(Math.max(0, Number(job.EstimatedStart) - now) / 1e6) })}`;
 }
 
 /** @param {Tree} job */
