@@ -17,7 +17,7 @@ _Fact = tuple[str, str]
 
 def describe_job(job: Job, execution: Execution, callbacks: Sequence[Callback]) -> list[str]:
     """Return everything that is known about a job."""
-    facts = [*_asked(job), *_times(job), *_work(job, execution), *_outcome(job)]
+    facts = [*_asked(job), *_times(job), *_work(job, execution), *_outcome(job), *_retries(job)]
     lines = [f"{job.id}  {job.state}" + (f"  {percent(job)} %" if percent(job) else "")]
     lines += [f"  {name:<11}{text}" for name, text in facts]
     for callback in callbacks:
@@ -86,6 +86,13 @@ def _work(job: Job, execution: Execution) -> Iterator[_Fact]:
     if execution.number:
         where = f" on {execution.worker}" if execution.worker else ""
         yield "attempt", f"{execution.number}{where}" + (f" ({execution.device})" if execution.device else "")
+
+
+def _retries(job: Job) -> Iterator[_Fact]:
+    if job.origin:
+        yield "retry of", job.origin
+    if job.retried_by:
+        yield "retried by", job.retried_by
 
 
 def _outcome(job: Job) -> Iterator[_Fact]:

@@ -18,6 +18,15 @@ _DOWNLOAD_SHARE: Final = 5.0
 """Parts of the bar, percent; the job has the rest."""
 
 
+_STAGES: Final = {
+    "download": "reading",
+    "decode": "decoding",
+    "separate": "separating",
+    "encode": "encoding",
+    "upload": "publishing",
+}
+
+
 class JobProgress:
     """What is known of a job while it is uploaded, waits, runs and is downloaded."""
 
@@ -134,5 +143,5 @@ def _doing(job: Job) -> str:
     if job.state == "Pause":
         return "waiting: queue paused"
     if job.state == "Running":
-        return job.stage.lower() or "separating"
+        return _STAGES.get(job.stage, "separating")
     return job.state.lower()

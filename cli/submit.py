@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.output import as_json
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.times import FUTURE
 
 
 @click.command()
@@ -27,6 +29,9 @@ from stemline.cli.separation_options import parameters_of, separation_options
 @click.option("--queue", default="", help="Id of a queue; the bucket's own by default.")
 @click.option("--user-data", default="", help="Text that the job and its callback carry.")
 @click.option("--callback", default="", metavar="URL", help="Who is told when a job has ended; `no`: nobody.")
+@click.option("--not-before", type=FUTURE, help="When the jobs may start: 90m, 2h, 3d from now, or a time.")
+@click.option("--deadline", type=FUTURE, help="Cancel jobs that still wait then.")
+@click.option("--timeout", type=click.IntRange(1), help="Longest run of a job, s.")
 @click.option("--audio-track", default="", help="Number, from 0, or language of the audio track.")
 @click.option(
     "--names",
@@ -61,6 +66,9 @@ def submit(
     queue: str,
     user_data: str,
     callback: str,
+    not_before: datetime | None,
+    deadline: datetime | None,
+    timeout: int | None,
     audio_track: str,
     pattern: str,
     no_wait: bool,
@@ -94,6 +102,9 @@ def submit(
         "queue": queue,
         "user_data": user_data,
         "callback": callback,
+        "not_before": not_before,
+        "deadline": deadline,
+        "timeout_s": timeout,
         "audio_track": audio_track,
     }
     check_pattern(pattern or DEFAULT_PATTERN)
@@ -101,6 +112,10 @@ def submit(
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")
+            if not_before or deadline:
+                raise click.UsageError(
+                    "--not-before and --deadline are for one source: a later run would differ"
+                )
             many = Many(
                 sources=sources,
                 folder=output,

@@ -122,12 +122,10 @@ def _finished(client: Client, one: One, job_id: str, progress: JobProgress) -> d
         CommandFailed: the job failed, with what to do, or was cancelled.
         Interrupted: Ctrl-C was pressed.
     """
-    from stemline.cli.place import Place
     from stemline.client import JobEnded
 
-    place = Place(client)
     try:
-        job = client.wait(job_id, on_change=lambda seen: progress.watched(place.fill_in(seen)))
+        job = client.wait(job_id, on_change=progress.watched)
         progress.begin_download(job)
         name = Path(one.source).stem
         values = {"name": name} if name else {}

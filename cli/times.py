@@ -15,6 +15,8 @@ class Time(click.ParamType[datetime]):
     """A time: ``90m``, ``2h`` or ``3d`` ago, or a timestamp of the API."""
 
     name = "time"
+    sign = -1
+    """Where an age lies from now."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Parse the option."""
@@ -24,7 +26,7 @@ class Time(click.ParamType[datetime]):
             return value
         try:
             if ago := re.fullmatch(r"(\d{1,9})([smhd])", value):
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+                return datetime.now(UTC) + self.sign * timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             return datetime.fromtimestamp(parse_time(value) / 1e6, UTC)
         except (ValueError, OverflowError):
             self.fail(
@@ -32,4 +34,10 @@ class Time(click.ParamType[datetime]):
             )
 
 
-TIME = Time()
+class Future(Time):
+    """A time to come: in ``90m``, ``2h`` or ``3d``, or a timestamp of the API."""
+
+    sign = 1
+
+
+TIME, FUTURE = Time(), Future()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from stemline.client.values import STEMS
 from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode
+from stemline.wire.times import format_time
 
 MODES: Final[Mapping[int, str]] = {2: AudioMode.AUDIO_AND_BACKGROUND, 4: AudioMode.MUSIC_MODE}
 """``AudioMode`` by the number of stems."""
@@ -49,6 +51,12 @@ class Submission:
     """URL; ``no`` for none where the queue has one."""
     callback_format: str = ""
     """``XML`` or ``JSON``."""
+    not_before: datetime | None = None
+    """When the job may start; at once if not given."""
+    deadline: datetime | None = None
+    """A job that still waits then is cancelled."""
+    timeout_s: int | None = None
+    """Longest run of the job, s."""
     audio_track: str = ""
     """Number or language of the track to separate, in a file with several."""
 
@@ -84,6 +92,9 @@ class Submission:
             "QueueId": self.queue,
             "CallBack": self.callback,
             "CallBackFormat": self.callback_format,
+            "NotBefore": _time(self.not_before),
+            "Deadline": _time(self.deadline),
+            "Timeout": "" if self.timeout_s is None else str(self.timeout_s),
         }
         return {name: value for name, value in request.items() if value}
 
@@ -103,6 +114,10 @@ class Submission:
         if unknown := sorted(set(self.output) - set(elements)):
             raise ValueError(f"{', '.join(unknown)}: a stem is one of {', '.join(elements)}")
         return {elements[stem]: key for stem, key in self.output.items()}
+
+
+def _time(value: datetime | None) -> str:
+    return "" if value is None else format_time(round(value.timestamp() * 1e6))
 
 
 def audio_config(given: Submission) -> dict[str, str]:

@@ -72,17 +72,29 @@ class Job:
     duration_s: float | None = None
     """Length of the source, seconds of audio; ``None`` until the job has succeeded."""
     stage: str = ""
-    """What a running job does, where the service says so."""
+    """What a running job does: ``download``, ``decode``, ``separate``, ``encode`` or ``upload``."""
     position: int | None = None
-    """Jobs that start before it and itself, where the service says so."""
-    eta_s: float | None = None
-    """Seconds until it ends, as the service estimates them."""
+    """Place of a waiting job in its queue, from 1."""
+    estimated_start: datetime | None = None
+    estimated_end: datetime | None = None
+    """``None`` where nothing is known, as before the first job of a queue has succeeded."""
+    origin: str = ""
+    """Id of the job that this one retries."""
+    retried_by: str = ""
+    """Id of the latest job that retries this one."""
     raw: Raw = field(default_factory=dict, repr=False)
 
     @property
     def has_ended(self) -> bool:
         """Whether the job stays as it is."""
         return self.state in ENDED
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until it ends, as the service estimates; ``None`` where nothing is known."""
+        if self.estimated_end is None or self.has_ended:
+            return None
+        return max(0.0, (self.estimated_end - datetime.now(UTC)).total_seconds())
 
     @property
     def succeeded(self) -> bool:
@@ -210,7 +222,10 @@ def read_job(raw: Raw) -> Job:
         duration_s=_duration(operation),
         stage=text(raw, "Stage"),
         position=_optional(raw, "Position"),
-        eta_s=_optional(raw, "EtaSeconds"),
+        estimated_start=moment(raw, "EstimatedStartTime"),
+        estimated_end=moment(raw, "EstimatedEndTime"),
+        origin=text(raw, "OriginJobId"),
+        retried_by=text(raw, "RetryJobId"),
         raw=raw,
     )
 
