@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.group import Group
+from stemline.cli.output import as_json, print_json_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,11 +72,16 @@ def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source
 
 @models.command(name="list")
 @_DIRECTORY
-def list_(directory: Path | None) -> None:
+@as_json
+def list_(directory: Path | None, *, as_json: bool) -> None:
     """List the models and whether their weights are here."""
     from stemline.models.catalogue import MODELS
 
     store = _store(directory)
+    if as_json:
+        for model in MODELS.values():
+            print_json_line({"name": model.name, "here": store.has(model), "stems": model.instruments})
+        return
     for model in MODELS.values():
         state = "here" if store.has(model) else "not here"
         print(f"{model.name}\t{state}\t{', '.join(model.instruments)}")

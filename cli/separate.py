@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from stemline.cli.output import as_json, print_json_line, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +22,7 @@ _YEAR_S = 365 * 86_400.0
 
 
 @click.command(name="separate")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "-o",
     "--output",
@@ -84,8 +89,9 @@ _YEAR_S = 365 * 86_400.0
     "--audio-track",
     help="Number, from 0, or language of the audio track; by default the one that the file marks.",
 )
+@as_json
 def separate(
-    file: Path,
+    sources: Sequence[str],
     output: Path,
     *,
     stems: str,
@@ -98,40 +104,45 @@ def separate(
     context: int,
     refine: bool,
     audio_track: str | None,
+    as_json: bool,
 ) -> None:
-    """Separate FILE into its stems.
+    """Separate files into their stems, without the service.
 
-    They are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on.
+    SOURCE is a file, a folder, which is searched for media files, or a pattern such as 'music/**/*.mp3'.
+    Stems are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on; the folders of a
+    SOURCE that is a folder are kept. The exit status is 1 if one of the files cannot be separated.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     from stemline.models.loading import load_engine
 
+    files = _files(sources, output)
     name = f"{stems}stems"
     with ThreadPoolExecutor(1) as executor:
         # The engine loads mostly outside of Python; the imports below run meanwhile.
         loading = executor.submit(load_engine, name, engine=engine, device=device)
-        from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         from stemline.models.catalogue import model_named
-        from stemline.separation.errors import SeparationError
         from stemline.separation.extension import Extension
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file
 
+    with _errors():
+        loaded = loading.result()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(file.name, total=1.0)
-            loaded = loading.result()
-            output.mkdir(parents=True, exist_ok=True)
-            report = separate_file(
+
+    def run(file: Path, folder: Path) -> Report:
+        with _errors(), Progress(*columns, console=screen(stderr=True), transient=True) as bar:
+            task = bar.add_task(escape(file.name), total=1.0)
+            folder.mkdir(parents=True, exist_ok=True)
+            return separate_file(
                 loaded,
                 file,
                 {
                     instrument: OutputSpec(
-                        output / f"{file.stem}-{instrument}.{codec}",
+                        folder / f"{file.stem}-{instrument}.{codec}",
                         codec,
                         bitrate_kbps=bitrate,
                         bit_depth=int(bit_depth),
@@ -145,17 +156,83 @@ def separate(
                 refine=refine,
                 track=audio_track,
             )
+
+    failed = 0
+    for file, folder in files:
+        try:
+            report = run(file, folder)
+        except click.ClickException as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            click.echo(f"{file}: {error.message}", err=True)
+        else:
+            _print(file, report, codec, bitrate, as_json=as_json)
+    if len(files) > 1:
+        click.echo(f"{len(files) - failed} of {len(files)} files separated", err=True)
+    if failed:
+        raise SystemExit(1)
+
+
+def _files(sources: Sequence[str], output: Path) -> list[tuple[Path, Path]]:
+    """Return the files that sources mean, each with the folder for its stems.
+
+    Raises:
+        click.UsageError: a source means none.
+        click.ClickException: two files would have the same stems.
+    """
+    found: list[tuple[Path, Path]] = []
+    for source in sources:
+        path = Path(source)
+        names = [source] if path.exists() else sorted(glob(source, recursive=True))  # noqa: PTH207 - any folder
+        matching = [Path(each) for each in names]
+        files = [each for each in matching if each.is_file()]
+        found += [(each, output) for each in files]
+        for folder in (each for each in matching if each.is_dir()):
+            from stemline.client.tracks.sources import in_folder
+
+            inside = [track.path for track in in_folder(folder, without=output) if track.path is not None]
+            files += inside
+            found += [(each, output / each.parent.relative_to(folder)) for each in inside]
+        if not files:
+            raise click.UsageError(f"there is no file {source}, nor a folder or a pattern with one")
+    owners: dict[Path, Path] = {}
+    for file, folder in dict(found).items():
+        before = owners.setdefault(folder / file.stem, file)
+        if before != file:
+            raise click.ClickException(
+                f"{before} and {file} would have the same stems; separate them one by one"
+            )
+    return list(dict(found).items())
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn errors of the separation and of the disk into one line."""
+    from stemline.separation.errors import SeparationError
+
+    try:
+        yield
     except SeparationError as error:
         raise click.ClickException(f"{error.message} ({type(error).__name__})") from error
     except OSError as error:
         raise click.ClickException(": ".join(filter(None, (error.filename, error.strerror)))) from error
-    for stem in report.stems.values():
-        print(stem.path)
+
+
+def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_json: bool) -> None:
+    """Print the stems of a file, and on stderr what was measured."""
+    seconds = report.seconds["total"]
+    if as_json:
+        stems = {name: str(stem.path) for name, stem in report.stems.items()}
+        told = {"file": str(file), "stems": stems, "audio_s": round(report.duration_s, 3)}
+        print_json_line({**told, "seconds": round(seconds, 3), "device": report.device})
+    else:
+        for stem in report.stems.values():
+            print(stem.path)
     used = {stem.bitrate_bps for stem in report.stems.values()}
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
-    Console(stderr=True).print(_levels(report))
-    seconds = report.seconds["total"]
+    screen(stderr=True).print(_levels(report))
     click.echo(
         f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
         f" on {report.device}",

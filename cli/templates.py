@@ -60,13 +60,17 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
 
 @templates.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@as_json
 @connected
-def delete(connection: Connection, *, ids: Sequence[str]) -> None:
+def delete(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
     """Delete templates; jobs already submitted keep their copy."""
     with connection.open() as client:
         for each in ids:
             client.delete_template(each)
-            click.echo(each)
+            if not as_json:
+                click.echo(each)
+    if as_json:
+        print_json({"deleted": list(ids)})
 
 
 def _row(template: Template) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -52,6 +53,30 @@ def test_separate_writes_the_stems(weights_2stems: Path, tmp_path: Path) -> None
     assert expected == done.stdout.splitlines()
     assert sorted(expected) == sorted(str(path) for path in (tmp_path / "out").iterdir())
     assert "real time) on cpu" in done.stderr
+
+
+def test_separate_goes_through_folders_and_patterns(weights_2stems: Path, tmp_path: Path) -> None:
+    """Each media file has its stems at its place; one that cannot be separated keeps no other back."""
+    music, out = tmp_path / "music", tmp_path / "music" / "out"
+    (music / "deep").mkdir(parents=True)
+    write_song(music / "a.wav")
+    (music / "deep" / "b.wav").write_bytes((music / "a.wav").read_bytes())
+    (music / "bad.mp3").write_text("no music")
+    (music / "cover.jpg").write_text("no music")
+    done = stemline("separate", music, "-o", out, "--json")
+    assert 1 == done.returncode
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [str(music / "a.wav"), str(music / "deep" / "b.wav")] == [each["file"] for each in told]
+    assert str(out / "deep" / "b-vocals.wav") == told[1]["stems"]["vocals"]
+    assert f"{music / 'bad.mp3'}: " in done.stderr
+    assert "2 of 3 files separated" in done.stderr
+    done = stemline("separate", f"{music}/d*/*.wav", "-o", tmp_path / "two")
+    assert [
+        str(tmp_path / "two" / f"b-{name}.wav") for name in ("vocals", "accompaniment")
+    ] == done.stdout.splitlines()
+    assert "no file none" in stemline("separate", "none", "-o", out).stderr
+    (music / "a.mp3").write_text("")
+    assert "would have the same stems" in stemline("separate", music, "-o", out).stderr
 
 
 def test_separate_prints_levels(weights_2stems: Path, tmp_path: Path) -> None:
@@ -146,3 +171,11 @@ def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
     damaged = stemline("models", "verify", "--directory", there)
     assert damaged.returncode == 1
     assert "WeightsCorrupt" in damaged.stderr
+
+
+def test_models_are_listed_as_json(weights_2stems: Path) -> None:
+    """A program learns from `models list --json` which weights are here."""
+    lines = stemline("models", "list", "--json", "--directory", weights_2stems.parent).stdout.splitlines()
+    here = {each["name"]: each["here"] for each in map(json.loads, lines)}
+    assert here["2stems"] is True
+    assert here["4stems"] is False
