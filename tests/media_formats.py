@@ -143,7 +143,12 @@ _FAMILIES = (
     replace(_OGG, video="libtheora"),
     replace(_OGG, suffix="opus", codec="libopus", holds="cover chapters times"),
     Format(
-        "wma", "wmav2 wmav1 libmp3lame", "cover video videos tracks", video="msmpeg4", options=("-f", "asf")
+        "wma",
+        "wmav2 wmav1 libmp3lame",
+        "cover video videos tracks times",
+        video="msmpeg4",
+        ticks=1000,
+        options=("-f", "asf"),
     ),
 )
 
