@@ -34,6 +34,8 @@ class Fault:
     """Close the connection after so many bytes of the body of the answer."""
     delay_s: float = 0.0
     """Wait before the request is forwarded, s."""
+    spoil: bool = False
+    """Change the last byte of the body before the request is forwarded."""
 
 
 Plan = Callable[[str, str], Fault | None]
@@ -87,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.command, self.path))
         fault = self.server.plan(self.command, self.path) or Fault()
         time.sleep(fault.delay_s)
+        if fault.spoil and body:
+            body = body[:-1] + bytes([body[-1] ^ 1])
         if fault.status:
             text = f"<Error><Code>{fault.code}</Code><Message>as planned</Message></Error>".encode()
             text = text if fault.body is None else fault.body

@@ -237,6 +237,19 @@ def test_a_large_stem_goes_in_parts_and_a_part_may_fail(
     assert 4 == sum(method == "PUT" for method, _ in proxy.seen)
 
 
+def test_a_part_that_changed_on_its_way_is_sent_again(
+    s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path
+) -> None:
+    """The store compares each part with its MD5, so that a stem arrives as it was."""
+    path = tmp_path / "stem"
+    path.write_bytes(b"la la la")
+    proxy.plan = once(Fault(spoil=True), method="PUT", having="partNumber=1")
+    upload = staged(buckets, s3, path)
+    buckets.complete(upload, expires_at=soon())
+    assert b"la la la" == content(s3, upload.key)
+    assert 2 == sum(method == "PUT" for method, _ in proxy.seen)
+
+
 def test_uploads_survive_as_json(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
     """The registered JSON of an upload is enough to abort it."""
     path = tmp_path / "stem"
