@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -128,20 +130,30 @@ def _found(client: Client, many: Many) -> tuple[str, Iterable[Track]]:
 
 
 def _run(runner: Runner) -> bool:
-    """Run it, and return whether Ctrl-C was pressed.
+    """Run it, and return whether it was stopped by Ctrl-C or SIGTERM.
 
     Raises:
         CommandFailed: the service does not answer for a long time; the manifest is there to go on.
     """
     from stemline.client import ConnectionFailed
+    from stemline.client.tracks.pace import Stopped
 
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        # Python drops an exception that is raised while it runs a destructor; the run ends nevertheless.
+        runner.stop.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         runner.run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         return True
     except ConnectionFailed as error:
         hint = "run the same command again to go on"
         raise CommandFailed(str(error), hint=hint, status=UNREACHABLE) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return False
 
 
