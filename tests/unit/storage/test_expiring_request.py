@@ -68,7 +68,7 @@ def test_without_time_left_nothing_is_sent(bucket: BucketClient, session: Sessio
     assert [] == session.urls
 
 
-@pytest.mark.parametrize("left", [3.0, 3.5, 3.999, 19.9, 3600.0])
+@pytest.mark.parametrize("left", [60.0, 60.5, 60.999, 79.9, 3600.0])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_signature_ends_with_the_lease(
     bucket: BucketClient, session: Session, operation: str, left: float
@@ -84,14 +84,14 @@ def test_the_signature_ends_with_the_lease(
 def test_a_process_that_was_stopped_before_it_signed_gains_nothing(
     bucket: BucketClient, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock was read, then the process stood still for 8 s of its lease, then it signed."""
+    """The clock was read, then the process stood still for longer than its lease has left, then it signed."""
     real, read = time.time, []
 
     def stale() -> float:
         read.append(1)
-        return real() - 8 if len(read) == 1 else real()
+        return real() - 120 if len(read) == 1 else real()
 
-    end = real() + 4
+    end = real() + 60
     monkeypatch.setattr(expiring_request, "time", SimpleNamespace(time=stale))
     complete(bucket, end)
     (url,) = session.urls
