@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stemline.cli.exits import client_errors
+from stemline.cli.exits import INTERRUPTED, client_errors
 
 if TYPE_CHECKING:
     from stemline.client import Client
@@ -34,8 +34,11 @@ def connected(command: _F) -> _F:
     @wraps(command)
     def run(**arguments: Any) -> Any:
         given = {name: arguments.pop(name) or "" for name in _NAMES}
-        with client_errors():
-            return command(connection=Connection(given), **arguments)
+        try:
+            with client_errors():
+                return command(connection=Connection(given), **arguments)
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
     for option in reversed(_OPTIONS):
         run = option(run)

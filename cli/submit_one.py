@@ -39,33 +39,94 @@ class One:
     """Whether Ctrl-C cancels the job."""
 
 
-class Interrupted(Exception):
-    """Ctrl-C was pressed once the job was there."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
-
-
 def submit_one(client: Client, one: One, *, as_json: bool) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
+    from stemline.client import JobEnded
+
+    run: _Run | None = None
     try:
         with job_progress(name=Path(one.source).name or one.source) as progress:
-            job = _submitted(client, one, progress)
-            files = _finished(client, one, job.id, progress) if one.waits else {}
-            ended = client.get(job.id) if one.waits else job
-    except Interrupted as interrupted:
-        _end_after_interrupt(client, interrupted.job, cancels=one.cancels)
+            run = _Run(client, one, progress)
+            run.do()
     except KeyboardInterrupt:
-        click.echo("Stopped; nothing was submitted.", err=True)
-        raise SystemExit(INTERRUPTED) from None
-    paths = {stem: str(path) for stem, path in files.items()}
+        _end_after_interrupt(client, run.job if run else None, cancels=one.cancels)
+    except JobEnded as error:
+        if as_json:
+            _print_json(error.job, {})
+        hint = advice(error.job.code) if error.job.state == "Failed" else ""
+        raise CommandFailed(str(error), hint=hint) from error
+    assert run is not None  # noqa: S101 - every other way out is above
+    assert run.job is not None  # noqa: S101
     if as_json:
-        print_json({"JobId": ended.id, "State": ended.state, "Files": paths, "Job": ended.raw})
-    elif one.waits:
-        click.echo("\n".join(paths.values()))
+        _print_json(run.job, run.files)
     else:
-        click.echo(job.id)
+        click.echo("\n".join(map(str, run.files.values())) if one.waits else run.job.id)
+
+
+class _Run:
+    """One job on its way.
+
+    Attributes:
+        job: as it was seen last; ``None`` until it was submitted.
+        files: of the stems that were fetched.
+    """
+
+    def __init__(self, client: Client, one: One, progress: JobProgress) -> None:
+        self._client = client
+        self._one = one
+        self._progress = progress
+        self.job: Job | None = None
+        self.files: dict[str, Path] = {}
+
+    def do(self) -> None:
+        """Upload, submit, wait and fetch.
+
+        Raises:
+            JobEnded: the job failed or was cancelled.
+        """
+        job = self._submit(self._key())
+        self._progress.submitted(job)
+        if self._one.waits:
+            self.job = self._client.wait(job.id, on_change=self._see)
+            self._fetch(self.job)
+
+    def _key(self) -> str:
+        """Return the key of the source, which is uploaded if it is a file of this machine."""
+        from stemline.client.names import safe_name
+
+        source = self._one.source
+        if key := key_of(self._client, source):
+            return key
+        file = Path(source)
+        self._progress.begin_upload(file.stat().st_size)
+        return self._client.upload(
+            file, f"{new_folder()}/{safe_name(file.name)}", progress=self._progress.uploaded
+        )
+
+    def _submit(self, key: str) -> Job:
+        once = uuid.uuid4().hex
+        try:
+            self.job = self._client.submit(key, idempotency_key=once, **self._one.parameters)
+        except KeyboardInterrupt:
+            # Whether it arrived is not known; the same key gives the same job, or makes it now.
+            self.job = self._client.submit(key, idempotency_key=once, **self._one.parameters)
+            raise
+        return self.job
+
+    def _see(self, job: Job) -> None:
+        self.job = job
+        self._progress.watched(job)
+
+    def _fetch(self, job: Job) -> None:
+        self._progress.begin_download(job)
+        name = Path(self._one.source).stem
+        self.files = self._client.download(
+            job,
+            self._one.folder,
+            pattern=self._one.pattern,
+            values={"name": name} if name else {},
+            progress=self._progress.downloaded,
+        )
 
 
 def key_of(client: Client, source: str) -> str:
@@ -97,52 +158,16 @@ def new_folder() -> str:
     return f"uploads/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def _submitted(client: Client, one: One, progress: JobProgress) -> Job:
-    from stemline.client.names import safe_name
-
-    key = key_of(client, one.source)
-    if not key:
-        file = Path(one.source)
-        progress.begin_upload(file.stat().st_size)
-        key = client.upload(file, f"{new_folder()}/{safe_name(file.name)}", progress=progress.uploaded)
-    once = uuid.uuid4().hex
-    try:
-        job = client.submit(key, idempotency_key=once, **one.parameters)
-    except KeyboardInterrupt:
-        # Whether it arrived is not known; the same key gives the same job, or makes it now.
-        raise Interrupted(client.submit(key, idempotency_key=once, **one.parameters)) from None
-    progress.submitted(job)
-    return job
+def _print_json(job: Job, files: Mapping[str, Path]) -> None:
+    paths = {stem: str(path) for stem, path in files.items()}
+    print_json({"JobId": job.id, "State": job.state, "Files": paths, "Job": job.raw})
 
 
-def _finished(client: Client, one: One, job_id: str, progress: JobProgress) -> dict[str, Path]:
-    """Wait for the job, fetch its stems and return their files.
-
-    Raises:
-        CommandFailed: the job failed, with what to do, or was cancelled.
-        Interrupted: Ctrl-C was pressed.
-    """
-    from stemline.client import JobEnded
-
-    try:
-        job = client.wait(job_id, on_change=progress.watched)
-        progress.begin_download(job)
-        name = Path(one.source).stem
-        values = {"name": name} if name else {}
-        return client.download(
-            job, one.folder, pattern=one.pattern, values=values, progress=progress.downloaded
-        )
-    except KeyboardInterrupt:
-        raise Interrupted(client.get(job_id)) from None
-    except JobEnded as error:
-        if error.job.state == "Failed":
-            raise CommandFailed(str(error), hint=advice(error.job.code)) from error
-        raise CommandFailed(str(error)) from error
-
-
-def _end_after_interrupt(client: Client, job: Job, *, cancels: bool) -> None:
+def _end_after_interrupt(client: Client, job: Job | None, *, cancels: bool) -> None:
     """Say what becomes of the job, and end the command."""
-    if job.has_ended:
+    if job is None:
+        click.echo("\nStopped; nothing was submitted.", err=True)
+    elif job.has_ended:
         click.echo(f"\nStopped; job {job.id} has ended as {job.state}.", err=True)
     elif cancels:
         client.cancel(job.id)

@@ -76,6 +76,12 @@ def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
     assert "InvalidContent: The source holds no audio." in error
     assert hint.startswith("Hint: the file holds no audio that can be decoded")
     assert "" == ran.stdout
+    service.worker.fails = {"bad"}
+    ran = service.run("submit", str(song("bad.mp3")), "--json", code=1)
+    assert ("Failed", "InvalidContent") == (
+        json.loads(ran.stdout)["State"],
+        json.loads(ran.stdout)["Job"]["Code"],
+    )
 
 
 def test_what_is_nowhere_is_said_before_anything_is_sent(service: Service) -> None:

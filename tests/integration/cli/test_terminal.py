@@ -83,3 +83,14 @@ def test_a_job_is_watched_to_its_end(service: Service) -> None:
         service.worker.holds.clear()
         assert 0 == shown.end()
         assert "stem       voice" in shown.text
+
+
+def test_a_list_is_watched_until_ctrl_c(service: Service) -> None:
+    """`jobs --watch` shows jobs that are submitted meanwhile, and ends with the status of Ctrl-C."""
+    with Terminal("jobs", "--watch", environment=service.environment, folder=Path.cwd()) as shown:
+        shown.wait_for("State")
+        job = service.client.submit("in/a.mp3")
+        shown.wait_for(job.id)
+        shown.ctrl_c()
+        assert 130 == shown.end()
+        assert "Traceback" not in shown.text
