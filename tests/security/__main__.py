@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a part of the names of the attacks to run")
     parser.add_argument("--part", choices=PARTS, action="append", help="only these")
     parser.add_argument("--write", action="store_true", help="run nothing, write what earlier calls found")
+    parser.add_argument("--note", default="", help="a sentence for the results, such as what else ran")
     asked = parser.parse_args()
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     console = Console(width=170)
@@ -57,7 +58,7 @@ def main() -> int:
                 keep(part, row | {"seed": seed})
     found = {part: list(kept(part).values()) for part in PARTS}
     if asked.write or not (asked.only or asked.part):
-        write(report, found)
+        write(report, found, asked.note)
     return 1 if any(row["faults"] for rows in found.values() for row in rows) else 0
 
 
@@ -105,7 +106,7 @@ def kept(part: str) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def write(report: Report, found: dict[str, list[dict[str, Any]]]) -> None:
+def write(report: Report, found: dict[str, list[dict[str, Any]]], note: str) -> None:
     """Write the results, and forget their rows."""
     attacked = [*found["plain"], *found["tls"], *found["established"]]
     if attacked:
@@ -121,7 +122,9 @@ def write(report: Report, found: dict[str, list[dict[str, Any]]]) -> None:
         report.add("decoding_mib", values, unit="MiB", label="memory of a decoding process")
         report.table("media", MEDIA_HEADINGS, [row["cells"] for row in found["media"]])
     seeds = sorted({row["seed"] for rows in found.values() for row in rows})
-    report.notes.append(f"Seeds: {', '.join(map(str, seeds))}. Attackers and service shared the cores.")
+    report.notes.append(
+        f"Seeds: {', '.join(map(str, seeds))}. Attackers and service shared the cores. {note}".strip()
+    )
     report.write()
     for part in PARTS:
         (ROWS / f"{part}.json").unlink(missing_ok=True)
