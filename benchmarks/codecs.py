@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.report import Report
 from stemline.separation.media import (
     MediaLimits,
     OutputSpec,
@@ -101,10 +101,10 @@ def fidelity_db(samples: Audio, path: Path) -> float:
     return float(10 * np.log10((wanted**2).sum() / ((heard - wanted) ** 2).sum()))
 
 
-def aac_table(folder: Path) -> None:
-    """Print level, error, log-spectral distance and cost of the aac coders on stems of every kind."""
-    print(f"\n| Stem | kbit/s | level, dB: {', '.join(AAC_CHOICES)} | error, dB | distance, dB | CPU s |")
-    print("|---|---|---|---|---|---|")
+def aac_table(report: Report, folder: Path) -> None:
+    """Add level, error, log-spectral distance and cost of the aac coders on stems of every kind."""
+    head = ("Stem", "kbit/s", f"level, dB: {', '.join(AAC_CHOICES)}", "error, dB", "distance, dB", "CPU s")
+    table = []
     for kind, make in stems.KINDS.items():
         samples = make(STEM_SECONDS)
         for kbps in (64, 128, 192, 320):
@@ -116,7 +116,8 @@ def aac_table(folder: Path) -> None:
                 " / ".join(f"{value:.{digits}f}" for value in column)
                 for digits, column in zip((2, 1, 1, 1), zip(*rows, strict=True), strict=True)
             ]
-            print(f"| {kind} | {kbps} | {' | '.join(cells)} |", flush=True)
+            table.append((kind, kbps, *cells))
+    report.table("aac", head, table)
 
 
 def aac_figures(samples: Audio, kbps: int, path: Path) -> tuple[float, float, float, float]:
@@ -152,18 +153,22 @@ def _powers(samples: Audio) -> NDArray[np.float64]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only-aac", action="store_true", help="print the table of aac coders alone")
+    report = Report("codecs", "Cost and fidelity of the codecs", ["benchmarks/codecs.py"])
     if not parser.parse_args().only_aac:
-        cost_tables()
+        cost_tables(report)
     with tempfile.TemporaryDirectory() as folder:
-        aac_table(Path(folder))
+        aac_table(report, Path(folder))
+    report.notes.append(
+        f"CPU seconds for {SECONDS} s of stereo, medians of {REPEATS}; of aac coders one run."
+    )
+    report.write()
 
 
-def cost_tables() -> None:
-    """Print what reading and writing cost in each codec, and LAME's qualities."""
+def cost_tables(report: Report) -> None:
+    """Add what reading and writing cost in each codec, and LAME's qualities."""
     samples = song()
+    costs, qualities = [], []
     with tempfile.TemporaryDirectory() as folder:
-        print(f"CPU seconds for {SECONDS} s of stereo, median of {REPEATS}, {platform.machine()}\n")
-        print("| File | write | read |\n|---|---|---|")
         for codec, rate, kbps in (
             ("wav", None, None),
             ("flac", None, None),
@@ -177,13 +182,14 @@ def cost_tables() -> None:
             spec = OutputSpec(path, codec, rate, kbps)
             label = " ".join([codec, *([f"{rate} Hz"] if rate else []), *([f"{kbps} kb/s"] if kbps else [])])
             wrote = cpu_seconds(partial(write, samples, spec))
-            print(f"| {label} | {wrote:.2f} | {cpu_seconds(partial(read, path)):.2f} |")
-        print("\n| LAME quality, 192 kb/s | write | signal to error |\n|---|---|---|")
+            costs.append((label, f"{wrote:.2f}", f"{cpu_seconds(partial(read, path)):.2f}"))
         path = Path(folder) / "song.mp3"
         for quality in (2, 3, 5, 7):
             mp3.QUALITY = quality
             wrote = cpu_seconds(lambda: write(samples, OutputSpec(path, "mp3", None, 192)))
-            print(f"| {quality} | {wrote:.2f} | {fidelity_db(samples, path):.1f} dB |")
+            qualities.append((quality, f"{wrote:.2f}", f"{fidelity_db(samples, path):.1f} dB"))
+    report.table("cost", ("File", "write", "read"), costs)
+    report.table("lame", ("LAME quality, 192 kb/s", "write", "signal to error"), qualities)
 
 
 if __name__ == "__main__":

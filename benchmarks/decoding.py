@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import platform
 import resource
 import statistics
 import tempfile
@@ -16,6 +15,7 @@ import av
 from av.audio.frame import AudioFrame
 
 from benchmarks.codecs import LIMITS, SECONDS, blocks, song
+from benchmarks.report import Report
 from stemline.models.loading import load_engine
 from stemline.separation.decoder import Decoder
 from stemline.separation.media import OutputSpec, open_audio
@@ -47,7 +47,9 @@ def used_s(decoder: Decoder) -> float:
     return own.ru_utime + own.ru_stime + sum(map(int, fields[11:15])) * _TICK_S
 
 
-def compare(name: str, decoder: Decoder, work: Callable[[Decoder | None], None], pairs: int) -> str:
+def compare(
+    name: str, decoder: Decoder, work: Callable[[Decoder | None], None], pairs: int
+) -> tuple[str, ...]:
     """Run a work in turns without and with the decoder; return the row of the table."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(2 * pairs + 2):
@@ -58,7 +60,7 @@ def compare(name: str, decoder: Decoder, work: Callable[[Decoder | None], None],
             times[number % 2].append(used_s(decoder) - before)
     here, there = map(statistics.median, times)
     spread = max(max(each) - min(each) for each in times)
-    return f"| {name} | {here:.2f} | {there:.2f} | {there / here - 1:+.1%} | {spread:.2f} | {pairs} |"
+    return (name, f"{here:.2f}", f"{there:.2f}", f"{there / here - 1:+.1%}", f"{spread:.2f}", str(pairs))
 
 
 def main() -> None:
@@ -67,6 +69,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--decode-only", action="store_true")
     asked = parser.parse_args()
+    title = f"Decoding {SECONDS} s of mp3 in the worker and in a child: processor seconds, medians"
+    report = Report("decoding", title, ["benchmarks/decoding.py"])
     decoder = Decoder()
     decoder.start()
     with tempfile.TemporaryDirectory() as name:
@@ -81,12 +85,7 @@ def main() -> None:
                 for _ in audio:
                     pass
 
-        print(
-            f"{SECONDS} s of mp3; {platform.processor() or platform.machine()}; processor seconds, medians.\n"
-        )
-        print("| work | in the worker, s | in a child, s | difference | largest spread, s | runs of each |")
-        print("|---|---:|---:|---:|---:|---:|")
-        print(compare("decode", decoder, decode, 2 * asked.pairs), flush=True)
+        rows = [compare("decode", decoder, decode, 2 * asked.pairs)]
         if not asked.decode_only:
             engine = load_engine("2stems", device="cpu")
             outputs = {
@@ -96,8 +95,11 @@ def main() -> None:
             def separate(isolated: Decoder | None) -> None:
                 separate_file(engine, source, outputs, limits=LIMITS, decoder=isolated)
 
-            print(compare("decode, separate, write two wav stems", decoder, separate, asked.pairs))
+            rows.append(compare("decode, separate, write two wav stems", decoder, separate, asked.pairs))
     decoder.close()
+    head = ("work", "in the worker, s", "in a child, s", "difference", "largest spread, s", "runs of each")
+    report.table("rows", head, rows)
+    report.write()
 
 
 if __name__ == "__main__":

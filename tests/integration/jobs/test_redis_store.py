@@ -72,6 +72,7 @@ def test_every_option_comes_from_its_setting() -> None:
         idempotency_hours=13,
         retention_days=14,
         dead_letter_days=15,
+        durability="disk",
     )
     before, after = StoreOptions(), store_options(other)
     names = {each.name for each in fields(StoreOptions)}
