@@ -25,6 +25,7 @@ from stemline.api import (
     root,
     templates,
     uploads,
+    usage,
 )
 from stemline.api.context import Services
 from stemline.api.middleware import RequestLifecycleMiddleware
@@ -35,6 +36,7 @@ RESOURCES = (
     events.router,
     bulk.router,
     batches.router,
+    usage.router,
     templates.router,
     queues.router,
     buckets.router,

@@ -179,6 +179,7 @@ class _Upload:
             return
         if not self.rows:
             raise RequestRefused("A batch needs rows.")
+        self.context.check_budget(self.rows)
         self.context.store.batches.seal(self.id, self.context.request_id, digest)
 
 

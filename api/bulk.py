@@ -53,6 +53,7 @@ def retry_all(context: RequestContext, which: JobFilter) -> Response:
         found = context.store.jobs.search(context.tenant, page)
         specs = [submitted_by(context, again(job)) for job in found.items]
         if specs:
+            context.check_budget(len(specs))
             context.store.jobs.create_many(specs)
         return Counted(len(specs), found.cursor)
 

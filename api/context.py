@@ -39,6 +39,7 @@ from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.storage import Buckets
@@ -47,6 +48,8 @@ from stemline.wire.elements import Document, Table
 from stemline.wire.integrity import Integrity
 from stemline.wire.job_request import MQ_REGIONS
 from stemline.wire.signature import SignedRequest, find_authorization, verify
+
+log = structlog.get_logger(__name__)
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
@@ -77,6 +80,8 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """What a credential must be allowed, by the name of the route; everything else reads."""
 MAX_QUERY_FIELDS = 200
+WARNED_SHARE = 0.9
+"""Share of a budget from which on each submission is warned of."""
 TENANT_HEADER = "x-stemline-tenant"
 """Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
 LINES = "application/x-ndjson"
@@ -159,6 +164,18 @@ class RequestContext:
     def policy(self) -> Policy:
         """Return what the credential may do."""
         return self.principal.policy
+
+    def check_budget(self, jobs: int) -> None:
+        """Check that the credential may submit some more jobs today.
+
+        Raises:
+            BudgetSpent: it may not.
+        """
+        if self.policy.budget == NO_BUDGET:
+            return
+        share = self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
+        if share >= WARNED_SHARE:
+            log.warning("budget.nearly_spent", percent=round(share * 100))
 
     def is_still_allowed(self) -> bool:
         """Return whether the credential of a long request is still valid and may still read."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stemline.jobs.policy import Policy
 from stemline.jobs.queue import QueueLimits
+from stemline.jobs.usage import Budget
 from stemline.runtime.credentials import CredentialFile
 from stemline.runtime.settings import Credential, Settings
 
@@ -69,6 +70,7 @@ class Principals:
             ),
             rate_limit_per_s=entry.rate_limit_per_s,
             rate_limit_burst=entry.rate_limit_burst,
+            budget=Budget(entry.daily_jobs, entry.daily_audio_s),
             key_prefix=self._key_prefix,
         )
         return Principal(

@@ -60,6 +60,7 @@ def _create(context: RequestContext) -> list[Job]:
     )
     specs = [submitted_by(context, spec) for spec in specs]
     check_queues(context, {spec.queue_id for spec in specs})
+    context.check_budget(len(specs))
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
@@ -130,6 +131,7 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
             raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
         specs.append(submitted_by(context, again(job)))
     check_queues(context, {spec.queue_id for spec in specs})
+    context.check_budget(len(specs))
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
     # The body is empty: what tells one request from another is its path.
     idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None

@@ -60,6 +60,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "resume_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
     "cancel_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
     "retry_batch": Operation(views.BULK, statuses=(404,)),
+    "get_usage": Operation(views.USAGE, queries.USAGE),
     "create_template": Operation(views.TEMPLATE_ANSWER, request="TemplateRequest"),
     "update_template": Operation(views.TEMPLATE_ANSWER, request="TemplateUpdate", statuses=(404,)),
     "delete_template": Operation(views.DELETED_TEMPLATE, statuses=(404,)),

@@ -22,6 +22,7 @@
     │   ├── NoSuchBucket
     │   └── MethodNotAllowed
     ├── Forbidden
+    │   ├── BudgetSpent
     │   ├── RequestExpired
     │   ├── RequestReplayed
     │   ├── InvalidAccessKeyId
@@ -147,6 +148,10 @@ class MethodNotAllowed(RequestRefused):
 
 class Forbidden(StemlineError):
     """Access Denied."""
+
+
+class BudgetSpent(Forbidden):
+    """The budget of this credential for today is spent."""
 
 
 class RequestExpired(Forbidden):

@@ -132,6 +132,9 @@ class Result:
     (docs/wire/wire.md, 8.1)."""
     null_test_db: float | None = None
     """Largest sample of the stems' sum less the mix, dBFS; ``None`` if not all stems were made."""
+    audio_s: float = 0.0
+    """Duration of the source, s."""
+    source_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

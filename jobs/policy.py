@@ -12,10 +12,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from stemline.jobs.callback import MqConfig, is_reserved_mq_name
-from stemline.jobs.errors import Forbidden, RequestRefused
+from stemline.jobs.errors import BudgetSpent, Forbidden, RequestRefused
 from stemline.jobs.job import Output
 from stemline.jobs.queue import Queue, QueueLimits
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget, Usage
 
 ANY = ("*",)
 CEILINGS = QueueLimits(max_size=100_000, max_concurrent=100)
@@ -64,6 +65,8 @@ class Policy:
     rate_limit_per_s: float | None = None
     """Requests per second; ``None`` for that of the settings."""
     rate_limit_burst: int | None = None
+    budget: Budget = NO_BUDGET
+    """What it may take on one day."""
     key_prefix: str = "stemline"
     """First part of the keys of the job store, which are no names of message queues."""
 
@@ -139,6 +142,17 @@ class Policy:
             raise Forbidden("This credential may not use the MqRegion.")
         if not _any(self.mq_names, target.name):
             raise Forbidden("This credential may not use the MqName.")
+
+    def check_budget(self, spent: Usage, jobs: int) -> float:
+        """Check a submission of some jobs; return the share of the budget that is spent without them.
+
+        Raises:
+            BudgetSpent: the budget has no room for them.
+        """
+        share = self.budget.share(spent)
+        if share >= 1 or (self.budget.jobs is not None and spent.jobs + jobs > self.budget.jobs):
+            raise BudgetSpent
+        return share
 
     def check_limits(self, *, max_size: int | None, max_concurrent: int | None) -> None:
         """Check limits that a queue shall get; ``None`` changes nothing.

@@ -29,6 +29,7 @@ ANSWERS: Mapping[type[kinds.StemlineError], tuple[str, int]] = {
     kinds.MethodNotAllowed: ("MethodNotAllowed", 405),
     kinds.IllegalTransition: ("InvalidArgument", 400),
     kinds.Forbidden: ("AccessDenied", 403),
+    kinds.BudgetSpent: ("BudgetExceeded", 403),
     kinds.InvalidAccessKeyId: ("InvalidAccessKeyId", 403),
     kinds.SignatureDoesNotMatch: ("SignatureDoesNotMatch", 403),
     kinds.RequestTimeTooSkewed: ("RequestTimeTooSkewed", 403),

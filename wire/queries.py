@@ -27,6 +27,7 @@ from stemline.wire.kinds import (
     spelled,
     split,
 )
+from stemline.wire.resources import DAY
 from stemline.wire.signature import FIELDS, TOKEN_NAMES
 
 MAX_IDS = 10
@@ -133,6 +134,12 @@ BULK_JOBS = Table(
     ),
     _GO_ON,
     _DRY_RUN,
+)
+USAGE = Table(
+    "",
+    _parameter("from", DAY, "first", "First day by UTC, as 2026-03-01; 30 days before the last by default."),
+    _parameter("to", DAY, "last", "Last day; today by default."),
+    _parameter("format", one_of("csv"), "format", "csv instead of JSON or XML."),
 )
 BATCHES = Table("", *_PAGE)
 TEMPLATES = Table(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from stemline.jobs.batch import BatchState
 from stemline.jobs.job import STAGES
 from stemline.jobs.separation import TAG
@@ -26,6 +28,7 @@ from stemline.wire.kinds import (
     TIME,
     URL_TEXT,
     WORD,
+    Kind,
     hidden_empty,
     inside,
     integer,
@@ -36,6 +39,8 @@ from stemline.wire.kinds import (
     shown_empty,
     subset_of,
 )
+
+EPOCH = date(1970, 1, 1)
 
 WAVEFORM = Table(
     "Waveform",
@@ -154,6 +159,37 @@ BATCH_ROW = Table(
     Element("Output", Table("", *(row for row in OUTPUT.elements if not row.required)), "outputs"),
 )
 """One line of a batch."""
+
+DAY = Kind(
+    lambda text: (date.fromisoformat(text) - EPOCH).days,
+    "{name} must be a day such as 2026-03-01.",
+    {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+    parameter={"type": "string", "format": "date"},
+    write=lambda day: (EPOCH + timedelta(days=day)).isoformat(),
+)
+"""A day by UTC, days since the epoch."""
+_SECONDS = Kind(
+    schema={"type": "string", "pattern": r"^[0-9]+\.[0-9]{3}$"}, write=lambda ms: f"{ms / 1000:.3f}"
+)
+WORK = Table("", Element("Device", TEXT, "device"), Element("Seconds", _SECONDS, "ms"))
+USAGE_ROW = Table(
+    "Usage",
+    Element("Date", DAY, "day"),
+    Element("Credential", TEXT, "credential"),
+    Element("JobCount", integer(), "jobs"),
+    Element("SuccessCount", integer(), "succeeded"),
+    Element("FailedCount", integer(), "failed"),
+    Element("AudioSeconds", _SECONDS, "audio_ms"),
+    Element("BytesIn", integer(), "bytes_in"),
+    Element("BytesOut", integer(), "bytes_out"),
+    Element(
+        "Work",
+        WORK,
+        lambda usage: [{"device": name, "ms": ms} for name, ms in sorted(usage.work_ms.items())],
+        repeated=True,
+    ),
+)
+"""What the jobs of a credential took on one day; the value is a ``Usage``."""
 
 ATTEMPT = Table(
     "",

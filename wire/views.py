@@ -9,7 +9,7 @@ from stemline.wire.elements import Element, Table
 from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
-from stemline.wire.resources import BATCH, BUCKET, DELIVERY, QUEUE, TEMPLATE, WAVEFORM
+from stemline.wire.resources import BATCH, BUCKET, DELIVERY, QUEUE, TEMPLATE, USAGE_ROW, WAVEFORM
 
 _ID = Element("RequestId", TEXT, "request_id")
 _COUNTS = (
@@ -60,6 +60,7 @@ REPLAYED = _answer(_ID, Element("ReplayedCount", integer(), "count"))
 
 BATCH_ANSWER = _answer(_ID, Element("Batch", BATCH, "batch"))
 BATCH_LIST = _answer(_ID, *_COUNTS, _list("BatchList", BATCH, optional=False))
+USAGE = _answer(_ID, _list("UsageList", USAGE_ROW, optional=False))
 BULK = _answer(
     _ID,
     Element("MatchedCount", integer(), "matched"),

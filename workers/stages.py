@@ -62,6 +62,7 @@ class Work:
     lease: LeaseKeeper
     uploads: list[Upload] = field(default_factory=list)
     """Everything that a cleanup must abort or delete."""
+    source_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of each stage, s."""
 
@@ -87,6 +88,7 @@ def download(work: Work, folder: Path) -> Path:
             cancelled=work.lease.should_stop,
         )
         annotate(span, bytes=size)
+    work.source_bytes = size
     work.lease.progress = DOWNLOADED
     return path
 
@@ -229,4 +231,6 @@ def result_of(work: Work, report: Report) -> Result:
         files=files,
         media_info=recorded_media_info([stem.media_info for stem in stems]),
         null_test_db=report.null_test_db,
+        audio_s=report.duration_s,
+        source_bytes=work.source_bytes,
     )

@@ -19,6 +19,7 @@ from stemline.jobs.store.protocols import (
     Store,
     TemplateRepository,
     TenantRepository,
+    UsageRepository,
 )
 from stemline.jobs.store.redis_store import RedisStore
 from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
@@ -68,6 +69,7 @@ __all__ = [
     "TemplateFilter",
     "TemplateRepository",
     "TenantRepository",
+    "UsageRepository",
     "WakeUp",
     "delivery_id",
 ]

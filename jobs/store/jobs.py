@@ -88,6 +88,7 @@ class RedisJobs(JobRepository):
             idempotency.body_sha256 if idempotency else "",
             round(options.idempotency_hours * 3600),
             int(shown),
+            specs[0].credential,
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:
@@ -187,7 +188,7 @@ class RedisJobs(JobRepository):
 
     def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
         drawn = records.text(records.WAVEFORMS, tuple(waveforms)) if waveforms else ""
-        self._finish(job, State.SUCCESS, "Success", "", records.text(records.RESULT, result), waveforms=drawn)
+        self._finish(job, State.SUCCESS, "Success", "", result, waveforms=drawn)
 
     def fail(self, job: Job, code: str, message: str) -> None:
         self._finish(job, State.FAILED, code, message)
@@ -234,14 +235,27 @@ class RedisJobs(JobRepository):
         return round(self._connection.options.lease_s * 1e6)
 
     def _finish(
-        self, job: Job, state: State, code: str, message: str, result: str = "", *, waveforms: str = ""
+        self,
+        job: Job,
+        state: State,
+        code: str,
+        message: str,
+        result: Result | None = None,
+        *,
+        waveforms: str = "",
     ) -> None:
         target = None
         if state is not State.CANCEL:
             target = callback_target(job.spec, self._queue_defaults(job.spec.queue_id))
         target_text = records.text(records.TARGET, target) if target else ""
-        texts = (code, message, result, target_text, waveforms)
-        answer = self._connection.run("finish", job.id, job.token, state, *texts)
+        result_text = records.text(records.RESULT, result) if result else ""
+        texts = (code, message, result_text, target_text, waveforms)
+        used = (
+            round(result.audio_s * 1000) if result else 0,
+            result.source_bytes if result else 0,
+            sum(file.size for file in result.files) if result else 0,
+        )
+        answer = self._connection.run("finish", job.id, job.token, state, *texts, job.spec.credential, *used)
         self._accept(answer)
 
     def _queue_defaults(self, queue_id: str) -> NotifyConfig:

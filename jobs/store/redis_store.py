@@ -23,6 +23,7 @@ from stemline.jobs.store.queues import RedisQueues
 from stemline.jobs.store.statistics import RedisStatistics
 from stemline.jobs.store.templates import RedisTemplates
 from stemline.jobs.store.tenants import RedisTenants
+from stemline.jobs.store.usage import RedisUsage
 from stemline.jobs.store.values import Notify, discard_wake_ups
 
 
@@ -60,6 +61,7 @@ class RedisStore(Store):
         self.batches = RedisBatches(connection)
         self.events = RedisEvents(connection)
         self.nonces = RedisNonces(connection)
+        self.usage = RedisUsage(connection)
         self.statistics = RedisStatistics(connection)
         self.migrations = Migrations(connection)
 

@@ -84,6 +84,10 @@ class Credential(BaseModel):
     """Requests per second, instead of that of the settings; 0 is no limit."""
     rate_limit_burst: int | None = Field(None, ge=1)
     """Requests above the rate that are let through, instead of that of the settings."""
+    daily_jobs: int | None = Field(None, ge=0)
+    """Jobs it may submit on one day by UTC, over all buckets; no limit where not given."""
+    daily_audio_s: float | None = Field(None, ge=0)
+    """Seconds of audio its jobs may separate on one day; further submissions are refused."""
     require_digest: bool = False
     """Whether its signatures must cover a digest of the body and a nonce."""
     token: SecretStr | None = None

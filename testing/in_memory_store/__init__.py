@@ -15,6 +15,7 @@ from stemline.testing.in_memory_store.nonces import InMemoryNonces
 from stemline.testing.in_memory_store.state import Contents
 from stemline.testing.in_memory_store.statistics import InMemoryStatistics
 from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
+from stemline.testing.in_memory_store.usage import InMemoryUsage
 
 __all__ = ["InMemoryStore"]
 
@@ -54,6 +55,7 @@ class InMemoryStore(Store):
         self.batches = InMemoryBatches(contents)
         self.events = InMemoryEvents(contents)
         self.nonces = InMemoryNonces(contents)
+        self.usage = InMemoryUsage(contents)
         self.statistics = InMemoryStatistics(contents)
 
     def now(self) -> int:

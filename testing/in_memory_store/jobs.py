@@ -362,6 +362,7 @@ class InMemoryJobs(JobRepository):
             contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
             contents.reopen_batch(spec.batch)
         contents.totals["created"] += 1
+        contents.use(spec, jobs=1)
         contents.tell_job(job)
         contents.refresh(spec.queue_id)
         if job.id in contents.delayed:
@@ -390,6 +391,7 @@ class InMemoryJobs(JobRepository):
             current = self._contents.current(job.id, job.token)
             if to is State.SUCCESS and current.cancel_requested:
                 raise CancelAsked
+            self._use(current, to, result)
             if to is State.SUCCESS:
                 run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
                 contents.mean_runs[queue] = mean_run(contents.mean_runs.get(queue), run)
@@ -403,6 +405,21 @@ class InMemoryJobs(JobRepository):
             levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))
             found = next((wake_ups for wake_ups in levels if wake_ups), [])
         self._notify(found)
+
+    def _use(self, job: Job, to: State, result: Result | None) -> None:
+        contents = self._contents
+        if to is not State.CANCEL:
+            work_ms = (contents.clock() - (job.started or 0)) // 1000
+            ended = "succeeded" if to is State.SUCCESS else "failed"
+            contents.use(job.spec, **{ended: 1, f"work_ms:{job.device}": work_ms})
+        if result is not None:
+            stems = sum(file.size for file in result.files)
+            contents.use(
+                job.spec,
+                audio_ms=round(result.audio_s * 1000),
+                bytes_in=result.source_bytes,
+                bytes_out=stems,
+            )
 
 
 def _matches(job: Job, which: JobFilter) -> bool:

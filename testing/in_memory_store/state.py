@@ -23,6 +23,7 @@ from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import DAY_US
 
 
 @dataclass
@@ -79,6 +80,9 @@ class Contents:
     homes: dict[Tenant, Home] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
+
+    usage: dict[tuple[Tenant, str, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Tenant, credential and day to sums."""
 
     batches: dict[str, Batch] = field(default_factory=dict)
     """Without the counts of their jobs."""
@@ -149,6 +153,10 @@ class Contents:
             self.queues[queue.id] = queue
         self.homes[tenant].is_open = True
         return self.homes[tenant]
+
+    def use(self, spec: JobSpec, **sums: int) -> None:
+        """Add to what the jobs of a credential took today."""
+        self.usage[spec.tenant, spec.credential, self.clock() // DAY_US].update(sums)
 
     # Scheduling
 

@@ -282,6 +282,8 @@ READS = (
     "/asrbucket",
     "/callbacks",
     "/events",
+    "/batches",
+    "/usage",
 )
 RULES: Mapping[str, Mapping[str, Any]] = {
     **{f"only {one}": {"operations": (one,)} for one in Operation},

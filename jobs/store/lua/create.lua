@@ -2,7 +2,7 @@
 -- Store jobs, all or none.
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
---       is remembered, 12 whether to return records (0/1), 13… for each job: id, spec, level, input hash,
+--       is remembered, 12 whether to return records (0/1), 13 credential, 14… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
 --       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none)
 -- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
@@ -38,7 +38,7 @@ end
 local default = redis.call('HGET', home, 'queue')
 
 local wanted, ids, new = {}, {}, {}
-for i = 13, #ARGV, COLUMNS do
+for i = 14, #ARGV, COLUMNS do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
   if wanted[queue] == nil then
@@ -105,6 +105,7 @@ for _, job in ipairs(new) do
 end
 redis.call('SET', P .. ':last', int(last))
 redis.call('HINCRBY', P .. ':counts', 'created', #new)
+if #new > 0 then use(tenant, ARGV[13], 'jobs', #new) end
 redis.call('HINCRBY', P .. ':sums', 'state:Submitted', #new)
 for queue in pairs(wanted) do refresh(queue) end
 

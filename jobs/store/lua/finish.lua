@@ -1,7 +1,8 @@
 
 -- End the current attempt with its job.
 -- ARGV: 3 job, 4 token, 5 state (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''),
---       9 callback target (JSON or ''), 10 waveforms (JSON or '')
+--       9 callback target (JSON or ''), 10 waveforms (JSON or ''), 11 credential, 12 duration of the source ms,
+--       13 its bytes, 14 bytes of the stems
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
@@ -13,9 +14,19 @@ if ARGV[8] ~= '' then
   job.progress = 100
 end
 if ARGV[10] ~= '' then redis.call('SET', P .. ':waveforms:' .. job.id, ARGV[10]) end
+local ran = fields(P .. ':job:' .. job.id, 'started', 'device')
+if ARGV[5] ~= 'Cancel' then
+  use(job.tenant, ARGV[11], ARGV[5] == 'Success' and 'succeeded' or 'failed', 1)
+  use(job.tenant, ARGV[11], 'work_ms:' .. (ran.device or ''), math.floor((NOW - tonumber(ran.started)) / 1000))
+end
+if ARGV[5] == 'Success' then
+  use(job.tenant, ARGV[11], 'audio_ms', ARGV[12])
+  use(job.tenant, ARGV[11], 'bytes_in', ARGV[13])
+  use(job.tenant, ARGV[11], 'bytes_out', ARGV[14])
+end
 if ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
   local queue = P .. ':queue:' .. job.queue
-  local run = NOW - tonumber(redis.call('HGET', P .. ':job:' .. job.id, 'started'))
+  local run = NOW - tonumber(ran.started)
   local mean = tonumber(redis.call('HGET', queue, 'mean_run') or run)
   redis.call('HSET', queue, 'mean_run', int(math.floor(mean + (run - mean) / 5 + 0.5)))
 end

@@ -98,6 +98,21 @@ local function events_end(tenant)
   return int(tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) - 1) .. '-0'
 end
 
+local DAY = 86400000000
+
+-- Add to what the jobs of a credential took today.
+local function use(tenant, credential, what, number)
+  local day = int(math.floor(NOW / DAY))
+  local key = P .. ':usage:' .. tenant .. ':' .. day
+  redis.call('HINCRBY', key, credential .. '|' .. what, int(number))
+  redis.call('PEXPIRE', key, 400 * 86400000)
+  if what == 'jobs' or what == 'audio_ms' then
+    local spent = P .. ':spent:' .. credential .. ':' .. day
+    redis.call('HINCRBY', spent, what, int(number))
+    redis.call('PEXPIRE', spent, 2 * 86400000)
+  end
+end
+
 -- Update whether a queue is ready at each level, and what it adds to the sums; to be called after any change of
 -- the queue or its jobs.
 local function refresh(queue)

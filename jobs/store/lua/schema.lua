@@ -90,6 +90,11 @@
 --                                      EVENTS_KEPT entries, gone EVENTS_MS after the last one: every script that
 --                                      changes one of them
 --
+-- Usage
+--   P:usage:<tenant>:<day>     hash    <credential>|<what> -> sum, for 400 days; what is jobs, succeeded, failed,
+--                                      audio_ms, work_ms:<device>, bytes_in or bytes_out: create, finish
+--   P:spent:<credential>:<day> hash    jobs and audio_ms over all tenants, for two days: the same
+--
 -- Requests
 --   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce
 --

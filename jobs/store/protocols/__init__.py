@@ -18,6 +18,7 @@ from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
 from stemline.jobs.store.protocols.nonces import NonceRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
+from stemline.jobs.store.protocols.usage import UsageRepository
 from stemline.jobs.store.snapshot import Snapshot, TenantLoad
 from stemline.jobs.tenant import Tenant
 
@@ -33,6 +34,7 @@ __all__ = [
     "Store",
     "TemplateRepository",
     "TenantRepository",
+    "UsageRepository",
 ]
 
 
@@ -73,6 +75,8 @@ class Store(Protocol):
     """What tells clients about changes."""
     nonces: NonceRepository
     """Nonces of signed requests."""
+    usage: UsageRepository
+    """What jobs took."""
     statistics: Statistics
     """Numbers for metrics."""
 

@@ -1,0 +1,58 @@
+"""What jobs took, by credential and day (docs/beyond-vendor.md)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from stemline.api.context import ReadContext
+from stemline.jobs.errors import RequestRefused
+from stemline.jobs.policy import Operation
+from stemline.jobs.usage import DAY_US, MOST_DAYS, Usage
+from stemline.wire import queries, views
+from stemline.wire.elements import Document
+from stemline.wire.resources import USAGE_ROW
+
+router = APIRouter()
+
+_DEFAULT_DAYS = 30
+
+
+@router.get("/usage", name="get_usage")
+def get_usage(context: ReadContext) -> Response:
+    """Return what jobs took by credential and day; who may not manage the bucket sees their own."""
+    query: dict[str, Any] = queries.USAGE.read_parameters(context.query)
+    last = query.get("last", context.store.now() // DAY_US)
+    first = query.get("first", last - _DEFAULT_DAYS)
+    if not 0 <= last - first < MOST_DAYS:
+        raise RequestRefused(f"from and to must span 1 to {MOST_DAYS} days.")
+    rows = context.store.usage.read(context.tenant, first, last)
+    if not context.policy.allows(Operation.BUCKETS):
+        rows = [row for row in rows if row.credential == context.principal.id]
+    if query.get("format") == "csv":
+        return Response(_csv(rows), media_type="text/csv; charset=utf-8")
+    return context.respond(views.USAGE, items=rows)
+
+
+def _csv(rows: Sequence[Usage]) -> str:
+    """Return a table with a column for each device."""
+    devices = sorted({device for row in rows for device in row.work_ms})
+    names = [element.name for element in USAGE_ROW.elements if element.name != "Work"]
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([*names, *(f"WorkSeconds {device}" for device in devices)])
+    for row in rows:
+        tree = USAGE_ROW.write(row, Document.JSON_ANSWER)
+        work = [f"{row.work_ms.get(device, 0) / 1000:.3f}" for device in devices]
+        writer.writerow([*(_cell(str(tree[name])) for name in names), *work])
+    return file.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
