@@ -29,6 +29,8 @@ from stemline.jobs.tenant import Tenant
 from stemline.testing.client import Client
 from stemline.workers.feeder import Feeder
 
+MOST_ENDED = 10_000
+"""Jobs of the batch that are made and ended."""
 TENANT = Tenant(BUCKET, "ap-chongqing")
 OUTPUT = {"Region": TENANT.region, "Bucket": BUCKET, "AuObject": "out/${jobid}.wav"}
 
@@ -117,7 +119,7 @@ def batch(client: Client, store: RedisStore, rows: int, pid: int) -> None:
     name = json.loads(answer.body)["Batch"]["BatchId"]
     feeder = Feeder(store)
     began, done = time.perf_counter(), 0
-    while (found := store.batches.find(name)) is not None and found.ended is None:
+    while (found := store.batches.find(name)) is not None and found.ended is None and done < MOST_ENDED:
         feeder.feed()
         while (job := store.jobs.claim("w", [0])) is not None:
             store.jobs.fail(job, "InternalError", "")

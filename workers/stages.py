@@ -20,6 +20,7 @@ from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
 from stemline.storage import Upload
 from stemline.workers.context import SeparationContext
+from stemline.workers.eta import Eta
 from stemline.workers.lease_keeper import LeaseKeeper
 from stemline.workers.media_info import recorded_media_info
 from stemline.workers.store_retry import retry_until_stored
@@ -45,8 +46,6 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
     "wav": "audio/wav",
 }
 
-KNOWN_SHARE: Final = 0.1
-"""Share of a separation from which on its end is estimated."""
 DOWNLOADED: Final = 5
 """Progress after the download, percent."""
 SEPARATED: Final = 95
@@ -100,11 +99,11 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
     config = spec.separate.audio_config
     music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # the wire ignores all but the codec there
 
-    began = time.monotonic()
+    eta = Eta(work.context.pace.upload_share)
 
     def report_progress(share: float) -> None:
         work.lease.stage = "decode" if share <= 0 else "separate" if share < 1 else "encode"
-        work.lease.ends_at = expected_end(began, share, work.context.pace.upload_share)
+        work.lease.ends_at = eta.ends_at(share)
         work.lease.progress = round(DOWNLOADED + share * (SEPARATED - DOWNLOADED))
 
     report_progress(0)
@@ -139,19 +138,6 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
         annotate(span, audio_s=report.duration_s, device=report.device)
     work.lease.progress = SEPARATED
     return report
-
-
-def expected_end(began: float, share: float, upload_share: float) -> float | None:
-    """Return when an attempt will end, by ``time.monotonic``; ``None`` before a tenth of the work is done.
-
-    Args:
-        began: when the separation began, by the same clock.
-        share: of the separation that is done.
-        upload_share: how long the upload takes as a share of the separation.
-    """
-    if share < KNOWN_SHARE:
-        return None
-    return began + (time.monotonic() - began) / share * (1 + upload_share)
 
 
 def load_engine(work: Work) -> Engine:
