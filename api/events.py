@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from fastapi import APIRouter
@@ -216,6 +217,7 @@ async def _follow(
         yield events
 
 
+@lru_cache(maxsize=4096)  # an event goes to many listeners
 def _encoded(event: Event) -> bytes:
     data = to_json(EVENT.write(event, Document.JSON_ANSWER))
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.kind.encode(), data)

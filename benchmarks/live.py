@@ -2,7 +2,7 @@
 
 Starts a Valkey with AOF and one API process of its own. This process plays the listeners and the workers.
 
-    python -m benchmarks.live [--listeners 1000] [--changes 300] [--jobs 10000] [--rows 100000]
+    python -m benchmarks.live [--listeners 1000] [--changes 300] [--jobs 10000] [--rows 100000] [--only bulk]
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.submit import BUCKET, SECRET_ID, SECRET_KEY, start_api
+from benchmarks.submit import BUCKET, SECRET_ID, SECRET_KEY, processor_seconds, start_api
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.job import JobSpec, Output
@@ -29,7 +29,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.testing.client import Client
 from stemline.workers.feeder import Feeder
 
-MOST_ENDED = 10_000
+MOST_ENDED = 3000
 """Jobs of the batch that are made and ended."""
 TENANT = Tenant(BUCKET, "ap-chongqing")
 OUTPUT = {"Region": TENANT.region, "Bucket": BUCKET, "AuObject": "out/${jobid}.wav"}
@@ -91,17 +91,26 @@ async def events(port: int, store: RedisStore, listeners: int, changes: int) -> 
     print(f"from change to client: {percentiles(times)}")
 
 
-def bulk(client: Client, store: RedisStore, jobs: int) -> None:
+def processor(store: RedisStore, pid: int) -> tuple[float, float]:
+    """Processor seconds of the API and of the store's server so far."""
+    used: dict[str, float] = store.client.info("cpu")  # type: ignore[assignment]
+    return processor_seconds(pid), used["used_cpu_user"] + used["used_cpu_sys"]
+
+
+def bulk(client: Client, store: RedisStore, jobs: int, pid: int) -> None:
     """Cancel and retry many jobs with one request each."""
     for start in range(0, jobs, 500):
         store.jobs.create_many([spec(number) for number in range(start, min(start + 500, jobs))])
     for path in ("cancel?dryRun=true", "cancel", "retry?dryRun=true", "retry"):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), processor(store, pid)
         answer = client.request(
             "POST", f"/bulk/jobs/{path}", headers={"Accept": "application/json"}, timeout_s=60
         )
         counted = json.loads(answer.body)["MatchedCount"]
-        print(f"POST /bulk/jobs/{path}: {counted} jobs in {time.perf_counter() - began:.2f} s")
+        seconds, after = time.perf_counter() - began, processor(store, pid)
+        api, server = (new - old for new, old in zip(after, before, strict=True))
+        print(f"POST /bulk/jobs/{path}: {counted} jobs in {seconds:.2f} s; ", end="")
+        print(f"processor {api:.2f} s of the API, {server:.2f} s of the store")
     client.request("POST", "/bulk/jobs/cancel", timeout_s=60)
 
 
@@ -111,10 +120,12 @@ def batch(client: Client, store: RedisStore, rows: int, pid: int) -> None:
     first = json.dumps({"Tag": "VoiceSeparate", "Operation": operation})
     lines = (json.dumps({"Object": f"in/{number}.mp3", "UserData": str(number)}) for number in range(rows))
     body = "\n".join([first, *lines]).encode()
-    before = memory(pid)
+    before, used = memory(pid), processor(store, pid)
     headers = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
     with timed(f"POST /batches with {rows} rows ({len(body) / 1e6:.1f} MB)"):
         answer = client.request("POST", "/batches", body, headers, timeout_s=60)
+    api, server = (new - old for new, old in zip(processor(store, pid), used, strict=True))
+    print(f"processor {api:.2f} s of the API, {server:.2f} s of the store")
     print(f"memory of the API: {before:.0f} MB before, {memory(pid):.0f} MB after")
     name = json.loads(answer.body)["Batch"]["BatchId"]
     feeder = Feeder(store)
@@ -149,6 +160,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--only", nargs="+", choices=["memory", "events", "bulk", "batch"])
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -168,13 +180,15 @@ def main() -> None:
         )
         client = Client(port, f"{BUCKET}.ci.{TENANT.region}.myqcloud.com", SECRET_ID, SECRET_KEY)
         try:
-            per_job(store, options.jobs)
-            store.client.flushall()
-            asyncio.run(events(port, store, options.listeners, options.changes))
-            store.client.flushall()
-            bulk(client, store, options.jobs)
-            store.client.flushall()
-            batch(client, store, options.rows, api.pid)
+            parts: dict[str, Callable[[], None]] = {
+                "memory": lambda: per_job(store, options.jobs),
+                "events": lambda: asyncio.run(events(port, store, options.listeners, options.changes)),
+                "bulk": lambda: bulk(client, store, options.jobs, api.pid),
+                "batch": lambda: batch(client, store, options.rows, api.pid),
+            }
+            for name in options.only or parts:
+                parts[name]()
+                store.client.flushall()
         finally:
             api.terminate()
             api.wait()
