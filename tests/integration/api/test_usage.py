@@ -25,6 +25,7 @@ def submit(client: Client) -> str:
     return answer.text("JobsDetail/JobId") or answer.code
 
 
+@pytest.mark.shows("GET /usage")
 def test_usage_is_shown_and_written_as_a_table(server):
     """What jobs took is answered in JSON, XML and CSV."""
     finish(server.store, submit(server.client))
