@@ -31,6 +31,8 @@ class Operation:
     """Name of the schema of the request body."""
     statuses: tuple[int, ...] = ()
     """HTTP statuses of errors beyond those that every operation has."""
+    table: bool = False
+    """Whether it can also answer in CSV."""
     streams: bool = False
     """Whether it answers with a stream of events, each with an ``Event`` in JSON as its data."""
 
@@ -60,7 +62,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "resume_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
     "cancel_batch": Operation(views.BATCH_ANSWER, statuses=(404,)),
     "retry_batch": Operation(views.BULK, statuses=(404,)),
-    "get_usage": Operation(views.USAGE, queries.USAGE),
+    "get_usage": Operation(views.USAGE, queries.USAGE, table=True),
     "create_template": Operation(views.TEMPLATE_ANSWER, request="TemplateRequest"),
     "update_template": Operation(views.TEMPLATE_ANSWER, request="TemplateUpdate", statuses=(404,)),
     "delete_template": Operation(views.DELETED_TEMPLATE, statuses=(404,)),
@@ -151,6 +153,8 @@ def _operation(route: Route) -> Schema:
     if known.streams:
         stream: Schema = {"type": "string", "description": "Server-sent events; see the schema Event."}
         done = {"description": "The events.", "content": {"text/event-stream": {"schema": stream}}}
+    if known.table:
+        done["content"]["text/csv"] = {"schema": {"type": "string"}}
     described["responses"] = {
         "200": done,
         **{

@@ -93,7 +93,7 @@ async def events(port: int, store: RedisStore, listeners: int, changes: int) -> 
 
 def processor(store: RedisStore, pid: int) -> tuple[float, float]:
     """Processor seconds of the API and of the store's server so far."""
-    used: dict[str, float] = store.client.info("cpu")  # type: ignore[assignment]
+    used: dict[str, float] = store.client.info("cpu")
     return processor_seconds(pid), used["used_cpu_user"] + used["used_cpu_sys"]
 
 

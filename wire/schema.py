@@ -15,6 +15,7 @@ from stemline.wire.resources import (
     QUEUE,
     TEMPLATE,
     TEMPLATE_REQUEST,
+    USAGE_ROW,
     WAVEFORM,
 )
 from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
@@ -22,7 +23,7 @@ from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, UPLOAD, ERROR)
+SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, UPLOAD, USAGE_ROW, ERROR)
 
 
 def schemas() -> dict[str, Schema]:
