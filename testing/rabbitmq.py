@@ -15,7 +15,7 @@ from stemline.deploy.local.ports import free_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Debian's; the program on PATH requires its own user and folders."""
-START_S = 60
+START_S = 180
 LOOPBACK_AND_ONE_CORE = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
 
 

@@ -16,6 +16,7 @@ from stemline.client import Client
 from stemline.client.target import target_of_stack
 from stemline.testing.processes import running_stack
 from tests.integration.test_stack import s3_for
+from tests.support.unmeasured import UNMEASURED
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +82,7 @@ def test_a_second_start_finds_jobs_and_objects(
     """After a second start the jobs, objects and credentials are there; after the stop no process is left."""
     callback = etree.parse(folder / "demo-output" / "callback.xml")
     secrets = json.loads((folder / "home" / "credentials.json").read_text())
-    with running_stack(folder / "home", tmp_path / "up.log") as (stack, where):
+    with running_stack(folder / "home", tmp_path / "up.log", **UNMEASURED) as (stack, where):
         assert secrets["secret_key"] == where["secret_key"]
         assert 0o700 == (folder / "home").stat().st_mode & 0o777
         job_id = callback.findtext("JobsDetail/JobId")
