@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
     ports.divide()
+    from hypothesis import settings
+
+    settings.register_profile(
+        "stemline", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None
+    )
+    settings.load_profile("stemline")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ordering.Scheduling:

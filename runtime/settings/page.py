@@ -39,7 +39,7 @@ def page() -> str:
         lines += _group(name, group)
     for title, model in _SHAPES:
         meanings = _attribute_docstrings(model)
-        lines += [f"\n## {title}\n", f"{(model.__doc__ or '').replace('``', '`')}\n"]
+        lines += [f"\n## {title}\n", f"{inspect.cleandoc(model.__doc__ or '').replace('``', '`')}\n"]
         lines += ["| Key | Default | Meaning |", "|---|---|---|"]
         for key, field in model.model_fields.items():
             default = "required" if field.is_required() else _default(field.default)
@@ -48,7 +48,10 @@ def page() -> str:
 
 
 def _group(name: str, group: type[Group]) -> list[str]:
-    lines = [f"\n## {name.title() if name != 'tdmq' else 'TDMQ'}\n", f"{group.__doc__}\n"]
+    lines = [
+        f"\n## {name.title() if name != 'tdmq' else 'TDMQ'}\n",
+        f"{inspect.cleandoc(group.__doc__ or '')}\n",
+    ]
     lines += ["| Variable | Default | Effect |", "|---|---|---|"]
     for key, field in group.model_fields.items():
         variable = f"{PREFIX}{variable_name(group, key).upper()}"
