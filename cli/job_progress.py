@@ -87,7 +87,7 @@ class _Bar:
         self._progress, self._task = progress, task
 
     def show(self, percent: float, doing: str, *, eta_s: float | None = None) -> None:
-        known = "" if eta_s is None else f"about {span(eta_s)} left"
+        known = f"about {span(eta_s)} left" if eta_s else ""
         self._progress.update(self._task, completed=percent, doing=doing, eta=known)
 
     def say(self, line: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.output import print_json
+from stemline.cli.output import print_json, span
 
 if TYPE_CHECKING:
     from stemline.client.tracks.manifest import Entry, Manifest
@@ -63,8 +63,7 @@ def print_summary(manifest: Manifest, tracks: Iterable[Track], *, as_json: bool)
         return len(failed)
     parts = [f"{counts[state]} {state}" for state in dict.fromkeys(_STATES.values()) if counts[state]]
     click.echo(
-        f"{len(entries)} tracks: {', '.join(parts)}"
-        + (f"; {seconds / 3600:.1f} h of audio" if seconds else "")
+        f"{len(entries)} tracks: {', '.join(parts)}" + (f"; {span(seconds)} of audio" if seconds else "")
     )
     for entry in failed[:_SHOWN]:
         click.echo(f"  {printable(entry.track)}: {entry.code}: {entry.message}", err=True)

@@ -83,29 +83,37 @@ class _Bars(Report):
         self._lock = threading.Lock()
 
     def stage(self, track: str, stage: str, percent: float) -> None:
+        shown = {"completed": percent, "doing": stage.lower(), "count": f"{percent:.0f}%"}
         with self._lock:
-            if track in self._tasks:
-                self._progress.update(self._tasks[track], completed=percent, doing=stage.lower())
-            elif stage not in _QUIET and len(self._tasks) < _BARS:
-                name = printable(track)
-                self._tasks[track] = self._progress.add_task(
-                    name, total=100, completed=percent, doing=stage.lower()
-                )
+            task = self._tasks.get(track)
+            if stage in _QUIET:
+                self._remove(track)
+            elif task is not None:
+                self._progress.update(task, **shown)
+            elif len(self._tasks) < _BARS:
+                self._tasks[track] = self._progress.add_task(printable(track), total=100, **shown)
 
     def ended(self, entry: Entry) -> None:
         with self._lock:
             self._counts.add()
-            if (task := self._tasks.pop(entry.track, None)) is not None:
-                self._progress.remove_task(task)
+            self._remove(entry.track)
             if entry.state == "failed":
-                self._progress.console.print(
-                    f"{printable(entry.track)}: {_outcome(entry)}", markup=False, style="red"
-                )
-            self._progress.update(self._all, completed=self._counts.ended, doing=self._counts.speed())
+                line = f"{printable(entry.track)}: {_outcome(entry)}"
+                self._progress.console.print(line, markup=False, style="red", soft_wrap=True)
+            self._show(self._counts.speed())
 
     def holding(self, why: str) -> None:
         with self._lock:
-            self._progress.update(self._all, doing=why or self._counts.speed())
+            self._show(why or self._counts.speed())
+
+    def _show(self, doing: str) -> None:
+        counts = self._counts
+        count = f"{counts.ended}/{counts.total}"
+        self._progress.update(self._all, completed=counts.ended, doing=doing, count=count)
+
+    def _remove(self, track: str) -> None:
+        if (task := self._tasks.pop(track, None)) is not None:
+            self._progress.remove_task(task)
 
 
 @contextmanager
@@ -115,7 +123,7 @@ def tracks_report(manifest: Manifest, tracks: Sequence[Track]) -> Iterator[Repor
     if not is_live():
         yield _Lines(counts)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
     console = screen(stderr=True)
@@ -123,7 +131,7 @@ def tracks_report(manifest: Manifest, tracks: Sequence[Track]) -> Iterator[Repor
     columns: list[Any] = [TextColumn("{task.description}", table_column=cut, markup=False)]
     columns.append(BarColumn(bar_width=None, table_column=Column(ratio=1)))
     if console.width >= 60:
-        columns.append(MofNCompleteColumn())
+        columns.append(TextColumn("{task.fields[count]}", justify="right"))
     columns.append(
         TextColumn(
             "{task.fields[doing]}",
@@ -132,7 +140,9 @@ def tracks_report(manifest: Manifest, tracks: Sequence[Track]) -> Iterator[Repor
         )
     )
     with Progress(*columns, console=console, expand=True, transient=True) as progress:
-        whole = progress.add_task("all tracks", total=counts.total, completed=counts.ended, doing="")
+        whole = progress.add_task(
+            "all tracks", total=counts.total, completed=counts.ended, doing="", count=""
+        )
         yield _Bars(counts, progress, whole)
 
 
