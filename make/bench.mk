@@ -56,3 +56,7 @@ bench: ## All of these: separation, submissions, waiting, recovery, scale (two h
 	$(MAKE) bench-overhead
 	$(MAKE) recovery
 	$(MAKE) bench-scale
+
+.PHONY: first-hour
+first-hour: $(VENV)/.dev ## Go from a clone to a hundred tracks as a new user does, with the time of each step
+	$(BIN)/python -m benchmarks.first_hour
