@@ -1,14 +1,14 @@
 // Numbers, times and sizes as people read them.
-import { language } from "./text.js";
+import { language, t } from "./text.js";
 
 /** @param {number} seconds */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+  if (seconds < 10) return `${seconds.toFixed(1)} ${t("unit.s")}`;
+  if (seconds < 60) return `${Math.round(seconds)} ${t("unit.s")}`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} ${t("unit.min")} ${Math.floor(seconds % 60)} ${t("unit.s")}`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} ${t("unit.h")} ${Math.floor((seconds % 3600) / 60)} ${t("unit.min")}`;
+  return `${Math.floor(seconds / 86_400)} ${t("unit.d")} ${Math.floor((seconds % 86_400) / 3600)} ${t("unit.h")}`;
 }
 
 /** Position of a player: m:ss.t @param {number} seconds */

@@ -269,4 +269,8 @@ export default {
   "job.expectedStart": "Expected start",
   "job.expectedEnd": "Expected end",
   "job.about": "about {time} (an estimate)",
+  "unit.s": "s",
+  "unit.min": "min",
+  "unit.h": "h",
+  "unit.d": "d",
 };

@@ -269,4 +269,8 @@ export default {
   "job.expectedStart": "预计开始",
   "job.expectedEnd": "预计结束",
   "job.about": "约 {time}（估计）",
+  "unit.s": "秒",
+  "unit.min": "分",
+  "unit.h": "小时",
+  "unit.d": "天",
 };
