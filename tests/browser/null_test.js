@@ -1,6 +1,7 @@
-// Loads a job into the player's mixer, and compares the sum of its stems and what it renders with the mix.
+// Loads a job into the player's mixer; compares the sum of its stems, what it renders, and what it reads in pieces.
 async (job) => {
   const { Mixer } = await import("/console/static/player/mixer.js");
+  const { inPieces } = await import("/console/static/player/sound.js");
   const { readWavHeader, samplesOf } = await import("/console/static/player/wav.js");
   const { Api } = await import("/console/static/api.js");
   const { kept } = await import("/console/static/session.js");
@@ -14,6 +15,16 @@ async (job) => {
   const mix = mixer.buffer.getChannelData(0);
   let rendered = 0;
   for (let i = 0; i < mix.length; i += 1) rendered = Math.max(rendered, Math.abs(left[i] - mix[i]));
+  // The same sound as it is read in pieces, with requests for ranges.
+  const sound = await inPieces(context, urls);
+  const piece = await sound.load(0);
+  let apart = Math.abs(piece.length - mixer.buffer.length);
+  for (let channel = 0; channel < piece.numberOfChannels; channel += 1) {
+    const whole = mixer.buffer.getChannelData(channel);
+    piece.getChannelData(channel).forEach((value, i) => {
+      apart = Math.max(apart, Math.abs(value - whole[i]));
+    });
+  }
   await context.close();
-  return { db: mixer.nullTest(), rendered: 20 * Math.log10(rendered + 1e-12), failed, length: mix.length };
+  return { db: mixer.nullTest(), rendered: 20 * Math.log10(rendered + 1e-12), failed, apart, length: mix.length };
 }

@@ -1,6 +1,7 @@
+import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
-import { inPieces, TooLong } from "../../../api/console/static/player/sound.js";
+import { fits, inPieces, TooLong } from "../../../api/console/static/player/sound.js";
 import { readWavHeader, samplesOf, wavFile } from "../../../api/console/static/player/wav.js";
 import { fft, peaksOfPairs } from "../../../api/console/static/player/waveform.js";
 
@@ -74,4 +75,10 @@ test("the transform finds the frequency of a tone", () => {
   fft(re, im);
   const power = Array.from(re.slice(0, 128), (value, i) => value ** 2 + im[i] ** 2);
   assert.equal(power.indexOf(Math.max(...power)), 9);
+});
+
+test("songs of usual lengths are held in memory, longer ones only in need", () => {
+  assert.deepEqual([fits(10 * 60, 3), fits(9 * 60, 5), fits(30 * 60, 3), fits(3600, 3)], [true, true, false, false]);
+  assert.deepEqual([fits(30 * 60, 3, true), fits(3600, 3, true)], [true, false]);
+  assert.match(new TooLong().message, /too long/);
 });

@@ -6,6 +6,8 @@ import { wavFile } from "./wav.js";
 
 /** @typedef {import("./graph.js").Settings} Settings */
 /** @typedef {import("./transport.js").Sound} Sound */
+/** @typedef {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void}} What `urls` of all tracks, `mix` is the index of the mix or -1 */
+/** @typedef {{mixer: Mixer, failed: number[]}} Loaded `failed` are the indexes of tracks that cannot be played */
 
 /** Stems are separated at this rate; a context of the same rate changes no sample. */
 export const SAMPLE_RATE = 44_100;
@@ -41,31 +43,42 @@ export class Mixer {
   }
 
   /**
-   * Load the tracks of a job.
+   * Load the tracks of a job: whole, or in pieces where they are too long for that.
    * @param {AudioContext} context
-   * @param {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void}} what `urls` of all tracks, `mix` is the index of the mix or -1
-   * @returns {Promise<{mixer: Mixer, failed: number[]}>} indexes of tracks that cannot be played
+   * @param {What} what
+   * @returns {Promise<Loaded>}
    */
-  static async load(context, { urls, mix, seconds, signal, onProgress }) {
-    if (fits(seconds, urls.length)) {
-      const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress);
-      const failed = tracks.flatMap((track, index) => (track ? [] : [index]));
-      if (failed.length === urls.length) throw errors[0];
-      const hasMix = mix >= 0 && !failed.includes(mix);
-      return { mixer: new Mixer(context, whole(buffer), newSettings(urls.length, hasMix ? mix : -1), buffer), failed };
-    }
-    // A mix of another codec is left out; the stems alone are played then.
-    const stems = urls.filter((_, index) => index !== mix);
+  static async load(context, what) {
+    const { urls, mix, seconds } = what;
+    if (fits(seconds, urls.length)) return Mixer.loadWhole(context, what);
     try {
-      const sound = await inPieces(context, urls);
-      return { mixer: new Mixer(context, sound, newSettings(urls.length, mix), null), failed: [] };
+      return await Mixer.loadPieces(context, urls, mix);
     } catch (error) {
-      if (!(error instanceof TooLong) || mix < 0) throw error;
-      const silent = urls.map((url, index) => (index === mix ? (stems[0] ?? url) : url));
-      const sound = await inPieces(context, silent);
+      if (!(error instanceof TooLong) || !fits(seconds, urls.length, true)) throw error;
+      return Mixer.loadWhole(context, what);
+    }
+  }
+
+  /** @param {AudioContext} context @param {What} what @returns {Promise<Loaded>} */
+  static async loadWhole(context, { urls, mix, signal, onProgress }) {
+    const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress);
+    const failed = tracks.flatMap((track, index) => (track ? [] : [index]));
+    if (failed.length === urls.length) throw errors[0];
+    const hasMix = mix >= 0 && !failed.includes(mix);
+    return { mixer: new Mixer(context, whole(buffer), newSettings(urls.length, hasMix ? mix : -1), buffer), failed };
+  }
+
+  /** Stems in pieces, and the mix if it is of the same kind. @param {AudioContext} context @param {string[]} urls @param {number} mix @returns {Promise<Loaded>} */
+  static async loadPieces(context, urls, mix) {
+    try {
+      return { mixer: new Mixer(context, await inPieces(context, urls), newSettings(urls.length, mix), null), failed: [] };
+    } catch (error) {
+      const stem = urls.find((_, index) => index !== mix);
+      if (!(error instanceof TooLong) || mix < 0 || !stem) throw error;
       const settings = newSettings(urls.length, -1);
-      const first = settings.tracks[mix];
-      if (first) first.mute = true;
+      const silent = settings.tracks[mix];
+      if (silent) silent.mute = true;
+      const sound = await inPieces(context, urls.map((url, index) => (index === mix ? stem : url)));
       return { mixer: new Mixer(context, sound, settings, null), failed: [mix] };
     }
   }

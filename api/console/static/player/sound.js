@@ -1,18 +1,25 @@
 // The tracks of a job as one sound of many channels, whole or in pieces.
+import { t } from "../text.js";
 import { CHANNELS } from "./graph.js";
 import { readWavHeader, samplesOf } from "./wav.js";
 
 /** @typedef {import("./transport.js").Sound} Sound */
 
-/** All samples of a song that are held in memory at once, bytes; a longer song is loaded in pieces. */
+/** Samples that are held in memory without a second thought, bytes; a longer song is loaded in pieces, if it can be. */
 const MOST_BYTES = 1_200_000_000;
+/** Samples that are held in memory where a song cannot be loaded in pieces, bytes. */
+const MOST_WHOLE_BYTES = 3_000_000_000;
 const PIECE_S = 20;
 /** Pieces that are kept. */
 const KEPT_PIECES = 4;
 const BYTES_OF_HEADER = 65_536;
 
 /** A song that a browser cannot hold, in a codec that cannot be read in pieces. */
-export class TooLong extends Error {}
+export class TooLong extends Error {
+  constructor() {
+    super(t("player.tooLong"));
+  }
+}
 
 /**
  * Return a sound with the channels of several buffers side by side; mono tracks are heard on both sides.
@@ -43,9 +50,9 @@ export function whole(buffer) {
   };
 }
 
-/** Whether a song of that many seconds fits into memory. @param {number} seconds @param {number} tracks */
-export function fits(seconds, tracks) {
-  return seconds * 44_100 * 4 * CHANNELS * (tracks + 1) < MOST_BYTES;
+/** Whether a song of that many seconds fits into memory. @param {number} seconds @param {number} tracks @param {boolean} [inNeed] because it cannot be loaded in pieces */
+export function fits(seconds, tracks, inNeed = false) {
+  return seconds * 44_100 * 4 * CHANNELS * (tracks + 1) < (inNeed ? MOST_WHOLE_BYTES : MOST_BYTES);
 }
 
 /**

@@ -273,4 +273,5 @@ export default {
   "unit.min": "min",
   "unit.h": "h",
   "unit.d": "d",
+  "player.tooLong": "The song is too long to be held in this browser. Download the stems, or make them as wav, which is played in pieces.",
 };

@@ -273,4 +273,5 @@ export default {
   "unit.min": "分",
   "unit.h": "小时",
   "unit.d": "天",
+  "player.tooLong": "歌曲太长，此浏览器无法完整加载。请下载音轨，或生成可分段播放的 wav。",
 };
