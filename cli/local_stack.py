@@ -36,12 +36,12 @@ def adopt_settings() -> Path | None:
     Returns:
         The folder of the stack; ``None`` if the settings are those of the environment.
     """
-    from stemline.deploy.local.addresses import Addresses
-    from stemline.deploy.local.services import service_environment
-
     found = None if "STEMLINE_REDIS_URL" in os.environ else running_stack()
     if found is None:
         return None
+    from stemline.deploy.local.addresses import Addresses
+    from stemline.deploy.local.services import service_environment
+
     file, document = found
     try:
         addresses = Addresses.read(document)

@@ -1,23 +1,29 @@
 """A client of the service for Python programs, with and without asyncio; see docs/client.md."""
 
-from stemline.client.aio import AsyncClient
-from stemline.client.client import Client
-from stemline.client.errors import (
-    AccessDenied,
-    ApiError,
-    ClientError,
-    ConnectionFailed,
-    JobEnded,
-    NotConfigured,
-    NotFound,
-    SlowDown,
-    TransferFailed,
-    WaitTimedOut,
-)
-from stemline.client.retry import Retry
-from stemline.client.submission import Submission
-from stemline.client.target import S3Access, Target, find
-from stemline.client.values import Attempt, Callback, Execution, Job, Page, Queue, Stem, Template
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemline.client.aio import AsyncClient
+    from stemline.client.client import Client
+    from stemline.client.errors import (
+        AccessDenied,
+        ApiError,
+        ClientError,
+        ConnectionFailed,
+        JobEnded,
+        NotConfigured,
+        NotFound,
+        SlowDown,
+        TransferFailed,
+        WaitTimedOut,
+    )
+    from stemline.client.retry import Retry
+    from stemline.client.submission import Submission
+    from stemline.client.target import S3Access, Target, find
+    from stemline.client.values import Attempt, Callback, Execution, Job, Page, Queue, Stem, Template
 
 __all__ = [
     "AccessDenied",
@@ -46,3 +52,38 @@ __all__ = [
     "WaitTimedOut",
     "find",
 ]
+_MODULES = {
+    "AccessDenied": "errors",
+    "ApiError": "errors",
+    "AsyncClient": "aio",
+    "Attempt": "values",
+    "Callback": "values",
+    "Client": "client",
+    "ClientError": "errors",
+    "ConnectionFailed": "errors",
+    "Execution": "values",
+    "Job": "values",
+    "JobEnded": "errors",
+    "NotConfigured": "errors",
+    "NotFound": "errors",
+    "Page": "values",
+    "Queue": "values",
+    "Retry": "retry",
+    "S3Access": "target",
+    "SlowDown": "errors",
+    "Stem": "values",
+    "Submission": "submission",
+    "Target": "target",
+    "Template": "values",
+    "TransferFailed": "errors",
+    "WaitTimedOut": "errors",
+    "find": "target",
+}
+"""Modules of these names, which are imported when they are used: an address alone needs no HTTP library."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the package."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

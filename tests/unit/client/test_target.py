@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
+import stemline.client
 from stemline.client.errors import NotConfigured
 from stemline.client.target import S3Access, Target, find, profiles_file, save_profile
 
@@ -109,3 +112,29 @@ def test_secrets_are_not_shown(env):
     """Neither key of a target is in its text, which may reach a log."""
     shown = repr(Target("https://x", "id", "hush-1", s3=S3Access("e", "a", "hush-2"), session_token="hush-3"))
     assert "hush" not in shown
+
+
+WITHOUT = """
+import sys
+sys.modules["httpx"] = None
+import stemline.client.target
+import stemline.cli.local_stack
+import stemline.deploy.local.addresses
+stemline.cli.local_stack.running_stack()
+print("looked")
+from stemline.client import Client
+"""
+
+
+def test_an_address_needs_no_http_library(env, monkeypatch):
+    """Commands in images, which have no HTTP client, look for a stack; only a client needs one."""
+    ran = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
+    assert "looked" == ran.stdout.strip()
+    assert "import of httpx halted" in ran.stderr
+
+
+def test_names_that_the_package_lacks_are_an_error():
+    """A misspelt name of the package is an AttributeError, as of every module."""
+    with pytest.raises(AttributeError, match="Cliente"):
+        _ = stemline.client.Cliente
+    assert all(hasattr(stemline.client, name) for name in stemline.client.__all__)
