@@ -150,9 +150,10 @@ class _Upload:
         """
         if self.is_known:
             return
+        first = self.rows
         rows = [self._row(line) for line in lines]
         if rows:
-            self.context.store.batches.append(self.id, self.context.request_id, rows)
+            self.context.store.batches.append(self.id, self.context.request_id, first, rows)
 
     def _row(self, line: bytes) -> Row:
         self.rows += 1

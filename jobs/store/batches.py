@@ -29,14 +29,20 @@ class RedisBatches(BatchRepository):
         self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
     ) -> str | None:
         texts = (records.text(records.SPEC, spec), records.text(records.TARGET, target) if target else "")
-        answer = self._run("begin", batch_id, str(spec.tenant), name, *texts, upload, _UPLOAD_MS)
+        answer = self._connection.run(
+            "batch_rows", "begin", batch_id, upload, str(spec.tenant), name, *texts, _UPLOAD_MS
+        )
         return str(answer[1]) if answer[0] == "sealed" else None
 
-    def append(self, batch_id: str, upload: str, rows: Sequence[Row]) -> None:
-        self._upload("append", batch_id, upload, *(records.text(records.ROW, row) for row in rows))
+    def append(self, batch_id: str, upload: str, first: int, rows: Sequence[Row]) -> None:
+        texts = [records.text(records.ROW, row) for row in rows]
+        answer = self._connection.run("batch_rows", "append", batch_id, upload, first, *texts)
+        if answer[0] != "ok":
+            raise UploadSuperseded
 
     def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
-        self._upload("seal", batch_id, upload, body_sha256)
+        if self._run("seal", batch_id, upload, body_sha256)[0] != "ok":
+            raise UploadSuperseded
 
     def get(self, tenant: Tenant, batch_id: str) -> Batch | None:
         found = self.find(batch_id)
@@ -82,10 +88,6 @@ class RedisBatches(BatchRepository):
     def _run(self, what: str, batch_id: str, *args: str | float) -> list[Any]:
         answer: list[Any] = self._connection.run("batch", what, batch_id, *args)
         return answer
-
-    def _upload(self, what: str, batch_id: str, *args: str) -> None:
-        if self._run(what, batch_id, *args)[0] != "ok":
-            raise UploadSuperseded
 
     def _change(self, what: str, tenant: Tenant, batch_id: str) -> None:
         answer = self._run(what, batch_id, str(tenant))

@@ -25,6 +25,7 @@ class Durability(StrEnum):
 CONFIRMED_SCRIPTS: Final = frozenset(
     {
         "batch",
+        "batch_rows",
         "cancel",
         "create",
         "delete_template",

@@ -19,7 +19,7 @@ from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Durability, run_co
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
-_REFUSED_WHEN_FULL: Final = {"create", "open", "template", "use_nonce"}
+_REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
 
 

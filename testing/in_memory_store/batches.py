@@ -38,15 +38,22 @@ class InMemoryBatches(BatchRepository):
             contents.uploads[batch_id] = upload
         return None
 
-    def append(self, batch_id: str, upload: str, rows: Sequence[Row]) -> None:
+    def append(self, batch_id: str, upload: str, first: int, rows: Sequence[Row]) -> None:
         contents = self._contents
         with contents.lock:
             self._check_upload(batch_id, upload)
-            contents.batch_rows[batch_id] += rows
+            count = len(contents.batch_rows[batch_id])
+            if count == first:
+                contents.batch_rows[batch_id] += rows
+            elif count != first + len(rows):
+                raise UploadSuperseded
 
     def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
         contents = self._contents
         with contents.lock:
+            known = contents.batches.get(batch_id)
+            if known and known.body == body_sha256 and contents.uploads[batch_id] == upload:
+                return  # repeated after a lost answer
             self._check_upload(batch_id, upload)
             rows = len(contents.batch_rows[batch_id])
             contents.batches[batch_id] = replace(

@@ -1,35 +1,21 @@
 
 -- One change of a batch.
 -- ARGV: 3 what, 4 batch, then for
---   begin   5 tenant, 6 name, 7 spec, 8 target, 9 upload, 10 ms until it is forgotten unless sealed
---   append  5 upload, 6… rows
 --   seal    5 upload, 6 SHA-256 of the body
 --   pause, resume, cancel  5 tenant
 --   take    5 most rows, 6 most waiting jobs
 --   fed     5 number of the first row, 6 rows that are jobs now
--- Returns {'ok', …} | {'unknown'} | {'sealed', SHA-256 of the body} | {'superseded'} | {'refused', state}
+-- Returns {'ok', …} | {'unknown'} | {'superseded'} | {'refused', state}
 
 local what, id = ARGV[3], ARGV[4]
 local key, rows = P .. ':batch:' .. id, P .. ':batch-rows:' .. id
 local batch = fields(key, 'tenant', 'state', 'upload', 'body', 'created', 'rows', 'fed')
 
-if what == 'begin' then
-  if batch.state and batch.state ~= 'Loading' then return {'sealed', batch.body} end
-  redis.call('DEL', key, rows)  -- an upload that broke off begins anew
-  redis.call('HSET', key, 'tenant', ARGV[5], 'name', ARGV[6], 'spec', ARGV[7], 'target', ARGV[8], 'upload', ARGV[9],
-    'created', int(NOW), 'state', 'Loading', 'rows', 0, 'fed', 0)
-  redis.call('PEXPIRE', key, ARGV[10])
-  return {'ok'}
-end
 if not batch.state then return {'unknown'} end
-if what == 'append' or what == 'seal' then
-  if batch.state ~= 'Loading' or batch.upload ~= ARGV[5] then return {'superseded'} end
-  if what == 'append' then
-    for i = 6, #ARGV do redis.call('RPUSH', rows, ARGV[i]) end
-    redis.call('PEXPIRE', rows, redis.call('PTTL', key))
-    redis.call('HSET', key, 'rows', redis.call('LLEN', rows))
-    return {'ok'}
-  end
+if what == 'seal' then
+  if batch.upload ~= ARGV[5] then return {'superseded'} end
+  if batch.body == ARGV[6] then return {'ok'} end  -- repeated after a lost answer
+  if batch.state ~= 'Loading' then return {'superseded'} end
   redis.call('HSET', key, 'state', 'Active', 'body', ARGV[6])
   redis.call('PERSIST', key)
   redis.call('PERSIST', rows)

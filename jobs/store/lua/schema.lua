@@ -64,9 +64,9 @@
 --   P:batch:<id>               hash    tenant, name, spec (JSON of the JobSpec that its rows share), target (JSON of
 --                                      CallbackTarget or ''), created, ended, state (Loading, Active, Paused, Cancel
 --                                      or Done), upload (who sends its rows), body (SHA-256 of them), rows, fed (rows
---                                      that are jobs), n:<state> (rows by the stored state of their job): batch,
+--                                      that are jobs), n:<state> (rows by the stored state of their job): batch_rows, batch,
 --                                      every change of the state of one of its jobs; expires while Loading
---   P:batch-rows:<id>          list    JSON of Row, of rows that are not jobs yet: batch
+--   P:batch-rows:<id>          list    JSON of Row, of rows that are not jobs yet: batch_rows, batch
 --   P:batch-jobs:<id>          zset    job id by creation time: create
 --   P:batch-waiting:<id>       set     its waiting jobs: create, every change of their state
 --   P:batches:<tenant>         zset    batch id by creation time: batch

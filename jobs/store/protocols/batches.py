@@ -32,8 +32,14 @@ class BatchRepository(Protocol):
         """
         ...
 
-    def append(self, batch_id: str, upload: str, rows: Sequence[Row]) -> None:
-        """Add rows.
+    def append(self, batch_id: str, upload: str, first: int, rows: Sequence[Row]) -> None:
+        """Add rows; repeating the call of the same rows does nothing.
+
+        Args:
+            batch_id: the batch.
+            upload: the upload.
+            first: how many rows there are before these.
+            rows: the rows.
 
         Raises:
             UploadSuperseded: another upload has begun.

@@ -20,7 +20,7 @@ TARGET = CallbackTarget("Url", "JSON", "http://receiver.example/batch")
 def submit(store: Store, rows: int = 5, batch_id: str = ID) -> None:
     """Submit a batch whose rows are not jobs yet."""
     assert store.batches.begin(batch_id, "night", spec(), TARGET, "u1") is None
-    store.batches.append(batch_id, "u1", [Row(f"in/{n}.mp3", user_data=str(n)) for n in range(rows)])
+    store.batches.append(batch_id, "u1", 0, [Row(f"in/{n}.mp3", user_data=str(n)) for n in range(rows)])
     store.batches.seal(batch_id, "u1", "f" * 64)
 
 
@@ -153,23 +153,41 @@ def test_a_retried_row_counts_for_its_new_job(store):
 def test_an_upload_that_broke_off_leaves_nothing(store):
     """Until it is sealed a batch is not listed and has no jobs; the next upload begins anew."""
     store.batches.begin(ID, "one", spec(), None, "u1")
-    store.batches.append(ID, "u1", [Row("in/old.mp3")])
+    store.batches.append(ID, "u1", 0, [Row("in/old.mp3")])
     assert store.batches.get(TENANT, ID) is None
     assert [] == store.batches.hungry()
     store.batches.begin(ID, "two", spec(), None, "u2")
     for call in (
-        lambda: store.batches.append(ID, "u1", [Row("in/old.mp3")]),
+        lambda: store.batches.append(ID, "u1", 0, [Row("in/old.mp3")]),
         lambda: store.batches.seal(ID, "u1", ""),
     ):
         with pytest.raises(UploadSuperseded):
             call()
-    store.batches.append(ID, "u2", [Row("in/new.mp3")])
+    store.batches.append(ID, "u2", 0, [Row("in/new.mp3")])
     store.batches.seal(ID, "u2", "a" * 64)
     assert "a" * 64 == store.batches.begin(ID, "three", spec(), None, "u3")
     batch = store.batches.get(TENANT, ID)
     assert ("two", 1, BatchState.ACTIVE) == (batch.name, batch.rows, batch.state)
     feed(store)
     assert ["in/new.mp3"] == [job.spec.input_object for job in store.jobs.search(TENANT, JobFilter()).items]
+
+
+def test_calls_of_an_upload_may_be_repeated(store):
+    """A call whose answer was lost is made again: rows are added once, a batch is accepted once."""
+    store.batches.begin(ID, "one", spec(), None, "u1")
+    for first, names in ((0, "ab"), (0, "ab"), (2, "c"), (2, "c")):
+        store.batches.append(ID, "u1", first, [Row(f"in/{name}.mp3") for name in names])
+    for first in (0, 1, 5):
+        with pytest.raises(UploadSuperseded):
+            store.batches.append(ID, "u1", first, [Row("in/x.mp3")])
+    for _ in range(2):
+        store.batches.seal(ID, "u1", "a" * 64)
+    with pytest.raises(UploadSuperseded):
+        store.batches.seal(ID, "u1", "b" * 64)
+    assert 3 == store.batches.get(TENANT, ID).rows
+    feed(store)
+    keys = [job.spec.input_object for job in store.jobs.search(TENANT, JobFilter(order="Asc")).items]
+    assert ["in/a.mp3", "in/b.mp3", "in/c.mp3"] == keys
 
 
 def test_batches_stay_within_their_tenant(store, clock):
