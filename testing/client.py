@@ -110,7 +110,7 @@ class Client:
         *,
         signed: bool = True,
         head_bytes: bytes = b"",
-        timeout_s: float = 10.0,
+        timeout_s: float = 30.0,
     ) -> Answer:
         """Send a request and return the answer; the arguments are those of :meth:`raw`."""
         data = self.raw(method, target, body, headers, signed=signed, head_bytes=head_bytes)
