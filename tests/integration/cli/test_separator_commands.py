@@ -91,6 +91,20 @@ def test_separate_prints_levels(weights_2stems: Path, tmp_path: Path) -> None:
     assert int(null[1]) < -120
 
 
+def test_separate_refines(weights_2stems: Path, tmp_path: Path) -> None:
+    """With the Wiener filter and the share of the upper band the stems are others, and add up to the mix."""
+    source = write_song(tmp_path / "song.wav")
+    written = []
+    for options in ((), ("--refine", "--extension", "upper")):
+        done = stemline("separate", source, "-o", tmp_path / "out", "--bit-depth", "32", *options)
+        assert done.returncode == 0, done.stderr
+        null = re.search(r"sum of the stems less the mix: (-[0-9]+) dBFS", done.stderr)
+        assert null is not None
+        assert int(null[1]) < -120
+        written.append((tmp_path / "out" / "song-vocals.wav").read_bytes())
+    assert written[0] != written[1]
+
+
 def test_separate_reports_errors(weights_2stems: Path, tmp_path: Path) -> None:
     """For a text file it prints one line with the kind of error, exits with an error and writes nothing."""
     text = tmp_path / "song.mp3"

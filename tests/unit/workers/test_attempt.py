@@ -221,6 +221,7 @@ def test_the_separation_gets_what_job_and_settings_say(make):
         source_max_pause_s=13,
         mask_extension="zeros",
         context_frames=64,
+        refine=True,
         keep_video_origin=True,
     )
     config = AudioConfig("wav", samplerate=48_000, bitrate=96, channels=1, bit_depth=24)
@@ -243,9 +244,10 @@ def test_the_separation_gets_what_job_and_settings_say(make):
         )
     limits = options["limits"]
     assert (1002, 1_000_001, 13) == (limits.max_duration_s, limits.max_bytes, limits.max_pause_s)
-    assert ("zeros", 64, "deu", True) == (
+    assert ("zeros", 64, True, "deu", True) == (
         options["extension"],
         options["context"],
+        options["refine"],
         options["track"],
         options["keep_video_origin"],
     )
