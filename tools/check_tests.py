@@ -249,7 +249,7 @@ def _is_filled(iterable: ast.expr, values: _Values) -> bool:
             is_named = iterable.id.lstrip("_")[:1].isupper()
             found = is_named or (bool(known) and all(_is_filled(each, others) for each in known))
         case ast.Attribute():
-            found = iterable.attr.isupper()
+            found = iterable.attr.isupper() or iterable.attr == "__all__"
         case ast.Subscript(slice=ast.Slice(lower=None, upper=ast.Constant())):
             found = _is_filled(iterable.value, values)  # the first few of what is there
         case ast.BinOp():
