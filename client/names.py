@@ -13,6 +13,7 @@ from stemline.client.values import Job
 
 DEFAULT_PATTERN: Final = "{dir}/{name}-{stem}.{ext}"
 FIELDS: Final = ("stem", "name", "dir", "jobid", "ext")
+_FIELD: Final = re.compile(r"\{(" + "|".join(FIELDS) + r")\}")
 _MAX_NAME_BYTES: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 
@@ -36,9 +37,7 @@ def check_pattern(pattern: str) -> None:
 
 def fill(pattern: str, values: Mapping[str, str]) -> PurePosixPath:
     """Return a relative path from a pattern; it never leads out of its folder."""
-    filled = pattern
-    for field in FIELDS:
-        filled = filled.replace(f"{{{field}}}", values.get(field, ""))
+    filled = _FIELD.sub(lambda found: values.get(found[1], ""), pattern)
     parts = [part for part in filled.split("/") if part not in {"", ".", ".."}]
     return PurePosixPath(*parts) if parts else PurePosixPath("stem")
 

@@ -46,6 +46,26 @@ def test_a_folder_is_separated_once(service: Service) -> None:
         assert ["done"] * 6 == [row["state"] for row in csv.DictReader(file)]
 
 
+def test_names_of_every_kind_are_separated(service: Service) -> None:
+    """Names that are not UTF-8, hold line breaks or braces, begin with a dash or are as long as may be."""
+    names = [
+        b"caf\xe9.mp3",
+        b"a\nb.mp3",
+        b"{stem}.mp3",
+        b"-o.mp3",
+        b"x" * 251 + b".mp3",
+        "日本 e\u0301.flac".encode(),
+    ]
+    Path("album").mkdir()
+    for name in names:
+        Path("album", os.fsdecode(name)).write_bytes(b"x")
+    assert "6 tracks: 6 done" in service.run("submit", "album", "-o", "out", "--summary", "all.csv").stdout
+    assert 12 == len(stems())
+    assert {"{stem}-voice.wav", "-o-voice.wav", "a_b-voice.wav"} <= stems()
+    service.run("submit", "album", "-o", "out")
+    assert 6 == jobs(service)
+
+
 def test_failed_tracks_are_tried_again_on_request(service: Service) -> None:
     """The status is 1 and the reason is said; only --retry-failed tries again, and only what failed."""
     service.worker.fails = {"/3.mp3"}
