@@ -66,8 +66,14 @@ def unread(target: Target, seconds: float) -> list[Attack]:
     """Clients that send requests and never read."""
     post = target.attacker.raw("POST", "/jobs", submission().encode())
     listing = target.attacker.raw("GET", "/jobs?tag=VoiceSeparate&size=100")
+    events = target.attacker.raw("GET", "/events")
+    waiting = target.attacker.raw("POST", "/jobs", submission().encode(), head_bytes=b"Prefer: wait=20\r\n")
     tls = target.tls
     return [
+        Attack(
+            "streams of events", (Script(events, tls=tls), Script(events, tls=tls, reads=True)), 2000, seconds
+        ),
+        Attack("requests that wait for their jobs", (Script(waiting, tls=tls, reads=True),), 2000, seconds),
         Attack("20,000 requests on 20 connections", (Script(_HEALTH * 1000, tls=tls),), 20, seconds),
         Attack("requests without end", (Script(repeat=_HEALTH, tls=tls),), 200, seconds),
         Attack("submissions without end", (Script(repeat=post, tls=tls),), 200, seconds),
