@@ -159,6 +159,21 @@ def _totals(snapshot: Snapshot) -> Iterator[Metric]:
         ("stemline_callback_tries", "Attempts to deliver a callback.", "callback_tries"),
     ):
         yield CounterMetricFamily(name, text, value=totals.get(total, 0))
+    audio_s = totals.get("audio_ms", 0) / 1000
+    yield CounterMetricFamily("stemline_audio_seconds", "Audio of successful jobs, s.", value=audio_s)
+    work = CounterMetricFamily(
+        "stemline_work_seconds", "How long the last attempts of jobs ran, by device, s.", labels=["device"]
+    )
+    for name, value in sorted(totals.items()):
+        if name.startswith("work_ms:"):
+            work.add_metric([name.removeprefix("work_ms:")], value / 1000)
+    yield work
+    moved = CounterMetricFamily(
+        "stemline_object_bytes", "Sources and stems of successful jobs, bytes.", labels=["direction"]
+    )
+    for direction in ("in", "out"):
+        moved.add_metric([direction], totals.get(f"bytes_{direction}", 0))
+    yield moved
     ended = CounterMetricFamily("stemline_jobs_ended", "Jobs that ended, by state.", labels=["state"])
     for state in (State.SUCCESS, State.FAILED, State.CANCEL):
         ended.add_metric([state], totals.get(f"ended:{state}", 0))

@@ -157,6 +157,9 @@ class Contents:
     def use(self, spec: JobSpec, **sums: int) -> None:
         """Add to what the jobs of a credential took today."""
         self.usage[spec.tenant, spec.credential, self.clock() // DAY_US].update(sums)
+        self.totals.update(
+            {what: n for what, n in sums.items() if what not in {"jobs", "succeeded", "failed"}}
+        )
 
     # Scheduling
 

@@ -106,6 +106,9 @@ local function use(tenant, credential, what, number)
   local key = P .. ':usage:' .. tenant .. ':' .. day
   redis.call('HINCRBY', key, credential .. '|' .. what, int(number))
   redis.call('PEXPIRE', key, 400 * 86400000)
+  if what ~= 'jobs' and what ~= 'succeeded' and what ~= 'failed' then
+    redis.call('HINCRBY', P .. ':counts', what, int(number))
+  end
   if what == 'jobs' or what == 'audio_ms' then
     local spent = P .. ':spent:' .. credential .. ':' .. day
     redis.call('HINCRBY', spent, what, int(number))

@@ -100,7 +100,7 @@
 --
 -- Whole store
 --   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,
---                                      callbacks:<outcome>
+--                                      callbacks:<outcome>, audio_ms, bytes_in, bytes_out, work_ms:<device>
 --   P:sums                     hash    what metrics need now: state:<state> (jobs, by stored state), and the sums over
 --                                      all queues of what P:loads keeps of each: create, prune, every change of a
 --                                      job's state or of a queue; counted (1 once all was counted): statistics

@@ -6,6 +6,7 @@ from stemline.jobs.job import OutputFile, Result
 from stemline.jobs.separation import Track
 from stemline.jobs.store import Store
 from stemline.jobs.usage import DAY_US, Usage
+from stemline.runtime.store_metrics import StoreCollector
 from tests.integration.jobs.contract import OTHER, TENANT, spec
 
 DONE = Result((OutputFile(Track.VOICE, "v.wav", "0" * 32, 700),), {}, audio_s=200.5, source_bytes=3000)
@@ -62,3 +63,16 @@ def test_a_repeated_submission_is_counted_once(store, clock):
     for _ in range(2):
         store.jobs.create_many([spec(credential="a")] * 2, ids)
     assert 2 == store.usage.spent("a").jobs
+
+
+def test_the_sums_are_metrics(store, clock):
+    """Audio, work by device and bytes are counters over all credentials."""
+    store.jobs.create([spec(credential="a"), spec(credential="b", tenant=OTHER)])
+    run(store, clock, 10)
+    run(store, clock, 5)
+    metrics = {metric.name: metric for metric in StoreCollector(store.statistics, most_queues=1).read_now()}
+    assert 401 == metrics["stemline_audio_seconds"].samples[0].value
+    work = {sample.labels["device"]: sample.value for sample in metrics["stemline_work_seconds"].samples}
+    assert {"cpu": 15} == work
+    moved = {sample.labels["direction"]: sample.value for sample in metrics["stemline_object_bytes"].samples}
+    assert {"in": 6000, "out": 1400} == moved
