@@ -50,13 +50,6 @@ export function decoded(text) {
   }
 }
 
-/** Return the fragment of a log-in link. @param {Session} session */
-export function encoded(session) {
-  const bytes = new TextEncoder().encode(JSON.stringify(session));
-  const text = btoa(String.fromCharCode(...bytes));
-  return FRAGMENT + text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-}
-
 /** @param {string} text @returns {Session | null} */
 function parsed(text) {
   try {

@@ -105,20 +105,6 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><p class="title">${title}</p>${children}</div>`;
 }
 
-/** Styles of uploads and the player, for the views that show them. */
-export const SoundStyles = () => html`<link rel="stylesheet" href="/console/static/sound.css" />`;
-
-/** A text with a button that copies it. @param {{text: string}} props */
-export function Copyable({ text }) {
-  const [copied, setCopied] = useState(false);
-  const copy = () =>
-    navigator.clipboard?.writeText(text).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 1500);
-    });
-  return html`<span class="mono">${text}</span> <button type="button" class="small" onClick=${copy}>${copied ? t("copied") : t("copy")}</button>`;
-}
-
 /**
  * A window over the page; Escape closes it.
  * @param {{title: string, onClose: () => void, children?: unknown}} props
@@ -152,9 +138,4 @@ export function Confirm({ title, text, yes, onYes, onClose }) {
       <button type="button" autofocus onClick=${onClose}>${t("no")}</button>
     </div>
   <//>`;
-}
-
-/** @param {{label: string, children?: unknown, hint?: string}} props */
-export function Field({ label, children, hint }) {
-  return html`<label class="field"><span>${label}</span>${children}${hint && html`<small>${hint}</small>`}</label>`;
 }

@@ -1,7 +1,8 @@
 // The player of a job: mix and stems under one transport.
 import { baseName, clock, size } from "../format.js";
 import { t } from "../text.js";
-import { html, Problem, SoundStyles, useAction, useLoad, usePage } from "../ui.js";
+import { SoundStyles } from "../parts.js";
+import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { gainOf } from "./graph.js";
 import { Mixer, SAMPLE_RATE } from "./mixer.js";

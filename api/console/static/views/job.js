@@ -2,7 +2,8 @@
 import { baseName, duration, number, size, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
-import { Confirm, Copyable, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { Copyable } from "../parts.js";
+import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
 import { cancelJobs, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";

@@ -1,5 +1,6 @@
 // The page before somebody is signed in.
-import { Field, html, Problem, useAction } from "../ui.js";
+import { Field } from "../parts.js";
+import { html, Problem, useAction } from "../ui.js";
 import { t } from "../text.js";
 
 /** @param {{onLogin: (session: import("../session.js").Session) => Promise<void>, error: unknown}} props */

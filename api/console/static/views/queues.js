@@ -2,7 +2,8 @@
 import { duration, number, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
-import { Confirm, Dialog, Empty, Field, html, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { Field } from "../parts.js";
+import { Confirm, Dialog, Empty, html, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { cancelWaiting } from "./actions.js";
 

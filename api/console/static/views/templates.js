@@ -1,7 +1,8 @@
 // Templates: named parameters of a separation.
 import { time, micros } from "../format.js";
 import { t } from "../text.js";
-import { Confirm, Dialog, Empty, Field, html, Problem, useAction, useLoad, usePage } from "../ui.js";
+import { Field } from "../parts.js";
+import { Confirm, Dialog, Empty, html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
 import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS } from "./options.js";
 
