@@ -24,7 +24,7 @@ def test_from_the_printed_link_to_stems_that_add_up(page: Page, where: dict[str,
     song = FilePayload(name="stack.wav", mimeType="audio/wav", buffer=wav(tone(5)))
     page.locator("input[type=file]").set_input_files(song)
     page.get_by_role("link", name="Open the job").click()
-    expect(page.get_by_role("heading", name="stack.wav")).to_contain_text("Success", timeout=90_000)
+    expect(page.get_by_role("heading", name="stack.wav")).to_contain_text("Success", timeout=180_000)
     expect(page.locator(".player canvas[data-drawn=wave]")).to_have_count(3)
     expect(page.get_by_role("region", name="Measured")).to_contain_text("LUFS")
     flower = page.get_by_role("link", name="In Flower").get_attribute("href") or ""

@@ -346,7 +346,7 @@ def test_tls_without_close_notify(secure: ApiServer) -> None:
 def s_client(server: ApiServer, *options: str, sent: str = "") -> str:
     """What OpenSSL's own client prints."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *options]
-    done = subprocess.run(command, input=sent, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=sent, capture_output=True, text=True, timeout=180, check=False)
     return done.stdout + done.stderr
 
 

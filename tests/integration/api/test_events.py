@@ -150,7 +150,7 @@ def test_listeners_are_bounded(serve):
             next(iter(stack.enter_context(EventStream(server.client, "/events"))))
         refused = server.client.get("/events")
         assert ("SlowDown", "5") == (refused.code, refused.headers["retry-after"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         with EventStream(server.client, "/events") as stream:
             if stream.status == 200:
@@ -193,7 +193,7 @@ def later(call: Callable[[], object]) -> threading.Timer:
 
 def first_waiting(server: ApiServer) -> str:
     """The first job that can be claimed, once there is one."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while not (found := server.store.jobs.startable(0, 1)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
