@@ -26,6 +26,7 @@ KEYS = (
     CREDENTIAL,
     Credential(secret_id="old", secret_key="k", expires_at=1),
     Credential(secret_id="reader", secret_key="k", read_only=True),
+    Credential(secret_id="spent", secret_key="k", daily_jobs=1),
 )
 Reach = Callable[[ApiServer], Answer]
 REACHED: dict[tuple[str, int], Reach] = {
@@ -51,6 +52,7 @@ REACHED: dict[tuple[str, int], Reach] = {
     ("InvalidAccessKeyId", 403): lambda s: Client(s.port, secret_id="nobody").get("/jobs/j1"),
     ("SignatureDoesNotMatch", 403): lambda s: Client(s.port, secret_key="wrong").get("/jobs/j1"),
     ("RequestTimeTooSkewed", 403): lambda s: Client(s.port, clock=time.time() + 3600).get("/jobs/j1"),
+    ("BudgetExceeded", 403): lambda s: last(spender(s).post("/jobs", submission()) for _ in "ab"),
     ("ExpiredToken", 403): lambda s: Client(s.port, secret_id="old", secret_key="k").get("/jobs/j1"),
     ("SlowDown", 503): lambda s: last(opened(s).post("/jobs", submission()) for _ in "ab"),
 }
@@ -63,6 +65,12 @@ def last(answers: Iterable[Answer]) -> Answer:
 def opened(server: ApiServer) -> Client:
     server.client.request("POST", "/asrbucket")
     return server.client
+
+
+def spender(server: ApiServer) -> Client:
+    """A client whose credential may submit one job a day."""
+    opened(server)
+    return Client(server.port, secret_id="spent", secret_key="k")
 
 
 def open_for(server: ApiServer, bucket: str) -> Answer:
