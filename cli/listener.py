@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_BYTES = 1 << 20
+_MOST_SEEN = 10_000
+"""Callbacks that are remembered, to mark those that are sent again."""
 _FORWARD_S = 10.0
 _FORWARDED = frozenset({"content-type", "user-agent"})
 """Headers that are sent on, besides those of the signature."""
@@ -55,7 +57,7 @@ class Listener(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self._console = console
         self._behaviour = behaviour
-        self._seen: set[str] = set()
+        self._seen: dict[str, None] = {}
         self._lock = threading.Lock()
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
@@ -74,7 +76,9 @@ class Listener(ThreadingHTTPServer):
         with self._lock:
             identity = headers.get("webhook-id") or job
             repeated = bool(identity) and identity in self._seen
-            self._seen.add(identity)
+            self._seen[identity] = None
+            if len(self._seen) > _MOST_SEEN:
+                self._seen.pop(next(iter(self._seen)))
             if self._behaviour.as_json:
                 line = {
                     "path": path,

@@ -24,7 +24,6 @@ from stemline.client import (
     WaitTimedOut,
 )
 from stemline.deploy.local.ports import free_port
-from stemline.jobs.store import StoreOptions
 from stemline.testing.api_server import TENANT, ApiServer, api_settings, finish
 from stemline.testing.in_memory_store import InMemoryStore
 from stemline.testing.receiver import answer, close_early, receiving
@@ -36,8 +35,8 @@ QUICK = Retry(patience_s=20, first_s=0.01)
 
 @pytest.fixture(scope="module")
 def server():
-    """An API server whose store holds four waiting jobs."""
-    with ApiServer(api_settings(), InMemoryStore(StoreOptions(queue_max_size=1000))) as started:
+    """An API server."""
+    with ApiServer(api_settings(), InMemoryStore()) as started:
         yield started
 
 
