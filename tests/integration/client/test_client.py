@@ -234,3 +234,41 @@ def test_the_client_with_asyncio(server):
 
     assert ["Failed"] * 5 == asyncio.run(run())
     assert server.store.jobs.claim("test", (0, 1, 2)) is None, TENANT
+
+
+def test_the_rest_of_the_client_with_asyncio(server, s3, tmp_path):
+    """Files, templates, queues, filters and callbacks do the same as with the other client."""
+
+    async def run() -> None:
+        async with AsyncClient(target(server.port, s3=s3), retry=QUICK) as client:
+            (tmp_path / "song.mp3").write_bytes(b"music")
+            job = await client.submit(
+                await client.upload(tmp_path / "song.mp3"), callback="http://127.0.0.1:9/"
+            )
+            assert 1 == await client.cancel_where(dry_run=True)
+            finish(server.store, job.id)
+            ended = await client.get(job.id, wait_s=1)
+            with pytest.raises(TransferFailed):
+                await client.download(ended, tmp_path / "out")
+            assert [job.id] == [each.job_id async for each in client.callbacks()]
+            assert [job.id] == [each.job_id for each in await client.get_callbacks(job.id)]
+            assert 1 == await client.send_callbacks(job.id)
+            assert 0 == await client.send_callbacks_where(dry_run=True)
+            assert "test" == (await client.execution(job.id)).worker
+            assert {job.id} == set(await client.get_many([job.id]))
+            template = await client.create_template("aio", mode="IsAudio")
+            assert [template.id] == [each.id async for each in client.templates()]
+            await client.delete_template(template.id)
+            assert "Paused" == (await client.pause()).state
+            second = await client.submit("in/b.mp3")
+            await client.cancel(second.id)
+            assert 1 == await client.retry_where()
+            assert 1 == await client.cancel_where()
+            third = (await client.retry(second.id))[0]
+            assert second.id == third.origin
+            await client.cancel(third.id)
+            with pytest.raises(WaitTimedOut):
+                await client.wait((await client.submit("in/c.mp3")).id, timeout_s=0.2)
+            assert 1 == await client.cancel_where()
+
+    asyncio.run(run())
