@@ -1,29 +1,35 @@
-"""How well voice and background are found in mixes with known stems, Stemline beside Spleeter.
+"""How well voice and background are found in mixes with known parts, Stemline beside Spleeter.
 
-    python -m benchmarks.quality [--songs 4] [--seconds 26]
+    python -m benchmarks.quality [--only NAME] [--without-spleeter] [--folder PATH]
 
-`make bench-quality` runs it. The mixes are made by code: tests/golden/song.py, one per seed, and the demo's
-song, whose voice is a speech synthesiser's. Scores are BSS Eval's (museval) over the full band, medians over
-windows of one second. Written to benchmarks/results/quality.md.
+`make bench-quality` runs it. The mixes are those of `benchmarks/mixes.py`. For each stem of each mix:
+
+- SDR: the energy of the part over that of the difference;
+- SIR and SAR of BSS Eval (Vincent, Gribonval and Févotte, 2006) with gains as the allowed distortion: by
+  what the estimate's projection on all parts has beyond the part itself, and the estimate beyond all parts;
+- the log-spectral distance (LSD) above 11 kHz, where the networks see nothing: the root mean square
+  difference of the levels of all bins from 11 to 18 kHz, down to 80 dB below the loudest bin of the mix,
+  mean over frames.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import logging
+import re
 import statistics
 import subprocess
 import tempfile
-import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from benchmarks import spleeter_home
+from benchmarks.mixes import SECONDS, mixes
 from benchmarks.report import Report
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
@@ -31,98 +37,173 @@ from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.extension import Extension
 from stemline.separation.separator import Separator
-from stemline.testing.song import demo_song
-from tests.golden import song
 
 REPOSITORY = Path(__file__).parent.parent
-#: Extension and context of what is compared.
-SYSTEMS = {
-    "Stemline": (Extension.AVERAGE, 0),
-    "Stemline, zeros": (Extension.ZEROS, 0),
-    "Stemline, context 64": (Extension.AVERAGE, 64),
+#: What is compared, by its name in tables: options of the separator.
+SYSTEMS: Mapping[str, Mapping[str, Any]] = {
+    "Stemline": {},
+    "Stemline, zeros": {"extension": Extension.ZEROS},
+    "Stemline, upper": {"extension": Extension.UPPER},
+    "Stemline, refined": {"refine": True},
+    "Stemline, upper, refined": {"extension": Extension.UPPER, "refine": True},
 }
-MEASURES = ("SDR", "SIR", "SAR")
+STEMS = ("voice", "background")
+MEASURES = ("SDR", "SIR", "SAR", "LSD")
+#: Bins that the log-spectral distance compares, 11 to 18 kHz.
+_ABOVE = slice(1024, 1672)
+_FRAME, _HOP = 4096, 1024
+
+Signal = NDArray[np.float64]
+#: Mix, system and stem to the value of each measure.
+Scores = dict[tuple[str, str, str], dict[str, float]]
 
 
-def songs(count: int, seconds: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield a name and the truth, (2, samples, 2): voice and background."""
-    for seed in range(count):
-        parts = song.stems(seconds, seed)
-        background = song.mix({name: part for name, part in parts.items() if name != "vocals"})
-        yield f"seed{seed}", np.stack([parts["vocals"], background])
-    demo = demo_song()
-    yield "demo", np.stack([samples_of(demo.voice), samples_of(demo.background)])
-
-
-def samples_of(wav: bytes) -> np.ndarray:
-    """Return the samples (samples, 2) of a 16-bit stereo WAV."""
-    with wave.open(io.BytesIO(wav)) as file:
-        content = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    return (content.reshape(-1, 2) / 32768.0).astype(np.float32)
-
-
-def prepare(folder: Path, options: argparse.Namespace) -> None:
-    """Write every song and what Stemline makes of it."""
+def prepare(folder: Path, only: str | None) -> None:
+    """Write every mix and what Stemline makes of it."""
     engine = load_engine("2stems")
-    for name, truth in songs(options.songs, options.seconds):
-        place = folder / name
+    for mix in mixes():
+        if only is not None and only not in mix.name:
+            continue
+        place = folder / mix.name
         place.mkdir()
-        mix = truth.sum(axis=0, dtype=np.float32)
-        np.save(place / "mix.npy", mix)
-        np.save(place / "truth.npy", truth)
-        np.save(place / "the mix itself.npy", np.stack([mix, mix]))
-        for system, (extension, context) in SYSTEMS.items():
-            with Separator(engine, extension=extension, context=context) as separator:
-                pieces = list(separator.separate([mix]))
+        both = np.stack([mix.voice, mix.background])
+        np.save(place / "mix.npy", both.sum(axis=0, dtype=np.float32))
+        np.save(place / "truth.npy", both)
+        for system, options in SYSTEMS.items():
+            with Separator(engine, **options) as separator:
+                pieces = list(separator.separate([np.load(place / "mix.npy")]))
             stems = [np.concatenate([piece[stem] for piece in pieces]) for stem in engine.network.instruments]
             np.save(place / f"{system}.npy", np.stack(stems))
 
 
-def score(folder: Path, home: dict[str, str]) -> list[dict[str, object]]:
-    """Run Spleeter and BSS Eval in Spleeter's environment."""
+def run_spleeter(folder: Path, home: dict[str, str]) -> None:
+    """Run Spleeter in its own environment."""
     command = [str(spleeter_home.REFERENCE), "-m", "benchmarks.quality_reference", str(folder)]
-    done = subprocess.run(command, env=home, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("SCORE ")]
+    subprocess.run(command, env=home, cwd=REPOSITORY, check=True)
 
 
-def fill(report: Report, scores: list[dict[str, object]]) -> None:
-    """Put a row for each system into a report: the mean over the songs, dB; and every score."""
-    rows = []
-    for system in sorted({str(each["system"]) for each in scores}):
-        own = [each for each in scores if each["system"] == system]
-        row = [system]
-        for number, stem in enumerate(("voice", "back")):
-            for measure in MEASURES:
-                values = [float(each[measure][number]) for each in own]  # type: ignore[index]
-                row.append(f"{statistics.mean(values):.2f}")
-                report.add(
-                    f"{system}.{stem}.{measure}", values, unit="dB", label=f"{system}: {stem} {measure}"
-                )
-        rows.append(row)
-    head = ["dB", *(f"{stem} {measure}" for stem in ("voice", "back") for measure in MEASURES)]
-    report.table("means", head, rows)
+def score(folder: Path) -> Scores:
+    """Return the measures of every estimate."""
+    scores: Scores = {}
+    for place in sorted(folder.iterdir()):
+        truth = np.load(place / "truth.npy").astype(np.float64)
+        for path in sorted(place.glob("*.npy")):
+            if path.stem not in {"mix", "truth"}:
+                estimate = np.load(path).astype(np.float64)
+                for number, stem in enumerate(STEMS):
+                    scores[place.name, path.stem, stem] = measure(truth, estimate[number], number)
+    return scores
+
+
+def measure(truth: Signal, estimate: Signal, number: int) -> dict[str, float]:
+    """Return the measures of an estimate (samples, 2) of one of the parts (2, samples, 2)."""
+    part = truth[number]
+    own, every = (_projection(estimate, basis) for basis in (part, np.concatenate([*truth], axis=1)))
+    floor = float(_powers(truth.sum(axis=0)).max()) * 1e-8
+    levels = [10 * np.log10(_powers(each)[..., _ABOVE] + floor) for each in (estimate, part)]
+    return {
+        "SDR": _ratio_db(part, part - estimate),
+        "SIR": _ratio_db(own, every - own),
+        "SAR": _ratio_db(every, estimate - every),
+        "LSD": float(np.sqrt(np.square(levels[0] - levels[1]).mean(axis=-1)).mean()),
+    }
+
+
+def _projection(signal: Signal, basis: Signal) -> Signal:
+    """Return the nearest sum of the columns of a basis for each column of a signal."""
+    return np.asarray(basis @ np.linalg.solve(basis.T @ basis, basis.T @ signal))
+
+
+def _ratio_db(one: Signal, other: Signal) -> float:
+    return float(10 * np.log10(np.square(one).sum() / np.square(other).sum()))
+
+
+def _powers(samples: Signal) -> NDArray[np.float64]:
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME, axis=0)[::_HOP]
+    return np.asarray(np.square(np.abs(np.fft.rfft(frames * np.hanning(_FRAME), axis=-1))))
+
+
+def fill(report: Report, scores: Scores) -> None:
+    """Put the means of every system, the voice of every mix, and every score into a report."""
+    names = list(dict.fromkeys(name for name, _, _ in scores))
+    systems = [*SYSTEMS, *sorted({system for _, system, _ in scores} - set(SYSTEMS))]
+
+    def values(system: str, stem: str, measure: str) -> list[float]:
+        return [scores[name, system, stem][measure] for name in names]
+
+    columns = [(stem, measure) for stem in STEMS for measure in MEASURES]
+    for system in systems:
+        for stem, measure in columns:
+            key = f"{_key(system)}.{stem}.{measure}"
+            label = f"{system}: {stem} {measure}"
+            report.add(key, values(system, stem, measure), unit="dB", label=label)
+    head = ["dB", *(f"{stem} {measure}" for stem, measure in columns)]
+    report.table("means", head, _means(systems, columns, values))
+    report.table("voice", ["SDR of the voice, dB", *systems], _each(names, systems, scores, "SDR"))
+    report.table("distance", ["LSD of the voice, dB", *systems], _each(names, systems, scores, "LSD"))
+    for key, one, other in (
+        ("average_gain", "Stemline", "Stemline, zeros"),
+        ("upper_gain", "Stemline, upper", "Stemline"),
+        ("refine_gain", "Stemline, refined", "Stemline"),
+        ("both_gain", "Stemline, upper, refined", "Stemline"),
+    ):
+        for stem in STEMS:
+            gains = [a - b for a, b in zip(values(one, stem, "SDR"), values(other, stem, "SDR"), strict=True)]
+            label = f"{one} over {other}: SDR of the {stem}"
+            report.add(f"{key}.{stem}", gains, unit="dB of gain", label=label)
+
+
+def _means(
+    systems: Sequence[str], columns: Sequence[tuple[str, str]], values: Any
+) -> Iterator[Sequence[object]]:
+    for system in systems:
+        yield [system, *(f"{statistics.mean(values(system, *column)):.2f}" for column in columns)]
+
+
+def _each(
+    names: Sequence[str], systems: Sequence[str], scores: Scores, measure: str
+) -> Iterator[Sequence[object]]:
+    for name in names:
+        yield [name, *(f"{scores[name, system, 'voice'][measure]:.2f}" for system in systems)]
+
+
+def _key(system: str) -> str:
+    return re.sub(r"\W+", "-", system)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--songs", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=26.0)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", help="a part of the names of mixes; nothing is written then")
+    parser.add_argument("--without-spleeter", action="store_true", help="score Stemline alone")
+    parser.add_argument("--folder", type=Path, help="keep mixes and stems there, and use those that it has")
     options = parser.parse_args()
-    if not spleeter_home.REFERENCE.exists():
+    if not options.without_spleeter and not spleeter_home.REFERENCE.exists():
         raise SystemExit("Spleeter is not installed: `make reference`.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     weights = pull(WeightStore(), MODELS["2stems"])
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "songs"
-        folder.mkdir()
-        prepare(folder, options)
-        scores = score(folder, spleeter_home.environment(Path(scratch) / "spleeter", weights))
-    report = Report("quality", "BSS Eval of voice and background", ["benchmarks/quality.py"])
-    fill(report, scores)
-    report.notes.append(
-        f"Means over the demo's song and {options.songs} mixes of {options.seconds:.0f} s with known stems."
+    report = Report(
+        "quality",
+        "Voice and background in mixes of known parts",
+        ["benchmarks/quality.py", "benchmarks/quality_reference.py", "benchmarks/mixes.py"],
     )
-    report.write()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch) / "songs"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            prepare(folder, options.only)
+        if not options.without_spleeter:
+            run_spleeter(folder, spleeter_home.environment(Path(scratch) / "spleeter", weights))
+        scores = score(folder)
+    fill(report, scores)
+    if options.without_spleeter:
+        report.notes.append(
+            "Spleeter was not run: with the same extension its stems are Stemline's to 1e-4 (`make parity`)."
+        )
+    report.notes.append(f"Means over all mixes, which `benchmarks/mixes.py` makes; {SECONDS} s each.")
+    if options.only is None:
+        report.write()
+    else:
+        print("\n\n".join(report.tables.values()))
 
 
 if __name__ == "__main__":
