@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -23,6 +22,7 @@ from stemline.testing.in_memory_store import InMemoryStore
 from stemline.testing.s3_proxy import Fault, FaultyProxy, Plan
 from stemline.testing.samples import job_spec
 from stemline.workers import separate, stages
+from stemline.workers.context import SeparationContext
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.shutdown import Shutdown
 from tests.conftest import S3
@@ -47,14 +47,14 @@ def _separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **
 
 
 @pytest.fixture
-def context(s3: S3, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def context(s3: S3, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SeparationContext:
     """A worker on the real bucket behind the proxy, with a stub for the networks; it puts nothing off."""
     monkeypatch.setattr(stages, "separate_file", _separate)
     access = BucketAccess(endpoint_url=proxy.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
     settings = Settings(
         buckets={s3.bucket: access}, storage_patience_s=0.3, retry_delay_s=0, scratch_dir=str(tmp_path)
     )
-    return SimpleNamespace(
+    return SeparationContext(
         settings=settings,
         store=InMemoryStore(),
         buckets=Buckets(settings),
@@ -63,12 +63,13 @@ def context(s3: S3, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.Monk
         metrics=WorkerMetrics(),
         events=MagicMock(),
         shutdown=Shutdown(),
-        engine=lambda _: SimpleNamespace(device="stub"),
-        decoder=None,
+        engine=lambda _: MagicMock(device="stub"),
+        decoder=MagicMock(),
+        device_failed=MagicMock(),
     )
 
 
-def _submit(context: Any, s3: S3, source: str, target: str) -> Job:
+def _submit(context: SeparationContext, s3: S3, source: str, target: str) -> Job:
     spec = job_spec()
     tenant = replace(spec.tenant, bucket=s3.bucket, region=s3.region)
     output = replace(
@@ -79,7 +80,7 @@ def _submit(context: Any, s3: S3, source: str, target: str) -> Job:
     return job
 
 
-def _run_all(context: Any) -> None:
+def _run_all(context: SeparationContext) -> None:
     """Make attempts until no job is waiting."""
     while separate.separate(context, "worker", wake_up_level=1) is not None:
         pass
@@ -101,7 +102,7 @@ def _failing(method: str, having: str) -> Plan:
     ],
 )
 def test_one_object_that_always_fails_ends_its_job_alone(
-    s3: S3, proxy: FaultyProxy, context: Any, method: str, source: str, target: str, code: str
+    s3: S3, proxy: FaultyProxy, context: SeparationContext, method: str, source: str, target: str, code: str
 ) -> None:
     """A lasting 5xx for one object fails its job after three attempts; other jobs of the bucket succeed."""
     for key in ("in/good.wav", "in/bad.wav"):
@@ -119,7 +120,7 @@ def test_one_object_that_always_fails_ends_its_job_alone(
     assert {"in/good.wav", "in/bad.wav", "good/bg.mp3", "out/voice.mp3"} == left
 
 
-def test_an_outage_costs_no_attempt(s3: S3, proxy: FaultyProxy, context: Any) -> None:
+def test_an_outage_costs_no_attempt(s3: S3, proxy: FaultyProxy, context: SeparationContext) -> None:
     """While the whole bucket answers 5xx, a job waits without losing an attempt; then it succeeds."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/good.wav", Body=b"sound")
     job = _submit(context, s3, "in/good.wav", "out")
