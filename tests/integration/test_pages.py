@@ -61,7 +61,13 @@ def stems_in(folder: Path, *names: str) -> bool:
 def test_make_up() -> None:
     """`make up` runs the command that started the stack of these tests."""
     assert "make up" == block("test_make_up").strip()
-    shown = subprocess.run(["make", "-n", "up"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "-n", "up"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "stemline up" == shown.stdout.splitlines()[-1].strip()
 
 
