@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import signal
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports
+
+# A shell ignores the signal for what it starts in the background, and so would each process of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
