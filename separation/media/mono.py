@@ -47,7 +47,7 @@ def _frames(path: Path, demuxer: str, index: int) -> Iterator[AudioFrame]:
                 for frame in next(packets).decode():
                     if isinstance(frame, AudioFrame):
                         yield frame
-            except av.InvalidDataError:
-                continue
             except (StopIteration, av.EOFError):
                 return
+            except av.FFmpegError:
+                continue
