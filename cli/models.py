@@ -34,7 +34,8 @@ def models() -> None:
 @click.argument("names", nargs=-1)
 @click.option("--from", "source", help="A folder, bundle or archive: its path, or its http, https or s3 URL.")
 @_DIRECTORY
-def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> None:
+@as_json
+def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, as_json: bool) -> None:
     """Fetch, verify and install weights.
 
     NAMES are names of models, by default 2stems.
@@ -45,7 +46,11 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None) -> 
     with _separation_errors():
         store = _store(directory)
         for model in _models_named(names or ("2stems",)):
-            print(fetch_with_bar(console, store, model, source=source))
+            folder = fetch_with_bar(console, store, model, source=source)
+            if as_json:
+                print_json_line({"name": model.name, "folder": folder})
+            else:
+                print(folder)
 
 
 def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source: str | None = None) -> Path:
@@ -90,7 +95,8 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 @_DIRECTORY
-def verify(names: tuple[str, ...], directory: Path | None) -> None:
+@as_json
+def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> None:
     """Compare weights with their checksums.
 
     NAMES are names of models, by default all whose weights are on this machine.
@@ -103,7 +109,11 @@ def verify(names: tuple[str, ...], directory: Path | None) -> None:
         raise click.ClickException(f"there are no weights in {store.directory}")
     with _separation_errors():
         for model in _models_named(names or present):
-            print(f"{store.verified(model)}: as published")
+            folder = store.verified(model)
+            if as_json:
+                print_json_line({"name": model.name, "folder": folder, "as_published": True})
+            else:
+                print(f"{folder}: as published")
 
 
 @models.command()
@@ -116,7 +126,8 @@ def verify(names: tuple[str, ...], directory: Path | None) -> None:
     help="File to write.",
 )
 @_DIRECTORY
-def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None:
+@as_json
+def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_json: bool) -> None:
     """Write weights to one file, for a machine without network.
 
     NAMES are names of models, by default 2stems. On that machine,
@@ -129,14 +140,22 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None) -> None
         folders = [(model, store.verified(model)) for model in _models_named(names or ("2stems",))]
         with output.open("wb") as file:
             pack(folders, file)
-    print(output)
+    if as_json:
+        print_json_line({"file": output, "names": [model.name for model, _ in folders]})
+    else:
+        print(output)
 
 
 @models.command()
 @_DIRECTORY
-def where(directory: Path | None) -> None:
+@as_json
+def where(directory: Path | None, *, as_json: bool) -> None:
     """Print the model directory."""
-    print(_store(directory).directory)
+    folder = _store(directory).directory
+    if as_json:
+        print_json_line({"directory": folder})
+    else:
+        print(folder)
 
 
 def _store(directory: Path | None) -> WeightStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from stemline.cli.group import Group
+from stemline.cli.output import as_json, print_json
 from stemline.cli.store_callbacks import callbacks
 
 
@@ -17,7 +18,8 @@ def store() -> None:
 @click.option("--pre", "phase", flag_value="pre", help="Before the rollout, with the new release.")
 @click.option("--post", "phase", flag_value="post", help="Once no process of the old release is left.")
 @click.option("--dry-run", is_flag=True, help="List the migrations without applying them.")
-def migrate(phase: str | None, dry_run: bool) -> None:
+@as_json
+def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
     """Apply the pending migrations of a release.
 
     See docs/operations.md.
@@ -32,6 +34,10 @@ def migrate(phase: str | None, dry_run: bool) -> None:
         found = migrations.pending(Phase(phase)) if dry_run else migrations.apply(Phase(phase))
     except PreMigrationsPending as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        state = "pending" if dry_run else "applied"
+        print_json([{"name": each.name, "summary": each.summary, "state": state} for each in found])
+        return
     for migration in found:
         print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
     if not found:

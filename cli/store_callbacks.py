@@ -119,8 +119,15 @@ def show(ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", nargs=-1)
 @filters
 @click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def replay(
-    ids: tuple[str, ...], host: str | None, tenant: Tenant | None, since: datetime | None, everything: bool
+    ids: tuple[str, ...],
+    host: str | None,
+    tenant: Tenant | None,
+    since: datetime | None,
+    *,
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """Deliver dead letters again, with a new schedule of attempts.
 
@@ -137,7 +144,10 @@ def replay(
         count = outbox.replay([delivery_id(i) if i.startswith("j") else i for i in ids])
     else:
         count = outbox.replay_where(tenant=tenant, host=host, since=_microseconds(since))
-    print(f"{count} replayed; the next sweep delivers them")
+    if as_json:
+        print(json.dumps({"replayed": count}))
+    else:
+        print(f"{count} replayed; the next sweep delivers them")
     if ids and count < len(ids):
         raise click.ClickException(f"{len(ids) - count} of them are not dead letters")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+
+from stemline.cli.output import as_json, print_json_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,14 +94,18 @@ def fetch_weights(console: Console, settings: Settings) -> None:
 
 @click.command()
 @click.option("--tls", is_flag=True, help="Serve https with a certificate of the stack's own authority.")
-def up(*, tls: bool) -> None:
-    """Run the whole service on this machine until Ctrl-C."""
+@as_json
+def up(*, tls: bool, as_json: bool) -> None:
+    """Run the whole service on this machine until Ctrl-C.
+
+    With --json, addresses and keys are one line on the standard output.
+    """
     from rich.console import Console
 
     from stemline.deploy.local.stack import Stack, StackError
     from stemline.runtime.settings import Settings
 
-    console = Console()
+    console = Console(stderr=as_json)
     stopping = stop_on_signals()
     settings = Settings()
     home = settings.local.home
@@ -106,7 +113,10 @@ def up(*, tls: bool) -> None:
     stack = Stack(home, report=lambda text: console.print(text, style="dim"), tls=tls)
     try:
         with stack:
-            print_banner(console, stack)
+            if as_json:
+                print_json_line(json.loads(stack.home.stack_file.read_text()))
+            else:
+                print_banner(console, stack)
             while not stopping():
                 time.sleep(0.5)
                 stack.check()

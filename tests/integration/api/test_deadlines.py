@@ -41,9 +41,9 @@ def test_times_of_a_submission(server):
     ("elements", "reason"),
     [
         ("<Deadline>soon</Deadline>", "Deadline must be a time"),
-        (f"<Deadline>{at(-60)}</Deadline>", "Deadline has passed"),
-        (f"<NotBefore>{at(90_000)}</NotBefore><Deadline>{at(80_000)}</Deadline>", "after NotBefore"),
-        (f"<NotBefore>{at(400 * 86_400)}</NotBefore>", "within a year"),
+        ("<Deadline>{passed}</Deadline>", "Deadline has passed"),
+        ("<NotBefore>{later}</NotBefore><Deadline>{soon}</Deadline>", "after NotBefore"),
+        ("<NotBefore>{far}</NotBefore>", "within a year"),
         ("<Timeout>0</Timeout>", "Timeout must be"),
         ("<Timeout>604801</Timeout>", "Timeout must be"),
         ("<Timeout>1.5</Timeout>", "Timeout must be"),
@@ -51,7 +51,8 @@ def test_times_of_a_submission(server):
 )
 def test_times_are_refused_clearly(server, elements, reason):
     """A time that cannot be met is refused, and nothing is stored."""
-    answer = server.client.post("/jobs", submission(request=elements))
+    times = {"passed": at(-60), "soon": at(80_000), "later": at(90_000), "far": at(400 * 86_400)}
+    answer = server.client.post("/jobs", submission(request=elements.format(**times)))
     assert "InvalidArgument" == answer.code
     assert reason in answer.text("Message")
     assert [] == server.client.get("/jobs", tag="VoiceSeparate").texts("JobsDetail/JobId")
