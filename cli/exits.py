@@ -59,3 +59,8 @@ def client_errors() -> Iterator[None]:
         raise CommandFailed(str(error), status=NOT_FOUND) from error
     except (errors.ClientError, ValueError) as error:
         raise CommandFailed(str(error)) from error
+    except BrokenPipeError:  # whoever reads the output has gone; click ends quietly
+        raise
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise CommandFailed(f"{named}{error.strerror or error}") from error

@@ -12,7 +12,13 @@ from stemline.cli.output import as_json, screen
 
 @click.command(name="listen")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8989, show_default=True, help="Port to listen on; 0 for a free one.")
+@click.option(
+    "--port",
+    default=8989,
+    type=click.IntRange(0, 65535),
+    show_default=True,
+    help="Port to listen on; 0 for a free one.",
+)
 @click.option(
     "--secret",
     "secrets",

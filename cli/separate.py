@@ -191,7 +191,10 @@ def _files(sources: Sequence[str], output: Path) -> list[tuple[Path, Path]]:
         for folder in (each for each in matching if each.is_dir()):
             from stemline.client.tracks.sources import in_folder
 
-            inside = [track.path for track in in_folder(folder, without=output) if track.path is not None]
+            try:
+                inside = [track.path for track in in_folder(folder, without=output) if track.path is not None]
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
             files += inside
             found += [(each, output / each.parent.relative_to(folder)) for each in inside]
         if not files:

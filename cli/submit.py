@@ -131,6 +131,9 @@ def submit(
             )
             submit_many(client, many)
             return
+    for_many = {"--dry-run": dry_run, "--retry-failed": retry_failed, "--summary": summary is not None}
+    if given := [name for name, is_set in for_many.items() if is_set]:
+        raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
     with connection.open(patience_s=60) as client:
         one = One(
             source=sources[0],

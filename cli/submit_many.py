@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +81,8 @@ def submit_many(client: Client, many: Many) -> None:
     from stemline.client.tracks.manifest import NAME, Manifest
     from stemline.client.tracks.runner import Options, Runner
 
+    if many.summary is not None and not many.summary.parent.is_dir():
+        raise CommandFailed(f"there is no folder {many.summary.parent} for the summary")
     where, tracks = find_tracks(client, many)
     queues = client.queues()  # a wrong address or key is said now, not after minutes of patience
     if many.dry_run:
@@ -114,7 +116,10 @@ def _found(client: Client, many: Many) -> tuple[str, Iterable[Track]]:
         return "several files", sources.named([Path(each) for each in many.sources])
     if first == "-":
         lines = sys.stdin.read().splitlines()
-        return "a list on the standard input", sources.in_list(lines, base=Path(), bucket=bucket)
+        found = sources.in_list(lines, base=Path(), bucket=bucket)
+        # Whole paths: a later run elsewhere may list other files with the same names.
+        whole = (replace(t, id=t.path.resolve().as_posix()) if t.path is not None else t for t in found)
+        return "a list on the standard input", whole
     if path.is_dir():
         return str(path.resolve()), sources.in_folder(path, without=many.folder)
     if path.is_file():

@@ -118,8 +118,10 @@ class _Run:
         self._progress.watched(job)
 
     def _fetch(self, job: Job) -> None:
+        from stemline.client.names import safe_name
+
         self._progress.begin_download(job)
-        name = Path(self._one.source).stem
+        name = safe_name(Path(self._one.source).stem) if Path(self._one.source).stem else ""
         self.files = self._client.download(
             job,
             self._one.folder,

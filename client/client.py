@@ -13,7 +13,7 @@ import httpx
 
 from stemline.client import calls
 from stemline.client.errors import ApiError, ConnectionFailed, JobEnded, TransferFailed
-from stemline.client.exchange import Exchange, reaching
+from stemline.client.exchange import Exchange, reaching, reason_of
 from stemline.client.names import DEFAULT_PATTERN, file_names
 from stemline.client.objects import Bucket, Progress, write_whole
 from stemline.client.retry import Retry
@@ -369,7 +369,7 @@ class Client:
                 response.raise_for_status()
                 write_whole(path, response.iter_bytes(), md5=md5, progress=progress)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise TransferFailed(f"{path.name} could not be fetched: {error}") from error
+            raise TransferFailed(f"{path.name} could not be fetched: {reason_of(error)}") from error
 
 
 def _checked(job: Job, *, check: bool) -> Job:

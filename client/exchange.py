@@ -96,6 +96,19 @@ def reaching(url: str, ca_file: str = "") -> dict[str, Any]:
     return {"verify": trust, "trust_env": not is_local}
 
 
+def reason_of(error: Exception) -> str:
+    """Return why a transfer failed, without its URL, which may be signed."""
+    match error:
+        case httpx.HTTPStatusError():
+            return f"the store answered {error.response.status_code}"
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            return "the service gave no link to it"
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            return type(error).__name__
+
+
 def _error(response: httpx.Response, api: str) -> Exception:
     try:
         fields: Any = json.loads(response.content)

@@ -25,9 +25,14 @@ def check_pattern(pattern: str) -> None:
         ValueError: it has an unknown field, or no name.
     """
     try:
-        fields = [field for _, field, spec, turn in string.Formatter().parse(pattern) if field is not None]
+        parsed = [each for each in string.Formatter().parse(pattern) if each[1] is not None]
     except ValueError as error:
         raise ValueError(f"{pattern} is not a pattern of names: {error}") from None
+    fields = [str(field) for _, field, _, _ in parsed]
+    if any(spec or turn for _, _, spec, turn in parsed):
+        raise ValueError(
+            f"{pattern} is not a pattern of names: a field is its name in braces, and nothing else"
+        )
     if unknown := sorted(set(fields) - set(FIELDS)):
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
         raise ValueError(f"{{{unknown[0]}}} is unknown; a pattern may hold {known}")
@@ -52,14 +57,20 @@ def file_names(
         folder: that holds them.
         pattern: of their names.
         values: other values than those of the source's key, for ``name`` and ``dir``.
+
+    Raises:
+        ValueError: the pattern gives two stems the same file.
     """
     source = PurePosixPath(job.source)
+    files: dict[str, Path] = {}
     given = {"name": safe_name(source.stem), "dir": "", "jobid": job.id, **(values or {})}
-    return {
-        stem.name: folder
-        / fill(pattern, {**given, "stem": safe_name(stem.name), "ext": safe_name(stem.extension)})
-        for stem in job.stems
-    }
+    for stem in job.stems:
+        names = {**given, "stem": safe_name(stem.name), "ext": safe_name(stem.extension)}
+        path = folder / fill(pattern, names)
+        if path in files.values():
+            raise ValueError(f"{pattern} gives two stems the same file; add {{stem}}")
+        files[stem.name] = path
+    return files
 
 
 def safe_name(name: str, most_bytes: int = _MAX_NAME_BYTES) -> str:

@@ -11,7 +11,7 @@ import httpx
 
 from stemline.client import calls
 from stemline.client.errors import ApiError, ClientError, TransferFailed
-from stemline.client.exchange import reaching
+from stemline.client.exchange import reaching, reason_of
 from stemline.client.names import safe_name
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _send_parts(client: Client, upload: Upload, file: BinaryIO, progress: Progre
                 faults += 1
                 if faults >= _FAULTS:
                     raise TransferFailed(
-                        f"part {number} of {upload.key} could not be sent: {error}"
+                        f"part {number} of {upload.key} could not be sent: {reason_of(error)}"
                     ) from error
                 break  # what arrived of it is asked for below
         upload = client.send(calls.resume_upload(upload))

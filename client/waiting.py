@@ -23,7 +23,8 @@ class Waiting:
     timeout_s: float | None = None
     clock: Callable[[], float] = time.monotonic
     _began: float = 0.0
-    _asked: float = 0.0
+    _asked: float | None = None
+    """When the service was last asked to hold its answer; None while it was not."""
     _pause_s: float = _FIRST_S
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class Waiting:
         """
         if self.timeout_s is not None and self._left() <= 0:
             raise WaitTimedOut(job, self.timeout_s)
-        if self.clock() - self._asked > 1:  # it held the answer
+        if self._asked is not None and self.clock() - self._asked > 1:  # it held the answer
             return 0.0
         self._pause_s = min(_LONGEST_S, self._pause_s * _GROWTH)
         return self._pause_s if self.timeout_s is None else max(0.0, min(self._pause_s, self._left()))

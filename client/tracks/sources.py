@@ -51,9 +51,15 @@ def in_folder(folder: Path, *, without: Path) -> Iterator[Track]:
     Args:
         folder: of the files; hidden ones are left out, and links to folders are not followed.
         without: the folder of the output, which may be below.
+
+    Raises:
+        ValueError: it is the folder itself, whose stems would be the next run's sources.
+        OSError: a folder cannot be read.
     """
     outputs = without.resolve()
-    for parent, folders, files in os.walk(folder):
+    if outputs == folder.resolve():
+        raise ValueError(f"the stems of {folder} need a folder of their own")
+    for parent, folders, files in os.walk(folder, onerror=_raise):
         here = Path(parent)
         folders[:] = sorted(
             each for each in folders if not each.startswith(".") and (here / each).resolve() != outputs
@@ -63,6 +69,10 @@ def in_folder(folder: Path, *, without: Path) -> Iterator[Track]:
             if is_media(name) and path.is_file():
                 inside = path.relative_to(folder)
                 yield _local(inside.as_posix(), path, inside.parent.as_posix())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def below_prefix(bucket: Bucket, prefix: str) -> Iterator[Track]:
@@ -105,7 +115,8 @@ def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]
 def named(paths: Sequence[Path]) -> Iterator[Track]:
     """Yield the tracks of files that were named one by one."""
     for path in paths:
-        yield _local(path.as_posix(), path, "")
+        # Whole paths: a later run elsewhere may name other files with the same names.
+        yield _local(path.resolve().as_posix(), path, "")
 
 
 def distinct(tracks: Iterable[Track], pattern: str) -> list[Track]:

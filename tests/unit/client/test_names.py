@@ -54,3 +54,16 @@ def test_names_that_are_not_utf8_are_replaced():
     safe_name(b"caf\xe9.mp3".decode("utf-8", "surrogateescape")).encode()
     assert "a_b" == safe_name("a\nb")
     assert "_" == safe_name("..")
+
+
+def test_two_stems_never_get_the_same_file(tmp_path):
+    """A pattern that does not tell the stems apart is refused, before one replaces the other."""
+    with pytest.raises(ValueError, match="two stems the same file"):
+        file_names(JOB, tmp_path, "{name}.wav")
+
+
+@pytest.mark.parametrize("pattern", ["{name:>9}-{stem}.{ext}", "{name!r}-{stem}.{ext}"])
+def test_a_field_is_its_name_alone(pattern):
+    """Formats and conversions are refused, because they would not be filled in."""
+    with pytest.raises(ValueError, match="nothing else"):
+        check_pattern(pattern)

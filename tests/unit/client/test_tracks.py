@@ -11,7 +11,7 @@ import pytest
 from stemline.client.errors import AccessDenied, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.tracks.manifest import Entry, Manifest, ManifestError
 from stemline.client.tracks.pace import Pace, Stopped
-from stemline.client.tracks.sources import distinct, in_folder, in_list
+from stemline.client.tracks.sources import distinct, in_folder, in_list, named
 
 PATTERN = "{dir}/{name}-{stem}.{ext}"
 
@@ -170,3 +170,20 @@ def test_a_line_is_json(tmp_path):
     run, track = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
     assert {"stems": 2} == run["parameters"]
     assert ("a", "sending", "k") == (track["track"], track["state"], track["key"])
+
+
+def test_stems_are_not_put_among_their_sources(tmp_path):
+    """The folder of the sources is refused as that of the stems: the next run would separate the stems."""
+    with pytest.raises(ValueError, match="a folder of their own"):
+        list(in_folder(tmp_path, without=tmp_path / "." / ""))
+
+
+def test_files_named_one_by_one_are_known_by_their_whole_path(tmp_path, monkeypatch):
+    """The same relative name in another folder is another track."""
+    ids = []
+    for album in ("a", "b"):
+        (tmp_path / album).mkdir()
+        (tmp_path / album / "1.wav").write_bytes(b"x")
+        monkeypatch.chdir(tmp_path / album)
+        ids += [track.id for track in named([Path("1.wav")])]
+    assert ids == [f"{tmp_path.resolve()}/a/1.wav", f"{tmp_path.resolve()}/b/1.wav"]
