@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import JobSpec
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter
+from stemline.storage import TransferCancelled
 from stemline.wire import queries, views
 from stemline.wire.batch_request import first_line, read_batch, read_row
 from stemline.wire.codec import Tree
@@ -44,6 +46,8 @@ router = APIRouter()
 MAX_BYTES: Final = 64 << 20
 """Largest body or manifest with rows, bytes."""
 MAX_LINE: Final = 16 << 10
+_MANIFEST_S: Final = 30.0
+"""How long the bucket may take to send a manifest: the request holds a thread meanwhile, s."""
 _PART_BYTES: Final = 64 << 10
 """Rows are stored when so much of them has arrived, so the memory of a request does not grow with them."""
 
@@ -189,6 +193,7 @@ def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
     store, tenant = context.store, context.tenant
     if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
+    context.check_budget(1)  # before rows are stored; all of them are counted when the batch is complete
     own, job_fields = read_batch(fields)
     specs = job_specs(
         job_fields, tenant, lambda name: store.templates.get(tenant, name), mq_regions=context.mq_regions
@@ -295,10 +300,15 @@ def _from_manifest(context: RequestContext) -> _Upload:
 
 
 def _object_lines(context: RequestContext, key: str, path: Path) -> Iterator[list[bytes]]:
+    ends = time.monotonic() + _MANIFEST_S
     try:
-        context.services.buckets.download(context.tenant, key, path, max_bytes=MAX_BYTES)
+        context.services.buckets.download(
+            context.tenant, key, path, max_bytes=MAX_BYTES, cancelled=lambda: time.monotonic() > ends
+        )
     except JobFailed as error:
         raise RequestRefused(f"The manifest cannot be read. {error.message}") from None
+    except TransferCancelled:
+        raise RequestRefused(f"The manifest could not be read within {_MANIFEST_S:.0f} s.") from None
     splitter = _Splitter()
     with path.open("rb") as file:
         while data := file.read(_PART_BYTES):

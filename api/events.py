@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -138,12 +139,14 @@ async def _job_events(
     if job.state in WAITING:
         position = await _position(context, job.id)
         yield position or _HEARTBEAT
+    looked = time.monotonic()
     try:
         async for events in _follow(context, last or begin, every_s=_POSITION_S):
             found = list(_of_job(job, state, events))
             shown = [_encoded(event) for event in found]
             state = State(found[-1].state) if found else state
-            if state in WAITING:
+            if state in WAITING and time.monotonic() - looked >= _POSITION_S:
+                looked = time.monotonic()
                 before, position = position, await _position(context, job.id)
                 shown += [position] if position != before else []
             yield b"".join(shown) or _HEARTBEAT
@@ -210,10 +213,14 @@ async def _follow(
     context: RequestContext, last: str, *, every_s: float | None = None
 ) -> AsyncIterator[list[Event]]:
     """Yield new events of the tenant, as long as the credential may read them."""
-    silence_s = min(context.settings.listeners.heartbeat_s, every_s or math.inf)
+    heartbeat_s = context.settings.listeners.heartbeat_s
+    silence_s = min(heartbeat_s, every_s or math.inf)
+    checked = time.monotonic()
     async for events in context.services.hub.follow(context.tenant, last, every_s=silence_s):
-        if not events and not context.is_still_allowed():
-            return
+        if time.monotonic() - checked >= heartbeat_s:  # also where events never cease
+            checked = time.monotonic()
+            if not context.is_still_allowed():
+                return
         yield events
 
 

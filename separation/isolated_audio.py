@@ -20,11 +20,21 @@ from numpy.typing import NDArray
 from stemline.separation import errors
 from stemline.separation.decoder_child import BLOCK, END, ERROR, HEADER, OUT_OF_MEMORY, SOURCE
 from stemline.separation.decoder_server import STATUS
-from stemline.separation.errors import Cancelled, DecoderCrashed, DecodingTooExpensive, SeparationError
+from stemline.separation.errors import (
+    Cancelled,
+    DecoderCrashed,
+    DecodingTooExpensive,
+    LimitExceeded,
+    MediaError,
+    OptionError,
+    SeparationError,
+)
 from stemline.separation.media.types import SourceInfo
 
 #: How often a wait for the child asks whether the separation was cancelled, seconds.
 _POLL_S = 0.2
+#: What a child may report: the source had it in its hands, and must not end a worker or blame its device.
+_REPORTED = (MediaError, LimitExceeded, OptionError, DecoderCrashed)
 #: Longest message of a child: more than a block of samples.
 _MESSAGE_MAX_BYTES = 4 << 20
 #: How long the end of a child may take to be reported, seconds.
@@ -114,7 +124,7 @@ class IsolatedAudio:
         if kind == ERROR:
             name, message = json.loads(content.tobytes())
             found = getattr(errors, name, None)
-            if isinstance(found, type) and issubclass(found, SeparationError):
+            if isinstance(found, type) and issubclass(found, _REPORTED):
                 raise found(message)
             raise DecoderCrashed
         return kind, content

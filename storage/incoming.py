@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 LEAST_PART_BYTES = 8 << 20
 MOST_PARTS = 1000
+_MOST_PAGES = 10
+"""Pages of a list of parts that are asked for; a store lists up to 1,000 on each."""
 RETRY_S = 5.0
 """How long a request to the store is retried while a client waits for its answer, s."""
 URL_S = 3600
@@ -92,7 +94,7 @@ class IncomingUploads:
         client = self._bucket(upload.region, upload.bucket)
         parts: dict[int, str] = {}
         marker = 0
-        while True:
+        for _ in range(_MOST_PAGES):
             listing = partial(client.s3.list_parts, **_names(client, upload), PartNumberMarker=marker)
             page: Mapping[str, Any] = _run(listing)
             for part in page.get("Parts", ()):
@@ -101,8 +103,9 @@ class IncomingUploads:
                     parts[number] = str(part["ETag"])
             following = int(page.get("NextPartNumberMarker") or 0)
             if not page.get("IsTruncated") or following <= marker:
-                return parts
+                break
             marker = following
+        return parts
 
     def urls(self, upload: IncomingUpload, numbers: Sequence[int]) -> list[str]:
         """Return URLs that parts can be sent to with PUT, for an hour.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,10 +58,16 @@ _DENIED_CODES = frozenset(
 )
 
 
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FIELD = re.compile(r"[!-~]{1,1024}")
+
+
 def error_code(error: BaseException) -> str:
     """Return the S3 error code, or the exception's name where there is none."""
     if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code") or status_of(error))
+        code = str(error.response.get("Error", {}).get("Code") or "")
+        # It ends in messages and logs, and a tenant may run the store that sends it.
+        return code if _CODE.fullmatch(code) else str(status_of(error))
     return type(error).__name__
 
 
@@ -83,10 +90,10 @@ def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
     """Return a field of a response.
 
     Raises:
-        UnusableResponse: There is none.
+        UnusableResponse: There is none, or it is not printable ASCII of at most 1,024 characters.
     """
     value = response.get(field)
-    if not value:
+    if not _FIELD.fullmatch(str(value or "")):
         raise UnusableResponse(operation=operation, field=field)
     return str(value)
 

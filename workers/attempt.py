@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 INTERNAL_ERROR = "InternalError"
 _MAX_DOUBLINGS = 20
+#: Characters of a message that are kept: it may quote what a tenant's store said.
+_MOST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +179,17 @@ class Attempt:
     def _record_of(self, result: AttemptResult) -> Callable[[], None]:
         """Return the write to the job store that records an end."""
         jobs, settings = self.context.store.jobs, self.context.settings
+        message = result.message[:_MOST_MESSAGE]
         match result.outcome:
             case Outcome.FAILED:
-                return partial(jobs.fail, self.job, result.code, result.message)
+                return partial(jobs.fail, self.job, result.code, message)
             case Outcome.POSTPONED:
                 # Each claim has a new token: the wait doubles with each time that the job was put off.
                 doubled = settings.workers.retry_delay_s * 2 ** min(self.job.token - 1, _MAX_DOUBLINGS)
                 delay_s = min(
                     doubled, max(settings.workers.retry_delay_s, settings.workers.retry_delay_max_s)
                 )
-                return partial(
-                    jobs.release, self.job, delay_s=delay_s, counts=result.counts, reason=result.message
-                )
+                return partial(jobs.release, self.job, delay_s=delay_s, counts=result.counts, reason=message)
             case Outcome.RELEASED:
                 return partial(jobs.release, self.job)
             case _:

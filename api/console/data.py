@@ -76,7 +76,10 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     if job is None:
         raise NoSuchResource("The job does not exist.")
     tenant, key = context.tenant, job.spec.input_object
-    source = {"key": key, "link": _link(context, tenant.bucket, tenant.region, key)}
+    # Only of a source that was decoded as sound: who may submit must not read other objects of the bucket.
+    played = job.result is not None
+    link = _link(context, tenant.bucket, tenant.region, key) if played else {"play": "", "save": ""}
+    source = {"key": key, "link": link}
     return context.respond(JOB, job=job, source=source, stems=_stems(context, job))
 
 

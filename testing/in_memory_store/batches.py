@@ -22,6 +22,8 @@ class InMemoryBatches(BatchRepository):
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
+        self._looked: dict[str, int] = {}
+        """When rows were last taken from each batch, µs since the epoch."""
 
     def begin(
         self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
@@ -97,7 +99,8 @@ class InMemoryBatches(BatchRepository):
                 for batch in self._contents.batches.values()
                 if batch.state is not BatchState.LOADING and self._contents.batch_rows[batch.id]
             ]
-        return [batch.id for batch in sorted(found, key=lambda batch: batch.created)[:limit]]
+        looked = self._looked
+        return [each.id for each in sorted(found, key=lambda b: looked.get(b.id, b.created))[:limit]]
 
     def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
         contents = self._contents
@@ -105,6 +108,7 @@ class InMemoryBatches(BatchRepository):
             batch = contents.batches.get(batch_id)
             if batch is None:
                 return 0, []
+            self._looked[batch_id] = contents.clock()  # the others are looked at before it is again
             waiting = sum(job.state is State.SUBMITTED for job in contents.jobs_of(batch_id))
             may = min(most, most_waiting - waiting) if batch.state is BatchState.ACTIVE else 0
             return batch.fed, contents.batch_rows[batch_id][: max(0, may)]

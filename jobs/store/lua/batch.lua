@@ -67,6 +67,7 @@ if what == 'pause' or what == 'resume' or what == 'cancel' then
 end
 
 if what == 'take' then
+  redis.call('ZADD', P .. ':feeding', 'XX', int(NOW), id)  -- the others are looked at before it is again
   if batch.state ~= 'Active' then return {'ok', batch.fed, {}} end
   local most = math.min(tonumber(ARGV[5]), tonumber(ARGV[6]) - redis.call('SCARD', P .. ':batch-waiting:' .. id))
   return {'ok', batch.fed, most > 0 and redis.call('LRANGE', rows, 0, int(most - 1)) or {}}

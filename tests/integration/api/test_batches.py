@@ -199,8 +199,8 @@ def test_rows_come_from_a_manifest(server, monkeypatch):
     buckets: Any = type(_services(server).buckets)
     contents = {"lists/ok": body(rows(50)).partition(b"\n")[2], "lists/wrong": b"{}"}
 
-    def download(_: Any, tenant: Any, key: str, path: Any, *, max_bytes: int) -> int:
-        assert (TENANT, True) == (tenant, max_bytes > 0)
+    def download(_: Any, tenant: Any, key: str, path: Any, *, max_bytes: int, cancelled: Any) -> int:
+        assert (TENANT, True, False) == (tenant, max_bytes > 0, cancelled())
         if key not in contents:
             raise SourceNotFound
         return path.write_bytes(contents[key])

@@ -71,6 +71,9 @@ def test_job(serve) -> None:
         buckets={"*": BucketAccess(endpoint_url="http://s3.example", access_key="k", secret_key="s")}
     )
     job = submit(server.client, "in/a é.mp3")
+    # Before a worker has found out that it is sound, the source may be any object of the bucket.
+    waiting = get(server.client, f"/console/jobs/{job}")["Source"]
+    assert ("in/a é.mp3", "", "") == (waiting["Key"], waiting.get("Url", ""), waiting.get("DownloadUrl", ""))
     finish(server.store, job)
     shown = get(server.client, f"/console/jobs/{job}")
     assert ("Success", "30.040816") == (shown["Job"]["State"], shown["Job"]["Duration"])

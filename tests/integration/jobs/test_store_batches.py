@@ -216,3 +216,16 @@ def test_a_row_differs_where_it_says_so():
         own.output.au_object,
         own.output.region,
     )
+
+
+def test_a_batch_that_cannot_be_fed_lets_others_through(store, clock):
+    """A batch that was looked at goes behind the others: one that is paused for months stops none of them."""
+    other = ID[:-1] + ("0" if ID[-1] != "0" else "1")
+    submit(store)
+    clock.advance(1)
+    submit(store, batch_id=other)
+    store.batches.pause(TENANT, ID)
+    assert [ID] == store.batches.hungry(1)
+    clock.advance(1)
+    assert 0 == feed(store)
+    assert [other] == store.batches.hungry(1)
