@@ -227,8 +227,8 @@ def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_js
     seconds = report.seconds["total"]
     if as_json:
         stems = {name: str(stem.path) for name, stem in report.stems.items()}
-        told = {"file": str(file), "stems": stems, "audio_s": round(report.duration_s, 3)}
-        print_json_line({**told, "seconds": round(seconds, 3), "device": report.device})
+        report_line = {"file": str(file), "stems": stems, "audio_s": round(report.duration_s, 3)}
+        print_json_line({**report_line, "seconds": round(seconds, 3), "device": report.device})
     else:
         for stem in report.stems.values():
             print(stem.path)

@@ -28,7 +28,9 @@ from stemline.cli.times import FUTURE
 @click.option("--level", type=click.IntRange(0, 2), default=0, help="A higher level is served first.")
 @click.option("--queue", default="", help="Id of a queue; the bucket's own by default.")
 @click.option("--user-data", default="", help="Text that the job and its callback carry.")
-@click.option("--callback", default="", metavar="URL", help="Who is told when a job has ended; `no`: nobody.")
+@click.option(
+    "--callback", default="", metavar="URL", help="Where the end of a job is announced; `no`: nowhere."
+)
 @click.option("--not-before", type=FUTURE, help="When the jobs may start: 90m, 2h, 3d from now, or a time.")
 @click.option("--deadline", type=FUTURE, help="Cancel jobs that still wait then.")
 @click.option("--timeout", type=click.IntRange(1), help="Longest run of a job, s.")

@@ -315,7 +315,7 @@ class Client:
             path: of the file.
             key: that it gets, by default ``uploads/<name>``. Without access to the bucket the file is sent
                 through URLs of the service, which chooses the key.
-            progress: told about sent bytes.
+            progress: called with the bytes sent.
 
         Raises:
             TransferFailed: it could not be sent.
@@ -343,7 +343,7 @@ class Client:
             folder: where the files are put.
             pattern: of their names: ``{stem}``, ``{name}``, ``{dir}``, ``{jobid}`` and ``{ext}``.
             values: other values for these names.
-            progress: told about received bytes.
+            progress: called with the bytes received.
 
         Returns:
             The files by the names of the stems.

@@ -56,7 +56,7 @@ class Bucket:
             key: of the object.
             path: of the file.
             md5: that the content must have, 32 hexadecimal digits.
-            progress: told about received bytes.
+            progress: called with the bytes received.
 
         Raises:
             TransferFailed: the object cannot be read, is not what the service wrote, or the disk is full.

@@ -1,4 +1,4 @@
-"""What an application is told about a request: its ASGI scope."""
+"""The ASGI scope of a request, from which an application reads it."""
 
 from __future__ import annotations
 

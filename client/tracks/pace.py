@@ -29,7 +29,7 @@ class Pace:
 
         Args:
             stop: ends every pause.
-            holding: is told why nothing happens, and with an empty text that it goes on.
+            holding: called with the reason why nothing happens, and with an empty text when it goes on.
         """
         self._stop = stop
         self._holding = holding

@@ -37,6 +37,6 @@ class InMemoryEvents(EventRepository):
             return {tenant: events for tenant, events in found.items() if events}
 
         contents = self._contents
-        with contents.told:
-            contents.told.wait_for(lambda: bool(new()), timeout_s)
+        with contents.changed:
+            contents.changed.wait_for(lambda: bool(new()), timeout_s)
             return new()

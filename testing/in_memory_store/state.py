@@ -107,14 +107,14 @@ class Contents:
     events: dict[Tenant, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     forgotten: dict[Tenant, tuple[int, int]] = field(default_factory=dict)
     """Tenant to the place of the last event that is not kept any more."""
-    told: threading.Condition = field(init=False)
+    changed: threading.Condition = field(init=False)
     """Notified of every event."""
     event_count: int = 0
 
     totals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.told = threading.Condition(self.lock)
+        self.changed = threading.Condition(self.lock)
 
     # Events
 
@@ -125,7 +125,7 @@ class Contents:
         events.append(Event(self.last_event(), kind, subject, state, **values))
         if len(events) > EVENTS_KEPT:
             self.forgotten[tenant] = place(events.popleft().id)
-        self.told.notify_all()
+        self.changed.notify_all()
 
     def tell_job(self, job: Job) -> None:
         """Tell listeners the state of a job as clients see it."""

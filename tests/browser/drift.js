@@ -69,14 +69,14 @@ async function offline() {
   const { mixer, taps } = ramps(context);
   taps.connect(context.destination);
   const next = random(5);
-  const told = [];
+  const readings = [];
   for (let i = 0; i < operations; i += 1) {
     context.suspend(i * STEP + STEP).then(() => {
       const { transport } = mixer;
       // What the clock says of the span that ends here, before it is changed.
       for (const back of [0.01, 0.03, 0.1]) {
         const time = context.currentTime - back;
-        told.push([time, transport.isPlaying ? transport.positionAt(time) : -1]);
+        readings.push([time, transport.isPlaying ? transport.positionAt(time) : -1]);
       }
       operate(mixer, next);
       transport.fill();
@@ -87,7 +87,7 @@ async function offline() {
   const tracks = Array.from({ length: COUNT }, (_, i) => heard.getChannelData(i));
   let wrong = 0;
   let compared = 0;
-  for (const [time, position] of told) {
+  for (const [time, position] of readings) {
     const value = tracks[0][Math.round(time * RATE)] - 1;
     if (position < 0 || value < 0 || position >= SECONDS * RATE) continue;
     compared += 1;

@@ -155,4 +155,4 @@ def test_the_first_attempt_does_not_wait_for_a_sweep(service):
             job_id = service.submit(receiver.url)
             service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
             service.notify(job_id)
-            service.delivered(job_id)
+            assert ["200"] == [attempt.status for attempt in service.delivered(job_id).attempts]

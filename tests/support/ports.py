@@ -11,7 +11,7 @@ import pytest
 
 from stemline.deploy.local import ports
 
-#: How many processes have a part of the range of their own; more than xdist is told to start.
+#: How many processes have a part of the range of their own; more than xdist starts.
 _PARTS = 4
 
 

@@ -29,7 +29,7 @@ test("while nothing changes the service is asked more and more rarely", async ()
   assert.equal(heard.length, 1);
 });
 
-test("a change and a running job are told at once, and looked after closely", async () => {
+test("a change and a running job are reported at once, and looked after closely", async () => {
   let jobs = 1;
   let running = "0";
   const { heard, ask } = made(() => overview(String(jobs), running));
@@ -43,7 +43,7 @@ test("a change and a running job are told at once, and looked after closely", as
   assert.equal(heard.length, 4);
 });
 
-test("an error is told, asked about more rarely, and forgotten with the next answer", async () => {
+test("an error is reported, asked about more rarely, and forgotten with the next answer", async () => {
   let fails = true;
   const { events, heard, ask } = made(() => {
     if (fails) throw new Error("gone");

@@ -133,14 +133,14 @@ def test_the_end_is_announced_with_failures(server):
     (due,) = server.store.outbox.due()
     delivery = server.store.outbox.get(due)
     announced = DeliveryService(server.store, server.settings)._announced(delivery)
-    told = json.loads(announced.body)
+    sent = json.loads(announced.body)
     assert ("BatchFinish", batch["BatchId"], "2") == (
-        told["EventName"],
-        told["Batch"]["BatchId"],
-        told["Batch"]["FailedCount"],
+        sent["EventName"],
+        sent["Batch"]["BatchId"],
+        sent["Batch"]["FailedCount"],
     )
     assert [("in/0.mp3", "AudioDamaged"), ("in/1.mp3", "AudioDamaged")] == [
-        (failure["Object"], failure["Code"]) for failure in told["Failure"]
+        (failure["Object"], failure["Code"]) for failure in sent["Failure"]
     ]
     (shown,) = ask(server, "GET", f"/callbacks/{batch['BatchId']}")["Callback"]
     assert (due, batch["BatchId"]) == (shown["CallbackId"], shown["BatchId"])

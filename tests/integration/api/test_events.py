@@ -80,7 +80,7 @@ def test_events_of_a_restarted_server_go_on(serve, server):
 
 
 def test_an_ended_job_has_nothing_more_to_tell(server):
-    """A browser that asks again after the end is told to stop; what it missed of the end it gets."""
+    """A browser that asks again after the end is asked to stop; what it missed of the end it gets."""
     job = submit(server.client)
     with EventStream(server.client, f"/jobs/{job}/events") as stream:
         begin = next(iter(stream)).id
@@ -96,7 +96,7 @@ def test_an_ended_job_has_nothing_more_to_tell(server):
 
 
 def test_a_waiting_job_shows_the_pause_of_its_queue(server):
-    """Pausing a queue is told to those who follow one of its waiting jobs, and to those who follow all."""
+    """Pausing a queue is reported to those who follow one of its waiting jobs or all events."""
     job = submit(server.client)
     (queue,) = server.store.queues.search(TENANT, QueueFilter()).items
     with (
@@ -108,9 +108,9 @@ def test_a_waiting_job_shows_the_pause_of_its_queue(server):
         for state in (QueueState.PAUSED, QueueState.ACTIVE):
             server.store.queues.update(TENANT, queue.id, state=state)
         assert ["Pause", "Submitted"] == states(one, 2)
-        told = list(islice(all_jobs, 2))
+        seen = list(islice(all_jobs, 2))
         assert [("queue", queue.id, "Paused"), ("queue", queue.id, "Active")] == [
-            (event.kind, event.data["QueueId"], event.data["State"]) for event in told
+            (event.kind, event.data["QueueId"], event.data["State"]) for event in seen
         ]
 
 
@@ -143,7 +143,7 @@ def test_streams_are_refused_clearly(server):
 
 
 def test_listeners_are_bounded(serve):
-    """One credential may have so many listeners; the next one is told to try again, and may later."""
+    """One credential may have so many listeners; the next one is asked to try again, and may later."""
     server = serve(listeners_per_credential=2)
     with ExitStack() as stack:
         for _ in range(2):
@@ -308,7 +308,7 @@ def test_position_and_estimates_are_shown_on_request(server):
 
 
 def test_a_waiting_jobs_stream_tells_its_position(server):
-    """Who follows a waiting job is told its place, and again when it has moved up."""
+    """Who follows a waiting job sees its place, and again when it has moved up."""
     first, second = submit(server.client), submit(server.client)
     with EventStream(server.client, f"/jobs/{second}/events") as stream:
         events = iter(stream)

@@ -65,9 +65,9 @@ def test_separate_goes_through_folders_and_patterns(weights_2stems: Path, tmp_pa
     (music / "cover.jpg").write_text("no music")
     done = stemline("separate", music, "-o", out, "--json")
     assert 1 == done.returncode
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [str(music / "a.wav"), str(music / "deep" / "b.wav")] == [each["file"] for each in told]
-    assert str(out / "deep" / "b-vocals.wav") == told[1]["stems"]["vocals"]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [str(music / "a.wav"), str(music / "deep" / "b.wav")] == [each["file"] for each in lines]
+    assert str(out / "deep" / "b-vocals.wav") == lines[1]["stems"]["vocals"]
     assert f"{music / 'bad.mp3'}: " in done.stderr
     assert "2 of 3 files separated" in done.stderr
     done = stemline("separate", f"{music}/d*/*.wav", "-o", tmp_path / "two")

@@ -13,7 +13,7 @@ from stemline.testing.processes import eventually
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
 
 
-def told(store: Store, after: str) -> list[Event]:
+def events_after(store: Store, after: str) -> list[Event]:
     events = store.events.read(TENANT, after)
     assert events is not None
     return events
@@ -29,7 +29,7 @@ def test_every_change_of_a_job_is_told_once_and_in_order(store):
     store.jobs.release(held)
     held = store.jobs.claim("w", [0])
     store.jobs.succeed(held, DONE)
-    events = told(store, start)
+    events = events_after(store, start)
     assert {("job", job.id)} == {(event.kind, event.subject) for event in events}
     assert [
         ("Submitted", 0, ""),
@@ -54,7 +54,7 @@ def test_stage_is_that_of_the_running_attempt(store):
 
 
 def test_failures_and_cancels_are_told_with_their_code(store):
-    """The event of an end holds its code; a running job's cancel is told when it is confirmed."""
+    """The event of an end holds its code; a running job's cancel is reported when it is confirmed."""
     first, second = store.jobs.create([spec(), spec()])
     start, _ = store.events.begin(TENANT)
     store.jobs.cancel(TENANT, [second.id])
@@ -64,7 +64,7 @@ def test_failures_and_cancels_are_told_with_their_code(store):
         (second.id, "Cancel", "Success"),
         (first.id, "Running", "Success"),
         (first.id, "Failed", "AudioDamaged"),
-    ] == [(event.subject, event.state, event.code) for event in told(store, start)]
+    ] == [(event.subject, event.state, event.code) for event in events_after(store, start)]
 
 
 def test_a_paused_queue_is_told(store):
@@ -76,13 +76,13 @@ def test_a_paused_queue_is_told(store):
         store.queues.update(TENANT, queue.id, state=state)
     store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
     store.jobs.create([spec()])
-    events = told(store, start)
+    events = events_after(store, start)
     assert ["Paused", "Active", "Paused", "Pause"] == [event.state for event in events]
     assert [queue.id] * 3 == [event.subject for event in events[:3]]
 
 
 def test_running_jobs_of_a_paused_queue_are_told_as_they_are(store):
-    """Only what waits is Pause; a running job is told as Running and as Success, a new one as Pause."""
+    """Only what waits is Pause; a running job is reported as Running and as Success, a new one as Pause."""
     (job,) = store.jobs.create([spec()])
     held = store.jobs.claim("w", [0])
     store.queues.update(TENANT, held.spec.queue_id, state=QueueState.PAUSED)
@@ -91,7 +91,7 @@ def test_running_jobs_of_a_paused_queue_are_told_as_they_are(store):
     store.jobs.succeed(held, DONE)
     (late,) = store.jobs.create([spec()])
     assert [(job.id, "Running"), (job.id, "Success"), (late.id, "Pause")] == [
-        (event.subject, event.state) for event in told(store, start)
+        (event.subject, event.state) for event in events_after(store, start)
     ]
 
 
@@ -100,9 +100,9 @@ def test_a_reader_begins_where_the_jobs_are_read(store):
     (job,) = store.jobs.create([spec()])
     end, (seen, unknown) = store.events.begin(TENANT, [job.id, "j0"])
     assert (State.SUBMITTED, None) == (seen.state, unknown)
-    assert [] == told(store, end)
+    assert [] == events_after(store, end)
     store.jobs.claim("w", [0])
-    assert ["Running"] == [event.state for event in told(store, end)]
+    assert ["Running"] == [event.state for event in events_after(store, end)]
 
 
 def test_events_stay_within_their_tenant(store):
@@ -125,7 +125,7 @@ def test_reading_in_parts_gives_each_event_once(store):
 
 
 def test_a_gap_is_noticed(store):
-    """A reader that stayed away for more events than are kept is told so, and not given a part of them."""
+    """A reader that stayed away for more events than are kept learns it, and not given a part of them."""
     start, _ = store.events.begin(TENANT)
     (job,) = store.jobs.create([spec()])
     held = store.jobs.claim("w", [0])

@@ -131,24 +131,24 @@ class Flaky:
 @pytest.fixture
 def pace(monkeypatch):
     """A pace whose pauses take no time; it keeps what it tells."""
-    told: list[str] = []
-    made = Pace(threading.Event(), told.append)
+    said: list[str] = []
+    made = Pace(threading.Event(), said.append)
     monkeypatch.setattr(made, "_wait_until", lambda _: made.check())
-    return made, told
+    return made, said
 
 
 def test_what_may_succeed_later_is_repeated(pace):
     """A full queue, a service that is away and a bucket that fails are waited for, and said."""
-    made, told = pace
+    made, said = pace
     full = SlowDown("SlowDown", "The queue has reached its limit", status=503, retry_after_s=7)
     faults = [full, ConnectionFailed("x"), TransferFailed("x")]
     assert "done" == made.patiently(Flaky(*faults), tries=3)
-    assert "The queue has reached its limit (SlowDown); trying again in 7 s" == told[0]
-    assert "" == told[-1]
+    assert "The queue has reached its limit (SlowDown); trying again in 7 s" == said[0]
+    assert "" == said[-1]
 
 
 def test_what_will_not_succeed_is_not_repeated(pace):
-    """A refusal, a file that is gone and the end of the run are told at once."""
+    """A refusal, a file that is gone and the end of the run are reported at once."""
     made, _ = pace
     with pytest.raises(AccessDenied):
         made.patiently(Flaky(AccessDenied("AccessDenied", "m", status=403)))
