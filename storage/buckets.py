@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -13,40 +13,26 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.jobs.errors import (
-    SourceAccessDenied,
-    SourceDownloadFailed,
-    SourceNotFound,
-    SourceObjectUnavailable,
-    SourceUnavailable,
-    TargetDenied,
     TargetNotWritten,
-    TargetObjectUnavailable,
-    TargetUnavailable,
 )
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import publish
 from stemline.storage.access_check import check_access
-from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
-from stemline.storage.download import Download, ObjectChanged
+from stemline.storage.clients import BucketClient, Clients
+from stemline.storage.download import Download
 from stemline.storage.incoming import IncomingUploads
+from stemline.storage.job_errors import source_errors, target_errors
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
 from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
 from stemline.storage.s3_errors import (
-    REQUEST_ERRORS,
     error_code,
-    is_denied,
     is_missing,
-    is_transient,
-    is_worker_fault,
-    status_of,
 )
 
 log = structlog.get_logger(__name__)
-
-_WORKER_FAULT = "The worker cannot use its credentials or its clock; another attempt may succeed ({})."
 
 DELETE_EXPIRY_S = 10.0
 """Lifetime of a delete request that no lease bounds, s."""
@@ -121,9 +107,9 @@ class Buckets:
             TransferCancelled: The transfer was cancelled.
         """
         try:
-            with _source_errors():
+            with source_errors():
                 bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
-            with _source_errors(bucket):
+            with source_errors(bucket):
                 budget = RetryBudget(self._retry_budget_s, cancelled)
                 return Download(bucket, key, max_bytes=max_bytes, budget=budget, progress=progress).run(path)
         except BaseException:
@@ -137,7 +123,7 @@ class Buckets:
         Raises:
             SourceAccessDenied, SourceDownloadFailed, SourceUnavailable: The store gave no usable response.
         """
-        with _source_errors():
+        with source_errors():
             client = self._clients.for_bucket(region, bucket)
             try:
                 return RetryBudget(self._retry_budget_s).run(lambda: head_object(client, key), key=key)
@@ -161,7 +147,7 @@ class Buckets:
         Raises:
             SourceAccessDenied: The bucket is not configured, or has no credentials.
         """
-        with _source_errors():
+        with source_errors():
             client = self._clients.for_bucket(region, bucket)
             parameters = {"Bucket": client.name, "Key": key}
             if download:
@@ -217,7 +203,7 @@ class Buckets:
         try:
             return self.send(upload, path, cancelled=cancelled)
         except BaseException:
-            with _target_errors():
+            with target_errors():
                 self._try_abort(self._clients.for_bucket(region, bucket), upload)
             raise
 
@@ -239,7 +225,7 @@ class Buckets:
         """
         empty = Upload(region, bucket, key, "", job_id, token, 0, "")
         client = self._target(region, bucket)
-        with _target_errors(client):
+        with target_errors(client):
             upload = publish.begin(client, empty, content_type, RetryBudget(self._retry_budget_s, cancelled))
             try:
                 if opened is not None:
@@ -258,12 +244,12 @@ class Buckets:
             TransferCancelled: The transfer was cancelled.
         """
         client = self._target(upload.region, upload.bucket)
-        with _target_errors(client):
+        with target_errors(client):
             budget = RetryBudget(self._retry_budget_s, cancelled)
             return publish.send(client, replace(upload, size=path.stat().st_size), path, budget)
 
     def _target(self, region: str, bucket: str) -> BucketClient:
-        with _target_errors():
+        with target_errors():
             return self._clients.for_bucket(region, bucket)
 
     def _try_abort(self, client: BucketClient, upload: Upload) -> None:
@@ -293,7 +279,7 @@ class Buckets:
         """
         budget = RetryBudget(self._retry_budget_s, cancelled)
         client = self._target(upload.region, upload.bucket)
-        with _target_errors(client):
+        with target_errors(client):
             publish.complete(client, upload, expires_at=expires_at, budget=budget)
             size = publish.stored_size(client, upload, budget)
         if size != upload.size:
@@ -308,7 +294,7 @@ class Buckets:
         Raises:
             TargetDenied, TargetUnavailable: The upload may still exist.
         """
-        with _target_errors():
+        with target_errors():
             client = self._clients.for_bucket(upload.region, upload.bucket)
             publish.abort(client, upload, RetryBudget(self._retry_budget_s))
 
@@ -338,66 +324,6 @@ class Buckets:
         """
         expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
         budget = RetryBudget(self._retry_budget_s)
-        with _target_errors():
+        with target_errors():
             client = self._clients.for_bucket(region, bucket)
             return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
-
-
-@contextmanager
-def _source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
-    """Raise the job error that an error of the source's store means.
-
-    With the bucket, a lasting error of one object is distinguished from an outage of the store.
-    """
-    try:
-        yield
-    except BucketNotConfigured:
-        raise SourceAccessDenied("The bucket of the input object is not configured.") from None
-    except ObjectChanged as error:
-        raise SourceDownloadFailed(error.message) from error
-    except BudgetExhausted as error:
-        down = SourceObjectUnavailable if _is_object_alone(error, bucket) else SourceUnavailable
-        raise down(_message(down, error.reason)) from error
-    except (ClientError, BotoCoreError) as error:
-        if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
-            raise SourceUnavailable(_WORKER_FAULT.format(error_code(error))) from error
-        kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
-        kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
-        kind = SourceAccessDenied if is_denied(error) else kind
-        log.warning("storage.source_refused", error=error_code(error), message=str(error))
-        raise kind(_message(kind, error_code(error))) from error
-
-
-@contextmanager
-def _target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
-    """Raise the job error that an error of the destination's store means; likewise."""
-    try:
-        yield
-    except BucketNotConfigured:
-        raise TargetDenied("The destination bucket is not configured.") from None
-    except BudgetExhausted as error:
-        down = TargetObjectUnavailable if _is_object_alone(error, bucket) else TargetUnavailable
-        raise down(_message(down, error.reason)) from error
-    except (ClientError, BotoCoreError) as error:
-        if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=str(error))
-            raise TargetUnavailable(_WORKER_FAULT.format(error_code(error))) from error
-        log.warning("storage.target_refused", error=error_code(error), message=str(error))
-        raise TargetDenied(_message(TargetDenied, error_code(error))) from error
-
-
-def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> bool:
-    """Return whether an object's request ended with 5xx while the store responds for its bucket."""
-    if bucket is None or error.__cause__ is None or status_of(error.__cause__) < 500:
-        return False
-    try:
-        bucket.s3.head_bucket(Bucket=bucket.name)
-    except REQUEST_ERRORS as answer:
-        # Credentials that may not ask about the bucket still show that the store responds.
-        return 400 <= status_of(answer) < 500 and not is_transient(answer)
-    return True
-
-
-def _message(kind: type[Exception], reason: str) -> str:
-    return f"{' '.join((kind.__doc__ or '').split())} ({reason})"
