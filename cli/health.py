@@ -75,10 +75,11 @@ def _liveness_fault(settings: Settings) -> str:
 
 
 def _broker_answers(settings: Settings) -> bool:
-    from celery import Celery
     from kombu.exceptions import OperationalError
 
-    app = Celery(broker=settings.store.broker, set_as_current=False)
+    from stemline.workers.app import create_app
+
+    app = create_app(settings)
     try:
         with app.connection_for_read(connect_timeout=_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_TIMEOUT_S)

@@ -13,6 +13,8 @@ from ipaddress import ip_address
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from stemline.runtime.errors import EndpointRefused
+from stemline.runtime.redis_client import ask_sentinels
+from stemline.runtime.sentinel_address import SentinelAddress, is_sentinel
 from stemline.runtime.settings import Settings
 
 _HTTP = frozenset({"http", "https"})
@@ -30,7 +32,7 @@ class Database:
     hosts: frozenset[str]
     """Addresses of the server; ``THIS_MACHINE`` stands for all of this machine's."""
     port: int | None
-    """``None`` for a Unix socket, which may be that of any server on this machine."""
+    """``None`` stands for any: of a Unix socket, and of servers that only Sentinels know."""
     number: int
 
     def may_be(self, other: Database) -> bool:
@@ -48,7 +50,7 @@ def check_endpoints(settings: Settings) -> None:
     own = [
         database
         for url in (settings.store.url.get_secret_value(), settings.store.broker)
-        for database in _databases(url)
+        for database in (_behind_sentinels(settings, url) if is_sentinel(url) else _databases(url))
     ]
     for region, endpoint in settings.tdmq.endpoints.items():
         try:
@@ -61,6 +63,20 @@ def check_endpoints(settings: Settings) -> None:
                 "it is the database of the job store or of the broker, where an MqName could be the name of "
                 "one of their keys; use another database or server",
             )
+
+
+def _behind_sentinels(settings: Settings, url: str) -> Iterator[Database]:
+    """Yield the databases of the servers that Sentinels name.
+
+    The Sentinels' own machines count with every port, because a server often runs beside a Sentinel, and they
+    may not answer now.
+    """
+    address = SentinelAddress.parse(url)
+    for host, port in address.sentinels:
+        yield Database(_hosts(host, port), None, address.database)
+    answers = ask_sentinels(settings.store, url).values()
+    for host, port in {server for servers in answers for server in servers or ()}:
+        yield Database(_hosts(host, port), port, address.database)
 
 
 def _databases(url: str) -> Iterator[Database]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 MASK: Final = "[redacted]"
 
@@ -35,6 +36,7 @@ _FORMS: Final = (
         ),
         rf"\1{MASK}",
     ),
+    (re.compile(r"(sentinel_password=)[^\s&;'\",<>]+"), rf"\1{MASK}"),
     (re.compile(r"(authorization['\"]?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
     # pydantic quotes the input it refused
@@ -44,7 +46,10 @@ _FORMS: Final = (
 _HINTS: Final = ("://", "=", "whsec_", "uthorization", "UTHORIZATION")
 """Every form contains at least one of these; texts without them are not searched for forms."""
 
-_PASSWORD_IN_URL: Final = re.compile(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", re.IGNORECASE)
+_PASSWORDS_IN_URL: Final = (
+    re.compile(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", re.IGNORECASE),
+    re.compile(r"[?&]sentinel_password=([^&;]+)"),
+)
 
 Secrets = Callable[[], Collection[str]]
 """Returns secrets that may change; the same object as long as they do not."""
@@ -108,15 +113,16 @@ class Redaction:
 
 
 def secrets_of(value: Any) -> Iterator[str]:
-    """Yield every secret in settings or credentials, at any depth; of a URL, its password."""
+    """Yield every secret in settings or credentials, at any depth; of a URL, its passwords."""
     from pydantic import BaseModel, SecretStr  # noqa: PLC0415 - takes half a second, which most commands save
 
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
-        password = _PASSWORD_IN_URL.match(secret)
-        if password:
-            yield password[1]
-        elif "://" not in secret:
+        if "://" in secret:
+            for password in _PASSWORDS_IN_URL:
+                for found in password.findall(secret):
+                    yield from {found, unquote(found)}
+        else:
             yield secret
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:

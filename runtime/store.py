@@ -7,12 +7,13 @@ from typing import Final
 import redis
 
 from stemline.jobs.store import Notify, RedisStore, StoreOptions
+from stemline.jobs.store.client import client_options
 from stemline.jobs.store.durability import Durability, shortcoming
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
 from stemline.jobs.store.values import discard_wake_ups
+from stemline.runtime.redis_client import open_client
 from stemline.runtime.settings import Settings
 from stemline.runtime.settings.groups import StoreSettings
-from stemline.runtime.tls import tls_options
 
 _PROBE_TIMEOUT_S: Final = 2.0
 _EMPTY_SCRIPT: Final = "#!lua flags=allow-oom\nreturn 1"
@@ -45,24 +46,20 @@ def open_store(settings: Settings, *, notify: Notify = discard_wake_ups) -> Redi
         settings: server, limits and times.
         notify: sends wake-ups; must not raise.
     """
-    url = settings.store.url.get_secret_value()
-    return RedisStore.open(url, store_options(settings), notify=notify, tls=tls_options(settings.store, url))
+    client = open_client(settings.store, settings.store.url.get_secret_value(), **client_options())
+    return RedisStore(client, store_options(settings), notify=notify)
 
 
 def connect(settings: StoreSettings, url: str, *, timeout_s: float) -> redis.Redis:
     """Return a client of a server, for checks; connects at the first call.
 
     Args:
-        settings: authorities and certificate for ``rediss://``.
-        url: of the server.
+        settings: authorities and certificate for TLS.
+        url: of the server, or of Sentinels.
         timeout_s: for connecting, and for each reply, s.
     """
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        **tls_options(settings, url),
+    return open_client(
+        settings, url, decode_responses=True, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
     )
 
 

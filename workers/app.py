@@ -11,9 +11,9 @@ import socket
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from stemline.runtime.broker import broker_of
 from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
-from stemline.runtime.tls import broker_of
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -82,6 +82,7 @@ def create_app(settings: Settings) -> Celery:
             # No retry_on_timeout: after a restart of the broker, redis-py would reconnect the subscription
             # without the event loop's knowledge and block on it, and the worker would take no more messages.
             "client_name": "stemline",
+            **broker.transport_options,
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

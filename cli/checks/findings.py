@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from stemline.runtime.sentinel_address import SentinelAddress, is_sentinel
+
 if TYPE_CHECKING:  # half a second that `stemline --help` saves
     from stemline.runtime.settings import Settings
 
@@ -71,5 +73,7 @@ def skip(check: str, message: str) -> Finding:
 
 def address_of(url: str) -> str:
     """Return host and port of a URL, without user and password."""
+    if is_sentinel(url):
+        return str(SentinelAddress.parse(url))
     parts = urlsplit(url)
     return f"{parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"

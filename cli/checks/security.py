@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
+from stemline.runtime.sentinel_address import SentinelAddress, is_sentinel
 
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
@@ -82,11 +83,24 @@ def _servers(settings: Settings) -> Iterator[Finding]:
         **{f"the message queue of {region}": url for region, url in settings.tdmq.endpoints.items()},
     }
     for name, url in named.items():
+        if is_sentinel(url):
+            yield from _sentinels(name, SentinelAddress.parse(url))
+            continue
         parts = urlsplit(url)
         if parts.scheme in _PLAIN and not _is_loopback(parts.hostname or ""):
             yield warn("security", f"{name} is reached without TLS", "use its TLS port, or a private network")
         if parts.scheme in {"redis", "rediss"} and not parts.password:
             yield warn("security", f"{name} asks for no password", "set one, and put it into the URL")
+
+
+def _sentinels(name: str, address: SentinelAddress) -> Iterator[Finding]:
+    if not address.has_tls and not all(_is_loopback(host) for host, _ in address.sentinels):
+        yield warn("security", f"{name} is reached without TLS", "use sentinels://, or a private network")
+    if not address.password:
+        yield warn("security", f"{name} asks for no password", "set one, and put it into the URL")
+    if not address.sentinel_password:
+        message = f"the Sentinels of {name} ask for no password: who reaches them can cause a failover"
+        yield warn("security", message, "set `requirepass` there, and sentinel_password in the URL")
 
 
 def _is_loopback(host: str) -> bool:

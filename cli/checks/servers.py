@@ -36,9 +36,12 @@ def store(context: CheckContext) -> Iterator[Finding]:
 def _server(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
     import redis
 
+    from stemline.runtime.sentinel_address import is_sentinel
     from stemline.runtime.store import connect
 
     where = address_of(url)
+    if is_sentinel(url):
+        yield from _sentinels(check, settings, url)
     client = connect(settings, url, timeout_s=TIMEOUT_S)
     try:
         began = time.time()
@@ -59,6 +62,26 @@ def _server(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
         yield fail(check, message, fix)
     finally:
         client.close()
+
+
+def _sentinels(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
+    """Check that a majority of the Sentinels answers, which a failover needs, and that there is a replica."""
+    from stemline.runtime.redis_client import ask_sentinels
+
+    answers = ask_sentinels(settings, url)
+    silent = [where for where, answer in answers.items() if answer is None]
+    known = [answer for answer in answers.values() if answer is not None]
+    if silent:
+        message = f"{len(silent)} of {len(answers)} Sentinels do not answer: {', '.join(silent)}"
+        fix = "start them, or correct hosts, master and sentinel_password of the URL"
+        yield (fail if 2 * len(silent) >= len(answers) else warn)(check, message, fix)
+    elif len(answers) < 3:
+        message = f"only {len(answers)} of the Sentinels are named in the URL"
+        yield warn(check, message, "name all of them, at least three: a failover needs a majority")
+    else:
+        yield ok(check, f"all {len(answers)} Sentinels answer")
+    if known and not any(len(answer) > 1 for answer in known):
+        yield warn(check, "the primary has no replica, so nothing can take its place", "add one, better two")
 
 
 def _version(check: str, info: Mapping[str, Any], where: str) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,6 +136,7 @@ class ValkeyServer(Server):
         port: int | None = None,
         password: str | None = None,
         appendfsync: Literal["always", "everysec"] = "everysec",
+        options: Mapping[str, str] | None = None,
     ) -> None:
         """Describe a server; nothing is started yet.
 
@@ -143,11 +145,13 @@ class ValkeyServer(Server):
             port: on loopback; a free one if not given.
             password: that clients must send; none if not given.
             appendfsync: when the append-only file is synced; docs/reliability.md says what a crash may lose.
+            options: further lines of its configuration.
         """
         super().__init__(folder)
         self.port = port or ports.free_port()
         self.password = password
         self.appendfsync = appendfsync
+        self.options = options or {}
 
     @property
     def url(self) -> str:
@@ -167,6 +171,7 @@ class ValkeyServer(Server):
             "maxmemory-policy": "noeviction",
             "loglevel": "notice",
             "tcp-keepalive": "60",
+            **self.options,
         }
         if self.password:
             options["requirepass"] = self.password

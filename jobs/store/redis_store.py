@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from stemline.jobs.store.batches import RedisBatches
+from stemline.jobs.store.client import client_options
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.events import RedisEvents
 from stemline.jobs.store.host_slots import RedisHostSlots
@@ -30,7 +28,7 @@ from stemline.jobs.store.values import Notify, discard_wake_ups
 class RedisStore(Store):
     """A job store in Valkey or Redis, composed of one repository for each kind of record.
 
-    One server with or without replicas; not a Redis Cluster.
+    One server, with or without replicas and Sentinels; not a Redis Cluster.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class RedisStore(Store):
         options: StoreOptions | None = None,
         *,
         notify: Notify = discard_wake_ups,
-        tls: Mapping[str, Any] | None = None,
     ) -> RedisStore:
         """Return a store on the server at a URL; connects at the first call.
 
@@ -80,20 +77,8 @@ class RedisStore(Store):
             url: of the server.
             options: limits and times.
             notify: sends wake-ups; must not raise.
-            tls: for ``rediss://``, the arguments ``ssl_…`` of :class:`redis.SSLConnection`.
         """
-        client = redis.Redis.from_url(
-            url,
-            **(tls or {}),
-            decode_responses=True,
-            socket_timeout=5,
-            socket_connect_timeout=3,
-            socket_keepalive=True,
-            health_check_interval=25,
-            # After a broken connection a command is sent again: every script may be repeated.
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
-        )
-        return cls(client, options, notify=notify)
+        return cls(redis.Redis.from_url(url, **client_options()), options, notify=notify)
 
     def now(self) -> int:
         return self._connection.now()

@@ -1,16 +1,20 @@
-"""Flower: its application without Celery's command line, which is the only documented way to start it."""
+"""Flower: its application without Celery's command line, the only documented way; queues behind Sentinels."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from flower.app import Flower
 from flower.command import apply_env_options, extract_settings, setup_logging
 from flower.urls import settings
+from flower.utils import broker
 from flower.views.monitor import Healthcheck
+from redis.asyncio.sentinel import Sentinel
 from tornado.options import options
 
 
@@ -34,6 +38,7 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     os.environ.pop("FLOWER_UNAUTHENTICATED_API", None)
     extract_settings()
     setup_logging()
+    _ask_all_sentinels(str(celery.conf.broker_url))
     flower = Flower(capp=celery, options=options, **settings)
     # FLOWER_URL_PREFIX moves this path too; probes ask for it without knowing the prefix.
     flower.add_handlers(".*", [(r"/healthcheck", Healthcheck)])
@@ -43,3 +48,31 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
         flower.start()
     except (KeyboardInterrupt, SystemExit):
         flower.stop()
+
+
+def _ask_all_sentinels(broker_url: str) -> None:
+    """Let the page of queues ask every Sentinel, and read the broker's own database.
+
+    Flower asks only the first Sentinel of the URL, and then reads database 0.
+
+    Args:
+        broker_url: as Kombu takes it: the URLs of all Sentinels, joined by semicolons.
+    """
+    urls = [urlsplit(url) for url in broker_url.split(";")]
+
+    class Queues(broker.RedisSentinel):  # type: ignore[misc]  # Flower ships no types
+        def _get_redis_client(self, broker_options: Any, broker_use_ssl: Any) -> Any:
+            tls = {"ssl": True, **broker_use_ssl} if isinstance(broker_use_ssl, dict) else {}
+            sentinel = Sentinel(  # type: ignore[no-untyped-call]
+                [(url.hostname, url.port) for url in urls],
+                sentinel_kwargs=broker_options.get("sentinel_kwargs"),
+                db=self.vhost,
+                username=self.username or None,
+                password=self.password,
+                socket_timeout=self.socket_timeout,
+                socket_connect_timeout=self.socket_connect_timeout,
+                **tls,
+            )
+            return sentinel.master_for(self.master_name)
+
+    broker.RedisSentinel = Queues

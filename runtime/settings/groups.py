@@ -62,20 +62,23 @@ class StoreSettings(Group):
     """The job store and Celery's broker."""
 
     url: RedisUrl = setting(
-        SecretStr("redis://127.0.0.1:6379/0"), "Valkey or Redis that holds the jobs.", variable="redis_url"
+        SecretStr("redis://127.0.0.1:6379/0"),
+        "Valkey or Redis that holds the jobs: `redis://`, `rediss://` with TLS, or the Sentinels of its "
+        "primary as `sentinel://:password@host1:26379,host2:26379/0?master=name` (`sentinels://` with TLS).",
+        variable="redis_url",
     )
     broker_url: RedisUrl | None = setting(
         None, "Valkey or Redis that carries Celery's messages; redis_url if not set."
     )
     tls_ca: Path | None = setting(
         None,
-        "PEM file of the authorities that may sign the certificate of a `rediss://` server, of store and "
+        "PEM file of the authorities that may sign the certificate of a server with TLS, of store and "
         "broker; the system's if not set.",
         variable="redis_ca",
     )
     tls_certificate: Path | None = setting(
         None,
-        "PEM certificate chain that this process shows to a `rediss://` server.",
+        "PEM certificate chain that this process shows to a server with TLS.",
         variable="redis_certificate",
     )
     tls_key: Path | None = setting(None, "PEM key of that certificate.", variable="redis_key")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from stemline.jobs.policy import Operation
+from stemline.runtime.sentinel_address import SCHEMES, SentinelAddress, is_sentinel
 
 
 def _url_with(*schemes: str) -> Callable[[SecretStr | str], SecretStr | str]:
@@ -32,6 +33,20 @@ def _url_with(*schemes: str) -> Callable[[SecretStr | str], SecretStr | str]:
     return check
 
 
+def _redis_url(value: SecretStr) -> SecretStr | str:
+    url = value.get_secret_value()
+    if not is_sentinel(url):
+        return _url_with("redis", "rediss", *SCHEMES)(value)
+    try:
+        SentinelAddress.parse(url)
+    except ValueError as error:
+        raise ValueError(
+            "this is not a URL of Sentinels, such as "
+            f"sentinel://:password@host1:26379,host2:26379/0?master=name: {error}"
+        ) from None
+    return value
+
+
 def _network(text: str) -> str:
     ipaddress.ip_network(text, strict=False)
     return text
@@ -45,7 +60,7 @@ def _region(text: str) -> str:
 
 Region = Annotated[str, AfterValidator(_region)]
 """A region, which becomes a part of host names."""
-RedisUrl = Annotated[SecretStr, AfterValidator(_url_with("redis", "rediss"))]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
 Network = Annotated[str, AfterValidator(_network)]
 """A network in CIDR notation."""

@@ -1,4 +1,4 @@
-"""All processes of the service, on one server that they reach through a proxy."""
+"""All processes of the service, on a server that they may reach through a proxy."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ RECOVERY_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """All processes, behind a proxy for their store and broker."""
+    """All processes, and the proxy before their store and broker if there is one."""
 
-    proxy: RespProxy
+    proxy: RespProxy | None
     client: Client
     receiver: Receiver
     flower_url: str
+    """With the path of a page to be added."""
     ready_url: str
     programs: dict[str, Program]
 
@@ -60,19 +61,19 @@ class Service:
 
 
 @contextmanager
-def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterator[Service]:
+def running_service(folder: Path, server: RespProxy | str, **variables: str) -> Iterator[Service]:
     """Run API, separation worker, callback worker, Celery beat and Flower while the block runs.
 
     Args:
         folder: for their logs.
-        proxy: in front of the server of store and broker.
+        server: of store and broker: its URL, or a proxy before it.
         variables: further ones of their environment.
     """
     port, metrics, flower = free_port(), free_port(), free_port()
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(answer(200)))
         env = {
-            "STEMLINE_REDIS_URL": proxy.url,
+            "STEMLINE_REDIS_URL": server if isinstance(server, str) else server.url,
             "STEMLINE_KEY_PREFIX": "store-errors",
             "STEMLINE_CREDENTIALS": f'[{{"secret_id": "{SECRET_ID}", "secret_key": "{SECRET_KEY}"}}]',
             "STEMLINE_PRELOAD_MODELS": "[]",
@@ -101,13 +102,13 @@ def running_service(folder: Path, proxy: RespProxy, **variables: str) -> Iterato
             for name, command in words.items()
         }
         service = Service(
-            proxy=proxy,
+            proxy=None if isinstance(server, str) else server,
             client=Client(port),
             receiver=receiver,
             ready_url=f"http://127.0.0.1:{metrics}/readyz",
-            flower_url=f"http://127.0.0.1:{flower}/healthcheck",
+            flower_url=f"http://127.0.0.1:{flower}",
             programs=programs,
         )
         eventually(service.ready, 180, "the API")
-        eventually(lambda: service.status(service.flower_url) == 200, 180, "Flower")
+        eventually(lambda: service.status(service.flower_url + "/healthcheck") == 200, 180, "Flower")
         yield service

@@ -12,9 +12,9 @@ from kombu.exceptions import OperationalError
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.store.server_errors import UNREACHABLE
+from stemline.runtime.broker import broker_of
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe
-from stemline.runtime.tls import broker_of
 from stemline.testing.resp_proxy import RespProxy
 from stemline.workers.app import create_app
 from tests.conftest import running

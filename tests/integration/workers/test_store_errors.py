@@ -41,6 +41,7 @@ def test_a_job_passes_through_all_processes(service: Service) -> None:
 @pytest.mark.parametrize("reply", REPLIES)
 def test_every_process_goes_on_after_every_word(reply: str, service: Service) -> None:
     """During the fault the API answers 503 with Retry-After; within seconds after it jobs are done again."""
+    assert service.proxy is not None
     with service.proxy.refuse(reply):
         end = time.monotonic() + FAULT_S
         while time.monotonic() < end:

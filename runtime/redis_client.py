@@ -1,0 +1,107 @@
+"""Clients of the servers of store and broker: by their address, or by asking Sentinels for the primary."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from stemline.runtime.sentinel_address import SentinelAddress, is_sentinel
+from stemline.runtime.settings.groups import StoreSettings
+from stemline.runtime.tls import tls_options
+
+SENTINEL_TIMEOUT_S: Final = 1.0
+"""For connecting to a Sentinel, and for its answer; the next one is asked after that."""
+
+
+def open_client(settings: StoreSettings, url: str, **options: Any) -> redis.Redis:
+    """Return a client of a server, or of the primary that Sentinels name; connects at the first call.
+
+    A client of Sentinels asks them each time it connects. It drops a connection whose server answers
+    READONLY, so that it finds the new primary after a failover.
+
+    Args:
+        settings: authorities and certificate for TLS.
+        url: of the server, or of Sentinels.
+        options: of each connection to the server, as :class:`redis.Redis` takes them.
+    """
+    tls = tls_options(settings, url)
+    if not is_sentinel(url):
+        return redis.Redis.from_url(url, **tls, **options)
+    address = SentinelAddress.parse(url)
+    sentinel = _Sentinel(  # type: ignore[no-untyped-call]
+        address.sentinels,
+        sentinel_kwargs=_sentinel_options(settings, url),
+        **({"ssl": True, **tls} if tls else {}),
+        db=address.database,
+        username=address.username or None,
+        password=address.password or None,
+        **options,
+    )
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        address.master, connection_pool_class=_Pool
+    )
+    return client
+
+
+def ask_sentinels(settings: StoreSettings, url: str) -> dict[str, list[tuple[str, int]] | None]:
+    """Ask each Sentinel for the servers it knows.
+
+    Returns:
+        For each Sentinel, by host and port, the hosts and ports of primary and replicas, the primary's first;
+        ``None`` where it does not answer, or knows no primary of this name.
+    """
+    address = SentinelAddress.parse(url)
+    answers: dict[str, list[tuple[str, int]] | None] = {}
+    for host, port in address.sentinels:
+        client = redis.Redis(host, port, decode_responses=True, **_sentinel_options(settings, url))
+        try:
+            primary: Any = client.sentinel_master(address.master)
+            replicas: Any = client.sentinel_slaves(address.master)
+            answers[f"{host}:{port}"] = [(each["ip"], each["port"]) for each in (primary, *replicas)]
+        except redis.exceptions.RedisError:
+            answers[f"{host}:{port}"] = None
+        finally:
+            client.close()
+    return answers
+
+
+def _sentinel_options(settings: StoreSettings, url: str) -> dict[str, Any]:
+    tls = tls_options(settings, url)
+    return {
+        **SentinelAddress.parse(url).sentinel_login(),
+        **({"ssl": True, **tls} if tls else {}),
+        "socket_timeout": SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+class _Sentinel(Sentinel):
+    """Several threads may ask at a time."""
+
+    def discover_master(self, service_name: str) -> Any:
+        """Return host and port of the primary.
+
+        The library moves the Sentinel that answered to the front of a list. Two threads that do so at a time
+        could lose one, so each moves it in a list of its own.
+        """
+        mine = copy.copy(self)
+        mine.sentinels = list(self.sentinels)
+        found = Sentinel.discover_master(mine, service_name)  # type: ignore[no-untyped-call]
+        self.sentinels = mine.sentinels
+        return found
+
+
+class _Pool(SentinelConnectionPool):
+    """Closes the connections to the Sentinels along with its own."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        super().disconnect(inuse_connections)
+        # The proxy closes idle connections alone when the primary changes, with the Sentinels in use.
+        if inuse_connections:
+            self.sentinel_manager.close()
