@@ -118,12 +118,7 @@ def secrets_of(value: Any) -> Iterator[str]:
 
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
-        if "://" in secret:
-            for password in _PASSWORDS_IN_URL:
-                for found in password.findall(secret):
-                    yield from {found, unquote(found)}
-        else:
-            yield secret
+        yield from _passwords_of(secret) if "://" in secret else (secret,)
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from secrets_of(getattr(value, name))
@@ -133,3 +128,10 @@ def secrets_of(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from secrets_of(each)
+
+
+def _passwords_of(url: str) -> Iterator[str]:
+    """Yield the passwords in a URL, as they are written there and as they are."""
+    for pattern in _PASSWORDS_IN_URL:
+        for password in pattern.findall(url):
+            yield from {password, unquote(password)}
