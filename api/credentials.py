@@ -45,6 +45,7 @@ class Principals:
         self._ceilings = QueueLimits(
             max(tenants.queue_max_size_limit, tenants.queue_max_size),
             max(tenants.queue_max_concurrent_limit, tenants.queue_max_concurrent),
+            tenants.queue_weight_limit,
         )
         self._key_prefix = settings.store.key_prefix
         policy = Policy(ceilings=self._ceilings, key_prefix=self._key_prefix)
@@ -67,9 +68,11 @@ class Principals:
             ceilings=QueueLimits(
                 entry.max_size or self._ceilings.max_size,
                 entry.max_concurrent or self._ceilings.max_concurrent,
+                entry.max_weight or self._ceilings.weight,
             ),
             rate_limit_per_s=entry.rate_limit_per_s,
             rate_limit_burst=entry.rate_limit_burst,
+            weight=entry.weight,
             budget=Budget(entry.daily_jobs, entry.daily_audio_s),
             key_prefix=self._key_prefix,
         )

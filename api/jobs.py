@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api import waiting
+from stemline.api import dry_run, waiting
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.errors import AsrBucketUnBinded, IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
@@ -39,16 +39,18 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 @router.post("/jobs", name="create_jobs")
 async def create_jobs(context: WriteContext, request: Request) -> Response:
-    """Create one job per operation of the request; they are stored durably before the answer."""
+    """Create one job per operation of the request, stored durably before the answer, or only try it."""
     wait_s = waiting.wanted_s(context)
+    if queries.SUBMIT.read_parameters(context.query)["dry_run"] == "true":
+        return await dry_run.answer(context, request, await run_in_threadpool(_specs, context))
     jobs = await run_in_threadpool(_create, context)
     return await waiting.answer(
         context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)
     )
 
 
-def _create(context: RequestContext) -> list[Job]:
-    """Store the jobs of a request and return them as they are answered."""
+def _specs(context: RequestContext) -> list[JobSpec]:
+    """Return the jobs that a request asks for, which its credential may submit."""
     tenant, store = context.tenant, context.store
     if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
@@ -61,6 +63,12 @@ def _create(context: RequestContext) -> list[Job]:
     specs = [submitted_by(context, spec) for spec in specs]
     check_queues(context, {spec.queue_id for spec in specs})
     context.check_budget(len(specs))
+    return specs
+
+
+def _create(context: RequestContext) -> list[Job]:
+    """Store the jobs of a request and return them as they are answered."""
+    specs, store = _specs(context), context.store
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
@@ -154,7 +162,7 @@ def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
         check_file_names(spec)
     context.policy.check_target(spec.callback.mq)
     _check_times(spec, round(context.services.clock() * 1e6))
-    return replace(spec, credential=context.principal.id)
+    return replace(spec, credential=context.principal.id, weight=context.policy.weight)
 
 
 def _check_times(spec: JobSpec, now: int) -> None:

@@ -26,6 +26,8 @@ class Operation:
 
     answer: Table | None = None
     query: Table | None = None
+    other: Table | None = None
+    """What it answers to a dry run."""
     headers: Table | None = None
     request: str = ""
     """Name of the schema of the request body."""
@@ -39,7 +41,12 @@ class Operation:
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation(
-        views.CREATED_JOBS, headers=queries.SUBMIT_HEADERS, request="JobRequest", statuses=(409,)
+        views.CREATED_JOBS,
+        queries.SUBMIT,
+        headers=queries.SUBMIT_HEADERS,
+        request="JobRequest",
+        statuses=(409,),
+        other=views.DRY_RUN,
     ),
     "get_jobs": Operation(views.JOBS, headers=queries.WAIT_HEADERS),
     "get_job_events": Operation(
@@ -148,7 +155,10 @@ def _operation(route: Route) -> Schema:
         described["requestBody"] = {"required": True, "content": content}
     done: dict[str, Any] = {"description": "Done."}
     if known.answer:
-        content = _content(known.answer.schema(Document.JSON_ANSWER), "Response")
+        schema = known.answer.schema(Document.JSON_ANSWER)
+        if known.other:
+            schema = {"anyOf": [schema, known.other.schema(Document.JSON_ANSWER)]}
+        content = _content(schema, "Response")
         done = {"description": "The answer.", "content": content}
     if known.streams:
         stream: Schema = {"type": "string", "description": "Server-sent events; see the schema Event."}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import ReadContext, WriteContext
-from stemline.jobs.errors import NoSuchQueue
+from stemline.api.context import ReadContext, RequestContext, WriteContext
+from stemline.api.jobs import MOST_AHEAD_US
+from stemline.jobs.errors import NoSuchQueue, RequestRefused
 from stemline.jobs.policy import Operation
+from stemline.jobs.queue import Override, Queue
 from stemline.jobs.store import Listing, QueueFilter
 from stemline.wire import queries, views
 from stemline.wire.queue_request import queue_changes
@@ -49,7 +54,7 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
     queue, policy = known.items[0], context.policy
     changes = queue_changes(fields, queue.notify, mq_regions=context.mq_regions)
     policy.check_queue(queue, new_name=changes.get("name"))
-    policy.check_limits(max_size=changes.get("max_size"), max_concurrent=changes.get("max_concurrent"))
+    changes = _limits(context, queue, changes)
     if "notify" in changes:
         policy.check_target(changes["notify"].mq)
     try:
@@ -58,3 +63,29 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
         context.open_tenant()
         changed = context.store.queues.update(tenant, queue_id, **changes)
     return context.respond(views.QUEUE_ANSWER, queue=changed)
+
+
+def _limits(context: RequestContext, queue: Queue, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the changes of a queue, whose limits are checked.
+
+    Raises:
+        RequestRefused: one is too high, holds for more than a year, or leaves no slot for all levels.
+    """
+    now = context.store.now()
+    given: Override | None = changes.get("override")
+    override = queue.override if given is None else given
+    if given is not None and given.until > now + MOST_AHEAD_US:
+        raise RequestRefused("Override.Until must be within a year.")
+    if override is not None and override.until <= now:
+        override = None
+    temporary = override if given else None
+    for limits in (changes, {} if temporary is None else asdict(temporary)):
+        context.policy.check_limits(
+            max_size=limits.get("max_size"),
+            max_concurrent=limits.get("max_concurrent"),
+            weight=limits.get("weight"),
+        )
+    if {"reserved", "max_concurrent", "override"} & set(changes):
+        kept = {name: changes[name] for name in ("reserved", "max_concurrent") if name in changes}
+        replace(queue, **kept, override=override).check_reserved()
+    return {**changes, "override": override or Override(0)} if given else changes

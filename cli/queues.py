@@ -49,16 +49,23 @@ def pause(connection: Connection, *, queue: str, as_json: bool) -> None:
 @click.argument("queue", required=False, default="")
 @click.option("--size", type=click.IntRange(1), help="Waiting jobs that it may hold from now on.")
 @click.option("--concurrent", type=click.IntRange(1), help="Jobs that may run at once from now on.")
+@click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other queues (100).")
 @as_json
 @connected
 def resume(
-    connection: Connection, *, queue: str, size: int | None, concurrent: int | None, as_json: bool
+    connection: Connection,
+    *,
+    queue: str,
+    size: int | None,
+    concurrent: int | None,
+    weight: int | None,
+    as_json: bool,
 ) -> None:
     """Let a queue start jobs; change its limits.
 
     QUEUE is the id or name of a queue, by default the bucket's first.
     """
-    limits = {"MaxSize": size, "MaxConcurrent": concurrent}
+    limits = {"MaxSize": size, "MaxConcurrent": concurrent, "Weight": weight}
     changes = {name: str(value) for name, value in limits.items() if value is not None}
     with connection.open() as client:
         _print([client.update_queue(queue, State="Active", **changes)], as_json=as_json)

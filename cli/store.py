@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json
 from stemline.cli.store_callbacks import callbacks
+from stemline.wire.times import format_time
 
 
 @click.group(cls=Group)
@@ -42,6 +45,29 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
         print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
     if not found:
         print("nothing to do")
+
+
+@store.command()
+@click.argument("secret_id")
+@click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other shares (100).")
+@click.option("--hours", type=click.FloatRange(0, 8784), default=1.0, show_default=True, help="For how long.")
+@as_json
+def share(secret_id: str, *, weight: int | None, hours: float, as_json: bool) -> None:
+    """Show the share of a credential, or give it another weight for a time; --hours 0 ends that."""
+    from stemline.cli.local_stack import open_store
+
+    opened = open_store()
+    known = opened.shares.get(secret_id)
+    if known is None:
+        raise click.ClickException(f"{secret_id} has submitted no job with a weight yet")
+    if weight is not None:
+        opened.shares.override(secret_id, weight, opened.now() + round(hours * 3600e6))
+        known = opened.shares.get(secret_id) or known
+    if as_json:
+        print_json(asdict(known))
+        return
+    until = f", {known.temporary} until {format_time(known.until)}" if known.until else ""
+    print(f"{secret_id}: weight {known.weight}{until}")
 
 
 store.add_command(callbacks)

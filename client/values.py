@@ -147,6 +147,8 @@ class Queue:
     """Waiting jobs that it may hold."""
     max_concurrent: int
     """Jobs that may run at the same time."""
+    weight: int = 100
+    """Turns that it gets in proportion to other queues."""
     created: datetime | None = None
     updated: datetime | None = None
     raw: Raw = field(default_factory=dict, repr=False)
@@ -238,6 +240,7 @@ def read_queue(raw: Raw) -> Queue:
         state=text(raw, "State"),
         max_size=number(raw, "MaxSize"),
         max_concurrent=number(raw, "MaxConcurrent"),
+        weight=number(raw, "Weight") or 100,
         created=moment(raw, "CreateTime"),
         updated=moment(raw, "UpdateTime"),
         raw=raw,

@@ -44,6 +44,16 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """What becomes of a job that waits for long."""
+
+    wait_s: int
+    """How long it waits before, from the time at which it may start, s."""
+    level: int
+    """The level that it has from then on."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """What the client asked for; it never changes after the submission."""
 
@@ -74,8 +84,17 @@ class JobSpec:
     """When it is cancelled if it has not started, µs since the epoch."""
     timeout_s: int | None = None
     """Longest time that one attempt may take, s."""
+    hop: Hop | None = None
+    """Another level after a wait."""
+    weight: int | None = None
+    """Weight of the submitter, whose jobs then take their own share of a queue; ``None`` for none."""
     origin: str = ""
     """Id of the job that this one retries; empty for none."""
+
+    @property
+    def share(self) -> str:
+        """The share of its queue that it takes: its submitter's, or that of all without a weight (empty)."""
+        return self.credential if self.weight is not None else ""
 
     def tracks(self) -> tuple[Track, ...]:
         """Return the tracks to compute: those of the mode for which a name was given."""

@@ -65,6 +65,8 @@ class Policy:
     rate_limit_per_s: float | None = None
     """Requests per second; ``None`` for that of the settings."""
     rate_limit_burst: int | None = None
+    weight: int | None = None
+    """Of its share in every queue; ``None`` for a part of the common share."""
     budget: Budget = NO_BUDGET
     """What it may take on one day."""
     key_prefix: str = "stemline"
@@ -154,7 +156,9 @@ class Policy:
             raise BudgetSpent
         return share
 
-    def check_limits(self, *, max_size: int | None, max_concurrent: int | None) -> None:
+    def check_limits(
+        self, *, max_size: int | None = None, max_concurrent: int | None = None, weight: int | None = None
+    ) -> None:
         """Check limits that a queue shall get; ``None`` changes nothing.
 
         Raises:
@@ -164,6 +168,8 @@ class Policy:
             raise RequestRefused(f"MaxSize must be at most {self.ceilings.max_size}.")
         if (max_concurrent or 0) > self.ceilings.max_concurrent:
             raise RequestRefused(f"MaxConcurrent must be at most {self.ceilings.max_concurrent}.")
+        if (weight or 0) > self.ceilings.weight:
+            raise RequestRefused(f"Weight must be at most {self.ceilings.weight}.")
 
     def limits_of_new_queue(self, defaults: QueueLimits) -> QueueLimits:
         """Return the limits of a queue that is created for this credential."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from stemline.jobs.callback import MqConfig, masked_url
+from stemline.jobs.errors import RequestRefused
 from stemline.jobs.ids import queue_id_of
 from stemline.jobs.states import QueueState
 from stemline.jobs.tenant import Tenant
@@ -38,12 +40,37 @@ class NotifyConfig:
         return self.state == "On" and "TaskFinish" in [e.strip() for e in self.event.split(",")]
 
 
+USUAL_WEIGHT: Final = 100
+"""Weight of a queue or a share that has none of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
     """Limits of a queue."""
 
     max_size: int
     max_concurrent: int
+    weight: int = USUAL_WEIGHT
+
+
+class Reserved(NamedTuple):
+    """Slots of a queue that are kept for one level, as long as its jobs do not take them."""
+
+    level_1: int = 0
+    level_2: int = 0
+
+
+NONE_RESERVED: Final = Reserved()
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Limits that a queue has for a time; ``None`` leaves one as it is."""
+
+    until: int
+    """When they end, µs since the epoch."""
+    max_concurrent: int | None = None
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +88,31 @@ class Queue:
     created: int
     updated: int
     notify: NotifyConfig = NotifyConfig()
+    weight: int = USUAL_WEIGHT
+    """Turns that it gets, in proportion to those of other queues."""
+    reserved: Reserved = NONE_RESERVED
+    """Of ``max_concurrent``."""
+    override: Override | None = None
+    """Limits that hold instead of its own for a time."""
+
+    @property
+    def slots(self) -> int:
+        """Jobs that may run at the same time now."""
+        return (self.override and self.override.max_concurrent) or self.max_concurrent
+
+    @property
+    def turns(self) -> int:
+        """Its weight now."""
+        return (self.override and self.override.weight) or self.weight
+
+    def check_reserved(self) -> None:
+        """Check that reserved slots leave one for every level, with and without temporary limits.
+
+        Raises:
+            RequestRefused: they do not.
+        """
+        if sum(self.reserved) and sum(self.reserved) >= min(self.slots, self.max_concurrent):
+            raise RequestRefused("Reserved must leave one of MaxConcurrent for all levels.")
 
     def without_secrets(self) -> Queue:
         """Return the queue as it is shown to those who may not change it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stemline.runtime.credentials import CredentialFiles
     from stemline.workers.context import SeparationContext
     from stemline.workers.metrics import WorkerMetrics
+    from stemline.workers.prober import Prober
     from stemline.workers.shutdown import Shutdown
     from stemline.workers.sweep import Sweeper
 
@@ -190,6 +191,7 @@ def separation_worker(settings: Settings) -> Celery:
         )
 
     separate.add_task(app, context)
+    _answer_probes(settings, files)
     _keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
@@ -199,6 +201,30 @@ def separation_worker(settings: Settings) -> Celery:
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
     signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
     return app
+
+
+def _answer_probes(settings: Settings, files: CredentialFiles) -> None:
+    """Probe sources for dry runs in this process: the slots of the pool may all be taken."""
+    from celery import signals
+
+    started: list[Prober] = []
+
+    def stop(**_: Any) -> None:
+        for prober in started:
+            prober.stop()
+
+    def start(**_: Any) -> None:  # after the fork: what it loads is not for the pool
+        from stemline.runtime.store import open_store
+        from stemline.storage import Buckets
+        from stemline.workers.engines import create_decoder
+        from stemline.workers.prober import Prober
+
+        buckets = Buckets(settings, files.buckets)
+        started.append(Prober(settings, open_store(settings), buckets, create_decoder(settings)))
+        started[0].start()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutting_down.connect(stop, weak=False)
 
 
 def _watch_device(settings: Settings, metrics: WorkerMetrics) -> Callable[[str], None]:

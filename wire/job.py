@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from stemline.jobs.audio import CODECS, check_audio
 from stemline.jobs.callback import MqConfig
-from stemline.jobs.job import STAGES, Job, Output, expand
+from stemline.jobs.job import STAGES, Hop, Job, Output, expand
 from stemline.jobs.separation import TAG, AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.wire import ids, kinds, times
@@ -192,6 +192,14 @@ OPERATION = Table(
     Element("UserData", printable(1024), "spec.user_data", optional=True, last_in=CALLBACK),
     Element("JobLevel", integer(0, 2), "spec.level", last_in=CALLBACK),
 )
+_HOP = "Hop needs Wait and JobLevel."
+HOP = Table(
+    "",
+    Element("Wait", inside("Hop", integer(1, MAX_TIMEOUT_S)), "wait_s", required=_HOP),
+    Element("JobLevel", inside("Hop", integer(0, 2)), "level", required=_HOP),
+    build=Hop,
+)
+"""The value is a ``Hop``."""
 JOB = Table(
     "Job",
     Element("Code", TEXT, "code"),
@@ -221,6 +229,7 @@ JOB = Table(
     Element("NotBefore", SOME_TIME, "spec.not_before", documents=ADDITION, optional=True),
     Element("Deadline", SOME_TIME, "spec.deadline", documents=ADDITION, optional=True),
     Element("Timeout", integer(), "spec.timeout_s", documents=ADDITION, optional=True),
+    Element("Hop", HOP, "spec.hop", documents=ADDITION, optional=True),
     Element("EstimatedStartTime", SOME_TIME, "estimated_start", documents=ADDITION, optional=True),
     Element("EstimatedEndTime", SOME_TIME, "estimated_end", documents=ADDITION, optional=True),
     Element("QueueId", TEXT, "spec.queue_id"),
@@ -280,5 +289,6 @@ JOB_REQUEST = Table(
     Element("NotBefore", kinds.TIME, "spec.not_before", description="When the jobs may start."),
     Element("Deadline", kinds.TIME, "spec.deadline", description="A job that waits then is cancelled."),
     Element("Timeout", integer(1, MAX_TIMEOUT_S), "spec.timeout_s", description="Longest run of a job, s."),
+    Element("Hop", HOP, "spec.hop", description="Another JobLevel for a job that has waited for long."),
 )
 """``Request`` of a submission; ``spec`` holds what becomes the :class:`~stemline.jobs.job.JobSpec`."""

@@ -87,6 +87,14 @@ _PAGE = (
     _parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
 )
 
+_DRY_RUN_OF_JOBS = _parameter(
+    "dryRun",
+    one_of("true", "false", others={"1": "true", "0": "false"}),
+    "dry_run",
+    "true: check the request, probe the source, and store nothing.",
+    "false",
+)
+SUBMIT = Table("", _DRY_RUN_OF_JOBS)
 SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS), PREFER)
 RETRY_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS))
 WAIT_HEADERS = Table("", PREFER)

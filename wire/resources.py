@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from stemline.jobs.batch import BatchState
+from stemline.jobs.errors import RequestRefused
 from stemline.jobs.job import STAGES
+from stemline.jobs.queue import Override, Reserved
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
-from stemline.wire.elements import ANSWER, Element, Table, always
+from stemline.wire.elements import ADDITION, ANSWER, REQUEST, Element, Table, always
 from stemline.wire.job import (
     FORMATS,
     MQ_CONFIG,
@@ -77,6 +79,34 @@ NOTIFY_CONFIG = Table(
     Element("MqName", hidden_empty(MQ_NAMES), "mq_name", optional=True),
 )
 """The value is a ``NotifyConfig``. ``Url`` is checked where notifications are on: see queue_request.py."""
+_WEIGHT = integer(1, 1000)
+_SLOTS = integer(1, 100_000)
+RESERVED = Table(
+    "",
+    Element("Level1", integer(0, 100_000), "level_1"),
+    Element("Level2", integer(0, 100_000), "level_2"),
+    build=Reserved,
+)
+
+
+def _override(until: int | None = None, **limits: int) -> Override:
+    """Return the limits that a change of a queue sets for a time.
+
+    Raises:
+        RequestRefused: it does not say until when.
+    """
+    if until is None:
+        raise RequestRefused("Override.Until is missing.")
+    return Override(until, **limits)
+
+
+OVERRIDE = Table(
+    "",
+    Element("Until", TIME, "until"),
+    Element("MaxConcurrent", inside("Override", _SLOTS), "max_concurrent", optional=True),
+    Element("Weight", inside("Override", _WEIGHT), "weight", optional=True),
+    build=_override,
+)
 QUEUE = Table(
     "Queue",
     Element("QueueId", matching(ids.QUEUE), "id", documents=ANSWER),
@@ -84,7 +114,29 @@ QUEUE = Table(
     Element("State", one_of(*QueueState, make=QueueState), "state"),
     Element("NotifyConfig", NOTIFY_CONFIG, "notify"),
     Element("MaxSize", integer(1, 10_000_000), "max_size"),
-    Element("MaxConcurrent", integer(1, 100_000), "max_concurrent"),
+    Element("MaxConcurrent", _SLOTS, "max_concurrent"),
+    Element(
+        "Weight",
+        _WEIGHT,
+        "weight",
+        documents=REQUEST | ADDITION,
+        description="Turns that the queue gets, in proportion to other queues; 100 by default.",
+    ),
+    Element(
+        "Reserved",
+        RESERVED,
+        "reserved",
+        documents=REQUEST | ADDITION,
+        description="Of MaxConcurrent, slots that are kept for one JobLevel.",
+    ),
+    Element(
+        "Override",
+        OVERRIDE,
+        "override",
+        documents=REQUEST | ADDITION,
+        optional=True,
+        description="Limits that hold until a time, instead of the queue's own.",
+    ),
     Element("UpdateTime", TIME, "updated", documents=ANSWER),
     Element("CreateTime", TIME, "created", documents=ANSWER),
     Element("BucketId", TEXT, "tenant.bucket", documents=ANSWER),
@@ -190,6 +242,33 @@ USAGE_ROW = Table(
     ),
 )
 """What the jobs of a credential took on one day; the value is a ``Usage``."""
+
+_DURATION = Kind(
+    schema={"type": "string", "pattern": r"^[0-9]+\.[0-9]{3}$"},
+    write=lambda seconds: None if seconds is None else f"{seconds:.3f}",
+)
+SOURCE = Table(
+    "Source",
+    Element("Code", TEXT, "code", description="Success, or what a job would fail with."),
+    Element("Message", TEXT, "message"),
+    Element("Size", integer(), "size", optional=True),
+    Element("Duration", _DURATION, "duration_s", optional=True),
+    Element("FormatName", hidden_empty(TEXT), "container", optional=True),
+    Element("CodecName", hidden_empty(TEXT), "codec", optional=True),
+    Element("SampleRate", integer(), "samplerate", optional=True),
+    Element("Channel", integer(), "channels", optional=True),
+    Element("Bitrate", integer(), "bitrate_kbps", optional=True, description="kbit/s."),
+)
+"""What a worker found of a source; the value is a ``Probe``."""
+ESTIMATE = Table(
+    "Estimate",
+    Element("EstimatedStartTime", SOME_TIME, "start", optional=True),
+    Element("EstimatedEndTime", SOME_TIME, "end", optional=True),
+    Element("Seconds", _DURATION, "run_s", optional=True, description="How long the job would run."),
+    Element("StemCount", integer(), "stems"),
+    Element("StemSize", integer(), "stem_bytes", optional=True, description="Bytes of one stem."),
+)
+"""What is expected of a job that is not submitted; the value is a mapping."""
 
 ATTEMPT = Table(
     "",

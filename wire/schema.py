@@ -11,8 +11,10 @@ from stemline.wire.resources import (
     BATCH_ROW,
     BUCKET,
     DELIVERY,
+    ESTIMATE,
     EVENT,
     QUEUE,
+    SOURCE,
     TEMPLATE,
     TEMPLATE_REQUEST,
     USAGE_ROW,
@@ -23,7 +25,22 @@ from stemline.wire.views import ERROR
 
 SHARED = (AUDIO_CONFIG, SEPARATE, OUTPUT)
 """Containers that are the same in requests and answers."""
-SHOWN = (*SHARED, JOB, TEMPLATE, QUEUE, BUCKET, DELIVERY, EVENT, BATCH, WAVEFORM, UPLOAD, USAGE_ROW, ERROR)
+SHOWN = (
+    *SHARED,
+    JOB,
+    TEMPLATE,
+    QUEUE,
+    BUCKET,
+    DELIVERY,
+    EVENT,
+    BATCH,
+    WAVEFORM,
+    UPLOAD,
+    USAGE_ROW,
+    SOURCE,
+    ESTIMATE,
+    ERROR,
+)
 
 
 def schemas() -> dict[str, Schema]:

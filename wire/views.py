@@ -9,7 +9,17 @@ from stemline.wire.elements import Element, Table
 from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
-from stemline.wire.resources import BATCH, BUCKET, DELIVERY, QUEUE, TEMPLATE, USAGE_ROW, WAVEFORM
+from stemline.wire.resources import (
+    BATCH,
+    BUCKET,
+    DELIVERY,
+    ESTIMATE,
+    QUEUE,
+    SOURCE,
+    TEMPLATE,
+    USAGE_ROW,
+    WAVEFORM,
+)
 
 _ID = Element("RequestId", TEXT, "request_id")
 _COUNTS = (
@@ -29,6 +39,11 @@ def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: boo
 
 
 CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False))
+DRY_RUN = _answer(
+    _ID,
+    Element("Source", SOURCE, "source", optional=True),
+    _list("Estimate", ESTIMATE, optional=False),
+)
 JOBS = _answer(_list("JobsDetail", JOB), _list("NonExistJobIds", TEXT, "missing"))
 WAVEFORMS = _answer(
     _ID,

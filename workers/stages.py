@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry.trace import Span
 
-from stemline.jobs.job import Job, OutputFile, Result, StemLevels, Waveform
+from stemline.jobs.job import Job, JobSpec, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import Engine
@@ -96,9 +96,6 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
     """Separate the source into encoded stems in the folder."""
     spec, settings = work.job.spec, work.context.settings
     _, names = MODELS[spec.separate.audio_mode]
-    config = spec.separate.audio_config
-    music = spec.separate.audio_mode is AudioMode.MUSIC_MODE  # the wire ignores all but the codec there
-
     eta = Eta(work.context.pace.upload_share)
 
     def report_progress(share: float) -> None:
@@ -111,17 +108,7 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
         report = separate_file(
             engine,
             source,
-            {
-                names[track]: OutputSpec(
-                    folder / f"{track}.{spec.codec}",
-                    spec.codec,
-                    samplerate=None if music else config.samplerate,
-                    bitrate_kbps=None if music else config.bitrate,
-                    channels=2 if music else config.channels,
-                    bit_depth=config.bit_depth,
-                )
-                for track in spec.tracks()
-            },
+            {names[track]: output_spec(spec, folder / f"{track}.{spec.codec}") for track in spec.tracks()},
             limits=MediaLimits(
                 settings.source.max_duration_s, settings.source.max_bytes, settings.source.max_pause_s
             ),
@@ -138,6 +125,20 @@ def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
         annotate(span, audio_s=report.duration_s, device=report.device)
     work.lease.progress = SEPARATED
     return report
+
+
+def output_spec(spec: JobSpec, path: Path) -> OutputSpec:
+    """Return how a stem is written to a file; the wire ignores all but codec and depth in MusicMode."""
+    config = spec.separate.audio_config
+    music = spec.separate.audio_mode is AudioMode.MUSIC_MODE
+    return OutputSpec(
+        path,
+        spec.codec,
+        samplerate=None if music else config.samplerate,
+        bitrate_kbps=None if music else config.bitrate,
+        channels=2 if music else config.channels,
+        bit_depth=config.bit_depth,
+    )
 
 
 def load_engine(work: Work) -> Engine:

@@ -36,6 +36,7 @@ CONFIRMED_SCRIPTS: Final = frozenset(
         "record_attempt",
         "replay",
         "select",
+        "share",
         "template",
         "uploads",
     }

@@ -75,7 +75,7 @@ class RedisJobs(JobRepository):
             text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
             rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
             rows += ["" if time is None else str(time) for time in (spec.not_before, spec.deadline)]
-            rows.append(spec.batch)
+            rows += [spec.batch, *_hop(spec)]
         answer: list[Any] = self._connection.run(
             "create",
             str(tenant),
@@ -89,6 +89,7 @@ class RedisJobs(JobRepository):
             round(options.idempotency_hours * 3600),
             int(shown),
             specs[0].credential,
+            "" if specs[0].weight is None else specs[0].weight,
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:
@@ -276,6 +277,10 @@ class RedisJobs(JobRepository):
         if answer[0] == "cancel":
             raise CancelAsked
         self._connection.wake_up(answer[1])
+
+
+def _hop(spec: JobSpec) -> tuple[str, str]:
+    return (str(spec.hop.wait_s * 1_000_000), str(spec.hop.level)) if spec.hop else ("", "")
 
 
 def _criteria(which: JobFilter) -> list[str | int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stemline.jobs.errors import NoSuchQueue
-from stemline.jobs.queue import NotifyConfig, Queue, first_queue
+from stemline.jobs.queue import NotifyConfig, Override, Queue, Reserved, first_queue
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
@@ -35,6 +35,9 @@ class RedisQueues(QueueRepository):
         notify: NotifyConfig | None = None,
         max_size: int | None = None,
         max_concurrent: int | None = None,
+        weight: int | None = None,
+        reserved: Reserved | None = None,
+        override: Override | None = None,
     ) -> Queue:
         changes: dict[str, str | int | None] = {
             "name": name,
@@ -42,9 +45,15 @@ class RedisQueues(QueueRepository):
             "notify": records.text(records.NOTIFY, notify) if notify else None,
             "max_size": max_size,
             "max_concurrent": max_concurrent,
+            "weight": weight,
+            "reserved:1": reserved[0] if reserved else None,
+            "reserved:2": reserved[1] if reserved else None,
         }
         flat = [text for field, value in changes.items() if value is not None for text in (field, str(value))]
-        answer = self._connection.run("queue", str(tenant), queue_id, *flat)
+        limits: tuple[str | int, ...] = ("", "", "")
+        if override:
+            limits = (override.until, override.max_concurrent or "", override.weight or "")
+        answer = self._connection.run("queue", str(tenant), queue_id, *limits, *flat)
         if answer[0] == "unknown":
             raise NoSuchQueue
         self._connection.wake_up(answer[1])

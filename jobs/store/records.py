@@ -16,7 +16,8 @@ from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import Event
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
-from stemline.jobs.queue import NotifyConfig, Queue
+from stemline.jobs.probe import Probe, Question
+from stemline.jobs.queue import USUAL_WEIGHT, NotifyConfig, Override, Queue, Reserved
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import ENDED, QueueState, State
 from stemline.jobs.template import Template
@@ -33,6 +34,8 @@ SEPARATE = TypeAdapter(VoiceSeparate)
 TARGET = TypeAdapter(CallbackTarget)
 ATTEMPT = TypeAdapter(DeliveryAttempt)
 ROW = TypeAdapter(Row)
+QUESTION = TypeAdapter(Question)
+PROBE = TypeAdapter(Probe)
 
 
 def text(adapter: TypeAdapter[Any], value: Any) -> str:
@@ -71,7 +74,7 @@ def _job(record: Mapping[str, str]) -> Job:
     result = record.get("result")
     return Job(
         id=record["id"],
-        spec=dataclasses.replace(spec, queue_id=record["queue"]),
+        spec=dataclasses.replace(spec, queue_id=record["queue"], level=int(record["level"])),
         state=State(record["state"]),
         created=int(record["created"]),
         started=_time(record, "started"),
@@ -93,16 +96,25 @@ def _job(record: Mapping[str, str]) -> Job:
 
 def queue(queue_id: str, record: Mapping[str, str]) -> Queue:
     """Return a queue from its hash."""
+    until = _time(record, "until")
+    override = Override(
+        until or 0,
+        int(record["max_concurrent"]) if "base:max_concurrent" in record else None,
+        int(record["weight"]) if "base:weight" in record else None,
+    )
     return Queue(
         id=queue_id,
         tenant=tenant(record["tenant"]),
         name=record["name"],
         state=QueueState(record["state"]),
         max_size=int(record["max_size"]),
-        max_concurrent=int(record["max_concurrent"]),
+        max_concurrent=int(record.get("base:max_concurrent", record["max_concurrent"])),
         created=int(record["created"]),
         updated=int(record["updated"]),
         notify=NOTIFY.validate_json(record["notify"]),
+        weight=int(record.get("base:weight", record.get("weight", USUAL_WEIGHT))),
+        reserved=Reserved(int(record.get("reserved:1", 0)), int(record.get("reserved:2", 0))),
+        override=override if until else None,
     )
 
 

@@ -16,8 +16,10 @@ from stemline.jobs.store.migrations import Migrations
 from stemline.jobs.store.nonces import RedisNonces
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.outbox import RedisOutbox
+from stemline.jobs.store.probes import RedisProbes
 from stemline.jobs.store.protocols import Store
 from stemline.jobs.store.queues import RedisQueues
+from stemline.jobs.store.shares import RedisShares
 from stemline.jobs.store.statistics import RedisStatistics
 from stemline.jobs.store.templates import RedisTemplates
 from stemline.jobs.store.tenants import RedisTenants
@@ -58,6 +60,8 @@ class RedisStore(Store):
         self.host_slots = RedisHostSlots(connection)
         self.batches = RedisBatches(connection)
         self.events = RedisEvents(connection)
+        self.shares = RedisShares(connection)
+        self.probes = RedisProbes(connection)
         self.nonces = RedisNonces(connection)
         self.usage = RedisUsage(connection)
         self.statistics = RedisStatistics(connection)

@@ -39,6 +39,8 @@ class TenantLoad:
     queues: tuple[QueueLoad, ...]
     oldest: Mapping[str, int]
     """Queue id to the creation time of its oldest waiting job, µs since the epoch, where one waits."""
+    mean_runs: Mapping[str, int]
+    """Queue id to how long its latest successful jobs ran, µs, where one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Snapshot:
     """Running jobs whose lease has expired."""
     callbacks: CallbackLoad
     totals: Mapping[str, int]
-    """Counts since the store was created: ``created``, ``ended:<State>``, ``leases_lost``,
+    """Counts since the store was created: ``created``, ``ended:<State>``, ``leases_lost``, ``hopped``,
     ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``audio_ms``, ``bytes_in``, ``bytes_out``
     and ``work_ms:<device>``."""
     server: ServerStatus

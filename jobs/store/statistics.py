@@ -54,13 +54,18 @@ class RedisStatistics(Statistics):
 
     def of_tenant(self, tenant: Tenant) -> TenantLoad:
         counts, rows = self._connection.run("tenant_load", str(tenant))
-        queues = tuple(_queue((queue_id, str(tenant), load)) for queue_id, load, _ in rows)
+        queues = tuple(_queue((queue_id, str(tenant), load)) for queue_id, load, *_ in rows)
         states = dict.fromkeys(State, 0)
         for state, jobs in zip(counts[::2], counts[1::2], strict=True):
             states[State(state)] = jobs
         states[State.PAUSE] = sum(sum(queue.waiting) for queue in queues if queue.paused)
         states[State.SUBMITTED] -= states[State.PAUSE]
-        return TenantLoad(states, queues, {queue_id: int(at) for queue_id, _, at in rows if at})
+        return TenantLoad(
+            states,
+            queues,
+            {queue_id: int(at) for queue_id, _, at, _ in rows if at},
+            {queue_id: int(mean) for queue_id, *_, mean in rows if mean},
+        )
 
     def _server(self) -> ServerStatus:
         """Return the server's status."""

@@ -211,6 +211,9 @@ class TenantSettings(Group):
     queue_max_concurrent_limit: int = setting(
         100, "Highest MaxConcurrent that a client may set; a credential may have its own.", ge=1
     )
+    queue_weight_limit: int = setting(
+        100, "Highest Weight that a client may set; a credential may have its own.", ge=1, le=1000
+    )
     max_templates: int = setting(200, "Templates a bucket may hold.", variable="templates_per_bucket", ge=1)
 
 

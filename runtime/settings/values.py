@@ -95,6 +95,10 @@ class Credential(BaseModel):
     """Highest MaxSize it may set, instead of that of the settings."""
     max_concurrent: int | None = Field(None, ge=1)
     """Highest MaxConcurrent it may set, instead of that of the settings."""
+    max_weight: int | None = Field(None, ge=1, le=1000)
+    """Highest Weight of a queue it may set, instead of that of the settings."""
+    weight: int | None = Field(None, ge=1, le=1000)
+    """Gives its jobs a share of their own in each queue, with so many turns in proportion to others (100)."""
     rate_limit_per_s: float | None = Field(None, ge=0)
     """Requests per second, instead of that of the settings; 0 is no limit."""
     rate_limit_burst: int | None = Field(None, ge=1)

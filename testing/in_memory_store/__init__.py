@@ -12,6 +12,8 @@ from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemo
 from stemline.testing.in_memory_store.events import InMemoryEvents
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
 from stemline.testing.in_memory_store.nonces import InMemoryNonces
+from stemline.testing.in_memory_store.probes import InMemoryProbes
+from stemline.testing.in_memory_store.shares import InMemoryShares
 from stemline.testing.in_memory_store.state import Contents
 from stemline.testing.in_memory_store.statistics import InMemoryStatistics
 from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
@@ -54,6 +56,8 @@ class InMemoryStore(Store):
         self.host_slots = InMemoryHostSlots(contents)
         self.batches = InMemoryBatches(contents)
         self.events = InMemoryEvents(contents)
+        self.shares = InMemoryShares(contents)
+        self.probes = InMemoryProbes(contents)
         self.nonces = InMemoryNonces(contents)
         self.usage = InMemoryUsage(contents)
         self.statistics = InMemoryStatistics(contents)

@@ -19,7 +19,8 @@ from stemline.jobs.errors import (
 from stemline.jobs.estimate import mean_run
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
-from stemline.jobs.queue import QueueLimits
+from stemline.jobs.queue import USUAL_WEIGHT, QueueLimits
+from stemline.jobs.share import Share
 from stemline.jobs.states import ENDED, State
 from stemline.jobs.store import (
     Counted,
@@ -162,11 +163,13 @@ class InMemoryJobs(JobRepository):
     def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
         contents = self._contents
         with contents.lock:
+            contents.end_overrides()
             while (job := contents.best(levels)) is not None and contents.expire(job):
                 pass
             if job is None:
                 return None
             queue_id, level = job.spec.queue_id, job.spec.level
+            contents.end_turn(job)
             running = contents.move(job, State.RUNNING)
             contents.jobs[job.id] = replace(
                 running,
@@ -183,7 +186,8 @@ class InMemoryJobs(JobRepository):
             contents.expected_ends.pop(job.id, None)
             turn = contents.ready[level][queue_id]
             contents.last_turn[level] = turn
-            contents.next_turn[queue_id, level] = contents.ready[level][queue_id] = turn + 1
+            after = turn + USUAL_WEIGHT / contents.queues[queue_id].turns
+            contents.next_turn[queue_id, level] = contents.ready[level][queue_id] = after
             contents.refresh(queue_id)
             return contents.jobs[job.id]
 
@@ -281,7 +285,26 @@ class InMemoryJobs(JobRepository):
                 spec = contents.jobs[job_id].spec
                 contents.refresh(spec.queue_id)
                 found += contents.wake_ups(spec.queue_id, spec.level, 1)
+            found += self._hop(now, limit)
+            found += contents.end_overrides()
         self._notify(found)
+
+    def _hop(self, now: int, limit: int) -> list[WakeUp]:
+        """Change the level of jobs that have waited for long; return wake-ups."""
+        contents = self._contents
+        found: list[WakeUp] = []
+        due = sorted((at, job_id) for job_id, at in contents.hops.items() if at <= now)
+        for _, job_id in due[:limit]:
+            del contents.hops[job_id]
+            job = contents.jobs[job_id]
+            if job.state is State.SUBMITTED and job.spec.hop:
+                spec = replace(job.spec, level=job.spec.hop.level)
+                contents.jobs[job_id] = replace(job, spec=spec)
+                contents.totals["hopped"] += 1
+                contents.tell_job(contents.jobs[job_id])
+                contents.refresh(spec.queue_id)
+                found += contents.wake_ups(spec.queue_id, spec.level, 1)
+        return found
 
     def expire(self, limit: int = 1000) -> int:  # noqa: ARG002 - there are few
         contents = self._contents
@@ -356,6 +379,11 @@ class InMemoryJobs(JobRepository):
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
         job = Job(job_id, spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
+        if spec.weight is not None:
+            known = contents.shares.get(spec.credential, Share(spec.credential))
+            contents.shares[spec.credential] = replace(known, weight=spec.weight)
+        if spec.hop:
+            contents.hops[job.id] = max(contents.clock(), spec.not_before or 0) + spec.hop.wait_s * 1_000_000
         if spec.not_before is not None and spec.not_before > contents.clock():
             contents.delayed[job.id] = spec.not_before
         if spec.origin in contents.jobs:
@@ -369,7 +397,9 @@ class InMemoryJobs(JobRepository):
             return []
         # With more waiting than may run, the end of each job sends the wake-up for the next.
         is_ready = spec.queue_id in contents.ready[spec.level]
-        if is_ready and len(contents.waiting(spec.queue_id, spec.level)) <= contents.room(spec.queue_id):
+        if is_ready and len(contents.waiting(spec.queue_id, spec.level)) <= contents.room(
+            spec.queue_id, spec.level
+        ):
             return [WakeUp(spec.level, job.id)]
         return []
 

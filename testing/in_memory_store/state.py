@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,9 @@ from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.job import Job, JobSpec, Waveform
-from stemline.jobs.queue import Queue, QueueLimits, first_queue
+from stemline.jobs.probe import Probe, Question
+from stemline.jobs.queue import USUAL_WEIGHT, Queue, QueueLimits, first_queue
+from stemline.jobs.share import Share, step
 from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
 from stemline.jobs.store.snapshot import LEVELS
@@ -65,12 +67,20 @@ class Contents:
     last_created: int = 0
     idempotency: dict[tuple[Tenant, str], Remembered] = field(default_factory=dict)
 
-    ready: dict[int, dict[str, int]] = field(default_factory=lambda: {level: {} for level in LEVELS})
+    ready: dict[int, dict[str, float]] = field(default_factory=lambda: {level: {} for level in LEVELS})
     """Level to the turns of the queues that have a job to start."""
-    last_turn: Counter[int] = field(default_factory=Counter)
+    last_turn: dict[int, float] = field(default_factory=lambda: dict.fromkeys(LEVELS, 0.0))
     """Level to the turn of the queue served last."""
-    next_turn: Counter[tuple[str, int]] = field(default_factory=Counter)
+    next_turn: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
     """Queue and level to the turn after the one served last."""
+    shares: dict[str, Share] = field(default_factory=dict)
+    """By credential, of those that have a weight."""
+    last_share: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Queue and level to the turn of the share served last, in millionths."""
+    next_share: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    """Queue, level and share to the turn after the one served last."""
+    hops: dict[str, int] = field(default_factory=dict)
+    """Job id to the time at which it changes its level if it waits."""
 
     expected_ends: dict[str, int] = field(default_factory=dict)
     """Running job id to the time at which its worker expects the end."""
@@ -103,6 +113,11 @@ class Contents:
 
     nonces: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """Credential and nonce to the request that used it and the time until which it is remembered."""
+
+    questions: deque[Question] = field(default_factory=deque)
+    """Of dry runs."""
+    probes: dict[str, Probe] = field(default_factory=dict)
+    """By question."""
 
     events: dict[Tenant, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     forgotten: dict[Tenant, tuple[int, int]] = field(default_factory=dict)
@@ -175,16 +190,27 @@ class Contents:
             and not self.is_held(job)
         ]
 
-    def room(self, queue_id: str) -> int:
-        """Return how many further jobs of a queue may run."""
-        running = sum(self.jobs[job_id].spec.queue_id == queue_id for job_id in self.leases)
-        return self.queues[queue_id].max_concurrent - running
+    def running(self, queue_id: str) -> Counter[int]:
+        """Return the running jobs of a queue by level."""
+        specs = (self.jobs[job_id].spec for job_id in self.leases)
+        return Counter(spec.level for spec in specs if spec.queue_id == queue_id)
+
+    def room(self, queue_id: str, level: int, taken: Mapping[int, int] | None = None) -> int:
+        """Return how many further jobs of a level may run in a queue, once ``taken`` jobs by level do too.
+
+        It leaves to the levels above the slots that are reserved for them and free; one slot is for all.
+        """
+        queue = self.queues[queue_id]
+        running = self.running(queue_id) + Counter(taken or {})
+        reserved = {1: queue.reserved[0], 2: queue.reserved[1]}
+        kept = sum(max(0, reserved[higher] - running[higher]) for higher in range(level + 1, 3))
+        return queue.slots - running.total() - min(kept, queue.slots - 1)
 
     def refresh(self, queue_id: str) -> None:
         """Update whether a queue is ready at each level, after any change of the queue or its jobs."""
-        may_start = self.queues[queue_id].state is QueueState.ACTIVE and self.room(queue_id) > 0
+        is_active = self.queues[queue_id].state is QueueState.ACTIVE
         for level, turns in self.ready.items():
-            if not (may_start and self.waiting(queue_id, level)):
+            if not (is_active and self.room(queue_id, level) > 0 and self.waiting(queue_id, level)):
                 turns.pop(queue_id, None)
             elif queue_id not in turns:
                 # Turns that pass while a queue is not ready are not made up for.
@@ -194,18 +220,19 @@ class Contents:
         """Return wake-ups for waiting jobs of a queue and level that may start now."""
         if queue_id not in self.ready[level]:
             return []
-        count = min(self.room(queue_id), limit)
+        count = min(self.room(queue_id, level), limit)
         return [WakeUp(level, job.id) for job in itertools.islice(self.waiting(queue_id, level), count)]
 
     def best(self, levels: Sequence[int]) -> Job | None:
-        """Return the job to start next: highest level, then the queue whose turn it is, then the oldest."""
+        """Return the job to start next: by level, turns of queues, turns of shares, and age."""
         ageing_us = round(self.options.level_ageing_s * 1e6)
         best: tuple[int, int, Job] | None = None
         for level in sorted(levels, reverse=True):
             turns = self.ready[level]
             if not turns:
                 continue
-            job = self.waiting(min(turns, key=lambda queue_id: (turns[queue_id], queue_id)), level)[0]
+            queue_id = min(turns, key=lambda queue_id: (turns[queue_id], queue_id))
+            job = next(self.line(queue_id, level))
             if not ageing_us:
                 return job
             rank = level + max(0, self.clock() - job.created) // ageing_us
@@ -213,6 +240,65 @@ class Contents:
             if best is None or candidate[:2] > best[:2]:
                 best = candidate
         return None if best is None else best[2]
+
+    # Shares
+
+    def weight_of(self, share: str) -> int:
+        """Return the weight of a share now."""
+        known = self.shares.get(share)
+        return USUAL_WEIGHT if known is None else known.at(self.clock())
+
+    def turns_of_shares(self, queue_id: str, level: int) -> dict[str, int]:
+        """Return the turns of the shares that have claimable jobs; empty if none of them has a weight."""
+        found = {job.spec.share for job in self.waiting(queue_id, level)}
+        last = self.last_share[queue_id, level]
+        turns = {share: max(last, self.next_share[queue_id, level, share]) for share in found}
+        return turns if found - {""} else {}
+
+    def line(self, queue_id: str, level: int) -> Iterator[Job]:
+        """Return the claimable jobs of a queue and level in the order in which they are claimed."""
+        jobs = self.waiting(queue_id, level)
+        turns = self.turns_of_shares(queue_id, level)
+        if not turns:
+            yield from jobs
+            return
+        lists = {share: deque(job for job in jobs if job.spec.share == share) for share in turns}
+        while lists:
+            share = min(lists, key=lambda share: (turns[share], share))
+            yield lists[share].popleft()
+            turns[share] += step(self.weight_of(share))
+            if not lists[share]:
+                del lists[share]
+
+    def end_turn(self, job: Job) -> None:
+        """Move the turn of the share of a job that is claimed now; it still waits."""
+        queue_id, level, share = job.spec.queue_id, job.spec.level, job.spec.share
+        turns = self.turns_of_shares(queue_id, level)
+        if turns:
+            self.last_share[queue_id, level] = turns[share]
+            self.next_share[queue_id, level, share] = turns[share] + step(self.weight_of(share))
+
+    def set_weight(self, queue_id: str, before: int, after: int) -> None:
+        """Count anew what the last turns of a queue moved, as its weight changes."""
+        for level, served in self.last_turn.items():
+            turn = self.next_turn[queue_id, level]
+            if turn > served:
+                self.next_turn[queue_id, level] = turn = served + (turn - served) * before / after
+                if queue_id in self.ready[level]:
+                    self.ready[level][queue_id] = turn
+
+    def end_overrides(self) -> list[WakeUp]:
+        """End the temporary limits of queues whose time has come; return wake-ups."""
+        found: list[WakeUp] = []
+        for queue in list(self.queues.values()):
+            if queue.override is not None and queue.override.until <= self.clock():
+                self.queues[queue.id] = replace(queue, override=None)
+                self.set_weight(queue.id, queue.turns, queue.weight)
+                self.refresh(queue.id)
+                self.tell(queue.tenant, "queue", queue.id, queue.state)
+                for level in sorted(LEVELS, reverse=True):
+                    found += self.wake_ups(queue.id, level, 100)
+        return found
 
     # Jobs
 
@@ -281,13 +367,15 @@ class Contents:
         if job.state in ENDED:
             return job
         queue, ageing_us = job.spec.queue_id, round(self.options.level_ageing_s * 1e6)
-        order = [each for level in LEVELS for each in self.waiting(queue, level)]
 
         def rank(one: Job) -> tuple[int, int]:
             aged = max(0, self.clock() - one.created) // ageing_us if ageing_us else 0
             return -(one.spec.level + aged), one.created
 
-        ids = [each.id for each in sorted(order, key=rank)]
+        lines = [deque(self.line(queue, level)) for level in LEVELS]
+        ids = []
+        while heads := [line for line in lines if line]:
+            ids.append(min(heads, key=lambda line: rank(line[0])).popleft().id)
         running = sum(self.jobs[job_id].spec.queue_id == queue for job_id in self.leases)
         return with_estimates(
             self.view(job),
@@ -330,6 +418,7 @@ class Contents:
         """End a job and put its callback, if it has one, into the outbox."""
         now = self.clock()
         self.delayed.pop(job.id, None)
+        self.hops.pop(job.id, None)
         self.leases.pop(job.id, None)
         ended = self.move(job, to)
         self.jobs[job.id] = replace(ended, ended=now, code=code, message=message, uploads=(), stage="")

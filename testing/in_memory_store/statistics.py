@@ -52,7 +52,10 @@ class InMemoryStatistics(Statistics):
                 for queue in queues
                 if (jobs := [j.created for level in LEVELS for j in contents.waiting(queue.id, level)])
             }
-        return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest)
+            means = {
+                queue.id: mean for queue in queues if (mean := contents.mean_runs.get(queue.id)) is not None
+            }
+        return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest, means)
 
     def _load(self, queue: Queue) -> QueueLoad:
         contents = self._contents
@@ -61,8 +64,8 @@ class InMemoryStatistics(Statistics):
             id=queue.id,
             tenant=queue.tenant,
             paused=queue.state is QueueState.PAUSED,
-            max_concurrent=queue.max_concurrent,
-            running=queue.max_concurrent - contents.room(queue.id),
+            max_concurrent=queue.slots,
+            running=contents.running(queue.id).total(),
             waiting=tuple(len(jobs) for jobs in waiting),
         )
 
@@ -72,7 +75,7 @@ class InMemoryStatistics(Statistics):
         for level in LEVELS:
             first = [jobs[0].created for each in active if (jobs := self._contents.waiting(each, level))]
             oldest.append(min(first, default=None))
-        startable = [_startable(load) for load in loads]
+        startable = [self._startable(load) for load in loads]
         return QueueTotals(
             queues=len(loads),
             paused=sum(load.paused for load in loads),
@@ -83,12 +86,10 @@ class InMemoryStatistics(Statistics):
             oldest=tuple(oldest),
         )
 
-
-def _startable(load: QueueLoad) -> list[int]:
-    """Return the jobs of a queue that could start, by level; its room is given to the highest level first."""
-    room = 0 if load.paused else max(0, load.max_concurrent - load.running)
-    found = [0 for _ in LEVELS]
-    for level in reversed(LEVELS):
-        found[level] = min(room, load.waiting[level])
-        room -= found[level]
-    return found
+    def _startable(self, load: QueueLoad) -> dict[int, int]:
+        """Return the jobs of a queue that could start, by level; its room counts for the highest first."""
+        taken = dict.fromkeys(LEVELS, 0)
+        for level in reversed(LEVELS):
+            room = 0 if load.paused else self._contents.room(load.id, level, taken)
+            taken[level] = max(0, min(room, load.waiting[level]))
+        return taken

@@ -12,7 +12,7 @@ from stemline.jobs.errors import (
     TemplateNameDuplicate,
 )
 from stemline.jobs.ids import new_template_id
-from stemline.jobs.queue import NotifyConfig, Queue, QueueLimits, first_queue
+from stemline.jobs.queue import NotifyConfig, Override, Queue, QueueLimits, Reserved, first_queue
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import (
@@ -86,12 +86,16 @@ class InMemoryQueues(QueueRepository):
         notify: NotifyConfig | None = None,
         max_size: int | None = None,
         max_concurrent: int | None = None,
+        weight: int | None = None,
+        reserved: Reserved | None = None,
+        override: Override | None = None,
     ) -> Queue:
         contents = self._contents
         with contents.lock:
             queue = contents.queues.get(queue_id)
             if queue is None or queue.tenant != tenant:
                 raise NoSuchQueue
+            temporary = queue.override if override is None else override if override.until else None
             contents.queues[queue_id] = changed = replace(
                 queue,
                 name=queue.name if name is None else name,
@@ -99,8 +103,12 @@ class InMemoryQueues(QueueRepository):
                 notify=notify or queue.notify,
                 max_size=queue.max_size if max_size is None else max_size,
                 max_concurrent=queue.max_concurrent if max_concurrent is None else max_concurrent,
+                weight=queue.weight if weight is None else weight,
+                reserved=queue.reserved if reserved is None else reserved,
+                override=temporary,
                 updated=contents.clock(),
             )
+            contents.set_weight(queue_id, queue.turns, changed.turns)
             if changed.state is not queue.state:
                 contents.tell(tenant, "queue", queue_id, changed.state)
             contents.refresh(queue_id)

@@ -32,7 +32,7 @@ local function move_waiting(into)
     local job = load(each)
     if job and job.state == 'Submitted' then
       if not into then
-        redis.call('ZREM', P .. ':waiting:' .. job.queue .. ':' .. job.level, each)
+        step_out(job)
       elseif not redis.call('ZSCORE', P .. ':delayed', each) then
         enqueue(job)
       end

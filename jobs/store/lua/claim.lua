@@ -1,6 +1,6 @@
 
--- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then the oldest. Jobs past
--- their deadline are cancelled instead.
+-- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then its share whose turn it is,
+-- then the oldest. Jobs past their deadline are cancelled instead.
 -- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6… levels, the preferred first
 -- Returns the record, or nothing
 
@@ -12,12 +12,13 @@ local function best_job()
     local level = tonumber(ARGV[i])
     local turn = redis.call('ZRANGE', P .. ':ready:' .. level, 0, 0, 'WITHSCORES')
     if turn[1] then
-      local first = redis.call('ZRANGE', P .. ':waiting:' .. turn[1] .. ':' .. level, 0, 0, 'WITHSCORES')
-      local created = tonumber(first[2])
+      local first = first_in_line(turn[1], level)
+      local created = first.created
       local rank = level
       if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
       if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
-        best = {id = first[1], queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2])}
+        best = {id = first.id, queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2]),
+          first = first}
       end
       if ageing == 0 then break end
     end
@@ -25,6 +26,7 @@ local function best_job()
   return best
 end
 
+end_overrides()
 local best, job
 for _ = 1, 1000 do
   best = best_job()
@@ -36,15 +38,18 @@ end
 if not job then return nil end
 
 leave_waiting(job)
+end_turn(best.queue, best.level, best.first)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
 local token = int(tonumber(job.token or 0) + 1)
 redis.call('HSET', P .. ':job:' .. job.id, 'token', token, 'started', int(NOW), 'worker', ARGV[3], 'progress', 0)
 redis.call('HDEL', P .. ':job:' .. job.id, 'message', 'stage', 'ends')
 redis.call('HINCRBY', P .. ':job:' .. job.id, 'attempt', 1)
 redis.call('SADD', P .. ':running:' .. best.queue, job.id)
+redis.call('SADD', P .. ':running:' .. best.queue .. ':' .. best.level, job.id)
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)
-local after = int(best.turn + 1)
-redis.call('HSET', P .. ':turn', best.level, int(best.turn))
+local weight = tonumber(redis.call('HGET', P .. ':queue:' .. best.queue, 'weight') or USUAL_WEIGHT)
+local after = number(best.turn + USUAL_WEIGHT / weight)
+redis.call('HSET', P .. ':turn', best.level, number(best.turn))
 redis.call('HSET', P .. ':queue:' .. best.queue, 'turn:' .. best.level, after)
 redis.call('ZADD', P .. ':ready:' .. best.level, after, best.queue)
 tell_job(job)

@@ -2,13 +2,15 @@
 -- Store jobs, all or none.
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
---       is remembered, 12 whether to return records (0/1), 13 credential, 14… for each job: id, spec, level, input hash,
+--       is remembered, 12 whether to return records (0/1), 13 credential, 14 its weight ('' if it has none),
+--       15… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
---       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none)
+--       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none), how long it
+--       waits until it changes its level µs ('' for never), that level
 -- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
 --         | {'full'}
 
-local COLUMNS = 9
+local COLUMNS = 11
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
@@ -38,7 +40,8 @@ end
 local default = redis.call('HGET', home, 'queue')
 
 local wanted, ids, new = {}, {}, {}
-for i = 14, #ARGV, COLUMNS do
+local share = ARGV[14] ~= '' and ARGV[13] or nil
+for i = 15, #ARGV, COLUMNS do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
   if wanted[queue] == nil then
@@ -53,14 +56,15 @@ for i = 14, #ARGV, COLUMNS do
     wanted[queue] = wanted[queue] + 1
     new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
       origin = ARGV[i + 5], starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7],
-      batch = batch, tenant = tenant, state = 'Submitted'}
+      batch = batch, hop_after = tonumber(ARGV[i + 9]), hop_to = ARGV[i + 10], share = share, tenant = tenant,
+      state = 'Submitted'}
   end
 end
 local before = {}  -- waiting jobs by queue and level
 for queue, count in pairs(wanted) do
   local all = redis.call('SCARD', P .. ':later:' .. queue)
   for level = 0, 2 do
-    before[queue .. level] = redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level)
+    before[queue .. level] = count_in_line(queue, level)
     all = all + before[queue .. level]
   end
   if count > 0 and all + count > tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_size')) then
@@ -68,6 +72,7 @@ for queue, count in pairs(wanted) do
   end
 end
 
+if share and #new > 0 then redis.call('HSET', P .. ':share:' .. share, 'weight', ARGV[14]) end
 local last = tonumber(redis.call('GET', P .. ':last') or 0)
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
@@ -77,6 +82,11 @@ for _, job in ipairs(new) do
   redis.call('ZADD', P .. ':index:' .. tenant .. ':all', created, job.id)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)
+  if share then redis.call('HSET', key, 'share', share) end
+  if job.hop_after then
+    redis.call('HSET', key, 'hop', job.hop_to)
+    redis.call('ZADD', P .. ':hops', int(math.max(NOW, job.starts or 0) + job.hop_after), job.id)
+  end
   if job.starts and job.starts > NOW then
     wait_until(job, job.starts)
   else
@@ -115,8 +125,8 @@ for _, job in ipairs(new) do
   local place = job.queue .. job.level
   local waits = job.starts and job.starts > NOW
   if not waits then before[place] = before[place] + 1 end
-  if not rooms[job.queue] then rooms[job.queue] = room(job.queue) end
-  if not waits and before[place] <= rooms[job.queue] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
+  if not rooms[place] then rooms[place] = room(job.queue, tonumber(job.level)) end
+  if not waits and before[place] <= rooms[place] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
     found[#found + 1] = {job.level, job.id}
   end
 end

@@ -11,6 +11,8 @@ end
 
 local function int(n) return string.format('%.0f', n) end
 
+local function number(n) return string.format('%.17g', n) end
+
 local function fields(key, ...)
   local names, values = {...}, redis.call('HMGET', key, ...)
   local out = {}
@@ -36,7 +38,7 @@ end
 
 local function load(id)
   return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress',
-    'deadline', 'batch')
+    'deadline', 'batch', 'share')
 end
 
 -- What a queue adds to P:sums, in the order in which P:loads keeps it.
@@ -44,14 +46,13 @@ local LOAD = {'waiting:0', 'waiting:1', 'waiting:2', 'running', 'max_concurrent'
   'startable:0', 'startable:1', 'startable:2', 'queues'}
 
 -- Keep the sums over all queues, by the difference to what this queue added before.
-local function count_load(queue, q, running, waiting)
-  local all = waiting[0] + waiting[1] + waiting[2]
+local function count_load(queue, q, slots, waiting)
+  local all, running, taken = waiting[0] + waiting[1] + waiting[2], slots.running, {[0] = 0, 0, 0}
   local paused = q.state ~= 'Active' and 1 or 0
-  local load = {waiting[0], waiting[1], waiting[2], running, tonumber(q.max_concurrent), paused, paused * all}
-  local room = paused == 1 and 0 or math.max(0, tonumber(q.max_concurrent) - running)
+  local load = {waiting[0], waiting[1], waiting[2], running, slots.most, paused, paused * all}
   for level = 2, 0, -1 do  -- the room of a queue counts once, for its highest level first
-    load[8 + level] = math.min(room, waiting[level])
-    room = room - load[8 + level]
+    taken[level] = paused == 1 and 0 or math.min(math.max(0, slots.room(level, taken)), waiting[level])
+    load[8 + level] = taken[level]
   end
   load[11] = 1
   local text = table.concat(load, ' ')
@@ -116,47 +117,175 @@ local function use(tenant, credential, what, number)
   end
 end
 
+-- Slots of a queue: `running` and `most`, and `room`, which returns how many further jobs of a level may run once
+-- `taken` jobs of each level do too. A level leaves to those above it the slots that are reserved for them and free;
+-- one slot is always for all.
+local function slots_of(queue, q)
+  local slots = {running = redis.call('SCARD', P .. ':running:' .. queue), most = tonumber(q.max_concurrent)}
+  local unused = {[0] = 0, 0, 0}
+  for level = 1, 2 do
+    local reserved = tonumber(q['reserved:' .. level] or 0)
+    if reserved > 0 then unused[level] = reserved - redis.call('SCARD', P .. ':running:' .. queue .. ':' .. level) end
+  end
+  function slots.room(level, taken)
+    local kept, more = 0, taken and taken[0] + taken[1] + taken[2] or 0
+    for higher = level + 1, 2 do kept = kept + math.max(0, unused[higher] - (taken and taken[higher] or 0)) end
+    return slots.most - slots.running - more - math.min(kept, slots.most - 1)
+  end
+  return slots
+end
+
+-- How many further jobs of a level a queue may run.
+local function room(queue, level)
+  return slots_of(queue, fields(P .. ':queue:' .. queue, 'max_concurrent', 'reserved:1', 'reserved:2')).room(level)
+end
+
+-- Shares. Jobs whose credential has a weight wait in a list of their own for each queue and level; all others wait
+-- together in P:waiting, which is the share ''. Shares take turns as queues do.
+
+-- How far one job moves a turn, in millionths of what it moves that of the usual weight. Whole, so that sums are exact.
+local function step(weight) return math.floor(1e6 * USUAL_WEIGHT / weight + 0.5) end
+
+local function weight_of(share)
+  if share == '' then return USUAL_WEIGHT end
+  local found = fields(P .. ':share:' .. share, 'weight', 'temporary', 'until')
+  if found['until'] and tonumber(found['until']) > NOW then return tonumber(found.temporary) end
+  return tonumber(found.weight or USUAL_WEIGHT)
+end
+
+-- The list of a share in which jobs wait, `place` being queue:level.
+local function list_of(place, share)
+  return share == '' and P .. ':waiting:' .. place or P .. ':weighted:' .. place .. ':' .. share
+end
+
+-- The turn of a share that has waiting jobs. Turns that pass while it has none are not made up for.
+local function turn_of(queue, level, share)
+  local found = fields(P .. ':share-turns:' .. queue, tostring(level), level .. ':' .. share)
+  return math.max(tonumber(found[tostring(level)] or 0), tonumber(found[level .. ':' .. share] or 0))
+end
+
+-- Put a job where claims find it.
+local function line_up(job)
+  local place, share = job.queue .. ':' .. job.level, job.share or ''
+  redis.call('ZADD', list_of(place, share), job.created, job.id)
+  if share == '' then return end
+  redis.call('ZADD', P .. ':weighted:' .. place, job.created, job.id)
+  if not redis.call('ZSCORE', P .. ':shares:' .. place, share) then
+    redis.call('ZADD', P .. ':shares:' .. place, int(turn_of(job.queue, job.level, share)), share)
+  end
+end
+
+-- Take a job from where claims find it. Returns whether it was there.
+local function step_out(job)
+  local place, share = job.queue .. ':' .. job.level, job.share or ''
+  local list = list_of(place, share)
+  local was = redis.call('ZREM', list, job.id) == 1
+  if share == '' then return was end
+  redis.call('ZREM', P .. ':weighted:' .. place, job.id)
+  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', P .. ':shares:' .. place, share) end
+  return was
+end
+
+-- The job of a queue and level whose turn it is: id, created, and the share with its turn if there are several.
+local function first_in_line(queue, level)
+  local place = queue .. ':' .. level
+  local plain = redis.call('ZRANGE', list_of(place, ''), 0, 0, 'WITHSCORES')
+  local next = redis.call('ZRANGE', P .. ':shares:' .. place, 0, 0, 'WITHSCORES')
+  if not next[1] then return plain[1] and {id = plain[1], created = tonumber(plain[2])} end
+  local turn = plain[1] and turn_of(queue, level, '')
+  if turn and turn <= tonumber(next[2]) then
+    return {id = plain[1], created = tonumber(plain[2]), share = '', turn = turn}
+  end
+  local first = redis.call('ZRANGE', list_of(place, next[1]), 0, 0, 'WITHSCORES')
+  return {id = first[1], created = tonumber(first[2]), share = next[1], turn = tonumber(next[2])}
+end
+
+-- Move the turn of the share of a job that was first in line, after it has left the line.
+local function end_turn(queue, level, job)
+  if not job.share then return end
+  local place, after = queue .. ':' .. level, int(job.turn + step(weight_of(job.share)))
+  redis.call('HSET', P .. ':share-turns:' .. queue, level, int(job.turn), level .. ':' .. job.share, after)
+  redis.call('ZADD', P .. ':shares:' .. place, 'XX', after, job.share)
+end
+
+-- Jobs of its queue and level that are claimed before a waiting one; nil if it is not in line. For each share one
+-- division, because the turn of its n-th job is known.
+local function ahead_in_line(job)
+  local place, own = job.queue .. ':' .. job.level, job.share or ''
+  local ahead = redis.call('ZRANK', list_of(place, own), job.id)
+  local shares = ahead and redis.call('ZRANGE', P .. ':shares:' .. place, 0, -1, 'WITHSCORES')
+  if not ahead or #shares == 0 then return ahead or nil end
+  if redis.call('EXISTS', list_of(place, '')) == 1 then
+    shares[#shares + 1] = ''
+    shares[#shares + 1] = turn_of(job.queue, job.level, '')
+  end
+  local turns = {}
+  for i = 1, #shares, 2 do turns[shares[i]] = tonumber(shares[i + 1]) end
+  local mine = turns[own] + ahead * step(weight_of(own))
+  for share, turn in pairs(turns) do
+    if share ~= own and turn <= mine then
+      local length = step(weight_of(share))
+      local count = math.floor((mine - turn) / length) + 1
+      if (mine - turn) % length == 0 and share > own then count = count - 1 end
+      ahead = ahead + math.min(count, redis.call('ZCARD', list_of(place, share)))
+    end
+  end
+  return ahead
+end
+
+local function count_in_line(queue, level)
+  local place = queue .. ':' .. level
+  return redis.call('ZCARD', P .. ':waiting:' .. place) + redis.call('ZCARD', P .. ':weighted:' .. place)
+end
+
+-- The creation time of the oldest job in line, or nil.
+local function oldest_in_line(queue, level)
+  local place = queue .. ':' .. level
+  local plain = redis.call('ZRANGE', P .. ':waiting:' .. place, 0, 0, 'WITHSCORES')[2]
+  local weighted = redis.call('ZRANGE', P .. ':weighted:' .. place, 0, 0, 'WITHSCORES')[2]
+  if plain and weighted then return tonumber(weighted) < tonumber(plain) and weighted or plain end
+  return plain or weighted
+end
+
 -- Update whether a queue is ready at each level, and what it adds to the sums; to be called after any change of
 -- the queue or its jobs.
 local function refresh(queue)
-  local q = fields(P .. ':queue:' .. queue, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2')
-  local running, waiting = redis.call('SCARD', P .. ':running:' .. queue), {}
-  local open = q.state == 'Active' and running < tonumber(q.max_concurrent)
+  local q = fields(P .. ':queue:' .. queue, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2', 'reserved:1',
+    'reserved:2')
+  local slots, waiting = slots_of(queue, q), {}
   for level = 0, 2 do
     local ready, oldest = P .. ':ready:' .. level, P .. ':oldest:' .. level
-    local first = redis.call('ZRANGE', P .. ':waiting:' .. queue .. ':' .. level, 0, 0, 'WITHSCORES')
-    waiting[level] = first[1] and redis.call('ZCARD', P .. ':waiting:' .. queue .. ':' .. level) or 0
-    if first[1] and q.state == 'Active' then
-      redis.call('ZADD', oldest, first[2], queue)
+    local first = oldest_in_line(queue, level)
+    waiting[level] = first and count_in_line(queue, level) or 0
+    if first and q.state == 'Active' then
+      redis.call('ZADD', oldest, first, queue)
     else
       redis.call('ZREM', oldest, queue)
     end
-    if open and first[1] then
+    if first and q.state == 'Active' and slots.room(level) > 0 then
       if not redis.call('ZSCORE', ready, queue) then
         -- Turns that pass while a queue is not ready are not made up for.
         local turn = math.max(tonumber(q['turn:' .. level] or 0), tonumber(redis.call('HGET', P .. ':turn', level) or 0))
-        redis.call('ZADD', ready, int(turn), queue)
+        redis.call('ZADD', ready, number(turn), queue)
       end
     else
       redis.call('ZREM', ready, queue)
     end
   end
-  count_load(queue, q, running, waiting)
-end
-
--- How many further jobs of a queue may run.
-local function room(queue)
-  return tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_concurrent'))
-    - redis.call('SCARD', P .. ':running:' .. queue)
+  count_load(queue, q, slots, waiting)
 end
 
 -- Wake-ups as {level, job id}: one for each waiting job of the level that may start now, `limit` at most.
 local function wake_ups(queue, level, limit)
   if not redis.call('ZSCORE', P .. ':ready:' .. level, queue) then return {} end
-  local count = math.min(room(queue), limit)
+  local count = math.min(room(queue, tonumber(level)), limit)
   local out = {}
-  for _, id in ipairs(redis.call('ZRANGE', P .. ':waiting:' .. queue .. ':' .. level, 0, count - 1)) do
-    out[#out + 1] = {tostring(level), id}
+  for _, kind in ipairs({':waiting:', ':weighted:'}) do
+    if count > #out then
+      for _, id in ipairs(redis.call('ZRANGE', P .. kind .. queue .. ':' .. level, 0, count - #out - 1)) do
+        out[#out + 1] = {tostring(level), id}
+      end
+    end
   end
   return out
 end
@@ -215,7 +344,7 @@ end
 -- Put a waiting job where claims find it, unless its batch is paused.
 local function enqueue(job)
   if job.batch and redis.call('HGET', P .. ':batch:' .. job.batch, 'state') == 'Paused' then return end
-  redis.call('ZADD', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.created, job.id)
+  line_up(job)
 end
 
 -- Change a job's state, if the transition is in the table, with the indexes by state.
@@ -236,7 +365,7 @@ local function move(job, to)
 end
 
 local function leave_waiting(job)
-  redis.call('ZREM', P .. ':waiting:' .. job.queue .. ':' .. job.level, job.id)
+  step_out(job)
   redis.call('ZREM', P .. ':delayed', job.id)
   redis.call('SREM', P .. ':later:' .. job.queue, job.id)
 end
@@ -249,10 +378,9 @@ end
 
 local function leave_running(job)
   redis.call('SREM', P .. ':running:' .. job.queue, job.id)
+  redis.call('SREM', P .. ':running:' .. job.queue .. ':' .. job.level, job.id)
   redis.call('ZREM', P .. ':leases', job.id)
 end
-
-
 
 -- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
 local function finish(job, to, code, message, target)
@@ -262,6 +390,7 @@ local function finish(job, to, code, message, target)
   redis.call('HSET', P .. ':job:' .. job.id, 'ended', int(NOW), 'code', code, 'message', message)
   redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage', 'ends')
   redis.call('ZREM', P .. ':deadlines', job.id)
+  redis.call('ZREM', P .. ':hops', job.id)
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
   if target ~= '' then announce('d' .. string.sub(job.id, 2), job.id, job.tenant, target) end
@@ -293,20 +422,22 @@ local function view(id)
 end
 
 -- Jobs of its queue that are claimed before a waiting one, by the rule of claim.lua; nil if it is not claimable.
--- Ageing in µs; 0 for none. O(log n).
-local function jobs_ahead(id, queue, level, created, ageing)
-  local waiting = P .. ':waiting:' .. queue .. ':'
-  local ahead = redis.call('ZRANK', waiting .. level, id)
+-- Ageing in µs; 0 for none. O(log n). With ageing and several shares of another level it is an estimate.
+local function jobs_ahead(job, ageing)
+  local ahead, level, created = ahead_in_line(job), tonumber(job.level), tonumber(job.created)
   if not ahead then return nil end
   for other = 0, 2 do
     if other > level and ageing == 0 then
-      ahead = ahead + redis.call('ZCARD', waiting .. other)
+      ahead = ahead + count_in_line(job.queue, other)
     elseif other ~= level and ageing > 0 then
       -- Those that rank higher were created by `higher`; those of the same rank by `same`, and before this one.
       local rank = level + math.floor(math.max(0, NOW - created) / ageing)
       local higher = NOW - (rank - other + 1) * ageing
       local same = math.min(higher + ageing, created - 1)
-      ahead = ahead + redis.call('ZCOUNT', waiting .. other, '-inf', int(math.max(higher, same)))
+      for _, kind in ipairs({':waiting:', ':weighted:'}) do
+        local line = P .. kind .. job.queue .. ':' .. other
+        ahead = ahead + redis.call('ZCOUNT', line, '-inf', int(math.max(higher, same)))
+      end
     end
   end
   return ahead
@@ -321,7 +452,7 @@ local function shown(id, ageing)
   if at.state == 'Submitted' or at.state == 'Pause' or at.state == 'Running' then
     local ahead
     if at.state ~= 'Running' then
-      ahead = jobs_ahead(id, at.queue, tonumber(at.level), tonumber(at.created), tonumber(ageing))
+      ahead = jobs_ahead(at, tonumber(ageing))
     end
     local mean = redis.call('HGET', P .. ':queue:' .. at.queue, 'mean_run')
     append(record, {'now', int(NOW), 'running', int(redis.call('SCARD', P .. ':running:' .. at.queue))})
@@ -377,6 +508,45 @@ local function rows_of(sources, descending, low, high, limit)
   table.sort(rows, function(a, b) if descending then return a.at > b.at end return a.at < b.at end)
   for i = limit + 1, #rows do rows[i] = nil end
   return rows
+end
+
+-- Give a queue a weight. What its last turns moved is counted anew.
+local function set_weight(queue, weight)
+  local key = P .. ':queue:' .. queue
+  local before = tonumber(redis.call('HGET', key, 'weight') or USUAL_WEIGHT)
+  for level = 0, 2 do
+    local served = tonumber(redis.call('HGET', P .. ':turn', level) or 0)
+    local after = tonumber(redis.call('HGET', key, 'turn:' .. level) or 0)
+    if after > served then
+      after = served + (after - served) * before / weight
+      redis.call('HSET', key, 'turn:' .. level, number(after))
+      redis.call('ZADD', P .. ':ready:' .. level, 'XX', number(after), queue)
+    end
+  end
+  redis.call('HSET', key, 'weight', weight)
+end
+
+-- End the temporary limits of a queue, if it has any.
+local function end_override(queue)
+  local key = P .. ':queue:' .. queue
+  local base = fields(key, 'base:max_concurrent', 'base:weight')
+  if base['base:max_concurrent'] then redis.call('HSET', key, 'max_concurrent', base['base:max_concurrent']) end
+  if base['base:weight'] then set_weight(queue, base['base:weight']) end
+  redis.call('HDEL', key, 'base:max_concurrent', 'base:weight', 'until')
+  redis.call('ZREM', P .. ':overrides', queue)
+end
+
+-- End the temporary limits whose time has come. Returns wake-ups.
+local function end_overrides()
+  local found = {}
+  for _, queue in ipairs(redis.call('ZRANGEBYSCORE', P .. ':overrides', '-inf', int(NOW), 'LIMIT', 0, 100)) do
+    end_override(queue)
+    refresh(queue)
+    local q = fields(P .. ':queue:' .. queue, 'tenant', 'state')
+    tell(q.tenant, 'queue', queue, q.state, 0, '', '')
+    for level = 2, 0, -1 do append(found, wake_ups(queue, level, 100)) end
+  end
+  return found
 end
 
 -- Whether a token is that of the job's current attempt.

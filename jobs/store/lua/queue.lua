@@ -1,13 +1,33 @@
 
 -- Change the given fields of a queue.
--- ARGV: 3 tenant, 4 queue, 5… field, value
+-- ARGV: 3 tenant, 4 queue, 5 until when temporary limits hold µs (0 ends them, '' keeps what there is),
+--       6 temporary max_concurrent ('' for none), 7 temporary weight ('' for none), 8… field, value
 -- Returns {'ok', wake-ups} | {'unknown'}
 
 local queue = ARGV[4]
 if not redis.call('ZSCORE', P .. ':queues:' .. ARGV[3], queue) then return {'unknown'} end
 local key = P .. ':queue:' .. queue
 local before = redis.call('HGET', key, 'state')
-for i = 5, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+local function set(field, value)
+  if field == 'weight' then set_weight(queue, value) else redis.call('HSET', key, field, value) end
+end
+for i = 8, #ARGV, 2 do
+  local held = redis.call('HEXISTS', key, 'base:' .. ARGV[i]) == 1  -- what follows the temporary limit
+  if held then redis.call('HSET', key, 'base:' .. ARGV[i], ARGV[i + 1]) else set(ARGV[i], ARGV[i + 1]) end
+end
+if ARGV[5] ~= '' then
+  end_override(queue)
+  if ARGV[5] ~= '0' then
+    for field, value in pairs({max_concurrent = ARGV[6], weight = ARGV[7]}) do
+      if value ~= '' then
+        redis.call('HSET', key, 'base:' .. field, redis.call('HGET', key, field) or USUAL_WEIGHT)
+        set(field, value)
+      end
+    end
+    redis.call('HSET', key, 'until', ARGV[5])
+    redis.call('ZADD', P .. ':overrides', ARGV[5], queue)
+  end
+end
 redis.call('HSET', key, 'updated', int(NOW))
 local after = redis.call('HGET', key, 'state')
 if after ~= before then tell(ARGV[3], 'queue', queue, after, 0, '', '') end

@@ -8,7 +8,7 @@
 --   P:job:<id>                 hash    one job. Written by create; changed by the scripts named below
 --     v                          version of the record, RECORD_VERSION at its creation
 --     spec                       JSON of JobSpec
---     tenant queue level         as in the spec, with the default queue filled in
+--     tenant queue level         as in the spec, with the default queue filled in; promote may change the level
 --     input                      SHA-1 of the name of the input object, hex
 --     state                      Submitted, Running, Success, Failed or Cancel; a waiting job of a paused
 --                                queue is stored as Submitted and shown as Pause
@@ -23,6 +23,8 @@
 --     cancel                     1 if a running job is to be cancelled: cancel
 --     deadline                   when it is cancelled if it has not started
 --     batch                      the batch it is a row of: create
+--     share                      the credential whose share of its queue it takes, if it has a weight: create
+--     hop                        the level that it gets if it waits for long: create
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
@@ -36,11 +38,20 @@
 --   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create
 --
 -- Scheduling
---   P:waiting:<queue>:<level>  zset    claimable job id by creation time
+--   P:waiting:<queue>:<level>  zset    claimable job id by creation time, of jobs without a share of their own
+--   P:weighted:<queue>:<level> zset    the same, of jobs with one
+--   P:weighted:<queue>:<level>:<share>  zset  the same, by share
+--   P:shares:<queue>:<level>   zset    share by its turn in millionths; those that have a claimable job
+--   P:share-turns:<queue>      hash    <level> -> turn of the share served last; <level>:<share> -> turn after the one
+--                                      served last ('' for all jobs without a share): claim
+--   P:share:<share>            hash    weight (of the credential): create; temporary, until (its override): share
+--   P:hops                     zset    waiting job id by the time at which it changes its level: create, promote
+--   P:overrides                zset    queue id by the end of its temporary limits: queue, promote, claim
 --   P:delayed                  zset    job id by the time at which it becomes claimable: create, release, promote
 --   P:later:<queue>            set     the queue's jobs in P:delayed: create, release, promote
 --   P:deadlines                zset    waiting job id by the time at which it is cancelled: create, release, expire
 --   P:running:<queue>          set     running job ids
+--   P:running:<queue>:<level>  set     the same, by level
 --   P:leases                   zset    running job id by the end of its lease: claim, heartbeat, reclaim
 --   P:ready:<level>            zset    queue id by its turn; queues that are Active, below max_concurrent, and
 --                                      have a claimable job of the level
@@ -53,7 +64,9 @@
 --                                      delivery is filed): create, open, file_deliveries
 --   P:queues:<tenant>          zset    queue id by creation time: create, open
 --   P:queue:<queue>            hash    tenant, name, state (Active or Paused), max_size, max_concurrent,
---                                      created, updated, notify (JSON of NotifyConfig): create, open, queue;
+--                                      created, updated, notify (JSON of NotifyConfig), weight, reserved:1 and
+--                                      reserved:2 (slots for a level alone), until (end of temporary limits),
+--                                      base:max_concurrent and base:weight (what follows them): create, open, queue;
 --                                      turn:<level> (turn after the one served last): claim; mean_run (how long its
 --                                      latest successful jobs ran, µs): finish
 --   P:templates:<tenant>       zset    template id by creation time: template, delete_template
@@ -94,6 +107,10 @@
 --   P:usage:<tenant>:<day>     hash    <credential>|<what> -> sum, for 400 days; what is jobs, succeeded, failed,
 --                                      audio_ms, work_ms:<device>, bytes_in or bytes_out: create, finish
 --   P:spent:<credential>:<day> hash    jobs and audio_ms over all tenants, for two days: the same
+--
+-- Dry runs
+--   P:probes                   list    JSON of Question, 100 at most, expires (no script)
+--   P:probe:<id>               string  JSON of Probe, expires (no script)
 --
 -- Requests
 --   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce

@@ -17,6 +17,8 @@ from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
 from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
 from stemline.jobs.store.protocols.nonces import NonceRepository
+from stemline.jobs.store.protocols.probes import ProbeRepository
+from stemline.jobs.store.protocols.shares import ShareRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
 from stemline.jobs.store.protocols.usage import UsageRepository
 from stemline.jobs.store.snapshot import Snapshot, TenantLoad
@@ -29,7 +31,9 @@ __all__ = [
     "JobRepository",
     "NonceRepository",
     "Outbox",
+    "ProbeRepository",
     "QueueRepository",
+    "ShareRepository",
     "Statistics",
     "Store",
     "TemplateRepository",
@@ -73,6 +77,10 @@ class Store(Protocol):
     """Batches of jobs."""
     events: EventRepository
     """What tells clients about changes."""
+    shares: ShareRepository
+    """Weights of credentials."""
+    probes: ProbeRepository
+    """Questions of dry runs."""
     nonces: NonceRepository
     """Nonces of signed requests."""
     usage: UsageRepository

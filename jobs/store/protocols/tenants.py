@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stemline.jobs.queue import NotifyConfig, Queue, QueueLimits
+from stemline.jobs.queue import NotifyConfig, Override, Queue, QueueLimits, Reserved
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store.values import BucketFilter, Listing, QueueFilter, TemplateFilter
@@ -32,10 +32,25 @@ class QueueRepository(Protocol):
         notify: NotifyConfig | None = None,
         max_size: int | None = None,
         max_concurrent: int | None = None,
+        weight: int | None = None,
+        reserved: Reserved | None = None,
+        override: Override | None = None,
     ) -> Queue:
         """Change the given values of a queue.
 
         Pausing and resuming is a single write: a waiting job shows ``Pause`` while its queue is paused.
+
+        Args:
+            tenant: its owner.
+            queue_id: the queue.
+            name: for people.
+            state: whether it starts jobs.
+            notify: callback defaults.
+            max_size: waiting jobs that it may hold.
+            max_concurrent: jobs that may run at the same time; after an override, if there is one.
+            weight: turns that it gets in proportion to other queues; likewise.
+            reserved: slots for level 1 and for level 2 alone.
+            override: limits for a time, in place of an earlier override; one whose end is 0 ends that.
 
         Raises:
             NoSuchQueue: the tenant has no such queue.

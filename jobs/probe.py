@@ -1,0 +1,38 @@
+"""What a dry run learns about a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemline.jobs.job import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a worker is asked about a source."""
+
+    id: str
+    specs: tuple[JobSpec, ...]
+    """The jobs that would be submitted; all have the same source."""
+    until: int
+    """When nobody waits for the answer any more, µs since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a worker found; numbers are ``None`` where the source does not tell."""
+
+    code: str = "Success"
+    """``Code`` that a job would fail with."""
+    message: str = ""
+    size: int | None = None
+    """Bytes."""
+    duration_s: float | None = None
+    container: str = ""
+    codec: str = ""
+    samplerate: int | None = None
+    """Hz."""
+    channels: int | None = None
+    bitrate_kbps: int | None = None
+    stem_bytes: tuple[int | None, ...] = ()
+    """Expected size of one stem of each job."""

@@ -1,0 +1,122 @@
+"""Probes sources for dry runs, beside the jobs of a worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from stemline.jobs.errors import JobFailed, StoreUnavailable
+from stemline.jobs.job import JobSpec
+from stemline.jobs.probe import Probe, Question
+from stemline.jobs.store import Store
+from stemline.runtime.settings import Settings
+from stemline.separation.decoder import Decoder
+from stemline.separation.errors import Cancelled, SeparationError
+from stemline.separation.media import MediaLimits
+from stemline.separation.media.codecs import resolve
+from stemline.separation.media.types import SourceInfo
+from stemline.storage import Buckets, TransferCancelled
+from stemline.workers.failures import failure_code
+from stemline.workers.scratch import scratch
+from stemline.workers.stages import output_spec
+
+log = structlog.get_logger(__name__)
+
+_WAIT_S: Final = 2.0
+_PAUSE_S: Final = 1.0
+"""Until the next look after the store was unavailable, s."""
+_FLAC_SHARE: Final = 0.6
+"""Of the size without compression: what music takes, more or less."""
+
+
+class Prober:
+    """Answers questions one after the other, from a thread of the worker's main process."""
+
+    def __init__(self, settings: Settings, store: Store, buckets: Buckets, decoder: Decoder) -> None:
+        self._settings = settings
+        self._store = store
+        self._buckets = buckets
+        self._decoder = decoder
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
+
+    def start(self) -> None:
+        """Start answering."""
+        self._decoder.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering soon."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                question = self._store.probes.take(_WAIT_S)
+                if question is not None:
+                    self.answer(question)
+            except StoreUnavailable as error:
+                log.warning("probe.missed", reason=error.reason)
+                self._stopped.wait(_PAUSE_S)
+            except Exception:  # a dead thread would answer no further question
+                log.exception("probe.failed")
+                self._stopped.wait(_PAUSE_S)
+
+    def answer(self, question: Question) -> None:
+        """Probe a source and answer, unless nobody waits for it any more."""
+        left_s = (question.until - self._store.now()) / 1e6
+        end = time.monotonic() + left_s
+
+        def late() -> bool:
+            return time.monotonic() > end or self._stopped.is_set()
+
+        if late():
+            return
+        try:
+            with scratch(self._settings.storage.scratch_dir) as folder:
+                probe = self._probe(question, folder / "source", late)
+        except (TransferCancelled, Cancelled):
+            return
+        except (JobFailed, SeparationError) as error:
+            probe = Probe(failure_code(error), error.message)
+        self._store.probes.answer(question.id, probe)
+
+    def _probe(self, question: Question, path: Path, late: Callable[[], bool]) -> Probe:
+        spec, source = question.specs[0], self._settings.source
+        size = self._buckets.download(
+            spec.tenant, spec.input_object, path, max_bytes=source.max_bytes, cancelled=late
+        )
+        limits = MediaLimits(source.max_duration_s, source.max_bytes, source.max_pause_s)
+        with self._decoder.open(path, limits=limits, track=spec.audio_track, cancelled=late) as audio:
+            found = audio.source
+        return Probe(
+            size=size,
+            duration_s=found.duration_s,
+            container=found.container,
+            codec=found.codec,
+            samplerate=found.samplerate,
+            channels=found.channels,
+            bitrate_kbps=found.bitrate_kbps,
+            stem_bytes=tuple(_stem_bytes(each, path, found) for each in question.specs),
+        )
+
+
+def _stem_bytes(spec: JobSpec, path: Path, source: SourceInfo) -> int | None:
+    """Return the expected size of one stem, bytes; ``None`` if the duration is not known.
+
+    Raises:
+        OptionError: The codec cannot be written as asked.
+    """
+    encoding = resolve(output_spec(spec, path), source)
+    if source.duration_s is None:
+        return None
+    bits_per_s: float = encoding.bitrate_bps
+    if not bits_per_s:
+        bits_per_s = encoding.samplerate * encoding.channels * encoding.bit_depth
+        bits_per_s *= _FLAC_SHARE if encoding.codec == "flac" else 1
+    return round(source.duration_s * bits_per_s / 8)
