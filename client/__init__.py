@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stemline.client.aio import AsyncClient
+    from stemline.client.batches import Batch, Row
     from stemline.client.client import Client
     from stemline.client.errors import (
         AccessDenied,
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
         TransferFailed,
         WaitTimedOut,
     )
+    from stemline.client.events import Event
     from stemline.client.retry import Retry
     from stemline.client.submission import Submission
     from stemline.client.target import S3Access, Target, find
+    from stemline.client.usage import Usage
     from stemline.client.values import Attempt, Callback, Execution, Job, Page, Queue, Stem, Template
 
 __all__ = [
@@ -30,10 +33,12 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "Attempt",
+    "Batch",
     "Callback",
     "Client",
     "ClientError",
     "ConnectionFailed",
+    "Event",
     "Execution",
     "Job",
     "JobEnded",
@@ -42,6 +47,7 @@ __all__ = [
     "Page",
     "Queue",
     "Retry",
+    "Row",
     "S3Access",
     "SlowDown",
     "Stem",
@@ -49,6 +55,7 @@ __all__ = [
     "Target",
     "Template",
     "TransferFailed",
+    "Usage",
     "WaitTimedOut",
     "find",
 ]
@@ -57,10 +64,12 @@ _MODULES = {
     "ApiError": "errors",
     "AsyncClient": "aio",
     "Attempt": "values",
+    "Batch": "batches",
     "Callback": "values",
     "Client": "client",
     "ClientError": "errors",
     "ConnectionFailed": "errors",
+    "Event": "events",
     "Execution": "values",
     "Job": "values",
     "JobEnded": "errors",
@@ -69,6 +78,7 @@ _MODULES = {
     "Page": "values",
     "Queue": "values",
     "Retry": "retry",
+    "Row": "batches",
     "S3Access": "target",
     "SlowDown": "errors",
     "Stem": "values",
@@ -76,6 +86,7 @@ _MODULES = {
     "Target": "target",
     "Template": "values",
     "TransferFailed": "errors",
+    "Usage": "usage",
     "WaitTimedOut": "errors",
     "find": "target",
 }

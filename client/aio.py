@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from stemline.client import calls
+from stemline.client import batches, calls, usage
+from stemline.client.batches import Batch, Row
+from stemline.client.call import Call, Changed, in_tens, one
 from stemline.client.client import Client
 from stemline.client.errors import ApiError, ConnectionFailed, JobEnded
+from stemline.client.events import AGAIN_S, Event, EventReader
 from stemline.client.exchange import Exchange
 from stemline.client.names import DEFAULT_PATTERN
 from stemline.client.objects import Progress
-from stemline.client.retry import Retry
+from stemline.client.retry import Retry, Tries
 from stemline.client.submission import Submission
 from stemline.client.target import Target, find
+from stemline.client.usage import Usage
 from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
 from stemline.client.waiting import Waiting
 
@@ -60,7 +65,7 @@ class AsyncClient:
         await self._http.aclose()
         self._files.close()
 
-    async def send(self, call: calls.Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         """Send a call, again where that may help, and return its answer."""
         tries = self._retry.start(call)
         while True:
@@ -74,23 +79,66 @@ class AsyncClient:
                 error = answered
             await asyncio.sleep(tries.pause(error, cause))
 
-    async def submit(self, source: str, *, idempotency_key: str = "", **parameters: Any) -> Job:
-        """Submit a job and return it as it was accepted."""
-        return await self.submit_as(Submission(source, **parameters), idempotency_key=idempotency_key)
+    async def events(self, job_id: str = "", *, last: str = "") -> AsyncGenerator[Event, None]:
+        """Yield what changes, from now on: in the bucket without an end, or with one job until its end."""
+        reader = EventReader(job_id, last)
+        tries: Tries | None = None
+        while True:
+            call = reader.call()
+            tries = tries or self._retry.start(call)
+            cause: httpx.HTTPError | None = None
+            try:
+                async with aclosing(self._stream(call)) as parts:
+                    async for part in parts:
+                        events, tries = reader.feed(part), None
+                        for event in events:
+                            yield event
+                        if reader.has_ended:
+                            return
+            except httpx.HTTPError as fault:
+                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
+                cause = fault
+            except (ApiError, ConnectionFailed) as answered:
+                if tries is None:
+                    raise
+                error = answered
+            else:
+                return
+            await asyncio.sleep(AGAIN_S if tries is None else tries.pause(error, cause))
 
-    async def submit_as(self, submission: Submission, *, idempotency_key: str = "") -> Job:
+    async def _stream(self, call: Call[None]) -> AsyncGenerator[bytes, None]:
+        """Yield the parts of a stream; it is over without an error only where no events will follow."""
+        async with aclosing(await self._http.send(self._exchange.request(call), stream=True)) as response:
+            if response.status_code != 200:
+                await response.aread()
+            if not self._exchange.has_events(call, response):
+                return
+            async for part in response.aiter_bytes():
+                yield part
+        raise httpx.ReadError("the stream has ended")
+
+    async def submit(
+        self, source: str, *, idempotency_key: str = "", wait_s: float = 0, **parameters: Any
+    ) -> Job:
+        """Submit a job and return it as it was accepted, or with ``wait_s`` as soon as it has ended."""
+        submission = Submission(source, **parameters)
+        return await self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
+
+    async def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""
         target = self.target
-        return await self.send(calls.submit(submission, target.bucket, target.region, key=idempotency_key))
+        return await self.send(
+            calls.submit(submission, target.bucket, target.region, key=idempotency_key, wait_s=wait_s)
+        )
 
     async def get(self, job_id: str, *, wait_s: float = 0) -> Job:
         """Return a job; with ``wait_s`` as soon as it has ended, but not later than that."""
-        return calls.one(await self.send(calls.get([job_id], wait_s=wait_s)), job_id, "job")
+        return one(await self.send(calls.get([job_id], wait_s=wait_s)), job_id, "job")
 
     async def get_many(self, ids: Sequence[str]) -> dict[str, Job]:
         """Return jobs by their ids, without those that the bucket does not have."""
         found: dict[str, Job] = {}
-        for ten in calls.in_tens(ids):
+        for ten in in_tens(ids):
             found |= await self.send(calls.get(ten))
         return found
 
@@ -131,12 +179,12 @@ class AsyncClient:
 
     async def cancel(self, *ids: str) -> None:
         """Cancel jobs; of each ten all or none."""
-        for ten in calls.in_tens(ids):
+        for ten in in_tens(ids):
             await self.send(calls.cancel(ten))
 
     async def retry(self, *ids: str) -> Sequence[Job]:
         """Submit failed or cancelled jobs again and return the new ones; of each ten all or none."""
-        return [job for ten in calls.in_tens(ids) for job in await self.send(calls.retry(ten))]
+        return [job for ten in in_tens(ids) for job in await self.send(calls.retry(ten))]
 
     async def cancel_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Cancel all jobs that match and have not ended, and return how many."""
@@ -146,7 +194,7 @@ class AsyncClient:
         """Submit all failed and cancelled jobs again that match and were not retried yet."""
         return await self._all(lambda cursor: calls.retry_where(dry_run=dry_run, cursor=cursor, **filters))
 
-    async def _all(self, call: Callable[[str], calls.Call[calls.Changed]]) -> int:
+    async def _all(self, call: Callable[[str], Call[Changed]]) -> int:
         """Send a call until nothing is left, and return how many were changed."""
         count, cursor = 0, ""
         while True:
@@ -154,6 +202,90 @@ class AsyncClient:
             count, cursor = count + part.count, part.cursor
             if not cursor:
                 return count
+
+    async def _pages(self, call: Callable[[int], Call[tuple[Sequence[T], int]]]) -> AsyncIterator[T]:
+        """Yield what is on all pages of a list whose pages have numbers."""
+        number, seen = 1, 0
+        while True:
+            found, total = await self.send(call(number))
+            for each in found:
+                yield each
+            number, seen = number + 1, seen + len(found)
+            if not found or seen >= total:
+                return
+
+    async def create_batch(
+        self,
+        rows: Iterable[Row | str] = (),
+        *,
+        name: str = "",
+        manifest: str = "",
+        idempotency_key: str = "",
+        **parameters: Any,
+    ) -> Batch:
+        """Submit up to 100,000 jobs as one."""
+        target, common = self.target, Submission("", **parameters)
+        return await self.send(
+            batches.create_batch(
+                rows,
+                common,
+                target.bucket,
+                target.region,
+                name=name,
+                manifest=manifest,
+                key=idempotency_key,
+            )
+        )
+
+    async def batch(self, batch_id: str) -> Batch:
+        """Return a batch with its counts."""
+        return await self.send(batches.get_batch(batch_id))
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield all batches, latest first."""
+        return self._pages(lambda number: batches.batches(page_number=number))
+
+    async def wait_batch(
+        self,
+        batch_id: str,
+        *,
+        timeout_s: float | None = None,
+        on_change: Callable[[Batch], object] | None = None,
+    ) -> Batch:
+        """Wait until every row of a batch has ended."""
+        waiting = Waiting(timeout_s)
+        while True:
+            batch = await self.batch(batch_id)
+            if on_change is not None:
+                on_change(batch)
+            if batch.has_ended:
+                return batch
+            await asyncio.sleep(waiting.pause(batch))
+
+    async def pause_batch(self, batch_id: str) -> Batch:
+        """Let none of the jobs of a batch start."""
+        return await self.send(batches.pause_batch(batch_id))
+
+    async def resume_batch(self, batch_id: str) -> Batch:
+        """Let the jobs of a paused batch start again."""
+        return await self.send(batches.resume_batch(batch_id))
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """Cancel every row of a batch that has not ended."""
+        return await self.send(batches.cancel_batch(batch_id))
+
+    async def retry_batch(self, batch_id: str) -> int:
+        """Retry the failed rows of a batch, and return how many."""
+        count = 0
+        while True:
+            part = await self.send(batches.retry_batch(batch_id))
+            count += part.count
+            if not part.cursor:
+                return count
+
+    async def usage(self, *, first: date | None = None, last: date | None = None) -> Sequence[Usage]:
+        """Return what the jobs of the bucket took, by credential and day."""
+        return await self.send(usage.usage(first=first, last=last))
 
     async def execution(self, job_id: str) -> Execution:
         """Return which attempt at a job runs, or ran last, and where."""
@@ -167,7 +299,7 @@ class AsyncClient:
         """Return a queue by its id or name; the bucket's only one if none is given."""
         found = await self.queues()
         named = {key: queue for queue in found for key in (queue.name, queue.id)}
-        return found[0] if found and not name else calls.one(named, name, "queue")
+        return found[0] if found and not name else one(named, name, "queue")
 
     async def pause(self, queue: str = "") -> Queue:
         """Stop a queue from starting jobs."""
@@ -181,16 +313,9 @@ class AsyncClient:
         """Change a queue; the changes are elements of the wire."""
         return await self.send(calls.update_queue(await self.queue(queue), changes))
 
-    async def templates(self, *, prefix: str = "") -> AsyncIterator[Template]:
+    def templates(self, *, prefix: str = "") -> AsyncIterator[Template]:
         """Yield all templates, or those whose names begin with a prefix."""
-        number, seen = 1, 0
-        while True:
-            found, total = await self.send(calls.templates(page_number=number, prefix=prefix))
-            for each in found:
-                yield each
-            number, seen = number + 1, seen + len(found)
-            if not found or seen >= total:
-                return
+        return self._pages(lambda number: calls.templates(page_number=number, prefix=prefix))
 
     async def create_template(self, name: str, **parameters: Any) -> Template:
         """Create a template; the parameters are those of a submission about stems and codec."""
@@ -200,34 +325,28 @@ class AsyncClient:
         """Delete a template."""
         await self.send(calls.delete_template(template_id))
 
-    async def callbacks(
+    def callbacks(
         self, *, states: Sequence[str] = (), host: str = "", since: datetime | None = None
     ) -> AsyncIterator[Callback]:
         """Yield callbacks, latest first; of every state unless some are given."""
-        number, seen = 1, 0
-        while True:
-            call = calls.callbacks(states=states, host=host, since=since, page_number=number)
-            found, total = await self.send(call)
-            for each in found:
-                yield each
-            number, seen = number + 1, seen + len(found)
-            if not found or seen >= total:
-                return
+        return self._pages(
+            lambda number: calls.callbacks(states=states, host=host, since=since, page_number=number)
+        )
 
     async def get_callbacks(self, *ids: str) -> Sequence[Callback]:
         """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
-        return [each for ten in calls.in_tens(ids) for each in await self.send(calls.get_callbacks(ten))]
+        return [each for ten in in_tens(ids) for each in await self.send(calls.get_callbacks(ten))]
 
     async def send_callbacks(self, *ids: str) -> int:
         """Send callbacks now, whatever their state, of each ten all or none, and return how many."""
-        return sum([await self.send(calls.send_callbacks(ten)) for ten in calls.in_tens(ids)])
+        return sum([await self.send(calls.send_callbacks(ten)) for ten in in_tens(ids)])
 
     async def send_callbacks_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Send all callbacks that match now, and return how many; dead letters unless states are given."""
         return (await self.send(calls.send_callbacks_where(dry_run=dry_run, **filters))).count
 
     async def upload(self, path: str | Path, key: str = "", *, progress: Progress | None = None) -> str:
-        """Send a file to the bucket and return its key, by default ``uploads/<name>``."""
+        """Send a file to the bucket and return its key, by default a new one that ends with its name."""
         return await asyncio.to_thread(self._files.upload, path, key, progress=progress)
 
     async def download(

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from stemline.client.errors import NotFound
+from stemline.client.call import (
+    PAGE,
+    Call,
+    Changed,
+    changed,
+    given,
+    joined,
+    nothing,
+    prefer_wait,
+    wire_time,
+)
 from stemline.client.submission import Submission, audio_config
 from stemline.client.values import (
     Callback,
@@ -17,7 +26,6 @@ from stemline.client.values import (
     Job,
     Page,
     Queue,
-    Raw,
     Template,
     Upload,
     child,
@@ -32,33 +40,11 @@ from stemline.client.values import (
     text,
 )
 from stemline.jobs.separation import TAG
-from stemline.wire.queries import MAX_IDS
-from stemline.wire.times import format_time
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-PAGE: Final = 100
-"""Largest page of every list."""
-LONGEST_WAIT_S: Final = 25
-"""How long one request asks the service to hold its answer until the job has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T_co]):
-    """One request, and how its answer is read."""
-
-    method: str
-    path: str
-    """Encoded."""
-    read: Callable[[Raw], T_co]
-    params: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    repeatable: bool = True
-    """Whether it may be sent again if it is not known whether the service received it."""
-
-
-def submit(submission: Submission, bucket: str, region: str, *, key: str = "") -> Call[Job]:
+def submit(
+    submission: Submission, bucket: str, region: str, *, key: str = "", wait_s: float = 0
+) -> Call[Job]:
     """Create a job.
 
     Args:
@@ -66,13 +52,14 @@ def submit(submission: Submission, bucket: str, region: str, *, key: str = "") -
         bucket: of the stems, unless the submission names one.
         region: of that bucket.
         key: the Idempotency-Key; a new one if empty.
+        wait_s: hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
     return Call(
         "POST",
         "/jobs",
         lambda raw: read_job(children(raw, "JobsDetail")[0]),
         body=submission.body(bucket, region),
-        headers={"Idempotency-Key": key or uuid.uuid4().hex},
+        headers={"Idempotency-Key": key or uuid.uuid4().hex, **prefer_wait(wait_s)},
     )
 
 
@@ -83,12 +70,11 @@ def get(ids: Sequence[str], *, wait_s: float = 0) -> Call[dict[str, Job]]:
         ids: of the jobs.
         wait_s: hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
-    headers = {"Prefer": f"wait={min(round(wait_s), LONGEST_WAIT_S)}"} if wait_s >= 1 else {}
     return Call(
         "GET",
-        f"/jobs/{_ids(ids)}",
+        f"/jobs/{joined(ids)}",
         lambda raw: {job.id: job for job in map(read_job, children(raw, "JobsDetail"))},
-        headers=headers,
+        headers=prefer_wait(wait_s),
     )
 
 
@@ -97,6 +83,7 @@ def page(
     states: Iterable[str] = (),
     queue: str = "",
     source: str = "",
+    batch: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     oldest_first: bool = False,
@@ -110,8 +97,9 @@ def page(
         "states": ",".join(states),
         "queueId": queue,
         "inputObject": source,
-        "startCreationTime": _time(since),
-        "endCreationTime": _time(until),
+        "batchId": batch,
+        "startCreationTime": wire_time(since),
+        "endCreationTime": wire_time(until),
         "orderByTime": "Asc" if oldest_first else "",
         "nextToken": cursor,
     }
@@ -119,20 +107,20 @@ def page(
         "GET",
         "/jobs",
         lambda raw: Page(tuple(map(read_job, children(raw, "JobsDetail"))), text(raw, "NextToken")),
-        params=_given(params),
+        params=given(params),
     )
 
 
 def cancel(ids: Sequence[str]) -> Call[None]:
     """Cancel up to ten jobs, all or none."""
-    return Call("PUT", f"/jobs/{_ids(ids)}", _nothing, params={"cancel": ""})
+    return Call("PUT", f"/jobs/{joined(ids)}", nothing, params={"cancel": ""})
 
 
 def retry(ids: Sequence[str]) -> Call[list[Job]]:
     """Submit up to ten failed or cancelled jobs again, all or none, and return the new jobs."""
     return Call(
         "POST",
-        f"/jobs/{_ids(ids)}/retry",
+        f"/jobs/{joined(ids)}/retry",
         lambda raw: list(map(read_job, children(raw, "JobsDetail"))),
         headers={"Idempotency-Key": uuid.uuid4().hex},
     )
@@ -161,7 +149,7 @@ def templates(*, page_number: int = 1, prefix: str = "") -> Call[tuple[list[Temp
         "GET",
         "/template",
         lambda raw: (list(map(read_template, children(raw, "TemplateList"))), number(raw, "TotalCount")),
-        params=_given(params),
+        params=given(params),
     )
 
 
@@ -179,7 +167,7 @@ def create_template(name: str, parameters: Submission) -> Call[Template]:
 
 def delete_template(template_id: str) -> Call[None]:
     """Delete a template."""
-    return Call("DELETE", f"/template/{quote(template_id, safe='')}", _nothing, repeatable=False)
+    return Call("DELETE", f"/template/{quote(template_id, safe='')}", nothing, repeatable=False)
 
 
 def callbacks(
@@ -196,7 +184,7 @@ def callbacks(
     params = {
         "states": ",".join(states) or "All",
         "host": host,
-        "startTime": _time(since),
+        "startTime": wire_time(since),
         "pageNumber": str(page_number),
         "pageSize": str(PAGE),
     }
@@ -204,40 +192,30 @@ def callbacks(
         "GET",
         "/callbacks",
         lambda raw: (list(map(read_callback, children(raw, "CallbackList"))), number(raw, "TotalCount")),
-        params=_given(params),
+        params=given(params),
     )
 
 
 def get_callbacks(ids: Sequence[str]) -> Call[list[Callback]]:
     """Return callbacks by their ids or those of their jobs; unknown ones are left out."""
     return Call(
-        "GET", f"/callbacks/{_ids(ids)}", lambda raw: list(map(read_callback, children(raw, "Callback")))
+        "GET", f"/callbacks/{joined(ids)}", lambda raw: list(map(read_callback, children(raw, "Callback")))
     )
 
 
 def send_callbacks(ids: Sequence[str]) -> Call[int]:
     """Send callbacks now, whatever their state, all or none, and return how many."""
-    return Call("POST", f"/callbacks/{_ids(ids)}/send", lambda raw: number(raw, "ReplayedCount"))
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What a request for all jobs or callbacks of a filter did."""
-
-    count: int
-    """Those that match, of which all were changed unless it was a dry run."""
-    cursor: str
-    """Where the same request goes on; empty if nothing is left."""
+    return Call("POST", f"/callbacks/{joined(ids)}/send", lambda raw: number(raw, "ReplayedCount"))
 
 
 def cancel_where(**filters: Any) -> Call[Changed]:
     """Cancel all jobs that match and have not ended; see :func:`where` for the filters."""
-    return Call("POST", "/bulk/jobs/cancel", _changed, params=where(**filters))
+    return Call("POST", "/bulk/jobs/cancel", changed, params=where(**filters))
 
 
 def retry_where(**filters: Any) -> Call[Changed]:
     """Submit all failed and cancelled jobs again that match and were not retried yet."""
-    return Call("POST", "/bulk/jobs/retry", _changed, params=where(**filters))
+    return Call("POST", "/bulk/jobs/retry", changed, params=where(**filters))
 
 
 def where(
@@ -246,6 +224,7 @@ def where(
     queue: str = "",
     level: int | None = None,
     prefix: str = "",
+    batch: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     dry_run: bool = False,
@@ -258,6 +237,7 @@ def where(
         queue: its id.
         level: their level.
         prefix: beginning of the keys of their sources.
+        batch: id of the batch that they are rows of.
         since: when they were created at the earliest.
         until: when they were created at the latest.
         dry_run: only count them.
@@ -268,12 +248,13 @@ def where(
         "queueId": queue,
         "level": "" if level is None else str(level),
         "inputPrefix": prefix,
-        "startCreationTime": _time(since),
-        "endCreationTime": _time(until),
+        "batchId": batch,
+        "startCreationTime": wire_time(since),
+        "endCreationTime": wire_time(until),
         "dryRun": "true" if dry_run else "",
         "nextToken": cursor,
     }
-    return _given(params)
+    return given(params)
 
 
 def send_callbacks_where(
@@ -283,10 +264,10 @@ def send_callbacks_where(
     params = {
         "states": ",".join(states),
         "host": host,
-        "startTime": _time(since),
+        "startTime": wire_time(since),
         "dryRun": "true" if dry_run else "",
     }
-    return Call("POST", "/bulk/callbacks/send", _changed, params=_given(params))
+    return Call("POST", "/bulk/callbacks/send", changed, params=given(params))
 
 
 def begin_upload(name: str, size: int) -> Call[Upload]:
@@ -314,14 +295,14 @@ def complete_upload(upload: Upload) -> Call[str]:
 
 def abort_upload(upload: Upload) -> Call[None]:
     """Give an upload up."""
-    return Call("DELETE", "/uploads", _nothing, params=_upload(upload))
+    return Call("DELETE", "/uploads", nothing, params=_upload(upload))
 
 
 def links(job_id: str) -> Call[dict[str, str]]:
     """Return links to the stems of a job, by their keys; they are valid for an hour."""
     return Call(
         "GET",
-        f"/console/jobs/{_ids([job_id])}",
+        f"/console/jobs/{joined([job_id])}",
         lambda raw: {text(each, "Key"): text(each, "DownloadUrl") for each in children(raw, "Stem")},
     )
 
@@ -330,48 +311,10 @@ def execution(job_id: str) -> Call[Execution]:
     """Return which attempt at a job runs, or ran last, and where."""
     return Call(
         "GET",
-        f"/console/jobs/{_ids([job_id])}",
+        f"/console/jobs/{joined([job_id])}",
         lambda raw: read_execution(child(raw, "Job")),
     )
 
 
-def one(found: Mapping[str, T], name: str, what: str) -> T:
-    """Return the only thing that was asked for.
-
-    Raises:
-        NotFound: it was not found.
-    """
-    if name not in found:
-        raise NotFound("NoSuchResource", f"there is no {what} {name} in this bucket", status=404)
-    return found[name]
-
-
-def in_tens(ids: Iterable[str]) -> Iterable[list[str]]:
-    """Yield ids in groups of as many as a request may name."""
-    rest = list(dict.fromkeys(ids))
-    for start in range(0, len(rest), MAX_IDS):
-        yield rest[start : start + MAX_IDS]
-
-
-def _ids(ids: Sequence[str]) -> str:
-    return ",".join(quote(each, safe="") for each in ids)
-
-
-def _time(value: datetime | None) -> str:
-    return "" if value is None else format_time(round(value.timestamp() * 1e6))
-
-
-def _given(params: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in params.items() if value}
-
-
 def _upload(upload: Upload) -> dict[str, str]:
     return {"key": upload.key, "uploadId": upload.id, "size": str(upload.size)}
-
-
-def _changed(raw: Raw) -> Changed:
-    return Changed(number(raw, "MatchedCount"), text(raw, "NextToken"))
-
-
-def _nothing(_: Raw) -> None:
-    return None

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stemline.client.batches import Batch
     from stemline.client.values import Job
 
 
@@ -71,7 +72,7 @@ class AccessDenied(ApiError):
 
 
 class NotFound(ApiError):
-    """There is no job, template, queue or callback of this id in the bucket."""
+    """There is no job, batch, template, queue or callback of this id in the bucket."""
 
 
 class TransferFailed(ClientError):
@@ -92,14 +93,15 @@ class JobEnded(ClientError):
 
 
 class WaitTimedOut(ClientError):
-    """The job has not ended in the time that was given; it goes on.
+    """The job or batch has not ended in the time that was given; it goes on.
 
     Attributes:
-        job: as it was seen last.
+        job: the job or the batch as it was seen last.
     """
 
-    def __init__(self, job: Job, timeout_s: float) -> None:
-        super().__init__(f"job {job.id} has not ended in {timeout_s:g} s; it is {job.state}")
+    def __init__(self, job: Job | Batch, timeout_s: float) -> None:
+        kind = type(job).__name__.lower()
+        super().__init__(f"{kind} {job.id} has not ended in {timeout_s:g} s; it is {job.state}")
         self.job = job
 
 

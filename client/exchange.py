@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from stemline.client.calls import Call
+from stemline.client.call import Call
 from stemline.client.errors import ConnectionFailed, api_error
 from stemline.client.target import Target
 from stemline.wire.codec import JSON, to_json
@@ -35,11 +35,11 @@ class Exchange:
     def request(self, call: Call[Any]) -> httpx.Request:
         """Return a new, signed request; each try needs one of its own, because a signature has a nonce."""
         target = self.target
-        body = b"" if call.body is None else to_json(dict(call.body))
+        body = call.content if call.body is None else to_json(dict(call.body))
         path = call.path + (f"?{urlencode(call.params)}" if call.params else "")
         headers = {"Host": target.host or urlsplit(target.api).netloc, "Accept": JSON, **call.headers}
         if body:
-            headers["Content-Type"] = JSON
+            headers["Content-Type"] = call.content_type
         headers |= integrity_headers(body)
         if target.session_token:
             headers["x-cos-security-token"] = target.session_token
@@ -71,6 +71,25 @@ class Exchange:
             return call.read(json.loads(response.content or b"{}"))
         except (ValueError, LookupError, AttributeError, TypeError):
             raise ConnectionFailed(f"{self.target.api} is not a Stemline API: {_start(response)}") from None
+
+    def has_events(self, call: Call[None], response: httpx.Response) -> bool:
+        """Return whether events follow; otherwise there are no more.
+
+        Args:
+            call: that asked for them.
+            response: of which the content is read already unless its status is 200.
+
+        Raises:
+            ApiError: the answer is an error.
+            ConnectionFailed: it is not an answer of this service.
+        """
+        if response.status_code == 204:
+            return False
+        if response.status_code != 200:
+            self.read(call, response)
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise ConnectionFailed(f"{self.target.api} is not a Stemline API: it sends no events")
+        return True
 
     def failed(self, error: httpx.HTTPError) -> ConnectionFailed:
         """Return the error of a connection that failed."""

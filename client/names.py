@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from stemline.client.errors import TransferFailed
 from stemline.client.values import Job
 
 DEFAULT_PATTERN: Final = "{dir}/{name}-{stem}.{ext}"
@@ -71,6 +75,22 @@ def file_names(
             raise ValueError(f"{pattern} gives two stems the same file; add {{stem}}")
         files[stem.name] = path
     return files
+
+
+def check_free(paths: Iterable[Path]) -> None:
+    """Check that there is no file where stems would be put.
+
+    Raises:
+        TransferFailed: there is one.
+    """
+    for path in paths:
+        if os.path.lexists(path):
+            raise TransferFailed(f"{path} is there already")
+
+
+def new_key(name: str) -> str:
+    """Return a key for a file that nothing else in the bucket has; it begins with the present time."""
+    return f"uploads/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}/{safe_name(name)}"
 
 
 def safe_name(name: str, most_bytes: int = _MAX_NAME_BYTES) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from stemline.client.calls import Call
+from stemline.client.call import Call
 from stemline.client.errors import ApiError, ConnectionFailed, SlowDown
 
 _LONGEST_S: Final = 20.0

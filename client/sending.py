@@ -15,8 +15,8 @@ from stemline.client.exchange import reaching, reason_of
 from stemline.client.names import safe_name
 
 if TYPE_CHECKING:
-    from stemline.client.client import Client
     from stemline.client.objects import Progress
+    from stemline.client.sender import Sender
     from stemline.client.values import Upload
 
 _CHUNK: Final = 1 << 18
@@ -24,7 +24,7 @@ _FAULTS: Final = 5
 """Parts that may fail; each of them is sent again."""
 
 
-def send_file(client: Client, path: Path, progress: Progress | None = None) -> str:
+def send_file(client: Sender, path: Path, progress: Progress | None = None) -> str:
     """Send a file in parts, and return the key that the service chose.
 
     Raises:
@@ -48,7 +48,7 @@ def send_file(client: Client, path: Path, progress: Progress | None = None) -> s
         raise TransferFailed(f"{path} could not be sent: {error}") from error
 
 
-def _send_parts(client: Client, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
+def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
     faults = 0
     while upload.parts:
         for number, url in upload.parts.items():
@@ -87,7 +87,7 @@ def _read(file: BinaryIO, start: int, length: int, progress: Progress | None) ->
             progress(len(chunk))
 
 
-def _give_up(client: Client, upload: Upload) -> None:
+def _give_up(client: Sender, upload: Upload) -> None:
     """Have the parts deleted; the bucket deletes what is left over by its own rules otherwise."""
     try:
         client.send(calls.abort_upload(upload))

@@ -98,6 +98,16 @@ class Submission:
         }
         return {name: value for name, value in request.items() if value}
 
+    def stem_files(self) -> list[tuple[str, str]]:
+        """Return name and extension of each stem; none with a template, whose mode is not known here.
+
+        Raises:
+            ValueError: a number of stems or a mode is unknown.
+        """
+        if self.template:
+            return []
+        return [(STEMS[track], self.codec) for track in MODE_TRACKS[AudioMode(self._mode())]]
+
     def _mode(self) -> str:
         mode = self.mode or MODES.get(self.stems, "")
         if mode not in set(AudioMode):
@@ -110,10 +120,22 @@ class Submission:
         if isinstance(self.output, str):
             tracks = list(STEMS) if self.template else [str(t) for t in MODE_TRACKS[AudioMode(self._mode())]]
             return {track: self.output.replace("{stem}", STEMS[track]) for track in tracks}
-        elements = {stem: element for element, stem in STEMS.items()}
-        if unknown := sorted(set(self.output) - set(elements)):
-            raise ValueError(f"{', '.join(unknown)}: a stem is one of {', '.join(elements)}")
-        return {elements[stem]: key for stem, key in self.output.items()}
+        return elements_of(self.output)
+
+
+def elements_of(keys: Mapping[str, str]) -> dict[str, str]:
+    """Return keys by the elements of ``Output`` that ask for them.
+
+    Args:
+        keys: by the names of the stems.
+
+    Raises:
+        ValueError: the name of a stem is unknown.
+    """
+    elements = {stem: element for element, stem in STEMS.items()}
+    if unknown := sorted(set(keys) - set(elements)):
+        raise ValueError(f"{', '.join(unknown)}: a stem is one of {', '.join(elements)}")
+    return {elements[stem]: key for stem, key in keys.items()}
 
 
 def _time(value: datetime | None) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from stemline.client.calls import LONGEST_WAIT_S
+from stemline.client.call import LONGEST_WAIT_S
 from stemline.client.errors import WaitTimedOut
 from stemline.client.values import Job
+
+if TYPE_CHECKING:
+    from stemline.client.batches import Batch
 
 _FIRST_S: Final = 0.1
 _GROWTH: Final = 1.3
@@ -36,7 +39,7 @@ class Waiting:
         self._asked = self.clock()
         return LONGEST_WAIT_S if self.timeout_s is None else max(0.0, min(LONGEST_WAIT_S, self._left()))
 
-    def pause(self, job: Job) -> float:
+    def pause(self, job: Job | Batch) -> float:
         """Return how long to wait before the next request, s.
 
         Raises:

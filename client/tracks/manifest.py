@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -49,7 +49,11 @@ class Entry:
     message: str = ""
     duration_s: float | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    """Stems, relative to the folder of the output."""
+    """Stems that were fetched or are being fetched, relative to the folder of the output."""
+    folder: str = ""
+    """``{dir}`` in the names of its stems, which stay as they were when it was begun."""
+    name: str = ""
+    """``{name}`` in the same; empty until it was begun."""
 
 
 class Manifest:
@@ -110,9 +114,17 @@ class Manifest:
             self.entries[entry.track] = entry
         return entry
 
-    def begin(self, track: str, key: str, *, turn: int) -> Entry:
-        """Note, before anything is sent, that a track is going to be submitted."""
-        return self.put(Entry(track, "sending", turn, time.time(), key))
+    def begin(self, track: str, key: str, *, turn: int, folder: str = "", name: str = "") -> Entry:
+        """Note, before anything is sent, that a track is going to be submitted.
+
+        Args:
+            track: its name.
+            key: of its source.
+            turn: how many jobs it has then had.
+            folder: ``{dir}`` in the names of its stems.
+            name: ``{name}`` in the same.
+        """
+        return self.put(Entry(track, "sending", turn, time.time(), key, folder=folder, name=name))
 
     def sent(self, entry: Entry, key: str) -> Entry:
         """Note the key of the object that a track is in; only now may it be submitted."""
@@ -121,6 +133,15 @@ class Manifest:
     def submitted(self, entry: Entry, job: str) -> Entry:
         """Note the job of a track."""
         return self.put(replace(entry, state="submitted", job=job))
+
+    def again(self, entry: Entry) -> Entry:
+        """Note that the job of a track was cancelled, and that its object is to be submitted again."""
+        return self.put(replace(entry, state="sent", turn=entry.turn + 1, at=time.time(), job=""))
+
+    def forget(self) -> None:
+        """Empty the file of a run in which no track was begun, so that any other run may use it."""
+        if not self.entries:
+            self._file.truncate(0)
 
     def idempotency_key(self, entry: Entry) -> str:
         """Return the key of a track's submission: the same for each repetition of the same turn."""
@@ -144,15 +165,11 @@ class Manifest:
             self._append(run)
             _sync_folder(self.path.parent)
             return
-        try:
-            run, *others = map(json.loads, lines)
-            self.run_id = run["run"]
-            self.entries = {line["track"]: Entry(**line) for line in others}
-        except (ValueError, KeyError, TypeError):
-            raise ManifestError(f"{self.path} is not a manifest; move it away to begin anew") from None
-        self._check("source", source, run.get("source"))
-        for name in sorted({*parameters, *run["parameters"]}):
-            self._check(name, parameters.get(name), run["parameters"].get(name))
+        before, self.entries = _parsed(self.path, lines)
+        self.run_id = before["run"]
+        self._check("source", source, before.get("source"))
+        for name in sorted({*parameters, *before["parameters"]}):
+            self._check(name, parameters.get(name), before["parameters"].get(name))
 
     def _check(self, what: str, now: Any, before: Any) -> None:
         if now != before:
@@ -160,6 +177,31 @@ class Manifest:
                 f"{self.path} is of a run with the {what} {before!r}, not {now!r}: "
                 "use the same options again, or another folder for the output"
             )
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """Return what became of each track, without holding or changing the file; nothing if there is none.
+
+    Raises:
+        ManifestError: it is not a manifest.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    return _parsed(path, lines)[1] if lines else {}
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Entry]]:
+    try:
+        run: dict[str, Any] = json.loads(lines[0])
+        others = list(map(json.loads, lines[1:]))
+        if {"run", "parameters"} <= run.keys():
+            return run, {line["track"]: Entry(**line) for line in others}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ManifestError(f"{path} is not a manifest; move it away to begin anew")
 
 
 def digest(track: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,22 @@ _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 30.0
 _MOST_FAULTS: Final = 5
 _SILENCE_S: Final = 900.0
-"""How long a service may give no answer at all before the run ends."""
+"""How long one request may get no answer at all before the run ends."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Faults of the disk that every further track would meet too."""
+_OF_A_FILE: Final = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EFBIG,
+    }
+)
+"""Faults of a file that waiting does not mend."""
 
 
 class Stopped(Exception):
@@ -24,17 +40,23 @@ class Stopped(Exception):
 class Pace:
     """Repeats what may succeed later, and waits as long as the service asks; shared by several threads."""
 
-    def __init__(self, stop: threading.Event, holding: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        stop: threading.Event,
+        holding: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Begin without a pause.
 
         Args:
             stop: ends every pause.
             holding: called with the reason why nothing happens, and with an empty text when it goes on.
+            clock: seconds.
         """
         self._stop = stop
         self._holding = holding
+        self._clock = clock
         self._until = 0.0
-        self._answered = time.monotonic()
 
     def patiently(self, action: Callable[[], T], *, tries: int = 0) -> T:
         """Return what an action returns, after as many pauses as the service needs.
@@ -45,32 +67,35 @@ class Pace:
 
         Raises:
             Stopped: the run is to end.
-            ConnectionFailed: the service has not answered for a long time.
+            ConnectionFailed: the service has not answered this request for a long time.
             ApiError: another answer than to come back later.
-            TransferFailed: it failed on every try.
+            TransferFailed: it failed on every try, or another try would fail in the same way.
         """
         pause_s, faults = _FIRST_S, 0
+        silent_since: float | None = None
         while True:
             self._wait_until(self._until)
             try:
                 result = action()
             except ConnectionFailed as error:
-                if time.monotonic() - self._answered > _SILENCE_S:
+                # Counted from the first fault: before it, nothing may have been asked for a long time.
+                silent_since = self._clock() if silent_since is None else silent_since
+                if self._clock() - silent_since > _SILENCE_S:
                     raise
                 self._hold(pause_s, "the service does not answer", error)
             except TransferFailed as error:
+                silent_since = None
                 faults += 1
-                if faults >= tries or isinstance(error.__cause__, FileNotFoundError | PermissionError):
+                if faults >= tries or is_lasting(error):
                     raise
-                self._hold(pause_s, "the bucket does not answer", error)
+                self._hold(pause_s, str(error), error)
             except ApiError as error:
+                silent_since = None
                 faults += error.status != 503
                 if error.status < 500 or faults >= _MOST_FAULTS:
                     raise
                 self._hold(max(pause_s, error.retry_after_s or 0), error.message, error)
-                self._answered = time.monotonic()
             else:
-                self._answered = time.monotonic()
                 if pause_s > _FIRST_S:
                     self._holding("")
                 return result
@@ -86,11 +111,26 @@ class Pace:
             raise Stopped
 
     def _hold(self, seconds: float, why: str, error: Exception) -> None:
-        self._until = max(self._until, time.monotonic() + seconds)
+        self._until = max(self._until, self._clock() + seconds)
         self._holding(f"{why} ({type(error).__name__}); trying again in {seconds:.0f} s")
 
     def _wait_until(self, moment: float) -> None:
-        while not self._stop.is_set() and (left := moment - time.monotonic()) > 0:
+        while not self._stop.is_set() and (left := moment - self._clock()) > 0:
             self._stop.wait(min(left, 1.0))
         if self._stop.is_set():
             raise Stopped
+
+
+def is_lasting(error: TransferFailed) -> bool:
+    """Whether a transfer failed because of a file or the disk, so that another try would fail too."""
+    return _errno(error) in _NO_ROOM | _OF_A_FILE
+
+
+def has_no_room(error: TransferFailed) -> bool:
+    """Whether a transfer failed because the disk takes no more files at all."""
+    return _errno(error) in _NO_ROOM
+
+
+def _errno(error: TransferFailed) -> int | None:
+    cause = error.__cause__
+    return cause.errno if isinstance(cause, OSError) else None

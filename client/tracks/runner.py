@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from stemline.client.client import Client
 from stemline.client.errors import ApiError, TransferFailed
-from stemline.client.names import DEFAULT_PATTERN, safe_name
+from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, safe_name
 from stemline.client.submission import Submission
 from stemline.client.tracks.manifest import Entry, Manifest, digest
-from stemline.client.tracks.pace import Pace
+from stemline.client.tracks.pace import Pace, has_no_room
 from stemline.client.tracks.sources import Track
 from stemline.client.values import Job
 
@@ -40,8 +40,11 @@ class Options:
     jobs: int = 100
     """Tracks that are sent, wait, run or are fetched at the same time."""
     retry_failed: bool = False
+    """Whether the tracks that failed, and only these, are tried again."""
     waits: bool = True
     """Whether jobs are followed and their stems fetched."""
+    overwrite: bool = False
+    """Whether stems may replace files that are not theirs."""
 
 
 class Report:
@@ -79,8 +82,7 @@ class Runner:
 
     def todo(self) -> list[Track]:
         """Return the tracks for which something is left to be done."""
-        over = {"done"} if self.options.retry_failed else {"done", "failed"}
-        return [track for track in self.tracks if self.manifest.entry(track.id).state not in over]
+        return left(self.tracks, self.manifest.entries, retry_failed=self.options.retry_failed)
 
     def run(self) -> None:
         """Do everything that is left, and return when it is done.
@@ -89,6 +91,8 @@ class Runner:
             Stopped: it was stopped; jobs that were submitted go on.
             AccessDenied: the key pair may not submit jobs.
             ConnectionFailed: the service does not answer for a long time.
+            TransferFailed: the disk takes no more stems.
+            OSError: the manifest cannot be written.
         """
         waiting = iter(self.todo())
         pending: set[Future[None]] = set()
@@ -115,6 +119,24 @@ class Runner:
         """Return the ids of the jobs that are followed."""
         return list(self._following)
 
+    def cancel(self) -> list[str]:
+        """Cancel the jobs that are followed, and return their ids; the next run submits their tracks again.
+
+        A job that has ended meanwhile is left as it is.
+
+        Raises:
+            ConnectionFailed: the service does not answer.
+        """
+        cancelled = []
+        for job_id, (_, entry) in list(self._following.items()):
+            try:
+                self.client.cancel(job_id)
+            except ApiError:
+                continue
+            self.manifest.again(entry)
+            cancelled.append(job_id)
+        return cancelled
+
     def _send(self, track: Track) -> None:
         """Have a job for a track: that of the manifest, or a new one."""
         entry = self.manifest.entry(track.id)
@@ -123,7 +145,8 @@ class Runner:
             return
         if entry.state not in {"sending", "sent"}:
             turn = entry.turn + 1 if entry.state == "failed" else 1
-            entry = self.manifest.begin(track.id, track.key or self._upload_key(track), turn=turn)
+            key = track.key or self._upload_key(track)
+            entry = self.manifest.begin(track.id, key, turn=turn, folder=track.folder, name=track.name)
         try:
             if entry.state == "sending":
                 entry = self.manifest.sent(entry, self._uploaded(track, entry))
@@ -153,12 +176,18 @@ class Runner:
         submission = self._submission(entry)
         if time.time() - entry.at > _KEY_IS_KEPT_S:
             place = str(submission.output).partition("{")[0]
-            for job in self.client.list(source=entry.key):
-                if all(key.startswith(place) for key in job.outputs.values()):
-                    return job.id
+            if known := self._reads.patiently(lambda: self._known_job(entry.key, place)):
+                return known
         self.report.stage(track.id, "submitting", 0)
         key = self.manifest.idempotency_key(entry)
         return self._submits.patiently(lambda: self.client.submit_as(submission, idempotency_key=key)).id
+
+    def _known_job(self, source: str, place: str) -> str:
+        """Return the id of the job that writes the stems of a source below a prefix; empty without one."""
+        for job in self.client.list(source=source):
+            if job.outputs and all(key.startswith(place) for key in job.outputs.values()):
+                return job.id
+        return ""
 
     def _submission(self, entry: Entry) -> Submission:
         output = f"stems/{self.manifest.run_id}/{digest(entry.track)}-{entry.turn}/{{stem}}.${{ext}}"
@@ -198,23 +227,59 @@ class Runner:
             )
             return
         self.report.stage(track.id, "downloading", 100)
-        folder, pattern = self.options.folder, self.options.pattern
         try:
-            files = self._reads.patiently(
-                lambda: self.client.download(
-                    job, folder, pattern=pattern, values=track.values, progress=self._reads.check
-                ),
-                tries=_TRIES,
-            )
-        except (TransferFailed, ApiError) as error:
-            self._failed(entry, _NOT_FETCHED, str(error))
+            files = self._fetch(track, entry, job)
+        except (TransferFailed, ApiError, ValueError) as error:
+            if isinstance(error, TransferFailed) and has_no_room(error):
+                raise
+            self._failed(self.manifest.entry(track.id), _NOT_FETCHED, str(error))
             return
-        names = {stem: str(path.relative_to(folder)) for stem, path in files.items()}
-        done = replace(entry, state="done", code="", message="", duration_s=job.duration_s, files=names)
+        done = replace(entry, state="done", code="", message="", duration_s=job.duration_s, files=files)
         self.report.ended(self.manifest.put(done))
+
+    def _fetch(self, track: Track, entry: Entry, job: Job) -> dict[str, str]:
+        """Fetch the stems of a track, and return their files.
+
+        The files are noted before they are written: a run that goes on may replace those of this one alone.
+
+        Raises:
+            TransferFailed: they could not be fetched, or would replace other files.
+            ValueError: the pattern gives two of them the same file.
+        """
+        folder, pattern = self.options.folder, self.options.pattern
+        paths = file_names(job, folder, pattern, track.values)
+        files = {stem: str(path.relative_to(folder)) for stem, path in paths.items()}
+        own = set(entry.files.values())
+        if not self.options.overwrite:
+            check_free(path for stem, path in paths.items() if files[stem] not in own)
+        self.manifest.put(replace(entry, files=files))
+        self._reads.patiently(
+            lambda: self.client.download(
+                job, folder, pattern=pattern, values=track.values, progress=self._reads.check
+            ),
+            tries=_TRIES,
+        )
+        return files
 
     def _failed(self, entry: Entry, code: str, message: str) -> None:
         self.report.ended(self.manifest.put(replace(entry, state="failed", code=code, message=message)))
+
+
+def left(tracks: Iterable[Track], entries: Mapping[str, Entry], *, retry_failed: bool = False) -> list[Track]:
+    """Return the tracks for which something is left to be done.
+
+    Args:
+        tracks: all of them.
+        entries: what became of tracks before, by their names.
+        retry_failed: whether these are the tracks that failed, and those whose second job was interrupted.
+    """
+
+    def is_left(entry: Entry) -> bool:
+        if retry_failed:
+            return entry.state == "failed" or (entry.state != "done" and entry.turn > 1)
+        return entry.state not in {"done", "failed"}
+
+    return [track for track in tracks if is_left(entries.get(track.id) or Entry(track.id))]
 
 
 def interval_s(jobs: int) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from stemline.client.names import fill, safe_name
+from stemline.client.names import safe_name
 from stemline.client.objects import Bucket
 
 _SOUND: Final = "aac ac3 aif aiff amr ape au caf dsf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus tak tta"
@@ -86,8 +88,8 @@ def below_prefix(bucket: Bucket, prefix: str) -> Iterator[Track]:
 def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]:
     """Yield the tracks of a list with a path, a key or ``s3://BUCKET/KEY`` on each line.
 
-    A line that names a file of this machine is one; every other line is a key. Empty lines and those that
-    begin with ``#`` are left out.
+    A line that names a file of this machine is one; every other line is a key. Empty lines are left out, and
+    those that begin with ``#`` and name no file.
 
     Args:
         lines: of the list.
@@ -95,21 +97,38 @@ def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]
         bucket: that the jobs read from.
 
     Raises:
-        ValueError: a line names another bucket.
+        ValueError: a line names another bucket, or a folder.
     """
     start = f"s3://{bucket}/"
     for line in lines:
-        text = line.rstrip("\r\n").strip(" \t\ufeff")
-        if not text or text.startswith("#"):
-            continue
-        if (base / text).is_file():
+        # Names may begin or end with white space, or with the sign of a comment: the file decides.
+        text = line if is_file(base / line) else line.strip(" \t\r\ufeff")
+        if is_file(base / text):
             folder = "" if Path(text).is_absolute() else PurePosixPath(text).parent.as_posix()
-            yield _local(text, base / text, folder)
+            yield _local(os.path.normpath(text), base / text, folder)
+        elif not text or text.startswith("#"):
+            continue
+        elif is_folder(base / text):
+            raise ValueError(f"{text} is a folder; each line of a list is a file or a key")
         elif text.startswith("s3://") and not text.startswith(start):
             raise ValueError(f"{text}: jobs read from the bucket {bucket}")
         else:
             key = text.removeprefix(start)
             yield _remote(key, PurePosixPath(key).parent.as_posix())
+
+
+def lines_of(content: bytes) -> list[str]:
+    """Return the lines of a list, whatever the encoding of the names; NUL also separates them.
+
+    Args:
+        content: such as that of a file, or what ``find -print0`` writes.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").splitlines()
+    text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    if "\0" in text:
+        return text.split("\0")
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def named(paths: Sequence[Path]) -> Iterator[Track]:
@@ -119,41 +138,24 @@ def named(paths: Sequence[Path]) -> Iterator[Track]:
         yield _local(path.resolve().as_posix(), path, "")
 
 
-def distinct(tracks: Iterable[Track], pattern: str) -> list[Track]:
-    """Return tracks, each once, with names such that no two write the same file.
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; a name that no file can have names none."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
 
-    Those that would are named by their whole file name, such as ``song.mp3`` and ``song.wav``.
 
-    Args:
-        tracks: as they were found.
-        pattern: of the names of stems.
-
-    Raises:
-        ValueError: the pattern itself gives two tracks the same file.
-    """
-    found = list({track.id: track for track in tracks}.values())
-    shared = _shared(found, pattern)
-    changed = [replace(t, name=safe_name(t.file_name)) if t.id in shared else t for t in found]
-    if clash := sorted(_shared(changed, pattern)):
-        raise ValueError(
-            f"{pattern} gives {clash[0]} and {clash[1]} the same files; add {{dir}}, {{name}} or {{jobid}}"
-        )
-    return changed
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; a name that no folder can have names none."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
 
 
 def is_media(name: str) -> bool:
     """Return whether the extension of a name is one of audio or video."""
     last = name.rpartition("/")[2]
     return not last.startswith(".") and last.rpartition(".")[2].lower() in EXTENSIONS
-
-
-def _shared(tracks: Iterable[Track], pattern: str) -> set[str]:
-    """Return the ids of tracks whose stems would be written to the files of other tracks."""
-    owners: dict[str, list[str]] = {}
-    for track in tracks:
-        values = {**track.values, "jobid": track.id, "stem": "stem", "ext": "ext"}
-        owners.setdefault(str(fill(pattern, values)).casefold(), []).append(track.id)
-    return {each for ids in owners.values() if len(ids) > 1 for each in ids}
 
 
 def _local(track: str, path: Path, folder: str) -> Track:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
+from contextlib import aclosing
+from datetime import date
 
 import pytest
 
@@ -13,11 +16,13 @@ from stemline.client import (
     AccessDenied,
     ApiError,
     AsyncClient,
+    Batch,
     Client,
     ConnectionFailed,
     JobEnded,
     NotFound,
     Retry,
+    Row,
     SlowDown,
     Target,
     TransferFailed,
@@ -25,6 +30,7 @@ from stemline.client import (
 )
 from stemline.deploy.local.ports import free_port
 from stemline.testing.api_server import TENANT, ApiServer, api_settings, finish
+from stemline.testing.client import SECRET_ID
 from stemline.testing.in_memory_store import InMemoryStore
 from stemline.testing.receiver import answer, close_early, receiving
 from tests.support.client import target
@@ -145,6 +151,7 @@ def test_a_client_over_its_rate_waits_and_goes_on():
             [hasty.queues() for _ in range(20)]
 
 
+ENUMERATED = [(1, b"Running"), (2, b"Success")]
 BODY = json.dumps({"JobsDetail": [{"JobId": "j1", "State": "Submitted"}]}).encode()
 CLOSE = {"Connection": "close"}
 SLOW = answer(503, b'{"Code":"SlowDown","Message":"m","RequestId":"r"}', {**CLOSE, "Retry-After": "0"})
@@ -198,7 +205,9 @@ def test_files_go_to_the_bucket_and_stems_come_back(server, s3, tmp_path):
     (tmp_path / "song.mp3").write_bytes(b"music" * 1000)
     sent: list[int] = []
     with Client(target(server.port, s3=s3)) as client:
-        job = client.submit(client.upload(tmp_path / "song.mp3", progress=sent.append))
+        key = client.upload(tmp_path / "song.mp3", progress=sent.append)
+        assert key != client.upload(tmp_path / "song.mp3", "in/song.mp3")
+        job = client.submit(key)
         assert 5000 == sum(sent)
         finish(server.store, job.id)
         ended = client.get(job.id)
@@ -207,11 +216,83 @@ def test_files_go_to_the_bucket_and_stems_come_back(server, s3, tmp_path):
         with pytest.raises(TransferFailed, match="MD5"):
             client.download(ended, tmp_path / "out")
         assert [] == list((tmp_path / "out").iterdir())
-        assert {"uploads/song.mp3", *(stem.key for stem in ended.stems)} == {
+        assert re.fullmatch(r"uploads/\d{8}T\d{6}-[0-9a-f]{8}/song\.mp3", key)
+        assert {key, "in/song.mp3", *(stem.key for stem in ended.stems)} == {
             each.key for each in client.bucket.list("")
         }
         with pytest.raises(TransferFailed, match="could not be sent"):
             client.upload(tmp_path / "none.mp3")
+
+
+def test_a_batch_is_submitted_watched_and_changed(client, server):
+    """Rows become the jobs of a batch, which is shown, listed, paused, resumed, cancelled and waited for."""
+    batch = client.create_batch(["in/1.mp3", Row("in/2.mp3", user_data="2")], name="night", level=2)
+    assert ("night", 2, "Active", False) == (batch.name, batch.rows, batch.state, batch.has_ended)
+    again = client.create_batch(["in/1.mp3"], idempotency_key="once")
+    assert again.id == client.create_batch(["in/1.mp3"], idempotency_key="once").id
+    assert [again.id, batch.id] == [each.id for each in client.batches()]
+    assert "Paused" == client.pause_batch(batch.id).state
+    assert "Active" == client.resume_batch(batch.id).state
+    with pytest.raises(WaitTimedOut, match=f"batch {batch.id} has not ended"):
+        client.wait_batch(batch.id, timeout_s=0.2)
+    assert 0 == client.retry_batch(batch.id)
+    assert [] == list(client.list(batch=batch.id, states=["Running"]))
+    assert 0 == client.cancel_where(batch="b" + "0" * 32, dry_run=True)
+    seen: list[Batch] = []
+    client.cancel_batch(batch.id)
+    assert ("Cancel", 2) == (
+        client.wait_batch(batch.id, timeout_s=60, on_change=seen.append).state,
+        seen[-1].cancelled,
+    )
+    client.cancel_batch(again.id)
+    with pytest.raises(NotFound):
+        client.batch("b" + "0" * 32)
+
+
+def test_events_are_followed_to_the_end_of_a_job(client, server):
+    """Each change of a job is yielded until its end; a stream that begins later tells what was missed."""
+    job = client.submit("in/a.mp3")
+    events = client.events(job.id)
+    first = next(events)
+    assert ("job", job.id, "Submitted") == (first.kind, first.subject, first.state)
+    finish(server.store, job.id)
+    rest = [event for event in events if event.kind == "job"]
+    assert ["Running", "Success"] == [event.state for event in rest]
+    assert ["Success"] == [event.state for event in client.events(job.id, last=rest[-2].id)]
+    assert [] == list(client.events(job.id, last=rest[-1].id))
+    bucket = client.events(last=first.id)
+    assert "Running" == next(bucket).state
+    bucket.close()
+    with pytest.raises(NotFound):
+        next(client.events("j" + "0" * 32))
+
+
+def test_a_stream_of_events_is_taken_up_where_it_broke():
+    """After a stream that ends or breaks, the next request names the last event; each event comes once."""
+    stream = {"Content-Type": "text/event-stream", **CLOSE}
+    parts = [b'id: 1-%d\nevent: job\ndata: {"JobId":"j1","State":"%s"}\n\n' % each for each in ENUMERATED]
+    script = [answer(200, parts[0] + parts[1][:20], stream), close_early, SLOW, answer(200, parts[1], stream)]
+    with receiving(*script) as server:
+        client = Client(Target(f"http://127.0.0.1:{server.port}"), retry=QUICK)
+        with client:
+            assert ["Running", "Success"] == [event.state for event in client.events("j1")]
+        lasts = [each.headers.get("last-event-id") for each in server.received]
+        assert [None, "1-1", "1-1", "1-1"] == lasts
+    with receiving(answer(200, b"<html>", CLOSE)) as server:
+        client = Client(Target(f"http://127.0.0.1:{server.port}"), retry=QUICK)
+        with client, pytest.raises(ConnectionFailed, match="sends no events"):
+            next(client.events())
+
+
+def test_usage_and_waiting_in_one_request(client, server):
+    """What jobs took is shown by day and credential; a submission may wait for the end of its job."""
+    threading.Timer(0.3, lambda: finish(server.store, next(client.list(source="in/w.mp3")).id)).start()
+    job = client.submit("in/w.mp3", wait_s=20)
+    assert "Success" == job.state
+    rows = client.usage()
+    assert sum(row.succeeded for row in rows) >= 1
+    assert {SECRET_ID} == {row.credential for row in rows}
+    assert [] == client.usage(first=date(2020, 1, 1), last=date(2020, 1, 2))
 
 
 def test_the_client_with_asyncio(server):
@@ -270,5 +351,17 @@ def test_the_rest_of_the_client_with_asyncio(server, s3, tmp_path):
             with pytest.raises(WaitTimedOut):
                 await client.wait((await client.submit("in/c.mp3")).id, timeout_s=0.2)
             assert 1 == await client.cancel_where()
+            batch = await client.create_batch(["in/1.mp3"], name="aio")
+            assert batch.id in [each.id async for each in client.batches()]
+            assert "Paused" == (await client.pause_batch(batch.id)).state
+            assert "Active" == (await client.resume_batch(batch.id)).state
+            assert "Cancel" == (await client.cancel_batch(batch.id)).state
+            assert "Cancel" == (await client.wait_batch(batch.id, timeout_s=60)).state
+            assert (0, 1) == (await client.retry_batch(batch.id), (await client.batch(batch.id)).rows)
+            assert (await client.usage())[0].jobs >= 1
+            states = [event.state async for event in client.events(ended.id) if event.kind == "job"]
+            assert ["Success"] == states
+            async with aclosing(client.events()) as events:
+                assert "open" == (await anext(events)).kind
 
     asyncio.run(run())

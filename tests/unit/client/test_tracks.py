@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from stemline.client.errors import AccessDenied, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.tracks.manifest import Entry, Manifest, ManifestError
-from stemline.client.tracks.pace import Pace, Stopped
-from stemline.client.tracks.sources import distinct, in_folder, in_list, named
+from stemline.client.tracks.pace import Pace, Stopped, has_no_room
+from stemline.client.tracks.places import placed, taken, targets
+from stemline.client.tracks.runner import left
+from stemline.client.tracks.sources import Track, in_folder, in_list, lines_of, named
 
 PATTERN = "{dir}/{name}-{stem}.{ext}"
 
@@ -106,14 +109,107 @@ def test_lists_hold_files_and_keys(tmp_path):
         list(in_list(["s3://other/x.mp3"], base=tmp_path, bucket="media-1"))
 
 
+KINDS = [("voice", "wav"), ("background", "wav")]
+
+
+def keys(*names):
+    return list(in_list(names, base=Path("/none"), bucket="b"))
+
+
 def test_no_two_tracks_write_the_same_file():
     """Tracks that differ in their extension alone are named by it; a pattern without a name is refused."""
-    lines = ["a/song.mp3", "a/song.wav", "b/song.mp3", "a/song.mp3"]
-    tracks = distinct(in_list(lines, base=Path("/none"), bucket="b"), PATTERN)
+    tracks = placed(keys("a/song.mp3", "a/song.wav", "b/song.mp3", "a/song.mp3"), {}, PATTERN)
     assert ["song.mp3", "song.wav", "song"] == [track.name for track in tracks]
     with pytest.raises(ValueError, match="the same files"):
-        distinct(tracks, "{stem}.{ext}")
-    assert 3 == len(distinct(tracks, "{jobid}-{stem}.{ext}"))
+        placed(tracks, {}, "{stem}.{ext}")
+    assert 3 == len(placed(tracks, {}, "{jobid}-{stem}.{ext}"))
+
+
+TWINS = [
+    ["Song.mp3", "song.mp3"],
+    ["cafe\u0301.mp3", "caf\u00e9.mp3"],
+    ["caf\udce9.mp3", "caf\udce8.mp3"],
+    ["disc1/01.mp3", "disc2/01.mp3"],
+    ["Disc/01.mp3", "disc/01.mp3"],
+    ["a/disc/01.mp3", "b/disc/01.mp3", "a/disc/01.wav"],
+    ["x" * 240 + "a.mp3", "x" * 240 + "b.mp3"],
+    ["stra\u00dfe.mp3", "STRASSE.mp3"],
+    ["a_b.mp3", "a\tb.mp3"],
+]
+
+
+@pytest.mark.parametrize("names", TWINS, ids=range(len(TWINS)))
+@pytest.mark.parametrize("pattern", [PATTERN, "{name}-{stem}.{ext}"])
+def test_twins_have_places_of_their_own(names, pattern):
+    """Names that some file system takes for one get files that no file system mixes up."""
+    tracks = [Track(name, key=name, folder="", name=keys(name)[0].name) for name in names]
+    found = placed(tracks, {}, pattern)
+    files = [str(path).casefold() for track in found for path in targets(pattern, track.values, KINDS)]
+    assert 2 * len(names) == len(set(files))
+    assert all(len(Path(file).name.encode()) < 256 for file in files)
+
+
+def test_a_name_that_was_given_stays(tmp_path):
+    """A track that was begun keeps its name when a twin comes later, which then takes another one."""
+    first = placed(keys("a/song.mp3"), {}, PATTERN)[0]
+    entries = {first.id: Entry(first.id, "done", folder=first.folder, name=first.name)}
+    both = placed(keys("a/song.mp3", "a/song.wav"), entries, PATTERN)
+    assert ["song", "song.wav"] == [track.name for track in both]
+
+
+def test_files_of_others_are_found_before_anything_is_sent(tmp_path):
+    """Files that are there already are named with the track that they belong to; a track's own are not."""
+    for name in ("own", "other", "stranger"):
+        (tmp_path / f"{name}-voice.wav").write_bytes(b"x")
+    entries = {
+        "own.mp3": Entry("own.mp3", "submitted", files={"voice": "own-voice.wav"}),
+        "x/other.mp3": Entry("x/other.mp3", "done", files={"voice": "other-voice.wav"}),
+    }
+    tracks = keys("own.mp3", "other.mp3", "stranger.mp3", "new.mp3")
+    found = taken(tracks, entries, tmp_path, PATTERN, KINDS)
+    assert [("other-voice.wav", "x/other.mp3"), ("stranger-voice.wav", "")] == [
+        (each.path.name, each.owner) for each in found
+    ]
+    assert [] == taken(tracks, entries, tmp_path, "{jobid}-{stem}.{ext}", KINDS)
+    with pytest.raises(ValueError, match="two stems the same file"):
+        taken(tracks, entries, tmp_path, "{name}.{ext}", KINDS)
+
+
+def test_a_second_try_is_for_what_failed():
+    """With --retry-failed only failed tracks are left, and those whose second job was interrupted."""
+    entries = {
+        name: Entry(name, state, turn)
+        for name, state, turn in (
+            ("done", "done", 2),
+            ("failed", "failed", 1),
+            ("sent", "sent", 1),
+            ("again", "submitted", 2),
+        )
+    }
+    tracks = [Track(name) for name in (*entries, "new")]
+    assert ["failed", "again"] == [track.id for track in left(tracks, entries, retry_failed=True)]
+    assert ["sent", "again", "new"] == [track.id for track in left(tracks, entries)]
+
+
+def test_lists_of_every_encoding_are_read():
+    """Names that are not UTF-8, line ends of other systems and NUL between names are taken as they are."""
+    assert ["caf\udce9.mp3", "b.mp3", ""] == lines_of(b"caf\xe9.mp3\r\nb.mp3\r\n")
+    assert ["a\nb.mp3", "c.mp3", ""] == lines_of(b"a\nb.mp3\0c.mp3\0")
+    assert ["\u65e5.mp3", "b.mp3"] == lines_of("\u65e5.mp3\r\nb.mp3".encode("utf-16"))
+    assert ["a\x0bb\x85.mp3"] == lines_of("\ufeffa\x0bb\x85.mp3".encode())
+
+
+def test_a_file_of_a_list_may_look_like_a_comment(tmp_path):
+    """A line that names a file is that file, whatever it begins or ends with; a folder is refused."""
+    for name in ("#1 hit.mp3", " spaced.mp3 "):
+        (tmp_path / name).write_bytes(b"x")
+    found = in_list(["#1 hit.mp3", " spaced.mp3 ", "# a comment", "./#1 hit.mp3"], base=tmp_path, bucket="b")
+    assert ["#1 hit.mp3", " spaced.mp3 ", "#1 hit.mp3"] == [track.id for track in found]
+    long = next(iter(in_list(["y" * 400], base=tmp_path, bucket="b")))
+    assert "y" * 400 == long.key
+    (tmp_path / "album").mkdir()
+    with pytest.raises(ValueError, match="album is a folder"):
+        list(in_list(["album"], base=tmp_path, bucket="b"))
 
 
 class Flaky:
@@ -128,12 +224,32 @@ class Flaky:
         return "done"
 
 
+class Time:
+    """Seconds, which pass only while somebody waits."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
 @pytest.fixture
-def pace(monkeypatch):
+def time():
+    return Time()
+
+
+@pytest.fixture
+def pace(monkeypatch, time):
     """A pace whose pauses take no time; it keeps what it tells."""
     said: list[str] = []
-    made = Pace(threading.Event(), said.append)
-    monkeypatch.setattr(made, "_wait_until", lambda _: made.check())
+    made = Pace(threading.Event(), said.append, time)
+
+    def wait(moment):
+        made.check()
+        time.now = max(time.now, moment)
+
+    monkeypatch.setattr(made, "_wait_until", wait)
     return made, said
 
 
@@ -141,10 +257,36 @@ def test_what_may_succeed_later_is_repeated(pace):
     """A full queue, a service that is away and a bucket that fails are waited for, and said."""
     made, said = pace
     full = SlowDown("SlowDown", "The queue has reached its limit", status=503, retry_after_s=7)
-    faults = [full, ConnectionFailed("x"), TransferFailed("x")]
+    faults = [full, ConnectionFailed("x"), TransferFailed("a.mp3 could not be sent: reset")]
     assert "done" == made.patiently(Flaky(*faults), tries=3)
     assert "The queue has reached its limit (SlowDown); trying again in 7 s" == said[0]
+    assert said[2].startswith("a.mp3 could not be sent: reset (TransferFailed); trying again")
     assert "" == said[-1]
+
+
+def test_patience_begins_with_the_first_fault(pace, time):
+    """After hours without a request a lost connection is waited for; after 15 minutes of faults it is not."""
+    made, _ = pace
+    assert "done" == made.patiently(Flaky())
+    time.now += 7_200
+    assert "done" == made.patiently(Flaky(*[ConnectionFailed("x")] * 20))
+    time.now += 7_200
+    began = time.now
+    with pytest.raises(ConnectionFailed):
+        made.patiently(Flaky(*[ConnectionFailed("x")] * 99))
+    assert 900 < time.now - began < 1_000
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ENOTDIR, errno.EISDIR])
+def test_a_fault_of_the_disk_is_not_waited_for(pace, number):
+    """A full disk or a folder that is none is said at once: another try would fail too."""
+    made, said = pace
+    fault = TransferFailed("x")
+    fault.__cause__ = OSError(number, "why")
+    with pytest.raises(TransferFailed):
+        made.patiently(Flaky(fault), tries=9)
+    assert [] == said
+    assert (number == errno.ENOSPC) == has_no_room(fault)
 
 
 def test_what_will_not_succeed_is_not_repeated(pace):
@@ -153,7 +295,7 @@ def test_what_will_not_succeed_is_not_repeated(pace):
     with pytest.raises(AccessDenied):
         made.patiently(Flaky(AccessDenied("AccessDenied", "m", status=403)))
     gone = TransferFailed("x")
-    gone.__cause__ = FileNotFoundError()
+    gone.__cause__ = FileNotFoundError(errno.ENOENT, "gone")
     with pytest.raises(TransferFailed):
         made.patiently(Flaky(gone), tries=9)
     with pytest.raises(TransferFailed):

@@ -1,0 +1,127 @@
+"""What sends calls to the service, for programs that wait for each answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from stemline.client.call import Call
+from stemline.client.errors import ApiError, ConnectionFailed
+from stemline.client.events import AGAIN_S, Event, EventReader
+from stemline.client.exchange import Exchange
+from stemline.client.retry import Retry, Tries
+from stemline.client.target import Target, find
+
+T = TypeVar("T")
+
+
+class Sender:
+    """Signs and sends calls, again where that may help.
+
+    Attributes:
+        target: the service, key pair and bucket.
+    """
+
+    def __init__(self, target: Target, *, retry: Retry | None = None, timeout_s: float = 40.0) -> None:
+        """Open no connection yet.
+
+        Args:
+            target: the service, key pair and bucket.
+            retry: how long it tries again after connection errors, SlowDown and server errors.
+            timeout_s: for each read and write of one request.
+        """
+        self.target = target
+        self._retry = retry or Retry()
+        self._exchange = Exchange(target)
+        self._http = httpx.Client(**self._exchange.options(timeout_s))
+
+    @classmethod
+    def connect(cls, *, profile: str = "", **given: str) -> Self:
+        """Return a client for the service that :func:`~stemline.client.target.find` finds.
+
+        Args:
+            profile: name of a profile.
+            given: values of :class:`Target`, such as ``api`` and ``secret_id``.
+
+        Raises:
+            NotConfigured: no service is known.
+        """
+        return cls(find(given, profile=profile))
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help, and return its answer."""
+        tries = self._retry.start(call)
+        while True:
+            cause: httpx.HTTPError | None = None
+            try:
+                return self._exchange.read(call, self._http.send(self._exchange.request(call)))
+            except httpx.HTTPError as fault:
+                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
+                cause = fault
+            except (ApiError, ConnectionFailed) as answered:
+                error = answered
+            time.sleep(tries.pause(error, cause))
+
+    def events(self, job_id: str = "", *, last: str = "") -> Generator[Event, None, None]:
+        """Yield what changes, from now on: in the bucket without an end, or with one job until its end.
+
+        A stream that breaks is taken up after the last event that was yielded.
+
+        Args:
+            job_id: of a job, whose present state is the first event; all of the bucket if empty.
+            last: id of the last event that is known, from which on events are yielded.
+
+        Raises:
+            NotFound: the bucket has no such job.
+        """
+        reader = EventReader(job_id, last)
+        tries: Tries | None = None
+        while True:
+            call = reader.call()
+            tries = tries or self._retry.start(call)
+            cause: httpx.HTTPError | None = None
+            try:
+                for part in self._stream(call):
+                    events, tries = reader.feed(part), None
+                    yield from events
+                    if reader.has_ended:
+                        return
+            except httpx.HTTPError as fault:
+                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
+                cause = fault
+            except (ApiError, ConnectionFailed) as answered:
+                if tries is None:
+                    raise
+                error = answered
+            else:
+                return
+            time.sleep(AGAIN_S if tries is None else tries.pause(error, cause))
+
+    def _stream(self, call: Call[None]) -> Iterator[bytes]:
+        """Yield the parts of a stream; it is over without an error only where no events will follow."""
+        with closing(self._http.send(self._exchange.request(call), stream=True)) as response:
+            if response.status_code != 200:
+                response.read()
+            if not self._exchange.has_events(call, response):
+                return
+            yield from response.iter_bytes()
+        raise httpx.ReadError("the stream has ended")

@@ -1,0 +1,174 @@
+"""A run over many tracks, with a client that fails on request."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemline.client.errors import ApiError, ConnectionFailed, TransferFailed
+from stemline.client.names import file_names
+from stemline.client.submission import Submission
+from stemline.client.tracks import pace
+from stemline.client.tracks.manifest import Manifest
+from stemline.client.tracks.runner import Options, Report, Runner
+from stemline.client.tracks.sources import Track
+from stemline.client.values import Job, Stem
+
+
+class Service:
+    """A client whose jobs succeed at once."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.faults: dict[str, list[Exception]] = {}
+        """What goes wrong next, by the name of a method."""
+        self.cancelled: list[str] = []
+
+    def _fail(self, method: str) -> None:
+        if self.faults.get(method):
+            raise self.faults[method].pop(0)
+
+    def submit_as(self, submission: Submission, *, idempotency_key: str) -> Job:
+        self._fail("submit_as")
+        pattern = str(submission.output).replace("${ext}", "wav")
+        keys = {stem: pattern.replace("{stem}", stem) for stem in ("voice", "background")}
+        stems = tuple(Stem(name, key, "b", "r", "") for name, key in keys.items())
+        job = Job(f"j{idempotency_key}", "Success", submission.source, outputs=keys, stems=stems)
+        return self.jobs.setdefault(job.id, job)
+
+    def get_many(self, ids: list[str]) -> dict[str, Job]:
+        self._fail("get_many")
+        return {each: self.jobs[each] for each in ids}
+
+    def list(self, *, source: str) -> Iterator[Job]:
+        self._fail("list")
+        yield from [job for job in self.jobs.values() if job.source == source]
+
+    def download(self, job: Job, folder: Path, *, pattern: str, values: Any, progress: Any) -> None:
+        del progress
+        for path in file_names(job, folder, pattern, values).values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(job.source)
+            self._fail("download")
+
+    def cancel(self, job_id: str) -> None:
+        self._fail("cancel")
+        self.cancelled.append(job_id)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pauses be short."""
+    monkeypatch.setattr(pace, "_FIRST_S", 0.001)
+
+
+class Run:
+    """Runs over the same tracks, one after another, as separate commands would."""
+
+    def __init__(self, service: Service, folder: Path, *keys: str) -> None:
+        self.service, self.folder = service, folder
+        self.tracks = [Track(key, key=key, name=Path(key).stem) for key in keys]
+        self.states: dict[str, str] = {}
+        self.messages: list[str] = []
+
+    def __call__(self, **options: Any) -> Runner:
+        with Manifest(self.folder / "m.jsonl", "keys", {}) as manifest:
+            given = Options(parameters={}, folder=self.folder, **options)
+            runner = Runner(self.service, manifest, self.tracks, given, Report())  # type: ignore[arg-type]
+            try:
+                runner.run()
+            finally:
+                self.states = {name: entry.state for name, entry in manifest.entries.items()}
+                self.messages = [entry.message for entry in manifest.entries.values()]
+            return runner
+
+
+def test_stems_that_were_fetched_in_part_are_fetched_again(service: Service, tmp_path: Path) -> None:
+    """A run that was killed between two stems may replace the first one; a stranger's file it may not."""
+    run = Run(service, tmp_path, "in/a.mp3")
+    service.faults["download"] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert ["a-voice.wav"] == [path.name for path in tmp_path.glob("*.wav")]
+    run()
+    assert {"in/a.mp3": "done"} == run.states
+    other = Run(service, tmp_path, "other/a.mp3")
+    other()
+    assert "failed" == other.states["other/a.mp3"]
+    assert "a-voice.wav is there already" in other.messages[-1]
+    assert "in/a.mp3" == (tmp_path / "a-voice.wav").read_text()
+    other(overwrite=True, retry_failed=True)
+    assert ("done", 2) == (other.states["other/a.mp3"], len(service.jobs))
+    assert "other/a.mp3" == (tmp_path / "a-voice.wav").read_text()
+
+
+def test_a_job_is_looked_for_patiently(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the day of the idempotency key a lost connection or a busy service does not end the look-up."""
+    run = Run(service, tmp_path, "in/a.mp3")
+    service.faults["submit_as"] = [ApiError("InvalidArgument", "m", status=400)]
+    service.faults["get_many"] = [ConnectionFailed("x")]
+    run()
+    run.tracks[0] = Track("in/b.mp3", key="in/b.mp3", name="b")
+    with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
+        entry = manifest.begin("in/b.mp3", "in/b.mp3", turn=1, name="b")
+        manifest.sent(entry, "in/b.mp3")
+    service.faults["list"] = [ConnectionFailed("x"), ApiError("SlowDown", "m", status=503)]
+    now = time.time() + 30 * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+    run()
+    assert "done" == run.states["in/b.mp3"]
+    assert [] == service.faults["list"]
+
+
+def test_a_full_disk_ends_the_run(service: Service, tmp_path: Path) -> None:
+    """Where no stem can be written any more, the run ends at once, and goes on later."""
+    run = Run(service, tmp_path, "in/a.mp3", "in/b.mp3")
+    full = TransferFailed("x could not be fetched: No space left on device")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    service.faults["download"] = [full]
+    with pytest.raises(TransferFailed, match="No space left"):
+        run(jobs=1)
+    assert "failed" not in run.states.values()
+    run()
+    assert {"done"} == set(run.states.values())
+
+
+def test_cancelled_tracks_are_submitted_again_by_the_next_run(service: Service, tmp_path: Path) -> None:
+    """A job that is cancelled with the run leaves its track to the next one, which makes a new job."""
+    run = Run(service, tmp_path, "in/a.mp3", "in/b.mp3")
+    service.faults["get_many"] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
+        runner = Runner(service, manifest, run.tracks, Options({}, tmp_path, jobs=2), Report())  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt):
+            runner.run()
+        going = runner.unfinished()
+        service.faults["cancel"] = [ApiError("InvalidArgument", "it has ended", status=400)]
+        cancelled = runner.cancel()
+    assert len(going) - 1 == len(cancelled)
+    run()
+    assert {"done"} == set(run.states.values())
+    assert len(going) + len(cancelled) + (2 - len(going)) == len(service.jobs)
+
+
+def test_a_pattern_that_gives_two_stems_one_file_fails_the_track_alone(
+    service: Service, tmp_path: Path
+) -> None:
+    """Where the stems are known only at the end, as with a template, the track fails and the run goes on."""
+    run = Run(service, tmp_path, "in/a.mp3")
+    run(pattern="{name}.{ext}")
+    assert {"in/a.mp3": "failed"} == run.states
+    assert "add {stem}" in run.messages[0]
+    run(retry_failed=True)
+    assert ({"in/a.mp3": "done"}, 1) == (run.states, len(service.jobs))
