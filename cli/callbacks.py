@@ -13,8 +13,9 @@ from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_callback
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, local_time, print_json, print_json_line, print_table, screen
+from stemline.cli.output import Column, as_json, counted, local_time, print_json, print_table, screen
 from stemline.cli.times import TIME
+from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
     from stemline.client import Callback, Client
@@ -28,7 +29,7 @@ _COLUMNS = (
     Column("Next try", least_width=110),
     Column("To", least_width=100),
 )
-_host = click.option("--host", default="", help="Only those to this host, or to this MqRegion/MqName.")
+_host = click.option("--host", type=WORD, help="Only those to this host, or to this MqRegion/MqName.")
 _since = click.option("--since", type=TIME, help="Only those since then: 90m, 2h, 3d or a time.")
 _status = click.option(
     "--status",
@@ -58,25 +59,25 @@ def list_(
     connection: Connection,
     *,
     states: Sequence[str],
-    host: str,
+    host: str | None,
     since: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List callbacks of every status, latest first."""
     with connection.open() as client:
-        found = client.callbacks(states=states, host=host, since=since)
+        found = client.callbacks(states=states, host=host or "", since=since)
         shown = islice(found, limit) if limit else found
         if as_json:
             for each in shown:
-                print_json_line(each.raw)
+                print_json(each.raw)
         else:
             where = f" to {host}" if host else ""
             print_table(_COLUMNS, map(_row, shown), empty=f"No such callbacks{where}.")
 
 
 @callbacks.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
 @as_json
 @connected
 def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
@@ -86,16 +87,16 @@ def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
     """
     with connection.open() as client:
         found = _known(client, ids)
-        if as_json:
-            print_json([each.raw for each in found])
-            return
         for each in found:
+            if as_json:
+                print_json(each.raw)
+                continue
             for line in describe_callback(each):
                 screen().print(line, markup=False)
 
 
 @callbacks.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @_status
 @_host
 @_since
@@ -108,7 +109,7 @@ def replay(
     *,
     ids: Sequence[str],
     states: Sequence[str],
-    host: str,
+    host: str | None,
     since: datetime | None,
     everything: bool,
     dry_run: bool,
@@ -126,14 +127,15 @@ def replay(
             known = [each.id for each in _known(client, ids)]
             count = len(known) if dry_run else client.send_callbacks(*known)
         else:
-            count = client.send_callbacks_where(states=states, host=host, since=since, dry_run=dry_run)
+            count = client.send_callbacks_where(states=states, host=host or "", since=since, dry_run=dry_run)
         if not count and host:
             what = " or ".join(states).lower() or "dead"
             raise CommandFailed(f"there is no {what} callback to {host}", status=NOT_FOUND)
         if as_json:
             print_json({"sent": count, "dry_run": dry_run})
         else:
-            click.echo(f"{count} callbacks {'would be sent' if dry_run else 'are sent'} again")
+            verb = "is" if count == 1 else "are"
+            click.echo(f"{counted(count, 'callback')} {'would be' if dry_run else verb} sent again")
 
 
 def _known(client: Client, ids: Sequence[str]) -> list[Callback]:

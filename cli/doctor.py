@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.checks import CHECKS
-from stemline.cli.output import Column, print_table
+from stemline.cli.output import Column, as_json, print_json, print_table
+from stemline.cli.program import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--receiver", metavar="URL", default="", help="Connect to this receiver of callbacks.")
 @click.option("--read-only", is_flag=True, help="Write nothing to buckets.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@as_json
 def doctor(
     checks: Sequence[str], buckets: Sequence[str], receiver: str, *, read_only: bool, as_json: bool
 ) -> None:
@@ -55,7 +55,8 @@ def doctor(
         for finding in check(context)
     ]
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        for finding in findings:
+            print_json(asdict(finding))
     else:
         _print_table(findings)
     sys.exit(1 if any(finding.verdict is Verdict.ERROR for finding in findings) else 0)
@@ -63,4 +64,4 @@ def doctor(
 
 def _print_table(findings: Sequence[Finding]) -> None:
     columns = (Column("Check", is_id=True), Column("", is_id=True), Column("Result"), Column("How to fix it"))
-    print_table(columns, [(each.check, each.verdict, each.message, each.fix) for each in findings])
+    print_table(columns, [(each.check, each.verdict, each.message, spelled(each.fix)) for each in findings])

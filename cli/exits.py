@@ -8,6 +8,9 @@ from typing import IO, Any, Final
 
 import click
 
+from stemline.cli.output import printable
+from stemline.cli.program import spelled
+
 FAILED: Final = 1
 """A job failed, or was cancelled; or anything that has no status of its own."""
 USAGE: Final = 2
@@ -20,6 +23,9 @@ BUSY: Final = 6
 """The service asks to come back later."""
 INTERRUPTED: Final = 130
 """Ctrl-C."""
+_NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
+_SLOW: Final = "try again later; `stemline queues` and `stemline doctor` say what holds work back"
+_DENIED: Final = "check the key pair and the clock, or use another profile; `stemline login` stores one"
 
 
 class CommandFailed(click.ClickException):
@@ -32,35 +38,46 @@ class CommandFailed(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line, and the hint below it."""
-        click.echo(f"Error: {' '.join(self.message.split())}", err=True, file=file)
+        click.echo(f"Error: {spelled(' '.join(self.message.split()))}", err=True, file=file)
         if self.hint:
-            click.echo(f"Hint: {self.hint}", err=True, file=file)
+            click.echo(f"Hint: {spelled(self.hint)}", err=True, file=file)
 
 
 @contextmanager
 def client_errors() -> Iterator[None]:
-    """Turn the errors of the client into the end of the command."""
-    from stemline.client import errors
+    """Turn the errors of the client and of the disk into the end of the command."""
+    from stemline.client import ClientError
 
     try:
         yield
-    except errors.NotConfigured as error:
-        raise CommandFailed(str(error), status=UNREACHABLE) from error
-    except errors.ConnectionFailed as error:
-        hint = "is it running? `stemline up` starts one here, --profile or --api name another"
-        raise CommandFailed(str(error), hint=hint, status=UNREACHABLE) from error
-    except errors.SlowDown as error:
-        hint = "try again later; `stemline queues` and `stemline doctor` say what holds work back"
-        raise CommandFailed(str(error), hint=hint, status=BUSY) from error
-    except errors.AccessDenied as error:
-        hint = "check the key pair and the clock, or use another profile; `stemline login` stores one"
-        raise CommandFailed(str(error), hint=hint, status=DENIED) from error
-    except errors.NotFound as error:
-        raise CommandFailed(str(error), status=NOT_FOUND) from error
-    except (errors.ClientError, ValueError) as error:
-        raise CommandFailed(str(error)) from error
     except BrokenPipeError:  # whoever reads the output has gone; click ends quietly
         raise
-    except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        raise CommandFailed(f"{named}{error.strerror or error}") from error
+    except (ClientError, ValueError, OSError) as error:
+        raise failure(error) from error
+
+
+def failure(error: Exception, *, hint: str = "") -> CommandFailed:
+    """Return how a command ends because of an error of the client or of the disk.
+
+    Args:
+        error: what happened.
+        hint: what to do, instead of what the kind of the error suggests.
+    """
+    from stemline.client import errors
+
+    message, status, usual = str(error), FAILED, ""
+    match error:
+        case errors.NotConfigured():
+            status = UNREACHABLE
+        case errors.ConnectionFailed():
+            status, usual = UNREACHABLE, _NO_ANSWER
+        case errors.SlowDown():
+            status, usual = BUSY, _SLOW
+        case errors.AccessDenied():
+            status, usual = DENIED, _DENIED
+        case errors.NotFound():
+            status = NOT_FOUND
+        case OSError():
+            named = f"{printable(str(error.filename))}: " if error.filename else ""
+            message = f"{named}{error.strerror or error}"
+    return CommandFailed(message, hint=hint or usual, status=status)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from stemline.cli.program import program
+
 
 def first_steps() -> str:
     """Return a few lines that fit the situation: whether a service is known already."""
@@ -15,22 +17,21 @@ def first_steps() -> str:
     except NotConfigured:
         where = "No service is known yet. Start one on this machine, or store how to reach another one:"
         steps = [
-            ("stemline up", "run the whole service here, until Ctrl-C"),
-            ("stemline login", "use a service that runs elsewhere"),
-            ("stemline separate song.mp3 -o stems", "separate one file without any service"),
+            ("up", "run the whole service here, until Ctrl-C"),
+            ("login", "use a service that runs elsewhere"),
+            ("separate song.mp3 -o stems", "separate one file without any service"),
         ]
     else:
         where = f"Commands use {target.origin}: {target.api}"
         steps = [
-            ("stemline submit song.mp3 -o stems", "separate a file"),
-            ("stemline submit FOLDER -o stems", "separate thousands; run it again to go on"),
-            ("stemline jobs", "see what waits, runs and has ended"),
-            ("stemline doctor", "check the installation"),
+            ("submit song.mp3 -o stems", "separate a file"),
+            ("submit FOLDER -o stems", "separate thousands; run it again to go on"),
+            ("jobs", "see what waits, runs and has ended"),
+            ("doctor", "check the installation"),
         ]
-    lines = [f"  {command:<37} {what}" for command, what in steps]
-    return "\n".join(
-        [click.style("Stemline separates voice and background.", bold=True), "", where, *lines, "", _MORE]
-    )
-
-
-_MORE = "All commands: stemline --help"
+    name = program()
+    commands = [f"{name} {words}" for words, _ in [*steps, ("--help", "")]]
+    width = max(map(len, commands)) + 2
+    lines = [f"  {command:<{width}}{what}" for command, (_, what) in zip(commands, steps, strict=False)]
+    title = click.style("Stemline separates voice and background.", bold=True)
+    return "\n".join([title, "", where, *lines, "", f"All commands: {commands[-1]}"])

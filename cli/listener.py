@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from xml.dom.minidom import parseString
+
+from stemline.cli.output import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,7 +92,8 @@ class Listener(ThreadingHTTPServer):
                     "seen_before": repeated,
                     "body": json.loads(text) if language == "json" else text,
                 }
-                print(json.dumps(line, ensure_ascii=False), flush=True)
+                print_json(line)
+                sys.stdout.flush()
                 return
             self._print(job or path, state, [path, f"signature {signature}", f"answered {status}"], repeated)
             self._print_body(text, language)
@@ -98,9 +102,13 @@ class Listener(ThreadingHTTPServer):
         from rich.markup import escape
 
         colour = _COLOURS.get(state, "yellow")
-        self._console.rule(f"[bold]{escape(title)}[/] [{colour}]{escape(state)}[/]")
+        heading = f"[bold]{escape(title)}[/] [{colour}]{escape(state)}[/]"
+        if self._console.is_terminal:
+            self._console.rule(heading)
+        else:
+            self._console.print(heading, soft_wrap=True)
         shown = [escape(note) for note in notes] + ["[yellow]seen before[/]"] * repeated
-        self._console.print(", ".join(shown), style="dim")
+        self._console.print(", ".join(shown), style="dim", soft_wrap=True)
 
     def _print_body(self, text: str, language: str) -> None:
         from rich.syntax import Syntax

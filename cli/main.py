@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import click
 
 from stemline.cli.group import Group
+from stemline.cli.program import program, spelled
 
 _EXTRAS = {"httpx": "client"}
 """Extra that installs a package, for those that a user may well be without."""
@@ -21,7 +22,7 @@ class LazyGroup(Group):
         "api": "stemline.cli.serve:api",
         "beat": "stemline.cli.serve:beat",
         "callbacks": "stemline.cli.callbacks:callbacks",
-        "cancel": "stemline.cli.jobs:cancel",
+        "cancel": "stemline.cli.change_jobs:cancel",
         "completion": "stemline.cli.completion:completion",
         "demo": "stemline.cli.demo:demo",
         "doctor": "stemline.cli.doctor:doctor",
@@ -35,7 +36,7 @@ class LazyGroup(Group):
         "pause": "stemline.cli.queues:pause",
         "queues": "stemline.cli.queues:queues",
         "resume": "stemline.cli.queues:resume",
-        "retry": "stemline.cli.jobs:retry",
+        "retry": "stemline.cli.change_jobs:retry",
         "separate": "stemline.cli.separate:separate",
         "settings": "stemline.cli.settings:settings",
         "store": "stemline.cli.store:store",
@@ -45,10 +46,19 @@ class LazyGroup(Group):
         "worker": "stemline.cli.serve:worker",
     }
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program under the name by which the user's shell finds it."""
+        if not args or args[0] is None:  # called by its script
+            options = {"prog_name": program(), "complete_var": "_STEMLINE_COMPLETE", **options}
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; report invalid settings by name, never by value."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
+            raise
         except ModuleNotFoundError as error:
             # Commands import what they need when they run; each extra brings the packages of some of them.
             if error.name not in _EXTRAS:
@@ -93,7 +103,10 @@ def main(context: click.Context) -> None:
         return
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    from stemline.cli.output import take_every_name
     from stemline.runtime import loopback
+
+    take_every_name()
     from stemline.runtime.logging import configure_console
 
     loopback.exempt_from_proxies()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, print_json_line
+from stemline.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, 
         for model in _models_named(names or ("2stems",)):
             folder = fetch_with_bar(console, store, model, source=source)
             if as_json:
-                print_json_line({"name": model.name, "folder": folder})
+                print_json({"name": model.name, "folder": folder})
             else:
                 print(folder)
 
@@ -85,7 +85,7 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
     store = _store(directory)
     if as_json:
         for model in MODELS.values():
-            print_json_line({"name": model.name, "here": store.has(model), "stems": model.instruments})
+            print_json({"name": model.name, "here": store.has(model), "stems": model.instruments})
         return
     for model in MODELS.values():
         state = "here" if store.has(model) else "not here"
@@ -111,7 +111,7 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
         for model in _models_named(names or present):
             folder = store.verified(model)
             if as_json:
-                print_json_line({"name": model.name, "folder": folder, "as_published": True})
+                print_json({"name": model.name, "folder": folder, "as_published": True})
             else:
                 print(f"{folder}: as published")
 
@@ -141,7 +141,7 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
         with output.open("wb") as file:
             pack(folders, file)
     if as_json:
-        print_json_line({"file": output, "names": [model.name for model, _ in folders]})
+        print_json({"file": output, "names": [model.name for model, _ in folders]})
     else:
         print(output)
 
@@ -153,7 +153,7 @@ def where(directory: Path | None, *, as_json: bool) -> None:
     """Print the model directory."""
     folder = _store(directory).directory
     if as_json:
-        print_json_line({"directory": folder})
+        print_json({"directory": folder})
     else:
         print(folder)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -12,10 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stemline.cli.program import spelled
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_ANY_NAME = "stemline-any-name"
 COLOURS = {
     "Success": "green",
     "Active": "green",
@@ -48,17 +53,52 @@ class Column:
 
 def as_json(command: _F) -> _F:
     """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print a value as one line of JSON; a list is printed entry by entry, each on a line of its own."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # such as a file name that is not UTF-8
+        text = json.dumps(value, default=str)
+    click.echo(text)
 
 
-def print_json_line(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+def printable(text: str) -> str:
+    """Return a text that every terminal takes: on one line, without control characters."""
+    name = text.encode("utf-8", "replace").decode()
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things, for people."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def hint(text: str) -> None:
+    """Print what the user may do now, on stderr."""
+    click.echo(f"Hint: {spelled(text)}", err=True)
+
+
+def take_every_name() -> None:
+    """Let the standard output take names that its encoding has no letters for.
+
+    Bytes of a file name that are no letters are printed as they are, so that other programs find the file.
+    """
+    codecs.register_error(_ANY_NAME, _any_name)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ANY_NAME)
+
+
+def _any_name(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return b"".join(
+        bytes([ord(each) - 0xDC00]) if "\udc80" <= each <= "\udcff" else b"?" for each in letters
+    ), error.end
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, empty: str = "") -> None:

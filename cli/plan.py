@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from stemline.cli.output import print_json, span
+from stemline.cli.output import counted, print_json, span
 
 if TYPE_CHECKING:
     from stemline.client import Client, Queue
+    from stemline.client.tracks.manifest import Entry
     from stemline.client.tracks.sources import Track
 
 _SAMPLE: Final = 100
@@ -22,12 +21,19 @@ _SAMPLE: Final = 100
 
 
 def print_plan(
-    client: Client, manifest: Path, tracks: Sequence[Track], queues: Sequence[Queue], *, as_json: bool
+    client: Client,
+    entries: Mapping[str, Entry],
+    tracks: Sequence[Track],
+    queues: Sequence[Queue],
+    *,
+    as_json: bool,
 ) -> None:
     """Print how many tracks there are, how much audio, and about how long it takes; nothing is submitted."""
-    states = _states(manifest)
-    counts = Counter(states.get(track.id, "new") for track in tracks)
-    left = [track for track in tracks if states.get(track.id) != "done"]
+    from stemline.client.tracks.manifest import Entry
+
+    found = [entries.get(track.id) or Entry(track.id) for track in tracks]
+    counts = Counter(entry.state for entry in found)
+    left = [track for track, entry in zip(tracks, found, strict=True) if entry.state != "done"]
     lengths = list(durations(left))
     known = [seconds for seconds in lengths if seconds is not None]
     audio_s = sum(known) / len(known) * len(left) if known else None
@@ -47,7 +53,10 @@ def print_plan(
         }
         print_json(plan)
         return
-    click.echo(f"{len(tracks)} tracks: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    click.echo(
+        f"{counted(len(tracks), 'track')}: "
+        + ", ".join(f"{count} {state}" for state, count in counts.items())
+    )
     click.echo(f"to send    {sum(track.size or 0 for track in left if track.path) / 1e9:.2f} GB")
     if audio_s is None:
         click.echo(
@@ -94,14 +103,3 @@ def durations(tracks: Sequence[Track]) -> Iterator[float | None]:
                     for probe in probes:
                         probe.close()
         yield length
-
-
-def _states(manifest: Path) -> dict[str, str]:
-    """Return the states of a manifest, which is only read."""
-    found: dict[str, str] = {}
-    with suppress(OSError):
-        for line in manifest.read_bytes().splitlines()[1:]:
-            with suppress(ValueError, KeyError, TypeError):
-                entry = json.loads(line)
-                found[entry["track"]] = entry["state"]
-    return found

@@ -8,10 +8,9 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.output import Column, as_json, print_json, print_table
+from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stemline.client import Queue
 
 _COLUMNS = (
@@ -29,24 +28,29 @@ _COLUMNS = (
 def queues(connection: Connection, *, as_json: bool) -> None:
     """List the queues, their state and their limits."""
     with connection.open() as client:
-        _print(client.queues(), as_json=as_json)
+        found = client.queues()
+        if as_json:
+            for each in found:
+                print_json(each.raw)
+        else:
+            print_table(_COLUMNS, map(_row, found), empty="No queue yet; the first job makes one.")
 
 
 @click.command()
-@click.argument("queue", required=False, default="")
+@click.argument("queue", required=False, type=WORD, default=None)
 @as_json
 @connected
-def pause(connection: Connection, *, queue: str, as_json: bool) -> None:
+def pause(connection: Connection, *, queue: str | None, as_json: bool) -> None:
     """Stop a queue from starting jobs; running ones go on.
 
     QUEUE is the id or name of a queue, by default the bucket's first.
     """
     with connection.open() as client:
-        _print([client.pause(queue)], as_json=as_json)
+        _print(client.pause(queue or ""), as_json=as_json)
 
 
 @click.command()
-@click.argument("queue", required=False, default="")
+@click.argument("queue", required=False, type=WORD, default=None)
 @click.option("--size", type=click.IntRange(1), help="Waiting jobs that it may hold from now on.")
 @click.option("--concurrent", type=click.IntRange(1), help="Jobs that may run at once from now on.")
 @click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other queues (100).")
@@ -55,7 +59,7 @@ def pause(connection: Connection, *, queue: str, as_json: bool) -> None:
 def resume(
     connection: Connection,
     *,
-    queue: str,
+    queue: str | None,
     size: int | None,
     concurrent: int | None,
     weight: int | None,
@@ -68,12 +72,16 @@ def resume(
     limits = {"MaxSize": size, "MaxConcurrent": concurrent, "Weight": weight}
     changes = {name: str(value) for name, value in limits.items() if value is not None}
     with connection.open() as client:
-        _print([client.update_queue(queue, State="Active", **changes)], as_json=as_json)
+        _print(client.update_queue(queue or "", State="Active", **changes), as_json=as_json)
 
 
-def _print(found: Sequence[Queue], *, as_json: bool) -> None:
+def _print(queue: Queue, *, as_json: bool) -> None:
+    """Print a queue after a change."""
     if as_json:
-        print_json([each.raw for each in found])
-        return
-    rows = [(q.id, q.name, q.state, str(q.max_concurrent), str(q.max_size)) for q in found]
-    print_table(_COLUMNS, rows, empty="No queue yet; the first job makes one.")
+        print_json(queue.raw)
+    else:
+        print_table(_COLUMNS, [_row(queue)])
+
+
+def _row(queue: Queue) -> tuple[str, ...]:
+    return (queue.id, queue.name, queue.state, str(queue.max_concurrent), str(queue.max_size))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.output import as_json, print_json_line, screen
+from stemline.cli.output import as_json, print_json, printable, screen
+from stemline.cli.words import FOLDER, WORD
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,13 +23,24 @@ if TYPE_CHECKING:
 _YEAR_S = 365 * 86_400.0
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to separate."""
+
+    path: Path
+    folder: Path
+    """Of its stems."""
+    name: str
+    """Beginning of their names."""
+
+
 @click.command(name="separate")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=WORD, metavar="SOURCE...")
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder for the stems.",
 )
 @click.option(
@@ -109,8 +122,9 @@ def separate(
     """Separate files into their stems, without the service.
 
     SOURCE is a file, a folder, which is searched for media files, or a pattern such as 'music/**/*.mp3'.
-    Stems are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on; the folders of a
-    SOURCE that is a folder are kept. The exit status is 1 if one of the files cannot be separated.
+    Stems are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on, and replace files of
+    these names; the folders of a SOURCE that is a folder are kept. The exit status is 1 if one of the files
+    cannot be separated.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -133,16 +147,16 @@ def separate(
         loaded = loading.result()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
 
-    def run(file: Path, folder: Path) -> Report:
+    def run(file: _File) -> Report:
         with _errors(), Progress(*columns, console=screen(stderr=True), transient=True) as bar:
-            task = bar.add_task(escape(file.name), total=1.0)
-            folder.mkdir(parents=True, exist_ok=True)
+            task = bar.add_task(escape(printable(file.path.name)), total=1.0)
+            file.folder.mkdir(parents=True, exist_ok=True)
             return separate_file(
                 loaded,
-                file,
+                file.path,
                 {
                     instrument: OutputSpec(
-                        folder / f"{file.stem}-{instrument}.{codec}",
+                        file.folder / f"{file.name}-{instrument}.{codec}",
                         codec,
                         bitrate_kbps=bitrate,
                         bit_depth=int(bit_depth),
@@ -158,36 +172,34 @@ def separate(
             )
 
     failed = 0
-    for file, folder in files:
+    for file in files:
         try:
-            report = run(file, folder)
+            report = run(file)
         except click.ClickException as error:
             if len(files) == 1:
                 raise
             failed += 1
-            click.echo(f"{file}: {error.message}", err=True)
+            click.echo(f"{printable(str(file.path))}: {error.message}", err=True)
         else:
-            _print(file, report, codec, bitrate, as_json=as_json)
+            _print(file.path, report, codec, bitrate, as_json=as_json)
     if len(files) > 1:
         click.echo(f"{len(files) - failed} of {len(files)} files separated", err=True)
     if failed:
         raise SystemExit(1)
 
 
-def _files(sources: Sequence[str], output: Path) -> list[tuple[Path, Path]]:
-    """Return the files that sources mean, each with the folder for its stems.
+def _files(sources: Sequence[str], output: Path) -> list[_File]:
+    """Return the files that sources mean, with names such that no two have the same stems.
 
     Raises:
         click.UsageError: a source means none.
-        click.ClickException: two files would have the same stems.
     """
-    found: list[tuple[Path, Path]] = []
+    found: dict[Path, _File] = {}
     for source in sources:
         path = Path(source)
         names = [source] if path.exists() else sorted(glob(source, recursive=True))  # noqa: PTH207 - any folder
         matching = [Path(each) for each in names]
-        files = [each for each in matching if each.is_file()]
-        found += [(each, output) for each in files]
+        files = [_File(each, output, each.stem) for each in matching if each.is_file()]
         for folder in (each for each in matching if each.is_dir()):
             from stemline.client.tracks.sources import in_folder
 
@@ -195,18 +207,25 @@ def _files(sources: Sequence[str], output: Path) -> list[tuple[Path, Path]]:
                 inside = [track.path for track in in_folder(folder, without=output) if track.path is not None]
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            files += inside
-            found += [(each, output / each.parent.relative_to(folder)) for each in inside]
+            files += [_File(each, output / each.parent.relative_to(folder), each.stem) for each in inside]
         if not files:
-            raise click.UsageError(f"there is no file {source}, nor a folder or a pattern with one")
-    owners: dict[Path, Path] = {}
-    for file, folder in dict(found).items():
-        before = owners.setdefault(folder / file.stem, file)
-        if before != file:
-            raise click.ClickException(
-                f"{before} and {file} would have the same stems; separate them one by one"
+            raise click.UsageError(
+                f"there is no file {printable(source)}, nor a folder or a pattern with one"
             )
-    return list(dict(found).items())
+        found |= {each.path: each for each in files}
+    return _distinct(list(found.values()))
+
+
+def _distinct(files: list[_File]) -> list[_File]:
+    """Return files with other names where they would have the same stems, as `submit` names them."""
+    if len(files) == 1:
+        return files
+    from stemline.client.tracks.places import placed
+    from stemline.client.tracks.sources import Track
+
+    tracks = [Track(str(each.path), each.path, folder=str(each.folder), name=each.name) for each in files]
+    named = {track.id: track.name for track in placed(tracks, {}, "{dir}/{name}-{stem}.{ext}")}
+    return [replace(each, name=named[str(each.path)]) for each in files]
 
 
 @contextmanager
@@ -228,10 +247,10 @@ def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_js
     if as_json:
         stems = {name: str(stem.path) for name, stem in report.stems.items()}
         report_line = {"file": str(file), "stems": stems, "audio_s": round(report.duration_s, 3)}
-        print_json_line({**report_line, "seconds": round(seconds, 3), "device": report.device})
+        print_json({**report_line, "seconds": round(seconds, 3), "device": report.device})
     else:
         for stem in report.stems.values():
-            print(stem.path)
+            click.echo(stem.path)
     used = {stem.bitrate_bps for stem in report.stems.values()}
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)

@@ -39,7 +39,8 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
         raise click.ClickException(str(error)) from error
     if as_json:
         state = "pending" if dry_run else "applied"
-        print_json([{"name": each.name, "summary": each.summary, "state": state} for each in found])
+        for each in found:
+            print_json({"name": each.name, "summary": each.summary, "state": state})
         return
     for migration in found:
         print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")

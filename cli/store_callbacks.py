@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
+from stemline.cli.output import Column, as_json, print_json, print_table, screen
 from stemline.cli.times import TIME
+from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
     from stemline.jobs.delivery import Delivery
     from stemline.jobs.tenant import Tenant
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_COLUMNS = (
+    Column("Callback", is_id=True),
+    Column("To"),
+    Column("Bucket", least_width=100),
+    Column("Tries", right=True, least_width=60),
+    Column("Last try", least_width=120),
+    Column("Status", least_width=70),
+)
 
 
 class TenantName(click.ParamType["Tenant"]):
@@ -40,7 +50,7 @@ def filters(command: _F) -> _F:
     for option in (
         click.option("--since", type=TIME, help="Only those that failed since then: 2h, 3d or a time."),
         click.option("--tenant", type=TenantName(), help="Only those for jobs of this bucket."),
-        click.option("--host", help="Only those to this host, or to this MqRegion/MqName."),
+        click.option("--host", type=WORD, help="Only those to this host, or to this MqRegion/MqName."),
     ):
         command = option(command)
     return command
@@ -58,7 +68,7 @@ def callbacks() -> None:
 @filters
 @click.option("--page", default=1, show_default=True, type=click.IntRange(1), help="Page to print.")
 @click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000), help="Lines per page.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@as_json
 def list_(  # noqa: PLR0917 - one argument for each option
     host: str | None, tenant: Tenant | None, since: datetime | None, page: int, size: int, as_json: bool
 ) -> None:
@@ -70,36 +80,19 @@ def list_(  # noqa: PLR0917 - one argument for each option
     )
     if as_json:
         for delivery in listing.items:
-            print(json.dumps(document(delivery)))
+            print_json(document(delivery))
         return
-
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("Callback", "To", "Bucket", "Attempts", "Last attempt", "Status", title="Dead letters")
-    for delivery in listing.items:
-        last = delivery.attempts[-1] if delivery.attempts else None
-        table.add_row(
-            delivery.id,
-            delivery.target.host,
-            str(delivery.tenant),
-            str(len(delivery.attempts)),
-            local_time(last.at) if last else "-",
-            last.status if last else "-",
-        )
-    console = Console()
-    if listing.items:
-        console.print(table)
-    console.print(f"{len(listing.items)} of {listing.total}")
+    print_table(_COLUMNS, map(_row, listing.items), empty="No dead letters.")
+    click.echo(f"{len(listing.items)} of {listing.total}", err=True)
 
 
 @callbacks.command()
-@click.argument("ids", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
+@as_json
 def show(ids: tuple[str, ...], as_json: bool) -> None:
     """Show callbacks with all delivery attempts.
 
-    IDS are ids of callbacks or of jobs.
+    An ID is that of a callback or of its job.
     """
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store import delivery_id
@@ -108,18 +101,18 @@ def show(ids: tuple[str, ...], as_json: bool) -> None:
     for name in ids:
         delivery = outbox.get(delivery_id(name) if name.startswith("j") else name)
         if delivery is None:
-            raise click.ClickException(f"there is no callback {name}, or it has expired")
+            raise CommandFailed(f"there is no callback {name}, or it has expired", status=NOT_FOUND)
         if as_json:
-            print(json.dumps(document(delivery)))
+            print_json(document(delivery))
         else:
             describe(delivery)
 
 
 @callbacks.command()
-@click.argument("ids", nargs=-1)
+@click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @filters
 @click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@as_json
 def replay(
     ids: tuple[str, ...],
     host: str | None,
@@ -131,23 +124,23 @@ def replay(
 ) -> None:
     """Deliver dead letters again, with a new schedule of attempts.
 
-    Select them by IDS of callbacks or jobs, by the options, or with --all.
+    Select them by IDs of callbacks or jobs, by the options, or with --all.
     """
     from stemline.cli.local_stack import open_store
     from stemline.jobs.store import delivery_id
 
     filtered = host is not None or tenant is not None or since is not None
     if sum((bool(ids), filtered, everything)) != 1:
-        raise click.UsageError("give either IDS, or filters (--host, --tenant, --since), or --all")
+        raise click.UsageError("give either IDs, or filters (--host, --tenant, --since), or --all")
     outbox = open_store().outbox
     if ids:
         count = outbox.replay([delivery_id(i) if i.startswith("j") else i for i in ids])
     else:
         count = outbox.replay_where(tenant=tenant, host=host, since=_microseconds(since))
     if as_json:
-        print(json.dumps({"replayed": count}))
+        print_json({"replayed": count})
     else:
-        print(f"{count} replayed; the next sweep delivers them")
+        click.echo(f"{count} replayed; the next sweep delivers them")
     if ids and count < len(ids):
         raise click.ClickException(f"{len(ids) - count} of them are not dead letters")
 
@@ -172,23 +165,35 @@ def document(delivery: Delivery) -> dict[str, Any]:
 
 
 def describe(delivery: Delivery) -> None:
-    """Print a callback as text and a table."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    """Print a callback and its attempts."""
+    facts = [
+        ("job", f"{delivery.job_id} of {delivery.tenant}"),
+        ("to", f"{destination(delivery)} ({delivery.target.format})"),
+        *([] if delivery.due is None else [("next try", local_time(delivery.due))]),
+        *(
+            (
+                "try",
+                f"{number}. {local_time(attempt.at)}  {attempt.status}  {attempt.duration_ms} ms  "
+                + " ".join(attempt.answer[:200].split()),
+            )
+            for number, attempt in enumerate(delivery.attempts, 1)
+        ),
+    ]
+    screen().print(f"{delivery.id}  {delivery.status}", markup=False)
+    for name, text in facts:
+        screen().print(f"  {name:<11}{text}", markup=False)
 
-    console = Console()
-    console.print(f"[bold]{delivery.id}[/]  {delivery.status}")
-    console.print(f"job {delivery.job_id} of {delivery.tenant}, {delivery.target.format}")
-    console.print(f"to  {escape(destination(delivery))}")
-    if delivery.due is not None:
-        console.print(f"next attempt {local_time(delivery.due)}")
-    table = Table("", "Time", "Status", "Duration", "Response")
-    for number, attempt in enumerate(delivery.attempts, 1):
-        answer = escape(attempt.answer[:200])
-        duration = f"{attempt.duration_ms} ms"
-        table.add_row(str(number), local_time(attempt.at), attempt.status, duration, answer)
-    console.print(table)
+
+def _row(delivery: Delivery) -> tuple[str, ...]:
+    last = delivery.attempts[-1] if delivery.attempts else None
+    return (
+        delivery.id,
+        delivery.target.host,
+        str(delivery.tenant),
+        str(len(delivery.attempts)),
+        local_time(last.at) if last else "-",
+        last.status if last else "-",
+    )
 
 
 def destination(delivery: Delivery) -> str:

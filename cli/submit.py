@@ -9,24 +9,36 @@ from typing import Any
 
 import click
 
-from stemline.cli.connection import Connection, connected
+from stemline.cli.connection import Connection, connected, queue_id
 from stemline.cli.output import as_json
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.times import FUTURE
+from stemline.cli.words import FOLDER, WORD
+
+
+def _checked_pattern(_context: click.Context, _param: click.Parameter, value: str | None) -> str:
+    """Return the pattern of the names of files."""
+    from stemline.client.names import DEFAULT_PATTERN, check_pattern
+
+    try:
+        check_pattern(value or DEFAULT_PATTERN)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value or DEFAULT_PATTERN
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=WORD, metavar="SOURCE...")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder for the stems; the current one for a single source.",
 )
 @separation_options
-@click.option("--template", default="", help="Id of a template, instead of the options about stems.")
+@click.option("--template", type=WORD, help="Id of a template, instead of the options about stems.")
 @click.option("--level", type=click.IntRange(0, 2), default=0, help="A higher level is served first.")
-@click.option("--queue", default="", help="Id of a queue; the bucket's own by default.")
+@click.option("--queue", type=WORD, help="Id or name of a queue; the bucket's own by default.")
 @click.option("--user-data", default="", help="Text that the job and its callback carry.")
 @click.option(
     "--callback", default="", metavar="URL", help="Where the end of a job is announced; `no`: nowhere."
@@ -38,7 +50,8 @@ from stemline.cli.times import FUTURE
 @click.option(
     "--names",
     "pattern",
-    default="",
+    type=WORD,
+    callback=_checked_pattern,
     metavar="PATTERN",
     help="Names of the files: {dir}, {name}, {stem}, {jobid}, {ext}.  [default: {dir}/{name}-{stem}.{ext}]",
 )
@@ -46,10 +59,11 @@ from stemline.cli.times import FUTURE
 @click.option(
     "--cancel-on-interrupt", is_flag=True, help="Ctrl-C cancels what was submitted and has not ended."
 )
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option(
     "--jobs", default=100, show_default=True, type=click.IntRange(1), help="Many: tracks under way at once."
 )
-@click.option("--retry-failed", is_flag=True, help="Many: try tracks again that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Many: only try tracks again that failed.")
 @click.option("--dry-run", is_flag=True, help="Many: only count them, and estimate the time.")
 @click.option(
     "--summary",
@@ -63,9 +77,9 @@ def submit(
     *,
     sources: Sequence[str],
     output: Path | None,
-    template: str,
+    template: str | None,
     level: int,
-    queue: str,
+    queue: str | None,
     user_data: str,
     callback: str,
     not_before: datetime | None,
@@ -75,6 +89,7 @@ def submit(
     pattern: str,
     no_wait: bool,
     cancel_on_interrupt: bool,
+    overwrite: bool,
     jobs: int,
     retry_failed: bool,
     dry_run: bool,
@@ -93,15 +108,14 @@ def submit(
 
     The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; jobs then go on.
     """
-    from stemline.cli.submit_many import Many, is_many, submit_many
+    from stemline.cli.sources import is_many
+    from stemline.cli.submit_many import Many, submit_many
     from stemline.cli.submit_one import One, submit_one
-    from stemline.client.names import DEFAULT_PATTERN, check_pattern
 
     parameters = {
         **parameters_of(options),
-        "template": template,
+        "template": template or "",
         "level": level,
-        "queue": queue,
         "user_data": user_data,
         "callback": callback,
         "not_before": not_before,
@@ -109,8 +123,8 @@ def submit(
         "timeout_s": timeout,
         "audio_track": audio_track,
     }
-    check_pattern(pattern or DEFAULT_PATTERN)
     with connection.open(patience_s=5) as client:
+        parameters["queue"] = queue_id(client, queue)
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")
@@ -121,10 +135,11 @@ def submit(
             many = Many(
                 sources=sources,
                 folder=output,
-                pattern=pattern or DEFAULT_PATTERN,
+                pattern=pattern,
                 parameters=parameters,
                 jobs=jobs,
                 retry_failed=retry_failed,
+                overwrite=overwrite,
                 waits=not no_wait,
                 cancels=cancel_on_interrupt,
                 dry_run=dry_run,
@@ -140,9 +155,10 @@ def submit(
         one = One(
             source=sources[0],
             folder=output or Path(),
-            pattern=pattern or DEFAULT_PATTERN,
+            pattern=pattern,
             parameters=parameters,
             waits=not no_wait,
             cancels=cancel_on_interrupt,
+            overwrite=overwrite,
         )
         submit_one(client, one, as_json=as_json)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from stemline.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE, CommandFailed
+from stemline.cli.exits import FAILED, INTERRUPTED, CommandFailed, failure
+from stemline.cli.output import counted, hint, printable
+from stemline.cli.sources import find_tracks
 
 if TYPE_CHECKING:
     from stemline.client import Client
+    from stemline.client.tracks.manifest import Entry
     from stemline.client.tracks.runner import Runner
     from stemline.client.tracks.sources import Track
 
-LISTS: Final = frozenset({".txt", ".lst", ".list", ".m3u", ".m3u8"})
-_S3: Final = "s3://"
+_AGAIN: Final = "run the same command again to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Many:
     parameters: Mapping[str, Any]
     jobs: int
     retry_failed: bool
+    overwrite: bool
     waits: bool
     cancels: bool
     dry_run: bool
@@ -41,52 +43,23 @@ class Many:
     as_json: bool
 
 
-def is_many(client: Client, sources: Sequence[str]) -> bool:
-    """Return whether sources mean more than one file or object."""
-    if len(sources) > 1 or sources[0] == "-":
-        return True
-    source = sources[0]
-    path = Path(source)
-    if path.is_dir():
-        return True
-    if path.is_file():
-        return path.suffix.lower() in LISTS
-    if source.endswith("/"):
-        return True
-    if client.target.s3 is None or source.startswith(_S3):
-        return False
-    return not client.bucket.exists(source) and any(True for _ in client.bucket.list(f"{source}/"))
-
-
-def find_tracks(client: Client, many: Many) -> tuple[str, list[Track]]:
-    """Return a name of where the tracks come from, and the tracks.
-
-    Raises:
-        CommandFailed: there are none.
-        ValueError: the pattern gives two of them the same files.
-    """
-    from stemline.client.tracks.sources import distinct
-
-    where, found = _found(client, many)
-    tracks = distinct(found, many.pattern)
-    if not tracks:
-        raise CommandFailed(f"there are no media files or objects in {where}", status=NOT_FOUND)
-    return where, tracks
-
-
 def submit_many(client: Client, many: Many) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
     from stemline.cli.plan import print_plan
     from stemline.cli.tracks_report import tracks_report
-    from stemline.client.tracks.manifest import NAME, Manifest
+    from stemline.client.tracks.manifest import NAME, Manifest, read_entries
+    from stemline.client.tracks.places import placed
     from stemline.client.tracks.runner import Options, Runner
 
     if many.summary is not None and not many.summary.parent.is_dir():
         raise CommandFailed(f"there is no folder {many.summary.parent} for the summary")
-    where, tracks = find_tracks(client, many)
+    where, found = find_tracks(client, many.sources, many.folder)
     queues = client.queues()  # a wrong address or key is said now, not after minutes of patience
     if many.dry_run:
-        print_plan(client, many.folder / NAME, tracks, queues, as_json=many.as_json)
+        entries = read_entries(many.folder / NAME)
+        tracks = placed(found, entries, many.pattern)
+        _check_places(many, tracks, entries)
+        print_plan(client, entries, tracks, queues, as_json=many.as_json)
         return
     identity = {**many.parameters, "api bucket": client.target.bucket}
     options = Options(
@@ -95,52 +68,52 @@ def submit_many(client: Client, many: Many) -> None:
         pattern=many.pattern,
         jobs=many.jobs,
         retry_failed=many.retry_failed,
+        overwrite=many.overwrite,
         waits=many.waits,
     )
     with Manifest(many.folder / NAME, where, identity) as manifest:
-        with tracks_report(manifest, tracks) as report:
+        try:
+            tracks = placed(found, manifest.entries, many.pattern)
+            todo = _check_places(many, tracks, manifest.entries)
+        except BaseException:
+            manifest.forget()
+            raise
+        with tracks_report(len(tracks), len(todo)) as report:
             runner = Runner(client, manifest, tracks, options, report)
-            interrupted = _run(runner)
-        _end(client, runner, many, interrupted=interrupted)
+            interrupted, fault = _run(runner)
+        _end(runner, many, interrupted=interrupted, fault=fault)
 
 
-def _found(client: Client, many: Many) -> tuple[str, Iterable[Track]]:
-    from stemline.client.tracks import sources
-
-    first = many.sources[0]
-    path, bucket = Path(first), client.target.bucket
-    if len(many.sources) > 1:
-        missing = [each for each in many.sources if not Path(each).is_file()]
-        if missing:
-            raise CommandFailed(f"{missing[0]} is not a file", status=NOT_FOUND)
-        return "several files", sources.named([Path(each) for each in many.sources])
-    if first == "-":
-        lines = sys.stdin.read().splitlines()
-        found = sources.in_list(lines, base=Path(), bucket=bucket)
-        # Whole paths: a later run elsewhere may list other files with the same names.
-        whole = (replace(t, id=t.path.resolve().as_posix()) if t.path is not None else t for t in found)
-        return "a list on the standard input", whole
-    if path.is_dir():
-        return str(path.resolve()), sources.in_folder(path, without=many.folder)
-    if path.is_file():
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        return str(path.resolve()), sources.in_list(text.splitlines(), base=path.parent, bucket=bucket)
-    prefix = first
-    if first.startswith(_S3):
-        name, _, prefix = first.removeprefix(_S3).partition("/")
-        if name != bucket:
-            raise CommandFailed(f"jobs of {client.target.origin} read from {bucket}, not from {name}")
-    prefix = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
-    return f"{_S3}{bucket}/{prefix}", sources.below_prefix(client.bucket, prefix)
-
-
-def _run(runner: Runner) -> bool:
-    """Run it, and return whether it was stopped by Ctrl-C or SIGTERM.
+def _check_places(many: Many, tracks: Sequence[Track], entries: Mapping[str, Entry]) -> list[Track]:
+    """Return the tracks that are left, whose stems replace nothing.
 
     Raises:
-        CommandFailed: the service does not answer for a long time; the manifest is there to go on.
+        CommandFailed: they would replace files that are not theirs.
+        ValueError: the pattern gives two stems of a track the same file.
     """
-    from stemline.client import ConnectionFailed
+    from stemline.client import Submission
+    from stemline.client.tracks.places import taken
+    from stemline.client.tracks.runner import left
+
+    todo = left(tracks, entries, retry_failed=many.retry_failed)
+    kinds = Submission("", **many.parameters).stem_files()
+    if not many.waits or not kinds:
+        return todo
+    found = taken(todo, entries, many.folder, many.pattern, kinds)
+    if found and not many.overwrite:
+        first = found[0]
+        whose = f", of the track {printable(first.owner)}" if first.owner else ""
+        others = f", and {counted(len(found) - 1, 'other file')} too" if len(found) > 1 else ""
+        raise CommandFailed(
+            f"{printable(str(first.path))} is there already{whose}{others}; nothing was submitted",
+            hint="--overwrite replaces them; another folder with -o, or --names, keeps them",
+        )
+    return todo
+
+
+def _run(runner: Runner) -> tuple[bool, Exception | None]:
+    """Run it; return whether it was stopped by Ctrl-C or SIGTERM, and what else ended it too early."""
+    from stemline.client import ClientError
     from stemline.client.tracks.pace import Stopped
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -152,41 +125,35 @@ def _run(runner: Runner) -> bool:
     try:
         runner.run()
     except (KeyboardInterrupt, Stopped):
-        return True
-    except ConnectionFailed as error:
-        hint = "run the same command again to go on"
-        raise CommandFailed(str(error), hint=hint, status=UNREACHABLE) from error
+        return True, None
+    except (ClientError, OSError) as error:
+        return False, error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return False
+    return False, None
 
 
-def _end(client: Client, runner: Runner, many: Many, *, interrupted: bool) -> None:
+def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | None) -> None:
+    """Say what the run came to, whatever ended it, and end the command with its status."""
     from stemline.cli.summary import print_summary, write_summary
 
-    write_summary(many.summary or many.folder / "stemline-summary.csv", runner.manifest, runner.tracks)
     going = runner.unfinished()
-    if interrupted and many.cancels and going:
-        _cancel_all(client, going)
-    failed = print_summary(runner.manifest, runner.tracks, as_json=many.as_json)
+    cancelled = runner.cancel() if interrupted and many.cancels and going else []
+    try:
+        write_summary(many.summary or many.folder / "stemline-summary.csv", runner.manifest, runner.tracks)
+    except OSError as error:  # a full disk may be what ended the run
+        fault = fault or error
+    failed = print_summary(runner.manifest, runner.tracks, waits=many.waits, as_json=many.as_json)
     if interrupted:
-        if going:
-            what = "were cancelled" if many.cancels else "go on"
-            click.echo(f"Stopped; {len(going)} jobs {what}.", err=True)
-        click.echo("Hint: run the same command again to go on", err=True)
+        parts = [f"{counted(len(cancelled), 'job')} cancelled"] if cancelled else []
+        if rest := len(going) - len(cancelled):
+            parts.append(f"{counted(rest, 'job')} {'goes' if rest == 1 else 'go'} on")
+        click.echo(f"Stopped{'; ' if parts else ''}{', '.join(parts)}.", err=True)
+        hint(_AGAIN)
         raise SystemExit(INTERRUPTED)
+    if fault is not None:
+        raise failure(fault, hint=_AGAIN) from fault
     if failed:
-        click.echo("Hint: --retry-failed tries the failed ones again", err=True)
+        hint("--retry-failed tries the failed ones again")
         raise SystemExit(FAILED)
-
-
-def _cancel_all(client: Client, ids: Sequence[str]) -> None:
-    """Cancel jobs one by one: some may have ended meanwhile."""
-    from stemline.client import ApiError
-
-    for each in ids:
-        try:
-            client.cancel(each)
-        except ApiError as error:
-            click.echo(f"{each}: {error.message}", err=True)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.exits import INTERRUPTED, NOT_FOUND, CommandFailed
+from stemline.cli.exits import INTERRUPTED, CommandFailed
 from stemline.cli.job_progress import JobProgress, job_progress
-from stemline.cli.output import print_json
+from stemline.cli.output import hint, print_json, printable
+from stemline.cli.sources import key_of
 
 if TYPE_CHECKING:
     from stemline.client import Client, Job
-
-_S3 = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,19 @@ class One:
     waits: bool
     cancels: bool
     """Whether Ctrl-C cancels the job."""
+    overwrite: bool
+    """Whether stems may replace files."""
 
 
 def submit_one(client: Client, one: One, *, as_json: bool) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
     from stemline.client import JobEnded
 
+    if one.waits and not one.overwrite:
+        _check_free(one)
     run: _Run | None = None
     try:
-        with job_progress(name=Path(one.source).name or one.source) as progress:
+        with job_progress(name=printable(Path(one.source).name or one.source)) as progress:
             run = _Run(client, one, progress)
             run.do()
     except KeyboardInterrupt:
@@ -92,16 +94,12 @@ class _Run:
 
     def _key(self) -> str:
         """Return the key of the source, which is uploaded if it is a file of this machine."""
-        from stemline.client.names import safe_name
-
         source = self._one.source
         if key := key_of(self._client, source):
             return key
         file = Path(source)
         self._progress.begin_upload(file.stat().st_size)
-        return self._client.upload(
-            file, f"{new_folder()}/{safe_name(file.name)}", progress=self._progress.uploaded
-        )
+        return self._client.upload(file, progress=self._progress.uploaded)
 
     def _submit(self, key: str) -> Job:
         once = uuid.uuid4().hex
@@ -118,46 +116,43 @@ class _Run:
         self._progress.watched(job)
 
     def _fetch(self, job: Job) -> None:
-        from stemline.client.names import safe_name
+        from stemline.client.names import check_free, file_names
 
+        one, values = self._one, _values(self._one.source)
+        if not one.overwrite:
+            check_free(file_names(job, one.folder, one.pattern, values).values())
         self._progress.begin_download(job)
-        name = safe_name(Path(self._one.source).stem) if Path(self._one.source).stem else ""
         self.files = self._client.download(
-            job,
-            self._one.folder,
-            pattern=self._one.pattern,
-            values={"name": name} if name else {},
-            progress=self._progress.downloaded,
+            job, one.folder, pattern=one.pattern, values=values, progress=self._progress.downloaded
         )
 
 
-def key_of(client: Client, source: str) -> str:
-    """Return the key that a source names in the client's bucket; empty if it is a file of this machine.
+def _check_free(one: One) -> None:
+    """Check, before anything is sent, that the stems replace no file.
 
     Raises:
-        CommandFailed: it is neither, or it is in another bucket.
+        CommandFailed: there is one of their names.
+        ValueError: the pattern gives two stems the same file.
     """
-    bucket = client.target.bucket
-    if source.startswith(_S3):
-        name, _, key = source.removeprefix(_S3).partition("/")
-        if name != bucket:
-            hint = "give the bucket with --bucket, or use a profile for it"
+    from stemline.client import Submission
+    from stemline.client.tracks.places import targets
+
+    kinds = Submission("", **one.parameters).stem_files()
+    paths = targets(one.pattern, {**_values(one.source), "jobid": ""}, kinds)
+    for path in () if "{jobid}" in one.pattern else paths:
+        if os.path.lexists(one.folder / path):
             raise CommandFailed(
-                f"jobs of {client.target.origin} read from {bucket}, not from {name}", hint=hint
+                f"{printable(str(one.folder / path))} is there already; nothing was submitted",
+                hint="--overwrite replaces it; another folder with -o, or --names, keeps it",
             )
-        return key
-    if Path(source).exists():
-        return ""
-    if client.target.s3 is not None and not client.bucket.exists(source):
-        raise CommandFailed(
-            f"{source} is neither a file here nor an object in the bucket {bucket}", status=NOT_FOUND
-        )
-    return source
 
 
-def new_folder() -> str:
-    """Return a prefix of keys that nothing else has, which begins with the present time."""
-    return f"uploads/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+def _values(source: str) -> dict[str, str]:
+    """Return what the names of the stems take from the source."""
+    from stemline.client.names import safe_name
+
+    stem = PurePosixPath(source).stem
+    return {"name": safe_name(stem)} if stem else {}
 
 
 def _print_json(job: Job, files: Mapping[str, Path]) -> None:
@@ -167,16 +162,21 @@ def _print_json(job: Job, files: Mapping[str, Path]) -> None:
 
 def _end_after_interrupt(client: Client, job: Job | None, *, cancels: bool) -> None:
     """Say what becomes of the job, and end the command."""
+    from stemline.client import ClientError
+
     if job is None:
         click.echo("\nStopped; nothing was submitted.", err=True)
     elif job.has_ended:
         click.echo(f"\nStopped; job {job.id} has ended as {job.state}.", err=True)
-    elif cancels:
-        client.cancel(job.id)
-        click.echo(f"\nStopped; job {job.id} is cancelled.", err=True)
-    else:
+    elif not cancels:
         click.echo(f"\nStopped; job {job.id} goes on.", err=True)
-        click.echo(
-            f"Hint: `stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it", err=True
-        )
+        hint(f"`stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it")
+    else:
+        try:
+            client.cancel(job.id)
+        except ClientError as error:
+            click.echo(f"\nStopped; job {job.id} could not be cancelled: {error}", err=True)
+            hint(f"`stemline job {job.id}` shows it")
+        else:
+            click.echo(f"\nStopped; job {job.id} is cancelled.", err=True)
     raise SystemExit(INTERRUPTED)

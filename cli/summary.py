@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.output import print_json, span
+from stemline.cli.output import counted, hint, print_json, printable, span
 
 if TYPE_CHECKING:
     from stemline.client.tracks.manifest import Entry, Manifest
@@ -45,39 +45,41 @@ def write_summary(file: Path, manifest: Manifest, tracks: Sequence[Track]) -> No
     partial.replace(file)
 
 
-def print_summary(manifest: Manifest, tracks: Iterable[Track], *, as_json: bool) -> int:
-    """Print how many tracks are in each state, and why some failed; return how many did."""
+def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, as_json: bool) -> int:
+    """Print how many tracks are in each state, and why some failed; return how many did.
+
+    Args:
+        manifest: what became of the tracks.
+        tracks: of the run.
+        waits: whether jobs were followed to their end; otherwise their ids are the result.
+        as_json: whether it is one document.
+    """
     entries = [manifest.entry(track.id) for track in tracks]
     counts = Counter(_STATES[entry.state] for entry in entries)
     failed = [entry for entry in entries if entry.state == "failed"]
+    submitted = {entry.track: entry.job for entry in entries if entry.state == "submitted"}
     seconds = sum(entry.duration_s or 0 for entry in entries)
     if as_json:
-        print_json(
-            {
-                "tracks": len(entries),
-                "states": counts,
-                "audio_s": round(seconds, 1),
-                "failed": list(map(_row, failed)),
-            }
-        )
+        document = {
+            "tracks": len(entries),
+            "states": counts,
+            "audio_s": round(seconds, 1),
+            "failed": list(map(_row, failed)),
+        }
+        print_json(document if waits else {**document, "jobs": submitted})
         return len(failed)
     parts = [f"{counts[state]} {state}" for state in dict.fromkeys(_STATES.values()) if counts[state]]
-    click.echo(
-        f"{len(entries)} tracks: {', '.join(parts)}" + (f"; {span(seconds)} of audio" if seconds else "")
-    )
+    audio = f"; {span(seconds)} of audio" if seconds else ""
+    for job in () if waits else submitted.values():
+        click.echo(job)
+    click.echo(f"{counted(len(entries), 'track')}: {', '.join(parts)}{audio}", err=not waits)
     for entry in failed[:_SHOWN]:
         click.echo(f"  {printable(entry.track)}: {entry.code}: {entry.message}", err=True)
     if len(failed) > _SHOWN:
         click.echo(f"  ... and {len(failed) - _SHOWN} more, which the summary lists", err=True)
     for code in dict.fromkeys(entry.code for entry in failed):
-        click.echo(f"Hint: {code}: {advice(code)}", err=True)
+        hint(f"{code}: {advice(code)}")
     return len(failed)
-
-
-def printable(name: str) -> str:
-    """Return a name that every terminal takes, also of a file whose name is not UTF-8."""
-    text = name.encode("utf-8", "replace").decode()
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

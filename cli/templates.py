@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, local_time, print_json, print_json_line, print_table
+from stemline.cli.output import Column, as_json, local_time, print_json, print_table
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
     from stemline.client import Template
@@ -38,13 +40,13 @@ def list_(connection: Connection, *, name: str, as_json: bool) -> None:
     with connection.open() as client:
         if as_json:
             for each in client.templates(prefix=name):
-                print_json_line(each.raw)
+                print_json(each.raw)
         else:
             print_table(_COLUMNS, map(_row, client.templates(prefix=name)), empty="No templates.")
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", type=WORD)
 @separation_options
 @as_json
 @connected
@@ -59,18 +61,28 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
 
 
 @templates.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
 @as_json
 @connected
 def delete(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
     """Delete templates; jobs already submitted keep their copy."""
+    from stemline.client import NotFound
+
+    deleted, missing = [], []
     with connection.open() as client:
-        for each in ids:
-            client.delete_template(each)
+        for each in dict.fromkeys(ids):
+            try:
+                client.delete_template(each)
+            except NotFound:
+                missing.append(each)
+                continue
+            deleted.append(each)
             if not as_json:
                 click.echo(each)
     if as_json:
-        print_json({"deleted": list(ids)})
+        print_json({"deleted": deleted, "missing": missing})
+    if missing:
+        raise CommandFailed(f"there is no template {', '.join(missing)}", status=NOT_FOUND)
 
 
 def _row(template: Template) -> tuple[str, ...]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from stemline.cli.output import is_live, screen, span
-from stemline.cli.summary import printable
+from stemline.cli.output import is_live, printable, screen, span
 from stemline.client.tracks.runner import Report
 
 if TYPE_CHECKING:
-    from stemline.client.tracks.manifest import Entry, Manifest
-    from stemline.client.tracks.sources import Track
+    from stemline.client.tracks.manifest import Entry
 
 _BARS: Final = 8
 """Tracks that have a bar of their own."""
@@ -30,9 +28,9 @@ _QUIET: Final = frozenset({"waiting", "submitting", "Submitted", "Pause"})
 class Counts:
     """How many tracks are done, and how fast."""
 
-    def __init__(self, manifest: Manifest, tracks: Sequence[Track]) -> None:
-        self.total = len(tracks)
-        self.ended = sum(manifest.entry(track.id).state == "done" for track in tracks)
+    def __init__(self, total: int, left: int) -> None:
+        self.total = total
+        self.ended = total - left
         self._times: deque[float] = deque([time.monotonic()], maxlen=_RECENT)
 
     def add(self) -> None:
@@ -117,9 +115,14 @@ class _Bars(Report):
 
 
 @contextmanager
-def tracks_report(manifest: Manifest, tracks: Sequence[Track]) -> Iterator[Report]:
-    """Show the progress of a run for as long as the block runs."""
-    counts = Counts(manifest, tracks)
+def tracks_report(total: int, left: int) -> Iterator[Report]:
+    """Show the progress of a run for as long as the block runs.
+
+    Args:
+        total: number of the tracks.
+        left: how many of them have not ended yet.
+    """
+    counts = Counts(total, left)
     if not is_live():
         yield _Lines(counts)
         return

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.output import as_json, print_json_line
+from stemline.cli.output import as_json, print_json, screen
+from stemline.cli.program import program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +71,8 @@ def print_banner(console: Console, stack: Stack) -> None:
         # Not wrapped by rich: a terminal that wraps a line itself still copies it as one.
         console.print(f"  [bold]{name:<12}[/]", end="")
         console.print(value, markup=False, highlight=False, soft_wrap=True)
-    console.print("Next, in another terminal: [bold]stemline submit song.mp3 -o stems[/]")
+    console.print("Next, in another terminal:")
+    console.print(f"  {program()} submit song.mp3 -o stems", style="bold", markup=False, soft_wrap=True)
 
 
 def fetch_weights(console: Console, settings: Settings) -> None:
@@ -100,12 +102,10 @@ def up(*, tls: bool, as_json: bool) -> None:
 
     With --json, addresses and keys are one line on the standard output.
     """
-    from rich.console import Console
-
     from stemline.deploy.local.stack import Stack, StackError
     from stemline.runtime.settings import Settings
 
-    console = Console(stderr=as_json)
+    console = screen(stderr=as_json)
     stopping = stop_on_signals()
     settings = Settings()
     home = settings.local.home
@@ -114,7 +114,7 @@ def up(*, tls: bool, as_json: bool) -> None:
     try:
         with stack:
             if as_json:
-                print_json_line(json.loads(stack.home.stack_file.read_text()))
+                print_json(json.loads(stack.home.stack_file.read_text()))
             else:
                 print_banner(console, stack)
             while not stopping():
@@ -125,4 +125,4 @@ def up(*, tls: bool, as_json: bool) -> None:
     except StackError as error:
         console.print(f"[bold red]The stack has stopped:[/] {error}")
         sys.exit(1)
-    console.print("Stopped. The data is kept in", str(home))
+    console.print(f"Stopped. The data is kept in {home}", markup=False, soft_wrap=True)

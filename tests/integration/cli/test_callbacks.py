@@ -14,6 +14,7 @@ from rich.console import Console
 
 from stemline.cli.listener import Behaviour, Listener
 from stemline.cli.main import main
+from stemline.cli.output import screen
 from stemline.jobs.callback import CallbackRequest, MqConfig
 from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, receiving
@@ -83,7 +84,7 @@ def test_one_is_shown_with_all_its_attempts(letters, stemline):
     shown = json.loads(stemline("show", "--json", dead[0].id))
     assert ("dead", ["500"]) == (shown["status"], [a["status"] for a in shown["attempts"]])
     assert "hush" not in json.dumps(shown)
-    assert "no callback" in stemline("show", "d0", code=1)
+    assert "no callback" in stemline("show", "d0", code=5)
 
 
 def test_replays(letters, stemline):
@@ -201,6 +202,22 @@ def test_listen_sends_callbacks_on(bench, behaviour, expected):
         if behaviour:
             assert program.received[0].headers["webhook-id"] == delivery.id
             assert delivery.job_id.encode() in program.received[0].body
+
+
+def test_listen_writes_short_lines_to_a_file(bench, monkeypatch):
+    """Where the output is no terminal a callback has a heading of its own length; no line is wrapped."""
+    bench = bench()
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    with Listener(("127.0.0.1", 0), screen(), Behaviour()) as listener:
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/{'long' * 40}")
+        assert "delivered" == bench.try_(delivery).status
+        eventually(lambda: "JobId" in out.getvalue())
+        listener.shutdown()
+    heading, notes = out.getvalue().splitlines()[:2]
+    assert [delivery.job_id, "Success"] == heading.split()
+    assert notes.startswith(f"/{'long' * 40}, signature ")
 
 
 def test_listen_says_that_its_port_is_taken():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,10 @@ from stemline.jobs.delivery import DeliveryAttempt
 from stemline.testing.client import SECRET_ID, SECRET_KEY
 from stemline.testing.processes import eventually
 from tests.integration.cli.conftest import Service
+from tests.support.terminal import Terminal
 
 
-def ended(service: Service, source: str = "in/a.mp3", **parameters: str) -> str:
+def ended(service: Service, source: str = "in/a.mp3", **parameters: Any) -> str:
     """The id of a job that has ended."""
     job = service.client.submit(source, **parameters)
     service.client.wait(job.id, timeout_s=30, check=False)
@@ -73,8 +76,56 @@ def test_jobs_are_cancelled_by_id_and_by_filter(service: Service) -> None:
     service.run("cancel", old, "--state", "Running", code=2)
     service.run("cancel", "--state", "Success", code=2)
     assert "0 jobs cancelled" in service.run("cancel", "--prefix", "other/").stdout
-    assert "1 jobs would be" in service.run("cancel", "--level", "0", "--dry-run").stdout
+    assert "1 job would be" in service.run("cancel", "--level", "0", "--dry-run").stdout
     assert "0 jobs would be" in service.run("cancel", "--level", "1", "--dry-run").stdout
+
+
+def test_ids_that_do_not_exist_are_said_apart(service: Service) -> None:
+    """An unknown id is status 5, also for a dry run, which counts only what would be changed."""
+    service.worker.holds.set()
+    job = service.client.submit("in/a.mp3").id
+    nobody = "j" + "0" * 32
+    for command, possible in (("cancel", True), ("retry", False)):
+        assert "" == service.run(command, nobody, code=5).stdout
+        ran = service.run(command, "--dry-run", job, job, nobody, code=5 if possible else 1)
+        assert [job][: int(possible)] == [line.split("\t")[0] for line in ran.stdout.splitlines()]
+        assert f"{nobody}: there is no such job" in ran.stderr
+    answer = json.loads(service.run("cancel", "--dry-run", "--json", job, nobody, code=5).stdout)
+    assert ({job: ""}, [nobody]) == (answer["cancelled"], list(answer["failed"]))
+    assert service.client.get(job).state in {"Submitted", "Running"}
+
+
+def test_an_empty_word_means_nothing(service: Service) -> None:
+    """A variable that is not set gives an empty word, which is refused instead of meaning everything."""
+    for words in (
+        ("submit", "", "-o", "out"),
+        ("submit", "a.mp3", "-o", ""),
+        ("separate", "", "-o", "out"),
+        ("job", ""),
+        ("cancel", ""),
+        ("cancel", "--state", "Running", "--queue", ""),
+        ("cancel", "--prefix", ""),
+        ("retry", " "),
+        ("pause", ""),
+        ("callbacks", "replay", "--host", ""),
+        ("templates", "delete", ""),
+    ):
+        assert "it is empty" in service.run(*words, code=2).stderr
+
+
+def test_changes_are_printed_as_they_happen(service: Service) -> None:
+    """`--watch --json` prints each job again when it has changed, until all that were named have ended."""
+    service.worker.holds.set()
+    job = service.client.submit("in/a.mp3").id
+    eventually(lambda: service.client.get(job).state == "Running", what="it runs")
+    with Terminal("jobs", "--watch", "--json", environment=service.environment, folder=Path.cwd()) as shown:
+        shown.wait_for(f'"JobId": "{job}".*"State": "Running"')
+        service.worker.holds.clear()
+        shown.wait_for(f'"JobId": "{job}".*"State": "Success"')
+        shown.ctrl_c()
+        assert 130 == shown.end()
+    lines = service.run("job", job, "--watch", "--json").stdout.splitlines()
+    assert ["Success"] == [json.loads(line)["State"] for line in lines]
 
 
 def test_failed_jobs_are_submitted_again(service: Service) -> None:
@@ -84,7 +135,7 @@ def test_failed_jobs_are_submitted_again(service: Service) -> None:
     name, new = service.run("retry", old).stdout.split()
     job = service.client.wait(new, timeout_s=30)
     assert (old, "in/bad.mp3", "mp3", "mine") == (name, job.source, job.codec, job.user_data)
-    assert "does not exist" in service.run("retry", "j" + "0" * 32, code=1).stderr
+    assert "does not exist" in service.run("retry", "j" + "0" * 32, code=5).stderr
     ended(service, "in/worse.mp3")
     assert 1 == json.loads(service.run("retry", "--state", "Failed", "--json").stdout)["count"]
     assert "0 jobs retried" in service.run("retry", "--all").stdout
@@ -95,7 +146,10 @@ def test_queues_are_paused_and_resumed(service: Service) -> None:
     assert "Paused" in service.run("pause").stdout
     assert "\tPaused\t" in service.run("queues").stdout
     answer = json.loads(service.run("resume", "--concurrent", "7", "--json").stdout)
-    assert ("Active", "7") == (answer[0]["State"], answer[0]["MaxConcurrent"])
+    assert ("Active", "7") == (answer["State"], answer["MaxConcurrent"])
+    assert ["Active"] == [
+        json.loads(line)["State"] for line in service.run("queues", "--json").stdout.splitlines()
+    ]
     assert "there is no queue other" in service.run("pause", "other", code=5).stderr
 
 
@@ -105,7 +159,9 @@ def test_templates_are_created_listed_and_deleted(service: Service) -> None:
     assert [name, "music", "MusicMode"] == service.run("templates", "list").stdout.split("\t")[:3]
     service.run("templates", "delete", name)
     assert "" == service.run("templates", "list").stdout
-    service.run("templates", "delete", name, code=5)
+    other = service.run("templates", "create", "other").stdout.strip()
+    assert f"no template {name}" in service.run("templates", "delete", name, other, code=5).stderr
+    assert "" == service.run("templates", "list").stdout
 
 
 def test_callbacks_are_shown_whatever_their_status(service: Service) -> None:
@@ -120,7 +176,9 @@ def test_callbacks_are_shown_whatever_their_status(service: Service) -> None:
         "no dead callback to nobody" in service.run("callbacks", "replay", "--host", "nobody", code=5).stderr
     )
     service.run("callbacks", "replay", code=2)
-    assert json.loads(service.run("callbacks", "show", job, "--json").stdout)[0]["JobId"] == job
+    other = ended(service, callback="http://127.0.0.1:9/hook")
+    lines = service.run("callbacks", "show", job, other, "--json").stdout.splitlines()
+    assert [job, other] == [json.loads(line)["JobId"] for line in lines]
 
 
 def test_callbacks_are_listed_and_sent_in_every_status(service: Service) -> None:
@@ -135,7 +193,7 @@ def test_callbacks_are_listed_and_sent_in_every_status(service: Service) -> None
     }
     assert {names[0]: "Dead", names[1]: "Pending"} == listed
     assert names[1] in service.run("callbacks", "list", "--status", "pending").stdout
-    assert "1 callbacks would be" in service.run("callbacks", "replay", "--all", "--dry-run").stdout
+    assert "1 callback would be" in service.run("callbacks", "replay", "--all", "--dry-run").stdout
     assert "2 callbacks are sent" in service.run("callbacks", "replay", *jobs).stdout
     assert "" == service.run("callbacks", "list", "--status", "dead").stdout
 

@@ -75,8 +75,11 @@ def test_separate_goes_through_folders_and_patterns(weights_2stems: Path, tmp_pa
         str(tmp_path / "two" / f"b-{name}.wav") for name in ("vocals", "accompaniment")
     ] == done.stdout.splitlines()
     assert "no file none" in stemline("separate", "none", "-o", out).stderr
-    (music / "a.mp3").write_text("")
-    assert "would have the same stems" in stemline("separate", music, "-o", out).stderr
+    (music / "a.flac").write_bytes((music / "a.wav").read_bytes())
+    done = stemline("separate", music / "a.wav", music / "a.flac", "-o", tmp_path / "three")
+    assert {"a.wav-vocals.wav", "a.flac-vocals.wav"} == {
+        path.name for path in (tmp_path / "three").glob("*-vocals.wav")
+    }
 
 
 def test_separate_prints_levels(weights_2stems: Path, tmp_path: Path) -> None:

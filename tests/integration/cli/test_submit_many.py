@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stemline.client import Client, ConnectionFailed, Job
 from stemline.testing.processes import eventually
 from tests.integration.cli.conftest import Service
 from tests.support.terminal import Terminal
@@ -106,8 +107,12 @@ def test_a_dry_run_counts_and_changes_nothing(service: Service) -> None:
 
 
 def test_only_submitting_and_fetching_later(service: Service) -> None:
-    """--no-wait leaves the jobs to the service; the next run fetches their stems without new jobs."""
-    service.run("submit", str(album(3)), "-o", "out", "--no-wait")
+    """--no-wait prints the ids of the jobs alone; the next run fetches their stems without new jobs."""
+    ran = service.run("submit", str(album(3)), "-o", "out", "--no-wait")
+    assert {job.id for job in service.client.list()} == set(ran.stdout.splitlines())
+    assert "3 tracks: 3 submitted" in ran.stderr
+    again = json.loads(service.run("submit", "album", "-o", "out", "--no-wait", "--json").stdout)
+    assert set(ran.stdout.splitlines()) == set(again["jobs"].values())
     assert set() == stems()
     service.run("submit", "album", "-o", "out")
     assert (3, 6) == (jobs(service), len(stems()))
@@ -131,6 +136,78 @@ def test_a_run_that_was_stopped_goes_on(service: Service, how: signal.Signals) -
     assert "8 tracks: 8 done" in service.run(*words).stdout
     assert (8, 16) == (jobs(service), len(stems()))
     assert 8 == len(set(service.worker.sources)) == len(service.worker.sources)
+
+
+def test_another_run_replaces_no_stems(service: Service) -> None:
+    """Files of the same names from elsewhere, and files of nobody, keep the stems that are there."""
+    for disc in ("a", "b"):
+        Path(disc).mkdir()
+        for number in range(2):
+            Path(disc, f"{number}.mp3").write_bytes(disc.encode())
+    service.run("submit", "a/0.mp3", "a/1.mp3", "-o", "out")
+    before = {name: Path("out", name).read_text() for name in stems()}
+    ran = service.run("submit", "b/0.mp3", "b/1.mp3", "-o", "out", code=1)
+    assert f"out/0-voice.wav is there already, of the track {Path('a/0.mp3').resolve()}" in ran.stderr
+    assert "and 3 other files too; nothing was submitted" in ran.stderr
+    assert "--overwrite" in ran.stderr
+    assert "is there already" in service.run("submit", "b", "-o", "out", "--dry-run", code=1).stderr
+    assert (before, 2) == ({name: Path("out", name).read_text() for name in stems()}, jobs(service))
+    service.run("submit", "b/0.mp3", "b/1.mp3", "-o", "out", "--overwrite")
+    assert before != {name: Path("out", name).read_text() for name in stems()}
+    Path("new").mkdir()
+    Path("new/0-voice.wav").write_text("mine")
+    assert "new/0-voice.wav is there" in service.run("submit", "a", "-o", "new", code=1).stderr
+    service.run("submit", "b", "-o", "new", "--names", "{name} ({stem}).{ext}")
+    assert "mine" == Path("new/0-voice.wav").read_text()
+
+
+def test_twins_of_several_folders_have_places_of_their_own(service: Service) -> None:
+    """Files with the same name from several folders are separated in one run, named by their folders."""
+    for disc in ("disc1", "disc2"):
+        Path(disc).mkdir()
+        Path(disc, "01.mp3").write_bytes(disc.encode())
+    service.run("submit", "disc1/01.mp3", "disc2/01.mp3", "-o", "out")
+    assert {"disc1-01-voice.wav", "disc2-01-voice.wav"} == {name for name in stems() if "voice" in name}
+
+
+def test_what_ended_a_run_is_said_after_its_summary(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that does not answer any more ends the run with status 3, and the summary is there."""
+    monkeypatch.setattr("stemline.client.tracks.pace._SILENCE_S", 0.5)
+    monkeypatch.setattr("stemline.client.tracks.pace._LONGEST_S", 0.2)
+    album(2)
+    answered = Client.get_many
+
+    def lost(client: Client, ids: list[str]) -> dict[str, Job]:
+        if stems():
+            raise ConnectionFailed("http://127.0.0.1:9 does not answer: refused")
+        return answered(client, ids)
+
+    monkeypatch.setattr(Client, "get_many", lost)
+    ran = service.run("submit", "album", "-o", "out", "--jobs", "1", code=3)
+    assert "2 tracks: 1 submitted, 1 done" in ran.stdout
+    assert "does not answer: refused" in ran.stderr
+    assert "Hint: run the same command again to go on" in ran.stderr
+    with Path("out/stemline-summary.csv").open() as file:
+        assert {"done", "submitted"} == {row["state"] for row in csv.DictReader(file)}
+
+
+def test_ctrl_c_may_cancel_and_the_next_run_goes_on(service: Service) -> None:
+    """With --cancel-on-interrupt the jobs are cancelled; as the hint says, the same command separates all."""
+    album(3)
+    service.worker.holds.set()
+    words = ("submit", "album", "-o", "out", "--cancel-on-interrupt")
+    with Terminal(*words, environment=service.environment, folder=Path.cwd()) as shown:
+        eventually(lambda: jobs(service) == 3, what="three jobs")
+        shown.wait_for("running")
+        shown.ctrl_c()
+        assert 130 == shown.end()
+        assert "3 jobs cancelled" in shown.text
+    service.worker.holds.clear()
+    eventually(lambda: {"Cancel"} == {job.state for job in service.client.list()}, what="all are cancelled")
+    assert "3 tracks: 3 done" in service.run(*words).stdout
+    assert (6, 6) == (jobs(service), len(stems()))
 
 
 def test_bars_show_the_tracks_and_the_whole(service: Service) -> None:

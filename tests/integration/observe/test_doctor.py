@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -30,14 +31,14 @@ def doctor(service, monkeypatch: pytest.MonkeyPatch):
         for name, value in {**service.env, **changes}.items():
             monkeypatch.setenv(name, value)
         ran = CliRunner().invoke(main, ["doctor", "--json", *words])
-        found = json.loads(ran.stdout)
+        found = list(map(json.loads, ran.stdout.splitlines()))
         assert not [what for what, secret in SECRETS.items() if secret in ran.output]
         return ran.exit_code, found
 
     return run
 
 
-def messages(found: list[dict[str, Any]], verdict: str = "error") -> str:
+def messages(found: Iterable[dict[str, Any]], verdict: str = "error") -> str:
     """All findings with a verdict as one text."""
     return "\n".join(f"{f['check']}: {f['message']} -> {f['fix']}" for f in found if f["verdict"] == verdict)
 
@@ -178,7 +179,7 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     assert store.jobs.claim("test", (0, 1, 2)) is not None
     store.close()
     ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
-    text = messages(json.loads(ran.stdout), "warning")
+    text = messages(map(json.loads, ran.stdout.splitlines()), "warning")
     assert f"9 wait, 0 run; it is paused -> run `stemline resume {paused}`" in text
     assert "8 wait, 1 run; it runs at most 1 at once" in text
     assert f"`stemline resume {limited} --concurrent N`" in text

@@ -1,0 +1,166 @@
+"""``stemline cancel`` and ``retry``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.exits import FAILED, NOT_FOUND
+from stemline.cli.jobs import queue_option, selection, since_option, until_option
+from stemline.cli.output import as_json, counted, print_json
+from stemline.cli.words import WORD
+
+if TYPE_CHECKING:
+    from stemline.client import Client
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+WAITING: Final = ("Submitted", "Pause", "Running")
+RETRIABLE: Final = ("Failed", "Cancel")
+
+
+def _chosen(possible: Sequence[str]) -> Callable[[_F], _F]:
+    """Add the filters of a command that changes many jobs, which must be in certain states."""
+    options = (
+        click.option(
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice(possible, case_sensitive=False),
+            help="Only jobs in this state; may be repeated.",
+        ),
+        queue_option,
+        click.option("--prefix", type=WORD, help="Only jobs whose source keys begin so."),
+        click.option("--level", type=click.IntRange(0, 2), help="Only jobs of this level."),
+        since_option,
+        until_option,
+        click.option("--all", "everything", is_flag=True, help="All such jobs of the bucket."),
+        click.option("--dry-run", is_flag=True, help="Only say how many jobs it would be."),
+        click.option("--yes", is_flag=True, help="Do not ask before many jobs are changed."),
+        as_json,
+    )
+
+    def add(command: _F) -> _F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command()
+@click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
+@_chosen(WAITING)
+@connected
+def cancel(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
+    """Cancel jobs, by their IDs, by filters or --all.
+
+    Only jobs that have not ended are cancelled.
+    """
+    with connection.open() as client:
+        _change(client, "cancelled", ids, client.cancel, client.cancel_where, **options)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
+@_chosen(RETRIABLE)
+@connected
+def retry(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
+    """Submit failed or cancelled jobs again, as new jobs.
+
+    The new jobs have the parameters, queue and callback of the old ones. Select these by their IDs, by
+    filters, which leave out those that were retried before, or with --all.
+    """
+    with connection.open() as client:
+        _change(client, "retried", ids, client.retry, client.retry_where, **options)
+
+
+def _change(
+    client: Client,
+    what: str,
+    ids: Sequence[str],
+    change: Callable[[str], Any],
+    change_where: Callable[..., int],
+    *,
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Change jobs that are named one by one, or all of a filter after a question; then say what was done."""
+    chosen = {name: value for name, value in filters.items() if value or value == 0}
+    if sum((bool(ids), bool(chosen), everything)) != 1:
+        raise click.UsageError("give either IDs, or filters, or --all")
+    if ids:
+        names = list(dict.fromkeys(ids))
+        done, failed = _checked(client, what, names) if dry_run else _one_by_one(client, change, names)
+        if as_json:
+            reasons = {name: reason for name, (reason, _) in failed.items()}
+            print_json({what: done, "failed": reasons, "dry_run": dry_run})
+        else:
+            for job_id, made in done.items():
+                click.echo(f"{job_id}\t{'would be ' if dry_run else ''}{made or what}")
+        _complain(failed)
+        return
+    chosen = selection(client, **chosen)
+    count = change_where(dry_run=True, **chosen)
+    if not dry_run and count:
+        if count > 1 and not yes:
+            click.confirm(f"{count} jobs will be {what}. Go on?", abort=True, err=True)
+        count = change_where(**chosen)
+    if as_json:
+        print_json({"count": count, "dry_run": dry_run})
+    else:
+        click.echo(f"{counted(count, 'job')} {'would be ' if dry_run else ''}{what}")
+
+
+def _checked(
+    client: Client, what: str, ids: Sequence[str]
+) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
+    """Return which jobs would be changed, and why others would not be, each with an exit status."""
+    jobs = client.get_many(ids)
+    done: dict[str, str] = {}
+    failed: dict[str, tuple[str, int]] = {}
+    for each in ids:
+        job = jobs.get(each)
+        if job is None:
+            failed[each] = (f"there is no such job in {client.target.bucket}", NOT_FOUND)
+        elif (job.state in WAITING) if what == "cancelled" else (job.state in RETRIABLE):
+            done[each] = ""
+        else:
+            failed[each] = (f"it is {job.state} and cannot be {what}", FAILED)
+    return done, failed
+
+
+def _one_by_one(
+    client: Client, change: Callable[[str], Any], ids: Sequence[str]
+) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
+    """Change some jobs; return the new job of each, where there is one, and why others were not changed."""
+    from stemline.client import ApiError
+
+    done: dict[str, str] = {}
+    failed: dict[str, tuple[str, int]] = {}
+    for each in ids:
+        try:
+            made = change(each)
+        except ApiError as error:
+            if error.status in {403, 503}:
+                raise
+            # The wire has one code for a job that is not there and for one that cannot be changed.
+            is_there = bool(client.get_many([each]))
+            failed[each] = (error.message, FAILED if is_there else NOT_FOUND)
+        else:
+            done[each] = made[0].id if made else ""
+    return done, failed
+
+
+def _complain(failed: Mapping[str, tuple[str, int]]) -> None:
+    """End the command with an error if something could not be done to some jobs."""
+    for each, (why, _) in failed.items():
+        click.echo(f"{each}: {why}", err=True)
+    if failed:
+        statuses = {status for _, status in failed.values()}
+        raise SystemExit(statuses.pop() if len(statuses) == 1 else FAILED)

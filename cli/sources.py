@@ -1,0 +1,127 @@
+"""What the words after ``submit`` mean: one file or object, or many of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.output import printable
+
+if TYPE_CHECKING:
+    from stemline.client import Client
+    from stemline.client.tracks.sources import Track
+
+LISTS: Final = frozenset({".txt", ".lst", ".list", ".m3u", ".m3u8"})
+_S3: Final = "s3://"
+
+
+def is_many(client: Client, words: Sequence[str]) -> bool:
+    """Return whether the words mean more than one file or object."""
+    from stemline.client.tracks.sources import is_file, is_folder
+
+    if len(words) > 1 or words[0] == "-":
+        return True
+    word = words[0]
+    path = Path(word)
+    if is_folder(path):
+        return True
+    if is_file(path):
+        return path.suffix.lower() in LISTS
+    if word.endswith("/"):
+        return True
+    key = _in_bucket(client, word)
+    if client.target.s3 is None:
+        return not key
+    return not key or (not client.bucket.exists(key) and any(True for _ in client.bucket.list(f"{key}/")))
+
+
+def key_of(client: Client, word: str) -> str:
+    """Return the key that a word names in the client's bucket; empty if it is a file of this machine.
+
+    Raises:
+        CommandFailed: it is neither, or it is in another bucket.
+    """
+    from stemline.client.tracks.sources import is_file
+
+    if not word.startswith(_S3):
+        path = Path(word)
+        if is_file(path):
+            return ""
+        if path.exists():
+            hint = "give the names of files on the standard input with -, or in a file that ends with .txt"
+            raise CommandFailed(f"{printable(word)} is not a regular file", hint=hint)
+    key = _in_bucket(client, word)
+    if client.target.s3 is not None and not client.bucket.exists(key):
+        what = "an object" if word.startswith(_S3) else "neither a file here nor an object"
+        verb = "is not" if word.startswith(_S3) else "is"
+        raise CommandFailed(
+            f"{printable(word)} {verb} {what} in the bucket {client.target.bucket}", status=NOT_FOUND
+        )
+    return key
+
+
+def find_tracks(client: Client, words: Sequence[str], output: Path) -> tuple[str, list[Track]]:
+    """Return a name of where the tracks come from, and the tracks.
+
+    Args:
+        client: of the bucket.
+        words: that mean many.
+        output: folder of the stems, which is not searched.
+
+    Raises:
+        CommandFailed: there are none.
+        ValueError: the output is the folder of the sources, or a line of a list is wrong.
+    """
+    where, found = _found(client, words, output)
+    tracks = list(found)
+    if not tracks:
+        raise CommandFailed(f"there are no media files or objects in {printable(where)}", status=NOT_FOUND)
+    return where, tracks
+
+
+def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Iterable[Track]]:
+    from stemline.client.tracks import sources
+
+    first, bucket = words[0], client.target.bucket
+    path = Path(first)
+    if len(words) > 1:
+        if missing := [each for each in words if not sources.is_file(Path(each))]:
+            what = "a folder; give it alone" if sources.is_folder(Path(missing[0])) else "not a file"
+            raise CommandFailed(f"{printable(missing[0])} is {what}", status=NOT_FOUND)
+        return "several files", sources.named([Path(each) for each in words])
+    if first == "-":
+        lines = sources.lines_of(sys.stdin.buffer.read())
+        found = sources.in_list(lines, base=Path(), bucket=bucket)
+        # Whole paths: a later run elsewhere may list other files with the same names.
+        whole = (replace(t, id=t.path.resolve().as_posix()) if t.path is not None else t for t in found)
+        return "a list on the standard input", whole
+    if sources.is_folder(path):
+        return str(path.resolve()), sources.in_folder(path, without=output)
+    if sources.is_file(path):
+        lines = sources.lines_of(path.read_bytes())
+        return str(path.resolve()), sources.in_list(lines, base=path.parent, bucket=bucket)
+    prefix = _in_bucket(client, first)
+    prefix = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
+    return f"{_S3}{bucket}/{prefix}", sources.below_prefix(client.bucket, prefix)
+
+
+def _in_bucket(client: Client, word: str) -> str:
+    """Return the key or prefix that a word names.
+
+    Raises:
+        CommandFailed: it is in another bucket.
+    """
+    if not word.startswith(_S3):
+        return word
+    target = client.target
+    bucket, _, key = word.removeprefix(_S3).partition("/")
+    if bucket != target.bucket:
+        raise CommandFailed(
+            f"jobs of {target.origin} read from {target.bucket}, not from {printable(bucket)}",
+            hint="give the bucket with --bucket, or use a profile for it",
+        )
+    return key
