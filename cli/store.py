@@ -6,9 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json
 from stemline.cli.store_callbacks import callbacks
+from stemline.cli.words import WORD
 from stemline.wire.times import format_time
 
 
@@ -49,18 +51,21 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
 
 
 @store.command()
-@click.argument("secret_id")
+@click.argument("secret_id", type=WORD)
 @click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other shares (100).")
 @click.option("--hours", type=click.FloatRange(0, 8784), default=1.0, show_default=True, help="For how long.")
 @as_json
 def share(secret_id: str, *, weight: int | None, hours: float, as_json: bool) -> None:
-    """Show the share of a credential, or give it another weight for a time; --hours 0 ends that."""
+    """Show the share of a credential, or change it.
+
+    --weight gives it another weight for some hours; --hours 0 ends that.
+    """
     from stemline.cli.local_stack import open_store
 
     opened = open_store()
     known = opened.shares.get(secret_id)
     if known is None:
-        raise click.ClickException(f"{secret_id} has submitted no job with a weight yet")
+        raise CommandFailed(f"{secret_id} has submitted no job with a weight yet", status=NOT_FOUND)
     if weight is not None:
         opened.shares.override(secret_id, weight, opened.now() + round(hours * 3600e6))
         known = opened.shares.get(secret_id) or known
