@@ -192,6 +192,7 @@ def separation_worker(settings: Settings) -> Celery:
 
     separate.add_task(app, context)
     _answer_probes(settings, files)
+    _report_presence(settings, "separation")
     _keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
@@ -225,6 +226,42 @@ def _answer_probes(settings: Settings, files: CredentialFiles) -> None:
 
     signals.worker_ready.connect(start, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
+
+
+def _report_presence(settings: Settings, kind: str) -> None:
+    """Have a worker of a kind report itself from when it is ready, after its pool has forked, to its end."""
+    from importlib.metadata import version
+
+    from celery import signals
+
+    from stemline.jobs.worker import Worker
+    from stemline.runtime.store import open_store
+    from stemline.workers.app import LEVELS, separate_queue
+    from stemline.workers.presence import Presence
+
+    started: list[Presence] = []
+
+    def start(sender: Any, **_: Any) -> None:
+        store = open_store(settings)
+        served = {queue.name for queue in sender.task_consumer.queues}
+        worker = Worker(
+            name=sender.hostname,
+            kind=kind,
+            slots=sender.controller.concurrency,
+            levels=tuple(level for level in LEVELS if separate_queue(level) in served),
+            device=settings.engine.device if kind == "separation" else "",
+            version=version("stemline"),
+            started=store.now(),
+        )
+        started.append(Presence(store, worker))
+        started[0].start()
+
+    def stop(**_: Any) -> None:
+        for presence in started:
+            presence.stop()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)
 
 
 def _watch_device(settings: Settings, metrics: WorkerMetrics) -> Callable[[str], None]:
@@ -279,6 +316,7 @@ def callback_worker(settings: Settings) -> Celery:
     signals.worker_shutting_down.connect(lambda **_: ticker.stop(), weak=False)
     deliver.add_task(app, delivery_service.deliver)
     sweep.add_task(app, sweeper)
+    _report_presence(settings, "callbacks")
     _keep_celery_from_logging(settings)
     return app
 

@@ -46,8 +46,6 @@ class LeaseKeeper:
     def __init__(self, context: SeparationContext, job: Job) -> None:
         self.progress = 0
         """Percent, for the next heartbeat."""
-        self.stage = ""
-        """One of ``STAGES``, for the next heartbeat."""
         self.ends_at: float | None = None
         """When the attempt is expected to end, by ``time.monotonic``; for the next heartbeat."""
         self.device = ""
@@ -60,7 +58,10 @@ class LeaseKeeper:
         self._metrics = context.metrics
         self._started = time.monotonic()
         self._expires_at = time.time() + context.settings.jobs.lease_s
+        self._stage = ""
         self._ended = threading.Event()
+        self._due = threading.Event()
+        """Set when the next heartbeat is not to wait: a stage has begun, or the attempt is over."""
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -71,7 +72,19 @@ class LeaseKeeper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._due.set()
         self._thread.join()
+
+    @property
+    def stage(self) -> str:
+        """What the attempt does, one of ``STAGES``; a new one is reported at once."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: str) -> None:
+        if stage != self._stage:
+            self._stage = stage
+            self._due.set()
 
     def expires_at(self) -> float:
         """Return until when the lease is known to be valid, seconds since the epoch; 0 if it is lost."""
@@ -103,8 +116,11 @@ class LeaseKeeper:
             time.sleep(0.1)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._settings.jobs.heartbeat_s):
-            self._send_heartbeat()
+        while not self._ended.is_set():
+            self._due.wait(self._settings.jobs.heartbeat_s)
+            self._due.clear()
+            if not self._ended.is_set():
+                self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
         sent_at = time.time()  # the store counts the lease from when it reads the heartbeat, which is later

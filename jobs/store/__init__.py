@@ -22,6 +22,7 @@ from stemline.jobs.store.protocols import (
     TemplateRepository,
     TenantRepository,
     UsageRepository,
+    WorkerRepository,
 )
 from stemline.jobs.store.redis_store import RedisStore
 from stemline.jobs.store.snapshot import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot
@@ -75,5 +76,6 @@ __all__ = [
     "TenantRepository",
     "UsageRepository",
     "WakeUp",
+    "WorkerRepository",
     "delivery_id",
 ]

@@ -54,6 +54,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "reclaim",
         "release",
         "release_slot",
+        "report_worker",
         "reserve",
         "statistics",
         "use_nonce",

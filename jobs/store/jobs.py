@@ -18,6 +18,7 @@ from stemline.jobs.errors import (
     QueueNotFound,
     RequestRefused,
 )
+from stemline.jobs.history import Step
 from stemline.jobs.ids import new_job_id, queue_id_of
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, QueueLimits
@@ -110,6 +111,11 @@ class RedisJobs(JobRepository):
         connection = self._connection
         found = connection.read(connection.client.get, connection.key("waveforms", job_id))
         return records.WAVEFORMS.validate_json(found) if found else ()
+
+    def history(self, job_id: str) -> list[Step]:
+        connection = self._connection
+        found = connection.read(connection.client.lrange, connection.key("history", job_id), 0, -1)
+        return [Step.read(entry) for entry in found]
 
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         found, cursor = self._connection.run(

@@ -22,6 +22,7 @@ from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.states import ENDED, QueueState, State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
+from stemline.jobs.worker import Worker
 
 RECORD_VERSION = 1
 """Version of the job records that this release writes; a record of a newer version is refused."""
@@ -36,6 +37,7 @@ ATTEMPT = TypeAdapter(DeliveryAttempt)
 ROW = TypeAdapter(Row)
 QUESTION = TypeAdapter(Question)
 PROBE = TypeAdapter(Probe)
+WORKER = TypeAdapter(Worker)
 
 
 def text(adapter: TypeAdapter[Any], value: Any) -> str:

@@ -25,6 +25,7 @@ from stemline.jobs.store.templates import RedisTemplates
 from stemline.jobs.store.tenants import RedisTenants
 from stemline.jobs.store.usage import RedisUsage
 from stemline.jobs.store.values import Notify, discard_wake_ups
+from stemline.jobs.store.workers import RedisWorkers
 
 
 class RedisStore(Store):
@@ -64,6 +65,7 @@ class RedisStore(Store):
         self.probes = RedisProbes(connection)
         self.nonces = RedisNonces(connection)
         self.usage = RedisUsage(connection)
+        self.workers = RedisWorkers(connection)
         self.statistics = RedisStatistics(connection)
         self.migrations = Migrations(connection)
 

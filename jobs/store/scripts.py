@@ -14,6 +14,7 @@ import redis
 from redis.commands.core import Script
 
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
+from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Durability, run_confirmed
@@ -25,7 +26,7 @@ _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_no
 
 
 def _constants() -> str:
-    """Return the transition table, the record version, the bounds of events and the usual weight as Lua.
+    """Return the transition table, the record version, bounds of events and steps, and the usual weight as Lua.
 
     Pause is stored as Submitted, so the table leaves it out.
     """
@@ -39,6 +40,7 @@ def _constants() -> str:
         "EVENTS_KEPT": EVENTS_KEPT,
         "EVENTS_MS": EVENTS_MS,
         "USUAL_WEIGHT": USUAL_WEIGHT,
+        "STEPS_KEPT": STEPS_KEPT,
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())
     return f"{lines}local TRANSITIONS = {{{', '.join(rows)}}}\n"

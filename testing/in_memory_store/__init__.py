@@ -18,6 +18,7 @@ from stemline.testing.in_memory_store.state import Contents
 from stemline.testing.in_memory_store.statistics import InMemoryStatistics
 from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
 from stemline.testing.in_memory_store.usage import InMemoryUsage
+from stemline.testing.in_memory_store.workers import InMemoryWorkers
 
 __all__ = ["InMemoryStore"]
 
@@ -60,6 +61,7 @@ class InMemoryStore(Store):
         self.probes = InMemoryProbes(contents)
         self.nonces = InMemoryNonces(contents)
         self.usage = InMemoryUsage(contents)
+        self.workers = InMemoryWorkers(contents)
         self.statistics = InMemoryStatistics(contents)
 
     def now(self) -> int:

@@ -17,6 +17,7 @@ from stemline.jobs.errors import (
     RequestRefused,
 )
 from stemline.jobs.estimate import mean_run
+from stemline.jobs.history import Step, StepKind
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import USUAL_WEIGHT, QueueLimits
@@ -105,6 +106,10 @@ class InMemoryJobs(JobRepository):
             return None
         return self._contents.waveforms.get(job_id, ())
 
+    def history(self, job_id: str) -> list[Step]:
+        with self._contents.lock:
+            return list(self._contents.history.get(job_id, ()))
+
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:
         with self._contents.lock:
             jobs = [self._contents.view(job) for job in self._contents.jobs.values()]
@@ -182,6 +187,7 @@ class InMemoryJobs(JobRepository):
                 stage="",
             )
             contents.tell_job(contents.jobs[job.id])
+            contents.note(job.id, StepKind.CLAIMED, worker)
             self._contents.extend_lease(job.id)
             contents.expected_ends.pop(job.id, None)
             turn = contents.ready[level][queue_id]
@@ -209,6 +215,8 @@ class InMemoryJobs(JobRepository):
             contents.jobs[job_id] = known
             if remaining_s is not None:
                 contents.expected_ends[job_id] = contents.clock() + round(remaining_s * 1e6)
+            if stage not in {job.stage, ""}:
+                contents.note(job_id, StepKind.STAGE, stage)
             if (job.progress, job.stage) != (progress, stage):
                 contents.tell_job(known)
             return job.cancel_requested
@@ -246,6 +254,7 @@ class InMemoryJobs(JobRepository):
                 stage="",
                 message=reason,
             )
+            contents.note(job.id, StepKind.FAILED if counts else StepKind.RELEASED, reason)
             contents.tell_job(contents.jobs[job.id])
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
@@ -272,6 +281,7 @@ class InMemoryJobs(JobRepository):
             contents.jobs[job_id] = replace(job, token=job.token + 1, worker=sweeper)
             self._contents.extend_lease(job_id)
             contents.totals["leases_lost"] += 1
+            contents.note(job_id, StepKind.RECLAIMED, sweeper)
             return contents.jobs[job_id]
 
     def promote(self, limit: int = 1000) -> None:
@@ -330,6 +340,7 @@ class InMemoryJobs(JobRepository):
             for job_id in old_jobs:
                 del contents.jobs[job_id]
                 contents.waveforms.pop(job_id, None)
+                contents.history.pop(job_id, None)
             own = [delivery_id(job_id) for job_id in old_jobs]
             old_letters = [name for name, at in contents.dead.items() if at < dead_before and name not in own]
             for name in (*own, *(old_letters := old_letters[:limit])):

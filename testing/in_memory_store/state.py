@@ -16,6 +16,7 @@ from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import EVENTS_KEPT, Event, place
+from stemline.jobs.history import Step, StepKind, bounded
 from stemline.jobs.job import Job, JobSpec, Waveform
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import USUAL_WEIGHT, Queue, QueueLimits, first_queue
@@ -26,6 +27,7 @@ from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import DAY_US
+from stemline.jobs.worker import Worker
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Contents:
     jobs: dict[str, Job] = field(default_factory=dict)
     """By id, in order of creation. A waiting job of a paused queue is kept as Submitted."""
     waveforms: dict[str, tuple[Waveform, ...]] = field(default_factory=dict)
+    history: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     leases: dict[str, int] = field(default_factory=dict)
     """Running job id to the end of its lease."""
     delayed: dict[str, int] = field(default_factory=dict)
@@ -93,6 +96,9 @@ class Contents:
 
     usage: dict[tuple[Tenant, str, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Tenant, credential and day to sums."""
+
+    workers: dict[str, Worker] = field(default_factory=dict)
+    """By name."""
 
     batches: dict[str, Batch] = field(default_factory=dict)
     """Without the counts of their jobs."""
@@ -151,6 +157,10 @@ class Contents:
     def last_event(self) -> str:
         """Return the id of the last event of any tenant."""
         return f"{self.clock() // 1000}-{self.event_count}"
+
+    def note(self, job_id: str, kind: StepKind, text: str) -> None:
+        """Keep a step of a job."""
+        self.history[job_id] = bounded([*self.history[job_id], Step(self.clock(), kind, text)])
 
     # Tenants
 

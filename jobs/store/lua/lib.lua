@@ -91,6 +91,13 @@ local function tell_job(job, progress, stage, code)
   tell(job.tenant, 'job', job.id, state, progress or 0, stage or '', code or 'Success')
 end
 
+-- Keep a step of a job.
+local function note(id, kind, text)
+  local key = P .. ':history:' .. id
+  redis.call('RPUSH', key, int(NOW) .. ' ' .. kind .. ' ' .. text)
+  redis.call('LTRIM', key, -STEPS_KEPT, -1)
+end
+
 -- Where the stream of a tenant ends now.
 local function events_end(tenant)
   local last = redis.call('XREVRANGE', P .. ':events:' .. tenant, '+', '-', 'COUNT', 1)

@@ -20,7 +20,7 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
     redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
     if job.batch then redis.call('ZREM', P .. ':batch-jobs:' .. job.batch, id) end
-    redis.call('DEL', P .. ':job:' .. id, P .. ':waveforms:' .. id)
+    redis.call('DEL', P .. ':job:' .. id, P .. ':waveforms:' .. id, P .. ':history:' .. id)
     redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
     delete_callback('d' .. string.sub(id, 2))
   end

@@ -13,6 +13,7 @@ local key = P .. ':job:' .. job.id
 redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'ends', 'message')
 if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
 if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
+note(job.id, ARGV[6] == '0' and 'released' or 'failed', ARGV[7])
 local delay = tonumber(ARGV[5])
 if delay > 0 then
   wait_until(job, NOW + delay)

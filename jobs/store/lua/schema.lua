@@ -29,6 +29,8 @@
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
 --   P:waveforms:<id>           string  JSON list of Waveform, apart from the job so that lists stay small: finish
+--   P:history:<id>             list    its latest steps, STEPS_KEPT of them, each '<time> <kind> <text>' as in
+--                                      jobs/history.py: claim, heartbeat, release, reclaim
 --   P:index:<tenant>:all       zset    job id by creation time, which is unique and serves as a cursor
 --   P:index:<tenant>:<state>   zset    the same, by stored state
 --   P:input:<tenant>:<sha1>    zset    the same, by input object
@@ -114,6 +116,10 @@
 --
 -- Requests
 --   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce
+--
+-- Workers
+--   P:workers                  zset    name of a worker by the time of its latest report: report_worker
+--   P:worker-reports           hash    name -> JSON of Worker: report_worker
 --
 -- Whole store
 --   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,

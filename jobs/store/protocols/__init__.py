@@ -21,6 +21,7 @@ from stemline.jobs.store.protocols.probes import ProbeRepository
 from stemline.jobs.store.protocols.shares import ShareRepository
 from stemline.jobs.store.protocols.tenants import QueueRepository, TemplateRepository, TenantRepository
 from stemline.jobs.store.protocols.usage import UsageRepository
+from stemline.jobs.store.protocols.workers import WorkerRepository
 from stemline.jobs.store.snapshot import Snapshot, TenantLoad
 from stemline.jobs.tenant import Tenant
 
@@ -39,6 +40,7 @@ __all__ = [
     "TemplateRepository",
     "TenantRepository",
     "UsageRepository",
+    "WorkerRepository",
 ]
 
 
@@ -85,6 +87,8 @@ class Store(Protocol):
     """Nonces of signed requests."""
     usage: UsageRepository
     """What jobs took."""
+    workers: WorkerRepository
+    """Workers that report themselves."""
     statistics: Statistics
     """Numbers for metrics."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import State
@@ -66,6 +67,10 @@ class JobRepository(Protocol):
 
     def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
         """Return the waveforms that a tenant's job keeps; ``None`` if the tenant has no such job."""
+        ...
+
+    def history(self, job_id: str) -> list[Step]:
+        """Return the latest steps of a job of any tenant, the oldest first."""
         ...
 
     def search(self, tenant: Tenant, which: JobFilter) -> Page[Job]:

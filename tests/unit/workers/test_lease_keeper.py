@@ -42,14 +42,14 @@ class Time:
 class Bench:
     """A keeper whose heartbeats a test answers."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, heartbeat_s: float = 0.01) -> None:
         self.time = time
         self.heartbeats: list[tuple[Any, ...]] = []
         self.answers: list[bool | Exception] = []
         self.beaten = threading.Event()
         self.metrics, self.shutdown = WorkerMetrics(), Shutdown()
         settings = Settings(
-            lease_s=LEASE_S, heartbeat_s=0.01, worker_grace_s=GRACE_S, job_time_limit_s=LIMIT_S
+            lease_s=LEASE_S, heartbeat_s=heartbeat_s, worker_grace_s=GRACE_S, job_time_limit_s=LIMIT_S
         )
         job = Job("j1", job_spec(), State.RUNNING, created=0, token=7)
         context: Any = SimpleNamespace(
@@ -120,6 +120,16 @@ def test_heartbeats_come_from_a_thread_until_the_block_ends(bench: Bench) -> Non
     assert not bench.keeper._thread.is_alive()
     assert bench.keeper._thread.daemon
     assert "lease" == bench.keeper._thread.name
+
+
+def test_a_new_stage_is_reported_at_once(bench: Bench) -> None:
+    """A stage that begins does not wait for the next heartbeat; the same stage again causes none."""
+    slow = Bench(bench.time, heartbeat_s=LEASE_S / 3)
+    with slow.keeper:
+        slow.keeper.stage = "download"
+        assert slow.beaten.wait(60)
+        slow.keeper.stage = "download"
+    assert ["download"] == [each[4] for each in slow.heartbeats]
 
 
 def test_a_cancelled_job_stops(bench: Bench) -> None:

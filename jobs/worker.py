@@ -1,0 +1,36 @@
+"""A worker process, as it reports itself to the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+REPORT_S: Final = 10.0
+"""How often a worker reports itself, s."""
+ALIVE_S: Final = 35.0
+"""A worker that has not reported itself for so long counts as gone, s: three reports are missing."""
+KEPT_S: Final = 86_400.0
+"""How long a worker that is gone is remembered, s."""
+MOST_WORKERS: Final = 500
+"""Workers that are listed at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker says of itself."""
+
+    name: str
+    kind: str
+    """``separation`` or ``callbacks``."""
+    slots: int
+    """How many jobs, or deliveries, it does at the same time."""
+    levels: tuple[int, ...]
+    """JobLevels that it serves; none of a callback worker."""
+    device: str
+    """Where its engine is to run; empty of a callback worker."""
+    version: str
+    """Of Stemline."""
+    started: int
+    """µs since the epoch."""
+    seen: int = 0
+    """When the store received its latest report, µs since the epoch."""

@@ -1,0 +1,39 @@
+"""A worker reports that it lives."""
+
+from __future__ import annotations
+
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.worker import Worker
+from stemline.testing import InMemoryStore
+from stemline.testing.processes import eventually
+from stemline.workers.presence import Presence
+
+WORKER = Worker("separate@a", "separation", 2, (2, 1, 0), "cpu", "1.0", 5)
+
+
+def test_a_worker_is_known_from_its_start_to_its_end() -> None:
+    """A report is there soon after the start, and gone after the end."""
+    store = InMemoryStore()
+    presence = Presence(store, WORKER, interval_s=60)
+    presence.start()
+    eventually(lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 30, "a report")
+    presence.stop()
+    assert [] == store.workers.latest()
+
+
+def test_reports_go_on_after_a_store_was_away() -> None:
+    """A store that does not answer costs one report, not the thread."""
+    store = InMemoryStore()
+    report, failures = store.workers.report, [StoreUnavailable("gone"), ValueError("odd")]
+
+    def failing(worker: Worker) -> None:
+        if failures:
+            raise failures.pop()
+        report(worker)
+
+    store.workers.report = failing  # type: ignore[method-assign]
+    presence = Presence(store, WORKER, interval_s=0.01)
+    presence.start()
+    eventually(store.workers.latest, 30, "a report after the failures")
+    presence.stop()
+    assert [] == failures

@@ -1,0 +1,52 @@
+"""Reports of a worker that it lives, so that an idle one is known too."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+
+from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.store import Store
+from stemline.jobs.worker import REPORT_S, Worker
+
+_STOP_S: Final = 6.0
+"""How long a report that is under way is waited for, s."""
+
+log = structlog.get_logger(__name__)
+
+
+class Presence:
+    """Reports a worker from a thread until it is stopped."""
+
+    def __init__(self, store: Store, worker: Worker, interval_s: float = REPORT_S) -> None:
+        self._workers = store.workers
+        self._worker = worker
+        self._interval_s = interval_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Report the worker now, and then at each interval."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Report that the worker ends; one that cannot say so is missed soon."""
+        self._stopped.set()
+        self._thread.join(_STOP_S)
+        try:
+            self._workers.leave(self._worker.name)
+        except StoreUnavailable as error:
+            log.warning("presence.not_ended", reason=error.reason)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._workers.report(self._worker)
+            except StoreUnavailable as error:
+                log.warning("presence.not_reported", reason=error.reason)
+            except Exception:  # a dead thread would let the worker seem dead
+                log.exception("presence.not_reported")
+            if self._stopped.wait(self._interval_s):
+                return
