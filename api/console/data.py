@@ -10,12 +10,15 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.console.queries import BROWSE
-from stemline.api.console.views import JOB, JOBS, OVERVIEW, SESSION
+from stemline.api.console.views import JOB, JOBS, OVERVIEW, SESSION, WORKERS
 from stemline.api.context import ReadContext, RequestContext
 from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
+from stemline.jobs.history import attempts_of
 from stemline.jobs.job import Job
 from stemline.jobs.policy import Operation
+from stemline.jobs.states import State
 from stemline.jobs.store import BucketFilter, JobFilter
+from stemline.jobs.worker import ALIVE_S
 
 router = APIRouter()
 
@@ -24,6 +27,8 @@ _LINK_S = 3600
 #: How many jobs one request may look at while it searches.
 _SEARCHED_AT_ONCE = 500
 _SEARCHED_PAGES = 8
+#: How many jobs of a state say which workers a bucket has.
+_SHOWN_JOBS = 200
 
 
 @router.get("/console/session", name="console_session")
@@ -57,7 +62,7 @@ def console_overview(context: ReadContext) -> Response:
 def console_jobs(context: ReadContext) -> Response:
     """Return jobs by their place from the newest, or, with a text or dates, those that match."""
     query = BROWSE.read_parameters(context.query)
-    if query.get("text") or {"start", "end", "cursor", "queue_id"} & query.keys():
+    if query.get("text") or {"start", "end", "cursor", "queue_id", "batch"} & query.keys():
         return _search(context, query)
     found = context.store.jobs.browse(
         context.tenant, query.get("state"), offset=query["offset"], size=query["size"]
@@ -80,7 +85,22 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     played = job.result is not None
     link = _link(context, tenant.bucket, tenant.region, key) if played else {"play": "", "save": ""}
     source = {"key": key, "link": link}
-    return context.respond(JOB, job=job, source=source, stems=_stems(context, job))
+    attempts = attempts_of(job, context.store.jobs.history(job.id))
+    return context.respond(JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts)
+
+
+@router.get("/console/workers", name="console_workers")
+def console_workers(context: ReadContext) -> Response:
+    """Return workers and whether they live; who may not manage the bucket sees those of its jobs alone."""
+    store, now = context.store, context.store.now()
+    found = store.workers.latest()
+    if not context.policy.allows(Operation.BUCKETS):
+        states = (State.RUNNING, State.SUCCESS)
+        jobs = [store.jobs.browse(context.tenant, state, offset=0, size=_SHOWN_JOBS) for state in states]
+        own = {job.worker for listing in jobs for job in listing.items}
+        found = [worker for worker in found if worker.name in own]
+    rows = [{"worker": each, "alive": str(now - each.seen < ALIVE_S * 1e6).lower()} for each in found]
+    return context.respond(WORKERS, now=now, workers=rows)
 
 
 def _search(context: RequestContext, query: dict[str, Any]) -> Response:
@@ -94,6 +114,7 @@ def _search(context: RequestContext, query: dict[str, Any]) -> Response:
             JobFilter(
                 states=states,
                 queue_id=query.get("queue_id"),
+                batch=query.get("batch", ""),
                 start=query.get("start"),
                 end=query.get("end"),
                 size=_SEARCHED_AT_ONCE,

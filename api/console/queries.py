@@ -17,8 +17,9 @@ BROWSE = Table(
     Element("size", page_number(50, 200), "size", default=50),
     Element("text", _SHORT, "text"),
     Element("queueId", TEXT, "queue_id"),
+    Element("batchId", TEXT, "batch"),
     Element("from", _TIME, "start"),
     Element("to", _TIME, "end"),
     Element("cursor", _MICROSECONDS, "cursor"),
 )
-"""Jobs by their place; with ``text``, ``queueId``, ``from``, ``to`` or ``cursor`` a search."""
+"""Jobs by their place; with ``text``, ``queueId``, ``batchId``, ``from``, ``to`` or ``cursor`` a search."""

@@ -45,6 +45,7 @@ _ROW = (
     _maybe("Position", "position"),
     _maybe("EstimatedStart", "estimated_start"),
     _maybe("EstimatedEnd", "estimated_end"),
+    _maybe("BatchId", lambda job: job.spec.batch or None),
     _maybe("NotBefore", "spec.not_before"),
     _maybe("Deadline", "spec.deadline"),
     Element("Created", TEXT, "created"),
@@ -63,6 +64,20 @@ _STEM = Table(
     Element("Key", TEXT, "file.key"),
     Element("Size", TEXT, "file.size"),
     *_LINKED,
+)
+_ATTEMPT = Table(
+    "",
+    Element("Worker", TEXT, "worker"),
+    Element("Started", TEXT, "started"),
+    _maybe("Ended", "ended"),
+    Element("Outcome", TEXT, "outcome"),
+    Element("Reason", TEXT, "reason"),
+    Element(
+        "Stage",
+        Table("", Element("Name", TEXT, "name"), Element("Started", TEXT, "started")),
+        "stages",
+        repeated=True,
+    ),
 )
 SESSION = _answer(
     Element("SecretId", TEXT, "credential"),
@@ -110,4 +125,26 @@ JOB = _answer(
     Element("Job", Table("", *_ROW), "job"),
     Element("Source", Table("", Element("Key", TEXT, "key"), *_LINKED), "source"),
     Element("Stem", _STEM, "stems", repeated=True),
+    Element("Attempt", _ATTEMPT, "attempts", repeated=True),
 )
+WORKERS = _answer(
+    Element("Now", TEXT, "now"),
+    Element(
+        "Worker",
+        Table(
+            "",
+            Element("Name", TEXT, "worker.name"),
+            Element("Kind", TEXT, "worker.kind"),
+            Element("Slots", TEXT, "worker.slots"),
+            Element("Level", TEXT, "worker.levels", repeated=True),
+            Element("Device", TEXT, "worker.device"),
+            Element("Version", TEXT, "worker.version"),
+            Element("Started", TEXT, "worker.started"),
+            Element("Seen", TEXT, "worker.seen"),
+            Element("Alive", TEXT, "alive"),
+        ),
+        "workers",
+        repeated=True,
+    ),
+)
+"""Workers that reported themselves; ``Alive`` is ``true`` or ``false``."""

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.worker import ALIVE_S, Worker
 from stemline.runtime.settings import BucketAccess, Credential
-from stemline.testing.api_server import ApiServer, finish
+from stemline.testing import FixedClock, InMemoryStore
+from stemline.testing.api_server import CREDENTIAL, ApiServer, api_settings, finish
 from stemline.testing.client import BUCKET, REGION, SECRET_ID, Client, submission
 
 OTHER = "other-1250000000"
@@ -81,6 +83,51 @@ def test_job(serve) -> None:
     assert "response-content-disposition=attachment" in shown["Source"]["DownloadUrl"]
     assert {"voice.mp3", "bg.mp3"} == {stem["Key"].rpartition("/")[2] for stem in shown["Stem"]}
     assert 404 == server.client.get(f"/console/jobs/j{'0' * 32}").status
+
+
+def test_attempts_of_a_job(server: ApiServer) -> None:
+    """A job shows who had it when, what they did, and why it was tried again."""
+    job = submit(server.client)
+    jobs = server.store.jobs
+    claimed = jobs.claim("w1", (0,))
+    jobs.heartbeat(job, claimed.token, 0, stage="download")
+    jobs.release(claimed, counts=True, reason="The bucket is unavailable.")
+    jobs.claim("w2", (0,))
+    first, second = get(server.client, f"/console/jobs/{job}")["Attempt"]
+    assert ("w1", "failed", "The bucket is unavailable.") == (
+        first["Worker"],
+        first["Outcome"],
+        first["Reason"],
+    )
+    assert ["download"] == [each["Name"] for each in first["Stage"]]
+    assert int(first["Started"]) <= int(first["Ended"]) <= int(second["Started"])
+    assert ("w2", "") == (second["Worker"], second["Outcome"])
+
+
+def test_workers(serve) -> None:
+    """All workers are shown to who manages the bucket, to others those of the bucket's jobs."""
+    reader = Credential(secret_id="reader", secret_key="k", read_only=True)
+    server = serve(credentials=(CREDENTIAL, reader))
+    for name in ("w1", "w2"):
+        server.store.workers.report(Worker(name, "separation", 2, (2, 1), "cpu", "1.0", 5))
+    submit(server.client)
+    server.store.jobs.claim("w1", (0,))
+    shown = get(server.client, "/console/workers")["Worker"]
+    assert {("w1", "true"), ("w2", "true")} == {(each["Name"], each["Alive"]) for each in shown}
+    assert (["2", "1"], "cpu", "2") == (shown[0]["Level"], shown[0]["Device"], shown[0]["Slots"])
+    own = get(Client(server.port, secret_id="reader", secret_key="k"), "/console/workers")["Worker"]
+    assert ["w1"] == [each["Name"] for each in own]
+
+
+def test_a_worker_that_is_silent_is_not_alive() -> None:
+    """A worker whose reports are missing is shown as gone."""
+    clock = FixedClock()
+    store = InMemoryStore(clock=clock)
+    store.workers.report(Worker("w1", "separation", 2, (2,), "cpu", "1.0", 5))
+    clock.advance(ALIVE_S + 1)
+    with ApiServer(api_settings(), store) as server:
+        (shown,) = get(server.client, "/console/workers")["Worker"]
+    assert "false" == shown["Alive"]
 
 
 def test_links_are_for_those_who_may(serve) -> None:
