@@ -1,6 +1,6 @@
 // Random operations on a player whose tracks say where they are from; evaluated in the console's page.
 // Samples of each track are their own numbers, and taps behind the splitter hear each track before its gain.
-async ({ operations, isLive }) => {
+async ({ operations, isLive, keepsPitch }) => {
 const RATE = 44_100;
 const COUNT = 5;
 const SECONDS = 20;
@@ -18,6 +18,7 @@ function ramps(context) {
   });
   const buffer = sideBySide(context, tracks);
   const mixer = new Mixer(context, whole(buffer), newSettings(COUNT, -1), buffer);
+  mixer.transport.setKeepsPitch(keepsPitch);
   const taps = new ChannelMergerNode(context, { numberOfInputs: COUNT });
   for (let i = 0; i < COUNT; i += 1) {
     const split = new ChannelSplitterNode(context, { numberOfOutputs: 2 });

@@ -16,13 +16,13 @@ async (job) => {
   let rendered = 0;
   for (let i = 0; i < mix.length; i += 1) rendered = Math.max(rendered, Math.abs(left[i] - mix[i]));
   // The same sound as it is read in pieces, with requests for ranges.
-  const sound = await inPieces(context, urls);
+  const { sound } = await inPieces(context, urls, { seconds: 5 });
   const piece = await sound.load(0);
-  let apart = Math.abs(piece.length - mixer.buffer.length);
+  let apart = Math.abs(sound.length - mixer.buffer.length);
   for (let channel = 0; channel < piece.numberOfChannels; channel += 1) {
     const whole = mixer.buffer.getChannelData(channel);
-    piece.getChannelData(channel).forEach((value, i) => {
-      apart = Math.max(apart, Math.abs(value - whole[i]));
+    whole.forEach((value, i) => {
+      apart = Math.max(apart, Math.abs(value - piece.getChannelData(channel)[i]));
     });
   }
   await context.close();

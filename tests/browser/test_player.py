@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from stemline.separation.media.encode import StemWriter
+from stemline.separation.media.types import OutputSpec, SourceInfo
 from stemline.testing.client import BUCKET, submission
 from stemline.testing.processes import eventually
 from tests.browser.service import Service
@@ -14,7 +17,9 @@ from tests.browser.worker import tone, wav
 from tests.support.rounds import rounds
 
 NULL_TEST = Path(__file__).with_name("null_test.js").read_text()
+PIECES = Path(__file__).with_name("pieces.js").read_text()
 DRIFT = Path(__file__).with_name("drift.js").read_text()
+SOURCE = SourceInfo("mp3", 44_100, 2, 192, "mp3", None)
 
 
 @pytest.fixture
@@ -27,15 +32,24 @@ def console(page: Page, running: Service) -> Page:
 def test_tracks_do_not_drift(console: Page) -> None:
     """Over random operations all tracks play the same sample, the one that the clock tells, to within one."""
     operations = rounds(120, 1000)
-    found = console.evaluate(DRIFT, {"operations": operations, "isLive": False})
+    found = console.evaluate(DRIFT, {"operations": operations, "isLive": False, "keepsPitch": False})
     assert found["compared"] > operations
     assert found["apart"] <= 2**-15  # one step of 16 bits: browsers scale them in slightly different ways
     assert found["wrong"] <= 1
 
 
+def test_tracks_do_not_drift_where_the_pitch_is_kept(console: Page) -> None:
+    """At another speed with the same pitch tracks stay together too, and never leave the clock by 17 ms."""
+    operations = rounds(60, 1000)
+    found = console.evaluate(DRIFT, {"operations": operations, "isLive": False, "keepsPitch": True})
+    assert found["compared"] > operations
+    assert found["apart"] <= 2**-15
+    assert found["wrong"] <= 750  # how far a grain may be moved, 700 samples, and roundings
+
+
 def test_tracks_do_not_drift_while_they_are_heard(console: Page) -> None:
     """The same holds in a context that runs in real time."""
-    found = console.evaluate(DRIFT, {"operations": rounds(60, 1000), "isLive": True})
+    found = console.evaluate(DRIFT, {"operations": rounds(60, 1000), "isLive": True, "keepsPitch": True})
     assert found["sounding"] > 1000
     assert found["apart"] <= 2**-15  # one step of 16 bits: browsers scale them in slightly different ways
 
@@ -57,3 +71,24 @@ def test_the_stems_null_the_mix(page: Page, running: Service) -> None:
     assert found["db"] <= -90
     assert found["rendered"] <= -90
     assert found["apart"] <= 2**-15  # one step of 16 bits: browsers scale them in slightly different ways
+
+
+def test_long_songs_of_every_codec_are_read_in_pieces(page: Page, running: Service, tmp_path: Path) -> None:
+    """A piece of an mp3, aac or flac stem holds the samples that the whole file has at this place."""
+    seconds, urls = 45, []
+    samples = (tone(seconds) / 2**15).astype(np.float32)
+    for codec in ("mp3", "aac", "flac"):
+        path = tmp_path / f"stem.{codec}"
+        writer = StemWriter(OutputSpec(path, codec), tags={"title": "Long"}, source=SOURCE)
+        for start in range(0, len(samples), 44_100):
+            writer.write(samples[start : start + 44_100])
+        writer.close()
+        running.s3.put_object(Bucket=BUCKET, Key=path.name, Body=path.read_bytes())
+        named = {"Bucket": BUCKET, "Key": path.name}
+        urls.append(running.s3.generate_presigned_url("get_object", Params=named))
+    page.goto(running.url)
+    found = page.evaluate(PIECES, {"urls": urls, "seconds": seconds})
+    assert ([], seconds * 44_100) == (found["missing"], found["length"])
+    mp3, aac, flac = found["apart"]
+    assert max(mp3, flac) < 1e-6
+    assert aac < 2e-3  # its decoder fills bands with noise of its own; a sample apart would be 1e-2

@@ -48,7 +48,8 @@ test("a long song is read in pieces whose samples lie where they belong", async 
   const mono = wavFile([ramp], RATE);
   const stereo = wavFile([ramp, ramp], RATE);
   const { get, asked } = stored(mono, stereo);
-  const sound = await inPieces(new Context(), ["0", "1"], get);
+  const { sound, missing } = await inPieces(new Context(), ["0", "1"], { seconds: 50, get });
+  assert.deepEqual(missing, []);
   assert.equal(sound.length, 50 * RATE);
   const { start, end } = sound.pieceAt(45 * RATE);
   assert.deepEqual([start, end], [40 * RATE, 50 * RATE]);
@@ -59,9 +60,34 @@ test("a long song is read in pieces whose samples lie where they belong", async 
   assert.ok(asked.every(([, from, to]) => to - from < 8_000_000));
 });
 
-test("a song in another codec, or of a store without ranges, cannot be read in pieces", async () => {
-  await assert.rejects(inPieces(new Context(), ["0"], stored(new Blob(["ID3".repeat(99)])).get), TooLong);
-  await assert.rejects(inPieces(new Context(), ["0"], async () => new Response("", { status: 200 })), TooLong);
+test("a mix that cannot be read in pieces is left out", async () => {
+  const ramp = Float32Array.from({ length: RATE }, (_, i) => i / RATE);
+  const { get } = stored(new Blob(["ftyp".repeat(99)]), wavFile([ramp], RATE));
+  const { sound, missing } = await inPieces(new Context(), ["0", "1"], { seconds: 1, optional: 0, get });
+  assert.deepEqual([missing, sound.length], [[0], RATE]);
+  const { data } = await sound.load(0);
+  assert.deepEqual([data[0][99], data[2][99] > 0], [0, true]);
+});
+
+test("a link that has expired is renewed, and a store that fails is asked again", async () => {
+  const ramp = Float32Array.from({ length: RATE }, (_, i) => i / RATE);
+  const { get: read } = stored(wavFile([ramp], RATE));
+  const refusals = [403, 500];
+  const get = async (url, options) => (refusals.length && url === "old" ? new Response("", { status: refusals.shift() }) : read("0", options));
+  const renewed = [];
+  const renew = async () => {
+    renewed.push(1);
+    return ["0"];
+  };
+  const { sound } = await inPieces(new Context(), ["old"], { seconds: 1, get, renew });
+  assert.deepEqual([sound.length, renewed.length], [RATE, 1]);
+});
+
+test("a song in a codec without frames, or of a store without ranges, cannot be read in pieces", async () => {
+  const other = stored(new Blob(["ID3".repeat(99)])).get;
+  await assert.rejects(inPieces(new Context(), ["0"], { seconds: 9, get: other }), TooLong);
+  const whole = async () => new Response("", { status: 200 });
+  await assert.rejects(inPieces(new Context(), ["0"], { seconds: 9, get: whole }), TooLong);
 });
 
 test("the waveform of the API is unpacked", () => {

@@ -7,7 +7,7 @@ const RATE = 44_100;
 
 class Source {
   constructor(context, { playbackRate }) {
-    this.speed = playbackRate;
+    this.speed = playbackRate ?? 1;
     this.until = Number.POSITIVE_INFINITY;
     context.sources.push(this);
   }
@@ -58,6 +58,7 @@ function random(seed) {
 
 test("over a thousand random operations the clock tells the sample that plays, to within one", () => {
   const { context, transport, length } = made(60);
+  transport.keepsPitch = false;
   const next = random(17);
   let compared = 0;
   for (let i = 0; i < 1000; i += 1) {

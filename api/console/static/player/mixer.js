@@ -6,7 +6,7 @@ import { wavFile } from "./wav.js";
 
 /** @typedef {import("./graph.js").Settings} Settings */
 /** @typedef {import("./transport.js").Sound} Sound */
-/** @typedef {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void}} What `urls` of all tracks, `mix` is the index of the mix or -1 */
+/** @typedef {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void, renew?: () => Promise<string[]>}} What `urls` of all tracks, `mix` is the index of the mix or -1, `renew` returns new links */
 /** @typedef {{mixer: Mixer, failed: number[]}} Loaded `failed` are the indexes of tracks that cannot be played */
 
 /** Stems are separated at this rate; a context of the same rate changes no sample. */
@@ -49,10 +49,10 @@ export class Mixer {
    * @returns {Promise<Loaded>}
    */
   static async load(context, what) {
-    const { urls, mix, seconds } = what;
+    const { urls, seconds } = what;
     if (fits(seconds, urls.length)) return Mixer.loadWhole(context, what);
     try {
-      return await Mixer.loadPieces(context, urls, mix);
+      return await Mixer.loadPieces(context, what);
     } catch (error) {
       if (!(error instanceof TooLong) || !fits(seconds, urls.length, true)) throw error;
       return Mixer.loadWhole(context, what);
@@ -68,19 +68,15 @@ export class Mixer {
     return { mixer: new Mixer(context, whole(buffer), newSettings(urls.length, hasMix ? mix : -1), buffer), failed };
   }
 
-  /** Stems in pieces, and the mix if it is of the same kind. @param {AudioContext} context @param {string[]} urls @param {number} mix @returns {Promise<Loaded>} */
-  static async loadPieces(context, urls, mix) {
-    try {
-      return { mixer: new Mixer(context, await inPieces(context, urls), newSettings(urls.length, mix), null), failed: [] };
-    } catch (error) {
-      const stem = urls.find((_, index) => index !== mix);
-      if (!(error instanceof TooLong) || mix < 0 || !stem) throw error;
-      const settings = newSettings(urls.length, -1);
-      const silent = settings.tracks[mix];
+  /** Stems in pieces, and the mix if it can be read so. @param {AudioContext} context @param {What} what @returns {Promise<Loaded>} */
+  static async loadPieces(context, { urls, mix, seconds, signal, renew }) {
+    const { sound, missing } = await inPieces(context, urls, { seconds, optional: mix, signal, renew });
+    const settings = newSettings(urls.length, missing.includes(mix) ? -1 : mix);
+    for (const index of missing) {
+      const silent = settings.tracks[index];
       if (silent) silent.mute = true;
-      const sound = await inPieces(context, urls.map((url, index) => (index === mix ? stem : url)));
-      return { mixer: new Mixer(context, sound, settings, null), failed: [mix] };
     }
+    return { mixer: new Mixer(context, sound, settings, null), failed: missing };
   }
 
   /** Change settings and hear them. @param {(settings: Settings) => void} change */

@@ -1,9 +1,12 @@
 // The tracks of a job as one sound of many channels, whole or in pieces.
+import { pause } from "../api.js";
 import { t } from "../text.js";
 import { CHANNELS } from "./graph.js";
-import { readWavHeader, samplesOf } from "./wav.js";
+import { BEYOND } from "./stretch.js";
+import { openTrack } from "./tracks.js";
 
 /** @typedef {import("./transport.js").Sound} Sound */
+/** @typedef {{signal?: AbortSignal, renew?: () => Promise<string[]>, get?: typeof fetch}} Reading `renew` returns new links */
 
 /** Samples that are held in memory without a second thought, bytes; a longer song is loaded in pieces, if it can be. */
 const MOST_BYTES = 1_200_000_000;
@@ -12,7 +15,9 @@ const MOST_WHOLE_BYTES = 3_000_000_000;
 const PIECE_S = 20;
 /** Pieces that are kept. */
 const KEPT_PIECES = 4;
-const BYTES_OF_HEADER = 65_536;
+const TRIES = 4;
+/** Longest wait for a part of a file, ms. */
+const RANGE_MS = 60_000;
 
 /** A song that a browser cannot hold, in a codec that cannot be read in pieces. */
 export class TooLong extends Error {
@@ -101,27 +106,46 @@ async function received(answer, onProgress) {
 }
 
 /**
- * A long song whose tracks are wav files, loaded in pieces.
- * @param {BaseAudioContext} context
- * @param {string[]} urls
- * @param {typeof fetch} [get]
- * @returns {Promise<Sound>}
+ * What reads ranges of a file; a link that has expired is renewed.
+ * @param {string[]} urls of all tracks, changed when they are renewed
+ * @param {number} index
+ * @param {Reading} reading
+ * @returns {import("./tracks.js").Range}
  */
-export async function inPieces(context, urls, get = (...given) => fetch(...given)) {
-  /** @param {string} url @param {number} from @param {number} to */
-  const range = async (url, from, to) => {
-    const answer = await get(url, { headers: { Range: `bytes=${from}-${to - 1}` } });
-    if (answer.status !== 206) throw new TooLong();
-    return answer.arrayBuffer();
+function rangeOf(urls, index, { signal, renew, get = (...given) => fetch(...given) }) {
+  return async (from, to) => {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        const limit = AbortSignal.any([AbortSignal.timeout(RANGE_MS), ...(signal ? [signal] : [])]);
+        const answer = await get(urls[index] ?? "", { headers: { Range: `bytes=${from}-${to - 1}` }, signal: limit });
+        if (answer.status === 206) return await answer.arrayBuffer();
+        if (answer.status === 416) return new ArrayBuffer(0); // behind the end
+        if (answer.status === 200) throw new TooLong();
+        if (answer.status === 403 && renew) urls.splice(0, urls.length, ...(await renew()));
+        throw new Error(`${answer.status} ${answer.statusText}`);
+      } catch (error) {
+        if (error instanceof TooLong || tried === TRIES || signal?.aborted) throw error;
+        await pause(300 * tried, signal);
+      }
+    }
   };
-  const headers = await Promise.all(
-    urls.map(async (url) => {
-      const header = readWavHeader(await range(url, 0, BYTES_OF_HEADER));
-      if (!header || header.sampleRate !== context.sampleRate) throw new TooLong();
-      return header;
-    }),
-  );
-  const length = Math.max(...headers.map((header) => header.length));
+}
+
+/**
+ * A long song, loaded in pieces.
+ * @param {BaseAudioContext} context
+ * @param {string[]} links
+ * @param {Reading & {seconds: number, optional?: number}} reading `optional` is the track that may be missing
+ * @returns {Promise<{sound: Sound, missing: number[]}>}
+ */
+export async function inPieces(context, links, reading) {
+  const urls = [...links];
+  const opened = await Promise.all(urls.map((_, index) => openTrack(context, rangeOf(urls, index, reading))));
+  const tracks = opened.map((track) => (track && track.sampleRate === context.sampleRate ? track : null));
+  const missing = tracks.flatMap((track, index) => (track ? [] : [index]));
+  if (missing.some((index) => index !== reading.optional)) throw new TooLong();
+  const lengths = tracks.map((track) => track?.length ?? Math.round(reading.seconds * context.sampleRate));
+  const length = Math.max(1, ...lengths.filter((_, index) => tracks[index]));
   const size = PIECE_S * context.sampleRate;
   /** @type {Map<number, AudioBuffer>} */
   const kept = new Map();
@@ -131,14 +155,10 @@ export async function inPieces(context, urls, get = (...given) => fetch(...given
   /** @param {number} start */
   const read = async (start) => {
     const end = Math.min(start + size, length);
-    const buffer = context.createBuffer(urls.length * CHANNELS, end - start, context.sampleRate);
+    const buffer = context.createBuffer(urls.length * CHANNELS, end - start + BEYOND, context.sampleRate);
     await Promise.all(
-      urls.map(async (url, index) => {
-        const header = /** @type {import("./wav.js").Header} */ (headers[index]);
-        const last = Math.min(end, header.length);
-        if (start >= last) return;
-        const bytes = await range(url, header.offset + start * header.frameBytes, header.offset + last * header.frameBytes);
-        const channels = samplesOf(header, bytes);
+      tracks.map(async (track, index) => {
+        const channels = (await track?.read(start, end + BEYOND)) ?? [];
         for (let channel = 0; channel < CHANNELS; channel += 1) {
           const samples = channels[Math.min(channel, channels.length - 1)];
           if (samples) buffer.copyToChannel(samples, index * CHANNELS + channel);
@@ -149,7 +169,8 @@ export async function inPieces(context, urls, get = (...given) => fetch(...given
     for (const old of [...kept.keys()].slice(0, Math.max(0, kept.size - KEPT_PIECES))) kept.delete(old);
     return buffer;
   };
-  return {
+  /** @type {Sound} */
+  const sound = {
     length,
     sampleRate: context.sampleRate,
     pieceAt: (sample) => {
@@ -165,4 +186,5 @@ export async function inPieces(context, urls, get = (...given) => fetch(...given
       return running;
     },
   };
+  return { sound, missing };
 }

@@ -3,6 +3,8 @@
 // What is heard is a chain of spans. A span begins at an exact frame of the context and at an exact sample of the
 // sound, and the next begins where it ends: at the end of a loop, or of a piece of a long song. Play, seek, speed
 // and loop end the chain and begin a new one; between them nothing is computed, so no error can add up.
+// At another speed the pitch is that of a tape, or it is kept: then a span is made of grains (stretch.js).
+import { HOP, Stretch } from "./stretch.js";
 
 /**
  * @typedef {object} Span
@@ -11,7 +13,7 @@
  * @property {number} from sample of the sound that it begins with
  * @property {number} to sample of the sound that it ends before
  * @property {number} speed
- * @property {AudioBufferSourceNode | null} node null while its piece is loaded
+ * @property {{stop: (time: number) => void}} node what is heard
  */
 /**
  * @typedef {object} Sound what can be played: a whole song, or one that is loaded in pieces
@@ -26,6 +28,8 @@
 const LEAD_S = 0.012;
 /** How far ahead spans are made, s; timers of hidden tabs come once a second. */
 const AHEAD_S = 4;
+/** Longest span of grains as it is heard, frames. */
+const GRAINS = 20 * HOP;
 
 export class Transport {
   /**
@@ -38,6 +42,8 @@ export class Transport {
     this.output = output;
     this.sound = sound;
     this.speed = 1;
+    this.keepsPitch = true;
+    this.stretch = new Stretch(context, output, sound);
     /** Samples, both ends; null for none. @type {{from: number, to: number} | null} */
     this.loop = null;
     /** Where playing goes on while it is stopped, samples. */
@@ -49,7 +55,10 @@ export class Transport {
     this.onEnd = () => {};
     /** Called when a piece is not here in time, and when it is. @type {(isWaiting: boolean) => void} */
     this.onWait = () => {};
+    /** Called when a piece cannot be loaded. @type {(error: unknown) => void} */
+    this.onError = () => {};
     this.chain = 0;
+    this.isWaiting = false;
   }
 
   /** Sample that is heard now; it may lie between two. */
@@ -94,6 +103,12 @@ export class Transport {
     else this.speed = speed;
   }
 
+  /** @param {boolean} keepsPitch */
+  setKeepsPitch(keepsPitch) {
+    if (this.isPlaying) this.changeAtNext(() => (this.keepsPitch = keepsPitch));
+    else this.keepsPitch = keepsPitch;
+  }
+
   /** @param {{from: number, to: number} | null} loop */
   setLoop(loop) {
     const isUsable = loop && loop.to - loop.from >= this.sound.sampleRate / 20;
@@ -113,16 +128,15 @@ export class Transport {
   /** Begin a new chain of spans. @param {number} from sample @param {number} [time] of the context */
   begin(from, time = this.nextFrame()) {
     this.end(time);
+    this.stretch.reset();
     this.chain += 1;
+    this.isWaiting = false;
     this.fill({ from, time });
   }
 
   /** Let what plays end. @param {number} time */
   end(time) {
-    for (const span of this.spans) {
-      span.node?.stop(Math.max(time, 0));
-      if (span.node) span.node.onended = null;
-    }
+    for (const span of this.spans) span.node.stop(Math.max(time, 0));
     this.spans = [];
   }
 
@@ -138,7 +152,7 @@ export class Transport {
    * @param {number} [until] time of the context
    */
   fill(start = null, until = this.context.currentTime + AHEAD_S) {
-    if (!this.isPlaying) return;
+    if (!this.isPlaying || (this.isWaiting && !start)) return;
     this.forget();
     let next = start ?? this.following();
     while (next && next.time < until) {
@@ -173,6 +187,7 @@ export class Transport {
   /** @param {number} from @param {number} time @returns {Span | null} */
   span(from, time) {
     const { sound, speed, loop } = this;
+    if (speed !== 1 && this.keepsPitch) return this.stretched(from, time);
     const { start, end } = sound.pieceAt(from);
     const to = loop && from < loop.to ? Math.min(end, loop.to) : end;
     const { sampleRate } = this.context;
@@ -189,19 +204,50 @@ export class Transport {
     return { time, until: time + frames / sampleRate, from, to, speed, node };
   }
 
+  /** A span at another speed with the same pitch. @param {number} from @param {number} time @returns {Span | null} */
+  stretched(from, time) {
+    const { sound, speed, loop } = this;
+    const { sampleRate } = this.context;
+    const isInLoop = loop && from < loop.to;
+    const limit = isInLoop ? loop.to : sound.length;
+    const step = (speed * sound.sampleRate) / sampleRate;
+    // What is left behind a span is long enough for grains of its own.
+    const isLast = limit - from <= GRAINS * 1.5 * step;
+    const to = isLast ? limit : Math.round(from + GRAINS * step);
+    const frames = Math.round((to - from) / step);
+    const pieces = [sound.pieceAt(from), sound.pieceAt(to - 1)];
+    const missing = pieces.find(({ start }) => !sound.loaded(start));
+    if (missing) {
+      this.wait(missing.start, from);
+      return null;
+    }
+    const end = pieces[1]?.end ?? sound.length;
+    if (end < sound.length) sound.load(end).catch(() => 0);
+    const node = this.stretch.grains(from, time, frames, step, isLast);
+    if (isLast) this.stretch.reset();
+    return { time, until: time + frames / sampleRate, from, to, speed, node };
+  }
+
   /** Go on at a sample as soon as its piece is here. @param {number} piece @param {number} from */
   wait(piece, from) {
     const chain = this.chain;
+    this.isWaiting = true;
     this.onWait(true);
     this.sound.load(piece).then(
       () => {
         if (chain !== this.chain || !this.isPlaying) return;
+        this.isWaiting = false;
         this.onWait(false);
         const last = this.spans.at(-1);
         const time = Math.max(this.nextFrame(), last?.until ?? 0);
         this.fill({ from, time });
       },
-      () => chain === this.chain && this.pause(),
+      (error) => {
+        if (chain !== this.chain) return;
+        this.pause();
+        this.onWait(false);
+        this.onError(error);
+      },
     );
   }
 }

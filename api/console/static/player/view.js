@@ -34,6 +34,7 @@ export function Player({ job, source, stems }) {
   const [failed, setFailed] = useState(/** @type {number[]} */ ([]));
   const [share, setShare] = useState(0);
   const [isWaiting, setWaiting] = useState(false);
+  const [trouble, setTrouble] = useState(/** @type {unknown} */ (null));
   const [, redraw] = useState(0);
   const loading = useAction();
   const saving = useAction();
@@ -47,13 +48,19 @@ export function Player({ job, source, stems }) {
     if (mixer?.context instanceof AudioContext) mixer.context.close();
   }, [mixer]);
 
+  /** Links are valid for an hour; a long song needs new ones. */
+  const renew = async () => {
+    const { Source, Stem } = await api.call("GET", `/console/jobs/${job.JobId}`);
+    return [Source.Url, ...(Stem ?? []).map((/** @type {Tree} */ stem) => stem.Url)];
+  };
   /** Load the sound; browsers want a click before they play. */
   const load = () => loading.run(async () => {
     const context = new AudioContext({ sampleRate: SAMPLE_RATE });
     try {
-      const made = await Mixer.load(context, { urls: tracks.map((track) => track.url), mix: 0, seconds, signal: stop.current.signal, onProgress: setShare });
+      const made = await Mixer.load(context, { urls: tracks.map((track) => track.url), mix: 0, seconds, signal: stop.current.signal, onProgress: setShare, renew });
       made.mixer.transport.onEnd = () => redraw((before) => before + 1);
       made.mixer.transport.onWait = setWaiting;
+      made.mixer.transport.onError = setTrouble;
       setFailed(made.failed);
       setMixer(made.mixer);
       await context.resume();
@@ -64,6 +71,7 @@ export function Player({ job, source, stems }) {
     }
   });
   const toggle = () => {
+    setTrouble(null);
     if (!mixer) {
       if (!loading.busy) load();
       return;
@@ -126,6 +134,7 @@ export function Player({ job, source, stems }) {
       <button type="button" disabled=${!mixer} aria-pressed=${Boolean(mixer?.transport.loop)} onClick=${loopHere} title=${t("player.loopHint")}>${t("player.loop")}</button>
       <label>${t("player.speed")} <select disabled=${!mixer} value=${String(mixer?.transport.speed ?? 1)} onChange=${(/** @type {any} */ event) => mixer?.transport.setSpeed(Number(event.target.value))}>
         ${SPEEDS.map((speed) => html`<option key=${speed} value=${String(speed)}>× ${speed}</option>`)}</select></label>
+      <label><input type="checkbox" disabled=${!mixer} checked=${mixer?.transport.keepsPitch ?? true} onChange=${(/** @type {any} */ event) => mixer?.transport.setKeepsPitch(event.target.checked)} /> ${t("player.pitch")}</label>
       ${mixer && (settings?.mix ?? -1) >= 0 && html`<div class="buttons" role="group" aria-label=${t("player.heard")}>
         <button type="button" aria-pressed=${settings?.heard === "mix"} onClick=${() => set((all) => (all.heard = "mix"))}>A ${t("player.mix")}</button>
         <button type="button" aria-pressed=${settings?.heard === "stems"} onClick=${() => set((all) => (all.heard = "stems"))}>B ${t("player.stems")}</button></div>`}
@@ -133,7 +142,7 @@ export function Player({ job, source, stems }) {
       ${isWaiting && html`<span class="soft">${t("player.waits")}</span>`}
     </div>
     ${loading.busy && html`<p><progress max="1" value=${share} aria-label=${t("player.loading")}></progress><small class="soft">${t("player.loading")}</small></p>`}
-    <${Problem} error=${loading.error ?? saving.error} />
+    <${Problem} error=${loading.error ?? saving.error ?? trouble} />
     ${failed.length > 0 && html`<p class="soft">${t("player.failed", { names: failed.map((index) => t(`track.${tracks[index]?.name}`)).join(", ") })}</p>`}
     ${tracks.map((track, index) => html`<${TrackView} key=${track.name} track=${track} index=${index} mixer=${mixer} peaks=${drawn?.[track.name]} seconds=${seconds} set=${set} isMissing=${failed.includes(index)} />`)}
     <p class="soft small">${t("player.keys")}</p>
