@@ -1,4 +1,5 @@
 // Requests to the API: signed, in JSON, repeated where that is safe, with errors as sentences.
+import { hashes } from "./hashes.js";
 import { authorization, queryString } from "./signing.js";
 import { t } from "./text.js";
 
@@ -87,7 +88,7 @@ export class Api {
     /** @type {Record<string, string>} */
     const signed = {};
     if (method !== "GET" || this.signsReads) {
-      signed["x-stemline-content-sha256"] = body ? await digest(body) : EMPTY;
+      signed["x-stemline-content-sha256"] = body ? await (await hashes()).sha256(body) : EMPTY;
       signed["x-stemline-nonce"] = nonce();
     }
     const { bucket, region, token } = this.session;
@@ -98,7 +99,7 @@ export class Api {
       ...options.headers,
       ...signed,
       Accept: "application/json",
-      Authorization: authorization(this.session, method, path, query, { host: location.host, ...signed }, now),
+      Authorization: await authorization(this.session, method, path, query, { host: location.host, ...signed }, now),
       ...(body ? { "Content-Type": "application/json" } : {}),
     };
     const target = encodePath(path) + (Object.keys(query).length ? `?${queryString(query)}` : "");
@@ -150,15 +151,6 @@ export function sentence(error) {
 /** @param {string} path */
 function encodePath(path) {
   return path.split("/").map(encodeURIComponent).join("/");
-}
-
-/** @param {string} body */
-async function digest(body) {
-  const [{ sha256 }, { bytesToHex, utf8ToBytes }] = await Promise.all([
-    import("./vendor/noble/sha2.js"),
-    import("./vendor/noble/utils.js"),
-  ]);
-  return bytesToHex(sha256(utf8ToBytes(body)));
 }
 
 function nonce() {

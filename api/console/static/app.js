@@ -12,17 +12,24 @@ import { Jobs } from "./views/jobs.js";
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./ui.js").Page} Page */
 
+const NEW = () => import("./views/new.js");
 /** Views beside the jobs are loaded when they are opened. @type {Record<string, () => Promise<any>>} */
 const VIEWS = {
   job: () => import("./views/job.js"),
-  new: () => import("./views/new.js"),
+  new: NEW,
   queues: () => import("./views/queues.js"),
   templates: () => import("./views/templates.js"),
+  batches: () => import("./views/batches.js"),
   deliveries: () => import("./views/deliveries.js"),
+  usage: () => import("./views/usage.js"),
   workers: () => import("./views/workers.js"),
 };
 const LOGIN = () => import("./views/login.js");
-const TABS = ["jobs", "queues", "templates", "deliveries", "workers"];
+const SWITCH = () => import("./views/switch.js");
+const TABS = ["jobs", "batches", "queues", "templates", "deliveries", "workers", "usage"];
+
+/** Counts sessions: with a new one every view begins anew, so that nothing of the old one stays on the page. */
+let opened = 0;
 
 /** Sign in with a credential. @param {Session} session @returns {Promise<Omit<Page, "say">>} */
 async function open(session) {
@@ -32,7 +39,8 @@ async function open(session) {
   const allowed = new Set(answer.Operation ?? []);
   const events = new Events(api);
   events.follow();
-  return { api, events, session: answer, can: (operation) => allowed.has(operation) };
+  opened += 1;
+  return { number: opened, api, events, session: answer, can: (operation) => allowed.has(operation) };
 }
 
 function App() {
@@ -40,6 +48,8 @@ function App() {
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [isReady, setReady] = useState(false);
   const [said, say] = useState("");
+  /** Of a link that was opened while somebody is signed in. */
+  const [linked, setLinked] = useState(/** @type {Session | null} */ (null));
   const [, redraw] = useState(0);
 
   /** @param {Session} session */
@@ -53,41 +63,69 @@ function App() {
   const logout = () => {
     sessions.forget();
     page?.events.stop();
+    dispatchEvent(new Event("stemline.leave"));
     setPage(null);
   };
   useEffect(() => {
-    const session = sessions.fromLink(location, history) ?? sessions.kept();
+    const link = sessions.fromLink(location, history);
+    const kept = sessions.kept();
+    const session = kept ?? link;
     choose(preferred())
       .then(() => (session ? login(session) : undefined))
       .catch(setError)
       .finally(() => setReady(true));
-    // A log-in link that is opened in this tab again changes the fragment alone.
-    const onHash = () => {
-      const linked = sessions.fromLink(location, history);
-      if (linked) login(linked).catch(setError);
+    /** @param {Session | null} link */
+    const ask = (link) => {
+      const signedIn = sessions.kept();
+      if (link && signedIn && !sessions.isSame(link, signedIn)) setLinked(link);
+      else if (link && !signedIn) login(link).catch(setError);
     };
+    if (kept) ask(link);
+    // A log-in link that is opened in this tab again changes the fragment alone.
+    const onHash = () => ask(sessions.fromLink(location, history));
     addEventListener("hashchange", onHash);
     return () => removeEventListener("hashchange", onHash);
   }, []);
 
   if (!isReady) return html`<main class="login"><p class="soft">${t("working")}</p></main>`;
   const changeLanguage = () => choose(language() === "zh" ? "en" : "zh").then(() => redraw((before) => before + 1));
-  if (!page) return html`<${Lazy} load=${LOGIN} onLogin=${login} error=${error} />`;
+  const asked = linked && html`<${Lazy} load=${SWITCH} from=${sessions.kept()} to=${linked} onClose=${() => setLinked(null)} onYes=${async () => {
+    dispatchEvent(new Event("stemline.leave"));
+    await login(linked);
+  }} />`;
+  if (!page) return html`<${Lazy} load=${LOGIN} onLogin=${login} error=${error} />${asked}`;
   return html`<${PageContext.Provider} value=${page}>
-    <${Frame} onLogout=${logout} onLogin=${login} onLanguage=${changeLanguage} />
-    <div class="said" role="status">${said}</div>
+    <${Frame} key=${page.number} onLogout=${logout} onLogin=${login} onLanguage=${changeLanguage} />
+    <div class="said" role="status">${said}</div>${asked}
   <//>`;
 }
 
 /** @param {{onLogout: () => void, onLogin: (session: Session) => Promise<void>, onLanguage: () => void}} props */
 function Frame({ onLogout, onLogin, onLanguage }) {
-  const { session } = usePage();
+  const { session, can } = usePage();
   const [route, setRoute] = useState(current());
   const [theme, setTheme] = useState(localStorage.getItem("stemline.theme") ?? "");
   useEffect(() => {
     const follow = () => setRoute(current());
     addEventListener("popstate", follow);
     return () => removeEventListener("popstate", follow);
+  }, []);
+  useEffect(() => {
+    // A file that is dropped beside the field would take the place of the page.
+    const over = (/** @type {DragEvent} */ event) => event.preventDefault();
+    const drop = async (/** @type {DragEvent} */ event) => {
+      event.preventDefault();
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (!files.length || !can("upload") || !can("submit")) return;
+      (await NEW()).take(files);
+      if (current().view !== "new") go({ view: "new" });
+    };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+    };
   }, []);
   useEffect(() => {
     document.documentElement.style.colorScheme = theme;

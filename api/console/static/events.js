@@ -93,7 +93,7 @@ export class Events {
   receive(block) {
     const id = /^id: (.+)$/m.exec(block);
     if (id?.[1]) this.lastEvent = id[1];
-    if (/^event: (job|queue|reset)$/m.test(block)) this.poke();
+    if (/^event: (job|queue|batch|reset)$/m.test(block)) this.poke();
   }
 
   /** Look soon: something has changed. */

@@ -50,6 +50,16 @@ export function decoded(text) {
   }
 }
 
+/** Whether two sessions are the same credential, looking at the same bucket. @param {Session} a @param {Session} b */
+export function isSame(a, b) {
+  return ["secretId", "secretKey", "token", "bucket", "region"].every((name) => Reflect.get(a, name) === Reflect.get(b, name));
+}
+
+/** What a session is called: its bucket, if it names one, and its SecretId. @param {Session} session */
+export function nameOf(session) {
+  return session.bucket ? `${session.secretId} (${session.bucket})` : session.secretId;
+}
+
 /** @param {string} text @returns {Session | null} */
 function parsed(text) {
   try {

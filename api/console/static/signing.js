@@ -1,7 +1,5 @@
 // The vendor's request signature (docs/wire/wire.md, 2), as the SDKs make it.
-import { hmac } from "./vendor/noble/hmac.js";
-import { sha1 } from "./vendor/noble/legacy.js";
-import { bytesToHex, utf8ToBytes } from "./vendor/noble/utils.js";
+import { hashes } from "./hashes.js";
 
 /** @typedef {{secretId: string, secretKey: string}} KeyPair */
 /** @typedef {Record<string, string>} Texts */
@@ -33,14 +31,17 @@ export function queryString(query) {
  * @param {Texts} query decoded
  * @param {Texts} headers those to sign, `host` among them
  * @param {number} now Unix seconds
+ * @param {Promise<import("./hashes.js").Hashes>} [from]
+ * @returns {Promise<string>}
  */
-export function authorization(keys, method, path, query, headers, now) {
+export async function authorization(keys, method, path, query, headers, now, from = hashes()) {
+  const { sha1, hmacSha1 } = await from;
   const times = `${now - EARLY_S};${now + VALID_S}`;
   const parameters = canonical(query);
   const signed = canonical(headers);
   const request = `${method.toLowerCase()}\n${path}\n${joined(parameters)}\n${joined(signed)}\n`;
-  const text = `sha1\n${times}\n${bytesToHex(sha1(utf8ToBytes(request)))}\n`;
-  const signature = mac(mac(keys.secretKey, times), text);
+  const text = `sha1\n${times}\n${await sha1(request)}\n`;
+  const signature = await hmacSha1(await hmacSha1(keys.secretKey, times), text);
   return [
     "q-sign-algorithm=sha1",
     `q-ak=${keys.secretId}`,
@@ -62,9 +63,4 @@ function canonical(values) {
 /** @param {[string, string][]} pairs */
 function joined(pairs) {
   return pairs.map((pair) => pair.join("=")).join("&");
-}
-
-/** @param {string} key @param {string} text */
-function mac(key, text) {
-  return bytesToHex(hmac(sha1, utf8ToBytes(key), utf8ToBytes(text)));
 }

@@ -11,6 +11,7 @@ export const html = htm.bind(h);
 /** @typedef {Record<string, any>} Tree */
 /**
  * @typedef {object} Page
+ * @property {number} number of the session, counted in this tab
  * @property {import("./api.js").Api} api
  * @property {import("./events.js").Events} events
  * @property {Tree} session what /console/session answers

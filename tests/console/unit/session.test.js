@@ -14,6 +14,13 @@ test("a log-in link carries a credential and is taken out of the address", () =>
   assert.deepEqual(seen, [[null, "", "/console?view=queues"]]);
 });
 
+test("a session is the same only for the same credential and bucket", () => {
+  assert.ok(sessions.isSame(FULL, { ...FULL }));
+  for (const change of [{ secretId: "B" }, { secretKey: "B" }, { token: "B" }, { bucket: "b-1" }, { region: "r" }])
+    assert.ok(!sessions.isSame(FULL, { ...FULL, ...change }));
+  assert.deepEqual([sessions.nameOf(SESSION), sessions.nameOf(FULL)], ["AKID", "AKID (media-1250000000)"]);
+});
+
 test("a credential is kept in the tab until it is forgotten", () => {
   sessions.keep(SESSION);
   assert.deepEqual(sessions.kept(), SESSION);

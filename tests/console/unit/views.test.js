@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, size } from "../../../api/console/static/format.js";
 import { cancelJobs, requestOf, retryFailed } from "../../../api/console/static/views/actions.js";
-import { patternProblem, requestFor } from "../../../api/console/static/views/options.js";
+import { patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
+import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
+import { sumsOf } from "../../../api/console/static/views/usage.js";
 import { workersOf } from "../../../api/console/static/views/workers.js";
 
 const FORM = { key: "in/My song.mp3", mode: "MusicMode", codec: "wav", bitDepth: "24", template: "", level: "2", pattern: "out/{name}/{stem}.${ext}", userData: "", callback: "", bucket: "b-1", region: "r" };
@@ -55,6 +57,47 @@ test("workers are found in the jobs that they run and ran", () => {
   const [busy, idle] = workersOf([{ Worker: "b", JobId: "j1" }], ended);
   assert.deepEqual([busy.name, busy.running.length, busy.sound / busy.ran], ["b", 1, 1]);
   assert.deepEqual([idle.name, idle.ended, idle.sound / idle.ran, idle.seen], ["a", 2, 10, 5000000]);
+});
+
+test("workers report themselves, and those that live are first", () => {
+  const report = (name, alive) => ({ Name: name, Kind: "separation", Alive: alive, Device: "auto", Seen: "7" });
+  const reports = [report("gone", "false"), report("idle", "true"), report("busy", "true")];
+  const found = workersOf([{ Worker: "busy", JobId: "j1", Device: "cpu" }], [{ Worker: "gone", Device: "gpu", Started: "1", Ended: "2" }], reports);
+  assert.deepEqual(found.map((each) => [each.name, each.device]), [["busy", "cpu"], ["idle", "auto"], ["gone", "gpu"]]);
+});
+
+test("the way of a job is told without gaps, over several attempts and their stages", () => {
+  const job = { Created: "0", Ended: "100", State: "Success" };
+  const kept = [
+    { Worker: "a", Started: "10", Ended: "40", Outcome: "lost", Stage: [{ Name: "download", Started: "12" }, { Name: "decode", Started: "20" }] },
+    { Worker: "b", Started: "60", Ended: "100", Outcome: "Success", Stage: [{ Name: "separate", Started: "60" }] },
+  ];
+  const attempts = attemptsOf(job, kept, 500);
+  const spans = spansOf(job, attempts, 500);
+  assert.deepEqual(spans.map(({ kind, from, to }) => [kind, from, to]), [
+    ["waited", 0, 10], ["start", 10, 12], ["download", 12, 20], ["decode", 20, 40], ["waited", 40, 60], ["separate", 60, 100],
+  ]);
+  assert.deepEqual(spansOf({ Created: "0", State: "Submitted" }, [], 9), [{ kind: "waited", from: 0, to: 9 }]);
+  const running = attemptsOf({ Created: "0", State: "Running" }, [{ Worker: "a", Started: "10", Stage: [] }], 30);
+  assert.deepEqual(spansOf({ Created: "0", State: "Running" }, running, 30).map(({ kind, to }) => [kind, to]), [["waited", 10], ["start", 30]]);
+  const old = { Created: "0", Started: "5", Ended: "9", State: "Failed" };
+  assert.deepEqual(spansOf(old, [], 99).map(({ from, to }) => [from, to]), [[0, 5], [5, 9]]);
+});
+
+test("a job that could never start is not submitted, and times are sent as they are meant", () => {
+  const now = Date.parse("2026-03-01T10:00");
+  assert.equal(timesProblem("", "2026-03-01T09:59", now), "new.deadlinePassed");
+  assert.equal(timesProblem("2026-03-01T12:00", "2026-03-01T11:00", now), "new.deadlineFirst");
+  assert.equal(timesProblem("2026-03-01T12:00", "2026-03-01T13:00", now), "");
+  const request = requestFor({ ...FORM, notBefore: "2026-03-01T12:00", deadline: "2026-03-01T13:00", timeout: "90" });
+  assert.equal(request.NotBefore, new Date(2026, 2, 1, 12).toISOString().replace(".000", ""));
+  assert.deepEqual([request.Timeout, "Deadline" in requestFor(FORM)], ["90", false]);
+});
+
+test("days of usage are added up, work by device", () => {
+  const row = { JobCount: "2", SuccessCount: "1", FailedCount: "1", AudioSeconds: "1.5", BytesIn: "3", BytesOut: "4", Work: [{ Device: "cpu", Seconds: "2" }] };
+  const sums = sumsOf([row, { ...row, Work: [] }]);
+  assert.deepEqual([sums.jobs, sums.audio, sums.bytesOut, sums.work.get("cpu")], [4, 3, 8, 2]);
 });
 
 test("numbers are written as people read them", () => {

@@ -2,9 +2,9 @@
 import { number } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
-import { Confirm, Empty, html, Problem, useLoad, usePage } from "../ui.js";
+import { Confirm, Empty, html, Problem, useLoad, useNews, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
-import { Delivery, Deliveries as Found } from "./delivery.js";
+import { Delivery, Deliveries as Found, isPending, useAgain } from "./delivery.js";
 
 /** @typedef {Record<string, any>} Tree */
 
@@ -15,11 +15,13 @@ const STATES = ["Dead", "Pending", "Delivered", "All"];
 export default function DeliveriesView({ route }) {
   const page = usePage();
   const [asks, setAsks] = useState(false);
+  const { turn } = useNews();
   const place = Number(route.page ?? 1);
   const startTime = route.since ? `${route.since}T00:00:00+0800` : undefined;
   const states = STATES.includes(route.states ?? "") ? route.states : "Dead";
   const filter = { states, host: route.host, startTime };
-  const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, states, route.host, route.since, place]);
+  const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, states, route.host, route.since, place, turn]);
+  useAgain(reload, (value?.CallbackList ?? []).some(isPending));
   /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();

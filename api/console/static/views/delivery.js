@@ -1,20 +1,39 @@
 // Callbacks with every attempt, and the button that sends one again.
 import { micros, time } from "../format.js";
 import { t } from "../text.js";
-import { html, Link, Problem, State, useAction, useLoad, usePage } from "../ui.js";
-import { useState } from "../vendor/hooks.js";
+import { html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { useEffect, useState } from "../vendor/hooks.js";
 
 /** @typedef {Record<string, any>} Tree */
 
-/** The callbacks of these ids, or of the jobs with these ids. @param {{ids: string}} props */
-export function Deliveries({ ids }) {
+const PENDING_MS = 3_000;
+const SOON_MS = 360_000;
+
+/** The callbacks of these ids, or of the jobs or batches with these ids. @param {{ids: string, none?: string}} props */
+export function Deliveries({ ids, none = "delivery.none" }) {
   const { api } = usePage();
-  const { value, error, reload } = useLoad((signal) => api.call("GET", `/callbacks/${ids}`, { signal }), [ids, api]);
+  const { turn } = useNews();
+  const { value, error, reload } = useLoad((signal) => api.call("GET", `/callbacks/${ids}`, { signal }), [ids, api, turn]);
+  useAgain(reload, (value?.Callback ?? []).some(isPending));
   if (error) return html`<${Problem} error=${error} />`;
   if (!value) return html`<p class="soft">${t("working")}</p>`;
   const found = value.Callback ?? [];
-  if (!found.length) return html`<p class="soft">${t("delivery.none")}</p>`;
+  if (!found.length) return html`<p class="soft">${t(none)}</p>`;
   return found.map((/** @type {Tree} */ each) => html`<${Delivery} key=${each.CallbackId} delivery=${each} reload=${reload} />`);
+}
+
+/** Attempts of callbacks are no events: while one is to come, look again. @param {() => void} reload @param {boolean} isOn */
+export function useAgain(reload, isOn) {
+  useEffect(() => {
+    if (!isOn) return;
+    const timer = setInterval(() => document.hidden || reload(), PENDING_MS);
+    return () => clearInterval(timer);
+  }, [isOn]);
+}
+
+/** Whether a callback is to be sent within the next minutes. @param {Tree} delivery */
+export function isPending({ State: state, NextTime }) {
+  return state === "Pending" && micros(NextTime) < (Date.now() + SOON_MS) * 1000;
 }
 
 /** @param {{delivery: Tree, reload: () => void, showsJob?: boolean}} props */
@@ -31,7 +50,7 @@ export function Delivery({ delivery, reload, showsJob }) {
   });
   return html`<div class="delivery">
     <div class="bar"><span><${State} name=${delivery.State} /> <span class="mono">${target}</span>
-        ${showsJob && html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${t("delivery.job")}<//>`}</span>
+        ${showsJob && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${t("delivery.job")}<//>`)}</span>
       <span class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
         ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}

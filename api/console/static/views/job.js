@@ -7,6 +7,7 @@ import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews
 import { useEffect, useState } from "../vendor/hooks.js";
 import { cancelJobs, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";
+import { Timeline } from "./timeline.js";
 
 /** @typedef {import("../route.js").Route} Route */
 /** @typedef {Record<string, any>} Tree */
@@ -54,7 +55,7 @@ function Details({ detail, more, isEnded }) {
     </div>
     <${Problem} error=${action.error} />
     ${job.State === "Failed" && html`<div class="card problem" role="alert"><b>${job.Code}</b><span>${job.Message}</span></div>`}
-    <${Timeline} job=${job} />
+    <${Timeline} job=${job} attempts=${more.Attempt ?? []} />
     ${job.State === "Success" && html`<${Sound} more=${more} />`}
     <div class="cards">
       <${Facts} job=${job} detail=${detail} />
@@ -66,28 +67,6 @@ function Details({ detail, more, isEnded }) {
       <details><summary>${t("job.result")}</summary><pre tabindex="0">${JSON.stringify(detail, null, 2)}</pre></details>
     </section>
     ${asks && html`<${Confirm} title=${t("job.cancel")} text=${t("job.cancelText")} yes=${t("job.cancelYes")} onClose=${() => setAsks(false)} onYes=${() => cancelJobs(page, [job.JobId])} />`}`;
-}
-
-/** How long the job waited and ran. @param {{job: Tree}} props */
-function Timeline({ job }) {
-  const [now, setNow] = useState(Date.now() * 1000);
-  const isOpen = !job.Ended;
-  useEffect(() => {
-    if (!isOpen) return;
-    const timer = setInterval(() => setNow(Date.now() * 1000), 500);
-    return () => clearInterval(timer);
-  }, [isOpen]);
-  const [created, started, ended] = [job.Created, job.Started, job.Ended].map((text) => Number(text ?? 0));
-  const end = ended || now;
-  const waited = Math.max(0, ((started || end) - (created ?? 0)) / 1e6);
-  const ran = started ? Math.max(0, (end - started) / 1e6) : 0;
-  // Shares of a flex container count only above 1.
-  const scale = 1000 / Math.max(1e-6, waited + ran);
-  return html`<div class="times" role="img" aria-label=${t("job.timeline")}>
-      <div class="waited" style=${{ flex: `${Math.max(waited * scale, 120)} 1 0` }} title=${time(job.Created)}>${t("job.waited", { time: duration(waited) })}</div>
-      ${started ? html`<div class="ran" style=${{ flex: `${Math.max(ran * scale, 120)} 1 0` }} title=${time(job.Started)}>${t(ended ? "job.ran" : "job.runs", { time: duration(ran) })}</div>` : null}
-    </div>
-    ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${job.Progress} %</p>`}`;
 }
 
 /** @param {{job: Tree, detail: Tree}} props */
@@ -110,6 +89,8 @@ function Facts({ job, detail }) {
     ["job.started", job.Started && time(job.Started)],
     ["job.ended", job.Ended && time(job.Ended)],
     ["job.attempt", Number(job.Attempt) > 0 && job.Attempt],
+    ["job.timeout", detail.Timeout && duration(Number(detail.Timeout))],
+    ["job.batch", job.BatchId && html`<${Link} to=${{ view: "batches", batch: job.BatchId }}>${job.BatchId}<//>`],
     ["job.worker", job.Worker && `${job.Worker}${job.Device ? ` · ${job.Device}` : ""}`],
     ["job.origin", detail.OriginJobId && html`<${Link} to=${{ view: "job", job: detail.OriginJobId }}>${detail.OriginJobId}<//>`],
     ["job.latest", detail.RetryJobId && html`<${Link} to=${{ view: "job", job: detail.RetryJobId }}>${detail.RetryJobId}<//>`],

@@ -88,8 +88,8 @@ function useFound(route) {
   const [isDone, setDone] = useState(false);
   const [end, setEnd] = useState(0);
   const [error, setError] = useState(/** @type {unknown} */ (null));
-  const { text, state, from, to, queue } = route;
-  const key = [text, state, from, to, queue].join("\n");
+  const { text, state, from, to, queue, batch } = route;
+  const key = [text, state, from, to, queue, batch].join("\n");
   useEffect(() => {
     setFound([]);
     setCursor("");
@@ -100,7 +100,7 @@ function useFound(route) {
   useEffect(() => {
     if (!wants) return;
     const stop = new AbortController();
-    const query = { text, state, queueId: queue, from: dayStart(from), to: dayEnd(to), size: PAGE, cursor };
+    const query = { text, state, queueId: queue, batchId: batch, from: dayStart(from), to: dayEnd(to), size: PAGE, cursor };
     api.call("GET", "/console/jobs", { query, signal: stop.signal }).then(
       (answer) => {
         setFound((before) => [...before, ...(answer.Job ?? [])]);
@@ -133,7 +133,7 @@ function dayEnd(day) {
 
 /** @param {{route: Route, selected: Set<string>, onSelect: (ids: Set<string>) => void}} props */
 export function JobList({ route, selected, onSelect }) {
-  const isSearch = Boolean(route.text || route.from || route.to || route.queue);
+  const isSearch = Boolean(route.text || route.from || route.to || route.queue || route.batch);
   const List = isSearch ? Found : ByPlace;
   return html`<${List} route=${route} selected=${selected} onSelect=${onSelect} />`;
 }
@@ -202,7 +202,7 @@ function Table({ rows, route, selected, onSelect }) {
 /** @param {{route: Route}} props */
 function NoJobs({ route }) {
   const { can } = usePage();
-  if (route.text || route.from || route.to || route.state || route.queue)
+  if (route.text || route.from || route.to || route.state || route.queue || route.batch)
     return html`<${Empty} title=${t("jobs.noneFound")}><p>${t("jobs.noneFoundHint")}</p><//>`;
   return html`<${Empty} title=${t("jobs.none")}>
     <p>${t("jobs.noneHint")}</p>

@@ -85,15 +85,16 @@ function Search({ route }) {
         if (found.JobsDetail?.length) return go({ view: "job", job: values.text });
         throw new Error(t("jobs.unknownId"));
       }
-      go({ view: "jobs", state: route.state, ...values });
+      go({ view: "jobs", state: route.state, batch: route.batch, queue: route.queue, ...values });
     });
   };
-  const isActive = Boolean(route.text || route.from || route.to || route.queue);
+  const isActive = Boolean(route.text || route.from || route.to || route.queue || route.batch);
   return html`<form class="search" role="search" onSubmit=${submit}>
     <input name="text" type="search" value=${route.text ?? ""} placeholder=${t("jobs.search")} aria-label=${t("jobs.search")} maxlength="200" />
     <label><span>${t("jobs.from")}</span> <input name="from" type="date" value=${route.from ?? ""} /></label>
     <label><span>${t("jobs.to")}</span> <input name="to" type="date" value=${route.to ?? ""} /></label>
     <button>${t("jobs.find")}</button>
+    ${route.batch && html`<span class="soft small">${t("jobs.ofBatch")} <${Link} to=${{ view: "batches", batch: route.batch }}><span class="mono">${route.batch}</span><//></span>`}
     ${isActive && html`<button type="button" onClick=${() => go({ view: "jobs", state: route.state })}>${t("jobs.clear")}</button>`}
     <${Problem} error=${action.error} />
   </form>`;

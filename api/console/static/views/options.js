@@ -17,7 +17,7 @@ export const BIT_DEPTHS = /** @type {Record<string, string[]>} */ ({ wav: ["16",
 
 /**
  * Return the request of a job.
- * @param {{key: string, mode: string, codec: string, bitDepth: string, template: string, level: string, pattern: string, userData: string, callback: string, bucket: string, region: string, audioTrack?: string}} form
+ * @param {{key: string, mode: string, codec: string, bitDepth: string, template: string, level: string, pattern: string, userData: string, callback: string, bucket: string, region: string, audioTrack?: string, notBefore?: string, deadline?: string, timeout?: string}} form
  * @returns {Tree}
  */
 export function requestFor(form) {
@@ -37,7 +37,22 @@ export function requestFor(form) {
       JobLevel: form.level,
     },
     ...(form.callback ? { CallBack: form.callback, CallBackFormat: "JSON" } : {}),
+    ...(form.notBefore ? { NotBefore: wireTime(form.notBefore) } : {}),
+    ...(form.deadline ? { Deadline: wireTime(form.deadline) } : {}),
+    ...(form.timeout ? { Timeout: form.timeout } : {}),
   };
+}
+
+/** A time of the user's own clock, such as 2026-03-01T10:20, as the wire writes it. @param {string} local */
+function wireTime(local) {
+  return new Date(local).toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** Why a job could not start between two times; empty if it can. @param {string} notBefore @param {string} deadline local times, or empty @param {number} now ms */
+export function timesProblem(notBefore, deadline, now) {
+  if (deadline && Date.parse(deadline) <= now) return "new.deadlinePassed";
+  if (deadline && notBefore && Date.parse(deadline) <= Date.parse(notBefore)) return "new.deadlineFirst";
+  return "";
 }
 
 /** Why a pattern cannot name the stems; empty if it can. @param {string} pattern @param {string} mode */

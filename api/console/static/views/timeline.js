@@ -1,0 +1,92 @@
+// The way of a job through the service: how long it waited, and the attempts with their stages.
+import { duration, time } from "../format.js";
+import { t } from "../text.js";
+import { html } from "../ui.js";
+import { useEffect, useState } from "../vendor/hooks.js";
+
+/** @typedef {Record<string, any>} Tree */
+/** @typedef {{kind: string, from: number, to: number}} Span `kind` is "waited", "start", or a stage; µs since the epoch */
+/** @typedef {{worker: string, from: number, to: number, outcome: string, reason: string, spans: Span[]}} Attempt */
+
+/** The smallest share of the bar that a span takes, so that it can be seen and pointed at. */
+const LEAST = 0.02;
+
+/**
+ * Return the attempts of a job with their stages.
+ * @param {Tree} job
+ * @param {Tree[]} attempts
+ * @param {number} now µs
+ * @returns {Attempt[]}
+ */
+export function attemptsOf(job, attempts, now) {
+  return attempts.map((attempt) => {
+    const [from, to] = [Number(attempt.Started), Number(attempt.Ended ?? job.Ended ?? now)];
+    const stages = (attempt.Stage ?? []).map((/** @type {Tree} */ stage) => ({ kind: stage.Name, from: Number(stage.Started) }));
+    const begun = [{ kind: "start", from }, ...stages].filter(({ from: at }, i, all) => at < (all[i + 1]?.from ?? to));
+    const spans = begun.map(({ kind, from: at }, i) => ({ kind, from: at, to: Math.max(at, begun[i + 1]?.from ?? to) }));
+    return { worker: attempt.Worker, from, to, outcome: attempt.Outcome ?? "", reason: attempt.Reason ?? "", spans };
+  });
+}
+
+/**
+ * Return what a job did from its submission on, without gaps.
+ * @param {Tree} job
+ * @param {Attempt[]} attempts
+ * @param {number} now µs
+ * @returns {Span[]}
+ */
+export function spansOf(job, attempts, now) {
+  /** @type {Span[]} */
+  const found = [];
+  let at = Number(job.Created);
+  for (const attempt of attempts) {
+    if (attempt.from > at) found.push({ kind: "waited", from: at, to: attempt.from });
+    found.push(...attempt.spans);
+    at = Math.max(at, attempt.to);
+  }
+  const end = Number(job.Ended ?? now);
+  if (!attempts.length && job.Started) {
+    // A job of an earlier release, whose attempts are not kept.
+    const started = Number(job.Started);
+    return [{ kind: "waited", from: at, to: started }, { kind: "start", from: started, to: end }];
+  }
+  if (end > at && job.State !== "Running") found.push({ kind: "waited", from: at, to: end });
+  return found;
+}
+
+/** @param {{job: Tree, attempts: Tree[]}} props */
+export function Timeline({ job, attempts: kept }) {
+  const [now, setNow] = useState(Date.now() * 1000);
+  const isOpen = !job.Ended;
+  useEffect(() => {
+    if (!isOpen) return;
+    const timer = setInterval(() => setNow(Date.now() * 1000), 500);
+    return () => clearInterval(timer);
+  }, [isOpen]);
+  const attempts = attemptsOf(job, kept, now);
+  const spans = spansOf(job, attempts, now);
+  const total = spans.reduce((sum, span) => sum + span.to - span.from, 0) || 1;
+  return html`<section class="card timeline" aria-labelledby="timeline"><h2 id="timeline">${t("job.timeline")}</h2>
+    <div class="times" role="img" aria-label=${spans.map(told).join(", ")}>
+      ${spans.map((span, i) => html`<div key=${i} class="span ${span.kind}" style=${{ flexGrow: Math.max((span.to - span.from) / total, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${told(span)}</div>`)}
+    </div>
+    ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}
+    ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${job.Progress} %</p>`}
+  </section>`;
+}
+
+/** @param {{attempt: Attempt}} props */
+function Row({ attempt }) {
+  const { worker, from, to, outcome, reason, spans } = attempt;
+  return html`<li><div class="bar">
+      <span><b>${t(`outcome.${outcome || "Running"}`)}</b> ${t("attempt.on", { worker })}</span>
+      <span class="soft small">${time(from)} · ${duration((to - from) / 1e6)}</span></div>
+    <div class="stages">${spans.map((span, i) => html`<span key=${i} class="small"><i class="dot ${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
+    ${reason && html`<p class="soft small">${reason}</p>`}</li>`;
+}
+
+/** What a span is, and how long it is. @param {Span} span */
+function told({ kind, from, to }) {
+  const text = duration((to - from) / 1e6);
+  return kind === "waited" ? t("job.waited", { time: text }) : `${t(`stage.${kind}`)} ${text}`;
+}

@@ -1,0 +1,101 @@
+// Files on their way into the bucket, each of which becomes a job; they outlive the view that shows them.
+import { ApiError, sentence } from "../api.js";
+import { size } from "../format.js";
+import { isSame } from "../session.js";
+import { t } from "../text.js";
+import { html, Link, Problem, usePage } from "../ui.js";
+import { Upload } from "../upload.js";
+import { useEffect, useState } from "../vendor/hooks.js";
+import { submit } from "./actions.js";
+
+/** @typedef {Record<string, any>} Tree */
+/** @typedef {import("../ui.js").Page} Page */
+/** @typedef {{upload: Upload, page: Page, request: (key: string) => Tree, job: string, error: unknown}} Item */
+
+/** Files that are sent at the same time. */
+const AT_ONCE = 2;
+/** @type {Item[]} */
+let items = [];
+let running = 0;
+let onChange = () => {};
+
+// Who leaves takes nothing along: what is not sent yet stays unsent, and the next one does not see its name.
+globalThis.addEventListener?.("stemline.leave", () => {
+  for (const { upload } of items) upload.pause();
+  items = [];
+});
+
+/** How many files have not become jobs yet. */
+export function unfinished() {
+  return items.filter(({ upload, job, error }) => !job && !error && upload.state !== "given up").length;
+}
+
+/**
+ * Send a file, and submit the job as soon as it has arrived.
+ * @param {Page} page
+ * @param {File} file
+ * @param {(key: string) => Tree} request of the job for a key
+ */
+export function add(page, file, request) {
+  const item = /** @type {Item} */ ({ page, request, job: "", error: null });
+  item.upload = new Upload(page.api, file, () => onChange());
+  items.unshift(item);
+  start(item);
+  onChange();
+}
+
+/** @param {Item} item */
+async function start(item) {
+  const { upload, page, request } = item;
+  while (running >= AT_ONCE) {
+    await new Promise((done) => setTimeout(done, 150));
+    if (upload.state === "given up" || !items.includes(item)) return;
+  }
+  running += 1;
+  const isSent = await upload.run().finally(() => {
+    running -= 1;
+  });
+  if (!isSent || !items.includes(item)) return;
+  try {
+    item.error = null;
+    item.job = await submit(page, request(upload.key));
+  } catch (error) {
+    item.error = error;
+  }
+  onChange();
+}
+
+/** The uploads of who is signed in. */
+export function Uploads() {
+  const { api } = usePage();
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    onChange = () => redraw((before) => before + 1);
+    return () => {
+      onChange = () => {};
+    };
+  }, []);
+  const own = items.filter((item) => isSame(item.page.api.session, api.session));
+  if (!own.length) return null;
+  return html`<section class="card" aria-labelledby="uploads"><h2 id="uploads">${t("new.uploads")}</h2>
+    ${own.map((item, index) => html`<${Row} key=${index - own.length} item=${item} />`)}</section>`;
+}
+
+/** @param {{item: Item}} props */
+function Row({ item }) {
+  const { upload, job, error } = item;
+  const { file, state } = upload;
+  const percent = Math.floor(upload.share * 100);
+  const failure = upload.error ?? error;
+  return html`<div class="upload" data-state=${state}>
+    <span><b>${file.name}</b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
+      ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure ? html`<span class="problem" role="alert">${t("upload.problem", { reason: sentence(failure) })}</span>` : null}</span>
+    <span class="buttons">
+      ${state === "sending" && html`<button type="button" class="small" onClick=${() => upload.pause()}>${t("upload.pause")}</button>`}
+      ${(state === "paused" || state === "failed" || (error && !job)) && html`<button type="button" class="small" onClick=${() => start(item)}>${t("upload.resume")}</button>`}
+      ${state !== "done" && state !== "given up" && html`<button type="button" class="small" onClick=${() => upload.giveUp()}>${t("upload.giveUp")}</button>`}
+      ${job && html`<${Link} to=${{ view: "job", job }} class="button">${t("new.open")}<//>`}
+    </span>
+    <progress max="1" value=${upload.share} aria-label=${t("progressOf", { name: file.name })}></progress>
+  </div>`;
+}
