@@ -251,7 +251,7 @@ def _report_presence(settings: Settings, kind: str) -> None:
             levels=tuple(level for level in LEVELS if separate_queue(level) in served),
             device=settings.engine.device if kind == "separation" else "",
             version=version("stemline"),
-            started=store.now(),
+            started=time.time_ns() // 1000,
         )
         started.append(Presence(store, worker))
         started[0].start()
