@@ -26,7 +26,7 @@ _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_no
 
 
 def _constants() -> str:
-    """Return the transition table, the record version, bounds of events and steps, and the usual weight as Lua.
+    """Return the transition table, the record version, bounds of events and steps, the usual weight as Lua.
 
     Pause is stored as Submitted, so the table leaves it out.
     """
