@@ -48,7 +48,8 @@ class Principals:
             tenants.queue_weight_limit,
         )
         self._key_prefix = settings.store.key_prefix
-        policy = Policy(ceilings=self._ceilings, key_prefix=self._key_prefix)
+        self._reuse = settings.jobs.reuse
+        policy = Policy(ceilings=self._ceilings, key_prefix=self._key_prefix, reuse=self._reuse)
         self.anonymous = Principal(id=ANONYMOUS, secret="", policy=policy)
         key_pairs.entries()
 
@@ -73,6 +74,7 @@ class Principals:
             rate_limit_per_s=entry.rate_limit_per_s,
             rate_limit_burst=entry.rate_limit_burst,
             weight=entry.weight,
+            reuse=self._reuse if entry.reuse is None else entry.reuse,
             budget=Budget(entry.daily_jobs, entry.daily_audio_s),
             key_prefix=self._key_prefix,
         )

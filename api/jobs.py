@@ -162,7 +162,9 @@ def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
         check_file_names(spec)
     context.policy.check_target(spec.callback.mq)
     _check_times(spec, round(context.services.clock() * 1e6))
-    return replace(spec, credential=context.principal.id, weight=context.policy.weight)
+    return replace(
+        spec, credential=context.principal.id, weight=context.policy.weight, reuse=context.policy.reuse
+    )
 
 
 def _check_times(spec: JobSpec, now: int) -> None:

@@ -40,6 +40,7 @@
     ├── IllegalTransition
     ├── LeaseLost                     raised in workers only
     ├── CancelAsked                   raised in workers only
+    ├── EqualJobRuns                  raised in workers only
     └── JobFailed                     ends a job as Failed
         ├── SourceNotFound
         ├── SourceAccessDenied
@@ -229,6 +230,10 @@ class LeaseLost(StemlineError):
 
 class CancelAsked(StemlineError):
     """Cancellation was requested while the job was running."""
+
+
+class EqualJobRuns(StemlineError):
+    """An equal job runs; this one waits for its end."""
 
 
 class JobFailed(StemlineError):

@@ -86,6 +86,8 @@ class JobSpec:
     """Longest time that one attempt may take, s."""
     hop: Hop | None = None
     """Another level after a wait."""
+    reuse: bool = False
+    """Whether stems of an equal job may be copied."""
     weight: int | None = None
     """Weight of the submitter, whose jobs then take their own share of a queue; ``None`` for none."""
     origin: str = ""
@@ -154,6 +156,13 @@ class Result:
     audio_s: float = 0.0
     """Duration of the source, s."""
     source_bytes: int = 0
+    reused: str = ""
+    """Id of the job whose stems were copied; empty if they were separated."""
+
+    def usage(self) -> tuple[int, int, int]:
+        """Return what the job took: ms and bytes of the source, unless stems were copied, and their bytes."""
+        stems = sum(file.size for file in self.files)
+        return (0, 0, stems) if self.reused else (round(self.audio_s * 1000), self.source_bytes, stems)
 
 
 @dataclass(frozen=True, slots=True)

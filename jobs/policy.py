@@ -67,6 +67,8 @@ class Policy:
     rate_limit_burst: int | None = None
     weight: int | None = None
     """Of its share in every queue; ``None`` for a part of the common share."""
+    reuse: bool = False
+    """Whether its jobs may get copies of the stems of equal jobs of their tenant."""
     budget: Budget = NO_BUDGET
     """What it may take on one day."""
     key_prefix: str = "stemline"

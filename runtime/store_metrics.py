@@ -156,6 +156,7 @@ def _totals(snapshot: Snapshot) -> Iterator[Metric]:
     for name, text, total in (
         ("stemline_jobs_created", "Jobs accepted since the store was created.", "created"),
         ("stemline_jobs_hopped", "Jobs that changed their level after a wait.", "hopped"),
+        ("stemline_jobs_reused", "Jobs whose stems were copied from an equal job.", "reused"),
         ("stemline_leases_lost", "Jobs reclaimed from workers whose lease expired.", "leases_lost"),
         ("stemline_callback_tries", "Attempts to deliver a callback.", "callback_tries"),
     ):

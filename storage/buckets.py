@@ -20,7 +20,7 @@ from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import publish
 from stemline.storage.access_check import check_access
-from stemline.storage.clients import BucketClient, Clients
+from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.download import Download
 from stemline.storage.incoming import IncomingUploads
 from stemline.storage.job_errors import source_errors, target_errors
@@ -34,6 +34,8 @@ from stemline.storage.s3_errors import (
 
 log = structlog.get_logger(__name__)
 
+COPY_PATIENCE_S = 10.0
+"""How long a copy is tried again, s; then the job is separated."""
 DELETE_EXPIRY_S = 10.0
 """Lifetime of a delete request that no lease bounds, s."""
 
@@ -247,6 +249,34 @@ class Buckets:
         with target_errors(client):
             budget = RetryBudget(self._retry_budget_s, cancelled)
             return publish.send(client, replace(upload, size=path.stat().st_size), path, budget)
+
+    def copy(
+        self, upload: Upload, region: str, bucket: str, key: str, *, source: ObjectHead, md5: str
+    ) -> Upload | None:
+        """Fill an open upload with a stored object, within the store; it stays invisible until ``complete``.
+
+        Args:
+            upload: The open upload.
+            region: Region of the object's bucket.
+            bucket: Its bucket.
+            key: Its key.
+            source: Its metadata; another object under the key is not copied.
+            md5: Of its bytes.
+
+        Returns:
+            The upload; ``None`` if the store cannot copy the object, or does not hold it any more.
+        """
+        try:
+            origin = self._clients.for_bucket(region, bucket)
+        except BucketNotConfigured:
+            return None
+        client = self._target(upload.region, upload.bucket)
+        if origin.s3 is not client.s3 or source.size is None:
+            return None
+        filled = replace(upload, size=source.size, md5=md5)
+        with target_errors(client):
+            budget = RetryBudget(min(self._retry_budget_s, COPY_PATIENCE_S))
+            return publish.copy(client, filled, origin.name, key, etag=source.etag, budget=budget)
 
     def _target(self, region: str, bucket: str) -> BucketClient:
         with target_errors():

@@ -14,6 +14,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,15 @@ from stemline.jobs.errors import LeaseLost
 from stemline.storage.clients import BucketClient
 from stemline.storage.expiring_request import send_expiring
 from stemline.storage.objects import head_object
-from stemline.storage.retry import RetryBudget
+from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import error_code, field_of, is_denied, is_missing, status_of
 
 log = structlog.get_logger(__name__)
 
 PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
+COPY_BYTES = 1 << 30
+"""Bytes that the store copies with one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,39 @@ def _send_part(bucket: BucketClient, upload: Upload, number: int, part: bytes, b
         return field_of(response, "ETag", "UploadPart")
 
     return budget.run(send_once, key=upload.key, part=number)
+
+
+def copy(
+    bucket: BucketClient, upload: Upload, origin: str, key: str, *, etag: str, budget: RetryBudget
+) -> Upload | None:
+    """Fill the upload with an object of the same store; None if it cannot be copied, or is another one."""
+    etags: list[str] = []
+    source = {"Bucket": origin, "Key": key}
+
+    def copy_part(first: int) -> str:
+        try:
+            response = bucket.s3.upload_part_copy(
+                Bucket=bucket.name,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                PartNumber=len(etags) + 1,
+                CopySource=source,
+                CopySourceIfMatch=etag,
+                CopySourceRange=f"bytes={first}-{min(first + COPY_BYTES, upload.size) - 1}",
+            )
+        except ClientError as error:
+            if status_of(error) == 501:  # this store never copies: not an outage
+                return ""
+            raise
+        return str(response.get("CopyPartResult", {}).get("ETag", ""))
+
+    try:
+        for first in range(0, upload.size, COPY_BYTES):
+            etags.append(budget.run(partial(copy_part, first), key=upload.key, part=len(etags) + 1))
+    except (ClientError, BudgetExhausted) as error:
+        log.info("storage.not_copied", key=key, reason=str(error))
+        return None
+    return replace(upload, parts=tuple(etags)) if etags and all(etags) else None
 
 
 def complete(

@@ -238,6 +238,14 @@ JOB = Table(
     Element("Input", INPUT),
     Element("Operation", OPERATION),
     Element(
+        "ReusedJobId",
+        matching(ids.JOB),
+        lambda job: (job.result.reused or None) if job.result else None,
+        documents=ADDITION,
+        optional=True,
+        description="The job whose stems were copied.",
+    ),
+    Element(
         "OriginJobId",
         matching(ids.JOB),
         lambda job: job.spec.origin or None,

@@ -17,13 +17,13 @@ from functools import partial
 
 import structlog
 
-from stemline.jobs.errors import CancelAsked, JobFailed, JobTimeout, LeaseLost, StemlineError
+from stemline.jobs.errors import CancelAsked, EqualJobRuns, JobFailed, JobTimeout, LeaseLost, StemlineError
 from stemline.jobs.job import Job
 from stemline.separation.errors import Cancelled as SeparationCancelled
 from stemline.separation.errors import DeviceError, DeviceFailed, DiskFull, SeparationError, WeightsError
 from stemline.separation.pipeline import Report
 from stemline.storage import TransferCancelled
-from stemline.workers import stages
+from stemline.workers import reuse, stages
 from stemline.workers.cleanup import cleanup
 from stemline.workers.context import SeparationContext
 from stemline.workers.engines import WeightsPending
@@ -56,6 +56,9 @@ class Attempt:
             work = Work(self.job, self.context, lease)
             try:
                 return self._run(work)
+            except EqualJobRuns as error:
+                log.info("attempt.waits", reason=error.message)
+                return AttemptResult(Outcome.RELEASED, message=error.message)
             except LeaseLost:
                 # Whoever reclaimed the job deletes what this attempt registered.
                 log.warning("attempt.superseded")
@@ -69,15 +72,27 @@ class Attempt:
         started = time.monotonic()
         try:
             report = self._run_stages(work)
+        except EqualJobRuns:
+            raise  # it is in its queue again
         except Exception as error:  # noqa: BLE001 - each kind is classified, and unknown ones are logged
             return self._end(work, self._result_of(error, work.lease))
-        self._count(work, report, time.monotonic() - started)
+        if report is not None:
+            self._count(work, report, time.monotonic() - started)
         return AttemptResult(Outcome.SUCCESS)
 
-    def _run_stages(self, work: Work) -> Report:
+    def _run_stages(self, work: Work) -> Report | None:
+        """Do the job; return what the separation did, or None if the stems of an equal job were copied."""
+        jobs = self.context.store.jobs
+        digest = reuse.digest_of(work)
+        if digest and (copy := reuse.copied(work, digest)):
+            stages.publish(work)
+            drawn = jobs.waveforms(self.job.spec.tenant, copy.reused) or ()
+            retry_until_stored(lambda: jobs.succeed(self.job, copy, drawn, digest=digest))
+            return None
         with scratch(self.context.settings.storage.scratch_dir) as folder:
             engine = stages.load_engine(work)
-            stages.open_uploads(work)
+            if not work.uploads:
+                stages.open_uploads(work)
             source = stages.download(work, folder)
             report = stages.separate(work, engine, source, folder)
             with work.timed("upload"):
@@ -85,7 +100,9 @@ class Attempt:
                 stages.publish(work)
         result = stages.result_of(work, report)
         waveforms = stages.waveforms_of(work, report)
-        retry_until_stored(lambda: self.context.store.jobs.succeed(self.job, result, waveforms))
+        # Of a source that was replaced meanwhile it is not known which one was separated.
+        kept = digest if digest and digest == reuse.digest_of(work) else ""
+        retry_until_stored(lambda: jobs.succeed(self.job, result, waveforms, digest=kept))
         return report
 
     def _result_of(self, error: Exception, lease: LeaseKeeper) -> AttemptResult:

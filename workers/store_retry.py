@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stemline.jobs.errors import LeaseLost, StoreUnavailable
+
+T = TypeVar("T")
 
 WAIT_S: Final = 0.5
 LIMIT_S: Final = 600.0
 """How long a write is repeated, s. It carries the fencing token, so the store refuses it once it is stale."""
 
 
-def retry_until_stored(write: Callable[[], None]) -> None:
-    """Repeat a write while the store is unavailable.
+def retry_until_stored(write: Callable[[], T]) -> T:
+    """Repeat a write while the store is unavailable, and return its answer.
 
     Raises:
         LeaseLost: The store refused the token, or was unavailable for too long.
@@ -27,6 +29,6 @@ def retry_until_stored(write: Callable[[], None]) -> None:
         wait=wait_fixed(WAIT_S),
     )
     try:
-        retrying(write)
+        return retrying(write)
     except RetryError:
         raise LeaseLost from None

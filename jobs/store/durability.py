@@ -56,6 +56,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "release_slot",
         "report_worker",
         "reserve",
+        "reuse",
         "statistics",
         "use_nonce",
     }

@@ -26,7 +26,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, WakeUp
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, Reuse, WakeUp
 from stemline.jobs.tenant import Tenant
 
 _CREATE_ERRORS = {
@@ -37,6 +37,11 @@ _CREATE_ERRORS = {
     "full": QueueFull,
 }
 _DAY_US = 86_400_000_000
+_FOLLOWS_US = 300_000_000
+"""How long a job waits for an equal one that runs, before it looks again, µs."""
+_FOLLOWERS = 1000
+"""Jobs that go on at once when the equal one ends; more of them look again after a while."""
+_FOLLOWS_LATER_US = 5_000_000
 
 
 class RedisJobs(JobRepository):
@@ -193,9 +198,23 @@ class RedisJobs(JobRepository):
         if self._connection.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
             raise LeaseLost
 
-    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+    def reuse(self, job_id: str, token: int, digest: str, *, without: str = "") -> Reuse:
+        limits = (_FOLLOWS_US, _FOLLOWERS, _FOLLOWS_LATER_US)
+        answer = self._connection.run("reuse", job_id, token, digest, without, *limits)
+        if answer[0] == "waits":
+            self._connection.wake_up(answer[1])
+            return Reuse(waits=True)
+        if answer[0] == "done":
+            return Reuse(done=str(answer[1]))
+        if answer[0] != "leads":
+            raise LeaseLost if answer[0] == "lost" else CancelAsked
+        return Reuse()
+
+    def succeed(
+        self, job: Job, result: Result, waveforms: Sequence[Waveform] = (), *, digest: str = ""
+    ) -> None:
         drawn = records.text(records.WAVEFORMS, tuple(waveforms)) if waveforms else ""
-        self._finish(job, State.SUCCESS, "Success", "", result, waveforms=drawn)
+        self._finish(job, State.SUCCESS, "Success", "", result, waveforms=drawn, digest=digest)
 
     def fail(self, job: Job, code: str, message: str) -> None:
         self._finish(job, State.FAILED, code, message)
@@ -250,6 +269,7 @@ class RedisJobs(JobRepository):
         result: Result | None = None,
         *,
         waveforms: str = "",
+        digest: str = "",
     ) -> None:
         target = None
         if state is not State.CANCEL:
@@ -257,12 +277,11 @@ class RedisJobs(JobRepository):
         target_text = records.text(records.TARGET, target) if target else ""
         result_text = records.text(records.RESULT, result) if result else ""
         texts = (code, message, result_text, target_text, waveforms)
-        used = (
-            round(result.audio_s * 1000) if result else 0,
-            result.source_bytes if result else 0,
-            sum(file.size for file in result.files) if result else 0,
+        used = result.usage() if result else (0, 0, 0)
+        reuse = (digest, int(bool(result and result.reused)))
+        answer = self._connection.run(
+            "finish", job.id, job.token, state, *texts, job.spec.credential, *used, *reuse
         )
-        answer = self._connection.run("finish", job.id, job.token, state, *texts, job.spec.credential, *used)
         self._accept(answer)
 
     def _queue_defaults(self, queue_id: str) -> NotifyConfig:

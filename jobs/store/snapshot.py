@@ -105,6 +105,6 @@ class Snapshot:
     callbacks: CallbackLoad
     totals: Mapping[str, int]
     """Counts since the store was created: ``created``, ``ended:<State>``, ``leases_lost``, ``hopped``,
-    ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``audio_ms``, ``bytes_in``, ``bytes_out``
-    and ``work_ms:<device>``."""
+    ``reused``, ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``audio_ms``, ``bytes_in``,
+    ``bytes_out`` and ``work_ms:<device>``."""
     server: ServerStatus

@@ -64,6 +64,16 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reuse:
+    """What is known of a job that is equal to one that was claimed; by default there is none."""
+
+    done: str = ""
+    """Id of one that was successful."""
+    waits: bool = False
+    """Whether one runs; the claimed job was returned to its queue and waits for its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Idempotency:
     """A client's statement that requests with this key and body are the same request."""
 

@@ -230,6 +230,9 @@ class JobSettings(Group):
         "A waiting job is treated one JobLevel higher after each such interval, s; 0 turns this off.",
         ge=0,
     )
+    reuse: bool = setting(
+        False, "Copy the stems of an equal job of the same bucket instead of separating again."
+    )
     retention_days: float = setting(90.0, "How long ended jobs are kept, days.", gt=0)
     idempotency_hours: float = setting(24.0, "How long an Idempotency-Key is remembered, hours.", gt=0)
 

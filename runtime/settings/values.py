@@ -99,6 +99,8 @@ class Credential(BaseModel):
     """Highest Weight of a queue it may set, instead of that of the settings."""
     weight: int | None = Field(None, ge=1, le=1000)
     """Gives its jobs a share of their own in each queue, with so many turns in proportion to others (100)."""
+    reuse: bool | None = None
+    """Whether its jobs get copies of the stems of equal jobs of their bucket, instead of the setting."""
     rate_limit_per_s: float | None = Field(None, ge=0)
     """Requests per second, instead of that of the settings; 0 is no limit."""
     rate_limit_burst: int | None = Field(None, ge=1)

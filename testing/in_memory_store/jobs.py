@@ -30,6 +30,7 @@ from stemline.jobs.store import (
     JobRepository,
     Listing,
     Page,
+    Reuse,
     WakeUp,
     delivery_id,
 )
@@ -226,7 +227,34 @@ class InMemoryJobs(JobRepository):
             job = self._contents.current(job_id, token)
             self._contents.jobs[job_id] = replace(job, uploads=tuple(uploads))
 
-    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+    def reuse(self, job_id: str, token: int, digest: str, *, without: str = "") -> Reuse:
+        contents = self._contents
+        with contents.lock:
+            current = contents.current(job_id, token)
+            if current.cancel_requested:
+                raise CancelAsked
+            key = (current.spec.tenant, digest)
+            done = contents.jobs.get(contents.reusable.get(key, ""))
+            if done is not None and done.id != without and done.state is State.SUCCESS:
+                return Reuse(done=done.id)
+            contents.reusable.pop(key, None)
+            leader = contents.leaders.get(key)
+            if leader in {None, job_id}:
+                contents.leaders[key] = job_id
+                return Reuse()
+            contents.followers[leader].add(job_id)
+        reason = f"The job waits for an equal one, {leader}, that runs."
+        self.release(current, delay_s=300, reason=reason)
+        return Reuse(waits=True)
+
+    def succeed(
+        self, job: Job, result: Result, waveforms: Sequence[Waveform] = (), *, digest: str = ""
+    ) -> None:
+        if digest and self._contents.jobs[job.id].state is State.RUNNING:
+            with self._contents.lock:
+                self._contents.current(job.id, job.token)
+                if not self._contents.jobs[job.id].cancel_requested:
+                    self._contents.reusable[job.spec.tenant, digest] = job.id
         self._finish(job, State.SUCCESS, "Success", "", result, waveforms=waveforms)
 
     def fail(self, job: Job, code: str, message: str) -> None:
@@ -259,8 +287,9 @@ class InMemoryJobs(JobRepository):
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
             contents.refresh(job.spec.queue_id)
+            found = contents.free_followers(job.id)
             contents.expire(contents.jobs[job.id])
-            found = contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
+            found += contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
         self._notify(found)
 
     # The sweeper's work
@@ -433,18 +462,20 @@ class InMemoryJobs(JobRepository):
             if to is State.SUCCESS and current.cancel_requested:
                 raise CancelAsked
             self._use(current, to, result)
-            if to is State.SUCCESS:
+            if result is not None and result.reused:
+                contents.totals["reused"] += 1
+            elif to is State.SUCCESS:
                 run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
                 contents.mean_runs[queue] = mean_run(contents.mean_runs.get(queue), run)
             if result is not None:
                 current = replace(current, result=result, progress=100)
                 if waveforms:
                     contents.waveforms[job.id] = tuple(waveforms)
-            contents.finish(current, to, code, message)
+            found = contents.finish(current, to, code, message)
             queue_id = job.spec.queue_id
             contents.refresh(queue_id)
             levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))
-            found = next((wake_ups for wake_ups in levels if wake_ups), [])
+            found = found or next((wake_ups for wake_ups in levels if wake_ups), [])
         self._notify(found)
 
     def _use(self, job: Job, to: State, result: Result | None) -> None:
@@ -454,13 +485,8 @@ class InMemoryJobs(JobRepository):
             ended = "succeeded" if to is State.SUCCESS else "failed"
             contents.use(job.spec, **{ended: 1, f"work_ms:{job.device}": work_ms})
         if result is not None:
-            stems = sum(file.size for file in result.files)
-            contents.use(
-                job.spec,
-                audio_ms=round(result.audio_s * 1000),
-                bytes_in=result.source_bytes,
-                bytes_out=stems,
-            )
+            audio_ms, bytes_in, bytes_out = result.usage()
+            contents.use(job.spec, audio_ms=audio_ms, bytes_in=bytes_in, bytes_out=bytes_out)
 
 
 def _matches(job: Job, which: JobFilter) -> bool:

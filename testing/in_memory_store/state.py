@@ -120,6 +120,13 @@ class Contents:
     nonces: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """Credential and nonce to the request that used it and the time until which it is remembered."""
 
+    reusable: dict[tuple[Tenant, str], str] = field(default_factory=dict)
+    """Tenant and digest to the latest successful job."""
+    leaders: dict[tuple[Tenant, str], str] = field(default_factory=dict)
+    """Tenant and digest to the running job that equal ones wait for."""
+    followers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Job id to the jobs that wait for its end."""
+
     questions: deque[Question] = field(default_factory=deque)
     """Of dry runs."""
     probes: dict[str, Probe] = field(default_factory=dict)
@@ -424,8 +431,21 @@ class Contents:
         self.refresh(job.spec.queue_id)
         return True
 
-    def finish(self, job: Job, to: State, code: str, message: str) -> None:
-        """End a job and put its callback, if it has one, into the outbox."""
+    def free_followers(self, job_id: str) -> list[WakeUp]:
+        """Let the jobs go on that wait for a job, which does not run any more; return wake-ups."""
+        self.leaders = {key: leader for key, leader in self.leaders.items() if leader != job_id}
+        freed: Counter[tuple[str, int]] = Counter()
+        for follower in self.followers.pop(job_id, ()):
+            if self.delayed.pop(follower, None) is not None:
+                spec = self.jobs[follower].spec
+                freed[spec.queue_id, spec.level] += 1
+                self.refresh(spec.queue_id)
+        return [
+            each for (queue, level), count in freed.items() for each in self.wake_ups(queue, level, count)
+        ]
+
+    def finish(self, job: Job, to: State, code: str, message: str) -> list[WakeUp]:
+        """End a job and put its callback, if it has one, into the outbox; return wake-ups of equal jobs."""
         now = self.clock()
         self.delayed.pop(job.id, None)
         self.hops.pop(job.id, None)
@@ -438,3 +458,4 @@ class Contents:
             self.announce(delivery_id(job.id), job.id, job.spec.tenant, target)
         self.tell_job(self.jobs[job.id])
         self.end_batch(job.spec.batch)
+        return self.free_followers(job.id)

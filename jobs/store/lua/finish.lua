@@ -2,7 +2,8 @@
 -- End the current attempt with its job.
 -- ARGV: 3 job, 4 token, 5 state (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''),
 --       9 callback target (JSON or ''), 10 waveforms (JSON or ''), 11 credential, 12 duration of the source ms,
---       13 its bytes, 14 bytes of the stems
+--       13 its bytes, 14 bytes of the stems, 15 digest under which its stems are reused ('' for none), 16 whether they
+--       were copied from another job (0/1)
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
@@ -24,17 +25,24 @@ if ARGV[5] == 'Success' then
   use(job.tenant, ARGV[11], 'bytes_in', ARGV[13])
   use(job.tenant, ARGV[11], 'bytes_out', ARGV[14])
 end
-if ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
+if ARGV[5] == 'Success' and ARGV[15] ~= '' then
+  redis.call('HSET', P .. ':job:' .. job.id, 'digest', ARGV[15])
+  redis.call('SET', P .. ':reuse:' .. job.tenant .. ':' .. ARGV[15], job.id)
+end
+if ARGV[16] == '1' then
+  redis.call('HINCRBY', P .. ':counts', 'reused', 1)
+elseif ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
   local queue = P .. ':queue:' .. job.queue
   local run = NOW - tonumber(ran.started)
   local mean = tonumber(redis.call('HGET', queue, 'mean_run') or run)
   redis.call('HSET', queue, 'mean_run', int(math.floor(mean + (run - mean) / 5 + 0.5)))
 end
-finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
+local _, found = finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
-local found = {}
-for level = 2, 0, -1 do
-  found = wake_ups(job.queue, level, 1)
-  if #found > 0 then break end
+if #found == 0 then
+  for level = 2, 0, -1 do
+    found = wake_ups(job.queue, level, 1)
+    if #found > 0 then break end
+  end
 end
 return {'ok', found}

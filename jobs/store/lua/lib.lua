@@ -389,6 +389,49 @@ local function leave_running(job)
   redis.call('ZREM', P .. ':leases', job.id)
 end
 
+-- Let the jobs go on that wait for a job, which does not run any more, because they are equal. Returns wake-ups.
+local function free_followers(job)
+  local key, found, queues = P .. ':job:' .. job.id, {}, {}
+  local digest = redis.call('HGET', key, 'leads')
+  if not digest then return found end
+  redis.call('HDEL', key, 'leads')
+  local leader = P .. ':leader:' .. job.tenant .. ':' .. digest
+  if redis.call('GET', leader) == job.id then redis.call('DEL', leader) end
+  local followers = P .. ':followers:' .. job.id
+  for _, id in ipairs(redis.call('SMEMBERS', followers)) do
+    local follower = load(id)
+    if follower and follower.state == 'Submitted' and redis.call('ZREM', P .. ':delayed', id) == 1 then
+      redis.call('SREM', P .. ':later:' .. follower.queue, id)
+      enqueue(follower)
+      local place = follower.queue .. ':' .. follower.level
+      queues[place] = queues[place] or {queue = follower.queue, level = tonumber(follower.level), count = 0}
+      queues[place].count = queues[place].count + 1
+    end
+  end
+  redis.call('DEL', followers)
+  for _, each in pairs(queues) do
+    refresh(each.queue)
+    append(found, wake_ups(each.queue, each.level, each.count))
+  end
+  return found
+end
+
+-- Return a running job to its place in its queue.
+local function put_back(job, delay, counts, message)
+  local key = P .. ':job:' .. job.id
+  leave_running(job)
+  move(job, 'Submitted')
+  redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'ends', 'message')
+  if message ~= '' then redis.call('HSET', key, 'message', message) end
+  if not counts then redis.call('HINCRBY', key, 'attempt', -1) end
+  note(job.id, counts and 'failed' or 'released', message)
+  if delay > 0 then wait_until(job, NOW + delay) else enqueue(job) end
+  tell_job(job)
+  if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end
+  refresh(job.queue)
+  return free_followers(job)
+end
+
 -- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
 local function finish(job, to, code, message, target)
   leave_waiting(job)
@@ -403,7 +446,7 @@ local function finish(job, to, code, message, target)
   if target ~= '' then announce('d' .. string.sub(job.id, 2), job.id, job.tenant, target) end
   tell_job(job, job.progress, '', code)
   if job.batch then end_batch(job.batch) end
-  return true
+  return true, free_followers(job)
 end
 
 -- Cancel a waiting job whose deadline has passed. Returns whether it was one.

@@ -20,6 +20,9 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
     redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
     if job.batch then redis.call('ZREM', P .. ':batch-jobs:' .. job.batch, id) end
+    local digest = redis.call('HGET', P .. ':job:' .. id, 'digest')
+    local reuse = digest and P .. ':reuse:' .. job.tenant .. ':' .. digest
+    if reuse and redis.call('GET', reuse) == id then redis.call('DEL', reuse) end
     redis.call('DEL', P .. ':job:' .. id, P .. ':waveforms:' .. id, P .. ':history:' .. id)
     redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
     delete_callback('d' .. string.sub(id, 2))

@@ -7,21 +7,7 @@
 local job = load(ARGV[3])
 if not is_current(job, ARGV[4]) then return {'lost'} end
 if job.cancel == '1' then return {'cancel'} end
-leave_running(job)
-move(job, 'Submitted')
-local key = P .. ':job:' .. job.id
-redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'ends', 'message')
-if ARGV[7] ~= '' then redis.call('HSET', key, 'message', ARGV[7]) end
-if ARGV[6] == '0' then redis.call('HINCRBY', key, 'attempt', -1) end
-note(job.id, ARGV[6] == '0' and 'released' or 'failed', ARGV[7])
-local delay = tonumber(ARGV[5])
-if delay > 0 then
-  wait_until(job, NOW + delay)
-else
-  enqueue(job)
-end
-tell_job(job)
-if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end
-refresh(job.queue)
+local found = put_back(job, tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7])
 expire(job)
-return {'ok', wake_ups(job.queue, job.level, 1)}
+append(found, wake_ups(job.queue, job.level, 1))
+return {'ok', found}

@@ -24,6 +24,8 @@
 --     deadline                   when it is cancelled if it has not started
 --     batch                      the batch it is a row of: create
 --     share                      the credential whose share of its queue it takes, if it has a weight: create
+--     leads                      digest of the attempt that equal jobs wait for: reuse; removed when it ends
+--     digest                     under which its stems are reused: finish
 --     hop                        the level that it gets if it waits for long: create
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
@@ -74,6 +76,11 @@
 --   P:templates:<tenant>       zset    template id by creation time: template, delete_template
 --   P:template-names:<tenant>  hash    name -> template id: template, delete_template
 --   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated: template
+--
+-- Reuse; a digest is that of a source and of all that decides its stems
+--   P:reuse:<tenant>:<digest>  string  id of the latest successful job: finish; removed with it by prune
+--   P:leader:<tenant>:<digest> string  id of the running job that equal ones wait for: reuse; removed when it ends
+--   P:followers:<id>           set     ids of the jobs that wait for it, in P:delayed: reuse; removed when it ends
 --
 -- Batches
 --   P:batch:<id>               hash    tenant, name, spec (JSON of the JobSpec that its rows share), target (JSON of

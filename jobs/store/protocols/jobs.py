@@ -9,7 +9,7 @@ from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import State
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, WakeUp
+from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, Reuse, WakeUp
 from stemline.jobs.tenant import Tenant
 
 
@@ -166,10 +166,36 @@ class JobRepository(Protocol):
         """
         ...
 
-    def succeed(self, job: Job, result: Result, waveforms: Sequence[Waveform] = ()) -> None:
+    def reuse(self, job_id: str, token: int, digest: str, *, without: str = "") -> Reuse:
+        """Look for a job of the same tenant that is equal to a claimed one.
+
+        If one runs, the claimed job returns to its queue without a counted attempt, and goes on when that one
+        has ended. If there is none, equal jobs wait for this one from now on.
+
+        Args:
+            job_id: the claimed job.
+            token: its fencing token.
+            digest: of its source and of all that decides its stems.
+            without: id of a job whose stems cannot be used.
+
+        Raises:
+            CancelAsked: the job is to be cancelled.
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def succeed(
+        self, job: Job, result: Result, waveforms: Sequence[Waveform] = (), *, digest: str = ""
+    ) -> None:
         """End a job as ``Success``, keep its waveforms, and put its callback into the outbox.
 
         Repeating the call of the same attempt does nothing.
+
+        Args:
+            job: the claimed job.
+            result: its stems.
+            waveforms: of source and stems.
+            digest: under which equal jobs find it; empty if they may not use its stems.
 
         Raises:
             CancelAsked: the job is to be cancelled; remove its uploads and confirm the cancel instead.
