@@ -8,6 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,7 @@ from stemline.jobs.errors import (
     NoSuchBatch,
     QueueNotFound,
     RequestRefused,
+    StoreUnavailable,
 )
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import JobSpec
@@ -47,7 +49,7 @@ MAX_BYTES: Final = 64 << 20
 """Largest body or manifest with rows, bytes."""
 MAX_LINE: Final = 16 << 10
 _MANIFEST_S: Final = 30.0
-"""How long the bucket may take to send a manifest: the request holds a thread meanwhile, s."""
+"""How long the bucket may take to send a manifest, s."""
 _PART_BYTES: Final = 64 << 10
 """Rows are stored when so much of them has arrived, so the memory of a request does not grow with them."""
 
@@ -58,7 +60,7 @@ async def create_batch(context: StreamContext, request: Request) -> Response:
     if is_lines(context.headers):
         upload = await _from_body(context, request)
     else:
-        upload = await run_in_threadpool(_from_manifest, context)
+        upload = await context.at_store(request, lambda: _from_manifest(context))
     batch = await run_in_threadpool(_known, context, upload.id)
     return context.respond(views.BATCH_ANSWER, batch=batch)
 
@@ -94,8 +96,12 @@ def resume_batch(context: WriteContext, batch: str) -> Response:
 
 
 @router.post("/batches/{batch}/cancel", name="cancel_batch")
-def cancel_batch(context: WriteContext, batch: str) -> Response:
+async def cancel_batch(context: WriteContext, request: Request, batch: str) -> Response:
     """Cancel every row of the batch that has not ended."""
+    return await context.of_many_records(request, lambda: _cancel(context, batch))
+
+
+def _cancel(context: RequestContext, batch: str) -> Response:
     jobs, tenant = context.store.jobs, context.tenant
     _changeable(context, batch)
     context.store.batches.cancel(tenant, batch)
@@ -106,8 +112,12 @@ def cancel_batch(context: WriteContext, batch: str) -> Response:
 
 
 @router.post("/batches/{batch}/retry", name="retry_batch")
-def retry_batch(context: WriteContext, batch: str) -> Response:
+async def retry_batch(context: WriteContext, request: Request, batch: str) -> Response:
     """Retry the failed rows of the batch, which then count for their new jobs."""
+    return await context.of_many_records(request, lambda: _retry(context, batch))
+
+
+def _retry(context: RequestContext, batch: str) -> Response:
     known = _changeable(context, batch)
     return retry_all(context, JobFilter(batch=known.id, states=frozenset({State.FAILED})))
 
@@ -184,8 +194,19 @@ class _Upload:
             return
         if not self.rows:
             raise RequestRefused("A batch needs rows.")
-        self.context.check_budget(self.rows)
-        self.context.store.batches.seal(self.id, self.context.request_id, digest)
+        self.context.store.batches.seal(
+            self.id,
+            self.context.request_id,
+            digest,
+            credential=self.spec.credential,
+            budget=self.context.policy.budget,
+        )
+
+    def drop(self) -> None:
+        """Forget what the request has stored; without this it would be held until it expires."""
+        if not self.is_known:
+            with suppress(StoreUnavailable):
+                self.context.store.batches.drop(self.id, self.context.request_id)
 
 
 def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
@@ -193,7 +214,7 @@ def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
     store, tenant = context.store, context.tenant
     if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
-    context.check_budget(1)  # before rows are stored; all of them are counted when the batch is complete
+    context.check_budget()  # before rows are stored; all of them are counted when the batch is complete
     own, job_fields = read_batch(fields)
     specs = job_specs(
         job_fields, tenant, lambda name: store.templates.get(tenant, name), mq_regions=context.mq_regions
@@ -219,17 +240,21 @@ async def _from_body(context: RequestContext, request: Request) -> _Upload:
     """Read a batch from the lines of the body: the first says what the jobs have in common."""
     digest = hashlib.sha256()
     upload: _Upload | None = None
-    async for lines in _lines(context, request, digest):
+    try:
+        async for lines in _lines(context, request, digest):
+            if upload is None and lines:
+                upload, _ = await run_in_threadpool(_begin, context, first_line(lines.pop(0)))
+            if upload is not None:
+                await run_in_threadpool(upload.add, lines)
         if upload is not None:
-            await run_in_threadpool(upload.add, lines)
-        elif lines:
-            begun, _ = await run_in_threadpool(_begin, context, first_line(lines[0]))
-            await run_in_threadpool(begun.add, lines[1:])
-            upload = begun
+            context.integrity.check_digest(digest.hexdigest())
+            await run_in_threadpool(upload.seal, digest.hexdigest())
+    except BaseException:
+        if upload is not None:
+            await run_in_threadpool(upload.drop)
+        raise
     if upload is None:
         raise InvalidContent("The request body has no lines.")
-    context.integrity.check_digest(digest.hexdigest())
-    await run_in_threadpool(upload.seal, digest.hexdigest())
     return upload
 
 
@@ -290,12 +315,17 @@ def _from_manifest(context: RequestContext) -> _Upload:
     """Read a batch whose rows are the lines of an object of the bucket."""
     upload, key = _begin(context, context.fields())
     if key is None:
+        upload.drop()
         raise RequestRefused("A batch needs a Manifest, or its rows as application/x-ndjson.")
-    if not upload.is_known:
-        with tempfile.TemporaryDirectory(prefix="stemline-batch-") as folder:
-            for lines in _object_lines(context, key, Path(folder) / "manifest"):
-                upload.add(lines)
-    upload.seal(hashlib.sha256(context.body).hexdigest())
+    try:
+        if not upload.is_known:
+            with tempfile.TemporaryDirectory(prefix="stemline-batch-") as folder:
+                for lines in _object_lines(context, key, Path(folder) / "manifest"):
+                    upload.add(lines)
+        upload.seal(hashlib.sha256(context.body).hexdigest())
+    except BaseException:
+        upload.drop()
+        raise
     return upload
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext, WriteContext
@@ -28,8 +29,12 @@ CANCELLABLE: Final = frozenset({*WAITING, State.RUNNING})
 
 
 @router.post("/bulk/jobs/cancel", name="cancel_jobs_where")
-def cancel_jobs_where(context: WriteContext) -> Response:
+async def cancel_jobs_where(context: WriteContext, request: Request) -> Response:
     """Cancel all jobs that match the filter and have not ended."""
+    return await context.of_many_records(request, lambda: _cancel(context))
+
+
+def _cancel(context: RequestContext) -> Response:
     which, dry_run = _jobs(context, CANCELLABLE)
     if dry_run:
         return _count(context, which)
@@ -37,8 +42,12 @@ def cancel_jobs_where(context: WriteContext) -> Response:
 
 
 @router.post("/bulk/jobs/retry", name="retry_jobs_where")
-def retry_jobs_where(context: WriteContext) -> Response:
+async def retry_jobs_where(context: WriteContext, request: Request) -> Response:
     """Retry all failed and cancelled jobs that match the filter and were not retried yet."""
+    return await context.of_many_records(request, lambda: _retry(context))
+
+
+def _retry(context: RequestContext) -> Response:
     which, dry_run = _jobs(context, RETRIABLE)
     if dry_run:
         return _count(context, replace(which, unretried=True))
@@ -48,21 +57,27 @@ def retry_jobs_where(context: WriteContext) -> Response:
 def retry_all(context: RequestContext, which: JobFilter) -> Response:
     """Retry all jobs that match and were not retried yet."""
     which = replace(which, unretried=True, order="Asc")
+    context.watch_budget()
 
     def retry(_: object, page: JobFilter) -> Counted:
         found = context.store.jobs.search(context.tenant, page)
         specs = [submitted_by(context, again(job)) for job in found.items]
-        if specs:
-            context.check_budget(len(specs))
-            context.store.jobs.create_many(specs)
-        return Counted(len(specs), found.cursor)
+        if not specs:
+            return Counted(0, found.cursor)
+        # What another request has begun to retry meanwhile is left out.
+        count = context.store.jobs.create_many(specs, unretried=True, budget=context.policy.budget)
+        return Counted(count, found.cursor)
 
     return _repeat(context, which, CHANGED_AT_ONCE, retry)
 
 
 @router.post("/bulk/callbacks/send", name="send_callbacks_where")
-def send_callbacks_where(context: WriteContext) -> Response:
+async def send_callbacks_where(context: WriteContext, request: Request) -> Response:
     """Send all callbacks that match the filter now; dead letters by default."""
+    return await context.of_many_records(request, lambda: _send(context))
+
+
+def _send(context: RequestContext) -> Response:
     query = queries.read_strictly(queries.BULK_CALLBACKS, context.query)
     dry_run = query.pop("dry_run") == "true"
     which, outbox = DeliveryFilter(**query), context.store.outbox

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
@@ -18,9 +20,15 @@ router = APIRouter()
 
 
 @router.get("/callbacks", name="list_callbacks")
-def list_callbacks(context: ReadContext) -> Response:
+async def list_callbacks(context: ReadContext, request: Request) -> Response:
     """List callbacks of the bucket, latest first: dead letters, or those of other states."""
     query = DeliveryFilter(**queries.CALLBACKS.read_parameters(context.query))
+    if query.host is None:
+        return await run_in_threadpool(_list, context, query)
+    return await context.of_many_records(request, lambda: _list(context, query))  # looks at each target
+
+
+def _list(context: RequestContext, query: DeliveryFilter) -> Response:
     outbox = context.store.outbox
     if query.statuses == {"dead"}:  # by the time they were given up, as dead letters always were
         found = outbox.dead(
@@ -72,12 +80,12 @@ def send_callbacks(context: WriteContext, ids: str) -> Response:
 
 
 @router.put("/callbacks", name="replay_callbacks_where")
-def replay_callbacks_where(context: WriteContext) -> Response:
+async def replay_callbacks_where(context: WriteContext, request: Request) -> Response:
     """Replay all dead letters of the bucket that match the filters of the list."""
     query = queries.DEAD_LETTERS.read_parameters(context.query)
-    return context.respond(
-        views.REPLAYED, count=context.store.outbox.replay_where(tenant=context.tenant, **query)
-    )
+    tenant, outbox = context.tenant, context.store.outbox
+    count = await context.of_many_records(request, lambda: outbox.replay_where(tenant=tenant, **query))
+    return context.respond(views.REPLAYED, count=count)
 
 
 def _shown(context: RequestContext, deliveries: Iterable[Delivery]) -> list[Delivery]:

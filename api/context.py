@@ -9,8 +9,8 @@ import hashlib
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
@@ -25,6 +25,7 @@ from stemline.api.errors import wants_json
 from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
 from stemline.api.hub import EventHub
 from stemline.api.limits import RateLimit
+from stemline.api.long_requests import LongRequests, for_many_records, for_stores
 from stemline.api.metrics import ApiMetrics, operation
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
@@ -50,6 +51,8 @@ from stemline.wire.job_request import MQ_REGIONS
 from stemline.wire.signature import SignedRequest, find_authorization, verify
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
@@ -101,6 +104,8 @@ class Services:
     metrics: ApiMetrics
     tracer: Tracer
     hub: EventHub
+    at_stores: LongRequests = field(default_factory=for_stores)
+    of_many_records: LongRequests = field(default_factory=for_many_records)
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are checked against it."""
 
@@ -147,6 +152,22 @@ class RequestContext:
         """
         return self.host.tenant
 
+    async def at_store(self, request: Request, call: Callable[[], T]) -> T:
+        """Return what a call returns that waits for the store of the bucket.
+
+        Raises:
+            BucketBusy: as many calls of the bucket wait as may.
+        """
+        return await self.services.at_stores.run(request, str(self.tenant), call)
+
+    async def of_many_records(self, request: Request, call: Callable[[], T]) -> T:
+        """Return what a call returns that reads or changes many records.
+
+        Raises:
+            BucketBusy: as many calls of the bucket run as may.
+        """
+        return await self.services.of_many_records.run(request, str(self.tenant), call)
+
     def open_tenant(self) -> None:
         """Open the service for the tenant, where that happens by itself.
 
@@ -165,16 +186,21 @@ class RequestContext:
         """Return what the credential may do."""
         return self.principal.policy
 
-    def check_budget(self, jobs: int) -> None:
-        """Check that the credential may submit some more jobs today.
+    def check_budget(self, jobs: int = 1) -> None:
+        """Check that the credential may submit some more jobs today; they are not counted.
 
         Raises:
             BudgetSpent: it may not.
         """
+        if self.policy.budget != NO_BUDGET:
+            self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
+
+    def watch_budget(self) -> None:
+        """Log a warning if the budget of the credential is nearly spent; the store refuses what is over."""
         if self.policy.budget == NO_BUDGET:
             return
-        share = self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
-        if share >= WARNED_SHARE:
+        share = self.policy.budget.share(self.store.usage.spent(self.principal.id))
+        if WARNED_SHARE <= share < 1:
             log.warning("budget.nearly_spent", percent=round(share * 100))
 
     def is_still_allowed(self) -> bool:

@@ -42,7 +42,7 @@ async def create_jobs(context: WriteContext, request: Request) -> Response:
     """Create one job per operation of the request, stored durably before the answer, or only try it."""
     wait_s = waiting.wanted_s(context)
     if queries.SUBMIT.read_parameters(context.query)["dry_run"] == "true":
-        return await dry_run.answer(context, request, await run_in_threadpool(_specs, context))
+        return await dry_run.answer(context, request, await run_in_threadpool(_tried, context))
     jobs = await run_in_threadpool(_create, context)
     return await waiting.answer(
         context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)
@@ -62,6 +62,12 @@ def _specs(context: RequestContext) -> list[JobSpec]:
     )
     specs = [submitted_by(context, spec) for spec in specs]
     check_queues(context, {spec.queue_id for spec in specs})
+    return specs
+
+
+def _tried(context: RequestContext) -> list[JobSpec]:
+    """Return the jobs that would be created, for which the budget has room."""
+    specs = _specs(context)
     context.check_budget(len(specs))
     return specs
 
@@ -69,11 +75,17 @@ def _specs(context: RequestContext) -> list[JobSpec]:
 def _create(context: RequestContext) -> list[Job]:
     """Store the jobs of a request and return them as they are answered."""
     specs, store = _specs(context), context.store
+    context.watch_budget()
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
         traced = [replace(spec, trace=traceparent(span)) for spec in specs]
-        jobs = store.jobs.create(traced, idempotency=_idempotency(context), new_queue=context.new_queue)
+        jobs = store.jobs.create(
+            traced,
+            idempotency=_idempotency(context),
+            new_queue=context.new_queue,
+            budget=context.policy.budget,
+        )
         annotate(span, jobs=[job.id for job in jobs])
     # The answer says Submitted also for a paused queue; later answers say Pause (docs/wire/wire.md, 4.4).
     return [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
@@ -129,7 +141,7 @@ def cancel_jobs(context: WriteContext, ids: str) -> Response:
 @router.post("/jobs/{ids}/retry", name="retry_jobs")
 def retry_jobs(context: WriteContext, ids: str) -> Response:
     """Create a new job for each of these failed or cancelled ones, all or none."""
-    wanted = queries.id_list(ids, "job")
+    wanted = tuple(dict.fromkeys(queries.id_list(ids, "job")))
     found = context.store.jobs.get(context.tenant, wanted)
     specs = []
     for job_id, job in zip(wanted, found, strict=True):
@@ -139,11 +151,11 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
             raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
         specs.append(submitted_by(context, again(job)))
     check_queues(context, {spec.queue_id for spec in specs})
-    context.check_budget(len(specs))
+    context.watch_budget()
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
     # The body is empty: what tells one request from another is its path.
     idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None
-    jobs = context.store.jobs.create(specs, idempotency=idempotency)
+    jobs = context.store.jobs.create(specs, idempotency=idempotency, budget=context.policy.budget)
     return context.respond(views.CREATED_JOBS, items=jobs)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from stemline.api.changes import repeat_if_changed
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.api.jobs import MOST_AHEAD_US
 from stemline.jobs.errors import NoSuchQueue, RequestRefused
@@ -15,6 +17,7 @@ from stemline.jobs.policy import Operation
 from stemline.jobs.queue import Override, Queue
 from stemline.jobs.store import Listing, QueueFilter
 from stemline.wire import queries, views
+from stemline.wire.codec import Tree
 from stemline.wire.queue_request import queue_changes
 
 router = APIRouter()
@@ -47,7 +50,12 @@ def list_queues(context: ReadContext) -> Response:
 @router.put("/queue/{queue_id}", name="update_queue")
 def update_queue(context: WriteContext, queue_id: str) -> Response:
     """Rename, pause or resume a queue, or change its callback; absent fields keep their values."""
-    tenant, fields = context.tenant, context.fields()
+    fields = context.fields()
+    return repeat_if_changed(lambda: _update(context, queue_id, fields))
+
+
+def _update(context: RequestContext, queue_id: str, fields: Tree) -> Response:
+    tenant = context.tenant
     known = context.store.queues.search(tenant, QueueFilter(ids=(queue_id,)))
     if not known.items:
         raise NoSuchQueue
@@ -57,11 +65,12 @@ def update_queue(context: WriteContext, queue_id: str) -> Response:
     changes = _limits(context, queue, changes)
     if "notify" in changes:
         policy.check_target(changes["notify"].mq)
+    update = partial(context.store.queues.update, tenant, queue_id, **changes, revision=queue.revision)
     try:
-        changed = context.store.queues.update(tenant, queue_id, **changes)
+        changed = update()
     except NoSuchQueue:  # the queue that a new tenant is shown, which is not stored yet
         context.open_tenant()
-        changed = context.store.queues.update(tenant, queue_id, **changes)
+        changed = update()
     return context.respond(views.QUEUE_ANSWER, queue=changed)
 
 

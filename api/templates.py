@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from stemline.api.changes import repeat_if_changed
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.errors import NoSuchTemplate
 from stemline.jobs.separation import TAG
 from stemline.jobs.store import Listing, TemplateFilter
 from stemline.jobs.template import Template
 from stemline.wire import queries, views
+from stemline.wire.codec import Tree
 from stemline.wire.template_request import changed_template, new_template
 
 router = APIRouter()
@@ -29,12 +31,19 @@ def create_template(context: WriteContext) -> Response:
 @router.put("/template/{template_id}", name="update_template")
 def update_template(context: WriteContext, template_id: str) -> Response:
     """Change a template; absent fields keep their values, and jobs already submitted keep their copy."""
-    tenant, fields = context.tenant, context.fields()
+    fields = context.fields()
+    return repeat_if_changed(lambda: _update(context, template_id, fields))
+
+
+def _update(context: RequestContext, template_id: str, fields: Tree) -> Response:
+    tenant = context.tenant
     stored = context.store.templates.get(tenant, template_id)
     if stored is None:
         raise NoSuchTemplate
     name, separate = changed_template(fields, stored.separate)
-    template = context.store.templates.update(tenant, template_id, name=name, separate=separate)
+    template = context.store.templates.update(
+        tenant, template_id, name=name, separate=separate, revision=stored.revision
+    )
     return context.respond(views.TEMPLATE_ANSWER, template=template)
 
 

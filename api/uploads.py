@@ -6,6 +6,7 @@ import re
 import secrets
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext, WriteContext
@@ -20,8 +21,12 @@ URLS_AT_ONCE = 100
 
 
 @router.post("/uploads", name="create_upload")
-def create_upload(context: WriteContext) -> Response:
+async def create_upload(context: WriteContext, request: Request) -> Response:
     """Open an upload into a new folder of the bucket; the answer says where the parts are to be sent."""
+    return await context.at_store(request, lambda: _create(context))
+
+
+def _create(context: RequestContext) -> Response:
     fields = UPLOAD_REQUEST.read(context.fields())
     tenant = context.tenant
     _check_size(context, fields["size"])
@@ -33,24 +38,32 @@ def create_upload(context: WriteContext) -> Response:
 
 
 @router.put("/uploads", name="resume_upload")
-def resume_upload(context: WriteContext) -> Response:
+async def resume_upload(context: WriteContext, request: Request) -> Response:
     """Say which parts of an upload are missing, with new URLs for the first hundred of them."""
+    return await context.at_store(request, lambda: _resume(context))
+
+
+def _resume(context: RequestContext) -> Response:
     upload = _named(context)
     return _answer(context, upload, received=set(context.services.buckets.incoming.received(upload)))
 
 
 @router.post("/uploads/complete", name="complete_upload")
-def complete_upload(context: WriteContext) -> Response:
+async def complete_upload(context: WriteContext, request: Request) -> Response:
     """Make an upload an object of the bucket, once all its parts have arrived."""
+    return await context.at_store(request, lambda: _complete(context))
+
+
+def _complete(context: RequestContext) -> Response:
     upload = _named(context)
     context.services.buckets.incoming.complete(upload)
     return context.respond(UPLOADED, upload=upload)
 
 
 @router.delete("/uploads", name="abort_upload")
-def abort_upload(context: WriteContext) -> Response:
+async def abort_upload(context: WriteContext, request: Request) -> Response:
     """Give an upload up and delete its parts."""
-    context.services.buckets.incoming.abort(_named(context))
+    await context.at_store(request, lambda: context.services.buckets.incoming.abort(_named(context)))
     return Response()
 
 

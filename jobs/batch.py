@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stemline.jobs.callback import CallbackRequest, CallbackTarget
+from stemline.jobs.errors import RowRetried
 from stemline.jobs.job import JobSpec
 from stemline.jobs.tenant import Tenant
 
@@ -78,6 +79,11 @@ def batch_id(tenant: Tenant, key: str) -> str:
 def row_job_id(batch: str, number: int) -> str:
     """Return the id of the job of a row: the same however often the row is turned into a job."""
     return "j" + hashlib.sha256(f"{batch} {number}".encode()).hexdigest()[:32]
+
+
+def retried_already(job_id: str, retry_id: str) -> RowRetried:
+    """Return the error that a row is retried already, which names the job that does so."""
+    return RowRetried(f"The row {job_id} of a batch is retried already, by {retry_id}: retry that job.")
 
 
 def row_spec(batch: Batch, row: Row) -> JobSpec:

@@ -31,6 +31,9 @@
     │   └── ExpiredToken
     ├── TryAgain
     │   ├── QueueFull
+    │   ├── BatchesFull
+    │   ├── BucketBusy
+    │   ├── ChangedMeanwhile
     │   ├── RateLimited
     │   ├── BodiesFull
     │   ├── TooManyListeners
@@ -38,6 +41,7 @@
     │   │   └── NotConfirmed
     │   └── RecordTooNew
     ├── IllegalTransition
+    │   └── RowRetried
     ├── LeaseLost                     raised in workers only
     ├── CancelAsked                   raised in workers only
     ├── EqualJobRuns                  raised in workers only
@@ -191,6 +195,22 @@ class QueueFull(TryAgain):
     usual_wait_s = 5.0
 
 
+class BatchesFull(TryAgain):
+    """The bucket's batches hold as many rows as they may that are not jobs yet."""
+
+    usual_wait_s = 30.0
+
+
+class BucketBusy(TryAgain):
+    """Too many requests of this bucket wait for its store, or change many records."""
+
+    usual_wait_s = 5.0
+
+
+class ChangedMeanwhile(TryAgain):
+    """Another request changed it at the same time; send this one again."""
+
+
 class RateLimited(TryAgain):
     """Too many requests with this credential."""
 
@@ -222,6 +242,10 @@ class RecordTooNew(TryAgain):
 
 class IllegalTransition(StemlineError):
     """The job's state does not allow this."""
+
+
+class RowRetried(IllegalTransition):
+    """The row of a batch is retried already: retry the job that does so."""
 
 
 class LeaseLost(StemlineError):

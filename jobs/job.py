@@ -195,6 +195,8 @@ class Job:
     """What the worker does, of a running job: one of ``STAGES``."""
     attempt: int = 0
     """Attempts so far that count towards the maximum."""
+    claims: int = 0
+    """How often it was claimed, whether or not the attempt counted."""
     token: int = 0
     """Fencing token of the current attempt; every write of the attempt carries it."""
     worker: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from stemline.jobs.callback import MqConfig, masked_url
@@ -94,6 +94,8 @@ class Queue:
     """Of ``max_concurrent``."""
     override: Override | None = None
     """Limits that hold instead of its own for a time."""
+    revision: int = field(default=0, compare=False)
+    """How often it was changed."""
 
     @property
     def slots(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemline.jobs.separation import TAG, VoiceSeparate
 from stemline.jobs.tenant import Tenant
@@ -19,3 +19,5 @@ class Template:
     created: int
     updated: int
     tag: str = TAG
+    revision: int = field(default=0, compare=False)
+    """How often it was changed."""

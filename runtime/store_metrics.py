@@ -70,6 +70,7 @@ class StoreCollector(Collector):
         yield from _jobs(snapshot)
         yield from _queues(snapshot.queues, snapshot.totals_of_queues)
         yield from _callbacks(snapshot)
+        yield from _leftovers(snapshot)
         yield from _totals(snapshot)
         yield from self._server(snapshot.server)
 
@@ -149,6 +150,20 @@ def _callbacks(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("stemline_callbacks_due", "Callbacks whose next attempt is due now.", callbacks.due)
     yield _gauge("stemline_callbacks_late_seconds", "How long the most overdue callback is overdue.", late_s)
     yield _gauge("stemline_callbacks_dead", "Callbacks that were given up and not replayed.", callbacks.dead)
+
+
+def _leftovers(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge(
+        "stemline_leftovers",
+        "Attempts whose uploads could not be removed from a bucket; sweeps try again.",
+        snapshot.leftovers,
+    )
+    over = CounterMetricFamily(
+        "stemline_leftovers_ended", "The same that are over, by outcome.", labels=["outcome"]
+    )
+    for outcome in ("removed", "given_up"):
+        over.add_metric([outcome], snapshot.totals.get(f"leftovers:{outcome}", 0))
+    yield over
 
 
 def _totals(snapshot: Snapshot) -> Iterator[Metric]:

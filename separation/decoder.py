@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.errors import DecoderCrashed
+from stemline.separation.errors import DecoderLost
 from stemline.separation.isolated_audio import IsolatedAudio
 from stemline.separation.media.types import MediaLimits, SourceInfo
 
@@ -99,6 +99,7 @@ class Decoder:
             Cancelled: `cancelled` returned True, here or while iterating; within a second.
             DecodingTooExpensive: A limit of memory or processor time was reached; likewise.
             DecoderCrashed: The process crashed; likewise.
+            DecoderLost: The server of the process died, or could not start it; likewise.
             SeparationError: Whatever `open_audio` raises.
         """
         request = {
@@ -153,7 +154,7 @@ class Decoder:
                     self._server = None
                 else:
                     return
-        raise DecoderCrashed
+        raise DecoderLost
 
 
 class _Server:

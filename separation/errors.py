@@ -15,6 +15,7 @@ SeparationError
 │   ├── TooMuchMetadata
 │   └── DecodingTooExpensive
 ├── DecoderCrashed
+│   └── DecoderLost
 ├── WeightsError
 │   ├── WeightsMissing
 │   └── WeightsCorrupt
@@ -93,6 +94,10 @@ class DecodingTooExpensive(LimitExceeded):
 
 class DecoderCrashed(SeparationError):
     """The decoder crashed on the source."""
+
+
+class DecoderLost(DecoderCrashed):
+    """The decoding process was lost, and not because of the source as far as is known."""
 
 
 class WeightsError(SeparationError):

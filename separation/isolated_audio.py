@@ -23,6 +23,7 @@ from stemline.separation.decoder_server import STATUS
 from stemline.separation.errors import (
     Cancelled,
     DecoderCrashed,
+    DecoderLost,
     DecodingTooExpensive,
     LimitExceeded,
     MediaError,
@@ -148,6 +149,8 @@ class IsolatedAudio:
     def _death(self) -> SeparationError:
         """Return the error that the end of the child means."""
         status = self._exit_status()
+        if status is None:
+            return DecoderLost()
         if status in {OUT_OF_MEMORY, -signal.SIGKILL}:
             return DecodingTooExpensive("Decoding the source takes more memory than this service allows.")
         if status == -signal.SIGXCPU:
@@ -157,7 +160,11 @@ class IsolatedAudio:
         return DecoderCrashed()
 
     def _exit_status(self) -> int | None:
-        """Wait for the end of the child; return how it ended, or None where the server is gone, too."""
+        """Wait for the end of the child; return how it ended.
+
+        Returns:
+            None if nobody says so: the server is gone, or could start no child.
+        """
         self._link.settimeout(_EXIT_S)
         with suppress(OSError):
             report = self._link.recv(STATUS.size)

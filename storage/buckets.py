@@ -318,15 +318,19 @@ class Buckets:
                 f"The destination holds {held} under {upload.key}, instead of {upload.size} bytes."
             )
 
-    def abort(self, upload: Upload) -> None:
+    def abort(self, upload: Upload, *, patience_s: float | None = None) -> None:
         """Abort a staged stem; does nothing if it was completed or aborted before.
+
+        Args:
+            upload: The upload.
+            patience_s: How long the request is retried, s; by default as the settings say.
 
         Raises:
             TargetDenied, TargetUnavailable: The upload may still exist.
         """
         with target_errors():
             client = self._clients.for_bucket(upload.region, upload.bucket)
-            publish.abort(client, upload, RetryBudget(self._retry_budget_s))
+            publish.abort(client, upload, self._budget(patience_s))
 
     def delete_own(
         self,
@@ -337,6 +341,7 @@ class Buckets:
         job_id: str,
         token: int,
         expires_at: Callable[[], float] | None = None,
+        patience_s: float | None = None,
     ) -> bool:
         """Delete an object if this attempt of the job, or an earlier one, wrote it; return whether it did.
 
@@ -347,13 +352,17 @@ class Buckets:
             job_id: The job that must have written it.
             token: The latest fencing token it may have been written under.
             expires_at: Returns when the lease expires; ``None`` only if no attempt of the job is running.
+            patience_s: How long the request is retried, s; by default as the settings say.
 
         Raises:
             LeaseLost: The lease has expired.
             TargetDenied, TargetUnavailable: The object may still exist.
         """
         expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
-        budget = RetryBudget(self._retry_budget_s)
         with target_errors():
             client = self._clients.for_bucket(region, bucket)
+            budget = self._budget(patience_s)
             return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
+
+    def _budget(self, patience_s: float | None) -> RetryBudget:
+        return RetryBudget(self._retry_budget_s if patience_s is None else patience_s)

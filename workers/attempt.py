@@ -4,7 +4,7 @@
 
     load engine → open uploads → download → separate → send → publish → Success recorded      SUCCESS
          error or stop request → cleanup → end recorded           FAILED, CANCELLED, POSTPONED, RELEASED
-                                    cleanup impossible            ABANDONED
+                  what a bucket does not let go is recorded with the end, for the sweeper
          lease lost, at any point                                 SUPERSEDED
 """
 
@@ -19,8 +19,16 @@ import structlog
 
 from stemline.jobs.errors import CancelAsked, EqualJobRuns, JobFailed, JobTimeout, LeaseLost, StemlineError
 from stemline.jobs.job import Job
+from stemline.jobs.store.values import Uploads
 from stemline.separation.errors import Cancelled as SeparationCancelled
-from stemline.separation.errors import DeviceError, DeviceFailed, DiskFull, SeparationError, WeightsError
+from stemline.separation.errors import (
+    DecoderLost,
+    DeviceError,
+    DeviceFailed,
+    DiskFull,
+    SeparationError,
+    WeightsError,
+)
 from stemline.separation.pipeline import Report
 from stemline.storage import TransferCancelled
 from stemline.workers import reuse, stages
@@ -63,10 +71,6 @@ class Attempt:
                 # Whoever reclaimed the job deletes what this attempt registered.
                 log.warning("attempt.superseded")
                 return AttemptResult(Outcome.SUPERSEDED)
-            except JobFailed as error:
-                # The cleanup failed. The sweeper repeats it when the lease has expired.
-                log.warning("attempt.abandoned", reason=error.message)
-                return AttemptResult(Outcome.ABANDONED, message=error.message)
 
     def _run(self, work: Work) -> AttemptResult:
         started = time.monotonic()
@@ -120,9 +124,11 @@ class Attempt:
             case JobFailed(retryable=True):
                 code = failure_code(error) if error.counts else INTERNAL_ERROR
                 return self._put_off(code, error.message, counts=error.counts)
-            case WeightsError() | DeviceError() | DiskFull():  # another worker may have what this one lacks
+            case WeightsError() | DeviceError() | DiskFull() | DecoderLost():  # another worker may do better
                 self._report_worker(error)
-                return self._put_off(failure_code(error), error.message)
+                # A source that kills the server that decodes it must not keep workers busy for ever.
+                counts = isinstance(error, DecoderLost)
+                return self._put_off(failure_code(error), error.message, counts=counts)
             case JobFailed() | SeparationError():
                 return AttemptResult(Outcome.FAILED, failure_code(error), error.message)
             case StemlineError():
@@ -178,39 +184,46 @@ class Attempt:
         """Clean up and record an end other than success; a cancel that came first takes precedence.
 
         Raises:
-            JobFailed: The cleanup failed.
             LeaseLost: The job belongs to another attempt.
         """
         if work.uploads:
             work.lease.ensure_valid()
-            cleanup(self.context.buckets, self.job, work.uploads, expires_at=work.lease.expires_at)
+            work.leftovers = cleanup(
+                self.context.buckets,
+                work.uploads,
+                job_id=self.job.id,
+                token=self.job.token,
+                expires_at=work.lease.expires_at,
+            )
             work.uploads.clear()
         try:
-            retry_until_stored(self._record_of(result))
+            retry_until_stored(self._record_of(result, [each.to_json() for each in work.leftovers]))
         except CancelAsked:
             return self._end(work, AttemptResult(Outcome.CANCELLED))
         write = log.warning if result.outcome is Outcome.POSTPONED else log.info
         write(f"attempt.{result.outcome}", code=result.code, reason=result.message)
         return result
 
-    def _record_of(self, result: AttemptResult) -> Callable[[], None]:
-        """Return the write to the job store that records an end."""
+    def _record_of(self, result: AttemptResult, leftovers: Uploads) -> Callable[[], None]:
+        """Return the write to the job store that records an end, and what could not be removed."""
         jobs, settings = self.context.store.jobs, self.context.settings
         message = result.message[:_MOST_MESSAGE]
         match result.outcome:
             case Outcome.FAILED:
-                return partial(jobs.fail, self.job, result.code, message)
+                return partial(jobs.fail, self.job, result.code, message, leftovers=leftovers)
             case Outcome.POSTPONED:
-                # Each claim has a new token: the wait doubles with each time that the job was put off.
-                doubled = settings.workers.retry_delay_s * 2 ** min(self.job.token - 1, _MAX_DOUBLINGS)
+                # The wait doubles with each time that the job was put off.
+                times = max(0, self.job.claims - 1)
+                doubled = settings.workers.retry_delay_s * 2 ** min(times, _MAX_DOUBLINGS)
                 delay_s = min(
                     doubled, max(settings.workers.retry_delay_s, settings.workers.retry_delay_max_s)
                 )
-                return partial(jobs.release, self.job, delay_s=delay_s, counts=result.counts, reason=message)
+                values = {"delay_s": delay_s, "counts": result.counts, "reason": message}
+                return partial(jobs.release, self.job, **values, leftovers=leftovers)
             case Outcome.RELEASED:
-                return partial(jobs.release, self.job)
+                return partial(jobs.release, self.job, leftovers=leftovers)
             case _:
-                return partial(jobs.confirm_cancel, self.job)
+                return partial(jobs.confirm_cancel, self.job, leftovers=leftovers)
 
     def _count(self, work: Work, report: Report, seconds: float) -> None:
         """Count and log a success with the time of each stage."""

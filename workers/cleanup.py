@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from stemline.jobs.job import Job
+import structlog
+
+from stemline.jobs.errors import JobFailed
 from stemline.storage import Buckets, Upload
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S: Final = 5.0
+"""How long a bucket is asked again that does not let go; later sweeps ask for a week, s."""
 
 
 def cleanup(
-    buckets: Buckets, job: Job, uploads: Sequence[Upload], *, expires_at: Callable[[], float] | None = None
-) -> None:
-    """Abort the attempt's uploads and delete its objects; objects of others are kept.
+    buckets: Buckets,
+    uploads: Sequence[Upload],
+    *,
+    job_id: str,
+    token: int,
+    expires_at: Callable[[], float] | None = None,
+) -> list[Upload]:
+    """Abort an attempt's uploads and delete its objects; objects of others are kept.
 
     Args:
         buckets: The buckets.
-        job: The job, with the token of its latest attempt.
         uploads: The registered uploads.
+        job_id: The job.
+        token: Its latest fencing token: objects written under it, or under an earlier one, are deleted.
         expires_at: Returns when the lease expires; ``None`` if no attempt is running.
 
+    Returns:
+        The uploads of which something may be left: their bucket refused, or was unavailable.
+
     Raises:
-        JobFailed: The bucket refused, or was unavailable; something may be left.
         LeaseLost: The lease has expired.
     """
+    end = time.monotonic() + PATIENCE_S
+    left: list[Upload] = []
     for upload in uploads:
-        if upload.upload_id:
-            buckets.abort(upload)
-        buckets.delete_own(
-            upload.region, upload.bucket, upload.key, job_id=job.id, token=job.token, expires_at=expires_at
-        )
+        patience_s = end - time.monotonic()
+        if patience_s <= 0:
+            left.append(upload)
+            continue
+        try:
+            if upload.upload_id:
+                buckets.abort(upload, patience_s=patience_s)
+            buckets.delete_own(
+                upload.region,
+                upload.bucket,
+                upload.key,
+                job_id=job_id,
+                token=token,
+                expires_at=expires_at,
+                patience_s=max(0.0, end - time.monotonic()),
+            )
+        except JobFailed as error:
+            left.append(upload)
+            log.warning("cleanup.failed", key=upload.key, reason=error.message)
+    return left

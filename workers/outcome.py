@@ -21,8 +21,6 @@ class Outcome(StrEnum):
     """The worker shuts down; the job may be claimed again at once."""
     SUPERSEDED = "superseded"
     """The lease was lost; the job belongs to another attempt, or to the sweeper."""
-    ABANDONED = "abandoned"
-    """The attempt's objects could not be deleted; the sweeper reclaims the job when the lease expires."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class Work:
     lease: LeaseKeeper
     uploads: list[Upload] = field(default_factory=list)
     """Everything that a cleanup must abort or delete."""
+    leftovers: list[Upload] = field(default_factory=list)
+    """What a cleanup could not."""
     source_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of each stage, s."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import redis
@@ -17,15 +17,16 @@ from celery import Celery
 
 from stemline.jobs.errors import (
     CancelAsked,
-    JobFailed,
     LeaseLost,
     RecordTooNew,
     StemlineError,
-    TargetUnavailable,
     TooManyAttempts,
 )
 from stemline.jobs.job import Job
+from stemline.jobs.leftover import Leftover
+from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.jobs.store.values import Uploads
 from stemline.runtime.settings import Settings
 from stemline.storage import Buckets, Upload
 from stemline.wire.errors import code_of
@@ -46,6 +47,10 @@ RETRY_BUDGET_S: Final = 5.0
 """How long a sweep retries requests to a bucket; the next sweep comes soon, s."""
 RECLAIM_BUDGET_S: Final = 30.0
 """How long a sweep reclaims jobs; what is left waits for the next one, s."""
+LEFTOVERS_BUDGET_S: Final = 10.0
+"""How long a sweep removes what attempts could not; what is left waits for the next one, s."""
+LEFTOVERS_KEPT_S: Final = 7 * 86_400
+"""After this time the sweeper gives up what a bucket does not let go, s."""
 PRUNE_BUDGET_S: Final = 2.0
 """How long a sweep deletes old records, s. It deletes some thousand per second."""
 PRUNE_BATCH: Final = 200
@@ -96,6 +101,7 @@ class Sweeper:
         self.resend_deliveries()
         self.prune()
         self.reclaim_expired()
+        self.remove_leftovers()
         self._metrics.last_sweep.set_to_current_time()
 
     def prune(self) -> None:
@@ -107,8 +113,7 @@ class Sweeper:
     def reclaim_expired(self) -> None:
         """Reclaim the jobs whose lease has expired, for as long as the budget allows.
 
-        A job whose bucket is unavailable stays with the sweeper until its new lease expires, and so do the
-        others of that bucket, which is not asked again in this sweep.
+        A bucket that is unavailable is asked once; what dead attempts left there stays for later sweeps.
         """
         end = time.monotonic() + RECLAIM_BUDGET_S
         unavailable: set[tuple[str, str]] = set()
@@ -121,7 +126,7 @@ class Sweeper:
                 done.add(job_id)
                 try:
                     self.reclaim(job_id, unavailable)
-                except (JobFailed, RecordTooNew) as error:
+                except RecordTooNew as error:
                     log.warning("reclaim.postponed", job=job_id, reason=error.message)
                 except StemlineError:
                     raise  # of the store, so of every job
@@ -140,26 +145,19 @@ class Sweeper:
             Whether this call reclaimed it; ``False`` if its worker or another sweeper was faster.
 
         Raises:
-            JobFailed: The bucket refused the cleanup, or was unavailable.
             RecordTooNew: Its record was written by a newer release.
         """
         job = self._store.jobs.reclaim(job_id, self._name)
         if job is None:
             return False
         uploads = [Upload.from_json(dict(each)) for each in job.uploads]
-        buckets = {(upload.region, upload.bucket) for upload in uploads}
-        if buckets & unavailable:
-            raise TargetUnavailable
         with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempt, token=job.token):
             try:
                 # The store refuses the old attempt from here on; the cleanup makes the bucket refuse it too.
-                cleanup(self._buckets, job, uploads)
-                result = self._requeue_or_end(job)
+                left = self._clean_up(uploads, job.id, job.token, unavailable)
+                result = self._requeue_or_end(job, [each.to_json() for each in left])
             except LeaseLost:
                 return False
-            except JobFailed:
-                unavailable |= buckets
-                raise
             self._metrics.reclaims.labels(result.outcome).inc()
             self._events.job_ended(job, result, 0.0)
             log.warning("job.reclaimed", outcome=result.outcome)
@@ -168,21 +166,57 @@ class Sweeper:
                 self._notifier.deliver(delivery.id)
             return True
 
-    def _requeue_or_end(self, job: Job) -> AttemptResult:
+    def _clean_up(
+        self, uploads: Sequence[Upload], job_id: str, token: int, unavailable: set[tuple[str, str]]
+    ) -> list[Upload]:
+        """Remove what an attempt left; return what may be left in buckets that are, or were, unavailable."""
+        asked = [each for each in uploads if (each.region, each.bucket) not in unavailable]
+        left = cleanup(self._buckets, asked, job_id=job_id, token=token)
+        unavailable |= {(each.region, each.bucket) for each in left}
+        return [*left, *(each for each in uploads if each not in asked)]
+
+    def remove_leftovers(self) -> None:
+        """Try again to remove what attempts could not, as long as the budget allows; for a week at most."""
+        end, unavailable = time.monotonic() + LEFTOVERS_BUDGET_S, set[tuple[str, str]]()
+        while time.monotonic() < end and (found := self._store.leftovers.take()) is not None:
+            try:
+                self._remove(found, unavailable)
+            except StemlineError:
+                raise  # of the store, so of every leftover
+            except Exception:  # one damaged record must not keep the others
+                log.exception("leftovers.failed", job=found.job_id)
+
+    def _remove(self, found: Leftover, unavailable: set[tuple[str, str]]) -> None:
+        job = self._store.jobs.find(found.job_id)
+        if job is not None and job.state is State.RUNNING:
+            return  # a newer attempt may be publishing under the same key
+        uploads = [Upload.from_json(dict(each)) for each in found.uploads]
+        left = self._clean_up(uploads, found.job_id, found.token, unavailable)
+        values = {"job": found.job_id, "objects": [f"{each.bucket}/{each.key}" for each in left or uploads]}
+        if not left:
+            self._store.leftovers.drop(found.id, removed=True)
+            log.info("leftovers.removed", **values)
+        elif self._store.now() - found.since > LEFTOVERS_KEPT_S * 1e6:
+            self._store.leftovers.drop(found.id, removed=False)
+            log.error("leftovers.given_up", **values)
+        else:
+            log.warning("leftovers.kept", tries=found.tries, **values)
+
+    def _requeue_or_end(self, job: Job, leftovers: Uploads) -> AttemptResult:
         """Release a reclaimed job for its next attempt, unless it is cancelled or had its last one."""
         if not job.cancel_requested:
             if job.attempt >= self._max_attempts:
                 code = code_of(TooManyAttempts())
                 message = f"The worker died on each of {job.attempt} attempts."
-                self._store.jobs.fail(job, code, message)
+                self._store.jobs.fail(job, code, message, leftovers=leftovers)
                 return AttemptResult(Outcome.FAILED, code, message)
             try:
-                self._store.jobs.release(job, counts=True)
+                self._store.jobs.release(job, counts=True, leftovers=leftovers)
             except CancelAsked:
                 pass
             else:
                 return AttemptResult(Outcome.RELEASED, message="The worker died.")
-        self._store.jobs.confirm_cancel(job)
+        self._store.jobs.confirm_cancel(job, leftovers=leftovers)
         return AttemptResult(Outcome.CANCELLED)
 
     def resend_wake_ups(self) -> None:

@@ -56,7 +56,7 @@ class TaskEvents:
                 self._send(fields | _failure("JobFailed", result.code, result.message), "task-failed")
             case Outcome.CANCELLED:
                 self._send(fields | {"terminated": True, "signum": None, "expired": False}, "task-revoked")
-            case Outcome.POSTPONED | Outcome.RELEASED | Outcome.ABANDONED:
+            case Outcome.POSTPONED | Outcome.RELEASED:
                 kind = result.outcome.capitalize()
                 self._send(fields | _failure(kind, result.message), "task-retried")
 

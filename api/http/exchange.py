@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -20,6 +21,9 @@ log = structlog.get_logger(__name__)
 READ_AHEAD_BYTES: Final = 16_384
 #: Media type of a response that has no end of its own.
 EVENT_STREAM: Final = b"text/event-stream"
+
+#: Name of the request's state with what gives its turn back for the length of a block: `Exchange.aside`.
+ASIDE: Final = "aside"
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
@@ -65,7 +69,7 @@ class Exchange:
         self._queued = True
         self._has_turn = False
         self._waits = 0
-        """Tasks of the application that wait for the client."""
+        """Tasks of the application that wait for the client, or for something that takes long."""
         self._streams = False
         self._hurried = False
         self.body_complete = not head.has_body
@@ -137,6 +141,7 @@ class Exchange:
         """Let the application respond; its exceptions are answered 500 if nothing was sent yet."""
         await self._take_turn()
         self._queued = False
+        self._scope.setdefault("state", {})[ASIDE] = self.aside
         try:
             if not self._disconnected:
                 await app(self._scope, self._receive, self._send)
@@ -148,6 +153,7 @@ class Exchange:
             if not self._started:
                 self._send_head(500, [(b"content-length", b"0")])
         finally:
+            self._scope["state"].pop(ASIDE, None)
             self._give_turn_back()
             if not self.response_complete:
                 self.keep_alive = False
@@ -164,7 +170,8 @@ class Exchange:
             self._read_on()
         while not self._has_news():
             self._changed.clear()
-            await self._wait_for_client(self._changed.wait())
+            async with self.aside():
+                await self._changed.wait()
         if self._disconnected or self.response_complete or (self.body_complete and self._body_delivered):
             return {"type": "http.disconnect"}
         body = bytes(self._body)
@@ -176,12 +183,13 @@ class Exchange:
         self._reading = True
         self._stream.read_on()
 
-    async def _wait_for_client(self, something: Awaitable[object]) -> None:
-        """Let the application work on other requests meanwhile."""
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Let the application work on other requests for the length of a block, which waits for something."""
         self._waits += 1
         self._give_turn_back()
         try:
-            await something
+            yield
         finally:
             self._waits -= 1
             if not self._waits:
@@ -205,7 +213,8 @@ class Exchange:
     async def _send(self, message: Message) -> None:
         """Send the head or a part of the body of the response."""
         if not self._stream.is_writable:
-            await self._wait_for_client(self._stream.drain())
+            async with self.aside():
+                await self._stream.drain()
         if self.response_complete:
             return
         if message["type"] == "http.response.start":

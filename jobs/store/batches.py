@@ -7,13 +7,22 @@ from typing import Any, Final
 
 from stemline.jobs.batch import Batch, BatchState, Row
 from stemline.jobs.callback import CallbackTarget
-from stemline.jobs.errors import IllegalTransition, NoSuchBatch, UploadSuperseded
+from stemline.jobs.errors import (
+    BatchesFull,
+    BudgetSpent,
+    IllegalTransition,
+    NoSuchBatch,
+    RequestRefused,
+    UploadSuperseded,
+)
 from stemline.jobs.job import JobSpec
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import BatchRepository
+from stemline.jobs.store.usage import budget_arguments
 from stemline.jobs.store.values import Listing
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 
 _UPLOAD_MS: Final = 3_600_000
 """How long an upload may take that is not accepted yet, ms."""
@@ -29,19 +38,38 @@ class RedisBatches(BatchRepository):
         self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
     ) -> str | None:
         texts = (records.text(records.SPEC, spec), records.text(records.TARGET, target) if target else "")
+        most = self._connection.options.batches_per_bucket
         answer = self._connection.run(
-            "batch_rows", "begin", batch_id, upload, str(spec.tenant), name, *texts, _UPLOAD_MS
+            "batch_rows", "begin", batch_id, upload, str(spec.tenant), name, *texts, _UPLOAD_MS, most
         )
+        self._check_room(answer)
         return str(answer[1]) if answer[0] == "sealed" else None
 
     def append(self, batch_id: str, upload: str, first: int, rows: Sequence[Row]) -> None:
         texts = [records.text(records.ROW, row) for row in rows]
-        answer = self._connection.run("batch_rows", "append", batch_id, upload, first, *texts)
+        options = self._connection.options
+        most = options.batch_rows_per_bucket, options.batch_bytes_per_bucket
+        answer = self._connection.run("batch_rows", "append", batch_id, upload, first, *most, *texts)
+        self._check_room(answer)
         if answer[0] != "ok":
             raise UploadSuperseded
 
-    def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
-        if self._run("seal", batch_id, upload, body_sha256)[0] != "ok":
+    def drop(self, batch_id: str, upload: str) -> None:
+        self._connection.run("batch_rows", "drop", batch_id, upload)
+
+    def seal(
+        self,
+        batch_id: str,
+        upload: str,
+        body_sha256: str,
+        *,
+        credential: str = "",
+        budget: Budget = NO_BUDGET,
+    ) -> None:
+        answer = self._run("seal", batch_id, upload, body_sha256, credential, *budget_arguments(budget))
+        if answer[0] == "spent":
+            raise BudgetSpent
+        if answer[0] != "ok":
             raise UploadSuperseded
 
     def get(self, tenant: Tenant, batch_id: str) -> Batch | None:
@@ -88,6 +116,27 @@ class RedisBatches(BatchRepository):
     def _run(self, what: str, batch_id: str, *args: str | float) -> list[Any]:
         answer: list[Any] = self._connection.run("batch", what, batch_id, *args)
         return answer
+
+    def _check_room(self, answer: list[Any]) -> None:
+        """Raise what it means that the rows of a batch have no room.
+
+        Raises:
+            BatchesFull: those of the tenant's other batches take it.
+            RequestRefused: the batch alone has too many.
+        """
+        options = self._connection.options
+        most = {
+            "batches": options.batches_per_bucket,
+            "rows": options.batch_rows_per_bucket,
+            "bytes": options.batch_bytes_per_bucket,
+        }
+        if answer[0] == "full":
+            what = "batches with rows" if answer[1] == "batches" else f"{answer[1]} of rows of batches"
+            raise BatchesFull(
+                f"The bucket has {most[answer[1]]} {what} that are not jobs yet, or would have more."
+            )
+        if answer[0] == "large":
+            raise RequestRefused(f"The rows of a batch may have at most {most[answer[1]]} {answer[1]}.")
 
     def _change(self, what: str, tenant: Tenant, batch_id: str) -> None:
         answer = self._run(what, batch_id, str(tenant))

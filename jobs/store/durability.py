@@ -27,6 +27,7 @@ CONFIRMED_SCRIPTS: Final = frozenset(
         "batch",
         "batch_rows",
         "cancel",
+        "close",
         "create",
         "delete_template",
         "file_deliveries",
@@ -47,6 +48,8 @@ REPEATED_SCRIPTS: Final = frozenset(
     {
         "acquire_slot",
         "claim",
+        "deliveries",
+        "drop_leftover",
         "expire",
         "heartbeat",
         "promote",
@@ -58,6 +61,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "reserve",
         "reuse",
         "statistics",
+        "take_leftover",
         "use_nonce",
     }
 )

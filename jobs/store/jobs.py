@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stemline.jobs.batch import retried_already
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     BindedBucketNumLimit,
+    BudgetSpent,
     CancelAsked,
     IdempotencyConflict,
     IllegalTransition,
@@ -26,8 +28,19 @@ from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, Reuse, WakeUp
+from stemline.jobs.store.usage import budget_arguments
+from stemline.jobs.store.values import (
+    Counted,
+    Idempotency,
+    JobFilter,
+    Listing,
+    Page,
+    Reuse,
+    Uploads,
+    WakeUp,
+)
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 
 _CREATE_ERRORS = {
     "conflict": IdempotencyConflict,
@@ -35,6 +48,7 @@ _CREATE_ERRORS = {
     "limit": BindedBucketNumLimit,
     "no-queue": QueueNotFound,
     "full": QueueFull,
+    "spent": BudgetSpent,
 }
 _DAY_US = 86_400_000_000
 _FOLLOWS_US = 300_000_000
@@ -56,20 +70,32 @@ class RedisJobs(JobRepository):
         *,
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
+        budget: Budget = NO_BUDGET,
     ) -> list[Job]:
-        answer = self._create(specs, [new_job_id() for _ in specs], idempotency, new_queue)
+        ids = [new_job_id() for _ in specs]
+        answer = self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
         return [job for record in answer[1] if (job := _job(record))]
 
-    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
-        self._create(specs, ids or [new_job_id() for _ in specs], shown=False)
+    def create_many(
+        self,
+        specs: Sequence[JobSpec],
+        ids: Sequence[str] = (),
+        *,
+        unretried: bool = False,
+        budget: Budget = NO_BUDGET,
+    ) -> int:
+        ids = ids or [new_job_id() for _ in specs]
+        return int(self._create(specs, ids, budget=budget, unretried=unretried, shown=False)[3])
 
     def _create(
         self,
         specs: Sequence[JobSpec],
         ids: Sequence[str],
+        *,
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
-        *,
+        budget: Budget = NO_BUDGET,
+        unretried: bool = False,
         shown: bool = True,
     ) -> list[Any]:
         """Run the script, send its wake-ups and return its answer."""
@@ -96,10 +122,14 @@ class RedisJobs(JobRepository):
             int(shown),
             specs[0].credential,
             "" if specs[0].weight is None else specs[0].weight,
+            *budget_arguments(budget),
+            int(unretried),
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:
             raise _CREATE_ERRORS[answer[0]]
+        if answer[0] == "retried":
+            raise retried_already(answer[1], answer[2])
         if answer[0] == "ok":
             self._connection.wake_up(answer[2])
         return answer
@@ -216,16 +246,23 @@ class RedisJobs(JobRepository):
         drawn = records.text(records.WAVEFORMS, tuple(waveforms)) if waveforms else ""
         self._finish(job, State.SUCCESS, "Success", "", result, waveforms=drawn, digest=digest)
 
-    def fail(self, job: Job, code: str, message: str) -> None:
-        self._finish(job, State.FAILED, code, message)
+    def fail(self, job: Job, code: str, message: str, *, leftovers: Uploads = ()) -> None:
+        self._finish(job, State.FAILED, code, message, leftovers=leftovers)
 
-    def confirm_cancel(self, job: Job) -> None:
-        self._finish(job, State.CANCEL, "Success", "")
+    def confirm_cancel(self, job: Job, *, leftovers: Uploads = ()) -> None:
+        self._finish(job, State.CANCEL, "Success", "", leftovers=leftovers)
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
-        delay_us = round(delay_s * 1e6)
-        answer = self._connection.run("release", job.id, job.token, delay_us, int(counts), reason)
-        self._accept(answer)
+    def release(
+        self,
+        job: Job,
+        *,
+        delay_s: float = 0.0,
+        counts: bool = False,
+        reason: str = "",
+        leftovers: Uploads = (),
+    ) -> None:
+        values = (round(delay_s * 1e6), int(counts), reason, _left(leftovers))
+        self._accept(self._connection.run("release", job.id, job.token, *values))
 
     def expired(self, limit: int = 100) -> list[str]:
         connection = self._connection
@@ -270,6 +307,7 @@ class RedisJobs(JobRepository):
         *,
         waveforms: str = "",
         digest: str = "",
+        leftovers: Uploads = (),
     ) -> None:
         target = None
         if state is not State.CANCEL:
@@ -280,7 +318,15 @@ class RedisJobs(JobRepository):
         used = result.usage() if result else (0, 0, 0)
         reuse = (digest, int(bool(result and result.reused)))
         answer = self._connection.run(
-            "finish", job.id, job.token, state, *texts, job.spec.credential, *used, *reuse
+            "finish",
+            job.id,
+            job.token,
+            state,
+            *texts,
+            job.spec.credential,
+            *used,
+            *reuse,
+            _left(leftovers),
         )
         self._accept(answer)
 
@@ -306,6 +352,11 @@ class RedisJobs(JobRepository):
 
 def _hop(spec: JobSpec) -> tuple[str, str]:
     return (str(spec.hop.wait_s * 1_000_000), str(spec.hop.level)) if spec.hop else ("", "")
+
+
+def _left(uploads: Uploads) -> str:
+    """Return uploads that could not be removed as the scripts take them."""
+    return json.dumps(list(uploads)) if uploads else ""
 
 
 def _criteria(which: JobFilter) -> list[str | int]:

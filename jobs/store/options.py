@@ -26,6 +26,12 @@ class StoreOptions:
     """Jobs of a new queue that may run at the same time."""
     templates_per_bucket: int = 200
     """Templates that a bucket may hold."""
+    batches_per_bucket: int = 20
+    """Batches of a bucket that may have rows which are not jobs yet."""
+    batch_rows_per_bucket: int = 200_000
+    """Such rows of all batches of a bucket."""
+    batch_bytes_per_bucket: int = 128 << 20
+    """Bytes of such rows."""
     cancel_running: bool = True
     """Whether a running job can be cancelled."""
     lease_s: float = 20.0

@@ -15,8 +15,12 @@ from stemline.jobs.tenant import Tenant
 _BATCH: Final = 500
 """Callbacks that are read or replayed with one call."""
 _FILED_AT_ONCE: Final = 2000
+_READ_AT_ONCE: Final = 1000
+"""Ids that one call reads of a long list."""
 _MOST: Final = 100_000
-"""Callbacks that one request looks through."""
+"""Callbacks of one status that one request looks through."""
+_GIVEN_UP: Final = "given-up"
+"""The list of a tenant's dead letters by the time they were given up."""
 
 
 class RedisOutbox(Outbox):
@@ -54,22 +58,26 @@ class RedisOutbox(Outbox):
         page: int = 1,
         size: int = 10,
     ) -> Listing[Delivery]:
-        first = (page - 1) * size
-        if tenant is None and host is None:
-            connection, low = self._connection, _lowest(since)
-            key, client = connection.key("dead"), connection.client
-            ids = connection.read(client.zrevrangebyscore, key, "+inf", low, start=first, num=size)
-            return Listing(self._load(ids), int(connection.read(client.zcount, key, low, "+inf")))
-        found = list(self._dead_letters(tenant, host, since))
-        return Listing(found[first : first + size], len(found))
+        if tenant is not None:
+            which = DeliveryFilter(host=host, since=since, page=page, size=size)
+            return self._listing(tenant, (_GIVEN_UP,), which)
+        first, ids = (page - 1) * size, self._dead_of_all(since)
+        return self._page(ids if host is None else list(self._to_host(ids, host)), first, size)
 
     def search(self, tenant: Tenant, which: DeliveryFilter) -> Listing[Delivery]:
+        return self._listing(tenant, sorted(which.statuses), which)
+
+    def _listing(self, tenant: Tenant, lists: Sequence[str], which: DeliveryFilter) -> Listing[Delivery]:
+        """Return a page of some lists together."""
         first = (which.page - 1) * which.size
         if which.host is None:
-            total, ids = self._filed(tenant, which, first, which.size)
-            return Listing(self._load(ids), total)
-        found = [each for each in self._all(tenant, which) if each.target.host == which.host]
-        return Listing(found[first : first + which.size], len(found))
+            total, found = self._filed(tenant, lists, which.since, first, which.size)
+            return Listing(self._load([name for name, _ in found]), total)
+        ids = self._all(tenant, lists, which.since)
+        return self._page(list(self._to_host(ids, which.host)), first, which.size)
+
+    def _page(self, ids: Sequence[str], first: int, size: int) -> Listing[Delivery]:
+        return Listing(self._load(ids[first : first + size]), len(ids))
 
     def replay(self, deliveries: Sequence[str]) -> int:
         return self._replay(deliveries)
@@ -78,11 +86,9 @@ class RedisOutbox(Outbox):
         return self._replay(deliveries, tenant, only_dead=False)
 
     def send_where(self, tenant: Tenant, which: DeliveryFilter) -> int:
-        if which.host is not None:
-            found = [each for each in self._all(tenant, which) if each.target.host == which.host]
-            return self.send(tenant, [delivery.id for delivery in found])
         # What is sent becomes pending, so the ids are read before the first is.
-        return self.send(tenant, self._filed(tenant, which, 0, _MOST)[1])
+        ids = self._all(tenant, sorted(which.statuses), which.since)
+        return self.send(tenant, ids if which.host is None else list(self._to_host(ids, which.host)))
 
     def _replay(
         self, deliveries: Sequence[str], tenant: Tenant | None = None, *, only_dead: bool = True
@@ -91,34 +97,52 @@ class RedisOutbox(Outbox):
         batches = (deliveries[start : start + _BATCH] for start in range(0, len(deliveries), _BATCH))
         return sum(int(self._connection.run("replay", home, int(only_dead), *batch)) for batch in batches)
 
-    def _all(self, tenant: Tenant, which: DeliveryFilter) -> Iterator[Delivery]:
-        _, ids = self._filed(tenant, which, 0, _MOST)
-        for start in range(0, len(ids), _BATCH):
-            yield from self._load(ids[start : start + _BATCH])
-
-    def _filed(self, tenant: Tenant, which: DeliveryFilter, first: int, size: int) -> tuple[int, list[str]]:
-        """Return how many deliveries there are for a filter without its host, and the ids of some of them."""
-        since = _lowest(which.since)
-        statuses = sorted(which.statuses)
-        while (answer := self._connection.run("deliveries", str(tenant), since, first, size, *statuses)) == [
-            "unfiled"
-        ]:
-            self._connection.run("file_deliveries", str(tenant), _FILED_AT_ONCE)
-        return int(answer[0]), [str(name) for name in answer[1]]
-
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None
     ) -> int:
-        return self.replay([delivery.id for delivery in self._dead_letters(tenant, host, since)])
+        ids = self._dead_of_all(since) if tenant is None else self._all(tenant, (_GIVEN_UP,), since)
+        return self.replay(ids if host is None else list(self._to_host(ids, host)))
 
-    def _dead_letters(self, tenant: Tenant | None, host: str | None, since: int | None) -> Iterator[Delivery]:
+    def _dead_of_all(self, since: int | None) -> list[str]:
+        """Return the ids of all dead letters, the latest first."""
         connection = self._connection
         key, low = connection.key("dead"), _lowest(since)
-        ids = connection.read(connection.client.zrevrangebyscore, key, "+inf", low)
+        found = connection.read(connection.client.zrevrangebyscore, key, "+inf", low)
+        return [str(name) for name in found]
+
+    def _all(self, tenant: Tenant, lists: Sequence[str], since: int | None) -> list[str]:
+        """Return the ids of a tenant's deliveries, the latest first, read a part at a time."""
+        times: dict[str, int] = {}
+        for name in lists:
+            for first in range(0, _MOST, _READ_AT_ONCE):
+                total, found = self._filed(tenant, (name,), since, first, _READ_AT_ONCE)
+                times |= dict(found)
+                if first + _READ_AT_ONCE >= total:
+                    break
+        return sorted(times, key=lambda name: (times[name], name), reverse=True)
+
+    def _to_host(self, ids: Sequence[str], host: str) -> Iterator[str]:
+        """Yield the ids of those deliveries that go to a host; only their targets are read."""
+        connection = self._connection
         for start in range(0, len(ids), _BATCH):
-            for delivery in self._load(ids[start : start + _BATCH]):
-                if delivery.matches(tenant, host):
-                    yield delivery
+            part = ids[start : start + _BATCH]
+            with connection.client.pipeline(transaction=False) as pipe:
+                for name in part:
+                    pipe.hget(connection.key("delivery", name), "target")
+                found = connection.read(pipe.execute)
+            for name, text in zip(part, found, strict=True):
+                if text and records.TARGET.validate_json(text).host == host:
+                    yield name
+
+    def _filed(
+        self, tenant: Tenant, lists: Sequence[str], since: int | None, first: int, size: int
+    ) -> tuple[int, list[tuple[str, int]]]:
+        """Return how many deliveries some lists hold together, and ids and times of a page of them."""
+        arguments = (str(tenant), _lowest(since), first, size, *lists)
+        while (answer := self._connection.run("deliveries", *arguments)) == ["unfiled"]:
+            self._connection.run("file_deliveries", str(tenant), _FILED_AT_ONCE)
+        names, times = answer[1][::2], answer[1][1::2]
+        return int(answer[0]), [(str(name), int(at)) for name, at in zip(names, times, strict=True)]
 
     def _load(self, ids: Sequence[str]) -> list[Delivery]:
         connection = self._connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemline.jobs.errors import NoSuchQueue
+from stemline.jobs.errors import ChangedMeanwhile, NoSuchQueue
 from stemline.jobs.queue import NotifyConfig, Override, Queue, Reserved, first_queue
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import records
@@ -38,6 +38,7 @@ class RedisQueues(QueueRepository):
         weight: int | None = None,
         reserved: Reserved | None = None,
         override: Override | None = None,
+        revision: int | None = None,
     ) -> Queue:
         changes: dict[str, str | int | None] = {
             "name": name,
@@ -53,9 +54,12 @@ class RedisQueues(QueueRepository):
         limits: tuple[str | int, ...] = ("", "", "")
         if override:
             limits = (override.until, override.max_concurrent or "", override.weight or "")
-        answer = self._connection.run("queue", str(tenant), queue_id, *limits, *flat)
+        seen = "" if revision is None else revision
+        answer = self._connection.run("queue", str(tenant), queue_id, *limits, seen, *flat)
         if answer[0] == "unknown":
             raise NoSuchQueue
+        if answer[0] == "changed":
+            raise ChangedMeanwhile
         self._connection.wake_up(answer[1])
         return self._load([queue_id])[0]
 

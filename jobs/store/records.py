@@ -86,6 +86,7 @@ def _job(record: Mapping[str, str]) -> Job:
         progress=int(record.get("progress", 0)),
         stage=record.get("stage", ""),
         attempt=int(record.get("attempt", 0)),
+        claims=int(record.get("claims", 0)),
         token=int(record.get("token", 0)),
         worker=record.get("worker", ""),
         device=record.get("device", ""),
@@ -117,6 +118,7 @@ def queue(queue_id: str, record: Mapping[str, str]) -> Queue:
         weight=int(record.get("base:weight", record.get("weight", USUAL_WEIGHT))),
         reserved=Reserved(int(record.get("reserved:1", 0)), int(record.get("reserved:2", 0))),
         override=override if until else None,
+        revision=int(record.get("revision", 0)),
     )
 
 
@@ -129,6 +131,7 @@ def template(template_id: str, record: Mapping[str, str]) -> Template:
         separate=SEPARATE.validate_json(record["separate"]),
         created=int(record["created"]),
         updated=int(record["updated"]),
+        revision=int(record.get("revision", 0)),
     )
 
 

@@ -12,6 +12,7 @@ from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.events import RedisEvents
 from stemline.jobs.store.host_slots import RedisHostSlots
 from stemline.jobs.store.jobs import RedisJobs
+from stemline.jobs.store.leftovers import RedisLeftovers
 from stemline.jobs.store.migrations import Migrations
 from stemline.jobs.store.nonces import RedisNonces
 from stemline.jobs.store.options import StoreOptions
@@ -60,6 +61,7 @@ class RedisStore(Store):
         self.outbox = RedisOutbox(connection)
         self.host_slots = RedisHostSlots(connection)
         self.batches = RedisBatches(connection)
+        self.leftovers = RedisLeftovers(connection)
         self.events = RedisEvents(connection)
         self.shares = RedisShares(connection)
         self.probes = RedisProbes(connection)

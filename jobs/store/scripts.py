@@ -21,6 +21,9 @@ from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Durability, run_co
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
+LEFTOVER_WAIT_US: Final = 60_000_000
+"""After this time a sweep first tries to remove what an attempt left in a bucket, µs."""
+
 _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
 
@@ -41,6 +44,7 @@ def _constants() -> str:
         "EVENTS_MS": EVENTS_MS,
         "USUAL_WEIGHT": USUAL_WEIGHT,
         "STEPS_KEPT": STEPS_KEPT,
+        "LEFTOVER_WAIT": LEFTOVER_WAIT_US,
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())
     return f"{lines}local TRANSITIONS = {{{', '.join(rows)}}}\n"

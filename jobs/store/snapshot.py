@@ -103,8 +103,10 @@ class Snapshot:
     expired_leases: int
     """Running jobs whose lease has expired."""
     callbacks: CallbackLoad
+    leftovers: int
+    """Attempts whose uploads could not be removed from a bucket yet."""
     totals: Mapping[str, int]
     """Counts since the store was created: ``created``, ``ended:<State>``, ``leases_lost``, ``hopped``,
-    ``reused``, ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``audio_ms``, ``bytes_in``,
-    ``bytes_out`` and ``work_ms:<device>``."""
+    ``reused``, ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``leftovers:removed``,
+    ``leftovers:given_up``, ``audio_ms``, ``bytes_in``, ``bytes_out`` and ``work_ms:<device>``."""
     server: ServerStatus

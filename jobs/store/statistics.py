@@ -31,7 +31,7 @@ class RedisStatistics(Statistics):
     def read(self, most_queues: int = 100) -> Snapshot:
         now, counts, sums_list, rows, oldest, others = self._connection.run("statistics", most_queues)
         sums = {name: int(value) for name, value in records.pairs(sums_list).items()}
-        delayed, expired, pending, due, first_due, dead = others
+        delayed, expired, pending, due, first_due, dead, leftovers = others
         return Snapshot(
             at=int(now),
             states=_states(sums),
@@ -48,6 +48,7 @@ class RedisStatistics(Statistics):
             delayed=delayed,
             expired_leases=expired,
             callbacks=CallbackLoad(pending, due, int(first_due) if first_due else None, dead),
+            leftovers=leftovers,
             totals={name: int(value) for name, value in records.pairs(counts).items()},
             server=self._server(),
         )

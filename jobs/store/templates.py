@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from stemline.jobs.errors import CreatedTemplateNumLimit, NoSuchTemplate, TemplateNameDuplicate
+from stemline.jobs.errors import (
+    ChangedMeanwhile,
+    CreatedTemplateNumLimit,
+    NoSuchTemplate,
+    TemplateNameDuplicate,
+)
 from stemline.jobs.ids import new_template_id
 from stemline.jobs.separation import VoiceSeparate
 from stemline.jobs.store import records
@@ -14,6 +19,7 @@ from stemline.jobs.tenant import Tenant
 
 _WRITE_ERRORS = {
     "unknown": NoSuchTemplate,
+    "changed": ChangedMeanwhile,
     "duplicate": TemplateNameDuplicate,
     "limit": CreatedTemplateNumLimit,
 }
@@ -38,7 +44,7 @@ class RedisTemplates(TemplateRepository):
         return Listing(page_of(templates, which.page, which.size), len(templates), missing)
 
     def create(self, tenant: Tenant, name: str, separate: VoiceSeparate) -> Template:
-        return self._write(tenant, new_template_id(), "create", name, separate)
+        return self._write(tenant, new_template_id(), "create", name=name, separate=separate)
 
     def update(
         self,
@@ -47,20 +53,35 @@ class RedisTemplates(TemplateRepository):
         *,
         name: str | None = None,
         separate: VoiceSeparate | None = None,
+        revision: int | None = None,
     ) -> Template:
-        return self._write(tenant, template_id, "update", name, separate)
+        return self._write(tenant, template_id, "update", name=name, separate=separate, revision=revision)
 
     def delete(self, tenant: Tenant, template_id: str) -> None:
         if not self._connection.run("delete_template", str(tenant), template_id):
             raise NoSuchTemplate
 
     def _write(
-        self, tenant: Tenant, template_id: str, mode: str, name: str | None, separate: VoiceSeparate | None
+        self,
+        tenant: Tenant,
+        template_id: str,
+        mode: str,
+        *,
+        name: str | None,
+        separate: VoiceSeparate | None,
+        revision: int | None = None,
     ) -> Template:
         parameters = records.text(records.SEPARATE, separate) if separate else ""
         limit = self._connection.options.templates_per_bucket
         answer = self._connection.run(
-            "template", str(tenant), template_id, mode, limit, name or "", parameters
+            "template",
+            str(tenant),
+            template_id,
+            mode,
+            limit,
+            name or "",
+            parameters,
+            "" if revision is None else revision,
         )
         if answer[0] in _WRITE_ERRORS:
             raise _WRITE_ERRORS[answer[0]]

@@ -34,10 +34,8 @@ class RedisTenants(TenantRepository):
         return Bucket(tenant, int(answer[1]))
 
     def close(self, tenant: Tenant) -> None:
-        if not self.is_open(tenant):
+        if not self._connection.run("close", str(tenant)):
             raise NoSuchBucket("The speech service is not opened for this bucket.")
-        connection = self._connection
-        connection.read(connection.client.hset, connection.key("tenant", str(tenant)), "open", "0")
 
     def is_open(self, tenant: Tenant) -> bool:
         connection = self._connection
@@ -47,7 +45,7 @@ class RedisTenants(TenantRepository):
     def search(self, which: BucketFilter) -> Listing[Bucket]:
         connection = self._connection
         names = connection.read(connection.client.zrange, connection.key("tenants"), 0, -1)
-        rows = zip(names, connection.hashes("tenant", names), strict=True)
-        buckets = [records.bucket(name, record) for name, record in rows if record.get("open") == "1"]
-        found = [bucket for bucket in buckets if which.matches(bucket.tenant)]
+        wanted = [name for name in names if which.matches(records.tenant(name))]
+        rows = zip(wanted, connection.hashes("tenant", wanted), strict=True)
+        found = [records.bucket(name, record) for name, record in rows if record.get("open") == "1"]
         return Listing(page_of(found, which.page, which.size), len(found))

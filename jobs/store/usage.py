@@ -8,7 +8,7 @@ from typing import Any
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import UsageRepository
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import DAY_US, Usage
+from stemline.jobs.usage import DAY_US, Budget, Usage
 
 
 class RedisUsage(UsageRepository):
@@ -33,6 +33,12 @@ class RedisUsage(UsageRepository):
         day = self._connection.now() // DAY_US
         (record,) = self._connection.hashes("spent", [f"{credential}:{day}"])
         return usage(day, credential, {name: int(value) for name, value in record.items()})
+
+
+def budget_arguments(budget: Budget) -> tuple[str | int, str | int]:
+    """Return the jobs and the ms of audio of a budget as the scripts take them; '' for no limit."""
+    jobs = "" if budget.jobs is None else budget.jobs
+    return jobs, "" if budget.audio_s is None else round(budget.audio_s * 1000)
 
 
 def usage(day: int, credential: str, sums: dict[str, int]) -> Usage:

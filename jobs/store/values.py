@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from stemline.jobs.delivery import DELIVERY_STATUSES
 from stemline.jobs.queue import Queue
@@ -13,6 +13,9 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.tenant import Tenant
 
 T = TypeVar("T")
+
+Uploads: TypeAlias = Sequence[Mapping[str, Any]]
+"""Uploads of an attempt as the record of its job keeps them."""
 
 
 @dataclass(frozen=True, slots=True)

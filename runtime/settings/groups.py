@@ -215,6 +215,11 @@ class TenantSettings(Group):
         100, "Highest Weight that a client may set; a credential may have its own.", ge=1, le=1000
     )
     max_templates: int = setting(200, "Templates a bucket may hold.", variable="templates_per_bucket", ge=1)
+    batches_per_bucket: int = setting(
+        20, "Batches of a bucket that may have rows which are not jobs yet.", ge=1, le=1000
+    )
+    batch_rows_per_bucket: int = setting(200_000, "Such rows of all batches of a bucket.", ge=1)
+    batch_bytes_per_bucket: int = setting(128 << 20, "Bytes of such rows in the job store.", ge=1)
 
 
 class JobSettings(Group):

@@ -11,6 +11,7 @@ from stemline.testing.in_memory_store.batches import InMemoryBatches
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
 from stemline.testing.in_memory_store.events import InMemoryEvents
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
+from stemline.testing.in_memory_store.leftovers import InMemoryLeftovers
 from stemline.testing.in_memory_store.nonces import InMemoryNonces
 from stemline.testing.in_memory_store.probes import InMemoryProbes
 from stemline.testing.in_memory_store.shares import InMemoryShares
@@ -56,6 +57,7 @@ class InMemoryStore(Store):
         self.outbox = InMemoryOutbox(contents)
         self.host_slots = InMemoryHostSlots(contents)
         self.batches = InMemoryBatches(contents)
+        self.leftovers = InMemoryLeftovers(contents)
         self.events = InMemoryEvents(contents)
         self.shares = InMemoryShares(contents)
         self.probes = InMemoryProbes(contents)

@@ -7,14 +7,26 @@ from dataclasses import replace
 
 from stemline.jobs.batch import Batch, BatchState, Row
 from stemline.jobs.callback import CallbackTarget
-from stemline.jobs.errors import IllegalTransition, NoSuchBatch, UploadSuperseded
+from stemline.jobs.errors import (
+    BatchesFull,
+    IllegalTransition,
+    NoSuchBatch,
+    RequestRefused,
+    UploadSuperseded,
+)
 from stemline.jobs.job import JobSpec
 from stemline.jobs.states import State
-from stemline.jobs.store import BatchRepository, Listing, WakeUp
+from stemline.jobs.store import BatchRepository, Listing, WakeUp, records
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import DAY_US, NO_BUDGET, Budget
 from stemline.testing.in_memory_store.state import Contents
+
+
+def _bytes_of(rows: Sequence[Row]) -> int:
+    """Return the size of rows as a server holds them."""
+    return sum(len(records.text(records.ROW, row).encode()) for row in rows)
 
 
 class InMemoryBatches(BatchRepository):
@@ -33,6 +45,8 @@ class InMemoryBatches(BatchRepository):
             known = contents.batches.get(batch_id)
             if known is not None and known.state is not BatchState.LOADING:
                 return known.body
+            if len(self._held(spec.tenant, batch_id)) >= contents.options.batches_per_bucket:
+                raise BatchesFull
             contents.batches[batch_id] = Batch(
                 batch_id, spec.tenant, name, spec, BatchState.LOADING, contents.clock(), target=target
             )
@@ -46,11 +60,28 @@ class InMemoryBatches(BatchRepository):
             self._check_upload(batch_id, upload)
             count = len(contents.batch_rows[batch_id])
             if count == first:
+                self._check_room(batch_id, rows)
                 contents.batch_rows[batch_id] += rows
             elif count != first + len(rows):
                 raise UploadSuperseded
 
-    def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
+    def drop(self, batch_id: str, upload: str) -> None:
+        contents = self._contents
+        with contents.lock:
+            known = contents.batches.get(batch_id)
+            is_loading = known is not None and known.state is BatchState.LOADING
+            if is_loading and contents.uploads[batch_id] == upload:
+                del contents.batches[batch_id], contents.batch_rows[batch_id], contents.uploads[batch_id]
+
+    def seal(
+        self,
+        batch_id: str,
+        upload: str,
+        body_sha256: str,
+        *,
+        credential: str = "",
+        budget: Budget = NO_BUDGET,
+    ) -> None:
         contents = self._contents
         with contents.lock:
             known = contents.batches.get(batch_id)
@@ -58,6 +89,10 @@ class InMemoryBatches(BatchRepository):
                 return  # repeated after a lost answer
             self._check_upload(batch_id, upload)
             rows = len(contents.batch_rows[batch_id])
+            contents.check_budget(credential, budget, rows)
+            today = contents.clock() // DAY_US
+            contents.usage[contents.batches[batch_id].tenant, credential, today]["jobs"] += rows
+            contents.counted_rows[batch_id] = credential, today
             contents.batches[batch_id] = replace(
                 contents.batches[batch_id], state=BatchState.ACTIVE, body=body_sha256, rows=rows
             )
@@ -89,6 +124,11 @@ class InMemoryBatches(BatchRepository):
         contents = self._contents
         with contents.lock:
             self._change(tenant, batch_id, BatchState.CANCEL, {BatchState.ACTIVE, BatchState.PAUSED})
+            batch = contents.batches[batch_id]
+            made = max(batch.fed, sum(not job.spec.origin for job in contents.jobs_of(batch_id)))
+            if made < batch.rows:
+                contents.usage[tenant, *contents.counted_rows[batch_id]]["jobs"] -= batch.rows - made
+            contents.batches[batch_id] = replace(batch, fed=made)
             contents.batch_rows[batch_id] = []
             contents.end_batch(batch_id)
 
@@ -121,6 +161,35 @@ class InMemoryBatches(BatchRepository):
                 contents.batches[batch_id] = replace(batch, fed=first + count)
                 del contents.batch_rows[batch_id][:count]
                 contents.end_batch(batch_id)
+
+    def _held(self, tenant: Tenant, without: str) -> list[str]:
+        """Return the batches of a tenant that have rows which are not jobs yet, without one of them."""
+        return [
+            batch.id
+            for batch in self._contents.batches.values()
+            if batch.tenant == tenant
+            and batch.id != without
+            and (batch.state is BatchState.LOADING or self._contents.batch_rows[batch.id])
+        ]
+
+    def _check_room(self, batch_id: str, new: Sequence[Row]) -> None:
+        """Check that a tenant may hold some more rows.
+
+        Raises:
+            BatchesFull: its batches would hold too many rows or bytes.
+            RequestRefused: the batch alone would.
+        """
+        contents = self._contents
+        options, known = contents.options, contents.batch_rows
+        own = [*known[batch_id], *new]
+        others = [
+            row for each in self._held(contents.batches[batch_id].tenant, batch_id) for row in known[each]
+        ]
+        for most, size in ((options.batch_rows_per_bucket, len), (options.batch_bytes_per_bucket, _bytes_of)):
+            if size(own) > most:
+                raise RequestRefused
+            if size(own) + size(others) > most:
+                raise BatchesFull
 
     def _check_upload(self, batch_id: str, upload: str) -> None:
         batch = self._contents.batches.get(batch_id)

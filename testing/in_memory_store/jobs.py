@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemline.jobs.batch import retried_already
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     CancelAsked,
@@ -35,7 +36,9 @@ from stemline.jobs.store import (
     delivery_id,
 )
 from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.store.values import Uploads
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 from stemline.testing.in_memory_store.state import Contents, Remembered
 
 _DAY_US = 86_400_000_000
@@ -55,18 +58,31 @@ class InMemoryJobs(JobRepository):
         *,
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
+        budget: Budget = NO_BUDGET,
     ) -> list[Job]:
-        return self._create(specs, [new_job_id() for _ in specs], idempotency, new_queue)
+        ids = [new_job_id() for _ in specs]
+        return self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
 
-    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
-        self._create(specs, ids or [new_job_id() for _ in specs])
+    def create_many(
+        self,
+        specs: Sequence[JobSpec],
+        ids: Sequence[str] = (),
+        *,
+        unretried: bool = False,
+        budget: Budget = NO_BUDGET,
+    ) -> int:
+        ids = ids or [new_job_id() for _ in specs]
+        return len(self._create(specs, ids, unretried=unretried, budget=budget))
 
     def _create(
         self,
         specs: Sequence[JobSpec],
         ids: Sequence[str],
+        *,
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
+        unretried: bool = False,
+        budget: Budget = NO_BUDGET,
     ) -> list[Job]:
         contents, tenant = self._contents, specs[0].tenant
         with contents.lock:
@@ -82,7 +98,11 @@ class InMemoryJobs(JobRepository):
                 for job_id, spec in zip(ids, specs, strict=True)
                 if job_id not in contents.jobs and not contents.drops(spec)
             }
+            new = self._without_retried(new, unretried=unretried)
             self._check_queues(tenant, list(new.values()))
+            counted = [spec for spec in new.values() if not contents.is_counted(spec)]
+            if counted:
+                contents.check_budget(counted[0].credential, budget, len(counted))
             found = [wake_up for job_id, spec in new.items() for wake_up in self._add(job_id, spec)]
             if idempotency:
                 expires_at = contents.clock() + round(contents.options.idempotency_hours * 3600e6)
@@ -179,8 +199,9 @@ class InMemoryJobs(JobRepository):
             running = contents.move(job, State.RUNNING)
             contents.jobs[job.id] = replace(
                 running,
-                token=job.token + 1,
+                token=contents.next_token(job),
                 attempt=job.attempt + 1,
+                claims=job.claims + 1,
                 started=contents.clock(),
                 worker=worker,
                 progress=0,
@@ -257,18 +278,27 @@ class InMemoryJobs(JobRepository):
                     self._contents.reusable[job.spec.tenant, digest] = job.id
         self._finish(job, State.SUCCESS, "Success", "", result, waveforms=waveforms)
 
-    def fail(self, job: Job, code: str, message: str) -> None:
-        self._finish(job, State.FAILED, code, message)
+    def fail(self, job: Job, code: str, message: str, *, leftovers: Uploads = ()) -> None:
+        self._finish(job, State.FAILED, code, message, leftovers=leftovers)
 
-    def confirm_cancel(self, job: Job) -> None:
-        self._finish(job, State.CANCEL, "Success", "")
+    def confirm_cancel(self, job: Job, *, leftovers: Uploads = ()) -> None:
+        self._finish(job, State.CANCEL, "Success", "", leftovers=leftovers)
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
+    def release(
+        self,
+        job: Job,
+        *,
+        delay_s: float = 0.0,
+        counts: bool = False,
+        reason: str = "",
+        leftovers: Uploads = (),
+    ) -> None:
         contents = self._contents
         with contents.lock:
             current = self._contents.current(job.id, job.token)
             if current.cancel_requested:
                 raise CancelAsked
+            contents.leave(current, leftovers)
             del contents.leases[job.id]
             attempt = current.attempt if counts else current.attempt - 1
             waiting = contents.move(current, State.SUBMITTED)
@@ -307,7 +337,7 @@ class InMemoryJobs(JobRepository):
             if contents.leases.get(job_id, contents.clock() + 1) > contents.clock():
                 return None
             job = contents.jobs[job_id]
-            contents.jobs[job_id] = replace(job, token=job.token + 1, worker=sweeper)
+            contents.jobs[job_id] = replace(job, token=contents.next_token(job), worker=sweeper)
             self._contents.extend_lease(job_id)
             contents.totals["leases_lost"] += 1
             contents.note(job_id, StepKind.RECLAIMED, sweeper)
@@ -396,6 +426,25 @@ class InMemoryJobs(JobRepository):
             raise IdempotencyConflict
         return before
 
+    def _without_retried(self, new: Mapping[str, JobSpec], *, unretried: bool) -> dict[str, JobSpec]:
+        """Return new jobs; without those whose origin is retried already, if so asked.
+
+        Raises:
+            RowRetried: one of these retries a row of a batch.
+        """
+        kept: dict[str, JobSpec] = {}
+        retries = {job.id: job.retried_by for job in self._contents.jobs.values() if job.retried_by}
+        for job_id, spec in new.items():
+            retry = retries.get(spec.origin)
+            if retry and not unretried and spec.batch:
+                raise retried_already(spec.origin, retry)
+            if retry and unretried:
+                continue
+            kept[job_id] = spec
+            if spec.origin:
+                retries[spec.origin] = job_id
+        return kept
+
     def _check_queues(self, tenant: Tenant, specs: Sequence[JobSpec]) -> None:
         """Check that the queues exist and have room.
 
@@ -430,7 +479,8 @@ class InMemoryJobs(JobRepository):
             contents.jobs[spec.origin] = replace(contents.jobs[spec.origin], retried_by=job.id)
             contents.reopen_batch(spec.batch)
         contents.totals["created"] += 1
-        contents.use(spec, jobs=1)
+        if not contents.is_counted(spec):
+            contents.use(spec, jobs=1)
         contents.tell_job(job)
         contents.refresh(spec.queue_id)
         if job.id in contents.delayed:
@@ -452,6 +502,7 @@ class InMemoryJobs(JobRepository):
         result: Result | None = None,
         *,
         waveforms: Sequence[Waveform] = (),
+        leftovers: Uploads = (),
     ) -> None:
         contents = self._contents
         with contents.lock:
@@ -461,6 +512,7 @@ class InMemoryJobs(JobRepository):
             current = self._contents.current(job.id, job.token)
             if to is State.SUCCESS and current.cancel_requested:
                 raise CancelAsked
+            contents.leave(current, leftovers)
             self._use(current, to, result)
             if result is not None and result.reused:
                 contents.totals["reused"] += 1

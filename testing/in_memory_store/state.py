@@ -13,20 +13,23 @@ from stemline.jobs.batch import Batch, BatchState, Row
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
-from stemline.jobs.errors import BindedBucketNumLimit, LeaseLost
+from stemline.jobs.errors import BindedBucketNumLimit, BudgetSpent, LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.history import Step, StepKind, bounded
 from stemline.jobs.job import Job, JobSpec, Waveform
+from stemline.jobs.leftover import Leftover
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import USUAL_WEIGHT, Queue, QueueLimits, first_queue
 from stemline.jobs.share import Share, step
 from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
+from stemline.jobs.store.scripts import LEFTOVER_WAIT_US
 from stemline.jobs.store.snapshot import LEVELS
+from stemline.jobs.store.values import Uploads
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import DAY_US
+from stemline.jobs.usage import DAY_US, Budget
 from stemline.jobs.worker import Worker
 
 
@@ -106,6 +109,8 @@ class Contents:
     """Rows that are not jobs yet."""
     uploads: dict[str, str] = field(default_factory=dict)
     """Batch id to the upload that sends its rows."""
+    counted_rows: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Batch id to the credential and the day of which its rows were counted as jobs."""
 
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
@@ -116,6 +121,9 @@ class Contents:
     """Host to deliveries that have a slot, with its end."""
     queued: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Host to deliveries that wait for a slot."""
+
+    leftovers: dict[str, tuple[int, Leftover]] = field(default_factory=dict)
+    """Id to the time at which it is tried again, and what it is."""
 
     nonces: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """Credential and nonce to the request that used it and the time until which it is remembered."""
@@ -192,6 +200,25 @@ class Contents:
         self.totals.update(
             {what: n for what, n in sums.items() if what not in {"jobs", "succeeded", "failed"}}
         )
+
+    def check_budget(self, credential: str, budget: Budget, jobs: int) -> None:
+        """Check that a credential may take some more jobs today.
+
+        Raises:
+            BudgetSpent: it may not.
+        """
+        spent: Counter[str] = Counter()
+        for (_, name, day), sums in self.usage.items():
+            if name == credential and day == self.clock() // DAY_US:
+                spent.update(sums)
+        if budget.audio_s is not None and spent["audio_ms"] >= budget.audio_s * 1000:
+            raise BudgetSpent
+        if budget.jobs is not None and spent["jobs"] + jobs > budget.jobs:
+            raise BudgetSpent
+
+    def is_counted(self, spec: JobSpec) -> bool:
+        """Return whether a job is a row, which was counted when its batch was accepted."""
+        return spec.batch in self.batches and not spec.origin
 
     # Scheduling
 
@@ -412,8 +439,18 @@ class Contents:
             raise LeaseLost
         return job
 
+    def next_token(self, job: Job) -> int:
+        """Return the fencing token of a new attempt."""
+        return max(job.token + 1, self.clock())
+
     def extend_lease(self, job_id: str) -> None:
         self.leases[job_id] = self.clock() + round(self.options.lease_s * 1e6)
+
+    def leave(self, job: Job, uploads: Uploads) -> None:
+        """Record uploads of the current attempt that could not be removed from their bucket."""
+        if uploads:
+            left = Leftover(f"{job.id}:{job.token}", job.id, job.token, tuple(uploads), self.clock())
+            self.leftovers[left.id] = self.clock() + LEFTOVER_WAIT_US, left
 
     def move(self, job: Job, to: State) -> Job:
         """Change a job's state, as the table of transitions allows."""

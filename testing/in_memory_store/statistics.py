@@ -37,6 +37,7 @@ class InMemoryStatistics(Statistics):
                     oldest_due=min(contents.outbox.values(), default=None),
                     dead=len(contents.dead),
                 ),
+                leftovers=len(contents.leftovers),
                 totals=dict(contents.totals),
                 server=ServerStatus(),
             )

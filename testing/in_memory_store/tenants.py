@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stemline.jobs.errors import (
+    ChangedMeanwhile,
     CreatedTemplateNumLimit,
     NoSuchBucket,
     NoSuchQueue,
@@ -89,12 +90,15 @@ class InMemoryQueues(QueueRepository):
         weight: int | None = None,
         reserved: Reserved | None = None,
         override: Override | None = None,
+        revision: int | None = None,
     ) -> Queue:
         contents = self._contents
         with contents.lock:
             queue = contents.queues.get(queue_id)
             if queue is None or queue.tenant != tenant:
                 raise NoSuchQueue
+            if revision not in {None, queue.revision}:
+                raise ChangedMeanwhile
             temporary = queue.override if override is None else override if override.until else None
             contents.queues[queue_id] = changed = replace(
                 queue,
@@ -107,6 +111,7 @@ class InMemoryQueues(QueueRepository):
                 reserved=queue.reserved if reserved is None else reserved,
                 override=temporary,
                 updated=contents.clock(),
+                revision=queue.revision + 1,
             )
             contents.set_weight(queue_id, queue.turns, changed.turns)
             if changed.state is not queue.state:
@@ -161,12 +166,15 @@ class InMemoryTemplates(TemplateRepository):
         *,
         name: str | None = None,
         separate: VoiceSeparate | None = None,
+        revision: int | None = None,
     ) -> Template:
         contents = self._contents
         with contents.lock:
             template = self.get(tenant, template_id)
             if template is None:
                 raise NoSuchTemplate
+            if revision not in {None, template.revision}:
+                raise ChangedMeanwhile
             if name and name != template.name:
                 self._check_name(tenant, name)
             contents.templates[template_id] = changed = replace(
@@ -174,6 +182,7 @@ class InMemoryTemplates(TemplateRepository):
                 name=name or template.name,
                 separate=separate or template.separate,
                 updated=contents.clock(),
+                revision=template.revision + 1,
             )
             return changed
 

@@ -1,22 +1,26 @@
 
 -- One change of a batch.
 -- ARGV: 3 what, 4 batch, then for
---   seal    5 upload, 6 SHA-256 of the body
+--   seal    5 upload, 6 SHA-256 of the body, 7 credential, 8 jobs and 9 ms of audio that it may take today
+--           ('' for any number)
 --   pause, resume, cancel  5 tenant
 --   take    5 most rows, 6 most waiting jobs
 --   fed     5 number of the first row, 6 rows that are jobs now
--- Returns {'ok', …} | {'unknown'} | {'superseded'} | {'refused', state}
+-- Returns {'ok', …} | {'unknown'} | {'superseded'} | {'spent'} | {'refused', state}
 
 local what, id = ARGV[3], ARGV[4]
 local key, rows = P .. ':batch:' .. id, P .. ':batch-rows:' .. id
-local batch = fields(key, 'tenant', 'state', 'upload', 'body', 'created', 'rows', 'fed')
+local batch = fields(key, 'tenant', 'state', 'upload', 'body', 'created', 'rows', 'fed', 'n:made', 'counted', 'credential')
+local held = P .. ':held-rows:' .. (batch.tenant or '')
 
 if not batch.state then return {'unknown'} end
 if what == 'seal' then
   if batch.upload ~= ARGV[5] then return {'superseded'} end
   if batch.body == ARGV[6] then return {'ok'} end  -- repeated after a lost answer
   if batch.state ~= 'Loading' then return {'superseded'} end
-  redis.call('HSET', key, 'state', 'Active', 'body', ARGV[6])
+  if not has_budget(ARGV[7], ARGV[8], ARGV[9], tonumber(batch.rows)) then return {'spent'} end
+  use(batch.tenant, ARGV[7], 'jobs', batch.rows)
+  redis.call('HSET', key, 'state', 'Active', 'body', ARGV[6], 'credential', ARGV[7], 'counted', TODAY)
   redis.call('PERSIST', key)
   redis.call('PERSIST', rows)
   redis.call('ZADD', P .. ':batches:' .. batch.tenant, batch.created, id)
@@ -58,9 +62,12 @@ if what == 'pause' or what == 'resume' or what == 'cancel' then
   redis.call('HSET', key, 'state', to[what])
   tell(batch.tenant, 'batch', id, to[what], 0, '', '')
   if what ~= 'cancel' then return {'ok', move_waiting(what == 'resume')} end
-  redis.call('HINCRBY', key, 'n:Cancel', int(tonumber(batch.rows) - tonumber(batch.fed)))
+  local left = tonumber(batch.rows) - math.max(tonumber(batch.fed), tonumber(batch['n:made'] or 0))
+  redis.call('HINCRBY', key, 'n:Cancel', int(left))
+  if batch.counted and left > 0 then use(batch.tenant, batch.credential, 'jobs', -left, batch.counted) end
   redis.call('HSET', key, 'fed', batch.rows)
   redis.call('DEL', rows)
+  redis.call('HDEL', held, id)
   redis.call('ZREM', P .. ':feeding', id)
   end_batch(id)
   return {'ok', {}}
@@ -74,7 +81,15 @@ if what == 'take' then
 end
 
 if batch.fed == ARGV[5] and batch.state ~= 'Cancel' then  -- else another process has counted these rows
+  local bytes = tonumber(string.match(redis.call('HGET', held, id) or '', '%d+$'))
+  for _, row in ipairs(redis.call('LRANGE', rows, 0, ARGV[6] - 1)) do bytes = bytes and bytes - #row end
   redis.call('LTRIM', rows, ARGV[6], -1)
+  local left = redis.call('LLEN', rows)
+  if left == 0 then
+    redis.call('HDEL', held, id)
+  elseif bytes then  -- a batch of an older release is not counted
+    redis.call('HSET', held, id, left .. ' ' .. int(bytes))
+  end
   if redis.call('HINCRBY', key, 'fed', ARGV[6]) == tonumber(batch.rows) then redis.call('ZREM', P .. ':feeding', id) end
   end_batch(id)
 end

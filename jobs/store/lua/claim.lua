@@ -40,11 +40,11 @@ if not job then return nil end
 leave_waiting(job)
 end_turn(best.queue, best.level, best.first)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
-local token = int(tonumber(job.token or 0) + 1)
-redis.call('HSET', P .. ':job:' .. job.id, 'token', token, 'started', int(NOW), 'worker', ARGV[3], 'progress', 0)
+redis.call('HSET', P .. ':job:' .. job.id, 'token', next_token(job), 'started', int(NOW), 'worker', ARGV[3], 'progress', 0)
 redis.call('HDEL', P .. ':job:' .. job.id, 'message', 'stage', 'ends')
 redis.call('HINCRBY', P .. ':job:' .. job.id, 'attempt', 1)
 note(job.id, 'claimed', ARGV[3])
+redis.call('HINCRBY', P .. ':job:' .. job.id, 'claims', 1)
 redis.call('SADD', P .. ':running:' .. best.queue, job.id)
 redis.call('SADD', P .. ':running:' .. best.queue .. ':' .. best.level, job.id)
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)

@@ -3,12 +3,14 @@
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
 --       is remembered, 12 whether to return records (0/1), 13 credential, 14 its weight ('' if it has none),
---       15… for each job: id, spec, level, input hash,
+--       15 jobs and 16 ms of audio that it may take today ('' for any number), 17 whether jobs are left out whose
+--       origin is retried already (0/1), 18… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
 --       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none), how long it
 --       waits until it changes its level µs ('' for never), that level
--- Returns {'ok', records, wake-ups} | {'repeat', records} | {'conflict'} | {'not-open'} | {'limit'} | {'no-queue'}
---         | {'full'}
+-- Returns {'ok', records, wake-ups, how many of the jobs there are now} | {'repeat', records} | {'conflict'}
+--         | {'not-open'} | {'limit'} | {'no-queue'} | {'retried', id of a row, id of the job that retries it}
+--         | {'full'} | {'spent'}
 
 local COLUMNS = 11
 
@@ -39,9 +41,10 @@ if redis.call('HGET', home, 'open') ~= '1' then
 end
 local default = redis.call('HGET', home, 'queue')
 
-local wanted, ids, new = {}, {}, {}
+local wanted, ids, new, retries = {}, {}, {}, {}
+local known, counted = 0, 0  -- jobs that are stored already, new jobs that count for the budget
 local share = ARGV[14] ~= '' and ARGV[13] or nil
-for i = 15, #ARGV, COLUMNS do
+for i = 18, #ARGV, COLUMNS do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
   if wanted[queue] == nil then
@@ -50,12 +53,21 @@ for i = 15, #ARGV, COLUMNS do
   end
   ids[#ids + 1] = ARGV[i]
   local batch = ARGV[i + 8] ~= '' and ARGV[i + 8] or nil
-  -- A row that comes after the cancel of its batch is counted there already.
-  local dropped = batch and ARGV[i + 5] == '' and redis.call('HGET', P .. ':batch:' .. batch, 'state') == 'Cancel'
-  if not dropped and redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 0 then  -- else the call is repeated after a lost answer
+  local origin = ARGV[i + 5]
+  local row = batch and origin == '' and fields(P .. ':batch:' .. batch, 'state', 'counted') or {}
+  local retry = origin ~= '' and (retries[origin] or redis.call('HGET', P .. ':job:' .. origin, 'retried'))
+  if redis.call('EXISTS', P .. ':job:' .. ARGV[i]) == 1 then
+    known = known + 1  -- the call is repeated after a lost answer
+  elseif row.state == 'Cancel' or (retry and ARGV[17] == '1') then
+    -- Left out: a row that comes after the cancel of its batch is counted there, and one retry is enough.
+  elseif retry and batch then
+    return {'retried', origin, retry}  -- a row counts for one job
+  else
+    retries[origin] = ARGV[i]
     wanted[queue] = wanted[queue] + 1
+    if not row.counted then counted = counted + 1 end
     new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
-      origin = ARGV[i + 5], starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7],
+      origin = origin, starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7],
       batch = batch, hop_after = tonumber(ARGV[i + 9]), hop_to = ARGV[i + 10], share = share, tenant = tenant,
       state = 'Submitted'}
   end
@@ -71,6 +83,7 @@ for queue, count in pairs(wanted) do
     return {'full'}
   end
 end
+if counted > 0 and not has_budget(ARGV[13], ARGV[15], ARGV[16], counted) then return {'spent'} end
 
 if share and #new > 0 then redis.call('HSET', P .. ':share:' .. share, 'weight', ARGV[14]) end
 local last = tonumber(redis.call('GET', P .. ':last') or 0)
@@ -98,15 +111,16 @@ for _, job in ipairs(new) do
     redis.call('ZADD', P .. ':batch-jobs:' .. job.batch, created, job.id)
     redis.call('SADD', P .. ':batch-waiting:' .. job.batch, job.id)
     count_in_batch(job.batch, 'Submitted', 1)
+    if job.origin == '' then count_in_batch(job.batch, 'made', 1) end
   end
   if job.deadline ~= '' then
     redis.call('HSET', key, 'deadline', job.deadline)
     redis.call('ZADD', P .. ':deadlines', job.deadline, job.id)
   end
   if job.origin ~= '' and redis.call('EXISTS', P .. ':job:' .. job.origin) == 1 then
-    local origin = fields(P .. ':job:' .. job.origin, 'batch', 'state', 'retried')
+    local origin = fields(P .. ':job:' .. job.origin, 'batch', 'state')
     redis.call('HSET', P .. ':job:' .. job.origin, 'retried', job.id)
-    if job.batch and origin.batch == job.batch and not origin.retried then  -- its row counts for the new job now
+    if job.batch and origin.batch == job.batch then  -- its row counts for the new job now
       count_in_batch(job.batch, origin.state, -1)
       reopen_batch(job.batch)
     end
@@ -115,7 +129,7 @@ for _, job in ipairs(new) do
 end
 redis.call('SET', P .. ':last', int(last))
 redis.call('HINCRBY', P .. ':counts', 'created', #new)
-if #new > 0 then use(tenant, ARGV[13], 'jobs', #new) end
+if counted > 0 then use(tenant, ARGV[13], 'jobs', counted) end
 redis.call('HINCRBY', P .. ':sums', 'state:Submitted', #new)
 for queue in pairs(wanted) do refresh(queue) end
 
@@ -133,4 +147,4 @@ end
 if ARGV[9] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[10], ids = ids}), 'EX', ARGV[11])
 end
-return {'ok', records(ids), found}
+return {'ok', records(ids), found, known + #new}

@@ -3,7 +3,7 @@
 -- ARGV: 3 job, 4 token, 5 state (Success, Failed or Cancel), 6 code, 7 message, 8 result (JSON or ''),
 --       9 callback target (JSON or ''), 10 waveforms (JSON or ''), 11 credential, 12 duration of the source ms,
 --       13 its bytes, 14 bytes of the stems, 15 digest under which its stems are reused ('' for none), 16 whether they
---       were copied from another job (0/1)
+--       were copied from another job (0/1), 17 uploads that could not be removed (JSON or '')
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
@@ -37,6 +37,7 @@ elseif ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs
   local mean = tonumber(redis.call('HGET', queue, 'mean_run') or run)
   redis.call('HSET', queue, 'mean_run', int(math.floor(mean + (run - mean) / 5 + 0.5)))
 end
+leave(job, ARGV[17])
 local _, found = finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
 if #found == 0 then

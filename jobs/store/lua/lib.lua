@@ -108,9 +108,11 @@ end
 
 local DAY = 86400000000
 
--- Add to what the jobs of a credential took today.
-local function use(tenant, credential, what, number)
-  local day = int(math.floor(NOW / DAY))
+local TODAY = int(math.floor(NOW / DAY))
+
+-- Add to what the jobs of a credential took today, or on a day before.
+local function use(tenant, credential, what, number, day)
+  day = day or TODAY
   local key = P .. ':usage:' .. tenant .. ':' .. day
   redis.call('HINCRBY', key, credential .. '|' .. what, int(number))
   redis.call('PEXPIRE', key, 400 * 86400000)
@@ -254,6 +256,14 @@ local function oldest_in_line(queue, level)
   return plain or weighted
 end
 
+-- Whether what a credential may take today has room for some more jobs. Limits of jobs and of audio, ms; '' for none.
+local function has_budget(credential, jobs, audio_ms, number)
+  if jobs == '' and audio_ms == '' then return true end
+  local spent = fields(P .. ':spent:' .. credential .. ':' .. TODAY, 'jobs', 'audio_ms')
+  if audio_ms ~= '' and tonumber(spent.audio_ms or 0) >= tonumber(audio_ms) then return false end
+  return jobs == '' or tonumber(spent.jobs or 0) + number <= tonumber(jobs)
+end
+
 -- Update whether a queue is ready at each level, and what it adds to the sums; to be called after any change of
 -- the queue or its jobs.
 local function refresh(queue)
@@ -309,6 +319,18 @@ local function file_delivery(delivery, tenant, created, status)
     local key = P .. ':deliveries:' .. tenant .. ':' .. each
     if each == status then redis.call('ZADD', key, created, delivery) else redis.call('ZREM', key, delivery) end
   end
+  local given_up = P .. ':deliveries:' .. tenant .. ':given-up'
+  local at = status == 'dead' and redis.call('ZSCORE', P .. ':dead', delivery)
+  if at then redis.call('ZADD', given_up, at, delivery) else redis.call('ZREM', given_up, delivery) end
+end
+
+-- Record uploads of the current attempt that could not be removed from their bucket, for later sweeps. JSON, or ''.
+local function leave(job, uploads)
+  if uploads == '' then return end
+  local id = job.id .. ':' .. job.token
+  redis.call('HSET', P .. ':leftover:' .. id, 'job', job.id, 'token', job.token, 'uploads', uploads,
+    'since', int(NOW), 'tries', 0)
+  redis.call('ZADD', P .. ':leftovers', int(NOW + LEFTOVER_WAIT), id)
 end
 
 -- Put a callback into the outbox.
@@ -317,6 +339,22 @@ local function announce(delivery, subject, tenant, target)
     'created', int(NOW), 'due', int(NOW), 'status', 'pending')
   redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
   file_delivery(delivery, tenant, int(NOW), 'pending')
+end
+
+-- What the batches of a tenant hold of rows that are not jobs yet, without one of them: batches, rows, bytes.
+local function held_rows(tenant, except)
+  local key = P .. ':held-rows:' .. tenant
+  local batches, rows, bytes = 0, 0, 0
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if redis.call('EXISTS', P .. ':batch:' .. all[i]) == 0 then
+      redis.call('HDEL', key, all[i])  -- an upload that broke off long ago
+    elseif all[i] ~= except then
+      local own_rows, own_bytes = string.match(all[i + 1], '^(%d+) (%d+)$')
+      batches, rows, bytes = batches + 1, rows + tonumber(own_rows), bytes + tonumber(own_bytes)
+    end
+  end
+  return batches, rows, bytes
 end
 
 -- Count the rows of a batch by the states of their jobs.
@@ -597,6 +635,12 @@ local function end_overrides()
     for level = 2, 0, -1 do append(found, wake_ups(queue, level, 100)) end
   end
   return found
+end
+
+-- The fencing token of a new attempt: above the one before, and not below the time. A server that lost the claim
+-- before, because it was killed or a replica took its place, does not give that claim's token again.
+local function next_token(job)
+  return int(math.max(tonumber(job.token or 0) + 1, NOW))
 end
 
 -- Whether a token is that of the job's current attempt.

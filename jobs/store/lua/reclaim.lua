@@ -9,7 +9,7 @@ if not job or job.state ~= 'Running' then
   return nil
 end
 if tonumber(redis.call('ZSCORE', P .. ':leases', ARGV[3]) or 0) > NOW then return nil end
-redis.call('HSET', P .. ':job:' .. job.id, 'token', int(tonumber(job.token) + 1), 'worker', ARGV[4])
+redis.call('HSET', P .. ':job:' .. job.id, 'token', next_token(job), 'worker', ARGV[4])
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[5])), job.id)
 note(job.id, 'reclaimed', ARGV[4])
 redis.call('HINCRBY', P .. ':counts', 'leases_lost', 1)

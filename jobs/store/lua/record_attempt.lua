@@ -18,7 +18,6 @@ if ARGV[4] ~= '' then
   redis.call('HINCRBY', P .. ':counts', 'callback_tries', 1)
 end
 redis.call('HSET', key, 'status', ARGV[6], 'due', ARGV[5])
-file_delivery(ARGV[3], known.tenant, known.created, ARGV[6])
 if ARGV[5] ~= '' then
   redis.call('ZADD', P .. ':outbox', ARGV[5], ARGV[3])
 else
@@ -29,5 +28,6 @@ if ARGV[6] == 'dead' then
 else
   redis.call('ZREM', P .. ':dead', ARGV[3])
 end
+file_delivery(ARGV[3], known.tenant, known.created, ARGV[6])
 if ARGV[6] ~= 'pending' then redis.call('HINCRBY', P .. ':counts', 'callbacks:' .. ARGV[6], 1) end
 return 1

@@ -18,7 +18,9 @@
 --     ends                       when its worker expects the end: heartbeat; removed as stage is
 --     stage                      what its worker does: heartbeat; removed at the end and by claim and release
 --     attempt                    attempts that count: claim, release
---     token                      fencing token of the current attempt: claim, reclaim
+--     claims                     how often it was claimed: claim
+--     token                      fencing token of the current attempt, not below the time at which it was given:
+--                                claim, reclaim
 --     worker device              who runs the job and on what: claim, reclaim, heartbeat
 --     cancel                     1 if a running job is to be cancelled: cancel
 --     deadline                   when it is cancelled if it has not started
@@ -40,6 +42,11 @@
 --   P:confirmed                string  empty; written with each change that the server confirms (no script)
 --   P:last                     string  the latest creation time: create
 --   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create
+--
+--   P:leftovers                zset    leftover id by the time at which it is tried again: finish, release,
+--                                      take_leftover, drop_leftover
+--   P:leftover:<id>            hash    what an attempt could not remove from its bucket: job, token, uploads (JSON
+--                                      list), since, tries; the id is <job>:<token>: the same
 --
 -- Scheduling
 --   P:waiting:<queue>:<level>  zset    claimable job id by creation time, of jobs without a share of their own
@@ -63,19 +70,21 @@
 --
 -- Tenants
 --   P:tenants                  zset    tenant by the time it was first opened: create, open
---   P:tenant:<tenant>          hash    open (0 or 1; closing writes it without a script), created, queue (id of
---                                      the default queue), filed (all, or the creation time of the last job whose
---                                      delivery is filed): create, open, file_deliveries
+--   P:tenant:<tenant>          hash    open (0 or 1), created, queue (id of the default queue), filed (all, or the
+--                                      creation time of the last job whose delivery is filed): create, open, close,
+--                                      file_deliveries
 --   P:queues:<tenant>          zset    queue id by creation time: create, open
 --   P:queue:<queue>            hash    tenant, name, state (Active or Paused), max_size, max_concurrent,
 --                                      created, updated, notify (JSON of NotifyConfig), weight, reserved:1 and
 --                                      reserved:2 (slots for a level alone), until (end of temporary limits),
---                                      base:max_concurrent and base:weight (what follows them): create, open, queue;
+--                                      base:max_concurrent and base:weight (what follows them), revision (how often
+--                                      it was changed): create, open, queue;
 --                                      turn:<level> (turn after the one served last): claim; mean_run (how long its
 --                                      latest successful jobs ran, µs): finish
 --   P:templates:<tenant>       zset    template id by creation time: template, delete_template
 --   P:template-names:<tenant>  hash    name -> template id: template, delete_template
---   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated: template
+--   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated, revision
+--                                      (how often it was written): template
 --
 -- Reuse; a digest is that of a source and of all that decides its stems
 --   P:reuse:<tenant>:<digest>  string  id of the latest successful job: finish; removed with it by prune
@@ -86,11 +95,15 @@
 --   P:batch:<id>               hash    tenant, name, spec (JSON of the JobSpec that its rows share), target (JSON of
 --                                      CallbackTarget or ''), created, ended, state (Loading, Active, Paused, Cancel
 --                                      or Done), upload (who sends its rows), body (SHA-256 of them), rows, fed (rows
---                                      that are jobs), n:<state> (rows by the stored state of their job): batch_rows, batch,
+--                                      that are jobs), n:made (the same, counted when they become jobs), counted (day on
+--                                      which its rows were counted as jobs of credential), credential,
+--                                      n:<state> (rows by the stored state of their job): batch_rows, batch,
 --                                      every change of the state of one of its jobs; expires while Loading
 --   P:batch-rows:<id>          list    JSON of Row, of rows that are not jobs yet: batch_rows, batch
 --   P:batch-jobs:<id>          zset    job id by creation time: create
 --   P:batch-waiting:<id>       set     its waiting jobs: create, every change of their state
+--   P:held-rows:<tenant>       hash    batch id -> '<rows> <bytes>' of its rows that are not jobs yet, of batches that
+--                                      are Loading or have such rows: batch_rows, batch
 --   P:batches:<tenant>         zset    batch id by creation time: batch
 --   P:feeding                  zset    batch id by creation time, of those with rows that are not jobs yet: batch
 --   P:batches-ended            zset    batch id by the time it ended, for prune
@@ -103,6 +116,7 @@
 --                                      replay): finish, record_attempt, replay
 --   P:deliveries:<tenant>:<s>  zset    delivery id by the time its job ended, for each status s: finish,
 --                                      record_attempt, replay, file_deliveries
+--   P:deliveries:<tenant>:given-up zset  delivery id by the time it was given up, of the dead: the same, deliveries
 --   P:attempts:<id>            list    JSON of DeliveryAttempt, the latest 100: record_attempt
 --   P:host:<host>:sending      zset    delivery id by the end of its slot, expires: acquire_slot, release_slot
 --   P:host:<host>:queued       zset    delivery id by the time it asked for a slot, expires: the same
@@ -130,7 +144,7 @@
 --
 -- Whole store
 --   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,
---                                      callbacks:<outcome>, audio_ms, bytes_in, bytes_out, work_ms:<device>
+--                                      callbacks:<outcome>, leftovers:<outcome>, audio_ms, bytes_in, bytes_out, work_ms:<device>
 --   P:sums                     hash    what metrics need now: state:<state> (jobs, by stored state), and the sums over
 --                                      all queues of what P:loads keeps of each: create, prune, every change of a
 --                                      job's state or of a queue; counted (1 once all was counted): statistics

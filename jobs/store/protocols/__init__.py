@@ -16,6 +16,7 @@ from stemline.jobs.store.protocols.batches import BatchRepository
 from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
 from stemline.jobs.store.protocols.events import EventRepository
 from stemline.jobs.store.protocols.jobs import JobRepository
+from stemline.jobs.store.protocols.leftovers import LeftoverRepository
 from stemline.jobs.store.protocols.nonces import NonceRepository
 from stemline.jobs.store.protocols.probes import ProbeRepository
 from stemline.jobs.store.protocols.shares import ShareRepository
@@ -30,6 +31,7 @@ __all__ = [
     "EventRepository",
     "HostSlots",
     "JobRepository",
+    "LeftoverRepository",
     "NonceRepository",
     "Outbox",
     "ProbeRepository",
@@ -77,6 +79,8 @@ class Store(Protocol):
     """Limit on simultaneous deliveries to one host."""
     batches: BatchRepository
     """Batches of jobs."""
+    leftovers: LeftoverRepository
+    """What attempts left in buckets."""
     events: EventRepository
     """What tells clients about changes."""
     shares: ShareRepository

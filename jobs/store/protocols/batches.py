@@ -10,6 +10,7 @@ from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.job import JobSpec
 from stemline.jobs.store.values import Listing
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 
 
 class BatchRepository(Protocol):
@@ -29,6 +30,9 @@ class BatchRepository(Protocol):
 
         Returns:
             SHA-256 of its body if the batch is complete already, else ``None``.
+
+        Raises:
+            BatchesFull: as many batches of the tenant as may have rows that are not jobs yet.
         """
         ...
 
@@ -43,14 +47,38 @@ class BatchRepository(Protocol):
 
         Raises:
             UploadSuperseded: another upload has begun.
+            BatchesFull: the tenant's batches would hold more rows or bytes than they may.
+            RequestRefused: the batch alone would.
         """
         ...
 
-    def seal(self, batch_id: str, upload: str, body_sha256: str) -> None:
-        """Accept the batch: its rows become jobs from now on.
+    def drop(self, batch_id: str, upload: str) -> None:
+        """Forget what an upload has sent, unless the batch was accepted or another upload has begun."""
+        ...
+
+    def seal(
+        self,
+        batch_id: str,
+        upload: str,
+        body_sha256: str,
+        *,
+        credential: str = "",
+        budget: Budget = NO_BUDGET,
+    ) -> None:
+        """Accept the batch: its rows become jobs from now on, and count as jobs of today.
+
+        Rows that are cancelled before they are jobs are taken from the count again.
+
+        Args:
+            batch_id: the batch.
+            upload: the upload.
+            body_sha256: of what was sent, hexadecimal.
+            credential: SecretId of the submitter.
+            budget: what it may take on one day.
 
         Raises:
             UploadSuperseded: another upload has begun.
+            BudgetSpent: the budget has no room for all rows.
         """
         ...
 

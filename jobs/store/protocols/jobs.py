@@ -9,8 +9,18 @@ from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.states import State
-from stemline.jobs.store.values import Counted, Idempotency, JobFilter, Listing, Page, Reuse, WakeUp
+from stemline.jobs.store.values import (
+    Counted,
+    Idempotency,
+    JobFilter,
+    Listing,
+    Page,
+    Reuse,
+    Uploads,
+    WakeUp,
+)
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 
 
 class JobRepository(Protocol):
@@ -24,13 +34,15 @@ class JobRepository(Protocol):
         *,
         idempotency: Idempotency | None = None,
         new_queue: QueueLimits | None = None,
+        budget: Budget = NO_BUDGET,
     ) -> list[Job]:
-        """Store jobs of one tenant, all or none, and notify workers.
+        """Store jobs of one tenant and one submitter, all or none, and notify workers.
 
         Args:
             specs: the jobs; an empty ``queue_id`` stands for the tenant's default queue.
             idempotency: with a key used before, return the jobs of the first request and store nothing.
             new_queue: limits of the queue of a new tenant; by default those of the store's options.
+            budget: what the submitter may take on one day.
 
         Raises:
             AsrBucketUnBinded: the service is not open for the bucket.
@@ -38,18 +50,34 @@ class JobRepository(Protocol):
             QueueNotFound: a job names an unknown queue.
             QueueFull: a queue would hold more waiting jobs than it may.
             IdempotencyConflict: the key was used with another body.
+            RowRetried: a job retries a row of a batch that another job retries already.
+            BudgetSpent: the budget has no room for them.
         """
         ...
 
-    def create_many(self, specs: Sequence[JobSpec], ids: Sequence[str] = ()) -> None:
-        """Store up to some hundred jobs of one tenant, all or none, and notify workers.
+    def create_many(
+        self,
+        specs: Sequence[JobSpec],
+        ids: Sequence[str] = (),
+        *,
+        unretried: bool = False,
+        budget: Budget = NO_BUDGET,
+    ) -> int:
+        """Store up to some hundred jobs of one tenant and one submitter, all or none, and notify workers.
 
         Args:
             specs: the jobs.
             ids: their ids; a job whose id is stored already is left out, so the call may be repeated. By
                 default new ones.
+            unretried: whether jobs are left out whose origin is retried already.
+            budget: what the submitter may take on one day.
+
+        Returns:
+            How many of the jobs are stored, now or before.
 
         Raises:
+            BudgetSpent: the budget has no room for them.
+            RowRetried: a job retries a row of a batch that another job retries already.
             AsrBucketUnBinded: the service is not open for the bucket.
             BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
             QueueNotFound: a job names an unknown queue.
@@ -203,25 +231,39 @@ class JobRepository(Protocol):
         """
         ...
 
-    def fail(self, job: Job, code: str, message: str) -> None:
+    def fail(self, job: Job, code: str, message: str, *, leftovers: Uploads = ()) -> None:
         """End a job as ``Failed`` and put its callback into the outbox.
 
         Repeating the call of the same attempt does nothing.
 
-        Raises:
-            LeaseLost: the token is stale.
-        """
-        ...
-
-    def confirm_cancel(self, job: Job) -> None:
-        """End a job as ``Cancel``, after its uploads have been removed.
+        Args:
+            job: the claimed job.
+            code: of the failure, on the wire.
+            message: for people.
+            leftovers: uploads that could not be removed from their bucket; a later sweep removes them.
 
         Raises:
             LeaseLost: the token is stale.
         """
         ...
 
-    def release(self, job: Job, *, delay_s: float = 0.0, counts: bool = False, reason: str = "") -> None:
+    def confirm_cancel(self, job: Job, *, leftovers: Uploads = ()) -> None:
+        """End a job as ``Cancel``, after its uploads have been removed, or else recorded as for ``fail``.
+
+        Raises:
+            LeaseLost: the token is stale.
+        """
+        ...
+
+    def release(
+        self,
+        job: Job,
+        *,
+        delay_s: float = 0.0,
+        counts: bool = False,
+        reason: str = "",
+        leftovers: Uploads = (),
+    ) -> None:
         """Return a running job to its place in the queue.
 
         Args:
@@ -229,6 +271,7 @@ class JobRepository(Protocol):
             delay_s: how long it may not be claimed, s.
             counts: whether the attempt counts towards the maximum.
             reason: why the job waits, which its record shows until it is claimed again.
+            leftovers: as for ``fail``.
 
         Raises:
             CancelAsked: the job is to be cancelled; confirm that instead.

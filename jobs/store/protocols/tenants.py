@@ -35,10 +35,12 @@ class QueueRepository(Protocol):
         weight: int | None = None,
         reserved: Reserved | None = None,
         override: Override | None = None,
+        revision: int | None = None,
     ) -> Queue:
         """Change the given values of a queue.
 
         Pausing and resuming is a single write: a waiting job shows ``Pause`` while its queue is paused.
+        Values that were made from those that a queue had are given with its revision.
 
         Args:
             tenant: its owner.
@@ -51,9 +53,11 @@ class QueueRepository(Protocol):
             weight: turns that it gets in proportion to other queues; likewise.
             reserved: slots for level 1 and for level 2 alone.
             override: limits for a time, in place of an earlier override; one whose end is 0 ends that.
+            revision: of the queue when it was read.
 
         Raises:
             NoSuchQueue: the tenant has no such queue.
+            ChangedMeanwhile: the queue has another revision.
         """
         ...
 
@@ -85,11 +89,15 @@ class TemplateRepository(Protocol):
         *,
         name: str | None = None,
         separate: VoiceSeparate | None = None,
+        revision: int | None = None,
     ) -> Template:
         """Change the given values of a template; submitted jobs keep their copy.
 
+        Values that were made from those that a template had are given with its revision.
+
         Raises:
             NoSuchTemplate: the tenant has no such template.
+            ChangedMeanwhile: the template has another revision.
             TemplateNameDuplicate: the name is taken.
         """
         ...

@@ -22,7 +22,7 @@ def test_one_way_through(store: Store, clock: FixedClock) -> None:
         claimed.state,
         claimed.worker,
         claimed.attempt,
-        claimed.token,
+        claimed.claims,
     )
     assert store.jobs.heartbeat(job.id, claimed.token, 40, "cpu") is False
     clock.advance(5)
@@ -104,7 +104,7 @@ def test_a_released_job_keeps_its_place(store: Store, wake_ups: list[WakeUp]) ->
     assert [WakeUp(0, jobs[0].id)] == wake_ups
     again = store.jobs.claim("w", [0])
     assert again is not None
-    assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.token)
+    assert (jobs[0].id, 1, 2) == (again.id, again.attempt, again.claims)
 
 
 def test_a_delayed_job_waits_its_time(store: Store, clock: FixedClock, wake_ups: list[WakeUp]) -> None:

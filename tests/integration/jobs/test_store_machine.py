@@ -193,13 +193,17 @@ class StoreMachine(RuleBasedStateMachine):
             known = self.model.jobs[job_id]
             known.state = State.RUNNING
             known.attempt += 1
-            known.token += 1
+            known.token = self.next_token(known)
             known.lease_end = self.now + round(LEASE_S * SECOND)
         if job is None:
             assert not self.model.startable(levels)
         else:
             assert (State.RUNNING, self.model.jobs[job.id].token) == (job.state, job.token)
             self.held.append(job)
+
+    def next_token(self, known: Expected) -> int:
+        """A token is above the one before and not below the time."""
+        return max(known.token + 1, self.now)
 
     def handle(self, data: st.DataObject) -> tuple[Job, Expected | None]:
         """Any attempt there ever was: live, stale, long over."""
@@ -289,7 +293,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert reclaimed[1] is None
             job, known = reclaimed[0], self.model.jobs[job_id]
             assert job is not None
-            known.token += 1
+            known.token = self.next_token(known)
             known.lease_end = self.now + round(LEASE_S * SECOND)
             assert (known.token, known.uploads) == (job.token, job.uploads)
             self.held.append(job)

@@ -101,3 +101,54 @@ def test_all_callbacks_of_a_filter_are_sent(store, deliveries):
     assert 0 == store.outbox.send_where(TENANT, which)
     assert 1 == store.outbox.send_where(TENANT, DeliveryFilter(host="dead.example"))
     assert 0 == store.outbox.dead().total
+
+
+def kill(store: Store, clock, url: str = "http://cb.example/x") -> str:
+    """A callback that is given up at once; its id."""
+    clock.advance(1)
+    delivery = ended(store, url)
+    attempt(store, delivery, "dead")
+    return delivery
+
+
+def test_any_page_of_several_lists_is_right(store, clock):
+    """Pages of deliveries of several statuses hold each delivery once, in order, whatever their size."""
+    made = []
+    for number in range(14):
+        clock.advance(number % 3)  # some at the same moment
+        made.append(ended(store))
+        if number % 3:
+            attempt(store, made[-1], "dead" if number % 2 else "delivered")
+    every = sorted(made, key=lambda name: (store.outbox.get(name).created, name), reverse=True)
+    for size in (1, 3, 5, 20):
+        pages = [ids(store, DeliveryFilter(page=page, size=size)) for page in range(1, 16)]
+        assert every == [name for page in pages for name in page]
+    assert [] == ids(store, DeliveryFilter(page=999_999_999, size=100))
+    assert 14 == store.outbox.search(TENANT, DeliveryFilter(page=999_999_999, size=100)).total
+
+
+def test_dead_letters_of_a_bucket_are_in_the_order_they_were_given_up(store, clock):
+    """A bucket's list has them by the time they were given up, and loses those that are replayed."""
+    first, second = ended(store), ended(store)
+    for delivery in (second, first):
+        clock.advance(1)
+        attempt(store, delivery, "dead")
+    assert [first, second] == [each.id for each in store.outbox.dead(tenant=TENANT).items]
+    assert [first] == [each.id for each in store.outbox.dead(tenant=TENANT, since=clock()).items]
+    assert 1 == store.outbox.replay([first])
+    assert [second] == [each.id for each in store.outbox.dead(tenant=TENANT).items]
+    assert 1 == store.outbox.replay_where(tenant=TENANT)
+    assert 0 == store.outbox.dead(tenant=TENANT).total
+
+
+def test_a_list_by_host_holds_its_page_alone(store, clock):
+    """A host's deliveries are counted whole and shown by page, for one bucket and for all."""
+    for number in range(5):
+        kill(store, clock, f"http://{'a' if number % 2 else 'b'}.example/x")
+    found = store.outbox.dead(tenant=TENANT, host="b.example", page=2, size=2)
+    assert (3, 1) == (found.total, len(found.items))
+    found = store.outbox.dead(host="a.example", size=1)
+    assert (2, "a.example") == (found.total, found.items[0].target.host)
+    found = store.outbox.search(TENANT, DeliveryFilter(host="a.example", page=2, size=1))
+    assert (2, 1) == (found.total, len(found.items))
+    assert 2 == store.outbox.replay_where(tenant=TENANT, host="a.example")

@@ -18,6 +18,7 @@ from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.errors import (
     Cancelled,
     DecoderCrashed,
+    DecoderLost,
     DecodingTooExpensive,
     OptionError,
     TooLong,
@@ -75,8 +76,9 @@ def test_a_crash_is_an_error_of_its_own(decoder: Decoder, tmp_path: Path):
         next(blocks)
         (child,) = children(decoder._server.process.pid)
         os.kill(child, signal.SIGSEGV)
-        with pytest.raises(DecoderCrashed):
+        with pytest.raises(DecoderCrashed) as caught:
             list(blocks)
+        assert type(caught.value) is DecoderCrashed
 
     with decoder.open(path, limits=LIMITS) as audio:
         assert 60 * 44_100 == sum(map(len, audio))
@@ -176,13 +178,13 @@ def assert_gone(pids: list[int]) -> None:
 
 
 def test_a_killed_server_is_replaced(decoder: Decoder, tmp_path: Path):
-    """Where the server is killed, its children die, their jobs fail, and the next source is decoded."""
+    """Where the server is killed, its children die, the error says so, and the next source is decoded."""
     path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 60))
     with decoder.open(path, limits=LIMITS) as audio:
         server = decoder._server.process.pid
         child = children(server)
         os.kill(server, signal.SIGKILL)
-        with pytest.raises(DecoderCrashed):
+        with pytest.raises(DecoderLost):
             list(audio)
     decoder._server.process.wait()
     assert_gone(child)

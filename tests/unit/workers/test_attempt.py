@@ -30,6 +30,8 @@ from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.separation.errors import (
     Cancelled,
+    DecoderCrashed,
+    DecoderLost,
     DeviceError,
     DiskFull,
     UndecodableMedia,
@@ -40,7 +42,7 @@ from stemline.separation.measure import Levels
 from stemline.separation.media import EncodedStem, MediaInfo, OutputSpec
 from stemline.separation.pipeline import Report
 from stemline.separation.waveform import Waveform
-from stemline.storage import Upload
+from stemline.storage import TransferCancelled, Upload
 from stemline.testing.samples import job_spec
 from stemline.workers import lease_keeper, stages, store_retry
 from stemline.workers.attempt import Attempt
@@ -365,7 +367,7 @@ def test_a_final_error_fails_the_job(make, error, code):
     part = bench.buckets if isinstance(error, SourceNotFound) else bench.engine
     part.errors["download" if part is bench.buckets else "separate_file"] = [error]
     assert AttemptResult(Outcome.FAILED, code, error.message) == bench.run()
-    assert ((bench.job, code, error.message), {}) == bench.jobs.arguments("fail")
+    assert ((bench.job, code, error.message), {"leftovers": []}) == bench.jobs.arguments("fail")
 
 
 def test_an_unavailable_source_postpones_the_job(make):
@@ -373,9 +375,8 @@ def test_an_unavailable_source_postpones_the_job(make):
     bench = make(retry_delay_s=7)
     bench.buckets.errors["download"] = [SourceUnavailable("gone for now")]
     assert AttemptResult(Outcome.POSTPONED, message="gone for now") == bench.run()
-    assert ((bench.job,), {"delay_s": 7, "counts": False, "reason": "gone for now"}) == bench.jobs.arguments(
-        "release"
-    )
+    expected = {"delay_s": 7, "counts": False, "reason": "gone for now", "leftovers": []}
+    assert ((bench.job,), expected) == bench.jobs.arguments("release")
 
 
 def test_after_the_retry_window_attempts_count_and_end(make):
@@ -409,7 +410,7 @@ def test_a_shutdown_releases_the_job(make):
 
     bench.engine.results["separate_file"] = stop
     assert Outcome.RELEASED == bench.run().outcome
-    assert ((bench.job,), {}) == bench.jobs.arguments("release")
+    assert ((bench.job,), {"leftovers": []}) == bench.jobs.arguments("release")
 
 
 def test_the_time_limit_fails_the_job(make):
@@ -481,12 +482,35 @@ def test_a_lost_lease_ends_the_attempt_without_a_trace(make, where):
     assert not {"fail", "release", "confirm_cancel"} & {*bench.jobs.names()}
 
 
-def test_a_cleanup_that_fails_abandons_the_job(make):
-    """When the attempt's objects cannot be deleted, the job's end is left to the sweeper."""
+@pytest.mark.parametrize(
+    ("error", "outcome", "recorded"),
+    [
+        (TargetDenied("denied"), Outcome.FAILED, "fail"),
+        (TargetUnavailable("gone"), Outcome.POSTPONED, "release"),
+        (TransferCancelled(), Outcome.CANCELLED, "confirm_cancel"),
+    ],
+)
+def test_what_a_bucket_does_not_let_go_is_recorded_with_the_end(make, error, outcome, recorded):
+    """A cleanup that fails keeps no job running: it ends as it would, and its record says what is left."""
     bench = make()
-    bench.buckets.errors |= {"complete": [TargetUnavailable()], "abort": [TargetUnavailable("no bucket")]}
-    assert AttemptResult(Outcome.ABANDONED, message="no bucket") == bench.run()
-    assert not {"fail", "release", "confirm_cancel"} & {*bench.jobs.names()}
+    bench.buckets.errors |= {"complete": [error], "abort": [TargetUnavailable("no bucket")]}
+    assert outcome == bench.run().outcome
+    left = bench.jobs.arguments(recorded)[1]["leftovers"]
+    assert ["out/voice.mp3"] == [each["key"] for each in left]
+    assert ["out/bg.mp3"] == [args[2] for name, args, _ in bench.buckets.calls if name == "delete_own"]
+
+
+def test_a_lost_decoding_server_costs_an_attempt(make):
+    """A decoder that died for no known reason is tried again, counted, and fails after the last attempt."""
+    for attempt, outcome in ((1, Outcome.POSTPONED), (3, Outcome.FAILED)):
+        bench = make()
+        bench.job = replace(bench.job, attempt=attempt)
+        bench.engine.errors["separate_file"] = [DecoderLost()]
+        assert outcome == bench.run().outcome
+    assert "DecoderCrashed" == bench.jobs.arguments("fail")[0][1]
+    bench = make()
+    bench.engine.errors["separate_file"] = [DecoderCrashed()]
+    assert Outcome.FAILED == bench.run().outcome
 
 
 @pytest.mark.parametrize(
@@ -536,9 +560,9 @@ def test_a_destination_that_refuses_costs_neither_download_nor_separation(make):
 def test_each_time_a_job_is_put_off_it_waits_longer(make):
     """The delay doubles with each attempt up to its maximum."""
     delays = []
-    for token in range(1, 7):
+    for claims in range(1, 7):
         bench = make(retry_delay_s=15, retry_delay_max_s=100)
-        bench.job = replace(bench.job, token=token)
+        bench.job = replace(bench.job, claims=claims)
         bench.buckets.errors["download"] = [SourceUnavailable()]
         bench.run()
         delays.append(bench.jobs.arguments("release")[1]["delay_s"])

@@ -41,7 +41,7 @@ class Buckets:
     deleted: list[tuple[str, str, int]] = field(default_factory=list)
     """Key of each object that was deleted, and the job and token that may have written it."""
 
-    def abort(self, upload: Upload) -> None:
+    def abort(self, upload: Upload, **_: Any) -> None:
         self.asked.append(upload.bucket)
         if upload.bucket in self.unavailable:
             raise TargetUnavailable
@@ -129,25 +129,65 @@ class Bench:
 
 
 def test_an_unavailable_bucket_holds_up_its_own_jobs_only() -> None:
-    """The jobs of all other buckets are reclaimed in the same sweep, and the bucket is asked once."""
+    """Jobs of all buckets are reclaimed in one sweep; the bucket is asked once, what is left recorded."""
     bench = Bench("away-1250000000")
     away = [bench.dead_job("away-1250000000") for _ in range(5)]
     others = [bench.dead_job(f"media-125000000{i % 7}") for i in range(20)]
     bench.expire()
-    with structlog.testing.capture_logs() as logs:
-        bench.sweeper.reclaim_expired()
-    assert {State.SUBMITTED} == bench.states(others)
-    assert {State.RUNNING} == bench.states(away)
-    assert 1 == bench.buckets.asked.count("away-1250000000")
-    assert 5 == [each["event"] for each in logs].count("reclaim.postponed")
-    bench.buckets.unavailable.clear()
-    bench.expire()
     bench.sweeper.reclaim_expired()
-    assert {State.SUBMITTED} == bench.states(away)
+    assert {State.SUBMITTED} == bench.states([*others, *away])
+    assert 1 == bench.buckets.asked.count("away-1250000000")
+    assert 5 == bench.store.statistics.read().leftovers
+
+
+def test_a_bucket_that_never_lets_go_keeps_no_job_running() -> None:
+    """A cancelled job ends; what it left is tried again ever less often, and given up after a week."""
+    bench = Bench("away-1250000000")
+    job = bench.dead_job("away-1250000000")
+    bench.store.jobs.cancel(job.spec.tenant, [job.id])
+    bench.expire()
+    with structlog.testing.capture_logs() as logs:
+        bench.sweeper.sweep()
+        assert {State.CANCEL} == bench.states([job])
+        asked = []
+        for _ in range(9 * 24):
+            bench.clock.advance(3600)
+            bench.sweeper.sweep()
+            asked.append(len(bench.buckets.asked))
+    events = [each["event"] for each in logs if each["event"].startswith("leftovers")]
+    assert ("leftovers.given_up", 1) == (events[-1], events.count("leftovers.given_up"))
+    assert 15 < asked[-1] < 40
+    snapshot = bench.store.statistics.read()
+    assert (0, 1) == (snapshot.leftovers, snapshot.totals["leftovers:given_up"])
+
+
+def test_what_was_left_is_removed_when_the_bucket_lets_go() -> None:
+    """The uploads of the attempt go, under its token, while no newer attempt of the job runs."""
+    bench = Bench("away-1250000000")
+    job = bench.dead_job("away-1250000000")
+    bench.expire()
+    bench.sweeper.sweep()
+    again = bench.store.jobs.claim("w", LEVELS)
+    assert again is not None
+    bench.buckets.unavailable.clear()
+    for _ in range(3):
+        bench.clock.advance(15)
+        bench.store.jobs.heartbeat(job.id, again.token, 1)
+    bench.clock.advance(16)
+    bench.store.jobs.heartbeat(job.id, again.token, 1)
+    bench.sweeper.sweep()
+    assert [] == bench.buckets.aborted
+    bench.store.jobs.fail(again, "InternalError", "no")
+    bench.clock.advance(200)
+    bench.sweeper.sweep()
+    assert [("out/a", "id of out/a")] == bench.buckets.aborted
+    ((_, job_id, token),) = bench.buckets.deleted
+    assert (job.id, True) == (job_id, job.token < token < again.token)
+    assert 1 == bench.store.statistics.read().totals["leftovers:removed"]
 
 
 def test_more_jobs_than_one_read_returns_are_reclaimed() -> None:
-    """A hundred jobs of an unavailable bucket in front do not hide those behind them."""
+    """A hundred and fifty jobs of an unavailable bucket in front do not hide those behind them."""
     bench = Bench("away-1250000000")
     for i in range(15):
         for _ in range(10):
@@ -211,7 +251,7 @@ def test_a_lost_lease_counts_for_no_bucket(monkeypatch: pytest.MonkeyPatch) -> N
     job = bench.dead_job("media-1250000000")
     bench.expire()
 
-    def lose(_: Upload) -> None:
+    def lose(_: Upload, **__: Any) -> None:
         raise LeaseLost
 
     monkeypatch.setattr(bench.buckets, "abort", lose)
@@ -245,7 +285,7 @@ def test_what_a_dead_attempt_registered_is_removed_before_the_next_one() -> None
     claimable: list[Job | None] = []
     abort = bench.buckets.abort
 
-    def looking(upload: Upload) -> None:
+    def looking(upload: Upload, **_: Any) -> None:
         claimable.append(bench.store.jobs.claim("w", LEVELS))
         abort(upload)
 
@@ -253,7 +293,8 @@ def test_what_a_dead_attempt_registered_is_removed_before_the_next_one() -> None
     bench.expire()
     bench.sweeper.sweep()
     assert [(key, f"id of {key}") for key in keys] == bench.buckets.aborted
-    assert [(key, job.id, job.token + 1) for key in keys] == bench.buckets.deleted
+    assert [(key, job.id) for key in keys] == [(key, job_id) for key, job_id, _ in bench.buckets.deleted]
+    assert all(token > job.token for _, _, token in bench.buckets.deleted)
     assert [None] * len(keys) == claimable
     again = bench.store.jobs.claim("w", LEVELS)
     assert again is not None

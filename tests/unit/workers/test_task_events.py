@@ -71,7 +71,6 @@ class Monitor:
         (AttemptResult(Outcome.CANCELLED), "REVOKED", None),
         (AttemptResult(Outcome.POSTPONED, message="No bucket."), "RETRY", "Postponed: No bucket."),
         (AttemptResult(Outcome.RELEASED, message="Shutdown."), "RETRY", "Released: Shutdown."),
-        (AttemptResult(Outcome.ABANDONED, message="No bucket."), "RETRY", "Abandoned: No bucket."),
         (AttemptResult(Outcome.SUPERSEDED), "STARTED", None),
     ],
 )

@@ -1,0 +1,83 @@
+"""Requests that take long: those that wait for the store of a bucket, and those that change many records.
+
+They run in threads of their own and hold no turn of the server, some of each bucket at a time, so that
+a bucket whose store is slow, or that changes a hundred thousand jobs, delays its own requests alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+
+from stemline.api.http.exchange import ASIDE
+from stemline.jobs.errors import BucketBusy
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Line:
+    """The requests of one bucket."""
+
+    slots: asyncio.Semaphore
+    requests: int = 0
+    """Those that run and those that wait."""
+
+
+@dataclass(slots=True)
+class LongRequests:
+    """Runs calls that take long.
+
+    Args:
+        threads: calls that run at a time.
+        of_bucket: of these, those of one bucket.
+        waiting: further calls of one bucket that wait; another one is refused.
+    """
+
+    threads: int
+    of_bucket: int
+    waiting: int = 32
+    _lines: dict[str, _Line] = field(init=False, default_factory=dict)
+    _limiter: CapacityLimiter | None = field(init=False, default=None)
+
+    async def run(self, request: Request, bucket: str, call: Callable[[], T]) -> T:
+        """Return what a call returns that runs in a thread.
+
+        Args:
+            request: whose turn others have meanwhile.
+            bucket: with whose calls it shares its threads.
+            call: what takes long; it has a deadline of its own.
+
+        Raises:
+            BucketBusy: as many calls of the bucket run and wait as may.
+        """
+        line = self._lines.setdefault(bucket, _Line(asyncio.Semaphore(self.of_bucket)))
+        if line.requests >= self.of_bucket + self.waiting:
+            raise BucketBusy
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self.threads)
+        line.requests += 1
+        aside = request.scope.get("state", {}).get(ASIDE, nullcontext)
+        try:
+            async with aside(), line.slots:
+                return await to_thread.run_sync(call, limiter=self._limiter)
+        finally:
+            line.requests -= 1
+            if not line.requests:
+                del self._lines[bucket]
+
+
+def for_stores() -> LongRequests:
+    """Return what runs requests that wait for the stores of buckets."""
+    return LongRequests(threads=64, of_bucket=4)
+
+
+def for_many_records() -> LongRequests:
+    """Return what runs requests that read or change many records."""
+    return LongRequests(threads=8, of_bucket=1, waiting=8)

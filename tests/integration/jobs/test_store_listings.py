@@ -1,0 +1,85 @@
+"""What lists cost on a real Valkey: as much as their page, whatever other tenants have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import DeliveryAttempt
+from stemline.jobs.states import State
+from stemline.jobs.store import DeliveryFilter, JobFilter, QueueFilter, RedisStore, Store, TemplateFilter
+from stemline.jobs.tenant import Tenant
+from stemline.testing import FixedClock
+from tests.conftest import ValkeyServer
+from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
+
+ALL = DeliveryFilter(size=5)
+LISTS: dict[str, Callable[[Store, Tenant], object]] = {
+    "dead letters": lambda store, tenant: store.outbox.dead(tenant=tenant, size=5),
+    "dead letters of a host": lambda store, tenant: store.outbox.dead(tenant=tenant, host="a", size=5),
+    "the last dead letters": lambda store, tenant: store.outbox.dead(tenant=tenant, page=10**6, size=100),
+    "callbacks": lambda store, tenant: store.outbox.search(tenant, ALL),
+    "callbacks of a page behind the last": lambda store, tenant: store.outbox.search(
+        tenant, DeliveryFilter(page=10**6, size=100)
+    ),
+    "jobs": lambda store, tenant: store.jobs.search(tenant, JobFilter(size=5)),
+    "failed jobs": lambda store, tenant: store.jobs.search(
+        tenant, JobFilter(states=frozenset({State.FAILED}), size=5)
+    ),
+    "jobs by place": lambda store, tenant: store.jobs.browse(tenant, None, offset=0, size=5),
+    "batches": lambda store, tenant: store.batches.search(tenant, size=5),
+    "queues": lambda store, tenant: store.queues.search(tenant, QueueFilter()),
+    "templates": lambda store, tenant: store.templates.search(tenant, TemplateFilter()),
+    "usage": lambda store, tenant: store.usage.read(tenant, 0, 3),
+    "replay": lambda store, tenant: store.outbox.replay_where(tenant=tenant, since=10**18),
+}
+
+
+@pytest.fixture
+def store(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[RedisStore]:
+    """An empty store."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    yield RedisStore(client, clock=FixedClock())
+    client.close()
+
+
+def fill(store: Store, tenant: Tenant, count: int) -> None:
+    """Give a tenant failed jobs whose callbacks were given up."""
+    for _ in range(count):
+        store.jobs.create([spec(tenant=tenant, callback=CallbackRequest(url="http://a/"))])
+        held = store.jobs.claim("w", [0])
+        store.jobs.succeed(held, DONE)
+        delivery = store.outbox.for_job(held.id)
+        attempt = DeliveryAttempt(1, "500", 1)
+        store.outbox.record(delivery.id, attempt, next_due=None, status="dead")
+
+
+def cost(client: redis.Redis, call: Callable[[], object]) -> int:
+    """How many commands the server runs for a call, those of scripts too."""
+    client.config_resetstat()
+    call()
+    return sum(each["calls"] for each in client.info("commandstats").values())
+
+
+def test_a_list_costs_what_its_tenant_has(store: RedisStore, valkey: redis.Redis) -> None:
+    """With sixty callbacks and jobs of another bucket, no list costs a bucket one command more."""
+    fill(store, TENANT, 2)
+    for call in LISTS.values():
+        call(store, TENANT)  # scripts are loaded, and records filed
+    before = {name: cost(valkey, lambda c=call: c(store, TENANT)) for name, call in LISTS.items()}
+    fill(store, OTHER, 60)
+    after = {name: cost(valkey, lambda c=call: c(store, TENANT)) for name, call in LISTS.items()}
+    assert before == after
+
+
+def test_dead_letters_of_an_older_release_are_found(store: RedisStore, valkey: redis.Redis) -> None:
+    """Letters that an older release gave up, also beside this one, are in their bucket's list in order."""
+    fill(store, TENANT, 3)
+    every = [each.id for each in store.outbox.dead().items]
+    valkey.delete(f"stemline:deliveries:{TENANT}:given-up")
+    assert every == [each.id for each in store.outbox.dead(tenant=TENANT).items]
+    valkey.zrem(f"stemline:deliveries:{TENANT}:given-up", every[1])
+    assert every == [each.id for each in store.outbox.dead(tenant=TENANT).items]
