@@ -18,13 +18,14 @@ _DOWNLOAD_SHARE: Final = 5.0
 """Parts of the bar, percent; the job has the rest."""
 
 
-_STAGES: Final = {
+STAGES: Final = {
     "download": "reading",
     "decode": "decoding",
     "separate": "separating",
     "encode": "encoding",
     "upload": "publishing",
 }
+"""What a running job does, by its stage."""
 
 
 class JobProgress:
@@ -143,5 +144,5 @@ def _doing(job: Job) -> str:
     if job.state == "Pause":
         return "waiting: queue paused"
     if job.state == "Running":
-        return _STAGES.get(job.stage, "separating")
+        return STAGES.get(job.stage, "running")
     return job.state.lower()

@@ -52,10 +52,19 @@ class LazyGroup(Group):
             options = {"prog_name": program(), "complete_var": "_STEMLINE_COMPLETE", **options}
         return super().main(*args, **options)
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the words of the command line; a wrong one is said in one line with a hint."""
+        try:
+            return super().make_context(*args, **options)
+        except click.UsageError as error:
+            raise _usage(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; report invalid settings by name, never by value."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _usage(error) from error
         except click.ClickException as error:
             error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
             raise
@@ -85,6 +94,16 @@ class LazyGroup(Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is wrong
         return command
+
+
+def _usage(error: click.UsageError) -> click.ClickException:
+    """Return how a command ends whose words are wrong."""
+    from stemline.cli.exits import USAGE, CommandFailed
+
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    path = error.ctx.command_path if error.ctx else program()
+    return CommandFailed(error.format_message(), hint=f"see `{path} --help`", status=USAGE)
 
 
 @click.command(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, print_json
+from stemline.cli.output import Column, as_json, is_live, print_json, print_table, screen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,9 +40,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, 
 
     NAMES are names of models, by default 2stems.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     with _separation_errors():
         store = _store(directory)
         for model in _models_named(names or ("2stems",)):
@@ -64,7 +62,7 @@ def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source
     from stemline.models.download import pull as fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
         task = bar.add_task(model.name, total=None)
         return fetch(
             store,
@@ -87,9 +85,11 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
         for model in MODELS.values():
             print_json({"name": model.name, "here": store.has(model), "stems": model.instruments})
         return
-    for model in MODELS.values():
-        state = "here" if store.has(model) else "not here"
-        print(f"{model.name}\t{state}\t{', '.join(model.instruments)}")
+    rows = [
+        (model.name, "here" if store.has(model) else "not here", ", ".join(model.instruments))
+        for model in MODELS.values()
+    ]
+    print_table((Column("Model", is_id=True), Column("Weights"), Column("Stems")), rows)
 
 
 @models.command()

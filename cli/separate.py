@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.output import as_json, print_json, printable, screen
+from stemline.cli.output import as_json, is_live, print_json, printable, screen
 from stemline.cli.words import FOLDER, WORD
 
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ def separate(
     with _errors():
         loaded = loading.result()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = screen(stderr=True)
 
     def run(file: _File) -> Report:
-        with _errors(), Progress(*columns, console=screen(stderr=True), transient=True) as bar:
+        with _errors(), Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
             task = bar.add_task(escape(printable(file.path.name)), total=1.0)
             file.folder.mkdir(parents=True, exist_ok=True)
             return separate_file(

@@ -113,8 +113,13 @@ def _in_bucket(client: Client, word: str) -> str:
     """Return the key or prefix that a word names.
 
     Raises:
-        CommandFailed: it is in another bucket.
+        CommandFailed: it is in another bucket, or not UTF-8.
     """
+    from stemline.client.names import is_utf8
+
+    if not is_utf8(word):
+        message = f"{printable(word)} is not a file here, and no object has a name that is not UTF-8"
+        raise CommandFailed(message, status=NOT_FOUND)
     if not word.startswith(_S3):
         return word
     target = client.target

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from stemline.cli.job_progress import STAGES
 from stemline.cli.output import is_live, printable, screen, span
 from stemline.client.tracks.runner import Report
 
@@ -81,7 +82,7 @@ class _Bars(Report):
         self._lock = threading.Lock()
 
     def stage(self, track: str, stage: str, percent: float) -> None:
-        shown = {"completed": percent, "doing": stage.lower(), "count": f"{percent:.0f}%"}
+        shown = {"completed": percent, "doing": STAGES.get(stage, stage.lower()), "count": f"{percent:.0f}%"}
         with self._lock:
             task = self._tasks.get(track)
             if stage in _QUIET:

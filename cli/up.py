@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, print_json, screen
 from stemline.cli.program import program
 
@@ -111,8 +112,10 @@ def up(*, tls: bool, as_json: bool) -> None:
     home = settings.local.home
     fetch_weights(console, settings)
     stack = Stack(home, report=lambda text: console.print(text, style="dim"), tls=tls)
+    ready = False
     try:
         with stack:
+            ready = True
             if as_json:
                 print_json(json.loads(stack.home.stack_file.read_text()))
             else:
@@ -123,6 +126,8 @@ def up(*, tls: bool, as_json: bool) -> None:
     except KeyboardInterrupt:
         pass
     except StackError as error:
+        if not ready:
+            raise CommandFailed(str(error)) from error
         console.print(f"[bold red]The stack has stopped:[/] {error}")
         sys.exit(1)
     console.print(f"Stopped. The data is kept in {home}", markup=False, soft_wrap=True)

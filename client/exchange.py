@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +18,15 @@ from stemline.client.errors import ConnectionFailed, api_error
 from stemline.client.target import Target
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
 
 T = TypeVar("T")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _VALID_S: Final = 900
+_BUCKET: Final = re.compile(r"[a-z0-9-]+-[0-9]+")
+_TENANT: Final = "x-stemline-tenant"
+_SIGNED: Final = ("host", DIGEST, NONCE, _TENANT)
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _MAX_ANSWER_BYTES: Final = 64 << 20
 
 
@@ -41,6 +46,9 @@ class Exchange:
         if body:
             headers["Content-Type"] = call.content_type
         headers |= integrity_headers(body)
+        if target.secret_id and target.region and _BUCKET.fullmatch(target.bucket):
+            # An address may stand for another bucket: the service must not take this one for that.
+            headers[_TENANT] = f"{target.region}/{target.bucket}"
         if target.session_token:
             headers["x-cos-security-token"] = target.session_token
         if target.secret_id:
@@ -51,6 +59,7 @@ class Exchange:
                 ),
                 secret_id=target.secret_id,
                 secret_key=target.secret_key,
+                headers=_SIGNED,
                 start=now - 60,
                 end=now + _VALID_S,
             )
@@ -93,7 +102,7 @@ class Exchange:
 
     def failed(self, error: httpx.HTTPError) -> ConnectionFailed:
         """Return the error of a connection that failed."""
-        reason = str(error) or type(error).__name__
+        reason = _ERRNO.sub("", str(error)) or type(error).__name__
         return ConnectionFailed(f"{self.target.api} does not answer: {reason}")
 
     def options(self, timeout_s: float) -> dict[str, Any]:

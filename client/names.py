@@ -93,6 +93,15 @@ def new_key(name: str) -> str:
     return f"uploads/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}/{safe_name(name)}"
 
 
+def is_utf8(name: str) -> bool:
+    """Return whether a name is UTF-8; names of files need not be."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def safe_name(name: str, most_bytes: int = _MAX_NAME_BYTES) -> str:
     """Return a name that every file system and store takes: without control characters, not too long."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())

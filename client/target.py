@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from stemline.client.errors import NotConfigured
 
@@ -63,6 +64,16 @@ class Target:
     """``None``: stems are fetched through links that the service signs."""
     origin: str = "the arguments"
     """Where the above was found, for messages."""
+
+    def __post_init__(self) -> None:
+        """Check the address.
+
+        Raises:
+            NotConfigured: it is no URL.
+        """
+        parts = urlsplit(self.api)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise NotConfigured(f"{self.api} is not the URL of an API: it begins with http:// or https://")
 
 
 def find(

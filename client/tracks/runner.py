@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from stemline.client.client import Client
 from stemline.client.errors import ApiError, TransferFailed
-from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, safe_name
+from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, is_utf8, safe_name
 from stemline.client.submission import Submission
 from stemline.client.tracks.manifest import Entry, Manifest, digest
 from stemline.client.tracks.pace import Pace, has_no_room
@@ -164,6 +164,8 @@ class Runner:
     def _uploaded(self, track: Track, entry: Entry) -> str:
         """Return the key of a track's object, which is sent unless it is in the bucket already."""
         if track.path is None:
+            if not is_utf8(track.key):
+                raise TransferFailed("there is no such file, and no object has a name that is not UTF-8")
             return track.key
         path = track.path
         self.report.stage(track.id, "uploading", 0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from stemline.jobs.errors import LeaseLost
 from stemline.jobs.job import Job, OutputFile, Result
@@ -47,8 +48,9 @@ class Worker:
     def _separate(self, job: Job) -> None:
         source = job.spec.input_object
         self.sources.append(source)
-        while self.store.jobs.heartbeat(job.id, job.token, 40) or self.holds.is_set():
-            if self.store.jobs.heartbeat(job.id, job.token, 40):
+        beat = partial(self.store.jobs.heartbeat, job.id, job.token, 40, stage="separate")
+        while beat() or self.holds.is_set():
+            if beat():
                 self.store.jobs.confirm_cancel(job)
                 return
             if self.stopped.is_set():

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import LazyGroup, main
+from stemline.cli.program import program, spelled
 
 IMPORTED = """
 import sys
@@ -52,6 +53,51 @@ def test_every_command_has_a_help(name: str):
     assert ran.output.startswith(f"Usage: main {name}")
     description = main.get_command(None, name).help.split("\n\n")[0]
     assert description.endswith((".", ")."))
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["sumbit"], "There is no command 'sumbit'. Did you mean submit?", "main --help"),
+        (["submit"], "Missing argument 'SOURCE...'.", "main submit --help"),
+        (["--wach"], "No such option '--wach'.", "main --help"),
+        (["jobs", "--wach"], "No such option '--wach'. Did you mean '--watch'?", "main jobs --help"),
+        (["templates", "remove"], "There is no command 'remove'.", "main templates --help"),
+    ],
+)
+def test_wrong_words_are_said_in_one_line_with_a_hint(words: list[str], message: str, hint: str):
+    """A wrong command line ends with status 2, one line that says why, and one that says where to look."""
+    ran = CliRunner().invoke(main, words)
+    assert (2, f"Error: {message}\nHint: see `{hint}`\n") == (ran.exit_code, ran.stderr)
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"PATH": "/usr/bin"}, ".venv/bin/stemline"),
+        ({"PATH": "BIN:/usr/bin"}, "stemline"),
+        ({"PATH": "BIN:/usr/bin", "MAKELEVEL": "1"}, ".venv/bin/stemline"),
+        ({"PATH": "BIN:BIN:/usr/bin", "MAKELEVEL": "1", "VIRTUAL_ENV": "PREFIX"}, "stemline"),
+    ],
+)
+def test_hints_name_the_command_as_the_shell_finds_it(
+    variables: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In a checkout it is .venv/bin/stemline, also below make, which alone has that folder on its PATH."""
+    script = tmp_path / ".venv" / "bin" / "stemline"
+    script.parent.mkdir(parents=True)
+    script.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    for variable in ("MAKELEVEL", "VIRTUAL_ENV"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value.replace("BIN", str(script.parent)).replace("PREFIX", sys.prefix))
+    program.cache_clear()
+    try:
+        assert (name, f"run `{name} up`") == (program(), spelled("run `stemline up`"))
+    finally:
+        program.cache_clear()
 
 
 def test_a_bare_command_says_what_to_do_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,25 @@ def test_names_of_every_kind_are_separated(service: Service) -> None:
     assert {"{stem}-voice.wav", "-o-voice.wav", "a_b-voice.wav"} <= stems()
     service.run("submit", "album", "-o", "out")
     assert 6 == jobs(service)
+
+
+def test_names_that_are_not_utf8_reach_a_pipe(service: Service) -> None:
+    """Paths are printed as the bytes that they are, and as escapes in JSON; messages show what they can."""
+    name, out = b"caf\xe9.mp3", b"o\xff"
+    Path(os.fsdecode(name)).write_bytes(b"x")
+    words = [sys.executable, "-m", "stemline", "submit", os.fsdecode(name), "-o", os.fsdecode(out)]
+    environment = {**os.environ, **service.environment, "PYTHONUTF8": "1"}
+    ran = subprocess.run(words, env=environment, capture_output=True, check=False)
+    assert 0 == ran.returncode, ran.stderr
+    assert [b"o\xff/caf?-voice.wav", b"o\xff/caf?-background.wav"] == ran.stdout.splitlines()
+    text = service.run("submit", os.fsdecode(name), "-o", os.fsdecode(b"p\xff"), "--json").stdout
+    assert Path(json.loads(text)["Files"]["voice"]).is_file()
+    missing = service.run("submit", os.fsdecode(b"none\xe9.mp3"), code=5)
+    assert "none?.mp3 is not a file here" in missing.stderr
+    Path("list.txt").write_bytes(b"none\xe9.mp3\r\n" + name + b"\r\n")
+    ran_list = service.run("submit", "list.txt", "-o", "listed", code=1)
+    assert "2 tracks: 1 done, 1 failed" in ran_list.stdout
+    assert "none?.mp3: NotUploaded" in ran_list.stderr
 
 
 def test_failed_tracks_are_tried_again_on_request(service: Service) -> None:
@@ -200,7 +221,7 @@ def test_ctrl_c_may_cancel_and_the_next_run_goes_on(service: Service) -> None:
     words = ("submit", "album", "-o", "out", "--cancel-on-interrupt")
     with Terminal(*words, environment=service.environment, folder=Path.cwd()) as shown:
         eventually(lambda: jobs(service) == 3, what="three jobs")
-        shown.wait_for("running")
+        shown.wait_for("separating")
         shown.ctrl_c()
         assert 130 == shown.end()
         assert "3 jobs cancelled" in shown.text
@@ -218,7 +239,7 @@ def test_bars_show_the_tracks_and_the_whole(service: Service) -> None:
         "submit", "album", "-o", "out", environment=service.environment, folder=Path.cwd()
     ) as shown:
         shown.wait_for("all tracks")
-        shown.wait_for(r"(?s)\d\.mp3.*running")
+        shown.wait_for(r"(?s)\d\.mp3.*separating")
         service.worker.holds.clear()
         shown.wait_for(r"all tracks.*\d/4.*a minute")
         assert 0 == shown.end()

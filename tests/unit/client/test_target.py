@@ -108,6 +108,13 @@ def test_a_profile_that_does_not_exist_is_an_error(env, tmp_path):
         find(profile="prod", environment=env)
 
 
+@pytest.mark.parametrize("api", ["", "nonsense", "127.0.0.1:8787", "ftp://x", "http://"])
+def test_an_address_that_is_no_url_is_said_at_once(env, api):
+    """A mistyped address is an error about the address, not about a server that does not answer."""
+    with pytest.raises(NotConfigured, match="is not the URL of an API"):
+        Target(api)
+
+
 def test_secrets_are_not_shown(env):
     """Neither key of a target is in its text, which may reach a log."""
     shown = repr(Target("https://x", "id", "hush-1", s3=S3Access("e", "a", "hush-2"), session_token="hush-3"))
