@@ -91,7 +91,7 @@ class ApiServer:
     def close(self) -> None:
         """Stop serving and wait for the end."""
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(180)
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -49,7 +49,7 @@ class Answer:
         return self.text("Code") or "" if self.body and self.xml.tag == "Error" else ""
 
 
-def exchange(port: int, data: bytes, *, timeout_s: float = 30.0, head: bool = False) -> Answer:
+def exchange(port: int, data: bytes, *, timeout_s: float = 120.0, head: bool = False) -> Answer:
     """Send raw bytes on a new connection and return the answer.
 
     Args:
@@ -110,7 +110,7 @@ class Client:
         *,
         signed: bool = True,
         head_bytes: bytes = b"",
-        timeout_s: float = 30.0,
+        timeout_s: float = 120.0,
     ) -> Answer:
         """Send a request and return the answer; the arguments are those of :meth:`raw`."""
         data = self.raw(method, target, body, headers, signed=signed, head_bytes=head_bytes)

@@ -95,7 +95,7 @@ def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
     finally:
         if started.process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
-                started.terminate(20)
+                started.terminate(60)
         started.kill()
 
 

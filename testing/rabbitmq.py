@@ -83,7 +83,7 @@ class RabbitMq:
         if self._server is not None:
             os.killpg(self._server.pid, signal.SIGTERM)
             try:
-                self._server.wait(20)
+                self._server.wait(120)
             except subprocess.TimeoutExpired:
                 os.killpg(self._server.pid, signal.SIGKILL)
                 self._server.wait()

@@ -114,7 +114,7 @@ class Receiver:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(30)
+        connection.settimeout(180)
         try:
             if self.tls is not None:
                 connection = self.tls.wrap_socket(connection, server_side=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -21,6 +22,7 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports
+from tests.support.shared import SHARED
 
 # A shell ignores the signal for what it starts in the background, and so would each process of a test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -55,6 +57,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ordering.Sch
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ordering.arrange(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last test of a group its services end."""
+    if nextitem is None or ordering.group_of(nextitem.nodeid) != ordering.group_of(item.nodeid):
+        SHARED.stop()
+
+
+def pytest_sessionfinish() -> None:
+    SHARED.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -161,12 +174,15 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stack") / ".stemline"
 
 
-@pytest.fixture(scope="session")
-def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The running stack's ``stack.json``; it began as a user's does, without weights."""
     from stemline.testing.processes import running_stack
 
-    log = tmp_path_factory.mktemp("log") / "up.log"
-    models = tmp_path_factory.mktemp("models")
-    with running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models)) as (_, document):
-        yield document
+    def start() -> AbstractContextManager[Any]:
+        models = tmp_path_factory.mktemp("models")
+        log = tmp_path_factory.mktemp("log") / "up.log"
+        return running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models))
+
+    _, document = SHARED.get("stack", start)
+    return dict(document)

@@ -72,11 +72,11 @@ class Workshop:
             "[CHAPTER]\nTIMEBASE=1/1000\nSTART=600\nEND=1240\ntitle=two\n"
         )
 
-    def make(self, kind: Format) -> dict[str, Path]:
-        """Write a file for each arrangement of the format, and return them by arrangement."""
+    def make(self, kind: Format, *only: str) -> dict[str, Path]:
+        """Write a file for each arrangement of the format, or for some, and return them by arrangement."""
         files = {
             each: self.folder / f"{kind.name}-{each.replace(' ', '-')}.{kind.suffix}"
-            for each in kind.arrangements()
+            for each in only or kind.arrangements()
         }
         seconds = FRAMES / RATE
         picture = "testsrc=size=64x48:rate=10:duration="

@@ -8,7 +8,7 @@ from xdist.scheduler import LoadFileScheduling
 #: Modules that share running services: one process runs them all, and starts the services once.
 _SHARED = {
     "stack": (
-        "tests/browser/",
+        "tests/browser/test_real_separation.py",
         "tests/integration/client/test_page.py",
         "tests/integration/test_",
         "tests/integration/deploy/test_flower.py",
@@ -16,6 +16,7 @@ _SHARED = {
     ),
     "service": ("tests/integration/observe/",),
 }
+_LONGEST = "stack"
 
 
 class Scheduling(LoadFileScheduling):
@@ -33,9 +34,9 @@ def group_of(nodeid: str) -> str:
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Put groups with slow tests first, and tests marked ``last`` at the end of their module.
+    """Put the longest group first, then groups with slow tests; tests marked ``last`` end their module.
 
-    The order is random otherwise. Slow groups at the end would leave one of two processes without work.
+    The order is random otherwise. Slow groups at the end would leave all processes but one without work.
     """
     groups = {item: group_of(item.nodeid) for item in items}
     slow = {groups[item] for item in items if item.get_closest_marker("slow")} | _SHARED.keys()
@@ -44,8 +45,8 @@ def arrange(items: list[pytest.Item]) -> None:
         for each in (groups[item], item.path):
             order.setdefault(each, len(order))
 
-    def place(item: pytest.Item) -> tuple[bool, int, int, bool]:
+    def place(item: pytest.Item) -> tuple[bool, bool, int, int, bool]:
         group, is_last = groups[item], item.get_closest_marker("last") is not None
-        return group not in slow, order[group], order[item.path], is_last
+        return group != _LONGEST, group not in slow, order[group], order[item.path], is_last
 
     items.sort(key=place)

@@ -66,9 +66,9 @@ def server() -> Iterator[ApiServer]:
         yield started
 
 
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
-    """A new tab that may complain: it is attacked."""
+@pytest.fixture(scope="module")
+def attacked(browser: Browser, server: ApiServer) -> Iterator[tuple[Page, list[str]]]:
+    """A tab in which the keys are entered, and the dialogs that were opened in it."""
     context = browser.new_context()
     tab = context.new_page()
     dialogs: list[str] = []
@@ -78,18 +78,28 @@ def tab(browser: Browser) -> Iterator[Page]:
         dialog.dismiss()
 
     tab.on("dialog", note)
-    yield tab
-    assert dialogs == []
-    context.close()
-
-
-@pytest.fixture
-def console(tab: Page, server: ApiServer) -> Page:
-    """The console with the keys entered."""
     tab.goto(f"http://127.0.0.1:{server.port}/console")
     tab.get_by_label("SecretId").fill(SECRET_ID)
     tab.get_by_label("SecretKey").fill(SECRET_KEY)
     tab.get_by_role("button", name="Sign in").click()
+    expect(tab.locator(".row[data-job]")).to_have_count(len(PAYLOADS))
+    yield tab, dialogs
+    context.close()
+
+
+@pytest.fixture
+def tab(attacked: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The tab, which may complain in its console: it is attacked. A dialog fails the test."""
+    page, dialogs = attacked
+    dialogs.clear()
+    yield page
+    assert dialogs == []
+
+
+@pytest.fixture
+def console(tab: Page, server: ApiServer) -> Page:
+    """The console, loaded anew."""
+    tab.goto(f"http://127.0.0.1:{server.port}/console")
     expect(tab.locator(".row[data-job]")).to_have_count(len(PAYLOADS))
     return tab
 

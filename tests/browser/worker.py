@@ -63,7 +63,7 @@ class SplittingWorker:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(180)
 
     def _run(self) -> None:
         while not self._stop.wait(0.05):

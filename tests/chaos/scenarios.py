@@ -17,8 +17,8 @@ from stemline.testing.processes import eventually
 from stemline.testing.s3_proxy import Fault
 from tests.chaos import stub
 from tests.chaos.clients import Client
-from tests.chaos.fork_server import children
 from tests.chaos.service import BUCKET, Service
+from tests.support.processes import children
 
 MOST_S = 120.0
 

@@ -17,7 +17,8 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.testing.s3_proxy import FaultyProxy
-from tests.chaos.fork_server import ForkServer, alive, children
+from tests.chaos.fork_server import ForkServer
+from tests.support.processes import alive, children
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"
@@ -142,13 +143,10 @@ class Service:
                     yield int(process.name)
 
     def stop(self) -> None:
-        """End everything: SIGTERM, then SIGKILL, also for children of killed parents."""
+        """Kill everything, also children of killed parents."""
         for pid in self.pids.values():
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 15
-        while any(alive(pid) for pid in self.pids.values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+                os.kill(pid, signal.SIGKILL)
         if self._fork_server is not None:
             self._fork_server.close()
         for pid in self._processes():

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from stemline.jobs.delivery import Delivery
 from stemline.jobs.store import RedisStore
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
+from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, hang, receiving
 from stemline.testing.samples import job_result, job_spec
 from tests.conftest import REPOSITORY
@@ -68,7 +69,7 @@ class Service:
         (job,) = self.store.jobs.create([dataclasses.replace(spec, queue_id="")])
         return job.id
 
-    def delivered(self, job_id: str, within_s: float = 120) -> Delivery:
+    def delivered(self, job_id: str, within_s: float = 300) -> Delivery:
         deadline = time.monotonic() + within_s
         while True:
             delivery = self.store.outbox.for_job(job_id)
@@ -106,13 +107,6 @@ def service(valkey: redis.Redis, valkey_server, tmp_path) -> Iterator[Service]:
     service.close()
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 120) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_killed_between_the_end_of_the_job_and_the_send(service):
     """A process that dies after ending a job, before its message is sent, delays the callback by a sweep."""
     with receiving() as receiver:
@@ -137,7 +131,7 @@ def test_killed_while_sending(service):
         worker = service.start("worker", "callbacks")
         job_id = service.submit(receiver.url)
         service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
-        wait_for(lambda: receiver.received)
+        eventually(lambda: receiver.received, 180, "the delivery")
         worker.kill()
         worker.wait()
         service.start("worker", "callbacks")

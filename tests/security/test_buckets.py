@@ -135,7 +135,7 @@ def test_a_cancel_ends_a_slow_object(tmp_path: Path) -> None:
             max_bytes=4 << 20,
             cancelled=lambda: time.monotonic() > began + 0.5,
         )
-    assert time.monotonic() - began < 60  # it would take for ever
+    assert time.monotonic() - began < 180  # it would take for ever
 
 
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])

@@ -47,6 +47,15 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[ApiServer]:
+    """One server for all requests that must be refused: its store stays empty."""
+    endpoints = {"*": "http://mq.example", "own": "http://own.example"}
+    settings = api_settings(credentials=(CREDENTIAL,), key_prefix="custom", tdmq_endpoints=endpoints)
+    with ApiServer(settings, InMemoryStore(store_options(settings))) as server:
+        yield server
+
+
 def limited(server: ApiServer, **changes: Any) -> Client:
     return dataclasses.replace(server.client, secret_id="AKIDLIMITED", **changes)
 
@@ -104,13 +113,14 @@ HOSTS = ("ap-foreign", "evil-example-com", "a" * 40, "127-0-0-1")
 
 @pytest.mark.parametrize("region", HOSTS)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_no_request_goes_to_a_region_that_is_not_listed(serve: Serve, region: str, method: str) -> None:
+def test_no_request_goes_to_a_region_that_is_not_listed(
+    untouched: ApiServer, region: str, method: str
+) -> None:
     """A Host of a region that the settings do not list is InvalidHost, whatever is asked."""
-    server = serve()
     for path in ("/queue", "/jobs", "/jobs/j0", "/template", "/asrbucket", "/callbacks"):
-        answer = Client(server.port, host(BUCKET, region)).request(method, path)
+        answer = Client(untouched.port, host(BUCKET, region)).request(method, path)
         assert answer.code in {"InvalidHost", "MethodNotAllowed", "NoSuchResource"}, path
-    assert tenants(server) == []
+    assert tenants(untouched) == []
 
 
 REGIONS = (
@@ -131,12 +141,11 @@ REGIONS = (
 
 @FORMS
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_region_of_an_output_is_listed(serve: Serve, region: str, form: str) -> None:
+def test_the_region_of_an_output_is_listed(untouched: ApiServer, region: str, form: str) -> None:
     """An Output.Region that the settings do not list is refused, and nothing is stored."""
-    server = serve()
-    answer = send(server.client, "POST", "/jobs", job(output={"Region": region}), form)
+    answer = send(untouched.client, "POST", "/jobs", job(output={"Region": region}), form)
     assert (400, "InvalidArgument") == (answer.status, answer.code)
-    assert tenants(server) == []
+    assert tenants(untouched) == []
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -422,15 +431,14 @@ RESERVED = (
 @FORMS
 @pytest.mark.parametrize("name", RESERVED)
 @pytest.mark.parametrize("mode", ["Queue", "Topic"])
-def test_names_of_our_own_keys_are_reserved(serve: Serve, name: str, mode: str, form: str) -> None:
+def test_names_of_our_own_keys_are_reserved(untouched: ApiServer, name: str, mode: str, form: str) -> None:
     """No client writes to a queue or key of the service, in jobs and in queues, whatever its policy."""
-    server = serve(key_prefix="custom")
     submitted, changed = announced({"MqRegion": "gz", "MqMode": mode, "MqName": name})
-    assert "InvalidArgument" == send(server.client, "POST", "/jobs", submitted, form).code
-    queue = queue_id(server)
-    assert "InvalidArgument" == put(server.client, f"/queue/{queue}", changed, form).code
+    assert "InvalidArgument" == send(untouched.client, "POST", "/jobs", submitted, form).code
+    queue = queue_id(untouched)
+    assert "InvalidArgument" == put(untouched.client, f"/queue/{queue}", changed, form).code
     off = {"NotifyConfig": {"State": "Off", "MqName": name}}
-    assert "InvalidArgument" == put(server.client, f"/queue/{queue}", off, form).code
+    assert "InvalidArgument" == put(untouched.client, f"/queue/{queue}", off, form).code
 
 
 def test_every_queue_of_the_broker_is_reserved() -> None:
@@ -442,12 +450,11 @@ def test_every_queue_of_the_broker_is_reserved() -> None:
 
 
 @pytest.mark.parametrize("region", ["*", "", "xx", "gz@evil.example", "gz/../x"])
-def test_the_region_of_a_message_queue_is_listed(serve: Serve, region: str) -> None:
+def test_the_region_of_a_message_queue_is_listed(untouched: ApiServer, region: str) -> None:
     """MqRegion is one of the vendor's or of the settings; the settings' default entry is no region."""
-    server = serve(tdmq_endpoints={"*": "http://mq.example", "own": "http://own.example"})
     submitted, changed = announced({"MqRegion": region, "MqMode": "Queue", "MqName": "q"})
-    assert "InvalidArgument" == send(server.client, "POST", "/jobs", submitted, "xml").code
-    assert "InvalidArgument" == put(server.client, f"/queue/{queue_id(server)}", changed).code
+    assert "InvalidArgument" == send(untouched.client, "POST", "/jobs", submitted, "xml").code
+    assert "InvalidArgument" == put(untouched.client, f"/queue/{queue_id(untouched)}", changed).code
 
 
 # -- ceilings and rates

@@ -81,4 +81,4 @@ def separating(store: Store, s3: S3) -> Iterator[Worker]:
     finally:
         worker.holds.clear()
         worker.stopped.set()
-        thread.join(20)
+        thread.join(180)

@@ -17,11 +17,16 @@ from stemline.testing.api_server import ApiServer, api_settings
 from stemline.testing.client import Client
 from tests.conftest import missing
 
+#: Deadlines that no test waits for.
+LONG = {"header_timeout_s": 600, "idle_timeout_s": 600, "body_timeout_s": 600, "write_timeout_s": 600}
+#: Sooner than any of these, and long for a busy machine, s.
+AT_ONCE_S = 180
+
 
 @pytest.fixture(scope="session")
 def common_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
     """One API server for all tests that need no settings of their own."""
-    with ApiServer(api_settings(redis_url=valkey_server.url)) as server:
+    with ApiServer(api_settings(redis_url=valkey_server.url, **LONG)) as server:
         yield server
 
 

@@ -15,17 +15,16 @@ import pytest
 from stemline.testing.api_server import ApiServer
 from stemline.testing.client import HOST, Answer, exchange, read_answer, submission
 from stemline.testing.processes import eventually
+from tests.integration.api.conftest import AT_ONCE_S, LONG
 
 UNKNOWN = "/jobs/j" + "0" * 32
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 #: Deadlines that a test can wait for.
 SHORT = {"header_timeout_s": 0.5, "idle_timeout_s": 0.7, "body_timeout_s": 0.5, "write_timeout_s": 0.5}
-#: Sooner than any deadline of a server with the default settings, and long for a busy machine, s.
-AT_ONCE_S = 8
 
 
 @contextlib.contextmanager
-def connected(server: ApiServer, timeout_s: float = 30) -> Iterator[socket.socket]:
+def connected(server: ApiServer, timeout_s: float = 180) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout_s) as connection:
         yield connection
 
@@ -187,6 +186,7 @@ def test_silence_ends(
     opening, answered, then, after_s = SILENT[name]
     keys = {"tls_certificate": certificate[0], "tls_key": certificate[1]} if tls else {}
     server = serve(**SHORT, **keys)
+    began = time.monotonic()  # before any deadline begins
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(connected(server))
         if tls:
@@ -197,7 +197,8 @@ def test_silence_ends(
             read_answer(connection)
         if then:
             connection.sendall(then)
-        assert after_s * 0.9 - 0.1 < end_of(connection) < after_s + 20
+        assert end_of(connection) < AT_ONCE_S
+        assert time.monotonic() - began > after_s * 0.9
 
 
 def is_cut_off(connection: socket.socket, data: bytes) -> bool:
@@ -217,7 +218,7 @@ def is_cut_off(connection: socket.socket, data: bytes) -> bool:
 def test_slowness_is_silence(serve: Callable[..., ApiServer], unit: bytes, every_s: float) -> None:
     """A head that never ends, or blank lines, are cut off in time, however steadily they come."""
     server = serve(**SHORT)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     with connected(server, every_s) as connection:
         if unit == b"X":
             connection.sendall(b"GET / HTTP/1.1\r\nX-A: ")
@@ -240,7 +241,7 @@ def test_unread_answers(serve: Callable[..., ApiServer]) -> None:
 
 def test_one_address(serve: Callable[..., ApiServer]) -> None:
     """A client beyond its own limit loses its longest waiting connection; another client loses none."""
-    server = serve(max_connections_per_client=2)
+    server = serve(max_connections_per_client=2, **LONG)
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(
             socket.create_connection(("127.0.0.1", server.port), source_address=("127.0.0.2", 0))
@@ -326,7 +327,7 @@ def test_unfinished_handshakes(secure: ApiServer, name: str) -> None:
     """A handshake that does not come in time, or is none, ends the connection."""
     with connected(secure) as connection:
         connection.sendall(HANDSHAKES[name])
-        assert end_of(connection) < 20
+        assert end_of(connection) < AT_ONCE_S
     with connected(secure) as plain, trusting().wrap_socket(plain) as connection:
         connection.sendall(HEALTH)
         assert 200 == read_answer(connection).status

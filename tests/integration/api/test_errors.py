@@ -256,7 +256,7 @@ def damage(data: bytes, chance: random.Random) -> bytes:
 def status_of(port: int, data: bytes) -> int:
     """The status of the answer; 0 where the server closes without one."""
     try:
-        return exchange(port, data, timeout_s=30).status
+        return exchange(port, data, timeout_s=120).status
     except (OSError, KeyError):
         return 0
 

@@ -200,9 +200,9 @@ def first_waiting(server: ApiServer) -> str:
     return found[0].job_id
 
 
-def ask(client: Client, method: str, path: str, body: str = "", wait: str = "wait=30") -> Answer:
+def ask(client: Client, method: str, path: str, body: str = "", wait: str = "wait=60") -> Answer:
     headers = {"Prefer": wait, "Content-Type": "application/xml"}
-    return client.request(method, path, body.encode(), headers, timeout_s=60)
+    return client.request(method, path, body.encode(), headers, timeout_s=180)
 
 
 @pytest.mark.shows("Prefer")
@@ -215,8 +215,8 @@ def test_a_query_waits_for_the_end(server):
     answer = ask(server.client, "GET", f"/jobs/{first},{second}")
     timer.join()
     assert ["Success", "Success"] == answer.texts("JobsDetail/State")
-    assert "wait=30" == answer.headers["preference-applied"]
-    assert time.monotonic() - began < 25
+    assert "wait=60" == answer.headers["preference-applied"]
+    assert time.monotonic() - began < 55
 
 
 @pytest.mark.shows("Prefer")
@@ -224,7 +224,7 @@ def test_a_submission_waits_for_the_end(server):
     """A submission with Prefer: wait is answered with the ended job."""
     worker = threading.Thread(target=lambda: finish(server.store, first_waiting(server)))
     worker.start()
-    answer = ask(server.client, "POST", "/jobs", submission(), "respond-async, wait=30")
+    answer = ask(server.client, "POST", "/jobs", submission(), "respond-async, wait=60")
     worker.join()
     assert ["Success"] == answer.texts("JobsDetail/State")
 
@@ -271,10 +271,10 @@ def test_a_stopping_server_answers_who_waits(serve):
         time.sleep(0.2)
         began = time.monotonic()
         server._server.should_exit = True
-        waiting.join(20)
+        waiting.join(180)
         assert [] == list(events)
     assert ["Submitted"] == answers[0].texts("JobsDetail/State")
-    assert time.monotonic() - began < 18
+    assert time.monotonic() - began < 55
 
 
 @pytest.mark.shows("Stage")

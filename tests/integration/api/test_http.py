@@ -16,6 +16,7 @@ import pytest
 
 from stemline.testing.api_server import ApiServer
 from stemline.testing.client import HOST, Client, exchange, read_answer, submission
+from tests.integration.api.conftest import AT_ONCE_S
 
 UNKNOWN = "/jobs/j" + "0" * 32
 
@@ -65,7 +66,7 @@ def test_keep_alive(server: ApiServer) -> None:
     """Several requests go over one connection, pipelined too; a client may ask to close it."""
     data = server.client.raw("GET", UNKNOWN)
     closing = server.client.raw("GET", UNKNOWN, head_bytes=b"Connection: close\r\n")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         for _ in range(3):
             connection.sendall(data)
             assert 200 == read_answer(connection).status
@@ -142,7 +143,7 @@ def test_allowed_methods_are_named(client: Client) -> None:
 
 def test_head_has_no_body(server: ApiServer) -> None:
     """HEAD gets headers only, and the connection stays usable."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(server.client.raw("HEAD", "/jobs"))
         answer = read_answer(connection, head=True)
         assert (405, b"") == (answer.status, answer.body)
@@ -186,7 +187,7 @@ def test_expect_continue(server: ApiServer) -> None:
     body = submission().encode()
     data = server.client.raw("POST", "/jobs", body, head_bytes=b"Expect: 100-continue\r\n")
     head = data[: -len(body)]
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(head)
         assert b"HTTP/1.1 100 Continue\r\n\r\n" == connection.recv(100)
         connection.sendall(body)
@@ -221,7 +222,7 @@ def test_broken_requests(server: ApiServer, name: str) -> None:
     """What is not a request, or has an oversized head, is refused at once; the server keeps serving."""
     began = time.monotonic()
     answer = exchange(server.port, BROKEN[name])
-    assert time.monotonic() - began < 8  # sooner than any deadline of the server
+    assert time.monotonic() - began < AT_ONCE_S
     assert 400 <= answer.status < 500
     assert answer.code
     assert answer.headers["x-ci-request-id"]
@@ -230,7 +231,7 @@ def test_broken_requests(server: ApiServer, name: str) -> None:
 
 def test_endless_header(server: ApiServer) -> None:
     """A header that never ends is cut off soon after the limit."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ")
         with pytest.raises(OSError, match=r"reset|pipe"):
             connection.sendall(b"a" * (100 << 20))
@@ -241,7 +242,7 @@ def test_slow_head(serve: Callable[..., ApiServer]) -> None:
     """Headers that do not come in time are refused and the connection is closed."""
     server = serve(header_timeout_s=0.3)
     for start in (b"G", b"GET / HTTP/1.1\r\nHost:"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
             connection.sendall(start)
             assert 400 == read_answer(connection).status
             assert b"" == connection.recv(1)
@@ -249,9 +250,9 @@ def test_slow_head(serve: Callable[..., ApiServer]) -> None:
 
 def test_slow_body(serve: Callable[..., ApiServer]) -> None:
     """A body that does not come in time is refused, although it keeps trickling."""
-    server = serve(body_timeout_s=0.5)
+    server = serve(body_timeout_s=1.0)
     data = server.client.raw("POST", "/jobs", submission().encode())
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(data[:-100])
         for byte in data[-100:-97]:
             connection.sendall(bytes([byte]))
@@ -282,7 +283,7 @@ def test_large_body(server: ApiServer, chunked: bool) -> None:
     top = b"POST /jobs HTTP/1.1\r\nHost: " + HOST.encode() + b"\r\n" + framing
     answer = None
     # To be cut off while sending is as good as an answer; what it cost is looked at all the same.
-    with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(top + f"Authorization: {authorization}\r\n\r\n".encode())
         for _ in range(size // len(chunk)):
             connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
@@ -302,12 +303,12 @@ def test_strangers_bodies_are_not_read(server: ApiServer) -> None:
 def test_too_many_connections(serve: Callable[..., ApiServer]) -> None:
     """Above the limit the connection that has waited longest makes room for a new one; the others stay."""
     server = serve(max_connections=3)
-    kept = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(3)]
+    kept = [socket.create_connection(("127.0.0.1", server.port), timeout=120) for _ in range(3)]
     try:
         for connection in kept:  # an answer shows that it was accepted
             connection.sendall(server.client.raw("GET", UNKNOWN))
             assert 200 == read_answer(connection).status
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as newcomer:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as newcomer:
             newcomer.sendall(server.client.raw("GET", UNKNOWN))
             assert 200 == read_answer(newcomer).status
         with pytest.raises(ConnectionError):
@@ -325,7 +326,7 @@ def test_tls(serve: Callable[..., ApiServer], certificate: tuple[Path, Path]) ->
     """With a certificate the server speaks https, as Java and PHP demand."""
     server = serve(tls_certificate=certificate[0], tls_key=certificate[1])
     context = ssl.create_default_context(cafile=str(certificate[0]))
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=120)
     with context.wrap_socket(plain, server_hostname=HOST) as connection:
         connection.sendall(server.client.raw("GET", UNKNOWN))
         assert 200 == read_answer(connection).status

@@ -53,7 +53,7 @@ def named(upload: dict[str, Any]) -> str:
 def send(upload: dict[str, Any], data: bytes, number: int) -> int:
     (part,) = [part for part in upload["Part"] if int(part["PartNumber"]) == number]
     chunk = data[(number - 1) * PART : number * PART]
-    return httpx.put(part["Url"], content=chunk, trust_env=False, timeout=30).status_code
+    return httpx.put(part["Url"], content=chunk, trust_env=False, timeout=120).status_code
 
 
 @pytest.mark.shows(

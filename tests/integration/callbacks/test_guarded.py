@@ -109,14 +109,14 @@ def test_an_unknown_name(bench):
 def test_a_resolver_that_hangs_is_cut_off(bench, monkeypatch):
     """The timeout of a delivery includes the name's resolution."""
     over = threading.Event()
-    monkeypatch.setattr(connection, "resolve", lambda host, port: over.wait(60))
+    monkeypatch.setattr(connection, "resolve", lambda host, port: over.wait(300))
     bench = bench(callback_timeout_s=0.3)
     began = time.monotonic()
     after = bench.try_(bench.post_to("http://slow.example/"))
     took = time.monotonic() - began
     over.set()
     assert "timeout" == after.attempts[0].status
-    assert took < 30
+    assert took < 180
 
 
 def test_an_invalid_url_is_a_dead_letter_at_once(bench):

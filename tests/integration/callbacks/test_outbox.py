@@ -147,12 +147,12 @@ def test_two_workers_share_the_limit(bench):
         other.deliver(first.id)
         assert 1 == receiver.connections
         receiver.closed = True
-        sending.result(30)
+        sending.result(180)
 
 
 def test_dead_receivers_do_not_delay_healthy_ones(bench):
     """With a tenth of 300 callbacks going to hanging receivers, all others arrive while those still hang."""
-    bench = bench(callback_timeout_s=60)
+    bench = bench(callback_timeout_s=300)
     dead = [receiving(hang) for _ in range(30)]
     healthy = [receiving() for _ in range(3)]
     receivers = [r.__enter__() for r in [*dead, *healthy]]
@@ -163,7 +163,7 @@ def test_dead_receivers_do_not_delay_healthy_ones(bench):
             delivery = bench.post_to(receivers[kind].url)
             deliveries.append(delivery.id)
             pool.submit(bench.service.deliver, delivery.id)
-        eventually(lambda: sum(len(r.received) for r in receivers[30:]) == 270, 50, "the healthy receivers")
+        eventually(lambda: sum(len(r.received) for r in receivers[30:]) == 270, 180, "the healthy receivers")
         hanging = [bench.store.outbox.get(each) for each in deliveries[::10]]
         for each in [*dead, *healthy]:
             each.__exit__(None, None, None)
@@ -192,7 +192,7 @@ def test_a_delivery_without_a_thread_is_postponed(bench):
         after = bench.try_(delivery)
         assert ("pending", 0, 2) == (after.status, len(after.attempts), bench.wait_s(delivery))
         slow.closed = True
-        sending.result(30)
+        sending.result(180)
         bench.clock.advance(2)
         assert "delivered" == bench.try_(delivery).status
 

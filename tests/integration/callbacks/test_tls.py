@@ -74,4 +74,4 @@ def test_a_handshake_that_hangs_is_cut_off(bench, fresh_trust):
         began = time.monotonic()
         after = bench.try_(bench.post_to(f"https://127.0.0.1:{silent.getsockname()[1]}/"))
     assert "timeout" == after.attempts[0].status
-    assert time.monotonic() - began < 20  # it would wait for ever
+    assert time.monotonic() - began < 180  # it would wait for ever

@@ -61,7 +61,7 @@ def test_receivers_that_do_not_answer_cost_no_more_than_the_limit(bench, behavio
         after = bench.try_(delivery)
         took = time.monotonic() - began
     assert word == after.attempts[0].status
-    assert took < 20  # they would keep it for ever
+    assert took < 180  # they would keep it for ever
     assert 5 == bench.wait_s(delivery)
 
 

@@ -168,7 +168,7 @@ def test_listen_answers_before_it_prints(bench):
 
     class Stuck(io.StringIO):
         def write(self, text: str) -> int:
-            unread.wait(30)
+            unread.wait(300)
             return super().write(text)
 
     out = Stuck()

@@ -18,7 +18,7 @@ from tests.support.terminal import Terminal
 def ended(service: Service, source: str = "in/a.mp3", **parameters: Any) -> str:
     """The id of a job that has ended."""
     job = service.client.submit(source, **parameters)
-    service.client.wait(job.id, timeout_s=30, check=False)
+    service.client.wait(job.id, timeout_s=180, check=False)
     return job.id
 
 
@@ -133,7 +133,7 @@ def test_failed_jobs_are_submitted_again(service: Service) -> None:
     service.worker.fails = {"bad", "worse"}
     old = ended(service, "in/bad.mp3", codec="mp3", user_data="mine")
     name, new = service.run("retry", old).stdout.split()
-    job = service.client.wait(new, timeout_s=30)
+    job = service.client.wait(new, timeout_s=180)
     assert (old, "in/bad.mp3", "mp3", "mine") == (name, job.source, job.codec, job.user_data)
     assert "does not exist" in service.run("retry", "j" + "0" * 32, code=5).stderr
     ended(service, "in/worse.mp3")

@@ -58,7 +58,7 @@ def test_ctrl_c_leaves_the_job_running_unless_it_shall_end(
         assert "Traceback" not in shown.text
     service.worker.holds.clear()
     assert ("Cancel" if cancels else "Success") == service.client.wait(
-        job_id, timeout_s=30, check=False
+        job_id, timeout_s=180, check=False
     ).state
 
 

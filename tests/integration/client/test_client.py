@@ -36,7 +36,7 @@ from stemline.testing.receiver import answer, close_early, receiving
 from tests.support.client import target
 
 NOT_FOUND = ("ResourceNotFound", "The input object does not exist.")
-QUICK = Retry(patience_s=20, first_s=0.01)
+QUICK = Retry(patience_s=180, first_s=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_life_of_a_job(client, server):
     job = client.submit("in/a.mp3", stems=4, codec="mp3", bitrate=192, user_data="mine", level=1)
     assert ("Submitted", "in/a.mp3", "mine", 1) == (job.state, job.source, job.user_data, job.level)
     threading.Timer(0.3, finish, (server.store, job.id)).start()
-    ended = client.wait(job.id, timeout_s=30)
+    ended = client.wait(job.id, timeout_s=180)
     assert {"voice", "background", "bass", "drums"} == {stem.name for stem in ended.stems}
     assert ended == client.get(job.id)
 

@@ -74,5 +74,5 @@ def test_the_health_check_of_seaweedfs_works(project, s3_server):
     """The S3 server answers the path of the health check without a signature."""
     address = project["services"]["seaweedfs"]["healthcheck"]["test"][-1]
     path = re.fullmatch(r"http://127\.0\.0\.1:8333(/\S+)", address)[1]
-    with urllib.request.urlopen(s3_server.endpoint_url + path, timeout=10) as answer:
+    with urllib.request.urlopen(s3_server.endpoint_url + path, timeout=120) as answer:
         assert 200 == answer.status

@@ -23,6 +23,7 @@ from tests.golden.fixtures import weights_2stems
 from tests.integration.deploy.conftest import build, clean_environment, new_environment
 from tests.paths import REPOSITORY
 from tests.support import dockerfile
+from tests.support.processes import alive
 
 __all__ = ["weights_2stems"]
 
@@ -153,7 +154,7 @@ def test_up_works_beside_misleading_files(programs: Path, misleading_folder: Pat
         pids = json.loads(stack.read_text())["pids"]
     assert 0 == process.returncode
     assert "Stopped" in (misleading_folder / "output").read_text()
-    assert [] == [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+    eventually(lambda: not any(map(alive, pids.values())), 120, "the end of the processes")
     logs = {log.name: log.read_text(errors="replace") for log in (stack.parent / "logs").glob("*.log")}
     assert pids.keys() - {"stack"} <= {name.removesuffix(".log") for name in logs}
     assert [] == [name for name, text in logs.items() if IMPORTED in text]

@@ -18,6 +18,7 @@ from stemline.deploy.local import processes
 from stemline.deploy.local.errors import ProcessEnded
 from stemline.deploy.local.processes import RESTARTS, Processes, Program
 from stemline.testing.processes import eventually
+from tests.support.processes import alive
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
 STUBBORN = [
@@ -50,14 +51,6 @@ processes.start(programs)
 print(*processes.pids.values(), flush=True)
 time.sleep(300)
 """
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
 class Bench:
@@ -95,8 +88,8 @@ def test_services_are_stopped_before_servers_and_killed_if_need_be(bench: Bench)
     pid_file.write_text(str(pids["service"]))
     began = time.monotonic()
     bench.processes.stop()
-    assert 1 <= time.monotonic() - began < 60
-    assert [] == [name for name, pid in pids.items() if is_alive(pid)]
+    assert 1 <= time.monotonic() - began < 180
+    assert [] == [name for name, pid in pids.items() if alive(pid)]
     assert "the service has ended" in (bench.folder / "server.log").read_text()
 
 
@@ -108,7 +101,7 @@ def test_a_process_that_ends_is_restarted_three_times_a_minute(bench: Bench) -> 
         os.kill(killed, signal.SIGKILL)
         (ended,) = eventually(bench.processes.restart_ended)
         assert f"sleep was killed by signal 9; see {bench.folder}/sleep.log" == str(ended)
-        assert is_alive(bench.processes.pids["sleep"])
+        assert alive(bench.processes.pids["sleep"])
         assert killed != bench.processes.pids["sleep"]
     os.kill(bench.processes.pids["sleep"], signal.SIGKILL)
     with pytest.raises(ProcessEnded):
@@ -150,8 +143,8 @@ def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
     pids = [int(word) for word in owner.stdout.readline().split()]
     log = tmp_path / "service"
     eventually(lambda: "up" in log.read_text(), 180, "the service ignores SIGTERM")
-    assert [True, True] == [is_alive(pid) for pid in pids]
+    assert [True, True] == [alive(pid) for pid in pids]
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    eventually(lambda: not any(is_alive(pid) for pid in pids), 180, "the end of the processes")
+    eventually(lambda: not any(alive(pid) for pid in pids), 180, "the end of the processes")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stemline.testing.processes import Program, eventually
+from tests.support.unmeasured import UNMEASURED
 
 
 @pytest.mark.slow
@@ -23,7 +24,7 @@ def test_up_serves_https_beside_a_proxy(tmp_path: Path) -> None:
     variables = {
         name: value for name, value in os.environ.items() if name.lower() not in {"no_proxy", "http_proxy"}
     }
-    variables |= {
+    variables |= UNMEASURED | {
         "STEMLINE_HOME": str(home),
         "HTTP_PROXY": "http://127.0.0.1:1",
         "http_proxy": "http://127.0.0.1:1",
@@ -42,7 +43,7 @@ def test_up_serves_https_beside_a_proxy(tmp_path: Path) -> None:
         trusting = ssl.create_default_context(cafile=where["ca_file"])
         for name in ("127.0.0.1", "localhost", "media-1250000000.ci.ap-chongqing.myqcloud.com"):
             with (
-                socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+                socket.create_connection(("127.0.0.1", port), timeout=120) as plain,
                 trusting.wrap_socket(plain, server_hostname=name) as secured,
             ):
                 secured.sendall(
@@ -51,4 +52,4 @@ def test_up_serves_https_beside_a_proxy(tmp_path: Path) -> None:
                 assert secured.recv(100).startswith(b"HTTP/1.1 200")
         assert 0o600 == (home / "tls" / "ca.key").stat().st_mode & 0o777
     finally:
-        assert stack.terminate(60) in {0, 1}
+        assert stack.terminate() in {0, 1}

@@ -106,7 +106,7 @@ def test_a_hung_server_is_an_error_within_the_timeout(server: ValkeyServer, stor
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         submit(store)
-    assert time.monotonic() - began < 60  # it would wait for ever
+    assert time.monotonic() - began < 180  # it would wait for ever
     server.process.send_signal(signal.SIGCONT)
     assert eventually(lambda: works_again(store))
 

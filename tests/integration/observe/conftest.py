@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +28,7 @@ from stemline.testing.otlp_collector import Collector, collecting
 from stemline.testing.processes import Program, environment, eventually, program
 from stemline.testing.receiver import Receiver, answer, receiving
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
+from tests.support.shared import SHARED
 
 RATE = 44_100
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -87,9 +88,20 @@ class Service:
 
         return eventually(done, 180, f"the end and the callback of {job_id}")
 
+    def has_reported(self) -> bool:
+        """Whether the last line and the last figure about both jobs were written: they follow the answers."""
+        last = {
+            "api": '"status": 403',
+            "worker": '"attempt.succeeded"',
+            "callbacks": f'"job": "{self.jobs["failure"].id}"',
+        }
+        return all(text in self.programs[name].text() for name, text in last.items()) and (
+            "stemline_attempts_running 0.0" in self.scrape("worker")
+        )
+
     def scrape(self, process: str) -> str:
         """The page that a process serves to Prometheus."""
-        with urlopen(self.metrics[process], timeout=10) as page:
+        with urlopen(self.metrics[process], timeout=60) as page:
             return page.read().decode()
 
 
@@ -108,17 +120,23 @@ def tone(seconds: float) -> bytes:
 
 def answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=2):
+        with urlopen(url, timeout=10):
             return True
     except (URLError, OSError):
         return False
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """API, separation worker, callback worker and clock, after one job that succeeded and one that failed."""
+    found: Service = SHARED.get("service", lambda: running_service(tmp_path_factory.mktemp("service")))
+    return found
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[Service]:
+    """Run the service while the block runs."""
     pull(WeightStore(), model_named("2stems"))
-    folder: Path = tmp_path_factory.mktemp("service")
     for name in ("valkey", "seaweedfs"):
         (folder / name).mkdir()
     valkey = ValkeyServer(folder / "valkey", password=SECRETS["the password of Valkey"])
@@ -159,7 +177,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         store = open_store(Settings(redis_url=valkey.url))
         stack.callback(store.close)
         eventually(lambda: answers(f"http://127.0.0.1:{metrics['api']}/readyz"), 180, "the API")
-        running_service = Service(
+        started = Service(
             env=env,
             client=Client(port, HOST, SECRET_ID, SECRETS["the key that signs requests"]),
             store=store,
@@ -176,8 +194,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             ("success", "in/tone.wav", State.SUCCESS, {"traceparent": f"00-{TRACE}-{'1' * 16}-01"}),
             ("failure", "in/none.wav", State.FAILED, {}),
         ):
-            job = running_service.ended(running_service.submit(source, **headers))
+            job = started.ended(started.submit(source, **headers))
             assert state is job.state, (job.code, job.message)
-            running_service.jobs[name] = job
-        running_service.client.request("GET", "/jobs/j0", signed=False)
-        yield running_service
+            started.jobs[name] = job
+        started.client.request("GET", "/jobs/j0", signed=False)
+        eventually(started.has_reported, 180, "what the processes write once all is over")
+        yield started

@@ -27,6 +27,7 @@ from stemline.separation.errors import (
 from stemline.separation.media import MediaLimits, open_audio
 from stemline.testing.processes import eventually
 from tests.media import Kind, make, tone
+from tests.support.processes import alive, children
 
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 
@@ -99,7 +100,7 @@ def test_processor_time_is_limited(tmp_path: Path):
     with pytest.raises(DecodingTooExpensive, match="processor time"):
         decoder.open(spinning(tmp_path / "in.mkv"), limits=LIMITS)
 
-    assert time.monotonic() - started < 100  # it would take minutes
+    assert time.monotonic() - started < 180  # it would take minutes
     decoder.close()
 
 
@@ -114,7 +115,7 @@ def test_a_cancel_ends_it_at_once(after_s: float, decoder: Decoder, tmp_path: Pa
     with pytest.raises(Cancelled):
         decoder.open(path, limits=LIMITS, cancelled=asked.is_set)
 
-    assert time.monotonic() - started < after_s + 60  # it would take minutes
+    assert time.monotonic() - started < 180  # it would take minutes
 
 
 def test_memory_is_limited(decoder: Decoder, tmp_path: Path):
@@ -144,7 +145,7 @@ def test_opening_takes_a_limited_time(tmp_path: Path):
 
 def test_no_process_is_left(tmp_path: Path):
     """The death of the process that has a decoder leaves neither its server nor a child behind."""
-    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 300))
+    path = make(tmp_path / "in.wav", Kind("wav", "pcm_s16le"), tone(44_100 * 30))
     code = (
         "import sys; from pathlib import Path; from stemline.separation.decoder import Decoder;"
         "from stemline.separation.media import MediaLimits;"
@@ -165,16 +166,8 @@ def test_no_process_is_left(tmp_path: Path):
     assert_gone(left)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has forked."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: not any(map(alive, pids)), 180, "the end of the processes")
 
 
 def test_a_killed_server_is_replaced(decoder: Decoder, tmp_path: Path):
@@ -255,6 +248,6 @@ def test_no_descriptor_is_left(decoder: Decoder, tmp_path: Path):
     # first, may be one too high for a moment; five uses that leave one each are above that.
     eventually(
         lambda: all(now <= then for now, then in zip(opened(), before, strict=True)),
-        60,
+        180,
         "the descriptors' end",
     )

@@ -17,6 +17,7 @@ from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
 from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.separator import Separator
+from stemline.testing.processes import eventually
 from tests.golden import song
 from tests.support.rounds import rounds
 
@@ -170,7 +171,7 @@ def test_closing_ends_the_threads(engine: Engine, mix: np.ndarray) -> None:
     before = set(threading.enumerate())
     with Separator(engine) as separator:
         joined(separator.separate(blocks(mix[:50_000])))
-    assert set(threading.enumerate()) <= before
+    eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
 
 
 def test_an_unknown_stem_is_an_error(engine: Engine) -> None:

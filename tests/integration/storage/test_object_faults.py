@@ -46,7 +46,7 @@ def _staged(buckets: Buckets, s3: S3, path: Path, key: str) -> Upload:
 
 
 def _expires_at() -> float:
-    return time.time() + 30
+    return time.time() + 120
 
 
 def _only(part: str) -> Callable[[str, str], Fault | None]:

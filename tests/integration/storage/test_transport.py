@@ -38,7 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def buckets_at(s3: S3, endpoint_url: str, ca_bundle: Path | None = None, patience_s: float = 5.0) -> Buckets:
+def buckets_at(s3: S3, endpoint_url: str, ca_bundle: Path | None = None, patience_s: float = 60.0) -> Buckets:
     access = BucketAccess(
         endpoint_url=endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key, ca_bundle=ca_bundle
     )
@@ -46,7 +46,7 @@ def buckets_at(s3: S3, endpoint_url: str, ca_bundle: Path | None = None, patienc
 
 
 def soon() -> Callable[[], float]:
-    end = time.time() + 15
+    end = time.time() + 120
     return lambda: end
 
 

@@ -69,7 +69,7 @@ def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store
     jobs = [submit(store, s3, "in/a.wav", user_data=str(number)) for number in range(8)]
     started = worker(tmp_path, env)
     try:
-        done = [ended(store, job, 120) for job in jobs]
+        done = [ended(store, job) for job in jobs]
         assert {(State.SUCCESS, 1)} == {(job.state, job.attempt) for job in done}, started.text()
         assert {"cuda (NVIDIA Stand-in)"} == {job.device for job in done}
         assert started.text().count('"engine.loaded"') == 1
@@ -77,7 +77,7 @@ def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store
         assert sum(filled for _, filled in ran) == 8 * 3
         assert {size for size, _ in ran} <= {1, 16}
         assert max(filled for _, filled in ran) > 3
-        assert started.terminate(30) == 0
+        assert started.terminate() == 0
     finally:
         started.kill()
 
@@ -94,7 +94,7 @@ def test_a_sick_card_costs_no_attempt_and_is_taken_out_of_service(
         eventually(lambda: '"model.loaded"' in first.text(), 180, "the engine")
         (tmp_path / "fail").write_text(SICK)
         job = submit(store, s3, "in/a.wav")
-        first.process.wait(60)
+        first.process.wait(180)
     finally:
         first.kill()
     assert '"device.failed"' in first.text()
@@ -109,7 +109,7 @@ def test_a_sick_card_costs_no_attempt_and_is_taken_out_of_service(
         assert (State.SUBMITTED, 0) == (found.state, found.attempt)
 
         def metrics() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 return str(answer.read().decode())
 
         assert "stemline_device_out_of_service 1.0" in metrics()
@@ -121,7 +121,7 @@ def test_a_sick_card_costs_no_attempt_and_is_taken_out_of_service(
 
         eventually(done, 180, "the end of the job")
         assert State.SUCCESS == ended(store, job).state
-        assert "stemline_device_out_of_service 0.0" in metrics()
+        eventually(lambda: "stemline_device_out_of_service 0.0" in metrics(), 180, "the metric")
 
 
 def test_a_worker_without_its_card_refuses_to_start(env, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from stemline.runtime.store import open_store
 from stemline.testing.processes import Program, environment, eventually, program, settings
 from stemline.testing.resp_proxy import RespProxy
 from stemline.workers.app import create_app, separate_queue
+from tests.support.processes import alive, children
 
 RATE = 44_100
 
@@ -171,11 +172,6 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
     assert {"in/long.wav"} == keys(s3)
 
 
-def children(worker: Program) -> list[str]:
-    pid = worker.process.pid
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
 def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
     """After kill -9 of a worker its engine's process ends too, and another worker does its job again."""
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
@@ -184,9 +180,9 @@ def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, t
     try:
         job = submit(store, s3, "in/a.wav")
         eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
-        (child,) = children(victim)
+        (child,) = children(victim.process.pid)
         victim.process.kill()
-        eventually(lambda: not Path(f"/proc/{child}").exists(), 180, "the child's end")
+        eventually(lambda: not alive(child), 180, "the child's end")
     finally:
         worker.signal(signal.SIGCONT)
         victim.kill()
@@ -204,7 +200,7 @@ def test_a_worker_that_shuts_down_releases_its_job(
         leaving = Program(tmp_path / "leaving.log", env, "-m", "stemline", "worker", "separate")
         job = submit(store, s3, "in/a.wav")
         eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
-        assert 0 == leaving.terminate(60)
+        assert 0 == leaving.terminate()
     finally:
         worker.signal(signal.SIGCONT)
     done = ended(store, job)
@@ -226,5 +222,5 @@ def test_an_attempt_outlives_errors_of_the_store(
             for word in ("NOREPLICAS too few", "READONLY a replica", "UNBLOCKED demoted"):
                 with proxy.refuse(word):
                     time.sleep(1)
-            done = ended(store, job, 120)
+            done = ended(store, job)
             assert (State.SUCCESS, 1) == (done.state, done.attempt), started.text()[-3000:]

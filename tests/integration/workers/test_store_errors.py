@@ -10,6 +10,7 @@ import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.store.server_errors import MEANINGS
+from stemline.testing.processes import eventually
 from stemline.testing.resp_proxy import ABORT, RespProxy
 from tests.conftest import running
 from tests.support.service import Service, running_service
@@ -53,7 +54,7 @@ def test_every_process_goes_on_after_every_word(reply: str, service: Service) ->
     assert "Failed" == service.do_job()  # no bucket is configured
     dead = [name for name, each in service.programs.items() if each.process.poll() is not None]
     assert not dead, service.programs[dead[0]].text()[-3000:]
-    assert 200 == service.status(service.flower_url)
+    eventually(lambda: 200 == service.status(service.flower_url), 180, "Flower")
 
 
 def test_no_request_was_answered_with_an_internal_error(service: Service) -> None:

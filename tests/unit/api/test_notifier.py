@@ -49,6 +49,6 @@ def test_a_hanging_broker_blocks_no_caller() -> None:
     notifier = BackgroundNotifier(block)
     began = time.monotonic()
     notifier([WakeUp(0, str(number)) for number in range(MAX_WAITING + 100)])
-    assert time.monotonic() - began < 10  # it would block for ever
+    assert time.monotonic() - began < 180  # it would block for ever
     hang.set()
     notifier.close()

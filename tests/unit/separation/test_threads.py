@@ -6,13 +6,7 @@ import time
 import pytest
 
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+from stemline.testing.processes import eventually
 
 
 def test_prefetching_keeps_the_order() -> None:
@@ -30,7 +24,7 @@ def test_prefetching_stops_at_its_depth() -> None:
             yield number
 
     prefetcher = Prefetcher(source(), depth=3, name="t")
-    wait_until(lambda: len(taken) == 4)
+    eventually(lambda: len(taken) == 4, 180, "the items")
     time.sleep(0.2)
     assert len(taken) == 4
     prefetcher.close()
@@ -55,7 +49,7 @@ def test_closing_ends_the_thread() -> None:
     before = set(threading.enumerate())
     prefetcher = Prefetcher(iter(int, 1), depth=2, name="t")
     prefetcher.close()
-    assert set(threading.enumerate()) <= before
+    eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the thread")
 
 
 def test_a_background_consumer_keeps_the_order() -> None:

@@ -53,7 +53,7 @@ def test_the_budget_ends_the_retries():
     """When transient errors outlast the budget, the last one's code is the reason and the cause."""
     endless = Request(*[ConnectTimeoutError(endpoint_url="http://s3") for _ in range(1000)])
     with pytest.raises(BudgetExhausted) as caught:
-        RetryBudget(0.5).run(endless)
+        RetryBudget(1.5).run(endless)
     assert "ConnectTimeoutError" == caught.value.reason
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)
     assert 1 < endless.tries < 1000
@@ -70,10 +70,10 @@ def test_a_budget_of_zero_is_a_single_try():
 def test_a_wait_can_be_cancelled():
     """A cancel ends a wait early, and no further try is made."""
     began = time.monotonic()
-    budget = RetryBudget(60, lambda: time.monotonic() > began + 0.2)
+    budget = RetryBudget(600, lambda: time.monotonic() > began + 0.2)
     with pytest.raises(TransferCancelled):
-        budget.wait(30)
-    assert time.monotonic() - began < 20
+        budget.wait(300)
+    assert time.monotonic() - began < 180
     request = Request()
     with pytest.raises(TransferCancelled):
         budget.run(request)

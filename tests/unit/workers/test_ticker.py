@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.store import WakeUp
 from stemline.testing import InMemoryStore
+from stemline.testing.processes import eventually
 from stemline.testing.samples import job_spec
 from stemline.workers.ticker import Ticker
 
@@ -32,13 +31,6 @@ class Faulty:
         return 0
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 180
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_times_are_met_from_a_thread():
     """A job that may start later wakes a worker at its time, and a late one is cancelled at its own."""
     woken: list[WakeUp] = []
@@ -50,8 +42,8 @@ def test_times_are_met_from_a_thread():
     )
     ticker = Ticker(store, 0.01)
     ticker.start()
-    until(lambda: store.jobs.find(late.id).code == "DeadlineExceeded")
-    until(lambda: [later.id] == [wake_up.job_id for wake_up in woken])
+    eventually(lambda: store.jobs.find(late.id).code == "DeadlineExceeded")
+    eventually(lambda: [later.id] == [wake_up.job_id for wake_up in woken])
     ticker.stop()
     assert store.now() >= now + 300_000
 
@@ -62,7 +54,7 @@ def test_faults_do_not_end_the_thread():
     faulty_store = SimpleNamespace(jobs=faulty, batches=InMemoryStore().batches)
     ticker = Ticker(faulty_store, 0.01)
     ticker.start()
-    until(lambda: "expire" in faulty.calls)
+    eventually(lambda: "expire" in faulty.calls)
     ticker.stop()
-    ticker._thread.join(60)
+    ticker._thread.join(180)
     assert not ticker._thread.is_alive()

@@ -183,7 +183,7 @@ def test_mutated_files_end_with_an_error_of_ours(seed: int, corpus: dict[str, Pa
         with suppress(SeparationError):
             drain(path)
 
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 180
 
 
 BOMB = """

@@ -43,7 +43,7 @@ def is_close(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> bool:
 @pytest.mark.parametrize("kind", formats(*LANGUAGES), ids=lambda kind: kind.name)
 def test_a_track_is_chosen(kind: Format, workshop: Workshop):
     """A track is found by its number and by its language, also by the language's other codes."""
-    path = workshop.make(kind)["two tracks"]
+    path = workshop.make(kind, "two tracks")["two tracks"]
     named = (("eng", 0), ("en", 0), ("en-GB", 0), ("deu", 1), ("GER", 1), ("de", 1))
     for track, seed in ((None, 0), ("0", 0), ("1", 1), *named):
         assert is_close(read(path, track), signal(seed=seed)), track
@@ -62,7 +62,7 @@ def test_codes_of_a_language_are_the_same(file: str, asked: str):
 @pytest.mark.parametrize("track", ["2", "fra", "fr", "99"])
 def test_a_missing_track_is_named(track: str, workshop: Workshop):
     """A track that does not exist is refused with a list of those that do."""
-    path = workshop.make(formats("mkv-flac")[0])["two tracks"]
+    path = workshop.make(formats("mkv-flac")[0], "two tracks")["two tracks"]
 
     with pytest.raises(OptionError, match=r"0 \(eng\), 1 \(deu\)"):
         read(path, track)
@@ -73,7 +73,7 @@ def test_a_missing_track_is_named(track: str, workshop: Workshop):
 )
 def test_stems_begin_with_the_video(kind: Format, workshop: Workshop):
     """On request silence precedes audio that starts after the video, in every container with both."""
-    path = workshop.make(kind)["late"]
+    path = workshop.make(kind, "late")["late"]
     plain = read(path)
 
     heard = read(path, keep_video_origin=True)
