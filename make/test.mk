@@ -1,8 +1,8 @@
 # Tests run against the built wheel, in an environment of their own for each Python: make test PYTHON=python3.13
 TEST_VENV := .venv-test-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TEST_BIN := $(TEST_VENV)/bin
-# Two at a time: a test of real servers spends much of its time waiting for them.
-PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/python -m tools.run_tests $(TEST_BIN)/pytest --wheel -n 2 --no-loadscope-reorder
+# Three at a time on two cores: a test of real servers spends much of its time waiting for them.
+PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/python -m tools.run_tests $(TEST_BIN)/pytest --wheel -n 3 --no-loadscope-reorder
 .PHONY: test test-wheel
 
 $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt

@@ -22,6 +22,7 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports
+from tests.support.measured import MEASURED, leave_out_processes
 from tests.support.shared import SHARED
 
 # A shell ignores the signal for what it starts in the background, and so would each process of a test.
@@ -86,6 +87,12 @@ def stale_files() -> list[str]:
     site = Path(str(distribution("stemline").locate_file("")))
     _, differing, absent = filecmp.cmpfiles(site, REPOSITORY / "src", own, shallow=False)
     return [*differing, *absent] if own else installed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_measured_processes() -> None:
+    """Coverage counts lines in this process, and in few of those that tests start."""
+    leave_out_processes()
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +189,7 @@ def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     def start() -> AbstractContextManager[Any]:
         models = tmp_path_factory.mktemp("models")
         log = tmp_path_factory.mktemp("log") / "up.log"
-        return running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models))
+        return running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models), **MEASURED)
 
     _, document = SHARED.get("stack", start)
     return dict(document)

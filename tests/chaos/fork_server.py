@@ -14,8 +14,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.unmeasured import UNMEASURED
-
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -27,7 +25,7 @@ class ForkServer:
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.fork_server"],
-                env={**os.environ, **env, **variables, **UNMEASURED},
+                env={**os.environ, **env, **variables},
                 cwd=REPOSITORY,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

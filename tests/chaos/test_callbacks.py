@@ -22,7 +22,6 @@ from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, hang, receiving
 from stemline.testing.samples import job_result, job_spec
 from tests.conftest import REPOSITORY
-from tests.support.unmeasured import UNMEASURED
 
 pytestmark = pytest.mark.chaos
 
@@ -41,17 +40,13 @@ class Service:
     """A store, and the processes that deliver from it."""
 
     def __init__(self, url: str, home: Path) -> None:
-        self.environment = (
-            os.environ
-            | UNMEASURED
-            | {
-                "STEMLINE_REDIS_URL": url,
-                "STEMLINE_HOME": str(home),
-                "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
-                "STEMLINE_CALLBACK_TIMEOUT_S": "1",
-                "STEMLINE_SWEEP_INTERVAL_S": "0.5",
-            }
-        )
+        self.environment = os.environ | {
+            "STEMLINE_REDIS_URL": url,
+            "STEMLINE_HOME": str(home),
+            "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
+            "STEMLINE_CALLBACK_TIMEOUT_S": "1",
+            "STEMLINE_SWEEP_INTERVAL_S": "0.5",
+        }
         client = redis.Redis.from_url(url, decode_responses=True)
         self.store = RedisStore(client, store_options(Settings(callback_timeout_s=1)))
         self._home = home

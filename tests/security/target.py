@@ -21,7 +21,6 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.client import SECRET_ID, SECRET_KEY, Client, read_answer, submission
 from stemline.testing.processes import Program, eventually, program
 from tests.security.stream import unverified
-from tests.support.unmeasured import UNMEASURED
 
 #: Deadlines short enough that a run sees them pass; limits are the service's own.
 DEADLINES: Final = {"header_timeout_s": 2, "idle_timeout_s": 4, "body_timeout_s": 2, "write_timeout_s": 2}
@@ -183,7 +182,7 @@ def running(folder: Path, *, tls: bool = False, files: int | None = None, **chan
             "credentials": [{"secret_id": name, "secret_key": key} for name, key in keys],
         }
         texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in settings.items()}
-        env = {f"STEMLINE_{name.upper()}": text for name, text in texts.items()} | UNMEASURED
+        env = {f"STEMLINE_{name.upper()}": text for name, text in texts.items()}
         port = free_port()
         limit = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}));" if files else ""
         code = f"import resource, sys; {limit} from stemline.cli.main import main; main()"

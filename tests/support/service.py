@@ -14,7 +14,6 @@ from stemline.testing.client import SECRET_ID, SECRET_KEY, Answer, Client, submi
 from stemline.testing.processes import Program, eventually, program
 from stemline.testing.receiver import Receiver, answer, receiving
 from stemline.testing.resp_proxy import RespProxy
-from tests.support.unmeasured import UNMEASURED
 
 RECOVERY_S = 180.0
 
@@ -81,7 +80,6 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
             "STEMLINE_RATE_LIMIT_PER_S": "0",
             "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
             "FLOWER_BASIC_AUTH": "user:password",
-            **UNMEASURED,
             **variables,
         }
         words = {

@@ -18,6 +18,7 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.client import SECRET_ID, SECRET_KEY, Client, exchange, submission
 from stemline.testing.processes import eventually
+from tests.support.measured import MEASURED
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -32,7 +33,7 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
     }
     command = [sys.executable, "-m", "stemline", "api", "--port", str(port), *options]
     with (folder / "api.log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=os.environ | settings | MEASURED, stdout=log, stderr=log)
     try:
         eventually(lambda: answers(port) or process.poll() is not None, 180, "the API")
         assert process.poll() is None, (folder / "api.log").read_text()

@@ -16,7 +16,7 @@ from stemline.client import Client
 from stemline.client.target import target_of_stack
 from stemline.testing.processes import eventually, running_stack
 from tests.integration.test_stack import s3_for
-from tests.support.unmeasured import UNMEASURED
+from tests.support.measured import MEASURED
 
 
 def demo(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ran(folder: Path) -> subprocess.CompletedProcess[str]:
     """The demo, run to its end."""
-    return demo(folder)
+    return demo(folder, **MEASURED)
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_second_start_finds_jobs_and_objects(
     """After a second start the jobs, objects and credentials are there; after the stop no process is left."""
     callback = etree.parse(folder / "demo-output" / "callback.xml")
     secrets = json.loads((folder / "home" / "credentials.json").read_text())
-    with running_stack(folder / "home", tmp_path / "up.log", **UNMEASURED) as (stack, where):
+    with running_stack(folder / "home", tmp_path / "up.log") as (stack, where):
         assert secrets["secret_key"] == where["secret_key"]
         assert 0o700 == (folder / "home").stat().st_mode & 0o777
         job_id = callback.findtext("JobsDetail/JobId")
@@ -104,7 +104,7 @@ def test_a_demo_that_fails_gives_the_reason(tmp_path: Path) -> None:
     """For a file that is not audio the demo prints the error of the job and the path of the logs."""
     song = tmp_path / "song.mp3"
     song.write_text("no music at all\n" * 100)
-    ran = demo(tmp_path, str(song), **UNMEASURED)
+    ran = demo(tmp_path, str(song))
     assert 1 == ran.returncode
     assert "InvalidContent" in ran.stdout
     assert str(tmp_path / "home" / "logs") in ran.stdout.replace("\n", "")

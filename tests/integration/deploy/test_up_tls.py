@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from stemline.testing.processes import Program, eventually
-from tests.support.unmeasured import UNMEASURED
 
 
 @pytest.mark.slow
@@ -24,7 +23,7 @@ def test_up_serves_https_beside_a_proxy(tmp_path: Path) -> None:
     variables = {
         name: value for name, value in os.environ.items() if name.lower() not in {"no_proxy", "http_proxy"}
     }
-    variables |= UNMEASURED | {
+    variables |= {
         "STEMLINE_HOME": str(home),
         "HTTP_PROXY": "http://127.0.0.1:1",
         "http_proxy": "http://127.0.0.1:1",

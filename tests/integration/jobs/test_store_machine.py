@@ -469,7 +469,7 @@ def test_the_store_agrees_with_its_model(
     run_state_machine_as_test(
         kind,
         settings=settings(
-            max_examples=rounds(40, 300),
+            max_examples=rounds(25, 300),
             stateful_step_count=50,
             deadline=None,
             database=None,

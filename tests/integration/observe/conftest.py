@@ -28,6 +28,7 @@ from stemline.testing.otlp_collector import Collector, collecting
 from stemline.testing.processes import Program, environment, eventually, program
 from stemline.testing.receiver import Receiver, answer, receiving
 from tests.conftest import SeaweedServer, ValkeyServer, free_port, running
+from tests.support.measured import MEASURED
 from tests.support.shared import SHARED
 
 RATE = 44_100
@@ -164,7 +165,7 @@ def running_service(folder: Path) -> Iterator[Service]:
 
         def start(name: str, *words: str, **changes: str) -> Program:
             log = folder / f"{name}.log"
-            return stack.enter_context(program(log, {**env, **changes}, "-m", "stemline", *words))
+            return stack.enter_context(program(log, {**env, **changes, **MEASURED}, "-m", "stemline", *words))
 
         programs = {
             "api": start("api", "api", "--port", str(port), STEMLINE_METRICS_PORT=str(metrics["api"])),

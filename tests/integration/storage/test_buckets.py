@@ -353,7 +353,7 @@ def test_a_stopped_process_cannot_publish_when_it_continues(s3: S3, buckets: Buc
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     running = []
-    for number in range(6):
+    for number in range(4):
         upload = staged(buckets, s3, path, key=f"out/{number}")
         task = json.dumps({"access": access, "upload": upload.to_json()})
         process = subprocess.Popen(

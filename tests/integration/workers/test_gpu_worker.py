@@ -19,6 +19,7 @@ from stemline.testing.processes import Program, environment, eventually, program
 from stemline.workers.app import create_app
 from stemline.workers.notifier import CeleryNotifier
 from tests.integration.workers.test_separate import ended, sound, submit, weights
+from tests.support.measured import MEASURED
 
 __all__ = ["weights"]
 
@@ -54,7 +55,7 @@ def store(valkey_server, s3_server, notifier: CeleryNotifier) -> Iterator[Store]
 
 
 def worker(folder: Path, env: dict[str, str]) -> Program:
-    return Program(folder / "worker.log", env, "-m", "tests.support.cuda_worker", str(folder))
+    return Program(folder / "worker.log", env | MEASURED, "-m", "tests.support.cuda_worker", str(folder))
 
 
 def batches(folder: Path) -> list[tuple[int, int]]:
@@ -65,7 +66,7 @@ def batches(folder: Path) -> list[tuple[int, int]]:
 
 def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store, s3, tmp_path: Path) -> None:
     """Eight jobs run at once in one process with one engine, and their segments run together."""
-    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(30))
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(20))
     jobs = [submit(store, s3, "in/a.wav", user_data=str(number)) for number in range(8)]
     started = worker(tmp_path, env)
     try:
@@ -74,7 +75,7 @@ def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store
         assert {"cuda (NVIDIA Stand-in)"} == {job.device for job in done}
         assert started.text().count('"engine.loaded"') == 1
         ran = batches(tmp_path)
-        assert sum(filled for _, filled in ran) == 8 * 3
+        assert sum(filled for _, filled in ran) == 8 * 2
         assert {size for size, _ in ran} <= {1, 16}
         assert max(filled for _, filled in ran) > 3
         assert started.terminate() == 0

@@ -25,6 +25,7 @@ from stemline.runtime.store import open_store
 from stemline.testing.processes import Program, environment, eventually, program, settings
 from stemline.testing.resp_proxy import RespProxy
 from stemline.workers.app import create_app, separate_queue
+from tests.support.measured import MEASURED
 from tests.support.processes import alive, children
 
 RATE = 44_100
@@ -50,8 +51,8 @@ def sweeper(env, tmp_path_factory) -> Iterator[None]:
     """A callback worker and beat, which together sweep."""
     folder = tmp_path_factory.mktemp("sweeper")
     with (
-        program(folder / "callbacks.log", env, "-m", "stemline", "worker", "callbacks"),
-        program(folder / "beat.log", env, "-m", "stemline", "beat"),
+        program(folder / "callbacks.log", env | MEASURED, "-m", "stemline", "worker", "callbacks"),
+        program(folder / "beat.log", env | MEASURED, "-m", "stemline", "beat"),
     ):
         yield
 
@@ -60,7 +61,7 @@ def sweeper(env, tmp_path_factory) -> Iterator[None]:
 def worker(env, sweeper, tmp_path_factory) -> Iterator[Program]:
     """One separation worker."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
-    with program(log, env, "-m", "stemline", "worker", "separate") as started:
+    with program(log, env | MEASURED, "-m", "stemline", "worker", "separate") as started:
         yield started
 
 
@@ -164,7 +165,7 @@ def test_a_missing_target_bucket_is_denied(worker: Program, store: Store, s3) ->
 
 def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
     """A running job stops long before its end when it is cancelled, and leaves no object."""
-    s3.client.put_object(Bucket=s3.bucket, Key="in/long.wav", Body=sound(300))
+    s3.client.put_object(Bucket=s3.bucket, Key="in/long.wav", Body=sound(120))
     job = submit(store, s3, "in/long.wav")
     eventually(lambda: (found := store.jobs.find(job.id)) and found.progress > 5, 180, "progress")
     store.jobs.cancel(job.spec.tenant, [job.id])
@@ -174,7 +175,7 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
 
 def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
     """After kill -9 of a worker its engine's process ends too, and another worker does its job again."""
-    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(50))
     victim = Program(tmp_path / "victim.log", env, "-m", "stemline", "worker", "separate")
     worker.signal(signal.SIGSTOP)  # so that the other one gets the job
     try:
@@ -194,7 +195,7 @@ def test_a_worker_that_shuts_down_releases_its_job(
     worker: Program, env, store: Store, s3, tmp_path: Path
 ) -> None:
     """After SIGTERM without grace the running job is released uncounted, and another worker does it."""
-    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(120))
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(50))
     worker.signal(signal.SIGSTOP)
     try:
         leaving = Program(tmp_path / "leaving.log", env, "-m", "stemline", "worker", "separate")
