@@ -214,6 +214,7 @@ def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
     store, tenant = context.store, context.tenant
     if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
         raise AsrBucketUnBinded
+    context.watch_budget()
     context.check_budget()  # before rows are stored; all of them are counted when the batch is complete
     own, job_fields = read_batch(fields)
     specs = job_specs(

@@ -40,7 +40,7 @@ from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import NO_BUDGET
+from stemline.jobs.usage import NO_BUDGET, WARNED_SHARE
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.storage import Buckets
@@ -83,8 +83,8 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """What a credential must be allowed, by the name of the route; everything else reads."""
 MAX_QUERY_FIELDS = 200
-WARNED_SHARE = 0.9
-"""Share of a budget from which on each submission is warned of."""
+BUDGET_HEADER = "X-Stemline-Budget-Percent"
+"""Says how much of the credential's budget for today is spent, where that is nearly all."""
 TENANT_HEADER = "x-stemline-tenant"
 """Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
 LINES = "application/x-ndjson"
@@ -126,6 +126,8 @@ class RequestContext:
     """Whether the answer is JSON."""
     integrity: Integrity
     """What the signature says about the body."""
+    budget_percent: list[int] = field(default_factory=list)
+    """How much of the budget was spent when it was looked at, if that was nearly all."""
 
     @property
     def store(self) -> Store:
@@ -196,12 +198,16 @@ class RequestContext:
             self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
 
     def watch_budget(self) -> None:
-        """Log a warning if the budget of the credential is nearly spent; the store refuses what is over."""
+        """Say that the budget of the credential is nearly spent, if it is; the store refuses what is over."""
         if self.policy.budget == NO_BUDGET:
             return
         share = self.policy.budget.share(self.store.usage.spent(self.principal.id))
-        if WARNED_SHARE <= share < 1:
-            log.warning("budget.nearly_spent", percent=round(share * 100))
+        if not WARNED_SHARE <= share < 1:
+            return
+        percent = int(share * 100)
+        log.warning("budget.nearly_spent", percent=percent)
+        self.store.usage.warn(self.tenant, self.principal.id, percent)
+        self.budget_percent.append(percent)
 
     def is_still_allowed(self) -> bool:
         """Return whether the credential of a long request is still valid and may still read."""
@@ -241,11 +247,14 @@ class RequestContext:
             values: the values of its elements; ``request_id`` is known.
         """
         values["request_id"] = self.request_id
+        values["budget_percent"] = percent = max(self.budget_percent, default=None)
+        headers = {} if percent is None else {BUDGET_HEADER: str(percent)}
         if self.json:
-            return Response(codec.to_json(answer.write(values, Document.JSON_ANSWER)), media_type=codec.JSON)
+            content = codec.to_json(answer.write(values, Document.JSON_ANSWER))
+            return Response(content, media_type=codec.JSON, headers=headers)
         extended = wants_additions(self.query, self.headers)
         tree = answer.write(values, Document.EXTENDED_XML_ANSWER if extended else Document.XML_ANSWER)
-        return Response(codec.to_xml("Response", tree), media_type=codec.XML)
+        return Response(codec.to_xml("Response", tree), media_type=codec.XML, headers=headers)
 
     def _check_md5(self) -> None:
         claimed = self.headers.get("content-md5")

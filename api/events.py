@@ -22,6 +22,7 @@ from stemline.api.waiting import disconnected
 from stemline.jobs.errors import NoSuchResource, StemlineError
 from stemline.jobs.event import Event, place
 from stemline.jobs.job import Job
+from stemline.jobs.policy import Operation
 from stemline.jobs.states import ENDED, WAITING, QueueState, State
 from stemline.wire import queries
 from stemline.wire.codec import to_json
@@ -118,13 +119,19 @@ async def _tenant_events(context: RequestContext, begin: str, known: str | None)
     while True:
         try:
             async for events in _follow(context, last):
-                yield b"".join(_encoded(event) for event in events) or _HEARTBEAT
+                yield b"".join(_encoded(event) for event in events if _may_see(context, event)) or _HEARTBEAT
                 last = events[-1].id if events else last
         except EventsGone:
             last, _ = await run_in_threadpool(context.store.events.begin, context.tenant)
             yield _mark("reset", last)
         else:
             return
+
+
+def _may_see(context: RequestContext, event: Event) -> bool:
+    """Return whether an event is for this listener: of a budget only the owner's, as in the usage."""
+    is_own = event.subject == context.principal.id
+    return event.kind != "budget" or is_own or context.policy.allows(Operation.BUCKETS)
 
 
 async def _job_events(

@@ -69,6 +69,7 @@ def _tried(context: RequestContext) -> list[JobSpec]:
     """Return the jobs that would be created, for which the budget has room."""
     specs = _specs(context)
     context.check_budget(len(specs))
+    context.watch_budget()
     return specs
 
 

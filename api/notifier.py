@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -24,18 +25,33 @@ MAX_WAITING = 10_000
 class BackgroundNotifier:
     """Sends the wake-ups of one process, in order, from a thread of its own."""
 
-    def __init__(self, send: Callable[[Sequence[WakeUp]], None]) -> None:
-        """Start the thread; it calls ``send`` for each wake-up."""
+    def __init__(
+        self, send: Callable[[Sequence[WakeUp]], None], deliver: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            send: called for each wake-up.
+            deliver: called for the id of each callback that is due at once.
+        """
         self._send = send
-        self._waiting: queue.Queue[WakeUp | None] = queue.Queue(MAX_WAITING)
+        self._deliver = deliver
+        self._waiting: queue.Queue[tuple[str, Callable[[], None]] | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
         self._thread.start()
 
     def __call__(self, wake_ups: Sequence[WakeUp]) -> None:
         """Queue wake-ups for sending; never blocks and never raises."""
-        for wake_up in wake_ups:
+        self._queue((wake_up.job_id, partial(self._send, [wake_up])) for wake_up in wake_ups)
+
+    def deliver(self, deliveries: Sequence[str]) -> None:
+        """Have callbacks delivered that are due; never blocks and never raises."""
+        self._queue((name, partial(self._deliver, name)) for name in deliveries)
+
+    def _queue(self, messages: Iterable[tuple[str, Callable[[], None]]]) -> None:
+        for message in messages:
             try:
-                self._waiting.put_nowait(wake_up)
+                self._waiting.put_nowait(message)
             except queue.Full:
                 log.warning("wake_up.dropped", reason="the broker is too slow")
                 return
@@ -49,8 +65,9 @@ class BackgroundNotifier:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while (wake_up := self._waiting.get()) is not None:
+        while (message := self._waiting.get()) is not None:
+            subject, send = message
             try:
-                self._send([wake_up])
+                send()
             except Exception as error:  # noqa: BLE001 - the broker's clients raise anything; the sweeper sends again
-                log.warning("wake_up.not_sent", job=wake_up.job_id, error=type(error).__name__)
+                log.warning("wake_up.not_sent", subject=subject, error=type(error).__name__)

@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import ReadContext
+from stemline.api.context import ReadContext, RequestContext
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
-from stemline.jobs.usage import DAY_US, MOST_DAYS, Usage
+from stemline.jobs.usage import DAY_US, MOST_DAYS, NO_BUDGET, Usage
 from stemline.wire import queries, views
 from stemline.wire.elements import Document
 from stemline.wire.resources import USAGE_ROW
@@ -36,7 +36,23 @@ def get_usage(context: ReadContext) -> Response:
         rows = [row for row in rows if row.credential == context.principal.id]
     if query.get("format") == "csv":
         return Response(_csv(rows), media_type="text/csv; charset=utf-8")
-    return context.respond(views.USAGE, items=rows)
+    return context.respond(views.USAGE, items=rows, budgets=_budgets(context, rows))
+
+
+def _budgets(context: RequestContext, rows: Sequence[Usage]) -> list[dict[str, Any]]:
+    """Return the budgets of the credentials that are shown, and of the own one, with what is spent today."""
+    found = []
+    for name in sorted({context.principal.id, *(row.credential for row in rows)}):
+        known = context.services.principals.lookup(name)
+        if known is None or known.policy.budget == NO_BUDGET:
+            continue
+        budget = known.policy.budget
+        share = budget.share(context.store.usage.spent(name))
+        audio_ms = None if budget.audio_s is None else budget.audio_s * 1000
+        found.append(
+            {"credential": name, "budget": budget, "audio_ms": audio_ms, "percent": int(share * 100)}
+        )
+    return found
 
 
 def _csv(rows: Sequence[Usage]) -> str:

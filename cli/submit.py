@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from stemline.cli.connection import Connection, connected, queue_id
-from stemline.cli.output import as_json
+from stemline.cli.output import as_json, print_json
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.times import FUTURE
 from stemline.cli.words import FOLDER, WORD
@@ -64,7 +64,7 @@ def _checked_pattern(_context: click.Context, _param: click.Parameter, value: st
     "--jobs", default=100, show_default=True, type=click.IntRange(1), help="Many: tracks under way at once."
 )
 @click.option("--retry-failed", is_flag=True, help="Many: only try tracks again that failed.")
-@click.option("--dry-run", is_flag=True, help="Many: only count them, and estimate the time.")
+@click.option("--dry-run", is_flag=True, help="Only check, probe and estimate; many: count them.")
 @click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -110,7 +110,7 @@ def submit(
     """
     from stemline.cli.sources import is_many
     from stemline.cli.submit_many import Many, submit_many
-    from stemline.cli.submit_one import One, submit_one
+    from stemline.cli.submit_one import One, submit_one, try_one
 
     parameters = {
         **parameters_of(options),
@@ -148,10 +148,13 @@ def submit(
             )
             submit_many(client, many)
             return
-    for_many = {"--dry-run": dry_run, "--retry-failed": retry_failed, "--summary": summary is not None}
+    for_many = {"--retry-failed": retry_failed, "--summary": summary is not None}
     if given := [name for name, is_set in for_many.items() if is_set]:
         raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
     with connection.open(patience_s=60) as client:
+        if dry_run:
+            print_json(try_one(client, sources[0], parameters))
+            return
         one = One(
             source=sources[0],
             folder=output or Path(),

@@ -65,6 +65,18 @@ def submit_one(client: Client, one: One, *, as_json: bool) -> None:
         click.echo("\n".join(map(str, run.files.values())) if one.waits else run.job.id)
 
 
+def try_one(client: Client, source: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what would become of an object of the bucket; nothing is uploaded or submitted.
+
+    Raises:
+        CommandFailed: the source is a file of this machine.
+    """
+    key = key_of(client, source)
+    if not key:
+        raise CommandFailed("--dry-run of one source needs an object of the bucket", hint="upload it first")
+    return client.dry_run(key, **parameters)
+
+
 class _Run:
     """One job on its way.
 

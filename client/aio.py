@@ -25,7 +25,7 @@ from stemline.client.retry import Retry, Tries
 from stemline.client.submission import Submission
 from stemline.client.target import Target, find
 from stemline.client.usage import Usage
-from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
+from stemline.client.values import Callback, Execution, Job, Page, Queue, Raw, Template
 from stemline.client.waiting import Waiting
 
 T = TypeVar("T")
@@ -123,6 +123,11 @@ class AsyncClient:
         """Submit a job and return it as it was accepted, or with ``wait_s`` as soon as it has ended."""
         submission = Submission(source, **parameters)
         return await self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
+
+    async def dry_run(self, source: str, **parameters: Any) -> Raw:
+        """Check a submission, have a worker probe the source, and store nothing."""
+        target = self.target
+        return await self.send(calls.dry_run(Submission(source, **parameters), target.bucket, target.region))
 
     async def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""

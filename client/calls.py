@@ -26,6 +26,7 @@ from stemline.client.values import (
     Job,
     Page,
     Queue,
+    Raw,
     Template,
     Upload,
     child,
@@ -60,6 +61,17 @@ def submit(
         lambda raw: read_job(children(raw, "JobsDetail")[0]),
         body=submission.body(bucket, region),
         headers={"Idempotency-Key": key or uuid.uuid4().hex, **prefer_wait(wait_s)},
+    )
+
+
+def dry_run(submission: Submission, bucket: str, region: str) -> Call[Raw]:
+    """Check a submission and return what a worker says of its source, and what is expected of the job."""
+    return Call(
+        "POST",
+        "/jobs",
+        lambda raw: raw,
+        params={"dryRun": "true"},
+        body=submission.body(bucket, region),
     )
 
 

@@ -14,7 +14,7 @@ from stemline.client.errors import JobEnded
 from stemline.client.files import Files
 from stemline.client.submission import Submission
 from stemline.client.usage import Usage
-from stemline.client.values import Callback, Execution, Job, Page, Queue, Template
+from stemline.client.values import Callback, Execution, Job, Page, Queue, Raw, Template
 from stemline.client.waiting import Waiting
 
 T = TypeVar("T")
@@ -44,6 +44,15 @@ class Client(Files):
         """
         submission = Submission(source, **parameters)
         return self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
+
+    def dry_run(self, source: str, **parameters: Any) -> Raw:
+        """Check a submission, have a worker probe the source, and store nothing.
+
+        Returns:
+            ``Source`` and ``Estimate`` as on the wire (docs/beyond-vendor.md).
+        """
+        target = self.target
+        return self.send(calls.dry_run(Submission(source, **parameters), target.bucket, target.region))
 
     def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""

@@ -8,6 +8,10 @@ from typing import Final
 
 DAY_US: Final = 86_400_000_000
 MOST_DAYS: Final = 366
+WARNED_SHARE: Final = 0.9
+"""Share of a budget from which on is warned of its end."""
+NEARLY_SPENT: Final = "NearlySpent"
+"""State of a budget in its event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,9 @@ def _notifying_store(settings: Settings) -> tuple[Store, Callable[[], None]]:
     from stemline.runtime.store import open_store
     from stemline.workers.notifier import CeleryNotifier
 
-    notifier = BackgroundNotifier(CeleryNotifier(celery_app(settings)).notify_workers)
-    return open_store(settings, notify=notifier), notifier.close
+    sender = CeleryNotifier(celery_app(settings))
+    notifier = BackgroundNotifier(sender.notify_workers, sender.deliver)
+    return open_store(settings, notify=notifier, deliver=notifier.deliver), notifier.close
 
 
 def celery_app(settings: Settings) -> Celery:

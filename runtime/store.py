@@ -10,7 +10,7 @@ from stemline.jobs.store import Notify, RedisStore, StoreOptions
 from stemline.jobs.store.client import client_options
 from stemline.jobs.store.durability import Durability, shortcoming
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
-from stemline.jobs.store.values import discard_wake_ups
+from stemline.jobs.store.values import Deliver, discard_deliveries, discard_wake_ups
 from stemline.runtime.redis_client import open_client
 from stemline.runtime.settings import Settings
 from stemline.runtime.settings.groups import StoreSettings
@@ -42,15 +42,18 @@ def store_options(settings: Settings) -> StoreOptions:
     )
 
 
-def open_store(settings: Settings, *, notify: Notify = discard_wake_ups) -> RedisStore:
+def open_store(
+    settings: Settings, *, notify: Notify = discard_wake_ups, deliver: Deliver = discard_deliveries
+) -> RedisStore:
     """Return the store on the server of the settings; connects at the first call.
 
     Args:
         settings: server, limits and times.
         notify: sends wake-ups; must not raise.
+        deliver: has callbacks delivered; must not raise.
     """
     client = open_client(settings.store, settings.store.url.get_secret_value(), **client_options())
-    return RedisStore(client, store_options(settings), notify=notify)
+    return RedisStore(client, store_options(settings), notify=notify, deliver=deliver)
 
 
 def connect(settings: StoreSettings, url: str, *, timeout_s: float) -> redis.Redis:

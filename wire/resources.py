@@ -10,6 +10,7 @@ from stemline.jobs.job import STAGES
 from stemline.jobs.queue import Override, Reserved
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
+from stemline.jobs.usage import NEARLY_SPENT
 from stemline.wire import ids
 from stemline.wire.elements import ADDITION, ANSWER, REQUEST, Element, Table, always
 from stemline.wire.job import (
@@ -157,9 +158,11 @@ EVENT = Table(
     Element("JobId", TEXT, lambda event: event.subject if event.kind == "job" else None, optional=True),
     Element("QueueId", TEXT, lambda event: event.subject if event.kind == "queue" else None, optional=True),
     Element("BatchId", TEXT, lambda event: event.subject if event.kind == "batch" else None, optional=True),
-    Element("State", one_of(*dict.fromkeys((*State, *QueueState, *BatchState))), "state"),
+    Element("Credential", TEXT, lambda e: e.subject if e.kind == "budget" else None, optional=True),
+    Element("State", one_of(*dict.fromkeys((*State, *QueueState, *BatchState, NEARLY_SPENT))), "state"),
     Element("Stage", one_of(*STAGES), lambda event: event.stage or None, optional=True),
     Element("Progress", integer(), lambda e: e.progress if e.kind == "job" else None, optional=True),
+    Element("BudgetPercent", integer(), lambda e: e.progress if e.kind == "budget" else None, optional=True),
     Element("Code", TEXT, lambda event: event.code or None, optional=True),
     Element("Time", TIME, "at"),
 )
@@ -221,7 +224,8 @@ DAY = Kind(
 )
 """A day by UTC, days since the epoch."""
 _SECONDS = Kind(
-    schema={"type": "string", "pattern": r"^[0-9]+\.[0-9]{3}$"}, write=lambda ms: f"{ms / 1000:.3f}"
+    schema={"type": "string", "pattern": r"^[0-9]+\.[0-9]{3}$"},
+    write=lambda ms: None if ms is None else f"{ms / 1000:.3f}",
 )
 WORK = Table("", Element("Device", TEXT, "device"), Element("Seconds", _SECONDS, "ms"))
 USAGE_ROW = Table(
@@ -242,6 +246,14 @@ USAGE_ROW = Table(
     ),
 )
 """What the jobs of a credential took on one day; the value is a ``Usage``."""
+BUDGET = Table(
+    "Budget",
+    Element("Credential", TEXT, "credential"),
+    Element("DailyJobs", integer(), "budget.jobs", optional=True),
+    Element("DailyAudioSeconds", _SECONDS, lambda each: each["audio_ms"], optional=True),
+    Element("BudgetPercent", integer(), "percent", description="Of today; the nearer of the two limits."),
+)
+"""The budget of a credential; the value is a mapping."""
 
 _DURATION = Kind(
     schema={"type": "string", "pattern": r"^[0-9]+\.[0-9]{3}$"},

@@ -5,13 +5,14 @@ The value of each table is a mapping. An answer leaves optional lists out when t
 
 from __future__ import annotations
 
-from stemline.wire.elements import Element, Table
+from stemline.wire.elements import ADDITION, Element, Table
 from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
 from stemline.wire.resources import (
     BATCH,
     BUCKET,
+    BUDGET,
     DELIVERY,
     ESTIMATE,
     QUEUE,
@@ -34,15 +35,26 @@ def _answer(*elements: Element) -> Table:
     return Table("", *elements)
 
 
+_BUDGET_PERCENT = Element(
+    "BudgetPercent",
+    integer(),
+    "budget_percent",
+    documents=ADDITION,
+    optional=True,
+    description="How much of today's budget is spent, from 90 on.",
+)
+
+
 def _list(name: str, kind: Kind | Table, source: str = "items", *, optional: bool = True) -> Element:
     return Element(name, kind, source, repeated=True, optional=optional)
 
 
-CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False))
+CREATED_JOBS = _answer(_list("JobsDetail", JOB, optional=False), _BUDGET_PERCENT)
 DRY_RUN = _answer(
     _ID,
     Element("Source", SOURCE, "source", optional=True),
     _list("Estimate", ESTIMATE, optional=False),
+    _BUDGET_PERCENT,
 )
 JOBS = _answer(_list("JobsDetail", JOB), _list("NonExistJobIds", TEXT, "missing"))
 WAVEFORMS = _answer(
@@ -73,14 +85,15 @@ CALLBACK_LIST = _answer(_ID, *_COUNTS, _list("CallbackList", DELIVERY, optional=
 CALLBACKS = _answer(_ID, _list("Callback", DELIVERY), _list("NonExistCallbackIds", TEXT, "missing"))
 REPLAYED = _answer(_ID, Element("ReplayedCount", integer(), "count"))
 
-BATCH_ANSWER = _answer(_ID, Element("Batch", BATCH, "batch"))
+BATCH_ANSWER = _answer(_ID, Element("Batch", BATCH, "batch"), _BUDGET_PERCENT)
 BATCH_LIST = _answer(_ID, *_COUNTS, _list("BatchList", BATCH, optional=False))
-USAGE = _answer(_ID, _list("UsageList", USAGE_ROW, optional=False))
+USAGE = _answer(_ID, _list("UsageList", USAGE_ROW, optional=False), _list("Budget", BUDGET, "budgets"))
 BULK = _answer(
     _ID,
     Element("MatchedCount", integer(), "matched"),
     Element("ChangedCount", integer(), "changed"),
     Element("NextToken", TEXT, "cursor", optional=True),
+    _BUDGET_PERCENT,
 )
 
 _FULL = Kind(schema={"type": "string", "minLength": 1})

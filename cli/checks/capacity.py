@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
 
 if TYPE_CHECKING:
+    from stemline.jobs.store import UsageRepository
     from stemline.jobs.store.snapshot import QueueLoad, Snapshot
 
 _MOST_QUEUES: Final = 100
@@ -32,6 +33,8 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
     except StoreUnavailable:
         yield fail("capacity", "the store does not answer", "see the check of the store")
         return
+    else:
+        yield from _budgets(context, store.usage)
     finally:
         store.close()
     for load in snapshot.queues:
@@ -60,6 +63,25 @@ def _workers(snapshot: Snapshot) -> Iterator[Finding]:
     if startable:
         fix = "start more workers (`stemline worker separate`), or raise STEMLINE_WORKER_CONCURRENCY"
         yield warn("capacity", f"{startable} more jobs could run: all workers are busy with {running}", fix)
+
+
+def _budgets(context: CheckContext, usage: UsageRepository) -> Iterator[Finding]:
+    """Look at the budgets of credentials: which are spent today, or nearly."""
+    from stemline.jobs.usage import Budget
+    from stemline.runtime.credentials import CredentialFiles
+    from stemline.runtime.errors import UnreadableFile
+
+    try:
+        known = CredentialFiles.of(context.settings).key_pairs.entries()
+    except UnreadableFile:  # the service says so at its start
+        return
+    for name, entry in known.items():
+        budget = Budget(entry.daily_jobs, entry.daily_audio_s)
+        share = budget.share(usage.spent(name)) if budget != Budget() else 0.0
+        if share >= _NEARLY:
+            fix = "raise daily_jobs or daily_audio_s of its entry, or wait until 0:00 UTC"
+            spent = f"{int(share * 100)} % of the budget of {name} for today is spent"
+            yield warn("capacity", spent, fix)
 
 
 def _rate(context: CheckContext) -> Finding:

@@ -10,7 +10,7 @@ import redis
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.scripts import Scripts
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
-from stemline.jobs.store.values import Notify, WakeUp, discard_wake_ups
+from stemline.jobs.store.values import Deliver, Notify, WakeUp, discard_deliveries, discard_wake_ups
 
 
 class Connection:
@@ -22,6 +22,7 @@ class Connection:
         options: StoreOptions,
         *,
         notify: Notify = discard_wake_ups,
+        deliver: Deliver = discard_deliveries,
         clock: Callable[[], int] | None = None,
     ) -> None:
         """Use a client.
@@ -30,12 +31,14 @@ class Connection:
             client: decodes answers to ``str``.
             options: limits and times.
             notify: sends wake-ups; must not raise.
+            deliver: has callbacks delivered; must not raise.
             clock: µs since the epoch, instead of the server's clock; for tests.
         """
         self.client = client
         self.options = options
         self._scripts = Scripts(client, options.durability, marker=self.key("confirmed"))
         self._notify = notify
+        self._deliver = deliver
         self._clock = clock
 
     def key(self, *parts: str) -> str:
@@ -84,3 +87,8 @@ class Connection:
         """Send wake-ups, as scripts return them."""
         if rows:
             self._notify([WakeUp(int(level), job_id) for level, job_id in rows])
+
+    def deliver(self, deliveries: Sequence[str]) -> None:
+        """Have callbacks delivered that a script has made due."""
+        if deliveries:
+            self._deliver(deliveries)

@@ -63,6 +63,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "statistics",
         "take_leftover",
         "use_nonce",
+        "warn",
     }
 )
 """Scripts whose changes, if they are lost, are made again: when a lease ends, or by the next sweep."""

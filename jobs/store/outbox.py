@@ -17,6 +17,8 @@ _BATCH: Final = 500
 _FILED_AT_ONCE: Final = 2000
 _READ_AT_ONCE: Final = 1000
 """Ids that one call reads of a long list."""
+_SENT_AT_ONCE: Final = 1000
+"""Callbacks whose delivery is asked for when they become due."""
 _MOST: Final = 100_000
 """Callbacks of one status that one request looks through."""
 _GIVEN_UP: Final = "given-up"
@@ -95,7 +97,13 @@ class RedisOutbox(Outbox):
     ) -> int:
         home = "" if tenant is None else str(tenant)
         batches = (deliveries[start : start + _BATCH] for start in range(0, len(deliveries), _BATCH))
-        return sum(int(self._connection.run("replay", home, int(only_dead), *batch)) for batch in batches)
+        count = 0
+        for batch in batches:
+            due = [str(name) for name in self._connection.run("replay", home, int(only_dead), *batch)]
+            if count < _SENT_AT_ONCE:  # the sweeper sends the others
+                self._connection.deliver(due)
+            count += len(due)
+        return count
 
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None

@@ -25,7 +25,7 @@ from stemline.jobs.store.statistics import RedisStatistics
 from stemline.jobs.store.templates import RedisTemplates
 from stemline.jobs.store.tenants import RedisTenants
 from stemline.jobs.store.usage import RedisUsage
-from stemline.jobs.store.values import Notify, discard_wake_ups
+from stemline.jobs.store.values import Deliver, Notify, discard_deliveries, discard_wake_ups
 from stemline.jobs.store.workers import RedisWorkers
 
 
@@ -41,6 +41,7 @@ class RedisStore(Store):
         options: StoreOptions | None = None,
         *,
         notify: Notify = discard_wake_ups,
+        deliver: Deliver = discard_deliveries,
         clock: Callable[[], int] | None = None,
     ) -> None:
         """Keep jobs on a server.
@@ -49,10 +50,13 @@ class RedisStore(Store):
             client: decodes answers to ``str``.
             options: limits and times.
             notify: sends wake-ups; must not raise.
+            deliver: has callbacks delivered; must not raise.
             clock: µs since the epoch, instead of the server's clock; for tests.
         """
         self.client = client
-        connection = Connection(client, options or StoreOptions(), notify=notify, clock=clock)
+        connection = Connection(
+            client, options or StoreOptions(), notify=notify, deliver=deliver, clock=clock
+        )
         self._connection = connection
         self.jobs = RedisJobs(connection)
         self.queues = RedisQueues(connection)

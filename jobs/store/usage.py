@@ -8,7 +8,9 @@ from typing import Any
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import UsageRepository
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import DAY_US, Budget, Usage
+from stemline.jobs.usage import DAY_US, NEARLY_SPENT, Budget, Usage
+
+_SPENT = frozenset({"jobs", "audio_ms"})
 
 
 class RedisUsage(UsageRepository):
@@ -32,7 +34,10 @@ class RedisUsage(UsageRepository):
     def spent(self, credential: str) -> Usage:
         day = self._connection.now() // DAY_US
         (record,) = self._connection.hashes("spent", [f"{credential}:{day}"])
-        return usage(day, credential, {name: int(value) for name, value in record.items()})
+        return usage(day, credential, {name: int(value) for name, value in record.items() if name in _SPENT})
+
+    def warn(self, tenant: Tenant, credential: str, percent: int) -> None:
+        self._connection.run("warn", str(tenant), credential, percent, NEARLY_SPENT)
 
 
 def budget_arguments(budget: Budget) -> tuple[str | int, str | int]:

@@ -33,6 +33,14 @@ Notify: TypeAlias = Callable[[Sequence[WakeUp]], None]
 """Sends wake-ups to workers; must not raise."""
 
 
+Deliver: TypeAlias = Callable[[Sequence[str]], None]
+"""Has callbacks delivered that are due at once, by their ids; must not raise."""
+
+
+def discard_deliveries(deliveries: Sequence[str]) -> None:
+    """Send nothing; the sweeper finds the callbacks due."""
+
+
 def discard_wake_ups(wake_ups: Sequence[WakeUp]) -> None:
     """Send nothing; the sweeper finds the jobs and wakes workers up."""
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from stemline.jobs.store import Notify, Store, StoreOptions
-from stemline.jobs.store.values import discard_wake_ups
+from stemline.jobs.store.values import Deliver, discard_deliveries, discard_wake_ups
 from stemline.testing.in_memory_store.batches import InMemoryBatches
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
 from stemline.testing.in_memory_store.events import InMemoryEvents
@@ -39,6 +39,7 @@ class InMemoryStore(Store):
         options: StoreOptions | None = None,
         *,
         notify: Notify = discard_wake_ups,
+        deliver: Deliver = discard_deliveries,
         clock: Callable[[], int] = _system_clock,
     ) -> None:
         """Begin with an empty store.
@@ -46,9 +47,10 @@ class InMemoryStore(Store):
         Args:
             options: limits and times.
             notify: called with wake-ups.
+            deliver: called with the ids of callbacks that are sent now.
             clock: µs since the epoch, such as a :class:`stemline.testing.FixedClock`.
         """
-        contents = Contents(options or StoreOptions(), notify, clock)
+        contents = Contents(options or StoreOptions(), notify, clock, deliver)
         self._contents = contents
         self.jobs = InMemoryJobs(contents)
         self.queues = InMemoryQueues(contents)

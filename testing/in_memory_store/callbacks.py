@@ -112,6 +112,8 @@ class InMemoryOutbox(Outbox):
             contents.deliveries[known.id] = replace(known, status="pending", due=now, replayed_after=over)
             contents.dead.pop(known.id, None)
             contents.outbox[known.id] = now
+        if deliveries:
+            contents.deliver([known.id for known in deliveries])
         return len(deliveries)
 
     def replay_where(

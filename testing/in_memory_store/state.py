@@ -26,7 +26,7 @@ from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import Notify, StoreOptions, WakeUp, delivery_id
 from stemline.jobs.store.scripts import LEFTOVER_WAIT_US
 from stemline.jobs.store.snapshot import LEVELS
-from stemline.jobs.store.values import Uploads
+from stemline.jobs.store.values import Deliver, Uploads, discard_deliveries
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import DAY_US, Budget
@@ -59,6 +59,7 @@ class Contents:
     options: StoreOptions
     notify: Notify
     clock: Callable[[], int]
+    deliver: Deliver = discard_deliveries
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while a method of a repository reads or changes the contents."""
 
@@ -102,6 +103,9 @@ class Contents:
 
     workers: dict[str, Worker] = field(default_factory=dict)
     """By name."""
+
+    warned: set[tuple[Tenant, str, int]] = field(default_factory=set)
+    """Tenant, credential and day of which was told that the budget is nearly spent."""
 
     batches: dict[str, Batch] = field(default_factory=dict)
     """Without the counts of their jobs."""

@@ -7,7 +7,7 @@ from collections import Counter
 from stemline.jobs.store import UsageRepository
 from stemline.jobs.store.usage import usage
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import DAY_US, Usage
+from stemline.jobs.usage import DAY_US, NEARLY_SPENT, Usage
 from stemline.testing.in_memory_store.state import Contents
 
 
@@ -35,3 +35,11 @@ class InMemoryUsage(UsageRepository):
                     sums.update(found)
         known = {name: sums[name] for name in ("jobs", "audio_ms") if sums[name]}
         return usage(today, credential, known)
+
+    def warn(self, tenant: Tenant, credential: str, percent: int) -> None:
+        contents = self._contents
+        with contents.lock:
+            told = (tenant, credential, contents.clock() // DAY_US)
+            if told not in contents.warned:
+                contents.warned.add(told)
+                contents.tell(tenant, "budget", credential, NEARLY_SPENT, progress=percent)

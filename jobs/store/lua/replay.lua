@@ -1,9 +1,9 @@
 
 -- Make deliveries due at once. A schedule that is over starts anew; attempts stay on record.
 -- ARGV: 3 tenant ('' for any), 4 whether only dead letters (0/1), 5… deliveries
--- Returns how many of them are due now
+-- Returns those that are due now
 
-local count = 0
+local due = {}
 for i = 5, #ARGV do
   local key = P .. ':delivery:' .. ARGV[i]
   local found = fields(key, 'status', 'tenant', 'created')
@@ -13,7 +13,7 @@ for i = 5, #ARGV do
     redis.call('ZREM', P .. ':dead', ARGV[i])
     redis.call('ZADD', P .. ':outbox', int(NOW), ARGV[i])
     file_delivery(ARGV[i], found.tenant, found.created, 'pending')
-    count = count + 1
+    due[#due + 1] = ARGV[i]
   end
 end
-return count
+return due

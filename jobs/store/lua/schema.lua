@@ -129,7 +129,8 @@
 -- Usage
 --   P:usage:<tenant>:<day>     hash    <credential>|<what> -> sum, for 400 days; what is jobs, succeeded, failed,
 --                                      audio_ms, work_ms:<device>, bytes_in or bytes_out: create, finish
---   P:spent:<credential>:<day> hash    jobs and audio_ms over all tenants, for two days: the same
+--   P:spent:<credential>:<day> hash    jobs and audio_ms over all tenants, for two days: the same;
+--                                      warned:<tenant>: warn
 --
 -- Dry runs
 --   P:probes                   list    JSON of Question, 100 at most, expires (no script)

@@ -24,3 +24,7 @@ class UsageRepository(Protocol):
     def spent(self, credential: str) -> Usage:
         """Return what a credential took today, over all tenants: its jobs and seconds of audio."""
         ...
+
+    def warn(self, tenant: Tenant, credential: str, percent: int) -> None:
+        """Tell listeners of a tenant, once a day, that a budget is nearly spent."""
+        ...

@@ -75,6 +75,7 @@ def test_shares_of_a_queue(client):
 )
 def test_shares_are_refused_clearly(client, inner, reason):
     """A limit that is not valid or too high is refused, and nothing changes."""
+    change(client, "<Name>stored</Name>")
     before = shown(client)
     answer = change(client, inner.format(soon=at(60), far=at(400 * 86_400)))
     assert "InvalidArgument" == answer.code

@@ -6,17 +6,24 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import structlog
 
+from stemline.api.events import _may_see
 from stemline.jobs.policy import Policy
+from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import Budget, Usage
 from stemline.runtime.settings import Credential
-from stemline.testing.api_server import CREDENTIAL, finish
+from stemline.testing.api_server import CREDENTIAL, ApiServer, finish
 from stemline.testing.client import Client, submission
+from stemline.wire.elements import Document
+from stemline.wire.resources import EVENT
 
 JSON = {"Accept": "application/json"}
+TENANT = Tenant("media-1250000000", "ap-chongqing")
 TODAY = datetime.now(UTC).date()
 
 
@@ -101,3 +108,66 @@ def test_a_budget_warns_before_it_is_spent(serve):
             submit(client)
     warned = [line["percent"] for line in logs if line["event"] == "budget.nearly_spent"]
     assert [90] == warned
+
+
+def nearly_spent(serve) -> tuple[ApiServer, Client]:
+    """A server, and a client that has submitted nine of its ten jobs; the other one has no budget."""
+    limited = Credential(
+        secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=10, operations=("read", "submit")
+    )
+    server = serve(credentials=(CREDENTIAL, limited))
+    client = Client(server.port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    for _ in range(9):
+        submit(client)
+    return server, client
+
+
+@pytest.mark.shows("BudgetPercent")
+def test_the_answer_warns_of_a_budget(serve):
+    """A header of every answer says it, an element of JSON and of XML on request; a vendor's XML has none."""
+    server, client = nearly_spent(serve)
+    answer = client.post("/jobs?dryRun=true&additions=1", "<Request/>")
+    assert "x-stemline-budget-percent" not in answer.headers  # refused before
+    plain = client.post("/jobs", submission())
+    assert "90" == plain.headers["x-stemline-budget-percent"]
+    assert b"BudgetPercent" not in plain.body
+    other = server.client.post("/jobs", submission())
+    assert "x-stemline-budget-percent" not in other.headers
+
+
+@pytest.mark.shows("BudgetPercent")
+def test_json_warns_of_a_budget(serve):
+    """The element is in JSON, also of a retry."""
+    server, client = nearly_spent(serve)
+    job = server.store.jobs.claim("w", [0])
+    server.store.jobs.fail(job, "InternalError", "it broke")
+    answer = client.request("POST", f"/jobs/{job.id}/retry", headers=JSON)
+    assert "90" == json.loads(answer.body)["BudgetPercent"]
+
+
+@pytest.mark.shows("Budget, DailyJobs, DailyAudioSeconds")
+def test_the_usage_shows_budgets(serve):
+    """A credential sees its own budget, who manages the bucket those of all credentials with usage."""
+    server, client = nearly_spent(serve)
+    expected = {"Credential": "AKIDLIMITED", "DailyJobs": "10", "BudgetPercent": "90"}
+    for each in (client, server.client):
+        assert [expected] == json.loads(each.request("GET", "/usage", headers=JSON).body)["Budget"]
+
+
+def test_listeners_learn_once_that_a_budget_is_nearly_spent(serve):
+    """One event a day tells the owner and who manages the bucket; other credentials do not see it."""
+    server, client = nearly_spent(serve)
+    begin, _ = server.store.events.begin(TENANT)
+    submit(client)
+    server.store.usage.warn(TENANT, "AKIDLIMITED", 95)
+    found = [each for each in server.store.events.read(TENANT, begin) if each.kind == "budget"]
+    assert [("AKIDLIMITED", "NearlySpent", 90)] == [(e.subject, e.state, e.progress) for e in found]
+    shown = EVENT.write(found[0], Document.JSON_ANSWER)
+    assert ("AKIDLIMITED", "90") == (shown["Credential"], shown["BudgetPercent"])
+    policies = {"owner": ("AKIDLIMITED", Policy(operations=frozenset())), "manager": ("B", Policy())}
+    policies["other"] = ("B", Policy(operations=frozenset()))
+    seen = {}
+    for name, (key, policy) in policies.items():
+        context: Any = SimpleNamespace(principal=SimpleNamespace(id=key), policy=policy)
+        seen[name] = _may_see(context, found[0])
+    assert {"owner": True, "manager": True, "other": False} == seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -22,16 +23,25 @@ def wake_ups() -> list[WakeUp]:
     return []
 
 
+@pytest.fixture
+def asked_for() -> list[str]:
+    """Callbacks whose delivery a store asked for."""
+    return []
+
+
 @pytest.fixture(params=["redis", "in memory"])
-def make(request: pytest.FixtureRequest, clock: FixedClock, wake_ups: list[WakeUp]) -> Iterator[Make]:
+def make(
+    request: pytest.FixtureRequest, clock: FixedClock, wake_ups: list[WakeUp], asked_for: list[str]
+) -> Iterator[Make]:
     """Make an empty store of each kind, with options of the test's choice."""
+    used: Any = {"notify": wake_ups.extend, "deliver": asked_for.extend, "clock": clock}
     if request.param == "in memory":
-        yield lambda **options: InMemoryStore(StoreOptions(**options), notify=wake_ups.extend, clock=clock)
+        yield lambda **options: InMemoryStore(StoreOptions(**options), **used)
         return
     request.getfixturevalue("valkey")
     url = request.getfixturevalue("valkey_server").url
     client = redis.Redis.from_url(url, decode_responses=True)
-    yield lambda **options: RedisStore(client, StoreOptions(**options), notify=wake_ups.extend, clock=clock)
+    yield lambda **options: RedisStore(client, StoreOptions(**options), **used)
     client.close()
 
 

@@ -102,3 +102,17 @@ def test_slots_of_a_host(store: Store, clock: FixedClock) -> None:
     assert slots.release("h:80", "f", limit=2, ttl_s=60) == "d"
     assert slots.release("h:80", "d", limit=2, ttl_s=60) == "h"
     assert slots.release("h:80", "h", limit=2, ttl_s=60) is None
+
+
+def test_what_is_sent_now_is_asked_for_at_once(store: Store, asked_for: list[str]) -> None:
+    """Sending and replaying ask for the delivery without waiting for a sweep; others are left alone."""
+    name = ended(store)
+    assert [] == asked_for
+    assert 1 == store.outbox.send(TENANT, [name, "d" + "0" * 32])
+    assert [name] == asked_for
+    assert 0 == store.outbox.send(OTHER, [name])
+    assert 0 == store.outbox.replay([name])
+    assert [name] == asked_for
+    store.outbox.record(name, None, next_due=None, status="dead")
+    assert 1 == store.outbox.replay([name])
+    assert [name, name] == asked_for

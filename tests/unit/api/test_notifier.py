@@ -52,3 +52,12 @@ def test_a_hanging_broker_blocks_no_caller() -> None:
     assert time.monotonic() - began < 180  # it would block for ever
     hang.set()
     notifier.close()
+
+
+def test_callbacks_that_are_due_are_asked_for() -> None:
+    """Each callback that is sent now causes one message, from the same thread."""
+    sent: list[str] = []
+    notifier = BackgroundNotifier(lambda _: None, sent.append)
+    notifier.deliver(["d1", "d2"])
+    notifier.close()
+    assert ["d1", "d2"] == sent

@@ -313,6 +313,7 @@ export default {
   "batch.noCallback": "This batch has no callback, or has not ended.",
   "usage.show": "Show",
   "usage.days": "Days by UTC; the last 30 if none are chosen, a year at most.",
+  "usage.budget": "{credential} has used {percent} % of its budget for today; at 100 % further jobs are refused.",
   "usage.none": "Nothing was used",
   "usage.noneHint": "Choose other days, or submit a job.",
   "usage.day": "Day",

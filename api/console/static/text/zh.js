@@ -313,6 +313,7 @@ export default {
   "batch.noCallback": "此批次没有回调，或尚未结束。",
   "usage.show": "查看",
   "usage.days": "按 UTC 日期；默认最近 30 天，最多一年。",
+  "usage.budget": "{credential} 今日配额已用 {percent}%；达到 100% 后将拒绝新任务。",
   "usage.none": "没有用量",
   "usage.noneHint": "请选择其他日期，或提交任务。",
   "usage.day": "日期",

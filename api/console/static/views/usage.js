@@ -49,6 +49,7 @@ export default function Usage({ route }) {
     </form>
     <${Problem} error=${error ?? saving.error} />
     ${!value && !error && html`<p class="soft">${t("working")}</p>`}
+    ${(value?.Budget ?? []).filter((/** @type {Tree} */ each) => Number(each.BudgetPercent) >= 90).map((/** @type {Tree} */ each) => html`<p key=${each.Credential} class="card" role="status">${t("usage.budget", { credential: each.Credential, percent: each.BudgetPercent })}</p>`)}
     ${value && !rows.length && html`<${Empty} title=${t("usage.none")}><p>${t("usage.noneHint")}</p><//>`}
     ${rows.length > 0 && html`<${Sums} sums=${sumsOf(rows)} />
       <div class="card wide" tabindex="0" role="group" aria-label=${t("nav.usage")}><table class="table">
