@@ -6,4 +6,4 @@ console-test: $(VENV)/.dev ## The console: types, lint, units, long browser test
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the pictures of the console in README and docs again; needs Chromium
-	CI=1 pytest -q -p no:randomly tests/browser/pictures.py
+	CI=1 pytest -q -p no:randomly --no-cov tests/browser/pictures.py

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from stemline.jobs.batch import Row
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.job import JobSpec, Output, OutputFile, Result, StemLevels, Waveform
+from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import MODE_TRACKS, AudioConfig, AudioMode, Track, VoiceSeparate
-from stemline.jobs.store import Store
+from stemline.jobs.store import JobFilter, Store
+from stemline.jobs.worker import Worker
 from stemline.testing.api_server import TENANT
+from stemline.testing.client import SECRET_ID
+from stemline.workers.feeder import Feeder
+from stemline.workers.presence import Presence
 
 NAMES = (
     "Night bus",
@@ -56,23 +64,90 @@ def succeed(store: Store, job) -> None:
     )
     info = {"Format": {"FormatName": "mp3", "Duration": "214.300000"}, "Stream": {"Audio": []}}
     drawn = tuple(Waveform(name, 20_000, "gH+AfwA/") for name in ("Mix", *job.spec.tracks()))
-    store.jobs.succeed(job, Result(files, info, -97.25), drawn)
+    store.jobs.succeed(job, Result(files, info, -97.25, 214.3, 5_144_000), drawn)
 
 
-def fill(store: Store, number: int = 40) -> None:
+class EarlierClock:
+    """The time of the machine, put back so that what happens now happened earlier."""
+
+    def __init__(self, seconds: float) -> None:
+        self.back_us = round(seconds * 1e6)
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1000 - self.back_us
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, until it is now."""
+        self.back_us = max(0, self.back_us - round(seconds * 1e6))
+
+
+def fill(store: Store, number: int = 40, clock: EarlierClock | None = None) -> None:
     """Submit jobs and bring some of them into each state."""
+    clock = clock or EarlierClock(0)
     callback = CallbackRequest(url="https://receiver.example/hooks/stems")
     for i in range(number):
-        store.jobs.create([spec(i, list(AudioMode)[i % 4], callback=callback)])
+        clock.advance(7)
+        store.jobs.create([spec(i, list(AudioMode)[i % 4], callback=callback, credential=SECRET_ID)])
     for i in range(number // 2):
         job = store.jobs.claim(f"separate@worker-{i % 2}", (2, 1, 0))
         if job is None:
             break
-        store.jobs.heartbeat(job.id, job.token, 10 * (i % 10), "CPUExecutionProvider, 2 threads")
+        if i % 6 == 1:
+            job = _put_off(store, job, clock)
+        for share, stage in ((0, "download"), (0, "decode"), (10 * (i % 10), "separate")):
+            store.jobs.heartbeat(job.id, job.token, share, "CPUExecutionProvider, 2 threads", stage)
+            clock.advance(1.5 if share == 0 else 20)
         if i % 5 == 4:
             store.jobs.fail(job, "ResourceNotFound", "The input object does not exist. (NoSuchKey)")
         elif i % 5 != 3:
+            store.jobs.heartbeat(job.id, job.token, 100, stage="upload")
+            clock.advance(3)
             succeed(store, job)
+
+
+def _put_off(store: Store, job: Job, clock: EarlierClock) -> Job:
+    """Let an attempt end early, and begin the next one."""
+    clock.advance(4)
+    store.jobs.heartbeat(job.id, job.token, 0, stage="download")
+    clock.advance(11)
+    store.jobs.release(job, reason="The bucket is unavailable. (503)")
+    clock.advance(6)
+    again = store.jobs.claim("separate@worker-1", (2, 1, 0))
+    assert again is not None
+    return again
+
+
+def add_batches(store: Store) -> str:
+    """Submit two batches, one of them with failures; return the id of that one."""
+    common = spec(0, credential=SECRET_ID, callback=CallbackRequest(url="https://receiver.example/batch"))
+    ids = []
+    for name, rows in (("night", 12), ("第二张专辑", 48)):
+        made = "b" + f"{rows:032x}"
+        store.batches.begin(made, name, common, None, "upload")
+        store.batches.append(made, "upload", 0, [Row(f"in/{name}/{i:04}.mp3") for i in range(rows)])
+        store.batches.seal(made, "upload", "0" * 64)
+        ids.append(made)
+    Feeder(store).feed()
+    found = store.jobs.search(TENANT, JobFilter(batch=ids[0], size=20)).items
+    store.jobs.cancel(TENANT, [job.id for job in found[:2]])
+    return ids[0]
+
+
+@contextmanager
+def workers(store: Store) -> Iterator[None]:
+    """Let workers report themselves while a block runs: busy ones, an idle one, one of callbacks."""
+    now = store.now()
+    found = [
+        Worker(f"separate@worker-{number}", "separation", 2, (2, 1, 0), "auto", "1.0", now)
+        for number in range(3)
+    ]
+    found.append(Worker("callbacks@worker-0", "callbacks", 20, (), "", "1.0", now))
+    with ExitStack() as stack:
+        for worker in found:
+            presence = Presence(store, worker)
+            presence.start()
+            stack.callback(presence.stop)
+        yield
 
 
 def give_up(store: Store, delivery: str) -> None:

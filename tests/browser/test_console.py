@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.states import QueueState
-from stemline.jobs.store import QueueFilter, Store, delivery_id
+from stemline.jobs.store import JobFilter, QueueFilter, Store, delivery_id
 from stemline.jobs.tenant import Tenant
 from stemline.testing.api_server import TENANT
 from stemline.testing.client import BUCKET, SECRET_ID, SECRET_KEY
@@ -20,7 +21,23 @@ from tests.browser import samples
 from tests.browser.service import READER, Service
 from tests.browser.worker import tone, wav
 
-VIEWS = ("", "?view=new", "?view=queues", "?view=templates", "?view=deliveries", "?view=workers")
+VIEWS = (
+    "",
+    "?view=new",
+    "?view=batches",
+    "?view=usage",
+    "?view=queues",
+    "?view=templates",
+    "?view=deliveries",
+    "?view=workers",
+)
+
+#: Drop a file on the page, as the browser reports it.
+DROP = """(bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], "Dropped.wav", { type: "audio/wav" }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}"""
 
 
 @pytest.fixture
@@ -79,6 +96,49 @@ def test_a_login_link(page: Page, running: Service) -> None:
     assert "login" not in page.url
 
 
+def test_a_login_link_asks_before_it_replaces_who_is_signed_in(page: Page, running: Service) -> None:
+    """A link with another key, or for another bucket, changes nothing until that is confirmed."""
+    keys = {"secret_id": READER.secret_id, "secret_key": READER.secret_key.get_secret_value()}
+    own = running.link("?view=queues")
+    page.goto(own)
+    expect(page.get_by_role("button", name="Edit").first).to_be_visible()
+    page.goto(own)  # the same session again asks nothing
+    expect(page.get_by_role("heading", name="Queues")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto(running.link("?view=queues", **keys))
+    expect(page.get_by_role("dialog")).to_contain_text(
+        f"signs in as READER. You are signed in as {SECRET_ID}"
+    )
+    assert "login" not in page.url
+    page.get_by_role("button", name="No, go back").click()
+    expect(page.get_by_role("button", name="Edit").first).to_be_visible()
+    page.evaluate("(link) => { location.href = link; }", running.link("?view=queues", **keys))
+    page.get_by_role("button", name="Sign in as the other").click()
+    expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "READER" in page.evaluate("sessionStorage.getItem('stemline.session')")
+
+
+def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Service) -> None:
+    """A song that is dropped on the list of jobs does not take the place of the page; it becomes a job."""
+    page.goto(running.link())
+    expect(page.get_by_role("link", name="New job").first).to_be_visible()
+    page.evaluate(DROP, list(wav(tone(1))))
+    expect(page.locator(".upload")).to_have_attribute("data-state", "done")
+    page.get_by_role("link", name="Open the job").click()
+    expect(page.get_by_role("heading", name="Dropped.wav")).to_contain_text("Success")
+    attempts = page.get_by_role("region", name="Timeline")
+    expect(attempts).to_contain_text("Succeeded on separate@splitter")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("SecretId").fill(READER.secret_id)
+    page.get_by_label("SecretKey").fill(READER.secret_key.get_secret_value())
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation")).to_be_visible()
+    page.evaluate("history.pushState(null, '', '?view=new'); dispatchEvent(new PopStateEvent('popstate'))")
+    expect(page.get_by_text("may not submit jobs")).to_be_visible()
+    expect(page.get_by_text("Dropped.wav")).to_have_count(0)  # what another did is not shown
+
+
 def test_from_a_file_to_its_stems(page: Page, running: Service) -> None:
     """A file that is chosen becomes a job and then stems that play: solo, seek, loop, by hand and by key."""
     page.goto(running.link("?view=new"))
@@ -122,6 +182,60 @@ def test_a_failed_job_says_why_and_is_tried_again(page: Page, running: Service) 
     song(running, "in/late.wav", 1)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="late.wav")).to_contain_text("Success")
+
+
+def test_a_job_that_waits_for_its_time(page: Page, running: Service) -> None:
+    """Times that cannot be kept are refused in the form; a job that may start later says so."""
+    page.goto(running.link("?view=new"))
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Deadline").fill("2020-01-01T10:00")
+    expect(page.get_by_role("alert")).to_contain_text("The deadline has passed.")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    page.get_by_label("Not before").fill(tomorrow.strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_label("Deadline").fill((tomorrow + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_label("Longest run").fill("900")
+    page.get_by_label("Or the key of an object").fill("in/later.wav")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("heading", name="later.wav")).to_contain_text("Waiting")
+    facts = page.get_by_role("region", name="Job", exact=True)
+    for name in ("Not before", "Deadline", "Longest run15 min 0 s"):
+        expect(facts).to_contain_text(name)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel the job").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+
+
+def test_batches_workers_and_usage(page: Page, running: Service, paused: Store) -> None:
+    """A batch is shown with its rows, paused and cancelled; workers that report are alive; usage has both."""
+    batch = samples.add_batches(paused)
+    page.goto(running.link("?view=batches"))
+    page.get_by_role("link", name="night").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Active")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Paused")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Active")
+    page.get_by_role("link", name="Its jobs").click()
+    expect(page.locator(".row[data-job]")).to_have_count(12)
+    expect(page.get_by_text("Jobs of the batch")).to_contain_text(batch)
+    page.go_back()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("10 jobs will be cancelled")
+    page.get_by_role("button", name="Cancel them").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+    with samples.workers(paused):
+        page.get_by_role("link", name="Workers").click()
+        idle = page.locator("[data-worker='separate@worker-2']")
+        expect(idle).to_contain_text("Alive")
+        expect(idle).to_contain_text("2 jobs; levels 2, 1, 0")
+    page.get_by_role("link", name="Usage").click()
+    expect(page.get_by_role("cell", name=SECRET_ID)).to_be_visible()
+    with page.expect_download() as table:
+        page.get_by_role("button", name="CSV").click()
+    assert table.value.path().read_text().startswith("Date,Credential,")
+    for found in paused.batches.search(TENANT).items:
+        paused.batches.cancel(TENANT, found.id)
+        paused.jobs.cancel_where(TENANT, JobFilter(batch=found.id, size=100))
 
 
 def test_a_queue_is_paused_and_resumed(page: Page, running: Service) -> None:

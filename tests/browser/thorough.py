@@ -5,7 +5,6 @@ Accessibility of every view, the keyboard, pictures, 100,000 jobs, the speed of 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
@@ -15,9 +14,11 @@ import redis
 from playwright.sync_api import Browser, Page, expect
 
 from stemline.deploy.local.servers import SeaweedServer, ValkeyServer
+from stemline.jobs.history import attempts_of
 from stemline.jobs.separation import AudioMode
 from stemline.jobs.store import delivery_id
-from stemline.runtime.store import open_store
+from stemline.runtime.store import open_store, store_options
+from stemline.testing import InMemoryStore
 from stemline.testing.api_server import TENANT, ApiServer, api_settings
 from stemline.testing.client import BUCKET
 from stemline.testing.processes import eventually
@@ -37,19 +38,24 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 @pytest.fixture(scope="module")
 def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, dict[str, str]]]:
     """A service with something in every view, and the views by their names."""
-    with service(s3_server, flower_url="http://127.0.0.1:5555") as started:
-        store = started.server.store
+    clock = samples.EarlierClock(3600)
+    store = InMemoryStore(store_options(api_settings()), clock=clock)
+    with service(s3_server, flower_url="http://127.0.0.1:5555", store=store) as started:
         started.s3.put_object(Bucket=BUCKET, Key="in/Night bus.wav", Body=wav(tone(30)))
         (played,) = store.jobs.create(
             [samples.spec(0, AudioMode.MUSIC_MODE, input_object="in/Night bus.wav", level=2)]
         )
         eventually(lambda: store.jobs.find(played.id).ended, 60, "the end of the job")
-    samples.fill(store, 60)
+    batch = samples.add_batches(store)
+    samples.fill(store, 60, clock)
+    clock.advance(3600)
     jobs = store.jobs.browse(TENANT, None, offset=0, size=60).items
     failed = next(job for job in jobs if job.state == "Failed")
+    tried = next(job for job in jobs if len(attempts_of(job, store.jobs.history(job.id))) > 1)
     samples.give_up(store, delivery_id(failed.id))
     samples.add_templates(store)
-    with service(s3_server, works=False, flower_url="http://127.0.0.1:5555", store=store) as started:
+    unused = service(s3_server, works=False, flower_url="http://127.0.0.1:5555", store=store)
+    with unused as started, samples.workers(store):
         yield (
             started,
             {
@@ -57,11 +63,15 @@ def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, dict[str, str]]]:
                 "failed": "?state=Failed",
                 "job": f"?view=job&job={played.id}",
                 "failed-job": f"?view=job&job={failed.id}",
+                "tried-job": f"?view=job&job={tried.id}",
                 "new": "?view=new",
+                "batches": "?view=batches",
+                "batch": f"?view=batches&batch={batch}",
                 "queues": "?view=queues",
                 "templates": "?view=templates",
                 "deliveries": "?view=deliveries",
                 "workers": "?view=workers",
+                "usage": "?view=usage",
             },
         )
 
@@ -244,12 +254,3 @@ def test_100_000_jobs(browser: Browser, valkey: redis.Redis, valkey_server: Valk
         page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(".row[data-job]")).to_have_count(1)
         context.close()
-
-
-def test_pictures_of_the_documentation(full: tuple[Service, dict[str, str]]) -> None:
-    """docs/console.md shows the views as they are now."""
-    assert full
-    for name in ("jobs", "job"):
-        picture = PICTURES / f"{name}-1440-light.png"
-        assert picture.exists()
-        shutil.copy(picture, REPOSITORY / "docs" / "images" / f"console-{name}.png")

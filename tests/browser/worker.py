@@ -73,17 +73,22 @@ class SplittingWorker:
                 except self._s3.exceptions.NoSuchKey:
                     self._store.jobs.fail(job, "ResourceNotFound", "The input object does not exist.")
 
+    def _stage(self, job: Job, stage: str, progress: int) -> None:
+        self._store.jobs.heartbeat(job.id, job.token, progress, "splitter", stage)
+
     def _work(self, job: Job) -> None:
-        self._store.jobs.heartbeat(job.id, job.token, 30, "splitter")
+        self._stage(job, "download", 0)
         source = self._s3.get_object(Bucket=self._bucket, Key=job.spec.input_object)["Body"].read()
         with wave.open(io.BytesIO(source)) as file:
             mix = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+        self._stage(job, "separate", 30)
         tracks = job.spec.tracks()
         rest, stems = mix.copy(), {}
         for track in tracks[:-1]:
             stems[track] = (mix // (len(tracks) + 1)).astype("<i2")
             rest = rest - stems[track]
         stems[tracks[-1]] = rest
+        self._stage(job, "upload", 80)
         files = []
         for number, (track, samples) in enumerate(stems.items()):
             key, body = job.spec.key(track, job.id), wav(samples)

@@ -79,7 +79,7 @@ test("the way of a job is told without gaps, over several attempts and their sta
   ]);
   assert.deepEqual(spansOf({ Created: "0", State: "Submitted" }, [], 9), [{ kind: "waited", from: 0, to: 9 }]);
   const running = attemptsOf({ Created: "0", State: "Running" }, [{ Worker: "a", Started: "10", Stage: [] }], 30);
-  assert.deepEqual(spansOf({ Created: "0", State: "Running" }, running, 30).map(({ kind, to }) => [kind, to]), [["waited", 10], ["start", 30]]);
+  assert.deepEqual(spansOf({ Created: "0", State: "Running" }, running, 30).map(({ kind, to }) => [kind, to]), [["waited", 10], ["ran", 30]]);
   const old = { Created: "0", Started: "5", Ended: "9", State: "Failed" };
   assert.deepEqual(spansOf(old, [], 99).map(({ from, to }) => [from, to]), [[0, 5], [5, 9]]);
 });

@@ -191,7 +191,7 @@ function TrackView({ track, index, mixer, peaks, seconds, isMissing, set }) {
       ${!isMix && html`<div class="knobs">
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.mute)} aria-label=${t("player.mute", { name: title })} onClick=${() => one((own) => (own.mute = !own.mute))}>M</button>
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.solo)} aria-label=${t("player.solo", { name: title })} onClick=${() => one((own) => (own.solo = !own.solo))}>S</button>
-        <input type="range" min="0" max="1.5" step="0.01" disabled=${!mixer} value=${settings?.volume ?? 1} aria-label=${t("player.volumeOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.volume = Number(event.target.value)))} />
+        <input type="range" min="0" max="1.5" step="0.01" disabled=${!mixer} value=${settings?.volume ?? 1} aria-label=${t("player.volumeOf", { name: title })} title=${t("player.volumeOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.volume = Number(event.target.value)))} />
         <input type="range" min="-1" max="1" step="0.05" disabled=${!mixer} value=${settings?.pan ?? 0} aria-label=${t("player.panOf", { name: title })} title=${t("player.panOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.pan = Number(event.target.value)))} onDblClick=${() => one((own) => (own.pan = 0))} />
       </div>`}
       ${track.size > 0 && html`<span class="soft small">${size(track.size)}</span>`}

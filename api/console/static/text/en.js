@@ -284,7 +284,7 @@ export default {
   "state.Loading": "Loading",
   "state.Alive": "Alive",
   "state.Gone": "Gone",
-  "state.Unknown": "Unknown",
+  "state.Unknown": "Does not report",
   "outcome.Running": "Runs",
   "outcome.Success": "Succeeded",
   "outcome.Failed": "Failed",
@@ -330,4 +330,5 @@ export default {
   "worker.since": "Since",
   "worker.ago": "{time} ago",
   "player.pitch": "Keep the pitch",
+  "stage.ran": "ran",
 };

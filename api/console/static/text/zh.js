@@ -284,7 +284,7 @@ export default {
   "state.Loading": "接收中",
   "state.Alive": "在线",
   "state.Gone": "离线",
-  "state.Unknown": "未知",
+  "state.Unknown": "无报告",
   "outcome.Running": "运行中",
   "outcome.Success": "成功",
   "outcome.Failed": "失败",
@@ -330,4 +330,5 @@ export default {
   "worker.since": "启动时间",
   "worker.ago": "{time}前",
   "player.pitch": "保持音高",
+  "stage.ran": "运行",
 };

@@ -226,7 +226,7 @@ function Row({ index, job, now, isSelected, onToggle }) {
     <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
     <span role="cell" class="state-cell"><${State} name=${job.State} />
       ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
-    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? html`<small class="soft">${waits(job, now)}</small>` : html`<small class="soft">${took(job)}</small>`}</span>
+    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? waits(job, now).map((line) => html`<small key=${line} class="soft">${line}</small>`) : html`<small class="soft">${took(job)}</small>`}</span>
     <span role="cell" class="age" title=${time(job.Created)}>${duration((now - Number(job.Created)) / 1e6)}</span>
   </div>`;
 }
@@ -239,13 +239,13 @@ function remaining(job, now) {
   return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
 }
 
-/** Where a waiting job is, and when it is expected to start. @param {Tree} job @param {number} now */
+/** Where a waiting job is, and when it is expected to start, in lines. @param {Tree} job @param {number} now @returns {string[]} */
 function waits(job, now) {
-  if (job.NotBefore && Number(job.NotBefore) > now) return t("jobs.notBefore", { time: time(job.NotBefore) });
-  if (!job.Position) return t("jobs.waits");
+  if (job.NotBefore && Number(job.NotBefore) > now) return [t("jobs.notBefore", { time: time(job.NotBefore) })];
+  if (!job.Position) return [t("jobs.waits")];
   const place = t("jobs.position", { n: number(job.Position) });
-  if (!job.EstimatedStart) return place;
-  return `${place} · ${t("jobs.starts", { time: duration(Math.max(0, Number(job.EstimatedStart) - now) / 1e6) })}`;
+  if (!job.EstimatedStart) return [place];
+  return [place, t("jobs.starts", { time: duration(Math.max(0, Number(job.EstimatedStart) - now) / 1e6) })];
 }
 
 /** @param {Tree} job */

@@ -23,7 +23,7 @@ export default function Templates() {
       <tbody>${templates.map((/** @type {Tree} */ each) => html`<tr key=${each.TemplateId}>
         <td><b>${each.Name}</b><br /><span class="mono soft">${each.TemplateId}</span></td>
         <td>${t(`mode.${each.VoiceSeparate.AudioMode}`)}</td><td>${audio(each.VoiceSeparate.AudioConfig)}</td><td>${time(micros(each.UpdateTime))}</td>
-        <td class="buttons">${isAllowed && html`<button type="button" class="small" onClick=${() => setEdited(each)}>${t("edit")}</button><button type="button" class="small" onClick=${() => setDeleted(each)}>${t("delete")}</button>`}</td></tr>`)}</tbody>
+        <td>${isAllowed && html`<div class="buttons"><button type="button" class="small" onClick=${() => setEdited(each)}>${t("edit")}</button><button type="button" class="small" onClick=${() => setDeleted(each)}>${t("delete")}</button></div>`}</td></tr>`)}</tbody>
     </table></div>` : html`<${Empty} title=${t("template.none")}><p>${t("template.noneHint")}</p>${add}<//>`}
     ${edited && html`<${Edit} template=${edited} onClose=${() => setEdited(null)} reload=${reload} />`}
     ${deleted && html`<${Confirm} title=${t("template.delete")} text=${t("template.deleteText", { name: deleted.Name })} yes=${t("delete")} onClose=${() => setDeleted(null)} onYes=${async () => {

@@ -5,9 +5,13 @@ import { html } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
 
 /** @typedef {Record<string, any>} Tree */
-/** @typedef {{kind: string, from: number, to: number}} Span `kind` is "waited", "start", or a stage; µs since the epoch */
+/** @typedef {{kind: string, from: number, to: number}} Span `kind` is "waited", "start" (before the first stage), "ran" (where stages are not known), or a stage; µs since the epoch */
 /** @typedef {{worker: string, from: number, to: number, outcome: string, reason: string, spans: Span[]}} Attempt */
 
+/** Shares of the bar that are wide enough for a text. */
+const TOLD = 0.12;
+/** A stage that is shorter is not told of, µs. */
+const SHORT_US = 50_000;
 /** The smallest share of the bar that a span takes, so that it can be seen and pointed at. */
 const LEAST = 0.02;
 
@@ -22,7 +26,7 @@ export function attemptsOf(job, attempts, now) {
   return attempts.map((attempt) => {
     const [from, to] = [Number(attempt.Started), Number(attempt.Ended ?? job.Ended ?? now)];
     const stages = (attempt.Stage ?? []).map((/** @type {Tree} */ stage) => ({ kind: stage.Name, from: Number(stage.Started) }));
-    const begun = [{ kind: "start", from }, ...stages].filter(({ from: at }, i, all) => at < (all[i + 1]?.from ?? to));
+    const begun = [{ kind: stages.length ? "start" : "ran", from }, ...stages].filter(({ from: at }, i, all) => at < (all[i + 1]?.from ?? to));
     const spans = begun.map(({ kind, from: at }, i) => ({ kind, from: at, to: Math.max(at, begun[i + 1]?.from ?? to) }));
     return { worker: attempt.Worker, from, to, outcome: attempt.Outcome ?? "", reason: attempt.Reason ?? "", spans };
   });
@@ -48,7 +52,7 @@ export function spansOf(job, attempts, now) {
   if (!attempts.length && job.Started) {
     // A job of an earlier release, whose attempts are not kept.
     const started = Number(job.Started);
-    return [{ kind: "waited", from: at, to: started }, { kind: "start", from: started, to: end }];
+    return [{ kind: "waited", from: at, to: started }, { kind: "ran", from: started, to: end }];
   }
   if (end > at && job.State !== "Running") found.push({ kind: "waited", from: at, to: end });
   return found;
@@ -68,7 +72,10 @@ export function Timeline({ job, attempts: kept }) {
   const total = spans.reduce((sum, span) => sum + span.to - span.from, 0) || 1;
   return html`<section class="card timeline" aria-labelledby="timeline"><h2 id="timeline">${t("job.timeline")}</h2>
     <div class="times" role="img" aria-label=${spans.map(told).join(", ")}>
-      ${spans.map((span, i) => html`<div key=${i} class="span ${span.kind}" style=${{ flexGrow: Math.max((span.to - span.from) / total, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${told(span)}</div>`)}
+      ${spans.map((span, i) => {
+        const share = (span.to - span.from) / total;
+        return html`<div key=${i} class="span ${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${share > TOLD ? told(span) : ""}</div>`;
+      })}
     </div>
     ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}
     ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${job.Progress} %</p>`}
@@ -81,7 +88,7 @@ function Row({ attempt }) {
   return html`<li><div class="bar">
       <span><b>${t(`outcome.${outcome || "Running"}`)}</b> ${t("attempt.on", { worker })}</span>
       <span class="soft small">${time(from)} · ${duration((to - from) / 1e6)}</span></div>
-    <div class="stages">${spans.map((span, i) => html`<span key=${i} class="small"><i class="dot ${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
+    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot ${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
     ${reason && html`<p class="soft small">${reason}</p>`}</li>`;
 }
 
