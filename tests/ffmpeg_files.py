@@ -10,7 +10,8 @@ import struct
 import subprocess
 import wave
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,22 @@ def signal(frames: int = FRAMES, seed: int = 0) -> NDArray[np.float32]:
     return (0.5 * noise / np.abs(noise).max()).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Made:
+    """One file: its format, its arrangement, and where it is."""
+
+    kind: Format
+    arrangement: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+        return f"{self.kind.name}, {self.arrangement}"
+
+
 class Workshop:
-    """A folder with the inputs, from which `make` writes the files of one format."""
+    """A folder with the inputs, from which `make` writes files of several formats with one process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,12 +87,14 @@ class Workshop:
             "[CHAPTER]\nTIMEBASE=1/1000\nSTART=600\nEND=1240\ntitle=two\n"
         )
 
-    def make(self, kind: Format, *only: str) -> dict[str, Path]:
-        """Write a file for each arrangement of the format, or for some, and return them by arrangement."""
-        files = {
-            each: self.folder / f"{kind.name}-{each.replace(' ', '-')}.{kind.suffix}"
-            for each in only or kind.arrangements()
-        }
+    def make(self, kinds: Iterable[Format], *arrangements: str) -> list[Made]:
+        """Write a file for each arrangement of each format, or for those that are named, and return them."""
+        files = [
+            Made(kind, each, self.folder / f"{kind.name}-{each.replace(' ', '-')}.{kind.suffix}")
+            for kind in kinds
+            for each in kind.arrangements()
+            if not arrangements or each in arrangements
+        ]
         seconds = FRAMES / RATE
         picture = "testsrc=size=64x48:rate=10:duration="
         inputs = [
@@ -90,21 +107,24 @@ class Workshop:
             ("-itsoffset", str(OFFSET_S), "-i", "first.wav"),
             ("-f", "lavfi", "-i", f"{picture}{seconds + PAUSE_S}"),
         ]
-        outputs = [(*_streams(kind, each), *_encoding(kind), path.name) for each, path in files.items()]
-        _ffmpeg(self.folder, *_flat(inputs), *_flat(outputs))
+        outputs = [
+            (*_streams(file.kind, file.arrangement), *_encoding(file.kind), file.path.name) for file in files
+        ]
+        ffmpeg(self.folder, *_flat(inputs), *_flat(outputs))
         return files
 
-    def decode(self, files: dict[str, Path]) -> dict[str, NDArray[np.float32]]:
-        """Return what `ffmpeg` decodes of each file, (frames, 2) at 44.1 kHz, without pauses."""
-        inputs = [("-i", path.name) for path in files.values()]
+    def decode(self, files: Sequence[Made]) -> Iterator[tuple[Made, NDArray[np.float32]]]:
+        """Yield each file with what `ffmpeg` decodes of it, (frames, 2) at 44.1 kHz, without pauses."""
+        inputs = [("-i", file.path.name) for file in files]
         outputs = []
-        for number, each in enumerate(files):
-            track = 1 if each == "second default" else 0
+        for number, file in enumerate(files):
+            track = 1 if file.arrangement == "second default" else 0
             outputs.append(
-                ("-map", f"{number}:a:{track}", "-f", "f32le", "-ac", "2", "-ar", f"{RATE}", f"{each}.raw")
+                ("-map", f"{number}:a:{track}", "-f", "f32le", "-ac", "2", "-ar", f"{RATE}", f"{number}.raw")
             )
-        _ffmpeg(self.folder, *_flat(inputs), *_flat(outputs))
-        return {each: np.fromfile(self.folder / f"{each}.raw", np.float32).reshape(-1, 2) for each in files}
+        ffmpeg(self.folder, *_flat(inputs), *_flat(outputs))
+        for number, file in enumerate(files):
+            yield file, np.fromfile(self.folder / f"{number}.raw", np.float32).reshape(-1, 2)
 
 
 def _streams(kind: Format, arrangement: str) -> tuple[str, ...]:
@@ -134,7 +154,8 @@ def _encoding(kind: Format) -> tuple[str, ...]:
     return ("-c:a", kind.codec, "-ar", str(kind.rate), "-b:a", "192k", *kind.options)
 
 
-def _ffmpeg(folder: Path, *arguments: str) -> None:
+def ffmpeg(folder: Path, *arguments: str) -> None:
+    """Run the command in a folder."""
     subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments], cwd=folder, check=True, timeout=120
     )

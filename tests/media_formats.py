@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 RATE = 44_100
 #: Length of the pause in the middle of the audio, in seconds.
@@ -173,3 +174,6 @@ def _members(family: Format) -> Iterator[Format]:
 
 #: Every codec in every container.
 FORMATS = tuple(member for family in _FAMILIES for member in _members(family))
+
+#: The formats of each container, by its suffix.
+BY_SUFFIX = {suffix: tuple(members) for suffix, members in groupby(FORMATS, key=lambda kind: kind.suffix)}

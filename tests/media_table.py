@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 
-from tests.media_formats import FORMATS
+from tests.media_formats import BY_SUFFIX
 
 PAGE = Path(__file__).parents[1] / "docs" / "media.md"
 _START, _END = "<!-- media-matrix -->\n", "<!-- end of media-matrix -->\n"
@@ -15,8 +14,7 @@ def table() -> str:
     """Return the table, a row for each container."""
     lines = ["| Container | Codecs | Arrangements | Files |", "|---|---|---|---|"]
     total = 0
-    for suffix, members in groupby(FORMATS, key=lambda kind: kind.suffix):
-        kinds = list(members)
+    for suffix, kinds in BY_SUFFIX.items():
         arrangements = list(dict.fromkeys(each for kind in kinds for each in kind.arrangements()))
         files = sum(len(list(kind.arrangements())) for kind in kinds)
         total += files

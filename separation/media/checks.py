@@ -33,6 +33,9 @@ Facts = ParamSpec("Facts")
 #: Bytes before the first frame, or behind the last one, that may be something else than audio.
 FOREIGN_MAX_BYTES = 65_536
 
+#: How a frame begins, by demuxer.
+_SYNC_WORDS = {"ac3": b"\x0b\x77", "eac3": b"\x0b\x77", "dts": b"\x7f\xfe\x80\x01", "loas": b"\x56"}
+
 _NO_INDEX = "The source has no index (moov box): its recording was not finished, or its transfer broke off."
 
 
@@ -47,6 +50,7 @@ class DecodeState:
         suspect: The last packet since the last good frame that did not decode or is flagged as corrupt.
         skipped_bytes: Bytes since the last good frame that did not decode.
         last_packet: The last packet that was decoded.
+        pause_s: Silence that the container puts before the next packet, seconds.
     """
 
     demuxer: Demuxer
@@ -58,6 +62,7 @@ class DecodeState:
     suspect: Packet[AudioStream] | None = None
     skipped_bytes: int = 0
     last_packet: Packet[AudioStream] | None = None
+    pause_s: float = 0.0
 
 
 def raise_first(
@@ -186,4 +191,6 @@ def _is_audio(demuxer: str, packet: bytes) -> bool:
         return declared_bytes(packet[:4]) is not None
     if demuxer == "aac":
         return packet[:1] == b"\xff" and len(packet) > 1 and packet[1] & 0xF6 == 0xF0
+    if demuxer in _SYNC_WORDS:
+        return packet.startswith(_SYNC_WORDS[demuxer])
     return True

@@ -32,7 +32,16 @@ _OPTIONS = {
     "codec_whitelist": ",".join(CODECS),
 }
 # Elementary streams, which have no signature of their own.
-_BY_SUFFIX = {".mp3": "mp3", ".mp2": "mp3", ".aac": "aac", ".ac3": "ac3", ".eac3": "eac3", ".dts": "dts"}
+_BY_SUFFIX = {
+    ".mp3": "mp3",
+    ".mp2": "mp3",
+    ".aac": "aac",
+    ".ac3": "ac3",
+    ".eac3": "eac3",
+    ".dts": "dts",
+    ".thd": "truehd",
+    ".mlp": "mlp",
+}
 
 
 def open_container(source: Path | BinaryIO, *demuxers: str | None) -> InputContainer:

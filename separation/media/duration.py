@@ -15,6 +15,8 @@ from stemline.separation.media.mpeg import frame_samples
 
 #: How far off a container's duration may be when it is that of a video, seconds.
 _SLACK_BESIDE_VIDEO_S = 2.0
+#: How far off it may be where a wav counts the bytes of a compressed codec, seconds: a few of its frames.
+_SLACK_COMPRESSED_S = 0.5
 #: Rate in which positions of Opus in Ogg are counted, Hz (RFC 7845).
 _OPUS_RATE = 48_000
 
@@ -52,17 +54,22 @@ def declared_duration(
         seconds = float(Fraction(stream.duration) * (stream.time_base or 0))
         if demuxer.name == "ogg":
             seconds -= start_s
-        return DeclaredDuration(seconds, demuxer.slack_s + _uncounted_s(structure, stream), demuxer.measures)
+        slack_s = demuxer.slack_s + _uncounted_s(structure, demuxer, stream)
+        return DeclaredDuration(seconds, slack_s, demuxer.measures)
     return None
 
 
-def _uncounted_s(structure: Structure, stream: AudioStream) -> float:
+def _uncounted_s(structure: Structure, demuxer: Demuxer, stream: AudioStream) -> float:
     """Return how much the file's writer may have counted beyond the last sample, seconds."""
     context = stream.codec_context
     if structure.packet_frames > 1 and context.sample_rate:
         return 2 * structure.packet_frames / context.sample_rate
     if context.codec.name.startswith("pcm_") and context.bit_rate:
-        return EXCESS_BYTES * 8 / context.bit_rate
+        # FFmpeg counts bytes behind the end as well.
+        beyond = max(structure.size - structure.end, 0) if structure.end is not None else 0
+        return (EXCESS_BYTES + beyond) * 8 / context.bit_rate
+    if demuxer.name == "wav" and not context.codec.name.startswith("pcm_"):
+        return _SLACK_COMPRESSED_S
     return 0.0
 
 

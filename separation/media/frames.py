@@ -15,6 +15,7 @@ from stemline.separation.media import checks
 from stemline.separation.media.channels import to_stereo
 from stemline.separation.media.containers import EXCESS_BYTES
 from stemline.separation.media.duration import itunes_samples
+from stemline.separation.media.layouts import channel_names, has_no_name
 from stemline.separation.media.packets import read_packets
 from stemline.separation.media.pcm import to_float
 from stemline.separation.media.probe import Probe
@@ -25,6 +26,8 @@ RATES = range(4_000, 768_001)
 
 # A step forward of the time stamps by less than this is jitter of the container, in seconds.
 _JITTER_S = 0.1
+# A shorter step than this share of a frame leaves no frame out.
+_MISSING_SHARE = 0.9
 # Silence is passed on in pieces of this length, in seconds.
 _SILENCE_S = 1.0
 # How far a time stamp may lie beyond the container's own duration, in seconds.
@@ -61,6 +64,7 @@ class FrameReader:
         self._keep_video_origin = keep_video_origin
         self._state = checks.DecodeState(probe.demuxer, probe.declared)
         self._end_s: float | None = None
+        self._owed_s = 0.0  # what gaps that are too short to be told from jitter add up to
         stream = probe.stream
         stream.codec_context.thread_count = 1
         strict = "crccheck+explode" if stream.codec.canonical_name in _CHECKSUMMED else "crccheck"
@@ -120,15 +124,24 @@ class FrameReader:
         length_s = frame.samples / rate
         if frame.pts is not None and frame.time_base is not None and self._probe.demuxer.has_times:
             start_s = float(frame.pts * frame.time_base)
-            yield from _silence(round(self._pause_s(start_s) * rate), rate)
+            yield from _silence(round(self._pause_s(start_s, length_s) * rate), rate)
             self._end_s = start_s + length_s
+        elif not self._probe.demuxer.has_times:
+            yield from _silence(round(self._recorded_pause_s() * rate), rate)
+            self._end_s = (self._end_s or 0.0) + length_s
         elif self._end_s is not None:
             self._end_s += length_s
         self._state.reached_s["samples"] += length_s
-        names = tuple(channel.name for channel in frame.layout.channels)
-        yield Piece(rate, to_stereo(to_float(frame), names))
+        yield Piece(rate, to_stereo(to_float(frame), self._channel_names(frame)))
 
-    def _pause_s(self, start_s: float) -> float:
+    def _channel_names(self, frame: AudioFrame) -> tuple[str, ...]:
+        """Return the names of the frame's channels: the file's where the decoder knows their number alone."""
+        declared = self._probe.channel_names
+        if has_no_name(frame.layout) and frame.layout.nb_channels == len(declared):
+            return declared
+        return channel_names(frame.layout)
+
+    def _pause_s(self, start_s: float, length_s: float) -> float:
         """Return how much silence lies before a frame that starts at `start_s`, in seconds.
 
         Raises:
@@ -138,7 +151,12 @@ class FrameReader:
             return self._delay_s(start_s)
         pause_s = start_s - self._end_s
         if pause_s <= _JITTER_S:
-            return 0.0
+            # Some recorders leave out silent frames, one or two at a time.
+            is_gap = pause_s < 0 or pause_s >= _MISSING_SHARE * length_s
+            self._owed_s = max(self._owed_s + pause_s, 0.0) if is_gap else self._owed_s
+            pause_s, self._owed_s = (self._owed_s, 0.0) if self._owed_s > _JITTER_S else (0.0, self._owed_s)
+            self._state.reached_s["samples"] += pause_s
+            return pause_s
         demuxer = self._probe.demuxer
         if demuxer.has_splices and pause_s > self._limits.max_pause_s:
             return 0.0
@@ -148,12 +166,25 @@ class FrameReader:
                 f"The source is damaged: {pause_s:.1f} s of audio are missing after {self._end_s:.1f} s."
             )
         if pause_s > self._limits.max_pause_s:
-            raise DamagedMedia(
-                f"The source pauses for {pause_s:.1f} s after {self._end_s:.1f} s; "
-                f"the limit is {self._limits.max_pause_s:.0f} s."
-            )
+            raise self._too_long_a_pause(pause_s)
         self._state.reached_s["samples"] += pause_s
         return pause_s
+
+    def _recorded_pause_s(self) -> float:
+        """Return the silence that a container without time stamps puts before a frame, in seconds."""
+        pause_s, self._state.pause_s = self._state.pause_s, 0.0
+        if self._end_s is None:
+            return min(pause_s, self._limits.max_pause_s) if self._keep_video_origin else 0.0
+        if pause_s > self._limits.max_pause_s:
+            raise self._too_long_a_pause(pause_s)
+        self._state.reached_s["samples"] += pause_s
+        return pause_s
+
+    def _too_long_a_pause(self, pause_s: float) -> DamagedMedia:
+        return DamagedMedia(
+            f"The source pauses for {pause_s:.1f} s after {self._end_s:.1f} s; "
+            f"the limit is {self._limits.max_pause_s:.0f} s."
+        )
 
     def _delay_s(self, start_s: float) -> float:
         """Return by how much the first frame starts after the other streams, where that is asked for."""

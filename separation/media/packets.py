@@ -8,16 +8,20 @@ from typing import BinaryIO, cast
 import av
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
 
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media.checks import DecodeState
+from stemline.separation.media.demuxers import Measure
 from stemline.separation.media.probe import Probe
 from stemline.separation.media.tags import tag_bytes
 
 #: An encoder's header frame has one of these within its first 40 bytes.
 _HEADER_MARKS = (b"Info", b"Xing")
 _HEADER_MARK_BYTES = 40
+_ADTS_HEADER_BYTES = 7
+#: How often reading is resumed; each time some 64 KiB are passed over, which are no packets.
+_MOST_RETRIES = 16
 
 
 def read_packets(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
@@ -38,26 +42,82 @@ def read_packets(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStrea
 
 def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
     """Yield the packets as they are, and keep account of how far they reach."""
+    number = 0
+    late_s = 0.0
+    last: Packet[Stream] | None = None  # an empty one would end decoding, also in the middle
+    try:
+        for packet in _all_packets(probe):
+            # Not `stream_index`, which is 0 in the empty packet that ends a stream, whatever the stream.
+            if packet.stream.index != probe.stream.index:
+                _note_reach(state, packet, 0.0, "streams")
+                continue
+            if not packet.size:
+                last = packet
+                continue
+            pause_s = _pause_s(probe, packet, number)
+            state.pause_s += pause_s
+            late_s += pause_s
+            number += 1
+            _note_reach(state, packet, late_s, "streams", "packets")
+            yield cast("Packet[AudioStream]", packet)
+        if last is not None:
+            yield cast("Packet[AudioStream]", last)
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        if state.has_frames and _is_behind_the_end(probe, state):
+            return
+        raise (TruncatedMedia if state.has_frames else UndecodableMedia) from error
+
+
+def _all_packets(probe: Probe) -> Iterator[Packet[Stream]]:
+    """Yield the packets of all streams whose times count.
+
+    FFmpeg gives up for a moment where it looks for the next packet of a transport stream too long.
+    """
     if probe.declared is None or probe.declared.of != "streams":
         for other in probe.container.streams:
             if other.index != probe.stream.index:
                 other.discard = Discard.all
-    reached_s = state.reached_s
-    try:
-        for packet in probe.container.demux():
-            # Not `stream_index`, which is 0 in the empty packet that ends a stream, whatever the stream.
-            is_ours = packet.stream.index == probe.stream.index
-            if packet.pts is not None and packet.time_base:
-                end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                reached_s["streams"] = max(reached_s["streams"], end_s)
-                if is_ours:
-                    reached_s["packets"] = max(reached_s["packets"], end_s)
-            if is_ours:
-                yield cast("Packet[AudioStream]", packet)
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        raise (TruncatedMedia if state.has_frames else UndecodableMedia) from error
+    for _ in range(_MOST_RETRIES):
+        try:
+            yield from probe.container.demux()
+        except av.BlockingIOError:
+            continue
+        return
+
+
+def _is_behind_the_end(probe: Probe, state: DecodeState) -> bool:
+    """Return whether FFmpeg cannot read on because something else follows the last frame.
+
+    Where the number of samples is declared, it is compared when everything is decoded. Of raw aac, less than
+    a frame's header must be left, which begins otherwise.
+    """
+    if probe.declared is not None and probe.declared.of == "samples":
+        return True
+    last = state.last_packet
+    if probe.demuxer.name != "aac" or last is None or last.pos is None:
+        return False
+    probe.file.seek(last.pos + last.size)
+    rest = probe.file.read(_ADTS_HEADER_BYTES)
+    return len(rest) < _ADTS_HEADER_BYTES and rest[:1] != b"\xff"
+
+
+def _note_reach(state: DecodeState, packet: Packet[Stream], late_s: float, *measures: Measure) -> None:
+    """Note how far a packet reaches, `late_s` after its own time."""
+    if packet.pts is not None and packet.time_base:
+        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) + late_s
+        for measure in measures:
+            state.reached_s[measure] = max(state.reached_s[measure], end_s)
+
+
+def _pause_s(probe: Probe, packet: Packet[Stream], number: int) -> float:
+    """Return the silence of the empty chunks before the packet of this number, seconds.
+
+    Only a chunk of one frame lasts a time that its content does not determine.
+    """
+    empty = probe.structure.empty_chunks.get((probe.stream.index, number), 0)
+    return float(empty * packet.time_base) if packet.duration == 1 and packet.time_base else 0.0
 
 
 def _strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:

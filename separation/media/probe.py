@@ -21,12 +21,15 @@ from stemline.separation.media.container import likely_demuxers, open_container
 from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
 from stemline.separation.media.demuxers import DEMUXERS, Demuxer
 from stemline.separation.media.duration import DeclaredDuration, declared_duration
+from stemline.separation.media.layouts import take_order
 from stemline.separation.media.span import Span
 from stemline.separation.media.tracks import audio_track
 from stemline.separation.media.types import SourceInfo
 
 #: Links of a chained Ogg file, each of which is a file of its own to FFmpeg.
 MAX_LINKS = 1000
+#: Codecs whose frames each have their own number of channels, in whatever container.
+_SELF_DESCRIBED = frozenset({"ac3", "eac3", "dts", "mp2", "truehd", "mlp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Probe:
         stream: The chosen audio track.
         demuxer: The demuxer that reads it.
         declared: The duration that the file declares; None where it declares none.
+        channel_names: Of the track, in the order that the file declares.
     """
 
     file: BinaryIO
@@ -48,6 +52,7 @@ class Probe:
     stream: AudioStream
     demuxer: Demuxer
     declared: DeclaredDuration | None
+    channel_names: tuple[str, ...]
     _resources: ExitStack = field(repr=False)
 
     def close(self) -> None:
@@ -62,7 +67,8 @@ class Probe:
     @property
     def may_widen(self) -> bool:
         """Whether a stream that is mono at its start may become stereo, for all that is known of it."""
-        return self.demuxer.may_change and not self.structure.channels
+        may_change = self.demuxer.may_change or self.stream.codec.canonical_name in _SELF_DESCRIBED
+        return may_change and not self.structure.channels
 
     @property
     def source(self) -> SourceInfo:
@@ -136,7 +142,10 @@ def _open(
             container=container,
             stream=stream,
             demuxer=demuxer,
-            declared=declared_duration(structure, demuxer, container, stream),
+            declared=None
+            if structure.lacks_lengths
+            else declared_duration(structure, demuxer, container, stream),
+            channel_names=take_order(stream.codec_context),
             _resources=stack.pop_all(),
         )
 
@@ -154,13 +163,25 @@ def chain_source(probes: Sequence[Probe]) -> SourceInfo:
 
 def _duration_s(probe: Probe) -> float | None:
     container, stream = probe.container, probe.stream
+    if probe.structure.lacks_lengths:
+        return None
     if probe.structure.duration_s is not None:
         return probe.structure.duration_s
     if stream.duration is not None and stream.time_base is not None:
         return float(Fraction(stream.duration) * stream.time_base)
     if container.duration is not None:
-        return container.duration / 1_000_000
+        return max(container.duration / 1_000_000 - _late_s(probe), 0.0)
     return None
+
+
+def _late_s(probe: Probe) -> float:
+    """Return how much of the container's duration lies before the audio, seconds."""
+    stream = probe.stream
+    if stream.start_time is None or not stream.time_base:
+        return 0.0
+    # Matroska counts from zero, others from the start of their first stream.
+    origin = 0 if probe.demuxer.name == "matroska" else probe.container.start_time or 0
+    return max(float(stream.start_time * stream.time_base) - origin / 1_000_000, 0.0)
 
 
 def _bitrate_kbps(probe: Probe) -> int | None:

@@ -20,10 +20,13 @@ from stemline.separation.media.containers import (
     matroska,
     mov,
     mpeg_audio,
+    mpeg_ps,
     mpegts,
     ogg,
     realmedia,
     riff,
+    tta,
+    voc,
     wave64,
 )
 from stemline.separation.media.containers.structure import EXCESS_BYTES, METADATA_MAX_BYTES, Structure
@@ -62,6 +65,9 @@ _CONTAINERS: tuple[_Container, ...] = (
     wave64,
     dsf,
     realmedia,
+    tta,
+    voc,
+    mpeg_ps,
     mpeg_audio,
 )
 

@@ -13,8 +13,11 @@ _DATA_OBJECT = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _OBJECT_BYTES = 24
 _HEADER_BYTES = 30
 _DATA_HEADER_BYTES = 50
-#: Where the file's properties hold the length of every packet.
-_PACKET_LENGTH_AT = 92
+#: Where the file's properties hold the length of the file.
+_FILE_SIZE_AT = 40
+#: Where the file's properties hold flags, and behind them the length of every packet.
+_FLAGS_AT = 88
+_IS_BROADCAST = 1
 #: The first byte of a packet whose beginning is the same in all packets: flags of its error correction.
 _HAS_CORRECTION = 0x80
 _CORRECTION_BYTES = 3
@@ -34,6 +37,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     file.seek(16)
     declared = min(int.from_bytes(file.read(8), "little"), size)
     total = packet_bytes = 0
+    is_live = has_estimate = False
+    end: int | None = None
     broken_at: int | None = None
     at = _HEADER_BYTES
     while total <= METADATA_MAX_BYTES and at < size:
@@ -41,17 +46,28 @@ def read(file: BinaryIO, size: int) -> Structure:
         header = file.read(_OBJECT_BYTES)
         length = int.from_bytes(header[16:], "little")
         if header[:16] == _DATA_OBJECT:
-            end = min(at + length, size) if length > _DATA_HEADER_BYTES else size
-            broken_at = _broken_at(file, at + _DATA_HEADER_BYTES, end, packet_bytes)
+            end = at + length if length > _DATA_HEADER_BYTES and not is_live else None
+            stop = min(end or size, size)
+            broken_at = _broken_at(file, at + _DATA_HEADER_BYTES, stop, packet_bytes)
             break
         if length < _OBJECT_BYTES:
             break
         if header[:16] == _FILE_PROPERTIES:
-            file.seek(at + _PACKET_LENGTH_AT)
+            file.seek(at + _FILE_SIZE_AT)
+            # FFmpeg estimates the duration where this is not the length of the file.
+            has_estimate = int.from_bytes(file.read(8), "little") != size
+            file.seek(at + _FLAGS_AT)
+            is_live = bool(int.from_bytes(file.read(4), "little") & _IS_BROADCAST)
             packet_bytes = int.from_bytes(file.read(4), "little")
         total += max(PART_BYTES, min(length, size - at))
         at += length
-    return Structure(size, broken_at=broken_at, metadata_bytes=max(declared, total))
+    return Structure(
+        size,
+        end=end,
+        broken_at=broken_at,
+        lacks_lengths=is_live or has_estimate,
+        metadata_bytes=max(declared, total),
+    )
 
 
 def _broken_at(file: BinaryIO, start: int, end: int, packet_bytes: int) -> int | None:
@@ -62,7 +78,8 @@ def _broken_at(file: BinaryIO, start: int, end: int, packet_bytes: int) -> int |
     first = file.read(_CORRECTION_BYTES)
     if not first or not first[0] & _HAS_CORRECTION:
         return None
-    for at in range(start, end - _CORRECTION_BYTES, packet_bytes):
+    # A recording of a stream ends with a mark that is shorter than a packet.
+    for at in range(start, end - packet_bytes + 1, packet_bytes):
         file.seek(at)
         if file.read(_CORRECTION_BYTES) != first:
             return at

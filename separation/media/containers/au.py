@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import Structure, without_excess
+
+#: What a writer that cannot seek back puts in the place of the length.
+_UNKNOWN = 0xFFFFFFFF
 
 
 def matches(head: bytes) -> bool:
@@ -13,6 +16,8 @@ def matches(head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Return the length of the header, which ends with an annotation of any length."""
+    """Return the length of the header, which ends with an annotation of any length, and that of the data."""
     file.seek(4)
-    return Structure(size, metadata_bytes=min(int.from_bytes(file.read(4), "big"), size))
+    start, length = (int.from_bytes(file.read(4), "big") for _ in range(2))
+    end = None if length in {0, _UNKNOWN} else without_excess(start + length, size)
+    return Structure(size, end=end, metadata_bytes=min(start, size))

@@ -11,6 +11,24 @@ _HEADER_BYTES = 8
 _NOT_KEPT = (b"mdat", b"free", b"skip", b"wide")
 _INDEX = b"moov"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")
+#: Boxes that may follow the index and what it describes; anything else there is no part of the file.
+_OUTERMOST = frozenset(
+    {
+        b"ftyp",
+        b"styp",
+        b"moov",
+        b"moof",
+        b"mdat",
+        b"free",
+        b"skip",
+        b"wide",
+        b"uuid",
+        b"meta",
+        b"sidx",
+        b"ssix",
+    }
+    | {b"mfra", b"udta", b"pnot", b"emsg", b"prft", b"pdin", b"imda", b"PICT"}
+)
 #: Lengths with a meaning of their own: up to the end of the file, and "see the 64-bit length that follows".
 _TO_THE_END, _IS_LONG = 0, 1
 
@@ -24,10 +42,15 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Follow the outermost boxes, and look for the index among them."""
     at = 0
     lacks_index = True
+    kinds: set[bytes] = set()
     metadata = 0
     while at < size and metadata <= METADATA_MAX_BYTES:
         file.seek(at)
         header = file.read(16)
+        is_whole = {_INDEX, b"mdat"} <= kinds
+        if is_whole and _is_foreign(header, in_fragments=b"moof" in kinds):
+            return Structure(size, end=at, metadata_bytes=metadata)
+        kinds.add(header[4:8])
         if len(header) < _HEADER_BYTES:
             return Structure(size, end=at + _HEADER_BYTES, lacks_index=lacks_index)
         lacks_index = lacks_index and header[4:8] != _INDEX
@@ -42,3 +65,10 @@ def read(file: BinaryIO, size: int) -> Structure:
         metadata += PART_BYTES + (0 if header[4:8] in _NOT_KEPT else min(length, size - at))
         at += length
     return Structure(size, end=at, lacks_index=lacks_index, metadata_bytes=metadata)
+
+
+def _is_foreign(header: bytes, *, in_fragments: bool) -> bool:
+    """Return whether what follows a complete file is no box of it: a tag, a line's end, zeros."""
+    if len(header) < _HEADER_BYTES:
+        return not in_fragments  # it may be the start of the next fragment
+    return header[4:8] not in _OUTERMOST

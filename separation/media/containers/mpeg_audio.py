@@ -25,10 +25,14 @@ def matches(_head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Find the count of frames in the Xing, Info or VBRI header of an mp3; follow the frames without one."""
-    if (frames := _frames(file.read(_SEARCHED_BYTES))) is not None:
-        return Structure(size, frames=frames)
-    totals = _follow(file)
+    """Find the count of frames in the Xing, Info or VBRI header of an mp3; follow the frames without one.
+
+    A header counts one file, but more may have been appended: a mono one is followed all the same.
+    """
+    frames = _frames(file.read(_SEARCHED_BYTES))
+    totals = _follow(file, until_stereo=frames is not None)
+    if frames is not None:
+        return Structure(size, frames=frames, channels=totals.channels)
     if totals.frames < _FEW_FRAMES and totals.end < size:
         return Structure(size)
     return Structure(
@@ -60,8 +64,8 @@ class _Totals:
     end: int = 0
 
 
-def _follow(file: BinaryIO) -> _Totals:
-    """Follow the frames, and the tags between them, as far as they reach."""
+def _follow(file: BinaryIO, *, until_stereo: bool) -> _Totals:
+    """Follow the frames, and the tags between them, as far as they reach, or to the first stereo one."""
     totals = _Totals()
     first: Frame | None = None
     offset, block = 0, b""
@@ -84,3 +88,5 @@ def _follow(file: BinaryIO) -> _Totals:
         totals.seconds += frame.seconds
         totals.channels = max(totals.channels, frame.channels)
         totals.end += frame.bytes
+        if until_stereo and totals.channels > 1:
+            return totals

@@ -15,6 +15,9 @@ def matches(head: bytes) -> bool:
     return head[:1] == _SYNC and head[PACKET_BYTES : PACKET_BYTES + 1] == _SYNC
 
 
-def read(_file: BinaryIO, size: int) -> Structure:
-    """Return the end of the last packet; they are all of one length."""
-    return Structure(size, end=-(-size // PACKET_BYTES) * PACKET_BYTES)
+def read(file: BinaryIO, size: int) -> Structure:
+    """Return the end of the last packet; they are all of one length. Something else may follow it."""
+    last = size // PACKET_BYTES * PACKET_BYTES
+    file.seek(last)
+    is_packet = file.read(1) == _SYNC
+    return Structure(size, end=last + PACKET_BYTES if is_packet else None)

@@ -18,13 +18,14 @@ _BLOCK_BYTES = 1 << 20
 class _Page(NamedTuple):
     """One page: its position in the file, by its own lengths, and what its header says.
 
-    `is_first` says whether it is the first page of a stream.
+    `number` counts the pages of its stream; `is_first` says whether it is the first page of a stream.
     """
 
     start: int
     end: int
     serial: bytes
     position: int
+    number: int
     is_first: bool
     is_intact: bool
 
@@ -43,7 +44,14 @@ def read(file: BinaryIO, size: int) -> Structure:
     metadata = 0
     in_headers = True
     packets = _UnfinishedPackets()
+    numbers: dict[bytes, int] = {}
     while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
+        expected = numbers.get(page.serial, page.number - 1) + 1
+        # A radio station sends its headers to everyone, and goes on with the page of the moment.
+        if page.number != expected & 0xFFFFFFFF and not in_headers and not page.is_first:
+            return Structure(size, broken_at=start)
+        if not in_headers:
+            numbers[page.serial] = page.number
         serial = serial or page.serial
         in_headers = in_headers and page.position <= 0
         if in_headers:
@@ -104,6 +112,7 @@ def _read_page(file: BinaryIO, start: int) -> _Page | None:
         start=start,
         end=start + _HEADER_BYTES + segments + sum(table),
         serial=header[14:18],
+        number=int.from_bytes(header[18:22], "little"),
         is_first=len(header) > 5 and bool(header[5] & 2),
         position=int.from_bytes(header[6:14], "little", signed=True),
         is_intact=ogg_checksum(blank + table + body) == int.from_bytes(header[22:26], "little"),

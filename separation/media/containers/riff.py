@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import BinaryIO
 
 from stemline.separation.media.containers.structure import (
@@ -16,6 +17,9 @@ _LONG_FORMS = (b"RF64", b"BW64")
 #: Chunks that FFmpeg does not read into memory.
 _NOT_KEPT = (b"data", b"JUNK", b"junk", b"PAD ", b"FLLR", b"bext")
 _IN_DS64 = 0xFFFFFFFF
+#: An entry of the index of an avi: name of the chunk, and its length behind flags and position.
+_INDEX_ENTRY = struct.Struct("<4s8xI")
+_INDEX_BLOCK_BYTES = 1 << 20
 
 
 def matches(head: bytes) -> bool:
@@ -29,7 +33,16 @@ def read(file: BinaryIO, size: int) -> Structure:
     if form[8:] == b"AVI ":
         length = int.from_bytes(form[4:8], "little")
         end = None if _is_placeholder(length) else 8 + length
-        return Structure(size, end=end, metadata_bytes=_avi_metadata_bytes(file, size))
+        metadata, index = _avi_metadata(file, size)
+        empty = _empty_chunks(file, *index) if metadata <= METADATA_MAX_BYTES else {}
+        # Each is kept in memory.
+        return Structure(
+            size,
+            end=end,
+            lacks_lengths=end is None,
+            metadata_bytes=metadata + PART_BYTES * len(empty),
+            empty_chunks=empty,
+        )
     end = _data_end(file, is_long=form[:4] in _LONG_FORMS)
     return Structure(size, end=without_excess(end, size), metadata_bytes=_metadata_bytes(file, size))
 
@@ -62,9 +75,14 @@ def _metadata_bytes(file: BinaryIO, size: int) -> int:
     return total
 
 
-def _avi_metadata_bytes(file: BinaryIO, size: int) -> int:
-    """Add up the headers, texts and indexes of all forms of an avi: its first, and those above 1 GiB."""
+def _avi_metadata(file: BinaryIO, size: int) -> tuple[int, tuple[int, int]]:
+    """Add up the headers, texts and indexes of all forms of an avi: its first, and those above 1 GiB.
+
+    Returns:
+        Their bytes, and start and length of the first form's index.
+    """
     total = 0
+    index = (0, 0)
     file.seek(0)
     while total <= METADATA_MAX_BYTES and len(header := file.read(12)) == 12:
         name, length, form = header[:4], int.from_bytes(header[4:8], "little"), header[8:]
@@ -73,8 +91,30 @@ def _avi_metadata_bytes(file: BinaryIO, size: int) -> int:
             continue
         if name not in _NOT_KEPT and form != b"movi":
             total += min(length, size - file.tell())
+        if name == b"idx1":
+            index = (file.tell() - 4, length)
         file.seek(length + length % 2 - 4, 1)
-    return total
+    return total, index
+
+
+def _empty_chunks(file: BinaryIO, start: int, length: int) -> dict[tuple[int, int], int]:
+    """Return how many chunks of sound without content stand before which chunk of their stream."""
+    empty: dict[tuple[int, int], int] = {}
+    counts: dict[int, int] = {}
+    file.seek(start)
+    while length >= _INDEX_ENTRY.size and (block := file.read(min(length, _INDEX_BLOCK_BYTES))):
+        whole = len(block) // _INDEX_ENTRY.size * _INDEX_ENTRY.size
+        for name, size in _INDEX_ENTRY.iter_unpack(block[:whole]):
+            if name[2:] != b"wb" or not name[:2].isdigit():
+                continue
+            stream = int(name[:2])
+            number = counts.get(stream, 0)
+            if size:
+                counts[stream] = number + 1
+            else:
+                empty[stream, number] = empty.get((stream, number), 0) + 1
+        length -= len(block)
+    return empty
 
 
 def _is_placeholder(length: int) -> bool:

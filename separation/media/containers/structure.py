@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 #: Bytes by which recorders declare the data of a wav longer than it is; many count the header's 44 as well.
 EXCESS_BYTES = 100
@@ -28,8 +29,11 @@ class Structure:
         duration_s: Duration of all frames of an elementary stream, seconds; None where they were not counted.
         bitrate_kbps: Average bitrate of an elementary stream whose frames differ; None where they do not.
         channels: The most channels that a frame of an elementary stream has; 0 where unknown.
+        empty_chunks: Where chunks without content stand in an avi, each for a frame that was not recorded: by
+            stream and number of the chunk that follows, how many.
         metadata_bytes: Bytes of tags, pictures, attachments and indexes, which FFmpeg keeps in memory; each
             part counts for at least `PART_BYTES`.
+        lacks_lengths: Whether its header has no true duration: its writer could not seek back.
         lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
     """
 
@@ -43,7 +47,9 @@ class Structure:
     duration_s: float | None = None
     bitrate_kbps: int | None = None
     channels: int = 0
+    lacks_lengths: bool = False
     lacks_index: bool = False
+    empty_chunks: Mapping[tuple[int, int], int] = field(default_factory=dict)
     metadata_bytes: int = 0
 
     def behind(self, start: int) -> Structure:

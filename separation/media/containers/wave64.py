@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
+from stemline.separation.media.containers.structure import (
+    METADATA_MAX_BYTES,
+    PART_BYTES,
+    Structure,
+    without_excess,
+)
 
 _RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
@@ -12,6 +17,8 @@ _DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _FILE_HEADER_BYTES = 40
 #: Identifier and length of a chunk; the length counts them, and chunks begin at multiples of 8.
 _CHUNK_HEADER_BYTES = 24
+#: Lengths from here on are no lengths: the writer could not seek back.
+_UNKNOWN = 1 << 62
 
 
 def matches(head: bytes) -> bool:
@@ -20,8 +27,9 @@ def matches(head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Add up the chunks that are no sound."""
+    """Add up the chunks that are no sound, and find the end of the data."""
     total = 0
+    end: int | None = None
     at = _FILE_HEADER_BYTES
     while total <= METADATA_MAX_BYTES and at < size:
         file.seek(at)
@@ -29,6 +37,8 @@ def read(file: BinaryIO, size: int) -> Structure:
         length = int.from_bytes(header[16:], "little")
         if length < _CHUNK_HEADER_BYTES:
             break
+        if header[:16] == _DATA and length < _UNKNOWN:
+            end = without_excess(at + length, size)
         total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
         at += length + -length % 8
-    return Structure(size, metadata_bytes=total)
+    return Structure(size, end=end, metadata_bytes=total)
