@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -12,9 +12,7 @@ from urllib.parse import quote
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stemline.jobs.errors import (
-    TargetNotWritten,
-)
+from stemline.jobs.errors import TargetNotWritten, TargetUnavailable
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import BucketAccess, Settings
@@ -26,7 +24,7 @@ from stemline.storage.incoming import IncomingUploads
 from stemline.storage.job_errors import source_errors, target_errors
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
-from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget
+from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget, TransferCancelled
 from stemline.storage.s3_errors import (
     error_code,
     is_missing,
@@ -323,14 +321,14 @@ class Buckets:
 
         Args:
             upload: The upload.
-            patience_s: How long the request is retried, s; by default as the settings say.
+            patience_s: How long this may take, s; by default as the settings say, for retries alone.
 
         Raises:
             TargetDenied, TargetUnavailable: The upload may still exist.
         """
-        with target_errors():
+        with target_errors(), self._bounded(patience_s) as budget:
             client = self._clients.for_bucket(upload.region, upload.bucket)
-            publish.abort(client, upload, self._budget(patience_s))
+            publish.abort(client, upload, budget)
 
     def delete_own(
         self,
@@ -352,17 +350,29 @@ class Buckets:
             job_id: The job that must have written it.
             token: The latest fencing token it may have been written under.
             expires_at: Returns when the lease expires; ``None`` only if no attempt of the job is running.
-            patience_s: How long the request is retried, s; by default as the settings say.
+            patience_s: How long this may take, s; by default as the settings say, for retries alone.
 
         Raises:
             LeaseLost: The lease has expired.
             TargetDenied, TargetUnavailable: The object may still exist.
         """
         expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
-        with target_errors():
+        with target_errors(), self._bounded(patience_s) as budget:
             client = self._clients.for_bucket(region, bucket)
-            budget = self._budget(patience_s)
             return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
 
-    def _budget(self, patience_s: float | None) -> RetryBudget:
-        return RetryBudget(self._retry_budget_s if patience_s is None else patience_s)
+    @contextmanager
+    def _bounded(self, patience_s: float | None) -> Iterator[RetryBudget]:
+        """Yield a budget; with a time, also a request that is under way then is given up.
+
+        Raises:
+            TargetUnavailable: The time is over.
+        """
+        if patience_s is None:
+            yield RetryBudget(self._retry_budget_s)
+            return
+        end = time.monotonic() + patience_s
+        try:
+            yield RetryBudget(patience_s, lambda: time.monotonic() > end)
+        except TransferCancelled:
+            raise TargetUnavailable from None

@@ -74,7 +74,10 @@ def begin(bucket: BucketClient, upload: Upload, content_type: str, budget: Retry
         )
         return field_of(response, "UploadId", "CreateMultipartUpload")
 
-    return replace(upload, upload_id=budget.run(create, key=upload.key))
+    def undo(upload_id: str) -> None:
+        abort(bucket, replace(upload, upload_id=upload_id), RetryBudget(0.0))
+
+    return replace(upload, upload_id=budget.run(create, undo=undo, key=upload.key))
 
 
 def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) -> Upload:

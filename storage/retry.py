@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TypeVar
+from threading import Lock, Thread
+from typing import Generic, TypeVar
 
 import structlog
 from tenacity import (
@@ -23,7 +27,7 @@ from tenacity import (
 )
 
 from stemline.jobs.errors import StemlineError
-from stemline.storage.s3_errors import error_code, is_transient
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +53,45 @@ class BudgetExhausted(Exception):
         super().__init__(reason)
 
 
+class _Call(Generic[T]):
+    """A request in a thread of its own."""
+
+    def __init__(self, request: Callable[[], T], undo: Callable[[T], object] | None) -> None:
+        self._request = request
+        self._undo = undo
+        self._outcome: Future[T] = Future()
+        self._lock = Lock()
+        self._is_left = False
+        # A context variable, such as what every log line names, is this thread's own.
+        run = copy_context().run
+        Thread(target=run, args=(self._run,), name="transfer", daemon=True).start()
+
+    def wait(self, check_cancelled: Callable[[], None]) -> T:
+        """Return the result, or leave the request to itself if the check raises."""
+        while not wait([self._outcome], CANCEL_CHECK_S).done:
+            try:
+                check_cancelled()
+            except TransferCancelled:
+                with self._lock:
+                    if self._outcome.done():
+                        break
+                    self._is_left = True
+                raise
+        return self._outcome.result()
+
+    def _run(self) -> None:
+        try:
+            result = self._request()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._outcome.set_exception(error)
+            return
+        with self._lock:
+            self._outcome.set_result(result)
+        if self._is_left and self._undo is not None:
+            with suppress(BudgetExhausted, *REQUEST_ERRORS):
+                self._undo(result)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
     """How long one request may be retried."""
@@ -57,11 +100,17 @@ class RetryBudget:
     """After this time the next transient error is final; 0 for a single try."""
     cancelled: CancelCheck | None = None
 
-    def run(self, request: Callable[[], T], **context: object) -> T:
+    def run(
+        self, request: Callable[[], T], *, undo: Callable[[T], object] | None = None, **context: object
+    ) -> T:
         """Run a request, with retries, and return its result.
+
+        A request that can be cancelled runs in a thread, so that a store that is silent delays no cancel. The
+        thread is left to itself then, and ends at the latest when the client's timeout does.
 
         Args:
             request: May be called several times.
+            undo: Called with the result of a request that succeeds after it was cancelled.
             context: What to log with a retry.
 
         Raises:
@@ -72,7 +121,7 @@ class RetryBudget:
 
         def try_once() -> T:
             self.check_cancelled()
-            return request()
+            return request() if self.cancelled is None else _Call(request, undo).wait(self.check_cancelled)
 
         def log_retry(state: RetryCallState) -> None:
             cause = state.outcome.exception() if state.outcome else None

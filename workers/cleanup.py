@@ -13,8 +13,8 @@ from stemline.storage import Buckets, Upload
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_S: Final = 5.0
-"""How long a bucket is asked again that does not let go; later sweeps ask for a week, s."""
+PATIENCE_S: Final = 2.0
+"""How long a bucket may take to let go, s. A cancel waits for it; later sweeps ask for a week."""
 
 
 def cleanup(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.compat import botocore as compat
 from stemline.runtime.settings import BucketAccess, Settings
-from stemline.storage import Buckets, download
+from stemline.storage import Buckets, Upload, clients, download
 from stemline.storage.retry import TransferCancelled
+from stemline.workers.cleanup import cleanup
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 #: What a process may take more, KiB.
 MAX_MEMORY_KIB = 64 << 10
-Script = Callable[[socket.socket, threading.Event], None]
+Script = Callable[..., None]
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def hostile_store(script: Script, patience_s: float = 0.5) -> Iterator[Buckets]:
                 if not (data := connection.recv(65_536)):
                     return
                 head += data
-            script(connection, over)
+            script(*(connection, over, head)[: len(signature(script).parameters)])
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -81,6 +83,16 @@ def dripping(status: str, headers: str = "") -> Script:
         connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())
         while not over.wait(0.1):
             connection.sendall(b"a")
+
+    return script
+
+
+def silent(answer: str = "") -> Script:
+    """Send a part of an answer, or nothing, and then nothing more."""
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(answer.encode())
+        over.wait()
 
     return script
 
@@ -136,6 +148,87 @@ def test_a_cancel_ends_a_slow_object(tmp_path: Path) -> None:
             cancelled=lambda: time.monotonic() > began + 0.5,
         )
     assert time.monotonic() - began < 180  # it would take for ever
+
+
+HALF_AN_OBJECT = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nla la"
+OPENED = (
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+)
+UPLOAD = Upload(TENANT.region, TENANT.bucket, "b", "u", "j" + "0" * 32, 1, 5, "0" * 32, ("etag",))
+
+
+def download_it(buckets: Buckets, path: Path, cancelled: Callable[[], bool]) -> None:
+    buckets.download(TENANT, "a", path, max_bytes=4 << 20, cancelled=cancelled)
+
+
+def open_it(buckets: Buckets, _: Path, cancelled: Callable[[], bool]) -> None:
+    where, job_id = (TENANT.region, TENANT.bucket, "b"), UPLOAD.job_id
+    buckets.open(*where, job_id=job_id, token=1, content_type="audio/mpeg", cancelled=cancelled)
+
+
+def send_it(buckets: Buckets, path: Path, cancelled: Callable[[], bool]) -> None:
+    path.write_bytes(b"la la")
+    buckets.send(UPLOAD, path, cancelled=cancelled)
+
+
+def complete_it(buckets: Buckets, _: Path, cancelled: Callable[[], bool]) -> None:
+    buckets.complete(UPLOAD, expires_at=lambda: time.time() + 600, cancelled=cancelled)
+
+
+@pytest.mark.parametrize(
+    ("script", "transfer"),
+    [
+        (silent(), download_it),
+        (silent(HALF_AN_OBJECT[:60]), download_it),
+        (silent(HALF_AN_OBJECT), download_it),
+        (silent(), open_it),
+        (silent(), send_it),
+        (silent(), complete_it),
+    ],
+    ids=["before the head", "in the head", "in the object", "at the opening", "in a part", "at the end"],
+)
+def test_a_silent_store_delays_no_cancel(
+    script: Script, transfer: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A transfer from or to a store that says nothing is cancelled long before the store is given up."""
+    monkeypatch.setattr(clients, "READ_TIMEOUT_S", 600.0)
+    began = time.monotonic()
+    with hostile_store(script) as buckets, pytest.raises(TransferCancelled):
+        transfer(buckets, tmp_path / "file", lambda: time.monotonic() > began + 0.2)
+    assert time.monotonic() - began < 60  # it would take ten minutes
+
+
+def test_a_silent_store_ends_a_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a store does not remove in time is left for later sweeps, so that the job ends."""
+    monkeypatch.setattr(clients, "READ_TIMEOUT_S", 600.0)
+    began = time.monotonic()
+    with hostile_store(silent()) as buckets:
+        left = cleanup(buckets, [UPLOAD, UPLOAD], job_id=UPLOAD.job_id, token=1)
+    assert [UPLOAD, UPLOAD] == left
+    assert time.monotonic() - began < 60
+
+
+def test_an_upload_that_was_opened_too_late_is_aborted() -> None:
+    """A store that opens an upload after the cancel is told to abort it."""
+    asked: list[bytes] = []
+    aborted, cancelled = threading.Event(), threading.Event()
+
+    def script(connection: socket.socket, over: threading.Event, head: bytes) -> None:
+        asked.append(head.split(b" ")[0])
+        if asked[-1] == b"DELETE":
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            aborted.set()
+        else:
+            cancelled.wait(60)
+            connection.sendall(OPENED.encode())
+
+    with hostile_store(script) as buckets:
+        with pytest.raises(TransferCancelled):
+            open_it(buckets, Path(), lambda: bool(asked))
+        cancelled.set()
+        assert aborted.wait(60)
+    assert [b"POST", b"DELETE"] == asked
 
 
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
