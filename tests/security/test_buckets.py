@@ -30,6 +30,18 @@ Script = Callable[..., None]
 @contextmanager
 def hostile_store(script: Script, patience_s: float = 0.5) -> Iterator[Buckets]:
     """Buckets at a store that answers each request with a script."""
+    with hostile_server(script) as access:
+        buckets = Buckets(Settings(buckets={TENANT.bucket: access}, storage_patience_s=patience_s))
+        buckets._clients.for_bucket(TENANT.region, TENANT.bucket)  # the first client takes memory of its own
+        yield buckets
+
+
+@contextmanager
+def hostile_server(script: Script) -> Iterator[BucketAccess]:
+    """How to reach a store that answers each request with a script.
+
+    The script gets the connection, an event that is set at the end, and the head of the request.
+    """
     over = threading.Event()
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -53,11 +65,8 @@ def hostile_store(script: Script, patience_s: float = 0.5) -> Iterator[Buckets]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    access = BucketAccess(endpoint_url=url, access_key="key", secret_key="secret")
     try:
-        buckets = Buckets(Settings(buckets={TENANT.bucket: access}, storage_patience_s=patience_s))
-        buckets._clients.for_bucket(TENANT.region, TENANT.bucket)  # the first client takes memory of its own
-        yield buckets
+        yield BucketAccess(endpoint_url=url, access_key="key", secret_key="secret")
     finally:
         over.set()
         listening.shutdown(socket.SHUT_RDWR)

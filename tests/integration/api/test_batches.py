@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from stemline.jobs.errors import SourceNotFound
+from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter
-from stemline.testing.api_server import TENANT, ApiServer
+from stemline.runtime.settings import Credential
+from stemline.testing.api_server import CREDENTIAL, TENANT, ApiServer
 from stemline.testing.client import BUCKET, REGION, Answer, Client
 from stemline.workers.feeder import Feeder
 
@@ -117,6 +120,62 @@ def test_the_same_key_gives_the_same_batch(server):
     anew = post(server.client, body(rows(2)), **{"Idempotency-Key": "k2"})
     assert (200, "2") == (anew["status"], anew["Batch"]["RowCount"])
     assert "2" == ask(server, "GET", "/batches")["TotalCount"]
+
+
+def test_a_request_that_fails_leaves_no_rows(server, valkey):
+    """Rows of a request that is refused, broken off or names no manifest are not kept until they expire."""
+    before = set(valkey.keys("*batch*"))
+    assert 400 == post(server.client, body([*rows(3), {"Object": ""}]), **{"Idempotency-Key": "k"})["status"]
+    assert 400 == server.client.request("POST", "/batches", json.dumps(COMMON).encode(), JSON).status
+    digest = {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    assert 400 == server.client.request("POST", "/batches", json.dumps(COMMON).encode(), JSON | digest).status
+    assert before == set(valkey.keys("*batch*"))
+    assert {} == valkey.hgetall(f"stemline:held-rows:{TENANT}")
+
+
+def test_batches_are_refused_when_the_bucket_holds_enough(serve):
+    """Too many rows for the bucket are 503 with what is full; more than ever fit are 400; jobs make room."""
+    server = serve(batch_rows_per_bucket=5, batches_per_bucket=2)
+    assert 200 == post(server.client, body(rows(3)))["status"]
+    full = post(server.client, body(rows(3)))
+    assert (503, "SlowDown") == (full["status"], full["Code"])
+    assert "5 rows" in full["Message"]
+    large = post(server.client, body(rows(6)))
+    assert (400, "InvalidArgument") == (large["status"], large["Code"])
+    assert 200 == post(server.client, body(rows(1)))["status"]
+    assert "2 batches" in post(server.client, body(rows(1)))["Message"]
+    Feeder(server.store).feed()
+    assert 200 == post(server.client, body(rows(5)))["status"]
+
+
+def test_a_batch_counts_for_the_budget_when_it_is_accepted(serve):
+    """A batch with more rows than the budget has left is refused whole; one that fits takes its place."""
+    limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=5)
+    server = serve(credentials=(CREDENTIAL, limited))
+    client = Client(server.port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    refused = post(client, body(rows(6)))
+    assert (403, "BudgetExceeded") == (refused["status"], refused["Code"])
+    assert 200 == post(client, body(rows(4)))["status"]
+    assert "BudgetExceeded" == post(client, body(rows(2)))["Code"]
+    Feeder(server.store).feed()
+    assert 200 == post(client, body(rows(1)))["status"]
+
+
+def test_two_requests_retry_a_row_once(server):
+    """Retries of the same failed rows at the same moment make one job of each, whatever path they take."""
+    batch = post(server.client, body(rows(3)))["Batch"]["BatchId"]
+    Feeder(server.store).feed()
+    for _ in range(3):
+        fail(server)
+    paths = [f"/batches/{batch}/retry", f"/bulk/jobs/retry?batchId={batch}"] * 3
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda path: ask(server, "POST", path), paths))
+    assert 3 == sum(int(each["ChangedCount"]) for each in answers)
+    assert ["3", "3", "0", "0", "0", "0"] == counts(ask(server, "GET", f"/batches/{batch}")["Batch"])
+    (job, *_) = server.store.jobs.search(TENANT, JobFilter(states=frozenset({State.FAILED}))).items
+    again = server.client.post(f"/jobs/{job.id}/retry", "")
+    assert (400, "InvalidArgument") == (again.status, again.code)
+    assert job.retried_by in (again.text("Message") or "")
 
 
 def test_the_end_is_announced_with_failures(server):

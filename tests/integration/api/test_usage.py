@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -171,3 +172,17 @@ def test_listeners_learn_once_that_a_budget_is_nearly_spent(serve):
         context: Any = SimpleNamespace(principal=SimpleNamespace(id=key), policy=policy)
         seen[name] = _may_see(context, found[0])
     assert {"owner": True, "manager": True, "other": False} == seen
+
+
+def test_requests_at_once_stay_within_a_budget(serve):
+    """Of twelve submissions at once a budget of five lets five pass; one of these that is repeated, too."""
+    limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=5)
+    server = serve(credentials=(limited,))
+    client = Client(server.port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    with ThreadPoolExecutor(12) as pool:
+        headers = [{"Idempotency-Key": f"k{number}"} for number in range(12)]
+        answers = list(pool.map(lambda each: client.post("/jobs", submission(), each), headers))
+    assert 5 == sum(answer.status == 200 for answer in answers)
+    assert {"BudgetExceeded"} == {answer.code for answer in answers if answer.status != 200}
+    passed = next(n for n, answer in enumerate(answers) if answer.status == 200)
+    assert 200 == client.post("/jobs", submission(), headers[passed]).status

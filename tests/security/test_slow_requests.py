@@ -1,0 +1,117 @@
+"""Requests that take long, because of a slow store or of many records: they delay nobody else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stemline.api import bulk
+from stemline.jobs.store import JobFilter
+from stemline.runtime.store import store_options
+from stemline.testing import InMemoryStore
+from stemline.testing.api_server import ApiServer, api_settings
+from stemline.testing.client import BUCKET, REGION, Answer, Client, submission
+from stemline.testing.processes import eventually
+from tests.security.test_buckets import OPENED, hostile_server
+
+OTHER = "other-1250000000"
+JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+NEW = json.dumps({"Name": "a.mp3", "Size": 10, "ContentType": "audio/mpeg"}).encode()
+QUERY = "key=uploads/0123456789abcdef/a.mp3&uploadId=u&size=10"
+MANIFEST = json.dumps(
+    {
+        "Manifest": {"Object": "rows"},
+        "Tag": "VoiceSeparate",
+        "Operation": {
+            "VoiceSeparate": {"AudioMode": "IsAudio"},
+            "Output": {"Region": REGION, "Bucket": BUCKET, "AuObject": "out/${jobid}"},
+        },
+    }
+).encode()
+#: Every kind of request that waits for a store.
+AT_STORES = (
+    ("POST", "/uploads", NEW),
+    ("PUT", f"/uploads?{QUERY}", b""),
+    ("POST", f"/uploads/complete?{QUERY}", b""),
+    ("DELETE", f"/uploads?{QUERY}", b""),
+    ("POST", "/batches", MANIFEST),
+)
+
+
+def of_other(client: Client) -> Client:
+    """The same client with another bucket."""
+    return dataclasses.replace(client, host=f"{OTHER}.ci.{REGION}.myqcloud.com")
+
+
+def test_a_slow_store_delays_no_other_bucket() -> None:
+    """While requests wait for the store of one bucket, others are answered; what is too much is refused."""
+    released = threading.Event()
+    waiting: list[socket.socket] = []
+
+    def slow(connection: socket.socket) -> None:
+        waiting.append(connection)
+        released.wait(120)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    def fast(connection: socket.socket) -> None:
+        connection.sendall(OPENED.encode())
+
+    with hostile_server(slow) as away, hostile_server(fast) as here:
+        settings = api_settings(buckets={BUCKET: away, OTHER: here})
+        with (
+            ApiServer(settings, InMemoryStore(store_options(settings))) as server,
+            ThreadPoolExecutor(60) as pool,
+        ):
+            asked = [
+                pool.submit(server.client.request, *AT_STORES[n % len(AT_STORES)], JSON) for n in range(50)
+            ]
+            try:
+                eventually(lambda: len(waiting) >= 4, 60, "requests at the store")
+                other = of_other(server.client)
+                assert 200 == other.request("POST", "/uploads", NEW, JSON).status
+                assert 200 == other.post("/jobs", submission()).status
+                assert 200 == server.client.get("/queue").status
+                # Four ask the store and 32 wait for their turn; the others were refused.
+                eventually(lambda: sum(each.done() for each in asked) >= 14, 60, "the refusals")
+                assert 36 == sum(not each.done() for each in asked)
+            finally:
+                released.set()
+            codes = Counter(_code(each.result()) for each in asked)
+    assert {"SlowDown", "AccessDenied", "InvalidArgument"} >= set(codes)
+    assert 14 == codes["SlowDown"]
+
+
+def _code(answer: Answer) -> str:
+    return str(json.loads(answer.body)["Code"])
+
+
+@pytest.mark.parametrize("request_", ["/bulk/jobs/cancel", "/bulk/jobs/retry?states=Failed"])
+def test_many_records_of_a_bucket_delay_no_other(request_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While requests of one bucket go through all its jobs, those of others are answered."""
+    settings = api_settings()
+    store = InMemoryStore(store_options(settings))
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(which: JobFilter, *_: object) -> None:
+        begun.set()
+        released.wait(120)
+
+    monkeypatch.setattr(bulk, "_all", lambda *args: wait(*args) or bulk.Counted(0, None))
+    with ApiServer(settings, store) as server, ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(server.client.request, "POST", request_, b"", JSON) for _ in range(40)]
+        try:
+            assert begun.wait(60)
+            assert 200 == of_other(server.client).post("/jobs", submission()).status
+            assert 200 == server.client.get("/queue").status
+            # One is at work and eight wait for their turn; the others were refused.
+            eventually(lambda: sum(each.done() for each in asked) >= 31, 60, "the refusals")
+        finally:
+            released.set()
+        statuses = Counter(each.result().status for each in asked)
+    assert {200: 9, 503: 31} == statuses
