@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stemline.api import bulk
-from stemline.jobs.store import JobFilter
+from stemline.jobs.store import Counted
 from stemline.runtime.store import store_options
 from stemline.testing import InMemoryStore
 from stemline.testing.api_server import ApiServer, api_settings
@@ -98,11 +98,12 @@ def test_many_records_of_a_bucket_delay_no_other(request_: str, monkeypatch: pyt
     store = InMemoryStore(store_options(settings))
     begun, released = threading.Event(), threading.Event()
 
-    def wait(which: JobFilter, *_: object) -> None:
+    def wait(*_: object) -> Counted:
         begun.set()
         released.wait(120)
+        return Counted(0, None)
 
-    monkeypatch.setattr(bulk, "_all", lambda *args: wait(*args) or bulk.Counted(0, None))
+    monkeypatch.setattr(bulk, "_all", wait)
     with ApiServer(settings, store) as server, ThreadPoolExecutor(60) as pool:
         asked = [pool.submit(server.client.request, "POST", request_, b"", JSON) for _ in range(40)]
         try:

@@ -54,7 +54,7 @@ def test_every_process_goes_on_after_every_word(reply: str, service: Service) ->
     assert "Failed" == service.do_job()  # no bucket is configured
     dead = [name for name, each in service.programs.items() if each.process.poll() is not None]
     assert not dead, service.programs[dead[0]].text()[-3000:]
-    eventually(lambda: 200 == service.status(service.flower_url), 180, "Flower")
+    eventually(lambda: 200 == service.status(service.flower_url + "/healthcheck"), 180, "Flower")
 
 
 def test_no_request_was_answered_with_an_internal_error(service: Service) -> None:
