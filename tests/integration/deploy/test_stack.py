@@ -8,37 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stemline.deploy.local.servers import ValkeyServer
 from stemline.deploy.local.stack import Stack, StackError
-from stemline.testing.processes import Program, eventually
+from stemline.testing.processes import eventually
+from tests.integration.deploy.test_up import pid_of_beat
 from tests.support.processes import alive
-
-
-def up(folder: Path, **changes: str) -> Program:
-    return Program(
-        folder / "up.log", {"STEMLINE_HOME": str(folder / "home"), **changes}, "-m", "stemline", "up"
-    )
-
-
-def pid_of_beat(home: Path) -> int:
-    """The process id of beat; 0 where the stack has ended."""
-    try:
-        return int(json.loads((home / "stack.json").read_text())["pids"].get("beat", 0))
-    except FileNotFoundError:
-        return 0
-
-
-def kill_beat(home: Path) -> None:
-    """Kill Celery beat, and wait until it is there again or the stack has ended."""
-    if victim := pid_of_beat(home):
-        os.kill(victim, signal.SIGKILL)
-        eventually(lambda: pid_of_beat(home) != victim, 180, "another beat, or the end")
 
 
 def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path: Path) -> None:
@@ -88,47 +66,6 @@ def test_secrets_are_on_no_command_line(where: dict[str, Any], stack_home: Path)
     lines = [Path(f"/proc/{pid}/cmdline").read_text(errors="replace") for pid in pids.values()]
     assert len(lines) >= 8
     assert [] == [line for line in lines for secret in secrets if secret in line]
-
-
-@pytest.mark.slow
-def test_taken_ports_a_stale_file_another_redis_and_a_process_that_keeps_dying(
-    valkey_server: ValkeyServer, tmp_path: Path
-) -> None:
-    """Given taken ports, a stale stack.json and REDIS_URL, the stack starts elsewhere and uses that Redis.
-
-    When one process then dies again and again, the stack ends with an error that names it and its log,
-    and nothing is left running.
-    """
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "stack.json").write_text('{"pids": {"stack": 1}}')
-    with socket.socket() as occupied:
-        occupied.bind(("127.0.0.1", 0))
-        occupied.listen()
-        taken = occupied.getsockname()[1]
-        (home / "ports.json").write_text(json.dumps({"api": taken, "s3": taken}))
-        started = up(tmp_path, REDIS_URL=valkey_server.url, COLUMNS="300")
-        try:
-            eventually(
-                lambda: "Stemline is up" in started.text() or started.process.poll(), 120, started.text()
-            )
-            assert started.process.poll() is None, started.text()
-            where = json.loads((home / "stack.json").read_text())
-            assert "was not stopped cleanly" in started.text()
-            assert not where["api"].endswith(f":{taken}")
-            assert not where["s3"]["endpoint_url"].endswith(f":{taken}")
-            assert valkey_server.url == where["redis_url"]
-            assert "valkey" not in where["pids"]
-            while started.process.poll() is None:
-                kill_beat(home)
-                time.sleep(0.1)
-            assert 1 == started.process.returncode
-            error = f"The stack has stopped: beat was killed by signal 9; see {home}/logs/beat.log"
-            assert error in started.text()
-            assert not (home / "stack.json").exists()
-            eventually(lambda: not any(map(alive, where["pids"].values())), 120, "the end of the processes")
-        finally:
-            started.kill()
 
 
 def test_a_redis_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
