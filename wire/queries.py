@@ -65,7 +65,6 @@ _CURSOR = matching("^[0-9]{1,16}$", "{name} is not one that a list returned.")
 _END = replace(TIME, read=lambda text: TIME.read(text) + 999_999)
 """A time that includes the whole of its second."""
 _KEY = matching("^[!-~]{1,255}$", "{name} must be 1 to 255 printable ASCII characters without spaces.")
-_REPEATS = "The same key and body within a day give the same jobs; another body is 409."
 _EVENT_ID = matching("^[0-9]{1,15}-[0-9]{1,19}$", "{name} is not the id of an event.")
 _WAIT = re.compile(r"wait\s*=\s*\"?([^;,\"\s]*)\"?", re.IGNORECASE)
 
@@ -87,19 +86,30 @@ _PAGE = (
     _parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
 )
 
-_DRY_RUN_OF_JOBS = _parameter(
-    "dryRun",
-    one_of("true", "false", others={"1": "true", "0": "false"}),
-    "dry_run",
-    "true: check the request, probe the source, and store nothing.",
-    "false",
+_BOOLEAN = one_of("true", "false", others={"1": "true", "0": "false"})
+_DRY_RUN = _parameter("dryRun", _BOOLEAN, "dry_run", "true: only count.", "false")
+_IDEMPOTENCY_KEY = _parameter(
+    "Idempotency-Key",
+    _KEY,
+    "key",
+    "The same key and body within a day give the same jobs; another body is 409.",
 )
-SUBMIT = Table("", _DRY_RUN_OF_JOBS)
-SUBMIT_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS), PREFER)
-RETRY_HEADERS = Table("", _parameter("Idempotency-Key", _KEY, "key", _REPEATS))
+SUBMIT = Table(
+    "", replace(_DRY_RUN, description="true: check the request, probe the source, and store nothing.")
+)
+SUBMIT_HEADERS = Table("", _IDEMPOTENCY_KEY, PREFER)
+RETRY_HEADERS = Table("", _IDEMPOTENCY_KEY)
 WAIT_HEADERS = Table("", PREFER)
 EVENT_HEADERS = Table("", _parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
 EVENT_QUERY = Table("", _parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
+_OF_STATES = _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}.")
+_CREATED = (
+    _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
+    _parameter("endCreationTime", _END, "end", "Not after."),
+)
+_OF_BATCH = _parameter(
+    "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
+)
 JOBS = Table(
     "",
     replace(
@@ -111,35 +121,22 @@ JOBS = Table(
     _parameter("orderByTime", one_of("Desc", "Asc"), "order", "By creation time; Desc by default.", "Desc"),
     _parameter("nextToken", _CURSOR, "cursor", "NextToken of the previous page."),
     _parameter("size", page_number(10, 100), "size", "Jobs on a page; 10 by default, also for 0.", 10),
-    _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}."),
-    _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
-    _parameter("endCreationTime", _END, "end", "Not after."),
+    _OF_STATES,
+    *_CREATED,
     _parameter("inputObject", TEXT, "input_object", "Jobs with exactly this source key."),
-    _parameter(
-        "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
-    ),
+    _OF_BATCH,
     _parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
     _parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
-)
-_DRY_RUN = _parameter(
-    "dryRun",
-    one_of("true", "false", others={"1": "true", "0": "false"}),
-    "dry_run",
-    "true: only count.",
-    "false",
 )
 _GO_ON = _parameter("nextToken", _CURSOR, "cursor", "NextToken of the answer, where there is more to do.")
 BULK_JOBS = Table(
     "",
-    _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}."),
+    _OF_STATES,
     _parameter("queueId", TEXT, "queue_id", "Jobs of this queue."),
     _parameter("level", integer(0, 2), "level", "Jobs of this JobLevel."),
-    _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
-    _parameter("endCreationTime", _END, "end", "Not after."),
+    *_CREATED,
     _parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
-    _parameter(
-        "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
-    ),
+    _OF_BATCH,
     _GO_ON,
     _DRY_RUN,
 )
