@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from stemline.api.console.queries import BROWSE
-from stemline.api.console.views import JOB, JOBS, OVERVIEW, SESSION, WORKERS
+from stemline.api.console.views import CALLBACK, JOB, JOBS, OVERVIEW, SESSION, WORKERS
 from stemline.api.context import ReadContext, RequestContext
 from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
 from stemline.jobs.history import attempts_of
@@ -19,6 +20,7 @@ from stemline.jobs.policy import Operation
 from stemline.jobs.states import State
 from stemline.jobs.store import BucketFilter, JobFilter
 from stemline.jobs.worker import ALIVE_S
+from stemline.wire.callback import CONTENT_TYPES, batch_body, body
 
 router = APIRouter()
 
@@ -29,6 +31,8 @@ _SEARCHED_AT_ONCE = 500
 _SEARCHED_PAGES = 8
 #: How many jobs of a state say which workers a bucket has.
 _SHOWN_JOBS = 200
+#: Failed rows that the callback of a batch names.
+_MOST_FAILURES = 100
 
 
 @router.get("/console/session", name="console_session")
@@ -101,6 +105,29 @@ def console_workers(context: ReadContext) -> Response:
         found = [worker for worker in found if worker.name in own]
     rows = [{"worker": each, "alive": str(now - each.seen < ALIVE_S * 1e6).lower()} for each in found]
     return context.respond(WORKERS, now=now, workers=rows)
+
+
+@router.get("/console/callbacks/{callback_id}", name="console_callback")
+def console_callback(context: ReadContext, callback_id: str) -> Response:
+    """Return what an attempt of a callback sends, as long as its job or batch is known.
+
+    Raises:
+        NoSuchResource: the bucket has no such callback, or its job is not kept any more.
+    """
+    store, tenant = context.store, context.tenant
+    delivery = store.outbox.get(callback_id)
+    if delivery is None or delivery.tenant != tenant:
+        raise NoSuchResource("The callback does not exist.")
+    form, announced = delivery.target.format, b""
+    if batch := store.batches.get(tenant, delivery.job_id):
+        failed = JobFilter(batch=batch.id, states=frozenset({State.FAILED}), unretried=True, order="Asc")
+        failures = store.jobs.search(tenant, replace(failed, size=_MOST_FAILURES)).items
+        announced = batch_body(batch, failures, form)
+    elif job := store.jobs.find(delivery.job_id):
+        announced = body(job, form)
+    else:
+        raise NoSuchResource("What the callback announces is not kept any more.")
+    return context.respond(CALLBACK, type=CONTENT_TYPES[form], body=announced.decode())
 
 
 def _search(context: RequestContext, query: dict[str, Any]) -> Response:

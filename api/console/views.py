@@ -127,6 +127,8 @@ JOB = _answer(
     Element("Stem", _STEM, "stems", repeated=True),
     Element("Attempt", _ATTEMPT, "attempts", repeated=True),
 )
+CALLBACK = _answer(Element("ContentType", TEXT, "type"), Element("Body", TEXT, "body"))
+"""What is sent."""
 WORKERS = _answer(
     Element("Now", TEXT, "now"),
     Element(

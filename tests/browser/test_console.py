@@ -300,6 +300,8 @@ def test_a_callback_that_was_given_up_is_sent_again(page: Page, running: Service
     expect(delivery).to_contain_text("Given up")
     delivery.get_by_role("button", name="Attempts: 1").click()
     expect(delivery).to_contain_text("500 it is on fire")
+    expect(delivery).to_contain_text("POST http://receiver.example/hook")
+    expect(delivery).to_contain_text("<EventName>TaskFinish</EventName>")
     delivery.get_by_role("button", name="Resend").click()
     expect(page.get_by_text("No callback was given up")).to_be_visible()
     assert "pending" == store.outbox.get(delivery_id(job.id)).status

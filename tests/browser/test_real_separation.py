@@ -27,12 +27,17 @@ def test_from_the_printed_link_to_stems_that_add_up(page: Page, where: dict[str,
     expect(page.get_by_role("heading", name="stack.wav")).to_contain_text("Success", timeout=180_000)
     expect(page.locator(".player canvas[data-drawn=wave]")).to_have_count(3)
     expect(page.get_by_role("region", name="Measured")).to_contain_text("LUFS")
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("Succeeded on separat")
     flower = page.get_by_role("link", name="In Flower").get_attribute("href") or ""
     assert flower.startswith(where["flower"]["url"])
     job = page.url.rpartition("job=")[2]
     found = page.evaluate(NULL_TEST, job)
     assert ([], 5 * 44_100) == (found["failed"], found["length"])
     assert found["db"] <= -90
+    page.get_by_role("link", name="Workers").click()
+    for kind in ("separation", "callbacks"):  # they report themselves
+        worker = page.locator("section[data-worker]", has=page.locator(f"[data-kind={kind}]"))
+        expect(worker.first).to_contain_text("Alive")
 
 
 def test_the_root_leads_to_the_console(where: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@ import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, size } from "../../../api/console/static/format.js";
-import { cancelJobs, requestOf, retryFailed } from "../../../api/console/static/views/actions.js";
+import { cancelJobs, requestOf, retryFailed, retryJobs } from "../../../api/console/static/views/actions.js";
 import { patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
 import { sumsOf } from "../../../api/console/static/views/usage.js";
@@ -35,6 +35,20 @@ test("jobs are cancelled ten at a time; those that have ended do not keep the ot
   } };
   await cancelJobs({ api, events: { poke() {} } }, Array.from({ length: 25 }, (_, i) => `j${i}`));
   assert.equal(cancelled.size, 24);
+});
+
+test("jobs are retried ten at a time; those that cannot be do not keep the others", async () => {
+  const refusal = Object.assign(new Error("j7 is Success"), { status: 400 });
+  const sent = [];
+  const api = { call: async (_method, path) => {
+    const ids = path.split("/")[2].split(",");
+    assert.ok(ids.length <= 10);
+    if (ids.includes("j7")) throw refusal;
+    sent.push(...ids);
+  } };
+  const ids = Array.from({ length: 25 }, (_, i) => `j${i}`);
+  assert.equal(await retryJobs({ api, events: { poke() {} } }, ids), 24);
+  assert.equal(new Set(sent).size, 24);
 });
 
 test("many are changed in parts, until nothing is left to do", async () => {

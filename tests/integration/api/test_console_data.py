@@ -130,6 +130,23 @@ def test_a_worker_that_is_silent_is_not_alive() -> None:
     assert "false" == shown["Alive"]
 
 
+def test_what_a_callback_sends(server: ApiServer) -> None:
+    """A callback shows the body that its attempts send, to its own bucket alone."""
+    operation = "<CallBackFormat>JSON</CallBackFormat><CallBack>http://receiver.example/hook</CallBack>"
+    job = server.client.post("/jobs", submission(request=operation)).text("JobsDetail/JobId") or ""
+    finish(server.store, job)
+    sent = get(server.client, f"/console/callbacks/d{job[1:]}")
+    assert "application/json" == sent["ContentType"]
+    body = json.loads(sent["Body"])
+    assert ("TaskFinish", job) == (body["EventName"], body["JobsDetail"][0]["JobId"])
+    assert 404 == server.client.get(f"/console/callbacks/d{'0' * 32}").status
+    other = SigningClient(server.port)
+    answer = other.request(
+        "GET", f"/console/callbacks/d{job[1:]}", headers={"X-Stemline-Tenant": f"{REGION}/{OTHER}"}
+    )
+    assert 404 == answer.status
+
+
 def test_links_are_for_those_who_may(serve) -> None:
     """A credential that may not use the bucket of the stems gets no links to them, nor anybody unsigned."""
     other = Credential(secret_id=SECRET_ID, secret_key="SecretKeyExampleExample", buckets=(BUCKET,))

@@ -331,4 +331,8 @@ export default {
   "worker.ago": "{time} ago",
   "player.pitch": "Keep the pitch",
   "stage.ran": "ran",
+  "delivery.request": "What each attempt sends; with a webhook secret also its time and signature",
+  "queue.tdmq": "Goes to the message queue {name}; a URL replaces it.",
+  "jobs.retrySelected": "Retry the selected jobs",
+  "jobs.retrySelectedText": "Of {n} jobs, those that failed or were cancelled will be submitted again.",
 };

@@ -331,4 +331,8 @@ export default {
   "worker.ago": "{time}前",
   "player.pitch": "保持音高",
   "stage.ran": "运行",
+  "delivery.request": "每次尝试发送的内容；若设置了 webhook 密钥，还包含时间和签名",
+  "queue.tdmq": "发送到消息队列 {name}；填写 URL 后将替换。",
+  "jobs.retrySelected": "重试所选任务",
+  "jobs.retrySelectedText": "所选 {n} 个任务中，失败或已取消的将重新提交。",
 };

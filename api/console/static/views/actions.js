@@ -101,6 +101,31 @@ export async function submit({ api, events }, request) {
   return String(made.JobsDetail[0].JobId);
 }
 
+/**
+ * Retry jobs, as many of them as can be; those that did not fail stay as they are.
+ * @param {Pick<Page, "api" | "events">} page
+ * @param {string[]} ids
+ * @returns {Promise<number>} how many
+ */
+export async function retryJobs({ api, events }, ids) {
+  /** @param {string[]} some */
+  const send = (some) => api.call("POST", `/jobs/${some.join(",")}/retry`, { headers: { "Idempotency-Key": randomKey() } });
+  let count = 0;
+  for (let i = 0; i < ids.length; i += IDS_AT_ONCE) {
+    const some = ids.slice(i, i + IDS_AT_ONCE);
+    try {
+      await send(some);
+      count += some.length;
+    } catch (error) {
+      if (/** @type {any} */ (error).status !== 400) throw error;
+      // All or none: one of them is in another state.
+      for (const id of some) count += await send([id]).then(() => 1, () => 0);
+    }
+  }
+  events.poke();
+  return count;
+}
+
 /** Retry a job that failed or was cancelled, as a new one, and return its id. @param {Pick<Page, "api" | "events">} page @param {string} id @returns {Promise<string>} */
 export async function retry({ api, events }, id) {
   const made = await api.call("POST", `/jobs/${id}/retry`, { headers: { "Idempotency-Key": randomKey() } });

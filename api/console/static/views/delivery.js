@@ -36,6 +36,23 @@ export function isPending({ State: state, NextTime }) {
   return state === "Pending" && micros(NextTime) < (Date.now() + SOON_MS) * 1000;
 }
 
+/** What every attempt sends. @param {{delivery: Tree, target: string}} props */
+function Sent({ delivery, target }) {
+  const { api } = usePage();
+  const { value, error } = useLoad((signal) => api.call("GET", `/console/callbacks/${delivery.CallbackId}`, { signal }), [api, delivery.CallbackId]);
+  const text = value && `POST ${target}\nContent-Type: ${value.ContentType}\nwebhook-id: ${delivery.CallbackId}\n\n${pretty(value.Body)}`;
+  return html`<p class="small soft">${t("delivery.request")}</p><${Problem} error=${error} />${text && html`<pre tabindex="0" role="group" aria-label=${t("delivery.request")}>${text}</pre>`}`;
+}
+
+/** JSON in lines; other texts as they are. @param {string} body */
+function pretty(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body;
+  }
+}
+
 /** @param {{delivery: Tree, reload: () => void, showsJob?: boolean}} props */
 export function Delivery({ delivery, reload, showsJob }) {
   const page = usePage();
@@ -60,6 +77,6 @@ export function Delivery({ delivery, reload, showsJob }) {
     ${isOpen && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table">
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>
       <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td>${time(micros(attempt.Time))}</td><td>${attempt.Status}</td><td>${attempt.DurationMs} ms</td><td class="mono">${attempt.Answer}</td></tr>`)}</tbody>
-    </table></div>`}
+    </table></div><${Sent} delivery=${delivery} target=${target} />`}
   </div>`;
 }

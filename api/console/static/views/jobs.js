@@ -44,6 +44,7 @@ export function Jobs({ route }) {
     ${page.can("cancel") && html`<div class="bar bulk">
       <span class="soft" aria-live="polite">${selected.size ? t("jobs.selected", { n: number(selected.size) }) : ""}</span>
       ${selected.size > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>
+        ${page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
         <button type="button" onClick=${() => setSelected(new Set())}>${t("jobs.selectNone")}</button>`}
       ${waiting > 0 && html`<button type="button" onClick=${() => setAsks("waiting")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
       ${route.state === "Failed" && page.can("submit") && html`<${RetryAll} />`}
@@ -52,6 +53,11 @@ export function Jobs({ route }) {
     ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(selected.size) })} yes=${t("jobs.cancelYes")}
       onClose=${() => setAsks("")} onYes=${async () => {
         await (await actions()).cancelJobs(page, [...selected]);
+        setSelected(new Set());
+      }} />`}
+    ${asks === "retry" && html`<${Confirm} title=${t("jobs.retrySelected")} text=${t("jobs.retrySelectedText", { n: number(selected.size) })} yes=${t("jobs.retryYes")}
+      onClose=${() => setAsks("")} onYes=${async () => {
+        page.say(t("jobs.retried", { n: number(await (await actions()).retryJobs(page, [...selected])) }));
         setSelected(new Set());
       }} />`}
     ${asks === "waiting" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")}

@@ -97,7 +97,9 @@ function Edit({ queue, onClose, reload }) {
     const text = (name) => String(form.get(name) ?? "").trim();
     const isOn = form.get("on") === "on";
     action.run(async () => {
-      const NotifyConfig = isOn ? { State: "On", Type: "Url", Event: "TaskFinish", Url: text("url"), ResultFormat: text("format") } : { State: "Off" };
+      // A queue of messages is set with the API alone; without another URL it stays.
+      const keeps = isOn && notify.Type === "TDMQ" && !text("url");
+      const NotifyConfig = keeps ? undefined : isOn ? { State: "On", Type: "Url", Event: "TaskFinish", Url: text("url"), ResultFormat: text("format") } : { State: "Off" };
       await page.api.call("PUT", `/asrqueue/${queue.QueueId}`, { body: { Name: text("name"), State: queue.State, MaxSize: text("size"), MaxConcurrent: text("concurrent"), NotifyConfig } });
       page.events.poke();
       reload();
@@ -113,7 +115,7 @@ function Edit({ queue, onClose, reload }) {
     <h2>${t("queue.callback")}</h2>
     <label><input type="checkbox" name="on" checked=${notify.State === "On"} /> ${t("queue.callbackOn")}</label>
     <div class="fields">
-      <${Field} label="URL"><input name="url" type="url" value=${notify.Url} placeholder="https://" /><//>
+      <${Field} label="URL" hint=${notify.Type === "TDMQ" ? t("queue.tdmq", { name: notify.MqName }) : undefined}><input name="url" type="url" value=${notify.Url} placeholder="https://" /><//>
       <${Field} label=${t("queue.format")}><select name="format" value=${notify.ResultFormat || "JSON"}><option>JSON</option><option>XML</option></select><//>
     </div>
     <p class="soft small">${t("queue.changed", { time: time(Date.parse(String(queue.UpdateTime).replace(/(\d\d)$/, ":$1")) * 1000) })}</p>

@@ -49,7 +49,7 @@ function Card({ worker, now }) {
   return html`<section class="card" aria-label=${name} data-worker=${name}>
     <div class="bar"><h2 class="mono">${name}</h2><${State} name=${state} /></div>
     ${report?.Kind !== "callbacks" && html`<p>${running.length ? running.map((job) => html`<div key=${job.JobId}><${Link} to=${{ view: "job", job: job.JobId }}>${baseName(job.Key)}<//> ${job.Progress} % <span class="soft small">${t("worker.busy", { time: duration(Math.max(0, now - Number(job.Started)) / 1e6) })}</span></div>`) : html`<span class="soft">${t("worker.idle")}</span>`}</p>`}
-    <dl class="facts">${facts.filter(([, value]) => value).map(([fact, value]) => html`<dt key=${fact}>${t(fact)}</dt><dd>${value}</dd>`)}</dl></section>`;
+    <dl class="facts" data-kind=${report?.Kind}>${facts.filter(([, value]) => value).map(([fact, value]) => html`<dt key=${fact}>${t(fact)}</dt><dd>${value}</dd>`)}</dl></section>`;
 }
 
 /**
