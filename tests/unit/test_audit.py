@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,11 @@ VULNERABLE = {"name": "weak", "version": "2", "vulns": [{"id": "CVE-1", "fix_ver
         ([CLEAN, SKIPPED], "", 0, "does not answer for unknown"),
         ([CLEAN, SKIPPED], "strict", 1, "does not answer for unknown"),
         ([CLEAN, VULNERABLE], "", 1, "weak 2: CVE-1, fixed in 3"),
+        ([CLEAN, SKIPPED], "ci", 1, "does not answer for unknown"),
+        ([SKIPPED], "ci", 0, "NOT AUDITED"),
+        (None, "", 0, "NOT AUDITED"),
         (None, "", 0, "does not answer for those of constraints/build.txt"),
+        (None, "ci", 0, "NOT AUDITED"),
         (None, "strict", 1, "0 packages were looked up."),
     ],
 )
@@ -36,6 +42,35 @@ def test_findings_decide(
     """What is known to be vulnerable fails; what nobody knows fails only where that is asked for."""
     monkeypatch.setattr(audit, "ask", lambda _: found)
     monkeypatch.setenv("AUDIT", mode)
+    monkeypatch.setenv("CI", "1" if mode == "ci" else "")
+
+    assert status == audit.main()
+
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "said"),
+    [
+        ("echo 'ERROR: Could not connect to the vulnerability feed' >&2; exit 1", 0, "cannot be reached"),
+        ("echo 'TypeError: a fault of the tool' >&2; exit 1", 1, "a fault of the tool"),
+        ("echo '{}'", 1, "pip-audit failed on constraints/uv.txt"),
+    ],
+)
+def test_a_tool_that_fails_is_no_unreachable_service(
+    script: str,
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """A connection that fails is said plainly; any other failure of the tool fails the audit."""
+    tool = tmp_path / "pip-audit"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("AUDIT", "")
 
     assert status == audit.main()
 
