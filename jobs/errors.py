@@ -35,6 +35,7 @@
     │   ├── BucketBusy
     │   ├── ChangedMeanwhile
     │   ├── RateLimited
+    │   ├── NoncesFull
     │   ├── BodiesFull
     │   ├── TooManyListeners
     │   ├── StoreUnavailable
@@ -213,6 +214,12 @@ class ChangedMeanwhile(TryAgain):
 
 class RateLimited(TryAgain):
     """Too many requests with this credential."""
+
+
+class NoncesFull(TryAgain):
+    """Too many nonces of this credential are remembered; sign for a shorter time."""
+
+    usual_wait_s = 60.0
 
 
 class BodiesFull(TryAgain):

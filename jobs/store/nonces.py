@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemline.jobs.errors import NoncesFull
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import NonceRepository
 
@@ -13,4 +14,8 @@ class RedisNonces(NonceRepository):
         self._connection = connection
 
     def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
-        return bool(self._connection.run("use_nonce", credential, nonce, request_id, max(ttl_s, 1)))
+        most = self._connection.options.nonces_per_credential
+        answer = self._connection.run("use_nonce", credential, nonce, request_id, max(ttl_s, 1), most)
+        if answer == -1:
+            raise NoncesFull
+        return bool(answer == 1)

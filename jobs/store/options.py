@@ -32,6 +32,8 @@ class StoreOptions:
     """Such rows of all batches of a bucket."""
     batch_bytes_per_bucket: int = 128 << 20
     """Bytes of such rows."""
+    nonces_per_credential: int = 250_000
+    """Nonces of a credential that are remembered until their signatures have expired."""
     cancel_running: bool = True
     """Whether a running job can be cancelled."""
     lease_s: float = 20.0

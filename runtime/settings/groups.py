@@ -131,6 +131,9 @@ class AccessSettings(Group):
     )
     signature_max_span_s: int = setting(86400, "Longest time for which a signature may be valid, s.", ge=60)
     clock_tolerance_s: int = setting(900, "How far in the future a signature may begin, s.", ge=0)
+    nonces_per_credential: int = setting(
+        250_000, "Nonces of a credential that are remembered until their signatures have expired.", ge=1
+    )
     rate_limit_per_s: float = setting(20.0, "Requests per second and credential; 0 is no limit.", ge=0)
     rate_limit_burst: int = setting(1000, "Requests above the rate that are let through.", ge=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemline.jobs.errors import NoncesFull
 from stemline.jobs.store import NonceRepository
 from stemline.testing.in_memory_store.state import Contents
 
@@ -19,5 +20,8 @@ class InMemoryNonces(NonceRepository):
             user, expires_at = contents.nonces.get(key, ("", 0))
             if expires_at > now:
                 return user == request_id
+            kept = sum(name == credential and end > now for (name, _), (_, end) in contents.nonces.items())
+            if kept >= contents.options.nonces_per_credential:
+                raise NoncesFull
             contents.nonces[key] = (request_id, now + max(ttl_s, 1) * 1_000_000)
             return True

@@ -37,9 +37,7 @@ def main() -> int:
     vulnerable: list[str] = []
     for lock in LOCKS:
         try:
-            found = (
-                ask(lock) if audited or not left else None
-            )  # it knows nothing at all
+            found = ask(lock) if audited or not left else None  # it knows nothing at all
         except AuditFailed as error:
             sys.stdout.write(f"NOT AUDITED: pip-audit failed on constraints/{lock}.txt. {error}\n")
             return 1
@@ -62,7 +60,7 @@ def _summary(audited: set[str], left: set[str]) -> Iterator[str]:
     """Yield what was looked up and what was not."""
     if not audited:
         yield "NOT AUDITED: the vulnerability service cannot be reached from here, or knows no package."
-        yield "Known vulnerabilities of the pinned packages would not have been found: run `make audit` elsewhere."
+        yield "Known vulnerabilities of the pinned packages were not looked for: run `make audit` elsewhere."
     yield f"{len(audited)} packages were looked up."
     if left:
         yield f"The vulnerability service does not answer for {', '.join(sorted(left))}."

@@ -12,8 +12,8 @@ end
 local sources, matches = criteria(ARGV[3], 10)
 
 local found, last, exhausted = {}, '', false
--- Filters without an index may drop rows: read on until the page is full, but bound the work of one call.
-for _ = 1, 20 do
+-- Filters without an index may drop rows: read on until the page is full, but look at some 2,000 rows at most.
+for _ = 1, math.max(1, math.min(20, math.floor(2000 / size))) do
   local rows = rows_of(sources, descending, low, high, size + 1)
   exhausted = #rows <= size
   for i, row in ipairs(rows) do

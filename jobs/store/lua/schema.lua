@@ -138,6 +138,7 @@
 --
 -- Requests
 --   P:nonce:<credential>:<n>   string  id of the request that used the nonce, expires: use_nonce
+--   P:nonces:<credential>      hash    ten minutes since the epoch -> nonces that are forgotten then, expires: use_nonce
 --
 -- Workers
 --   P:workers                  zset    name of a worker by the time of its latest report: report_worker

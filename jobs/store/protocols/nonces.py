@@ -16,5 +16,8 @@ class NonceRepository(Protocol):
             nonce: the nonce.
             request_id: of the request; a repeated call for the same request gives the same answer.
             ttl_s: how long the nonce is remembered: at least until its signature has expired, s.
+
+        Raises:
+            NoncesFull: as many nonces of the credential as may be are remembered.
         """
         ...

@@ -9,6 +9,7 @@ import pytest
 
 from stemline.jobs.errors import (
     BindedBucketNumLimit,
+    NoncesFull,
     NoSuchBucket,
     NoSuchQueue,
     NoSuchTemplate,
@@ -151,6 +152,20 @@ def test_a_nonce_is_used_once(store: Store, clock: FixedClock) -> None:
     assert not use("AKID", "n" * 16, request_id="r2", ttl_s=60)
     assert use("OTHER", "n" * 16, request_id="r2", ttl_s=60)
     assert use("AKID", "m" * 16, request_id="r2", ttl_s=0)
+
+
+def test_nonces_of_a_credential_are_limited(make, clock: FixedClock) -> None:
+    """Only so many are remembered at a time; known ones stay refused, other credentials have their own."""
+    store = make(nonces_per_credential=3)
+    use = store.nonces.use
+    assert [True] * 3 == [use("AKID", f"n{n}", request_id=f"r{n}", ttl_s=60) for n in range(3)]
+    with pytest.raises(NoncesFull):
+        use("AKID", "n3", request_id="r3", ttl_s=60)
+    assert use("AKID", "n0", request_id="r0", ttl_s=60)
+    assert not use("AKID", "n0", request_id="r9", ttl_s=60)
+    assert use("AKOTHER", "n0", request_id="r0", ttl_s=60)
+    clock.advance(1201)
+    assert use("AKID", "n3", request_id="r3", ttl_s=60)
 
 
 def test_one_of_many_requests_gets_a_nonce(store: Store) -> None:
