@@ -18,6 +18,7 @@ from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, Upload
 from stemline.testing import FixedClock
 from stemline.testing.in_memory_store import InMemoryStore
+from stemline.testing.s3_proxy import Fault, FaultyProxy
 from stemline.testing.samples import job_spec
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.sweep import Sweeper
@@ -69,3 +70,40 @@ def test_a_dead_attempt_leaves_nothing_and_can_add_nothing(s3: S3, tmp_path: Pat
             buckets.complete(upload, expires_at=lambda: time.time() + 120)
     again = [each["Key"] for each in s3.client.list_objects_v2(Bucket=s3.bucket)["Contents"]]
     assert left == again
+
+
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=403)])
+def test_a_bucket_that_does_not_let_go_is_cleaned_up_later(s3: S3, tmp_path: Path, fault: Fault) -> None:
+    """A bucket that refuses every DELETE keeps no job running; a later sweep removes what is left."""
+    proxy = FaultyProxy(s3.endpoint_url)
+    proxy.plan = lambda method, _: fault if method == "DELETE" else None
+    access = BucketAccess(endpoint_url=proxy.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
+    buckets, clock = Buckets(Settings(buckets={"*": access})), FixedClock()
+    store = InMemoryStore(StoreOptions(), clock=clock)
+    tenant, output = Tenant(s3.bucket, s3.region), Output(s3.region, s3.bucket, au_object=KEYS[0])
+    store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="", output=output)])
+    job = store.jobs.claim("w", (2, 1, 0))
+    assert job is not None
+    (stem := tmp_path / "stem").write_bytes(b"la la")
+    names: Any = {"job_id": job.id, "token": job.token, "content_type": "audio/mpeg"}
+    upload = buckets.stage(s3.region, s3.bucket, KEYS[0], stem, **names)
+    buckets.complete(upload, expires_at=lambda: time.time() + 120)
+    store.jobs.register_uploads(job.id, job.token, [upload.to_json()])
+    store.jobs.cancel(tenant, [job.id])
+    clock.advance(60)
+    broker: Any = Broker()
+    quiet: Any = Quiet()
+    sweeper = Sweeper(
+        Settings(), store, buckets, app=broker, notifier=broker, metrics=WorkerMetrics(), events=quiet
+    )
+    sweeper.sweep()
+    ended = store.jobs.find(job.id)
+    assert ended is not None
+    assert State.CANCEL == ended.state
+    assert 1 == s3.client.list_objects_v2(Bucket=s3.bucket)["KeyCount"]
+    proxy.plan = lambda *_: None
+    clock.advance(60)
+    sweeper.sweep()
+    assert 0 == s3.client.list_objects_v2(Bucket=s3.bucket)["KeyCount"]
+    assert 0 == store.statistics.read().leftovers
+    proxy.close()
