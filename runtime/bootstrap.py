@@ -136,11 +136,13 @@ def _notifying_store(settings: Settings) -> tuple[Store, Callable[[], None]]:
 def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that sends messages and runs no tasks: of the API, Beat and Flower."""
     from stemline.runtime.compat import kombu, versions
+    from stemline.runtime.redis_client import CHECK_S
     from stemline.workers.app import create_app
 
     versions.check("botocore", "celery", "kombu")
     kombu.raise_connection_error_on_closed_channels()
     kombu.reconnect_after_refusals()
+    kombu.leave_replaced_primaries(CHECK_S)
     return create_app(settings)
 
 

@@ -39,4 +39,10 @@ def broker_of(settings: StoreSettings) -> Broker:
         "socket_timeout": SENTINEL_TIMEOUT_S,
         "socket_connect_timeout": SENTINEL_TIMEOUT_S,
     }
-    return Broker(address.kombu_url(), tls, {"master_name": address.master, "sentinel_kwargs": sentinels})
+    options = {
+        "master_name": address.master,
+        "sentinel_kwargs": sentinels,
+        # Who publishes to a primary that hangs waits so long before the Sentinels are asked for the next one.
+        "socket_timeout": 10,
+    }
+    return Broker(address.kombu_url(), tls, options)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import time
+from contextlib import suppress
 from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from stemline.runtime.sentinel_address import SentinelAddress, is_sentinel
 from stemline.runtime.settings.groups import StoreSettings
@@ -16,6 +18,8 @@ from stemline.runtime.tls import tls_options
 
 SENTINEL_TIMEOUT_S: Final = 1.0
 """For connecting to a Sentinel, and for its answer; the next one is asked after that."""
+CHECK_S: Final = 5.0
+"""How often the Sentinels are asked whether the primary is still the same, s."""
 
 
 def open_client(settings: StoreSettings, url: str, **options: Any) -> redis.Redis:
@@ -57,8 +61,7 @@ def ask_sentinels(settings: StoreSettings, url: str) -> dict[str, list[tuple[str
     """
     address = SentinelAddress.parse(url)
     answers: dict[str, list[tuple[str, int]] | None] = {}
-    for host, port in address.sentinels:
-        client = redis.Redis(host, port, decode_responses=True, **_sentinel_options(settings, url))
+    for (host, port), client in open_sentinels(settings, url).items():
         try:
             primary: Any = client.sentinel_master(address.master)
             replicas: Any = client.sentinel_slaves(address.master)
@@ -68,6 +71,15 @@ def ask_sentinels(settings: StoreSettings, url: str) -> dict[str, list[tuple[str
         finally:
             client.close()
     return answers
+
+
+def open_sentinels(settings: StoreSettings, url: str) -> dict[tuple[str, int], redis.Redis]:
+    """Return a client of each Sentinel, by host and port; connects at the first call."""
+    options = _sentinel_options(settings, url)
+    sentinels = SentinelAddress.parse(url).sentinels
+    return {
+        (host, port): redis.Redis(host, port, decode_responses=True, **options) for host, port in sentinels
+    }
 
 
 def _sentinel_options(settings: StoreSettings, url: str) -> dict[str, Any]:
@@ -98,7 +110,24 @@ class _Sentinel(Sentinel):
 
 
 class _Pool(SentinelConnectionPool):
-    """Closes the connections to the Sentinels along with its own."""
+    """Leaves a primary that was replaced, and closes the connections to the Sentinels along with its own."""
+
+    _next_check = 0.0
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        """Return a connection to the primary.
+
+        The library asks the Sentinels when it connects. A primary that was cut off from them keeps its
+        connections, though, and what it is told is lost. So they are asked every :data:`CHECK_S` as well;
+        the pool then closes what is idle if the primary is another.
+        """
+        now = time.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + CHECK_S
+            # What is connected stays in use while no Sentinel knows better.
+            with suppress(MasterNotFoundError):
+                self.get_master_address()  # type: ignore[no-untyped-call]
+        return super().get_connection(*args, **options)
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         super().disconnect(inuse_connections)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import redis
 
 from stemline.jobs.store import Notify, RedisStore, StoreOptions
 from stemline.jobs.store.client import client_options
-from stemline.jobs.store.durability import Durability, shortcoming
+from stemline.jobs.store.durability import Confirmation, Durability, shortcoming
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, word_of
 from stemline.jobs.store.values import Deliver, discard_deliveries, discard_wake_ups
+from stemline.runtime.promotable_replicas import PromotableReplicas
 from stemline.runtime.redis_client import open_client
+from stemline.runtime.sentinel_address import is_sentinel
 from stemline.runtime.settings import Settings
 from stemline.runtime.settings.groups import StoreSettings
 
@@ -25,6 +28,7 @@ def store_options(settings: Settings) -> StoreOptions:
     return StoreOptions(
         key_prefix=settings.store.key_prefix,
         durability=Durability(settings.store.durability),
+        required_replicas=required_replicas(settings.store),
         auto_open=settings.tenants.auto_open,
         buckets_per_region=settings.tenants.buckets_per_region,
         queue_max_size=settings.tenants.queue_max_size,
@@ -41,6 +45,22 @@ def store_options(settings: Settings) -> StoreOptions:
         retention_days=settings.jobs.retention_days,
         dead_letter_days=settings.callbacks.dead_letter_days,
     )
+
+
+def required_replicas(settings: StoreSettings) -> Callable[[], int]:
+    """Return what counts the replicas that must have a change before it is answered, with `replica`.
+
+    Behind Sentinels these are all that may be promoted now, else those of the settings.
+    """
+    url, least = settings.url.get_secret_value(), settings.durability_replicas
+    if settings.durability == "replica" and is_sentinel(url):
+        return PromotableReplicas(settings, url, least=least)
+    return lambda: least
+
+
+def confirmation_of(settings: StoreSettings) -> Confirmation:
+    """Return what the server must confirm before a change is answered."""
+    return Confirmation(Durability(settings.durability), required_replicas(settings))
 
 
 def open_store(
@@ -89,7 +109,7 @@ def probe_durability(settings: StoreSettings) -> str:
     """Return whether the store's server confirms what the settings ask for: ``ok``, or why it cannot."""
     client = connect(settings, settings.url.get_secret_value(), timeout_s=_PROBE_TIMEOUT_S)
     try:
-        return shortcoming(client, Durability(settings.durability)) or "ok"
+        return shortcoming(client, confirmation_of(settings)) or "ok"
     except CLIENT_ERRORS as error:
         return word_of(error)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -71,10 +71,25 @@ class SentinelServer(Server):
             return False
 
 
+class DataServer(ValkeyServer):
+    """A Valkey that tells Sentinels a port at which others reach it."""
+
+    def __init__(self, folder: Path, reached_at: Callable[[int], int]) -> None:
+        """Describe a server; nothing is started yet.
+
+        Args:
+            folder: for its data, configuration and log.
+            reached_at: from its own port to that at which others reach it, as that of a proxy.
+        """
+        super().__init__(folder, password=PASSWORD)
+        self.announced_port = reached_at(self.port)
+        self.options = {"masterauth": PASSWORD, "replica-announce-port": str(self.announced_port)}
+
+
 class SentinelGroup:
     """The servers of one primary."""
 
-    def __init__(self, servers: list[ValkeyServer], sentinels: list[SentinelServer]) -> None:
+    def __init__(self, servers: list[DataServer], sentinels: list[SentinelServer]) -> None:
         """Hold servers and Sentinels that run."""
         self.servers = servers
         self.sentinels = sentinels
@@ -85,7 +100,7 @@ class SentinelGroup:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
         return f"sentinel://:{PASSWORD}@{hosts}/0?master={MASTER}&sentinel_password={SENTINEL_PASSWORD}"
 
-    def primary(self) -> ValkeyServer:
+    def primary(self) -> DataServer:
         """Return the primary, as the first Sentinel that runs knows it."""
         for sentinel in self.sentinels:
             try:
@@ -93,61 +108,82 @@ class SentinelGroup:
                     found: Any = client.sentinel_master(MASTER)
             except redis.exceptions.RedisError:
                 continue
-            return next(each for each in self.servers if each.port == found["port"])
+            return next(each for each in self.servers if each.announced_port == found["port"])
         raise RuntimeError("no Sentinel answers")
 
-    def kill_primary(self) -> ValkeyServer:
+    def kill_primary(self) -> DataServer:
         """Kill the primary and wait until the Sentinels have another; return the killed one."""
         killed = self.primary()
         killed.kill()
-        self._await_another_than(killed)
+        self.await_another_than(killed)
         return killed
 
     @contextmanager
-    def hung_primary(self) -> Iterator[ValkeyServer]:
+    def hung_primary(self) -> Iterator[DataServer]:
         """Stop the primary's process until the block ends; the Sentinels have another when it begins."""
         hung = self.primary()
         if hung.process is None:
             raise RuntimeError("the primary does not run")
         os.kill(hung.process.pid, signal.SIGSTOP)
         try:
-            self._await_another_than(hung)
+            self.await_another_than(hung)
             yield hung
         finally:
             os.kill(hung.process.pid, signal.SIGCONT)
 
-    def restart(self, server: ValkeyServer) -> None:
+    def restart(self, server: DataServer) -> None:
         """Start a killed server, and wait until it is a replica that has caught up."""
         server.start()
         self.await_replica(server)
 
-    def await_replica(self, server: ValkeyServer) -> None:
+    def await_replica(self, server: DataServer) -> None:
         """Wait until a server is a replica that has caught up."""
         eventually(lambda: _has_caught_up(server), 180, "the replica")
 
-    def _await_another_than(self, server: ValkeyServer) -> None:
+    def demote_primary(self, *, coordinated: bool = True) -> DataServer:
+        """Have a Sentinel replace the primary, which runs, without losing writes; return the former one.
+
+        Args:
+            coordinated: let the primary hand over, which Valkey can from 9.0 on; else pause its writes first.
+        """
+        demoted = self.primary()
+        words = ["SENTINEL", "FAILOVER", MASTER, *(["COORDINATED"] if coordinated else [])]
+        with self.sentinels[0].client as client, redis.Redis.from_url(demoted.url) as primary:
+            if not coordinated:
+                primary.client_pause(10_000, all=False)
+            eventually(lambda: _is_accepted(client, words), 180, "a failover that is possible")
+            self.await_another_than(demoted)
+            if not coordinated:
+                primary.client_unpause()
+        return demoted
+
+    def await_another_than(self, server: DataServer) -> None:
+        """Wait until the Sentinels have another primary."""
         eventually(lambda: self.primary() is not server, 180, "the failover")
 
 
 @contextmanager
-def sentinel_group(folder: Path, *, replicas: int = 1) -> Iterator[SentinelGroup]:
+def sentinel_group(
+    folder: Path, *, replicas: int = 1, reached_at: Callable[[int], int] = lambda port: port
+) -> Iterator[SentinelGroup]:
     """Run a primary, replicas and three Sentinels while the block runs.
 
     Args:
         folder: for their data and logs.
         replicas: how many.
+        reached_at: from a server's port to that at which others reach it.
     """
     with ExitStack() as stack:
-        options = {"masterauth": PASSWORD}
-        folders = [_made(folder / f"valkey-{n}") for n in range(1 + replicas)]
-        servers = [ValkeyServer(each, password=PASSWORD, options=options) for each in folders]
+        servers = [DataServer(_made(folder / f"valkey-{n}"), reached_at) for n in range(1 + replicas)]
         for server in servers:
             server.start()
             stack.callback(server.stop)
         for replica in servers[1:]:
             with redis.Redis.from_url(replica.url) as client:
-                client.replicaof("127.0.0.1", servers[0].port)
-        sentinels = [SentinelServer(_made(folder / f"sentinel-{n}"), servers[0].port) for n in range(_COUNT)]
+                client.replicaof("127.0.0.1", servers[0].announced_port)
+        sentinels = [
+            SentinelServer(_made(folder / f"sentinel-{n}"), servers[0].announced_port) for n in range(_COUNT)
+        ]
         for sentinel in sentinels:
             sentinel.start()
             stack.callback(sentinel.stop)
@@ -163,7 +199,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _has_caught_up(server: ValkeyServer) -> bool:
+def _has_caught_up(server: DataServer) -> bool:
     try:
         with redis.Redis.from_url(server.url, decode_responses=True, socket_timeout=5) as client:
             found: Any = client.info("replication")
@@ -176,3 +212,12 @@ def _knows_all(sentinel: SentinelServer, replicas: int) -> bool:
     with sentinel.client as client:
         found: Any = client.sentinel_master(MASTER)
     return bool((found["num-other-sentinels"], found["num-slaves"]) == (_COUNT - 1, replicas))
+
+
+def _is_accepted(client: redis.Redis, words: list[str]) -> bool:
+    """Ask for a failover; refused while another is under way, and while no replica is good enough."""
+    try:
+        client.execute_command(*words)  # type: ignore[no-untyped-call]
+    except redis.exceptions.ResponseError:
+        return False
+    return True

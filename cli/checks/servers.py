@@ -80,8 +80,9 @@ def _sentinels(check: str, settings: StoreSettings, url: str) -> Iterator[Findin
         yield warn(check, message, "name all of them, at least three: a failover needs a majority")
     else:
         yield ok(check, f"all {len(answers)} Sentinels answer")
-    if known and not any(len(answer) > 1 for answer in known):
-        yield warn(check, "the primary has no replica, so nothing can take its place", "add one, better two")
+    replicas = max((len(answer) - 1 for answer in known), default=0)
+    if known and not replicas:
+        yield warn(check, "the primary has no replica, so nothing can take its place", "add one")
 
 
 def _version(check: str, info: Mapping[str, Any], where: str) -> Iterator[Finding]:
@@ -111,10 +112,11 @@ def _durable(check: str, info: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _confirmed(settings: StoreSettings, client: redis.Redis) -> Finding:
-    from stemline.jobs.store.durability import Durability, shortcoming
+    from stemline.jobs.store.durability import shortcoming
+    from stemline.runtime.store import confirmation_of
 
-    durability = Durability(settings.durability)
-    if reason := shortcoming(client, durability):
+    durability = settings.durability
+    if reason := shortcoming(client, confirmation_of(settings)):
         message = f"STEMLINE_DURABILITY is {durability}, which the server cannot confirm: {reason}"
         return fail(
             "store", message, "change the server, or STEMLINE_DURABILITY; until then requests get 503"

@@ -36,7 +36,7 @@ class Connection:
         """
         self.client = client
         self.options = options
-        self._scripts = Scripts(client, options.durability, marker=self.key("confirmed"))
+        self._scripts = Scripts(client, options.confirmation, marker=self.key("confirmed"))
         self._notify = notify
         self._deliver = deliver
         self._clock = clock

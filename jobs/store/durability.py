@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -70,20 +71,31 @@ REPEATED_SCRIPTS: Final = frozenset(
 
 _TIMEOUT_MS: Final = 3000
 """How long the server may take to confirm, ms; below the client's timeout of 5 s."""
-_COMMANDS: Final[Mapping[Durability, tuple[str | int, ...]]] = {
-    Durability.DISK: ("WAITAOF", 1, 0, _TIMEOUT_MS),
-    Durability.REPLICA: ("WAIT", 1, _TIMEOUT_MS),
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the server is asked to confirm."""
+
+    durability: Durability = Durability.PROCESS
+    replicas: Callable[[], int] = lambda: 1
+    """Returns how many replicas must have a change, with `replica`."""
+
+    def command(self, timeout_ms: int) -> tuple[str | int, ...]:
+        """Return the command that waits for it."""
+        if self.durability is Durability.DISK:
+            return ("WAITAOF", 1, 0, timeout_ms)
+        return ("WAIT", self.replicas(), timeout_ms)
 
 
 def run_confirmed(
-    client: redis.Redis, durability: Durability, marker: str, run: Sequence[str | float]
+    client: redis.Redis, confirmation: Confirmation, marker: str, run: Sequence[str | float]
 ) -> Any:
     """Run a command, wait until its change is as durable as asked for, and return its answer.
 
     Args:
         client: of the server.
-        durability: `disk` or `replica`.
+        confirmation: `disk` or `replica`.
         marker: A key that is written as well. The server confirms what this connection wrote last, and a
             command that is repeated, because its first answer was lost, may have nothing left to write.
         run: The command and its arguments.
@@ -92,32 +104,31 @@ def run_confirmed(
         NotConfirmed: The change was made, but the server did not confirm it in time.
         RedisError: Of any of the commands.
     """
+    wait = confirmation.command(_TIMEOUT_MS)
     with client.pipeline(transaction=False) as pipe:
         pipe.execute_command(*run)  # type: ignore[no-untyped-call]
         pipe.set(marker, "")
-        pipe.execute_command(*_COMMANDS[durability])  # type: ignore[no-untyped-call]
+        pipe.execute_command(*wait)  # type: ignore[no-untyped-call]
         answer, marked, confirmed = pipe.execute(raise_on_error=False)
     for each in (answer, marked, confirmed):
         if isinstance(each, Exception):
             raise each
-    # WAITAOF counts files and replicas, WAIT replicas.
-    if not (confirmed[0] if isinstance(confirmed, list) else confirmed):
-        raise NotConfirmed(
-            retry_after_s=1.0, reason=f"{_COMMANDS[durability][0]}: not confirmed within {_TIMEOUT_MS} ms"
-        )
+    if not _suffices(wait, confirmed):
+        raise NotConfirmed(retry_after_s=1.0, reason=f"{wait[0]}: not confirmed within {_TIMEOUT_MS} ms")
     return answer
 
 
-def shortcoming(client: redis.Redis, durability: Durability) -> str:
+def shortcoming(client: redis.Redis, confirmation: Confirmation) -> str:
     """Return why the server cannot confirm changes; empty if it can.
 
     Raises:
         RedisError: The server cannot be asked.
     """
-    if durability is Durability.PROCESS:
+    if confirmation.durability is Durability.PROCESS:
         return ""
+    wait = confirmation.command(200)
     try:
-        confirmed: Any = client.execute_command(*_COMMANDS[durability][:-1], 200)  # type: ignore[no-untyped-call]
+        confirmed: Any = client.execute_command(*wait)  # type: ignore[no-untyped-call]
     except redis.exceptions.NoPermissionError as error:
         return f"the user lacks a permission ({error})"
     except redis.exceptions.ResponseError as error:
@@ -127,6 +138,11 @@ def shortcoming(client: redis.Redis, durability: Durability) -> str:
         if "unknown command" in text:
             return "it has no WAITAOF: use Valkey, or Redis 7.2 or later"
         raise
-    if durability is Durability.REPLICA and not confirmed:
-        return "it has no replica that keeps up"
+    if confirmation.durability is Durability.REPLICA and not _suffices(wait, confirmed):
+        return f"replicas that keep up: {confirmed} of {wait[1]}"
     return ""
+
+
+def _suffices(wait: tuple[str | int, ...], answer: Any) -> bool:
+    """Return whether the answer to WAITAOF (files and replicas) or WAIT (replicas) has what was asked for."""
+    return bool((answer[0] if isinstance(answer, list) else answer) >= wait[1])

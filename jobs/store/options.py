@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stemline.jobs.queue import QueueLimits
-from stemline.jobs.store.durability import Durability
+from stemline.jobs.store.durability import Confirmation, Durability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class StoreOptions:
     """Buckets that may be opened in a region."""
     durability: Durability = Durability.PROCESS
     """What a change survives once it was answered."""
+    required_replicas: Callable[[], int] = lambda: 1
+    """Returns how many replicas must have a change, with durability `replica`."""
     queue_max_size: int = 10_000
     """Waiting jobs that a new queue may hold."""
     queue_max_concurrent: int = 10
@@ -51,3 +54,8 @@ class StoreOptions:
     def queue_limits(self) -> QueueLimits:
         """Limits of a new queue."""
         return QueueLimits(self.queue_max_size, self.queue_max_concurrent)
+
+    @property
+    def confirmation(self) -> Confirmation:
+        """What the server confirms before a change is answered."""
+        return Confirmation(self.durability, self.required_replicas)

@@ -17,7 +17,7 @@ from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
 from stemline.jobs.states import TRANSITIONS, State
-from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Durability, run_confirmed
+from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Confirmation, Durability, run_confirmed
 from stemline.jobs.store.records import RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
@@ -26,6 +26,8 @@ LEFTOVER_WAIT_US: Final = 60_000_000
 
 _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
+
+_UNCONFIRMED: Final = Confirmation()
 
 
 def _constants() -> str:
@@ -63,17 +65,17 @@ class Scripts:
     """Runs the scripts on a server."""
 
     def __init__(
-        self, client: redis.Redis, durability: Durability = Durability.PROCESS, *, marker: str = ""
+        self, client: redis.Redis, confirmation: Confirmation = _UNCONFIRMED, *, marker: str = ""
     ) -> None:
         """Use a client that decodes answers to ``str``.
 
         Args:
             client: of the server.
-            durability: what the changes of :data:`CONFIRMED_SCRIPTS` survive once their script has returned.
+            confirmation: of the changes of :data:`CONFIRMED_SCRIPTS`, before their script returns.
             marker: a key that is written with them; see :func:`run_confirmed`.
         """
         self._client = client
-        self._durability = durability
+        self._confirmation = confirmation
         self._marker = marker
         self._registered: dict[str, Script] = {}
 
@@ -89,7 +91,7 @@ class Scripts:
         if script is None:
             script = self._registered[name] = self._client.register_script(source(name))
         try:
-            if self._durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS:
+            if self._confirmation.durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS:
                 return self._run_confirmed(name, script.sha, args)
             try:
                 return script(args=args)
@@ -100,8 +102,8 @@ class Scripts:
             raise translate(error) from error
 
     def _run_confirmed(self, name: str, sha: str, args: tuple[str | float, ...]) -> Any:
-        client, durability, marker = self._client, self._durability, self._marker
+        client, confirmation, marker = self._client, self._confirmation, self._marker
         try:
-            return run_confirmed(client, durability, marker, ("EVALSHA", sha, 0, *args))
+            return run_confirmed(client, confirmation, marker, ("EVALSHA", sha, 0, *args))
         except redis.exceptions.NoScriptError:
-            return run_confirmed(client, durability, marker, ("EVAL", source(name), 0, *args))
+            return run_confirmed(client, confirmation, marker, ("EVAL", source(name), 0, *args))

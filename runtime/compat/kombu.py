@@ -1,15 +1,19 @@
-"""Kombu's Redis transport: refusals of the server, closed channels, and when the broker last answered."""
+"""Kombu's Redis transport: refusals, closed channels, when the broker last answered, replaced primaries."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty
 from typing import Any
 
 import redis
-from kombu.transport.redis import Channel, Transport
+from kombu.transport.redis import Channel, SentinelChannel, Transport
+from redis.sentinel import MasterNotFoundError
 
 _CONNECTION_PARAMETERS = "_connparams"
+_POOL = "_sentinel_managed_pool"
 
 
 def raise_connection_error_on_closed_channels() -> None:
@@ -66,3 +70,56 @@ def on_broker_answer(channel: Any, call: Callable[[], None]) -> None:
         return answer
 
     channel.handlers["BRPOP"] = read_and_call
+
+
+def leave_replaced_primaries(interval_s: float) -> None:
+    """Let pools of connections ask the Sentinels regularly for the primary; a second call changes nothing.
+
+    Redis-py asks them only when it connects. A primary that was cut off from them keeps the connections of
+    those that publish, so messages would go where no worker reads. No upstream issue is known to us.
+
+    Args:
+        interval_s: between two questions of one pool, s.
+    """
+    original: Any = getattr(SentinelChannel, _POOL)
+    if hasattr(original, "__wrapped__"):
+        return
+
+    def pool_of(channel: Any, *args: Any, **options: Any) -> Any:
+        pool = original(channel, *args, **options)
+        get, next_check = pool.get_connection, 0.0
+
+        def get_connection(*given: Any, **named: Any) -> Any:
+            nonlocal next_check
+            if time.monotonic() >= next_check:
+                next_check = time.monotonic() + interval_s
+                with suppress(MasterNotFoundError):
+                    pool.get_master_address()
+            return get(*given, **named)
+
+        pool.get_connection = get_connection
+        return pool
+
+    pool_of.__wrapped__ = original  # type: ignore[attr-defined]
+    setattr(SentinelChannel, _POOL, pool_of)
+
+
+def drop_connections_to_replaced_primary(channel: Any) -> None:
+    """Close the blocking read and the subscription of a consumer if Sentinels name another primary by now.
+
+    Kombu then connects them anew in its event loop. It does so by itself as well, 26 to 51 s after a server
+    has ceased to answer; one that was cut off from its Sentinels answers, however.
+
+    Args:
+        channel: a consumer's channel; one without Sentinels is left alone.
+    """
+    if not isinstance(channel, SentinelChannel):
+        return
+    try:
+        primary = channel.pool.get_master_address()
+    except MasterNotFoundError:
+        return
+    for name in ("client", "subclient"):
+        connection = getattr(vars(channel).get(name), "connection", None)
+        if connection is not None and (connection.host, connection.port) != primary:
+            connection.disconnect()

@@ -89,6 +89,13 @@ class StoreSettings(Group):
         "crash of the store's machine (`WAITAOF`), `replica` also its loss (`WAIT`).",
     )
 
+    durability_replicas: int = setting(
+        1,
+        "How many replicas at least must have a change before it is answered, with `replica`. Behind "
+        "Sentinels all must that may be promoted; set it where an address follows the primary instead.",
+        ge=1,
+    )
+
     @property
     def broker(self) -> str:
         """URL of Celery's broker."""

@@ -81,6 +81,7 @@ class Client:
             if status == 200:
                 (job_id,) = JOB_ID.findall(answer)
                 self._ledger.accepted[job_id.decode()] = Asked(nonce, poison)
+                self._ledger.accepted_at[job_id.decode()] = time.monotonic()
                 self._ledger.beat("accepted")
                 return str(job_id.decode())
             if not repeats:
@@ -93,7 +94,9 @@ class Client:
     def cancel(self, job_id: str) -> None:
         """Cancel a job in any state."""
         status, _ = self._ask("PUT", f"/jobs/{job_id}?cancel", b"", {})
-        self._ledger.cancels += status == 200
+        if status == 200:
+            self._ledger.cancels += 1
+            self._ledger.cancelled.add(job_id)
 
     def pause_or_resume(self, queue_id: str, state: str) -> None:
         """Pause or resume the queue; repeat that until it succeeds."""
@@ -133,6 +136,7 @@ class Receiver:
                 (detail,) = json.loads(body)["JobsDetail"]
                 with ledger.lock:
                     ledger.callbacks[detail["JobId"]].append(detail["State"])
+                    ledger.called_at.setdefault(detail["JobId"], time.monotonic())
                     ledger.beat("called back")
                 self.send_response_only(200)
                 self.send_header("Content-Length", "0")

@@ -28,6 +28,12 @@ class Ledger:
     """Nonces of submissions with the response 503: their job must not exist."""
     cancels: int = 0
     server_errors: list[str] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+    """Jobs whose cancellation was answered with 200."""
+    accepted_at: dict[str, float] = field(default_factory=dict)
+    """Job id to when its submission was answered, monotonic s."""
+    called_at: dict[str, float] = field(default_factory=dict)
+    """Job id to when its first callback arrived, monotonic s."""
     callbacks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """States in the callbacks of each job, by its id."""
     beats: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))

@@ -93,13 +93,13 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], Non
         service.start()
         witness = Witness(service.valkey.folder, service.settings.store.key_prefix, ledger)
         client.start()
-        _wait(lambda: len(ledger.beats["called back"]) > 0, 180, "the first callback")
+        wait(lambda: len(ledger.beats["called back"]) > 0, 180, "the first callback")
         begin = time.monotonic()
         _kill_at_random(service, client, outcome, trials, random.Random(seed), pace_s, log)
         end = time.monotonic()
         client.stop()
         store = open_store(service.settings)
-        settled = _settle(service, store, outcome)
+        settled = settle(service, store, outcome)
         witness.close()
         outcome.lasted_s = end - begin
         outcome.pauses = {
@@ -119,7 +119,12 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], Non
     return outcome
 
 
-def _wait(check: Callable[[], bool], seconds: float, what: str) -> None:
+def wait(check: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: It did not come true.
+    """
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -185,7 +190,7 @@ def _signal(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-def _settle(service: Service, store: Store, outcome: Report) -> bool:
+def settle(service: Service, store: Store, outcome: Report) -> bool:
     """Wait until all jobs and callbacks have ended; return whether they did."""
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
@@ -244,11 +249,12 @@ def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, out
         job = jobs.get(job_id)
         if job is not None and asked.poison and job.state is State.SUCCESS:
             faults.append(f"a poisoned job succeeded: {job_id}")
-    _check_callbacks(jobs, ledger, outcome)
-    _check_objects(service, jobs, outcome)
+    check_callbacks(jobs, ledger, outcome)
+    check_objects(service, jobs, outcome)
 
 
-def _check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> None:
+def check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> None:
+    """Report jobs without a callback, and callbacks with another state than the job's."""
     for job in jobs.values():
         states = ledger.callbacks.get(job.id, [])
         outcome.callbacks += len(states)
@@ -260,7 +266,8 @@ def _check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> N
             outcome.faults.append(f"wrong callback: {job.id} {job.state} {states}")
 
 
-def _check_objects(service: Service, jobs: dict[str, Job], outcome: Report) -> None:
+def check_objects(service: Service, jobs: dict[str, Job], outcome: Report) -> None:
+    """Report stems that are missing, of other attempts than the last, or of jobs without success."""
     s3 = service.s3.client()
     found: set[str] = set()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="out/"):

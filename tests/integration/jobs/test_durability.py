@@ -20,7 +20,13 @@ from stemline.jobs.job import JobSpec
 from stemline.jobs.states import State
 from stemline.jobs.store import RedisStore, StoreOptions, scripts
 from stemline.jobs.store import durability as durability_module
-from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, REPEATED_SCRIPTS, Durability, shortcoming
+from stemline.jobs.store.durability import (
+    CONFIRMED_SCRIPTS,
+    REPEATED_SCRIPTS,
+    Confirmation,
+    Durability,
+    shortcoming,
+)
 from stemline.jobs.store.values import Idempotency
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe_durability
@@ -55,8 +61,7 @@ def admin(server: ValkeyServer) -> Iterator[redis.Redis]:
 @pytest.fixture(autouse=True)
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait three seconds for what will not come."""
-    commands = {Durability.DISK: ("WAITAOF", 1, 0, 500), Durability.REPLICA: ("WAIT", 1, 500)}
-    monkeypatch.setattr(durability_module, "_COMMANDS", commands)
+    monkeypatch.setattr(durability_module, "_TIMEOUT_MS", 500)
 
 
 @contextmanager
@@ -120,16 +125,26 @@ def test_replica_answers_when_a_replica_has_the_change(
     with opened(server, Durability.REPLICA) as store:
         with pytest.raises(NotConfirmed):
             store.jobs.create([spec()])
-        assert "no replica" in shortcoming(admin, Durability.REPLICA)
+        assert "replicas that keep up: 0 of 1" == shortcoming(admin, Confirmation(Durability.REPLICA))
         (tmp_path / "replica").mkdir()
         replica = ValkeyServer(tmp_path / "replica")
         for _ in running(replica):
             with redis.Redis.from_url(replica.url, decode_responses=True) as client:
                 client.execute_command("REPLICAOF", "127.0.0.1", server.port)
                 eventually(lambda: client.info("replication")["master_link_status"] == "up", 180, "the link")
-                eventually(lambda: not shortcoming(admin, Durability.REPLICA), 180, "an acknowledgement")
+                eventually(
+                    lambda: not shortcoming(admin, Confirmation(Durability.REPLICA)),
+                    180,
+                    "an acknowledgement",
+                )
                 (job,) = store.jobs.create([spec()])
                 assert client.hget(f"stemline:job:{job.id}", "state") == "Submitted"
+                two = RedisStore.open(
+                    server.url, StoreOptions(durability=Durability.REPLICA, required_replicas=lambda: 2)
+                )
+                with pytest.raises(NotConfirmed):  # one of two is not enough
+                    two.jobs.create([spec()])
+                two.close()
                 pid = int(client.info("server")["process_id"])
                 stopped = time.monotonic()
                 os.kill(pid, signal.SIGSTOP)
