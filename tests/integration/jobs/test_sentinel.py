@@ -86,6 +86,12 @@ def test_jobs_run_after_the_primary_hung(group: SentinelGroup, service: Service)
     assert all(each.process.poll() is None for each in service.programs.values())
 
 
+def shows_queues(service: Service) -> bool:
+    """Return whether Flower has asked the broker for its queues; it gives up after two seconds."""
+    page = httpx.get(f"{service.flower_url}/broker", auth=("user", "password"), trust_env=False, timeout=60)
+    return all(queue in page.text for queue in ("separate.0", "separate.2", "callbacks"))
+
+
 def test_a_dead_sentinel_is_passed_over(group: SentinelGroup, service: Service) -> None:
     """Store, broker and Flower's page of queues ask the others."""
     settings = Settings(redis_url=group.url)
@@ -97,10 +103,7 @@ def test_a_dead_sentinel_is_passed_over(group: SentinelGroup, service: Service) 
         with create_app(settings).connection_for_read() as connection:
             assert connection.default_channel.client.ping()
         assert "ok" == probe(settings.store, settings.store.broker)
-        page = httpx.get(
-            f"{service.flower_url}/broker", auth=("user", "password"), trust_env=False, timeout=60
-        )
-        assert all(queue in page.text for queue in ("separate.0", "separate.2", "callbacks"))
+        eventually(lambda: shows_queues(service), 180, "Flower's page of queues")
     finally:
         group.sentinels[0].start()
 
