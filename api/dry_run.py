@@ -27,6 +27,8 @@ from stemline.wire import views
 PROBE_S: Final = 5.0
 """How long the answer waits for a worker, s."""
 _LOOK_S: Final = 0.05
+_LONGEST_LOOK_S: Final = 0.5
+"""An answer is looked for ever less often, from one pause to the other: hundreds of clients may wait, s."""
 
 
 async def answer(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Response:
@@ -90,11 +92,13 @@ async def _ask(context: RequestContext, specs: Sequence[JobSpec]) -> Probe | Non
     until = await run_in_threadpool(context.store.now) + round(PROBE_S * 1e6)
     question = Question(uuid.uuid4().hex, tuple(bare), until)
     await run_in_threadpool(probes.ask, question)
+    pause_s = _LOOK_S
     while asyncio.get_running_loop().time() < end:
         found = await run_in_threadpool(probes.answered, question.id)
         if found is not None:
             return found
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, _LONGEST_LOOK_S)
     return None
 
 
