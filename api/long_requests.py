@@ -38,11 +38,14 @@ class LongRequests:
         threads: calls that run at a time.
         of_bucket: of these, those of one bucket.
         waiting: further calls of one bucket that wait; another one is refused.
+        most: calls of all buckets that run or wait, also those whose client has gone.
     """
 
     threads: int
     of_bucket: int
     waiting: int = 32
+    most: int = 512
+    _requests: int = field(init=False, default=0)
     _lines: dict[str, _Line] = field(init=False, default_factory=dict)
     _limiter: CapacityLimiter | None = field(init=False, default=None)
 
@@ -57,17 +60,20 @@ class LongRequests:
         Raises:
             BucketBusy: as many calls of the bucket run and wait as may.
         """
-        line = self._lines.setdefault(bucket, _Line(asyncio.Semaphore(self.of_bucket)))
-        if line.requests >= self.of_bucket + self.waiting:
+        line = self._lines.get(bucket) or _Line(asyncio.Semaphore(self.of_bucket))
+        if self._requests >= self.most or line.requests >= self.of_bucket + self.waiting:
             raise BucketBusy
         if self._limiter is None:
             self._limiter = CapacityLimiter(self.threads)
+        self._lines[bucket] = line
+        self._requests += 1
         line.requests += 1
         aside = request.scope.get("state", {}).get(ASIDE, nullcontext)
         try:
             async with aside(), line.slots:
                 return await to_thread.run_sync(call, limiter=self._limiter)
         finally:
+            self._requests -= 1
             line.requests -= 1
             if not line.requests:
                 del self._lines[bucket]
