@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from stemline.client import Client
 from stemline.deploy.local.addresses import Addresses
+from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, receiving
 from tests.browser.service import Service
 from tests.browser.thorough import Scheme, full, opened
@@ -87,13 +88,20 @@ def test_flower(browser: Browser, where: dict[str, Any]) -> None:
         Client(stack.target) as client,
     ):
         for key in ("morning.wav", "evening.wav", "notes.txt", "missing.wav"):
-            client.submit(f"songs/{key}", callback=receiver.url)
+            job = client.submit(f"songs/{key}", callback=receiver.url)
+            client.wait(job.id, timeout_s=180, check=False)
+        eventually(lambda: len(receiver.received) >= 4, 60, "the callbacks")
     context = browser.new_context(
-        viewport={"width": 1440, "height": 640},
+        viewport={"width": 1900, "height": 780},
         http_credentials={"username": stack.flower_user, "password": stack.flower_password},
     )
     page = context.new_page()
-    page.goto(f"{stack.flower_url}/tasks")
-    expect(page.locator("tbody tr")).to_have_count(8, timeout=120_000)
+    tasks = page.locator("tbody tr")
+
+    def are_shown() -> bool:
+        page.goto(f"{stack.flower_url}/tasks", wait_until="networkidle")
+        return tasks.count() >= 8
+
+    eventually(are_shown, 60, "the tasks of all jobs and callbacks")
     page.screenshot(path=PICTURES / "flower.png")
     context.close()

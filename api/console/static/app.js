@@ -26,6 +26,8 @@ const VIEWS = {
 };
 const LOGIN = () => import("./views/login.js");
 const SWITCH = () => import("./views/switch.js");
+/** How long what was done is shown. */
+const SAID_MS = 6_000;
 const TABS = ["jobs", "batches", "queues", "templates", "deliveries", "workers", "usage"];
 
 /** Counts sessions: with a new one every view begins anew, so that nothing of the old one stays on the page. */
@@ -48,6 +50,10 @@ function App() {
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [isReady, setReady] = useState(false);
   const [said, say] = useState("");
+  useEffect(() => {
+    const timer = said ? setTimeout(() => say(""), SAID_MS) : undefined;
+    return () => clearTimeout(timer);
+  }, [said]);
   /** Of a link that was opened while somebody is signed in. */
   const [linked, setLinked] = useState(/** @type {Session | null} */ (null));
   const [, redraw] = useState(0);

@@ -185,7 +185,7 @@ export default {
   "new.open": "Open the job",
   "new.readOnly": "This credential may not submit jobs.",
   "upload.waiting": "waits for its turn",
-  "upload.sending": "is sent",
+  "upload.sending": "sending",
   "upload.paused": "paused",
   "upload.done": "has arrived",
   "upload.failed": "failed",
@@ -334,5 +334,5 @@ export default {
   "delivery.request": "What each attempt sends; with a webhook secret also its time and signature",
   "queue.tdmq": "Goes to the message queue {name}; a URL replaces it.",
   "jobs.retrySelected": "Retry the selected jobs",
-  "jobs.retrySelectedText": "Of {n} jobs, those that failed or were cancelled will be submitted again.",
+  "jobs.retrySelectedText": "Of the selected ({n}), those that failed or were cancelled will be submitted again.",
 };

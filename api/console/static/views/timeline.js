@@ -74,7 +74,7 @@ export function Timeline({ job, attempts: kept }) {
     <div class="times" role="img" aria-label=${spans.map(told).join(", ")}>
       ${spans.map((span, i) => {
         const share = (span.to - span.from) / total;
-        return html`<div key=${i} class="span ${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${share > TOLD ? told(span) : ""}</div>`;
+        return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${share > TOLD ? told(span) : ""}</div>`;
       })}
     </div>
     ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}
@@ -88,7 +88,7 @@ function Row({ attempt }) {
   return html`<li><div class="bar">
       <span><b>${t(`outcome.${outcome || "Running"}`)}</b> ${t("attempt.on", { worker })}</span>
       <span class="soft small">${time(from)} · ${duration((to - from) / 1e6)}</span></div>
-    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot ${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
+    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot at-${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
     ${reason && html`<p class="soft small">${reason}</p>`}</li>`;
 }
 
