@@ -30,6 +30,10 @@ def table(outcome: Report) -> Table:
             rows.add_row(f"  {state}", str(outcome.states[state]))
     for reason, count in outcome.reasons.most_common(5):
         rows.add_row(f"    {reason}", str(count))
+    rows.add_row("rows of batches", str(outcome.rows))
+    rows.add_row("jobs whose stems were copied", str(outcome.reused))
+    rows.add_row("jobs cancelled at their deadline", str(outcome.late))
+    rows.add_row("events received by a listener", str(outcome.events))
     rows.add_row("jobs claimed again after a kill", str(outcome.reclaims))
     rows.add_row("callbacks received", str(outcome.callbacks))
     rows.add_row("  of these repeated", str(outcome.callbacks_repeated), end_section=True)

@@ -26,6 +26,8 @@ class Ledger:
     """Nonces of submissions without a response that were not repeated: their job may exist."""
     refused: set[str] = field(default_factory=set)
     """Nonces of submissions with the response 503: their job must not exist."""
+    batches: dict[str, int] = field(default_factory=dict)
+    """Rows of each accepted batch, by its id."""
     cancels: int = 0
     server_errors: list[str] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)

@@ -7,17 +7,20 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import redis
 
+from stemline.jobs.batch import Batch, row_job_id
 from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
+from stemline.jobs.tenant import Tenant
 from stemline.testing.processes import eventually
 from stemline.testing.s3_proxy import Fault
 from tests.chaos import stub
 from tests.chaos.clients import Client
-from tests.chaos.service import BUCKET, Service
+from tests.chaos.service import BUCKET, REGION, Service
 from tests.support.processes import children
 
 MOST_S = 120.0
@@ -50,7 +53,7 @@ def stems_are_right(service: Service, job: Job) -> None:
     s3 = service.s3.client()
     for name, model_name in stub.STEMS.items():
         stored = s3.get_object(Bucket=BUCKET, Key=f"out/{job.id}/{name}")
-        assert stub.stem(model_name, job.spec.user_data or "") == stored["Body"].read()
+        assert stub.stem(model_name, stub.nonce(job)) == stored["Body"].read()
         assert {"stemline-job": job.id, "stemline-token": str(job.token)} == stored["Metadata"]
 
 
@@ -215,6 +218,60 @@ def rolling_restart(service: Service, client: Client, store: Store, count: int) 
     for job in done:
         stems_are_right(service, job)
     return sum(job.attempt - 1 for job in done)
+
+
+def reused(service: Service, client: Client, store: Store) -> int:
+    """kill -9 of the worker that separates while an equal job waits for it; return how many got copies."""
+    first, second = equal_jobs(client, store)
+    name = worker_of(service, first)
+    service.kill(name)
+    service.restart(name)
+    done = [ended(store, job_id) for job_id in (first.id, second)]
+    assert [State.SUCCESS] * 2 == [job.state for job in done]
+    for job in done:
+        stems_are_right(service, job)
+    return sum(bool(job.result and job.result.reused) for job in done)
+
+
+def equal_jobs(client: Client, store: Store) -> tuple[Job, str]:
+    """Return a running job, and the id of an equal one that waits for it; on a slow machine a longer one."""
+    for seconds in (2.0, 10.0, 40.0):
+        first = running(store, accepted(client, seconds))
+
+        def separates(job_id: str = first.id) -> bool:
+            job = store.jobs.find(job_id)
+            return job is not None and (job.stage not in {"", "download"} or job.ended is not None)
+
+        eventually(separates, MOST_S, "the separation of the first job")
+        asked = stub.nonce(first)
+        second: str = eventually(
+            partial(client.submit, seconds=0, poison=False, source=asked), MOST_S, "an equal job"
+        )
+
+        def settled(job_id: str = second) -> Job | None:
+            job = store.jobs.find(job_id)
+            return job if job and (job.message or job.ended) else None
+
+        if first.id in eventually(settled, MOST_S, "the equal job").message:
+            return first, second
+    raise AssertionError("the first of two equal jobs was always faster than the second")
+
+
+def batch(service: Service, client: Client, store: Store, rows: int) -> int:
+    """kill -9 of the callback worker and a worker while a batch is fed; return how many rows succeeded."""
+    name: str = eventually(lambda: client.submit_batch(rows), MOST_S, "an accepted batch")
+    for part in ("callbacks", "worker-1"):
+        service.kill(part)
+        service.restart(part)
+
+    def over() -> Batch | None:
+        found = store.batches.get(Tenant(BUCKET, REGION), name)
+        return found if found and found.ended else None
+
+    found: Batch = eventually(over, MOST_S, "the end of the batch")
+    for number in range(rows):
+        stems_are_right(service, ended(store, row_job_id(name, number)))
+    return found.success
 
 
 def poison(service: Service, client: Client, store: Store) -> Job:

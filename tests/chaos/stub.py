@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from stemline.jobs.job import Job
 from stemline.separation.errors import Cancelled
 from stemline.separation.media.types import EncodedStem, OutputSpec
 from stemline.separation.pipeline import Report
@@ -27,6 +28,11 @@ STEMS = {"voice": "vocals", "bg": "accompaniment"}
 def source(nonce: str, seconds: float, *, poison: bool = False) -> bytes:
     """An input object."""
     return json.dumps({"nonce": nonce, "seconds": seconds, "poison": poison}).encode()
+
+
+def nonce(job: Job) -> str:
+    """Return what names the source of a job."""
+    return job.spec.input_object.removeprefix("in/")
 
 
 def stem(name: str, nonce: str) -> bytes:

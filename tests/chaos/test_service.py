@@ -70,6 +70,18 @@ def test_a_killed_worker_s_job_runs_again(service: Service, client: Client, stor
     assert scenarios.killed_worker(service, client, store) < (6 + 1 + 8) * SLACK
 
 
+def test_equal_jobs_survive_the_death_of_the_one_that_is_separated(
+    service: Service, client: Client, store: Store
+) -> None:
+    """kill -9 of its worker: one of two equal jobs is separated again, the other one gets copies."""
+    assert 1 == scenarios.reused(service, client, store)
+
+
+def test_a_batch_survives_the_death_of_what_feeds_it(service: Service, client: Client, store: Store) -> None:
+    """kill -9 of the callback worker and a worker: each row is one job with its own stems."""
+    assert 8 == scenarios.batch(service, client, store, 8)
+
+
 @pytest.mark.usefixtures("client")
 def test_a_folder_of_tracks_is_separated_once(service: Service, tmp_path: Path) -> None:
     """kill -9 of `stemline submit FOLDER`, a worker and the API: each track has one job and its own stems."""

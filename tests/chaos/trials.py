@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import random
@@ -16,13 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stemline.jobs.batch import row_job_id
+from stemline.jobs.event import place
 from stemline.jobs.job import Job
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.store import open_store
 from tests.chaos import stub
-from tests.chaos.clients import Client, Receiver
+from tests.chaos.clients import Client, Listener, Receiver
 from tests.chaos.ledger import Ledger
 from tests.chaos.service import BUCKET, REGION, Service
 from tests.chaos.witness import Witness
@@ -40,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     "callback_per_host": 64,
     "callback_concurrency": 8,
     "callback_timeout_s": 2,
+    "reuse": True,
     "callback_schedule_s": [0, 1, 2, 5, 5, 5, 5, 5, 5, 5],
 }
 TARGETS = ("api", "worker-1", "worker-2", "engine-1", "engine-2", "callbacks", "beat", "valkey")
@@ -79,6 +83,14 @@ class Report:
     done_twice: int = 0
     stale_writes: int = 0
     stored_after_503: int = 0
+    reused: int = 0
+    """Jobs whose stems were copied."""
+    rows: int = 0
+    """Rows of batches."""
+    late: int = 0
+    """Jobs that were cancelled at their deadline."""
+    events: int = 0
+    """Events that a listener received."""
 
 
 def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], None] = print) -> Report:
@@ -88,10 +100,12 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], Non
     ledger = Ledger()
     outcome = Report(seed)
     receiver = Receiver(ledger)
-    client = Client(service, ledger, receiver.url, seed)
+    client = Client(service, ledger, receiver.url, seed, varied=True)
     try:
         service.start()
         witness = Witness(service.valkey.folder, service.settings.store.key_prefix, ledger)
+        listener = Listener(service.port)
+        wait(lambda: bool(listener.ids), 60, "the stream of events")
         client.start()
         wait(lambda: len(ledger.beats["called back"]) > 0, 180, "the first callback")
         begin = time.monotonic()
@@ -101,11 +115,13 @@ def run(trials: int, seed: int, *, pace_s: float = 0.7, log: Callable[[str], Non
         store = open_store(service.settings)
         settled = settle(service, store, outcome)
         witness.close()
+        _listen_to_the_end(store, listener)
         outcome.lasted_s = end - begin
         outcome.pauses = {
             k: ledger.longest_pause(k, begin, end) for k in ("accepted", "claimed", "called back")
         }
         _check(service, store, ledger, witness, outcome)
+        _check_events(listener, witness, outcome)
         if not settled:
             outcome.faults.append(f"work was left {SETTLE_S:.0f} s after the last kill")
         store.close()
@@ -199,7 +215,8 @@ def settle(service: Service, store: Store, outcome: Report) -> bool:
             service.restart(name)
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
         waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
-        if not waiting and not store.statistics.read().callbacks.pending:
+        fed = not store.batches.hungry()
+        if fed and not waiting and not store.statistics.read().callbacks.pending:
             return True
         time.sleep(0.3)
     return False
@@ -229,7 +246,8 @@ def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, out
     lost = set(ledger.accepted) - set(jobs)
     outcome.lost = len(lost)
     faults += [f"lost: {job_id}" for job_id in lost]
-    surplus = [job for job in jobs.values() if job.id not in ledger.accepted]
+    _check_batches(store, jobs, ledger, outcome)
+    surplus = [j for j in jobs.values() if j.id not in ledger.accepted and j.spec.batch not in ledger.batches]
     for job in surplus:
         nonce = job.spec.user_data
         if nonce in ledger.refused:
@@ -249,8 +267,58 @@ def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, out
         job = jobs.get(job_id)
         if job is not None and asked.poison and job.state is State.SUCCESS:
             faults.append(f"a poisoned job succeeded: {job_id}")
+    _check_deadlines(jobs, outcome)
     check_callbacks(jobs, ledger, outcome)
     check_objects(service, jobs, outcome)
+
+
+def _listen_to_the_end(store: Store, listener: Listener) -> None:
+    """Let the listener receive what happened last."""
+    end, _ = store.events.begin(TENANT)
+    with suppress(TimeoutError):  # what it lacks then is found missing
+        wait(lambda: place(listener.last) >= place(end), 60, "the last event")
+    listener.close()
+
+
+def _check_events(listener: Listener, witness: Witness, outcome: Report) -> None:
+    """Compare what a listener was told, over all breaks, with what the store wrote."""
+    outcome.events = len(listener.ids)
+    places = [place(each) for each in listener.ids]
+    if any(after <= before for before, after in itertools.pairwise(places)):
+        outcome.faults.append("events were repeated, or came in another order")
+    if listener.resets:
+        outcome.faults.append(f"{listener.resets} times events were gone")
+    for job_id, states in witness.histories.items():
+        changes = [str(state) for state, _ in itertools.groupby(states)]
+        if changes != listener.states[job_id]:
+            outcome.faults.append(f"events: {job_id} was {changes}, a listener saw {listener.states[job_id]}")
+
+
+def _check_batches(store: Store, jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> None:
+    """Check that every row of an accepted batch is one job, and that the batch has ended."""
+    outcome.rows = sum(ledger.batches.values())
+    for batch_id, rows in ledger.batches.items():
+        expected = {row_job_id(batch_id, number) for number in range(rows)}
+        found = {job.id for job in jobs.values() if job.spec.batch == batch_id}
+        outcome.lost += len(expected - found)
+        outcome.faults += [f"row lost: {job_id} of {batch_id}" for job_id in expected - found]
+        outcome.faults += [f"row twice: {job_id} of {batch_id}" for job_id in found - expected]
+        batch = store.batches.get(TENANT, batch_id)
+        if batch is None or batch.ended is None or batch.success + batch.failed + batch.cancelled != rows:
+            outcome.faults.append(f"batch has not ended: {batch}")
+
+
+def _check_deadlines(jobs: dict[str, Job], outcome: Report) -> None:
+    """Check that no job was started after its deadline, and none cancelled before."""
+    for job in jobs.values():
+        outcome.reused += bool(job.result and job.result.reused)
+        late = job.code == "DeadlineExceeded"
+        outcome.late += late
+        deadline = job.spec.deadline
+        if deadline is not None and job.started is not None and job.started > deadline:
+            outcome.faults.append(f"started after its deadline: {job.id}")
+        if late and (deadline is None or (job.ended or 0) < deadline):
+            outcome.faults.append(f"cancelled before its deadline: {job.id}")
 
 
 def check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> None:
@@ -259,7 +327,7 @@ def check_callbacks(jobs: dict[str, Job], ledger: Ledger, outcome: Report) -> No
         states = ledger.callbacks.get(job.id, [])
         outcome.callbacks += len(states)
         outcome.callbacks_repeated += max(0, len(states) - 1)
-        announced = job.state in {State.SUCCESS, State.FAILED}
+        announced = job.state in {State.SUCCESS, State.FAILED} and not job.spec.batch
         if announced and not states:
             outcome.faults.append(f"no callback: {job.id} {job.state}")
         if any(state != job.state for state in states):
@@ -292,7 +360,7 @@ def check_objects(service: Service, jobs: dict[str, Job], outcome: Report) -> No
 
 def _check_stem(s3: Any, job: Job, key: str, model_name: str, outcome: Report) -> None:
     stored = s3.get_object(Bucket=BUCKET, Key=key)
-    if stored["Body"].read() != stub.stem(model_name, job.spec.user_data or ""):
+    if stored["Body"].read() != stub.stem(model_name, stub.nonce(job)):
         outcome.faults.append(f"not its own stem: {key}")
     if stored["Metadata"] != {"stemline-job": job.id, "stemline-token": str(job.token)}:
         outcome.stale_writes += 1
