@@ -31,6 +31,7 @@ def list_buckets(context: ReadContext) -> Response:
     """List the open buckets that the credential may use; the host needs no bucket."""
     query = queries.BUCKETS.read_parameters(context.query)
     query["regions"] = tuple(region for region in query["regions"] if region.lower() != "all")
+    query["known"] = context.known_tenants
     found = context.store.tenants.search(BucketFilter(**query, allowed=context.policy.allows_tenant))
     return context.respond(
         views.BUCKET_LIST, items=found.items, total=found.total, page=query["page"], size=query["size"]

@@ -188,6 +188,14 @@ class RequestContext:
         """Return what the credential may do."""
         return self.principal.policy
 
+    @property
+    def known_tenants(self) -> tuple[Tenant, ...] | None:
+        """All tenants that the credential may use, if its policy names their buckets; else ``None``."""
+        names = self.policy.named_buckets
+        if names is None:
+            return None
+        return tuple(Tenant(name, region) for region in self.settings.hosts.allowed_regions for name in names)
+
     def check_budget(self, jobs: int = 1) -> None:
         """Check that the credential may submit some more jobs today; they are not counted.
 

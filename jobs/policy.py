@@ -82,6 +82,11 @@ class Policy:
         """Return whether a bucket may be used, as a tenant or as a destination."""
         return _any(self.buckets, bucket) and _any(self.regions, region)
 
+    @property
+    def named_buckets(self) -> tuple[str, ...] | None:
+        """The buckets that may be used, if they are given by their names alone."""
+        return None if any(set(name) & set("*?[") for name in self.buckets) else self.buckets
+
     def allows_tenant(self, tenant: Tenant) -> bool:
         """Return whether a tenant may be seen in a list."""
         return self.allows_bucket(tenant.bucket, tenant.region)

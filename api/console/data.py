@@ -39,7 +39,8 @@ _MOST_FAILURES = 100
 def console_session(context: ReadContext) -> Response:
     """Return what the credential may do and see, and where its operator's tools are."""
     settings = context.settings
-    buckets = context.store.tenants.search(BucketFilter(allowed=context.policy.allows_tenant, size=100))
+    which = BucketFilter(allowed=context.policy.allows_tenant, known=context.known_tenants, size=100)
+    buckets = context.store.tenants.search(which)
     values = {
         "bucket": context.tenant.bucket,
         "region": context.tenant.region,

@@ -42,9 +42,20 @@ class RedisTenants(TenantRepository):
         value = connection.read(connection.client.hget, connection.key("tenant", str(tenant)), "open")
         return bool(value == "1")
 
+    def _names(self, which: BucketFilter) -> list[str]:
+        """Return tenants that were ever opened, the oldest first: those that are known, or all."""
+        connection = self._connection
+        key, client = connection.key("tenants"), connection.client
+        if which.known is None:
+            return [str(name) for name in connection.read(client.zrange, key, 0, -1)]
+        names = [str(tenant) for tenant in which.known]
+        opened = connection.read(client.zmscore, key, names) if names else []
+        found = [(at, name) for at, name in zip(opened, names, strict=True) if at is not None]
+        return [name for _, name in sorted(found)]
+
     def search(self, which: BucketFilter) -> Listing[Bucket]:
         connection = self._connection
-        names = connection.read(connection.client.zrange, connection.key("tenants"), 0, -1)
+        names = self._names(which)
         wanted = [name for name in names if which.matches(records.tenant(name))]
         rows = zip(wanted, connection.hashes("tenant", wanted), strict=True)
         found = [records.bucket(name, record) for name, record in rows if record.get("open") == "1"]

@@ -155,6 +155,8 @@ class BucketFilter:
     name_part: str = ""
     allowed: Callable[[Tenant], bool] = lambda _: True
     """Whether a tenant may be seen."""
+    known: tuple[Tenant, ...] | None = None
+    """All tenants that may be seen, so that no others are read; ``None`` if they are not known."""
     page: int = 1
     size: int = 10
 

@@ -49,6 +49,10 @@ def test_buckets(make: Make) -> None:
     assert {TENANT, OTHER, far} == set(buckets())
     assert [far] == buckets(regions=("ap-beijing",))
     assert [OTHER] == buckets(names=(OTHER.bucket,)) == buckets(name_part="other")
+    unknown = Tenant("none-1250000000", "ap-beijing")
+    assert {TENANT, far} == set(buckets(known=(far, unknown, TENANT)))
+    assert [far] == buckets(known=(far, TENANT), regions=("ap-beijing",))
+    assert [] == buckets(known=())
 
 
 def test_queues(store: Store, clock: FixedClock) -> None:
