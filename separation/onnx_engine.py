@@ -26,7 +26,8 @@ class OnnxEngine:
 
     On a CPU each segment runs on one thread, and as many segments as threads are in flight: that is faster
     than one segment at a time on all threads. A segment that is alone runs on all threads, in a second
-    session. On a GPU the segments of all threads are gathered into batches.
+    session; the first one does not, since opening that session takes longer than a segment. On a GPU the
+    segments of all threads are gathered into batches.
 
     Args:
         network: What the graph computes.
@@ -99,14 +100,18 @@ class _CpuRunner:
         self._threads = threads
         self._session = self._open(threads=1)
         self._wide: Session | None = None
+        self._has_been_alone = False
         self._wide_lock = threading.Lock()
 
     def masks(self, magnitude: NDArray[np.float32], *, alone: bool, level: int) -> Masks:  # noqa: ARG002  # no queue
-        session = self._wide_session() if alone and self._threads > 1 else self._session
+        session = self._alone_session() if alone and self._threads > 1 else self._session
         return [mask[0] for mask in session.run(magnitude[np.newaxis])]
 
-    def _wide_session(self) -> Session:
+    def _alone_session(self) -> Session:
         with self._wide_lock:
+            if not self._has_been_alone:
+                self._has_been_alone = True
+                return self._session
             if self._wide is None:
                 self._wide = self._open(threads=self._threads)
             return self._wide

@@ -1,0 +1,50 @@
+"""Which sessions an engine on processors opens, on a stand-in for ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stemline.models.catalogue import model_named
+from stemline.separation import onnx_engine
+from stemline.separation.onnx_engine import OnnxEngine
+
+SEGMENT = np.zeros((2, 64, 1024), np.float32)
+
+
+class Session:
+    """Notes how many threads each session has, and which of them runs."""
+
+    opened: list[int]
+    ran: list[int]
+
+    def __init__(self, _name: str, _graph: bytes, _device: str, *, threads: int = 1) -> None:
+        self._threads = threads
+        self.opened.append(threads)
+
+    def run(self, magnitude: np.ndarray) -> list[np.ndarray]:
+        self.ran.append(self._threads)
+        return [magnitude, magnitude]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> OnnxEngine:
+    """An engine on four processors."""
+    Session.opened, Session.ran = [], []
+    monkeypatch.setattr(onnx_engine, "Session", Session)
+    return OnnxEngine(model_named("2stems"), lambda *, polyphase: b"", device="cpu", threads=4)
+
+
+def test_one_short_clip_opens_one_session(engine: OnnxEngine) -> None:
+    """A segment that is alone runs in the session that is open: to open a wide one takes longer."""
+    engine.masks(SEGMENT, alone=True)
+    assert Session.opened == [1] == Session.ran
+
+
+def test_short_clips_run_on_all_processors(engine: OnnxEngine) -> None:
+    """From the second short clip on, all processors work on each; the wide session is opened once."""
+    for _ in range(3):
+        engine.masks(SEGMENT, alone=True)
+    engine.masks(SEGMENT)
+    assert Session.opened == [1, 4]
+    assert Session.ran == [1, 4, 4, 1]
