@@ -102,6 +102,9 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
         structure = read_structure(file, head, size)
     # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
     checks.raise_first(checks.BEFORE_OPENING, structure)
+    if structure.foreign_bytes and not structure.links:
+        rest = io.BufferedReader(Span(path.open("rb"), structure.foreign_bytes, size))
+        return (_open(rest, rest, [None], structure, track),)
     if not structure.links:
         return (_open(path.open("rb"), path, likely_demuxers(path, head), structure, track),)
     if len(structure.links) > MAX_LINKS:

@@ -7,6 +7,7 @@ support another container, write a module with `matches` and `read` and add it t
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from stemline.separation.media.containers import (
@@ -83,15 +84,21 @@ def read_structure(file: BinaryIO, head: bytes, size: int) -> Structure:
     start = _leading_tags(file, head, size)
     if start:
         rest = io.BufferedReader(Span(file, start, size, closes=False))
-        found = _read(rest, rest.read(HEAD_BYTES), size - start)
-        return found.behind(start)
+        head = rest.read(HEAD_BYTES)
+        return replace(
+            _read(rest, head, size - start).behind(start),
+            foreign_bytes=0 if _container(head) is mpeg_audio else start,
+        )
     return _read(file, head, size)
 
 
 def _read(file: BinaryIO, head: bytes, size: int) -> Structure:
-    container = next(container for container in _CONTAINERS if container.matches(head))
     file.seek(0)
-    return container.read(file, size)
+    return _container(head).read(file, size)
+
+
+def _container(head: bytes) -> _Container:
+    return next(container for container in _CONTAINERS if container.matches(head))
 
 
 def _leading_tags(file: BinaryIO, head: bytes, size: int) -> int:

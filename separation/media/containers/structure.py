@@ -33,6 +33,7 @@ class Structure:
             stream and number of the chunk that follows, how many.
         metadata_bytes: Bytes of tags, pictures, attachments and indexes, which FFmpeg keeps in memory; each
             part counts for at least `PART_BYTES`.
+        foreign_bytes: Length of ID3v2 tags before a container that has none of its own; FFmpeg reads few so.
         lacks_lengths: Whether its header has no true duration: its writer could not seek back.
         lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
     """
@@ -47,6 +48,7 @@ class Structure:
     duration_s: float | None = None
     bitrate_kbps: int | None = None
     channels: int = 0
+    foreign_bytes: int = 0
     lacks_lengths: bool = False
     lacks_index: bool = False
     empty_chunks: Mapping[tuple[int, int], int] = field(default_factory=dict)

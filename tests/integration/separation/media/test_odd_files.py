@@ -111,6 +111,19 @@ def test_something_else_may_follow_a_file(suffix: str, song: Path, tmp_path: Pat
         assert len(heard) == len(whole) or (suffix == "mp3" and len(heard) - len(whole) < 1152), rest[:6]
 
 
+@pytest.mark.parametrize("suffix", ["wav", "m4a", "mkv", "aiff", "wma", "flac", "ogg", "mp3", "aac", "ts"])
+def test_a_tag_may_precede_any_file(suffix: str, song: Path, tmp_path: Path):
+    """An ID3v2 tag that a program put before a file of any kind does not hide what follows."""
+    path = tmp_path / f"in.{suffix}"
+    codec = {"aiff": "pcm_s16be", "mkv": "aac", "ts": "aac"}.get(suffix) or _FOLLOWED[suffix]
+    ffmpeg(tmp_path, "-i", str(song), "-c:a", codec, path.name)
+    data, whole = path.read_bytes(), read(path)
+    frame = b"TIT2\0\0\0\x05\0\0\x03song"
+    path.write_bytes(b"ID3\x04\0\0\0\0\x08\0" + frame.ljust(1024, b"\0") + data)
+
+    assert np.array_equal(whole, read(path))
+
+
 def _pages(data: bytes) -> list[bytes]:
     """Return the pages of an Ogg file."""
     starts = [at for at in range(len(data)) if data.startswith(b"OggS\0", at)]
