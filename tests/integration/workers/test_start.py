@@ -18,6 +18,7 @@ from stemline.storage import Buckets
 from stemline.storage.access_check import BucketsUnusable
 from stemline.testing.s3_proxy import FaultyProxy
 from tests.support.certificates import make_certificate, server_context
+from tests.support.measured import MEASURED
 
 ACCESS = {"access_key": "key", "secret_key": "secret"}
 
@@ -25,7 +26,7 @@ ACCESS = {"access_key": "key", "secret_key": "secret"}
 def start(valkey_url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Start a separation worker that must refuse."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment = {**known, "STEMLINE_REDIS_URL": valkey_url, **variables}
+    environment = {**known, "STEMLINE_REDIS_URL": valkey_url, **variables, **MEASURED}
     command = [sys.executable, "-m", "stemline", "worker", "separate"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
