@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-#: What OpenSSL takes for an established connection, and at most for a handshake: it reserves what a message
-#: of the client announces, up to 128 KiB. Measured with OpenSSL 3.0.
-ESTABLISHED_BYTES: Final = 24 << 10
+#: What OpenSSL takes for an established connection, for a record of it that is not complete, and at most for a
+#: handshake: it reserves what a message of the client announces, up to 128 KiB. Measured with OpenSSL 3.0.
+ESTABLISHED_BYTES: Final = 14 << 10
+RECORD_BYTES: Final = 18 << 10
 HANDSHAKE_BYTES: Final = 160 << 10
 _MAX_RECORD_BYTES: Final = 16 << 10
 _HANDSHAKE_RECORD: Final = 22
@@ -52,7 +53,7 @@ class TlsLayer:
     def memory(self) -> int:
         """About how many bytes of memory TLS takes; at most, during the handshake."""
         if self.established:
-            return ESTABLISHED_BYTES + self._undecrypted
+            return ESTABLISHED_BYTES + (max(RECORD_BYTES, self._undecrypted) if self._undecrypted else 0)
         return len(self._first) if self._tls is None else HANDSHAKE_BYTES
 
     def decrypt(self, data: bytes | memoryview) -> bytes:
