@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from stemline.api.context import ReadContext, RequestContext, WriteContext
 from stemline.jobs.delivery import Delivery
-from stemline.jobs.errors import IllegalTransition, RequestRefused
+from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.store import DeliveryFilter, delivery_id
 from stemline.wire import queries, views
@@ -61,11 +61,9 @@ def replay_callbacks(context: WriteContext, ids: str) -> Response:
     deliveries = [delivery for delivery in found if delivery is not None]
     if len(deliveries) < len(found):
         raise RequestRefused("One of the callbacks does not exist.")
-    for delivery in deliveries:
-        if delivery.status != "dead":
-            raise IllegalTransition(f"The callback {delivery.id} is {delivery.status}, not dead.")
-    count = context.store.outbox.replay([delivery.id for delivery in deliveries])
-    return context.respond(views.REPLAYED, count=count)
+    names = list(dict.fromkeys(delivery.id for delivery in deliveries))
+    context.store.outbox.replay_all(context.tenant, names)
+    return context.respond(views.REPLAYED, count=len(names))
 
 
 @router.post("/callbacks/{ids}/send", name="send_callbacks")

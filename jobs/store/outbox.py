@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.errors import IllegalTransition
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import Outbox
@@ -83,6 +84,12 @@ class RedisOutbox(Outbox):
 
     def replay(self, deliveries: Sequence[str]) -> int:
         return self._replay(deliveries)
+
+    def replay_all(self, tenant: Tenant, deliveries: Sequence[str]) -> None:
+        answer = [str(each) for each in self._connection.run("replay", str(tenant), 2, *deliveries)]
+        if answer[:1] == ["refused"]:
+            raise IllegalTransition(f"The callback {answer[1]} is {answer[2]}, not dead.")
+        self._connection.deliver(answer)
 
     def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
         return self._replay(deliveries, tenant, only_dead=False)

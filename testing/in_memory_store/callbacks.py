@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
+from stemline.jobs.errors import IllegalTransition
 from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
@@ -104,6 +105,16 @@ class InMemoryOutbox(Outbox):
         contents = self._contents
         with contents.lock:
             return self._make_due([contents.deliveries[name] for name in deliveries if name in contents.dead])
+
+    def replay_all(self, tenant: Tenant, deliveries: Sequence[str]) -> None:
+        contents = self._contents
+        with contents.lock:
+            for name in deliveries:
+                if name not in contents.dead:
+                    known = contents.deliveries.get(name)
+                    status = known.status if known else "unknown"
+                    raise IllegalTransition(f"The callback {name} is {status}, not dead.")
+            self.send(tenant, deliveries)
 
     def _make_due(self, deliveries: Sequence[Delivery]) -> int:
         contents, now = self._contents, self._contents.clock()

@@ -1,8 +1,14 @@
 
 -- Make deliveries due at once. A schedule that is over starts anew; attempts stay on record.
--- ARGV: 3 tenant ('' for any), 4 whether only dead letters (0/1), 5… deliveries
--- Returns those that are due now
+-- ARGV: 3 tenant ('' for any), 4 whether only dead letters (0/1; 2: all of them or none), 5… deliveries
+-- Returns those that are due now | {'refused', delivery, its status} of one that is not dead, if all or none are wanted
 
+if ARGV[4] == '2' then
+  for i = 5, #ARGV do
+    local status = redis.call('HGET', P .. ':delivery:' .. ARGV[i], 'status')
+    if status ~= 'dead' then return {'refused', ARGV[i], status or 'unknown'} end
+  end
+end
 local due = {}
 for i = 5, #ARGV do
   local key = P .. ':delivery:' .. ARGV[i]

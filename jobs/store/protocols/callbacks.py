@@ -87,6 +87,14 @@ class Outbox(Protocol):
         """Start the schedule of dead letters anew; return how many of them were dead letters."""
         ...
 
+    def replay_all(self, tenant: Tenant, deliveries: Sequence[str]) -> None:
+        """Start the schedule of a tenant's dead letters anew, of all of them or of none.
+
+        Raises:
+            IllegalTransition: one of them is no dead letter.
+        """
+        ...
+
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None
     ) -> int:

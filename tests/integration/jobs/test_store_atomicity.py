@@ -7,14 +7,22 @@ import dataclasses
 import pytest
 
 from stemline.jobs.batch import Row, row_job_id, row_spec
-from stemline.jobs.errors import BatchesFull, BudgetSpent, ChangedMeanwhile, RequestRefused, RowRetried
+from stemline.jobs.delivery import DeliveryAttempt
+from stemline.jobs.errors import (
+    BatchesFull,
+    BudgetSpent,
+    ChangedMeanwhile,
+    IllegalTransition,
+    RequestRefused,
+    RowRetried,
+)
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.usage import Budget
-from tests.integration.jobs.contract import OTHER, TENANT, spec
+from tests.integration.jobs.contract import OTHER, TENANT, ended, spec
 from tests.integration.jobs.test_store_batches import ID, end, feed, shown, submit
 
 FAILED = JobFilter(states=frozenset({State.FAILED}), unretried=True, size=100)
@@ -188,3 +196,14 @@ def test_a_change_of_a_template_is_not_lost(store: Store) -> None:
     with pytest.raises(ChangedMeanwhile):
         store.templates.update(TENANT, template.id, separate=voice, revision=template.revision)
     assert "solo" == store.templates.update(TENANT, template.id, separate=voice).name
+
+
+def test_dead_letters_are_replayed_together(store: Store) -> None:
+    """Of two requests that replay the same dead letter, the second is refused and replays no other one."""
+    first, second = ended(store), ended(store)
+    for delivery in (first, second):
+        store.outbox.record(delivery, DeliveryAttempt(1, "500", 1), next_due=None, status="dead")
+    store.outbox.replay_all(TENANT, [first])
+    with pytest.raises(IllegalTransition, match=f"{first} is pending"):
+        store.outbox.replay_all(TENANT, [second, first])
+    assert [second] == [each.id for each in store.outbox.dead(tenant=TENANT).items]
