@@ -11,6 +11,8 @@ import click
 from stemline.cli.group import Group
 from stemline.cli.program import program, spelled
 
+_INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 _EXTRAS = {"httpx": "client"}
 """Extra that installs a package, for those that a user may well be without."""
 
@@ -65,6 +67,10 @@ class LazyGroup(Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             raise _usage(error) from error
+        except (KeyboardInterrupt, click.Abort) as error:
+            if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+                raise SystemExit(_INTERRUPTED) from None
+            raise  # nobody answers a question
         except click.ClickException as error:
             error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
             raise

@@ -9,6 +9,7 @@ from xdist.scheduler import LoadFileScheduling
 _SHARED = {
     "stack": (
         "tests/browser/test_real_separation.py",
+        "tests/integration/cli/test_beside_a_stack.py",
         "tests/integration/client/test_page.py",
         "tests/integration/test_",
         "tests/integration/deploy/test_flower.py",
