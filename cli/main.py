@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import click
 
+from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.program import program, spelled
 
-_INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 _EXTRAS = {"httpx": "client"}
 """Extra that installs a package, for those that a user may well be without."""
 
@@ -69,7 +68,7 @@ class LazyGroup(Group):
             raise _usage(error) from error
         except (KeyboardInterrupt, click.Abort) as error:
             if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-                raise SystemExit(_INTERRUPTED) from None
+                raise SystemExit(INTERRUPTED) from None
             raise  # nobody answers a question
         except click.ClickException as error:
             error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
@@ -104,8 +103,6 @@ class LazyGroup(Group):
 
 def _usage(error: click.UsageError) -> click.ClickException:
     """Return how a command ends whose words are wrong."""
-    from stemline.cli.exits import USAGE, CommandFailed
-
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error
     path = error.ctx.command_path if error.ctx else program()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -98,6 +99,28 @@ def test_hints_name_the_command_as_the_shell_finds_it(
         assert (name, f"run `{name} up`") == (program(), spelled("run `stemline up`"))
     finally:
         program.cache_clear()
+
+
+class Keys(io.RawIOBase):
+    """A standard input at which Ctrl-C is pressed, or which has ended."""
+
+    def __init__(self, *, ctrl_c: bool):
+        self._ctrl_c = ctrl_c
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        if self._ctrl_c:
+            raise KeyboardInterrupt
+        return 0
+
+
+@pytest.mark.parametrize(("ctrl_c", "status"), [(True, 130), (False, 1)])
+def test_ctrl_c_at_a_question_is_status_130(ctrl_c: bool, status: int):
+    """Ctrl-C ends a command that asks for something with its own status; the end of the input does not."""
+    typed = io.BufferedReader(Keys(ctrl_c=ctrl_c))
+    assert status == CliRunner().invoke(main, ["login"], input=typed).exit_code
 
 
 def test_a_bare_command_says_what_to_do_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
