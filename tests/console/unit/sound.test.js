@@ -2,10 +2,11 @@ import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
 import { fits, inPieces, TooLong } from "../../../api/console/static/player/sound.js";
-import { readWavHeader, samplesOf, wavFile } from "../../../api/console/static/player/wav.js";
+import { inBits, readWavHeader, samplesOf, wavFile as wavOf } from "../../../api/console/static/player/wav.js";
 import { fft, peaksOfPairs } from "../../../api/console/static/player/waveform.js";
 
 const RATE = 44_100;
+const wavFile = (channels, rate) => wavOf([inBits(channels)], channels.length, rate);
 
 test("a WAV file of 24 bits is read as it was written", async () => {
   const left = Float32Array.of(0, 0.5, -1, 0.999, 1e-6);
@@ -16,6 +17,14 @@ test("a WAV file of 24 bits is read as it was written", async () => {
   const [first, second] = samplesOf(header, bytes.slice(header.offset));
   for (const [i, value] of left.entries()) assert.ok(Math.abs(value - first[i]) <= 2 ** -23);
   assert.deepEqual([second[2] > 0.9999, second[3]], [true, -1]);
+});
+
+test("a WAV file is made of parts, unless it would be too long for its header", async () => {
+  const parts = [inBits([Float32Array.of(0.25)]), inBits([Float32Array.of(-0.5, 0)])];
+  const bytes = await wavOf(parts, 1, RATE).arrayBuffer();
+  assert.equal(bytes.byteLength, 44 + 9 + 1);
+  assert.deepEqual([...samplesOf(readWavHeader(bytes), bytes.slice(44, 53))[0]], [0.25, -0.5, 0]);
+  assert.equal(wavOf([{ size: 2 ** 32 }], 2, RATE), null);
 });
 
 test("what is no WAV file of samples is refused", () => {

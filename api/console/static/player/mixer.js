@@ -2,7 +2,7 @@
 import { CHANNELS, Graph } from "./graph.js";
 import { inPieces, loadWhole, TooLong, fits, whole } from "./sound.js";
 import { Transport } from "./transport.js";
-import { wavFile } from "./wav.js";
+import { inBits, wavFile } from "./wav.js";
 
 /** @typedef {import("./graph.js").Settings} Settings */
 /** @typedef {import("./transport.js").Sound} Sound */
@@ -35,6 +35,7 @@ export class Mixer {
     this.sound = sound;
     this.settings = settings;
     this.buffer = buffer;
+    this.isClosed = false;
     this.graph = new Graph(context, settings.tracks.length);
     this.graph.output.connect(context.destination);
     this.graph.apply(settings, true);
@@ -87,15 +88,27 @@ export class Mixer {
 
   /** Render what is heard at the settings, at normal speed and without the loop. @returns {Promise<Blob>} a WAV file */
   async render() {
-    const { buffer } = this;
-    if (!buffer) throw new TooLong();
-    const context = new OfflineAudioContext(CHANNELS, buffer.length, buffer.sampleRate);
+    const { sound } = this;
+    const parts = [];
+    for (let start = 0; start < sound.length && !this.isClosed; ) {
+      const { end } = sound.pieceAt(start);
+      parts.push(inBits(await this.rendered(await sound.load(start), end - start)));
+      start = end;
+    }
+    const file = wavFile(parts, CHANNELS, sound.sampleRate);
+    if (!file) throw new TooLong();
+    return file;
+  }
+
+  /** @param {AudioBuffer} buffer of all tracks @param {number} length samples @returns {Promise<Float32Array[]>} */
+  async rendered(buffer, length) {
+    const context = new OfflineAudioContext(CHANNELS, length, buffer.sampleRate);
     const offline = new Mixer(context, whole(buffer), this.settings, buffer);
     const node = new AudioBufferSourceNode(context, { buffer });
     node.connect(offline.graph.input);
     node.start(0);
     const rendered = await context.startRendering();
-    return wavFile([rendered.getChannelData(0), rendered.getChannelData(1)], rendered.sampleRate);
+    return [rendered.getChannelData(0), rendered.getChannelData(1)];
   }
 
   /** Return by how much the sum of the stems differs from the mix at most, dBFS; null without a mix. @returns {number | null} */
@@ -118,6 +131,7 @@ export class Mixer {
   }
 
   close() {
+    this.isClosed = true;
     clearInterval(this.timer);
     this.transport.pause();
     this.graph.output.disconnect();

@@ -280,7 +280,7 @@ function Saves({ tracks, mixer, saving }) {
   return html`<div class="buttons">
     ${stems.map((stem) => html`<a key=${stem.name} class="button" href=${stem.saveUrl} download=${baseName(stem.key)}>↓ ${t(`track.${stem.name}`, {}, stem.name)}</a>`)}
     ${stems.length > 1 && html`<button type="button" disabled=${saving.busy} onClick=${zip}>↓ ${t("player.zip")}</button>`}
-    ${mixer?.buffer && html`<button type="button" disabled=${saving.busy} onClick=${mix}>↓ ${t("player.render")}</button>`}
+    ${mixer && html`<button type="button" disabled=${saving.busy} onClick=${mix}>↓ ${t("player.render")}</button>`}
   </div>`;
 }
 

@@ -67,35 +67,44 @@ export function samplesOf(header, bytes) {
   });
 }
 
-/** Return a WAV file of 24 bits. @param {Float32Array[]} channels @param {number} sampleRate @returns {Blob} */
-export function wavFile(channels, sampleRate) {
+/** Bytes of samples that a file can say it has; its header counts in 32 bits. */
+const MOST_BYTES = 2 ** 32 - 64;
+
+/** Return samples in 24 bits, the channels in turn. @param {Float32Array[]} channels @returns {Blob} */
+export function inBits(channels) {
   const length = channels[0]?.length ?? 0;
-  const frameBytes = channels.length * 3;
-  const size = length * frameBytes;
-  const bytes = new ArrayBuffer(44 + size + (size % 2));
-  const view = new DataView(bytes);
-  /** @param {number} at @param {string} word */
-  const put = (at, word) => {
-    for (let i = 0; i < word.length; i += 1) view.setUint8(at + i, word.charCodeAt(i));
-  };
-  put(0, "RIFF");
-  view.setUint32(4, bytes.byteLength - 8, true);
-  put(8, "WAVEfmt ");
-  view.setUint32(16, 16, true);
-  view.setUint16(20, PCM, true);
-  view.setUint16(22, channels.length, true);
-  view.setUint32(24, sampleRate, true);
-  view.setUint32(28, sampleRate * frameBytes, true);
-  view.setUint16(32, frameBytes, true);
-  view.setUint16(34, 24, true);
-  put(36, "data");
-  view.setUint32(40, size, true);
-  for (let i = 0, at = 44; i < length; i += 1)
+  const view = new DataView(new ArrayBuffer(length * channels.length * 3));
+  for (let i = 0, at = 0; i < length; i += 1)
     for (const samples of channels) {
       const value = Math.max(-0x800000, Math.min(0x7fffff, Math.round((samples[i] ?? 0) * 0x800000)));
       view.setUint16(at, value & 0xffff, true);
       view.setInt8(at + 2, value >> 16);
       at += 3;
     }
-  return new Blob([bytes], { type: "audio/wav" });
+  return new Blob([view.buffer]);
+}
+
+/** Return a WAV file of parts in 24 bits; null if they are more than such a file can hold. @param {Blob[]} parts @param {number} channels @param {number} sampleRate @returns {Blob | null} */
+export function wavFile(parts, channels, sampleRate) {
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  if (size > MOST_BYTES) return null;
+  const frameBytes = channels * 3;
+  const view = new DataView(new ArrayBuffer(44));
+  /** @param {number} at @param {string} word */
+  const put = (at, word) => {
+    for (let i = 0; i < word.length; i += 1) view.setUint8(at + i, word.charCodeAt(i));
+  };
+  put(0, "RIFF");
+  view.setUint32(4, 36 + size + (size % 2), true);
+  put(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, PCM, true);
+  view.setUint16(22, channels, true);
+  view.setUint32(24, sampleRate, true);
+  view.setUint32(28, sampleRate * frameBytes, true);
+  view.setUint16(32, frameBytes, true);
+  view.setUint16(34, 24, true);
+  put(36, "data");
+  view.setUint32(40, size, true);
+  return new Blob([view.buffer, ...parts, new Uint8Array(size % 2)], { type: "audio/wav" });
 }

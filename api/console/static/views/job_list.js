@@ -175,12 +175,14 @@ function Table({ rows, route, selected, onSelect }) {
   useEffect(() => rows.want(first, last), [first, last]);
   const now = useNow();
   const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
-  /** @param {string} id */
-  const toggle = (id) => {
-    const ids = new Set(selected);
+  const latest = useRef({ selected, onSelect });
+  latest.current = { selected, onSelect };
+  // The same function each time, so that scrolling draws only the rows that come into view.
+  const toggle = useMemo(() => (/** @type {string} */ id) => {
+    const ids = new Set(latest.current.selected);
     if (!ids.delete(id)) ids.add(id);
-    onSelect(ids);
-  };
+    latest.current.onSelect(ids);
+  }, []);
   if (rows.error && !rows.isLoaded) return html`<${Problem} error=${rows.error} />`;
   if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
@@ -210,8 +212,15 @@ function NoJobs({ route }) {
   <//>`;
 }
 
-/** @param {{index: number, job: Tree | undefined, now: number, isSelected: boolean, onToggle: ((id: string) => void) | null}} props */
-function Row({ index, job, now, isSelected, onToggle }) {
+/** @typedef {{index: number, job: Tree | undefined, now: number, isSelected: boolean, onToggle: ((id: string) => void) | null}} Shown */
+
+/** A row, which is made anew only when what it shows has changed. @param {Shown} props */
+function Row(props) {
+  return useMemo(() => drawn(props), Object.values(props));
+}
+
+/** @param {Shown} props */
+function drawn({ index, job, now, isSelected, onToggle }) {
   const place = { transform: `translateY(${index * ROW}px)` };
   if (!job) return html`<div class="row" role="row" aria-rowindex=${index + 2} style=${place}><span role="cell" class="soft name">…</span></div>`;
   const name = baseName(job.Key);
