@@ -15,8 +15,6 @@ const COARSE = 8;
 const RISE = Float32Array.from({ length: 65 }, (_, i) => Math.sin((Math.PI / 2) * (i / 64)) ** 2);
 const FALL = RISE.slice().reverse();
 const WHOLE = Float32Array.from([...RISE, ...FALL.slice(1)]);
-/** Of the first grain, which has none before it. */
-const FIRST = Float32Array.from([...RISE.map(() => 1), ...FALL.slice(1)]);
 
 /**
  * Return where candidates match a reference best, by their normalised correlation.
@@ -94,14 +92,13 @@ export class Stretch {
     const until = time + frames / sampleRate;
     /** @type {AudioBufferSourceNode[]} */
     const nodes = [];
+    // Before the first grain lies the second half of one whose middle is the beginning.
+    if (!this.following) nodes.push(this.begin(from, time));
     for (let at = 0; at < frames; at += HOP) {
-      const isFirst = this.following === null;
-      // The middle of a grain is heard when it is its turn; the first has no half before its middle.
-      const place = Math.round(from + (isFirst ? 0 : (at + HOP) * speed - HOP));
-      const node = this.grain(place, time + at / sampleRate, isFirst);
-      if (isLast) node.stop(until);
-      nodes.push(node);
+      // The middle of a grain is heard when it is its turn.
+      nodes.push(this.grain(Math.round(from + (at + HOP) * speed - HOP), time + at / sampleRate));
     }
+    if (isLast) for (const node of nodes) node.stop(until);
     return {
       stop: (when) => {
         for (const node of nodes) node.stop(isLast ? Math.min(when, until) : when);
@@ -109,25 +106,41 @@ export class Stretch {
     };
   }
 
-  /** @param {number} place sample that it would begin with @param {number} time @param {boolean} isFirst */
-  grain(place, time, isFirst) {
-    const { context, sound } = this;
-    const starts = [place - SEARCH, place, place + HOP].map((sample) => sound.pieceAt(Math.max(0, sample)).start);
+  /** The piece that holds a sample, or one beside it. @param {number} sample */
+  pieceOf(sample) {
+    const { sound } = this;
+    const starts = [sample - SEARCH, sample, sample + HOP].map((each) => sound.pieceAt(Math.max(0, each)).start);
     const start = starts.find((each) => sound.loaded(each)) ?? 0;
-    const buffer = /** @type {AudioBuffer} */ (sound.loaded(start));
-    let begin = Math.max(0, place - start);
-    if (this.following) {
-      const lowest = Math.max(0, begin - SEARCH);
-      const candidates = together(buffer, lowest, begin - lowest + SEARCH + HOP);
-      begin = lowest + bestMatch(this.following, candidates, begin - lowest);
-    }
+    return { start, buffer: /** @type {AudioBuffer} */ (sound.loaded(start)) };
+  }
+
+  /** @param {number} from sample @param {number} time */
+  begin(from, time) {
+    const { start, buffer } = this.pieceOf(from);
+    this.following = together(buffer, from - start, HOP);
+    return this.play(buffer, from - start, time, FALL, HOP);
+  }
+
+  /** @param {number} place sample that it begins with, or one near to it @param {number} time */
+  grain(place, time) {
+    const { start, buffer } = this.pieceOf(place);
+    const lowest = place - start - SEARCH;
+    const candidates = together(buffer, lowest, 2 * SEARCH + HOP);
+    const begin = lowest + bestMatch(this.following ?? candidates, candidates, SEARCH);
     this.following = together(buffer, begin + HOP, HOP);
+    return this.play(buffer, begin, time, WHOLE, GRAIN);
+  }
+
+  /** Let a part of a buffer be heard; what lies before its beginning is silence. @param {AudioBuffer} buffer @param {number} begin @param {number} time @param {Float32Array} curve @param {number} length samples */
+  play(buffer, begin, time, curve, length) {
+    const { context } = this;
     const node = new AudioBufferSourceNode(context, { buffer });
     const gain = new GainNode(context, { gain: 0 });
-    gain.gain.setValueCurveAtTime(isFirst ? FIRST : WHOLE, time, GRAIN / context.sampleRate);
+    gain.gain.setValueCurveAtTime(curve, time, length / context.sampleRate);
     node.connect(gain).connect(this.output);
     node.onended = () => gain.disconnect();
-    node.start(time, begin / buffer.sampleRate, GRAIN / buffer.sampleRate);
+    const silent = Math.max(0, -begin);
+    node.start(time + silent / context.sampleRate, Math.max(0, begin) / buffer.sampleRate, Math.max(0, length - silent) / buffer.sampleRate);
     return node;
   }
 }
