@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -109,6 +110,25 @@ def test_absent_keeps(server: ApiServer) -> None:
     kept = server.store.queues.search(TENANT, QueueFilter()).items[0]
     assert ("queue-speech-1", 7, 3) == (kept.name, kept.max_size, kept.max_concurrent)
     assert ("Off", "http://cb.example.com/q") == (kept.notify.state, kept.notify.url)
+
+
+def test_changes_at_once_are_all_kept(server: ApiServer) -> None:
+    """Of clients that change different fields of a queue at the same moment, none undoes another's change."""
+    queue = the_queue(server.client)
+    server.client.put(f"/asrqueue/{queue}", f"<Request><NotifyConfig>{ON}</NotifyConfig></Request>")
+    for number in range(5):
+        url, form = f"http://cb.example.com/{number}", "JSON" if number % 2 else "XML"
+        inner = (
+            f"<NotifyConfig><Url>{url}</Url></NotifyConfig>",
+            f"<NotifyConfig><ResultFormat>{form}</ResultFormat></NotifyConfig>",
+            f"<MaxSize>{number + 1}</MaxSize>",
+        )
+        bodies = [f"<Request>{each}</Request>" for each in inner]
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(lambda body: server.client.put(f"/asrqueue/{queue}", body), bodies))
+        assert [200] * 3 == [answer.status for answer in answers]
+        found = server.store.queues.search(TENANT, QueueFilter()).items[0]
+        assert (url, form, number + 1) == (found.notify.url, found.notify.result_format, found.max_size)
 
 
 @pytest.mark.shows("NotifyConfig: Event, ResultFormat, Type, Url")
