@@ -261,13 +261,15 @@ async def _from_body(context: RequestContext, request: Request) -> _Upload:
 
 async def _lines(context: RequestContext, request: Request, digest: Any) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the body in parts, and add its bytes to the digest."""
-    splitter = _Splitter()
+    splitter, share = _Splitter(), context.share
     try:
         async with asyncio.timeout(context.settings.server.body_timeout_s):
             async for chunk in request.stream():
                 digest.update(chunk)
+                share.grow(context.principal.id, len(chunk))
                 if lines := splitter.feed(chunk):
                     yield lines
+                    share.shrink(share.size - splitter.held)
     except ClientDisconnect:
         raise InvalidContent("The request body is not complete, or its chunks are not valid.") from None
     except TimeoutError:
@@ -280,10 +282,14 @@ class _Splitter:
     """Splits bytes into lines that are not blank, and gives them out in parts."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._lines: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()
+        """Not split before there are enough: short lines take much more memory than their bytes."""
         self._total = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held."""
+        return len(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return lines once there are enough for a part.
@@ -292,24 +298,28 @@ class _Splitter:
             InvalidContent: a line, or all of them, is too long.
         """
         self._total += len(data)
-        self._held += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._lines += [line for line in lines if line.strip()]
-        if len(self._rest) > MAX_LINE or any(len(line) > MAX_LINE for line in lines):
-            raise InvalidContent(f"A line is longer than {MAX_LINE} bytes.")
+        self._held += data
         if self._total > MAX_BYTES:
             raise InvalidContent(f"The rows are larger than {MAX_BYTES} bytes.")
-        return self._take() if self._held >= _PART_BYTES else []
+        end = self._held.rfind(b"\n") + 1
+        _check_line(len(self._held) - end)
+        return self._take(end) if len(self._held) >= _PART_BYTES else []
 
     def end(self) -> list[bytes]:
         """Return the lines that are left."""
-        if self._rest.strip():
-            self._lines.append(self._rest)
-        return self._take()
+        return self._take(len(self._held))
 
-    def _take(self) -> list[bytes]:
-        lines, self._lines, self._held = self._lines, [], 0
-        return lines
+    def _take(self, end: int) -> list[bytes]:
+        lines = bytes(self._held[:end]).split(b"\n")
+        del self._held[:end]
+        _check_line(max(map(len, lines)))
+        return [line for line in lines if line.strip()]
+
+
+def _check_line(length: int) -> None:
+    """Raise the error of a line that is too long."""
+    if length > MAX_LINE:
+        raise InvalidContent(f"A line is longer than {MAX_LINE} bytes.")
 
 
 def _from_manifest(context: RequestContext) -> _Upload:

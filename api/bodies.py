@@ -31,7 +31,7 @@ class BodyBudget:
         try:
             yield share
         finally:
-            self._add(share.credential, -share.size)
+            self.give_back(share.credential, share.size)
 
     def take(self, credential: str, size: int) -> None:
         """Take bytes from the budget.
@@ -42,6 +42,10 @@ class BodyBudget:
         if self._held[credential] + size > self._free:
             raise BodiesFull(retry_after_s=_RETRY_AFTER_S)
         self._add(credential, size)
+
+    def give_back(self, credential: str, size: int) -> None:
+        """Return bytes to the budget."""
+        self._add(credential, -size)
 
     def _add(self, credential: str, size: int) -> None:
         self._free -= size
@@ -67,3 +71,8 @@ class BodyShare:
         self._budget.take(credential, size)
         self.credential = credential
         self.size += size
+
+    def shrink(self, size: int) -> None:
+        """Give room back, of bytes that are not held any more."""
+        self._budget.give_back(self.credential, size)
+        self.size -= size

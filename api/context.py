@@ -126,6 +126,8 @@ class RequestContext:
     """Whether the answer is JSON."""
     integrity: Integrity
     """What the signature says about the body."""
+    share: BodyShare
+    """Room for a body that is left to be read."""
     budget_percent: list[int] = field(default_factory=list)
     """How much of the budget was spent when it was looked at, if that was nearly all."""
 
@@ -356,6 +358,7 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
         body=body,
         json=wants_json(request),
         integrity=integrity,
+        share=share or BodyShare(services.bodies),
     )
 
 

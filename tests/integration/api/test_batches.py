@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ from stemline.jobs.store import JobFilter
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, TENANT, ApiServer
 from stemline.testing.client import BUCKET, REGION, Answer, Client
+from stemline.testing.processes import eventually
 from stemline.workers.feeder import Feeder
 
 OUTPUT = {"Region": REGION, "Bucket": BUCKET, "AuObject": "out/${jobid}.${ext}"}
@@ -131,6 +133,16 @@ def test_a_request_that_fails_leaves_no_rows(server, valkey):
     assert 400 == server.client.request("POST", "/batches", json.dumps(COMMON).encode(), JSON | digest).status
     assert before == set(valkey.keys("*batch*"))
     assert {} == valkey.hgetall(f"stemline:held-rows:{TENANT}")
+
+
+def test_rows_that_are_not_a_part_yet_take_room(serve):
+    """Rows of a request that stops before its first part is whole count as a body until its end."""
+    server = serve(body_memory_bytes=100_000, max_body_bytes=50_000, body_timeout_s=60)
+    whole = server.client.raw("POST", "/batches", body(rows(1000)), LINES)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as first:
+        first.sendall(whole[:45_000])
+        eventually(lambda: 503 == post(server.client, body(rows(1000)))["status"], 60, "the refusal")
+    eventually(lambda: 200 == post(server.client, body(rows(1000)))["status"], 60, "the room")
 
 
 def test_batches_are_refused_when_the_bucket_holds_enough(serve):

@@ -36,3 +36,15 @@ def test_shares_are_returned_on_errors() -> None:
     with budget.share() as share:
         share.grow("a", 50)
         assert 50 == share.size
+
+
+def test_what_is_not_held_any_more_is_given_back() -> None:
+    """A body that is read in parts takes room for the parts that are held, however long it is."""
+    budget = BodyBudget(100)
+    with budget.share() as share:
+        for _ in range(100):
+            share.grow("a", 50)
+            share.shrink(40)
+            share.shrink(10)
+        assert 0 == share.size
+        share.grow("a", 50)
