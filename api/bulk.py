@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext, WriteContext
-from stemline.api.jobs import RETRIABLE, again, check_queues, submitted_by
+from stemline.api.jobs import RETRIABLE, again, check_queues
 from stemline.jobs.errors import QueueFull, RequestRefused
 from stemline.jobs.states import WAITING, State
 from stemline.jobs.store import Counted, DeliveryFilter, JobFilter
@@ -56,12 +56,12 @@ def _retry(context: RequestContext) -> Response:
 
 def retry_all(context: RequestContext, which: JobFilter) -> Response:
     """Retry all jobs that match and were not retried yet."""
-    which = replace(which, unretried=True, order="Asc")
+    which = replace(which, unretried=True, order="Asc", is_brief=True)
     context.watch_budget()
 
     def retry(_: object, page: JobFilter) -> Counted:
         found = context.store.jobs.search(context.tenant, page)
-        specs = [submitted_by(context, again(job)) for job in found.items]
+        specs = [again(context, job) for job in found.items]
         if not specs:
             return Counted(0, found.cursor)
         # What another request has begun to retry meanwhile is left out.

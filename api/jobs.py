@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import Any
 
 from fastapi import APIRouter
 from opentelemetry.trace import SpanKind
@@ -150,7 +151,7 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
             raise RequestRefused(f"The job {job_id} does not exist.")
         if job.state not in RETRIABLE:
             raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
-        specs.append(submitted_by(context, again(job)))
+        specs.append(again(context, job))
     check_queues(context, {spec.queue_id for spec in specs})
     context.watch_budget()
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
@@ -160,24 +161,35 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
     return context.respond(views.CREATED_JOBS, items=jobs)
 
 
-def again(job: Job) -> JobSpec:
-    """Return the specification of a job that retries another one."""
-    return replace(job.spec, origin=job.id, trace="", not_before=None, deadline=None)
+def again(context: RequestContext, job: Job) -> JobSpec:
+    """Return the specification of a job that retries another one, with its submitter."""
+    return submitted_by(context, job.spec, origin=job.id, trace="", not_before=None, deadline=None)
 
 
-def submitted_by(context: RequestContext, spec: JobSpec) -> JobSpec:
-    """Return the specification with its submitter, who must be allowed what it names."""
+def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobSpec:
+    """Return the specification with its submitter, who must be allowed what it names.
+
+    Args:
+        context: of the request.
+        spec: what is asked for.
+        changes: values that it has instead.
+    """
+    policy = context.policy
+    submitter: dict[str, Any] = {
+        "credential": context.principal.id,
+        "weight": policy.weight,
+        "reuse": policy.reuse,
+    }
+    spec = replace(spec, **submitter, **changes)
     allowed = context.settings.hosts.allowed_regions
     if spec.output.region not in allowed:
         raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
-    context.policy.check_output(spec.output)
+    policy.check_output(spec.output)
     if context.services.buckets.keeps_files(spec.output.region, spec.output.bucket):
         check_file_names(spec)
-    context.policy.check_target(spec.callback.mq)
+    policy.check_target(spec.callback.mq)
     _check_times(spec, round(context.services.clock() * 1e6))
-    return replace(
-        spec, credential=context.principal.id, weight=context.policy.weight, reuse=context.policy.reuse
-    )
+    return spec
 
 
 def _check_times(spec: JobSpec, now: int) -> None:

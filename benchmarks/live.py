@@ -1,6 +1,7 @@
-"""What is beyond the vendor's API, in figures: events, bulk requests, batches, and the memory of a job.
+"""What is beyond the vendor's API, in figures: starts, events, bulk requests, batches, memory of a job.
 
-Starts a Valkey with AOF and one API process of its own. This process plays the listeners and the workers.
+Starts a Valkey with AOF, one API process and separation workers of its own. This process plays the clients
+and, except for the starts, the workers.
 
     python -m benchmarks.live [--listeners 1000] [--changes 300] [--jobs 10000] [--rows 100000] [--only bulk]
 """
@@ -13,21 +14,29 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.submit import BUCKET, SECRET_ID, SECRET_KEY, processor_seconds, start_api
+from benchmarks.report import Report
+from benchmarks.submit import BUCKET, SECRET_ID, SECRET_KEY, in_ms, processor_seconds, start_api
+from stemline.api.notifier import BackgroundNotifier
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
-from stemline.jobs.store import RedisStore, StoreOptions
+from stemline.jobs.store import JobRepository, RedisStore, StoreOptions
 from stemline.jobs.tenant import Tenant
+from stemline.runtime.settings import Settings
+from stemline.runtime.store import open_store
 from stemline.testing.client import Client
+from stemline.workers.app import create_app
 from stemline.workers.feeder import Feeder
+from stemline.workers.notifier import CeleryNotifier
 
 MOST_ENDED = 3000
 """Jobs of the batch that are made and ended."""
@@ -40,18 +49,26 @@ def spec(number: int) -> JobSpec:
     return JobSpec(TENANT, f"in/{number}.mp3", VoiceSeparate(AudioMode.IS_AUDIO), output)
 
 
-def percentiles(times: list[float]) -> str:
-    """p50, p99 and maximum, ms."""
-    ordered = sorted(times)
-    p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {ordered[-1] * 1000:.1f} ms"
+@dataclass
+class Bench:
+    """What the parts share."""
 
+    report: Report
+    store: RedisStore
+    api: int
+    """Process id."""
 
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    print(f"{what}: {time.perf_counter() - began:.2f} s")
+    @contextmanager
+    def measured(self, key: str, label: str, jobs: int = 1) -> Iterator[None]:
+        """Add what a block takes: elapsed, and of the processors in the API and the store's server."""
+        began, before = time.perf_counter(), processor(self.store, self.api)
+        yield
+        elapsed = time.perf_counter() - began
+        used = sum(processor(self.store, self.api)) - sum(before)
+        if jobs > 1:
+            label = f"{label}, {jobs:,} jobs"
+        self.report.add(f"{key}.s", [elapsed], unit="s", label=label)
+        self.report.add(f"{key}.cpu_s", [used], unit="s", label=f"{label}: processor of API and store")
 
 
 async def listen(port: int, request: bytes, ready: asyncio.Semaphore, seen: dict[str, list[float]]) -> None:
@@ -66,10 +83,10 @@ async def listen(port: int, request: bytes, ready: asyncio.Semaphore, seen: dict
             seen.setdefault(json.loads(line[6:])["Progress"], []).append(now)
 
 
-async def events(port: int, store: RedisStore, listeners: int, changes: int) -> None:
+async def events(bench: Bench, port: int, listeners: int, changes: int) -> None:
     """Measure from a change in the store to its arrival at every listener."""
     client = Client(port, f"{BUCKET}.ci.{TENANT.region}.myqcloud.com", SECRET_ID, SECRET_KEY)
-    request, ready = client.raw("GET", "/events"), asyncio.Semaphore(0)
+    request, ready, store = client.raw("GET", "/events"), asyncio.Semaphore(0), bench.store
     seen: dict[str, list[float]] = {}
     tasks = []
     for _ in range(listeners):
@@ -87,8 +104,42 @@ async def events(port: int, store: RedisStore, listeners: int, changes: int) -> 
     for task in tasks:
         task.cancel()
     times = [at - sent[number] for number, arrivals in seen.items() for at in arrivals if number in sent]
-    print(f"{listeners} listeners, {changes} changes at 5/s: {len(times)} of {listeners * changes} arrived")
-    print(f"from change to client: {percentiles(times)}")
+    label = f"from a change to {listeners:,} listeners"
+    bench.report.add("events_ms", in_ms(times), unit="ms", label=label)
+    bench.report.notes.append(f"Events: {len(times):,} of {listeners * changes:,} arrived.")
+
+
+def starts(bench: Bench, settings: Settings, folder: Path, workers: int, rates: Sequence[int]) -> None:
+    """Measure from acceptance to start, with jobs that end at once because nobody knows their bucket."""
+    environment = os.environ | {"STEMLINE_REDIS_URL": settings.store.url.get_secret_value()}
+    command = [sys.executable, "-m", "stemline", "worker", "separate"]
+    with (folder / "workers.log").open("wb") as log, ExitStack() as stack:
+        for number in range(workers):
+            named = [*command, "--name", f"w{number}"]
+            process = subprocess.Popen(named, env=environment, stdout=log, stderr=log)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        notifier = BackgroundNotifier(CeleryNotifier(create_app(settings)).notify_workers)
+        stack.callback(notifier.close)
+        jobs = open_store(settings, notify=notifier).jobs
+        _started(jobs, [jobs.create([spec(0)])[0].id for _ in range(10 * workers)])  # warm up
+        for rate in rates:
+            began, ids = time.perf_counter(), []
+            for number in range(min(3 * rate, 600)):
+                time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+                ids.append(jobs.create([spec(number)])[0].id)
+            label = f"accepted to Running at {rate} a second, {workers} workers"
+            bench.report.add(f"starts.{rate}_ms", _started(jobs, ids), unit="ms", label=label)
+
+
+def _started(jobs: JobRepository, ids: Sequence[str]) -> list[float]:
+    """Wait until all jobs have ended, and return how long each waited, ms."""
+    waits = []
+    for job_id in ids:
+        while (job := jobs.find(job_id)) is None or job.started is None or not job.ended:
+            time.sleep(0.01)
+        waits.append((job.started - job.created) / 1000)
+    return waits
 
 
 def processor(store: RedisStore, pid: int) -> tuple[float, float]:
@@ -97,36 +148,31 @@ def processor(store: RedisStore, pid: int) -> tuple[float, float]:
     return processor_seconds(pid), used["used_cpu_user"] + used["used_cpu_sys"]
 
 
-def bulk(client: Client, store: RedisStore, jobs: int, pid: int) -> None:
+def bulk(bench: Bench, client: Client, jobs: int) -> None:
     """Cancel and retry many jobs with one request each."""
-    for start in range(0, jobs, 500):
-        store.jobs.create_many([spec(number) for number in range(start, min(start + 500, jobs))])
+    create(bench.store, jobs)
     for path in ("cancel?dryRun=true", "cancel", "retry?dryRun=true", "retry"):
-        began, before = time.perf_counter(), processor(store, pid)
-        answer = client.request(
-            "POST", f"/bulk/jobs/{path}", headers={"Accept": "application/json"}, timeout_s=60
-        )
-        counted = json.loads(answer.body)["MatchedCount"]
-        seconds, after = time.perf_counter() - began, processor(store, pid)
-        api, server = (new - old for new, old in zip(after, before, strict=True))
-        print(f"POST /bulk/jobs/{path}: {counted} jobs in {seconds:.2f} s; ", end="")
-        print(f"processor {api:.2f} s of the API, {server:.2f} s of the store")
+        name = path.replace("?dryRun=true", "_dry")
+        with bench.measured(f"bulk.{name}", f"POST /bulk/jobs/{path}", jobs):
+            answer = client.request(
+                "POST", f"/bulk/jobs/{path}", headers={"Accept": "application/json"}, timeout_s=60
+            )
+        assert int(json.loads(answer.body)["MatchedCount"]) == jobs, answer.body
     client.request("POST", "/bulk/jobs/cancel", timeout_s=60)
 
 
-def batch(client: Client, store: RedisStore, rows: int, pid: int) -> None:
+def batch(bench: Bench, client: Client, rows: int) -> None:
     """Submit a batch, then make jobs of its rows and end them, as workers do."""
-    operation = {"VoiceSeparate": {"AudioMode": "IsAudio"}, "Output": OUTPUT}
+    store, operation = bench.store, {"VoiceSeparate": {"AudioMode": "IsAudio"}, "Output": OUTPUT}
     first = json.dumps({"Tag": "VoiceSeparate", "Operation": operation})
     lines = (json.dumps({"Object": f"in/{number}.mp3", "UserData": str(number)}) for number in range(rows))
     body = "\n".join([first, *lines]).encode()
-    before, used = memory(pid), processor(store, pid)
+    before = memory(bench.api)
     headers = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
-    with timed(f"POST /batches with {rows} rows ({len(body) / 1e6:.1f} MB)"):
+    with bench.measured("batch", f"POST /batches with {rows:,} rows"):
         answer = client.request("POST", "/batches", body, headers, timeout_s=60)
-    api, server = (new - old for new, old in zip(processor(store, pid), used, strict=True))
-    print(f"processor {api:.2f} s of the API, {server:.2f} s of the store")
-    print(f"memory of the API: {before:.0f} MB before, {memory(pid):.0f} MB after")
+    grown = memory(bench.api) - before
+    bench.report.add("batch.memory_mb", [grown], unit="MB", label="peak memory of the API, more than before")
     name = json.loads(answer.body)["Batch"]["BatchId"]
     feeder = Feeder(store)
     began, done = time.perf_counter(), 0
@@ -135,8 +181,9 @@ def batch(client: Client, store: RedisStore, rows: int, pid: int) -> None:
         while (job := store.jobs.claim("w", [0])) is not None:
             store.jobs.fail(job, "InternalError", "")
             done += 1
-    seconds = time.perf_counter() - began
-    print(f"{done} rows made into jobs, claimed and ended by one process: {done / seconds:.0f} per second")
+    rate = done / (time.perf_counter() - began)
+    label = "rows made into jobs, claimed and ended by one process"
+    bench.report.add("batch.rows_per_s", [rate], unit="rows/s", label=label)
 
 
 def memory(pid: int) -> float:
@@ -145,13 +192,18 @@ def memory(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1000
 
 
-def per_job(store: RedisStore, jobs: int) -> None:
-    """Print what a waiting job takes of the store."""
-    before = store.statistics.read().server.memory_bytes
+def create(store: RedisStore, jobs: int) -> None:
+    """Store waiting jobs."""
     for start in range(0, jobs, 500):
         store.jobs.create_many([spec(number) for number in range(start, min(start + 500, jobs))])
-    used = store.statistics.read().server.memory_bytes
-    print(f"memory of the store: {(used - before) / jobs / 1000:.2f} kB for a waiting job")
+
+
+def per_job(bench: Bench, jobs: int) -> None:
+    """Add what a waiting job takes of the store."""
+    before = bench.store.statistics.read().server.memory_bytes
+    create(bench.store, jobs)
+    used = (bench.store.statistics.read().server.memory_bytes - before) / jobs / 1000
+    bench.report.add("memory.waiting_kb", [used], unit="kB", label="memory of the store for a waiting job")
 
 
 def main() -> None:
@@ -160,7 +212,10 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--only", nargs="+", choices=["memory", "events", "bulk", "batch"])
+    parser.add_argument("--only", nargs="+", choices=["memory", "starts", "events", "bulk", "batch"])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rates", type=int, nargs="+", default=[10, 100, 500])
+    parser.add_argument("--name", default="live", help="of the files in benchmarks/results")
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -179,12 +234,16 @@ def main() -> None:
             valkey.url, StoreOptions(queue_max_size=10_000_000, queue_max_concurrent=1000)
         )
         client = Client(port, f"{BUCKET}.ci.{TENANT.region}.myqcloud.com", SECRET_ID, SECRET_KEY)
+        report = Report(options.name, "Events, bulk requests and batches", ["benchmarks/live.py"])
+        bench = Bench(report, store, api.pid)
+        settings = Settings(redis_url=valkey.url, queue_max_size=10_000_000, queue_max_concurrent=1000)
         try:
             parts: dict[str, Callable[[], None]] = {
-                "memory": lambda: per_job(store, options.jobs),
-                "events": lambda: asyncio.run(events(port, store, options.listeners, options.changes)),
-                "bulk": lambda: bulk(client, store, options.jobs, api.pid),
-                "batch": lambda: batch(client, store, options.rows, api.pid),
+                "memory": lambda: per_job(bench, options.jobs),
+                "starts": lambda: starts(bench, settings, Path(folder), options.workers, options.rates),
+                "events": lambda: asyncio.run(events(bench, port, options.listeners, options.changes)),
+                "bulk": lambda: bulk(bench, client, options.jobs),
+                "batch": lambda: batch(bench, client, options.rows),
             }
             for name in options.only or parts:
                 parts[name]()
@@ -193,6 +252,7 @@ def main() -> None:
             api.terminate()
             api.wait()
             valkey.stop()
+        report.write()
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ class RedisJobs(JobRepository):
             "+inf" if which.end is None else which.end,
             which.cursor or "",
             which.size,
-            self._ageing_us,
+            "" if which.is_brief else self._ageing_us,
             *_criteria(which),
         )
         return Page([job for record in found if (job := _job(record))], cursor or None)

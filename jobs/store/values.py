@@ -109,6 +109,8 @@ class JobFilter:
     """Id of the batch; empty for any."""
     unretried: bool = False
     """Only jobs that no other job retries."""
+    is_brief: bool = False
+    """Whether a list need not say what became of the jobs, beyond their states."""
     order: str = "Desc"
     """``Desc`` or ``Asc`` by creation time."""
     size: int = 10

@@ -6,6 +6,7 @@ as ``variable``. ``docs/settings.md`` is made from these classes.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,7 +119,7 @@ class HostSettings(Group):
         {}, 'Other host names to bucket and region, JSON; `"*"` for every unknown host.', variable="hosts"
     )
 
-    @property
+    @cached_property
     def allowed_regions(self) -> frozenset[str]:
         """Every region that a client may name."""
         routes = (route.region for route in self.routes.values())

@@ -76,12 +76,15 @@ local function is_paused(queue, batch)
     or (batch and redis.call('HGET', P .. ':batch:' .. batch, 'state') == 'Paused')
 end
 
+local kept = {}  -- tenants whose stream this script has kept from expiring
+
 -- Tell listeners of a tenant what changed. Entries have the same fields, which a stream keeps once for many.
 local function tell(tenant, kind, id, state, progress, stage, code)
   local stream = P .. ':events:' .. tenant
   redis.call('XADD', stream, 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'state', state,
     'progress', progress, 'stage', stage, 'code', code)
-  redis.call('PEXPIRE', stream, EVENTS_MS)
+  if not kept[tenant] then redis.call('PEXPIRE', stream, EVENTS_MS) end
+  kept[tenant] = true
 end
 
 -- Tell listeners the state of a job as clients see it.

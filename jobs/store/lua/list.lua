@@ -1,7 +1,7 @@
 
 -- One page of a tenant's jobs by creation time.
 -- ARGV: 3 tenant, 4 Desc or Asc, 5 from µs, 6 to µs (both inclusive), 7 cursor ('' or the last creation time returned),
---       8 size, 9 ageing µs (0: off), 10… criteria
+--       8 size, 9 ageing µs (0: off; '' for no more than was submitted), 10… criteria
 -- Returns {records, next cursor or ''}
 
 local descending, size = ARGV[4] == 'Desc', tonumber(ARGV[8])
@@ -10,6 +10,15 @@ if ARGV[7] ~= '' then
   if descending then high = '(' .. ARGV[7] else low = '(' .. ARGV[7] end
 end
 local sources, matches = criteria(ARGV[3], 10)
+
+local SUBMITTED = {'spec', 'state', 'created', 'queue', 'level'}
+
+-- What retries need of a record: a fifth of it.
+local function submitted(id)
+  local record, values = {'id', id}, redis.call('HMGET', P .. ':job:' .. id, unpack(SUBMITTED))
+  for i, name in ipairs(SUBMITTED) do append(record, {name, values[i]}) end
+  return record
+end
 
 local found, last, exhausted = {}, '', false
 -- Filters without an index may drop rows: read on until the page is full, but look at some 2,000 rows at most.
@@ -20,7 +29,7 @@ for _ = 1, math.max(1, math.min(20, math.floor(2000 / size))) do
     if i > size then break end
     if #found == size then exhausted = false; break end
     last = int(row.at)
-    if matches(row.id) then found[#found + 1] = shown(row.id, ARGV[9]) end
+    if matches(row.id) then found[#found + 1] = ARGV[9] == '' and submitted(row.id) or shown(row.id, ARGV[9]) end
   end
   if exhausted or #found == size then break end
   if descending then high = '(' .. last else low = '(' .. last end

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.store import DeliveryFilter, Store
+from stemline.jobs.store import DeliveryFilter, JobFilter, Store
 from tests.integration.jobs.contract import OTHER, TENANT, ended, spec
 
 ALL = DeliveryFilter()
@@ -152,3 +152,13 @@ def test_a_list_by_host_holds_its_page_alone(store, clock):
     found = store.outbox.search(TENANT, DeliveryFilter(host="a.example", page=2, size=1))
     assert (2, 1) == (found.total, len(found.items))
     assert 2 == store.outbox.replay_where(tenant=TENANT, host="a.example")
+
+
+def test_a_brief_list_says_what_was_submitted(store):
+    """It has the same jobs with the same specifications, states and times, and leaves the rest out."""
+    first, second = store.jobs.create([spec(level=2), spec("in/b.mp3", user_data="17")])
+    store.jobs.fail(store.jobs.claim("w", [2]), "InternalError", "it broke")
+    whole, brief = (store.jobs.search(TENANT, JobFilter(is_brief=each)).items for each in (False, True))
+    assert {first.id, second.id} == {job.id for job in brief}
+    shown = [[(job.id, job.spec, job.state, job.created) for job in each] for each in (whole, brief)]
+    assert shown[0] == shown[1]
