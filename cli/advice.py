@@ -20,9 +20,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "JobTimeout": "submit it with a longer --timeout, or without one",
     "InternalError": "retry it; if it fails again, the worker's log has the reason",
 }
-_TRACKS: Final[Mapping[str, str]] = {
+OF_TRACKS: Final[Mapping[str, str]] = {
     "NotUploaded": "check that the file can be read and that the bucket's store answers",
-    "NotFetched": "the stems are in the bucket: --retry-failed fetches them without another job",
+    "NotFetched": "the stems are in the bucket: --retry-failed fetches them without another job; files that"
+    " are there already are replaced with --overwrite",
     "NoSuchJob": "the service lost the job, or kept it for no longer than its retention",
     "Cancel": "somebody cancelled it",
 }
@@ -32,4 +33,4 @@ _OTHERS: Final = "see docs/errors.md for this code"
 
 def advice(code: str) -> str:
     """Return what to do about a job that failed with a code."""
-    return ADVICE.get(code) or _TRACKS.get(code, _OTHERS)
+    return ADVICE.get(code) or OF_TRACKS.get(code, _OTHERS)

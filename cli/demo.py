@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.output import screen
 from stemline.cli.up import stop_on_signals
 
 if TYPE_CHECKING:
@@ -46,14 +47,12 @@ class Timeline:
 @click.argument("song", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def demo(song: Path | None) -> None:
     """Separate the demo song, or SONG, from submission to callback."""
-    from rich.console import Console
-
     from stemline.client import ClientError
     from stemline.deploy.local.stack import Stack, StackError
     from stemline.runtime.settings import Settings
 
     home = Settings().local.home
-    console = Console()
+    console = screen(highlight=True)
     stop_on_signals()
     stack: Stack | None = None
     try:

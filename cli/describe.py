@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stemline.cli.advice import advice
 from stemline.cli.output import local_time, span
+from stemline.cli.program import spelled
 
 if TYPE_CHECKING:
     from stemline.client import Callback, Execution, Job
@@ -98,7 +99,7 @@ def _retries(job: Job) -> Iterator[_Fact]:
 def _outcome(job: Job) -> Iterator[_Fact]:
     if job.state == "Failed":
         yield "failed", f"{job.code}: {job.message}"
-        yield "what to do", advice(job.code)
+        yield "what to do", spelled(advice(job.code))
     elif job.message:
         yield "message", job.message
     for stem in job.stems:

@@ -38,7 +38,7 @@ class CommandFailed(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line, and the hint below it."""
-        click.echo(f"Error: {spelled(' '.join(self.message.split()))}", err=True, file=file)
+        click.echo(f"Error: {spelled(printable(' '.join(self.message.split())))}", err=True, file=file)
         if self.hint:
             click.echo(f"Hint: {spelled(self.hint)}", err=True, file=file)
 

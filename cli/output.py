@@ -143,11 +143,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) 
     return drawn
 
 
-def screen(*, stderr: bool = False) -> Console:
-    """Return a console that wraps nothing where the output is not a terminal."""
+def screen(*, stderr: bool = False, highlight: bool = False) -> Console:
+    """Return a console that wraps nothing where the output is not a terminal.
+
+    Args:
+        stderr: whether it prints to stderr.
+        highlight: whether numbers and the like have colours.
+    """
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=highlight)
     if not console.is_terminal:
         console.width = 100_000
         console.soft_wrap = True

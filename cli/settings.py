@@ -50,10 +50,11 @@ def _print_warnings(settings: Settings) -> None:
     """Print what others could misuse."""
     from stemline.cli.checks.findings import CheckContext, Verdict
     from stemline.cli.checks.security import security
+    from stemline.cli.program import spelled
 
     for finding in security(CheckContext(settings)):
         if finding.verdict is Verdict.WARNING:
-            print(f"Warning: {finding.message}; {finding.fix}.")
+            print(f"Warning: {finding.message}; {spelled(finding.fix)}.")
 
 
 @click.command()

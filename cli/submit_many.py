@@ -157,3 +157,6 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
     if failed:
         hint("--retry-failed tries the failed ones again")
         raise SystemExit(FAILED)
+    rest = sum(runner.manifest.entry(track.id).state != "done" for track in runner.tracks)
+    if rest and many.retry_failed and many.waits:
+        hint(f"{counted(rest, 'track')} had not failed: the same command without --retry-failed goes on")

@@ -74,7 +74,7 @@ def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, a
         click.echo(job)
     click.echo(f"{counted(len(entries), 'track')}: {', '.join(parts)}{audio}", err=not waits)
     for entry in failed[:_SHOWN]:
-        click.echo(f"  {printable(entry.track)}: {entry.code}: {entry.message}", err=True)
+        click.echo(f"  {printable(f'{entry.track}: {entry.code}: {entry.message}')}", err=True)
     if len(failed) > _SHOWN:
         click.echo(f"  ... and {len(failed) - _SHOWN} more, which the summary lists", err=True)
     for code in dict.fromkeys(entry.code for entry in failed):

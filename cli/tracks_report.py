@@ -67,7 +67,7 @@ class _Lines(Report):
         with self._lock:
             reason = why.partition(";")[0]
             if reason and reason != self._held:
-                click.echo(why, err=True)
+                click.echo(printable(why), err=True)
             self._held = reason
 
 
@@ -103,7 +103,7 @@ class _Bars(Report):
 
     def holding(self, why: str) -> None:
         with self._lock:
-            self._show(why or self._counts.speed())
+            self._show(printable(why) or self._counts.speed())
 
     def _show(self, doing: str) -> None:
         counts = self._counts
@@ -152,5 +152,5 @@ def tracks_report(total: int, left: int) -> Iterator[Report]:
 
 def _outcome(entry: Entry) -> str:
     if entry.state == "failed":
-        return f"{entry.code}: {entry.message}"
+        return printable(f"{entry.code}: {entry.message}")
     return f"job {entry.job}" if entry.state == "submitted" else "done"

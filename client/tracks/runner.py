@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.client import Client
-from stemline.client.errors import ApiError, TransferFailed
+from stemline.client.errors import ApiError, ConnectionFailed, TransferFailed
 from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, is_utf8, safe_name
 from stemline.client.submission import Submission
 from stemline.client.tracks.manifest import Entry, Manifest, digest
@@ -122,15 +122,14 @@ class Runner:
     def cancel(self) -> list[str]:
         """Cancel the jobs that are followed, and return their ids; the next run submits their tracks again.
 
-        A job that has ended meanwhile is left as it is.
-
-        Raises:
-            ConnectionFailed: the service does not answer.
+        A job that has ended meanwhile is left as it is; so are all others once the service does not answer.
         """
         cancelled = []
         for job_id, (_, entry) in list(self._following.items()):
             try:
                 self.client.cancel(job_id)
+            except ConnectionFailed:
+                break
             except ApiError:
                 continue
             self.manifest.again(entry)

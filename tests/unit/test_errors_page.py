@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stemline.cli.advice import OF_TRACKS
 from stemline.jobs import errors as kinds
 from stemline.jobs.errors import JobFailed
 from stemline.separation import errors as separation
@@ -45,9 +46,14 @@ def test_every_code_of_a_job() -> None:
     assert sorted({*FAILURES.values(), *SEPARATION_CODES.values(), INTERNAL}) == sorted(codes)
 
 
+def test_every_code_of_a_track() -> None:
+    """The last table has a row for each code that `stemline submit` itself gives to tracks, and no others."""
+    assert sorted(OF_TRACKS) == sorted(row[0].strip("`") for row in table("## Tracks"))
+
+
 def test_every_row_has_a_cause_and_a_cure() -> None:
     """No row leaves out when its code comes, or what to do."""
-    rows = [*table("## Requests"), *table("## Jobs")]
+    rows = [*table("## Requests"), *table("## Jobs"), *table("## Tracks")]
     assert rows
     assert [] == [row for row in rows if not all(row)]
 

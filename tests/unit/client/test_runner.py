@@ -116,11 +116,7 @@ def test_a_job_is_looked_for_patiently(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the day of the idempotency key a lost connection or a busy service does not end the look-up."""
-    run = Run(service, tmp_path, "in/a.mp3")
-    service.faults["submit_as"] = [ApiError("InvalidArgument", "m", status=400)]
-    service.faults["get_many"] = [ConnectionFailed("x")]
-    run()
-    run.tracks[0] = Track("in/b.mp3", key="in/b.mp3", name="b")
+    run = Run(service, tmp_path, "in/b.mp3")
     with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
         entry = manifest.begin("in/b.mp3", "in/b.mp3", turn=1, name="b")
         manifest.sent(entry, "in/b.mp3")
