@@ -29,7 +29,7 @@ def engine(weights_2stems) -> Engine:
 
 @pytest.fixture(scope="module")
 def mix() -> np.ndarray:
-    return song.mix(song.stems(31.3, seed=4))
+    return song.mix(song.stems(24.5, seed=4))
 
 
 def joined(pieces) -> dict[str, np.ndarray]:
