@@ -90,7 +90,7 @@ def test_flower(browser: Browser, where: dict[str, Any]) -> None:
         for key in ("morning.wav", "evening.wav", "notes.txt", "missing.wav"):
             job = client.submit(f"songs/{key}", callback=receiver.url)
             client.wait(job.id, timeout_s=180, check=False)
-        eventually(lambda: len(receiver.received) >= 4, 60, "the callbacks")
+        eventually(lambda: len(receiver.received) >= 4, 180, "the callbacks")
     context = browser.new_context(
         viewport={"width": 1900, "height": 780},
         http_credentials={"username": stack.flower_user, "password": stack.flower_password},
@@ -102,6 +102,6 @@ def test_flower(browser: Browser, where: dict[str, Any]) -> None:
         page.goto(f"{stack.flower_url}/tasks", wait_until="networkidle")
         return tasks.count() >= 8
 
-    eventually(are_shown, 60, "the tasks of all jobs and callbacks")
+    eventually(are_shown, 180, "the tasks of all jobs and callbacks")
     page.screenshot(path=PICTURES / "flower.png")
     context.close()

@@ -45,7 +45,7 @@ def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, dict[str, str]]]:
         (played,) = store.jobs.create(
             [samples.spec(0, AudioMode.MUSIC_MODE, input_object="in/Night bus.wav", level=2)]
         )
-        eventually(lambda: store.jobs.find(played.id).ended, 60, "the end of the job")
+        eventually(lambda: store.jobs.find(played.id).ended, 180, "the end of the job")
     batch = samples.add_batches(store)
     samples.fill(store, 60, clock)
     clock.advance(3600)

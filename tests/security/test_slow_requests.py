@@ -72,13 +72,13 @@ def test_a_slow_store_delays_no_other_bucket() -> None:
                 pool.submit(server.client.request, *AT_STORES[n % len(AT_STORES)], JSON) for n in range(50)
             ]
             try:
-                eventually(lambda: len(waiting) >= 4, 60, "requests at the store")
+                eventually(lambda: len(waiting) >= 4, 180, "requests at the store")
                 other = of_other(server.client)
                 assert 200 == other.request("POST", "/uploads", NEW, JSON).status
                 assert 200 == other.post("/jobs", submission()).status
                 assert 200 == server.client.get("/queue").status
                 # Four ask the store and 32 wait for their turn; the others were refused.
-                eventually(lambda: sum(each.done() for each in asked) >= 14, 60, "the refusals")
+                eventually(lambda: sum(each.done() for each in asked) >= 14, 180, "the refusals")
                 assert 36 == sum(not each.done() for each in asked)
             finally:
                 released.set()
@@ -111,7 +111,7 @@ def test_many_records_of_a_bucket_delay_no_other(request_: str, monkeypatch: pyt
             assert 200 == of_other(server.client).post("/jobs", submission()).status
             assert 200 == server.client.get("/queue").status
             # One is at work and eight wait for their turn; the others were refused.
-            eventually(lambda: sum(each.done() for each in asked) >= 31, 60, "the refusals")
+            eventually(lambda: sum(each.done() for each in asked) >= 31, 180, "the refusals")
         finally:
             released.set()
         statuses = Counter(each.result().status for each in asked)

@@ -101,7 +101,7 @@ def test_not_ready_where_changes_cannot_be_confirmed(server: ApiServer, tmp_path
     port = free_port()
     settings = api_settings(redis_url=valkey.url, metrics_port=port, durability="disk")
     with admin.serving(settings, ApiMetrics(), public=("127.0.0.1", server.port)):
-        eventually(lambda: answers(port), 60, "the admin server")
+        eventually(lambda: answers(port), 180, "the admin server")
         assert "ok" == json.loads(ask(port, "/readyz").body)["durability"]
         with redis.Redis.from_url(valkey.url) as client:
             client.config_set("appendonly", "no")

@@ -73,11 +73,11 @@ def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: r
             with suppress(ProcessLookupError):
                 os.kill(server, signal.SIGSTOP)
             try:
-                eventually(lambda: answers(port), 60, "an answer of the other process")
+                eventually(lambda: answers(port), 180, "an answer of the other process")
             finally:
                 with suppress(ProcessLookupError):
                     os.kill(server, signal.SIGCONT)
-        eventually(lambda: answers(port), 60, "an answer")
+        eventually(lambda: answers(port), 180, "an answer")
         answer = Client(port).post("/jobs", submission(operation="<JobLevel>2</JobLevel>"))
         assert 200 == answer.status
         eventually(lambda: valkey.llen("separate.2"), 180, "the wake-up")

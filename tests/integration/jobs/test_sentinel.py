@@ -139,11 +139,11 @@ def test_closing_a_store_leaves_no_connection(group: SentinelGroup) -> None:
 
     before = connections()
     stores = [use() for _ in range(20)]
-    assert connections() >= before + 2 * 20
+    assert connections() >= before + 30  # two each; some that were there before may have ended
     for store in stores:
         store.close()
     # Those of the Sentinels and of the service come and go.
-    eventually(lambda: connections() < before + 20, 60, "the end of the connections")
+    eventually(lambda: connections() < before + 20, 180, "the end of the connections")
 
 
 def test_a_message_queue_may_not_be_the_database(group: SentinelGroup) -> None:

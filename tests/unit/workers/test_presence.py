@@ -16,7 +16,7 @@ def test_a_worker_is_known_from_its_start_to_its_end() -> None:
     store = InMemoryStore()
     presence = Presence(store, WORKER, interval_s=60)
     presence.start()
-    eventually(lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 30, "a report")
+    eventually(lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 180, "a report")
     presence.stop()
     assert [] == store.workers.latest()
 
@@ -34,6 +34,6 @@ def test_reports_go_on_after_a_store_was_away() -> None:
     store.workers.report = failing  # type: ignore[method-assign]
     presence = Presence(store, WORKER, interval_s=0.01)
     presence.start()
-    eventually(store.workers.latest, 30, "a report after the failures")
+    eventually(store.workers.latest, 180, "a report after the failures")
     presence.stop()
     assert [] == failures
