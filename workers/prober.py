@@ -46,8 +46,7 @@ class Prober:
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
 
     def start(self) -> None:
-        """Start answering."""
-        self._decoder.start()
+        """Start answering; the first question starts the decoder."""
         self._thread.start()
 
     def stop(self) -> None:

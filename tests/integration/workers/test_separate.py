@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import time
 import wave
@@ -14,6 +15,7 @@ import pytest
 import redis
 
 from stemline.jobs.job import Job, JobSpec, Output
+from stemline.jobs.probe import Question
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
@@ -171,6 +173,24 @@ def test_cancel_of_a_running_job(worker: Program, store: Store, s3) -> None:
     store.jobs.cancel(job.spec.tenant, [job.id])
     assert State.CANCEL == ended(store, job).state
     assert {"in/long.wav"} == keys(s3)
+
+
+def test_a_worker_probes_sources_beside_its_jobs(worker: Program, store: Store, s3) -> None:
+    """A question about a source is answered although the process that runs jobs does nothing."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(3))
+    job = submit(store, s3, "in/a.wav")
+    ended(store, job)
+    pool = children(worker.process.pid)
+    assert pool
+    for pid in pool:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        store.probes.ask(Question("q" * 32, (job.spec,), store.now() + 120_000_000))
+        probe = eventually(lambda: store.probes.answered("q" * 32), 120, "the answer")
+    finally:
+        for pid in pool:
+            os.kill(pid, signal.SIGCONT)
+    assert ("Success", 3.0, RATE, 2) == (probe.code, probe.duration_s, probe.samplerate, probe.channels)
 
 
 def test_a_killed_worker_loses_nothing(worker: Program, env, store: Store, s3, tmp_path: Path) -> None:
