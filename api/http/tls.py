@@ -14,7 +14,7 @@ from typing import Final
 
 #: What OpenSSL takes for an established connection, for a record of it that is not complete, and at most for
 #: a handshake: it reserves what a message of the client announces, up to 128 KiB. Measured with OpenSSL 3.0.
-ESTABLISHED_BYTES: Final = 14 << 10
+ESTABLISHED_BYTES: Final = 24 << 10
 RECORD_BYTES: Final = 18 << 10
 HANDSHAKE_BYTES: Final = 160 << 10
 _MAX_RECORD_BYTES: Final = 16 << 10
