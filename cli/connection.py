@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from stemline.client import Client
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_QUEUE_ID = re.compile("p[0-9a-f]{32}")
 _NAMES = ("profile", "api", "secret_id", "secret_key", "bucket", "region")
 _OPTIONS = (
     click.option("--profile", help="Use a profile that `stemline login` stored."),
@@ -69,14 +67,3 @@ class Connection:
         target = find(self._given, profile=self._profile)
         with Client(target, retry=Retry(patience_s=patience_s)) as client:
             yield client
-
-
-def queue_id(client: Client, name: str | None) -> str:
-    """Return the id of a queue that may be given by its name; empty for none.
-
-    Raises:
-        NotFound: the bucket has no such queue.
-    """
-    if not name or _QUEUE_ID.fullmatch(name):
-        return name or ""
-    return client.queue(name).id

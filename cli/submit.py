@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from stemline.cli.connection import Connection, connected, queue_id
+from stemline.cli.connection import Connection, connected
 from stemline.cli.output import as_json, print_json
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.templates import named_template, stem_files
 from stemline.cli.times import FUTURE
 from stemline.cli.words import FOLDER, WORD
 
@@ -36,7 +37,7 @@ def _checked_pattern(_context: click.Context, _param: click.Parameter, value: st
     help="Folder for the stems; the current one for a single source.",
 )
 @separation_options
-@click.option("--template", type=WORD, help="Id of a template, instead of the options about stems.")
+@click.option("--template", type=WORD, help="Id or name of a template, instead of the options about stems.")
 @click.option("--level", type=click.IntRange(0, 2), default=0, help="A higher level is served first.")
 @click.option("--queue", type=WORD, help="Id or name of a queue; the bucket's own by default.")
 @click.option("--user-data", default="", help="Text that the job and its callback carry.")
@@ -114,7 +115,6 @@ def submit(
 
     parameters = {
         **parameters_of(options),
-        "template": template or "",
         "level": level,
         "user_data": user_data,
         "callback": callback,
@@ -124,7 +124,10 @@ def submit(
         "audio_track": audio_track,
     }
     with connection.open(patience_s=5) as client:
-        parameters["queue"] = queue_id(client, queue)
+        known = named_template(client, template) if template else None
+        parameters["template"] = known.id if known else ""
+        parameters["queue"] = client.queue(queue).id if queue else ""
+        kinds = stem_files(parameters, known)
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")
@@ -137,6 +140,7 @@ def submit(
                 folder=output,
                 pattern=pattern,
                 parameters=parameters,
+                kinds=kinds,
                 jobs=jobs,
                 retry_failed=retry_failed,
                 overwrite=overwrite,
@@ -160,6 +164,7 @@ def submit(
             folder=output or Path(),
             pattern=pattern,
             parameters=parameters,
+            kinds=kinds,
             waits=not no_wait,
             cancels=cancel_on_interrupt,
             overwrite=overwrite,

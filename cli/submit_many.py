@@ -33,6 +33,8 @@ class Many:
     """Of the stems and the manifest."""
     pattern: str
     parameters: Mapping[str, Any]
+    kinds: Sequence[tuple[str, str]]
+    """Name and extension of each stem of a track."""
     jobs: int
     retry_failed: bool
     overwrite: bool
@@ -91,15 +93,13 @@ def _check_places(many: Many, tracks: Sequence[Track], entries: Mapping[str, Ent
         CommandFailed: they would replace files that are not theirs.
         ValueError: the pattern gives two stems of a track the same file.
     """
-    from stemline.client import Submission
     from stemline.client.tracks.places import taken
     from stemline.client.tracks.runner import left
 
     todo = left(tracks, entries, retry_failed=many.retry_failed)
-    kinds = Submission("", **many.parameters).stem_files()
-    if not many.waits or not kinds:
+    if not many.waits:
         return todo
-    found = taken(todo, entries, many.folder, many.pattern, kinds)
+    found = taken(todo, entries, many.folder, many.pattern, many.kinds)
     if found and not many.overwrite:
         first = found[0]
         whose = f", of the track {printable(first.owner)}" if first.owner else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ class One:
     pattern: str
     parameters: Mapping[str, Any]
     """Of :class:`stemline.client.Submission`."""
+    kinds: Sequence[tuple[str, str]]
+    """Name and extension of each stem."""
     waits: bool
     cancels: bool
     """Whether Ctrl-C cancels the job."""
@@ -146,11 +148,9 @@ def _check_free(one: One) -> None:
         CommandFailed: there is one of their names.
         ValueError: the pattern gives two stems the same file.
     """
-    from stemline.client import Submission
     from stemline.client.tracks.places import targets
 
-    kinds = Submission("", **one.parameters).stem_files()
-    paths = targets(one.pattern, {**_values(one.source), "jobid": ""}, kinds)
+    paths = targets(one.pattern, {**_values(one.source), "jobid": ""}, one.kinds)
     for path in () if "{jobid}" in one.pattern else paths:
         if os.path.lexists(one.folder / path):
             raise CommandFailed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,7 @@ from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
-    from stemline.client import Template
+    from stemline.client import Client, Template
 
 _COLUMNS = (
     Column("Template", is_id=True),
@@ -83,6 +83,33 @@ def delete(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None
         print_json({"deleted": deleted, "missing": missing})
     if missing:
         raise CommandFailed(f"there is no template {', '.join(missing)}", status=NOT_FOUND)
+
+
+def named_template(client: Client, name: str) -> Template:
+    """Return the template of an id or a name.
+
+    Raises:
+        CommandFailed: there is none.
+    """
+    for each in client.templates():
+        if name in {each.id, each.name}:
+            return each
+    hint = f"`stemline templates list` shows those of {client.target.bucket}"
+    raise CommandFailed(f"there is no template {name}", hint=hint, status=NOT_FOUND)
+
+
+def stem_files(parameters: Mapping[str, Any], template: Template | None) -> Sequence[tuple[str, str]]:
+    """Return name and extension of each stem that a job makes.
+
+    Args:
+        parameters: of :class:`stemline.client.Submission`.
+        template: that replaces them.
+    """
+    from stemline.client import Submission
+
+    if template is None:
+        return Submission("", **parameters).stem_files()
+    return Submission("", mode=template.mode, codec=template.audio.get("Codec", "wav")).stem_files()
 
 
 def _row(template: Template) -> tuple[str, ...]:

@@ -106,6 +106,8 @@ class WaitTimedOut(ClientError):
 
 
 def api_error(status: int, code: str, message: str, request_id: str, retry_after_s: float | None) -> ApiError:
-    """Return the error of an answer, as the class of its status."""
+    """Return the error of an answer, as the class of its status and code."""
     kind = {403: AccessDenied, 404: NotFound, 503: SlowDown}.get(status, ApiError)
+    if kind is ApiError and code.endswith("NotFound"):  # a queue or template that the body of a request names
+        kind = NotFound
     return kind(code, message, status=status, request_id=request_id, retry_after_s=retry_after_s)

@@ -99,13 +99,11 @@ class Submission:
         return {name: value for name, value in request.items() if value}
 
     def stem_files(self) -> list[tuple[str, str]]:
-        """Return name and extension of each stem; none with a template, whose mode is not known here.
+        """Return name and extension of each stem that the mode and the codec make.
 
         Raises:
             ValueError: a number of stems or a mode is unknown.
         """
-        if self.template:
-            return []
         return [(STEMS[track], self.codec) for track in MODE_TRACKS[AudioMode(self._mode())]]
 
     def _mode(self) -> str:

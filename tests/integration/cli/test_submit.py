@@ -48,10 +48,12 @@ def test_an_object_of_the_bucket_is_separated(service: Service, prefix: str) -> 
 def test_the_options_reach_the_service(service: Service) -> None:
     """Stems, codec, level, user data, callback and template are those of the job."""
     template = service.run("templates", "create", "karaoke", "--only", "background").stdout.strip()
+    assert "no template none" in service.run("submit", str(song()), "--template", "none", code=5).stderr
+    assert "no queue none" in service.run("submit", str(song()), "--queue", "none", code=5).stderr
     service.worker.holds.set()
     words = [
         "--template",
-        template,
+        "karaoke",
         "--level",
         "2",
         "--user-data",
@@ -66,6 +68,25 @@ def test_the_options_reach_the_service(service: Service) -> None:
     job = service.client.get(service.run("submit", str(song()), *words).stdout.strip())
     assert ("IsAudio", "flac") == (job.mode, job.codec)
     assert "24" == job.raw["Operation"]["VoiceSeparate"]["AudioConfig"]["BitDepth"]
+
+
+def test_a_file_that_is_there_is_not_replaced(service: Service) -> None:
+    """Nothing is sent if a stem would replace a file, whose names follow from the options or the template."""
+    service.run("submit", str(song()), "-o", "out")
+    before = Path("out/my song-voice.wav").read_text()
+    ran = service.run("submit", str(song()), "-o", "out", code=1)
+    assert "out/my song-voice.wav is there already; nothing was submitted" in ran.stderr
+    assert "--overwrite" in ran.stderr
+    assert 1 == len(list(service.client.list()))
+    service.run("submit", str(song()), "-o", "out", "--codec", "mp3")
+    service.run("templates", "create", "voice", "--only", "voice")
+    assert (
+        "is there already"
+        in service.run("submit", "my song.mp3", "-o", "out", "--template", "voice", code=1).stderr
+    )
+    assert "add {stem}" in service.run("submit", "my song.mp3", "--names", "{name}.{ext}", code=1).stderr
+    service.run("submit", str(song()), "-o", "out", "--overwrite")
+    assert before != Path("out/my song-voice.wav").read_text()
 
 
 def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
