@@ -114,6 +114,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
   useEffect(() => {
     const follow = () => setRoute(current());
     addEventListener("popstate", follow);
+    follow(); // what came before anybody listened
     return () => removeEventListener("popstate", follow);
   }, []);
   useEffect(() => {

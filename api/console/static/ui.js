@@ -31,7 +31,10 @@ export function usePage() {
 export function useNews() {
   const { events } = usePage();
   const [news, setNews] = useState(events.news);
-  useEffect(() => events.subscribe(setNews), [events]);
+  useEffect(() => {
+    setNews(events.news); // what came before anybody listened
+    return events.subscribe(setNews);
+  }, [events]);
   return news;
 }
 
