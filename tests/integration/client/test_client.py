@@ -284,15 +284,22 @@ def test_a_stream_of_events_is_taken_up_where_it_broke():
             next(client.events())
 
 
-def test_usage_and_waiting_in_one_request(client, server):
-    """What jobs took is shown by day and credential; a submission may wait for the end of its job."""
-    threading.Timer(0.3, lambda: finish(server.store, next(client.list(source="in/w.mp3")).id)).start()
-    job = client.submit("in/w.mp3", wait_s=20)
-    assert "Success" == job.state
+def test_usage_is_shown_by_day_and_credential(client, server):
+    """A job that succeeded counts for who submitted it, on this day alone."""
+    finish(server.store, client.submit("in/w.mp3").id)
     rows = client.usage()
     assert sum(row.succeeded for row in rows) >= 1
     assert {SECRET_ID} == {row.credential for row in rows}
     assert [] == client.usage(first=date(2020, 1, 1), last=date(2020, 1, 2))
+
+
+def test_a_submission_asks_the_service_to_wait():
+    """With wait_s the answer is asked to be held, for no longer than a connection may be silent."""
+    with receiving(*[answer(200, BODY, CLOSE)] * 3) as server:
+        with Client(Target(f"http://127.0.0.1:{server.port}"), retry=QUICK) as client:
+            for wait_s in (0, 20, 99):
+                client.submit("a.mp3", wait_s=wait_s)
+        assert [None, "wait=20", "wait=25"] == [each.headers.get("prefer") for each in server.received]
 
 
 def test_the_client_with_asyncio(server):
