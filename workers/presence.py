@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -11,8 +12,8 @@ from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.store import Store
 from stemline.jobs.worker import REPORT_S, Worker
 
-_STOP_S: Final = 6.0
-"""How long a report that is under way is waited for, s."""
+_STOP_S: Final = 2.0
+"""How long the end of a worker waits for its last report, s."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,21 +33,20 @@ class Presence:
         self._thread.start()
 
     def stop(self) -> None:
-        """Report that the worker ends; one that cannot say so is missed soon."""
+        """Report that the worker ends, if the store takes that soon; else it is missed soon."""
         self._stopped.set()
         self._thread.join(_STOP_S)
-        try:
-            self._workers.leave(self._worker.name)
-        except StoreUnavailable as error:
-            log.warning("presence.not_ended", reason=error.reason)
 
     def _run(self) -> None:
-        while True:
-            try:
-                self._workers.report(self._worker)
-            except StoreUnavailable as error:
-                log.warning("presence.not_reported", reason=error.reason)
-            except Exception:  # a dead thread would let the worker seem dead
-                log.exception("presence.not_reported")
-            if self._stopped.wait(self._interval_s):
-                return
+        while not self._stopped.is_set():
+            self._tell(lambda: self._workers.report(self._worker))
+            self._stopped.wait(self._interval_s)
+        self._tell(lambda: self._workers.leave(self._worker.name))
+
+    def _tell(self, report: Callable[[], None]) -> None:
+        try:
+            report()
+        except StoreUnavailable as error:
+            log.warning("presence.not_reported", reason=error.reason)
+        except Exception:  # a dead thread would let the worker seem dead
+            log.exception("presence.not_reported")

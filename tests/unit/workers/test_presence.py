@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
+import pytest
+
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.worker import Worker
 from stemline.testing import InMemoryStore
 from stemline.testing.processes import eventually
+from stemline.workers import presence as presence_module
 from stemline.workers.presence import Presence
 
 WORKER = Worker("separate@a", "separation", 2, (2, 1, 0), "cpu", "1.0", 5)
@@ -18,7 +23,24 @@ def test_a_worker_is_known_from_its_start_to_its_end() -> None:
     presence.start()
     eventually(lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 180, "a report")
     presence.stop()
-    assert [] == store.workers.latest()
+    eventually(lambda: not store.workers.latest(), 30, "the last report")
+
+
+def test_the_end_does_not_wait_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer does not hold up a worker that ends."""
+    monkeypatch.setattr(presence_module, "_STOP_S", 0.01)
+    store, answers = InMemoryStore(), threading.Event()
+
+    def leave(_name: str) -> None:
+        answers.wait(60)
+
+    store.workers.leave = leave  # type: ignore[method-assign]
+    presence = Presence(store, WORKER, interval_s=60)
+    presence.start()
+    eventually(store.workers.latest, 30, "a report")
+    presence.stop()
+    assert not answers.is_set()
+    answers.set()
 
 
 def test_reports_go_on_after_a_store_was_away() -> None:
