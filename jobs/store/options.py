@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store.durability import Confirmation, Durability
@@ -21,7 +21,7 @@ class StoreOptions:
     """Buckets that may be opened in a region."""
     durability: Durability = Durability.PROCESS
     """What a change survives once it was answered."""
-    required_replicas: Callable[[], int] = lambda: 1
+    required_replicas: Callable[[], int] = field(default=lambda: 1, compare=False)
     """Returns how many replicas must have a change, with durability `replica`."""
     queue_max_size: int = 10_000
     """Waiting jobs that a new queue may hold."""
