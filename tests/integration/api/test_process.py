@@ -35,7 +35,7 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
     with (folder / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env=os.environ | settings | MEASURED, stdout=log, stderr=log)
     try:
-        eventually(lambda: answers(port) or process.poll() is not None, 180, "the API")
+        eventually(lambda: answers(port) or process.poll() is not None, 400, "the API")
         assert process.poll() is None, (folder / "api.log").read_text()
         yield process, port
     finally:
@@ -46,7 +46,7 @@ def running(folder: Path, redis_url: str, *options: str) -> Iterator[tuple[subpr
 
 def answers(port: int) -> bool:
     try:
-        return exchange(port, HEALTH, timeout_s=2).status == 200
+        return exchange(port, HEALTH, timeout_s=5).status == 200
     except OSError:
         return False
 

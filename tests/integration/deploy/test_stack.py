@@ -30,7 +30,7 @@ def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path:
         timeout=180,
     )
     assert 1 == ran.returncode
-    assert f"a stack is already running in {stack_home} (process {where['pids']['stack']}" in ran.stdout
+    assert f"a stack is already running in {stack_home} (process {where['pids']['stack']}" in ran.stderr
     assert where["pids"]["stack"] == json.loads((stack_home / "stack.json").read_text())["pids"]["stack"]
 
 
