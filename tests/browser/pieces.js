@@ -36,6 +36,24 @@ async ({ urls, seconds }) => {
     }
   }
   mixer.close();
+  // A song that says to be an hour long is played in pieces, also at another speed from one into the next.
+  const { signal } = new AbortController();
+  const { mixer: long, failed } = await Mixer.load(context, { urls, mix: 0, seconds: 3600, signal, onProgress: () => 0 });
+  const ear = new AnalyserNode(context);
+  long.graph.output.connect(ear);
+  await context.resume();
+  long.transport.setSpeed(0.5);
+  long.transport.seek(19.8 * 44_100);
+  long.transport.play();
+  const samples = new Float32Array(ear.fftSize);
+  let heard = 0;
+  for (let i = 0; i < 1200 && heard < 0.05; i += 1) {
+    await new Promise((done) => setTimeout(done, 50));
+    ear.getFloatTimeDomainData(samples);
+    if (long.transport.position > 20.2 * 44_100) heard = Math.max(heard, ...samples);
+  }
+  const hasPieces = long.buffer === null;
+  long.close();
   await context.close();
-  return { missing, apart, saved, length: sound.length };
+  return { hasPieces, failed, heard, missing, apart, saved, length: sound.length };
 }
