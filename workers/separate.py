@@ -74,7 +74,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
 def _span(tracer: Tracer, job: Job, worker: str) -> AbstractContextManager[Span]:
     """Return the span of an attempt; before the first attempt, record the span of the wait as well."""
     parent = job.spec.trace
-    if job.token == 1:
+    if job.claims == 1:
         started = job.started or job.created
         tracer.record("wait", parent, job.created, started, job=job.id, level=job.spec.level)
     attributes = {"job": job.id, "attempt": job.attempt, "token": job.token, "worker": worker}

@@ -264,6 +264,7 @@ class InMemoryJobs(JobRepository):
                 contents.leaders[key] = job_id
                 return Reuse()
             contents.followers[leader].add(job_id)
+            contents.jobs[job_id] = replace(current, claims=current.claims - 1)  # it was not put off
         reason = f"The job waits for an equal one, {leader}, that runs."
         self.release(current, delay_s=300, reason=reason)
         return Reuse(waits=True)

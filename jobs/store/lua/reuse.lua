@@ -25,6 +25,7 @@ if leader and leader ~= job.id then
       redis.call('SADD', followers, job.id)
       wait = ARGV[7]
     end
+    redis.call('HINCRBY', P .. ':job:' .. job.id, 'claims', -1)  -- it was not put off
     local freed = put_back(job, tonumber(wait), false, 'The job waits for an equal one, ' .. leader .. ', that runs.')
     expire(job)
     append(freed, wake_ups(job.queue, job.level, 1))

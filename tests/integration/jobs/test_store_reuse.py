@@ -76,7 +76,8 @@ def test_equal_jobs_wait_for_the_one_that_runs(make: Make, wake_ups, end: str) -
     ask(store, first)
     assert [Reuse(waits=True)] * 2 == [ask(store, job) for job in (second, third)]
     waiting = store.jobs.get(TENANT, [second.id, third.id])
-    assert [(State.SUBMITTED, 0, None)] * 2 == [(job.state, job.attempt, job.position) for job in waiting]
+    shown = [(job.state, job.attempt, job.claims, job.position) for job in waiting]
+    assert [(State.SUBMITTED, 0, 0, None)] * 2 == shown
     assert first.id in waiting[0].message
     assert store.jobs.claim("w", [0]) is None
     wake_ups.clear()
