@@ -33,7 +33,7 @@ def run(command: list[str], server: ApiServer, folder: Path) -> list[str]:
         "REGION": REGION,
     }
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert 0 == done.returncode, done.stderr
     return done.stdout.split()

@@ -139,7 +139,7 @@ def test_rows_that_are_not_a_part_yet_take_room(serve):
     """Rows of a request that stops before its first part is whole count as a body until its end."""
     server = serve(body_memory_bytes=100_000, max_body_bytes=50_000, body_timeout_s=60)
     whole = server.client.raw("POST", "/batches", body(rows(1000)), LINES)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as first:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=180) as first:
         first.sendall(whole[:45_000])
         eventually(lambda: 503 == post(server.client, body(rows(1000)))["status"], 180, "the refusal")
     eventually(lambda: 200 == post(server.client, body(rows(1000)))["status"], 180, "the room")

@@ -573,7 +573,7 @@ def all_pages(server: ApiServer) -> list[str]:
     """The ids of all jobs, read in pages of 100 over one connection."""
     seen: list[str] = []
     token = str(2**51)  # before the first page everything that is there counts as old
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=180) as connection:
         while token:
             target = f"/jobs?tag=VoiceSeparate&size=100&nextToken={token}"
             connection.sendall(server.client.raw("GET", target, headers={"Accept": "application/json"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from stemline.cli.main import main
 from tests.golden import song
 from tests.golden.fixtures import weights_2stems
+from tests.support.measured import MEASURED
 
 __all__ = ["weights_2stems"]
 
@@ -23,7 +25,7 @@ __all__ = ["weights_2stems"]
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "stemline", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=os.environ | MEASURED, capture_output=True, text=True, check=False)
 
 
 def stemline(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

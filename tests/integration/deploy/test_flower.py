@@ -176,5 +176,5 @@ def test_probes_need_not_know_the_url_prefix(valkey_server: ValkeyServer, tmp_pa
         assert 200 == status("/behind/proxy/healthcheck")
         assert 401 == status("/behind/proxy/workers")
         command = [sys.executable, "-m", "stemline", "health", "flower", "--port", str(port)]
-        done = subprocess.run(command, env={**os.environ, **env}, timeout=60, check=False)
+        done = subprocess.run(command, env={**os.environ, **env}, timeout=180, check=False)
         assert 0 == done.returncode

@@ -87,7 +87,7 @@ def proxy(upstream, tmp_path_factory) -> Iterator[int]:
 
 
 def send(port: int, head: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=180) as connection:
         connection.sendall(head.encode() + b"Connection: close\r\n\r\n")
         answer = b""
         while data := connection.recv(65536):

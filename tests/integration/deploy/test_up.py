@@ -17,6 +17,7 @@ import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.processes import Program, eventually, program
+from tests.support.measured import MEASURED
 from tests.support.processes import alive
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,7 @@ def up(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) ->
         "COLUMNS": "300",
         **dict.fromkeys(("HTTP_PROXY", "http_proxy", "https_proxy"), nowhere),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
+        **MEASURED,
     }
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))

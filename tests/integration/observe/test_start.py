@@ -19,7 +19,7 @@ def test_a_broken_credentials_file_stops_the_api(processes, tmp_path):
         env={**os.environ, "STEMLINE_CREDENTIALS_FILE": str(file)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert 1 == done.returncode
@@ -39,7 +39,7 @@ def test_an_untested_version_stops_a_process(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert 1 == done.returncode

@@ -16,12 +16,18 @@ import pytest
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.processes import eventually, program
 from stemline.workers.liveness import ConsumerLiveness, age_s
+from tests.support.measured import MEASURED
 
 
 def probe(env: dict[str, str], *words: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "stemline", "health", *words]
     done = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env={**os.environ, **env, **MEASURED},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -36,7 +36,7 @@ LIGHT = {"opentelemetry", "pydantic", "redis", "structlog"}
 
 def loaded(*command: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, timeout=60, check=True, env={"PATH": ""}
+        [sys.executable, *command], capture_output=True, text=True, timeout=180, check=True, env={"PATH": ""}
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 

@@ -36,7 +36,7 @@ def run_all(batcher: Batcher, device: Device, count: int) -> list:
         futures = [pool.submit(batcher, segment) for segment in segments(count)]
         eventually(lambda: len(batcher._waiting) == count - 1, 180, "the segments wait")
         device.go.set()
-        return [future.result(timeout=60) for future in futures]
+        return [future.result(timeout=180) for future in futures]
 
 
 def test_segments_of_many_threads_share_batches() -> None:
@@ -81,7 +81,7 @@ def test_a_failing_device_fails_every_segment_of_its_batch() -> None:
         assert len(futures) == 6
         for future in futures:
             with pytest.raises(DeviceError, match="bus"):
-                future.result(timeout=60)
+                future.result(timeout=180)
 
 
 def test_segments_of_different_lengths_never_share_a_batch() -> None:
@@ -92,7 +92,7 @@ def test_segments_of_different_lengths_never_share_a_batch() -> None:
     with ThreadPoolExecutor(8) as pool:
         shapes = [(2, 4 + number % 2, 8) for number in range(20)]
         futures = [pool.submit(batcher, np.ones(shape, np.float32)) for shape in shapes]
-        assert shapes == [future.result(timeout=60)[0].shape for future in futures]
+        assert shapes == [future.result(timeout=180)[0].shape for future in futures]
 
 
 def test_an_incomplete_batch_waits_and_is_padded() -> None:
@@ -102,7 +102,7 @@ def test_an_incomplete_batch_waits_and_is_padded() -> None:
     batcher = Batcher(device, 4, wait_s=2)
     with ThreadPoolExecutor(3) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(3)]
-        answers = [future.result(timeout=60) for future in futures]
+        answers = [future.result(timeout=180) for future in futures]
     assert device.sizes == [4]
     assert [int(twice[0, 0, 0]) for twice, _ in answers] == [0, 2, 4]
 
@@ -114,7 +114,7 @@ def test_a_full_batch_does_not_wait() -> None:
     batcher = Batcher(device, 4, wait_s=3600)
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(4)]
-        answers = [future.result(timeout=60) for future in futures]
+        answers = [future.result(timeout=180) for future in futures]
     assert [int(twice[0, 0, 0]) for twice, _ in answers] == [0, 2, 4, 6]
     assert device.sizes == [4]
 
@@ -140,7 +140,7 @@ def order_of(levels: list[int]) -> list[float]:
                 pass
         go.set()
         for future in futures:
-            future.result(timeout=60)
+            future.result(timeout=180)
     return order[1:]
 
 
@@ -155,7 +155,7 @@ def test_no_level_waits_for_ever() -> None:
     order: list[float] = []
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
-        gate.acquire(timeout=60)
+        gate.acquire(timeout=180)
         order.append(float(batch[0, 0, 0, 0]))
         return [batch]
 
@@ -174,7 +174,7 @@ def test_no_level_waits_for_ever() -> None:
             pass
         for _ in range(60):
             gate.release()
-        low.result(timeout=60)
+        low.result(timeout=180)
         for future in busy:
-            future.result(timeout=60)
+            future.result(timeout=180)
     assert order.index(0.0) <= 8

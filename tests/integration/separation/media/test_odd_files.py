@@ -61,7 +61,7 @@ def test_a_writer_that_could_not_seek_back(container: str, song: Path, tmp_path:
         ["ffmpeg", "-v", "error", "-i", song, "-c:a", codec, "-f", container, "-"],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     path = tmp_path / f"in.{container}"
     path.write_bytes(piped.stdout)
