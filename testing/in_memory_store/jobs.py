@@ -92,6 +92,7 @@ class InMemoryJobs(JobRepository):
             if home is None or not home.is_open:
                 if not contents.options.auto_open:
                     raise AsrBucketUnBinded
+                contents.check_budget(specs[0].credential, budget, len(specs))
                 home = contents.open_tenant(tenant, new_queue)
             new = {
                 job_id: replace(spec, queue_id=spec.queue_id or home.queue_id)
@@ -99,10 +100,10 @@ class InMemoryJobs(JobRepository):
                 if job_id not in contents.jobs and not contents.drops(spec)
             }
             new = self._without_retried(new, unretried=unretried)
-            self._check_queues(tenant, list(new.values()))
             counted = [spec for spec in new.values() if not contents.is_counted(spec)]
             if counted:
                 contents.check_budget(counted[0].credential, budget, len(counted))
+            self._check_queues(tenant, list(new.values()))
             found = [wake_up for job_id, spec in new.items() for wake_up in self._add(job_id, spec)]
             if idempotency:
                 expires_at = contents.clock() + round(contents.options.idempotency_hours * 3600e6)

@@ -10,7 +10,7 @@
 --       waits until it changes its level µs ('' for never), that level
 -- Returns {'ok', records, wake-ups, how many of the jobs there are now} | {'repeat', records} | {'conflict'}
 --         | {'not-open'} | {'limit'} | {'no-queue'} | {'retried', id of a row, id of the job that retries it}
---         | {'full'} | {'spent'}
+--         | {'spent'} | {'full'}
 
 local COLUMNS = 11
 
@@ -37,6 +37,7 @@ end
 local home = P .. ':tenant:' .. tenant
 if redis.call('HGET', home, 'open') ~= '1' then
   if ARGV[4] ~= '1' then return {'not-open'} end
+  if not has_budget(ARGV[13], ARGV[15], ARGV[16], (#ARGV - 17) / COLUMNS) then return {'spent'} end  -- opens nothing
   if not open_tenant(tenant, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) then return {'limit'} end
 end
 local default = redis.call('HGET', home, 'queue')
@@ -72,6 +73,7 @@ for i = 18, #ARGV, COLUMNS do
       state = 'Submitted'}
   end
 end
+if counted > 0 and not has_budget(ARGV[13], ARGV[15], ARGV[16], counted) then return {'spent'} end
 local before = {}  -- waiting jobs by queue and level
 for queue, count in pairs(wanted) do
   local all = redis.call('SCARD', P .. ':later:' .. queue)
@@ -83,7 +85,6 @@ for queue, count in pairs(wanted) do
     return {'full'}
   end
 end
-if counted > 0 and not has_budget(ARGV[13], ARGV[15], ARGV[16], counted) then return {'spent'} end
 
 if share and #new > 0 then redis.call('HSET', P .. ':share:' .. share, 'weight', ARGV[14]) end
 local last = tonumber(redis.call('GET', P .. ':last') or 0)

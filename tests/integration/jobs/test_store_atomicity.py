@@ -96,6 +96,7 @@ def test_a_budget_is_checked_where_it_is_spent(store: Store, clock) -> None:
     with pytest.raises(BudgetSpent):
         store.jobs.create([spec(credential="b")], budget=Budget(audio_s=0))
     assert 4 == store.jobs.count(TENANT, JobFilter(size=100)).jobs
+    assert not store.tenants.is_open(OTHER)
     clock.advance(86_400)
     store.jobs.create([spec(credential="a")], budget=budget)
 
