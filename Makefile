@@ -76,4 +76,4 @@ recording: $(VENV)/.dev ## Run the commands of the README's recording again and 
 clean: ## Remove what make built (never .stemline, which holds your data)
 	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-include make/console.mk make/test.mk make/security.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/release.mk
+include make/console.mk make/test.mk make/security.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/model.mk make/release.mk

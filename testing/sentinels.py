@@ -134,11 +134,16 @@ class SentinelGroup:
     def restart(self, server: DataServer) -> None:
         """Start a killed server, and wait until it is a replica that has caught up."""
         server.start()
-        self.await_replica(server)
+        self.await_replicas()
 
-    def await_replica(self, server: DataServer) -> None:
-        """Wait until a server is a replica that has caught up."""
-        eventually(lambda: _has_caught_up(server), 180, "the replica")
+    def await_replicas(self) -> None:
+        """Wait until every server but the primary of the moment is a replica that has caught up."""
+
+        def are_replicas() -> bool:
+            primary = self.primary()
+            return all(_has_caught_up(each) for each in self.servers if each is not primary)
+
+        eventually(are_replicas, 180, "the replicas")
 
     def demote_primary(self, *, coordinated: bool = True) -> DataServer:
         """Have a Sentinel replace the primary, which runs, without losing writes; return the former one.
@@ -188,8 +193,7 @@ def sentinel_group(
             sentinel.start()
             stack.callback(sentinel.stop)
         group = SentinelGroup(servers, sentinels)
-        for replica in servers[1:]:
-            group.await_replica(replica)
+        group.await_replicas()
         eventually(lambda: all(_knows_all(each, replicas) for each in sentinels), 180, "the Sentinels")
         yield group
 

@@ -35,6 +35,7 @@ CONFIRMED_SCRIPTS: Final = frozenset(
         "finish",
         "open",
         "queue",
+        "reclaim",  # its sweeper deletes stems, so the former attempt must never be current again
         "record_attempt",
         "replay",
         "select",
@@ -55,7 +56,6 @@ REPEATED_SCRIPTS: Final = frozenset(
         "heartbeat",
         "promote",
         "prune",
-        "reclaim",
         "release",
         "release_slot",
         "report_worker",

@@ -89,9 +89,7 @@ class Storm:
         if former.process is not None and former.process.poll() is not None:
             former.start()
         _signal(former, signal.SIGCONT)
-        for server in self._group.servers:
-            if server is not self._group.primary():
-                self._group.await_replica(server)
+        self._group.await_replicas()
 
     def _kill(self) -> DataServer:
         return self._group.kill_primary()

@@ -78,10 +78,10 @@ def test_nothing_answered_is_lost_when_the_primary_dies(group: SentinelGroup, se
 
 def test_jobs_run_after_the_primary_hung(group: SentinelGroup, service: Service) -> None:
     """While the former primary hangs, a replica has its place; later it is a replica itself."""
-    with group.hung_primary() as hung:
+    with group.hung_primary():
         # With its only replica promoted, no other server can confirm a change.
         assert 503 == service.submit().status
-    group.await_replica(hung)
+    group.await_replicas()
     assert "Failed" == service.do_job()
     assert all(each.process.poll() is None for each in service.programs.values())
 
