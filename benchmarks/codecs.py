@@ -1,9 +1,13 @@
-"""CPU seconds of each codec for a four-minute song, and the error of the aac coders: `make bench-codecs`."""
+"""What the codecs cost and what they change: `make bench-codecs`, or one part of it.
+
+python -m benchmarks.codecs [levels|cost|lame|aac|jobs]
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import Report
+from stemline.models.catalogue import MODELS
+from stemline.models.download import pull
+from stemline.models.loading import load_engine
+from stemline.models.weights import WeightStore
 from stemline.separation.media import (
     MediaLimits,
     OutputSpec,
@@ -26,7 +34,9 @@ from stemline.separation.media import (
     open_audio,
 )
 from stemline.separation.network import SAMPLE_RATE
+from stemline.separation.pipeline import separate_file
 from stemline.testing import stems
+from stemline.testing.song import demo_song
 
 SECONDS = 240
 #: Length of the stems on which aac coders are compared, s; their cost is scaled to SECONDS.
@@ -36,9 +46,13 @@ AAC_DELAY = 1024
 #: Constants of the aac encoder that force a coder.
 AAC_CHOICES: dict[str, dict[str, Any]] = {
     "fast": {"FAST_MOST_KBPS": math.inf, "_bearable_db": lambda _: math.inf},
-    "twoloop": {"FAST_MOST_KBPS": 0},
+    "twoloop": {"FAST_MOST_KBPS": 0, "find_tones": lambda _: None},
     "chosen": {"FAST_MOST_KBPS": aac.FAST_MOST_KBPS},
 }
+#: Stems on which an error is heard as a wrong level or a foreign tone.
+TONAL = ("sine at full scale", "808 bass", "chord", "sparse notes")
+#: Coders that are compared in whole jobs.
+JOB_CODERS = ("twoloop", "chosen")
 REPEATS = 3
 BLOCK = 32_768
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**10)
@@ -92,6 +106,32 @@ def read(path: Path) -> None:
             pass
 
 
+def level_table(report: Report) -> None:
+    """Add by how much the lossy encoders change the level."""
+    samples = song()[: 8 * SAMPLE_RATE]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for codec, rates in (
+            ("mp3", (128, 160, 192, 224, 256, 320)),
+            ("aac", (64, 128, 192, 320)),
+            ("amr", (12,)),
+        ):
+            for kbps in rates:
+                path = Path(folder) / f"stem.{codec}"
+                write(samples, OutputSpec(path, codec, None, kbps))
+                rows.append((f"{codec} {kbps} kbit/s", f"{level_db(samples, path):+.2f} dB"))
+    report.table("levels", ("File", "change"), rows)
+
+
+def level_db(samples: Audio, path: Path) -> float:
+    """Return the loudness of a file relative to that of its samples, mono, below the cut-off of amr, dB."""
+    with open_audio(path, limits=LIMITS) as audio:
+        heard = np.concatenate(list(audio))
+    powers = [np.square(np.abs(np.fft.rfft(each.mean(axis=1), 1 << 20))) for each in (heard, samples)]
+    band = slice(round(200 / SAMPLE_RATE * (1 << 20)), round(3000 / SAMPLE_RATE * (1 << 20)))
+    return float(10 * np.log10(powers[0][band].sum() / powers[1][band].sum()))
+
+
 def fidelity_db(samples: Audio, path: Path) -> float:
     """Return how far above the coding error the signal lies, its level set aside."""
     with open_audio(path, limits=LIMITS) as audio:
@@ -101,23 +141,30 @@ def fidelity_db(samples: Audio, path: Path) -> float:
     return float(10 * np.log10((wanted**2).sum() / ((heard - wanted) ** 2).sum()))
 
 
-def aac_table(report: Report, folder: Path) -> None:
+def aac_table(report: Report) -> None:
     """Add level, error, log-spectral distance and cost of the aac coders on stems of every kind."""
     head = ("Stem", "kbit/s", f"level, dB: {', '.join(AAC_CHOICES)}", "error, dB", "distance, dB", "CPU s")
     table = []
+    worst: dict[int, list[float]] = {}
     for kind, make in stems.KINDS.items():
         samples = make(STEM_SECONDS)
         for kbps in (64, 128, 192, 320):
             rows = []
             for constants in AAC_CHOICES.values():
-                with patch.multiple(aac, **constants):
-                    rows.append(aac_figures(samples, kbps, folder / "stem.aac"))
+                with patch.multiple(aac, **constants), tempfile.TemporaryDirectory() as folder:
+                    rows.append(aac_figures(samples, kbps, Path(folder) / "stem.aac"))
+            if kind in TONAL:
+                errors = [error for _, error, _, _ in rows]
+                worst[kbps] = [*map(max, worst.get(kbps, errors), errors)]
             cells = [
                 " / ".join(f"{value:.{digits}f}" for value in column)
                 for digits, column in zip((2, 1, 1, 1), zip(*rows, strict=True), strict=True)
             ]
             table.append((kind, kbps, *cells))
     report.table("aac", head, table)
+    lines = [(kbps, *(f"{error:.1f}" for error in errors)) for kbps, errors in worst.items()]
+    report.table("worst", ("kbit/s", *AAC_CHOICES), lines)
+    report.notes.append(f"One run of {STEM_SECONDS} s each; CPU seconds are scaled to {SECONDS} s.")
 
 
 def aac_figures(samples: Audio, kbps: int, path: Path) -> tuple[float, float, float, float]:
@@ -150,24 +197,57 @@ def _powers(samples: Audio) -> NDArray[np.float64]:
     return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(2048), axis=1)) ** 2)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only-aac", action="store_true", help="print the table of aac coders alone")
-    report = Report("codecs", "Cost and fidelity of the codecs", ["benchmarks/codecs.py"])
-    if not parser.parse_args().only_aac:
-        cost_tables(report)
-    with tempfile.TemporaryDirectory() as folder:
-        aac_table(report, Path(folder))
+def job_table(report: Report, seconds: int, rounds: int) -> None:
+    """Add what a whole job costs with stems in wav and in aac by two coders, which take turns."""
+    pull(WeightStore(), MODELS["2stems"])
+    engine = load_engine("2stems", device="cpu")
+    jobs = [("wav", None, "chosen"), *(("aac", kbps, coder) for kbps in (192, 320) for coder in JOB_CODERS)]
+    times: dict[Any, list[tuple[float, float]]] = {job: [] for job in jobs}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "song.mp3"
+        write(demo_mix(seconds), OutputSpec(source, "mp3", None, 192))
+        for number in range(rounds + 1):
+            for codec, kbps, coder in jobs:
+                outputs = {
+                    stem: OutputSpec(folder / f"{stem}.{codec}", codec, None, kbps)
+                    for stem in engine.network.instruments
+                }
+                used, started = time.process_time(), time.perf_counter()
+                with patch.multiple(aac, **AAC_CHOICES[coder]):
+                    separate_file(engine, source, outputs, limits=LIMITS)
+                if number:  # the first round warms up
+                    spent = time.process_time() - used, time.perf_counter() - started
+                    times[codec, kbps, coder].append(spent)
+    rows = []
+    for (codec, kbps, coder), found in times.items():
+        label = f"{codec} {kbps} kbit/s, {coder}" if kbps else codec
+        cells = [
+            (f"{statistics.median(one):.2f}", f"{min(one):.2f} to {max(one):.2f}")
+            for one in zip(*found, strict=True)
+        ]
+        rows.append((label, *cells[0], *cells[1]))
+    head = ("Stems", "CPU s, median", "range", "wall s, median", "range")
+    report.table("jobs", head, rows)
     report.notes.append(
-        f"CPU seconds for {SECONDS} s of stereo, medians of {REPEATS}; of aac coders one run."
+        f"{seconds} s of the demo's song from mp3 to two stems; {rounds} rounds in turns, after one more."
     )
-    report.write()
 
 
-def cost_tables(report: Report) -> None:
-    """Add what reading and writing cost in each codec, and LAME's qualities."""
+def demo_mix(seconds: int) -> Audio:
+    """Return the demo's song, again and again for so many seconds."""
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        file.write(demo_song().mix)
+        file.flush()
+        with open_audio(Path(file.name), limits=LIMITS) as audio:
+            once = np.concatenate(list(audio))
+    return np.resize(once, (seconds * SAMPLE_RATE, 2))
+
+
+def cost_table(report: Report) -> None:
+    """Add what reading and writing cost in each codec."""
     samples = song()
-    costs, qualities = [], []
+    costs = []
     with tempfile.TemporaryDirectory() as folder:
         for codec, rate, kbps in (
             ("wav", None, None),
@@ -183,13 +263,41 @@ def cost_tables(report: Report) -> None:
             label = " ".join([codec, *([f"{rate} Hz"] if rate else []), *([f"{kbps} kb/s"] if kbps else [])])
             wrote = cpu_seconds(partial(write, samples, spec))
             costs.append((label, f"{wrote:.2f}", f"{cpu_seconds(partial(read, path)):.2f}"))
+    report.table("cost", ("File", "write", "read"), costs)
+    report.notes.append(f"CPU seconds for {SECONDS} s of stereo, medians of {REPEATS}.")
+
+
+def lame_table(report: Report) -> None:
+    """Add what LAME's qualities cost and keep."""
+    samples = song()
+    qualities = []
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "song.mp3"
         for quality in (2, 3, 5, 7):
             mp3.QUALITY = quality
             wrote = cpu_seconds(lambda: write(samples, OutputSpec(path, "mp3", None, 192)))
             qualities.append((quality, f"{wrote:.2f}", f"{fidelity_db(samples, path):.1f} dB"))
-    report.table("cost", ("File", "write", "read"), costs)
     report.table("lame", ("LAME quality, 192 kb/s", "write", "signal to error"), qualities)
+    report.notes.append(f"CPU seconds for {SECONDS} s of stereo, medians of {REPEATS}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="levels, cost, lame, aac, jobs; by default all of them")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of the song of whole jobs")
+    parser.add_argument("--rounds", type=int, default=3, help="of whole jobs, in turns")
+    options = parser.parse_args()
+    parts: dict[str, Callable[[Report], None]] = {
+        "levels": level_table,
+        "cost": cost_table,
+        "lame": lame_table,
+        "aac": aac_table,
+        "jobs": partial(job_table, seconds=options.seconds, rounds=options.rounds),
+    }
+    for part in options.parts or parts:
+        report = Report(f"codecs-{part}", f"The codecs: {part}", ["benchmarks/codecs.py"])
+        parts[part](report)
+        report.write()
 
 
 if __name__ == "__main__":

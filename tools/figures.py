@@ -29,6 +29,8 @@ PAGES: Final = (
     "docs/reliability.md",
     "docs/scaling.md",
     "docs/callbacks.md",
+    "docs/media.md",
+    "docs/models.md",
 )
 """Pages on which every figure must have a file."""
 RESULTS: Final = Path("benchmarks/results")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from stemline.separation.cpus import available_cpus
 from stemline.separation.media.codecs import CODECS, Encoding
-from stemline.separation.media.tonality import tonal_error_db
+from stemline.separation.media.tonality import find_tones
 
 #: Samples of a frame.
 FRAME = 1024
@@ -40,7 +40,7 @@ _MOST_AT_ONCE = 4
 
 #: FFmpeg's searches for quantisers. The fast one clips the coefficients of loud tones.
 FAST, THOROUGH = "fast", "twoloop"
-#: Bitrate for each channel up to which the fast one is as good on everything else.
+#: Bitrate for each channel up to which the fast one is as good on everything else; above, on tones alone.
 FAST_MOST_KBPS = 96
 
 Samples = NDArray[np.float32]
@@ -144,21 +144,22 @@ def _encode(samples: Samples, encoding: Encoding, *, is_last: bool) -> Packets:
     """Return the frames of a stretch, by the coder that suits it: see docs/media.md."""
     samples = np.clip(samples, -1.0, 1.0)
     per_channel = encoding.bitrate_bps / encoding.channels / 1000
-    if per_channel > FAST_MOST_KBPS:
-        return _Stretch(samples, encoding, THOROUGH, is_last=is_last).packets
-    fast = _Stretch(samples, encoding, FAST, is_last=is_last)
-    heard = fast.decoded()
-    error_db = tonal_error_db(samples, heard)
-    if error_db is None or error_db < _bearable_db(per_channel):
-        return fast.packets
+    tones = find_tones(samples)
+    first = FAST if per_channel <= FAST_MOST_KBPS or tones else THOROUGH
+    stretch = _Stretch(samples, encoding, first, is_last=is_last)
+    if tones is None:
+        return stretch.packets
+    heard = stretch.decoded()
+    if tones.error_db(heard) < _bearable_db(per_channel):
+        return stretch.packets
     thorough = _Stretch(samples, encoding, THOROUGH, is_last=is_last)
-    if _error(samples, thorough.decoded()) < _error(samples, heard):
-        return thorough.packets
-    return fast.packets
+    return min(stretch, thorough, key=lambda each: _error(samples, each.decoded())).packets
 
 
 def _bearable_db(kbps: float) -> float:
     """Return the error of tones up to which a stretch is not encoded again, dB, by kbit/s a channel."""
+    if kbps > FAST_MOST_KBPS:
+        return -45.0
     return -20.0 - 10.0 * min(max(math.log2(kbps / 32), 0.0), 1.0)
 
 

@@ -76,7 +76,8 @@ class Probe:
         return SourceInfo(
             codec=self.stream.codec.canonical_name,
             samplerate=self.stream.codec_context.sample_rate,
-            channels=self.structure.channels or self.stream.codec_context.channels,
+            # The decoder may make more of a stream than its headers say: stereo of mono (parametric stereo).
+            channels=max(self.structure.channels, self.stream.codec_context.channels),
             bitrate_kbps=_bitrate_kbps(self),
             container=self.container.format.name,
             duration_s=_duration_s(self),

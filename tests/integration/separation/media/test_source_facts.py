@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stemline.separation.media import MediaLimits, SourceInfo, open_audio
+from stemline.separation.media.probe import probe_file
 from tests.ffmpeg_files import picture_block, png
 from tests.media import Kind, make, tone
 
@@ -79,3 +82,13 @@ def test_mono_stays_mono_unless_it_becomes_stereo(name: str, tmp_path: Path):
     both.write_bytes(intro.read_bytes() + song.read_bytes())
 
     assert [1, 2, 2] == [source(each).channels for each in (intro, song, both)]
+
+
+def test_parametric_stereo_is_stereo(tmp_path: Path):
+    """Where the decoder makes two channels of frames that say they have one, stems are stereo."""
+    path = make(tmp_path / "in.aac", Kind("aac", "aac", muxer="adts"), tone(44_100))
+    [probe] = probe_file(path, path.stat().st_size)
+    with closing(probe):
+        probe = replace(probe, structure=replace(probe.structure, channels=1))
+
+        assert 2 == probe.source.channels
