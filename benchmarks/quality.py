@@ -4,9 +4,8 @@
 
 `make bench-quality` runs it. The mixes are those of `benchmarks/mixes.py`. For each stem of each mix:
 
-- SDR: the energy of the part over that of the difference;
-- SIR and SAR of BSS Eval (Vincent, Gribonval and Févotte, 2006) with gains as the allowed distortion: by
-  what the estimate's projection on all parts has beyond the part itself, and the estimate beyond all parts;
+- SDR, SIR and SAR of BSS Eval 4 (`benchmarks/bss_eval.py`), with filters of 512 taps as the allowed
+  distortion, over the whole mix, and as medians over windows of a second;
 - the log-spectral distance (LSD) above 11 kHz, where the networks see nothing: the root mean square
   difference of the levels of all bins from 11 to 18 kHz, down to 80 dB below the loudest bin of the mix,
   mean over frames.
@@ -15,6 +14,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import logging
 import re
 import statistics
@@ -29,16 +30,19 @@ import structlog
 from numpy.typing import NDArray
 
 from benchmarks import spleeter_home
+from benchmarks.bss_eval import BssEval
 from benchmarks.mixes import SECONDS, mixes
-from benchmarks.report import Report
+from benchmarks.report import Report, digests
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.extension import Extension
+from stemline.separation.network import SAMPLE_RATE
 from stemline.separation.separator import Separator
 
 REPOSITORY = Path(__file__).parent.parent
+SOURCES = tuple(f"benchmarks/{name}.py" for name in ("quality", "bss_eval", "quality_reference", "mixes"))
 #: What is compared, by its name in tables: options of the separator.
 SYSTEMS: Mapping[str, Mapping[str, Any]] = {
     "Stemline": {},
@@ -49,6 +53,9 @@ SYSTEMS: Mapping[str, Mapping[str, Any]] = {
 }
 STEMS = ("voice", "background")
 MEASURES = ("SDR", "SIR", "SAR", "LSD")
+#: The same as medians over windows of this length.
+WINDOWED = ("SDR in windows", "SIR in windows", "SAR in windows")
+WINDOW = SAMPLE_RATE
 #: Bins that the log-spectral distance compares, 11 to 18 kHz.
 _ABOVE = slice(1024, 1672)
 _FRAME, _HOP = 4096, 1024
@@ -82,40 +89,49 @@ def run_spleeter(folder: Path, home: dict[str, str]) -> None:
     subprocess.run(command, env=home, cwd=REPOSITORY, check=True)
 
 
-def score(folder: Path) -> Scores:
-    """Return the measures of every estimate."""
+def score(folder: Path, only: str | None) -> Scores:
+    """Return the measures of every estimate.
+
+    Those of a mix are kept beside it, as long as the programs stay as they are.
+    """
+    version = hashlib.sha256("".join(digests(SOURCES).values()).encode()).hexdigest()[:8]
     scores: Scores = {}
     for place in sorted(folder.iterdir()):
-        truth = np.load(place / "truth.npy").astype(np.float64)
-        for path in sorted(place.glob("*.npy")):
-            if path.stem not in {"mix", "truth"}:
-                estimate = np.load(path).astype(np.float64)
-                for number, stem in enumerate(STEMS):
-                    scores[place.name, path.stem, stem] = measure(truth, estimate[number], number)
+        if only is not None and only not in place.name:
+            continue
+        kept = place / f"scores-{version}.json"
+        if not kept.exists():
+            kept.write_text(json.dumps(list(_scored(place))))
+        scores |= {(place.name, system, stem): found for system, stem, found in json.loads(kept.read_text())}
     return scores
 
 
-def measure(truth: Signal, estimate: Signal, number: int) -> dict[str, float]:
-    """Return the measures of an estimate (samples, 2) of one of the parts (2, samples, 2)."""
-    part = truth[number]
-    own, every = (_projection(estimate, basis) for basis in (part, np.concatenate([*truth], axis=1)))
+def _scored(place: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Yield system, stem and measures of every estimate of one mix."""
+    truth = np.load(place / "truth.npy").astype(np.float64)
+    parts = BssEval(truth)
+    for path in sorted(place.glob("*.npy")):
+        if path.stem in {"mix", "truth"}:
+            continue
+        estimate = np.load(path).astype(np.float64)
+        for number, stem in enumerate(STEMS):
+            distance = spectral_distance(truth, estimate[number], number)
+            yield path.stem, stem, ratios(parts, estimate[number], number) | {"LSD": distance}
+
+
+def ratios(parts: BssEval, estimate: Signal, number: int) -> dict[str, float]:
+    """Return the ratios of an estimate (samples, 2) of one of the parts, dB."""
+    whole = parts.ratios(estimate, number)
+    windows = np.array([(each.sdr, each.sir, each.sar) for each in parts.windows(estimate, number, WINDOW)])
+    found = dict(zip(MEASURES, (whole.sdr, whole.sir, whole.sar), strict=False))
+    return found | dict(zip(WINDOWED, np.nanmedian(windows, axis=0).tolist(), strict=True))
+
+
+def spectral_distance(truth: Signal, estimate: Signal, number: int) -> float:
+    """Return the log-spectral distance of an estimate (samples, 2) from one of the parts (2, samples, 2)."""
     floor = float(_powers(truth.sum(axis=0)).max()) * 1e-8
-    levels = [10 * np.log10(_powers(each)[..., _ABOVE] + floor) for each in (estimate, part)]
-    return {
-        "SDR": _ratio_db(part, part - estimate),
-        "SIR": _ratio_db(own, every - own),
-        "SAR": _ratio_db(every, estimate - every),
-        "LSD": float(np.sqrt(np.square(levels[0] - levels[1]).mean(axis=-1)).mean()),
-    }
-
-
-def _projection(signal: Signal, basis: Signal) -> Signal:
-    """Return the nearest sum of the columns of a basis for each column of a signal."""
-    return np.asarray(basis @ np.linalg.solve(basis.T @ basis, basis.T @ signal))
-
-
-def _ratio_db(one: Signal, other: Signal) -> float:
-    return float(10 * np.log10(np.square(one).sum() / np.square(other).sum()))
+    one, other = (10 * np.log10(_powers(each)[..., _ABOVE] + floor) for each in (estimate, truth[number]))
+    return float(np.sqrt(np.square(one - other).mean(axis=-1)).mean())
 
 
 def _powers(samples: Signal) -> NDArray[np.float64]:
@@ -139,6 +155,9 @@ def fill(report: Report, scores: Scores) -> None:
             report.add(key, values(system, stem, measure), unit="dB", label=label)
     head = ["dB", *(f"{stem} {measure}" for stem, measure in columns)]
     report.table("means", head, _means(systems, columns, values))
+    windowed = [(stem, measure) for stem in STEMS for measure in WINDOWED]
+    head = ["dB", *(f"{stem} {measure.split()[0]}" for stem, measure in windowed)]
+    report.table("windows", head, _means(systems, windowed, values))
     report.table("voice", ["SDR of the voice, dB", *systems], _each(names, systems, scores, "SDR"))
     report.table("distance", ["LSD of the voice, dB", *systems], _each(names, systems, scores, "LSD"))
     for key, one, other in (
@@ -184,7 +203,7 @@ def main() -> None:
     report = Report(
         "quality",
         "Voice and background in mixes of known parts",
-        ["benchmarks/quality.py", "benchmarks/quality_reference.py", "benchmarks/mixes.py"],
+        SOURCES,
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch) / "songs"
@@ -193,7 +212,7 @@ def main() -> None:
             prepare(folder, options.only)
         if not options.without_spleeter:
             run_spleeter(folder, spleeter_home.environment(Path(scratch) / "spleeter", weights))
-        scores = score(folder)
+        scores = score(folder, options.only)
     fill(report, scores)
     if options.without_spleeter:
         report.notes.append(

@@ -31,6 +31,7 @@ PAGES: Final = (
     "docs/callbacks.md",
     "docs/media.md",
     "docs/models.md",
+    "docs/quality.md",
 )
 """Pages on which every figure must have a file."""
 RESULTS: Final = Path("benchmarks/results")
