@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -11,6 +12,10 @@ SCHEMES: Final = frozenset({"sentinel", "sentinels"})
 
 _PORT: Final = 26379
 _MASTER: Final = "mymaster"
+_URL: Final = re.compile(
+    r"(?P<scheme>sentinels?)://(?:(?P<login>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?:/(?P<path>[^?#]*?)/?)?(?:\?(?P<query>[^#]*))?"
+)
+"""Not read by urlsplit: some of its versions refuse brackets behind a comma."""
 _OWN_PARAMETERS: Final = frozenset({"master", "sentinel_username", "sentinel_password"})
 
 
@@ -41,22 +46,19 @@ class SentinelAddress:
         Raises:
             ValueError: It is not the URL of Sentinels; the message does not contain it.
         """
-        urls = [urlsplit(each) for each in url.split(";")]
-        (scheme, *others) = dict.fromkeys(each.scheme for each in urls)
-        if others or scheme not in SCHEMES:
-            raise ValueError("it must begin with sentinel:// or sentinels://")
-        login = next((each.netloc.rpartition("@")[0] for each in urls if "@" in each.netloc), "")
-        username, _, password = login.partition(":")
-        hosts = [host for each in urls for host in each.netloc.rpartition("@")[2].split(",")]
-        parameters = dict(
-            pair for each in urls for pair in parse_qsl(each.query, strict_parsing=bool(each.query))
-        )
-        unknown = [name for name in parameters if name not in _OWN_PARAMETERS and not name.startswith("ssl_")]
-        if unknown:
+        found = [_URL.fullmatch(each) for each in url.split(";")]
+        parts = [each.groupdict() for each in found if each is not None]
+        if len(parts) < len(found) or len({each["scheme"] for each in parts}) != 1:
+            raise ValueError("it must begin with sentinel:// or sentinels://, followed by hosts")
+        username, _, password = next((each["login"] for each in parts if each["login"]), "").partition(":")
+        pairs = (parse_qsl(each["query"], strict_parsing=True) for each in parts if each["query"])
+        parameters = {name: text for some in pairs for name, text in some}
+        if any(name not in _OWN_PARAMETERS and not name.startswith("ssl_") for name in parameters):
             raise ValueError(f"its parameters may be {', '.join(sorted(_OWN_PARAMETERS))} and ssl_…")
-        path = next((each.path.strip("/") for each in urls if each.path.strip("/")), "0")
+        path = next((each["path"] for each in parts if each["path"]), "0")
         if not (path.isascii() and path.isdigit()):
             raise ValueError("its path must be the number of a database")
+        hosts = [host for each in parts for host in each["hosts"].split(",")]
         return cls(
             sentinels=tuple(map(_host_and_port, hosts)),
             master=parameters.get("master", _MASTER),
@@ -65,7 +67,7 @@ class SentinelAddress:
             password=unquote(password),
             sentinel_username=parameters.get("sentinel_username", ""),
             sentinel_password=parameters.get("sentinel_password", ""),
-            has_tls=scheme == "sentinels",
+            has_tls=parts[0]["scheme"] == "sentinels",
             parameters={name: text for name, text in parameters.items() if name not in _OWN_PARAMETERS},
         )
 

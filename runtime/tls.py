@@ -13,8 +13,7 @@ def tls_options(settings: StoreSettings, url: str) -> dict[str, Any]:
 
     ``ssl_…`` parameters in the URL itself take precedence over them.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"rediss", "sentinels"}:
+    if url.partition("://")[0] not in {"rediss", "sentinels"}:
         return {}
     files = {
         "ssl_ca_certs": settings.tls_ca,
@@ -27,7 +26,7 @@ def tls_options(settings: StoreSettings, url: str) -> dict[str, Any]:
 
 def _given(url: str) -> dict[str, Any]:
     """Return the ``ssl_…`` parameters of a URL as redis-py takes them."""
-    parameters = (pair for each in url.split(";") for pair in parse_qsl(urlsplit(each).query))
+    parameters = (pair for each in url.split(";") for pair in parse_qsl(each.partition("?")[2]))
     given: dict[str, Any] = {name: text for name, text in parameters if name.startswith("ssl_")}
     if "ssl_check_hostname" in given:
         given["ssl_check_hostname"] = given["ssl_check_hostname"].lower() != "false"
