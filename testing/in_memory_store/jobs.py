@@ -509,7 +509,7 @@ class InMemoryJobs(JobRepository):
         contents = self._contents
         with contents.lock:
             known = contents.jobs.get(job.id)
-            if known is not None and (known.state, known.token) == (to, job.token):
+            if known is not None and (known.state, known.token) == (to, job.token) and known.worker:
                 return  # the call is repeated
             current = self._contents.current(job.id, job.token)
             if to is State.SUCCESS and current.cancel_requested:

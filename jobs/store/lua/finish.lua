@@ -7,7 +7,10 @@
 -- Returns {'ok', wake-ups} | {'lost'} | {'cancel'} if the job is to be cancelled and cannot succeed
 
 local job = load(ARGV[3])
-if job and job.state == ARGV[5] and job.token == ARGV[4] then return {'ok', {}} end  -- repeated after a lost answer
+-- Repeated after a lost answer: a job that waits again, or was cancelled while it waited, has no worker.
+if job and job.state == ARGV[5] and job.token == ARGV[4] and fields(P .. ':job:' .. job.id, 'worker').worker then
+  return {'ok', {}}
+end
 if not is_current(job, ARGV[4]) then return {'lost'} end
 if ARGV[5] == 'Success' and job.cancel == '1' then return {'cancel'} end
 if ARGV[8] ~= '' then

@@ -24,6 +24,8 @@ from stemline.testing.sentinels import MASTER, SentinelGroup, sentinel_group
 from stemline.workers.app import create_app
 from tests.support.service import RECOVERY_S, Service, running_service
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:

@@ -54,6 +54,18 @@ def test_cancel_running_is_confirmed_by_the_worker(store: Store) -> None:
     assert states(store, job.id) == [State.CANCEL]
 
 
+def test_an_attempt_that_gave_its_job_back_does_not_end_it(store: Store) -> None:
+    """Also where a client has cancelled the job since: that is no repetition of the attempt's own end."""
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.release(claimed)
+    store.jobs.cancel(TENANT, [job.id])
+    with pytest.raises(LeaseLost):
+        store.jobs.confirm_cancel(claimed)
+    assert states(store, job.id) == [State.CANCEL]
+
+
 def test_a_stale_attempt_writes_nothing(store: Store, clock: FixedClock) -> None:
     """After its lease ran out and the job was reclaimed, each write of the old attempt is refused."""
     (job,) = store.jobs.create([spec()])

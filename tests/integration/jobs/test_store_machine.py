@@ -456,6 +456,7 @@ class RedisMachine(StoreMachine):
         assert (len(model.jobs) + model.pruned, len(ended) + model.pruned) == (counts.get("created", 0), over)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RedisMachine, StoreMachine])
 def test_the_store_agrees_with_its_model(
     kind: type[StoreMachine], valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,8 @@ from stemline.testing.resp_proxy import ABORT, RespProxy
 from tests.conftest import running
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.slow
+
 FAULT_S = 1.5
 REPLIES = [
     *(f"{word} 3999 127.0.0.1:1" for word in MEANINGS if word.isupper()),
