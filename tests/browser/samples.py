@@ -125,7 +125,7 @@ def add_batches(store: Store) -> str:
         made = "b" + f"{rows:032x}"
         store.batches.begin(made, name, common, None, "upload")
         store.batches.append(made, "upload", 0, [Row(f"in/{name}/{i:04}.mp3") for i in range(rows)])
-        store.batches.seal(made, "upload", "0" * 64)
+        store.batches.seal(made, "upload", "0" * 64, credential=SECRET_ID)
         ids.append(made)
     Feeder(store).feed()
     found = store.jobs.search(TENANT, JobFilter(batch=ids[0], size=20)).items

@@ -99,6 +99,11 @@ async def _once(script: Script, port: int, source: str, end: float, cost: Cost) 
                     reader.cancel()
     except (OSError, TimeoutError, ExceptionGroup):
         cost.refused += stream is None
+    except asyncio.CancelledError:
+        # Python 3.11.2 leaves it as it is in a task in which a TaskGroup was cancelled before.
+        if asyncio.get_running_loop().time() < end:
+            raise
+        cost.refused += stream is None
     finally:
         if stream is not None:
             cost.sent += stream.sent
