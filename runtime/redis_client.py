@@ -118,7 +118,7 @@ class _Pool(SentinelConnectionPool):
         """Return a connection to the primary.
 
         The library asks the Sentinels when it connects. A primary that was cut off from them keeps its
-        connections, though, and what it is told is lost. So they are asked every :data:`CHECK_S` as well;
+        connections, though, and what it writes is lost. So they are asked every :data:`CHECK_S` as well;
         the pool then closes what is idle if the primary is another.
         """
         now = time.monotonic()

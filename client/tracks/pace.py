@@ -30,7 +30,7 @@ _OF_A_FILE: Final = frozenset(
         errno.EFBIG,
     }
 )
-"""Faults of a file that waiting does not mend."""
+"""Faults of a file that last however long one waits."""
 
 
 class Stopped(Exception):

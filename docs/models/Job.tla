@@ -30,7 +30,7 @@ VARIABLES
     wire,     \* requests under way to the bucket
     clock,    \* source of tokens: the server's time, which never repeats
     budget,   \* what may still go wrong, and may still be asked
-    seen      \* what clients and receivers were told; nothing reads it but the properties
+    seen      \* what was reported to clients and receivers; nothing reads it but the properties
 
 vars == <<job, replica, proc, uploads, filled, objects, wire, clock, budget, seen>>
 

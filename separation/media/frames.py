@@ -64,7 +64,7 @@ class FrameReader:
         self._keep_video_origin = keep_video_origin
         self._state = checks.DecodeState(probe.demuxer, probe.declared)
         self._end_s: float | None = None
-        self._owed_s = 0.0  # what gaps that are too short to be told from jitter add up to
+        self._owed_s = 0.0  # what gaps that are too short to be distinguished from jitter add up to
         stream = probe.stream
         stream.codec_context.thread_count = 1
         strict = "crccheck+explode" if stream.codec.canonical_name in _CHECKSUMMED else "crccheck"

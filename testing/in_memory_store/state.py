@@ -105,7 +105,7 @@ class Contents:
     """By name."""
 
     warned: set[tuple[Tenant, str, int]] = field(default_factory=set)
-    """Tenant, credential and day of which was told that the budget is nearly spent."""
+    """Tenant, credential and day for which it was reported that the budget is nearly spent."""
 
     batches: dict[str, Batch] = field(default_factory=dict)
     """Without the counts of their jobs."""

@@ -39,7 +39,7 @@ class InMemoryUsage(UsageRepository):
     def warn(self, tenant: Tenant, credential: str, percent: int) -> None:
         contents = self._contents
         with contents.lock:
-            told = (tenant, credential, contents.clock() // DAY_US)
-            if told not in contents.warned:
-                contents.warned.add(told)
+            reported = (tenant, credential, contents.clock() // DAY_US)
+            if reported not in contents.warned:
+                contents.warned.add(reported)
                 contents.tell(tenant, "budget", credential, NEARLY_SPENT, progress=percent)

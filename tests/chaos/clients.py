@@ -203,7 +203,7 @@ class Client:
 
 
 class Listener:
-    """Follows the events of the bucket over breaks of the stream, and keeps what it was told."""
+    """Follows the events of the bucket over breaks of the stream, and keeps what it received."""
 
     def __init__(self, port: int) -> None:
         self.ids: list[str] = []

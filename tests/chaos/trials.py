@@ -281,7 +281,7 @@ def _listen_to_the_end(store: Store, listener: Listener) -> None:
 
 
 def _check_events(listener: Listener, witness: Witness, outcome: Report) -> None:
-    """Compare what a listener was told, over all breaks, with what the store wrote."""
+    """Compare what a listener received, over all breaks, with what the store wrote."""
     outcome.events = len(listener.ids)
     places = [place(each) for each in listener.ids]
     if any(after <= before for before, after in itertools.pairwise(places)):

@@ -4,7 +4,7 @@ import { bestMatch, HOP, SEARCH, Stretch } from "../../../api/console/static/pla
 
 const RATE = 44_100;
 
-/** A context in which nodes only note what they are told. */
+/** A context in which nodes only record their calls. */
 function made(samples) {
   const grains = [];
   globalThis.AudioBufferSourceNode = class {

@@ -80,7 +80,7 @@ test("workers report themselves, and those that live are first", () => {
   assert.deepEqual(found.map((each) => [each.name, each.device]), [["busy", "cpu"], ["idle", "auto"], ["gone", "gpu"]]);
 });
 
-test("the way of a job is told without gaps, over several attempts and their stages", () => {
+test("the way of a job is described without gaps, over several attempts and their stages", () => {
   const job = { Created: "0", Ended: "100", State: "Success" };
   const kept = [
     { Worker: "a", Started: "10", Ended: "40", Outcome: "lost", Stage: [{ Name: "download", Started: "12" }, { Name: "decode", Started: "20" }] },

@@ -141,8 +141,8 @@ def test_rows_that_are_not_a_part_yet_take_room(serve):
     whole = server.client.raw("POST", "/batches", body(rows(1000)), LINES)
     with socket.create_connection(("127.0.0.1", server.port), timeout=180) as first:
         first.sendall(whole[:45_000])
-        eventually(lambda: 503 == post(server.client, body(rows(1000)))["status"], 180, "the refusal")
-    eventually(lambda: 200 == post(server.client, body(rows(1000)))["status"], 180, "the room")
+        assert eventually(lambda: 503 == post(server.client, body(rows(1000)))["status"], 180, "the refusal")
+    assert eventually(lambda: 200 == post(server.client, body(rows(1000)))["status"], 180, "the room")
 
 
 def test_batches_are_refused_when_the_bucket_holds_enough(serve):

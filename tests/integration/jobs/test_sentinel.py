@@ -161,7 +161,7 @@ def test_a_message_queue_may_not_be_the_database(group: SentinelGroup) -> None:
 def test_durability_is_known(group: SentinelGroup) -> None:
     """Readiness says that changes are confirmed by the replica."""
     settings = Settings(redis_url=group.url, durability="replica")
-    eventually(lambda: probe_durability(settings.store) == "ok", 180, f"the replica of {MASTER}")
+    assert eventually(lambda: probe_durability(settings.store) == "ok", 180, f"the replica of {MASTER}")
 
 
 def test_doctor_examines_the_sentinels(group: SentinelGroup) -> None:

@@ -171,7 +171,7 @@ def test_closing_ends_the_threads(engine: Engine, mix: np.ndarray) -> None:
     before = set(threading.enumerate())
     with Separator(engine) as separator:
         joined(separator.separate(blocks(mix[:50_000])))
-    eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
+    assert eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
 
 
 def test_an_unknown_stem_is_an_error(engine: Engine) -> None:

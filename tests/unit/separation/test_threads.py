@@ -49,7 +49,7 @@ def test_closing_ends_the_thread() -> None:
     before = set(threading.enumerate())
     prefetcher = Prefetcher(iter(int, 1), depth=2, name="t")
     prefetcher.close()
-    eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the thread")
+    assert eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the thread")
 
 
 def test_a_background_consumer_keeps_the_order() -> None:

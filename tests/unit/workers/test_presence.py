@@ -21,9 +21,11 @@ def test_a_worker_is_known_from_its_start_to_its_end() -> None:
     store = InMemoryStore()
     presence = Presence(store, WORKER, interval_s=60)
     presence.start()
-    eventually(lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 180, "a report")
+    assert eventually(
+        lambda: [each.name for each in store.workers.latest()] == ["separate@a"], 180, "a report"
+    )
     presence.stop()
-    eventually(lambda: not store.workers.latest(), 180, "the last report")
+    assert eventually(lambda: not store.workers.latest(), 180, "the last report")
 
 
 def test_the_end_does_not_wait_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import { useEffect, useState } from "../vendor/hooks.js";
 
 /** Shares of the bar that are wide enough for a text. */
 const TOLD = 0.12;
-/** A stage that is shorter is not told of, µs. */
+/** A stage that is shorter is not described, µs. */
 const SHORT_US = 50_000;
 /** The smallest share of the bar that a span takes, so that it can be seen and pointed at. */
 const LEAST = 0.02;
@@ -71,10 +71,10 @@ export function Timeline({ job, attempts: kept }) {
   const spans = spansOf(job, attempts, now);
   const total = spans.reduce((sum, span) => sum + span.to - span.from, 0) || 1;
   return html`<section class="card timeline" aria-labelledby="timeline"><h2 id="timeline">${t("job.timeline")}</h2>
-    <div class="times" role="img" aria-label=${spans.map(told).join(", ")}>
+    <div class="times" role="img" aria-label=${spans.map(described).join(", ")}>
       ${spans.map((span, i) => {
         const share = (span.to - span.from) / total;
-        return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${told(span)} · ${time(span.from)}`}>${share > TOLD ? told(span) : ""}</div>`;
+        return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${described(span)} · ${time(span.from)}`}>${share > TOLD ? described(span) : ""}</div>`;
       })}
     </div>
     ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}
@@ -88,12 +88,12 @@ function Row({ attempt }) {
   return html`<li><div class="bar">
       <span><b>${t(`outcome.${outcome || "Running"}`)}</b> ${t("attempt.on", { worker })}</span>
       <span class="soft small">${time(from)} · ${duration((to - from) / 1e6)}</span></div>
-    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot at-${span.kind}" aria-hidden="true"></i>${told(span)}</span>`)}</div>
+    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot at-${span.kind}" aria-hidden="true"></i>${described(span)}</span>`)}</div>
     ${reason && html`<p class="soft small">${reason}</p>`}</li>`;
 }
 
 /** What a span is, and how long it is. @param {Span} span */
-function told({ kind, from, to }) {
+function described({ kind, from, to }) {
   const text = duration((to - from) / 1e6);
   return kind === "waited" ? t("job.waited", { time: text }) : `${t(`stage.${kind}`)} ${text}`;
 }
