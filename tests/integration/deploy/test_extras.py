@@ -13,14 +13,17 @@ import pytest
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.services import consumes, responds
 from stemline.testing.processes import eventually
-from tests.integration.deploy.conftest import share_compiled_modules, uv
+from tests.integration.deploy.conftest import uv
+from tools.compiled_modules import share
 
+#: Extras that `test_images.py` installs and starts too.
+_IN_IMAGES = ("api", "worker")
 #: Extra, and a command of its.
 COMMANDS = [
-    ("api", ["api"]),
-    ("worker", ["worker", "separate"]),
+    pytest.param("api", ["api"], marks=pytest.mark.thorough),
+    pytest.param("worker", ["worker", "separate"], marks=pytest.mark.thorough),
     ("gpu", ["worker", "separate"]),
-    ("callbacks", ["worker", "callbacks"]),
+    pytest.param("callbacks", ["worker", "callbacks"], marks=pytest.mark.thorough),
     ("callbacks", ["beat"]),
     ("flower", ["flower"]),
 ]
@@ -60,7 +63,7 @@ def installed(wheel, tmp_path_factory):
                 uv("pip", "install", "--python", folder / "bin" / "python", "--no-deps", wheel)
             else:
                 uv("pip", "install", "--python", folder / "bin" / "python", "-c", lock, requirement)
-            share_compiled_modules(folder)
+            share(Path(sys.prefix), folder)
             environments[extra] = folder / "bin"
         return environments[extra]
 
@@ -114,7 +117,10 @@ def test_the_command_of_an_extra_starts_with_nothing_else_installed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extra", list(LATER))
+@pytest.mark.parametrize(
+    "extra",
+    [pytest.param(each, marks=[pytest.mark.thorough] * (each in _IN_IMAGES)) for each in LATER],
+)
 def test_what_a_command_imports_later_is_installed_too(extra, installed, tmp_path):
     """Every module that a request, a job or a delivery brings in can be imported with the extra alone."""
     command = [str(installed(extra) / "python"), "-P", "-c", _IMPORT_ALL, *LATER[extra]]

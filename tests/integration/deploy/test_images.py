@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from stemline.deploy.local.ports import free_port
 from stemline.testing.processes import eventually
-from tests.integration.deploy.conftest import UV, new_environment, share_compiled_modules, uv
+from tests.integration.deploy.conftest import UV, new_environment, uv
 from tests.paths import REPOSITORY
 from tests.support import compose, dockerfile
+from tools.compiled_modules import share
 
 DEPLOY = REPOSITORY / "deploy"
 #: Packages of the engine, which only workers may hold.
@@ -42,7 +44,7 @@ def installed(wheel, tmp_path_factory):
             assert 2 == len(installs)
             for words in installs:
                 uv(*words[:2], "--python", programs[target] / "python", *_with(words[2:], wheel))
-            share_compiled_modules(programs[target].parent)
+            share(Path(sys.prefix), programs[target].parent)
         return programs[target]
 
     return environment
@@ -78,7 +80,14 @@ def test_a_tampered_package_is_not_installed(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", ["api", "worker", "callbacks", "beat", "flower"])
+@pytest.mark.parametrize(
+    "service",
+    [
+        "api",
+        "worker",
+        *(pytest.param(each, marks=pytest.mark.thorough) for each in ("callbacks", "beat", "flower")),
+    ],
+)
 def test_the_command_of_an_image_runs_and_its_probe_says_so(
     service, installed, valkey, valkey_server, tmp_path, misleading_folder
 ):

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from stemline.cli.main import main
+from stemline.deploy.local.addresses import Addresses
 from stemline.deploy.local.stack import Stack, StackError
 from stemline.testing.processes import eventually
 from tests.integration.deploy.test_up import pid_of_beat
+from tests.integration.test_stack import s3_for
 from tests.support.processes import alive
 
 
@@ -66,6 +70,35 @@ def test_secrets_are_on_no_command_line(where: dict[str, Any], stack_home: Path)
     lines = [Path(f"/proc/{pid}/cmdline").read_text(errors="replace") for pid in pids.values()]
     assert len(lines) >= 8
     assert [] == [line for line in lines for secret in secrets if secret in line]
+
+
+def test_a_demo_that_fails_gives_the_reason(
+    where: dict[str, Any], stack_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a file that is not audio the demo prints the error of the job and the path of the logs."""
+
+    class Started(Stack):
+        """The running stack, for a command that would start its own."""
+
+        addresses = Addresses.read(where)
+
+        def start(self) -> None:
+            pass
+
+        stop = check = start
+
+        def s3_client(self) -> Any:
+            return s3_for(where)
+
+    monkeypatch.setenv("STEMLINE_HOME", str(stack_home))
+    monkeypatch.setattr("stemline.deploy.local.stack.Stack", Started)
+    monkeypatch.chdir(tmp_path)
+    song = tmp_path / "song.mp3"
+    song.write_text("no music at all\n" * 100)
+    ran = CliRunner().invoke(main, ["demo", str(song)])
+    assert 1 == ran.exit_code
+    assert "The demo failed: the job ended Failed: InvalidContent" in ran.output
+    assert f"Logs: {stack_home / 'logs'}" in ran.output
 
 
 def test_a_redis_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

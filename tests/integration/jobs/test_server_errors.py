@@ -77,9 +77,10 @@ def calls(store: Store, job: Job) -> dict[str, Callable[[], object]]:
 
 @pytest.mark.parametrize("reply", REPLIES)
 def test_every_word_is_the_retryable_error_at_every_call(
-    reply: str, proxy: RespProxy, store: RedisStore
+    reply: str, proxy: RespProxy, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call ends in StoreUnavailable, 503 SlowDown with Retry-After; after the fault it succeeds again."""
+    monkeypatch.setattr("redis.retry.sleep", lambda seconds: None)  # as many attempts, without their pauses
     (job,) = store.jobs.create([replace(job_spec(), queue_id="")])
     for name, call in calls(store, job).items():
         with proxy.refuse(reply), pytest.raises(StoreUnavailable) as caught:

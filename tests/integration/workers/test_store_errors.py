@@ -18,10 +18,17 @@ from tests.support.service import Service, running_service
 pytestmark = pytest.mark.slow
 
 FAULT_S = 1.5
+#: One word of each kind that the clients of Redis and Celery treat in a way of its own.
+WORDS = ("LOADING", "READONLY", "MASTERDOWN", "MOVED", "OOM", "NOAUTH")
 REPLIES = [
-    *(f"{word} 3999 127.0.0.1:1" for word in MEANINGS if word.isupper()),
+    *(f"{word} 3999 127.0.0.1:1" for word in WORDS),
+    *(
+        pytest.param(f"{word} 3999 127.0.0.1:1", marks=pytest.mark.thorough)
+        for word in MEANINGS
+        if word.isupper() and word not in WORDS
+    ),
     "ERR an injected error",
-    "NEWWORD of a later server",
+    pytest.param("NEWWORD of a later server", marks=pytest.mark.thorough),
     ABORT,
 ]
 

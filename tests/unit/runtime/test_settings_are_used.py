@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from stemline.runtime.settings import Settings
 PACKAGES = Path(__file__).parents[3] / "src" / "stemline"
 
 
+@cache
 def read_names() -> set[str]:
     """The attributes and the variables that product code reads, the settings' own package left out."""
     found: set[str] = set()
@@ -28,7 +30,6 @@ def read_names() -> set[str]:
     return found
 
 
-READ = read_names()
 SETTINGS = [
     (group, name)
     for group, model in Settings.model_fields.items()
@@ -45,4 +46,5 @@ def test_the_settings_are_found() -> None:
 @pytest.mark.parametrize(("group", "name"), SETTINGS)
 def test_every_setting_is_read(group: str, name: str) -> None:
     """Some module of the product reads it from its group, or its variable where settings are not at hand."""
-    assert {group, name} <= READ or f"STEMLINE_{name.upper()}" in READ
+    read = read_names()
+    assert {group, name} <= read or f"STEMLINE_{name.upper()}" in read

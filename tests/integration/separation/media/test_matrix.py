@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stemline.separation.media import MediaLimits, open_audio
-from tests.ffmpeg_files import FRAMES, Workshop, signal
+from tests.ffmpeg_files import FRAMES, Made, Workshop, signal
 from tests.media_formats import BY_SUFFIX, PAUSE_S, RATE
 
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
@@ -44,10 +44,25 @@ def lag(heard: NDArray[np.float32], truth: NDArray[np.float32]) -> int:
 
 
 @pytest.mark.parametrize("suffix", BY_SUFFIX)
-def test_every_arrangement_is_read_as_ffmpeg_reads_it(suffix: str, workshop: Workshop):
+def test_every_codec_and_every_arrangement_of_a_container(suffix: str, workshop: Workshop):
+    """Each codec alone, and each arrangement with one codec, is read as ffmpeg reads it."""
+    first, *others = BY_SUFFIX[suffix]
+    files = [*workshop.make([first]), *(workshop.make(others, "plain") if others else [])]
+    assert {first, *others} == {file.kind for file in files if file.arrangement == "plain"}
+    compare(files, suffix, workshop)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("suffix", [suffix for suffix, kinds in BY_SUFFIX.items() if len(kinds) > 1])
+def test_every_arrangement_with_every_codec(suffix: str, workshop: Workshop):
+    """All codecs of a container in all arrangements are read as ffmpeg reads them."""
+    files = workshop.make(BY_SUFFIX[suffix][1:])
+    assert "plain" in {file.arrangement for file in files}
+    compare(files, suffix, workshop)
+
+
+def compare(files: list[Made], suffix: str, workshop: Workshop) -> None:
     """Whatever surrounds it, audio has ffmpeg's samples in ffmpeg's places, and pauses where they were."""
-    files = workshop.make(BY_SUFFIX[suffix])
-    assert {"plain"} <= {file.arrangement for file in files}
     for file, decoded in workshop.decode(files):
         heard = read(file.path)
         is_paused = file.arrangement in {"pause", "muted"}
