@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
 from stemline.api import (
@@ -27,8 +28,8 @@ from stemline.api import (
     uploads,
     usage,
 )
-from stemline.api.context import Services
 from stemline.api.middleware import RequestLifecycleMiddleware
+from stemline.api.services import Services
 from stemline.jobs.errors import StemlineError
 
 RESOURCES = (
@@ -49,7 +50,7 @@ RESOURCES = (
 """One router per resource."""
 
 
-def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = None) -> FastAPI:
+def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = None) -> Starlette:
     """Return the application.
 
     Args:
@@ -58,25 +59,21 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
     """
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         yield {"connection_ended": services.metrics.connection_ended}
         services.hub.close()
         if on_shutdown is not None:
             on_shutdown()
 
-    app = FastAPI(
-        title="Stemline",
+    routes = [route for router in RESOURCES for route in router.routes]
+    app = Starlette(
+        routes=routes,
         lifespan=lifespan,
-        redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+        middleware=[Middleware(RequestLifecycleMiddleware, metrics=services.metrics)],
         exception_handlers={StemlineError: errors.on_stemline_error, HTTPException: errors.on_http_error},
     )
+    app.router.redirect_slashes = False
     app.state.services = services
-    app.state.routes = [route for router in RESOURCES for route in router.routes]
-    app.state.description = JSONResponse(openapi.document(app.state.routes)).body
-    for router in RESOURCES:
-        app.include_router(router)
-    app.add_middleware(RequestLifecycleMiddleware, metrics=services.metrics)
+    app.state.routes = routes
+    app.state.description = JSONResponse(openapi.document(routes)).body
     return app

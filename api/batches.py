@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from stemline.api.admission import ReadContext, StreamContext, WriteContext, is_lines
 from stemline.api.bulk import retry_all
-from stemline.api.context import ReadContext, RequestContext, StreamContext, WriteContext, is_lines
+from stemline.api.context import RequestContext
 from stemline.api.jobs import check_queues, submitted_by
+from stemline.api.routing import Router
 from stemline.jobs.batch import MOST_ROWS, Batch, BatchState, Row, batch_id, row_spec
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
@@ -43,7 +44,7 @@ from stemline.wire.batch_request import first_line, read_batch, read_row
 from stemline.wire.codec import Tree
 from stemline.wire.job_request import job_specs
 
-router = APIRouter()
+router = Router()
 
 MAX_BYTES: Final = 64 << 20
 """Largest body or manifest with rows, bytes."""

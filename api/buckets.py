@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import ReadContext, WriteContext
+from stemline.api.admission import ReadContext, WriteContext
+from stemline.api.routing import Router
 from stemline.jobs.store import BucketFilter
 from stemline.wire import queries, views
 
-router = APIRouter()
+router = Router()
 
 
 @router.post("/asrbucket", name="open_bucket")

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.context import RequestContext, WriteContext
+from stemline.api.admission import WriteContext
+from stemline.api.context import RequestContext
 from stemline.api.jobs import RETRIABLE, again, check_queues
+from stemline.api.routing import Router
 from stemline.jobs.errors import QueueFull, RequestRefused
 from stemline.jobs.states import WAITING, State
 from stemline.jobs.store import Counted, DeliveryFilter, JobFilter
 from stemline.wire import queries, views
 
-router = APIRouter()
+router = Router()
 
 BUDGET_S: Final = 20.0
 """After this time the answer says where to go on, s."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.context import ReadContext, RequestContext, WriteContext
+from stemline.api.admission import ReadContext, WriteContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.delivery import Delivery
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.store import DeliveryFilter, delivery_id
 from stemline.wire import queries, views
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/callbacks", name="list_callbacks")

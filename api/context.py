@@ -1,113 +1,40 @@
-"""The request context: every operation gets a request that is routed, verified, rate-limited and read."""
+"""The context of an admitted request: who sent what, for which tenant, and the means to answer it."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
-import math
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, unquote_to_bytes
+from typing import Any, TypeVar
 
 import structlog
-from fastapi import Depends
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.bodies import BodyBudget, BodyShare
-from stemline.api.credentials import Principal, Principals
-from stemline.api.errors import wants_json
-from stemline.api.hosts import HostTable, ResolvedHost, normalise_host
-from stemline.api.hub import EventHub
-from stemline.api.limits import RateLimit
-from stemline.api.long_requests import LongRequests, for_many_records, for_stores
-from stemline.api.metrics import ApiMetrics, operation
-from stemline.jobs.errors import (
-    AsrBucketUnBinded,
-    Forbidden,
-    InvalidContent,
-    InvalidHost,
-    RequestRefused,
-    RequestReplayed,
-    SignatureDoesNotMatch,
-)
+from stemline.api.bodies import BodyShare
+from stemline.api.credentials import Principal
+from stemline.api.hosts import ResolvedHost
+from stemline.api.services import Services
+from stemline.jobs.errors import AsrBucketUnBinded, InvalidContent
 from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import NO_BUDGET, WARNED_SHARE
 from stemline.runtime.settings import Settings
-from stemline.runtime.telemetry import Tracer
-from stemline.storage import Buckets
 from stemline.wire import codec
 from stemline.wire.elements import Document, Table
 from stemline.wire.integrity import Integrity
 from stemline.wire.job_request import MQ_REGIONS
-from stemline.wire.signature import SignedRequest, find_authorization, verify
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-OPERATIONS: Mapping[str, Operation] = {
-    "create_jobs": Operation.SUBMIT,
-    "retry_jobs": Operation.SUBMIT,
-    "create_upload": Operation.UPLOAD,
-    "resume_upload": Operation.UPLOAD,
-    "complete_upload": Operation.UPLOAD,
-    "abort_upload": Operation.UPLOAD,
-    "cancel_jobs": Operation.CANCEL,
-    "cancel_jobs_where": Operation.CANCEL,
-    "retry_jobs_where": Operation.SUBMIT,
-    "send_callbacks_where": Operation.CALLBACKS,
-    "create_batch": Operation.SUBMIT,
-    "retry_batch": Operation.SUBMIT,
-    "pause_batch": Operation.CANCEL,
-    "resume_batch": Operation.CANCEL,
-    "cancel_batch": Operation.CANCEL,
-    "update_queue": Operation.QUEUES,
-    "update_asr_queue": Operation.QUEUES,
-    "create_template": Operation.TEMPLATES,
-    "update_template": Operation.TEMPLATES,
-    "delete_template": Operation.TEMPLATES,
-    "open_bucket": Operation.BUCKETS,
-    "close_bucket": Operation.BUCKETS,
-    "send_callbacks": Operation.CALLBACKS,
-    "replay_callbacks": Operation.CALLBACKS,
-    "replay_callbacks_where": Operation.CALLBACKS,
-}
-"""What a credential must be allowed, by the name of the route; everything else reads."""
-MAX_QUERY_FIELDS = 200
 BUDGET_HEADER = "X-Stemline-Budget-Percent"
 """Says how much of the credential's budget for today is spent, where that is nearly all."""
-TENANT_HEADER = "x-stemline-tenant"
-"""Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
-LINES = "application/x-ndjson"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Dependencies of the operations; one per application."""
-
-    settings: Settings
-    store: Store
-    hosts: HostTable
-    principals: Principals
-    buckets: Buckets
-    limit: RateLimit
-    bodies: BodyBudget
-    metrics: ApiMetrics
-    tracer: Tracer
-    hub: EventHub
-    at_stores: LongRequests = field(default_factory=for_stores)
-    of_many_records: LongRequests = field(default_factory=for_many_records)
-    clock: Callable[[], float] = time.time
-    """Unix seconds; signatures are checked against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,190 +208,3 @@ class RequestContext:
 def wants_additions(query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
     """Return whether a request asks for elements in XML that the vendor does not have."""
     return "1" in (query.get("additions"), headers.get("x-stemline-additions"))
-
-
-async def _read_context(request: Request) -> RequestContext:
-    return await _receive(request, None)
-
-
-async def _write_context(request: Request) -> AsyncIterator[RequestContext]:
-    services: Services = request.app.state.services
-    with services.bodies.share() as share:
-        yield await _receive(request, share)
-
-
-async def _stream_context(request: Request) -> AsyncIterator[RequestContext]:
-    services: Services = request.app.state.services
-    with services.bodies.share() as share:
-        yield await _receive(request, share, streams=is_lines(request.headers))
-
-
-def is_lines(headers: Mapping[str, str]) -> bool:
-    """Return whether a body is JSON in lines."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == LINES
-
-
-ReadContext = Annotated[RequestContext, Depends(_read_context)]
-"""Context of a request that changes nothing; a read-only credential is enough."""
-WriteContext = Annotated[RequestContext, Depends(_write_context)]
-"""Context of a request that changes something; its body is read."""
-StreamContext = Annotated[RequestContext, Depends(_stream_context)]
-"""The same, but JSON in lines is left to be read, and its digest to be checked by ``integrity``."""
-
-
-async def _receive(request: Request, share: BodyShare | None, *, streams: bool = False) -> RequestContext:
-    """Route, verify and rate-limit a request, and only then read its body.
-
-    Args:
-        request: as received.
-        share: room for the body of a request that changes something; None for one that only reads.
-        streams: whether the body is left to be read.
-    """
-    services: Services = request.app.state.services
-    signed = _signed_request(request)
-    host = services.hosts.resolve(_host(request))
-    structlog.contextvars.bind_contextvars(
-        operation=operation(request.scope), tenant=f"{host.region}/{host.bucket or ''}"
-    )
-    principal = _principal(services, signed)
-    if chosen := _chosen_tenant(signed, is_signed=principal is not None):
-        host = services.hosts.choose(chosen)
-        structlog.contextvars.bind_contextvars(tenant=chosen)
-    integrity = Integrity.of(signed, required=principal is not None and principal.require_digest)
-    if principal is None:
-        if not services.settings.access.anonymous:
-            raise Forbidden
-        principal = services.principals.anonymous
-        services.limit.admit(request.client.host if request.client else principal.id)
-    else:
-        policy = principal.policy
-        services.limit.admit(principal.id, policy.rate_limit_per_s, policy.rate_limit_burst)
-    structlog.contextvars.bind_contextvars(credential=principal.id)
-    needed = Operation.READ if share is None else OPERATIONS[operation(request.scope)]
-    principal.policy.check(needed, bucket=host.bucket, region=host.region)
-    body = b""
-    if share is not None and not streams:
-        body = await _body(request, services.settings, principal.id, share)
-    if not streams:
-        integrity.check_body(body)
-    await _use_nonce(services, principal, integrity, request.scope["state"]["request_id"])
-    return RequestContext(
-        services=services,
-        request_id=request.scope["state"]["request_id"],
-        host=host,
-        principal=principal,
-        query=_query(signed.params),
-        headers=request.headers,
-        body=body,
-        json=wants_json(request),
-        integrity=integrity,
-        share=share or BodyShare(services.bodies),
-    )
-
-
-def _principal(services: Services, signed: SignedRequest) -> Principal | None:
-    return verify(
-        signed,
-        services.principals.lookup,
-        now=services.clock(),
-        tolerance_s=services.settings.access.clock_tolerance_s,
-        require_host=services.settings.access.require_signed_host,
-        max_span_s=services.settings.access.signature_max_span_s,
-    )
-
-
-async def _use_nonce(services: Services, principal: Principal, integrity: Integrity, request_id: str) -> None:
-    """Refuse a request whose signed nonce was used before.
-
-    Raises:
-        RequestReplayed: it was.
-    """
-    if integrity.nonce is None:
-        return
-    # The clocks of several API servers may differ by as much as a client's may.
-    ttl_s = math.ceil(integrity.valid_until - services.clock()) + services.settings.access.clock_tolerance_s
-    is_first = await run_in_threadpool(
-        services.store.nonces.use, principal.id, integrity.nonce, request_id=request_id, ttl_s=ttl_s
-    )
-    if not is_first:
-        raise RequestReplayed
-
-
-def _host(request: Request) -> str:
-    """Return the Host header, which must agree with the host of an absolute-form request target."""
-    hosts = request.headers.getlist("host")
-    if len(hosts) != 1:
-        raise InvalidHost("A request needs exactly one Host header.")
-    authority = request.scope["state"].get("authority")
-    if authority is not None and normalise_host(authority) != normalise_host(hosts[0]):
-        raise InvalidHost("The request line and the Host header name different hosts.")
-    return hosts[0]
-
-
-def _chosen_tenant(signed: SignedRequest, *, is_signed: bool) -> str:
-    """Return the tenant that a request names in a header instead of the Host, or an empty text.
-
-    A browser cannot choose its Host header, so a page for several buckets needs another way.
-
-    Raises:
-        SignatureDoesNotMatch: the signature does not cover the header, or there are several.
-    """
-    values = [value for name, value in signed.headers if name == TENANT_HEADER]
-    if not values:
-        return ""
-    carried = find_authorization(signed)
-    is_covered = carried is not None and TENANT_HEADER in carried.header_list
-    if len(values) > 1 or (is_signed and not is_covered):
-        raise SignatureDoesNotMatch(f"The signature must cover {TENANT_HEADER}, which may be given once.")
-    return values[0].decode("latin-1").strip()
-
-
-def _signed_request(request: Request) -> SignedRequest:
-    scope = request.scope
-    try:
-        path = unquote_to_bytes(scope["raw_path"]).decode("utf-8")
-        params = parse_qsl(
-            scope["query_string"].decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MAX_QUERY_FIELDS,
-            separator="&",
-        )
-    except UnicodeDecodeError:
-        raise RequestRefused("The path or a query parameter is not UTF-8.") from None
-    except ValueError:
-        raise RequestRefused(f"A query may have at most {MAX_QUERY_FIELDS} parameters.") from None
-    headers = [(name.decode("latin-1"), value) for name, value in scope["headers"]]
-    return SignedRequest(method=scope["method"], path=path, params=params, headers=headers)
-
-
-def _query(params: list[tuple[str, str]] | Any) -> dict[str, str]:
-    query: dict[str, str] = {}
-    for name, value in params:
-        if value.strip():
-            query.setdefault(name.lower(), value)
-    return query
-
-
-async def _body(request: Request, settings: Settings, credential: str, share: BodyShare) -> bytes:
-    """Return the request body.
-
-    Raises:
-        InvalidContent: it is too large or too slow, or not complete.
-        BodiesFull: too many bodies are in memory.
-    """
-    most = settings.server.max_body_bytes
-    chunks: list[bytes] = []
-    try:
-        async with asyncio.timeout(settings.server.body_timeout_s):
-            async for chunk in request.stream():
-                if share.size + len(chunk) > most:
-                    raise InvalidContent(f"The request body is larger than {most} bytes.")
-                share.grow(credential, len(chunk))
-                chunks.append(chunk)
-    except ClientDisconnect:
-        raise InvalidContent("The request body is not complete, or its chunks are not valid.") from None
-    except TimeoutError:
-        limit = settings.server.body_timeout_s
-        raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
-    return b"".join(chunks)

@@ -10,14 +10,15 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stemline.api.context import ReadContext, RequestContext
+from stemline.api.admission import ReadContext
+from stemline.api.context import RequestContext
 from stemline.api.hub import EventsGone
+from stemline.api.routing import Router
 from stemline.api.waiting import disconnected
 from stemline.jobs.errors import NoSuchResource, StemlineError
 from stemline.jobs.event import Event, place
@@ -29,7 +30,7 @@ from stemline.wire.codec import to_json
 from stemline.wire.elements import Document
 from stemline.wire.resources import EVENT, POSITION
 
-router = APIRouter()
+router = Router()
 
 MEDIA_TYPE: Final = "text/event-stream"
 _RECONNECT_MS: Final = 2000

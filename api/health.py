@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-router = APIRouter()
+from stemline.api.routing import Router
+
+router = Router()
 
 
-@router.api_route("/healthz", methods=["GET", "HEAD"], name="healthz")
+@router.route(["GET", "HEAD"], "/healthz", name="healthz")
 async def healthz() -> JSONResponse:
     """Answer as long as the process runs."""
     return JSONResponse({"status": "ok"})

@@ -8,14 +8,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
 from opentelemetry.trace import SpanKind
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api import dry_run, waiting
-from stemline.api.context import ReadContext, RequestContext, WriteContext
+from stemline.api.admission import ReadContext, WriteContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.errors import AsrBucketUnBinded, IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
@@ -27,7 +28,7 @@ from stemline.wire import queries, views
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.job_request import job_specs
 
-router = APIRouter()
+router = Router()
 
 MOST_AHEAD_US = 366 * 86_400_000_000
 """How far in the future a job may start, µs."""

@@ -66,5 +66,5 @@ class ApiMetrics:
 
 
 def operation(scope: Scope) -> str:
-    """Return the name of a request's route, ``unknown`` before it is routed."""
-    return getattr(scope.get("route"), "name", None) or "unknown"
+    """Return the name of a request's operation, ``unknown`` before it is routed."""
+    return str(scope.get("operation", "unknown"))

@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.changes import repeat_if_changed
-from stemline.api.context import ReadContext, RequestContext, WriteContext
+from stemline.api.context import RequestContext
 from stemline.api.jobs import MOST_AHEAD_US
+from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchQueue, RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.queue import Override, Queue
@@ -20,7 +21,7 @@ from stemline.wire import queries, views
 from stemline.wire.codec import Tree
 from stemline.wire.queue_request import queue_changes
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/asrqueue", name="list_asr_queues")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchResource
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/", name="root", include_in_schema=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.changes import repeat_if_changed
-from stemline.api.context import ReadContext, RequestContext, WriteContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchTemplate
 from stemline.jobs.separation import TAG
 from stemline.jobs.store import Listing, TemplateFilter
@@ -15,7 +16,7 @@ from stemline.wire import queries, views
 from stemline.wire.codec import Tree
 from stemline.wire.template_request import changed_template, new_template
 
-router = APIRouter()
+router = Router()
 
 
 @router.post("/template", name="create_template")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.context import RequestContext, WriteContext
+from stemline.api.admission import WriteContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.errors import Forbidden, RequestRefused
 from stemline.storage import IncomingUpload
 from stemline.wire.uploads import UPLOAD_ANSWER, UPLOAD_REQUEST, UPLOADED, UPLOADS
 
-router = APIRouter()
+router = Router()
 
 URLS_AT_ONCE = 100
 """Parts whose URLs an answer holds."""

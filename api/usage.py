@@ -7,10 +7,11 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
-from stemline.api.context import ReadContext, RequestContext
+from stemline.api.admission import ReadContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.usage import DAY_US, MOST_DAYS, NO_BUDGET, Usage
@@ -18,7 +19,7 @@ from stemline.wire import queries, views
 from stemline.wire.elements import Document
 from stemline.wire.resources import USAGE_ROW
 
-router = APIRouter()
+router = Router()
 
 _DEFAULT_DAYS = 30
 

@@ -17,7 +17,7 @@ from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
     from stemline.api.metrics import ApiMetrics
     from stemline.jobs.store import Store
@@ -36,7 +36,7 @@ def api(
     files: CredentialFiles | None = None,
     clock: Callable[[], float] = time.time,
     metrics: ApiMetrics | None = None,
-) -> FastAPI:
+) -> Starlette:
     """Return the API's application.
 
     Args:
@@ -48,12 +48,12 @@ def api(
     """
     from stemline.api.app import create_app
     from stemline.api.bodies import BodyBudget
-    from stemline.api.context import Services
     from stemline.api.credentials import Principals
     from stemline.api.hosts import HostTable
     from stemline.api.hub import EventHub
     from stemline.api.limits import RateLimit
     from stemline.api.metrics import ApiMetrics
+    from stemline.api.services import Services
     from stemline.runtime.credentials import CredentialFiles
     from stemline.runtime.message_queues import check_endpoints
     from stemline.runtime.telemetry import create_tracer
@@ -110,12 +110,12 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
         uvicorn.serve(config)
 
 
-def _only_api_process(settings: Settings, metrics: ApiMetrics) -> FastAPI:
+def _only_api_process(settings: Settings, metrics: ApiMetrics) -> Starlette:
     """Return the application of this process."""
     return api(settings, files=_configure_logging(settings), metrics=metrics)
 
 
-def _api_process(settings: Settings, shared_metrics: str) -> FastAPI:
+def _api_process(settings: Settings, shared_metrics: str) -> Starlette:
     """Return the application of one of several processes behind the port."""
     from stemline.api.metrics import ApiMetrics
 

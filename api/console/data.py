@@ -7,12 +7,13 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from stemline.api.admission import ReadContext
 from stemline.api.console.queries import BROWSE
 from stemline.api.console.views import CALLBACK, JOB, JOBS, OVERVIEW, SESSION, WORKERS
-from stemline.api.context import ReadContext, RequestContext
+from stemline.api.context import RequestContext
+from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
 from stemline.jobs.history import attempts_of
 from stemline.jobs.job import Job
@@ -22,7 +23,7 @@ from stemline.jobs.store import BucketFilter, JobFilter
 from stemline.jobs.worker import ALIVE_S
 from stemline.wire.callback import CONTENT_TYPES, batch_body, body
 
-router = APIRouter()
+router = Router()
 
 #: Validity of a link to a stem, s.
 _LINK_S = 3600

@@ -11,15 +11,15 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.context import Services
+from stemline.api.routing import Router
+from stemline.api.services import Services
 from stemline.jobs.errors import NoSuchResource
 from stemline.storage import Buckets
 
-router = APIRouter()
+router = Router()
 
 _FOLDER = Path(__file__).with_name("static")
 _PAGE = "index.html"

