@@ -14,5 +14,6 @@ TEMPLATE = "^t1[0-9a-f]{32}$"
 
 def new_request_id() -> str:
     """Return a new request id: base64 of four hexadecimal fields, the first of which is the time."""
-    text = f"{int(time.time()):08x}_{secrets.token_hex(4)}_{secrets.token_hex(2)}_{secrets.token_hex(4)}"
+    token = secrets.token_hex(10)
+    text = f"{int(time.time()):08x}_{token[:8]}_{token[8:12]}_{token[12:]}"
     return base64.b64encode(text.encode()).decode()

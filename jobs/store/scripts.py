@@ -94,7 +94,7 @@ class Scripts:
             if self._confirmation.durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS:
                 return self._run_confirmed(name, script.sha, args)
             try:
-                return script(args=args)
+                return self._client.evalsha(script.sha, 0, *args)
             except redis.exceptions.NoScriptError:
                 # The server was restarted between the loading of the script and its use.
                 return self._client.eval(source(name), 0, *args)
