@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,18 +17,20 @@ from stemline.jobs.job import Job
 from stemline.jobs.states import ENDED
 from stemline.wire import queries
 
+LONGEST_S: Final = 60
+"""Longest wait that a request may ask for, s."""
+
 
 def wanted_s(context: RequestContext) -> int:
-    """Return how long the client wants to wait for its jobs, s; 0 if it does not.
+    """Return how long a request waits for its jobs, s: as long as it asks for and the settings allow.
 
     Raises:
-        RequestRefused: it is not a number, or too long.
+        RequestRefused: what it asks for is not a number, or too long.
     """
     wait_s: int = queries.WAIT_HEADERS.read_parameters(context.headers).get("wait_s") or 0
-    most = context.settings.listeners.max_wait_s
-    if wait_s > most:
-        raise RequestRefused(f"Prefer: wait must be at most {most} s.")
-    return wait_s
+    if wait_s > LONGEST_S:
+        raise RequestRefused(f"Prefer: wait must be at most {LONGEST_S} s.")
+    return min(wait_s, context.settings.listeners.max_wait_s)
 
 
 async def answer(

@@ -203,7 +203,7 @@ class ListenerSettings(Group):
     limit_per_credential: int = setting(
         500, "The same for one credential.", variable="listeners_per_credential", ge=1
     )
-    max_wait_s: int = setting(60, "Longest `Prefer: wait`, s.", variable="max_wait_s", ge=1, le=100)
+    max_wait_s: int = setting(60, "Longest wait by `Prefer: wait`, s.", variable="max_wait_s", ge=1, le=60)
     heartbeat_s: float = setting(
         15.0, "Longest silence in a stream of events, s.", variable="event_heartbeat_s", gt=0
     )

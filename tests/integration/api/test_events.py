@@ -237,6 +237,12 @@ def test_waiting_ends_after_its_time(server):
     assert ["Submitted"] == ask(server.client, "GET", f"/jobs/{job}", wait="wait=0").texts("JobsDetail/State")
 
 
+def test_a_wait_is_as_long_as_the_settings_allow(serve):
+    """A server that lets requests wait for less applies its own bound and says so."""
+    answer = ask(serve(max_wait_s=1).client, "POST", "/jobs", submission(), "wait=60")
+    assert (200, "wait=1") == (answer.status, answer.headers["preference-applied"])
+
+
 def test_waits_are_refused_clearly(server):
     """A wait that is no number or too long is refused, and nothing is stored."""
     for wait in ("wait=x", "wait=", "wait=-1", "wait=61", "wait=1.5"):
