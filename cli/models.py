@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stemline.models.catalogue import Model
+    from stemline.models.published import Published
     from stemline.models.weights import WeightStore
 
 _DIRECTORY = click.option(
@@ -78,18 +79,86 @@ def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source
 @as_json
 def list_(directory: Path | None, *, as_json: bool) -> None:
     """List the models and whether their weights are here."""
-    from stemline.models.catalogue import MODELS
+    from stemline.models.library import cards, published
 
     store = _store(directory)
+    found = [(card, store.has(published(card))) for card in cards(store).values()]
     if as_json:
-        for model in MODELS.values():
-            print_json({"name": model.name, "here": store.has(model), "stems": model.instruments})
+        for card, here in found:
+            about = {"kind": str(card.kind), "modes": card.modes(), "licence": card.licence}
+            print_json({"name": card.name, "here": here, "stems": card.all_stems, **about})
         return
     rows = [
-        (model.name, "here" if store.has(model) else "not here", ", ".join(model.instruments))
-        for model in MODELS.values()
+        (card.name, "here" if here else "not here", card.kind, ", ".join(card.all_stems), card.licence)
+        for card, here in found
     ]
-    print_table((Column("Model", is_id=True), Column("Weights"), Column("Stems")), rows)
+    columns = (Column("Weights"), Column("Kind"), Column("Stems"), Column("Licence"))
+    print_table((Column("Model", is_id=True), *columns), rows)
+
+
+@models.command()
+@click.argument("name")
+@_DIRECTORY
+@as_json
+def show(name: str, directory: Path | None, *, as_json: bool) -> None:
+    """Show the card of a model: what it computes, its licence, where it is from."""
+    from dataclasses import asdict
+
+    from stemline.models.card_file import card_text
+    from stemline.models.library import card_named
+
+    with _separation_errors():
+        card = card_named(name, _store(directory))
+    if as_json:
+        print_json(asdict(card))
+    else:
+        click.echo(card_text(card), nl=False)
+
+
+@models.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--card",
+    "card_path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Its card, TOML.",
+)
+@click.option("--replace", "replace_it", is_flag=True, help="Replace a model of the same name.")
+@_DIRECTORY
+@as_json
+def add(
+    file: Path | None, card_path: Path, directory: Path | None, *, replace_it: bool, as_json: bool
+) -> None:
+    """Add a network of your own.
+
+    FILE is an ONNX file, and the card says what it computes (docs/models.md). An ensemble has a card alone.
+    """
+    from stemline.models.library import add as install
+
+    with _separation_errors():
+        store = _store(directory)
+        card = install(store, card_path, file, replace_it=replace_it)
+    if as_json:
+        print_json({"name": card.name, "folder": store.folder(card), "sha256": card.sha256})
+    else:
+        print(store.folder(card))
+
+
+@models.command()
+@click.argument("name")
+@_DIRECTORY
+@as_json
+def remove(name: str, directory: Path | None, *, as_json: bool) -> None:
+    """Remove a network that was added."""
+    from stemline.models.library import remove as delete
+
+    with _separation_errors():
+        folder = delete(_store(directory), name)
+    if as_json:
+        print_json({"name": name, "folder": folder})
+    else:
+        print(folder)
 
 
 @models.command()
@@ -101,14 +170,14 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
 
     NAMES are names of models, by default all whose weights are on this machine.
     """
-    from stemline.models.catalogue import MODELS
+    from stemline.models.library import cards, published
 
     store = _store(directory)
-    present = tuple(name for name, model in MODELS.items() if store.has(model))
+    present = tuple(name for name, card in cards(store).items() if store.has(published(card)))
     if not names and not present:
         raise click.ClickException(f"there are no weights in {store.directory}")
     with _separation_errors():
-        for model in _models_named(names or present):
+        for model in _published_named(names or present, store):
             folder = store.verified(model)
             if as_json:
                 print_json({"name": model.name, "folder": folder, "as_published": True})
@@ -137,7 +206,7 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
 
     with _separation_errors():
         store = _store(directory)
-        folders = [(model, store.verified(model)) for model in _models_named(names or ("2stems",))]
+        folders = [(model, store.verified(model)) for model in _published_named(names or ("2stems",), store)]
         with output.open("wb") as file:
             pack(folders, file)
     if as_json:
@@ -168,6 +237,12 @@ def _models_named(names: tuple[str, ...]) -> list[Model]:
     from stemline.models.catalogue import model_named
 
     return [model_named(name) for name in names]
+
+
+def _published_named(names: tuple[str, ...], store: WeightStore) -> list[Published]:
+    from stemline.models.library import card_named, published
+
+    return [published(card_named(name, store)) for name in names]
 
 
 @contextmanager

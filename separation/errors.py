@@ -18,7 +18,8 @@ SeparationError
 │   └── DecoderLost
 ├── WeightsError
 │   ├── WeightsMissing
-│   └── WeightsCorrupt
+│   ├── WeightsCorrupt
+│   └── CardError
 ├── DeviceError
 │   ├── DeviceFailed
 │   └── DeviceOutOfMemory
@@ -110,6 +111,10 @@ class WeightsMissing(WeightsError):
 
 class WeightsCorrupt(WeightsError):
     """The weights of the model do not match their checksum; fetch them again with `stemline models pull`."""
+
+
+class CardError(WeightsError):
+    """The card of a model is wrong."""
 
 
 class DeviceError(SeparationError):

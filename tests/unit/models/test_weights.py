@@ -19,9 +19,10 @@ import pytest
 
 from stemline.models import download
 from stemline.models.archive import pack, unpack_tar
-from stemline.models.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model, ModelFile
+from stemline.models.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model
 from stemline.models.download import MIRROR_VARIABLE, pull
 from stemline.models.graph_cache import cached_graph, write_graph
+from stemline.models.published import ModelFile
 from stemline.models.transfer import transfer
 from stemline.models.weights import WeightStore, default_directory
 from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing

@@ -1,0 +1,141 @@
+"""Reads and writes cards: TOML files whose errors name the line and the field."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from stemline.models.card import Card, FieldError
+from stemline.separation.errors import CardError
+
+#: A card is some lines of text; a larger file is none.
+_MOST_BYTES = 64 << 10
+
+_TABLE = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
+
+
+def read_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        CardError: The file is not there, is not TOML, or says something wrong; with line and field.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(content) > _MOST_BYTES:
+        raise CardError(f"{path} has {len(content)} bytes; a card has at most {_MOST_BYTES}.")
+    try:
+        text = content.decode()
+        values = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CardError(f"{path} is not TOML: {error}.") from error
+    return _checked(values, text, path)
+
+
+def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
+    """Return the card that these values describe; the text is searched for the line of a wrong one."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # slow to import
+
+    try:
+        return TypeAdapter(Card).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        cause = first.get("ctx", {}).get("error")
+        where: tuple[str | int, ...] = first["loc"]
+        message = first["msg"]
+        if isinstance(cause, FieldError):
+            where, message = cause.path, str(cause)
+        elif first["type"] == "unexpected_keyword_argument":
+            message = "there is no such field"
+        elif first["type"] == "missing":
+            message = "is missing"
+        line = _line_of(text, where)
+        place = f"line {line}, " if line else ""
+        raise CardError(f"{path}, {place}{'.'.join(map(str, where))}: {message}.") from None
+
+
+def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:
+    """Return the line of a value, or of the innermost table or key around it that has a line."""
+    wanted = [str(part) for part in path]
+    best: tuple[int, int] | None = None
+    for number, place in _places(text):
+        depth = len(place)
+        if place == wanted[:depth] and (best is None or depth > best[0]):
+            best = (depth, number)
+    return best[1] if best else None
+
+
+def _places(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each line that begins a table or a value, and where that stands."""
+    table: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TABLE.match(line):
+            table = _parts(found[2])
+            if found[1] == "[[":
+                index = seen[found[2]] = seen.get(found[2], -1) + 1
+                table = [*table, str(index)]
+            yield number, table
+        elif found := _KEY.match(line):
+            yield number, [*table, *_parts(found[1])]
+
+
+def _parts(key: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in key.split(".")]
+
+
+def card_text(card: Card) -> str:
+    """Return the TOML of a card, with only what differs from the defaults."""
+    values, tables = _split(card)
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+    for name, table in tables.items():
+        lines += _table_lines(name, table)
+    return "\n".join(lines) + "\n"
+
+
+def _split(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the plain values and the tables of a dataclass that differ from their defaults."""
+    plain: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
+    for each in fields(value):
+        item = getattr(value, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if item in (default, None) or (isinstance(item, Mapping | tuple | str) and not item):
+            continue
+        is_table = is_dataclass(item) or isinstance(item, Mapping) or each.name == "members"
+        (tables if is_table else plain)[each.name] = item
+    return plain, tables
+
+
+def _table_lines(name: str, table: Any) -> list[str]:
+    if isinstance(table, tuple):
+        return [line for item in table for line in _table_lines(f"[{name}]", item)]
+    if isinstance(table, Mapping):
+        plain = {key: value for key, value in table.items() if not is_dataclass(value)}
+        inner = {key: value for key, value in table.items() if is_dataclass(value)}
+    else:
+        plain, inner = _split(table)[0], {}
+        plain |= {key: value for key, value in _split(table)[1].items() if isinstance(value, Mapping)}
+    lines = ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in plain.items())] if plain else []
+    for key, value in inner.items():
+        lines += _table_lines(f"{name}.{key}", value)
+    return lines
+
+
+def _toml(value: Any) -> str:
+    """Return a value in TOML; strings of JSON without surrogates are strings of TOML."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(str(value), ensure_ascii=False)
+    return repr(value)

@@ -1,0 +1,141 @@
+"""The models that can be run: those that are built in, and those whose cards were added."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from stemline.models.card import CARD_FILE, Card, Kind
+from stemline.models.card_file import card_text, read_card
+from stemline.models.catalogue import BUILT_IN, MODELS
+from stemline.models.published import Published
+from stemline.models.weights import WeightStore, sha256
+from stemline.separation.errors import CardError, OptionError, WeightsCorrupt, WeightsMissing
+
+log = structlog.get_logger(__name__)
+
+
+def card_named(name: str, store: WeightStore) -> Card:
+    """Return the card of a model.
+
+    Raises:
+        OptionError: There is no such model.
+        CardError: Its card is wrong.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    path = store.directory / name / CARD_FILE
+    if "/" in name or name.startswith(".") or not path.is_file():
+        known = ", ".join([*BUILT_IN, *_added_names(store)])
+        raise OptionError(f"There is no model {name!r}; there are {known}.")
+    card = read_card(path)
+    if card.name != name:
+        raise CardError(f"{path}: the card is that of {card.name!r}, and its folder is named {name!r}.")
+    return card
+
+
+def cards(store: WeightStore) -> Mapping[str, Card]:
+    """Return all cards by name; one that is wrong is left out and logged."""
+    found = dict(BUILT_IN)
+    for name in _added_names(store):
+        try:
+            found[name] = card_named(name, store)
+        except (CardError, OptionError) as error:
+            log.warning("card.ignored", model=name, reason=error.message)
+    return found
+
+
+def published(card: Card) -> Published:
+    """Return the files that have to be there for a model."""
+    return MODELS[card.name] if card.format == "spleeter" else card
+
+
+def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: bool = False) -> Card:
+    """Install a model from its card and its file.
+
+    Args:
+        store: Where to install it.
+        card_path: The card.
+        file: The network; None for an ensemble.
+        replace_it: Whether a model of that name is replaced.
+
+    Returns:
+        The card that was installed, with the name, size and checksum of the file.
+
+    Raises:
+        CardError: The card is wrong, or does not fit the file.
+        OptionError: There is such a model.
+        WeightsMissing: The file, or a member of the ensemble, is missing.
+        WeightsCorrupt: The file does not have the checksum of the card.
+    """
+    card = read_card(card_path)
+    if card.format != "onnx":
+        raise CardError(f"{card_path}: the format {card.format} is that of built-in models.")
+    if card.name in BUILT_IN:
+        raise OptionError(f"{card.name} is the name of a built-in model.")
+    if store.folder(card).exists() and not replace_it:
+        raise OptionError(f"There is a model {card.name} already; --replace replaces it.")
+    if card.kind is Kind.ENSEMBLE:
+        if file is not None:
+            raise CardError(f"{card_path}: an ensemble has no file of its own; it was given {file}.")
+        _check_members(card, store)
+    else:
+        card = _with_file(card, card_path, file)
+    store.directory.mkdir(parents=True, exist_ok=True)
+    with store.lock(card), tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
+        if file is not None:
+            (Path(folder) / card.file).symlink_to(file.absolute())
+        (Path(folder) / CARD_FILE).write_text(card_text(card))
+        store.install(card, Path(folder))
+    return card
+
+
+def remove(store: WeightStore, name: str) -> Path:
+    """Remove an added model.
+
+    Raises:
+        OptionError: There is none, or it is built in.
+    """
+    if name in BUILT_IN or name not in _added_names(store):
+        raise OptionError(f"There is no added model {name!r}.")
+    folder = store.directory / name
+    shutil.rmtree(folder)
+    return folder
+
+
+def _added_names(store: WeightStore) -> list[str]:
+    found = store.directory.glob(f"[!.]*/{CARD_FILE}")
+    return sorted(path.parent.name for path in found if path.parent.name not in BUILT_IN)
+
+
+def _with_file(card: Card, card_path: Path, file: Path | None) -> Card:
+    """Return the card with what is known of its file.
+
+    Raises:
+        WeightsMissing: There is no such file.
+        WeightsCorrupt: It is not the file that the card describes.
+    """
+    if file is None or not file.is_file():
+        raise WeightsMissing(f"The network of {card.name} is missing: {file or 'no file was given'}.")
+    found, size = sha256(file), file.stat().st_size
+    if card.sha256 not in (None, found) or card.size not in (None, size):
+        raise WeightsCorrupt(
+            f"{file} is not what {card_path} describes: it has {size} bytes and SHA-256 {found}."
+        )
+    return replace(card, file=card.file or file.name, sha256=found, size=size)
+
+
+def _check_members(card: Card, store: WeightStore) -> None:
+    for member in card.members:
+        other = card_named(member.model, store)
+        if other.kind is Kind.ENSEMBLE:
+            raise CardError(f"{other.name} is an ensemble itself, and cannot be a member of {card.name}.")
+        if missing := [stem for stem in card.stems if member.weight(stem) and stem not in other.all_stems]:
+            raise CardError(
+                f"{other.name} has no stem {', '.join(missing)}, which {card.name} takes from it."
+            )

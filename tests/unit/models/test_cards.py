@@ -1,0 +1,190 @@
+"""Cards of models: what they may say, and how a mistake is reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stemline.cli.main import main
+from stemline.models.card import Card, Kind, Member
+from stemline.models.card_file import card_text, read_card
+from stemline.models.catalogue import BUILT_IN, MODELS
+from stemline.separation.errors import CardError
+
+CARD = """\
+name = "bands"
+kind = "waveform"
+stems = ["drums", "bass", "other", "vocals"]
+licence = "MIT"
+source = "https://example.org/bands"
+
+[segment]
+samples = 343980
+overlap = 0.25
+
+[mix_less]
+accompaniment = ["vocals"]
+
+[tracks.AudioAndBackground]
+voice = "vocals"
+background = "accompaniment"
+
+[[members]]
+model = "other"
+"""
+WAVEFORM = CARD[: CARD.index("\n[[members]]")]
+SPECTRUM = "[spectrum]\nn_fft = 6144\nbins = 2048\nframes = 256\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "card.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_card_says_what_a_network_computes(tmp_path: Path) -> None:
+    """Stems, segment and tracks are read; a stem made by subtraction counts as one."""
+    card = read_card(written(tmp_path, WAVEFORM))
+    assert card.kind is Kind.WAVEFORM
+    assert card.all_stems == ("drums", "bass", "other", "vocals", "accompaniment")
+    assert card.segment is not None
+    assert card.segment.samples == 343_980
+    assert card.modes() == ("AudioAndBackground",)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_written_card_is_the_card_again(tmp_path: Path, name: str) -> None:
+    """What `models show` prints is the same card when it is read."""
+    assert read_card(written(tmp_path, card_text(BUILT_IN[name]))) == BUILT_IN[name]
+
+
+def test_cards_of_ensembles_and_spectra_are_written_whole(tmp_path: Path) -> None:
+    """Members with weights, transforms and quotes survive being written."""
+    ensemble = Card(
+        name="both",
+        kind=Kind.ENSEMBLE,
+        stems=("vocals",),
+        licence='"as is"',
+        source="a\\b",
+        members=(Member(model="one", weights={"vocals": 0.5}), Member(model="two")),
+        measured={"sdr": "7.5 dB"},
+    )
+    assert read_card(written(tmp_path, card_text(ensemble))) == ensemble
+    text = WAVEFORM.replace("waveform", "complex-spectrogram").replace("samples = 343980\n", "") + SPECTRUM
+    card = read_card(written(tmp_path, text))
+    assert read_card(written(tmp_path, card_text(card))) == card
+
+
+def test_built_in_models_have_the_cards_of_their_weights() -> None:
+    """Name, stems and checksum of a built-in card are those by which its weights are verified."""
+    for name, card in BUILT_IN.items():
+        assert (name, MODELS[name].instruments, MODELS[name].data.sha256) == (
+            card.name,
+            card.stems,
+            card.sha256,
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "report"),
+    [
+        ('"waveform"', '"wave"', "line 2, kind: "),
+        ('"waveform"', '"ensemble"', "members: a model of the kind ensemble needs it"),
+        ('"waveform"', '"ratio-mask"', "spectrum: a model of the kind ratio-mask needs it"),
+        ('"bands"', '"../bands"', "line 1, name: "),
+        ('licence = "MIT"\n', "", "licence: is missing"),
+        ("MIT", " ", "line 4, licence: must not be empty"),
+        ('"bass"', '"drums"', "line 3, stems.1: 'drums' is named twice"),
+        ("overlap = 0.25", "overlap = 1.5", "line 9, segment.overlap: must be from 0 to 0.9"),
+        ("overlap = 0.25", "overlap = nan", "line 9, segment.overlap: must be from 0 to 0.9"),
+        ("overlap = 0.25", "overlop = 0.25", "line 9, segment.overlop: there is no such field"),
+        ("samples = 343980", 'samples = "long"', "line 8, segment.samples: "),
+        ("samples = 343980\n", "", "line 7, segment: a model of the kind waveform needs it"),
+        ("overlap = 0.25", 'window = "middle"', "line 9, segment.window: `middle` needs a spectrum"),
+        ('["vocals"]', '["voice"]', "line 12, mix_less.accompaniment: there is no stem 'voice'"),
+        ('voice = "vocals"', 'voice = "lead"', "line 15, tracks.AudioAndBackground.voice: there is no stem"),
+        (
+            'voice = "vocals"\n',
+            "",
+            "line 14, tracks.AudioAndBackground: must name the tracks voice, background",
+        ),
+        ("tracks.AudioAndBackground", "tracks.Karaoke", "line 14, tracks.Karaoke: there is no such mode"),
+        ("[segment]", "[segment", "at line 7"),
+        ("[segment]", "rate = 48000\n[segment]", "line 7, rate: only 44100 Hz"),
+        ("[segment]", "channels = 1\n[segment]", "line 7, channels: only 2 channels"),
+        ("[segment]", 'sha256 = "abc"\n[segment]', "line 7, sha256: must be 64"),
+        ("[segment]", 'file = "../net.onnx"\n[segment]', "line 7, file: must be the name of a file"),
+        (
+            "[segment]",
+            "[spectrum]\nn_fft = 6144\nbins = 2048\nframes = 256\n[segment]",
+            "line 7, spectrum: a model",
+        ),
+    ],
+)
+def test_a_mistake_is_reported_with_line_and_field(tmp_path: Path, old: str, new: str, report: str) -> None:
+    """The error names the file, the line, the field, and what is wrong."""
+    assert old in WAVEFORM
+    path = written(tmp_path, WAVEFORM.replace(old, new, 1))
+    with pytest.raises(CardError) as caught:
+        read_card(path)
+    assert str(path) in caught.value.message
+    assert report in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "report"),
+    [
+        ("n_fft = 7", "line 8, spectrum.n_fft"),
+        ("hop = 0", "line 11, spectrum.hop"),
+        ("bins = 3074", "line 9, spectrum.bins: must be from 1 to 3073"),
+        ("frames = 2", "line 10, spectrum.frames"),
+        ("compensation = nan", "line 11, spectrum.compensation"),
+    ],
+)
+def test_a_transform_is_checked(tmp_path: Path, value: str, report: str) -> None:
+    """A transform that cannot be is reported by its field."""
+    key = value.partition(" ")[0]
+    head = WAVEFORM.replace("waveform", "complex-spectrogram").replace(
+        "[segment]\nsamples = 343980\noverlap = 0.25\n", ""
+    )
+    lines = [line for line in SPECTRUM.splitlines() if not line.startswith(key)]
+    position = {"n_fft": 1, "bins": 2, "frames": 3}.get(key, len(lines))
+    lines.insert(position, value)
+    first, rest = head.split("\n[mix_less]")
+    path = written(tmp_path, first + "\n".join(lines) + "\n\n[mix_less]" + rest)
+    with pytest.raises(CardError) as caught:
+        read_card(path)
+    assert report in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000, b"a = [" * 3000])
+def test_what_is_no_card_is_an_error(tmp_path: Path, content: bytes) -> None:
+    """Bytes that are no text, a large file and deep nesting end as a CardError."""
+    path = tmp_path / "card.toml"
+    path.write_bytes(content)
+    with pytest.raises(CardError):
+        read_card(path)
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["models", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_built_in_models_are_listed_and_shown(tmp_path: Path) -> None:
+    """`list` names kind and licence of what is built in, and `show` prints its card."""
+    code, listed = run("list", "--json", "--directory", tmp_path)
+    assert code == 0
+    first = json.loads(listed.splitlines()[0])
+    assert first == {
+        "name": "2stems",
+        "here": False,
+        "stems": ["vocals", "accompaniment"],
+        "kind": "ratio-mask",
+        "modes": ["AudioAndBackground"],
+        "licence": "MIT",
+    }
+    assert run("show", "2stems", "--directory", tmp_path) == (0, card_text(BUILT_IN["2stems"]))
