@@ -46,6 +46,7 @@ class _File:
 @click.option(
     "--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True, help="Number of stems."
 )
+@click.option("--model", help="A model by its name instead, as `stemline models list` shows it.")
 @click.option(
     "--codec",
     type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]),
@@ -108,6 +109,7 @@ def separate(
     output: Path,
     *,
     stems: str,
+    model: str | None,
     codec: str,
     bitrate: int | None,
     bit_depth: str,
@@ -131,14 +133,13 @@ def separate(
     from stemline.models.loading import load_engine
 
     files = _files(sources, output)
-    name = f"{stems}stems"
+    name = model or f"{stems}stems"
     with ThreadPoolExecutor(1) as executor:
         # The engine loads mostly outside of Python; the imports below run meanwhile.
         loading = executor.submit(load_engine, name, engine=engine, device=device)
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        from stemline.models.catalogue import model_named
         from stemline.separation.extension import Extension
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file
@@ -162,7 +163,7 @@ def separate(
                         bitrate_kbps=bitrate,
                         bit_depth=int(bit_depth),
                     )
-                    for instrument in model_named(name).instruments
+                    for instrument in loaded.network.instruments
                 },
                 limits=MediaLimits(max_duration_s=_YEAR_S, max_bytes=1 << 62),
                 progress=lambda share: bar.update(task, completed=share),

@@ -108,7 +108,7 @@ def _split(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     for each in fields(value):
         item = getattr(value, each.name)
         default = each.default if each.default_factory is MISSING else each.default_factory()
-        if item in (default, None) or (isinstance(item, Mapping | tuple | str) and not item):
+        if item in (default, None):
             continue
         is_table = is_dataclass(item) or isinstance(item, Mapping) or each.name == "members"
         (tables if is_table else plain)[each.name] = item
@@ -124,16 +124,23 @@ def _table_lines(name: str, table: Any) -> list[str]:
     else:
         plain, inner = _split(table)[0], {}
         plain |= {key: value for key, value in _split(table)[1].items() if isinstance(value, Mapping)}
-    lines = ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in plain.items())] if plain else []
+    lines = [f"{_key(key)} = {_toml(value)}" for key, value in plain.items()]
+    if lines:
+        lines = ["", f"[{name}]", *lines]
     for key, value in inner.items():
         lines += _table_lines(f"{name}.{key}", value)
     return lines
 
 
+def _key(key: str) -> str:
+    """Return a key in TOML, in quotes where it needs them."""
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key)
+
+
 def _toml(value: Any) -> str:
     """Return a value in TOML; strings of JSON without surrogates are strings of TOML."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{" + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import structlog
 
-from stemline.models.card import CARD_FILE, Card, Kind
+from stemline.models.card import CARD_FILE, CHANNELS, Card, Kind
 from stemline.models.card_file import card_text, read_card
 from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.models.published import Published
 from stemline.models.weights import WeightStore, sha256
-from stemline.separation.errors import CardError, OptionError, WeightsCorrupt, WeightsMissing
+from stemline.separation.cpus import available_cpus
+from stemline.separation.errors import CardError, DeviceError, OptionError, WeightsCorrupt, WeightsMissing
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +88,8 @@ def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: b
         _check_members(card, store)
     else:
         card = _with_file(card, card_path, file)
+    if file is not None:
+        _try_out(card, file)
     store.directory.mkdir(parents=True, exist_ok=True)
     with store.lock(card), tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
         if file is not None:
@@ -128,6 +132,24 @@ def _with_file(card: Card, card_path: Path, file: Path | None) -> Card:
             f"{file} is not what {card_path} describes: it has {size} bytes and SHA-256 {found}."
         )
     return replace(card, file=card.file or file.name, sha256=found, size=size)
+
+
+def _try_out(card: Card, file: Path) -> None:
+    """Run a network on a segment of silence, on the CPU.
+
+    Raises:
+        WeightsCorrupt: It cannot be run, or is not what its card says.
+    """
+    from stemline.models.segment_loading import open_network  # noqa: PLC0415  # brings the engine
+
+    network = open_network(card, file, device="cpu", threads=available_cpus(), songs=1, batch_wait_s=0)
+    silence = np.zeros((CHANNELS, network.network.cutting.length), np.float32)
+    try:
+        stems = network.stems(silence)
+    except DeviceError as error:
+        raise WeightsCorrupt(f"The network of {card.name} cannot be run: {error.message}") from error
+    if not np.isfinite(stems).all():
+        raise WeightsCorrupt(f"The network of {card.name} turns silence into what is not a number.")
 
 
 def _check_members(card: Card, store: WeightStore) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from stemline.models.card import Card, Kind
 from stemline.models.catalogue import model_named
+from stemline.models.library import card_named
 from stemline.models.weights import WeightStore
 from stemline.separation.cpus import available_cpus
-from stemline.separation.engine import DEVICES, ENGINES, Engine
+from stemline.separation.engine import DEVICES, ENGINES, Engine, LoadedEngine
 from stemline.separation.errors import OptionError
 
 
@@ -21,11 +24,11 @@ def load_engine(
     threads: int | None = None,
     songs: int = 1,
     batch_wait_s: float = 0.0,
-) -> Engine:
+) -> LoadedEngine:
     """Load a model from verified weights.
 
     Args:
-        model_name: A name of the catalogue: 2stems, 4stems, 5stems.
+        model_name: A built-in model (2stems, 4stems, 5stems), or one that was added with its card.
         engine: `onnxruntime`, or `tensorflow` for the spleeter package's own networks.
         device: One of `auto`, `cpu`, `cuda`.
         directory: The model directory; by default `STEMLINE_MODELS_DIR` or the user's cache.
@@ -37,24 +40,73 @@ def load_engine(
         OptionError: Unknown model, engine or device.
         WeightsMissing: The weights are not in the directory.
         WeightsCorrupt: They do not match their checksums.
+        CardError: The card of the model is wrong.
         DeviceError: The device asked for is not there.
     """
-    model = model_named(model_name)
     if device not in DEVICES:
         raise OptionError(f"There is no device {device!r}; there are {', '.join(DEVICES)}.")
     if engine not in ENGINES:
         raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
     store = WeightStore(directory)
-    threads = threads or available_cpus()
+    card = card_named(model_name, store)
+    options = _Options(engine, device, threads or available_cpus(), songs, batch_wait_s)
+    return _load_spleeter(card, store, options) if card.format == "spleeter" else _load(card, store, options)
+
+
+def load_mask_engine(model_name: str, **options: Any) -> Engine:
+    """Load one of Spleeter's models; see `load_engine`.
+
+    Raises:
+        OptionError: The model is another.
+    """
+    loaded = load_engine(model_name, **options)
+    if not isinstance(loaded, Engine):
+        raise OptionError(f"{model_name} is none of Spleeter's models.")
+    return loaded
+
+
+class _Options(NamedTuple):
+    engine: str
+    device: str
+    threads: int
+    songs: int
+    batch_wait_s: float
+
+
+def _load(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
+    """Load a model that was added, or the models of an ensemble."""
+    from stemline.models.segment_loading import open_ensemble, open_network  # noqa: PLC0415  # slow
+
+    if options.engine != "onnxruntime":
+        raise OptionError(f"The engine {options.engine} runs Spleeter's models only, not {card.name}.")
+    if card.kind is Kind.ENSEMBLE:
+        return open_ensemble(
+            card,
+            lambda name: load_engine(name, directory=store.directory, **options._asdict()),
+        )
+    file = store.verified(card) / card.file
+    return open_network(
+        card,
+        file,
+        device=options.device,
+        threads=options.threads,
+        songs=options.songs,
+        batch_wait_s=options.batch_wait_s,
+    )
+
+
+def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
+    """Load one of Spleeter's models, whose graph is built from its checkpoint."""
+    model = model_named(card.name)
     # Hashing releases the interpreter lock, so the engine's packages are imported meanwhile. No graph is
     # built, and nothing is returned, before the weights are verified.
     with ThreadPoolExecutor(1, thread_name_prefix="verify") as executor:
         weights = executor.submit(store.verified, model)
-        loaded: Engine
-        if engine == "tensorflow":
+        loaded: LoadedEngine
+        if options.engine == "tensorflow":
             from stemline.separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415  # optional
 
-            loaded = TensorFlowEngine(model, weights.result(), device=device, threads=threads)
+            loaded = TensorFlowEngine(model, weights.result(), device=options.device, threads=options.threads)
         else:
             from stemline.models.graph_cache import cached_graph, write_graph  # noqa: PLC0415  # slow
             from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
@@ -64,7 +116,12 @@ def load_engine(
                 return cached or write_graph(model, weights.result(), polyphase=polyphase)
 
             loaded = OnnxEngine(
-                model, graph, device=device, threads=threads, songs=songs, batch_wait_s=batch_wait_s
+                model,
+                graph,
+                device=options.device,
+                threads=options.threads,
+                songs=options.songs,
+                batch_wait_s=options.batch_wait_s,
             )
         weights.result()
     return loaded

@@ -20,15 +20,29 @@ DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("onnxruntime", "tensorflow")
 
 
+class LoadedEngine(Protocol):
+    """A model of any kind, loaded and ready to run."""
+
+    @property
+    def network(self) -> Network:
+        """Return what is loaded."""
+
+    @property
+    def device(self) -> str:
+        """Return what it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`."""
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many segments should be given to it at the same time, each by its own thread."""
+
+
 @runtime_checkable
 class Engine(Protocol):
-    """The networks of one model, loaded and ready to run.
+    """Spleeter's networks of one model, loaded and ready to run.
 
     Attributes:
-        network: What is loaded.
-        device: What it runs on, as written to logs and job records: `cpu`, `cuda (NVIDIA H100)`.
+        network, device, in_flight: See `LoadedEngine`.
         any_length: Whether windows of other lengths than 512 frames can be run, which context needs.
-        in_flight: How many segments should be given to `masks` at the same time, each by its own thread.
     """
 
     network: Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Sample rate of the networks, Hz.
@@ -33,3 +34,7 @@ class Network:
 
     name: str
     instruments: tuple[str, ...]
+
+    def is_complete(self, stems: Iterable[str]) -> bool:
+        """Return whether these stems add up to the mix."""
+        return set(stems) == set(self.instruments)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemline.separation.decoder import Audio, Decoder
-from stemline.separation.engine import Engine
+from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import Cancelled, OutputError
 from stemline.separation.extension import Extension
 from stemline.separation.media.decode import open_audio
@@ -17,7 +17,8 @@ from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
 from stemline.separation.monitor import Monitor
 from stemline.separation.network import SAMPLE_RATE
-from stemline.separation.separator import Separator, StageTimer
+from stemline.separation.separator import StageTimer
+from stemline.separation.separators import measured, open_separator
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.waveform import Waveform
 from stemline.separation.windows import Block
@@ -54,7 +55,7 @@ class Report:
 
 
 def separate_file(
-    engine: Engine,
+    engine: LoadedEngine,
     source: Path,
     outputs: Mapping[str, OutputSpec],
     *,
@@ -79,9 +80,9 @@ def separate_file(
         progress: Called after each segment with the fraction that is done, 0 to 1, where the duration of the
             source is known; always called with 1 at the end.
         cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
-        extension: What happens above 11 kHz.
-        context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter.
-        refine: Whether a multichannel Wiener filter follows the networks.
+        extension: What happens above 11 kHz, for Spleeter's networks.
+        context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter. For its networks only.
+        refine: Whether a multichannel Wiener filter follows the networks; for Spleeter's only.
         level: Where several separations share a device, segments of a higher level go first.
         track: Number, from 0, or language of the audio track; None is the default one.
         keep_video_origin: Whether audio that starts after the video is preceded by silence.
@@ -93,20 +94,25 @@ def separate_file(
     """
     started = time.perf_counter()
     timer = StageTimer()
+
+    def open_source() -> Audio:
+        return _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
+
     # The callbacks of `partial` delete the outputs, unless all of them are complete.
     with contextlib.ExitStack() as open_, contextlib.ExitStack() as partial:
-        audio = open_.enter_context(
-            _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
-        )
+        audio = open_.enter_context(open_source())
         separator = open_.enter_context(
-            Separator(engine, extension=extension, context=context, refine=refine, level=level)
+            open_separator(engine, extension=extension, context=context, refine=refine, level=level)
         )
+        moments = measured(separator, open_source, cancelled)
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
         open_.callback(audio.interrupt)
-        monitor = Monitor(outputs, is_complete=set(outputs) == set(engine.network.instruments))
-        pieces = separator.separate(monitor.watch(decoded), instruments=tuple(outputs), timer=timer)
+        monitor = Monitor(outputs, is_complete=engine.network.is_complete(outputs))
+        pieces = separator.separate(
+            monitor.watch(decoded), instruments=tuple(outputs), timer=timer, moments=moments
+        )
         open_.callback(pieces.close)
         samples = 0
         for piece in pieces:

@@ -16,6 +16,7 @@ from stemline.separation import stft, wiener
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
+from stemline.separation.moments import Moments
 from stemline.separation.network import HOP
 from stemline.separation.stft import TAIL, Samples
 from stemline.separation.windows import Block, Window, split
@@ -68,6 +69,11 @@ class Separator:
         self.level = level
         self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
 
+    @property
+    def needs_moments(self) -> bool:
+        """Return False: the networks see the mix as it is."""
+        return False
+
     def close(self) -> None:
         """End the threads; running windows are finished first."""
         self._pool.shutdown(cancel_futures=True)
@@ -84,6 +90,7 @@ class Separator:
         *,
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
+        moments: Moments | None = None,  # noqa: ARG002  # Spleeter's networks see the mix as it is
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, piece by piece.
 
@@ -91,6 +98,7 @@ class Separator:
             blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
             instruments: The stems to make; by default all that the networks have.
             timer: Adds up the time of each stage.
+            moments: Not used.
 
         Yields:
             The next samples of every stem, (samples, 2); in all as many as the stream has.

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -43,6 +43,19 @@ _OUT_OF_MEMORY = (
 _GRAPH_ERRORS = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
 
 Masks = list[NDArray[np.float32]]
+
+
+#: Sizes of a tensor; what is not a number may be any.
+Shape = tuple[int | str | None, ...]
+
+
+class Signature(NamedTuple):
+    """What a graph takes and gives: the number of inputs, whether single precision, and the first shapes."""
+
+    inputs: int
+    is_single: bool
+    input_shape: Shape
+    output_shape: Shape
 
 
 class GraphSource(Protocol):
@@ -118,6 +131,18 @@ class Session:
                 "cuda was asked for, but ONNX Runtime could not load its CUDA provider: "
                 "CUDA or cuDNN is missing; install stemline[gpu]."
             )
+        self._input = self._session.get_inputs()[0].name
+
+    @property
+    def signature(self) -> Signature:
+        """Return what the graph takes and gives."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        return Signature(
+            len(inputs),
+            inputs[0].type == outputs[0].type == "tensor(float)",
+            tuple(inputs[0].shape),
+            tuple(outputs[0].shape),
+        )
 
     def _opening_error(self, name: str, error: Exception) -> SeparationError:
         if self.device == "cpu" or type(error).__name__ in _GRAPH_ERRORS:
@@ -126,15 +151,15 @@ class Session:
             return DeviceOutOfMemory(f"The memory of {self.device} is full: {error}")
         return DeviceError(f"{self.device} cannot be used: {error}")
 
-    def run(self, magnitude: NDArray[np.float32]) -> Masks:
-        """Return the masks of a batch (n, 2, frames, 1,024), one array of that shape per instrument.
+    def run(self, batch: NDArray[np.float32]) -> Masks:
+        """Return every output of the graph for a batch; of Spleeter's, the masks of each instrument.
 
         Raises:
             DeviceOutOfMemory: The batch does not fit.
             DeviceFailed: Anything else went wrong. What a run gets depends on no job, so it is the device.
         """
         try:
-            masks: Masks = self._session.run(None, {"magnitude": magnitude})
+            masks: Masks = self._session.run(None, {self._input: batch})
         except Exception as error:
             if _is_out_of_memory(error):
                 raise DeviceOutOfMemory from error
@@ -164,13 +189,17 @@ def largest_difference(
     size: int,
     shape: tuple[int, ...],
 ) -> float:
-    """Run a batch of `size` equal test segments of this shape, and compare it with the reference's masks.
+    """Run a batch of `size` equal test segments of this shape, and compare it with the reference's outputs.
 
     Returns:
-        The largest difference of a mask's value, 0 to 1; infinite where a value is not a number.
+        The largest difference of a value, as a share of the largest one where that exceeds 1; infinite where
+        a value is not a number.
     """
     segment = np.abs(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)) * 5
     batch = np.broadcast_to(segment, (size, *shape)).copy()
     expected = reference(batch[:1])
-    difference = max(float(np.abs(mask - one).max()) for mask, one in zip(run(batch), expected, strict=True))
+    difference = max(
+        float(np.abs(mask - one).max()) / max(1.0, float(np.abs(one).max()))
+        for mask, one in zip(run(batch), expected, strict=True)
+    )
     return difference if np.isfinite(difference) else float("inf")

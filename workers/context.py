@@ -17,7 +17,7 @@ from stemline.workers.task_events import TaskEvents
 
 if TYPE_CHECKING:
     from stemline.separation.decoder import Decoder
-    from stemline.separation.engine import Engine
+    from stemline.separation.engine import LoadedEngine
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class SeparationContext:
     metrics: WorkerMetrics
     events: TaskEvents
     shutdown: Shutdown
-    engine: Callable[[str], Engine]
+    engine: Callable[[str], LoadedEngine]
     """Returns the engine of a model, loaded at the first call."""
     decoder: Decoder
     """Decodes sources in child processes."""

@@ -13,7 +13,7 @@ from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder, DecodingLimits
-from stemline.separation.engine import Engine
+from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import SeparationError, WeightsError, WeightsMissing
 from stemline.workers.metrics import WorkerMetrics
 
@@ -35,11 +35,11 @@ class Engines:
         self._songs = settings.workers.slots(settings.engine.device)
         self._metrics = metrics
         self._lock = Lock()
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, LoadedEngine] = {}
         self._fetches: dict[str, Thread] = {}
         self._failures: dict[str, str] = {}
 
-    def __call__(self, model: str) -> Engine:
+    def __call__(self, model: str) -> LoadedEngine:
         """Return the engine of a model, which the first call loads.
 
         Raises:
@@ -51,7 +51,7 @@ class Engines:
                 self._engines[model] = self._load(model)
             return self._engines[model]
 
-    def _load(self, model: str) -> Engine:
+    def _load(self, model: str) -> LoadedEngine:
         options = self._options
         started = time.monotonic()
         if (fetch := self._fetches.get(model)) is not None and fetch.is_alive():

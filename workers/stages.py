@@ -14,7 +14,7 @@ from opentelemetry.trace import Span
 from stemline.jobs.job import Job, JobSpec, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import AudioMode, Track
 from stemline.runtime.telemetry import annotate
-from stemline.separation.engine import Engine
+from stemline.separation.engine import LoadedEngine
 from stemline.separation.extension import Extension
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import Report, separate_file
@@ -94,7 +94,7 @@ def download(work: Work, folder: Path) -> Path:
     return path
 
 
-def separate(work: Work, engine: Engine, source: Path, folder: Path) -> Report:
+def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Report:
     """Separate the source into encoded stems in the folder."""
     spec, settings = work.job.spec, work.context.settings
     _, names = MODELS[spec.separate.audio_mode]
@@ -143,7 +143,7 @@ def output_spec(spec: JobSpec, path: Path) -> OutputSpec:
     )
 
 
-def load_engine(work: Work) -> Engine:
+def load_engine(work: Work) -> LoadedEngine:
     """Return the engine of the job's model, before anything is fetched for the job."""
     model, _ = MODELS[work.job.spec.separate.audio_mode]
     engine = work.context.engine(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,9 @@ class _Session:
 
     def get_providers(self) -> list[str]:
         return self._providers
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="magnitude")]
 
     def run(self, _outputs: None, inputs: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
         batch = inputs["magnitude"]

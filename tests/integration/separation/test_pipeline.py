@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models.loading import load_engine
+from stemline.models.loading import load_mask_engine
 from stemline.separation.engine import Engine
 from stemline.separation.errors import (
     Cancelled,
@@ -36,7 +36,7 @@ NAMES = ("vocals", "accompaniment")
 
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:
-    return load_engine("2stems")
+    return load_mask_engine("2stems")
 
 
 def write_wav(path: Path, mix: np.ndarray) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stemline.models.catalogue import MODELS
-from stemline.models.loading import load_engine
+from stemline.models.loading import load_mask_engine
 from stemline.separation import stft
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
@@ -24,7 +24,7 @@ from tests.support.rounds import rounds
 
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:
-    return load_engine("2stems")
+    return load_mask_engine("2stems")
 
 
 @pytest.fixture(scope="module")

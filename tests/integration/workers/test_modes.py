@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from stemline.models.catalogue import MODELS
 from stemline.models.graph import build_graph
-from stemline.models.loading import load_engine
+from stemline.models.loading import load_mask_engine
 from stemline.runtime.store import open_store
 from stemline.runtime.telemetry import Tracer
 from stemline.separation.decoder import Decoder
@@ -113,7 +113,7 @@ def engines(weights_2stems: Path) -> dict[str, Engine]:
         return build_graph(MODELS["4stems"], tensors, polyphase=polyphase).SerializeToString()
 
     return {
-        "2stems": load_engine("2stems"),
+        "2stems": load_mask_engine("2stems"),
         "4stems": OnnxEngine(MODELS["4stems"], graph, device="cpu", threads=2),
     }
 

@@ -13,6 +13,9 @@ from stemline.models.card import Card, Kind, Member
 from stemline.models.card_file import card_text, read_card
 from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.separation.errors import CardError
+from tests.support.networks import WAVEFORM as NETWORK
+from tests.support.networks import card, scaling
+from tests.support.snippets import run_by
 
 CARD = """\
 name = "bands"
@@ -47,12 +50,11 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_card_says_what_a_network_computes(tmp_path: Path) -> None:
     """Stems, segment and tracks are read; a stem made by subtraction counts as one."""
-    card = read_card(written(tmp_path, WAVEFORM))
-    assert card.kind is Kind.WAVEFORM
-    assert card.all_stems == ("drums", "bass", "other", "vocals", "accompaniment")
-    assert card.segment is not None
-    assert card.segment.samples == 343_980
-    assert card.modes() == ("AudioAndBackground",)
+    read = read_card(written(tmp_path, WAVEFORM))
+    assert read.kind is Kind.WAVEFORM
+    assert read.all_stems == ("drums", "bass", "other", "vocals", "accompaniment")
+    assert read.segment.samples == 343_980
+    assert read.modes() == ("AudioAndBackground",)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -74,18 +76,15 @@ def test_cards_of_ensembles_and_spectra_are_written_whole(tmp_path: Path) -> Non
     )
     assert read_card(written(tmp_path, card_text(ensemble))) == ensemble
     text = WAVEFORM.replace("waveform", "complex-spectrogram").replace("samples = 343980\n", "") + SPECTRUM
-    card = read_card(written(tmp_path, text))
-    assert read_card(written(tmp_path, card_text(card))) == card
+    read = read_card(written(tmp_path, text))
+    assert read_card(written(tmp_path, card_text(read))) == read
 
 
 def test_built_in_models_have_the_cards_of_their_weights() -> None:
     """Name, stems and checksum of a built-in card are those by which its weights are verified."""
-    for name, card in BUILT_IN.items():
-        assert (name, MODELS[name].instruments, MODELS[name].data.sha256) == (
-            card.name,
-            card.stems,
-            card.sha256,
-        )
+    for name, kept in BUILT_IN.items():
+        weights = MODELS[name]
+        assert (name, weights.instruments, weights.data.sha256) == (kept.name, kept.stems, kept.sha256)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +168,14 @@ def test_what_is_no_card_is_an_error(tmp_path: Path, content: bytes) -> None:
         read_card(path)
 
 
+def test_the_cards_of_the_page(tmp_path: Path) -> None:
+    """Each card of docs/models.md can be read."""
+    names = [
+        read_card(written(tmp_path, code)).name for code in run_by("test_cards::test_the_cards_of_the_page")
+    ]
+    assert names == ["htdemucs", "mdx-voice", "voice-average"]
+
+
 def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(main, ["models", *map(str, arguments)])
     return result.exit_code, result.output
@@ -188,3 +195,39 @@ def test_built_in_models_are_listed_and_shown(tmp_path: Path) -> None:
         "licence": "MIT",
     }
     assert run("show", "2stems", "--directory", tmp_path) == (0, card_text(BUILT_IN["2stems"]))
+
+
+def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
+    """`add` installs a network that fits its card, `verify` knows it, and `remove` takes it away."""
+    directory = ("--directory", tmp_path / "models")
+    network = scaling(tmp_path / "net.onnx", (2, 1_000), (0.1, 0.2, 0.3, 0.4))
+    text = card(tmp_path / "card.toml", NETWORK, name="mine", samples=1_000)
+    assert run("add", network, "--card", text, *directory) == (0, f"{tmp_path}/models/mine\n")
+    code, output = run("add", network, "--card", text, *directory)
+    assert code != 0
+    assert "--replace" in output
+    assert run("add", network, "--card", text, "--replace", *directory)[0] == 0
+    assert '"name": "mine", "here": true' in run("list", "--json", *directory)[1]
+    assert run("verify", *directory) == (0, f"{tmp_path}/models/mine: as published\n")
+    shown = read_card(written(tmp_path, run("show", "mine", *directory)[1]))
+    assert (shown.file, shown.size) == ("net.onnx", network.stat().st_size)
+    assert run("bundle", "mine", "-o", tmp_path / "mine.tar", *directory)[0] == 0
+    assert run("remove", "mine", *directory)[0] == 0
+    assert run("show", "mine", *directory)[0] != 0
+
+
+@pytest.mark.parametrize("name", ["2stems", "nobody", "../models", ""])
+def test_only_what_was_added_is_removed(tmp_path: Path, name: str) -> None:
+    """A built-in model, an unknown one and a path are refused."""
+    (tmp_path / "models" / "2stems").mkdir(parents=True)
+    assert run("remove", name, "--directory", tmp_path / "models")[0] != 0
+    assert (tmp_path / "models" / "2stems").is_dir()
+
+
+def test_a_built_in_name_is_not_taken(tmp_path: Path) -> None:
+    """No card takes the place of a built-in model."""
+    network = scaling(tmp_path / "net.onnx", (2, 1_000), (1.0,) * 4)
+    text = card(tmp_path / "card.toml", NETWORK, name="2stems", samples=1_000)
+    code, output = run("add", network, "--card", text, "--directory", tmp_path / "models")
+    assert code != 0
+    assert "built-in" in output

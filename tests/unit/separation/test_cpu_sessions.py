@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stemline.models.catalogue import model_named
-from stemline.separation import onnx_engine
+from stemline.separation import runners
 from stemline.separation.onnx_engine import OnnxEngine
 
 SEGMENT = np.zeros((2, 64, 1024), np.float32)
@@ -31,7 +31,7 @@ class Session:
 def engine(monkeypatch: pytest.MonkeyPatch) -> OnnxEngine:
     """An engine on four processors."""
     Session.opened, Session.ran = [], []
-    monkeypatch.setattr(onnx_engine, "Session", Session)
+    monkeypatch.setattr(runners, "Session", Session)
     return OnnxEngine(model_named("2stems"), lambda *, polyphase: b"", device="cpu", threads=4)
 
 

@@ -1,0 +1,223 @@
+"""The weighted average of several models' stems; a bag of models is one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import tee
+from typing import Protocol, Self
+
+import numpy as np
+
+from stemline.separation.engine import LoadedEngine
+from stemline.separation.errors import OptionError
+from stemline.separation.moments import Moments
+from stemline.separation.network import Network
+from stemline.separation.segment_engine import is_mix
+from stemline.separation.separator import StageTimer
+from stemline.separation.windows import Block
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnsembleNetwork(Network):
+    """What an ensemble gives.
+
+    Attributes:
+        averaged: The stems that are averages; `instruments` has these first.
+        mix_less: Further stems: the mix less others, by name.
+    """
+
+    averaged: tuple[str, ...]
+    mix_less: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def is_complete(self, stems: Iterable[str]) -> bool:
+        """Return whether these stems add up to the mix: one of them is the mix less all others."""
+        return is_mix(set(stems), self.mix_less)
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleMember:
+    """A loaded model, and the weight of each of its stems; a stem that is not named has weight 0."""
+
+    engine: LoadedEngine
+    weights: Mapping[str, float]
+
+
+class EnsembleEngine:
+    """The loaded models of an ensemble.
+
+    Args:
+        network: What the ensemble gives.
+        members: At least one, with a weight for every stem among them.
+    """
+
+    def __init__(self, network: EnsembleNetwork, members: Sequence[EnsembleMember]) -> None:
+        self.network = network
+        self.members = tuple(members)
+        self.device = self.members[0].engine.device
+        self.in_flight = max(member.engine.in_flight for member in self.members)
+
+
+class AnySeparator(Protocol):
+    """What separates a stream; each kind of engine has one."""
+
+    @property
+    def needs_moments(self) -> bool:
+        """Return whether the stream's moments have to be known before it is separated."""
+
+    def separate(
+        self,
+        blocks: Iterable[Block],
+        *,
+        instruments: Sequence[str] | None = None,
+        timer: StageTimer | None = None,
+        moments: Moments | None = None,
+    ) -> Generator[Mapping[str, Block]]:
+        """Separate a stream, piece by piece."""
+
+    def close(self) -> None:
+        """End the threads."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class EnsembleSeparator:
+    """Runs the models of an ensemble side by side on one stream.
+
+    Args:
+        engine: The loaded models.
+        separators: One for each member, which this one closes.
+    """
+
+    def __init__(self, engine: EnsembleEngine, separators: Sequence[AnySeparator]) -> None:
+        self.engine = engine
+        self._separators = separators
+
+    @property
+    def needs_moments(self) -> bool:
+        """Return whether a member needs the stream's moments before it is separated."""
+        return any(separator.needs_moments for separator in self._separators)
+
+    def close(self) -> None:
+        """End the threads of all members."""
+        for separator in self._separators:
+            separator.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def separate(
+        self,
+        blocks: Iterable[Block],
+        *,
+        instruments: Sequence[str] | None = None,
+        timer: StageTimer | None = None,
+        moments: Moments | None = None,
+    ) -> Generator[Mapping[str, Block]]:
+        """Separate a stream, piece by piece; see `SegmentSeparator.separate`.
+
+        A member that has no weight for any of the stems that are needed does not run.
+        """
+        network = self.engine.network
+        wanted = tuple(network.instruments if instruments is None else instruments)
+        if unknown := [name for name in wanted if name not in network.instruments]:
+            raise OptionError(f"The model {network.name} has no stem {', '.join(unknown)}.")
+        needed = {stem for name in wanted for stem in network.mix_less.get(name, (name,))}
+        used = [
+            (
+                separator,
+                {stem: weight for stem, weight in member.weights.items() if weight and stem in needed},
+            )
+            for separator, member in zip(self._separators, self.engine.members, strict=True)
+        ]
+        used = [(separator, weights) for separator, weights in used if weights]
+        *feeds, mix_feed = tee(blocks, len(used) + 1)
+        mix = _Lane({"": block} for block in mix_feed)
+        with ExitStack() as running:
+            lanes = []
+            for feed, (separator, weights) in zip(feeds, used, strict=True):
+                pieces = separator.separate(feed, instruments=tuple(weights), timer=timer, moments=moments)
+                running.callback(pieces.close)
+                lanes.append(_Lane(pieces))
+            weighted = [(lane, weights) for lane, (_, weights) in zip(lanes, used, strict=True)]
+            # The member that is behind goes on, so that the others wait with a segment or two at most.
+            while min(lanes, key=lambda lane: lane.reached).advance():
+                count = min(lane.waiting for lane in lanes)
+                if count:
+                    yield self._piece(weighted, mix, count, wanted)
+
+    def _piece(
+        self,
+        lanes: Sequence[tuple[_Lane, Mapping[str, float]]],
+        mix: _Lane,
+        count: int,
+        wanted: Sequence[str],
+    ) -> Mapping[str, Block]:
+        """Return the next samples of the wanted stems."""
+        network = self.engine.network
+        sums: dict[str, Block] = {}
+        totals: dict[str, float] = {}
+        for lane, weights in lanes:
+            for stem, samples in lane.take(count).items():
+                added = samples * np.float32(weights[stem])
+                sums[stem] = sums[stem] + added if stem in sums else added
+                totals[stem] = totals.get(stem, 0.0) + weights[stem]
+        averages = {stem: total / np.float32(totals[stem]) for stem, total in sums.items()}
+        while mix.waiting < count:
+            mix.advance()
+        whole = mix.take(count)[""]
+        piece = {}
+        for name in wanted:
+            if name in network.mix_less:
+                piece[name] = whole - np.sum([averages[stem] for stem in network.mix_less[name]], axis=0)
+            else:
+                piece[name] = averages[name]
+        return piece
+
+
+class _Lane:
+    """The pieces of one member, of which the others have taken less than is there.
+
+    Attributes:
+        reached: Samples that its member has given.
+        waiting: Those of them that were not taken.
+    """
+
+    def __init__(self, pieces: Iterable[Mapping[str, Block]]) -> None:
+        self._pieces = iter(pieces)
+        self._queue: deque[Mapping[str, Block]] = deque()
+        self.reached = 0
+        self.waiting = 0
+
+    def advance(self) -> bool:
+        """Get the next piece; return whether there was one."""
+        piece = next(self._pieces, None)
+        if piece is None:
+            return False
+        self._queue.append(piece)
+        count = len(next(iter(piece.values())))
+        self.reached += count
+        self.waiting += count
+        return True
+
+    def take(self, count: int) -> Mapping[str, Block]:
+        """Return the next samples of every stem, `count` of which are waiting."""
+        parts: list[Mapping[str, Block]] = []
+        missing = count
+        while missing:
+            piece = self._queue.popleft()
+            have = len(next(iter(piece.values())))
+            if have > missing:
+                self._queue.appendleft({name: samples[missing:] for name, samples in piece.items()})
+                piece = {name: samples[:missing] for name, samples in piece.items()}
+            parts.append(piece)
+            missing -= min(have, missing)
+        self.waiting -= count
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,47 @@
+"""Networks from complex spectra to complex spectra: MDX-Net and others of the TFC-TDF family."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stemline.separation.kinds.kind import Array, Samples, Stems
+from stemline.separation.network import CHANNELS
+from stemline.separation.spectra import CentredTransform
+
+#: Real and imaginary part of each channel, in this order: left real, left imaginary, right real, ...
+_PARTS = 2 * CHANNELS
+
+
+class ComplexSpectrogram:
+    """The lowest bins of the mix (4, bins, frames) in, those of each stem (4 * stems, bins, frames) out.
+
+    Args:
+        transform: Around the network.
+        bins: That the network sees; those above are silent in its stems.
+        stems: Stems of the network.
+        compensation: Factor of the stems.
+    """
+
+    def __init__(
+        self, transform: CentredTransform, bins: int, stems: int, *, compensation: float = 1.0
+    ) -> None:
+        self.shape = (_PARTS, bins, transform.frames)
+        self.output_shape = (stems * _PARTS, bins, transform.frames)
+        self._transform = transform
+        self._stems = stems
+        self._compensation = np.float32(compensation)
+
+    def encode(self, mix: Samples) -> tuple[Array, None]:
+        """Return the real and imaginary parts of the lowest bins."""
+        spectrum = self._transform.forward(mix)[:, : self.shape[1]]
+        parts = np.stack([spectrum.real, spectrum.imag], axis=1)
+        return np.ascontiguousarray(parts.reshape(self.shape)), None
+
+    def decode(self, output: Array, context: None) -> Stems:  # noqa: ARG002  # the output is all there is
+        """Return the stems of the network's spectra, times the compensation."""
+        transform = self._transform
+        parts = output.reshape(self._stems, CHANNELS, 2, *self.shape[1:])
+        spectrum = np.zeros((self._stems, CHANNELS, transform.bins, transform.frames), np.complex64)
+        spectrum[:, :, : self.shape[1]].real = parts[:, :, 0]
+        spectrum[:, :, : self.shape[1]].imag = parts[:, :, 1]
+        return np.stack([transform.inverse(each) for each in spectrum]) * self._compensation

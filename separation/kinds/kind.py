@@ -1,0 +1,30 @@
+"""What every kind of network offers to the engine that runs it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]  # (channels, samples)
+Stems = NDArray[np.float32]  # (stems, channels, samples)
+Array = NDArray[np.float32]
+
+
+class NetworkKind(Protocol):
+    """Turns a segment of samples into the input of a network, and its output into stems."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the network's input, without the batch."""
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Return the shape of its output, without the batch."""
+
+    def encode(self, mix: Samples) -> tuple[Array, Any]:
+        """Return the input for a segment, and what `decode` needs of it."""
+
+    def decode(self, output: Array, context: Any) -> Stems:
+        """Return the stems of a segment from the network's output."""

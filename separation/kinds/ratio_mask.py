@@ -1,0 +1,58 @@
+"""Networks from magnitudes to magnitudes, whose ratios divide the mix: Open-Unmix and others like it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from stemline.separation.kinds.kind import Array, Samples, Stems
+from stemline.separation.network import CHANNELS
+from stemline.separation.spectra import CentredTransform, Spectrum
+
+#: Keeps silence from being divided by zero; Open-Unmix's own.
+_EPSILON: Final = 1e-10
+
+
+class RatioMask:
+    """The mix's magnitudes (2, bins, frames) in, those of each stem (stems, 2, bins, frames) out.
+
+    A stem's share of a bin is its magnitude, to a power, divided by the sum of all; with one stem, divided by
+    that of the mix, and at most 1. Above the network's bins it is the mean of the shares below.
+
+    Args:
+        transform: Around the network.
+        bins: That the network sees.
+        stems: Stems of the network.
+        power: Exponent of the magnitudes.
+    """
+
+    def __init__(self, transform: CentredTransform, bins: int, stems: int, *, power: float = 1.0) -> None:
+        self.shape = (CHANNELS, bins, transform.frames)
+        self.output_shape = (stems, *self.shape)
+        self._transform = transform
+        self._power = power
+
+    def encode(self, mix: Samples) -> tuple[Array, Spectrum]:
+        """Return the magnitudes of the lowest bins, and the spectrum."""
+        spectrum = self._transform.forward(mix)
+        return np.ascontiguousarray(np.abs(spectrum[:, : self.shape[1]])), spectrum
+
+    def decode(self, output: Array, context: Spectrum) -> Stems:
+        """Return the stems: the mix's spectrum times the shares."""
+        bins = self.shape[1]
+        raised = (
+            np.maximum(output, 0) if self._power == 1 else np.maximum(output, 0) ** np.float32(self._power)
+        )
+        if len(raised) == 1:
+            mix = np.abs(context[:, :bins]) ** np.float32(self._power)
+            shares = np.minimum(raised / (mix + np.float32(_EPSILON)), np.float32(1))
+        else:
+            shares = raised / (raised.sum(axis=0) + np.float32(_EPSILON))
+        stems = []
+        for share in shares:
+            spectrum = context.copy()
+            spectrum[:, :bins] *= share
+            spectrum[:, bins:] *= share.mean(axis=1, keepdims=True)
+            stems.append(self._transform.inverse(spectrum))
+        return np.stack(stems)

@@ -1,0 +1,159 @@
+"""Networks that see segments of samples, of any kind but Spleeter's, on ONNX Runtime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from stemline.separation.errors import WeightsCorrupt
+from stemline.separation.kinds.kind import NetworkKind
+from stemline.separation.network import Network
+from stemline.separation.runners import Runner, open_runner
+from stemline.separation.segments import Segmentation
+from stemline.separation.sessions import GraphSource, Shape, Signature
+
+log = structlog.get_logger(__name__)
+
+#: What the mix is shifted and scaled by before the network: see `models.card.Card`.
+Normalisation = Literal["none", "track", "running"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentNetwork(Network):
+    """A network that sees segments.
+
+    Attributes:
+        outputs: The stems that the network gives, in its order; `instruments` has these first.
+        mix_less: Further stems: the mix less others, by name.
+        kind: What the network takes and gives.
+        cutting: How a stream is cut into segments.
+        normalisation: What the mix is shifted and scaled by.
+    """
+
+    outputs: tuple[str, ...]
+    kind: NetworkKind
+    cutting: Segmentation
+    mix_less: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    normalisation: Normalisation = "none"
+
+    def is_complete(self, stems: Iterable[str]) -> bool:
+        """Return whether these stems add up to the mix: one of them is the mix less all others."""
+        return is_mix(set(stems), self.mix_less)
+
+
+def is_mix(stems: set[str], mix_less: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether one of the stems is the mix less all others."""
+    return any(name in stems and set(others) == stems - {name} for name, others in mix_less.items())
+
+
+class SegmentEngine:
+    """A network that sees segments, loaded and ready to run; safe to call from several threads.
+
+    Args:
+        network: What the graph computes.
+        graph: Where the graph comes from.
+        device: One of `auto`, `cpu`, `cuda`.
+        threads: CPUs to use.
+        songs: How many songs are separated at the same time.
+        batch: Most segments that a GPU runs at once.
+        batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
+
+    Raises:
+        DeviceError: The device asked for cannot be used.
+        WeightsCorrupt: ONNX Runtime rejects the graph, or it is not what its card says.
+    """
+
+    def __init__(
+        self,
+        network: SegmentNetwork,
+        graph: GraphSource,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        songs: int = 1,
+        batch: int = 1,
+        batch_wait_s: float = 0.0,
+    ) -> None:
+        self.network = network
+        kind = network.kind
+        self._runner: Runner = open_runner(
+            network.name,
+            graph,
+            device,
+            shape=kind.shape,
+            largest_batch=batch,
+            threads=threads,
+            songs=songs,
+            batch_wait_s=batch_wait_s,
+        )
+        _check(network, self._runner.signature, batch)
+        self.device = self._runner.device
+        self.in_flight = self._runner.in_flight
+        log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
+
+    def stems(self, mix: NDArray[np.float32], *, alone: bool = False, level: int = 0) -> NDArray[np.float32]:
+        """Return the network's stems of a segment.
+
+        Args:
+            mix: (2, length of a segment).
+            alone: No other segment is in flight, so all CPUs may work on this one.
+            level: Where a device has more segments than it can run at once, those of a higher level go first.
+
+        Returns:
+            (stems, 2, length of a segment), in the order of the network's `outputs`.
+
+        Raises:
+            DeviceOutOfMemory: The device has not enough memory for one segment.
+            DeviceFailed: The device failed; the engine can not be used again.
+            WeightsCorrupt: The network gives something else than its card says.
+        """
+        kind = self.network.kind
+        given, context = kind.encode(mix)
+        output = self._runner.run(given, alone=alone, level=level)[0]
+        if output.size != math.prod(kind.output_shape):
+            raise WeightsCorrupt(
+                f"The network of {self.network.name} gives {output.shape}, and its card says"
+                f" {kind.output_shape}."
+            )
+        return kind.decode(output.reshape(kind.output_shape), context)
+
+
+def _check(network: SegmentNetwork, graph: Signature, batch: int) -> None:
+    """Compare a graph with what its card says.
+
+    Raises:
+        WeightsCorrupt: They differ.
+    """
+    kind, takes, gives = network.kind, graph.input_shape[1:], graph.output_shape[1:]
+    most = graph.input_shape[0]
+    if graph.inputs != 1 or not graph.is_single:
+        problem = "must take one input and give one output, both float32"
+    elif not _fits(takes, kind.shape, exactly=True):
+        problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)}"
+    elif not _fits(gives, kind.output_shape, exactly=False):
+        problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)}"
+    elif isinstance(most, int) and (most != 1 or batch != 1):
+        problem = f"takes {most} segments at a time, and its card says {batch}"
+    else:
+        return
+    raise WeightsCorrupt(f"The network of {network.name} {problem}.")
+
+
+def _fits(found: Shape, expected: tuple[int, ...], *, exactly: bool) -> bool:
+    """Return whether a shape can be the expected one, or, unless `exactly`, has as many values."""
+    numbers = [size for size in found if isinstance(size, int)]
+    if not exactly:
+        return len(numbers) < len(found) or math.prod(numbers) == math.prod(expected)
+    return len(found) == len(expected) and all(
+        not isinstance(size, int) or size == wanted for size, wanted in zip(found, expected, strict=True)
+    )
+
+
+def _text(shape: Shape) -> str:
+    return " x ".join("any" if size is None else str(size) for size in shape)

@@ -1,0 +1,160 @@
+"""Separates a stream by a network that sees segments, in constant memory."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from stemline.separation.errors import OptionError
+from stemline.separation.moments import Moments
+from stemline.separation.segment_engine import SegmentEngine
+from stemline.separation.segments import Joiner, Samples, Segment, Stems, cut
+from stemline.separation.separator import StageTimer
+from stemline.separation.windows import Block
+
+
+class SegmentSeparator:
+    """Runs an engine on streams, one after another or several at once.
+
+    Args:
+        engine: The loaded model.
+        level: Where an engine has to choose, segments of a higher level go first.
+    """
+
+    def __init__(self, engine: SegmentEngine, *, level: int = 0) -> None:
+        self.engine = engine
+        self.level = level
+        self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
+
+    @property
+    def needs_moments(self) -> bool:
+        """Return whether the stream's moments have to be known before it is separated."""
+        return self.engine.network.normalisation == "track"
+
+    def close(self) -> None:
+        """End the threads; running segments are finished first."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def separate(
+        self,
+        blocks: Iterable[Block],
+        *,
+        instruments: Sequence[str] | None = None,
+        timer: StageTimer | None = None,
+        moments: Moments | None = None,
+    ) -> Generator[Mapping[str, Block]]:
+        """Separate a stream, piece by piece.
+
+        Args:
+            blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
+            instruments: The stems to make; by default all.
+            timer: Adds up the time of each stage.
+            moments: Of the whole stream, where `needs_moments`; else those of what was heard are used.
+
+        Yields:
+            The next samples of every stem, (samples, 2); in all as many as the stream has.
+
+        Raises:
+            EmptyAudio: The stream holds no samples.
+            NonFiniteAudio: A sample is infinite or not a number.
+            OptionError: The network has no such stem.
+        """
+        plan = _plan(self.engine, instruments)
+        timer = timer or StageTimer()
+        joiner = Joiner(self.engine.network.cutting.weights)
+        waiting: deque[tuple[Segment, Future[Stems]]] = deque()
+
+        def finish() -> Iterable[Mapping[str, Block]]:
+            segment, future = waiting[0]
+            stems = future.result()
+            waiting.popleft()
+            return plan.pieces(joiner.add(segment, stems))
+
+        try:
+            for segment in cut(blocks, self.engine.network.cutting):
+                waiting.append((segment, self._pool.submit(self._run, segment, plan, timer, moments)))
+                if len(waiting) > self.engine.in_flight:
+                    yield from finish()
+            while waiting:
+                yield from finish()
+            rest = joiner.rest()
+            if rest is not None:
+                yield from plan.pieces(rest)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _run(self, segment: Segment, plan: _Plan, timer: StageTimer, moments: Moments | None) -> Stems:
+        """Normalise and infer one segment; runs in a thread of the pool."""
+        clock = time.perf_counter()
+        mix = segment.samples
+        normalisation = self.engine.network.normalisation
+        if normalisation == "none":
+            stems = self.engine.stems(mix, alone=segment.only, level=self.level)
+        else:
+            of = moments if normalisation == "track" and moments is not None else segment.moments
+            scale, shift = np.float32(of.deviation), np.float32(of.mean)
+            stems = self.engine.stems((mix - shift) / scale, alone=segment.only, level=self.level)
+            stems = stems * scale + shift
+        stems = plan.needed(stems, mix)
+        timer.add("infer", clock)
+        return stems
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which of the network's stems are joined, and what is made of them.
+
+    Attributes:
+        joined: Numbers of the network's stems; the mix follows them where `with_mix` is set.
+        made: By name, the rows that are added up: the first with a plus, the others with a minus.
+    """
+
+    joined: tuple[int, ...]
+    with_mix: bool
+    made: Mapping[str, tuple[int, ...]]
+
+    def needed(self, stems: Stems, mix: Samples) -> Stems:
+        """Return the rows to join of a segment."""
+        rows = [stems[number] for number in self.joined]
+        return np.stack([*rows, mix] if self.with_mix else rows)
+
+    def pieces(self, rows: Stems) -> Iterable[Mapping[str, Block]]:
+        """Yield the stems of joined rows, unless these are empty."""
+        if not rows.shape[-1]:
+            return
+        piece = {}
+        for name, (first, *others) in self.made.items():
+            stem = rows[first].copy()
+            for other in others:
+                stem -= rows[other]
+            piece[name] = np.ascontiguousarray(stem.T)
+        yield piece
+
+
+def _plan(engine: SegmentEngine, instruments: Sequence[str] | None) -> _Plan:
+    network = engine.network
+    wanted = tuple(network.instruments if instruments is None else instruments)
+    if unknown := [name for name in wanted if name not in network.instruments]:
+        raise OptionError(f"The model {network.name} has no stem {', '.join(unknown)}.")
+    needs = {name: network.mix_less.get(name, (name,)) for name in wanted}
+    joined = sorted({network.outputs.index(stem) for stems in needs.values() for stem in stems})
+    row = {network.outputs[number]: place for place, number in enumerate(joined)}
+    mix = len(joined)
+    made = {
+        name: (mix, *(row[stem] for stem in stems)) if name in network.mix_less else (row[name],)
+        for name, stems in needs.items()
+    }
+    return _Plan(tuple(joined), any(name in network.mix_less for name in wanted), made)
