@@ -22,6 +22,7 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports
+from tests.support.logs import configure_plainly
 from tests.support.measured import MEASURED, leave_out_processes
 from tests.support.shared import SHARED
 
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
     ports.divide()
+    configure_plainly()
     from hypothesis import settings
 
     settings.register_profile(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import structlog
+
+from tests.support.logs import configure_plainly
 
 
 @pytest.fixture(autouse=True)
 def default_logging() -> None:
     """Undo the logging configuration of earlier tests, which run commands and servers in this process."""
-    structlog.reset_defaults()
+    configure_plainly()
