@@ -156,7 +156,7 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
     check_queues(context, {spec.queue_id for spec in specs})
     context.watch_budget()
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
-    # The body is empty: what tells one request from another is its path.
+    # The body is empty: requests differ by their paths.
     idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None
     jobs = context.store.jobs.create(specs, idempotency=idempotency, budget=context.policy.budget)
     return context.respond(views.CREATED_JOBS, items=jobs)

@@ -53,11 +53,11 @@ class Connection:
         self._given = given
 
     @contextmanager
-    def open(self, *, patience_s: float = 4.0) -> Iterator[Client]:
+    def open(self, *, budget_s: float = 4.0) -> Iterator[Client]:
         """Open a client for as long as the block runs.
 
         Args:
-            patience_s: how long it tries again where the service does not answer.
+            budget_s: how long it tries again where the service does not answer.
 
         Raises:
             NotConfigured: no service is known.
@@ -65,5 +65,5 @@ class Connection:
         from stemline.client import Client, Retry, find
 
         target = find(self._given, profile=self._profile)
-        with Client(target, retry=Retry(patience_s=patience_s)) as client:
+        with Client(target, retry=Retry(budget_s=budget_s)) as client:
             yield client

@@ -61,7 +61,7 @@ def login(
             origin=f"the profile {profile}",
         )
         if not no_check:
-            with Client(target, retry=Retry(patience_s=5)) as client:
+            with Client(target, retry=Retry(budget_s=5)) as client:
                 client.queues()
         file = save_profile(profile, target)
     if as_json:

@@ -123,7 +123,7 @@ def submit(
         "timeout_s": timeout,
         "audio_track": audio_track,
     }
-    with connection.open(patience_s=5) as client:
+    with connection.open(budget_s=5) as client:
         known = named_template(client, template) if template else None
         parameters["template"] = known.id if known else ""
         parameters["queue"] = client.queue(queue).id if queue else ""
@@ -155,7 +155,7 @@ def submit(
     for_many = {"--retry-failed": retry_failed, "--summary": summary is not None}
     if given := [name for name, is_set in for_many.items() if is_set]:
         raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
-    with connection.open(patience_s=60) as client:
+    with connection.open(budget_s=60) as client:
         if dry_run:
             print_json(try_one(client, sources[0], parameters))
             return

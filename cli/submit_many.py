@@ -56,7 +56,7 @@ def submit_many(client: Client, many: Many) -> None:
     if many.summary is not None and not many.summary.parent.is_dir():
         raise CommandFailed(f"there is no folder {many.summary.parent} for the summary")
     where, found = find_tracks(client, many.sources, many.folder)
-    queues = client.queues()  # a wrong address or key is said now, not after minutes of patience
+    queues = client.queues()  # a wrong address or key is said now, not after minutes of retries
     if many.dry_run:
         entries = read_entries(many.folder / NAME)
         tracks = placed(found, entries, many.pattern)

@@ -21,7 +21,7 @@ _LONGEST_S: Final = 20.0
 class Retry:
     """How long and how often a client tries."""
 
-    patience_s: float = 60.0
+    budget_s: float = 60.0
     """Time after which no further try begins."""
     first_s: float = 0.2
     """Pause after the first try; each further pause is twice as long, less a random part of it."""
@@ -29,7 +29,7 @@ class Retry:
 
     def start(self, call: Call[Any]) -> Tries:
         """Begin the tries of a call."""
-        return Tries(self, call, self.clock() + self.patience_s)
+        return Tries(self, call, self.clock() + self.budget_s)
 
 
 @dataclass(slots=True)

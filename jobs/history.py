@@ -72,7 +72,7 @@ class AttemptRecord:
 
 
 def attempts_of(job: Job, steps: Iterable[Step]) -> list[AttemptRecord]:
-    """Return the attempts that steps tell of, the oldest first, without those whose claim is not kept."""
+    """Return the attempts that steps describe, the oldest first, without those whose claim is not kept."""
     found: list[AttemptRecord] = []
     for step in steps:
         if step.kind is StepKind.CLAIMED:

@@ -20,7 +20,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a worker found; numbers are ``None`` where the source does not tell."""
+    """What a worker found; numbers are ``None`` where the source does not say."""
 
     code: str = "Success"
     """``Code`` that a job would fail with."""

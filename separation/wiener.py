@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stemline.separation.extension import Extension
 from stemline.separation.network import CHANNELS, NETWORK_BINS
 
-#: By how much a covariance is moved towards that of a sound from everywhere: few frames tell little.
+#: By how much a covariance is moved towards that of a sound from everywhere: few frames say little.
 _SHRINKAGE: Final = 0.1
 #: Neighbouring bins over which a covariance is averaged (700 Hz).
 _POOLED_BINS: Final = 65

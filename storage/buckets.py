@@ -32,7 +32,7 @@ from stemline.storage.s3_errors import (
 
 log = structlog.get_logger(__name__)
 
-COPY_PATIENCE_S = 10.0
+COPY_BUDGET_S = 10.0
 """How long a copy is tried again, s; then the job is separated."""
 DELETE_EXPIRY_S = 10.0
 """Lifetime of a delete request that no lease bounds, s."""
@@ -273,7 +273,7 @@ class Buckets:
             return None
         filled = replace(upload, size=source.size, md5=md5)
         with target_errors(client):
-            budget = RetryBudget(min(self._retry_budget_s, COPY_PATIENCE_S))
+            budget = RetryBudget(min(self._retry_budget_s, COPY_BUDGET_S))
             return publish.copy(client, filled, origin.name, key, etag=source.etag, budget=budget)
 
     def _target(self, region: str, bucket: str) -> BucketClient:
@@ -316,17 +316,17 @@ class Buckets:
                 f"The destination holds {held} under {upload.key}, instead of {upload.size} bytes."
             )
 
-    def abort(self, upload: Upload, *, patience_s: float | None = None) -> None:
+    def abort(self, upload: Upload, *, budget_s: float | None = None) -> None:
         """Abort a staged stem; does nothing if it was completed or aborted before.
 
         Args:
             upload: The upload.
-            patience_s: How long this may take, s; by default as the settings say, for retries alone.
+            budget_s: How long this may take, s; by default as the settings say, for retries alone.
 
         Raises:
             TargetDenied, TargetUnavailable: The upload may still exist.
         """
-        with target_errors(), self._bounded(patience_s) as budget:
+        with target_errors(), self._bounded(budget_s) as budget:
             client = self._clients.for_bucket(upload.region, upload.bucket)
             publish.abort(client, upload, budget)
 
@@ -339,7 +339,7 @@ class Buckets:
         job_id: str,
         token: int,
         expires_at: Callable[[], float] | None = None,
-        patience_s: float | None = None,
+        budget_s: float | None = None,
     ) -> bool:
         """Delete an object if this attempt of the job, or an earlier one, wrote it; return whether it did.
 
@@ -350,29 +350,29 @@ class Buckets:
             job_id: The job that must have written it.
             token: The latest fencing token it may have been written under.
             expires_at: Returns when the lease expires; ``None`` only if no attempt of the job is running.
-            patience_s: How long this may take, s; by default as the settings say, for retries alone.
+            budget_s: How long this may take, s; by default as the settings say, for retries alone.
 
         Raises:
             LeaseLost: The lease has expired.
             TargetDenied, TargetUnavailable: The object may still exist.
         """
         expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
-        with target_errors(), self._bounded(patience_s) as budget:
+        with target_errors(), self._bounded(budget_s) as budget:
             client = self._clients.for_bucket(region, bucket)
             return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
 
     @contextmanager
-    def _bounded(self, patience_s: float | None) -> Iterator[RetryBudget]:
+    def _bounded(self, budget_s: float | None) -> Iterator[RetryBudget]:
         """Yield a budget; with a time, also a request that is under way then is given up.
 
         Raises:
             TargetUnavailable: The time is over.
         """
-        if patience_s is None:
+        if budget_s is None:
             yield RetryBudget(self._retry_budget_s)
             return
-        end = time.monotonic() + patience_s
+        end = time.monotonic() + budget_s
         try:
-            yield RetryBudget(patience_s, lambda: time.monotonic() > end)
+            yield RetryBudget(budget_s, lambda: time.monotonic() > end)
         except TransferCancelled:
             raise TargetUnavailable from None

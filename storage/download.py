@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 CHUNK_BYTES = 1 << 20
 MIN_BYTES_PER_S = 16 << 10
 """Slowest rate of a download."""
-MIN_PATIENCE_S = 30.0
+MIN_BUDGET_S = 30.0
 """How long a download may be slower, unless the budget is longer, s."""
 MAX_RESTARTS = 3
 """How often an object may be replaced during its download."""
@@ -123,7 +123,7 @@ class Download:
         Raises:
             BudgetExhausted: The object has been slower than MIN_BYTES_PER_S for longer than the budget.
         """
-        allowed_s = max(self._budget.seconds, MIN_PATIENCE_S) + self._received / MIN_BYTES_PER_S
+        allowed_s = max(self._budget.seconds, MIN_BUDGET_S) + self._received / MIN_BYTES_PER_S
         if time.monotonic() - self._began > allowed_s:
             raise BudgetExhausted("TooSlow")
 

@@ -72,7 +72,7 @@ class SentinelServer(Server):
 
 
 class DataServer(ValkeyServer):
-    """A Valkey that tells Sentinels a port at which others reach it."""
+    """A Valkey that announces to Sentinels a port at which others reach it."""
 
     def __init__(self, folder: Path, reached_at: Callable[[int], int]) -> None:
         """Describe a server; nothing is started yet.

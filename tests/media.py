@@ -29,7 +29,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """The file's name, which tells kinds apart."""
+        """The file's name, which is different for each kind."""
         video = "-video" if self.video else ""
         return f"{self.codec}-{self.rate}-{self.layout.replace('.', '')}{video}.{self.suffix}"
 

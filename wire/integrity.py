@@ -1,7 +1,7 @@
 """A digest of the body and a nonce that a signature may cover (docs/api.md, "Signed bodies").
 
-The vendor's scheme covers no body, and nothing in it tells a request from its copy. A client that signs these
-two headers has a request with another body, and every later copy of the same request, refused.
+The vendor's scheme covers no body, and nothing in it distinguishes a request from its copy. Where a client
+signs these two headers, a request with another body and every later copy of the same request are refused.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from stemline.storage import Buckets, Upload
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_S: Final = 2.0
+BUDGET_S: Final = 2.0
 """How long a bucket may take to let go, s. A cancel waits for it; later sweeps ask for a week."""
 
 
@@ -40,16 +40,16 @@ def cleanup(
     Raises:
         LeaseLost: The lease has expired.
     """
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + BUDGET_S
     left: list[Upload] = []
     for upload in uploads:
-        patience_s = end - time.monotonic()
-        if patience_s <= 0:
+        budget_s = end - time.monotonic()
+        if budget_s <= 0:
             left.append(upload)
             continue
         try:
             if upload.upload_id:
-                buckets.abort(upload, patience_s=patience_s)
+                buckets.abort(upload, budget_s=budget_s)
             buckets.delete_own(
                 upload.region,
                 upload.bucket,
@@ -57,7 +57,7 @@ def cleanup(
                 job_id=job_id,
                 token=token,
                 expires_at=expires_at,
-                patience_s=max(0.0, end - time.monotonic()),
+                budget_s=max(0.0, end - time.monotonic()),
             )
         except JobFailed as error:
             left.append(upload)

@@ -26,7 +26,7 @@ class Feeder:
 
     def feed(self) -> None:
         """Make jobs of rows, so that no batch lacks waiting jobs."""
-        for batch_id in self._store.batches.hungry(_BATCHES):
+        for batch_id in self._store.batches.with_pending_rows(_BATCHES):
             batch = self._store.batches.find(batch_id)
             if batch is None:
                 continue

@@ -100,7 +100,7 @@ def _copy(work: Work, origin: Job) -> Result | None:
 
 
 def _head(work: Work, region: str, bucket: str, key: str) -> ObjectHead | None:
-    """Return the metadata of an object; ``None`` if the bucket does not tell: then the job is separated."""
+    """Return the metadata of an object; ``None`` if the bucket does not say: then the job is separated."""
     try:
         return work.context.buckets.head(region, bucket, key)
     except JobFailed as error:

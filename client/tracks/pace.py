@@ -58,7 +58,7 @@ class Pace:
         self._clock = clock
         self._until = 0.0
 
-    def patiently(self, action: Callable[[], T], *, tries: int = 0) -> T:
+    def retry(self, action: Callable[[], T], *, tries: int = 0) -> T:
         """Return what an action returns, after as many pauses as the service needs.
 
         Args:

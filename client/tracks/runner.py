@@ -48,16 +48,16 @@ class Options:
 
 
 class Report:
-    """What a run tells; every method may be called from several threads."""
+    """What a run reports; every method may be called from several threads."""
 
     def stage(self, track: str, stage: str, percent: float) -> None:
-        """Tell what is done to a track, and how far its job is."""
+        """Report what is done to a track, and how far its job is."""
 
     def ended(self, entry: Entry) -> None:
-        """Tell that nothing is left to be done for a track."""
+        """Report that nothing is left to be done for a track."""
 
     def holding(self, why: str) -> None:
-        """Tell why nothing is submitted at the moment; empty once it goes on."""
+        """Report why nothing is submitted at the moment; empty once it goes on."""
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class Runner:
             return track.key
         path = track.path
         self.report.stage(track.id, "uploading", 0)
-        return self._reads.patiently(
+        return self._reads.retry(
             lambda: self.client.upload(path, entry.key, progress=self._reads.check), tries=_TRIES
         )
 
@@ -177,11 +177,11 @@ class Runner:
         submission = self._submission(entry)
         if time.time() - entry.at > _KEY_IS_KEPT_S:
             place = str(submission.output).partition("{")[0]
-            if known := self._reads.patiently(lambda: self._known_job(entry.key, place)):
+            if known := self._reads.retry(lambda: self._known_job(entry.key, place)):
                 return known
         self.report.stage(track.id, "submitting", 0)
         key = self.manifest.idempotency_key(entry)
-        return self._submits.patiently(lambda: self.client.submit_as(submission, idempotency_key=key)).id
+        return self._submits.retry(lambda: self.client.submit_as(submission, idempotency_key=key)).id
 
     def _known_job(self, source: str, place: str) -> str:
         """Return the id of the job that writes the stems of a source below a prefix; empty without one."""
@@ -204,7 +204,7 @@ class Runner:
     def _ended(self) -> Iterator[tuple[Track, Entry, Job]]:
         """Yield what has ended and is not followed any more."""
         ids = self.unfinished()
-        found = self._reads.patiently(lambda: self.client.get_many(ids)) if ids else {}
+        found = self._reads.retry(lambda: self.client.get_many(ids)) if ids else {}
         for job_id in ids:
             track, entry = self._following[job_id]
             job = found.get(job_id)
@@ -254,7 +254,7 @@ class Runner:
         if not self.options.overwrite:
             check_free(path for stem, path in paths.items() if files[stem] not in own)
         self.manifest.put(replace(entry, files=files))
-        self._reads.patiently(
+        self._reads.retry(
             lambda: self.client.download(
                 job, folder, pattern=pattern, values=track.values, progress=self._reads.check
             ),

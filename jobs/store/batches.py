@@ -99,7 +99,7 @@ class RedisBatches(BatchRepository):
     def cancel(self, tenant: Tenant, batch_id: str) -> None:
         self._change("cancel", tenant, batch_id)
 
-    def hungry(self, limit: int = 20) -> list[str]:
+    def with_pending_rows(self, limit: int = 20) -> list[str]:
         connection = self._connection
         found = connection.read(connection.client.zrange, connection.key("feeding"), 0, limit - 1)
         return [str(name) for name in found]

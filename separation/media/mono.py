@@ -16,7 +16,7 @@ from stemline.separation.media.types import MediaLimits
 def becomes_stereo(path: Path, demuxer: str, index: int, limits: MediaLimits) -> bool:
     """Return whether a frame of a stream has more than one channel.
 
-    Broadcasts turn from mono to stereo without notice, and no header tells: a stream that stays mono is
+    Broadcasts turn from mono to stereo without notice, and no header says so: a stream that stays mono is
     decoded whole. Damage is passed over; it is reported when the source is read.
 
     Args:

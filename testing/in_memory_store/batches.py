@@ -96,7 +96,7 @@ class InMemoryBatches(BatchRepository):
             contents.batches[batch_id] = replace(
                 contents.batches[batch_id], state=BatchState.ACTIVE, body=body_sha256, rows=rows
             )
-            contents.tell(contents.batches[batch_id].tenant, "batch", batch_id, BatchState.ACTIVE)
+            contents.publish_event(contents.batches[batch_id].tenant, "batch", batch_id, BatchState.ACTIVE)
 
     def get(self, tenant: Tenant, batch_id: str) -> Batch | None:
         found = self.find(batch_id)
@@ -132,7 +132,7 @@ class InMemoryBatches(BatchRepository):
             contents.batch_rows[batch_id] = []
             contents.end_batch(batch_id)
 
-    def hungry(self, limit: int = 20) -> list[str]:
+    def with_pending_rows(self, limit: int = 20) -> list[str]:
         with self._contents.lock:
             found = [
                 batch
@@ -212,7 +212,7 @@ class InMemoryBatches(BatchRepository):
             if batch.state not in before:
                 raise IllegalTransition(f"The batch {batch_id} is {batch.state}.")
             contents.batches[batch_id] = replace(contents.batches[batch_id], state=to)
-            contents.tell(tenant, "batch", batch_id, to)
+            contents.publish_event(tenant, "batch", batch_id, to)
             for queue_id in {job.spec.queue_id for job in contents.jobs_of(batch_id)}:
                 contents.refresh(queue_id)
                 for level in sorted(LEVELS, reverse=True):

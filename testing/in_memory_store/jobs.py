@@ -209,7 +209,7 @@ class InMemoryJobs(JobRepository):
                 message="",
                 stage="",
             )
-            contents.tell_job(contents.jobs[job.id])
+            contents.publish_job(contents.jobs[job.id])
             contents.note(job.id, StepKind.CLAIMED, worker)
             self._contents.extend_lease(job.id)
             contents.expected_ends.pop(job.id, None)
@@ -241,7 +241,7 @@ class InMemoryJobs(JobRepository):
             if stage not in {job.stage, ""}:
                 contents.note(job_id, StepKind.STAGE, stage)
             if (job.progress, job.stage) != (progress, stage):
-                contents.tell_job(known)
+                contents.publish_job(known)
             return job.cancel_requested
 
     def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
@@ -315,7 +315,7 @@ class InMemoryJobs(JobRepository):
                 message=reason,
             )
             contents.note(job.id, StepKind.FAILED if counts else StepKind.RELEASED, reason)
-            contents.tell_job(contents.jobs[job.id])
+            contents.publish_job(contents.jobs[job.id])
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
             contents.refresh(job.spec.queue_id)
@@ -372,7 +372,7 @@ class InMemoryJobs(JobRepository):
                 spec = replace(job.spec, level=job.spec.hop.level)
                 contents.jobs[job_id] = replace(job, spec=spec)
                 contents.totals["hopped"] += 1
-                contents.tell_job(contents.jobs[job_id])
+                contents.publish_job(contents.jobs[job_id])
                 contents.refresh(spec.queue_id)
                 found += contents.wake_ups(spec.queue_id, spec.level, 1)
         return found
@@ -483,7 +483,7 @@ class InMemoryJobs(JobRepository):
         contents.totals["created"] += 1
         if not contents.is_counted(spec):
             contents.use(spec, jobs=1)
-        contents.tell_job(job)
+        contents.publish_job(job)
         contents.refresh(spec.queue_id)
         if job.id in contents.delayed:
             return []

@@ -158,8 +158,8 @@ class Contents:
 
     # Events
 
-    def tell(self, tenant: Tenant, kind: str, subject: str, state: str, **values: Any) -> None:
-        """Tell listeners of a tenant what changed."""
+    def publish_event(self, tenant: Tenant, kind: str, subject: str, state: str, **values: Any) -> None:
+        """Publish an event to the listeners of a tenant."""
         events = self.events[tenant]
         self.event_count += 1
         events.append(Event(self.last_event(), kind, subject, state, **values))
@@ -167,11 +167,11 @@ class Contents:
             self.forgotten[tenant] = place(events.popleft().id)
         self.changed.notify_all()
 
-    def tell_job(self, job: Job) -> None:
-        """Tell listeners the state of a job as clients see it."""
+    def publish_job(self, job: Job) -> None:
+        """Publish the state of a job as clients see it."""
         shown = self.view(job)
         values = {"progress": shown.progress, "stage": shown.stage, "code": shown.code}
-        self.tell(shown.spec.tenant, "job", shown.id, shown.state, **values)
+        self.publish_event(shown.spec.tenant, "job", shown.id, shown.state, **values)
 
     def last_event(self) -> str:
         """Return the id of the last event of any tenant."""
@@ -343,7 +343,7 @@ class Contents:
                 self.queues[queue.id] = replace(queue, override=None)
                 self.set_weight(queue.id, queue.turns, queue.weight)
                 self.refresh(queue.id)
-                self.tell(queue.tenant, "queue", queue.id, queue.state)
+                self.publish_event(queue.tenant, "queue", queue.id, queue.state)
                 for level in sorted(LEVELS, reverse=True):
                     found += self.wake_ups(queue.id, level, 100)
         return found
@@ -384,7 +384,7 @@ class Contents:
             return
         state = BatchState.CANCEL if batch.state is BatchState.CANCEL else BatchState.DONE
         self.batches[batch_id] = replace(batch, state=state, ended=self.clock())
-        self.tell(batch.tenant, "batch", batch_id, state, progress=100)
+        self.publish_event(batch.tenant, "batch", batch_id, state, progress=100)
         if batch.target is not None:
             self.announce("d" + batch_id[1:], batch_id, batch.tenant, batch.target)
 
@@ -497,6 +497,6 @@ class Contents:
         target = callback_target(job.spec, self.queues[job.spec.queue_id].notify)
         if target is not None and to is not State.CANCEL:
             self.announce(delivery_id(job.id), job.id, job.spec.tenant, target)
-        self.tell_job(self.jobs[job.id])
+        self.publish_job(self.jobs[job.id])
         self.end_batch(job.spec.batch)
         return self.free_followers(job.id)

@@ -115,7 +115,7 @@ class InMemoryQueues(QueueRepository):
             )
             contents.set_weight(queue_id, queue.turns, changed.turns)
             if changed.state is not queue.state:
-                contents.tell(tenant, "queue", queue_id, changed.state)
+                contents.publish_event(tenant, "queue", queue_id, changed.state)
             contents.refresh(queue_id)
             found = [
                 wake_up

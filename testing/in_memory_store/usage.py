@@ -42,4 +42,4 @@ class InMemoryUsage(UsageRepository):
             reported = (tenant, credential, contents.clock() // DAY_US)
             if reported not in contents.warned:
                 contents.warned.add(reported)
-                contents.tell(tenant, "budget", credential, NEARLY_SPENT, progress=percent)
+                contents.publish_event(tenant, "budget", credential, NEARLY_SPENT, progress=percent)

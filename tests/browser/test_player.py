@@ -30,7 +30,7 @@ def console(page: Page, running: Service) -> Page:
 
 
 def test_tracks_do_not_drift(console: Page) -> None:
-    """Over random operations all tracks play the same sample, the one that the clock tells, to within one."""
+    """Over random operations all tracks play the same sample, the one that the clock shows, to within one."""
     operations = rounds(120, 1000)
     found = console.evaluate(DRIFT, {"operations": operations, "isLive": False, "keepsPitch": False})
     assert found["compared"] > operations

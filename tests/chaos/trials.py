@@ -215,7 +215,7 @@ def settle(service: Service, store: Store, outcome: Report) -> bool:
             service.restart(name)
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
         waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
-        fed = not store.batches.hungry()
+        fed = not store.batches.with_pending_rows()
         if fed and not waiting and not store.statistics.read().callbacks.pending:
             return True
         time.sleep(0.3)

@@ -28,10 +28,10 @@ Script = Callable[..., None]
 
 
 @contextmanager
-def hostile_store(script: Script, patience_s: float = 0.5) -> Iterator[Buckets]:
+def hostile_store(script: Script, budget_s: float = 0.5) -> Iterator[Buckets]:
     """Buckets at a store that answers each request with a script."""
     with hostile_server(script) as access:
-        buckets = Buckets(Settings(buckets={TENANT.bucket: access}, storage_patience_s=patience_s))
+        buckets = Buckets(Settings(buckets={TENANT.bucket: access}, storage_patience_s=budget_s))
         buckets._clients.for_bucket(TENANT.region, TENANT.bucket)  # the first client takes memory of its own
         yield buckets
 
@@ -140,7 +140,7 @@ def test_a_slow_error_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 def test_a_slow_object_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An object that drips is given up."""
-    monkeypatch.setattr(download, "MIN_PATIENCE_S", 0.5)
+    monkeypatch.setattr(download, "MIN_BUDGET_S", 0.5)
     with hostile_store(dripping("200 OK")) as buckets, pytest.raises(StemlineError, match="TooSlow"):
         buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
 
@@ -219,7 +219,7 @@ def test_a_silent_store_ends_a_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_upload_that_was_opened_too_late_is_aborted() -> None:
-    """A store that opens an upload after the cancel is told to abort it."""
+    """A store that opens an upload after the cancel is asked to abort it."""
     asked: list[bytes] = []
     aborted, cancelled = threading.Event(), threading.Event()
 

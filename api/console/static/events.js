@@ -122,11 +122,11 @@ export class Events {
       const isBusy = !this.isStreaming && (overview.Queue ?? []).some((/** @type {Tree} */ queue) => Number(queue.Running) > 0);
       const hasChanged = text !== this.text || this.news.error !== null || wasStale;
       this.text = text;
-      if (hasChanged || isBusy) this.tell({ overview, error: null });
+      if (hasChanged || isBusy) this.notify({ overview, error: null });
       const longest = this.isStreaming ? LONGEST_WITH_STREAM_MS : LONGEST_MS;
       this.waitMs = hasChanged || isBusy ? FIRST_MS : Math.min(this.waitMs * GROWTH, longest);
     } catch (error) {
-      this.tell({ error });
+      this.notify({ error });
       this.waitMs = Math.min(this.waitMs * 2, LONGEST_AFTER_ERROR_MS);
     } finally {
       this.isAsking = false;
@@ -135,7 +135,7 @@ export class Events {
   }
 
   /** @param {Partial<News>} news */
-  tell(news) {
+  notify(news) {
     this.news = { ...this.news, ...news, turn: this.news.turn + 1 };
     for (const listener of this.listeners) listener(this.news);
   }

@@ -25,7 +25,7 @@ if what == 'seal' then
   redis.call('PERSIST', rows)
   redis.call('ZADD', P .. ':batches:' .. batch.tenant, batch.created, id)
   redis.call('ZADD', P .. ':feeding', batch.created, id)
-  tell(batch.tenant, 'batch', id, 'Active', 0, '', '')
+  publish_event(batch.tenant, 'batch', id, 'Active', 0, '', '')
   return {'ok'}
 end
 
@@ -60,7 +60,7 @@ if what == 'pause' or what == 'resume' or what == 'cancel' then
     return {'refused', batch.state}
   end
   redis.call('HSET', key, 'state', to[what])
-  tell(batch.tenant, 'batch', id, to[what], 0, '', '')
+  publish_event(batch.tenant, 'batch', id, to[what], 0, '', '')
   if what ~= 'cancel' then return {'ok', move_waiting(what == 'resume')} end
   local left = tonumber(batch.rows) - math.max(tonumber(batch.fed), tonumber(batch['n:made'] or 0))
   redis.call('HINCRBY', key, 'n:Cancel', int(left))

@@ -126,7 +126,7 @@ for _, job in ipairs(new) do
       reopen_batch(job.batch)
     end
   end
-  tell_job(job)
+  publish_job(job)
 end
 redis.call('SET', P .. ':last', int(last))
 redis.call('HINCRBY', P .. ':counts', 'created', #new)

@@ -13,5 +13,5 @@ redis.call('HSET', key, 'progress', ARGV[6], 'stage', ARGV[8])
 if ARGV[7] ~= '' then redis.call('HSET', key, 'device', ARGV[7]) end
 if ARGV[9] ~= '' then redis.call('HSET', key, 'ends', int(NOW + tonumber(ARGV[9]))) end
 if stage ~= ARGV[8] and ARGV[8] ~= '' then note(job.id, 'stage', ARGV[8]) end
-if job.progress ~= ARGV[6] or stage ~= ARGV[8] then tell_job(job, ARGV[6], ARGV[8]) end
+if job.progress ~= ARGV[6] or stage ~= ARGV[8] then publish_job(job, ARGV[6], ARGV[8]) end
 return job.cancel == '1' and 1 or 0

@@ -78,8 +78,8 @@ end
 
 local kept = {}  -- tenants whose stream this script has kept from expiring
 
--- Tell listeners of a tenant what changed. Entries have the same fields, which a stream keeps once for many.
-local function tell(tenant, kind, id, state, progress, stage, code)
+-- Publish an event to the listeners of a tenant. Entries have the same fields, which a stream keeps once for many.
+local function publish_event(tenant, kind, id, state, progress, stage, code)
   local stream = P .. ':events:' .. tenant
   redis.call('XADD', stream, 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'state', state,
     'progress', progress, 'stage', stage, 'code', code)
@@ -87,11 +87,11 @@ local function tell(tenant, kind, id, state, progress, stage, code)
   kept[tenant] = true
 end
 
--- Tell listeners the state of a job as clients see it.
-local function tell_job(job, progress, stage, code)
+-- Publish the state of a job as clients see it.
+local function publish_job(job, progress, stage, code)
   local state = job.state
   if state == 'Submitted' and is_paused(job.queue, job.batch) then state = 'Pause' end
-  tell(job.tenant, 'job', job.id, state, progress or 0, stage or '', code or 'Success')
+  publish_event(job.tenant, 'job', job.id, state, progress or 0, stage or '', code or 'Success')
 end
 
 -- Keep a step of a job.
@@ -376,7 +376,7 @@ local function end_batch(batch)
   if over < tonumber(b.rows) then return end
   redis.call('HSET', key, 'ended', int(NOW), 'state', b.state == 'Cancel' and 'Cancel' or 'Done')
   redis.call('ZADD', P .. ':batches-ended', int(NOW), batch)
-  tell(b.tenant, 'batch', batch, b.state == 'Cancel' and 'Cancel' or 'Done', 100, '', '')
+  publish_event(b.tenant, 'batch', batch, b.state == 'Cancel' and 'Cancel' or 'Done', 100, '', '')
   if b.target and b.target ~= '' then announce('d' .. string.sub(batch, 2), batch, b.tenant, b.target) end
 end
 
@@ -467,7 +467,7 @@ local function put_back(job, delay, counts, message)
   if not counts then redis.call('HINCRBY', key, 'attempt', -1) end
   note(job.id, counts and 'failed' or 'released', message)
   if delay > 0 then wait_until(job, NOW + delay) else enqueue(job) end
-  tell_job(job)
+  publish_job(job)
   if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end
   refresh(job.queue)
   return free_followers(job)
@@ -485,7 +485,7 @@ local function finish(job, to, code, message, target)
   redis.call('ZADD', P .. ':ended', int(NOW), job.id)
   redis.call('HINCRBY', P .. ':counts', 'ended:' .. to, 1)
   if target ~= '' then announce('d' .. string.sub(job.id, 2), job.id, job.tenant, target) end
-  tell_job(job, job.progress, '', code)
+  publish_job(job, job.progress, '', code)
   if job.batch then end_batch(job.batch) end
   return true, free_followers(job)
 end
@@ -555,7 +555,7 @@ end
 
 -- Which jobs of a tenant a filter means. ARGV from `first`: queue id, input hash, level, prefix of the input object
 -- ('' for all of each), whether only jobs that are not retried (0/1), batch id ('' for all), states as clients see them (none for all).
--- Returns the indexes to read, and a function that tells whether a job matches.
+-- Returns the indexes to read, and a function that returns whether a job matches.
 local function criteria(tenant, first)
   local queue, input, level, prefix = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
   local unretried, batch = ARGV[first + 4], ARGV[first + 5]
@@ -634,7 +634,7 @@ local function end_overrides()
     end_override(queue)
     refresh(queue)
     local q = fields(P .. ':queue:' .. queue, 'tenant', 'state')
-    tell(q.tenant, 'queue', queue, q.state, 0, '', '')
+    publish_event(q.tenant, 'queue', queue, q.state, 0, '', '')
     for level = 2, 0, -1 do append(found, wake_ups(queue, level, 100)) end
   end
   return found

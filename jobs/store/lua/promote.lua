@@ -23,7 +23,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. ':hops', '-inf', int(NOW), 
     redis.call('HSET', P .. ':job:' .. id, 'level', job.level)
     redis.call('HINCRBY', P .. ':counts', 'hopped', 1)
     if in_line then line_up(job) end
-    tell_job(job)
+    publish_job(job)
     refresh(job.queue)
     append(found, wake_ups(job.queue, tonumber(job.level), 1))
   end

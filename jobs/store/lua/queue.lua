@@ -33,7 +33,7 @@ if ARGV[5] ~= '' then
 end
 redis.call('HSET', key, 'updated', int(NOW))
 local after = redis.call('HGET', key, 'state')
-if after ~= before then tell(ARGV[3], 'queue', queue, after, 0, '', '') end
+if after ~= before then publish_event(ARGV[3], 'queue', queue, after, 0, '', '') end
 refresh(queue)
 local found = {}
 for level = 2, 0, -1 do append(found, wake_ups(queue, level, 1000)) end

@@ -82,7 +82,7 @@ class Store(Protocol):
     leftovers: LeftoverRepository
     """What attempts left in buckets."""
     events: EventRepository
-    """What tells clients about changes."""
+    """Events for clients."""
     shares: ShareRepository
     """Weights of credentials."""
     probes: ProbeRepository

@@ -121,7 +121,7 @@ class BatchRepository(Protocol):
         """
         ...
 
-    def hungry(self, limit: int = 20) -> list[str]:
+    def with_pending_rows(self, limit: int = 20) -> list[str]:
         """Return ids of batches with rows that are not jobs yet, the oldest first."""
         ...
 

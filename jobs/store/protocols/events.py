@@ -1,4 +1,4 @@
-"""Protocol of what tells clients about changes."""
+"""Protocol of events for clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stemline.jobs.tenant import Tenant
 
 
 class EventRepository(Protocol):
-    """Events: each is written together with the change that it tells of."""
+    """Events: each is written together with the change that it describes."""
 
     def begin(self, tenant: Tenant, ids: Sequence[str] = ()) -> tuple[str, list[Job | None]]:
         """Return the id of a tenant's last event, and its jobs as they are at that moment.

@@ -26,5 +26,5 @@ class UsageRepository(Protocol):
         ...
 
     def warn(self, tenant: Tenant, credential: str, percent: int) -> None:
-        """Tell listeners of a tenant, once a day, that a budget is nearly spent."""
+        """Publish to listeners of a tenant, once a day, that a budget is nearly spent."""
         ...

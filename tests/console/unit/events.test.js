@@ -83,7 +83,7 @@ test("a stream of events makes the page look at once, and is taken up after its 
   assert.deepEqual([pokes, events.lastEvent, events.isStreaming], [2, "6-0", true]);
 });
 
-test("while a stream tells what happens, a quiet bucket is hardly asked about", async () => {
+test("while a stream reports what happens, a quiet bucket is hardly asked about", async () => {
   const { events, ask } = made(() => overview("1", "1"));
   events.isStreaming = true;
   for (let i = 0; i < 14; i += 1) await ask();

@@ -56,7 +56,7 @@ function random(seed) {
   };
 }
 
-test("over a thousand random operations the clock tells the sample that plays, to within one", () => {
+test("over a thousand random operations the clock shows the sample that plays, to within one", () => {
   const { context, transport, length } = made(60);
   transport.keepsPitch = false;
   const next = random(17);

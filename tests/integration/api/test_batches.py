@@ -244,7 +244,7 @@ def test_a_wrong_batch_is_refused_whole(server, content, code):
     refused = post(server.client, content)
     assert (400, code) == (refused["status"], refused["Code"])
     assert "0" == ask(server, "GET", "/batches")["TotalCount"]
-    assert [] == server.store.batches.hungry()
+    assert [] == server.store.batches.with_pending_rows()
 
 
 def test_the_wrong_row_is_named(server):

@@ -30,13 +30,13 @@ def states(stream: EventStream, count: int) -> list[str]:
 
 
 def changes(stream: EventStream) -> Iterator[Received]:
-    """The events that tell of a change of state or progress."""
+    """The events that describe a change of state or progress."""
     return (event for event in stream if event.kind in {"job", "queue"})
 
 
 @pytest.mark.shows("GET /events, GET /jobs/{job_id}/events: Last-Event-ID, lastEventId")
 def test_a_job_is_followed_to_its_end(server):
-    """A job's stream begins with its present state, tells every change and ends with the job."""
+    """A job's stream begins with its present state, reports every change and ends with the job."""
     job = submit(server.client)
     with EventStream(server.client, f"/jobs/{job}/events") as stream:
         assert (200, "text/event-stream") == (stream.status, stream.headers["content-type"].split(";")[0])

@@ -156,7 +156,7 @@ def test_the_usage_shows_budgets(serve):
 
 
 def test_listeners_learn_once_that_a_budget_is_nearly_spent(serve):
-    """One event a day tells the owner and who manages the bucket; other credentials do not see it."""
+    """One event a day informs the owner and who manages the bucket; other credentials do not see it."""
     server, client = nearly_spent(serve)
     begin, _ = server.store.events.begin(TENANT)
     submit(client)

@@ -36,7 +36,7 @@ from stemline.testing.receiver import answer, close_early, receiving
 from tests.support.client import target
 
 NOT_FOUND = ("ResourceNotFound", "The input object does not exist.")
-QUICK = Retry(patience_s=180, first_s=0.01)
+QUICK = Retry(budget_s=180, first_s=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +140,14 @@ def test_errors_have_a_code_and_a_request_id(server, client):
 
 
 def test_a_client_over_its_rate_waits_and_goes_on():
-    """With a limit of requests every call succeeds, only later; without patience it is an error."""
+    """With a limit of requests every call succeeds, only later; without retries it is an error."""
     settings = api_settings(rate_limit_per_s=0.5, rate_limit_burst=1)
     with ApiServer(settings, InMemoryStore()) as server:
         with Client(target(server.port)) as client:
             began = time.monotonic()
             assert 2 == len({client.submit(f"{number}.mp3").id for number in range(2)})
             assert time.monotonic() - began >= 1  # the second one passes after 2 s
-        with Client(target(server.port), retry=Retry(patience_s=0)) as hasty, pytest.raises(SlowDown):
+        with Client(target(server.port), retry=Retry(budget_s=0)) as hasty, pytest.raises(SlowDown):
             [hasty.queues() for _ in range(20)]
 
 
@@ -195,7 +195,7 @@ def test_another_server_is_not_taken_for_the_service(body):
 def test_no_server_at_all():
     """Where nothing listens the error names the address."""
     port = free_port()
-    client = Client(Target(f"http://127.0.0.1:{port}"), retry=Retry(patience_s=0))
+    client = Client(Target(f"http://127.0.0.1:{port}"), retry=Retry(budget_s=0))
     with client, pytest.raises(ConnectionFailed, match=str(port)):
         client.queues()
 
@@ -250,7 +250,7 @@ def test_a_batch_is_submitted_watched_and_changed(client, server):
 
 
 def test_events_are_followed_to_the_end_of_a_job(client, server):
-    """Each change of a job is yielded until its end; a stream that begins later tells what was missed."""
+    """Each change of a job is yielded until its end; a stream that begins later reports what was missed."""
     job = client.submit("in/a.mp3")
     events = client.events(job.id)
     first = next(events)

@@ -89,7 +89,7 @@ def fill(client: redis.Redis) -> dict[str, str]:
 
 
 def dump(client: redis.Redis) -> dict[str, dict[str, Any]]:
-    """Every key with its type and content; streams, which only tell of the past, are left out."""
+    """Every key with its type and content; streams, which only describe the past, are left out."""
     readers = {
         "hash": client.hgetall,
         "zset": lambda key: client.zrange(key, 0, -1, withscores=True),

@@ -52,9 +52,9 @@ def test_rows_become_jobs_and_end(store):
     """A batch counts its rows by state from the first to the last; its end is announced once."""
     submit(store)
     assert (5, 0, 0, 0, 0) == shown(store)
-    assert [ID] == store.batches.hungry()
+    assert [ID] == store.batches.with_pending_rows()
     assert 5 == feed(store)
-    assert [] == store.batches.hungry()
+    assert [] == store.batches.with_pending_rows()
     jobs = store.jobs.search(TENANT, JobFilter(batch=ID, order="Asc")).items
     assert [f"in/{n}.mp3" for n in range(5)] == [job.spec.input_object for job in jobs]
     assert ["0", "1", "2", "3", "4"] == [job.spec.user_data for job in jobs]
@@ -129,7 +129,7 @@ def test_a_cancelled_batch_counts_every_row(store):
     batch = store.batches.find(ID)
     assert (BatchState.CANCEL, 5, 100) == (batch.state, batch.cancelled, batch.progress)
     assert 1 == len(store.outbox.due())
-    assert [] == store.batches.hungry()
+    assert [] == store.batches.with_pending_rows()
     with pytest.raises(IllegalTransition):
         store.batches.resume(TENANT, ID)
 
@@ -155,7 +155,7 @@ def test_an_upload_that_broke_off_leaves_nothing(store):
     store.batches.begin(ID, "one", spec(), None, "u1")
     store.batches.append(ID, "u1", 0, [Row("in/old.mp3")])
     assert store.batches.get(TENANT, ID) is None
-    assert [] == store.batches.hungry()
+    assert [] == store.batches.with_pending_rows()
     store.batches.begin(ID, "two", spec(), None, "u2")
     for call in (
         lambda: store.batches.append(ID, "u1", 0, [Row("in/old.mp3")]),
@@ -225,7 +225,7 @@ def test_a_batch_that_cannot_be_fed_lets_others_through(store, clock):
     clock.advance(1)
     submit(store, batch_id=other)
     store.batches.pause(TENANT, ID)
-    assert [ID] == store.batches.hungry(1)
+    assert [ID] == store.batches.with_pending_rows(1)
     clock.advance(1)
     assert 0 == feed(store)
-    assert [other] == store.batches.hungry(1)
+    assert [other] == store.batches.with_pending_rows(1)

@@ -96,7 +96,7 @@ def test_running_jobs_of_a_paused_queue_are_told_as_they_are(store):
 
 
 def test_a_reader_begins_where_the_jobs_are_read(store):
-    """The jobs that come with the end of the stream are what all events before it tell, and nothing after."""
+    """The jobs that come with the end of the stream are what all events before it say, and nothing after."""
     (job,) = store.jobs.create([spec()])
     end, (seen, unknown) = store.events.begin(TENANT, [job.id, "j0"])
     assert (State.SUBMITTED, None) == (seen.state, unknown)

@@ -1,4 +1,4 @@
-"""Decoding in a child process: the same samples, within limits of memory, processor time and patience."""
+"""Decoding in a child process: the same samples, within limits of memory, processor time and waiting."""
 
 from __future__ import annotations
 

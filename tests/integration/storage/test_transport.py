@@ -38,11 +38,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def buckets_at(s3: S3, endpoint_url: str, ca_bundle: Path | None = None, patience_s: float = 60.0) -> Buckets:
+def buckets_at(s3: S3, endpoint_url: str, ca_bundle: Path | None = None, budget_s: float = 60.0) -> Buckets:
     access = BucketAccess(
         endpoint_url=endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key, ca_bundle=ca_bundle
     )
-    return Buckets(Settings(buckets={s3.bucket: access}, storage_patience_s=patience_s))
+    return Buckets(Settings(buckets={s3.bucket: access}, storage_patience_s=budget_s))
 
 
 def soon() -> Callable[[], float]:
@@ -119,7 +119,7 @@ def test_an_unknown_authority_is_refused(
     s3: S3, tls_proxy: FaultyProxy, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without the authority no request is sent, and the error is retryable."""
-    buckets = buckets_at(s3, tls_proxy.endpoint_url, patience_s=0.3)
+    buckets = buckets_at(s3, tls_proxy.endpoint_url, budget_s=0.3)
     with pytest.raises(SourceUnavailable, match="SSLError"):
         buckets.download(Tenant(s3.bucket, s3.region), "a", tmp_path / "a", max_bytes=10)
     assert [] == tls_proxy.seen
@@ -149,7 +149,7 @@ def test_only_a_result_means_published(
     status: int, body: bytes, s3: S3, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     """A success of Complete without its result is repeated, and never taken for published."""
-    buckets, path = buckets_at(s3, proxy.endpoint_url, patience_s=0.5), tmp_path / "stem"
+    buckets, path = buckets_at(s3, proxy.endpoint_url, budget_s=0.5), tmp_path / "stem"
     path.write_bytes(b"x")
     upload = buckets.stage(s3.region, s3.bucket, "out/a", path, job_id=JOB, token=1, content_type="a/b")
     proxy.plan = lambda method, _: Fault(status=status, body=body) if method == "POST" else None
@@ -174,7 +174,7 @@ def test_an_empty_answer_to_an_upload_is_repeated(
     buckets_at(s3, proxy.endpoint_url).stage(*where, path, job_id=JOB, token=1, content_type="a/b")
     proxy.plan = lambda asked, _: fault if asked == method else None
     with pytest.raises(TargetUnavailable):
-        buckets_at(s3, proxy.endpoint_url, patience_s=0.5).stage(
+        buckets_at(s3, proxy.endpoint_url, budget_s=0.5).stage(
             *where, path, job_id=JOB, token=1, content_type="a/b"
         )
 

@@ -57,7 +57,7 @@ def test_names_that_are_not_utf8_are_replaced():
 
 
 def test_two_stems_never_get_the_same_file(tmp_path):
-    """A pattern that does not tell the stems apart is refused, before one replaces the other."""
+    """A pattern that gives two stems one name is refused, before one replaces the other."""
     with pytest.raises(ValueError, match="two stems the same file"):
         file_names(JOB, tmp_path, "{name}.wav")
 

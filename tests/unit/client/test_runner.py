@@ -112,9 +112,7 @@ def test_stems_that_were_fetched_in_part_are_fetched_again(service: Service, tmp
     assert "other/a.mp3" == (tmp_path / "a-voice.wav").read_text()
 
 
-def test_a_job_is_looked_for_patiently(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_is_looked_for_again(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the day of the idempotency key a lost connection or a busy service does not end the look-up."""
     run = Run(service, tmp_path, "in/b.mp3")
     with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:

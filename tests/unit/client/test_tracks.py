@@ -241,7 +241,7 @@ def time():
 
 @pytest.fixture
 def pace(monkeypatch, time):
-    """A pace whose pauses take no time; it keeps what it tells."""
+    """A pace whose pauses take no time; it keeps what it reports."""
     said: list[str] = []
     made = Pace(threading.Event(), said.append, time)
 
@@ -258,22 +258,22 @@ def test_what_may_succeed_later_is_repeated(pace):
     made, said = pace
     full = SlowDown("SlowDown", "The queue has reached its limit", status=503, retry_after_s=7)
     faults = [full, ConnectionFailed("x"), TransferFailed("a.mp3 could not be sent: reset")]
-    assert "done" == made.patiently(Flaky(*faults), tries=3)
+    assert "done" == made.retry(Flaky(*faults), tries=3)
     assert "The queue has reached its limit (SlowDown); trying again in 7 s" == said[0]
     assert said[2].startswith("a.mp3 could not be sent: reset (TransferFailed); trying again")
     assert "" == said[-1]
 
 
-def test_patience_begins_with_the_first_fault(pace, time):
+def test_the_budget_begins_with_the_first_fault(pace, time):
     """After hours without a request a lost connection is waited for; after 15 minutes of faults it is not."""
     made, _ = pace
-    assert "done" == made.patiently(Flaky())
+    assert "done" == made.retry(Flaky())
     time.now += 7_200
-    assert "done" == made.patiently(Flaky(*[ConnectionFailed("x")] * 20))
+    assert "done" == made.retry(Flaky(*[ConnectionFailed("x")] * 20))
     time.now += 7_200
     began = time.now
     with pytest.raises(ConnectionFailed):
-        made.patiently(Flaky(*[ConnectionFailed("x")] * 99))
+        made.retry(Flaky(*[ConnectionFailed("x")] * 99))
     assert 900 < time.now - began < 1_000
 
 
@@ -284,7 +284,7 @@ def test_a_fault_of_the_disk_is_not_waited_for(pace, number):
     fault = TransferFailed("x")
     fault.__cause__ = OSError(number, "why")
     with pytest.raises(TransferFailed):
-        made.patiently(Flaky(fault), tries=9)
+        made.retry(Flaky(fault), tries=9)
     assert [] == said
     assert (number == errno.ENOSPC) == has_no_room(fault)
 
@@ -293,16 +293,16 @@ def test_what_will_not_succeed_is_not_repeated(pace):
     """A refusal, a file that is gone and the end of the run are reported at once."""
     made, _ = pace
     with pytest.raises(AccessDenied):
-        made.patiently(Flaky(AccessDenied("AccessDenied", "m", status=403)))
+        made.retry(Flaky(AccessDenied("AccessDenied", "m", status=403)))
     gone = TransferFailed("x")
     gone.__cause__ = FileNotFoundError(errno.ENOENT, "gone")
     with pytest.raises(TransferFailed):
-        made.patiently(Flaky(gone), tries=9)
+        made.retry(Flaky(gone), tries=9)
     with pytest.raises(TransferFailed):
-        made.patiently(Flaky(*[TransferFailed("x")] * 3), tries=3)
+        made.retry(Flaky(*[TransferFailed("x")] * 3), tries=3)
     made._stop.set()
     with pytest.raises(Stopped):
-        made.patiently(Flaky())
+        made.retry(Flaky())
 
 
 def test_a_line_is_json(tmp_path):

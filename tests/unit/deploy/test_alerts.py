@@ -108,7 +108,7 @@ def test_the_dashboard_is_about_one_installation():
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_every_alert_keeps_installations_apart(rule: dict[str, Any]):
-    """No aggregation of an alert drops the labels that tell installations apart."""
+    """No aggregation of an alert drops the labels that distinguish installations."""
     found = re.findall(r"\b(?:sum|max|min|count)\s*(\(|by \([^)]*\))", rule["expr"])
     assert found or rule["alert"] == "StemlineProcessDown"
     for grouping in found:

@@ -5,7 +5,7 @@ import { readWavHeader, samplesOf } from "./wav.js";
 /**
  * @typedef {object} Track
  * @property {number} sampleRate Hz
- * @property {number | null} length samples; null where only its end will tell
+ * @property {number | null} length samples; null where it is known only at its end
  * @property {(from: number, to: number) => Promise<Float32Array<ArrayBuffer>[]>} read samples of each channel; fewer at the end
  */
 /** @typedef {(from: number, to: number) => Promise<ArrayBuffer>} Range bytes of a file; fewer at its end */

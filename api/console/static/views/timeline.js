@@ -9,7 +9,7 @@ import { useEffect, useState } from "../vendor/hooks.js";
 /** @typedef {{worker: string, from: number, to: number, outcome: string, reason: string, spans: Span[]}} Attempt */
 
 /** Shares of the bar that are wide enough for a text. */
-const TOLD = 0.12;
+const LABELLED = 0.12;
 /** A stage that is shorter is not described, µs. */
 const SHORT_US = 50_000;
 /** The smallest share of the bar that a span takes, so that it can be seen and pointed at. */
@@ -74,7 +74,7 @@ export function Timeline({ job, attempts: kept }) {
     <div class="times" role="img" aria-label=${spans.map(described).join(", ")}>
       ${spans.map((span, i) => {
         const share = (span.to - span.from) / total;
-        return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${described(span)} · ${time(span.from)}`}>${share > TOLD ? described(span) : ""}</div>`;
+        return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${described(span)} · ${time(span.from)}`}>${share > LABELLED ? described(span) : ""}</div>`;
       })}
     </div>
     ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}

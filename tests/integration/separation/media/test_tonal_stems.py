@@ -60,7 +60,7 @@ def test_high_bitrates_keep_sustained_and_quiet_tones(tmp_path: Path, kind: str)
 
 
 def test_fast_coder_would_fail(tmp_path: Path) -> None:
-    """The limits above tell the fast coder from the one in use: it is off by 8 dB on a sine at full scale."""
+    """The fast coder, which is not used, exceeds the limits: it is off by 8 dB on a sine at full scale."""
     with patch.object(aac, "THOROUGH", aac.FAST):
         error = _error_db(tmp_path / "stem.aac", "sine at full scale", 192)
     assert error > _MOST_ERROR_DB["sine at full scale"]
