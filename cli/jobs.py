@@ -53,12 +53,14 @@ state_option = click.option(
 queue_option = click.option("--queue", type=WORD, help="Only jobs of this queue: its id or name.")
 since_option = click.option("--since", type=TIME, help="Only jobs created since then: 90m, 2h, 3d or a time.")
 until_option = click.option("--until", type=TIME, help="Only jobs created until then.")
+_batch = click.option("--batch", type=WORD, help="Only jobs of this batch.")
 _source = click.option("--source", type=WORD, help="Only jobs with exactly this source key.")
 
 
 @click.command()
 @state_option
 @queue_option
+@_batch
 @_source
 @since_option
 @until_option
@@ -75,6 +77,7 @@ def jobs(
     *,
     states: Sequence[str],
     queue: str | None,
+    batch: str | None,
     source: str | None,
     since: datetime | None,
     until: datetime | None,
@@ -84,7 +87,9 @@ def jobs(
 ) -> None:
     """List jobs, latest first."""
     with connection.open() as client:
-        filters = selection(client, states=states, queue=queue, source=source, since=since, until=until)
+        filters = selection(
+            client, states=states, queue=queue, batch=batch, source=source, since=since, until=until
+        )
 
         def listed() -> Iterator[Job]:
             found = client.list(**filters, size=min(limit or 100, 100))

@@ -21,12 +21,14 @@ class LazyGroup(Group):
 
     commands_by_name: ClassVar[dict[str, str]] = {
         "api": "stemline.cli.serve:api",
+        "batches": "stemline.cli.batches:batches",
         "beat": "stemline.cli.serve:beat",
         "callbacks": "stemline.cli.callbacks:callbacks",
         "cancel": "stemline.cli.change_jobs:cancel",
         "completion": "stemline.cli.completion:completion",
         "demo": "stemline.cli.demo:demo",
         "doctor": "stemline.cli.doctor:doctor",
+        "events": "stemline.cli.events:events",
         "flower": "stemline.cli.serve:flower",
         "health": "stemline.cli.health:health",
         "job": "stemline.cli.jobs:job",
@@ -44,6 +46,7 @@ class LazyGroup(Group):
         "submit": "stemline.cli.submit:submit",
         "templates": "stemline.cli.templates:templates",
         "up": "stemline.cli.up:up",
+        "usage": "stemline.cli.usage:usage",
         "worker": "stemline.cli.serve:worker",
     }
 

@@ -36,7 +36,8 @@ def test_the_help_imports_no_library_but_click():
 
 
 @pytest.mark.parametrize(
-    "group", [(), ("callbacks",), ("models",), ("store",), ("store", "callbacks"), ("templates",)]
+    "group",
+    [(), ("batches",), ("callbacks",), ("models",), ("store",), ("store", "callbacks"), ("templates",)],
 )
 def test_summaries_fit_into_the_list_of_commands(group: tuple[str, ...]):
     """No summary of a command is cut off in the help of its group."""
@@ -61,8 +62,8 @@ def test_every_command_has_a_help(name: str):
     [
         (["sumbit"], "There is no command 'sumbit'. Did you mean submit?", "main --help"),
         (["submit"], "Missing argument 'SOURCE...'.", "main submit --help"),
-        (["--wach"], "No such option '--wach'.", "main --help"),
-        (["jobs", "--wach"], "No such option '--wach'. Did you mean '--watch'?", "main jobs --help"),
+        (["--wath"], "No such option '--wach'.", "main --help"),
+        (["jobs", "--wath"], "No such option '--wath'. Did you mean '--watch'?", "main jobs --help"),
         (["templates", "remove"], "There is no command 'remove'.", "main templates --help"),
     ],
 )

@@ -1,0 +1,249 @@
+"""``stemline batches``: many jobs that are submitted, watched and stopped as one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.exits import FAILED
+from stemline.cli.group import Group
+from stemline.cli.output import (
+    Column,
+    as_json,
+    counted,
+    is_live,
+    local_time,
+    print_json,
+    print_table,
+    screen,
+)
+from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.templates import named_template
+from stemline.cli.words import WORD
+
+if TYPE_CHECKING:
+    from stemline.client import Batch, Client
+
+_INTERVAL_S = 1.0
+_COLUMNS = (
+    Column("Batch", is_id=True),
+    Column("Name", least_width=100),
+    Column("State"),
+    Column("%", right=True),
+    Column("Rows", right=True),
+    Column("Waiting", right=True, least_width=100),
+    Column("Running", right=True, least_width=110),
+    Column("Success", right=True, least_width=70),
+    Column("Failed", right=True, least_width=60),
+    Column("Cancelled", right=True, least_width=120),
+    Column("Created", least_width=140),
+)
+
+_watch = click.option("--watch", is_flag=True, help="Show it again when it has changed, until it has ended.")
+
+
+@click.group(name="batches", cls=Group)
+def batches() -> None:
+    """Submit, watch and stop up to 100,000 jobs as one."""
+
+
+@batches.command(name="list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(0), help="Most batches; 0: all.")
+@as_json
+@connected
+def list_(connection: Connection, *, limit: int, as_json: bool) -> None:
+    """List batches, latest first."""
+    with connection.open() as client:
+        found: Iterable[Batch] = islice(client.batches(), limit or None)
+        if as_json:
+            for each in found:
+                print_json(each.raw)
+        else:
+            print_table(_COLUMNS, map(_row, found), empty="No batches.")
+
+
+@batches.command()
+@click.argument("batch_id", type=WORD, metavar="ID")
+@_watch
+@as_json
+@connected
+def show(connection: Connection, *, batch_id: str, watch: bool, as_json: bool) -> None:
+    """Show a batch and how many of its rows wait, run and have ended.
+
+    The exit status is 1 once a row has failed. `stemline jobs --batch ID` lists the jobs.
+    """
+    with connection.open() as client:
+        batch = client.batch(batch_id)
+        _follow(client, batch, watch=watch, as_json=as_json)
+
+
+@batches.command()
+@click.argument("sources", nargs=-1, type=WORD, metavar="[KEY]...")
+@click.option(
+    "--list",
+    "lines",
+    type=click.File("r", encoding="utf-8"),
+    help="File with a key on each line; - for the standard input.",
+)
+@click.option("--manifest", type=WORD, help="Key of an object of the bucket whose lines are the rows.")
+@click.option("--name", default="", help="A name for people.")
+@separation_options
+@click.option("--template", type=WORD, help="Id or name of a template, instead of the options about stems.")
+@click.option("--level", type=click.IntRange(0, 2), default=0, help="A higher level is served first.")
+@click.option("--queue", type=WORD, help="Id or name of a queue; the bucket's own by default.")
+@click.option("--callback", default="", metavar="URL", help="Where the end of the batch is announced.")
+@click.option(
+    "--idempotency-key", type=WORD, help="The same key and rows make one batch, however often sent."
+)
+@_watch
+@as_json
+@connected
+def create(
+    connection: Connection,
+    *,
+    sources: Sequence[str],
+    lines: IO[str] | None,
+    manifest: str | None,
+    name: str,
+    template: str | None,
+    level: int,
+    queue: str | None,
+    callback: str,
+    idempotency_key: str | None,
+    watch: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Submit objects of the bucket, by their KEYs, as one batch.
+
+    Its id is printed; the stems are at stems/<job id>/ in the bucket. To separate files of this machine and
+    to fetch their stems, use `stemline submit`.
+    """
+    if sum((bool(sources), lines is not None, manifest is not None)) != 1:
+        raise click.UsageError("give either KEYs, or --list, or --manifest")
+    rows = sources if lines is None else [line.strip() for line in lines if line.strip()]
+    if not rows and manifest is None:
+        raise click.UsageError("the list has no keys")
+    with connection.open(patience_s=60) as client:
+        batch = client.create_batch(
+            rows,
+            name=name,
+            manifest=manifest or "",
+            idempotency_key=idempotency_key or "",
+            template=named_template(client, template).id if template else "",
+            queue=client.queue(queue).id if queue else "",
+            level=level,
+            callback=callback,
+            **parameters_of(options),
+        )
+        if watch or as_json:
+            _follow(client, batch, watch=watch, as_json=as_json)
+        else:
+            click.echo(batch.id)
+
+
+@batches.command()
+@click.argument("batch_id", type=WORD, metavar="ID")
+@as_json
+@connected
+def pause(connection: Connection, *, batch_id: str, as_json: bool) -> None:
+    """Let no job of a batch start; running ones go on."""
+    with connection.open() as client:
+        _print(client.pause_batch(batch_id), as_json=as_json)
+
+
+@batches.command()
+@click.argument("batch_id", type=WORD, metavar="ID")
+@as_json
+@connected
+def resume(connection: Connection, *, batch_id: str, as_json: bool) -> None:
+    """Let the jobs of a paused batch start again."""
+    with connection.open() as client:
+        _print(client.resume_batch(batch_id), as_json=as_json)
+
+
+@batches.command()
+@click.argument("batch_id", type=WORD, metavar="ID")
+@as_json
+@connected
+def cancel(connection: Connection, *, batch_id: str, as_json: bool) -> None:
+    """Cancel every row of a batch that has not ended."""
+    with connection.open() as client:
+        _print(client.cancel_batch(batch_id), as_json=as_json)
+
+
+@batches.command()
+@click.argument("batch_id", type=WORD, metavar="ID")
+@as_json
+@connected
+def retry(connection: Connection, *, batch_id: str, as_json: bool) -> None:
+    """Submit the failed rows of a batch again."""
+    with connection.open() as client:
+        count = client.retry_batch(batch_id)
+    if as_json:
+        print_json({"count": count})
+    else:
+        click.echo(f"{counted(count, 'row')} retried")
+
+
+def _follow(client: Client, batch: Batch, *, watch: bool, as_json: bool) -> None:
+    """Print a batch, and again when it has changed until it has ended; fail if one of its rows did."""
+    if watch and not as_json and is_live() and sys.stdout.isatty():
+        batch = _draw(client, batch)
+    else:
+        batch = _print_changes(client, batch, watch=watch, show=lambda each: _print(each, as_json=as_json))
+    if batch.failed:
+        raise SystemExit(FAILED)
+
+
+def _print_changes(client: Client, batch: Batch, *, watch: bool, show: Callable[[Batch], None]) -> Batch:
+    shown = None
+    while True:
+        if (now := _row(batch)) != shown:
+            show(batch)
+            sys.stdout.flush()
+        shown = now
+        if not watch or batch.has_ended:
+            return batch
+        time.sleep(_INTERVAL_S)
+        batch = client.batch(batch.id)
+
+
+def _draw(client: Client, batch: Batch) -> Batch:
+    """Draw a bar until a batch has ended, then its counts."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen(stderr=True), transient=True) as bar:
+        task = bar.add_task(batch.name or batch.id, total=batch.rows)
+        while not batch.has_ended:
+            bar.update(task, completed=batch.succeeded + batch.failed + batch.cancelled)
+            time.sleep(_INTERVAL_S)
+            batch = client.batch(batch.id)
+    _print(batch, as_json=False)
+    return batch
+
+
+def _print(batch: Batch, *, as_json: bool) -> None:
+    if as_json:
+        print_json(batch.raw)
+    else:
+        print_table(_COLUMNS, [_row(batch)])
+
+
+def _row(batch: Batch) -> tuple[str, ...]:
+    counts = (batch.rows, batch.waiting, batch.running, batch.succeeded, batch.failed, batch.cancelled)
+    return (
+        batch.id,
+        batch.name,
+        batch.state,
+        str(batch.progress),
+        *map(str, counts),
+        local_time(batch.created),
+    )

@@ -1,0 +1,49 @@
+"""``stemline events``: what changes, as it happens."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.output import COLOURS, as_json, local_time, print_json
+from stemline.cli.words import WORD
+
+if TYPE_CHECKING:
+    from stemline.client.events import Event
+
+
+@click.command()
+@click.argument("job", required=False, type=WORD, default=None)
+@click.option("--after", type=WORD, help="Id of an event: begin with the one that follows it.")
+@as_json
+@connected
+def events(connection: Connection, *, job: str | None, after: str | None, as_json: bool) -> None:
+    """Print what changes in the bucket, until Ctrl-C.
+
+    With JOB, what changes with this job, from its present state to its end. A connection that breaks is made
+    again, and no event is missed or printed twice. Each event has an id: `--after` goes on from there.
+    """
+    with connection.open() as client:
+        for event in client.events(job or "", last=after or ""):
+            if as_json:
+                print_json({"event": event.kind, "id": event.id, **event.raw})
+            elif event.kind == "reset":
+                click.echo("some events were missed: they are kept for a limited time", err=True)
+            elif event.kind != "open":
+                click.echo("\t".join(_texts(event)))
+            sys.stdout.flush()
+
+
+def _texts(event: Event) -> list[str]:
+    """Return time, kind, subject, state and what else is known of an event."""
+    details = [
+        event.stage,
+        f"{event.progress} %" if event.progress else "",
+        f"place {event.position}" if event.position else "",
+        event.code,
+    ]
+    state = click.style(event.state or "-", fg=COLOURS.get(event.state))
+    return [local_time(event.at), event.kind, event.subject, state, " ".join(filter(None, details))]

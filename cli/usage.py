@@ -1,0 +1,58 @@
+"""``stemline usage``: what the jobs of a bucket took, by credential and day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from stemline.cli.connection import Connection, connected
+from stemline.cli.output import Column, as_json, print_json, print_table, span
+
+if TYPE_CHECKING:
+    from stemline.client.usage import Usage
+
+_COLUMNS = (
+    Column("Day"),
+    Column("Credential", least_width=60),
+    Column("Jobs", right=True),
+    Column("Success", right=True),
+    Column("Failed", right=True),
+    Column("Audio", right=True, least_width=70),
+    Column("Work", least_width=90),
+    Column("MB in", right=True, least_width=100),
+    Column("MB out", right=True, least_width=110),
+)
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.option("--from", "first", type=_DAY, help="First day, by UTC; 30 days before the last by default.")
+@click.option("--to", "last", type=_DAY, help="Last day; today by default.")
+@as_json
+@connected
+def usage(connection: Connection, *, first: datetime | None, last: datetime | None, as_json: bool) -> None:
+    """Show what the jobs took: seconds of audio and of work, bytes."""
+    with connection.open() as client:
+        found = client.usage(first=first.date() if first else None, last=last.date() if last else None)
+    if as_json:
+        for each in found:
+            print_json(each.raw)
+    else:
+        print_table(_COLUMNS, map(_row, found), empty="No jobs in these days.")
+
+
+def _row(usage: Usage) -> tuple[str, ...]:
+    work = ", ".join(f"{span(seconds)} {device}" for device, seconds in sorted(usage.work_s.items()))
+    return (
+        usage.day.isoformat(),
+        usage.credential,
+        str(usage.jobs),
+        str(usage.succeeded),
+        str(usage.failed),
+        span(usage.audio_s),
+        work,
+        f"{usage.bytes_in / 1e6:.1f}",
+        f"{usage.bytes_out / 1e6:.1f}",
+    )

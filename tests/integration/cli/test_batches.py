@@ -1,0 +1,82 @@
+"""Commands about batches, events and usage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stemline.testing.processes import eventually
+from stemline.workers.feeder import Feeder
+from tests.integration.cli.conftest import Service
+from tests.support.terminal import Terminal
+
+
+def make_jobs(service: Service) -> None:
+    """Do what every worker does each second: make jobs of the rows that wait."""
+    Feeder(service.worker.store).feed()
+
+
+def test_a_batch_is_submitted_and_followed(service: Service, tmp_path: Path) -> None:
+    """Keys of a list become one batch; its counts, its jobs and its failed rows are shown, and retried."""
+    service.worker.fails = {"bad"}
+    (tmp_path / "keys.txt").write_text("in/good.mp3\n\nin/bad.mp3\n")
+    ran = service.run("batches", "create", "--list", str(tmp_path / "keys.txt"), "--name", "night")
+    (batch_id,) = ran.stdout.split()
+    make_jobs(service)
+    service.run("batches", "show", batch_id, "--watch", code=1)
+    shown = json.loads(service.run("batches", "show", batch_id, "--json", code=1).stdout)
+    assert ("night", "1", "1") == (shown["Name"], shown["SuccessCount"], shown["FailedCount"])
+    assert [batch_id] == [line.split("\t")[0] for line in service.run("batches", "list").stdout.splitlines()]
+    sources = [line.split("\t")[5] for line in service.run("jobs", "--batch", batch_id).stdout.splitlines()]
+    assert {"in/good.mp3", "in/bad.mp3"} == set(sources)
+    assert "1 row retried" in service.run("batches", "retry", batch_id).stdout
+    eventually(lambda: 2 == service.client.batch(batch_id).succeeded, what="the retry has succeeded")
+    service.run("batches", "show", batch_id, "--watch")
+
+
+def test_a_batch_is_paused_resumed_and_cancelled(service: Service) -> None:
+    """The command prints the batch after each change; what is given twice or not at all is refused."""
+    service.worker.holds.set()
+    created = service.run("batches", "create", "in/1.mp3", "in/2.mp3", "--level", "2", "--json").stdout
+    batch_id = json.loads(created)["BatchId"]
+    assert "Paused" in service.run("batches", "pause", batch_id).stdout
+    assert "Active" == json.loads(service.run("batches", "resume", batch_id, "--json").stdout)["State"]
+    assert "Cancel" in service.run("batches", "cancel", batch_id).stdout
+    service.run("batches", "create", code=2)
+    service.run("batches", "create", "in/1.mp3", "--manifest", "rows.ndjson", code=2)
+    service.run("batches", "show", "b" + "0" * 32, code=5)
+
+
+def test_a_batch_has_a_bar_on_a_terminal(service: Service, tmp_path: Path) -> None:
+    """--watch draws how many rows have ended, and the counts at the end."""
+    service.worker.holds.set()
+    batch_id = service.client.create_batch(["in/1.mp3", "in/2.mp3"], name="night").id
+    with Terminal(
+        "batches", "show", batch_id, "--watch", environment=service.environment, folder=tmp_path
+    ) as terminal:
+        terminal.wait_for("0/2")
+        service.worker.holds.clear()
+        make_jobs(service)
+        terminal.wait_for("Done")
+        assert 0 == terminal.end(180)
+
+
+def test_events_are_printed_until_a_job_ends(service: Service) -> None:
+    """The events of a job end with it; --after goes on behind an event, and --json has all of it."""
+    job = service.client.submit("in/a.mp3").id
+    lines = service.run("events", job).stdout.splitlines()
+    assert ["job", job, "Success"] == lines[-1].split("\t")[1:4]
+    events = [json.loads(line) for line in service.run("events", job, "--json").stdout.splitlines()]
+    assert ("job", "Success") == (events[-1]["event"], events[-1]["State"])
+    assert "" == service.run("events", job, "--after", events[-1]["id"]).stdout
+    service.run("events", "j" + "0" * 32, code=5)
+
+
+def test_usage_is_shown_by_day(service: Service) -> None:
+    """A row for each credential and day; days without jobs have none."""
+    service.client.wait(service.client.submit("in/a.mp3").id, timeout_s=180)
+    (row,) = service.run("usage").stdout.splitlines()
+    assert [service.client.target.secret_id, "1", "1", "0"] == row.split("\t")[1:5]
+    assert "1" == json.loads(service.run("usage", "--json").stdout)["JobCount"]
+    assert "" == service.run("usage", "--from", "2020-01-01", "--to", "2020-01-02").stdout
+    service.run("usage", "--from", "yesterday", code=2)
