@@ -1,4 +1,4 @@
-.PHONY: chaos failover recovery tracks
+.PHONY: chaos failover recovery tracks powercut
 
 chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chaos [TRIALS=100] [SEED=1]
 	CHAOS=long pytest -q --timeout 1800 tests/chaos
@@ -13,3 +13,7 @@ recovery: $(VENV)/.dev ## Measure recovery times with the default settings
 
 tracks: $(VENV)/.dev ## 300 tracks through `stemline submit FOLDER` with kill -9 of the command, workers, API: make tracks [TRACKS=300] [SEED=1]
 	python -m tests.chaos.tracks --tracks $(or $(TRACKS),300) --seed $(or $(SEED),1)
+
+powercut: $(VENV)/.dev ## Cut the power under Valkey 500 times and flip 500 bits of its files (needs cc): make powercut [CUTS=20] [SEED=1]
+	$(BIN)/python -m tests.chaos.powercut $(if $(CUTS),--cuts $(CUTS) --process $(CUTS) --flips $(CUTS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(CUTS),,--name powercut)

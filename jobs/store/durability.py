@@ -71,6 +71,11 @@ REPEATED_SCRIPTS: Final = frozenset(
 
 _TIMEOUT_MS: Final = 3000
 """How long the server may take to confirm, ms; below the client's timeout of 5 s."""
+_REFUSALS: Final = {
+    "appendonly": "it has no append-only file: set `appendonly yes`",
+    "unknown command": "it has no WAITAOF: use Valkey, or Redis 7.2 or later",
+}
+"""What a word of the server's refusal of WAITAOF means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +137,28 @@ def shortcoming(client: redis.Redis, confirmation: Confirmation) -> str:
     except redis.exceptions.NoPermissionError as error:
         return f"the user lacks a permission ({error})"
     except redis.exceptions.ResponseError as error:
-        text = str(error)
-        if "appendonly" in text:
-            return "it has no append-only file: set `appendonly yes`"
-        if "unknown command" in text:
-            return "it has no WAITAOF: use Valkey, or Redis 7.2 or later"
+        for word, reason in _REFUSALS.items():
+            if word in str(error):
+                return reason
         raise
-    if confirmation.durability is Durability.REPLICA and not _suffices(wait, confirmed):
-        return f"replicas that keep up: {confirmed} of {wait[1]}"
-    return ""
+    if confirmation.durability is Durability.REPLICA:
+        return "" if _suffices(wait, confirmed) else f"replicas that keep up: {confirmed} of {wait[1]}"
+    return _lazy_sync(client)
+
+
+def _lazy_sync(client: redis.Redis) -> str:
+    """Return whether the server confirms what it has not synced; empty if not, or if the user may not ask.
+
+    Valkey 9.1.2 with `everysec` answers WAITAOF as soon as it has written, up to a second before it syncs.
+    """
+    try:
+        found: Any = client.config_get("appendfsync")
+    except redis.exceptions.ResponseError:
+        return ""
+    policy = found.get("appendfsync", "always")
+    return (
+        "" if policy == "always" else f"with `appendfsync {policy}` it confirms before it syncs: set `always`"
+    )
 
 
 def _suffices(wait: tuple[str | int, ...], answer: Any) -> bool:

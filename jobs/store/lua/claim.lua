@@ -1,6 +1,6 @@
 
 -- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then its share whose turn it is,
--- then the oldest. Jobs past their deadline are cancelled instead.
+-- then the oldest. Jobs past their deadline are cancelled instead, and those with a damaged record fail.
 -- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6… levels, the preferred first
 -- Returns the record, or nothing
 
@@ -26,13 +26,28 @@ local function best_job()
   return best
 end
 
+-- Whether the record is as it was written: an append-only file has no checksums. A damaged one ends here, without a
+-- callback, since its address may be what is damaged; without a record the id alone leaves the line.
+local function is_sound(best, job)
+  if not job then
+    step_out({id = best.id, queue = best.queue, level = best.level, share = best.first.share})
+    refresh(best.queue)
+    return false
+  end
+  local kept = fields(P .. ':job:' .. job.id, 'spec', 'seal')
+  if not kept.seal or kept.seal == seal(job.id, job.tenant or '', kept.spec or '') then return true end
+  finish(job, 'Failed', 'InternalError', 'The record of the job was damaged on the disk of the store.', '')
+  refresh(best.queue)
+  return false
+end
+
 end_overrides()
 local best, job
 for _ = 1, 1000 do
   best = best_job()
   if not best then return nil end
   job = load(best.id)
-  if not expire(job) then break end
+  if is_sound(best, job) and not expire(job) then break end
   job = nil
 end
 if not job then return nil end

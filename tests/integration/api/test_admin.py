@@ -96,7 +96,7 @@ def test_not_ready_without_the_store(server: ApiServer, tmp_path: Path) -> None:
 
 def test_not_ready_where_changes_cannot_be_confirmed(server: ApiServer, tmp_path: Path) -> None:
     """With STEMLINE_DURABILITY=disk and no append-only file, readiness gives the reason."""
-    valkey = ValkeyServer(tmp_path)
+    valkey = ValkeyServer(tmp_path, appendfsync="always")
     valkey.start()
     port = free_port()
     settings = api_settings(redis_url=valkey.url, metrics_port=port, durability="disk")

@@ -118,6 +118,15 @@ def test_a_server_without_a_file_cannot_promise_its_disk(server: ValkeyServer, a
     assert probe_durability(settings.store) == "ok"
 
 
+def test_a_server_that_syncs_later_cannot_promise_its_disk(server: ValkeyServer, admin: redis.Redis) -> None:
+    """Readiness says so with `everysec` and `no`, where the server confirms what it has not synced."""
+    settings = Settings(redis_url=server.url, durability="disk")
+    assert probe_durability(settings.store) == "ok"
+    for policy in ("everysec", "no"):
+        admin.config_set("appendfsync", policy)
+        assert f"appendfsync {policy}" in probe_durability(settings.store)
+
+
 def test_replica_answers_when_a_replica_has_the_change(
     server: ValkeyServer, admin: redis.Redis, tmp_path: Path
 ) -> None:

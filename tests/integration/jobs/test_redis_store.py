@@ -107,6 +107,33 @@ def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock:
     assert [] == [key for key, found in members.items() if any(job.id[1:] in name for name in found)]
 
 
+@pytest.mark.parametrize("field", ["spec", "tenant", "seal"])
+def test_a_damaged_record_is_never_started(store: RedisStore, client: redis.Redis, field: str) -> None:
+    """A disk changed a byte of what was submitted: the job fails with the reason, and the next one starts."""
+    (damaged,), (sound,) = store.jobs.create([spec()]), store.jobs.create([spec()])
+    key = f"stemline:job:{damaged.id}"
+    client.hset(key, field, str(client.hget(key, field)).replace("a", "b", 1))
+    assert sound.id == store.jobs.claim("w", [0]).id
+    assert ["Failed", "InternalError", None] == client.hmget(key, "state", "code", "worker")
+    assert "damaged" in client.hget(key, "message")
+    assert store.jobs.claim("w", [0]) is None
+
+
+def test_a_job_without_a_record_blocks_no_other(store: RedisStore, client: redis.Redis) -> None:
+    """What is left of a job whose record a disk has lost leaves the queue when its turn comes."""
+    (lost,), (sound,) = store.jobs.create([spec()]), store.jobs.create([spec()])
+    client.delete(f"stemline:job:{lost.id}")
+    assert sound.id == store.jobs.claim("w", [0]).id
+    assert [] == [key for key in client.scan_iter("*:waiting:*") if client.zscore(key, lost.id) is not None]
+
+
+def test_a_record_of_an_older_release_is_started(store: RedisStore, client: redis.Redis) -> None:
+    """A record without a seal is taken as it is."""
+    (job,) = store.jobs.create([spec()])
+    client.hdel(f"stemline:job:{job.id}", "seal")
+    assert job.id == store.jobs.claim("w", [0]).id
+
+
 def test_callbacks_of_older_releases_are_listed(
     store: RedisStore, client: redis.Redis, clock: FixedClock
 ) -> None:
