@@ -130,7 +130,7 @@ def create(
     rows = sources if lines is None else [line.strip() for line in lines if line.strip()]
     if not rows and manifest is None:
         raise click.UsageError("the list has no keys")
-    with connection.open(patience_s=60) as client:
+    with connection.open(budget_s=60) as client:
         batch = client.create_batch(
             rows,
             name=name,

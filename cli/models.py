@@ -101,7 +101,7 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
 @_DIRECTORY
 @as_json
 def show(name: str, directory: Path | None, *, as_json: bool) -> None:
-    """Show the card of a model: what it computes, its licence, where it is from."""
+    """Show the card of a model: kind, licence, source, speed."""
     from dataclasses import asdict
 
     from stemline.models.card_file import card_text

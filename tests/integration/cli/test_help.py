@@ -62,8 +62,8 @@ def test_every_command_has_a_help(name: str):
     [
         (["sumbit"], "There is no command 'sumbit'. Did you mean submit?", "main --help"),
         (["submit"], "Missing argument 'SOURCE...'.", "main submit --help"),
-        (["--wath"], "No such option '--wach'.", "main --help"),
-        (["jobs", "--wath"], "No such option '--wath'. Did you mean '--watch'?", "main jobs --help"),
+        (["--wath"], "No such option '--wath'.", "main --help"),
+        (["jobs", "--limt"], "No such option '--limt'. Did you mean '--limit'?", "main jobs --help"),
         (["templates", "remove"], "There is no command 'remove'.", "main templates --help"),
     ],
 )
