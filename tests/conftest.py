@@ -149,6 +149,14 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServe
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_client(s3_server: SeaweedServer) -> Iterator[Any]:
+    """One boto3 client with the server's keys: to make one takes longer than most requests."""
+    client = s3_server.client()
+    yield client
+    client.close()
+
+
 @dataclass(frozen=True, slots=True)
 class S3:
     """An empty bucket of a real S3 server, and how it is reached."""
@@ -163,18 +171,16 @@ class S3:
 
 
 @pytest.fixture
-def s3(s3_server: SeaweedServer) -> Iterator[S3]:
+def s3(s3_server: SeaweedServer, s3_client: Any) -> Iterator[S3]:
     """A new, empty bucket on the real S3 server."""
     bucket = f"media-{uuid.uuid4().int % 10**10:010d}"
-    s3_server.create_bucket(bucket)
-    client = s3_server.client()
-    server = s3_server
+    client, server = s3_client, s3_server
+    client.create_bucket(Bucket=bucket)
     yield S3(server.endpoint_url, server.access_key, server.secret_key, "ap-chongqing", bucket, client)
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for item in page.get("Contents", []):
             client.delete_object(Bucket=bucket, Key=item["Key"])
     client.delete_bucket(Bucket=bucket)
-    client.close()
 
 
 @pytest.fixture(scope="session")
