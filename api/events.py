@@ -26,9 +26,9 @@ from stemline.jobs.job import Job
 from stemline.jobs.policy import Operation
 from stemline.jobs.states import ENDED, WAITING, QueueState, State
 from stemline.wire import queries
+from stemline.wire.additions import EVENT, POSITION
 from stemline.wire.codec import to_json
 from stemline.wire.elements import Document
-from stemline.wire.resources import EVENT, POSITION
 
 router = Router()
 

@@ -16,8 +16,8 @@ from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.usage import DAY_US, MOST_DAYS, NO_BUDGET, Usage
 from stemline.wire import queries, views
+from stemline.wire.additions import USAGE_ROW
 from stemline.wire.elements import Document
-from stemline.wire.resources import USAGE_ROW
 
 router = Router()
 

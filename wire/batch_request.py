@@ -9,12 +9,12 @@ from typing import Any, Final
 from stemline.jobs.batch import Row
 from stemline.jobs.errors import InvalidContent, RequestRefused
 from stemline.jobs.job import JobSpec
+from stemline.wire.additions import BATCH_ROW
 from stemline.wire.codec import JSON, Tree, parse
 from stemline.wire.elements import REQUEST, Element, Table
 from stemline.wire.job import JOB_REQUEST
 from stemline.wire.job_request import check_output
 from stemline.wire.kinds import KEY, printable
-from stemline.wire.resources import BATCH_ROW
 
 _NAME: Final = Element("Name", printable(128), "name", default="")
 _MANIFEST: Final = Element(

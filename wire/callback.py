@@ -7,10 +7,10 @@ from typing import Final
 
 from stemline.jobs.batch import Batch
 from stemline.jobs.job import Job
+from stemline.wire.additions import BATCH_CALLBACK_BODY
 from stemline.wire.codec import JSON, XML, to_json, to_xml
 from stemline.wire.elements import Document
 from stemline.wire.job import CALLBACK_BODY
-from stemline.wire.resources import BATCH_CALLBACK_BODY
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {"XML": XML, "JSON": JSON}
 """``Content-Type`` by callback format."""

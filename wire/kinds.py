@@ -108,6 +108,20 @@ def page_number(default: int, most: int = 999_999_999) -> Kind:
     )
 
 
+def decimal(places: int, *, unit: float = 1, sign: str = "") -> Kind:
+    """Return the kind of a measured number, which is shown only.
+
+    Args:
+        places: digits behind the point.
+        unit: what one stands for, in the unit of the value.
+        sign: regular expression of the signs that a number may have.
+    """
+    return Kind(
+        schema={"type": "string", "pattern": rf"^{sign}[0-9]+\.[0-9]{{{places}}}$"},
+        write=lambda value: None if value is None else f"{value / unit:.{places}f}",
+    )
+
+
 def matching(pattern: str, refusal: str = "", schema: Schema | None = None, **options: Any) -> Kind:
     """Return the kind of a text that matches a regular expression, which by default is its schema too."""
 
@@ -195,11 +209,7 @@ TIME: Final = Kind(
     write=times.format_time,
 )
 """A time, µs since the epoch."""
-DECIBELS: Final = Kind(
-    schema={"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{2}$"},
-    write=lambda value: None if value is None else f"{value:.2f}",
-)
-"""A level, with two decimals."""
+DECIBELS: Final = decimal(2, sign="-?")
 HTTP_URL: Final = Kind(
     _http_url,
     "{name} must be an http or https URL.",

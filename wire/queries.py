@@ -12,6 +12,7 @@ from stemline.jobs.errors import RequestRefused
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
+from stemline.wire.additions import DAY
 from stemline.wire.elements import Element, Table
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
@@ -27,7 +28,6 @@ from stemline.wire.kinds import (
     spelled,
     split,
 )
-from stemline.wire.resources import DAY
 from stemline.wire.signature import FIELDS, TOKEN_NAMES
 
 MAX_IDS = 10

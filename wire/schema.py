@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from stemline.wire.batch_request import BATCH_REQUEST
-from stemline.wire.elements import REQUEST, Document
-from stemline.wire.job import AUDIO_CONFIG, JOB, JOB_REQUEST, OUTPUT, SEPARATE
-from stemline.wire.kinds import Schema
-from stemline.wire.resources import (
+from stemline.wire.additions import (
     BATCH,
     BATCH_ROW,
-    BUCKET,
     BUDGET,
     DELIVERY,
     ESTIMATE,
     EVENT,
-    QUEUE,
     SOURCE,
-    TEMPLATE,
-    TEMPLATE_REQUEST,
     USAGE_ROW,
     WAVEFORM,
 )
+from stemline.wire.batch_request import BATCH_REQUEST
+from stemline.wire.elements import REQUEST, Document
+from stemline.wire.job import AUDIO_CONFIG, JOB, JOB_REQUEST, OUTPUT, SEPARATE
+from stemline.wire.kinds import Schema
+from stemline.wire.resources import BUCKET, QUEUE, TEMPLATE, TEMPLATE_REQUEST
 from stemline.wire.uploads import UPLOAD, UPLOAD_REQUEST
 from stemline.wire.views import ERROR
 

@@ -5,22 +5,12 @@ The value of each table is a mapping. An answer leaves optional lists out when t
 
 from __future__ import annotations
 
+from stemline.wire.additions import BATCH, BUDGET, DELIVERY, ESTIMATE, SOURCE, USAGE_ROW, WAVEFORM
 from stemline.wire.elements import ADDITION, Element, Table
 from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
-from stemline.wire.resources import (
-    BATCH,
-    BUCKET,
-    BUDGET,
-    DELIVERY,
-    ESTIMATE,
-    QUEUE,
-    SOURCE,
-    TEMPLATE,
-    USAGE_ROW,
-    WAVEFORM,
-)
+from stemline.wire.resources import BUCKET, QUEUE, TEMPLATE
 
 _ID = Element("RequestId", TEXT, "request_id")
 _COUNTS = (

@@ -20,8 +20,8 @@ from stemline.jobs.usage import Budget, Usage
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, ApiServer, finish
 from stemline.testing.client import Client, submission
+from stemline.wire.additions import EVENT
 from stemline.wire.elements import Document
-from stemline.wire.resources import EVENT
 
 JSON = {"Accept": "application/json"}
 TENANT = Tenant("media-1250000000", "ap-chongqing")
