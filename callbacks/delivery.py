@@ -147,7 +147,10 @@ class DeliveryService:
         delivery = self._store.outbox.get(delivery_id)
         if delivery is None or delivery.status != "pending":
             return
-        first_wait = 0 if delivery.attempts else round(self._schedule.waits_s[0] * 1e6)
+        is_due = (
+            delivery.counted or delivery.scheduled is not None
+        )  # the first wait is over, or not asked for
+        first_wait = 0 if is_due else round(self._schedule.waits_s[0] * 1e6)
         if first_wait and delivery.created + first_wait > self._store.now():
             self._postpone(delivery, delivery.created + first_wait)
             return
@@ -223,15 +226,22 @@ class DeliveryService:
             headers = {**headers, "traceparent": traceparent}
         return self._url.send(delivery.target.url, content, form, headers, now_s)
 
+    def _next(self, delivery: Delivery, outcome: Outcome) -> tuple[str, int | None]:
+        """Return the state of a delivery after an attempt, and when the next one is due, µs."""
+        if outcome.delivered:
+            return "delivered", None
+        if outcome.final:
+            return "dead", None
+        if delivery.scheduled is not None:
+            return "pending", delivery.scheduled
+        wait = self._schedule.next_wait_s(delivery.counted + 1, outcome.retry_after_s)
+        return ("dead", None) if wait is None else ("pending", self._store.now() + round(wait * 1e6))
+
     def _record(self, delivery: Delivery, outcome: Outcome, started: int, duration_ms: int) -> None:
         attempt = DeliveryAttempt(started, outcome.status, duration_ms, outcome.answer)
-        attempts = len(delivery.attempts) - delivery.replayed_after + 1
-        wait = None if outcome.final else self._schedule.next_wait_s(attempts, outcome.retry_after_s)
-        state, next_due = "delivered", None
-        if not outcome.delivered:
-            state = "dead" if wait is None else "pending"
-            next_due = None if wait is None else self._store.now() + round(wait * 1e6)
-        self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=state)
+        state, next_due = self._next(delivery, outcome)
+        by_hand = delivery.scheduled is not None
+        self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=state, by_hand=by_hand)
         if self._observer is not None:
             self._observer.ended(delivery, outcome, state, duration_ms / 1000)
         write = log.info if outcome.delivered else log.warning
@@ -244,5 +254,6 @@ class DeliveryService:
             status=outcome.status,
             duration_ms=duration_ms,
             state=state,
-            next_wait_s=None if next_due is None else round(wait or 0, 1),
+            by_hand=by_hand,
+            next_wait_s=None if next_due is None else round((next_due - self._store.now()) / 1e6, 1),
         )

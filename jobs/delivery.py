@@ -46,8 +46,15 @@ class Delivery:
     status: str = "pending"
     """``pending``, ``delivered`` or ``dead``."""
     attempts: tuple[DeliveryAttempt, ...] = ()
-    replayed_after: int = 0
-    """Attempts before the last replay; they do not count for the schedule."""
+    uncounted: int = 0
+    """Attempts that do not count for the schedule: those before the last replay, and those sent by hand."""
+    scheduled: int | None = None
+    """When the schedule's next attempt is due, while one that was sent by hand is; µs since the epoch."""
+
+    @property
+    def counted(self) -> int:
+        """Attempts of the schedule that were made."""
+        return len(self.attempts) - self.uncounted
 
     def matches(self, tenant: Tenant | None, host: str | None) -> bool:
         """Return whether it belongs to the tenant and goes to the host; ``None`` stands for any."""

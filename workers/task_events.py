@@ -98,9 +98,8 @@ def _fields_of_job(job: Job) -> dict[str, Any]:
 
 
 def _fields_of_delivery(delivery: Delivery) -> dict[str, Any]:
-    attempts = len(delivery.attempts) - delivery.replayed_after
     args = f"to {delivery.target.host}"
-    fields = _fields(delivery.id, DELIVER, args, attempts, root_id=delivery.job_id)
+    fields = _fields(delivery.id, DELIVER, args, delivery.counted, root_id=delivery.job_id)
     return fields | {"parent_id": delivery.job_id}
 
 

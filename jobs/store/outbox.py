@@ -43,11 +43,17 @@ class RedisOutbox(Outbox):
         return self.get(delivery) if is_reserved else None
 
     def record(
-        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+        self,
+        delivery: str,
+        attempt: DeliveryAttempt | None,
+        *,
+        next_due: int | None,
+        status: str,
+        by_hand: bool = False,
     ) -> None:
         text = records.text(records.ATTEMPT, attempt) if attempt else ""
         due = "" if next_due is None else next_due
-        self._connection.run("record_attempt", delivery, text, due, status)
+        self._connection.run("record_attempt", delivery, text, due, status, int(by_hand))
 
     def get(self, delivery: str) -> Delivery | None:
         return next(iter(self._load([delivery])), None)

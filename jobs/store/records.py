@@ -151,7 +151,8 @@ def delivery(delivery_id: str, record: Mapping[str, str], attempts: Sequence[str
         due=_time(record, "due"),
         status=record["status"],
         attempts=tuple(ATTEMPT.validate_json(attempt) for attempt in attempts),
-        replayed_after=int(record.get("replayed", 0)),
+        uncounted=int(record.get("replayed", 0)),
+        scheduled=_time(record, "scheduled"),
     )
 
 

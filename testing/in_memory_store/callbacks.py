@@ -40,7 +40,13 @@ class InMemoryOutbox(Outbox):
             return contents.deliveries[delivery]
 
     def record(
-        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+        self,
+        delivery: str,
+        attempt: DeliveryAttempt | None,
+        *,
+        next_due: int | None,
+        status: str,
+        by_hand: bool = False,
     ) -> None:
         contents = self._contents
         with contents.lock:
@@ -50,11 +56,15 @@ class InMemoryOutbox(Outbox):
             if attempt is not None:
                 surplus = max(0, len(known.attempts) + 1 - _KEPT_ATTEMPTS)
                 attempts = (*known.attempts, attempt)[surplus:]
-                known = replace(
-                    known, attempts=attempts, replayed_after=max(0, known.replayed_after - surplus)
-                )
+                uncounted = max(0, known.uncounted + by_hand - surplus)
+                known = replace(known, attempts=attempts, uncounted=uncounted)
                 contents.totals["callback_tries"] += 1
-            contents.deliveries[delivery] = replace(known, status=status, due=next_due)
+            scheduled = known.scheduled if status == "pending" else None
+            if attempt is not None and status == "pending" and by_hand:
+                next_due, scheduled = known.due if scheduled is None else scheduled, None
+            elif attempt is not None and scheduled is not None:  # meanwhile it was sent by hand too
+                next_due, scheduled = known.due, next_due
+            contents.deliveries[delivery] = replace(known, status=status, due=next_due, scheduled=scheduled)
             contents.outbox.pop(delivery, None)
             contents.dead.pop(delivery, None)
             if next_due is not None:
@@ -119,8 +129,12 @@ class InMemoryOutbox(Outbox):
     def _make_due(self, deliveries: Sequence[Delivery]) -> int:
         contents, now = self._contents, self._contents.clock()
         for known in deliveries:
-            over = known.replayed_after if known.status == "pending" else len(known.attempts)
-            contents.deliveries[known.id] = replace(known, status="pending", due=now, replayed_after=over)
+            changed = replace(known, status="pending", due=now, uncounted=len(known.attempts))
+            if known.status == "pending":
+                scheduled = known.due if known.scheduled is None else known.scheduled
+                waits = contents.outbox[known.id] > now  # or is being sent
+                changed = replace(known, due=now, scheduled=scheduled) if waits else known
+            contents.deliveries[known.id] = changed
             contents.dead.pop(known.id, None)
             contents.outbox[known.id] = now
         if deliveries:

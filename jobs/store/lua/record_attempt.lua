@@ -1,25 +1,38 @@
 
 -- Record the outcome of an attempt to deliver a callback.
--- ARGV: 3 delivery, 4 attempt (JSON, '' if it was postponed), 5 next due µs ('' for never), 6 status
+-- ARGV: 3 delivery, 4 attempt (JSON, '' if it was postponed), 5 next due µs ('' for never), 6 status,
+--   7 whether it was sent by hand while its schedule went on (0/1): then it does not count, and if it failed the next
+--   attempt of the schedule is due when it was before
 -- Returns 1 | 0 if the delivery is unknown
 
 local key, attempts = P .. ':delivery:' .. ARGV[3], P .. ':attempts:' .. ARGV[3]
 if redis.call('EXISTS', key) == 0 then return 0 end
-local known = fields(key, 'status', 'tenant', 'created')
+local known = fields(key, 'status', 'tenant', 'created', 'due', 'scheduled')
 if known.status == 'delivered' then return 1 end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', attempts, ARGV[4])
+  if ARGV[7] == '1' then redis.call('HINCRBY', key, 'replayed', 1) end
   local surplus = redis.call('LLEN', attempts) - 100
-  if surplus > 0 then  -- the oldest attempts go, also from the number of those before the last replay
+  if surplus > 0 then  -- the oldest attempts go, also from the number of those that do not count
     redis.call('LTRIM', attempts, surplus, -1)
     local before = tonumber(redis.call('HGET', key, 'replayed') or 0)
     redis.call('HSET', key, 'replayed', math.max(0, before - surplus))
   end
   redis.call('HINCRBY', P .. ':counts', 'callback_tries', 1)
 end
-redis.call('HSET', key, 'status', ARGV[6], 'due', ARGV[5])
-if ARGV[5] ~= '' then
-  redis.call('ZADD', P .. ':outbox', ARGV[5], ARGV[3])
+local due = ARGV[5]
+if ARGV[6] ~= 'pending' then
+  redis.call('HDEL', key, 'scheduled')
+elseif ARGV[7] == '1' and ARGV[4] ~= '' then
+  due = known.scheduled or known.due  -- given back before if it was sent twice at once
+  redis.call('HDEL', key, 'scheduled')
+elseif ARGV[4] ~= '' and known.scheduled then  -- meanwhile it was sent by hand too, which is still to be done
+  redis.call('HSET', key, 'scheduled', ARGV[5])
+  due = known.due
+end
+redis.call('HSET', key, 'status', ARGV[6], 'due', due)
+if due ~= '' then
+  redis.call('ZADD', P .. ':outbox', due, ARGV[3])
 else
   redis.call('ZREM', P .. ':outbox', ARGV[3])
 end

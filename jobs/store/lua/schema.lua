@@ -113,8 +113,9 @@
 --   P:outbox                   zset    delivery id by the time it is due, or by the end of its reservation
 --   P:dead                     zset    delivery id by the time it was given up
 --   P:delivery:<id>            hash    job (or batch), tenant, target (JSON of CallbackTarget), created, due ('' for never),
---                                      status (pending, delivered or dead), replayed (attempts before the last
---                                      replay): finish, record_attempt, replay
+--                                      status (pending, delivered or dead), replayed (attempts that do not count for
+--                                      the schedule), scheduled (when the schedule's next attempt is due, while one
+--                                      that was sent by hand is): finish, record_attempt, replay
 --   P:deliveries:<tenant>:<s>  zset    delivery id by the time its job ended, for each status s: finish,
 --                                      record_attempt, replay, file_deliveries
 --   P:deliveries:<tenant>:given-up zset  delivery id by the time it was given up, of the dead: the same, deliveries

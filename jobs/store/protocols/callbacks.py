@@ -28,7 +28,13 @@ class Outbox(Protocol):
         ...
 
     def record(
-        self, delivery: str, attempt: DeliveryAttempt | None, *, next_due: int | None, status: str
+        self,
+        delivery: str,
+        attempt: DeliveryAttempt | None,
+        *,
+        next_due: int | None,
+        status: str,
+        by_hand: bool = False,
     ) -> None:
         """Record the outcome of an attempt. A callback that has been delivered does not change any more.
 
@@ -37,6 +43,8 @@ class Outbox(Protocol):
             attempt: the attempt; ``None`` if it was postponed.
             next_due: when the next attempt is due, µs since the epoch; ``None`` for never.
             status: ``pending``, ``delivered`` or ``dead``.
+            by_hand: whether it was sent by hand while its schedule went on. Such an attempt does not count,
+                and while the callback stays ``pending`` the next one is due when the schedule said before.
         """
         ...
 
@@ -75,7 +83,8 @@ class Outbox(Protocol):
     def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
         """Make a tenant's callbacks due at once, whatever their status; return how many are its own.
 
-        The schedule of one that was delivered or given up starts anew.
+        The schedule of one that was delivered or given up starts anew; that of one that is pending goes on
+        as if nothing had been sent.
         """
         ...
 

@@ -66,6 +66,38 @@ def test_a_replay_starts_the_schedule_again(bench):
         assert 120 == len(receiver.received)
 
 
+def test_sends_by_hand_use_up_no_attempts(bench):
+    """A failing callback that is sent by hand before each attempt still has the whole schedule."""
+    bench = bench(callback_schedule_s=(0, 5, 300, 1800))
+    with receiving(answer(500)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        created, waits = bench.clock.now, []
+        while (wait := bench.wait_s(delivery)) is not None:
+            waits.append(wait)
+            bench.clock.advance(wait)
+            after = bench.try_(delivery)
+            for _ in range(3 if after.status == "pending" else 0):
+                assert 1 == bench.store.outbox.send(delivery.tenant, [delivery.id])
+                assert (after.due, "pending") == ((sent := bench.try_(delivery)).due, sent.status)
+        assert ([0, 5, 300, 1800], "dead", 4 + 3 * 3) == (waits, after.status, len(after.attempts))
+        assert 2105e6 == bench.clock.now - created
+        assert 13 == len(receiver.received)
+
+
+def test_a_first_wait_does_not_hold_back_what_is_sent_by_hand(bench):
+    """A callback whose first wait goes on is sent at once by hand; the wait then still holds."""
+    bench = bench(callback_schedule_s=(30, 5))
+    with receiving(answer(500)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        bench.try_(delivery)
+        bench.store.outbox.send(delivery.tenant, [delivery.id])
+        assert ("pending", 1) == (bench.try_(delivery).status, len(receiver.received))
+        assert 30 == bench.wait_s(delivery)
+        bench.clock.advance(30)
+        bench.try_(delivery)
+        assert (5, 2) == (bench.wait_s(delivery), len(receiver.received))
+
+
 def test_dead_letters_by_host_and_time(bench):
     """Dead letters can be listed by host and by the time they were given up."""
     bench = bench()

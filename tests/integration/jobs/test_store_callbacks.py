@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.store import Slot, Store
+from stemline.jobs.store import DeliveryFilter, Slot, Store
 from stemline.testing import FixedClock
 from tests.integration.jobs.contract import OTHER, SECOND, TENANT, ended, spec
+
+PENDING = frozenset({"pending"})
 
 
 def test_the_end_writes_the_outbox(store: Store, clock: FixedClock) -> None:
@@ -62,7 +66,7 @@ def test_dead_letters(store: Store, clock: FixedClock) -> None:
     assert 0 == store.outbox.replay([first, "d0"])
     again = store.outbox.get(first)
     assert again is not None
-    assert ("pending", clock.now, 1) == (again.status, again.due, again.replayed_after)
+    assert ("pending", clock.now, 1) == (again.status, again.due, again.uncounted)
     clock.advance(31 * 86_400)
     store.jobs.prune()
     assert [] == dead()
@@ -81,7 +85,98 @@ def test_attempts_are_kept_up_to_a_number(store: Store, clock: FixedClock) -> No
         store.outbox.record(delivery, DeliveryAttempt(number, "500", 1), next_due=0, status="pending")
     found = store.outbox.get(delivery)
     assert found is not None
-    assert (70, list(range(20, 120))) == (found.replayed_after, [attempt.at for attempt in found.attempts])
+    assert (70, list(range(20, 120))) == (found.uncounted, [attempt.at for attempt in found.attempts])
+
+
+def failing(store: Store, clock: FixedClock, attempts: int = 3) -> str:
+    """Return a pending callback after some attempts of its schedule; the next one is due in 5 s."""
+    delivery = ended(store)
+    for _ in range(attempts):
+        tried = DeliveryAttempt(clock.now, "500", 1)
+        store.outbox.record(delivery, tried, next_due=clock.now + 5 * SECOND, status="pending")
+    return delivery
+
+
+def by_hand(store: Store, delivery: str, status: str = "pending") -> None:
+    """Record the attempt that was asked for by hand, as a worker does."""
+    assert store.outbox.reserve(delivery, 30) is not None
+    tried = DeliveryAttempt(store.now(), "500", 1)
+    store.outbox.record(delivery, tried, next_due=None, status=status, by_hand=True)
+
+
+@pytest.mark.parametrize("sends", [1, 9, 120])
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda store, delivery: store.outbox.send(TENANT, [delivery]),
+        lambda store, delivery: store.outbox.send_where(TENANT, DeliveryFilter(statuses=PENDING)),
+    ],
+    ids=["some", "all"],
+)
+def test_a_send_by_hand_leaves_the_schedule_as_it_is(store: Store, clock: FixedClock, way, sends) -> None:
+    """However often a pending callback is sent by hand, the number and time of its next attempt stay."""
+    delivery = failing(store, clock)
+    due = clock.now + 5 * SECOND
+    for _ in range(sends):
+        assert 1 == way(store, delivery)
+        assert [delivery] == store.outbox.due()
+        by_hand(store, delivery)
+        found = store.outbox.get(delivery)
+        assert found is not None
+        assert ("pending", due, 3, None) == (found.status, found.due, found.counted, found.scheduled)
+    assert min(100, 3 + sends) == len(found.attempts)
+    assert [] == store.outbox.due()
+    clock.advance(5)
+    assert [delivery] == store.outbox.due()
+
+
+def test_a_send_that_is_repeated_before_it_is_made_is_one(store: Store, clock: FixedClock) -> None:
+    """Sends by hand that no worker has made yet become one attempt, and the schedule is still known."""
+    delivery = failing(store, clock)
+    due = clock.now + 5 * SECOND
+    for _ in range(3):
+        store.outbox.send(TENANT, [delivery])
+        clock.advance(1)
+    store.outbox.record(delivery, None, next_due=clock.now + SECOND, status="pending")  # postponed
+    assert [] == store.outbox.due()
+    clock.advance(1)
+    by_hand(store, delivery)
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (due, 3, 4) == (found.due, found.counted, len(found.attempts))
+
+
+def test_a_send_during_an_attempt_of_the_schedule(store: Store, clock: FixedClock) -> None:
+    """An attempt that runs while its callback is sent by hand counts; the sent one and the rest follow."""
+    delivery = failing(store, clock)
+    clock.advance(5)
+    assert store.outbox.reserve(delivery, 30) is not None
+    store.outbox.send(TENANT, [delivery])
+    due = clock.now + 300 * SECOND
+    tried = DeliveryAttempt(clock.now, "500", 1)
+    store.outbox.record(delivery, tried, next_due=due, status="pending")
+    assert [delivery] == store.outbox.due()
+    by_hand(store, delivery)
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert ("pending", due, 4, 5) == (found.status, found.due, found.counted, len(found.attempts))
+
+
+@pytest.mark.parametrize("status", ["delivered", "dead"])
+def test_a_send_by_hand_may_be_the_last(store: Store, clock: FixedClock, status) -> None:
+    """A callback that is taken, or refused for ever, when it is sent by hand is over."""
+    delivery = failing(store, clock)
+    store.outbox.send(TENANT, [delivery])
+    by_hand(store, delivery, status)
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (status, None, None) == (found.status, found.due, found.scheduled)
+    clock.advance(1e6)
+    assert [] == store.outbox.due()
+    store.outbox.send(TENANT, [delivery])
+    again = store.outbox.get(delivery)
+    assert again is not None
+    assert ("pending", clock.now, 0, None) == (again.status, again.due, again.counted, again.scheduled)
 
 
 def test_slots_of_a_host(store: Store, clock: FixedClock) -> None:

@@ -79,7 +79,7 @@ def test_any_callback_can_be_sent_now(store, deliveries, clock):
     assert set(deliveries.values()) == set(store.outbox.due())
     found = {status: store.outbox.get(delivery) for status, delivery in deliveries.items()}
     assert {"pending"} == {each.status for each in found.values()}
-    assert {"delivered": 1, "dead": 1, "pending": 0} == {k: v.replayed_after for k, v in found.items()}
+    assert {"delivered": 1, "dead": 1, "pending": 0} == {k: v.uncounted for k, v in found.items()}
     assert {"delivered": 1, "dead": 1, "pending": 0} == {k: len(v.attempts) for k, v in found.items()}
     assert sorted(deliveries.values()) == sorted(ids(store, DeliveryFilter(statuses=frozenset({"pending"}))))
     attempt(store, deliveries["delivered"], "delivered")
