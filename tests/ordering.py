@@ -18,6 +18,10 @@ _SHARED = {
     "service": ("tests/integration/observe/",),
 }
 _LONGEST = "stack"
+#: Tests that only compute, each for a moment: they fill the end of a run.
+_SHORT = "tests/unit/"
+#: Slow groups begin in this part of the others' time.
+_EARLIER = 0.6
 
 
 class Scheduling(LoadFileScheduling):
@@ -35,9 +39,10 @@ def group_of(nodeid: str) -> str:
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Put the longest group first, then groups with slow tests; tests marked ``last`` end their module.
+    """Put the longest group first and unit tests last; tests marked ``last`` end their module.
 
-    The order is random otherwise. Slow groups at the end would leave all processes but one without work.
+    The order is random otherwise, so that tests that wait and tests that compute run at the same time. Groups
+    with slow tests come earlier: one that begins near the end would leave the other processes without work.
     """
     groups = {item: group_of(item.nodeid) for item in items}
     slow = {groups[item] for item in items if item.get_closest_marker("slow")} | _SHARED.keys()
@@ -46,8 +51,9 @@ def arrange(items: list[pytest.Item]) -> None:
         for each in (groups[item], item.path):
             order.setdefault(each, len(order))
 
-    def place(item: pytest.Item) -> tuple[bool, bool, int, int, bool]:
+    def place(item: pytest.Item) -> tuple[bool, bool, float, str, int, bool]:
         group, is_last = groups[item], item.get_closest_marker("last") is not None
-        return group != _LONGEST, group not in slow, order[group], order[item.path], is_last
+        at = order[group] * (_EARLIER if group in slow else 1)
+        return group != _LONGEST, group.startswith(_SHORT), at, group, order[item.path], is_last
 
     items.sort(key=place)

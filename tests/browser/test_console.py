@@ -21,6 +21,8 @@ from tests.browser import samples
 from tests.browser.service import READER, Service
 from tests.browser.worker import tone, wav
 
+pytestmark = pytest.mark.slow
+
 VIEWS = (
     "",
     "?view=new",

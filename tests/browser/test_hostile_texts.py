@@ -19,6 +19,8 @@ from stemline.testing import InMemoryStore
 from stemline.testing.api_server import TENANT, ApiServer, api_settings
 from stemline.testing.client import BUCKET, REGION, SECRET_ID, SECRET_KEY
 
+pytestmark = pytest.mark.slow
+
 PAYLOADS = (
     "<img src=x onerror=window.pwned=1>",
     "<script>window.pwned=1</script>",

@@ -16,6 +16,8 @@ from tests.browser.service import Service
 from tests.browser.worker import tone, wav
 from tests.support.rounds import rounds
 
+pytestmark = pytest.mark.slow
+
 NULL_TEST = Path(__file__).with_name("null_test.js").read_text()
 PIECES = Path(__file__).with_name("pieces.js").read_text()
 DRIFT = Path(__file__).with_name("drift.js").read_text()

@@ -23,7 +23,7 @@ from stemline.testing.receiver import answer, hang, receiving
 from stemline.testing.samples import job_result, job_spec
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 END_AND_DIE = """
 import os, signal

@@ -12,6 +12,8 @@ import pytest
 from stemline.wire.signature import SignedRequest, sign
 from tests.conftest import missing
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

@@ -21,6 +21,8 @@ from stemline.storage import Buckets, Upload, clients, download
 from stemline.storage.retry import TransferCancelled
 from stemline.workers.cleanup import cleanup
 
+pytestmark = pytest.mark.slow
+
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 #: What a process may take more, KiB.
 MAX_MEMORY_KIB = 64 << 10

@@ -29,6 +29,8 @@ from stemline.testing.api_server import CREDENTIAL, TENANT, ApiServer, api_setti
 from stemline.testing.client import BUCKET, REGION, SECRET_KEY, Answer, Client
 from stemline.workers.app import create_app
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., ApiServer]
 QUEUE_URL = "https://bob:hush-hush@cb.example.com/hooks/hush-0-and-more?token=hush-2&plain#hush-3"
 

@@ -15,6 +15,7 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.api_server import ApiServer, api_settings
 from stemline.testing.client import HOST
 from tests.integration.api.test_openapi import DOCUMENT
+from tests.support.rounds import rounds
 
 #: A stream has no end to compare.
 FINITE = {
@@ -23,6 +24,8 @@ FINITE = {
     if not any("text/event-stream" in str(operation["responses"]) for operation in item.values())
 }
 schema = schemathesis.openapi.from_dict({**DOCUMENT, "paths": FINITE})
+#: The bounds of every value, one by one: three thousand requests.
+schema.config.phases.coverage.enabled = rounds(short=False, long=True)
 
 load_all_checks()
 #: Not among them: whether every request that fits the schema is accepted (it may name what does not exist),
@@ -52,7 +55,7 @@ def open_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
 @pytest.mark.slow
 @schema.parametrize()
 @settings(
-    max_examples=6,
+    max_examples=rounds(6, 12),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -17,6 +17,8 @@ from stemline.testing.client import HOST, Answer, exchange, read_answer, submiss
 from stemline.testing.processes import eventually
 from tests.integration.api.conftest import AT_ONCE_S, LONG
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "/jobs/j" + "0" * 32
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 #: Deadlines that a test can wait for.

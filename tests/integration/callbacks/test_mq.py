@@ -22,6 +22,8 @@ from stemline.testing.rabbitmq import RabbitMq
 from stemline.wire.callback import json_body, xml_body
 from tests.conftest import missing
 
+pytestmark = pytest.mark.slow
+
 
 def tdmq(mode: str = "Queue", name: str = "voice-done", form: str = "JSON") -> CallbackRequest:
     """Return the CallBack fields of a job that asks for a message."""

@@ -14,6 +14,8 @@ from stemline.testing.processes import eventually
 from tests.integration.cli.conftest import Service
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 
 def ended(service: Service, source: str = "in/a.mp3", **parameters: Any) -> str:
     """The id of a job that has ended."""

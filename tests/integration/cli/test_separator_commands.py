@@ -19,6 +19,8 @@ from tests.golden import song
 from tests.golden.fixtures import weights_2stems
 from tests.support.measured import MEASURED
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["weights_2stems"]
 
 

@@ -15,6 +15,8 @@ from stemline.wire.errors import FAILURES, INTERNAL
 from tests.integration.cli.conftest import Service
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 
 def song(name: str = "my song.mp3") -> Path:
     path = Path(name)

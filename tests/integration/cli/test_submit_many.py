@@ -17,6 +17,8 @@ from stemline.testing.processes import eventually
 from tests.integration.cli.conftest import Service
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 
 def album(count: int = 6) -> Path:
     """A folder with songs, one of them deeper than the others."""

@@ -10,6 +10,8 @@ from stemline.testing.processes import eventually
 from tests.integration.cli.conftest import Service
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def song() -> Path:

@@ -14,6 +14,8 @@ import pytest
 from tests.paths import REPOSITORY
 from tools.docs import stage
 
+pytestmark = pytest.mark.slow
+
 _LOADED = re.compile(r"""<(?:script|img|link)\b[^>]*?\b(?:src|href)=["']([^"']+)""")
 _NOT_LOADED = re.compile(r"""<link\b[^>]*?rel=["'](?:canonical|prev|next)["'][^>]*>""")
 
@@ -80,6 +82,7 @@ def test_a_dead_link_fails_the_build(tmp_path: Path) -> None:
     assert not [line for line in warnings if "#other" in line]
 
 
+@pytest.mark.thorough
 def test_zensical_reads_the_configuration(source: Path) -> None:
     """Zensical, the successor of the theme, builds the same pages from the same configuration."""
     site = source.with_name("zensical")

@@ -23,6 +23,8 @@ from stemline.runtime.store import open_store
 from stemline.testing.processes import eventually
 from tests.conftest import ValkeyServer
 
+pytestmark = pytest.mark.slow
+
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})
 LEVELS = (2, 1, 0)

@@ -21,6 +21,8 @@ from tests.conftest import running
 from tests.support.certificates import make_certificate, server_context
 from tests.support.service import running_service
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:

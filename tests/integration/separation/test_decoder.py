@@ -29,6 +29,8 @@ from stemline.testing.processes import eventually
 from tests.media import Kind, make, tone
 from tests.support.processes import alive, children
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 
 

@@ -20,6 +20,8 @@ from tests.golden import seeded, song
 from tests.golden.clip import decode16
 from tests.golden.excerpts import excerpt
 
+pytestmark = pytest.mark.slow
+
 #: The largest absolute difference that is allowed, full scale being 1.
 TOLERANCE = 1e-4
 

@@ -30,6 +30,8 @@ from stemline.testing.processes import eventually
 from tests.golden import song
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=7200.0, max_bytes=1 << 32)
 NAMES = ("vocals", "accompaniment")
 

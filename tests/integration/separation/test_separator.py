@@ -21,6 +21,8 @@ from stemline.testing.processes import eventually
 from tests.golden import song
 from tests.support.rounds import rounds
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:

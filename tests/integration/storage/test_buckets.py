@@ -36,6 +36,8 @@ from stemline.testing.s3_proxy import Fault, FaultyProxy, once
 from stemline.wire.errors import code_of
 from tests.conftest import S3
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 JOB = "j" + "0" * 32
 

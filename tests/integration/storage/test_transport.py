@@ -17,6 +17,8 @@ from stemline.testing.s3_proxy import Fault, FaultyProxy, once
 from tests.conftest import S3
 from tests.support.certificates import make_certificate, server_context
 
+pytestmark = pytest.mark.slow
+
 JOB = "j" + "0" * 32
 CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_CONFIG_FILE")
 

@@ -21,6 +21,8 @@ from stemline.workers.notifier import CeleryNotifier
 from tests.integration.workers.test_separate import ended, sound, submit, weights
 from tests.support.measured import MEASURED
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["weights"]
 
 SICK = "CUDA failure 700: an illegal memory access was encountered ; GPU=0"

@@ -18,6 +18,8 @@ from stemline.testing.processes import eventually, program
 from stemline.workers.liveness import ConsumerLiveness, age_s
 from tests.support.measured import MEASURED
 
+pytestmark = pytest.mark.slow
+
 
 def probe(env: dict[str, str], *words: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "stemline", "health", *words]

@@ -40,6 +40,8 @@ from stemline.workers.shutdown import Shutdown
 from tests.golden import seeded, song
 from tests.golden.fixtures import weights_2stems
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["weights_2stems"]
 
 RATE, SECONDS = 44_100, 3.0

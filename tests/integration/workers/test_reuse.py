@@ -29,6 +29,8 @@ from stemline.workers.shutdown import Shutdown
 from tests.conftest import S3
 from tests.support.stems import NO_MEDIA_INFO
 
+pytestmark = pytest.mark.slow
+
 
 class Bench:
     """A worker on a real bucket with a stub for the networks, which counts what it separates."""

@@ -30,6 +30,8 @@ from stemline.workers.app import create_app, separate_queue
 from tests.support.measured import MEASURED
 from tests.support.processes import alive, children
 
+pytestmark = pytest.mark.slow
+
 RATE = 44_100
 
 

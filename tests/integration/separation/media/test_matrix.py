@@ -13,6 +13,8 @@ from stemline.separation.media import MediaLimits, open_audio
 from tests.ffmpeg_files import FRAMES, Made, Workshop, signal
 from tests.media_formats import BY_SUFFIX, PAUSE_S, RATE
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 #: Samples that are compared at the start, and at the end, of what is decoded.
 _COMPARED = 15_000

@@ -13,6 +13,8 @@ from stemline.separation.media import MediaLimits, open_audio, tracks
 from tests.ffmpeg_files import FRAMES, Workshop, signal
 from tests.media_formats import FORMATS, OFFSET_S, RATE
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 #: In them languages are written in different ways.
 LANGUAGES = tuple(kind for kind in FORMATS if kind.name in {"mkv-flac", "mp4-alac", "m4a-alac", "ts-aac"})
