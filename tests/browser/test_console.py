@@ -121,6 +121,25 @@ def test_a_login_link_asks_before_it_replaces_who_is_signed_in(page: Page, runni
     assert "READER" in page.evaluate("sessionStorage.getItem('stemline.session')")
 
 
+def test_a_login_link_in_another_tab_asks_too(page: Page, running: Service) -> None:
+    """A link that opens a new tab signs nobody in as somebody else unasked; the same session asks nothing."""
+    keys = {"secret_id": READER.secret_id, "secret_key": READER.secret_key.get_secret_value()}
+    page.goto(running.link("?view=queues"))
+    expect(page.get_by_role("button", name="Edit").first).to_be_visible()
+    with page.context.new_page() as other:
+        other.goto(running.link("?view=queues"))
+        expect(other.get_by_role("button", name="Edit").first).to_be_visible()
+    with page.context.new_page() as other:
+        other.goto(running.link("?view=queues", **keys))
+        expect(other.get_by_role("dialog")).to_contain_text(
+            f"signs in as READER. You are signed in as {SECRET_ID}"
+        )
+        assert other.evaluate("sessionStorage.length") == 0
+        other.get_by_role("button", name="Sign in as the other").click()
+        expect(other.get_by_role("button", name="Sign out")).to_have_attribute("title", "READER")
+    assert "READER" not in page.evaluate("sessionStorage.getItem('stemline.session')")
+
+
 def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Service) -> None:
     """A song that is dropped on the list of jobs does not take the place of the page; it becomes a job."""
     page.goto(running.link())

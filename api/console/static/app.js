@@ -3,6 +3,7 @@ import { Api } from "./api.js";
 import { Events } from "./events.js";
 import { current, go } from "./route.js";
 import * as sessions from "./session.js";
+import * as tabs from "./tabs.js";
 import { choose, language, preferred, t } from "./text.js";
 import { html, Link, PageContext, Problem, useNews, usePage } from "./ui.js";
 import { useEffect, useState } from "./vendor/hooks.js";
@@ -38,6 +39,7 @@ async function open(session) {
   const api = new Api(session);
   const answer = await api.call("GET", "/console/session");
   sessions.keep(session);
+  tabs.show(session);
   const allowed = new Set(answer.Operation ?? []);
   const events = new Events(api);
   events.follow();
@@ -54,8 +56,8 @@ function App() {
     const timer = said ? setTimeout(() => say(""), SAID_MS) : undefined;
     return () => clearTimeout(timer);
   }, [said]);
-  /** Of a link that was opened while somebody is signed in. */
-  const [linked, setLinked] = useState(/** @type {Session | null} */ (null));
+  /** Of a link that was opened while somebody else is signed in, here or in another tab. */
+  const [linked, setLinked] = useState(/** @type {{from: string, to: Session} | null} */ (null));
   const [, redraw] = useState(0);
 
   /** @param {Session} session */
@@ -68,6 +70,7 @@ function App() {
   };
   const logout = () => {
     sessions.forget();
+    tabs.show(null);
     page?.events.stop();
     dispatchEvent(new Event("stemline.leave"));
     setPage(null);
@@ -75,29 +78,32 @@ function App() {
   useEffect(() => {
     const link = sessions.fromLink(location, history);
     const kept = sessions.kept();
-    const session = kept ?? link;
+    /** Sign in by a link, after a question if somebody else is signed in. @param {Session | null} link */
+    const follow = async (link) => {
+      if (!link) return;
+      const own = sessions.kept();
+      if (own && sessions.isSame(link, own)) return;
+      const from = own ? sessions.nameOf(own) : await tabs.another(link);
+      if (from) setLinked({ from, to: link });
+      else await login(link);
+    };
     choose(preferred())
-      .then(() => (session ? login(session) : undefined))
+      .then(() => (kept ? login(kept) : undefined))
+      .catch(setError)
+      .then(() => follow(link))
       .catch(setError)
       .finally(() => setReady(true));
-    /** @param {Session | null} link */
-    const ask = (link) => {
-      const signedIn = sessions.kept();
-      if (link && signedIn && !sessions.isSame(link, signedIn)) setLinked(link);
-      else if (link && !signedIn) login(link).catch(setError);
-    };
-    if (kept) ask(link);
     // A log-in link that is opened in this tab again changes the fragment alone.
-    const onHash = () => ask(sessions.fromLink(location, history));
+    const onHash = () => follow(sessions.fromLink(location, history)).catch(setError);
     addEventListener("hashchange", onHash);
     return () => removeEventListener("hashchange", onHash);
   }, []);
 
   if (!isReady) return html`<main class="login"><p class="soft">${t("working")}</p></main>`;
   const changeLanguage = () => choose(language() === "zh" ? "en" : "zh").then(() => redraw((before) => before + 1));
-  const asked = linked && html`<${Lazy} load=${SWITCH} from=${sessions.kept()} to=${linked} onClose=${() => setLinked(null)} onYes=${async () => {
+  const asked = linked && html`<${Lazy} load=${SWITCH} from=${linked.from} to=${linked.to} onClose=${() => setLinked(null)} onYes=${async () => {
     dispatchEvent(new Event("stemline.leave"));
-    await login(linked);
+    await login(linked.to);
   }} />`;
   if (!page) return html`<${Lazy} load=${LOGIN} onLogin=${login} error=${error} />${asked}`;
   return html`<${PageContext.Provider} value=${page}>
@@ -108,7 +114,7 @@ function App() {
 
 /** @param {{onLogout: () => void, onLogin: (session: Session) => Promise<void>, onLanguage: () => void}} props */
 function Frame({ onLogout, onLogin, onLanguage }) {
-  const { session, can } = usePage();
+  const { api, session, can } = usePage();
   const [route, setRoute] = useState(current());
   const [theme, setTheme] = useState(localStorage.getItem("stemline.theme") ?? "");
   useEffect(() => {
@@ -150,7 +156,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
         <${Buckets} onLogin=${onLogin} />
         <button type="button" class="small" onClick=${() => setTheme(isDark ? "light" : "dark")} aria-label=${t(isDark ? "theme.light" : "theme.dark")}>${isDark ? "☀" : "☾"}</button>
         <button type="button" class="small" onClick=${onLanguage} lang=${language() === "zh" ? "en" : "zh-CN"}>${language() === "zh" ? "English" : "中文"}</button>
-        <button type="button" class="small" onClick=${onLogout}>${t("logout")}</button>
+        <button type="button" class="small" onClick=${onLogout} title=${sessions.nameOf(api.session)}>${t("logout")}</button>
       </div>
     </header>
     <${Trouble} />
