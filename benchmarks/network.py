@@ -15,12 +15,12 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper
 
 from stemline.models.catalogue import MODELS, Model
 from stemline.models.graph import build_graph
 from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.onnx_runtime import onnx_runtime
 from tests.golden import seeded
 
 #: Multiplications and additions of one instrument's network for 512 x 1,024 bins, counted from its shapes.
@@ -57,9 +57,9 @@ def onnx_product(square: np.ndarray) -> Callable[[], object]:
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    options = onnxruntime.SessionOptions()
+    options = onnx_runtime().SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    session = onnx_runtime().InferenceSession(proto.SerializeToString(), options)
     return lambda: session.run(None, {"a": square})
 
 

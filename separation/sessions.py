@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import onnxruntime
 import structlog
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from stemline.separation.errors import (
     SeparationError,
     WeightsCorrupt,
 )
+from stemline.separation.onnx_runtime import onnx_runtime
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class GraphSource(Protocol):
 
 def has_cuda() -> bool:
     """Return whether this ONNX Runtime was built with CUDA; whether it works is another question."""
-    return _CUDA in onnxruntime.get_available_providers()
+    return _CUDA in onnx_runtime().get_available_providers()
 
 
 def cuda_card() -> Card:
@@ -83,9 +83,9 @@ def cuda_card() -> Card:
         )
     # The provider tries TF32 again where it finds no other plan; this forbids it to cuBLAS and cuDNN.
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
-    card = first_card(str(getattr(onnxruntime, "cuda_version", None) or _built_with()))
+    card = first_card(str(getattr(onnx_runtime(), "cuda_version", None) or _built_with()))
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        onnxruntime.preload_dlls()
+        onnx_runtime().preload_dlls()
     if complaints := printed.getvalue().strip():
         log.warning("cuda.library_not_loaded", reason=complaints)
     return card
@@ -94,6 +94,7 @@ def cuda_card() -> Card:
 def _built_with() -> str:
     """Return the CUDA version that ONNX Runtime was built with; empty where it does not say so."""
     try:
+        onnx_runtime()
         from onnxruntime.capi import build_and_package_info  # noqa: PLC0415  # absent in some builds
     except ImportError:
         return ""
@@ -117,8 +118,9 @@ class Session:
     def __init__(self, name: str, graph: Path | bytes, device: str, *, threads: int = 1) -> None:
         self.device = device
         providers: list[Any] = [_CPU] if device == "cpu" else [(_CUDA, _CUDA_OPTIONS), _CPU]
+        library = onnx_runtime()
         try:
-            self._session = onnxruntime.InferenceSession(
+            self._session = library.InferenceSession(
                 graph if isinstance(graph, bytes) else str(graph),
                 _options(threads),
                 providers=providers,
@@ -168,7 +170,7 @@ class Session:
 
 
 def _options(threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
+    options = onnx_runtime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

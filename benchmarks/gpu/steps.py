@@ -47,7 +47,7 @@ def graph(*, polyphase: bool) -> Path | bytes:
 
 def session(device: str, options: Mapping[str, str] | None = None, *, polyphase: bool = False) -> Any:
     """Return a session of ONNX Runtime; `options` are those of its CUDA provider."""
-    import onnxruntime
+    from stemline.separation.onnx_runtime import onnx_runtime
 
     providers: list[Any] = ["CPUExecutionProvider"]
     if device == "cuda":
@@ -58,7 +58,7 @@ def session(device: str, options: Mapping[str, str] | None = None, *, polyphase:
             os.environ.pop("NVIDIA_TF32_OVERRIDE", None)
         providers = [("CUDAExecutionProvider", {"use_tf32": "0", **(options or {})}), *providers]
     found = graph(polyphase=polyphase)
-    made = onnxruntime.InferenceSession(
+    made = onnx_runtime().InferenceSession(
         found if isinstance(found, bytes) else str(found), providers=providers, enable_fallback=0
     )
     if device == "cuda" and made.get_providers()[0] != "CUDAExecutionProvider":
@@ -94,11 +94,11 @@ def runs_on(device: str) -> int:
 
 def versions(device: str) -> Result:
     """Report what is installed, and the card."""
-    import onnxruntime
+    from stemline.separation.onnx_runtime import onnx_runtime
 
     facts = {
-        "onnxruntime": onnxruntime.__version__,
-        "providers": ", ".join(onnxruntime.get_available_providers()),
+        "onnxruntime": onnx_runtime().__version__,
+        "providers": ", ".join(onnx_runtime().get_available_providers()),
     }
     facts |= {"cores": str(len(os.sched_getaffinity(0)))}
     if device == "cuda":
@@ -162,12 +162,12 @@ def size_change(device: str) -> Result:
 
 def device_only(device: str) -> Result:
     """Measure the device alone: input and outputs stay in its memory."""
-    import onnxruntime
+    from stemline.separation.onnx_runtime import onnx_runtime
 
     one, data = session(device), batch(8 if device == "cuda" else 1)
     binding = one.io_binding()
     where = "cuda" if device == "cuda" else "cpu"
-    binding.bind_ortvalue_input("magnitude", onnxruntime.OrtValue.ortvalue_from_numpy(data, where, 0))
+    binding.bind_ortvalue_input("magnitude", onnx_runtime().OrtValue.ortvalue_from_numpy(data, where, 0))
     for output in one.get_outputs():
         binding.bind_output(output.name, where)
 

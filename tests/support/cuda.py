@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
+
+from stemline.separation.onnx_runtime import onnx_runtime
 
 
 class Driver:
@@ -124,10 +125,11 @@ class _Session:
 
 def install(monkeypatch: pytest.MonkeyPatch, sessions: Sessions, driver: Driver | None = None) -> None:
     """Let the engine find a card with this driver, and run its sessions on the stand-in."""
+    library = onnx_runtime()
     monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        library, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", sessions)
+    monkeypatch.setattr(library, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(library, "InferenceSession", sessions)
     monkeypatch.setattr("stemline.separation.cuda.ctypes.CDLL", lambda _: driver or Driver())
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
