@@ -188,19 +188,25 @@ def test_silence_ends(
     opening, answered, then, after_s = SILENT[name]
     keys = {"tls_certificate": certificate[0], "tls_key": certificate[1]} if tls else {}
     server = serve(**SHORT, **keys)
-    began = time.monotonic()  # before any deadline begins
-    with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(connected(server))
-        if tls:
-            connection = stack.enter_context(trusting().wrap_socket(connection))
-        if opening:
-            connection.sendall(opening)
-        if answered:
-            read_answer(connection)
-        if then:
-            connection.sendall(then)
-        assert end_of(connection) < AT_ONCE_S
-        assert time.monotonic() - began > after_s * 0.9
+
+    def end_comes() -> bool:
+        began = time.monotonic()  # before any deadline begins
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(connected(server))
+                if tls:
+                    connection = stack.enter_context(trusting().wrap_socket(connection))
+                connection.sendall(opening)
+                if answered:
+                    read_answer(connection)
+                connection.sendall(then)
+            except OSError:
+                return False  # on a busy machine this client itself was too late
+            assert end_of(connection) < AT_ONCE_S
+            assert time.monotonic() - began > after_s * 0.9
+            return True
+
+    eventually(end_comes, 180, "a client that is silent in this state")
 
 
 def is_cut_off(connection: socket.socket, data: bytes) -> bool:
@@ -286,8 +292,8 @@ def trusting() -> ssl.SSLContext:
 
 @pytest.fixture
 def secure(serve: Callable[..., ApiServer], certificate: tuple[Path, Path]) -> ApiServer:
-    """A server with TLS and short deadlines."""
-    return serve(tls_certificate=certificate[0], tls_key=certificate[1], **SHORT)
+    """A server with TLS."""
+    return serve(tls_certificate=certificate[0], tls_key=certificate[1], **LONG)
 
 
 def test_tls_bodies_and_keep_alive(secure: ApiServer) -> None:
@@ -325,14 +331,24 @@ HANDSHAKES = {
 
 
 @pytest.mark.parametrize("name", HANDSHAKES)
-def test_unfinished_handshakes(secure: ApiServer, name: str) -> None:
-    """A handshake that does not come in time, or is none, ends the connection."""
-    with connected(secure) as connection:
+def test_unfinished_handshakes(
+    serve: Callable[..., ApiServer], certificate: tuple[Path, Path], name: str
+) -> None:
+    """A handshake that does not come in time, or is none, ends the connection; another one succeeds."""
+    server = serve(tls_certificate=certificate[0], tls_key=certificate[1], **SHORT)
+    with connected(server) as connection:
         connection.sendall(HANDSHAKES[name])
         assert end_of(connection) < AT_ONCE_S
-    with connected(secure) as plain, trusting().wrap_socket(plain) as connection:
-        connection.sendall(HEALTH)
-        assert 200 == read_answer(connection).status
+
+    def is_served() -> bool:
+        try:
+            with connected(server) as plain, trusting().wrap_socket(plain) as connection:
+                connection.sendall(HEALTH)
+                return read_answer(connection).status == 200
+        except OSError:
+            return False  # on a busy machine this client itself was too late
+
+    eventually(is_served, 180, "an answer over TLS")
 
 
 def test_tls_without_close_notify(secure: ApiServer) -> None:
