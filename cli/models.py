@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,6 +214,55 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
         print_json({"file": output, "names": [model.name for model, _ in folders]})
     else:
         print(output)
+
+
+@models.group(cls=Group)
+def export() -> None:
+    """Turn checkpoints of other programs into networks with cards."""
+
+
+@export.command()
+@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option("--name", default="htdemucs", show_default=True, help="Name of the model.")
+@click.option("--licence", required=True, help="Terms of the weights, for the card.")
+@click.option("--source", required=True, help="Where the weights are from, for the card.")
+@click.option("--python", default=sys.executable, help="A Python that has torch, demucs and onnx.")
+@click.option(
+    "--trust", is_flag=True, help="Let the checkpoint run code of its own: only if you know its source."
+)
+@as_json
+def demucs(
+    checkpoint: Path,
+    output: Path,
+    *,
+    name: str,
+    licence: str,
+    source: str,
+    python: str,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Export a Hybrid Transformer Demucs: NAME.onnx and NAME.toml, for `stemline models add`.
+
+    CHECKPOINT is a .th file as Demucs downloads it.
+    """
+    from stemline.models.card import FieldError
+    from stemline.models.exporting import export_demucs
+
+    with _separation_errors():
+        try:
+            file, card = export_demucs(
+                checkpoint, output, name=name, licence=licence, source=source, python=python, trust=trust
+            )
+        except FieldError as error:
+            raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
+    if as_json:
+        print_json({"name": name, "file": file, "card": card})
+    else:
+        print(file, card, sep="\n")
 
 
 @models.command()

@@ -26,3 +26,25 @@ parity: reference ## Run Spleeter again and compare Stemline on ONNX Runtime and
 .PHONY: test-tensorflow
 test-tensorflow: reference ## The engine contract tests on TensorFlow, in Spleeter's environment
 	PYTHONPATH=src $(REFERENCE)/bin/python -m pytest --noconftest -q tests/integration/separation/test_engines.py -W ignore
+
+# Demucs, Open-Unmix and UVR's MDX-Net loop with PyTorch, in an environment of their own (1 GB with PyTorch's build for
+# CPUs, which TORCH may name; several with the usual one; Python 3.11).
+NETWORKS := .venv-networks
+TORCH ?= torch==2.13.0
+
+$(NETWORKS)/.done: $(BIN)/uv constraints/networks.txt
+	@echo "Installing PyTorch, Demucs, Open-Unmix and audio-separator into $(NETWORKS) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(NETWORKS)
+	@$(BIN)/uv pip install --quiet --python $(NETWORKS)/bin/python $(TORCH)
+	@$(BIN)/uv pip install --quiet --python $(NETWORKS)/bin/python --no-deps --require-hashes -r constraints/networks.txt
+	@touch $@
+
+.PHONY: golden-networks
+golden-networks: $(NETWORKS)/.done ## Record what Demucs, MDX-Net's loop and Open-Unmix give (tests/golden/data/networks)
+	$(NETWORKS)/bin/python -W ignore -m tests.golden.record_networks $(or $(NETWORKS_DATA),tests/golden/data/networks)
+
+.PHONY: parity-networks
+parity-networks: $(VENV)/.dev $(NETWORKS)/.done ## Ask Demucs, MDX-Net's loop and Open-Unmix again and compare with them
+	rm -rf $(NETWORKS)/golden
+	NETWORKS_DATA=$(abspath $(NETWORKS))/golden $(MAKE) golden-networks
+	NETWORKS_DATA=$(abspath $(NETWORKS))/golden pytest -q tests/unit/separation/test_network_parity.py

@@ -89,6 +89,7 @@ class Spectrum:
         bins: Bins that the network sees, from the lowest; MDX-Net's `dim_f`.
         frames: Frames that it sees at a time; MDX-Net's `dim_t`.
         compensation: Factor of the network's stems, which MDX-Net's authors give for each network.
+        zeroed_bins: Lowest bins of the network's input that are set to zero; 3 in UVR's MDX-Net loop.
         power: Exponent of the magnitudes whose ratios are the masks, for `ratio-mask`.
     """
 
@@ -99,6 +100,7 @@ class Spectrum:
     frames: int
     hop: int = 1024
     compensation: float = 1.0
+    zeroed_bins: int = 0
     power: float = 1.0
 
     def __post_init__(self) -> None:
@@ -116,6 +118,8 @@ class Spectrum:
             )
         if not 0 < self.compensation <= 4:
             raise FieldError("must be above 0 and at most 4", "spectrum", "compensation")
+        if not 0 <= self.zeroed_bins < self.bins:
+            raise FieldError("must be from 0 to less than bins", "spectrum", "zeroed_bins")
         if not 0 < self.power <= 4:
             raise FieldError("must be above 0 and at most 4", "spectrum", "power")
 

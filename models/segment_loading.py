@@ -67,7 +67,13 @@ def _kind(card: Card) -> NetworkKind:
     transform = CentredTransform(spectrum.n_fft, spectrum.hop, spectrum.frames)
     if card.kind is Kind.RATIO_MASK:
         return RatioMask(transform, spectrum.bins, stems, power=spectrum.power)
-    return ComplexSpectrogram(transform, spectrum.bins, stems, compensation=spectrum.compensation)
+    return ComplexSpectrogram(
+        transform,
+        spectrum.bins,
+        stems,
+        compensation=spectrum.compensation,
+        zeroed_bins=spectrum.zeroed_bins,
+    )
 
 
 def _cutting(card: Card) -> Segmentation:

@@ -106,7 +106,9 @@ class SegmentSeparator:
         else:
             of = moments if normalisation == "track" and moments is not None else segment.moments
             scale, shift = np.float32(of.deviation), np.float32(of.mean)
-            stems = self.engine.stems((mix - shift) / scale, alone=segment.only, level=self.level)
+            normalised = np.zeros_like(mix)  # also around the stream, as Demucs pads what is normalised
+            normalised[:, segment.present] = (mix[:, segment.present] - shift) / scale
+            stems = self.engine.stems(normalised, alone=segment.only, level=self.level)
             stems = stems * scale + shift
         stems = plan.needed(stems, mix)
         timer.add("infer", clock)

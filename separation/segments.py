@@ -73,6 +73,7 @@ class Segment:
 
     Attributes:
         samples: (channels, length).
+        present: The part of them that is in the stream.
         start: Where in the stream the part that counts begins.
         used: The part of the segment that counts.
         weights: The part of the weights for it.
@@ -82,6 +83,7 @@ class Segment:
     """
 
     samples: Samples
+    present: slice
     start: int
     used: slice
     weights: slice
@@ -138,7 +140,8 @@ class _Cutter:
         first = place - padding
         begin, end = max(first, 0), min(first + cutting.length, self._received)
         samples = np.zeros((len(kept), cutting.length), np.float32)
-        samples[:, begin - first : end - first] = kept[:, begin - self._base : end - self._base]
+        inside = slice(begin - first, end - first)
+        samples[:, inside] = kept[:, begin - self._base : end - self._base]
         self._moments = self._moments.after(kept, self._base, min(place + cutting.length, self._received))
         start = max(place, 0)
         used = slice(padding + start - place, padding + present)
@@ -149,7 +152,7 @@ class _Cutter:
         self._place += cutting.step
         self._drop(kept)
         final = max(0, min(self._place, self._received))
-        return Segment(samples, start, used, weights, final, self._moments, only)
+        return Segment(samples, inside, start, used, weights, final, self._moments, only)
 
     def _kept(self) -> Samples:
         """Return what is kept as one array."""

@@ -20,21 +20,30 @@ class ComplexSpectrogram:
         bins: That the network sees; those above are silent in its stems.
         stems: Stems of the network.
         compensation: Factor of the stems.
+        zeroed_bins: Lowest bins that the network sees as zero.
     """
 
     def __init__(
-        self, transform: CentredTransform, bins: int, stems: int, *, compensation: float = 1.0
+        self,
+        transform: CentredTransform,
+        bins: int,
+        stems: int,
+        *,
+        compensation: float = 1.0,
+        zeroed_bins: int = 0,
     ) -> None:
         self.shape = (_PARTS, bins, transform.frames)
         self.output_shape = (stems * _PARTS, bins, transform.frames)
         self._transform = transform
         self._stems = stems
         self._compensation = np.float32(compensation)
+        self._zeroed_bins = zeroed_bins
 
     def encode(self, mix: Samples) -> tuple[Array, None]:
         """Return the real and imaginary parts of the lowest bins."""
         spectrum = self._transform.forward(mix)[:, : self.shape[1]]
         parts = np.stack([spectrum.real, spectrum.imag], axis=1)
+        parts[:, :, : self._zeroed_bins] = 0
         return np.ascontiguousarray(parts.reshape(self.shape)), None
 
     def decode(self, output: Array, context: None) -> Stems:  # noqa: ARG002  # the output is all there is
