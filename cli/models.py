@@ -247,7 +247,7 @@ def demucs(
 ) -> None:
     """Export a Hybrid Transformer Demucs: NAME.onnx and NAME.toml, for `stemline models add`.
 
-    CHECKPOINT is a .th file as Demucs downloads it.
+    CHECKPOINT is a .safetensors or .th file as Demucs downloads it.
     """
     from stemline.models.card import FieldError
     from stemline.models.exporting import export_demucs

@@ -20,9 +20,11 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import MethodType
+from typing import Any
 
 import torch
 from demucs.htdemucs import HTDemucs
+from safetensors import SafetensorError, safe_open
 from torch.nn import functional
 
 #: ONNX's set of operators.
@@ -53,26 +55,56 @@ def load(path: Path, *, trust: bool) -> HTDemucs:
     Raises:
         ValueError: It holds something else, or objects that are not weights and `trust` is false.
     """
-    known = [HTDemucs, Fraction]
-    try:
-        with torch.serialization.safe_globals(known):
-            package = torch.load(path, "cpu", weights_only=not trust)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is no checkpoint of weights alone; --trust lets it run code of its own: {error}"
-        ) from error
+    package = _safe_package(path) if path.suffix == ".safetensors" else _pickled_package(path, trust=trust)
     if not isinstance(package, dict) or package.get("klass") != HTDemucs:
         raise ValueError(f"{path} is no checkpoint of Hybrid Transformer Demucs (htdemucs).")
     model = HTDemucs(*package["args"], **package["kwargs"])
     model.load_state_dict({name: value.float() for name, value in package["state"].items()})
-    if (
-        not model.cac
-        or not model.use_train_segment
-        or model.audio_channels != 2
-        or model.samplerate != 44_100
-    ):
+    is_usual = model.cac and model.use_train_segment
+    if not is_usual or model.audio_channels != 2 or model.samplerate != 44_100:
         raise ValueError(f"{path} is a variant of htdemucs that cannot be exported.")
     return model.eval()
+
+
+def _pickled_package(path: Path, *, trust: bool) -> Any:
+    known = [HTDemucs, Fraction]
+    try:
+        with torch.serialization.safe_globals(known):
+            return torch.load(path, "cpu", weights_only=not trust)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path} is no checkpoint of weights alone; --trust lets it run code of its own: {reason}"
+        ) from error
+
+
+def _safe_package(path: Path) -> Any:
+    """Read what `demucs.hf` reads, without importing a class that the file names."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            about = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        if about.get("klass") != f"{HTDemucs.__module__}.{HTDemucs.__name__}" or "structure" in about:
+            return None
+        return {
+            "klass": HTDemucs,
+            "args": _decoded(json.loads(about["args"])),
+            "kwargs": _decoded(json.loads(about["kwargs"])),
+            "state": state,
+        }
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is no checkpoint of Demucs: {error}") from error
+
+
+def _decoded(value: Any) -> Any:
+    """Return a value with Demucs' fractions, which it writes as objects."""
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("_type") == "fraction":
+        return Fraction(value["numerator"], value["denominator"])
+    return {key: _decoded(item) for key, item in value.items()}
 
 
 def segment_samples(model: HTDemucs) -> int:
