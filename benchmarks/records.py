@@ -1,7 +1,7 @@
 """What many tenants and records cost: claim, list, prune and metrics on one Valkey.
 
-The records are made by the store's own scripts, in pipelines: each tenant gets its jobs in one call. A part
-of them is then ended and past its retention, as after a day of service.
+The records are made by the store itself, those of a tenant in one call. A part of them is then ended and
+past its retention, as after a day of service.
 
     python -m benchmarks.records [--tenants 10000] [--records 1000000] [--ended 50000] [--name scale-records]
 """
@@ -11,21 +11,17 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 from benchmarks.report import Report
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.jobs.ids import new_job_id
-from stemline.jobs.store import JobFilter, RedisStore, StoreOptions, records
-from stemline.jobs.store.scripts import source
+from stemline.jobs.store import JobFilter, RedisStore, StoreOptions
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.store_metrics import StoreCollector
 from stemline.testing.samples import job_spec
 
-PIPELINE_CALLS = 50
 LEVELS = (2, 1, 0)
 
 
@@ -34,22 +30,11 @@ def tenant(index: int) -> Tenant:
 
 
 def fill(store: RedisStore, tenants: int, per_tenant: int) -> None:
-    """Create the records, many calls in one round trip."""
-    sha = store.client.script_load(source("create"))
-    for start in range(0, tenants, PIPELINE_CALLS):
-        with store.client.pipeline(transaction=False) as pipe:
-            for index in range(start, min(start + PIPELINE_CALLS, tenants)):
-                pipe.evalsha(sha, 0, *_create(index, per_tenant))
-            pipe.execute()
-
-
-def _create(index: int, count: int) -> Iterator[str | int]:
-    """Return the arguments of the script ``create``: those of ``RedisJobs.create``."""
-    spec = replace(job_spec(), tenant=tenant(index), queue_id="")
-    text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
-    yield from ("stemline", 0, str(spec.tenant), 1, f"p{uuid4().hex}", count, 10, 10**6, "", "", 0)
-    for number in range(count):
-        yield from (new_job_id(), text, number % 3, digest, "")
+    """Create the records, those of a tenant in one call, in all levels."""
+    specs = [replace(job_spec(), level=level) for level in LEVELS]
+    for index in range(tenants):
+        of_tenant = [replace(spec, tenant=tenant(index), queue_id="") for spec in specs]
+        store.jobs.create_many([of_tenant[number % len(LEVELS)] for number in range(per_tenant)])
 
 
 def end(store: RedisStore, count: int, per_tenant: int) -> None:
@@ -87,32 +72,22 @@ def prune(report: Report, url: str) -> None:
     report.add("prune_batch", [longest * 1000], unit="ms", label="the longest of these batches")
 
 
-def measure(report: Report, tenants: int, count: int, ended: int) -> None:
-    """Fill a store and measure it."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = ValkeyServer(Path(folder))
-        server.start()
-        try:
-            store = RedisStore.open(server.url, StoreOptions(queue_max_size=count))
-            began, per_tenant = time.perf_counter(), count // tenants
-            fill(store, tenants, per_tenant)
-            filled_s = time.perf_counter() - began
-            print(f"filled in {filled_s:.0f} s", flush=True)
-            end(store, ended, per_tenant)
-            memory = store.statistics.read(0).server.memory_bytes
-            collector = StoreCollector(store.statistics, most_queues=100)
-            timed(report, "claim", 500, lambda _: store.jobs.claim("w", LEVELS))
-            timed(
-                report,
-                "list, a page of 50",
-                500,
-                lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)),
-            )
-            timed(report, "metrics", 20, lambda _: list(collector.read_now()))
-            prune(report, server.url)
-            store.close()
-        finally:
-            server.stop()
+def measure(report: Report, url: str, tenants: int, count: int, ended: int) -> None:
+    """Fill the empty store of a server and measure it."""
+    store = RedisStore.open(url, StoreOptions(queue_max_size=count))
+    began, per_tenant = time.perf_counter(), count // tenants
+    fill(store, tenants, per_tenant)
+    filled_s = time.perf_counter() - began
+    print(f"filled in {filled_s:.0f} s", flush=True)
+    end(store, ended, per_tenant)
+    memory = store.statistics.read(0).server.memory_bytes
+    collector = StoreCollector(store.statistics, most_queues=100)
+    timed(report, "claim", 500, lambda _: store.jobs.claim("w", LEVELS))
+    listed = "list, a page of 50"
+    timed(report, listed, 500, lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)))
+    timed(report, "metrics", 20, lambda _: list(collector.read_now()))
+    prune(report, url)
+    store.close()
     report.add("memory", [memory / 2**30], unit="GiB", label="memory of the store")
     report.notes.append(f"Created in {filled_s:.0f} s. Times as seen by a client.")
 
@@ -126,7 +101,13 @@ def main() -> None:
     options = parser.parse_args()
     title = f"{options.tenants:,} tenants, {options.records:,} records, one Valkey"
     report = Report(options.name, title, ["benchmarks/records.py"])
-    measure(report, options.tenants, options.records, options.ended)
+    with tempfile.TemporaryDirectory() as folder:
+        server = ValkeyServer(Path(folder))
+        server.start()
+        try:
+            measure(report, server.url, options.tenants, options.records, options.ended)
+        finally:
+            server.stop()
     report.write()
 
 
