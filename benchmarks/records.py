@@ -74,7 +74,7 @@ def prune(report: Report, url: str) -> None:
 
 def measure(report: Report, url: str, tenants: int, count: int, ended: int) -> None:
     """Fill the empty store of a server and measure it."""
-    store = RedisStore.open(url, StoreOptions(queue_max_size=count))
+    store = RedisStore.open(url, StoreOptions(queue_max_size=count, buckets_per_region=tenants))
     began, per_tenant = time.perf_counter(), count // tenants
     fill(store, tenants, per_tenant)
     filled_s = time.perf_counter() - began
