@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from stemline.jobs.states import State
 from stemline.jobs.store import records
@@ -21,6 +21,9 @@ from stemline.jobs.store.snapshot import (
 )
 from stemline.jobs.tenant import Tenant
 
+COUNTED_AT_ONCE: Final = 200
+"""Tenants whose queues one call of the script counts; it blocks the server for about 0.3 ms for each."""
+
 
 class RedisStatistics(Statistics):
     """Numbers about a store in Redis."""
@@ -29,7 +32,10 @@ class RedisStatistics(Statistics):
         self._connection = connection
 
     def read(self, most_queues: int = 100) -> Snapshot:
-        now, counts, sums_list, rows, oldest, others = self._connection.run("statistics", most_queues)
+        answer = self._connection.run("statistics", most_queues, COUNTED_AT_ONCE)
+        while answer[0] == "counting":
+            answer = self._connection.run("statistics", most_queues, COUNTED_AT_ONCE)
+        now, counts, sums_list, rows, oldest, others = answer
         sums = {name: int(value) for name, value in records.pairs(sums_list).items()}
         delayed, expired, pending, due, first_due, dead, leftovers = others
         return Snapshot(

@@ -153,6 +153,7 @@
 --                                      all queues of what P:loads keeps of each: create, prune, every change of a
 --                                      job's state or of a queue; counted (1 once all was counted): statistics
 --   P:loads                    hash    queue -> what it adds to P:sums, as numbers in the order of LOAD in lib.lua
+--   P:uncounted                zset    tenants whose queues have to be counted for P:sums: statistics
 --   P:busiest                  zset    queue id by its waiting and running jobs, negative
 --   P:oldest:<level>           zset    queue id by the creation time of its oldest waiting job; Active queues only
 --   P:migrations               hash    name -> time it was applied; jobs/store/migrations.py writes it

@@ -1,22 +1,32 @@
 
 -- Numbers for metrics; what it costs does not depend on how many jobs, queues and tenants there are.
--- ARGV: 3 how many queues to describe, the busiest first
+-- ARGV: 3 how many queues to describe, the busiest first, 4 of how many tenants to count the queues in one call, where
+--       they have to be counted anew
 -- Returns {now, counts, sums, queues, oldest waiting job by level, {delayed, expired leases, pending callbacks,
 -- due callbacks, next due ('' for none), dead letters, leftovers}}; a queue is {id, tenant, load}
+--         | {'counting', tenants whose queues are not counted yet}
 
--- Count anew. Once in the life of a store, or after P:sums was deleted: a store may be older than its sums.
-local function recount()
+-- Count anew. Once in the life of a store, or after P:sums was deleted: a store may be older than its sums. Jobs are
+-- counted at once, which is quick; queues over several calls, since any change of a queue counts it in between.
+local function count_jobs()
   redis.call('DEL', P .. ':sums', P .. ':loads', P .. ':busiest')
+  local states = {'Submitted', 'Running', 'Success', 'Failed', 'Cancel'}
+  local jobs = {0, 0, 0, 0, 0}
   for _, tenant in ipairs(redis.call('ZRANGE', P .. ':tenants', 0, -1)) do
-    for _, state in ipairs({'Submitted', 'Running', 'Success', 'Failed', 'Cancel'}) do
-      redis.call('HINCRBY', P .. ':sums', 'state:' .. state, redis.call('ZCARD', P .. ':index:' .. tenant .. ':' .. state))
-    end
-    for _, queue in ipairs(redis.call('ZRANGE', P .. ':queues:' .. tenant, 0, -1)) do refresh(queue) end
+    for i, state in ipairs(states) do jobs[i] = jobs[i] + redis.call('ZCARD', P .. ':index:' .. tenant .. ':' .. state) end
   end
+  for i, state in ipairs(states) do redis.call('HINCRBY', P .. ':sums', 'state:' .. state, jobs[i]) end
+  redis.call('ZRANGESTORE', P .. ':uncounted', P .. ':tenants', 0, -1)
   redis.call('HSET', P .. ':sums', 'counted', 1)
 end
 
-if redis.call('HEXISTS', P .. ':sums', 'counted') == 0 then recount() end
+if redis.call('HEXISTS', P .. ':sums', 'counted') == 0 then count_jobs() end
+local uncounted = redis.call('ZPOPMIN', P .. ':uncounted', ARGV[4])
+for i = 1, #uncounted, 2 do
+  for _, queue in ipairs(redis.call('ZRANGE', P .. ':queues:' .. uncounted[i], 0, -1)) do refresh(queue) end
+end
+local left = redis.call('ZCARD', P .. ':uncounted')
+if left > 0 then return {'counting', left} end
 local queues, oldest = {}, {}
 if tonumber(ARGV[3]) > 0 then
   for _, id in ipairs(redis.call('ZRANGE', P .. ':busiest', 0, tonumber(ARGV[3]) - 1)) do
