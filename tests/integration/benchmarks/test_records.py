@@ -10,7 +10,7 @@ from stemline.deploy.local.servers import ValkeyServer
 
 
 def test_it_fills_a_store_and_measures_it(valkey: redis.Redis, valkey_server: ValkeyServer):
-    """It creates the records with today's store, prunes those that ended, and leaves a figure of each kind."""
+    """It creates records with today's store, prunes those that ended, and leaves a figure of each kind."""
     report = Report("records", "few records", [])
 
     measure(report, valkey_server.url, tenants=4, count=24, ended=12)

@@ -1,0 +1,1 @@
+"""Run the units of deploy/systemd under systemd itself: ``python -m tests.systemd``."""
