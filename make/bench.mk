@@ -33,12 +33,16 @@ bench-gpu: $(VENV)/.dev ## Everything about a GPU in eight minutes: make bench-g
 bench-quality: reference ## Quality of voice and background, Stemline and Spleeter
 	$(BIN)/python -m benchmarks.quality
 
+.PHONY: bench-records
+bench-records: $(VENV)/.dev ## Claim, list, prune and metrics with 10,000 tenants and a million records (6 minutes)
+	$(BIN)/python -m benchmarks.records --name scale-records
+
 .PHONY: bench-scale
 bench-scale: $(VENV)/.dev ## Throughput of 1, 2, 4 and 8 workers (10,000 jobs, half an hour), the real engine on 1 and 2, then 10,000 tenants with a million records
 	$(BIN)/python -m benchmarks.scale --name scale-stub
 	stemline models pull 2stems
 	$(BIN)/python -m benchmarks.scale --real 30 --workers 1,2 --jobs 40 --name scale-real
-	$(BIN)/python -m benchmarks.records --name scale-records
+	$(MAKE) bench-records
 
 .PHONY: bench-submit
 bench-submit: $(VENV)/.dev ## Signed submissions per second of one API process, and their latency at 100 per second

@@ -7,3 +7,8 @@ images: $(VENV)/.dev ## Build the images, run them read-only as their user, and 
 .PHONY: systemd
 systemd: $(VENV)/.dev ## Install on a Debian machine in namespaces as documented, start the units, do jobs, kill and stop (root)
 	$(BIN)/python -m tests.systemd
+
+# Seeded weights stand for those of the 4-stem model; all that fetches, checks and loads them is the product's own.
+.PHONY: weights
+weights: $(VENV)/.dev ## Fetch the 4-stem model from a server here by `models pull` and by a worker, both killed in between
+	$(BIN)/python -m tests.weights

@@ -176,11 +176,13 @@ def separation_worker(settings: Settings) -> Celery:
     from stemline.runtime import telemetry
     from stemline.storage import Buckets
     from stemline.workers import process_init, separate
+    from stemline.workers.scratch import check_scratch
     from stemline.workers.shutdown import Shutdown
 
     telemetry.check(settings)
     files = _configure_logging(settings)
     # What would fail every job is found before one is claimed.
+    check_scratch(settings.storage.scratch_dir)
     Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
     metrics = _worker_metrics(settings, forks=settings.engine.device != "cuda")

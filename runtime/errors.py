@@ -8,6 +8,7 @@
     ├── EndpointRefused
     ├── TelemetryMissing
     ├── UnreadableFile
+    ├── UnusableFolder
     └── UntestedVersion
 """
 
@@ -42,6 +43,13 @@ class UnreadableFile(StartRefused):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class UnusableFolder(StartRefused):
+    """A folder that the settings name does not exist, or nothing can be written there."""
+
+    def __init__(self, variable: str, path: Path, reason: str) -> None:
+        super().__init__(f"{variable}: {path}: {reason}")
 
 
 class UntestedVersion(StartRefused):

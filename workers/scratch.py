@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from stemline.runtime.errors import UnusableFolder
+
 _PREFIX = "stemline-attempt-"
 _PREFIX_UNLOCKED = "stemline-new-"
 # Created, locked and renamed takes less; an empty folder that is older belongs to a killed process.
@@ -20,6 +22,20 @@ _UNLOCKED_S = 60
 def parent_of_scratch(configured: Path | None) -> Path:
     """Return the folder of working folders; it outlives the process."""
     return configured or Path(tempfile.gettempdir())
+
+
+def check_scratch(configured: Path | None) -> None:
+    """Write to the folder of working folders, as every attempt will.
+
+    Raises:
+        UnusableFolder: That is not possible.
+    """
+    folder = parent_of_scratch(configured)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"stemline")
+    except OSError as error:
+        raise UnusableFolder("STEMLINE_SCRATCH_DIR", folder, error.strerror or str(error)) from error
 
 
 @contextmanager

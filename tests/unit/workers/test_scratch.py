@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stemline.runtime import bootstrap
+from stemline.runtime.errors import UnusableFolder
+from stemline.runtime.settings import Settings
 from stemline.workers.scratch import clear_stale, scratch
 
 
@@ -77,3 +80,14 @@ def test_a_new_folder_is_not_removed(tmp_path: Path) -> None:
         over.set()
         thread.join()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "read-only"])
+def test_a_worker_refuses_a_folder_that_it_cannot_write_to(kind: str, tmp_path: Path) -> None:
+    """A worker whose scratch folder fails every job says which folder and why, before it claims one."""
+    folder = {"read-only": Path("/proc")}.get(kind, tmp_path / "scratch")
+    if kind == "a file":
+        folder.write_text("")
+
+    with pytest.raises(UnusableFolder, match=f"STEMLINE_SCRATCH_DIR: {folder}: "):
+        bootstrap.separation_worker(Settings(scratch_dir=folder))
