@@ -29,7 +29,7 @@ test-thorough: test-wheel ## The tests that make test leaves out: more cases of 
 
 # The tests that call tests/support/rounds.py, with the larger of their numbers.
 .PHONY: test-long
-test-long: $(VENV)/.dev ## Random lives of jobs, races, pages and songs: many times as many as in make test (half an hour)
+test-long: $(VENV)/.dev ## Random sequences of operations, races, pages and songs: many times as many as in make test (half an hour)
 	LONG=1 pytest -q --timeout 3600 $$(grep -l 'import rounds' -r tests --include='test_*.py')
 
 # mutmut follows no symbolic links, so it gets a copy of the files behind them.

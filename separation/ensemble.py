@@ -139,24 +139,24 @@ class EnsembleSeparator:
         ]
         used = [(separator, weights) for separator, weights in used if weights]
         *feeds, mix_feed = tee(blocks, len(used) + 1)
-        mix = _Lane({"": block} for block in mix_feed)
+        mix = _PieceBuffer({"": block} for block in mix_feed)
         with ExitStack() as running:
-            lanes = []
+            buffers = []
             for feed, (separator, weights) in zip(feeds, used, strict=True):
                 pieces = separator.separate(feed, instruments=tuple(weights), timer=timer, moments=moments)
                 running.callback(pieces.close)
-                lanes.append(_Lane(pieces))
-            weighted = [(lane, weights) for lane, (_, weights) in zip(lanes, used, strict=True)]
+                buffers.append(_PieceBuffer(pieces))
+            weighted = [(buffer, weights) for buffer, (_, weights) in zip(buffers, used, strict=True)]
             # The member that is behind goes on, so that the others wait with a segment or two at most.
-            while min(lanes, key=lambda lane: lane.reached).advance():
-                count = min(lane.waiting for lane in lanes)
+            while min(buffers, key=lambda buffer: buffer.reached).advance():
+                count = min(buffer.waiting for buffer in buffers)
                 if count:
                     yield self._piece(weighted, mix, count, wanted)
 
     def _piece(
         self,
-        lanes: Sequence[tuple[_Lane, Mapping[str, float]]],
-        mix: _Lane,
+        buffers: Sequence[tuple[_PieceBuffer, Mapping[str, float]]],
+        mix: _PieceBuffer,
         count: int,
         wanted: Sequence[str],
     ) -> Mapping[str, Block]:
@@ -164,8 +164,8 @@ class EnsembleSeparator:
         network = self.engine.network
         sums: dict[str, Block] = {}
         totals: dict[str, float] = {}
-        for lane, weights in lanes:
-            for stem, samples in lane.take(count).items():
+        for buffer, weights in buffers:
+            for stem, samples in buffer.take(count).items():
                 added = samples * np.float32(weights[stem])
                 sums[stem] = sums[stem] + added if stem in sums else added
                 totals[stem] = totals.get(stem, 0.0) + weights[stem]
@@ -182,7 +182,7 @@ class EnsembleSeparator:
         return piece
 
 
-class _Lane:
+class _PieceBuffer:
     """The pieces of one member, of which the others have taken less than is there.
 
     Attributes:

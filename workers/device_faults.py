@@ -1,6 +1,6 @@
 """Failures of a GPU, counted over restarts of its worker: a card that fails twice is not used for a while.
 
-A sick card is not a bad job. Each job that ran on it goes back without a counted attempt and the worker ends,
+A bad card is no bad job. Each job that ran on it goes back without a counted attempt and the worker ends,
 because CUDA cannot be used again by the process that it failed in; whatever supervises the worker starts it
 again. A card that fails again soon would take jobs and give them back for ever, so its worker then waits.
 """

@@ -1,4 +1,4 @@
-"""The job store against a model of it: random lives of jobs, with two clients, lost answers and lost workers.
+"""The job store against a model of it: random operations by two clients, with lost answers and lost workers.
 
 Every step is done on a store and on its model; after every step each record of the store, and each index of
 the one on a server, is compared with the model.
@@ -57,7 +57,7 @@ def raised(call: Callable[[], Any]) -> type[Exception] | None:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Random lives of jobs of three tenants, in an in-memory store."""
+    """Random operations on jobs of three tenants, in an in-memory store."""
 
     stores: Sequence[Store]
     """Two clients of one store."""

@@ -94,7 +94,7 @@ def test_jobs_with_ids_are_stored_once(store):
 
 
 def test_a_group_wakes_as_many_workers_as_may_run(make, wake_ups):
-    """Of many jobs submitted at once, those that may start now are woken for, the oldest first."""
+    """Of many jobs submitted at once, wake-ups are sent for those that may start now, the oldest first."""
     store = make(queue_max_concurrent=3)
     store.jobs.create_many([spec()] * 2 + [spec(level=2)] * 5)
     assert [0, 0, 2, 2, 2] == sorted(wake_up.level for wake_up in wake_ups)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["weights"]
 
-SICK = "CUDA failure 700: an illegal memory access was encountered ; GPU=0"
+LOST = "CUDA failure 700: an illegal memory access was encountered ; GPU=0"
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store
         started.kill()
 
 
-def test_a_sick_card_costs_no_attempt_and_is_taken_out_of_service(
+def test_a_failed_card_costs_no_attempt_and_is_taken_out_of_service(
     env, store: Store, notifier: CeleryNotifier, s3, tmp_path: Path
 ) -> None:
     """A job goes back uncounted and the worker ends; after two failures it waits, and a metric says so."""
@@ -95,7 +95,7 @@ def test_a_sick_card_costs_no_attempt_and_is_taken_out_of_service(
     first = worker(tmp_path, env)
     try:
         eventually(lambda: '"model.loaded"' in first.text(), 180, "the engine")
-        (tmp_path / "fail").write_text(SICK)
+        (tmp_path / "fail").write_text(LOST)
         job = submit(store, s3, "in/a.wav")
         first.process.wait(180)
     finally:

@@ -170,7 +170,7 @@ def test_one_segment_that_does_not_fit_is_said(words: str, sessions: Sessions) -
 
 
 @pytest.mark.parametrize("words", SICK)
-def test_a_sick_card_is_told_from_a_full_one(words: str, sessions: Sessions) -> None:
+def test_a_failed_card_is_distinguished_from_a_full_one(words: str, sessions: Sessions) -> None:
     """Any other failure of a run is the card's, with its words."""
     loaded = engine()
 

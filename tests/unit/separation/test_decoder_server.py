@@ -18,7 +18,7 @@ def test_a_failed_fork_fails_one_source(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(os, "fork", fork)
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    wakeups, woken = os.pipe()
+    wakeups, wakeup_writer = os.pipe()
     links, outputs = [], []
     for _ in range(2):
         link, servers_link = socket.socketpair()
@@ -37,5 +37,5 @@ def test_a_failed_fork_fails_one_source(monkeypatch: pytest.MonkeyPatch) -> None
     theirs.close()
     for link in links:
         link.close()
-    for descriptor in (*outputs, wakeups, woken):
+    for descriptor in (*outputs, wakeups, wakeup_writer):
         os.close(descriptor)

@@ -64,7 +64,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.waiting: dict[str, int] = {}
-        self.woken: list[WakeUp] = []
+        self.sent: list[WakeUp] = []
         self.delivered: list[str] = []
         self.default_channel = SimpleNamespace(client=SimpleNamespace(llen=lambda q: self.waiting.get(q, 0)))
 
@@ -73,7 +73,7 @@ class Broker:
         yield self
 
     def notify_workers(self, wake_ups: Iterable[WakeUp]) -> None:
-        self.woken += wake_ups
+        self.sent += wake_ups
 
     def deliver(self, delivery_id: str) -> None:
         self.delivered.append(delivery_id)
@@ -345,7 +345,7 @@ def test_a_sweep_wakes_up_what_messages_are_missing_for() -> None:
         bench.store.jobs.create([replace(job_spec(), queue_id="", level=level)])
     bench.broker.waiting = {separate_queue(0): 1, separate_queue(2): 1}
     bench.sweeper.sweep()
-    assert [0, 0] == [each.level for each in bench.broker.woken]
+    assert [0, 0] == [each.level for each in bench.broker.sent]
 
 
 def test_a_sweep_makes_delayed_jobs_claimable() -> None:
@@ -359,7 +359,7 @@ def test_a_sweep_makes_delayed_jobs_claimable() -> None:
     assert bench.store.jobs.claim("w", LEVELS) is None
     bench.clock.advance(31)
     bench.sweeper.sweep()
-    assert [WakeUp(1, job.id)] == bench.broker.woken
+    assert [WakeUp(1, job.id)] == bench.broker.sent
     assert bench.store.jobs.claim("w", LEVELS) is not None
 
 

@@ -33,8 +33,8 @@ class Faulty:
 
 def test_times_are_met_from_a_thread():
     """A job that may start later wakes a worker at its time, and a late one is cancelled at its own."""
-    woken: list[WakeUp] = []
-    store = InMemoryStore(notify=woken.extend)
+    sent: list[WakeUp] = []
+    store = InMemoryStore(notify=sent.extend)
     now = store.now()
     (later,) = store.jobs.create([replace(job_spec(), queue_id="", not_before=now + 300_000)])
     (late,) = store.jobs.create(
@@ -43,7 +43,7 @@ def test_times_are_met_from_a_thread():
     ticker = Ticker(store, 0.01)
     ticker.start()
     eventually(lambda: store.jobs.find(late.id).code == "DeadlineExceeded")
-    eventually(lambda: [later.id] == [wake_up.job_id for wake_up in woken])
+    eventually(lambda: [later.id] == [wake_up.job_id for wake_up in sent])
     ticker.stop()
     assert store.now() >= now + 300_000
 
