@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stemline.jobs.text import cut
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -22,4 +24,4 @@ class Outcome:
 
 def failed(status: str, reason: object, *, final: bool = False) -> Outcome:
     """Return the outcome of an attempt that did not get through."""
-    return Outcome(delivered=False, status=status, answer=str(reason), final=final)
+    return Outcome(delivered=False, status=cut(status, 64), answer=cut(reason), final=final)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from stemline.jobs.callback import MASK, CallbackTarget, masked_url, secrets_in_url
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.text import cut
 
 _LOCATION = re.compile("^(Location: )(.+)$", re.MULTILINE | re.IGNORECASE)
 """Where a redirect leads, which may be a part of a URL."""
@@ -27,7 +28,12 @@ class DeliveryAttempt:
     """HTTP status, or a word such as ``timeout`` or ``refused``."""
     duration_ms: int
     answer: str = ""
-    """The first bytes of the answer, or why there is none."""
+    """The first kilobyte of the answer, or why there is none."""
+
+    def __post_init__(self) -> None:
+        """Cut what a receiver sent, also where an earlier release kept more of it."""
+        object.__setattr__(self, "status", cut(self.status, 64))
+        object.__setattr__(self, "answer", cut(self.answer))
 
 
 @dataclass(frozen=True, slots=True)

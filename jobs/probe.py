@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemline.jobs.job import JobSpec
+from stemline.jobs.text import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,8 @@ class Probe:
     bitrate_kbps: int | None = None
     stem_bytes: tuple[int | None, ...] = ()
     """Expected size of one stem of each job."""
+
+    def __post_init__(self) -> None:
+        """Cut the texts that come from the source or its store."""
+        for name in ("code", "message", "container", "codec"):
+            object.__setattr__(self, name, cut(getattr(self, name)))

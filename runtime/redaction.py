@@ -2,6 +2,10 @@
 
 Three filters, one after another: by the name of a key, by the literal secrets of the settings, and by the
 form of a text.
+
+What a store, a receiver or a broker sends ends in log lines too, so every text is cut before anything is
+searched in it, and each search takes time in proportion to the text: whoever searches holds Python's lock,
+and with it the leases of a worker.
 """
 
 from __future__ import annotations
@@ -23,11 +27,27 @@ _SECRET_KEYS: Final = re.compile(
     re.IGNORECASE,
 )
 
-_FORMS: Final = (
+MOST_CHARS: Final = 4096
+"""Length of a text in a log line; the rest is left out."""
+_LEAST_MARGIN: Final = 512
+"""How many characters of the rest are searched for secrets, at least."""
+MOST_TRACEBACK_CHARS: Final = 16_384
+"""Length of a traceback, of which the beginning and the end are kept."""
+_TRACEBACKS: Final = frozenset({"exception", "stack"})
+
+_URL: Final = re.compile(r"https?://[^\s'\"<>]+", re.IGNORECASE)
+
+
+def _without_query(found: re.Match[str]) -> str:
+    """Return a URL without its query: presigned requests have signatures there, receivers their keys."""
+    place, mark, query = found[0].partition("?")
+    return f"{place}?{MASK}" if mark and query else found[0]
+
+
+_FORMS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # user:password@ in any URL
     (re.compile(r"(?<=://)[^\s/@'\"<>]*@"), f"{MASK}@"),
-    # the query of a URL: presigned requests and receivers' own keys
-    (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+", re.IGNORECASE), rf"\1?{MASK}"),
+    (_URL, _without_query),
     (
         re.compile(
             r"((?:q-signature|q-ak|q-sign-[a-z]+|q-key-time|x-amz-(?:signature|credential|security-token)"
@@ -40,7 +60,7 @@ _FORMS: Final = (
     (re.compile(r"(authorization['\"]?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
     # pydantic quotes the input it refused
-    (re.compile(r"input_value=.*?, input_type=", re.DOTALL), f"input_value={MASK}, input_type="),
+    (re.compile(r"input_value=.*?(?:, input_type=|\Z)", re.DOTALL), f"input_value={MASK}, input_type="),
 )
 
 _HINTS: Final = ("://", "=", "whsec_", "uthorization", "UTHORIZATION")
@@ -93,10 +113,27 @@ class Redaction:
             return [self.value(each) for each in value]
         if isinstance(value, bytes | bytearray | memoryview):
             return f"[{len(value)} bytes]"
-        return self.text(str(value))
+        return self.traceback(str(value)) if name in _TRACEBACKS else self.text(str(value))
 
     def text(self, text: str) -> str:
-        """Return a text with secrets masked."""
+        """Return the beginning of a text with secrets masked."""
+        if len(text) <= MOST_CHARS:
+            return self._masked(text)
+        return f"{self._beginning(text, MOST_CHARS)}… ({len(text)} characters)"
+
+    def traceback(self, text: str) -> str:
+        """Return the beginning and the last lines of a traceback with secrets masked."""
+        if len(text) <= MOST_TRACEBACK_CHARS:
+            return self._masked(text)
+        half = MOST_TRACEBACK_CHARS // 2
+        end = self._masked(text[-half:].partition("\n")[2])
+        return f"{self._beginning(text, half)}\n… ({len(text)} characters) …\n{end}"
+
+    def _beginning(self, text: str, most: int) -> str:
+        """Return at most so many characters; some more are searched, so that no secret is cut before that."""
+        return self._masked(text[: most + self._margin])[: -self._margin]
+
+    def _masked(self, text: str) -> str:
         for secret in self._literal:
             if secret in text:
                 text = text.replace(secret, MASK)
@@ -109,6 +146,7 @@ class Redaction:
         secrets = self._constant.union(*read)
         # The longest first: a secret may contain another.
         self._literal = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+        self._margin = max(_LEAST_MARGIN, len(self._literal[0]) if self._literal else 0)
         self._read = read
 
 

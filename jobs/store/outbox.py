@@ -15,6 +15,8 @@ from stemline.jobs.tenant import Tenant
 
 _BATCH: Final = 500
 """Callbacks that are read or replayed with one call."""
+_LOADED_AT_ONCE: Final = 10
+"""Callbacks whose attempts are read at a time: earlier releases kept long answers, which are cut here."""
 _FILED_AT_ONCE: Final = 2000
 _READ_AT_ONCE: Final = 1000
 """Ids that one call reads of a long list."""
@@ -166,6 +168,10 @@ class RedisOutbox(Outbox):
         return int(answer[0]), [(str(name), int(at)) for name, at in zip(names, times, strict=True)]
 
     def _load(self, ids: Sequence[str]) -> list[Delivery]:
+        parts = (ids[first : first + _LOADED_AT_ONCE] for first in range(0, len(ids), _LOADED_AT_ONCE))
+        return [delivery for part in parts for delivery in self._load_part(part)]
+
+    def _load_part(self, ids: Sequence[str]) -> list[Delivery]:
         connection = self._connection
         with connection.client.pipeline(transaction=False) as pipe:
             for name in ids:

@@ -38,6 +38,7 @@ from stemline.jobs.store import (
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import Uploads
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.text import cut
 from stemline.jobs.usage import NO_BUDGET, Budget
 from stemline.testing.in_memory_store.state import Contents, Remembered
 
@@ -300,6 +301,7 @@ class InMemoryJobs(JobRepository):
             current = self._contents.current(job.id, job.token)
             if current.cancel_requested:
                 raise CancelAsked
+            reason = cut(reason)
             contents.leave(current, leftovers)
             del contents.leases[job.id]
             attempt = current.attempt if counts else current.attempt - 1
@@ -525,7 +527,7 @@ class InMemoryJobs(JobRepository):
                 current = replace(current, result=result, progress=100)
                 if waveforms:
                     contents.waveforms[job.id] = tuple(waveforms)
-            found = contents.finish(current, to, code, message)
+            found = contents.finish(current, to, code, cut(message))
             queue_id = job.spec.queue_id
             contents.refresh(queue_id)
             levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))

@@ -47,6 +47,32 @@ def test_attempts_of_a_callback(store: Store, clock: FixedClock) -> None:
     assert (store.outbox.due(), store.outbox.dead().total) == ([], 0)
 
 
+def test_texts_from_outside_are_cut(store: Store, clock: FixedClock) -> None:
+    """What a receiver answers, why a job failed and why it waits take a kilobyte of a record at most."""
+    long = "\N{GRINNING FACE}" * 100_000 + "\ud800"
+    delivery = ended(store)
+    attempt = DeliveryAttempt(clock.now, "5" * 5000, 12, long)
+    store.outbox.record(delivery, attempt, next_due=None, status="dead")
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert all(1000 < len(each.answer.encode()) <= 1024 for each in found.attempts)
+    assert all(len(each.status) <= 64 for each in found.attempts)
+    (job,) = store.jobs.create([spec()])
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.release(claimed, reason=long)
+    waiting = store.jobs.find(job.id)
+    claimed = store.jobs.claim("w", [0])
+    assert claimed is not None
+    store.jobs.fail(claimed, "InvalidContent", long)
+    failed = store.jobs.find(job.id)
+    assert waiting is not None
+    assert failed is not None
+    texts = [waiting.message, failed.message, *(step.text for step in store.jobs.history(job.id))]
+    assert all(len(text.encode()) <= 1024 for text in texts)
+    assert 2 <= sum(len(text.encode()) > 1000 for text in texts)
+
+
 def test_dead_letters(store: Store, clock: FixedClock) -> None:
     """Dead letters are listed by tenant, host and time, replayed from the start, and kept for a while."""
     gone = DeliveryAttempt(clock.now, "410", 1)

@@ -78,3 +78,27 @@ def test_literal_secrets_are_masked_wherever_they_appear():
 def test_short_secrets_do_not_blank_out_lines():
     """A secret of a few characters, which would occur in ordinary words, is not masked by its text."""
     assert "a job" == Redaction(["job"]).text("a job")
+
+
+@pytest.mark.parametrize("length", [4_090, 4_096, 4_100, 5_000, 100_000])
+def test_long_texts_are_cut_without_a_part_of_a_secret(length):
+    """Of a long text the beginning is logged, and no part of a secret that lies where it is cut."""
+    for secret in (
+        "very-secret-literal",
+        "http://user:very-secret@host/",
+        "https://h/?Signature=very-secret",
+    ):
+        redaction = Redaction(["very-secret-literal"])
+        for place in range(4_060, 4_110, 7):
+            text = redaction.text(("a " * length)[:place] + secret + " " + "b" * length)
+            assert "very" not in text
+            assert len(text) < 4_200
+
+
+def test_both_ends_of_a_long_traceback_are_kept():
+    """Of a traceback with a long message the first and the last lines are logged, masked and bounded."""
+    trace = "Traceback\n" + "http://" * 50_000 + "very-secret\n  File a.py\nValueError: very-secret"
+    shown = Redaction(["very-secret"])({}, "error", {"exception": trace})["exception"]
+    assert shown.startswith("Traceback\n")
+    assert shown.endswith(f"ValueError: {MASK}")
+    assert len(shown) < 17_000

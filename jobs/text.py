@@ -1,0 +1,25 @@
+"""Texts from outside that become part of a record or of a log line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_BYTES: Final = 1024
+"""Length of a text from outside in a record, bytes of UTF-8."""
+_MARK: Final = "…"
+
+
+def cut(text: object, most_bytes: int = MOST_BYTES) -> str:
+    """Return a text, or what is left of a longer one with a mark at its end.
+
+    Lone surrogates, which no record can hold, become question marks.
+
+    Args:
+        text: anything with a text, such as an exception.
+        most_bytes: length of the returned text, bytes of UTF-8; above 3.
+    """
+    whole = str(text)
+    encoded = whole[: most_bytes + 1].encode(errors="replace")
+    if len(encoded) <= most_bytes:
+        return encoded.decode()
+    return encoded[: most_bytes - len(_MARK.encode())].decode(errors="ignore") + _MARK
