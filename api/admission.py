@@ -19,6 +19,7 @@ from stemline.api.context import RequestContext
 from stemline.api.credentials import Principal
 from stemline.api.errors import wants_json
 from stemline.api.hosts import normalise_host
+from stemline.api.http.clients import client_of
 from stemline.api.metrics import operation
 from stemline.api.services import Services
 from stemline.jobs.errors import (
@@ -125,7 +126,7 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
         if not services.settings.access.anonymous:
             raise Forbidden
         principal = services.principals.anonymous
-        services.limit.admit(request.client.host if request.client else principal.id)
+        services.limit.admit(client_of(request.client.host) if request.client else principal.id)
     else:
         policy = principal.policy
         services.limit.admit(principal.id, policy.rate_limit_per_s, policy.rate_limit_burst)

@@ -67,9 +67,13 @@ async def create_batch(context: StreamContext, request: Request) -> Response:
 
 
 @router.get("/batches", name="list_batches")
-def list_batches(context: ReadContext) -> Response:
+async def list_batches(context: ReadContext, request: Request) -> Response:
     """List the batches of the bucket, the latest first."""
     query = queries.BATCHES.read_parameters(context.query)
+    return await context.of_page(request, query["size"], lambda: _list(context, query))
+
+
+def _list(context: RequestContext, query: dict[str, Any]) -> Response:
     found = context.store.batches.search(context.tenant, **query)
     return context.respond(views.BATCH_LIST, items=found.items, total=found.total, **query)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,13 +20,16 @@ from stemline.wire import queries, views
 
 router = Router()
 
+SHOWN_ATTEMPTS: Final = 10
+"""The latest attempts of a callback that a list shows; one that is asked for alone has all that are kept."""
+
 
 @router.get("/callbacks", name="list_callbacks")
 async def list_callbacks(context: ReadContext, request: Request) -> Response:
     """List callbacks of the bucket, latest first: dead letters, or those of other states."""
     query = DeliveryFilter(**queries.CALLBACKS.read_parameters(context.query))
     if query.host is None:
-        return await run_in_threadpool(_list, context, query)
+        return await context.of_page(request, query.size * SHOWN_ATTEMPTS, lambda: _list(context, query))
     return await context.of_many_records(request, lambda: _list(context, query))  # looks at each target
 
 
@@ -52,7 +56,7 @@ def get_callbacks(context: ReadContext, ids: str) -> Response:
     wanted = queries.id_list(ids, "callback")
     found = _find(context, wanted)
     missing = [name for name, delivery in zip(wanted, found, strict=True) if delivery is None]
-    return context.respond(views.CALLBACKS, items=_shown(context, filter(None, found)), missing=missing)
+    return context.respond(views.CALLBACKS, items=_shown(context, list(filter(None, found))), missing=missing)
 
 
 @router.put("/callbacks/{ids}", name="replay_callbacks")
@@ -87,8 +91,10 @@ async def replay_callbacks_where(context: WriteContext, request: Request) -> Res
     return context.respond(views.REPLAYED, count=count)
 
 
-def _shown(context: RequestContext, deliveries: Iterable[Delivery]) -> list[Delivery]:
-    """Return callbacks without their secrets, unless the credential may replay them."""
+def _shown(context: RequestContext, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Return callbacks, of several the latest attempts, without secrets for who may not replay them."""
+    if len(deliveries) > 1:
+        deliveries = [replace(each, attempts=each.attempts[-SHOWN_ATTEMPTS:]) for each in deliveries]
     if context.policy.allows(Operation.CALLBACKS):
         return list(deliveries)
     return [delivery.without_secrets() for delivery in deliveries]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+SMALL_PAGE = 20
+"""Records of which a request shows so many at most is like any other; one that shows more holds no turn."""
 BUDGET_HEADER = "X-Stemline-Budget-Percent"
 """Says how much of the credential's budget for today is spent, where that is nearly all."""
 
@@ -98,6 +101,24 @@ class RequestContext:
             BucketBusy: as many calls of the bucket run as may.
         """
         return await self.services.of_many_records.run(request, str(self.tenant), call)
+
+    async def of_page(self, request: Request, size: int, call: Callable[[], T]) -> T:
+        """Return what a call returns that reads and writes a page of records.
+
+        Its cost grows with the page and with what tenants put into their records, so the large pages of
+        a bucket are read one after the other, and those of others meanwhile.
+
+        Args:
+            request: whose turn others have if the page is large.
+            size: records that it may have.
+            call: reads the page and makes the response.
+
+        Raises:
+            BucketBusy: as many large pages of the bucket are wanted as may.
+        """
+        if size <= SMALL_PAGE:
+            return await run_in_threadpool(call)
+        return await self.services.of_pages.run(request, str(self.tenant), call)
 
     def open_tenant(self) -> None:
         """Open the service for the tenant, where that happens by itself.

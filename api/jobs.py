@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 from starlette.concurrency import run_in_threadpool
@@ -36,6 +36,8 @@ WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
 RETRIABLE = frozenset({State.FAILED, State.CANCEL})
+_LIKE_RECORDS: Final = 100
+"""Waveforms are as long as so many records."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -110,8 +112,12 @@ async def get_jobs(context: ReadContext, request: Request, ids: str) -> Response
 
 
 @router.get("/jobs/{job_id}/waveform", name="get_waveforms")
-def get_waveforms(context: ReadContext, job_id: str) -> Response:
+async def get_waveforms(context: ReadContext, request: Request, job_id: str) -> Response:
     """Return the waveforms of a job's source and of its stems."""
+    return await context.of_page(request, _LIKE_RECORDS, lambda: _waveforms(context, job_id))
+
+
+def _waveforms(context: RequestContext, job_id: str) -> Response:
     found = context.store.jobs.waveforms(context.tenant, job_id)
     if found is None:
         raise NoSuchResource("The job does not exist.")
@@ -119,9 +125,14 @@ def get_waveforms(context: ReadContext, job_id: str) -> Response:
 
 
 @router.get("/jobs", name="list_jobs")
-def list_jobs(context: ReadContext) -> Response:
+async def list_jobs(context: ReadContext, request: Request) -> Response:
     """List a page of jobs by creation time."""
-    tenant, query = context.tenant, queries.JOBS.read_parameters(context.query)
+    query = queries.JOBS.read_parameters(context.query)
+    return await context.of_page(request, query["size"], lambda: _list(context, query))
+
+
+def _list(context: RequestContext, query: dict[str, Any]) -> Response:
+    tenant = context.tenant
     tag, queue_type, others = query.pop("tag"), query.pop("queue_type"), query.pop("others", False)
     filters = JobFilter(**query)
     found: Page[Job] = Page([], None)

@@ -1,4 +1,4 @@
-"""Requests that take long: those that wait for the store of a bucket, and those that change many records.
+"""Requests that take long: they wait for the store of a bucket, change many records, or show many.
 
 They run in threads of their own and hold no turn of the server, some of each bucket at a time, so that
 a bucket whose store is slow, or that changes a hundred thousand jobs, delays its own requests alone.
@@ -82,6 +82,11 @@ class LongRequests:
 def for_stores() -> LongRequests:
     """Return what runs requests that wait for the stores of buckets."""
     return LongRequests(threads=64, of_bucket=4)
+
+
+def for_pages() -> LongRequests:
+    """Return what runs requests that show a large page: it takes the processor."""
+    return LongRequests(threads=4, of_bucket=2, waiting=128)
 
 
 def for_many_records() -> LongRequests:

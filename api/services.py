@@ -11,7 +11,7 @@ from stemline.api.credentials import Principals
 from stemline.api.hosts import HostTable
 from stemline.api.hub import EventHub
 from stemline.api.limits import RateLimit
-from stemline.api.long_requests import LongRequests, for_many_records, for_stores
+from stemline.api.long_requests import LongRequests, for_many_records, for_pages, for_stores
 from stemline.api.metrics import ApiMetrics
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
@@ -35,5 +35,6 @@ class Services:
     hub: EventHub
     at_stores: LongRequests = field(default_factory=for_stores)
     of_many_records: LongRequests = field(default_factory=for_many_records)
+    of_pages: LongRequests = field(default_factory=for_pages)
     clock: Callable[[], float] = time.time
     """Unix seconds; signatures are checked against it."""

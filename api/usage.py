@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.admission import ReadContext
@@ -25,8 +26,12 @@ _DEFAULT_DAYS = 30
 
 
 @router.get("/usage", name="get_usage")
-def get_usage(context: ReadContext) -> Response:
+async def get_usage(context: ReadContext, request: Request) -> Response:
     """Return what jobs took by credential and day; who may not manage the bucket sees their own."""
+    return await context.of_page(request, MOST_DAYS, lambda: _usage(context))
+
+
+def _usage(context: RequestContext) -> Response:
     query: dict[str, Any] = queries.USAGE.read_parameters(context.query)
     last = query.get("last", context.store.now() // DAY_US)
     first = query.get("first", last - _DEFAULT_DAYS)

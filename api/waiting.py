@@ -53,18 +53,19 @@ async def answer(
         respond: makes the response of jobs.
     """
     if not wait_s:
-        return respond(jobs)
+        return await run_in_threadpool(respond, jobs)
     try:
         with context.services.hub.admit(context.principal.id):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)
     except TooManyListeners:
-        return respond(jobs)
+        return await run_in_threadpool(respond, jobs)
     ids = [job.id if job else "" for job in jobs]
     try:
         found = await run_in_threadpool(context.store.jobs.get, context.tenant, ids)
     except StemlineError:
-        return respond(jobs)
-    response = respond([new or old for new, old in zip(found, jobs, strict=True)])
+        return await run_in_threadpool(respond, jobs)
+    shown = [new or old for new, old in zip(found, jobs, strict=True)]
+    response = await run_in_threadpool(respond, shown)
     response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.admission import ReadContext
@@ -27,9 +29,10 @@ router = Router()
 
 #: Validity of a link to a stem, s.
 _LINK_S = 3600
-#: How many jobs one request may look at while it searches.
-_SEARCHED_AT_ONCE = 500
-_SEARCHED_PAGES = 8
+#: How many jobs one request may look at while it searches, and how long; its cursor says where to go on.
+_SEARCHED_AT_ONCE = 100
+_SEARCHED_PAGES = 40
+_SEARCH_S = 0.5
 #: How many jobs of a state say which workers a bucket has.
 _SHOWN_JOBS = 200
 #: Failed rows that the callback of a batch names.
@@ -65,15 +68,12 @@ def console_overview(context: ReadContext) -> Response:
 
 
 @router.get("/console/jobs", name="console_jobs")
-def console_jobs(context: ReadContext) -> Response:
+async def console_jobs(context: ReadContext, request: Request) -> Response:
     """Return jobs by their place from the newest, or, with a text or dates, those that match."""
     query = BROWSE.read_parameters(context.query)
     if query.get("text") or {"start", "end", "cursor", "queue_id", "batch"} & query.keys():
-        return _search(context, query)
-    found = context.store.jobs.browse(
-        context.tenant, query.get("state"), offset=query["offset"], size=query["size"]
-    )
-    return context.respond(JOBS, items=found.items, total=found.total, cursor=None)
+        return await context.of_many_records(request, lambda: _search(context, query))
+    return await context.of_page(request, query["size"], lambda: _browse(context, query))
 
 
 @router.get("/console/jobs/{job_id}", name="console_job")
@@ -96,8 +96,12 @@ def console_job(context: ReadContext, job_id: str) -> Response:
 
 
 @router.get("/console/workers", name="console_workers")
-def console_workers(context: ReadContext) -> Response:
+async def console_workers(context: ReadContext, request: Request) -> Response:
     """Return workers and whether they live; who may not manage the bucket sees those of its jobs alone."""
+    return await context.of_page(request, 2 * _SHOWN_JOBS, lambda: _workers(context))
+
+
+def _workers(context: RequestContext) -> Response:
     store, now = context.store, context.store.now()
     found = store.workers.latest()
     if not context.policy.allows(Operation.BUCKETS):
@@ -110,12 +114,16 @@ def console_workers(context: ReadContext) -> Response:
 
 
 @router.get("/console/callbacks/{callback_id}", name="console_callback")
-def console_callback(context: ReadContext, callback_id: str) -> Response:
+async def console_callback(context: ReadContext, request: Request, callback_id: str) -> Response:
     """Return what an attempt of a callback sends, as long as its job or batch is known.
 
     Raises:
         NoSuchResource: the bucket has no such callback, or its job is not kept any more.
     """
+    return await context.of_page(request, _MOST_FAILURES, lambda: _callback(context, callback_id))
+
+
+def _callback(context: RequestContext, callback_id: str) -> Response:
     store, tenant = context.store, context.tenant
     delivery = store.outbox.get(callback_id)
     if delivery is None or delivery.tenant != tenant:
@@ -132,36 +140,40 @@ def console_callback(context: ReadContext, callback_id: str) -> Response:
     return context.respond(CALLBACK, type=CONTENT_TYPES[form], body=announced.decode())
 
 
+def _browse(context: RequestContext, query: dict[str, Any]) -> Response:
+    jobs = context.store.jobs
+    found = jobs.browse(context.tenant, query.get("state"), offset=query["offset"], size=query["size"])
+    return context.respond(JOBS, items=found.items, total=found.total, cursor=None)
+
+
 def _search(context: RequestContext, query: dict[str, Any]) -> Response:
     """Answer with the jobs that match; ``cursor`` says where a further request goes on."""
     text, size = query.get("text", ""), query["size"]
-    cursor, found = query.get("cursor"), list[Job]()
     states = frozenset({state}) if (state := query.get("state")) else None
+    which = JobFilter(
+        states=states,
+        queue_id=query.get("queue_id"),
+        batch=query.get("batch", ""),
+        start=query.get("start"),
+        end=query.get("end"),
+        size=_SEARCHED_AT_ONCE,
+        cursor=query.get("cursor"),
+        is_brief=True,
+    )
+    end, found, cursor = time.monotonic() + _SEARCH_S, list[str](), which.cursor
     for _ in range(_SEARCHED_PAGES):
-        page = context.store.jobs.search(
-            context.tenant,
-            JobFilter(
-                states=states,
-                queue_id=query.get("queue_id"),
-                batch=query.get("batch", ""),
-                start=query.get("start"),
-                end=query.get("end"),
-                size=_SEARCHED_AT_ONCE,
-                cursor=cursor,
-            ),
-        )
+        page = context.store.jobs.search(context.tenant, replace(which, cursor=cursor))
         cursor = page.cursor
         for job in page.items:
-            if len(found) == size:
-                break
             if _contains(job, text):
-                found.append(job)
-                last = str(job.created)
-        if len(found) == size:
-            cursor = last
-        if cursor is None or len(found) == size:
+                found.append(job.id)
+                if len(found) == size:
+                    cursor = str(job.created)
+                    break
+        if cursor is None or len(found) == size or time.monotonic() > end:
             break
-    return context.respond(JOBS, items=found, total=None, cursor=cursor)
+    jobs = [job for job in context.store.jobs.get(context.tenant, found) if job is not None]
+    return context.respond(JOBS, items=jobs, total=None, cursor=cursor)
 
 
 def _contains(job: Job, text: str) -> bool:

@@ -24,6 +24,7 @@ from typing import Any, Final
 import structlog
 
 from stemline.api.http.channel import Channel
+from stemline.api.http.clients import client_of
 from stemline.api.http.exchange import Exchange
 from stemline.api.http.listener import Listener
 from stemline.api.http.reader import BadRequest, Event, RequestEnd, RequestHead, RequestReader
@@ -119,7 +120,8 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def _client(self) -> str:
-        return self._channel.client[0] if self._channel.client else ""
+        """Who counts as one client."""
+        return client_of(self._channel.client[0]) if self._channel.client else ""
 
     # -- the server's side
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,9 +48,13 @@ class ConnectionRegistry:
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, connection: Evictable, address: str) -> bool:
-        """Register a new connection, which waits; return False if there is no room for it."""
-        client = client_of(address)
+    def admit(self, connection: Evictable, client: str) -> bool:
+        """Register a new connection, which waits; return False if there is no room for it.
+
+        Args:
+            connection: that a client has opened.
+            client: as :func:`~stemline.api.http.clients.client_of` names it.
+        """
         if self._counts[client] >= self._limit_per_client and not self._evict(client):
             return False
         if len(self._open) >= self._limit and not self._evict():
@@ -105,16 +108,3 @@ class ConnectionRegistry:
         self.remove(connection)
         connection.evict()
         return True
-
-
-def client_of(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

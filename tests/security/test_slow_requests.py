@@ -93,6 +93,56 @@ def _code(answer: Answer) -> str:
     return str(json.loads(answer.body)["Code"])
 
 
+#: Every kind of request that shows more records than a usual page.
+PAGES = (
+    ("/jobs?tag=VoiceSeparate&size=100", "jobs.search"),
+    ("/console/jobs?size=200", "jobs.browse"),
+    ("/console/jobs?text=nowhere", "jobs.search"),
+    ("/console/workers", "workers.latest"),
+    (f"/jobs/j{'0' * 32}/waveform", "jobs.waveforms"),
+    ("/callbacks?states=All", "outbox.search"),
+    ("/batches?pageSize=100", "batches.search"),
+    ("/usage", "usage.read"),
+)
+
+
+@pytest.mark.parametrize(("page", "reads"), PAGES)
+def test_large_pages_of_a_bucket_delay_no_other(
+    page: str, reads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one bucket asks for more large pages than the service works on at a time, others are answered."""
+    settings = api_settings()
+    store = InMemoryStore(store_options(settings))
+    begun, released, counting = threading.Semaphore(0), threading.Event(), threading.Lock()
+    at_work, most = 0, 0
+    repository = getattr(store, reads.partition(".")[0])
+    read = getattr(repository, reads.partition(".")[2])
+
+    def wait(*given: object, **named: object) -> object:
+        nonlocal at_work, most
+        with counting:
+            at_work += 1
+            most = max(most, at_work)
+        begun.release()
+        released.wait(120)
+        with counting:
+            at_work -= 1
+        return read(*given, **named)
+
+    monkeypatch.setattr(repository, reads.partition(".")[2], wait)
+    with ApiServer(settings, store) as server, ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(server.client.get, page) for _ in range(24)]
+        try:
+            assert begun.acquire(timeout=60)
+            for client in (of_other(server.client), server.client):
+                assert 200 == client.post("/jobs", submission()).status
+                assert 200 == client.get("/queue").status
+        finally:
+            released.set()
+        assert not any(each.result().status >= 500 and each.result().status != 503 for each in asked)
+    assert most <= 2
+
+
 @pytest.mark.parametrize("request_", ["/bulk/jobs/cancel", "/bulk/jobs/retry?states=Failed"])
 def test_many_records_of_a_bucket_delay_no_other(request_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While requests of one bucket go through all its jobs, those of others are answered."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from stemline.api.http.registry import ConnectionRegistry, client_of
+from stemline.api.http.registry import ConnectionRegistry
 
 
 class Peer:
@@ -93,17 +91,3 @@ def test_an_unknown_connection_changes_nothing() -> None:
     at.remove(gone)
     assert 0 == len(at)
     assert not gone.evicted
-
-
-@pytest.mark.parametrize(
-    ("address", "client"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("", ""),
-    ],
-)
-def test_clients(address: str, client: str) -> None:
-    """A client is an IPv4 address or a /64 network; those of a Unix socket are one."""
-    assert client == client_of(address)
