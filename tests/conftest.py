@@ -115,13 +115,13 @@ def missing(what: str) -> None:
 
 
 def running(server: Server) -> Iterator[None]:
-    """Start a server for as long as a fixture lives."""
+    """Start a server for as long as a fixture lives; it is killed, since SeaweedFS takes seconds to stop."""
     try:
         server.start()
     except ServerMissing as error:
         missing(str(error))
     yield
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="session")

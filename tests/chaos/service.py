@@ -154,5 +154,5 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
         if self.proxy is not None:
             self.proxy.close()
-        self.s3.stop()
-        self.valkey.stop()
+        self.s3.kill()
+        self.valkey.kill()

@@ -144,7 +144,7 @@ def running_service(folder: Path) -> Iterator[Service]:
     s3 = SeaweedServer(folder / "seaweedfs", secret_key=SECRETS["the key of the S3 store"])
     with ExitStack() as stack:
         for server in (valkey, s3):
-            stack.callback(server.stop)
+            stack.callback(server.kill)
             next(running(server))
         s3.create_bucket(BUCKET)
         collector = stack.enter_context(collecting())
