@@ -15,6 +15,17 @@ MOST_WORKERS: Final = 500
 """Workers that are listed at most."""
 
 
+def claimant(worker: str, thread: int) -> str:
+    """Return what a job names as its worker: name, and native id of the thread that claimed it."""
+    return f"{worker}/{thread}"
+
+
+def worker_of(claimant: str) -> str:
+    """Return the name under which a job's worker reports itself."""
+    name, _, thread = claimant.rpartition("/")
+    return name if name and thread.isdecimal() else claimant
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """What a worker says of itself."""
@@ -27,7 +38,7 @@ class Worker:
     levels: tuple[int, ...]
     """JobLevels that it serves; none of a callback worker."""
     device: str
-    """Where its engine is to run; empty of a callback worker."""
+    """Where its networks run; empty of a callback worker, and until one that chooses has loaded the first."""
     version: str
     """Of Stemline."""
     started: int

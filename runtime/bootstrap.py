@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stemline.jobs.store import Store
     from stemline.runtime.credentials import CredentialFiles
     from stemline.workers.context import SeparationContext
+    from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.metrics import WorkerMetrics
     from stemline.workers.prober import Prober
     from stemline.workers.shutdown import Shutdown
@@ -176,6 +177,7 @@ def separation_worker(settings: Settings) -> Celery:
     from stemline.runtime import telemetry
     from stemline.storage import Buckets
     from stemline.workers import process_init, separate
+    from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.scratch import check_scratch
     from stemline.workers.shutdown import Shutdown
 
@@ -187,17 +189,24 @@ def separation_worker(settings: Settings) -> Celery:
     app = celery_app(settings)
     metrics = _worker_metrics(settings, forks=settings.engine.device != "cuda")
     shutdown = Shutdown()  # before the pool forks, so that its children share it
+    device_in_use = DeviceInUse(settings.engine.device)
     device_failed = _watch_device(settings, metrics)
 
     @cache
     def context() -> SeparationContext:  # called by the pool's children
         return _separation_context(
-            settings, files, app, metrics=metrics, shutdown=shutdown, device_failed=device_failed
+            settings,
+            files,
+            app,
+            metrics=metrics,
+            shutdown=shutdown,
+            device_in_use=device_in_use,
+            device_failed=device_failed,
         )
 
     separate.add_task(app, context)
     _answer_probes(settings, files)
-    _report_presence(settings, "separation")
+    _report_presence(settings, "separation", device_in_use)
     _keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
@@ -233,7 +242,7 @@ def _answer_probes(settings: Settings, files: CredentialFiles) -> None:
     signals.worker_shutting_down.connect(stop, weak=False)
 
 
-def _report_presence(settings: Settings, kind: str) -> None:
+def _report_presence(settings: Settings, kind: str, device_in_use: DeviceInUse | None = None) -> None:
     """Have a worker of a kind report itself from when it is ready, after its pool has forked, to its end."""
     from importlib.metadata import version
 
@@ -254,11 +263,11 @@ def _report_presence(settings: Settings, kind: str) -> None:
             kind=kind,
             slots=sender.controller.concurrency,
             levels=tuple(level for level in LEVELS if separate_queue(level) in served),
-            device=settings.engine.device if kind == "separation" else "",
+            device="",
             version=version("stemline"),
             started=time.time_ns() // 1000,
         )
-        started.append(Presence(store, worker))
+        started.append(Presence(store, worker, device_in_use=device_in_use))
         started[0].start()
 
     def stop(**_: Any) -> None:
@@ -333,6 +342,7 @@ def _separation_context(
     *,
     metrics: WorkerMetrics,
     shutdown: Shutdown,
+    device_in_use: DeviceInUse,
     device_failed: Callable[[str], None],
 ) -> SeparationContext:
     from stemline.runtime.store import open_store
@@ -353,7 +363,7 @@ def _separation_context(
         metrics=metrics,
         events=TaskEvents(app),
         shutdown=shutdown,
-        engine=Engines(settings, metrics),
+        engine=Engines(settings, metrics, device_in_use),
         decoder=create_decoder(settings),
         device_failed=device_failed,
     )

@@ -15,6 +15,7 @@ from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import SeparationError, WeightsError, WeightsMissing
+from stemline.workers.device_in_use import DeviceInUse
 from stemline.workers.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -30,10 +31,13 @@ class Engines:
     Missing weights are fetched in the background if the settings allow it; other jobs go on meanwhile.
     """
 
-    def __init__(self, settings: Settings, metrics: WorkerMetrics) -> None:
+    def __init__(
+        self, settings: Settings, metrics: WorkerMetrics, device_in_use: DeviceInUse | None = None
+    ) -> None:
         self._options = settings.engine
         self._songs = settings.workers.slots(settings.engine.device)
         self._metrics = metrics
+        self._device_in_use = device_in_use
         self._lock = Lock()
         self._engines: dict[str, LoadedEngine] = {}
         self._fetches: dict[str, Thread] = {}
@@ -73,6 +77,8 @@ class Engines:
             fetch.start()
             raise self._pending(model) from None
         self._metrics.model_loaded_in(time.monotonic() - started, model, options.name, engine.device)
+        if self._device_in_use is not None:
+            self._device_in_use.set(engine.device)
         return engine
 
     def _pending(self, model: str) -> WeightsPending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.store import Store
 from stemline.jobs.worker import REPORT_S, Worker
+from stemline.workers.device_in_use import DeviceInUse
 
 _STOP_S: Final = 2.0
 """How long the end of a worker waits for its last report, s."""
@@ -21,10 +23,17 @@ log = structlog.get_logger(__name__)
 class Presence:
     """Reports a worker from a thread until it is stopped."""
 
-    def __init__(self, store: Store, worker: Worker, interval_s: float = REPORT_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        interval_s: float = REPORT_S,
+        device_in_use: DeviceInUse | None = None,
+    ) -> None:
         self._workers = store.workers
         self._worker = worker
         self._interval_s = interval_s
+        self._device_in_use = device_in_use
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -39,9 +48,15 @@ class Presence:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._tell(lambda: self._workers.report(self._worker))
+            self._tell(lambda: self._workers.report(self._now()))
             self._stopped.wait(self._interval_s)
         self._tell(lambda: self._workers.leave(self._worker.name))
+
+    def _now(self) -> Worker:
+        """Return the worker with the device that it has come to use."""
+        if self._device_in_use is None:
+            return self._worker
+        return replace(self._worker, device=self._device_in_use.get())
 
     def _tell(self, report: Callable[[], None]) -> None:
         try:

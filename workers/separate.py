@@ -13,6 +13,7 @@ from celery import Celery, Task
 from opentelemetry.trace import Span, SpanKind
 
 from stemline.jobs.job import Job
+from stemline.jobs.worker import claimant
 from stemline.runtime.telemetry import Tracer, annotate, trace_id
 from stemline.workers.app import SEPARATE
 from stemline.workers.context import SeparationContext
@@ -50,7 +51,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
 
     if context.shutdown.requested():
         return None
-    worker = f"{hostname}/{threading.get_native_id()}"  # a process of the pool, or a thread of it
+    worker = claimant(hostname, threading.get_native_id())  # a process of the pool, or a thread of it
     job = context.store.jobs.claim(worker, context.settings.workers.levels)
     if job is None:
         return None

@@ -22,7 +22,7 @@ from stemline.jobs.job import Job
 from stemline.jobs.policy import Operation
 from stemline.jobs.states import State
 from stemline.jobs.store import BucketFilter, JobFilter
-from stemline.jobs.worker import ALIVE_S
+from stemline.jobs.worker import ALIVE_S, worker_of
 from stemline.wire.callback import CONTENT_TYPES, batch_body, body
 
 router = Router()
@@ -107,7 +107,7 @@ def _workers(context: RequestContext) -> Response:
     if not context.policy.allows(Operation.BUCKETS):
         states = (State.RUNNING, State.SUCCESS)
         jobs = [store.jobs.browse(context.tenant, state, offset=0, size=_SHOWN_JOBS) for state in states]
-        own = {job.worker for listing in jobs for job in listing.items}
+        own = {worker_of(job.worker) for listing in jobs for job in listing.items}
         found = [worker for worker in found if worker.name in own]
     rows = [{"worker": each, "alive": str(now - each.seen < ALIVE_S * 1e6).lower()} for each in found]
     return context.respond(WORKERS, now=now, workers=rows)

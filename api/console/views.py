@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stemline.jobs.job import Job
+from stemline.jobs.worker import worker_of
 from stemline.wire.elements import Element, Table
 from stemline.wire.kinds import TEXT, integer
 
@@ -56,6 +57,7 @@ _ROW = (
     Element("Message", TEXT, "message"),
     Element("Attempt", TEXT, "attempt"),
     Element("Worker", TEXT, "worker"),
+    Element("WorkerName", TEXT, lambda job: worker_of(job.worker)),
     Element("Device", TEXT, "device"),
 )
 _STEM = Table(

@@ -13,7 +13,7 @@ from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.job import Job, JobSpec, Output, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.separation import MODE_TRACKS, AudioConfig, AudioMode, Track, VoiceSeparate
 from stemline.jobs.store import JobFilter, Store
-from stemline.jobs.worker import Worker
+from stemline.jobs.worker import Worker, claimant
 from stemline.testing.api_server import TENANT
 from stemline.testing.client import SECRET_ID
 from stemline.workers.feeder import Feeder
@@ -89,13 +89,13 @@ def fill(store: Store, number: int = 40, clock: EarlierClock | None = None) -> N
         clock.advance(7)
         store.jobs.create([spec(i, list(AudioMode)[i % 4], callback=callback, credential=SECRET_ID)])
     for i in range(number // 2):
-        job = store.jobs.claim(f"separate@worker-{i % 2}", (2, 1, 0))
+        job = store.jobs.claim(claimant(f"separate@worker-{i % 2}", 4000 + i % 4), (2, 1, 0))
         if job is None:
             break
         if i % 6 == 1:
             job = _put_off(store, job, clock)
         for share, stage in ((0, "download"), (0, "decode"), (10 * (i % 10), "separate")):
-            store.jobs.heartbeat(job.id, job.token, share, "CPUExecutionProvider, 2 threads", stage)
+            store.jobs.heartbeat(job.id, job.token, share, "cpu", stage)
             clock.advance(1.5 if share == 0 else 20)
         if i % 5 == 4:
             store.jobs.fail(job, "ResourceNotFound", "The input object does not exist. (NoSuchKey)")
@@ -112,7 +112,7 @@ def _put_off(store: Store, job: Job, clock: EarlierClock) -> Job:
     clock.advance(11)
     store.jobs.release(job, reason="The bucket is unavailable. (503)")
     clock.advance(6)
-    again = store.jobs.claim("separate@worker-1", (2, 1, 0))
+    again = store.jobs.claim(claimant("separate@worker-1", 4001), (2, 1, 0))
     assert again is not None
     return again
 
@@ -138,7 +138,7 @@ def workers(store: Store) -> Iterator[None]:
     """Let workers report themselves while a block runs: busy ones, an idle one, one of callbacks."""
     now = store.now()
     found = [
-        Worker(f"separate@worker-{number}", "separation", 2, (2, 1, 0), "auto", "1.0", now)
+        Worker(f"separate@worker-{number}", "separation", 2, (2, 1, 0), "cpu", "1.0", now)
         for number in range(3)
     ]
     found.append(Worker("callbacks@worker-0", "callbacks", 20, (), "", "1.0", now))

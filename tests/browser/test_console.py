@@ -149,7 +149,7 @@ def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Serv
     page.get_by_role("link", name="Open the job").click()
     expect(page.get_by_role("heading", name="Dropped.wav")).to_contain_text("Success")
     attempts = page.get_by_role("region", name="Timeline")
-    expect(attempts).to_contain_text("Succeeded on separate@splitter")
+    expect(attempts).to_contain_text("Succeeded on separate@splitter/")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("SecretId").fill(READER.secret_id)
     page.get_by_label("SecretKey").fill(READER.secret_key.get_secret_value())
@@ -249,6 +249,9 @@ def test_batches_workers_and_usage(page: Page, running: Service, paused: Store) 
         idle = page.locator("[data-worker='separate@worker-2']")
         expect(idle).to_contain_text("Alive")
         expect(idle).to_contain_text("2 jobs; levels 2, 1, 0")
+        # Jobs name threads of their worker, which get no card of their own.
+        expect(page.locator("section[data-worker]")).to_have_count(4)
+        expect(page.locator(".state.Unknown")).to_have_count(0)
     page.get_by_role("link", name="Usage").click()
     expect(page.get_by_role("cell", name=SECRET_ID).first).to_be_visible()
     with page.expect_download() as table:

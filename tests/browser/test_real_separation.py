@@ -38,6 +38,9 @@ def test_from_the_printed_link_to_stems_that_add_up(page: Page, where: dict[str,
     for kind in ("separation", "callbacks"):  # they report themselves
         worker = page.locator("section[data-worker]", has=page.locator(f"[data-kind={kind}]"))
         expect(worker.first).to_contain_text("Alive")
+        expect(worker.first.locator("dl")).not_to_contain_text("auto")
+    expect(page.locator("[data-kind=separation] dd").first).to_have_text("cpu")
+    expect(page.locator(".state.Unknown")).to_have_count(0)  # those that jobs name are those that report
 
 
 def test_the_root_leads_to_the_console(where: dict[str, Any]) -> None:

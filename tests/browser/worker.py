@@ -16,6 +16,7 @@ import numpy as np
 
 from stemline.jobs.job import Job, OutputFile, Result, StemLevels, Waveform
 from stemline.jobs.store import Store
+from stemline.jobs.worker import claimant
 
 RATE = 44_100
 
@@ -67,7 +68,9 @@ class SplittingWorker:
 
     def _run(self) -> None:
         while not self._stop.wait(0.05):
-            if job := self._store.jobs.claim("separate@splitter", (2, 1, 0)):
+            if job := self._store.jobs.claim(
+                claimant("separate@splitter", threading.get_native_id()), (2, 1, 0)
+            ):
                 try:
                     self._work(job)
                 except self._s3.exceptions.NoSuchKey:

@@ -1,4 +1,5 @@
 // Requests to the API: signed, in JSON, repeated where that is safe, with errors as sentences.
+import { answered, timeOfApi } from "./clock.js";
 import { hashes } from "./hashes.js";
 import { authorization, queryString } from "./signing.js";
 import { t } from "./text.js";
@@ -10,6 +11,8 @@ import { t } from "./text.js";
 /** SHA-256 of an empty body. */
 const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const TRIES = 4;
+/** A signature whose time differs by more from the service's may be refused for it, s. */
+const MOST_SKEW_S = 50;
 /** Longest wait for an answer, ms. */
 const DEADLINE_MS = 30_000;
 
@@ -21,8 +24,8 @@ export class ApiError extends Error {
     this.status = status;
     this.code = code;
     this.requestId = requestId;
-    /** What the server's clock said, ms since the epoch; 0 if it is not known. */
-    this.serverTime = 0;
+    /** Whether the request was signed with a time that the server's clock contradicts. */
+    this.isSkewed = false;
   }
 }
 
@@ -31,8 +34,6 @@ export class Api {
   constructor(session, send = (...given) => fetch(...given)) {
     this.session = session;
     this.send = send;
-    /** By how much the server's clock is ahead of ours, s. */
-    this.skewS = 0;
     /** Whether reads carry a digest and a nonce too, as some credentials demand. */
     this.signsReads = false;
   }
@@ -67,16 +68,16 @@ export class Api {
   /** @param {string} method @param {string} path @param {Options} options @returns {Promise<Tree>} */
   async once(method, path, options) {
     const signal = AbortSignal.any([AbortSignal.timeout(DEADLINE_MS), ...(options.signal ? [options.signal] : [])]);
-    const { answer, text } = await this.exchange(method, path, { ...options, signal }, (received) => received.text());
+    const { answer, text, isSkewed } = await this.exchange(method, path, { ...options, signal }, (received) => received.text());
     if (answer.ok) return text ? JSON.parse(text) : {};
-    throw refusal(answer, text);
+    throw refusal(answer, text, isSkewed);
   }
 
   /** Open a stream of events; it goes on until it is aborted. @param {string} path @param {Options} options @returns {Promise<Response>} */
   async open(path, options) {
-    const { answer } = await this.exchange("GET", path, options, async () => "");
+    const { answer, isSkewed } = await this.exchange("GET", path, options, async () => "");
     if (answer.ok) return answer;
-    throw refusal(answer, await answer.text());
+    throw refusal(answer, await answer.text(), isSkewed);
   }
 
   /** Send a signed request. @param {string} method @param {string} path @param {Options} options @param {(answer: Response) => Promise<string>} read */
@@ -94,7 +95,7 @@ export class Api {
     const { bucket, region, token } = this.session;
     if (bucket && region) signed["x-stemline-tenant"] = `${region}/${bucket}`;
     if (token) signed["x-ci-security-token"] = token;
-    const now = Math.floor(Date.now() / 1000 + this.skewS);
+    const now = Math.floor(timeOfApi() / 1000);
     const headers = {
       ...options.headers,
       ...signed,
@@ -105,7 +106,8 @@ export class Api {
     const target = encodePath(path) + (Object.keys(query).length ? `?${queryString(query)}` : "");
     try {
       const answer = await this.send(target, { method, headers, body, signal: options.signal });
-      return { answer, text: await read(answer) };
+      answered(answer.headers.get("date"));
+      return { answer, text: await read(answer), isSkewed: Math.abs(timeOfApi() / 1000 - now) > MOST_SKEW_S };
     } catch (error) {
       if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
       throw new ApiError(0, "", error instanceof Error ? error.message : String(error), "");
@@ -118,15 +120,12 @@ export class Api {
       this.signsReads = true;
       return true;
     }
-    const skewS = error.serverTime ? (error.serverTime - Date.now()) / 1000 : 0;
-    const isSkewed = Math.abs(skewS - this.skewS) > 60;
-    if (isSkewed) this.skewS = skewS;
-    return isSkewed;
+    return error.isSkewed;
   }
 }
 
-/** @param {Response} answer @param {string} text */
-function refusal(answer, text) {
+/** @param {Response} answer @param {string} text @param {boolean} isSkewed */
+function refusal(answer, text, isSkewed) {
   const id = answer.headers.get("x-ci-request-id") ?? "";
   /** @type {Tree} */
   let tree = {};
@@ -136,7 +135,7 @@ function refusal(answer, text) {
     // a proxy answered
   }
   const error = new ApiError(answer.status, String(tree.Code ?? ""), String(tree.Message ?? answer.statusText), id);
-  error.serverTime = Date.parse(answer.headers.get("date") ?? "") || 0;
+  error.isSkewed = isSkewed;
   return error;
 }
 

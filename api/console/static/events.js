@@ -1,6 +1,7 @@
 // What happens to the bucket's jobs: from the service's stream of events, and, while there is none, by asking.
 // Views subscribe here and do not know where the news comes from.
 import { pause } from "./api.js";
+import { reported } from "./clock.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {Record<string, any>} Tree */
@@ -118,6 +119,7 @@ export class Events {
     this.isStale = false;
     try {
       const overview = await this.api.call("GET", "/console/overview");
+      reported(overview.Now);
       const text = JSON.stringify([overview.State, overview.Queue]);
       const isBusy = !this.isStreaming && (overview.Queue ?? []).some((/** @type {Tree} */ queue) => Number(queue.Running) > 0);
       const hasChanged = text !== this.text || this.news.error !== null || wasStale;

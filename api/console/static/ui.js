@@ -1,5 +1,6 @@
 // What all views share: templates, the context of the page, and small components.
 import { ApiError, sentence } from "./api.js";
+import { now } from "./clock.js";
 import { address, go } from "./route.js";
 import { t } from "./text.js";
 import { useContext, useEffect, useRef, useState } from "./vendor/hooks.js";
@@ -36,6 +37,17 @@ export function useNews() {
     return events.subscribe(setNews);
   }, [events]);
   return news;
+}
+
+/** The time of the service, µs since the epoch, anew at each interval. @param {number} everyMs @param {boolean} [isOn] */
+export function useNow(everyMs, isOn = true) {
+  const [time, setTime] = useState(now() * 1000);
+  useEffect(() => {
+    if (!isOn) return;
+    const timer = setInterval(() => setTime(now() * 1000), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, isOn]);
+  return time;
 }
 
 /**

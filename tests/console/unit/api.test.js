@@ -1,6 +1,7 @@
 import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
+import { forget } from "../../../api/console/static/clock.js";
 import { Api, ApiError, sentence } from "../../../api/console/static/api.js";
 
 const KEYS = { secretId: "AKID", secretKey: "k" };
@@ -65,6 +66,7 @@ test("a clock that is wrong, and a credential that wants nonces, are learnt from
   await skewed.api.call("GET", "/queue");
   const start = Number(/q-sign-time=(\d+)/.exec(skewed.sent[1].headers.Authorization)[1]);
   assert.ok(Math.abs(start - (Date.now() / 1000 + 3540)) < 5);
+  forget();
   const message = "This credential must sign the headers x-stemline-content-sha256 and x-stemline-nonce.";
   const strict = scripted(answer(403, { Code: "SignatureDoesNotMatch", Message: message }), answer(200));
   await strict.api.call("GET", "/queue");

@@ -62,22 +62,37 @@ test("many are changed in parts, until nothing is left to do", async () => {
   assert.deepEqual(asked, [["POST", "/bulk/jobs/retry", "Failed", undefined], ["POST", "/bulk/jobs/retry", "Failed", "7"]]);
 });
 
-test("workers are found in the jobs that they run and ran", () => {
+test("a worker has one card, whichever of its threads ran a job", () => {
+  const ran = (name, thread, times) => ({ Worker: `${name}/${thread}`, WorkerName: name, Device: "cpu", ...times });
   const ended = [
-    { Worker: "a", Device: "cpu", Started: "1000000", Ended: "3000000", Duration: "20" },
-    { Worker: "b", Device: "cpu", Started: "1000000", Ended: "9000000", Duration: "8" },
-    { Worker: "a", Device: "cpu", Started: "4000000", Ended: "5000000", Duration: "10" },
+    ran("a", 7, { Started: "1000000", Ended: "3000000", Duration: "20" }),
+    ran("b", 8, { Started: "1000000", Ended: "9000000", Duration: "8" }),
+    ran("a", 9, { Started: "4000000", Ended: "5000000", Duration: "10" }),
+    ran("left", 3, { Started: "4000000", Ended: "5000000", Duration: "10" }),
   ];
-  const [busy, idle] = workersOf([{ Worker: "b", JobId: "j1" }], ended);
-  assert.deepEqual([busy.name, busy.running.length, busy.sound / busy.ran], ["b", 1, 1]);
-  assert.deepEqual([idle.name, idle.ended, idle.sound / idle.ran, idle.seen], ["a", 2, 10, 5000000]);
+  const reports = ["a", "b"].map((Name) => ({ Name, Kind: "separation", Alive: "true", Device: "auto", Seen: "7" }));
+  const [busy, idle, ...others] = workersOf([ran("b", 8, { JobId: "j1" })], ended, reports);
+  assert.deepEqual([busy.name, busy.running.length, busy.sound / busy.ran, busy.device], ["b", 1, 1, "cpu"]);
+  assert.deepEqual([idle.name, idle.ended, idle.sound / idle.ran, idle.device], ["a", 2, 10, "cpu"]);
+  assert.deepEqual(others, []);
+  const [silent] = workersOf([ran("old", 1, { JobId: "j2" })], ended);
+  assert.deepEqual([silent.name, silent.report, silent.running.length], ["old", null, 1]);
+});
+
+test("a worker that was killed and started again under another name is shown once", () => {
+  const report = (Name, Alive, Started, Seen) => ({ Name, Kind: "separation", Alive, Device: "cpu", Started, Seen });
+  const dead = report("separation-1@host", "false", "1", "50");
+  const names = (...reports) => workersOf([], [], reports).map((each) => each.name);
+  assert.deepEqual(names(dead, report("separation-2@host", "true", "60", "99")), ["separation-2@host"]);
+  assert.deepEqual(names(dead, report("separation-2@host", "true", "20", "99")), ["separation-2@host", "separation-1@host"]);
+  assert.deepEqual(names(dead, report("separation-2@other", "true", "60", "99")), ["separation-2@other", "separation-1@host"]);
 });
 
 test("workers report themselves, and those that live are first", () => {
   const report = (name, alive) => ({ Name: name, Kind: "separation", Alive: alive, Device: "auto", Seen: "7" });
   const reports = [report("gone", "false"), report("idle", "true"), report("busy", "true")];
-  const found = workersOf([{ Worker: "busy", JobId: "j1", Device: "cpu" }], [{ Worker: "gone", Device: "gpu", Started: "1", Ended: "2" }], reports);
-  assert.deepEqual(found.map((each) => [each.name, each.device]), [["busy", "cpu"], ["idle", "auto"], ["gone", "gpu"]]);
+  const found = workersOf([{ WorkerName: "busy", JobId: "j1", Device: "cpu" }], [{ WorkerName: "gone", Device: "gpu", Started: "1", Ended: "2" }], reports);
+  assert.deepEqual(found.map((each) => [each.name, each.device]), [["busy", "cpu"], ["idle", ""], ["gone", "gpu"]]);
 });
 
 test("the way of a job is described without gaps, over several attempts and their stages", () => {

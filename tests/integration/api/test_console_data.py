@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.worker import ALIVE_S, Worker
+from stemline.jobs.worker import ALIVE_S, Worker, claimant
 from stemline.runtime.settings import BucketAccess, Credential
 from stemline.testing import FixedClock, InMemoryStore
 from stemline.testing.api_server import CREDENTIAL, ApiServer, api_settings, finish
@@ -111,7 +111,9 @@ def test_workers(serve) -> None:
     for name in ("w1", "w2"):
         server.store.workers.report(Worker(name, "separation", 2, (2, 1), "cpu", "1.0", 5))
     submit(server.client)
-    server.store.jobs.claim("w1", (0,))
+    server.store.jobs.claim(claimant("w1", 4711), (0,))
+    (job,) = get(server.client, "/console/jobs?state=Running")["Job"]
+    assert ("w1/4711", "w1") == (job["Worker"], job["WorkerName"])
     shown = get(server.client, "/console/workers")["Worker"]
     assert {("w1", "true"), ("w2", "true")} == {(each["Name"], each["Alive"]) for each in shown}
     assert (["2", "1"], "cpu", "2") == (shown[0]["Level"], shown[0]["Device"], shown[0]["Slots"])

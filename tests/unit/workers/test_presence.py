@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 
 import pytest
 
 from stemline.jobs.errors import StoreUnavailable
-from stemline.jobs.worker import Worker
+from stemline.jobs.worker import Worker, claimant, worker_of
 from stemline.testing import InMemoryStore
 from stemline.testing.processes import eventually
 from stemline.workers import presence as presence_module
+from stemline.workers.device_in_use import DeviceInUse
 from stemline.workers.presence import Presence
 
 WORKER = Worker("separate@a", "separation", 2, (2, 1, 0), "cpu", "1.0", 5)
@@ -61,3 +63,25 @@ def test_reports_go_on_after_a_store_was_away() -> None:
     eventually(store.workers.latest, 180, "a report after the failures")
     presence.stop()
     assert [] == failures
+
+
+def test_the_device_is_that_of_the_networks_which_a_child_loads() -> None:
+    """A report names no device that was only asked for, but the one of the first network."""
+    store, device = InMemoryStore(), DeviceInUse("auto")
+    presence = Presence(store, WORKER, interval_s=0.01, device_in_use=device)
+    presence.start()
+    assert eventually(lambda: [each.device for each in store.workers.latest()] == [""], 180, "a report")
+    child = multiprocessing.get_context("fork").Process(target=device.set, args=("cpu",))
+    child.start()
+    child.join(180)
+    assert eventually(lambda: [each.device for each in store.workers.latest()] == ["cpu"], 180, "the device")
+    presence.stop()
+    assert ("cuda", "") == (DeviceInUse("cuda").get(), DeviceInUse("auto").get())
+
+
+@pytest.mark.parametrize("name", ["separate@local", "separation-12@a/b", "a/1", "callbacks@host.example"])
+def test_a_jobs_worker_is_the_one_that_reports(name: str) -> None:
+    """What a job names as its worker leads to the name in the reports; a name without a thread is itself."""
+    assert name == worker_of(claimant(name, threading.get_native_id()))
+    assert "separate@local" == worker_of("separate@local")
+    assert "" == worker_of("")

@@ -323,6 +323,7 @@ export default {
   "usage.out": "Written",
   "usage.work": "Work",
   "usage.sum": "Sum",
+  "worker.noDevice": "chosen with the first network",
   "worker.slots": "At a time",
   "worker.slotsOf": "{n} jobs; levels {levels}",
   "worker.delivers": "{n} callbacks",

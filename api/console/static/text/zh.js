@@ -323,6 +323,7 @@ export default {
   "usage.out": "写入",
   "usage.work": "处理时间",
   "usage.sum": "合计",
+  "worker.noDevice": "加载第一个网络时选定",
   "worker.slots": "并发",
   "worker.slotsOf": "{n} 个任务；优先级 {levels}",
   "worker.delivers": "{n} 个回调",

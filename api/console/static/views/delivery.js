@@ -1,4 +1,5 @@
 // Callbacks with every attempt, and the button that sends one again.
+import { now } from "../clock.js";
 import { micros, time } from "../format.js";
 import { t } from "../text.js";
 import { html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
@@ -33,7 +34,7 @@ export function useAgain(reload, isOn) {
 
 /** Whether a callback is to be sent within the next minutes. @param {Tree} delivery */
 export function isPending({ State: state, NextTime }) {
-  return state === "Pending" && micros(NextTime) < (Date.now() + SOON_MS) * 1000;
+  return state === "Pending" && micros(NextTime) < (now() + SOON_MS) * 1000;
 }
 
 /** What every attempt sends. @param {{delivery: Tree, target: string}} props */

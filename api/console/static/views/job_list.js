@@ -1,7 +1,7 @@
 // The list of jobs: as long as the bucket's, but only what can be seen is loaded and drawn.
 import { baseName, duration, number, time } from "../format.js";
 import { t } from "../text.js";
-import { Empty, html, Link, Problem, State, useNews, usePage } from "../ui.js";
+import { Empty, html, Link, Problem, State, useNews, useNow, usePage } from "../ui.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
 
 /** @typedef {import("../route.js").Route} Route */
@@ -173,7 +173,7 @@ function Table({ rows, route, selected, onSelect }) {
   const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
   const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
   useEffect(() => rows.want(first, last), [first, last]);
-  const now = useNow();
+  const now = useNow(1000);
   const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
   const latest = useRef({ selected, onSelect });
   latest.current = { selected, onSelect };
@@ -236,7 +236,7 @@ function drawn({ index, job, now, isSelected, onToggle }) {
     <span role="cell" class="state-cell"><${State} name=${job.State} />
       ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
     <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? waits(job, now).map((line) => html`<small key=${line} class="soft">${line}</small>`) : html`<small class="soft">${took(job)}</small>`}</span>
-    <span role="cell" class="age" title=${time(job.Created)}>${duration((now - Number(job.Created)) / 1e6)}</span>
+    <span role="cell" class="age" title=${time(job.Created)}>${duration(Math.max(0, now - Number(job.Created)) / 1e6)}</span>
   </div>`;
 }
 
@@ -244,7 +244,7 @@ function drawn({ index, job, now, isSelected, onToggle }) {
 function remaining(job, now) {
   if (job.EstimatedEnd) return `≈ ${duration(Math.max(0, Number(job.EstimatedEnd) - now) / 1e6)}`;
   const share = Number(job.Progress) / 100;
-  const ran = (now - Number(job.Started)) / 1e6;
+  const ran = Math.max(0, now - Number(job.Started)) / 1e6;
   return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
 }
 
@@ -260,14 +260,4 @@ function waits(job, now) {
 /** @param {Tree} job */
 function took(job) {
   return job.Started && job.Ended ? t("jobs.took", { time: duration((Number(job.Ended) - Number(job.Started)) / 1e6) }) : "";
-}
-
-/** µs since the epoch, anew each second. */
-function useNow() {
-  const [now, setNow] = useState(Date.now() * 1000);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now() * 1000), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
 }

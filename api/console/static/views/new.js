@@ -1,4 +1,5 @@
 // A new job: files that are dropped, or a key; and what is made of them.
+import { now } from "../clock.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
 import { Field, SoundStyles } from "../parts.js";
@@ -40,7 +41,7 @@ export default function NewJob({ route }) {
   const template = (templates.value?.TemplateList ?? []).find((/** @type {Tree} */ each) => each.TemplateId === form.template);
   const mode = template?.VoiceSeparate.AudioMode ?? form.mode;
   const codec = mode === "MusicMode" && !MUSIC_CODECS.includes(form.codec) ? "mp3" : form.codec;
-  const problem = patternProblem(form.pattern, mode) || timesProblem(form.notBefore, form.deadline, Date.now());
+  const problem = patternProblem(form.pattern, mode) || timesProblem(form.notBefore, form.deadline, now());
   /** @param {string} key */
   const requestOfKey = (key) => requestFor({ ...form, key, mode, codec, bucket: session.Bucket, region: session.Region });
   /** @param {Iterable<File>} files */

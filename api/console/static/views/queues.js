@@ -1,4 +1,5 @@
 // The queues of the bucket: what waits and runs, and the switches of each.
+import { now, secondsSince } from "../clock.js";
 import { duration, number, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
@@ -20,11 +21,11 @@ export default function Queues() {
   const queues = value.QueueList ?? [];
   const loads = new Map((overview?.Queue ?? []).map((/** @type {Tree} */ load) => [load.QueueId, load]));
   return html`<div class="bar"><h1>${t("nav.queues")}</h1></div><${Problem} error=${error} />
-    ${queues.length ? html`<div class="cards">${queues.map((/** @type {Tree} */ queue) => html`<${Queue} key=${queue.QueueId} queue=${queue} load=${loads.get(queue.QueueId) ?? {}} now=${Number(overview?.Now ?? 0)} jobs=${recent.value?.Job ?? []} reload=${reload} />`)}</div>` : html`<${Empty} title=${t("queue.none")} />`}`;
+    ${queues.length ? html`<div class="cards">${queues.map((/** @type {Tree} */ queue) => html`<${Queue} key=${queue.QueueId} queue=${queue} load=${loads.get(queue.QueueId) ?? {}} jobs=${recent.value?.Job ?? []} reload=${reload} />`)}</div>` : html`<${Empty} title=${t("queue.none")} />`}`;
 }
 
-/** @param {{queue: Tree, load: Tree, now: number, jobs: Tree[], reload: () => void}} props */
-function Queue({ queue, load, now, jobs, reload }) {
+/** @param {{queue: Tree, load: Tree, jobs: Tree[], reload: () => void}} props */
+function Queue({ queue, load, jobs, reload }) {
   const page = usePage();
   const action = useAction();
   const [asks, setAsks] = useState("");
@@ -41,7 +42,7 @@ function Queue({ queue, load, now, jobs, reload }) {
     <div class="numbers">
       <div><span>${t("queue.waiting")}</span><b class="number">${number(waiting)}</b> / ${number(queue.MaxSize)}</div>
       <div><span>${t("queue.running")}</span><b class="number">${number(load.Running ?? 0)}</b> / ${number(queue.MaxConcurrent)}</div>
-      <div><span>${t("queue.oldest")}</span><b class="number">${load.Oldest && now ? duration((now - Number(load.Oldest)) / 1e6) : "–"}</b></div>
+      <div><span>${t("queue.oldest")}</span><b class="number">${load.Oldest ? duration(secondsSince(load.Oldest)) : "–"}</b></div>
     </div>
     <p class="soft">${t("queue.levels", { high: number(high), middle: number(middle), low: number(low) })}</p>
     <${Throughput} jobs=${jobs.filter((job) => job.QueueId === queue.QueueId)} />
@@ -60,10 +61,10 @@ function Queue({ queue, load, now, jobs, reload }) {
 /** Jobs that ended in each of the last minutes. @param {{jobs: Tree[]}} props */
 function Throughput({ jobs }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const now = Date.now() * 1000;
+  const until = now() * 1000;
   const counts = Array.from({ length: MINUTES }, () => 0);
   for (const job of jobs) {
-    const minute = MINUTES - 1 - Math.floor((now - Number(job.Ended)) / 60e6);
+    const minute = MINUTES - 1 - Math.floor((until - Number(job.Ended)) / 60e6);
     if (minute >= 0) counts[minute] = (counts[minute] ?? 0) + 1;
   }
   const total = counts.reduce((sum, each) => sum + each, 0);

@@ -1,8 +1,7 @@
 // The way of a job through the service: how long it waited, and the attempts with their stages.
 import { duration, time } from "../format.js";
 import { t } from "../text.js";
-import { html } from "../ui.js";
-import { useEffect, useState } from "../vendor/hooks.js";
+import { html, useNow } from "../ui.js";
 
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {{kind: string, from: number, to: number}} Span `kind` is "waited", "start" (before the first stage), "ran" (where stages are not known), or a stage; µs since the epoch */
@@ -60,13 +59,7 @@ export function spansOf(job, attempts, now) {
 
 /** @param {{job: Tree, attempts: Tree[]}} props */
 export function Timeline({ job, attempts: kept }) {
-  const [now, setNow] = useState(Date.now() * 1000);
-  const isOpen = !job.Ended;
-  useEffect(() => {
-    if (!isOpen) return;
-    const timer = setInterval(() => setNow(Date.now() * 1000), 500);
-    return () => clearInterval(timer);
-  }, [isOpen]);
+  const now = useNow(500, !job.Ended);
   const attempts = attemptsOf(job, kept, now);
   const spans = spansOf(job, attempts, now);
   const total = spans.reduce((sum, span) => sum + span.to - span.from, 0) || 1;
