@@ -37,6 +37,7 @@ from stemline.wire.signature import SignedRequest, find_authorization, verify
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
+    "console_check": Operation.SUBMIT,
     "retry_jobs": Operation.SUBMIT,
     "create_upload": Operation.UPLOAD,
     "resume_upload": Operation.UPLOAD,

@@ -46,7 +46,7 @@ async def create_jobs(context: WriteContext, request: Request) -> Response:
     """Create one job per operation of the request, stored durably before the answer, or only try it."""
     wait_s = waiting.wanted_s(context)
     if queries.SUBMIT.read_parameters(context.query)["dry_run"] == "true":
-        return await dry_run.answer(context, request, await run_in_threadpool(_tried, context))
+        return await dry_run.answer(context, request, await run_in_threadpool(tried, context))
     jobs = await run_in_threadpool(_create, context)
     return await waiting.answer(
         context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)
@@ -69,8 +69,8 @@ def _specs(context: RequestContext) -> list[JobSpec]:
     return specs
 
 
-def _tried(context: RequestContext) -> list[JobSpec]:
-    """Return the jobs that would be created, for which the budget has room."""
+def tried(context: RequestContext) -> list[JobSpec]:
+    """Return the jobs that would be created, for which the budget has room; nothing is stored."""
     specs = _specs(context)
     context.check_budget(len(specs))
     context.watch_budget()

@@ -11,10 +11,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.admission import ReadContext
+from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.console.queries import BROWSE
-from stemline.api.console.views import CALLBACK, JOB, JOBS, OVERVIEW, SESSION, WORKERS
+from stemline.api.console.views import CALLBACK, CHECKED, JOB, JOBS, OVERVIEW, SESSION, WORKERS
 from stemline.api.context import RequestContext
+from stemline.api.jobs import tried
 from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
 from stemline.jobs.history import attempts_of
@@ -65,6 +66,12 @@ def console_overview(context: ReadContext) -> Response:
     states = [{"state": state, "jobs": jobs} for state, jobs in load.states.items()]
     queues = [{"load": queue, "oldest": load.oldest.get(queue.id)} for queue in load.queues]
     return context.respond(OVERVIEW, now=context.store.now(), states=states, queues=queues)
+
+
+@router.route(["POST"], "/console/check", name="console_check", include_in_schema=False)
+def console_check(context: WriteContext) -> Response:
+    """Refuse what would be refused of a submission, before its upload; store and probe nothing."""
+    return context.respond(CHECKED, jobs=len(tried(context)))
 
 
 @router.get("/console/jobs", name="console_jobs")

@@ -129,6 +129,8 @@ JOB = _answer(
     Element("Stem", _STEM, "stems", repeated=True),
     Element("Attempt", _ATTEMPT, "attempts", repeated=True),
 )
+CHECKED = _answer(Element("JobCount", TEXT, "jobs"))
+"""How many jobs a submission would make."""
 CALLBACK = _answer(Element("ContentType", TEXT, "type"), Element("Body", TEXT, "body"))
 """What is sent."""
 WORKERS = _answer(

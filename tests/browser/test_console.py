@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.states import QueueState
@@ -158,6 +158,66 @@ def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Serv
     page.evaluate("history.pushState(null, '', '?view=new'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.get_by_text("may not submit jobs")).to_be_visible()
     expect(page.get_by_text("Dropped.wav")).to_have_count(0)  # what another did is not shown
+
+
+def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service) -> None:
+    """A wrong option or empty file is refused before it is sent; a refused job takes the form as it is."""
+    page.goto(running.link("?view=new"))
+    files = page.locator("input[type=file]")
+    song = FilePayload(name="checked.wav", mimeType="audio/wav", buffer=wav(tone(0.2)))
+    alert, uploads = page.get_by_role("alert"), page.locator(".upload")
+    files.set_input_files(FilePayload(name="nothing.mp3", mimeType="audio/mpeg", buffer=b""))
+    expect(alert).to_contain_text("nothing.mp3 is empty")
+    page.locator("summary").click()
+    for label, wrong, said in (
+        ("User data", "歌曲", "ASCII"),
+        ("Callback URL", "ftp://receiver.example/x", "http or https"),
+        ("Audio track", "no such/track!", "AudioTrack"),
+        ("Names of the stems", "out/../{stem}.mp3", "InvalidArgument"),
+    ):
+        field = page.get_by_label(label)
+        before = field.input_value()
+        field.fill(wrong)
+        files.set_input_files(song)
+        expect(alert.first).to_contain_text(said)
+        expect(uploads).to_have_count(0)
+        field.fill(before)
+    once = []
+
+    def refuse(route: Route) -> None:
+        once.append(route.request.post_data_json)
+        if len(once) == 1:
+            refusal = {"Code": "InvalidArgument", "Message": "Refused once.", "RequestId": "x"}
+            route.fulfill(status=400, json=refusal)
+        else:
+            route.continue_()
+
+    page.route("**/jobs", refuse)
+    files.set_input_files([song, {**song, "name": "left.wav"}])
+    expect(uploads.filter(has_text="Refused once.")).to_have_count(1)
+    page.get_by_label("User data").fill("as it is now")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("link", name="Open the job")).to_have_count(2)
+    assert ["", "", "as it is now"] == sorted(each["Operation"].get("UserData", "") for each in once)
+    once.clear()
+    files.set_input_files({**song, "name": "given up.wav"})
+    expect(uploads.filter(has_text="Refused once.")).to_have_count(1)
+    page.get_by_role("button", name="Give up").click()
+    expect(uploads).to_have_count(2)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wrong_clock_changes_no_time(page: Page, running: Service, paused: Store, hours: int) -> None:
+    """Ages and waits are the service's, whatever the clock of the reader's computer says."""
+    page.add_init_script(f"const real = Date.now; Date.now = () => real() + {hours * 3_600_000};")
+    (job,) = paused.jobs.create([samples.spec(3)])
+    page.goto(running.link())
+    age = row(page, job.id).locator(".age")
+    expect(age).to_have_text(re.compile(r"^\d+(\.\d)? s$"))
+    row(page, job.id).get_by_role("link").click()
+    times = page.get_by_role("region", name="Timeline").get_by_role("img")
+    expect(times).to_have_attribute("aria-label", re.compile(r"^waited \d+(\.\d)? s$"))
+    paused.jobs.cancel(TENANT, [job.id])
 
 
 def test_from_a_file_to_its_stems(page: Page, running: Service) -> None:

@@ -101,12 +101,13 @@ export class Upload {
     this.stop.abort();
   }
 
-  /** Give the upload up, and delete what has arrived. */
+  /** Give the upload up, and delete what has arrived; a file that has become an object stays. */
   async giveUp() {
+    const isObject = this.state === "done";
     this.turn("given up");
     this.stop.abort();
     forgetRecord(this.file);
-    if (this.record) await this.api.call("DELETE", "/uploads", { query: this.named() }).catch(() => 0);
+    if (this.record && !isObject) await this.api.call("DELETE", "/uploads", { query: this.named() }).catch(() => 0);
   }
 
   async sendMissing() {

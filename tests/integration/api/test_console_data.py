@@ -132,6 +132,21 @@ def test_a_worker_that_is_silent_is_not_alive() -> None:
     assert "false" == shown["Alive"]
 
 
+def test_a_submission_is_checked_before_its_upload(serve) -> None:
+    """What would be refused of a submission is refused, by whom it would be; nothing is stored."""
+    reader = Credential(secret_id="reader", secret_key="k", read_only=True)
+    server = serve(credentials=(CREDENTIAL, reader))
+    body = submission(operation="<UserData>order 1</UserData>")
+    answer = server.client.post("/console/check", body, {"Accept": "application/json"})
+    assert (200, "1") == (answer.status, json.loads(answer.body)["JobCount"])
+    refused = server.client.post("/console/check", body.replace("order 1", "歌"))
+    assert 400 == refused.status
+    assert "UserData" in (refused.text("Message") or "")
+    other = Client(server.port, secret_id="reader", secret_key="k").post("/console/check", body)
+    assert 403 == other.status
+    assert "0" == get(server.client, "/console/jobs")["Total"]
+
+
 def test_what_a_callback_sends(server: ApiServer) -> None:
     """A callback shows the body that its attempts send, to its own bucket alone."""
     operation = "<CallBackFormat>JSON</CallBackFormat><CallBack>http://receiver.example/hook</CallBack>"

@@ -6,8 +6,8 @@ import { Field, SoundStyles } from "../parts.js";
 import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { submit } from "./actions.js";
-import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS, PATTERN, patternProblem, requestFor, timesProblem } from "./options.js";
-import { add as addUpload, Uploads } from "./uploads.js";
+import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS, PATTERN, patternProblem, requestFor, textsProblem, timesProblem } from "./options.js";
+import { add as addUpload, check, choose, fileProblem, Uploads } from "./uploads.js";
 
 /** @typedef {Record<string, any>} Tree */
 
@@ -41,16 +41,24 @@ export default function NewJob({ route }) {
   const template = (templates.value?.TemplateList ?? []).find((/** @type {Tree} */ each) => each.TemplateId === form.template);
   const mode = template?.VoiceSeparate.AudioMode ?? form.mode;
   const codec = mode === "MusicMode" && !MUSIC_CODECS.includes(form.codec) ? "mp3" : form.codec;
-  const problem = patternProblem(form.pattern, mode) || timesProblem(form.notBefore, form.deadline, now());
+  const problem = patternProblem(form.pattern, mode) || timesProblem(form.notBefore, form.deadline, now()) || textsProblem(form.userData, form.callback);
   /** @param {string} key */
-  const requestOfKey = (key) => requestFor({ ...form, key, mode, codec, bucket: session.Bucket, region: session.Region });
-  /** @param {Iterable<File>} files */
-  const add = (files) => {
-    if (problem) return action.run(async () => Promise.reject(new Error(t(problem))));
-    // What is chosen now holds for these files, whatever is chosen while they are sent.
-    for (const file of files) addUpload(page, file, requestOfKey);
-    return Promise.resolve();
+  const requestOfKey = (key) => {
+    if (problem) throw new Error(t(problem));
+    return requestFor({ ...form, key, mode, codec, bucket: session.Bucket, region: session.Region });
   };
+  choose(requestOfKey);
+  /** @param {File[]} files */
+  const add = (files) => action.run(async () => {
+    const refused = files.map((file) => fileProblem(file, Number(session.SourceMaxBytes))).filter(Boolean);
+    const [first, ...others] = files.filter((file) => !fileProblem(file, Number(session.SourceMaxBytes)));
+    if (first) {
+      await check(page, first, requestOfKey);
+      // What is chosen now holds for these files, whatever is chosen while they are sent.
+      for (const file of [first, ...others]) addUpload(page, file, requestOfKey);
+    }
+    if (refused.length) throw new Error(refused.join(" "));
+  });
   useEffect(() => {
     onDropped = () => {
       const files = dropped;
@@ -67,7 +75,6 @@ export default function NewJob({ route }) {
   const submitKey = (event) => {
     event.preventDefault();
     action.run(async () => {
-      if (problem) throw new Error(t(problem));
       const key = form.key.trim().replace(/^(cos|s3):\/\/[^/]+\//, "");
       if (!key) throw new Error(t("new.noKey"));
       go({ view: "job", job: await submit(page, requestOfKey(key)) });
@@ -91,8 +98,8 @@ export default function NewJob({ route }) {
       </div>
       <details><summary>${t("new.more")}</summary><div class="fields">
         <${Field} label=${t("new.pattern")} hint=${t("new.patternHint")}><input value=${form.pattern} spellcheck="false" onInput=${(/** @type {any} */ event) => set({ pattern: event.target.value })} /><//>
-        <${Field} label=${t("job.userData")}><input value=${form.userData} maxlength="1024" onInput=${(/** @type {any} */ event) => set({ userData: event.target.value })} /><//>
-        <${Field} label=${t("new.callback")}><input type="url" value=${form.callback} placeholder="https://" onInput=${(/** @type {any} */ event) => set({ callback: event.target.value })} /><//>
+        <${Field} label=${t("job.userData")} hint=${t("new.userDataHint")}><input value=${form.userData} maxlength="1024" onInput=${(/** @type {any} */ event) => set({ userData: event.target.value })} /><//>
+        <${Field} label=${t("new.callback")} hint=${t("new.callbackHint")}><input type="url" value=${form.callback} placeholder="https://" onInput=${(/** @type {any} */ event) => set({ callback: event.target.value })} /><//>
         <${Field} label=${t("new.audioTrack")} hint=${t("new.audioTrackHint")}><input value=${form.audioTrack} onInput=${(/** @type {any} */ event) => set({ audioTrack: event.target.value.trim() })} /><//>
         <${Field} label=${t("job.notBefore")} hint=${t("new.notBeforeHint")}><input type="datetime-local" value=${form.notBefore} onInput=${(/** @type {any} */ event) => set({ notBefore: event.target.value })} /><//>
         <${Field} label=${t("job.deadline")} hint=${t("new.deadlineHint")}><input type="datetime-local" value=${form.deadline} onInput=${(/** @type {any} */ event) => set({ deadline: event.target.value })} /><//>

@@ -55,6 +55,13 @@ export function timesProblem(notBefore, deadline, now) {
   return "";
 }
 
+/** Why the service would refuse texts of a request; empty if it would not. @param {string} userData @param {string} callback */
+export function textsProblem(userData, callback) {
+  if (!/^[ -~]*$/.test(userData)) return "new.userDataAscii";
+  if (callback && callback.toLowerCase() !== "no" && !/^https?:\/\/[^\s/?#]+\S*$/i.test(callback)) return "new.callbackUrl";
+  return "";
+}
+
 /** Why a pattern cannot name the stems; empty if it can. @param {string} pattern @param {string} mode */
 export function patternProblem(pattern, mode) {
   const several = Object.keys(MODES[mode] ?? {}).length > 1;

@@ -10,7 +10,8 @@ import { submit } from "./actions.js";
 
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {import("../ui.js").Page} Page */
-/** @typedef {{upload: Upload, page: Page, request: (key: string) => Tree, job: string, error: unknown}} Item */
+/** @typedef {(key: string) => Tree} RequestOf a request for the key of a source; throws what is wrong with it */
+/** @typedef {{upload: Upload, page: Page, request: RequestOf, job: string, error: unknown}} Item */
 
 /** Files that are sent at the same time. */
 const AT_ONCE = 2;
@@ -18,6 +19,8 @@ const AT_ONCE = 2;
 let items = [];
 let running = 0;
 let onChange = () => {};
+/** What the form says now. @type {RequestOf | null} */
+let chosen = null;
 
 // Who leaves takes nothing along: what is not sent yet stays unsent, and the next one does not see its name.
 globalThis.addEventListener?.("stemline.leave", () => {
@@ -27,7 +30,7 @@ globalThis.addEventListener?.("stemline.leave", () => {
 
 /** How many files have not become jobs yet. */
 export function unfinished() {
-  return items.filter(({ upload, job, error }) => !job && !error && upload.state !== "given up").length;
+  return items.filter(({ job, error }) => !job && !error).length;
 }
 
 /**
@@ -44,12 +47,46 @@ export function add(page, file, request) {
   onChange();
 }
 
+/** Say what the form says now; an upload whose job was refused is submitted with it. @param {RequestOf} request */
+export function choose(request) {
+  chosen = request;
+}
+
+/**
+ * Refuse what the service would refuse, before anything is sent.
+ * @param {Page} page
+ * @param {File} file
+ * @param {RequestOf} request
+ */
+export async function check({ api }, file, request) {
+  await api.call("POST", "/console/check", { body: request(`uploads/${"0".repeat(16)}/${file.name}`) });
+}
+
+/** Why a file cannot be a source; empty if it can. @param {File} file @param {number} most bytes */
+export function fileProblem(file, most) {
+  if (!file.size) return t("upload.empty", { name: file.name });
+  return most && file.size > most ? t("upload.tooLarge", { name: file.name, size: size(most) }) : "";
+}
+
+/** Go on: an interrupted upload as it was begun, and one whose job was refused with what the form says now. @param {Item} item */
+function resume(item) {
+  if (item.error && chosen) item.request = chosen;
+  start(item);
+}
+
+/** @param {Item} item */
+function giveUp(item) {
+  items = items.filter((each) => each !== item);
+  item.upload.giveUp();
+  onChange();
+}
+
 /** @param {Item} item */
 async function start(item) {
   const { upload, page, request } = item;
   while (running >= AT_ONCE) {
     await new Promise((done) => setTimeout(done, 150));
-    if (upload.state === "given up" || !items.includes(item)) return;
+    if (!items.includes(item)) return;
   }
   running += 1;
   const isSent = await upload.run().finally(() => {
@@ -89,11 +126,12 @@ function Row({ item }) {
   const failure = upload.error ?? error;
   return html`<div class="upload" data-state=${state}>
     <span><b>${file.name}</b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
-      ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure ? html`<span class="problem" role="alert">${t("upload.problem", { reason: sentence(failure) })}</span>` : null}</span>
+      ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure && failure === error ? html`<span class="problem" role="alert">${sentence(failure)}</span>` : failure ? html`<span class="problem" role="alert">${t("upload.problem", { reason: sentence(failure) })}</span>` : null}
+      ${error && !job ? html`<span class="soft small">${t("upload.refused")}</span>` : null}</span>
     <span class="buttons">
       ${state === "sending" && html`<button type="button" class="small" onClick=${() => upload.pause()}>${t("upload.pause")}</button>`}
-      ${(state === "paused" || state === "failed" || (error && !job)) && html`<button type="button" class="small" onClick=${() => start(item)}>${t("upload.resume")}</button>`}
-      ${state !== "done" && state !== "given up" && html`<button type="button" class="small" onClick=${() => upload.giveUp()}>${t("upload.giveUp")}</button>`}
+      ${(state === "paused" || state === "failed" || (error && !job)) && html`<button type="button" class="small" onClick=${() => resume(item)}>${t("upload.resume")}</button>`}
+      ${!job && html`<button type="button" class="small" onClick=${() => giveUp(item)}>${t("upload.giveUp")}</button>`}
       ${job && html`<${Link} to=${{ view: "job", job }} class="button">${t("new.open")}<//>`}
     </span>
     <progress max="1" value=${upload.share} aria-label=${t("progressOf", { name: file.name })}></progress>
