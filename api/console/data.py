@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,7 +97,9 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     tenant, key = context.tenant, job.spec.input_object
     # Only of a source that was decoded as sound: who may submit must not read other objects of the bucket.
     played = job.result is not None
-    link = _link(context, tenant.bucket, tenant.region, key) if played else {"play": "", "save": ""}
+    link = (
+        _link(context, tenant.bucket, tenant.region, key, _base(key)) if played else {"play": "", "save": ""}
+    )
     source = {"key": key, "link": link}
     attempts = attempts_of(job, context.store.jobs.history(job.id))
     return context.respond(JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts)
@@ -190,13 +193,13 @@ def _contains(job: Job, text: str) -> bool:
     return not wanted or any(wanted in each.casefold() for each in texts)
 
 
-def _link(context: RequestContext, bucket: str, region: str, key: str) -> dict[str, str]:
-    """Return links that play and that save an object; empty ones where the service cannot read the bucket."""
+def _link(context: RequestContext, bucket: str, region: str, key: str, name: str) -> dict[str, str]:
+    """Return links that play an object and that save it under a name; empty ones where it cannot be read."""
     presign: Callable[..., str] = context.services.buckets.presign_get
     try:
         return {
             "play": presign(region, bucket, key, expires_s=_LINK_S),
-            "save": presign(region, bucket, key, expires_s=_LINK_S, download=key.rpartition("/")[2]),
+            "save": presign(region, bucket, key, expires_s=_LINK_S, download=name),
         }
     except SourceAccessDenied:
         return {"play": "", "save": ""}
@@ -209,7 +212,24 @@ def _stems(context: RequestContext, job: Job) -> list[dict[str, Any]]:
         return []
     allowed = context.policy.allows_bucket(output.bucket, output.region)
     none = {"play": "", "save": ""}
+    source, bucket, region = job.spec.input_object, output.bucket, output.region
     return [
-        {"file": file, "link": _link(context, output.bucket, output.region, file.key) if allowed else none}
+        {
+            "file": file,
+            "link": _link(context, bucket, region, file.key, name_of_stem(file.key, source))
+            if allowed
+            else none,
+        }
         for file in job.result.files
     ]
+
+
+def _base(key: str) -> str:
+    """Return the last part of a key."""
+    return key.rpartition("/")[2]
+
+
+def name_of_stem(key: str, source: str) -> str:
+    """Return under which name a stem is saved: the song's comes first, unless the key has it already."""
+    song, name = re.sub(r"\.\w{1,5}$", "", _base(source)), _base(key)
+    return name if not song or song in name else f"{song} - {name}"

@@ -34,6 +34,10 @@ VIEWS = (
     "?view=workers",
 )
 
+#: Tables that are wider than their place, so that a part of them is seen only by who scrolls there.
+HIDDEN = """() => [...document.querySelectorAll(".wide")]
+  .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText)"""
+
 #: Drop a file on the page, as the browser reports it.
 DROP = """(bytes) => {
   const dataTransfer = new DataTransfer();
@@ -96,6 +100,19 @@ def test_a_login_link(page: Page, running: Service) -> None:
     page.get_by_role("link", name="Jobs").click()
     page.go_back()
     assert "login" not in page.url
+
+
+def test_a_damaged_login_link_is_said(page: Page, running: Service) -> None:
+    """A link that lost a part on its way is not ignored, whether somebody is signed in or not."""
+    link = running.link()
+    page.goto(f"{running.url}#login={link.partition('=')[2][:20]}")
+    expect(page.get_by_role("alert")).to_contain_text("The log-in link is damaged")
+    assert "login" not in page.url
+    page.goto(link)
+    expect(page.get_by_role("navigation")).to_be_visible()
+    page.evaluate("location.hash = '#login=abc'")
+    expect(page.get_by_role("status")).to_contain_text("The log-in link is damaged")
+    expect(page).to_have_title("Jobs · Stemline")
 
 
 def test_a_login_link_asks_before_it_replaces_who_is_signed_in(page: Page, running: Service) -> None:
@@ -193,14 +210,14 @@ def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service) -> 
             route.continue_()
 
     page.route("**/jobs", refuse)
-    files.set_input_files([song, {**song, "name": "left.wav"}])
+    files.set_input_files([song, FilePayload(name="left.wav", mimeType="audio/wav", buffer=song["buffer"])])
     expect(uploads.filter(has_text="Refused once.")).to_have_count(1)
     page.get_by_label("User data").fill("as it is now")
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("link", name="Open the job")).to_have_count(2)
     assert ["", "", "as it is now"] == sorted(each["Operation"].get("UserData", "") for each in once)
     once.clear()
-    files.set_input_files({**song, "name": "given up.wav"})
+    files.set_input_files(FilePayload(name="given up.wav", mimeType="audio/wav", buffer=song["buffer"]))
     expect(uploads.filter(has_text="Refused once.")).to_have_count(1)
     page.get_by_role("button", name="Give up").click()
     expect(uploads).to_have_count(2)
@@ -259,7 +276,13 @@ def test_a_failed_job_says_why_and_is_tried_again(page: Page, running: Service) 
     page.goto(running.link("?view=new"))
     page.get_by_label("Or the key of an object").fill("in/late.wav")
     page.get_by_role("button", name="Submit", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("ResourceNotFound")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("ResourceNotFound")
+    expect(alert).to_contain_text("What to do: Compare the source's key")
+    timeline = page.get_by_role("region", name="Timeline")
+    expect(timeline).to_contain_text("Failed on")
+    expect(timeline).not_to_contain_text("does not exist")  # it is said above
+    expect(page).to_have_title("late.wav (Failed) · Stemline")
     song(running, "in/late.wav", 1)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="late.wav")).to_contain_text("Success")
@@ -363,6 +386,10 @@ def test_jobs_are_found_and_cancelled_together(page: Page, running: Service, pau
     expect(page.locator(".row[data-job]")).to_have_count(1)
     page.reload()
     expect(row(page, jobs[3].id)).to_contain_text("Cancelled")
+    expect(page.get_by_text("1 job", exact=True)).to_be_visible()
+    row(page, jobs[3].id).get_by_role("checkbox").check()
+    expect(page.get_by_role("button", name="Retry the selected jobs")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel the selected jobs")).to_have_count(0)
     page.get_by_label("Id, part of a key, or user data").fill(jobs[0].id)
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
@@ -382,12 +409,17 @@ def test_a_callback_that_was_given_up_is_sent_again(page: Page, running: Service
     page.get_by_role("link", name="Deliveries").click()
     delivery = page.locator(".delivery")
     expect(delivery).to_contain_text("Given up")
+    expect(delivery.get_by_role("link", name="hook.wav")).to_be_visible()
+    expect(delivery).to_contain_text("Last attempt: 500 · 500 it is on fire")
+    expect(page.get_by_role("button", name="Needs attention 1")).to_be_visible()
+    expect(page.get_by_role("button", name="Given up 1")).to_be_visible()
     delivery.get_by_role("button", name="Attempts: 1").click()
     expect(delivery).to_contain_text("500 it is on fire")
     expect(delivery).to_contain_text("POST http://receiver.example/hook")
     expect(delivery).to_contain_text("<EventName>TaskFinish</EventName>")
     delivery.get_by_role("button", name="Resend").click()
-    expect(page.get_by_text("No callback was given up")).to_be_visible()
+    expect(delivery).to_contain_text("Pending")  # it still needs attention, until the receiver takes it
+    expect(page.get_by_role("button", name="Given up 0")).to_be_visible()
     assert "pending" == store.outbox.get(delivery_id(job.id)).status
 
 
@@ -431,7 +463,10 @@ def test_read_only_keys_see_no_switches(page: Page, running: Service, paused: St
 
 
 def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service) -> None:
-    """At 360 px no view scrolls sideways; the language changes at once and stays."""
+    """At 360 px no view scrolls sideways, nor a table in it; the language changes at once and stays."""
+    templates = running.server.store.templates
+    separate = samples.spec(0).separate
+    made = templates.create(TENANT, "a-name-that-is-long-enough-for-a-phone", separate)
     page.set_viewport_size({"width": 360, "height": 780})
     page.goto(running.link())
     page.get_by_role("button", name="中文").click()
@@ -439,10 +474,14 @@ def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service
     for query in VIEWS:
         page.goto(running.url + query)
         expect(page.get_by_role("heading", level=1)).to_be_attached()
+        if query == "?view=templates":
+            expect(page.locator(".wide")).to_contain_text(made.name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert [] == page.evaluate(HIDDEN)
         assert "zh-CN" == page.evaluate("document.documentElement.lang")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("link", name="Workers")).to_be_visible()
+    templates.delete(TENANT, made.id)
 
 
 def test_several_buckets(page: Page, running: Service) -> None:

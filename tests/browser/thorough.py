@@ -24,6 +24,7 @@ from stemline.testing.client import BUCKET
 from stemline.testing.processes import eventually
 from tests.browser import samples
 from tests.browser.service import Service, service
+from tests.browser.test_console import HIDDEN
 from tests.browser.worker import tone, wav
 from tests.integration.api.test_jobs import CLONE
 from tests.paths import REPOSITORY
@@ -123,6 +124,7 @@ def test_every_view(browser: Browser, full: tuple[Service, dict[str, str]], sche
                 expect(page.locator(".player")).to_have_attribute("data-loaded", "true")
                 page.get_by_role("button", name="Solo Voice").click()
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+            assert [] == page.evaluate(HIDDEN), (name, width)
             page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=width < 1440)
             if width != 768:
                 assert [] == violations(page), (name, width)

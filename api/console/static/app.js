@@ -5,7 +5,7 @@ import { current, go } from "./route.js";
 import * as sessions from "./session.js";
 import * as tabs from "./tabs.js";
 import { choose, language, preferred, t } from "./text.js";
-import { html, Link, PageContext, Problem, useNews, usePage } from "./ui.js";
+import { html, Link, PageContext, Problem, useNews, usePage, useTitle } from "./ui.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Jobs } from "./views/jobs.js";
@@ -74,8 +74,10 @@ function App() {
     page?.events.stop();
     dispatchEvent(new Event("stemline.leave"));
     setPage(null);
+    document.title = "Stemline";
   };
   useEffect(() => {
+    const isBad = sessions.isBadLink(location);
     const link = sessions.fromLink(location, history);
     const kept = sessions.kept();
     /** Sign in by a link, after a question if somebody else is signed in. @param {Session | null} link */
@@ -87,14 +89,22 @@ function App() {
       if (from) setLinked({ from, to: link });
       else await login(link);
     };
+    /** Say that a link is damaged. */
+    const refuse = () => {
+      say(t("login.badLink"));
+      setError(new Error(t("login.badLink")));
+    };
     choose(preferred())
       .then(() => (kept ? login(kept) : undefined))
       .catch(setError)
-      .then(() => follow(link))
+      .then(() => (isBad ? refuse() : follow(link)))
       .catch(setError)
       .finally(() => setReady(true));
     // A log-in link that is opened in this tab again changes the fragment alone.
-    const onHash = () => follow(sessions.fromLink(location, history)).catch(setError);
+    const onHash = () => {
+      if (sessions.isBadLink(location)) refuse();
+      follow(sessions.fromLink(location, history)).catch(setError);
+    };
     addEventListener("hashchange", onHash);
     return () => removeEventListener("hashchange", onHash);
   }, []);
@@ -190,7 +200,10 @@ function Trouble() {
 
 /** @param {{route: import("./route.js").Route}} props */
 function View({ route }) {
-  const load = VIEWS[route.view ?? "jobs"];
+  const name = route.view ?? "jobs";
+  const load = VIEWS[name];
+  // A job and a batch name themselves.
+  useTitle(name === "job" || (name === "batches" && route.batch) ? undefined : t(name === "new" ? "jobs.new" : load ? `nav.${name}` : "nav.jobs"));
   return load ? html`<${Lazy} load=${load} route=${route} />` : html`<${Jobs} route=${route} />`;
 }
 

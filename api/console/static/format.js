@@ -4,6 +4,7 @@ import { language, t } from "./text.js";
 /** @param {number} seconds */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
+  if (seconds > 0 && seconds < 0.095) return `${Math.max(1, Math.round(seconds * 1000))} ${t("unit.ms")}`;
   if (seconds < 10) return `${seconds.toFixed(1)} ${t("unit.s")}`;
   if (seconds < 60) return `${Math.round(seconds)} ${t("unit.s")}`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} ${t("unit.min")} ${Math.floor(seconds % 60)} ${t("unit.s")}`;
@@ -51,6 +52,18 @@ export function micros(text) {
 /** The last part of a key. @param {string} key */
 export function baseName(key) {
   return key.slice(key.lastIndexOf("/") + 1) || key;
+}
+
+/** A name for a file that was made of a source: that of the song comes first, unless it is in it already. @param {string} key @param {string} source key */
+export function nameOfPart(key, source) {
+  const song = titleOf(source);
+  const name = baseName(key);
+  return !song || name.includes(song) ? name : `${song} - ${name}`;
+}
+
+/** The name of a song: the last part of its key, without what says its kind. @param {string} source */
+export function titleOf(source) {
+  return baseName(source).replace(/\.\w{1,5}$/, "");
 }
 
 function locale() {

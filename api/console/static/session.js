@@ -40,6 +40,11 @@ export function fromLink(location, history) {
   return decoded(text);
 }
 
+/** Whether the address is a log-in link that names no credential. @param {Location} location */
+export function isBadLink(location) {
+  return location.hash.startsWith(FRAGMENT) && !decoded(location.hash.slice(FRAGMENT.length));
+}
+
 /** Return the session in the text of a log-in link. @param {string} text @returns {Session | null} */
 export function decoded(text) {
   try {

@@ -9,9 +9,10 @@ let words = en;
 /** @type {Language} */
 let current = "en";
 
-/** Return a text with its values filled in. @param {string} key @param {Record<string, unknown>} [values] @param {string} [otherwise] */
+/** Return a text with its values filled in; of two forms, "one | several", the one for `n`. @param {string} key @param {Record<string, unknown>} [values] @param {string} [otherwise] */
 export function t(key, values = {}, otherwise = key) {
-  const text = words[key] ?? /** @type {Record<string, string>} */ (en)[key] ?? otherwise;
+  const forms = (words[key] ?? /** @type {Record<string, string>} */ (en)[key] ?? otherwise).split(" | ");
+  const text = (forms.length > 1 && String(values.n) === "1" ? forms[0] : forms.at(-1)) ?? "";
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 

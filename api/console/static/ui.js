@@ -39,6 +39,13 @@ export function useNews() {
   return news;
 }
 
+/** Name the page in the tab of the browser. @param {string | undefined} text empty for none */
+export function useTitle(text) {
+  useEffect(() => {
+    if (text !== undefined) document.title = text ? `${text} · Stemline` : "Stemline";
+  }, [text]);
+}
+
 /** The time of the service, µs since the epoch, anew at each interval. @param {number} everyMs @param {boolean} [isOn] */
 export function useNow(everyMs, isOn = true) {
   const [time, setTime] = useState(now() * 1000);

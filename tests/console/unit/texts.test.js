@@ -10,8 +10,13 @@ const STATIC = new URL("../../../api/console/static/", import.meta.url);
 
 test("both languages have the same texts with the same values", () => {
   assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
-  const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  const values = (text) => [...new Set([...text.matchAll(/\{\w+\}/g)].map(String))].sort();
   for (const [key, text] of Object.entries(en)) assert.deepEqual(values(zh[key]), values(text), key);
+});
+
+test("no text counts one of something as several", () => {
+  const plural = Object.entries(en).filter(([, text]) => /\{n\} [a-z]+s\b/.test(text) && !text.includes(" | "));
+  assert.deepEqual(plural, []);
 });
 
 test("every text that a view names exists", () => {
@@ -23,6 +28,7 @@ test("every text that a view names exists", () => {
 
 test("values are filled in, and other braces stay", () => {
   assert.equal(t("jobs.selected", { n: 3 }), "3 selected");
+  assert.deepEqual([0, 1, "1", 2].map((n) => t("jobs.total", { n })), ["0 jobs", "1 job", "1 job", "2 jobs"]);
   assert.match(t("new.patternHint"), /\{stem\} .*\$\{jobid\}/);
   assert.equal(t("no such key", {}, "otherwise"), "otherwise");
 });

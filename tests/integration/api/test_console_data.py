@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stemline.api.console.data import name_of_stem
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.worker import ALIVE_S, Worker, claimant
 from stemline.runtime.settings import BucketAccess, Credential
@@ -83,6 +84,20 @@ def test_job(serve) -> None:
     assert "response-content-disposition=attachment" in shown["Source"]["DownloadUrl"]
     assert {"voice.mp3", "bg.mp3"} == {stem["Key"].rpartition("/")[2] for stem in shown["Stem"]}
     assert 404 == server.client.get(f"/console/jobs/j{'0' * 32}").status
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("out/j1/voice.mp3", "Night bus - voice.mp3"),
+        ("out/Night bus/voice.mp3", "Night bus - voice.mp3"),
+        ("out/Night bus-voice.mp3", "Night bus-voice.mp3"),
+    ],
+)
+def test_stems_of_several_songs_are_saved_under_names_of_their_own(key: str, name: str) -> None:
+    """What is saved of a song names it, so that the stems of several songs can lie in one folder."""
+    assert name == name_of_stem(key, "in/Night bus.flac")
+    assert key.rpartition("/")[2] == name_of_stem(key, "in/")
 
 
 def test_attempts_of_a_job(server: ApiServer) -> None:

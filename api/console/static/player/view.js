@@ -1,5 +1,5 @@
 // The player of a job: mix and stems under one transport.
-import { baseName, clock, size } from "../format.js";
+import { clock, nameOfPart, size, titleOf } from "../format.js";
 import { t } from "../text.js";
 import { SoundStyles } from "../parts.js";
 import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
@@ -191,8 +191,8 @@ function TrackView({ track, index, mixer, peaks, seconds, isMissing, set }) {
       ${!isMix && html`<div class="knobs">
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.mute)} aria-label=${t("player.mute", { name: title })} onClick=${() => one((own) => (own.mute = !own.mute))}>M</button>
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.solo)} aria-label=${t("player.solo", { name: title })} onClick=${() => one((own) => (own.solo = !own.solo))}>S</button>
-        <input type="range" min="0" max="1.5" step="0.01" disabled=${!mixer} value=${settings?.volume ?? 1} aria-label=${t("player.volumeOf", { name: title })} title=${t("player.volumeOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.volume = Number(event.target.value)))} />
-        <input type="range" min="-1" max="1" step="0.05" disabled=${!mixer} value=${settings?.pan ?? 0} aria-label=${t("player.panOf", { name: title })} title=${t("player.panOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.pan = Number(event.target.value)))} onDblClick=${() => one((own) => (own.pan = 0))} />
+        <label><span aria-hidden="true">${t("player.volume")}</span> <input type="range" min="0" max="1.5" step="0.01" disabled=${!mixer} value=${settings?.volume ?? 1} aria-label=${t("player.volumeOf", { name: title })} title=${t("player.volumeOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.volume = Number(event.target.value)))} /></label>
+        <label><span aria-hidden="true">${t("player.pan")}</span> <input type="range" min="-1" max="1" step="0.05" disabled=${!mixer} value=${settings?.pan ?? 0} aria-label=${t("player.panOf", { name: title })} title=${t("player.panOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.pan = Number(event.target.value)))} onDblClick=${() => one((own) => (own.pan = 0))} /></label>
       </div>`}
       ${track.size > 0 && html`<span class="soft small">${size(track.size)}</span>`}
     </div>
@@ -263,22 +263,23 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
 /** What can be downloaded. @param {{tracks: Track[], mixer: Mixer | null, saving: ReturnType<typeof useAction>}} props */
 function Saves({ tracks, mixer, saving }) {
   const stems = tracks.slice(1);
+  const source = tracks[0]?.key ?? "";
   const zip = () => saving.run(async () => {
     const { downloadZip } = await import("../vendor/client-zip.js");
     const files = async function* () {
       for (const { key, url } of stems) {
         const answer = await fetch(url);
         if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-        yield { name: baseName(key), input: answer };
+        yield { name: nameOfPart(key, source), input: answer };
       }
     };
-    save(await downloadZip(files()).blob(), `${baseName(tracks[0]?.key ?? "stems").replace(/\.\w+$/, "")}.zip`);
+    save(await downloadZip(files()).blob(), `${titleOf(source) || "stems"}.zip`);
   });
   const mix = () => saving.run(async () => {
-    if (mixer) save(await mixer.render(), `${baseName(tracks[0]?.key ?? "mix").replace(/\.\w+$/, "")} (mix).wav`);
+    if (mixer) save(await mixer.render(), `${titleOf(source) || "song"} (mix).wav`);
   });
   return html`<div class="buttons">
-    ${stems.map((stem) => html`<a key=${stem.name} class="button" href=${stem.saveUrl} download=${baseName(stem.key)}>↓ ${t(`track.${stem.name}`, {}, stem.name)}</a>`)}
+    ${stems.map((stem) => html`<a key=${stem.name} class="button" href=${stem.saveUrl} download=${nameOfPart(stem.key, source)}>↓ ${t(`track.${stem.name}`, {}, stem.name)}</a>`)}
     ${stems.length > 1 && html`<button type="button" disabled=${saving.busy} onClick=${zip}>↓ ${t("player.zip")}</button>`}
     ${mixer && html`<button type="button" disabled=${saving.busy} onClick=${mix}>↓ ${t("player.render")}</button>`}
   </div>`;

@@ -2,7 +2,7 @@
 import { micros, number, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
-import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
 import { Deliveries } from "./delivery.js";
 
@@ -43,6 +43,7 @@ function One({ id }) {
   const [asks, setAsks] = useState("");
   const { value, error, reload } = useLoad((signal) => page.api.call("GET", `/batches/${id}`, { signal }), [page.api, id, turn]);
   const batch = value?.Batch;
+  useTitle(batch ? titleOf(batch) : t("nav.batches"));
   if (!batch) return error ? html`<${Empty} title=${t("batch.unknown")}><${Problem} error=${error} /><${Link} to=${{ view: "batches" }}>${t("batch.back")}<//><//>` : html`<p class="soft">${t("working")}</p>`;
   const isOver = batch.State === "Done" || batch.State === "Cancel";
   const failed = Number(batch.FailedCount);
@@ -64,7 +65,7 @@ function One({ id }) {
       </div></div>
     <${Problem} error=${action.error ?? error} />
     <section class="card" aria-label=${t("column.progress")}><${Progress} batch=${batch} isOne /></section>
-    <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${id} key=${batch.State} none="batch.noCallback" /></section>
+    <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${id} key=${batch.State} none=${isOver ? "batch.noCallback" : "delivery.notYet"} /></section>
     ${asks === "cancel" && html`<${Confirm} title=${t("job.cancel")} text=${t("jobs.cancelText", { n: number(Number(batch.WaitingCount) + Number(batch.RunningCount)) })} yes=${t("jobs.cancelYes")} onClose=${() => setAsks("")} onYes=${() => change("cancel")} />`}
     ${asks === "retry" && html`<${Confirm} title=${t("batch.retry", { n: number(failed) })} text=${t("batch.retryText", { n: number(failed) })} yes=${t("jobs.retryYes")} onClose=${() => setAsks("")} onYes=${() => change("retry")} />`}`;
 }

@@ -9,7 +9,11 @@ import { Delivery, Deliveries as Found, isPending, useAgain } from "./delivery.j
 /** @typedef {Record<string, any>} Tree */
 
 const PAGE = 20;
-const STATES = ["Dead", "Pending", "Delivered", "All"];
+/** Filters; the first is what needs somebody: what fails is still tried, or was given up. */
+const STATES = ["Pending,Dead", "Pending", "Dead", "Delivered", "All"];
+const COUNTED = ["Pending", "Dead", "Delivered"];
+/** Jobs that one request names. */
+const JOBS_AT_ONCE = 10;
 
 /** @param {{route: import("../route.js").Route}} props */
 export default function DeliveriesView({ route }) {
@@ -18,9 +22,17 @@ export default function DeliveriesView({ route }) {
   const { turn } = useNews();
   const place = Number(route.page ?? 1);
   const startTime = route.since ? `${route.since}T00:00:00+0800` : undefined;
-  const states = STATES.includes(route.states ?? "") ? route.states : "Dead";
+  const states = STATES.includes(route.states ?? "") ? route.states : STATES[0];
   const filter = { states, host: route.host, startTime };
   const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, states, route.host, route.since, place, turn]);
+  const counts = useLoad(async (signal) => {
+    /** @param {string} state */
+    const count = async (state) => Number((await page.api.call("GET", "/callbacks", { query: { states: state, host: route.host, startTime, pageSize: 1 }, signal })).TotalCount ?? 0);
+    return Object.fromEntries(await Promise.all(COUNTED.map(async (state) => [state, await count(state)])));
+  }, [page.api, route.host, route.since, turn, value]);
+  /** @param {string} filter */
+  const countOf = (filter) => counts.value && (filter === "All" ? COUNTED : filter.split(",")).reduce((sum, state) => sum + counts.value?.[state], 0);
+  const names = useLoad((signal) => namesOf(page.api, value?.CallbackList ?? [], signal), [page.api, (value?.CallbackList ?? []).map((/** @type {Tree} */ each) => each.JobId).join()]);
   useAgain(reload, (value?.CallbackList ?? []).some(isPending));
   /** @param {SubmitEvent} event */
   const submit = (event) => {
@@ -31,7 +43,7 @@ export default function DeliveriesView({ route }) {
   const total = Number(value?.TotalCount ?? 0);
   const found = value?.CallbackList ?? [];
   return html`<div class="bar"><h1>${t("nav.deliveries")}</h1></div>
-    <div class="filters" role="group" aria-label=${t("deliveries.states")}>${STATES.map((each) => html`<button type="button" key=${each} class="filter" aria-pressed=${states === each} onClick=${() => go({ ...route, states: each, page: undefined })}>${each === "All" ? t("filter.all") : t(`state.${each}`)}</button>`)}</div>
+    <div class="filters" role="group" aria-label=${t("deliveries.states")}>${STATES.map((each) => html`<button type="button" key=${each} class="filter" aria-pressed=${states === each} onClick=${() => go({ ...route, states: each, page: undefined })}>${t(each === "All" ? "filter.all" : each === STATES[0] ? "deliveries.attention" : `state.${each}`)} <b>${counts.value ? number(countOf(each)) : "…"}</b></button>`)}</div>
     <form class="search" role="search" onSubmit=${submit}>
       <input name="id" type="search" value=${route.id ?? ""} placeholder=${t("deliveries.id")} aria-label=${t("deliveries.id")} />
       <input name="host" type="search" value=${route.host ?? ""} placeholder=${t("deliveries.host")} aria-label=${t("deliveries.host")} />
@@ -41,11 +53,11 @@ export default function DeliveriesView({ route }) {
     </form>
     ${route.id && html`<section class="card"><${Found} ids=${route.id} key=${route.id} /></section>`}
     <${Problem} error=${error} />
-    ${value && !found.length && !route.id && html`<${Empty} title=${t(states === "Dead" ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}
+    ${value && !found.length && !route.id && html`<${Empty} title=${t(states === STATES[0] ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}
     ${found.length > 0 && html`<section class="card" aria-labelledby="found">
       <div class="bar"><h2 id="found">${t("deliveries.total", { n: number(total) })}</h2>
         ${page.can("callbacks") && html`<button type="button" onClick=${() => setAsks(true)}>${t("deliveries.replay", { n: number(total) })}</button>`}</div>
-      ${found.map((/** @type {Tree} */ each) => html`<${Delivery} key=${each.CallbackId} delivery=${each} reload=${reload} showsJob />`)}
+      ${found.map((/** @type {Tree} */ each) => html`<${Delivery} key=${each.CallbackId} delivery=${each} reload=${reload} names=${names.value ?? NO_NAMES} />`)}
       <div class="buttons">
         <button type="button" disabled=${place <= 1} onClick=${() => go({ ...route, page: place - 1 })}>${t("deliveries.newer")}</button>
         <button type="button" disabled=${place * PAGE >= total} onClick=${() => go({ ...route, page: place + 1 })}>${t("deliveries.older")}</button>
@@ -55,4 +67,15 @@ export default function DeliveriesView({ route }) {
       page.say(t("deliveries.replayed", { n: number(answer.ChangedCount) }));
       reload();
     }} />`}`;
+}
+
+/** @type {Map<string, string>} */
+const NO_NAMES = new Map();
+
+/** The keys of the jobs that callbacks announce, by the jobs' ids; of those that are still known. @param {import("../api.js").Api} api @param {Tree[]} deliveries @param {AbortSignal} signal */
+async function namesOf(api, deliveries, signal) {
+  const ids = deliveries.map((each) => String(each.JobId ?? "")).filter((id) => id.startsWith("j"));
+  const parts = Array.from({ length: Math.ceil(ids.length / JOBS_AT_ONCE) }, (_, i) => ids.slice(i * JOBS_AT_ONCE, (i + 1) * JOBS_AT_ONCE));
+  const found = await Promise.all(parts.map((part) => api.call("GET", `/jobs/${part.join(",")}`, { signal })));
+  return new Map(found.flatMap((each) => each.JobsDetail ?? []).map((job) => [String(job.JobId), String(job.Input.Object)]));
 }

@@ -1,6 +1,6 @@
 // Callbacks with every attempt, and the button that sends one again.
 import { now } from "../clock.js";
-import { micros, time } from "../format.js";
+import { baseName, micros, time } from "../format.js";
 import { t } from "../text.js";
 import { html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
@@ -45,6 +45,12 @@ function Sent({ delivery, target }) {
   return html`<p class="small soft">${t("delivery.request")}</p><${Problem} error=${error} />${text && html`<pre tabindex="0" role="group" aria-label=${t("delivery.request")}>${text}</pre>`}`;
 }
 
+/** The first words of an answer. @param {string} text */
+function short(text) {
+  const line = text.trim().split("\n")[0] ?? "";
+  return line.length > 160 ? `${line.slice(0, 160)} …` : line;
+}
+
 /** JSON in lines; other texts as they are. @param {string} body */
 function pretty(body) {
   try {
@@ -54,13 +60,14 @@ function pretty(body) {
   }
 }
 
-/** @param {{delivery: Tree, reload: () => void, showsJob?: boolean}} props */
-export function Delivery({ delivery, reload, showsJob }) {
+/** `names` are the keys of jobs, in a list of callbacks of several. @param {{delivery: Tree, reload: () => void, names?: Map<string, string>}} props */
+export function Delivery({ delivery, reload, names }) {
   const page = usePage();
   const action = useAction();
   const [isOpen, setOpen] = useState(false);
   const target = delivery.Url ?? (delivery.MqConfig ? `${delivery.MqConfig.MqRegion}/${delivery.MqConfig.MqName}` : "");
   const attempts = delivery.Attempt ?? [];
+  const last = attempts.at(-1);
   const resend = () => action.run(async () => {
     await page.api.call("POST", `/callbacks/${delivery.CallbackId}/send`);
     page.say(t("delivery.resent"));
@@ -68,16 +75,17 @@ export function Delivery({ delivery, reload, showsJob }) {
   });
   return html`<div class="delivery">
     <div class="bar"><span><${State} name=${delivery.State} /> <span class="mono">${target}</span>
-        ${showsJob && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${t("delivery.job")}<//>`)}</span>
+        ${names && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${baseName(names.get(delivery.JobId) ?? t("delivery.job"))}<//>`)}</span>
       <span class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
         ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
       </span></div>
     ${delivery.State === "Pending" && html`<p class="soft">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
+    ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${last.Status}${last.Answer && last.Answer !== last.Status ? ` · ${short(last.Answer)}` : ""}</p>`}
     <${Problem} error=${action.error} />
-    ${isOpen && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table">
+    ${isOpen && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack">
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>
-      <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td>${time(micros(attempt.Time))}</td><td>${attempt.Status}</td><td>${attempt.DurationMs} ms</td><td class="mono">${attempt.Answer}</td></tr>`)}</tbody>
+      <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td data-label=${t("delivery.time")}>${time(micros(attempt.Time))}</td><td data-label=${t("column.state")}>${attempt.Status}</td><td data-label=${t("delivery.took")}>${attempt.DurationMs} ms</td><td data-label=${t("delivery.answer")} class="mono">${attempt.Answer}</td></tr>`)}</tbody>
     </table></div><${Sent} delivery=${delivery} target=${target} />`}
   </div>`;
 }

@@ -3,7 +3,7 @@ import { baseName, duration, number, size, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
 import { Copyable } from "../parts.js";
-import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
 import { cancelJobs, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";
@@ -13,6 +13,9 @@ import { Timeline } from "./timeline.js";
 /** @typedef {Record<string, any>} Tree */
 
 const ENDED = ["Success", "Failed", "Cancel"];
+const LOSSY = ["mp3", "aac", "amr"];
+/** What the worker writes where there is no difference at all, dB. */
+const EXACT_DB = -199;
 
 /** @param {{route: Route}} props */
 export default function JobView({ route }) {
@@ -31,6 +34,7 @@ export default function JobView({ route }) {
     },
     [id, api, isEnded ? 0 : turn],
   );
+  useTitle(shown?.more.Job.JobId === id ? `${baseName(shown.more.Job.Key)} (${t(`state.${shown.more.Job.State}`)})` : t("nav.jobs"));
   if (error && shown?.more.Job.JobId !== id) return html`<${Empty} title=${t("job.unknown")}><${Problem} error=${error} /><${Link} to=${{ view: "jobs" }}>${t("job.back")}<//><//>`;
   if (shown?.more.Job.JobId !== id) return html`<p class="soft">${t("working")}</p>`;
   return html`<${Details} ...${shown} isEnded=${isEnded} /><${Problem} error=${error} />`;
@@ -54,14 +58,14 @@ function Details({ detail, more, isEnded }) {
       </div>
     </div>
     <${Problem} error=${action.error} />
-    ${job.State === "Failed" && html`<div class="card problem" role="alert"><b>${job.Code}</b><span>${job.Message}</span></div>`}
+    ${job.State === "Failed" && html`<div class="card" role="alert"><p class="problem"><b>${job.Code}</b><span>${job.Message}</span></p>${t(`cure.${job.Code}`, {}, "") && html`<p class="cure"><b>${t("job.cure")}</b> ${t(`cure.${job.Code}`)}</p>`}</div>`}
     <${Timeline} job=${job} attempts=${more.Attempt ?? []} />
     ${job.State === "Success" && html`<${Sound} more=${more} />`}
     <div class="cards">
       <${Facts} job=${job} detail=${detail} />
       ${detail.Operation.SoundInfo && html`<${Measurements} info=${detail.Operation.SoundInfo} more=${more} />`}
     </div>
-    <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${job.JobId} key=${job.State} /></section>
+    <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${job.JobId} key=${job.State} none=${isEnded ? "delivery.none" : "delivery.notYet"} /></section>
     <section class="card">
       <details><summary>${t("job.request")}</summary><pre tabindex="0">${JSON.stringify(requestOf(detail), null, 2)}</pre></details>
       <details><summary>${t("job.result")}</summary><pre tabindex="0">${JSON.stringify(detail, null, 2)}</pre></details>
@@ -104,17 +108,18 @@ function Facts({ job, detail }) {
 
 /** What the worker measured of the stems. @param {{info: Tree, more: Tree}} props */
 function Measurements({ info, more }) {
+  const codec = more.Job.Codec;
   const tracks = new Map(more.Stem.map((/** @type {Tree} */ stem) => [stem.Key, stem]));
   return html`<section class="card" aria-labelledby="measured"><h2 id="measured">${t("job.measured")}</h2>
-    <div class="wide" tabindex="0" role="group" aria-labelledby="measured"><table class="table">
+    <div class="wide" tabindex="0" role="group" aria-labelledby="measured"><table class="table stack">
       <thead><tr><th>${t("job.stem")}</th><th>${t("job.peak")}</th><th>${t("job.clipped")}</th><th>${t("job.loudness")}</th><th>${t("job.size")}</th></tr></thead>
       <tbody>${(info.Stem ?? []).map((/** @type {Tree} */ stem) => {
         const file = /** @type {Tree | undefined} */ (tracks.get(stem.ObjectName));
-        return html`<tr key=${stem.ObjectName}><td>${file ? t(`track.${file.Track}`) : stem.ObjectName}</td>
-          <td>${stem.PeakDb ? `${stem.PeakDb} dBFS` : t("job.silence")}</td><td>${number(stem.ClippedSamples)}</td>
-          <td>${stem.LoudnessLufs ? `${stem.LoudnessLufs} LUFS` : "–"}</td><td>${file ? size(Number(file.Size)) : ""}</td></tr>`;
+        return html`<tr key=${stem.ObjectName}><td data-label=${t("job.stem")}>${file ? t(`track.${file.Track}`) : stem.ObjectName}</td>
+          <td data-label=${t("job.peak")}>${stem.PeakDb ? `${stem.PeakDb} dBFS` : t("job.silence")}</td><td data-label=${t("job.clipped")}>${number(stem.ClippedSamples)}</td>
+          <td data-label=${t("job.loudness")}>${stem.LoudnessLufs ? `${stem.LoudnessLufs} LUFS` : "–"}</td><td data-label=${t("job.size")}>${file ? size(Number(file.Size)) : ""}</td></tr>`;
       })}</tbody></table></div>
-    ${info.NullTestDb && html`<p class="soft">${t("job.null", { db: info.NullTestDb })}</p>`}</section>`;
+    ${info.NullTestDb && html`<p class="soft">${Number(info.NullTestDb) <= EXACT_DB ? t("job.nullExact") : t("job.null", { db: info.NullTestDb })} ${LOSSY.includes(codec) ? t("job.nullLossy", { codec }) : ""}</p>`}</section>`;
 }
 
 /** The player, which is loaded when there is something to play. @param {{more: Tree}} props */

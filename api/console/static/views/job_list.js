@@ -131,7 +131,7 @@ function dayEnd(day) {
   return day ? Date.parse(`${day}T23:59:59.999`) * 1000 : undefined;
 }
 
-/** @param {{route: Route, selected: Set<string>, onSelect: (ids: Set<string>) => void}} props */
+/** @param {{route: Route, selected: Map<string, string>, onSelect: (states: Map<string, string>) => void}} props */
 export function JobList({ route, selected, onSelect }) {
   const isSearch = Boolean(route.text || route.from || route.to || route.queue || route.batch);
   const List = isSearch ? Found : ByPlace;
@@ -148,7 +148,7 @@ function Found(props) {
   return html`<${Table} rows=${useFound(props.route)} ...${props} />`;
 }
 
-/** @param {{rows: Rows, route: Route, selected: Set<string>, onSelect: (ids: Set<string>) => void}} props */
+/** @param {{rows: Rows, route: Route, selected: Map<string, string>, onSelect: (states: Map<string, string>) => void}} props */
 function Table({ rows, route, selected, onSelect }) {
   const { can } = usePage();
   const element = useRef(/** @type {HTMLDivElement | null} */ (null));
@@ -178,11 +178,16 @@ function Table({ rows, route, selected, onSelect }) {
   const latest = useRef({ selected, onSelect });
   latest.current = { selected, onSelect };
   // The same function each time, so that scrolling draws only the rows that come into view.
-  const toggle = useMemo(() => (/** @type {string} */ id) => {
-    const ids = new Set(latest.current.selected);
-    if (!ids.delete(id)) ids.add(id);
-    latest.current.onSelect(ids);
+  const toggle = useMemo(() => (/** @type {Tree} */ job) => {
+    const states = new Map(latest.current.selected);
+    if (!states.delete(job.JobId)) states.set(job.JobId, job.State);
+    latest.current.onSelect(states);
   }, []);
+  // What is selected may change its state while it is seen.
+  const changed = shown.map(rows.row).filter((job) => job && (selected.get(job.JobId) ?? job.State) !== job.State);
+  useEffect(() => {
+    if (changed.length) onSelect(new Map([...selected, ...changed.map((job) => /** @type {[string, string]} */ ([job?.JobId, job?.State]))]));
+  });
   if (rows.error && !rows.isLoaded) return html`<${Problem} error=${rows.error} />`;
   if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
@@ -212,7 +217,7 @@ function NoJobs({ route }) {
   <//>`;
 }
 
-/** @typedef {{index: number, job: Tree | undefined, now: number, isSelected: boolean, onToggle: ((id: string) => void) | null}} Shown */
+/** @typedef {{index: number, job: Tree | undefined, now: number, isSelected: boolean, onToggle: ((job: Tree) => void) | null}} Shown */
 
 /** A row, which is made anew only when what it shows has changed. @param {Shown} props */
 function Row(props) {
@@ -227,7 +232,7 @@ function drawn({ index, job, now, isSelected, onToggle }) {
   const isWaiting = job.State === "Submitted" || job.State === "Pause";
   const percent = job.State === "Success" ? 100 : Number(job.Progress);
   return html`<div class="row ${isSelected ? "selected" : ""}" role="row" aria-rowindex=${index + 2} style=${place} data-job=${job.JobId}>
-    ${onToggle && html`<span role="cell" class="check"><input type="checkbox" aria-label=${t("jobs.selectOne", { name })} checked=${isSelected} onChange=${() => onToggle(job.JobId)} /></span>`}
+    ${onToggle && html`<span role="cell" class="check"><input type="checkbox" aria-label=${t("jobs.selectOne", { name })} checked=${isSelected} onChange=${() => onToggle(job)} /></span>`}
     <span role="cell" class="name"><${Link} to=${{ view: "job", job: job.JobId }} title=${job.Key}>${name}<//>
       <small class="soft">${job.UserData || job.Key}</small></span>
     <span role="cell" class="mode">${t(`mode.${job.Mode}`)}</span>

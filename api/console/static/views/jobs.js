@@ -24,12 +24,16 @@ const FILTERS = [
 export function Jobs({ route }) {
   const page = usePage();
   const { overview } = useNews();
-  const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
+  const [selected, setSelected] = useState(/** @type {Map<string, string>} states of jobs by their ids */ (new Map()));
   const [asks, setAsks] = useState("");
   const counts = Object.fromEntries((overview?.State ?? []).map((/** @type {any} */ each) => [each.Name, Number(each.Jobs)]));
   /** @param {string[]} names */
   const count = (names) => names.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
   const waiting = count(["Submitted", "Pause"]);
+  /** @param {string[]} states */
+  const chosen = (states) => [...selected].filter(([, state]) => states.includes(state)).map(([id]) => id);
+  const open = chosen(["Submitted", "Pause", "Running"]);
+  const retriable = chosen(["Failed", "Cancel"]);
   return html`<h1 class="hidden">${t("nav.jobs")}</h1>
     <div class="bar">
       <div class="filters" role="group" aria-label=${t("jobs.filter")}>
@@ -43,22 +47,22 @@ export function Jobs({ route }) {
     <${Search} route=${route} key=${`${route.text ?? ""}|${route.from ?? ""}|${route.to ?? ""}`} />
     ${page.can("cancel") && html`<div class="bar bulk">
       <span class="soft" aria-live="polite">${selected.size ? t("jobs.selected", { n: number(selected.size) }) : ""}</span>
-      ${selected.size > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>
-        ${page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
-        <button type="button" onClick=${() => setSelected(new Set())}>${t("jobs.selectNone")}</button>`}
+      ${selected.size > 0 && html`${open.length > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>`}
+        ${retriable.length > 0 && page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
+        <button type="button" onClick=${() => setSelected(new Map())}>${t("jobs.selectNone")}</button>`}
       ${waiting > 0 && html`<button type="button" onClick=${() => setAsks("waiting")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
       ${route.state === "Failed" && page.can("submit") && html`<${RetryAll} />`}
     </div>`}
     <${JobList} route=${route} selected=${selected} onSelect=${setSelected} />
-    ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(selected.size) })} yes=${t("jobs.cancelYes")}
+    ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(open.length) })} yes=${t("jobs.cancelYes")}
       onClose=${() => setAsks("")} onYes=${async () => {
-        await (await actions()).cancelJobs(page, [...selected]);
-        setSelected(new Set());
+        await (await actions()).cancelJobs(page, open);
+        setSelected(new Map());
       }} />`}
-    ${asks === "retry" && html`<${Confirm} title=${t("jobs.retrySelected")} text=${t("jobs.retrySelectedText", { n: number(selected.size) })} yes=${t("jobs.retryYes")}
+    ${asks === "retry" && html`<${Confirm} title=${t("jobs.retrySelected")} text=${t("jobs.retrySelectedText", { n: number(retriable.length) })} yes=${t("jobs.retryYes")}
       onClose=${() => setAsks("")} onYes=${async () => {
-        page.say(t("jobs.retried", { n: number(await (await actions()).retryJobs(page, [...selected])) }));
-        setSelected(new Set());
+        page.say(t("jobs.retried", { n: number(await (await actions()).retryJobs(page, retriable)) }));
+        setSelected(new Map());
       }} />`}
     ${asks === "waiting" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")}
       onClose=${() => setAsks("")} onYes=${async () => (await actions()).cancelWaiting(page)} />`}`;

@@ -18,12 +18,12 @@ export default function Templates() {
   const templates = value.TemplateList ?? [];
   const add = isAllowed && html`<button type="button" class="primary" onClick=${() => setEdited({})}>${t("template.new")}</button>`;
   return html`<div class="bar"><h1>${t("nav.templates")}</h1>${templates.length > 0 && add}</div><${Problem} error=${error} />
-    ${templates.length ? html`<div class="card wide" tabindex="0" role="group" aria-label=${t("nav.templates")}><table class="table">
+    ${templates.length ? html`<div class="card wide" tabindex="0" role="group" aria-label=${t("nav.templates")}><table class="table stack">
       <thead><tr><th>${t("column.name")}</th><th>${t("column.mode")}</th><th>${t("template.audio")}</th><th>${t("template.changed")}</th><th><span class="hidden">${t("edit")}</span></th></tr></thead>
       <tbody>${templates.map((/** @type {Tree} */ each) => html`<tr key=${each.TemplateId}>
-        <td><b>${each.Name}</b><br /><span class="mono soft">${each.TemplateId}</span></td>
-        <td>${t(`mode.${each.VoiceSeparate.AudioMode}`)}</td><td>${audio(each.VoiceSeparate.AudioConfig)}</td><td>${time(micros(each.UpdateTime))}</td>
-        <td>${isAllowed && html`<div class="buttons"><button type="button" class="small" onClick=${() => setEdited(each)}>${t("edit")}</button><button type="button" class="small" onClick=${() => setDeleted(each)}>${t("delete")}</button></div>`}</td></tr>`)}</tbody>
+        <td data-label=${t("column.name")}><span><b>${each.Name}</b><br /><span class="mono soft">${each.TemplateId}</span></span></td>
+        <td data-label=${t("column.mode")}>${t(`mode.${each.VoiceSeparate.AudioMode}`)}</td><td data-label=${t("template.audio")}>${audio(each.VoiceSeparate.AudioConfig)}</td><td data-label=${t("template.changed")}>${time(micros(each.UpdateTime))}</td>
+        <td data-label="">${isAllowed && html`<div class="buttons"><button type="button" class="small" onClick=${() => setEdited(each)}>${t("edit")}</button><button type="button" class="small" onClick=${() => setDeleted(each)}>${t("delete")}</button></div>`}</td></tr>`)}</tbody>
     </table></div>` : html`<${Empty} title=${t("template.none")}><p>${t("template.noneHint")}</p>${add}<//>`}
     ${edited && html`<${Edit} template=${edited} onClose=${() => setEdited(null)} reload=${reload} />`}
     ${deleted && html`<${Confirm} title=${t("template.delete")} text=${t("template.deleteText", { name: deleted.Name })} yes=${t("delete")} onClose=${() => setDeleted(null)} onYes=${async () => {

@@ -9,8 +9,6 @@ import { html, useNow } from "../ui.js";
 
 /** Shares of the bar that are wide enough for a text. */
 const LABELLED = 0.12;
-/** A stage that is shorter is not described, µs. */
-const SHORT_US = 50_000;
 /** The smallest share of the bar that a span takes, so that it can be seen and pointed at. */
 const LEAST = 0.02;
 
@@ -70,19 +68,19 @@ export function Timeline({ job, attempts: kept }) {
         return html`<div key=${i} class="span at-${span.kind}" style=${{ flexGrow: Math.max(share, LEAST) * 1000 }} title=${`${described(span)} · ${time(span.from)}`}>${share > LABELLED ? described(span) : ""}</div>`;
       })}
     </div>
-    ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} />`)}</ol>`}
+    ${attempts.length > 0 && html`<ol class="attempts">${attempts.map((attempt, i) => html`<${Row} key=${i} attempt=${attempt} said=${job.State === "Failed" ? job.Message : ""} />`)}</ol>`}
     ${job.State === "Running" && html`<p><progress max="100" value=${job.Progress} aria-label=${t("column.progress")}></progress> ${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${job.Progress} %</p>`}
   </section>`;
 }
 
-/** @param {{attempt: Attempt}} props */
-function Row({ attempt }) {
+/** `said` is what the page shows elsewhere already. @param {{attempt: Attempt, said: string}} props */
+function Row({ attempt, said }) {
   const { worker, from, to, outcome, reason, spans } = attempt;
   return html`<li><div class="bar">
       <span><b>${t(`outcome.${outcome || "Running"}`)}</b> ${t("attempt.on", { worker })}</span>
       <span class="soft small">${time(from)} · ${duration((to - from) / 1e6)}</span></div>
-    <div class="stages">${spans.filter(({ from: begun, to: ended }) => ended - begun > SHORT_US).map((span, i) => html`<span key=${i} class="small"><i class="dot at-${span.kind}" aria-hidden="true"></i>${described(span)}</span>`)}</div>
-    ${reason && html`<p class="soft small">${reason}</p>`}</li>`;
+    <div class="stages">${spans.map((span, i) => html`<span key=${i} class="small"><i class="dot at-${span.kind}" aria-hidden="true"></i>${described(span)}</span>`)}</div>
+    ${reason && !(said && reason.endsWith(said)) && html`<p class="soft small">${reason}</p>`}</li>`;
 }
 
 /** What a span is, and how long it is. @param {Span} span */

@@ -52,13 +52,13 @@ export default function Usage({ route }) {
     ${(value?.Budget ?? []).filter((/** @type {Tree} */ each) => Number(each.BudgetPercent) >= 90).map((/** @type {Tree} */ each) => html`<p key=${each.Credential} class="card" role="status">${t("usage.budget", { credential: each.Credential, percent: each.BudgetPercent })}</p>`)}
     ${value && !rows.length && html`<${Empty} title=${t("usage.none")}><p>${t("usage.noneHint")}</p><//>`}
     ${rows.length > 0 && html`<${Sums} sums=${sumsOf(rows)} />
-      <div class="card wide" tabindex="0" role="group" aria-label=${t("nav.usage")}><table class="table tight">
+      <div class="card wide" tabindex="0" role="group" aria-label=${t("nav.usage")}><table class="table tight stack many">
       <thead><tr><th>${t("usage.day")}</th><th>${t("usage.credential")}</th>${["nav.jobs", "state.Success", "state.Failed", "usage.audio", "usage.in", "usage.out", "usage.work"].map((name) => html`<th key=${name} class="right">${t(name)}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => {
         const sums = sumsOf([row]);
-        return html`<tr key=${row.Date + row.Credential}><td>${row.Date}</td><td class="mono">${row.Credential || "–"}</td>
-          <td class="right">${number(sums.jobs)}</td><td class="right">${number(sums.succeeded)}</td><td class="right">${number(sums.failed)}</td><td class="right">${duration(sums.audio)}</td>
-          <td class="right">${size(sums.bytesIn)}</td><td class="right">${size(sums.bytesOut)}</td><td class="right">${[...sums.work].map(([device, seconds]) => html`<div key=${device} title=${device}>${duration(seconds)}</div>`)}</td></tr>`;
+        return html`<tr key=${row.Date + row.Credential}><td data-label=${t("usage.day")}>${row.Date}</td><td data-label=${t("usage.credential")} class="mono">${row.Credential || "–"}</td>
+          <td data-label=${t("nav.jobs")} class="right">${number(sums.jobs)}</td><td data-label=${t("state.Success")} class="right">${number(sums.succeeded)}</td><td data-label=${t("state.Failed")} class="right">${number(sums.failed)}</td><td data-label=${t("usage.audio")} class="right">${duration(sums.audio)}</td>
+          <td data-label=${t("usage.in")} class="right">${size(sums.bytesIn)}</td><td data-label=${t("usage.out")} class="right">${size(sums.bytesOut)}</td><td data-label=${t("usage.work")} class="right">${[...sums.work].map(([device, seconds]) => html`<div key=${device} title=${device}>${duration(seconds)}</div>`)}</td></tr>`;
       })}</tbody></table></div>`}`;
 }
 
