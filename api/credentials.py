@@ -49,7 +49,10 @@ class Principals:
         )
         self._key_prefix = settings.store.key_prefix
         self._reuse = settings.jobs.reuse
-        policy = Policy(ceilings=self._ceilings, key_prefix=self._key_prefix, reuse=self._reuse)
+        self._models = settings.access.models
+        policy = Policy(
+            models=self._models, ceilings=self._ceilings, key_prefix=self._key_prefix, reuse=self._reuse
+        )
         self.anonymous = Principal(id=ANONYMOUS, secret="", policy=policy)
         key_pairs.entries()
 
@@ -66,6 +69,7 @@ class Principals:
             queues=entry.queues,
             mq_regions=entry.mq_regions,
             mq_names=entry.mq_names,
+            models=self._models if entry.models is None else entry.models,
             ceilings=QueueLimits(
                 entry.max_size or self._ceilings.max_size,
                 entry.max_concurrent or self._ceilings.max_concurrent,

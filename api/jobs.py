@@ -200,6 +200,7 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     if context.services.buckets.keeps_files(spec.output.region, spec.output.bucket):
         check_file_names(spec)
     policy.check_target(spec.callback.mq)
+    policy.check_model(spec.separate.model)
     _check_times(spec, round(context.services.clock() * 1e6))
     return spec
 

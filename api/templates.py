@@ -24,6 +24,7 @@ def create_template(context: WriteContext) -> Response:
     """Create a template; its name is unique in the bucket."""
     tenant = context.tenant
     name, separate = new_template(context.fields())
+    context.policy.check_model(separate.model)
     context.open_tenant()
     template = context.store.templates.create(tenant, name, separate)
     return context.respond(views.TEMPLATE_ANSWER, template=template)
@@ -42,6 +43,7 @@ def _update(context: RequestContext, template_id: str, fields: Tree) -> Response
     if stored is None:
         raise NoSuchTemplate
     name, separate = changed_template(fields, stored.separate)
+    context.policy.check_model(separate.model)
     template = context.store.templates.update(
         tenant, template_id, name=name, separate=separate, revision=stored.revision
     )

@@ -13,6 +13,7 @@ _OPTIONS = (
     click.option(
         "--stems", type=click.Choice(["2", "4"]), default="2", show_default=True, help="Stems to make."
     ),
+    click.option("--model", default="", help="Model that separates, where the service lets you choose."),
     click.option("--only", type=click.Choice(list(_ONLY)), help="Make this stem alone."),
     click.option(
         "--codec",
@@ -40,6 +41,7 @@ def parameters_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "stems": int(options["stems"]),
         "mode": _ONLY.get(options["only"] or "", ""),
+        "model": options["model"],
         "codec": options["codec"],
         "bitrate": options["bitrate"],
         "samplerate": options["samplerate"],

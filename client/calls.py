@@ -19,7 +19,7 @@ from stemline.client.call import (
     prefer_wait,
     wire_time,
 )
-from stemline.client.submission import Submission, audio_config
+from stemline.client.submission import Submission
 from stemline.client.values import (
     Callback,
     Execution,
@@ -167,12 +167,12 @@ def templates(*, page_number: int = 1, prefix: str = "") -> Call[tuple[list[Temp
 
 def create_template(name: str, parameters: Submission) -> Call[Template]:
     """Create a template with the mode and the codec of a submission."""
-    mode = parameters.body("", "")["Operation"]["VoiceSeparate"]["AudioMode"]
+    separate = parameters.body("", "")["Operation"]["VoiceSeparate"]
     return Call(
         "POST",
         "/template",
         lambda raw: read_template(child(raw, "Template")),
-        body={"Tag": TAG, "Name": name, "AudioMode": mode, "AudioConfig": audio_config(parameters)},
+        body={"Tag": TAG, "Name": name, **separate},
         repeatable=False,
     )
 

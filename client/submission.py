@@ -34,6 +34,8 @@ class Submission:
     """kbit/s."""
     channels: int | None = None
     bit_depth: int | None = None
+    model: str = ""
+    """The model that separates, where the service lets the client choose; its own choice if empty."""
     template: str = ""
     """Id of a template; it replaces stems, mode and everything about the codec."""
     output: str | Mapping[str, str] = OUTPUT
@@ -74,7 +76,11 @@ class Submission:
         if self.template:
             operation["TemplateId"] = self.template
         else:
-            operation["VoiceSeparate"] = {"AudioMode": self._mode(), "AudioConfig": audio_config(self)}
+            operation["VoiceSeparate"] = {
+                "AudioMode": self._mode(),
+                "AudioConfig": audio_config(self),
+                **({"Model": self.model} if self.model else {}),
+            }
         operation["Output"] = {
             "Region": self.output_region or region,
             "Bucket": self.output_bucket or bucket,

@@ -156,6 +156,8 @@ class Result:
     audio_s: float = 0.0
     """Duration of the source, s."""
     source_bytes: int = 0
+    model: str = ""
+    """The model that separated."""
     reused: str = ""
     """Id of the job whose stems were copied; empty if they were separated."""
 

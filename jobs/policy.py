@@ -60,6 +60,8 @@ class Policy:
     """Patterns of ``MqRegion``."""
     mq_names: tuple[str, ...] = ANY
     """Patterns of ``MqName``."""
+    models: tuple[str, ...] = ()
+    """Patterns of models that a job or a template may name; none unless they are given."""
     ceilings: QueueLimits = CEILINGS
     """Highest limits that may be set for a queue."""
     rate_limit_per_s: float | None = None
@@ -151,6 +153,15 @@ class Policy:
             raise Forbidden("This credential may not use the MqRegion.")
         if not _any(self.mq_names, target.name):
             raise Forbidden("This credential may not use the MqName.")
+
+    def check_model(self, model: str | None) -> None:
+        """Check the model that a job or a template names.
+
+        Raises:
+            Forbidden: it is not allowed.
+        """
+        if model is not None and not _any(self.models, model):
+            raise Forbidden(f"This credential may not choose the model {model}.")
 
     def check_budget(self, spent: Usage, jobs: int) -> float:
         """Check a submission of some jobs; return the share of the budget that is spent without them.

@@ -57,3 +57,5 @@ class VoiceSeparate:
 
     audio_mode: AudioMode
     audio_config: AudioConfig = AudioConfig()
+    model: str | None = None
+    """The model that separates; ``None`` for the one that the service chooses for the mode."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -55,6 +56,20 @@ def cards(store: WeightStore) -> Mapping[str, Card]:
 def published(card: Card) -> Published:
     """Return the files that have to be there for a model."""
     return MODELS[card.name] if card.format == "spleeter" else card
+
+
+def fingerprint(card: Card, store: WeightStore) -> str:
+    """Return what tells a model from another of the same name; empty for a built-in one.
+
+    Raises:
+        OptionError: A member of the ensemble is missing.
+        CardError: The card of a member is wrong.
+    """
+    if card.format == "spleeter":
+        return ""
+    members = [card_named(member.model, store) for member in card.members]
+    texts = "".join(card_text(each) for each in (card, *members))
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: bool = False) -> Card:

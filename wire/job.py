@@ -39,13 +39,15 @@ MQ_MODES = one_of("Queue", "Topic")
 TAGGED = Element("Tag", one_of(TAG), "tag", required=f"Tag must be {TAG}.")
 
 
-def separation(audio_mode: AudioMode, audio_config: AudioConfig | None = None) -> VoiceSeparate:
+def separation(
+    audio_mode: AudioMode, audio_config: AudioConfig | None = None, model: str | None = None
+) -> VoiceSeparate:
     """Return the parameters of a separation.
 
     Raises:
         RequestRefused: the codec cannot hold what is asked for.
     """
-    separate = VoiceSeparate(audio_mode, audio_config or AudioConfig())
+    separate = VoiceSeparate(audio_mode, audio_config or AudioConfig(), model or None)
     check_audio(separate.audio_mode, separate.audio_config)
     return separate
 
@@ -72,10 +74,22 @@ AUDIO_CONFIG = Table(
 )
 """The value is an ``AudioConfig``. What a codec can hold depends on the mode: see jobs/audio.py."""
 _MODE = one_of(*AudioMode, make=AudioMode)
+_MODEL = matching(
+    "^[a-z0-9][a-z0-9._-]{0,62}$",
+    "{name} must be the name of a model, such as 2stems: lower-case letters, digits, ., _ and -.",
+)
 SEPARATE = Table(
     "VoiceSeparate",
     Element("AudioMode", _MODE, "audio_mode", required="AudioMode is missing."),
     Element("AudioConfig", AUDIO_CONFIG, "audio_config", optional=True),
+    Element(
+        "Model",
+        _MODEL,
+        "model",
+        documents=REQUEST | ADDITION,
+        optional=True,
+        description="The model that separates, where the credential may choose one.",
+    ),
     build=separation,
 )
 """The value is a ``VoiceSeparate``, of a job or of a template."""
@@ -237,6 +251,14 @@ JOB = Table(
     Element("Tag", one_of(TAG), always(TAG)),
     Element("Input", INPUT),
     Element("Operation", OPERATION),
+    Element(
+        "Model",
+        TEXT,
+        lambda job: (job.result.model or None) if job.result else None,
+        documents=ADDITION,
+        optional=True,
+        description="The model that separated.",
+    ),
     Element(
         "ReusedJobId",
         matching(ids.JOB),

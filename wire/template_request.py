@@ -17,7 +17,7 @@ def new_template(fields: Tree) -> tuple[str, VoiceSeparate]:
         RequestRefused: an element is missing or not valid; says which.
     """
     given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, word(fields, "AudioMode")))
-    return given["name"], separation(given["audio_mode"], given.get("audio_config"))
+    return given["name"], separation(given["audio_mode"], given.get("audio_config"), given.get("model"))
 
 
 def changed_template(fields: Tree, stored: VoiceSeparate) -> tuple[str | None, VoiceSeparate]:
@@ -31,4 +31,5 @@ def changed_template(fields: Tree, stored: VoiceSeparate) -> tuple[str | None, V
     mode = word(fields, "AudioMode") or stored.audio_mode
     given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, mode), partial=True)
     config = given["audio_config"] if fields.get("AudioConfig") else stored.audio_config
-    return given.get("name"), separation(given.get("audio_mode", stored.audio_mode), config)
+    model = given.get("model", stored.model)
+    return given.get("name"), separation(given.get("audio_mode", stored.audio_mode), config, model)

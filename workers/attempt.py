@@ -233,11 +233,12 @@ class Attempt:
             "upload": work.seconds["upload"],
         }
         self.context.pace.upload_share = times["upload"] / max(work.seconds["separate"], 0.001)
-        self.context.metrics.separated(report.duration_s, seconds, times)
+        self.context.metrics.separated(report.duration_s, seconds, times, work.model.name)
         log.info(
             "attempt.succeeded",
             audio_s=round(report.duration_s, 3),
             took_s=round(seconds, 3),
             stages={name: round(value, 3) for name, value in times.items()},
             device=report.device,
+            model=work.model.name,
         )

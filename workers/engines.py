@@ -7,7 +7,7 @@ from threading import Lock, Thread
 
 import structlog
 
-from stemline.models.catalogue import model_named
+from stemline.models.catalogue import BUILT_IN, model_named
 from stemline.models.download import pull
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
@@ -71,7 +71,7 @@ class Engines:
                 batch_wait_s=options.batch_wait_ms / 1000,
             )
         except WeightsError:
-            if not options.models_fetch:
+            if not options.models_fetch or model not in BUILT_IN:
                 raise
             self._fetches[model] = fetch = Thread(target=self._fetch, args=(model,), daemon=True)
             fetch.start()

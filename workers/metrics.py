@@ -58,6 +58,9 @@ class WorkerMetrics:
         self.audio_seconds = Counter(
             "stemline_audio_seconds_total", "Duration of the separated audio, s.", registry=registry
         )
+        self.separations = Counter(
+            "stemline_separations_total", "Separated jobs, by model.", ["model"], registry=registry
+        )
         self.realtime = Histogram(
             "stemline_realtime_factor",
             "Seconds of audio per second of an attempt, transfers included.",
@@ -137,14 +140,16 @@ class WorkerMetrics:
         self.callbacks.labels(type_, _status_class(status), state).inc()
         self.callback_seconds.labels(type_, state).observe(seconds)
 
-    def separated(self, audio_s: float, took_s: float, stages: Mapping[str, float]) -> None:
+    def separated(self, audio_s: float, took_s: float, stages: Mapping[str, float], model: str) -> None:
         """Count the work of a successful attempt.
 
         Args:
             audio_s: Duration of the source.
             took_s: Duration of all stages together.
             stages: Duration of each stage.
+            model: What separated.
         """
+        self.separations.labels(model).inc()
         self.audio_seconds.inc(audio_s)
         self.realtime.observe(audio_s / max(took_s, 1e-3))
         for stage, seconds in stages.items():

@@ -15,7 +15,7 @@ from stemline.jobs.errors import EqualJobRuns, JobFailed
 from stemline.jobs.job import Job, OutputFile, Result
 from stemline.storage import ObjectHead
 from stemline.workers import stages
-from stemline.workers.stages import MODELS, Work
+from stemline.workers.stages import Work
 from stemline.workers.store_retry import retry_until_stored
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ def digest_of(work: Work) -> str:
         version("stemline"),
         [str(spec.tenant), spec.input_object, source.etag, source.size, spec.audio_track],
         [spec.separate.audio_mode, asdict(spec.separate.audio_config), spec.codec, spec.tracks()],
-        [MODELS[spec.separate.audio_mode][0], engine.name, engine.context_frames, engine.refine],
+        [work.model.name, work.model.version, engine.name, engine.context_frames, engine.refine],
         [engine.mask_extension, limits.keep_video_origin, limits.max_pause_s],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

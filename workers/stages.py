@@ -12,7 +12,7 @@ from typing import Final
 from opentelemetry.trace import Span
 
 from stemline.jobs.job import Job, JobSpec, OutputFile, Result, StemLevels, Waveform
-from stemline.jobs.separation import AudioMode, Track
+from stemline.jobs.separation import AudioMode
 from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.extension import Extension
@@ -23,20 +23,8 @@ from stemline.workers.context import SeparationContext
 from stemline.workers.eta import Eta
 from stemline.workers.lease_keeper import LeaseKeeper
 from stemline.workers.media_info import recorded_media_info
+from stemline.workers.model_choice import ModelChoice, choose
 from stemline.workers.store_retry import retry_until_stored
-
-_TWO_STEMS = ("2stems", {Track.VOICE: "vocals", Track.BACKGROUND: "accompaniment"})
-_FOUR_STEMS = (
-    "4stems",
-    {Track.VOICE: "vocals", Track.BACKGROUND: "other", Track.BASS: "bass", Track.DRUM: "drums"},
-)
-MODELS: Final[Mapping[AudioMode, tuple[str, Mapping[Track, str]]]] = {
-    AudioMode.IS_AUDIO: _TWO_STEMS,
-    AudioMode.IS_BACKGROUND: _TWO_STEMS,
-    AudioMode.AUDIO_AND_BACKGROUND: _TWO_STEMS,
-    AudioMode.MUSIC_MODE: _FOUR_STEMS,
-}
-"""The model for each mode, and the model's name of each track."""
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {
     "aac": "audio/aac",
@@ -66,6 +54,14 @@ class Work:
     source_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of each stage, s."""
+    _model: ModelChoice | None = None
+
+    @property
+    def model(self) -> ModelChoice:
+        """The model that answers the job; see `choose`."""
+        if self._model is None:
+            self._model = choose(self.job.spec, self.context.settings.engine)
+        return self._model
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[Span]:
@@ -97,7 +93,7 @@ def download(work: Work, folder: Path) -> Path:
 def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Report:
     """Separate the source into encoded stems in the folder."""
     spec, settings = work.job.spec, work.context.settings
-    _, names = MODELS[spec.separate.audio_mode]
+    names = work.model.stems
     eta = Eta(work.context.pace.upload_share)
 
     def report_progress(share: float) -> None:
@@ -145,8 +141,7 @@ def output_spec(spec: JobSpec, path: Path) -> OutputSpec:
 
 def load_engine(work: Work) -> LoadedEngine:
     """Return the engine of the job's model, before anything is fetched for the job."""
-    model, _ = MODELS[work.job.spec.separate.audio_mode]
-    engine = work.context.engine(model)
+    engine = work.context.engine(work.model.name)
     work.lease.device = engine.device
     return engine
 
@@ -177,7 +172,7 @@ def send(work: Work, report: Report) -> None:
     """Send every stem to its upload; all of them stay invisible."""
     spec = work.job.spec
     work.lease.stage = "upload"
-    _, names = MODELS[spec.separate.audio_mode]
+    names = work.model.stems
     for number, track in enumerate(spec.tracks()):
         work.uploads[number] = work.context.buckets.send(
             work.uploads[number], report.stems[names[track]].path, cancelled=work.lease.should_stop
@@ -195,7 +190,7 @@ def publish(work: Work) -> None:
 
 def waveforms_of(work: Work, report: Report) -> tuple[Waveform, ...]:
     """Return the waveforms that a successful job keeps: of the mix and of each stem."""
-    _, names = MODELS[work.job.spec.separate.audio_mode]
+    names = work.model.stems
     drawn = {"Mix": report.mix_waveform}
     drawn |= {str(track): report.waveforms.get(names[track]) for track in work.job.spec.tracks()}
     return tuple(Waveform(name, one.samples_per_pair, one.data) for name, one in drawn.items() if one)
@@ -204,7 +199,7 @@ def waveforms_of(work: Work, report: Report) -> tuple[Waveform, ...]:
 def result_of(work: Work, report: Report) -> Result:
     """Return what a successful job records about its stems."""
     spec = work.job.spec
-    _, names = MODELS[spec.separate.audio_mode]
+    names = work.model.stems
     stems = [report.stems[names[track]] for track in spec.tracks()]
     files = tuple(
         OutputFile(
@@ -222,4 +217,5 @@ def result_of(work: Work, report: Report) -> Result:
         null_test_db=report.null_test_db,
         audio_s=report.duration_s,
         source_bytes=work.source_bytes,
+        model=work.model.name,
     )

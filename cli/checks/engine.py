@@ -11,21 +11,26 @@ from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, skip, 
 def weights(context: CheckContext) -> Iterator[Finding]:
     """Compare the weights of both models with their checksums."""
     try:
-        from stemline.models.catalogue import model_named
+        from stemline.models.catalogue import BUILT_IN
+        from stemline.models.library import card_named, published
         from stemline.models.weights import WeightStore
         from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
         yield skip("weights", "the extra `worker` is not installed here")
         return
-    store = WeightStore(context.settings.engine.models_dir)
-    for name, what in (("2stems", "voice and background"), ("4stems", "MusicMode")):
+    engine = context.settings.engine
+    store = WeightStore(engine.models_dir)
+    two = engine.mode_models.get("AudioAndBackground", "2stems")
+    music = engine.mode_models.get("MusicMode", "4stems")
+    for name, what in ((two, "voice and background"), (music, "MusicMode")):
         try:
-            folder = store.verified(model_named(name))
+            folder = store.verified(published(card_named(name, store)))
         except (SeparationError, OSError) as error:
             reason = error.message if isinstance(error, SeparationError) else str(error)
-            needed = name == "2stems" or name in context.settings.engine.preload_models
+            needed = name == two or name in engine.preload_models
             report = fail if needed else warn
-            yield report("weights", f"{what}: {reason}", f"run `stemline models pull {name}`")
+            command = f"pull {name}" if name in BUILT_IN else "add"
+            yield report("weights", f"{what}: {reason}", f"run `stemline models {command}`")
         else:
             yield ok("weights", f"{name} in {folder}")
 

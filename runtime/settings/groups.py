@@ -142,6 +142,12 @@ class AccessSettings(Group):
     nonces_per_credential: int = setting(
         250_000, "Nonces of a credential that are remembered until their signatures have expired.", ge=1
     )
+    models: tuple[str, ...] = setting(
+        (),
+        "Patterns of the models that jobs and templates may name (`Model`), JSON list; a credential may have "
+        "its own.",
+        variable="request_models",
+    )
     rate_limit_per_s: float = setting(20.0, "Requests per second and credential; 0 is no limit.", ge=0)
     rate_limit_burst: int = setting(1000, "Requests above the rate that are let through.", ge=1)
 
@@ -356,6 +362,11 @@ class EngineSettings(Group):
     models_fetch: bool = setting(False, "Whether a worker fetches weights that it needs and lacks.")
     preload_models: tuple[str, ...] = setting(
         ("2stems",), "Models that a worker loads at its start, JSON list."
+    )
+    mode_models: dict[Literal["AudioAndBackground", "MusicMode"], str] = setting(
+        {},
+        "Model that answers a mode, JSON; IsAudio and IsBackground follow AudioAndBackground. Without one, "
+        "`2stems` and `4stems`.",
     )
     mask_extension: Literal["average", "upper", "zeros"] = setting(
         "average",

@@ -91,6 +91,8 @@ class Credential(BaseModel):
     """Patterns of ``MqRegion``, for callbacks of jobs and queues."""
     mq_names: tuple[str, ...] = ("*",)
     """Patterns of ``MqName``, for callbacks of jobs and queues."""
+    models: tuple[str, ...] | None = None
+    """Patterns of the models that its jobs and templates may name, instead of those of the settings."""
     max_size: int | None = Field(None, ge=1)
     """Highest MaxSize it may set, instead of that of the settings."""
     max_concurrent: int | None = Field(None, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from stemline.wire import views
 from stemline.wire.codec import parse, to_xml
 from stemline.wire.elements import Document
 from stemline.wire.job import CALLBACK_BODY, JOB_REQUEST
+from stemline.wire.template_request import changed_template, new_template
 
 _SOUND = {
     "Stem": [
@@ -57,6 +59,49 @@ def test_plain_xml_and_callbacks_hold_no_additions() -> None:
     for text in (plain, *callbacks):
         assert "SoundInfo" not in text
         assert "BitDepth" not in text
+
+
+@pytest.mark.shows("Model")
+def test_a_model_is_read_and_answered() -> None:
+    """A submission's Model becomes part of the job; answers hold it and the one that separated."""
+    xml = submission(config="<AudioConfig><Codec>wav</Codec></AudioConfig><Model>htdemucs</Model>")
+    read = JOB_REQUEST.read(parse(xml.encode(), ""))
+    separate = read["operation"]["spec"]["separate"]
+    assert separate.model == "htdemucs"
+    job = measured_job()
+    assert job.result
+    job = replace(
+        job, spec=replace(job.spec, separate=separate), result=replace(job.result, model="htdemucs")
+    )
+    shown: Any = views.JOBS.write({"items": [job], "missing": []}, Document.JSON_ANSWER)
+    detail = shown["JobsDetail"][0]
+    assert ("htdemucs", "htdemucs") == (detail["Model"], detail["Operation"]["VoiceSeparate"]["Model"])
+    plain: Any = views.JOBS.write({"items": [job], "missing": []}, Document.XML_ANSWER)
+    assert "htdemucs" not in str(plain)
+
+
+@pytest.mark.shows("Model")
+@pytest.mark.parametrize("name", ["../4stems", "A", "a b", "x" * 64])
+def test_what_is_no_name_of_a_model_is_refused(name: str) -> None:
+    """A path, capitals, spaces and long names are refused by the field."""
+    xml = submission(config=f"<Model>{name}</Model>")
+    with pytest.raises(RequestRefused, match="Model"):
+        JOB_REQUEST.read(parse(xml.encode(), ""))
+
+
+@pytest.mark.shows("Model")
+def test_a_template_keeps_its_model() -> None:
+    """A template has a model too, which stays where a change does not name another."""
+    given: dict[str, Any] = {
+        "Tag": "VoiceSeparate",
+        "Name": "best",
+        "AudioMode": "IsAudio",
+        "Model": "htdemucs",
+    }
+    _, stored = new_template(given)
+    assert stored.model == "htdemucs"
+    assert changed_template({"AudioMode": "MusicMode"}, stored)[1].model == "htdemucs"
+    assert changed_template({"Model": "other"}, stored)[1].model == "other"
 
 
 @pytest.mark.shows("BitDepth")

@@ -113,6 +113,7 @@ export default {
   "job.ended": "Ended",
   "job.attempt": "Attempts",
   "job.worker": "Worker",
+  "job.model": "Model",
   "job.note": "Note",
   "job.speed": "Real-time factor",
   "job.measured": "Measured",

@@ -113,6 +113,7 @@ export default {
   "job.ended": "结束时间",
   "job.attempt": "尝试次数",
   "job.worker": "工作进程",
+  "job.model": "模型",
   "job.note": "说明",
   "job.speed": "实时倍率",
   "job.measured": "测量结果",

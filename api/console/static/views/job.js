@@ -96,6 +96,7 @@ function Facts({ job, detail }) {
     ["job.timeout", detail.Timeout && duration(Number(detail.Timeout))],
     ["job.batch", job.BatchId && html`<${Link} to=${{ view: "batches", batch: job.BatchId }}>${job.BatchId}<//>`],
     ["job.worker", job.Worker && `${job.Worker}${job.Device ? ` · ${job.Device}` : ""}`],
+    ["job.model", detail.Model],
     ["job.origin", detail.OriginJobId && html`<${Link} to=${{ view: "job", job: detail.OriginJobId }}>${detail.OriginJobId}<//>`],
     ["job.latest", detail.RetryJobId && html`<${Link} to=${{ view: "job", job: detail.RetryJobId }}>${detail.RetryJobId}<//>`],
     ["job.note", job.State !== "Failed" && job.Message],
