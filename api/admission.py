@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -11,7 +10,6 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stemline.api.bodies import BodyShare
@@ -27,7 +25,6 @@ from stemline.jobs.errors import (
     InvalidContent,
     InvalidHost,
     RequestRefused,
-    RequestReplayed,
     SignatureDoesNotMatch,
 )
 from stemline.jobs.policy import Operation
@@ -75,7 +72,7 @@ class Access(Enum):
 
     READ = "reads"
     WRITE = "changes something; its body is read"
-    STREAM = "changes something; JSON in lines is left to be read, its digest checked by ``integrity``"
+    STREAM = "changes something; JSON in lines is left to be read, and given to ``accept_body``"
 
 
 ReadContext = Annotated[RequestContext, Access.READ]
@@ -139,8 +136,7 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
         body = await _body(request, services.settings, principal.id, share)
     if not streams:
         integrity.check_body(body)
-    await _use_nonce(services, principal, integrity, request.scope["state"]["request_id"])
-    return RequestContext(
+    context = RequestContext(
         services=services,
         request_id=request.scope["state"]["request_id"],
         host=host,
@@ -152,6 +148,11 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
         integrity=integrity,
         share=share or BodyShare(services.bodies),
     )
+    if streams:  # used when the body has proved to be the signed one
+        await context.check_nonce()
+    else:
+        await context.use_nonce()
+    return context
 
 
 def _principal(services: Services, signed: SignedRequest) -> Principal | None:
@@ -163,23 +164,6 @@ def _principal(services: Services, signed: SignedRequest) -> Principal | None:
         require_host=services.settings.access.require_signed_host,
         max_span_s=services.settings.access.signature_max_span_s,
     )
-
-
-async def _use_nonce(services: Services, principal: Principal, integrity: Integrity, request_id: str) -> None:
-    """Refuse a request whose signed nonce was used before.
-
-    Raises:
-        RequestReplayed: it was.
-    """
-    if integrity.nonce is None:
-        return
-    # The clocks of several API servers may differ by as much as a client's may.
-    ttl_s = math.ceil(integrity.valid_until - services.clock()) + services.settings.access.clock_tolerance_s
-    is_first = await run_in_threadpool(
-        services.store.nonces.use, principal.id, integrity.nonce, request_id=request_id, ttl_s=ttl_s
-    )
-    if not is_first:
-        raise RequestReplayed
 
 
 def _host(request: Request) -> str:

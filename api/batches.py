@@ -253,7 +253,7 @@ async def _from_body(context: RequestContext, request: Request) -> _Upload:
             if upload is not None:
                 await run_in_threadpool(upload.add, lines)
         if upload is not None:
-            context.integrity.check_digest(digest.hexdigest())
+            await context.accept_body(digest.hexdigest())
             await run_in_threadpool(upload.seal, digest.hexdigest())
     except BaseException:
         if upload is not None:

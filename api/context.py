@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from stemline.api.bodies import BodyShare
 from stemline.api.credentials import Principal
 from stemline.api.hosts import ResolvedHost
 from stemline.api.services import Services
-from stemline.jobs.errors import AsrBucketUnBinded, InvalidContent
+from stemline.jobs.errors import AsrBucketUnBinded, InvalidContent, RequestReplayed
 from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
@@ -85,6 +86,46 @@ class RequestContext:
             InvalidHost: the host names no bucket.
         """
         return self.host.tenant
+
+    async def check_nonce(self) -> None:
+        """Refuse a request whose signed nonce was used before.
+
+        Raises:
+            RequestReplayed: it was.
+        """
+        nonces, nonce = self.store.nonces, self.integrity.nonce
+        if nonce is not None and await run_in_threadpool(nonces.is_used, self.principal.id, nonce):
+            raise RequestReplayed
+
+    async def use_nonce(self) -> None:
+        """Use the signed nonce of the request, whose body is the signed one.
+
+        Raises:
+            RequestReplayed: it was used before.
+        """
+        if self.integrity.nonce is None:
+            return
+        # The clocks of several API servers may differ by as much as a client's may.
+        tolerance_s = self.settings.access.clock_tolerance_s
+        is_first = await run_in_threadpool(
+            self.store.nonces.use,
+            self.principal.id,
+            self.integrity.nonce,
+            request_id=self.request_id,
+            ttl_s=math.ceil(self.integrity.valid_until - self.services.clock()) + tolerance_s,
+        )
+        if not is_first:
+            raise RequestReplayed
+
+    async def accept_body(self, digest: str) -> None:
+        """Accept a body that was left to be read, by its SHA-256, hexadecimal.
+
+        Raises:
+            SignatureDoesNotMatch: it is not the one that was signed; the nonce stays unused.
+            RequestReplayed: another request used the nonce meanwhile.
+        """
+        self.integrity.check_digest(digest)
+        await self.use_nonce()
 
     async def at_store(self, request: Request, call: Callable[[], T]) -> T:
         """Return what a call returns that waits for the store of the bucket.

@@ -66,7 +66,7 @@ def parse_url(url: str) -> Target:
     Raises:
         BadUrl: It is not an http(s) URL, or other parsers might read it differently.
     """
-    if any(c.isspace() or c < " " or c in "\\\x7f" for c in url):
+    if any(c.isspace() or c < " " or "\x7f" <= c <= "\x9f" or c == "\\" for c in url):
         raise BadUrl("the URL contains a space, a control character or a backslash")
     try:
         parts = urlsplit(url)

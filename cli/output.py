@@ -63,13 +63,24 @@ def print_json(value: Any) -> None:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # such as a file name that is not UTF-8
         text = json.dumps(value, default=str)
-    click.echo(text)
+    click.echo(text if text.isprintable() else "".join(map(_escaped, text)))
+
+
+def _escaped(letter: str) -> str:
+    """Return a letter of JSON; one that a terminal would obey, or not show, as its escape."""
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
 
 def printable(text: str) -> str:
     """Return a text that every terminal takes: on one line, without control characters."""
     name = text.encode("utf-8", "replace").decode()
     return "".join(each if each.isprintable() else "?" for each in name)
+
+
+def _in_line(text: str) -> str:
+    """Return a text for other programs: on one line, without control characters, file names as they are."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() or "\udc80" <= each <= "\udcff" else "?" for each in line)
 
 
 def counted(count: int, what: str) -> str:
@@ -111,10 +122,10 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
     """
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(" ".join(text.split()) for text in row))
+            click.echo("\t".join(_in_line(text) for text in row))
         return
     console = screen()
-    lines = list(rows)
+    lines = [[printable(" ".join(text.split())) for text in row] for row in rows]
     if not lines:
         console.print(empty, style="dim")
         return

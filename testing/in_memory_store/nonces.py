@@ -13,6 +13,11 @@ class InMemoryNonces(NonceRepository):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
+    def is_used(self, credential: str, nonce: str) -> bool:
+        contents = self._contents
+        with contents.lock:
+            return contents.nonces.get((credential, nonce), ("", 0))[1] > contents.clock()
+
     def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
         contents, key = self._contents, (credential, nonce)
         with contents.lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from stemline.runtime.settings import Credential
 from stemline.runtime.store import store_options
 from stemline.testing import InMemoryStore
 from stemline.testing.api_server import CREDENTIAL, ApiServer, api_settings
-from stemline.testing.client import HOST, REGION, SECRET_ID, SECRET_KEY, Answer, exchange, submission
+from stemline.testing.client import BUCKET, HOST, REGION, SECRET_ID, SECRET_KEY, Answer, exchange, submission
 from stemline.wire.integrity import integrity_headers
 from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
 
@@ -143,6 +144,30 @@ def test_another_body_is_refused(serve: Serve) -> None:
     assert "SignatureDoesNotMatch" == exchange(server.port, other).code
     assert 200 == exchange(server.port, data).status
     assert 1 == jobs(server)
+
+
+@pytest.mark.parametrize("change", [(b"in/song.mp3", b"in/gong.mp3"), (b'.mp3"}', b".mp3]}")])
+def test_another_body_in_lines_is_refused(serve: Serve, change: tuple[bytes, bytes]) -> None:
+    """A body that is read in parts uses a nonce only if it is the signed one; a copy of it is refused."""
+    server = serve()
+    first = {
+        "Tag": "VoiceSeparate",
+        "Operation": {
+            "VoiceSeparate": {"AudioMode": "IsAudio"},
+            "Output": {"Region": REGION, "Bucket": BUCKET, "AuObject": "out/${jobid}"},
+        },
+    }
+    body = json.dumps(first).encode() + b'\n{"Object": "in/song.mp3"}\n'
+    headers = {
+        **integrity_headers(body),
+        "content-type": "application/x-ndjson",
+        "accept": "application/json",
+    }
+    data = request(target="/batches", body=body, headers=headers, secret_id="AKIDSTRICT")
+    assert exchange(server.port, data.replace(*change)).status in {400, 403}
+    assert exchange(server.port, data[:-4] + b"    ").status in {400, 403}
+    assert 200 == exchange(server.port, data).status
+    assert "AccessDenied" == json.loads(exchange(server.port, data).body)["Code"]
 
 
 @pytest.mark.parametrize("name", [DIGEST, NONCE])

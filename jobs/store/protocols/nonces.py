@@ -8,6 +8,10 @@ from typing import Protocol
 class NonceRepository(Protocol):
     """Nonces of signed requests, each of which may be used once."""
 
+    def is_used(self, credential: str, nonce: str) -> bool:
+        """Return whether a request used the nonce before."""
+        ...
+
     def use(self, credential: str, nonce: str, *, request_id: str, ttl_s: int) -> bool:
         """Remember a nonce; return whether this request is the first that uses it.
 

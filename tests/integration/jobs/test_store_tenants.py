@@ -150,8 +150,11 @@ def test_the_first_queue_is_known_before_it_is_stored(make: Make) -> None:
 
 def test_a_nonce_is_used_once(store: Store, clock: FixedClock) -> None:
     """A nonce serves one request of its credential; the same request may ask again after a lost answer."""
-    use = store.nonces.use
+    use, is_used = store.nonces.use, store.nonces.is_used
+    assert not is_used("AKID", "n" * 16)
     assert use("AKID", "n" * 16, request_id="r1", ttl_s=60)
+    assert is_used("AKID", "n" * 16)
+    assert not is_used("OTHER", "n" * 16)
     assert use("AKID", "n" * 16, request_id="r1", ttl_s=60)
     assert not use("AKID", "n" * 16, request_id="r2", ttl_s=60)
     assert use("OTHER", "n" * 16, request_id="r2", ttl_s=60)

@@ -175,6 +175,13 @@ REFUSED = {
         for where in ("source", "output")
         for key in (".", "..", "../a", "a/../b", "a/..", "./a", "a/./b", "/../a", "a//../${ext}")
     },
+    **{
+        f"{where} U+{sign:04X}": submission(
+            **{where: f"a{chr(sign)}" if where == "source" else f"<AuObject>a{chr(sign)}</AuObject>"}
+        )
+        for where in ("source", "output")
+        for sign in (0x7F, 0x80, 0x85, 0x9B, 0x9F, 0x2028, 0x2029)
+    },
     "long input": submission(source="x" * 1025),
     "no operation": "<Request><Tag>VoiceSeparate</Tag><Input><Object>a</Object></Input></Request>",
     "text operation": "<Request><Tag>VoiceSeparate</Tag><Input><Object>a</Object></Input>"
