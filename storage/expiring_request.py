@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,8 @@ from stemline.runtime.compat.botocore import http_session
 from stemline.storage.clients import BucketClient
 
 _METHODS = {"complete_multipart_upload": "POST", "delete_object": "DELETE"}
+MOST_SKEW_S = 5.0
+"""By how much our clock may differ from the store's before a denial counts as its fault, s."""
 _RESULTS = {"complete_multipart_upload": "CompleteMultipartUploadResult"}
 """Root element of the response that alone means success: a 200 may be white space, or hold an error."""
 
@@ -46,7 +49,8 @@ def send_expiring(
     Raises:
         LeaseLost: The request has expired, by our clock or by the store's.
         ClientError: The store refused. CompleteMultipartUpload may do so in a 200 response; one without a
-            result counts as a transient error.
+            result counts as a transient error. RequestTimeTooSkewed, whatever the store called it, if our
+            clock is wrong.
         HTTPClientError: The store did not respond.
     """
     url = _sign(bucket, operation, parameters, expires_at)
@@ -59,7 +63,19 @@ def send_expiring(
         return
     if response.status_code == 403 and time.time() >= math.floor(expires_at):
         raise LeaseLost from error
+    if response.status_code == 403 and _skew_s(response.headers) > MOST_SKEW_S:
+        # Signed with a wrong clock it has expired there, or is not valid yet: the store denies it.
+        raise ClientError(_details("RequestTimeTooSkewed", "", 403), operation) from error
     raise error
+
+
+def _skew_s(headers: Mapping[str, str]) -> float:
+    """Return by how much our clock differs from the store's; 0 where it does not tell its time, s."""
+    try:
+        date = parsedate_to_datetime(headers.get("Date", ""))
+    except (TypeError, ValueError):
+        return 0.0
+    return abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
 
 
 def _sign(bucket: BucketClient, operation: str, parameters: Mapping[str, str], expires_at: float) -> str:
@@ -100,8 +116,9 @@ def _error(operation: str, status: int, content: bytes) -> ClientError | None:
     message = (root.findtext("{*}Message") or "") if root is not None else ""
     if status < 300:
         status = 404 if code == "NoSuchUpload" else 500
-    details: Any = {
-        "Error": {"Code": code or ("IncompleteBody" if status == 500 else str(status)), "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
-    return ClientError(details, operation)
+    code = code or ("IncompleteBody" if status == 500 else str(status))
+    return ClientError(_details(code, message, status), operation)
+
+
+def _details(code: str, message: str, status: int) -> Any:
+    return {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}

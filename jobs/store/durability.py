@@ -38,6 +38,7 @@ CONFIRMED_SCRIPTS: Final = frozenset(
         "reclaim",  # its sweeper deletes stems, so the former attempt must never be current again
         "record_attempt",
         "replay",
+        "reserve",  # what is announced after it must not be undone
         "select",
         "share",
         "template",
@@ -59,7 +60,6 @@ REPEATED_SCRIPTS: Final = frozenset(
         "release",
         "release_slot",
         "report_worker",
-        "reserve",
         "reuse",
         "statistics",
         "take_leftover",

@@ -226,7 +226,11 @@ class Client:
 
     def _value(self, kind: str, name: str, found: Found) -> Any:
         if kind == "job":
-            job = self.store.jobs.find(name)
+            try:
+                job = self.store.jobs.find(name)
+            except KeyError as error:  # the file that created it was lost, a later one was not
+                found.damaged.append(f"job {name}: no {error}")
+                return None
             if job is None:
                 return None
             spec = self._specs.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import expiring_request
 from stemline.storage.clients import BucketClient, Clients
 from stemline.storage.expiring_request import send_expiring
+from stemline.storage.s3_errors import is_worker_fault
 
 OPERATIONS = ("complete_multipart_upload", "delete_object")
 DONE = b"<CompleteMultipartUploadResult/>"
@@ -27,11 +29,12 @@ class Session:
 
     def __init__(self, status: int = 200, content: bytes = DONE) -> None:
         self.status, self.content = status, content
+        self.headers: dict[str, str] = {}
         self.urls: list[str] = []
 
     def send(self, request: Any) -> Any:
         self.urls.append(request.url)
-        return SimpleNamespace(status_code=self.status, content=self.content)
+        return SimpleNamespace(status_code=self.status, content=self.content, headers=self.headers)
 
 
 @pytest.fixture
@@ -108,11 +111,35 @@ def test_a_refusal_after_the_lease_is_a_lost_lease(bucket: BucketClient, session
     def send(request: Any) -> Any:
         while time.time() < math.floor(end):
             time.sleep(0.05)
-        return SimpleNamespace(status_code=403, content=session.content)
+        return SimpleNamespace(status_code=403, content=session.content, headers={})
 
     session.send = send  # type: ignore[method-assign]
     with pytest.raises(LeaseLost):
         complete(bucket, end)
+
+
+@pytest.mark.parametrize("wrong_s", [3600, -3600])
+def test_a_refusal_with_a_wrong_clock_is_the_workers_fault(
+    bucket: BucketClient, session: Session, wrong_s: float
+) -> None:
+    """A store denies what has expired by its own clock; the date of its answer shows whose clock is wrong."""
+    session.status, session.content = 403, b"<Error><Code>AccessDenied</Code></Error>"
+    session.headers = {"Date": formatdate(time.time() + wrong_s, usegmt=True)}
+    with pytest.raises(ClientError, match="RequestTimeTooSkewed") as refused:
+        complete(bucket, time.time() + 30)
+    assert is_worker_fault(refused.value)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 27 Nov 2026 10:00:00"])
+def test_a_date_that_cannot_be_read_changes_nothing(
+    bucket: BucketClient, session: Session, monkeypatch: pytest.MonkeyPatch, date: str
+) -> None:
+    """Without a date, or with one that is right, a denial stays one."""
+    monkeypatch.setattr(time, "time", lambda: 1_795_773_600.0)
+    session.status, session.content = 403, b"<Error><Code>AccessDenied</Code></Error>"
+    session.headers = {"Date": date} if date else {}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        complete(bucket, time.time() + 30)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""``make simulate``: run the service in virtual time from many seeds, and find planted mistakes.
+
+python -m tests.simulation --seed 17 --runs 1   # one seed again, with what happens in it
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.report import Report
+from tests.simulation.choices import shrink
+from tests.simulation.mistakes import MISTAKES, Mistake
+from tests.simulation.run import Result, Simulator, simulator
+
+_SOURCES = tuple(
+    f"tests/simulation/{name}.py"
+    for name in (
+        "choices",
+        "scheduler",
+        "store",
+        "bucket",
+        "broker",
+        "world",
+        "properties",
+        "run",
+        "mistakes",
+    )
+)
+
+
+@dataclass
+class Total:
+    """What many runs found."""
+
+    runs: int = 0
+    steps: int = 0
+    failed_seed: int | None = None
+
+
+def explore(sim: Simulator, seeds: Iterator[int], most_steps: int) -> Total:
+    """Make runs until one fails, or so many steps are made."""
+    total = Total()
+    while total.steps < most_steps:
+        seed = next(seeds)
+        result = sim.run(seed)
+        total.runs += 1
+        total.steps += result.steps
+        if result.faults:
+            total.failed_seed = seed
+            break
+    return total
+
+
+def explain(sim: Simulator, seed: int) -> None:
+    """Repeat a failed run, make it shorter, and print what happens in it."""
+    failed = sim.run(seed)
+
+    def fails(choices: Sequence[int]) -> bool:
+        return bool(sim.run(0, choices).faults)
+
+    shortest = shrink(failed.choices, fails)
+    result: Result = sim.run(0, shortest, is_logged=True)
+    print("\n".join(result.log[-150:]))
+    print(f"seed {seed}: {failed.steps} steps, {sum(map(bool, failed.choices))} choices that are not 0;")
+    print(f"shrunk: {result.steps} steps, {sum(map(bool, shortest))} such choices: {json.dumps(shortest)}")
+    print("\n".join(result.faults))
+
+
+def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list[int]:
+    """Return how many steps find a planted mistake, from each of some first seeds; 0 if none do."""
+    found = []
+    with mistake.planted():
+        for start in range(starts):
+            seeds = iter(range(1 + start * 1_000_000, 1 + (start + 1) * 1_000_000))
+            total = explore(sim, seeds, most_steps)
+            found.append(0 if total.failed_seed is None else total.steps)
+    return found
+
+
+def _mistakes(sim: Simulator, report: Report, starts: int, most_steps: int) -> bool:
+    rows, missed = [], False
+    for mistake in MISTAKES:
+        steps = find(sim, mistake, starts, most_steps)
+        missed |= 0 in steps
+        median = statistics.median(steps)
+        text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
+        rows.append((mistake.name, text))
+        print(f"{mistake.name:60} {text:>12}", flush=True)
+    report.table("mistakes", ("Mistake", f"Steps, median of {starts}"), rows)
+    report.add("mistakes", [len(rows)], unit="", label="planted mistakes")
+    return missed
+
+
+def main() -> int:
+    """Make the runs; the exit status is 1 if a promise was broken, or a mistake was not found."""
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--runs", type=int, default=0, help="prints what happens in so many runs instead")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="of all runs together")
+    parser.add_argument("--mistakes", type=int, default=0, help="finds each mistake from so many first seeds")
+    parser.add_argument("--most", type=int, default=1_000_000, help="steps to find a mistake in")
+    parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
+    asked = parser.parse_args()
+    report = Report(asked.name, "The service in virtual time, from many seeds", _SOURCES)
+    with simulator() as sim:
+        for seed in range(asked.seed, asked.seed + asked.runs):
+            result = sim.run(seed, is_logged=True)
+            print(
+                "\n".join([*result.log, f"seed {seed}: {result.steps} steps, {result.faults or 'no fault'}"])
+            )
+        if asked.runs:
+            return 0
+        began = time.perf_counter()
+        seeds = iter(range(asked.seed, sys.maxsize))
+        total = explore(sim, seeds, asked.steps)
+        if total.failed_seed is not None:
+            explain(sim, total.failed_seed)
+            return 1
+        took_s = time.perf_counter() - began
+        print(f"{total.runs:,} runs, {total.steps:,} steps in {took_s:.0f} s, no promise broken")
+        report.add("steps", [total.steps], unit="", label="steps without a broken promise")
+        report.add("runs", [total.runs], unit="", label="runs")
+        failed = bool(asked.mistakes) and _mistakes(sim, report, asked.mistakes, asked.most)
+    if asked.name:
+        report.write()
+    return 1 if failed else 0
+
+
+def repeatable() -> int:
+    """Run in a process whose sets have the same order each time."""
+    if os.environ.get("PYTHONHASHSEED") == "0":
+        return main()
+    words = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+    return subprocess.run(words, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(repeatable())

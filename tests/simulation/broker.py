@@ -1,0 +1,44 @@
+"""A model of the broker: lists of messages, which may be lost, doubled, or delivered again a day later."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from tests.simulation.scheduler import Scheduler
+
+
+@dataclass
+class Broker:
+    """The lists; stands in for the Celery application of the product's notifier and sweeper."""
+
+    scheduler: Scheduler
+    lists: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+
+    def send_task(self, task: str, *, args: Sequence[Any], queue: str, **_: Any) -> None:
+        """Put a message into a list, unless it is lost."""
+        fault = self.scheduler.choices.rare(3)
+        self.sent.append((queue, args[0]))
+        self.lists[queue] += [args[0]] * (1, 0, 2)[fault]
+
+    def take(self, queues: Sequence[str]) -> tuple[str, Any] | None:
+        """Take a message from the first list that has one."""
+        for queue in queues:
+            if self.lists[queue]:
+                return queue, self.lists[queue].pop(0)
+        return None
+
+    def has(self, queues: Sequence[str]) -> bool:
+        """Return whether one of the lists has a message."""
+        return any(self.lists[queue] for queue in queues)
+
+    @contextmanager
+    def connection_for_read(self) -> Any:
+        """Yield what the sweeper counts messages with."""
+        client = SimpleNamespace(llen=lambda queue: len(self.lists[queue]))
+        yield SimpleNamespace(default_channel=SimpleNamespace(client=client))

@@ -1,0 +1,156 @@
+"""What is promised, checked while a run goes on and at its end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from stemline.jobs.job import Job
+from stemline.jobs.states import ENDED, State
+from stemline.workers.stages import MODELS
+from tests.chaos import stub
+from tests.simulation.world import QUEUE, TENANT, World
+
+
+class Properties:
+    """The promises of one run."""
+
+    def __init__(self, world: World) -> None:
+        """Follow every script that runs."""
+        self._world = world
+        self._store = world.server.observer()
+        self._leases: dict[str, int] = {}
+        self._tokens: dict[str, int] = {}
+        self.tasks_ended: list[str] = []
+        world.server.listeners.append(self._ran)
+
+    # -- on the way
+
+    def _ran(self, name: str, args: Sequence[str], answer: Any) -> None:
+        check = getattr(self, f"_on_{name}", None)
+        if check is not None and not isinstance(answer, Exception):
+            check(args, answer)
+
+    def _fault(self, text: str) -> None:
+        self._world.seen.faults.append(text)
+        self._world.scheduler.note(f"FAULT: {text}")
+
+    def _on_claim(self, args: Sequence[str], answer: Any) -> None:
+        if not answer:
+            return
+        job = dict(zip(answer[::2], answer[1::2], strict=True))
+        if job["id"] in self._world.server.ended:
+            self._fault(f"{job['id']} was claimed after its end was answered")
+        if told := self._world.seen.callbacks.get(job["id"]):
+            self._fault(f"{job['id']} was claimed after its receiver was told {told}")
+        if self._world.seen.is_paused and job["queue"] == QUEUE:
+            self._fault(f"{job['id']} was claimed while its queue was paused")
+        self._given(job["id"], int(job["token"]), int(args[1]), int(args[3]))
+        running = self._store.client.scard(f"stemline:running:{QUEUE}")
+        if int(str(running)) > self._world.options.queue_max_concurrent:
+            self._fault("more jobs run than the queue allows")
+
+    def _on_heartbeat(self, args: Sequence[str], answer: Any) -> None:
+        if answer != -1:
+            self._leases[args[2]] = int(args[1]) + int(args[4])
+
+    def _on_reclaim(self, args: Sequence[str], answer: Any) -> None:
+        if not answer:
+            return
+        job = dict(zip(answer[::2], answer[1::2], strict=True))
+        if not self._world.server.lost and int(args[1]) < self._leases.get(job["id"], 0):
+            self._fault(f"{job['id']} was reclaimed before its lease had ended")
+        self._given(job["id"], int(job["token"]), int(args[1]), int(args[4]))
+
+    def _given(self, job_id: str, token: int, now: int, lease: int) -> None:
+        if token <= self._tokens.get(job_id, 0):
+            self._fault(f"{job_id} got the token {token} again")
+        self._tokens[job_id] = token
+        self._leases[job_id] = now + lease
+
+    def _on_finish(self, args: Sequence[str], answer: Any) -> None:
+        if answer[0] == "ok" and args[4] == State.SUCCESS:
+            job = self._store.jobs.find(args[2])
+            if job is not None and job.state is State.SUCCESS and (wrong := self._wrong_stems(job)):
+                self._fault(f"at its Success, {wrong}")
+
+    # -- at the end
+
+    def is_settled(self) -> bool:
+        """Return whether all work is done."""
+        client: Any = self._store.client
+        if client.zcard("stemline:outbox") or client.zcard("stemline:leftovers"):
+            return False
+        now = self._world.scheduler.now
+        if any(process.frozen_until > now for process in self._world.slots.values()):
+            return False
+        states = [client.hget(f"stemline:job:{job_id}", "state") for job_id in self._world.seen.accepted]
+        return all(state is None or state in ENDED for state in states)
+
+    def unfinished(self) -> str:
+        """Return what is not done."""
+        client: Any = self._store.client
+        jobs = [self._store.jobs.find(job_id) for job_id in self._world.seen.accepted]
+        states = [(job.id, str(job.state)) for job in jobs if job is not None and job.state not in ENDED]
+        rest = [(key, client.zrange(f"stemline:{key}", 0, -1)) for key in ("outbox", "leftovers")]
+        return f"work does not end: {states} {[(key, found) for key, found in rest if found]}"
+
+    def check(self) -> list[str]:
+        """Return the promises that were broken."""
+        seen = self._world.seen
+        faults = list(seen.faults)
+        keys = sorted(seen.accepted.values())
+        faults += [f"two jobs for {a}" for a, b in itertools.pairwise(keys) if a == b]
+        for job_id in seen.accepted:
+            job = self._store.jobs.find(job_id)
+            if job is None:
+                faults.append(f"lost: {job_id}")
+                continue
+            faults += self._faults_of(job)
+        stored = self._store.jobs.browse(TENANT, None, offset=0, size=100).items
+        faults += [f"never accepted: {job.id}" for job in stored if job.id not in seen.accepted]
+        return faults
+
+    def _faults_of(self, job: Job) -> list[str]:
+        seen, faults = self._world.seen, []
+        uploads = self._world.bucket.uploads.values()
+        if filled := [upload.key for upload in uploads if upload.job == job.id and upload.parts]:
+            faults.append(f"{job.state}, but bytes of an upload are left: {job.id} {filled}")
+        if job.state is State.SUCCESS:
+            if job.id in seen.cancelled:
+                faults.append(f"succeeded after its cancel was answered: {job.id}")
+            if wrong := self._wrong_stems(job):
+                faults.append(wrong)
+        else:
+            objects = [key for key, found in self._world.bucket.objects.items() if found.job == job.id]
+            if objects:
+                faults.append(f"{job.state}, but objects are left: {job.id} {objects}")
+        told, wanted = set(seen.callbacks[job.id]), {str(job.state)} - {"Cancel"}
+        if told != wanted:
+            faults.append(f"{job.state}, but its receiver was told {sorted(told)}: {job.id}")
+        if job.state is State.FAILED and not self._may_fail(job):
+            faults.append(f"failed without a reason of its own: {job.id} {job.code} {job.message}")
+        return faults
+
+    def _may_fail(self, job: Job) -> bool:
+        """Return whether a job failed for one of the reasons there are in a run."""
+        return (
+            "died on each" in job.message
+            or ("instead of" in job.message and self._world.bucket.has_forgotten)
+            or job.attempt >= self._world.parts.settings.jobs.max_attempts
+        )
+
+    def _wrong_stems(self, job: Job) -> str:
+        """Return what is wrong with the stems of a job that succeeded."""
+        _, names = MODELS[job.spec.separate.audio_mode]
+        for track in job.spec.tracks():
+            key = job.spec.key(track, job.id)
+            found = self._world.bucket.objects.get(key)
+            if found is None:
+                return f"a stem is missing: {key}"
+            if (found.job, found.token) != (job.id, job.token):
+                return f"a stem is of another attempt: {key} {found.token}, not {job.token}"
+            if found.data != stub.stem(names[track], stub.nonce(job)):
+                return f"a stem is not that of its source: {key}"
+        return ""

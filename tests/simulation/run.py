@@ -1,0 +1,125 @@
+"""One run from a seed or from given choices."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+from unittest.mock import patch
+
+import structlog
+
+from tests.chaos import stub
+from tests.simulation.choices import Choices
+from tests.simulation.properties import Properties
+from tests.simulation.scheduler import Scheduler, Thread, virtual_time
+from tests.simulation.store import server
+from tests.simulation.world import Parts, World, make_settings
+
+MOST_STEPS: Final = 4000
+"""Of a part of a run; more means that work does not end."""
+_AFTERWARDS_S: Final = 45.0
+_UNFORESEEN: Final = {"attempt.crashed", "callback.crashed", "reclaim.failed", "leftovers.failed"}
+"""Log events of errors that no part of the product expects."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found."""
+
+    steps: int
+    faults: list[str]
+    choices: list[int]
+    log: list[str]
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Makes runs, one after the other, on one Valkey."""
+
+    parts: Parts
+    socket: Path
+
+    def run(self, seed: int = 0, given: Sequence[int] | None = None, *, is_logged: bool = False) -> Result:
+        """Make a run."""
+        choices = Choices(seed, given)
+        random.seed(1)  # the waits between retries are drawn from it
+        numbers = itertools.count(1)
+        with patch("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}"):
+            world = World(self.parts, self.socket, choices)
+            scheduler = Thread.scheduler = world.scheduler
+            scheduler.is_logged = is_logged
+            properties = Properties(world)
+            try:
+                faults = _run(world, properties)
+            finally:
+                scheduler.close()
+                world.server.close()
+        return Result(scheduler.steps, faults, choices.taken, scheduler.log)
+
+
+def _run(world: World, properties: Properties) -> list[str]:
+    scheduler = world.scheduler
+    world.start()
+    scheduler.run(lambda: world.is_quiet or bool(world.seen.faults), most_steps=MOST_STEPS)
+    world.calm_down()
+    if not scheduler.run(
+        lambda: bool(world.seen.faults) or (world.is_quiet and properties.is_settled()), most_steps=MOST_STEPS
+    ):
+        return [properties.unfinished()]
+    if not world.seen.faults:
+        end = scheduler.now + _AFTERWARDS_S
+        scheduler.run(lambda: scheduler.now >= end, most_steps=MOST_STEPS)
+        world.repeat_messages()
+        end = scheduler.now + _AFTERWARDS_S
+        scheduler.run(lambda: scheduler.now >= end, most_steps=MOST_STEPS)
+    return properties.check()
+
+
+def _note_error(_logger: object, _level: str, event: MutableMapping[str, Any]) -> NoReturn:
+    """Note an error that the product logs about itself: none is foreseen in a run."""
+    scheduler = Thread.scheduler
+    if event["event"] in _UNFORESEEN and not scheduler.process().is_dead:
+        error = event.get("exc_info")
+        found = error if isinstance(error, BaseException) else sys.exception()
+        text = "".join(traceback.format_exception(found)) if found else ""
+        scheduler.faults.append(f"{event['event']}: {text[-600:]}")
+    raise structlog.DropEvent
+
+
+@contextmanager
+def simulator() -> Iterator[Simulator]:
+    """Yield a simulator; until then the product's clocks, sleeps and threads are virtual."""
+    folder = Path(tempfile.mkdtemp(prefix="stemline-simulation-", dir=_memory()))
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), processors=[_note_error]
+    )
+    try:
+        with server(folder) as socket:
+            parts = Parts(make_settings(folder))
+            Thread.scheduler = Scheduler(Choices())
+            with virtual_time(), patch("stemline.workers.stages.separate_file", stub.separate_file):
+                yield Simulator(parts, socket)
+    finally:
+        structlog.configure(**before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Return a folder in memory, where there is one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def describe(result: Any) -> str:
+    """Return a run for people."""
+    return "\n".join([*result.log[-80:], *result.faults])
