@@ -26,6 +26,8 @@ from tests.simulation.scheduler import Scheduler
 _FAULTS: Final = 9
 _WRITING: Final = CONFIRMED_SCRIPTS | REPEATED_SCRIPTS
 _CONFIRMED_KEY: Final = "stemline:confirmed"
+_CONFIRMED_ANSWERS: Final = 3
+"""Answers where a script is confirmed: its own, that of the marker, and that of WAIT."""
 _TIME: Final = 4
 """Place of the time among the words of a script's command."""
 _NAMES: Final = dict[str, str]()
@@ -261,7 +263,8 @@ class _Connection(UnixDomainSocketConnection):
             scheduler.kill(scheduler.process())
         if self._after == 6:
             raise redis.exceptions.ConnectionError("simulated")
-        if not any(isinstance(each, Exception) for each in self._answers):
+        is_confirmed = len(self._answers) < _CONFIRMED_ANSWERS or self._answers[-1] == 1
+        if is_confirmed and not any(isinstance(each, Exception) for each in self._answers):
             server.answered(self._first, self._answers[0])
         if self._after == 7:
             freeze(scheduler, scheduler.process())
