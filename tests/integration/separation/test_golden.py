@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,12 @@ pytestmark = pytest.mark.slow
 
 #: The largest absolute difference that is allowed, full scale being 1.
 TOLERANCE = 1e-4
+
+
+@cache
+def song_of(seconds: float) -> np.ndarray:
+    """The mix of a song that is made by code."""
+    return song.mix(song.stems(seconds))
 
 
 def separated(engine, mix: np.ndarray, extension: str) -> dict[str, np.ndarray]:
@@ -53,14 +60,14 @@ def seeded_engine(model: Model) -> OnnxEngine:
 def test_the_song_is_the_one_that_was_recorded(golden) -> None:
     """The generated song has the samples with which Spleeter's answers were recorded."""
     for name, seconds in (("2stems", 30.0), ("4stems", 13.0), ("5stems", 13.0)):
-        mix = song.mix(song.stems(seconds))
+        mix = song_of(seconds)
         expected = str(golden(f"{name}_song.npz")["mix_sha256"])
         assert expected == hashlib.sha256(mix.tobytes()).hexdigest()
 
 
 def test_two_stems_of_a_song_equal_spleeters(golden, weights_2stems: Path) -> None:
     """With the real weights both extensions give Spleeter's samples over three segments, seams included."""
-    check(load_engine("2stems"), song.mix(song.stems(30.0)), golden("2stems_song.npz"))
+    check(load_engine("2stems"), song_of(30.0), golden("2stems_song.npz"))
 
 
 @pytest.mark.thorough
@@ -74,7 +81,7 @@ def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path
 @pytest.mark.parametrize("name", ["4stems", pytest.param("5stems", marks=pytest.mark.thorough)])
 def test_other_models_equal_spleeters(golden, name: str) -> None:
     """With seeded weights 4 and 5 stems are what Spleeter's own code makes with the same weights."""
-    check(seeded_engine(MODELS[name]), song.mix(song.stems(13.0)), golden(f"{name}_song.npz"))
+    check(seeded_engine(MODELS[name]), song_of(13.0), golden(f"{name}_song.npz"))
 
 
 @pytest.mark.parametrize(
@@ -85,9 +92,7 @@ def test_other_models_equal_spleeters(golden, name: str) -> None:
 def test_a_wrong_activation_is_detected(golden, wrong: dict) -> None:
     """With another activation or mask the error is more than 100 times the tolerance."""
     expected = golden("4stems_song.npz")
-    stems = separated(
-        seeded_engine(replace(MODELS["4stems"], **wrong)), song.mix(song.stems(13.0)), "average"
-    )
+    stems = separated(seeded_engine(replace(MODELS["4stems"], **wrong)), song_of(13.0), "average")
     assert set(MODELS["4stems"].instruments) == stems.keys()
     for name, stem in stems.items():
         assert np.abs(expected[f"average/{name}"] - excerpt(stem)).max() > 100 * TOLERANCE

@@ -137,7 +137,7 @@ def test_zeros_extension_leaves_nothing_above_11_khz(engine: Engine, mix: np.nda
 @pytest.mark.slow
 def test_many_songs_through_one_warm_separator(engine: Engine) -> None:
     """One after another and concurrently, each result has the tone of its own input."""
-    count, rng = rounds(40, 200), np.random.default_rng(11)
+    count, rng = rounds(24, 200), np.random.default_rng(11)
     lengths = rng.integers(2_000, 40_000, count)
     tones = rng.permutation(np.linspace(200.0, 8_000.0, count))
 
