@@ -1,4 +1,4 @@
-.PHONY: chaos failover recovery tracks powercut simulate
+.PHONY: chaos failover recovery tracks powercut simulate traces
 
 chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chaos [TRIALS=100] [SEED=1]
 	CHAOS=long pytest -q --timeout 1800 tests/chaos
@@ -20,3 +20,6 @@ powercut: $(VENV)/.dev ## Cut the power under Valkey 500 times and flip 500 bits
 
 simulate: $(VENV)/.dev ## Run the service in virtual time from many seeds: make simulate [SEED=1] [STEPS=1000000] [MISTAKES=5]
 	$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --steps $(or $(STEPS),1000000) --mistakes $(or $(MISTAKES),0)
+
+traces: $(VENV)/.dev ## Kill processes at random, and hold what each job's record showed against the model (needs Java): make traces [TRIALS=30]
+	$(BIN)/python -m tests.chaos.traces --trials $(or $(TRIALS),30)

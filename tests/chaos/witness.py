@@ -80,8 +80,7 @@ class Witness:
             end = 0
             for transaction, after in transactions(data):
                 end = after
-                for command in transaction:
-                    self._note(command)
+                self._note_transaction(transaction)
             self._position += end
             if not self._open_next():
                 return
@@ -97,6 +96,10 @@ class Witness:
         self._sequence, self._position = min(later), 0
         self._file = (self._folder / f"appendonly.aof.{self._sequence}.incr.aof").open("rb")
         return True
+
+    def _note_transaction(self, transaction: list[list[bytes]]) -> None:
+        for command in transaction:
+            self._note(command)
 
     def _note(self, command: list[bytes]) -> None:
         if command[0].upper() != b"HSET" or not command[1].startswith(self._key):

@@ -8,7 +8,7 @@ from typing import Any
 
 from stemline.jobs.job import Job
 from stemline.jobs.states import ENDED, State
-from stemline.workers.stages import MODELS
+from stemline.workers.model_choice import choose
 from tests.chaos import stub
 from tests.simulation.world import QUEUE, TENANT, World
 
@@ -143,7 +143,7 @@ class Properties:
 
     def _wrong_stems(self, job: Job) -> str:
         """Return what is wrong with the stems of a job that succeeded."""
-        _, names = MODELS[job.spec.separate.audio_mode]
+        names = choose(job.spec, self._world.parts.settings.engine).stems
         for track in job.spec.tracks():
             key = job.spec.key(track, job.id)
             found = self._world.bucket.objects.get(key)

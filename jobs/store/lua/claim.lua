@@ -29,13 +29,16 @@ end
 -- Whether the record is as it was written: an append-only file has no checksums. A damaged one ends here, without a
 -- callback, since its address may be what is damaged; without a record the id alone leaves the line.
 local function is_sound(best, job)
+  local place = {id = best.id, queue = best.queue, level = tostring(best.level), share = best.first.share}
   if not job then
-    step_out({id = best.id, queue = best.queue, level = best.level, share = best.first.share})
+    step_out(place)
     refresh(best.queue)
     return false
   end
   local kept = fields(P .. ':job:' .. job.id, 'spec', 'seal')
-  if not kept.seal or kept.seal == seal(job.id, job.tenant or '', kept.spec or '') then return true end
+  local is_whole = not kept.seal or kept.seal == seal(job.id, job.tenant, job.queue, kept.spec)
+  if is_whole and job.queue == place.queue and job.level == place.level then return true end
+  job.queue, job.level = place.queue, place.level  -- the line in which it is
   finish(job, 'Failed', 'InternalError', 'The record of the job was damaged on the disk of the store.', '')
   refresh(best.queue)
   return false

@@ -92,7 +92,7 @@ for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
   local created, key = int(last), P .. ':job:' .. job.id
   redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant,
-    'seal', seal(job.id, tenant, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created)
+    'seal', seal(job.id, tenant, job.queue, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':all', created, job.id)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)

@@ -41,8 +41,10 @@ local function load(id)
     'deadline', 'batch', 'share')
 end
 
--- What a record keeps to tell whether its id, tenant and specification are those that were submitted.
-local function seal(id, tenant, spec) return redis.sha1hex(id .. ' ' .. tenant .. ' ' .. spec) end
+-- What a record keeps to tell whether its id, tenant, queue and specification are those that were submitted.
+local function seal(id, tenant, queue, spec)
+  return redis.sha1hex(id .. ' ' .. (tenant or '') .. ' ' .. (queue or '') .. ' ' .. (spec or ''))
+end
 
 -- What a queue adds to P:sums, in the order in which P:loads keeps it.
 local LOAD = {'waiting:0', 'waiting:1', 'waiting:2', 'running', 'max_concurrent', 'paused', 'paused_waiting',

@@ -8,7 +8,7 @@
 --   P:job:<id>                 hash    one job. Written by create; changed by the scripts named below
 --     v                          version of the record, RECORD_VERSION at its creation
 --     spec                       JSON of JobSpec
---     seal                       SHA-1 of id, tenant and spec, hex: claim starts no job whose record a disk has damaged
+--     seal                       SHA-1 of id, tenant, queue and spec, hex: claim starts no job whose record a disk has damaged
 --     tenant queue level         as in the spec, with the default queue filled in; promote may change the level
 --     input                      SHA-1 of the name of the input object, hex
 --     state                      Submitted, Running, Success, Failed or Cancel; a waiting job of a paused

@@ -115,16 +115,31 @@ def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock:
     assert [] == [key for key, found in members.items() if any(job.id[1:] in name for name in found)]
 
 
-@pytest.mark.parametrize("field", ["spec", "tenant", "seal"])
-def test_a_damaged_record_is_never_started(store: RedisStore, client: redis.Redis, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("spec", "a", "b"),
+        ("tenant", "a", "b"),
+        ("seal", "", "0"),
+        ("queue", "p", "q"),
+        ("level", "0", "1"),
+        ("level", "0", "8"),
+    ],
+)
+def test_a_damaged_record_is_never_started(
+    store: RedisStore, client: redis.Redis, field: str, before: str, after: str
+) -> None:
     """A disk changed a byte of what was submitted: the job fails with the reason, and the next one starts."""
     (damaged,), (sound,) = store.jobs.create([spec()]), store.jobs.create([spec()])
     key = f"stemline:job:{damaged.id}"
-    client.hset(key, field, str(client.hget(key, field)).replace("a", "b", 1))
+    client.hset(key, field, str(client.hget(key, field)).replace(before, after, 1))
     assert sound.id == store.jobs.claim("w", [0]).id
     assert ["Failed", "InternalError", None] == client.hmget(key, "state", "code", "worker")
     assert "damaged" in client.hget(key, "message")
     assert store.jobs.claim("w", [0]) is None
+    assert [] == [
+        key for key in client.scan_iter("*:waiting:*") if client.zscore(key, damaged.id) is not None
+    ]
 
 
 def test_a_job_without_a_record_blocks_no_other(store: RedisStore, client: redis.Redis) -> None:
