@@ -45,8 +45,12 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 async def create_jobs(context: WriteContext, request: Request) -> Response:
     """Create one job per operation of the request, stored durably before the answer, or only try it."""
     wait_s = waiting.wanted_s(context)
-    if queries.SUBMIT.read_parameters(context.query)["dry_run"] == "true":
-        return await dry_run.answer(context, request, await run_in_threadpool(tried, context))
+    asked = queries.SUBMIT.read_parameters(context.query)
+    if asked["dry_run"] == "true":
+        specs = await run_in_threadpool(tried, context)
+        if asked["probe"] == "false":
+            return context.respond(views.DRY_RUN, items=[])
+        return await dry_run.answer(context, request, specs)
     jobs = await run_in_threadpool(_create, context)
     return await waiting.answer(
         context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)

@@ -10,7 +10,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "ResourceAccessDenied": "the worker's keys may not read the object; see `stemline doctor buckets`",
     "ResourceDownloadFailed": "check that the bucket's store answers (`stemline doctor buckets`), then retry",
     "InvalidContent": "the file holds no audio that can be decoded: play it, or convert it and submit that",
-    "InvalidArgument": "the file is larger or longer than STEMLINE_SOURCE_MAX_… allow: split it",
+    "InvalidArgument": "the message names what is not allowed; correct it and submit again",
     "DecodingTooExpensive": "convert the file to wav or flac and submit that, or raise STEMLINE_DECODE_…",
     "DecoderCrashed": "convert the file to wav or flac and submit that; the file is worth a bug report",
     "WriteTargetObjectFailed": "the bucket's store did not keep a stem: check its disk and log, then retry",
@@ -20,17 +20,33 @@ ADVICE: Final[Mapping[str, str]] = {
     "JobTimeout": "submit it with a longer --timeout, or without one",
     "InternalError": "retry it; if it fails again, the worker's log has the reason",
 }
+_INVALID: Final = (
+    (("audio track", "AudioTrack"), "name an audio track of the file with --audio-track, or leave it out"),
+    (
+        ("metadata",),
+        "remove pictures and attachments from the file, or raise the limit that the message names",
+    ),
+    (("larger", "longer", "lasts", "limit"), "split the file, or raise STEMLINE_SOURCE_MAX_… on the workers"),
+    (("combination", "codec", "Codec"), "choose another codec or other options"),
+)
+"""What to do about ``InvalidArgument``, by words of its message."""
 OF_TRACKS: Final[Mapping[str, str]] = {
     "NotUploaded": "check that the file can be read and that the bucket's store answers",
     "NotFetched": "the stems are in the bucket: --retry-failed fetches them without another job; files that"
     " are there already are replaced with --overwrite",
-    "NoSuchJob": "the service lost the job, or kept it for no longer than its retention",
+    "NotThere": "the stems are in the bucket no more: --retry-failed separates the track again",
+    "NoSuchJob": "the service lost the job, or kept it for no longer than its retention:"
+    " --retry-failed separates the track again",
     "Cancel": "somebody cancelled it",
 }
 """Codes that `submit` itself gives to tracks."""
 _OTHERS: Final = "see docs/errors.md for this code"
 
 
-def advice(code: str) -> str:
-    """Return what to do about a job that failed with a code."""
+def advice(code: str, message: str = "") -> str:
+    """Return what to do about a job that failed with a code and a message."""
+    if code == "InvalidArgument":
+        for words, text in _INVALID:
+            if any(word in message for word in words):
+                return text
     return ADVICE.get(code) or OF_TRACKS.get(code, _OTHERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, client_errors
+from stemline.cli.exits import INTERRUPTED, NOT_FOUND, CommandFailed, client_errors
 
 if TYPE_CHECKING:
     from stemline.client import Client
@@ -61,9 +62,19 @@ class Connection:
 
         Raises:
             NotConfigured: no service is known.
+            CommandFailed: the bucket that the user names does not exist.
         """
         from stemline.client import Client, Retry, find
+        from stemline.client.target import VARIABLES
 
         target = find(self._given, profile=self._profile)
+        is_named = bool(self._given["bucket"] or os.environ.get(VARIABLES["bucket"]))
         with Client(target, retry=Retry(budget_s=budget_s)) as client:
+            # The service opens any bucket that its key pair may use, and has no jobs of a mistyped one.
+            if is_named and target.s3 is not None and client.bucket.is_missing():
+                raise CommandFailed(
+                    f"there is no bucket {target.bucket} in the store of {target.origin}",
+                    hint="check --bucket and STEMLINE_BUCKET",
+                    status=NOT_FOUND,
+                )
             yield client

@@ -99,7 +99,7 @@ def _retries(job: Job) -> Iterator[_Fact]:
 def _outcome(job: Job) -> Iterator[_Fact]:
     if job.state == "Failed":
         yield "failed", f"{job.code}: {job.message}"
-        yield "what to do", spelled(advice(job.code))
+        yield "what to do", spelled(advice(job.code, job.message))
     elif job.message:
         yield "message", job.message
     for stem in job.stems:

@@ -29,6 +29,7 @@ class LazyGroup(Group):
         "demo": "stemline.cli.demo:demo",
         "doctor": "stemline.cli.doctor:doctor",
         "events": "stemline.cli.events:events",
+        "fetch": "stemline.cli.fetch:fetch",
         "flower": "stemline.cli.serve:flower",
         "health": "stemline.cli.health:health",
         "job": "stemline.cli.jobs:job",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -24,6 +25,7 @@ def print_plan(
     client: Client,
     entries: Mapping[str, Entry],
     tracks: Sequence[Track],
+    left: Sequence[Track],
     queues: Sequence[Queue],
     *,
     as_json: bool,
@@ -32,8 +34,11 @@ def print_plan(
     from stemline.client.tracks.manifest import Entry
 
     found = [entries.get(track.id) or Entry(track.id) for track in tracks]
-    counts = Counter(entry.state for entry in found)
-    left = [track for track, entry in zip(tracks, found, strict=True) if entry.state != "done"]
+    again = {track.id for track in left}
+    # A track that is done counts as new once its source has changed or a stem of it is missing.
+    counts = Counter(
+        "new" if entry.state == "done" and entry.track in again else entry.state for entry in found
+    )
     lengths = list(durations(left))
     known = [seconds for seconds in lengths if seconds is not None]
     audio_s = sum(known) / len(known) * len(left) if known else None
@@ -59,13 +64,13 @@ def print_plan(
     )
     click.echo(f"to send    {sum(track.size or 0 for track in left if track.path) / 1e9:.2f} GB")
     if audio_s is None:
-        click.echo(
-            "audio      unknown: lengths are read from files of this machine, with stemline[worker] installed"
-        )
+        click.echo(f"audio      unknown: {_why_unknown(left)}")
     else:
         guess = "" if len(known) == len(left) else f", from the {len(known)} whose length could be read"
         click.echo(f"audio      {audio_s / 3600:.2f} h{guess}")
-    if work_s is None:
+    if audio_s is None:
+        click.echo("time       unknown, because the length of the audio is")
+    elif work_s is None:
         click.echo("time       unknown: no job has ended yet that shows the speed of the workers")
     else:
         click.echo(
@@ -73,6 +78,17 @@ def print_plan(
         )
         click.echo(f"           more workers divide it; the queue lets {at_once} jobs run at once")
     click.echo("Nothing was submitted.")
+
+
+def _why_unknown(left: Sequence[Track]) -> str:
+    """Return why the length of no track could be read."""
+    if not left:
+        return "nothing is left to be done"
+    if all(track.path is None for track in left):
+        return "the tracks are in the bucket; lengths are read from files of this machine alone"
+    if find_spec("av") is None:
+        return "lengths are read with the packages of stemline[worker], which are not installed here"
+    return "no file could be read as audio"
 
 
 def speed_of_last_jobs(client: Client) -> float | None:

@@ -10,22 +10,19 @@ from typing import Any
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import as_json, print_json
+from stemline.cli.output import as_json
+from stemline.cli.patterns import names_option
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.templates import named_template, stem_files
 from stemline.cli.times import FUTURE
 from stemline.cli.words import FOLDER, WORD
 
 
-def _checked_pattern(_context: click.Context, _param: click.Parameter, value: str | None) -> str:
-    """Return the pattern of the names of files."""
-    from stemline.client.names import DEFAULT_PATTERN, check_pattern
-
-    try:
-        check_pattern(value or DEFAULT_PATTERN)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-    return value or DEFAULT_PATTERN
+def _checked_summary(_context: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """Return the file of the summary, whose extension says what it holds."""
+    if value is not None and value.suffix.lower() not in {".csv", ".json"}:
+        raise click.BadParameter(f"{value} ends neither with .csv nor with .json")
+    return value
 
 
 @click.command()
@@ -48,14 +45,7 @@ def _checked_pattern(_context: click.Context, _param: click.Parameter, value: st
 @click.option("--deadline", type=FUTURE, help="Cancel jobs that still wait then.")
 @click.option("--timeout", type=click.IntRange(1), help="Longest run of a job, s.")
 @click.option("--audio-track", default="", help="Number, from 0, or language of the audio track.")
-@click.option(
-    "--names",
-    "pattern",
-    type=WORD,
-    callback=_checked_pattern,
-    metavar="PATTERN",
-    help="Names of the files: {dir}, {name}, {stem}, {jobid}, {ext}.  [default: {dir}/{name}-{stem}.{ext}]",
-)
+@names_option
 @click.option("--no-wait", is_flag=True, help="Submit only: print the ids of the jobs, fetch no stems.")
 @click.option(
     "--cancel-on-interrupt", is_flag=True, help="Ctrl-C cancels what was submitted and has not ended."
@@ -69,6 +59,7 @@ def _checked_pattern(_context: click.Context, _param: click.Parameter, value: st
 @click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_checked_summary,
     help="Many: a row for each track, .csv or .json.  [default: stemline-summary.csv in the output]",
 )
 @as_json
@@ -109,6 +100,7 @@ def submit(
 
     The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; jobs then go on.
     """
+    from stemline.cli.refusals import check_options
     from stemline.cli.sources import is_many
     from stemline.cli.submit_many import Many, submit_many
     from stemline.cli.submit_one import One, submit_one, try_one
@@ -128,6 +120,7 @@ def submit(
         parameters["template"] = known.id if known else ""
         parameters["queue"] = client.queue(queue).id if queue else ""
         kinds = stem_files(parameters, known)
+        check_options(client, parameters)
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")
@@ -157,7 +150,7 @@ def submit(
         raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
     with connection.open(budget_s=60) as client:
         if dry_run:
-            print_json(try_one(client, sources[0], parameters))
+            try_one(client, sources[0], parameters)
             return
         one = One(
             source=sources[0],

@@ -60,8 +60,8 @@ def submit_many(client: Client, many: Many) -> None:
     if many.dry_run:
         entries = read_entries(many.folder / NAME)
         tracks = placed(found, entries, many.pattern)
-        _check_places(many, tracks, entries)
-        print_plan(client, entries, tracks, queues, as_json=many.as_json)
+        todo = _check_places(many, tracks, entries)
+        print_plan(client, entries, tracks, todo, queues, as_json=many.as_json)
         return
     identity = {**many.parameters, "api bucket": client.target.bucket}
     options = Options(
@@ -93,10 +93,10 @@ def _check_places(many: Many, tracks: Sequence[Track], entries: Mapping[str, Ent
         CommandFailed: they would replace files that are not theirs.
         ValueError: the pattern gives two stems of a track the same file.
     """
+    from stemline.client.tracks.left import left
     from stemline.client.tracks.places import taken
-    from stemline.client.tracks.runner import left
 
-    todo = left(tracks, entries, retry_failed=many.retry_failed)
+    todo = left(tracks, entries, many.folder, retry_failed=many.retry_failed, waits=many.waits)
     if not many.waits:
         return todo
     found = taken(todo, entries, many.folder, many.pattern, many.kinds)
@@ -136,7 +136,9 @@ def _run(runner: Runner) -> tuple[bool, Exception | None]:
 
 def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | None) -> None:
     """Say what the run came to, whatever ended it, and end the command with its status."""
+    from stemline.cli.refusals import refused
     from stemline.cli.summary import print_summary, write_summary
+    from stemline.client.tracks.runner import OptionsRefused
 
     going = runner.unfinished()
     cancelled = runner.cancel() if interrupted and many.cancels and going else []
@@ -152,11 +154,15 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
         click.echo(f"Stopped{'; ' if parts else ''}{', '.join(parts)}.", err=True)
         hint(_AGAIN)
         raise SystemExit(INTERRUPTED)
+    if isinstance(fault, OptionsRefused):
+        raise refused(fault.cause) from fault
     if fault is not None:
         raise failure(fault, hint=_AGAIN) from fault
     if failed:
         hint("--retry-failed tries the failed ones again")
         raise SystemExit(FAILED)
+    if not many.waits and not many.as_json:
+        hint("the same command without --no-wait fetches the stems")
     rest = sum(runner.manifest.entry(track.id).state != "done" for track in runner.tracks)
     if rest and many.retry_failed and many.waits:
         hint(f"{counted(rest, 'track')} had not failed: the same command without --retry-failed goes on")

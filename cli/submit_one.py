@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.exits import INTERRUPTED, CommandFailed
+from stemline.cli.exits import INTERRUPTED, CommandFailed, failure
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import hint, print_json, printable
 from stemline.cli.sources import key_of
@@ -43,40 +43,65 @@ class One:
 
 def submit_one(client: Client, one: One, *, as_json: bool) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
-    from stemline.client import JobEnded
+    from stemline.cli.fetch import check_folder, fetches
+    from stemline.client import ClientError, JobEnded
 
-    if one.waits and not one.overwrite:
-        _check_free(one)
+    if one.waits:
+        check_folder(one.folder)
+        if not one.overwrite:
+            _check_free(one)
     run: _Run | None = None
     try:
         with job_progress(name=printable(Path(one.source).name or one.source)) as progress:
             run = _Run(client, one, progress)
             run.do()
     except KeyboardInterrupt:
-        _end_after_interrupt(client, run.job if run else None, cancels=one.cancels)
+        _end_after_interrupt(client, run.job if run else None, one.folder, cancels=one.cancels)
     except JobEnded as error:
         if as_json:
             _print_json(error.job, {})
-        hint = advice(error.job.code) if error.job.state == "Failed" else ""
-        raise CommandFailed(str(error), hint=hint) from error
+        what = advice(error.job.code, error.job.message) if error.job.state == "Failed" else ""
+        raise CommandFailed(str(error), hint=what) from error
+    except (ClientError, OSError) as error:
+        if run is None or run.job is None:
+            raise
+        again = fetches(run.job.id, one.folder, wait=not run.job.succeeded)
+        raise failure(error, hint=f"{again} fetches the stems of job {run.job.id}") from error
     assert run is not None  # noqa: S101 - every other way out is above
     assert run.job is not None  # noqa: S101
     if as_json:
         _print_json(run.job, run.files)
     else:
         click.echo("\n".join(map(str, run.files.values())) if one.waits else run.job.id)
+    if not one.waits and not as_json:
+        hint(f"{fetches(run.job.id, one.folder, wait=True)} fetches its stems")
 
 
-def try_one(client: Client, source: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what would become of an object of the bucket; nothing is uploaded or submitted.
+def try_one(client: Client, source: str, parameters: Mapping[str, Any]) -> None:
+    """Print what would become of a file or an object, as JSON; nothing is uploaded or submitted.
 
-    Raises:
-        CommandFailed: the source is a file of this machine.
+    An object is looked at by a worker. A file is read here, with the packages of ``stemline[worker]``.
     """
-    key = key_of(client, source)
-    if not key:
-        raise CommandFailed("--dry-run of one source needs an object of the bucket", hint="upload it first")
-    return client.dry_run(key, **parameters)
+    if key := key_of(client, source):
+        print_json(client.dry_run(key, **parameters))
+        return
+    from stemline.cli.plan import durations, speed_of_last_jobs
+    from stemline.client.tracks.sources import named
+
+    tracks = list(named([Path(source)]))
+    length = next(durations(tracks), None)
+    speed = speed_of_last_jobs(client)
+    found = {"File": source, "Size": tracks[0].size}
+    print_json(
+        {
+            "Source": found if length is None else {**found, "Duration": round(length, 3)},
+            "Estimate": [{"Seconds": round(length / speed, 1)}] if length is not None and speed else [],
+        }
+    )
+    if length is None:
+        hint("the file could not be read here as audio, or stemline[worker] is not installed")
+    else:
+        hint("the options are valid; a worker looks at the file only once it is in the bucket")
 
 
 class _Run:
@@ -172,17 +197,23 @@ def _print_json(job: Job, files: Mapping[str, Path]) -> None:
     print_json({"JobId": job.id, "State": job.state, "Files": paths, "Job": job.raw})
 
 
-def _end_after_interrupt(client: Client, job: Job | None, *, cancels: bool) -> None:
+def _end_after_interrupt(client: Client, job: Job | None, folder: Path, *, cancels: bool) -> None:
     """Say what becomes of the job, and end the command."""
+    from stemline.cli.fetch import fetches
     from stemline.client import ClientError
 
     if job is None:
         click.echo("\nStopped; nothing was submitted.", err=True)
     elif job.has_ended:
         click.echo(f"\nStopped; job {job.id} has ended as {job.state}.", err=True)
+        if job.succeeded:
+            hint(f"{fetches(job.id, folder)} fetches its stems")
     elif not cancels:
         click.echo(f"\nStopped; job {job.id} goes on.", err=True)
-        hint(f"`stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it")
+        hint(
+            f"{fetches(job.id, folder, wait=True)} fetches its stems, "
+            f"`stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it"
+        )
     else:
         try:
             client.cancel(job.id)

@@ -77,8 +77,8 @@ def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, a
         click.echo(f"  {printable(f'{entry.track}: {entry.code}: {entry.message}')}", err=True)
     if len(failed) > _SHOWN:
         click.echo(f"  ... and {len(failed) - _SHOWN} more, which the summary lists", err=True)
-    for code in dict.fromkeys(entry.code for entry in failed):
-        hint(f"{code}: {advice(code)}")
+    for code, text in dict.fromkeys((entry.code, advice(entry.code, entry.message)) for entry in failed):
+        hint(f"{code}: {text}")
     return len(failed)
 
 

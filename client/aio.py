@@ -124,10 +124,10 @@ class AsyncClient:
         submission = Submission(source, **parameters)
         return await self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
 
-    async def dry_run(self, source: str, **parameters: Any) -> Raw:
-        """Check a submission, have a worker probe the source, and store nothing."""
-        target = self.target
-        return await self.send(calls.dry_run(Submission(source, **parameters), target.bucket, target.region))
+    async def dry_run(self, source: str, *, probe: bool = True, **parameters: Any) -> Raw:
+        """Check a submission, have a worker probe the source if asked for, and store nothing."""
+        submission, target = Submission(source, **parameters), self.target
+        return await self.send(calls.dry_run(submission, target.bucket, target.region, probe=probe))
 
     async def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""

@@ -64,13 +64,20 @@ def submit(
     )
 
 
-def dry_run(submission: Submission, bucket: str, region: str) -> Call[Raw]:
-    """Check a submission and return what a worker says of its source, and what is expected of the job."""
+def dry_run(submission: Submission, bucket: str, region: str, *, probe: bool = True) -> Call[Raw]:
+    """Check a submission and return what a worker says of its source, and what is expected of the job.
+
+    Args:
+        submission: what is asked for.
+        bucket: of the stems, unless the submission names one.
+        region: of that bucket.
+        probe: whether a worker looks at the source; otherwise only the request is checked.
+    """
     return Call(
         "POST",
         "/jobs",
         lambda raw: raw,
-        params={"dryRun": "true"},
+        params={"dryRun": "true", **({} if probe else {"probe": "false"})},
         body=submission.body(bucket, region),
     )
 

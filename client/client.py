@@ -45,14 +45,19 @@ class Client(Files):
         submission = Submission(source, **parameters)
         return self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
 
-    def dry_run(self, source: str, **parameters: Any) -> Raw:
+    def dry_run(self, source: str, *, probe: bool = True, **parameters: Any) -> Raw:
         """Check a submission, have a worker probe the source, and store nothing.
+
+        Args:
+            source: key of an object in the bucket; without a look at it, it need not be there.
+            probe: whether a worker looks at the source; otherwise only the parameters are checked.
+            parameters: of :class:`Submission`.
 
         Returns:
             ``Source`` and ``Estimate`` as on the wire (docs/beyond-vendor.md).
         """
-        target = self.target
-        return self.send(calls.dry_run(Submission(source, **parameters), target.bucket, target.region))
+        submission, target = Submission(source, **parameters), self.target
+        return self.send(calls.dry_run(submission, target.bucket, target.region, probe=probe))
 
     def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""

@@ -10,6 +10,7 @@
     │   ├── AccessDenied      the key pair is wrong, or may not do this
     │   └── NotFound
     ├── TransferFailed        an object could not be sent or fetched
+    │   └── ObjectMissing     it is not in the bucket, or no more
     ├── JobEnded              a job that was waited for did not succeed
     └── WaitTimedOut
 """
@@ -77,6 +78,10 @@ class NotFound(ApiError):
 
 class TransferFailed(ClientError):
     """An object could not be sent to the bucket or fetched from it."""
+
+
+class ObjectMissing(TransferFailed):
+    """An object that was to be fetched is not in the bucket, or no more."""
 
 
 class JobEnded(ClientError):

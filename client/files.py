@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from stemline.client import calls
-from stemline.client.errors import TransferFailed
+from stemline.client.errors import ObjectMissing, TransferFailed
 from stemline.client.exchange import reaching, reason_of
 from stemline.client.names import DEFAULT_PATTERN, file_names, new_key
 from stemline.client.objects import Bucket, Progress, write_whole
@@ -106,6 +106,8 @@ class Files(Sender):
     def _fetch(url: str, path: Path, *, md5: str, progress: Progress | None) -> None:
         try:
             with httpx.stream("GET", url, timeout=40, **reaching(url)) as response:
+                if response.status_code == 404:
+                    raise ObjectMissing(f"{path.name} is in the bucket no more")
                 response.raise_for_status()
                 write_whole(path, response.iter_bytes(), md5=md5, progress=progress)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

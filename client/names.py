@@ -42,6 +42,8 @@ def check_pattern(pattern: str) -> None:
         raise ValueError(f"{{{unknown[0]}}} is unknown; a pattern may hold {known}")
     if not pattern.strip() or pattern.endswith("/"):
         raise ValueError("a pattern of names ends with the name of a file")
+    if pattern.startswith("/") or ".." in pattern.split("/"):
+        raise ValueError(f"{pattern} leads out of the folder of the output; -o names the folder")
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> PurePosixPath:

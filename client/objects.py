@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stemline.client.errors import TransferFailed
+from stemline.client.errors import ObjectMissing, TransferFailed
 from stemline.client.target import S3Access
 
 Progress = Callable[[int], object]
@@ -25,6 +25,8 @@ class Object:
 
     key: str
     size: int
+    etag: str = ""
+    """Changes with the content."""
 
 
 class Bucket:
@@ -59,11 +61,32 @@ class Bucket:
             progress: called with the bytes received.
 
         Raises:
+            ObjectMissing: there is none.
             TransferFailed: the object cannot be read, is not what the service wrote, or the disk is full.
         """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
+
         with _faults(f"{self.name}/{key} could not be fetched"):
-            body = self._s3().get_object(Bucket=self.name, Key=key)["Body"]
+            try:
+                found = self._s3().get_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                    raise ObjectMissing(f"{self.name}/{key} is in the bucket no more") from error
+                raise
+            body = found["Body"]
             write_whole(path, body.iter_chunks(_CHUNK), md5=md5, progress=progress)
+
+    def is_missing(self) -> bool:
+        """Return whether the store says that there is no such bucket; whoever may not ask gets no answer."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+
+        try:
+            self._s3().head_bucket(Bucket=self.name)
+        except ClientError as error:
+            return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404)
+        except BotoCoreError:
+            pass
+        return False
 
     def exists(self, key: str) -> bool:
         """Return whether there is an object.
@@ -98,7 +121,7 @@ class Bucket:
             if page is None:
                 return
             for item in page.get("Contents", []):
-                yield Object(item["Key"], item["Size"])
+                yield Object(item["Key"], item["Size"], item.get("ETag", ""))
 
     def close(self) -> None:
         """Close the connections."""

@@ -95,7 +95,9 @@ _IDEMPOTENCY_KEY = _parameter(
     "The same key and body within a day give the same jobs; another body is 409.",
 )
 SUBMIT = Table(
-    "", replace(_DRY_RUN, description="true: check the request, probe the source, and store nothing.")
+    "",
+    replace(_DRY_RUN, description="true: check the request, probe the source, and store nothing."),
+    _parameter("probe", _BOOLEAN, "probe", "false, with dryRun: check the request alone.", "true"),
 )
 SUBMIT_HEADERS = Table("", _IDEMPOTENCY_KEY, PREFER)
 RETRY_HEADERS = Table("", _IDEMPOTENCY_KEY)

@@ -1,8 +1,8 @@
 """The record of a run over many tracks: a file to which each step is added and synced to the disk.
 
-Each line is a JSON object. The first one describes the run; every other one holds a track and what became
-of it. The latest line of a track counts. A line that was not written whole, as after a loss of power, is
-removed.
+Each line is a JSON object. The first one describes the run, and another such line follows where its options
+were corrected; every other one holds a track and what became of it. The latest line of each counts. A line
+that was not written whole, as after a loss of power, is removed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from stemline.client.errors import ClientError
 
 NAME: Final = "stemline-manifest.jsonl"
 _VERSION: Final = 1
+_RUN: Final = {"run", "parameters"}
+"""What a line of the run holds, and that of a track does not."""
+_WITHOUT_JOB: Final = frozenset({"new", "sending", "failed"})
+"""States of tracks for which no job can be there, if none is noted."""
 
 
 class ManifestError(ClientError):
@@ -54,6 +58,10 @@ class Entry:
     """``{dir}`` in the names of its stems, which stay as they were when it was begun."""
     name: str = ""
     """``{name}`` in the same; empty until it was begun."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the stems that were fetched, by their files."""
+    stamp: str = ""
+    """Of the source as it was separated, see :attr:`stemline.client.tracks.sources.Track.stamp`."""
 
 
 class Manifest:
@@ -73,7 +81,8 @@ class Manifest:
             parameters: of their jobs.
 
         Raises:
-            ManifestError: it is for another source, other parameters, in use, or not a manifest.
+            ManifestError: it is for another source, or other parameters made its jobs; in use, or
+                not a manifest.
         """
         self.path = path
         self.run_id = ""
@@ -114,21 +123,23 @@ class Manifest:
             self.entries[entry.track] = entry
         return entry
 
-    def begin(self, track: str, key: str, *, turn: int, folder: str = "", name: str = "") -> Entry:
+    def begin(self, entry: Entry, key: str) -> Entry:
         """Note, before anything is sent, that a track is going to be submitted.
 
         Args:
-            track: its name.
+            entry: the track, with its turn and the place of its stems; those of an earlier turn stay its own.
             key: of its source.
-            turn: how many jobs it has then had.
-            folder: ``{dir}`` in the names of its stems.
-            name: ``{name}`` in the same.
         """
-        return self.put(Entry(track, "sending", turn, time.time(), key, folder=folder, name=name))
+        begun = replace(entry, state="sending", at=time.time(), key=key, job="", code="", message="")
+        return self.put(begun)
 
     def sent(self, entry: Entry, key: str) -> Entry:
         """Note the key of the object that a track is in; only now may it be submitted."""
         return self.put(replace(entry, state="sent", key=key))
+
+    def unsent(self, entry: Entry) -> Entry:
+        """Note that a track has no job: none was asked for, or the service refused what all jobs ask for."""
+        return self.put(replace(entry, state="sending", job=""))
 
     def submitted(self, entry: Entry, job: str) -> Entry:
         """Note the job of a track."""
@@ -161,15 +172,21 @@ class Manifest:
         lines = whole.splitlines()
         if not lines:
             self.run_id = secrets.token_hex(8)
-            run = {"version": _VERSION, "run": self.run_id, "source": source, "parameters": parameters}
-            self._append(run)
+            self._append(self._run(source, parameters))
             _sync_folder(self.path.parent)
             return
         before, self.entries = _parsed(self.path, lines)
         self.run_id = before["run"]
         self._check("source", source, before.get("source"))
-        for name in sorted({*parameters, *before["parameters"]}):
-            self._check(name, parameters.get(name), before["parameters"].get(name))
+        if before["parameters"] == parameters:
+            return
+        if any(entry.job or entry.state not in _WITHOUT_JOB for entry in self.entries.values()):
+            for name in sorted({*parameters, *before["parameters"]}):
+                self._check(name, parameters.get(name), before["parameters"].get(name))
+        self._append(self._run(source, parameters))
+
+    def _run(self, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {"version": _VERSION, "run": self.run_id, "source": source, "parameters": parameters}
 
     def _check(self, what: str, now: Any, before: Any) -> None:
         if now != before:
@@ -195,10 +212,10 @@ def read_entries(path: Path) -> dict[str, Entry]:
 
 def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Entry]]:
     try:
-        run: dict[str, Any] = json.loads(lines[0])
-        others = list(map(json.loads, lines[1:]))
-        if {"run", "parameters"} <= run.keys():
-            return run, {line["track"]: Entry(**line) for line in others}
+        found = list(map(json.loads, lines))
+        if found[0].keys() >= _RUN:
+            runs = [line for line in found if line.keys() >= _RUN]
+            return runs[-1], {line["track"]: Entry(**line) for line in found if not line.keys() >= _RUN}
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ManifestError(f"{path} is not a manifest; move it away to begin anew")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.client import Client
-from stemline.client.errors import ApiError, ConnectionFailed, TransferFailed
+from stemline.client.errors import ApiError, ClientError, ConnectionFailed, ObjectMissing, TransferFailed
 from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, is_utf8, safe_name
 from stemline.client.submission import Submission
+from stemline.client.tracks.left import check_untouched, has_changed, left, size_of
 from stemline.client.tracks.manifest import Entry, Manifest, digest
-from stemline.client.tracks.pace import Pace, has_no_room
+from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.sources import Track
 from stemline.client.values import Job
 
@@ -24,8 +25,22 @@ _KEY_IS_KEPT_S: Final = 20 * 3600
 """The service keeps an Idempotency-Key for a day; after this time it is looked for the job itself."""
 _THREADS: Final = 4
 _TRIES: Final = 5
+_NOT_THERE: Final = "NotThere"
+"""Code of a track whose job succeeded and whose stems are in the bucket no more."""
 _NOT_FETCHED: Final = "NotFetched"
 """Code of a track whose job succeeded and whose stems are still in the bucket alone."""
+
+
+class OptionsRefused(ClientError):
+    """The service refuses what every job of the run asks for; no job was made with it.
+
+    Attributes:
+        cause: what it answered.
+    """
+
+    def __init__(self, cause: ApiError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +86,12 @@ class Runner:
     report: Report
     stop: threading.Event = field(default_factory=threading.Event)
     _following: dict[str, tuple[Track, Entry]] = field(default_factory=dict)
+    _refused: threading.Event = field(default_factory=threading.Event)
     _submits: Pace = field(init=False)
     _reads: Pace = field(init=False)
     """A full queue holds submissions, and nothing else."""
+    _asked: set[str] = field(default_factory=set)
+    """Tracks for which a job was asked for: one may be there, whatever was answered."""
 
     def __post_init__(self) -> None:
         """Begin without pauses."""
@@ -82,7 +100,14 @@ class Runner:
 
     def todo(self) -> list[Track]:
         """Return the tracks for which something is left to be done."""
-        return left(self.tracks, self.manifest.entries, retry_failed=self.options.retry_failed)
+        options = self.options
+        return left(
+            self.tracks,
+            self.manifest.entries,
+            options.folder,
+            retry_failed=options.retry_failed,
+            waits=options.waits,
+        )
 
     def run(self) -> None:
         """Do everything that is left, and return when it is done.
@@ -90,6 +115,7 @@ class Runner:
         Raises:
             Stopped: it was stopped; jobs that were submitted go on.
             AccessDenied: the key pair may not submit jobs.
+            OptionsRefused: the service refuses the options of all jobs.
             ConnectionFailed: the service does not answer for a long time.
             TransferFailed: the disk takes no more stems.
             OSError: the manifest cannot be written.
@@ -139,13 +165,12 @@ class Runner:
     def _send(self, track: Track) -> None:
         """Have a job for a track: that of the manifest, or a new one."""
         entry = self.manifest.entry(track.id)
-        if entry.job and (entry.state == "submitted" or entry.code == _NOT_FETCHED):
+        is_fetched = entry.state == "done" and not has_changed(track, entry)
+        if entry.job and (entry.state == "submitted" or entry.code == _NOT_FETCHED or is_fetched):
             self._follow(track, entry)
             return
         if entry.state not in {"sending", "sent"}:
-            turn = entry.turn + 1 if entry.state == "failed" else 1
-            key = track.key or self._upload_key(track)
-            entry = self.manifest.begin(track.id, key, turn=turn, folder=track.folder, name=track.name)
+            entry = self._begin(track, entry)
         try:
             if entry.state == "sending":
                 entry = self.manifest.sent(entry, self._uploaded(track, entry))
@@ -155,7 +180,35 @@ class Runner:
         except ApiError as error:
             if error.status == 403:
                 raise
+            self._check_options(entry, error)
             self._failed(entry, error.code, error.message)
+        except Stopped:
+            if self._refused.is_set() and entry.track not in self._asked:
+                self.manifest.unsent(entry)
+            raise
+
+    def _begin(self, track: Track, entry: Entry) -> Entry:
+        """Begin the first turn of a track, or another one; stems of an earlier one remain its own."""
+        key = track.key or self._upload_key(track)
+        turn = 1 if entry.state == "new" else entry.turn + 1
+        begun = replace(entry, turn=turn, folder=track.folder, name=track.name, stamp=track.stamp)
+        return self.manifest.begin(begun, key)
+
+    def _check_options(self, entry: Entry, error: ApiError) -> None:
+        """End the run if a submission was refused for what all of them ask for.
+
+        Raises:
+            OptionsRefused: every other one would be refused too.
+        """
+        if error.status >= 500:
+            return
+        try:
+            self.client.dry_run("source", probe=False, **self.options.parameters)
+        except ApiError as refusal:
+            if refusal.status < 500:
+                self._refused.set()
+                self.manifest.unsent(entry)
+                raise OptionsRefused(refusal) from error
 
     def _upload_key(self, track: Track) -> str:
         return f"uploads/{self.manifest.run_id}/{digest(track.id)}/{safe_name(track.file_name)}"
@@ -181,7 +234,12 @@ class Runner:
                 return known
         self.report.stage(track.id, "submitting", 0)
         key = self.manifest.idempotency_key(entry)
-        return self._submits.retry(lambda: self.client.submit_as(submission, idempotency_key=key)).id
+
+        def submit() -> Job:
+            self._asked.add(entry.track)
+            return self.client.submit_as(submission, idempotency_key=key)
+
+        return self._submits.retry(submit).id
 
     def _known_job(self, source: str, place: str) -> str:
         """Return the id of the job that writes the stems of a source below a prefix; empty without one."""
@@ -233,9 +291,13 @@ class Runner:
         except (TransferFailed, ApiError, ValueError) as error:
             if isinstance(error, TransferFailed) and has_no_room(error):
                 raise
-            self._failed(self.manifest.entry(track.id), _NOT_FETCHED, str(error))
+            code = _NOT_THERE if isinstance(error, ObjectMissing) else _NOT_FETCHED
+            self._failed(self.manifest.entry(track.id), code, str(error))
             return
-        done = replace(entry, state="done", code="", message="", duration_s=job.duration_s, files=files)
+        sizes = {file: size_of(self.options.folder / file) or 0 for file in files.values()}
+        done = replace(
+            entry, state="done", code="", message="", duration_s=job.duration_s, files=files, sizes=sizes
+        )
         self.report.ended(self.manifest.put(done))
 
     def _fetch(self, track: Track, entry: Entry, job: Job) -> dict[str, str]:
@@ -244,7 +306,8 @@ class Runner:
         The files are noted before they are written: a run that goes on may replace those of this one alone.
 
         Raises:
-            TransferFailed: they could not be fetched, or would replace other files.
+            TransferFailed: they could not be fetched, or would replace other files, or own ones that were
+                changed since.
             ValueError: the pattern gives two of them the same file.
         """
         folder, pattern = self.options.folder, self.options.pattern
@@ -253,6 +316,7 @@ class Runner:
         own = set(entry.files.values())
         if not self.options.overwrite:
             check_free(path for stem, path in paths.items() if files[stem] not in own)
+            check_untouched(entry, folder)
         self.manifest.put(replace(entry, files=files))
         self._reads.retry(
             lambda: self.client.download(
@@ -264,23 +328,6 @@ class Runner:
 
     def _failed(self, entry: Entry, code: str, message: str) -> None:
         self.report.ended(self.manifest.put(replace(entry, state="failed", code=code, message=message)))
-
-
-def left(tracks: Iterable[Track], entries: Mapping[str, Entry], *, retry_failed: bool = False) -> list[Track]:
-    """Return the tracks for which something is left to be done.
-
-    Args:
-        tracks: all of them.
-        entries: what became of tracks before, by their names.
-        retry_failed: whether these are the tracks that failed, and those whose second job was interrupted.
-    """
-
-    def is_left(entry: Entry) -> bool:
-        if retry_failed:
-            return entry.state == "failed" or (entry.state != "done" and entry.turn > 1)
-        return entry.state not in {"done", "failed"}
-
-    return [track for track in tracks if is_left(entries.get(track.id) or Entry(track.id))]
 
 
 def interval_s(jobs: int) -> float:

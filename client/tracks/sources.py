@@ -35,6 +35,8 @@ class Track:
     """``{name}`` in the names of its stems."""
     size: int | None = None
     """Bytes."""
+    stamp: str = ""
+    """What changes with its content: size and time of change; empty where that is not known."""
 
     @property
     def file_name(self) -> str:
@@ -82,7 +84,7 @@ def below_prefix(bucket: Bucket, prefix: str) -> Iterator[Track]:
     for found in bucket.list(prefix):
         if is_media(found.key):
             folder = PurePosixPath(found.key.removeprefix(prefix).lstrip("/")).parent.as_posix()
-            yield replace(_remote(found.key, folder), size=found.size)
+            yield replace(_remote(found.key, folder), size=found.size, stamp=found.etag)
 
 
 def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]:
@@ -138,6 +140,11 @@ def named(paths: Sequence[Path]) -> Iterator[Track]:
         yield _local(path.resolve().as_posix(), path, "")
 
 
+def of_job(job_id: str, source: str) -> Track:
+    """Return the track that a job has separated."""
+    return replace(_remote(source, ""), id=job_id)
+
+
 def is_file(path: Path) -> bool:
     """Return whether there is a file; a name that no file can have names none."""
     with suppress(OSError, ValueError):
@@ -159,11 +166,12 @@ def is_media(name: str) -> bool:
 
 
 def _local(track: str, path: Path, folder: str) -> Track:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        size = None
-    return Track(track, path=path, folder=_folder(folder), name=safe_name(path.stem), size=size)
+    size, stamp = None, ""
+    with suppress(OSError):
+        status = path.stat()
+        size, stamp = status.st_size, f"{status.st_size} {status.st_mtime_ns}"
+    name = safe_name(path.stem)
+    return Track(track, path=path, folder=_folder(folder), name=name, size=size, stamp=stamp)
 
 
 def _remote(key: str, folder: str) -> Track:

@@ -129,6 +129,45 @@ def test_a_dry_run_counts_and_changes_nothing(service: Service) -> None:
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--callback", "ftp://x/y"], "--callback"),
+        (["--user-data", "\u6b4c"], "--user-data"),
+        (["--audio-track", "no such language"], "--audio-track"),
+        (["--bitrate", "7", "--codec", "mp3"], "--bitrate"),
+        (["--samplerate", "7"], "--samplerate"),
+    ],
+)
+def test_options_are_checked_before_anything_is_sent(service: Service, words: list[str], hint: str) -> None:
+    """What the service refuses of all jobs is said in one line, also by --dry-run, and can be corrected."""
+    song = next(album(2).glob("*.mp3"))
+    for source, more in (
+        ("album", []),
+        ("album", ["--dry-run"]),
+        (str(song), []),
+        (str(song), ["--dry-run"]),
+    ):
+        ran = service.run("submit", source, "-o", "out", *words, *more, code=1)
+        assert "InvalidArgument" in ran.stderr
+        assert f"correct {hint} and run the command again" in ran.stderr
+    assert [] == list(service.s3.client.list_objects_v2(Bucket=service.s3.bucket).get("Contents", []))
+    assert "2 tracks: 2 done" in service.run("submit", "album", "-o", "out").stdout
+
+
+def test_a_stem_that_was_deleted_is_fetched_again(service: Service) -> None:
+    """A run over tracks that are done sees that a stem is missing, and fetches it without another job."""
+    service.run("submit", str(album(2)), "-o", "out")
+    Path("out/0-voice.wav").unlink()
+    plan = json.loads(service.run("submit", "album", "-o", "out", "--dry-run", "--json").stdout)
+    assert {"new": 1, "done": 1} == plan["states"]
+    assert "2 tracks: 2 done" in service.run("submit", "album", "-o", "out").stdout
+    assert (4, 2) == (len(stems()), jobs(service))
+    Path("album/0.mp3").write_bytes(b"other music")
+    service.run("submit", "album", "-o", "out")
+    assert (4, 3) == (len(stems()), jobs(service))
+
+
 def test_only_submitting_and_fetching_later(service: Service) -> None:
     """--no-wait prints the ids of the jobs alone; the next run fetches their stems without new jobs."""
     ran = service.run("submit", str(album(3)), "-o", "out", "--no-wait")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stemline.client.errors import ApiError, ConnectionFailed, TransferFailed
+from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, TransferFailed
 from stemline.client.names import file_names
 from stemline.client.submission import Submission
 from stemline.client.tracks import pace
-from stemline.client.tracks.manifest import Manifest
-from stemline.client.tracks.runner import Options, Report, Runner
+from stemline.client.tracks.manifest import Entry, Manifest
+from stemline.client.tracks.runner import Options, OptionsRefused, Report, Runner
 from stemline.client.tracks.sources import Track
 from stemline.client.values import Job, Stem
 
@@ -40,6 +41,10 @@ class Service:
         stems = tuple(Stem(name, key, "b", "r", "") for name, key in keys.items())
         job = Job(f"j{idempotency_key}", "Success", submission.source, outputs=keys, stems=stems)
         return self.jobs.setdefault(job.id, job)
+
+    def dry_run(self, source: str, *, probe: bool) -> None:
+        assert not probe
+        self._fail("dry_run")
 
     def get_many(self, ids: list[str]) -> dict[str, Job]:
         self._fail("get_many")
@@ -112,11 +117,66 @@ def test_stems_that_were_fetched_in_part_are_fetched_again(service: Service, tmp
     assert "other/a.mp3" == (tmp_path / "a-voice.wav").read_text()
 
 
+def test_refused_options_end_the_run(service: Service, tmp_path: Path) -> None:
+    """Options that no job may have end the run at once; what is refused of one track fails that one alone."""
+    refusal = ApiError("InvalidArgument", "CallBack must be a URL.", status=400)
+    run = Run(service, tmp_path, *(f"in/{number}.mp3" for number in range(20)))
+    service.faults = {"submit_as": [refusal] * 20, "dry_run": [refusal] * 20}
+    with pytest.raises(OptionsRefused, match="CallBack"):
+        run()
+    assert {"sending"} == set(run.states.values())
+    assert len(run.states) < 20
+    service.faults = {"submit_as": [refusal]}
+    run()
+    assert [*["done"] * 19, "failed"] == sorted(run.states.values())
+    assert 19 == len(service.jobs)
+
+
+def test_stems_that_are_missing_are_fetched_again(service: Service, tmp_path: Path) -> None:
+    """A deleted stem is fetched without another job; a changed one is replaced only with --overwrite."""
+    run, stem = Run(service, tmp_path, "in/a.mp3"), tmp_path / "a-voice.wav"
+    run()
+    stem.unlink()
+    run()
+    assert ("in/a.mp3", {"in/a.mp3": "done"}, 1) == (stem.read_text(), run.states, len(service.jobs))
+    stem.write_text("my own mix")
+    run()
+    assert ("failed", "my own mix") == (run.states["in/a.mp3"], stem.read_text())
+    assert "a-voice.wav was changed since it was fetched" in run.messages[-1]
+    run(overwrite=True, retry_failed=True)
+    assert ("in/a.mp3", {"in/a.mp3": "done"}, 1) == (stem.read_text(), run.states, len(service.jobs))
+
+
+def test_stems_that_are_nowhere_are_separated_again_on_request(service: Service, tmp_path: Path) -> None:
+    """Where the bucket has lost a stem too, the track fails, and --retry-failed makes another job."""
+    run, stem = Run(service, tmp_path, "in/a.mp3"), tmp_path / "a-voice.wav"
+    run()
+    stem.unlink()
+    service.faults["download"] = [ObjectMissing("b/stems/voice.wav is in the bucket no more")]
+    run()
+    assert ({"in/a.mp3": "failed"}, 1) == (run.states, len(service.jobs))
+    run(retry_failed=True)
+    assert ({"in/a.mp3": "done"}, 2) == (run.states, len(service.jobs))
+
+
+def test_a_source_that_changed_is_separated_again(service: Service, tmp_path: Path) -> None:
+    """Another size or time of a source makes another job, whose stems replace those of the track."""
+    run = Run(service, tmp_path, "in/a.mp3")
+    run.tracks = [replace(run.tracks[0], stamp="1 1")]
+    run()
+    run()
+    assert 1 == len(service.jobs)
+    run.tracks = [replace(run.tracks[0], stamp="1 2")]
+    run()
+    run()
+    assert ({"in/a.mp3": "done"}, 2) == (run.states, len(service.jobs))
+
+
 def test_a_job_is_looked_for_again(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the day of the idempotency key a lost connection or a busy service does not end the look-up."""
     run = Run(service, tmp_path, "in/b.mp3")
     with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
-        entry = manifest.begin("in/b.mp3", "in/b.mp3", turn=1, name="b")
+        entry = manifest.begin(Entry("in/b.mp3", name="b"), "in/b.mp3")
         manifest.sent(entry, "in/b.mp3")
     service.faults["list"] = [ConnectionFailed("x"), ApiError("SlowDown", "m", status=503)]
     now = time.time() + 30 * 3600

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stemline.client.errors import AccessDenied, ConnectionFailed, SlowDown, TransferFailed
+from stemline.client.tracks.left import left
 from stemline.client.tracks.manifest import Entry, Manifest, ManifestError
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.places import placed, taken, targets
-from stemline.client.tracks.runner import left
 from stemline.client.tracks.sources import Track, in_folder, in_list, lines_of, named
 
 PATTERN = "{dir}/{name}-{stem}.{ext}"
@@ -27,7 +28,7 @@ def test_what_was_written_is_there_after_a_new_start(tmp_path):
     """The latest line of each track counts; the keys of a repeated submission are the same."""
     file = tmp_path / "out" / "m.jsonl"
     with opened(file) as manifest:
-        entry = manifest.begin("a.mp3", "uploads/a.mp3", turn=1)
+        entry = manifest.begin(Entry("a.mp3"), "uploads/a.mp3")
         key = manifest.idempotency_key(entry)
         manifest.submitted(entry, "j1")
         manifest.put(Entry("b\udce9.mp3", "failed", code="X", message="why", files={"voice": "v"}))
@@ -49,22 +50,23 @@ def test_a_line_that_was_not_written_whole_is_removed(tmp_path, cut):
     """However much of the last line is missing, the lines before count, and the file goes on after them."""
     file = tmp_path / "m.jsonl"
     with opened(file) as manifest:
-        manifest.begin("a", "k", turn=1)
+        manifest.begin(Entry("a"), "k")
         whole = file.stat().st_size
-        manifest.begin("b", "k", turn=1)
+        manifest.begin(Entry("b"), "k")
     content = file.read_bytes()
     file.write_bytes(content[: max(whole, len(content) - cut)])
     with opened(file) as again:
         assert {"a"} == set(again.entries)
-        again.begin("c", "k", turn=1)
+        again.begin(Entry("c"), "k")
     with opened(file) as last:
         assert {"a", "c"} == set(last.entries)
 
 
 def test_a_manifest_is_for_one_source_and_one_set_of_options(tmp_path):
-    """Other options would give the same keys to other jobs: they are refused, with what differs."""
+    """Once jobs may have been made, other options are refused, with what differs."""
     file = tmp_path / "m.jsonl"
-    opened(file, codec="wav").__exit__(None, None, None)
+    with opened(file, codec="wav") as manifest:
+        manifest.sent(manifest.begin(Entry("a"), "k"), "k")
     with pytest.raises(ManifestError, match="codec 'wav', not 'mp3'"):
         opened(file, codec="mp3")
     with pytest.raises(ManifestError, match="source 'folder', not 'other'"):
@@ -187,8 +189,8 @@ def test_a_second_try_is_for_what_failed():
         )
     }
     tracks = [Track(name) for name in (*entries, "new")]
-    assert ["failed", "again"] == [track.id for track in left(tracks, entries, retry_failed=True)]
-    assert ["sent", "again", "new"] == [track.id for track in left(tracks, entries)]
+    assert ["failed", "again"] == [track.id for track in left(tracks, entries, Path(), retry_failed=True)]
+    assert ["sent", "again", "new"] == [track.id for track in left(tracks, entries, Path())]
 
 
 def test_lists_of_every_encoding_are_read():
@@ -305,10 +307,45 @@ def test_what_will_not_succeed_is_not_repeated(pace):
         made.retry(Flaky())
 
 
+def test_options_that_led_to_no_job_may_be_corrected(tmp_path):
+    """What was refused before any job was made may be changed; then the corrected options count."""
+    file = tmp_path / "m.jsonl"
+    with opened(file, callback="ftp://x") as manifest:
+        manifest.unsent(manifest.sent(manifest.begin(Entry("a"), "k"), "k"))
+        manifest.put(Entry("b", "failed", code="InvalidArgument", key="k"))
+    with opened(file, callback="http://x") as again:
+        assert ("sending", "failed") == (again.entry("a").state, again.entry("b").state)
+        assert manifest.run_id == again.run_id
+        again.submitted(again.sent(again.entry("a"), "k"), "j1")
+    with pytest.raises(ManifestError, match="callback 'http://x', not 'ftp://x'"):
+        opened(file, callback="ftp://x")
+    opened(file, callback="http://x").__exit__(None, None, None)
+
+
+def test_a_track_is_done_while_its_stems_are_there_and_its_source_is_the_same(tmp_path):
+    """A stem that is missing or has another size, or a source that changed, leaves something to be done."""
+    entry = Entry("a", "done", job="j", files={"voice": "v"}, sizes={"v": 1}, stamp="1 1")
+    track = Track("a", key="a", stamp="1 1")
+
+    def is_left(track, **options):
+        return bool(left([track], {"a": entry}, tmp_path, **options))
+
+    assert is_left(track)
+    assert not is_left(track, waits=False)
+    assert not is_left(track, retry_failed=True)
+    (tmp_path / "v").write_bytes(b"x")
+    assert not is_left(track)
+    assert is_left(replace(track, stamp="1 2"))
+    assert is_left(replace(track, stamp="1 2"), waits=False)
+    assert not is_left(replace(track, stamp=""))
+    (tmp_path / "v").write_bytes(b"xx")
+    assert is_left(track)
+
+
 def test_a_line_is_json(tmp_path):
     """Other programs can read the manifest line by line."""
     with opened(tmp_path / "m.jsonl") as manifest:
-        manifest.begin("a", "k", turn=1)
+        manifest.begin(Entry("a"), "k")
     run, track = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
     assert {"stems": 2} == run["parameters"]
     assert ("a", "sending", "k") == (track["track"], track["state"], track["key"])
