@@ -74,6 +74,13 @@ def test_a_dry_run_is_answered_without_a_worker(server, monkeypatch):
     assert "StemSize" not in found["Estimate"][0]
 
 
+def test_the_request_alone_is_checked(server):
+    """Without a look at the source no worker is waited for, and nothing is said of it."""
+    answer = server.client.request("POST", "/jobs?dryRun=true&probe=false", submission().encode(), JSON)
+    found = json.loads(answer.body)
+    assert (200, [], False) == (answer.status, found["Estimate"], "Source" in found)
+
+
 def test_a_dry_run_says_why_a_job_would_fail(server):
     """A source that is missing is an answer, with the code that the job would end with."""
     with worker(server.store, Probe("ResourceNotFound", "The input object does not exist.")):
@@ -96,6 +103,7 @@ def test_xml_has_it_too(server):
         ("dryRun=true", submission(request="<Deadline>soon</Deadline>"), "InvalidArgument"),
         ("dryRun=true", submission(request=f"<QueueId>p{'0' * 32}</QueueId>"), "QueueNotFound"),
         ("dryRun=true", "<Request/>", "InvalidArgument"),
+        ("dryRun=true&probe=false", "<Request/>", "InvalidArgument"),
     ],
 )
 def test_a_dry_run_refuses_what_a_submission_would(client, query, body, code):
