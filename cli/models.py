@@ -216,6 +216,34 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
         print(output)
 
 
+@models.command()
+@click.argument("names", nargs=-1, required=True)
+@_DIRECTORY
+@as_json
+def cost(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> None:
+    """Count the operations of networks, by which they can be compared.
+
+    NAMES are names of models. Each network runs once, and its convolutions, products and recurrent layers are
+    counted.
+    """
+    from stemline.models.cost import cost_of
+    from stemline.models.library import card_named
+
+    store = _store(directory)
+    with _separation_errors():
+        costs = {name: cost_of(card_named(name, store), store) for name in names}
+    if as_json:
+        for name, each in costs.items():
+            print_json({"name": name, "operations": each.operations, "segment_s": each.segment_s})
+        return
+    rows = [
+        (name, f"{each.operations / 1e9:.1f}", f"{each.segment_s:.2f}", f"{each.per_second / 1e9:.1f}")
+        for name, each in costs.items()
+    ]
+    columns = (Column("GFLOP a segment"), Column("segment, s"), Column("GFLOP a second of audio"))
+    print_table((Column("Model", is_id=True), *columns), rows)
+
+
 @models.group(cls=Group)
 def export() -> None:
     """Turn checkpoints of other programs into networks with cards."""

@@ -88,19 +88,21 @@ def write(
     nodes: Sequence[Any],
     constants: Sequence[Any],
     takes: Sequence[int],
-    gives: Sequence[int],
+    gives: Sequence[int] | None,
     batch: int | str,
 ) -> Path:
-    """Write a graph from `mix` to `stems`."""
+    """Write a graph from `mix` to `stems`; without `gives`, the file states no shape of its output."""
+    stated = None if gives is None else [batch, *gives]
     graph = helper.make_graph(
         list(nodes),
         "network",
         [helper.make_tensor_value_info("mix", TensorProto.FLOAT, [batch, *takes])],
-        [helper.make_tensor_value_info("stems", TensorProto.FLOAT, [batch, *gives])],
+        [helper.make_tensor_value_info("stems", TensorProto.FLOAT, stated)],
         list(constants),
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.checker.check_model(model)
+    if gives is not None:
+        onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
     return path
 
