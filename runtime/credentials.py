@@ -16,13 +16,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.redaction import secrets_of
 from stemline.runtime.settings import BucketAccess, Credential, Settings
+from stemline.runtime.settings.values import KeyPairs
 
 log = structlog.get_logger(__name__)
 
 CHECK_INTERVAL_S: Final = 1.0
 """How often a file is checked for changes at most, s."""
 
-_KEY_PAIRS: Final = TypeAdapter(tuple[Credential, ...])
+_KEY_PAIRS: Final = TypeAdapter(KeyPairs)
 _BUCKETS: Final = TypeAdapter(dict[str, BucketAccess])
 
 Entry = TypeVar("Entry", bound=BaseModel)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from stemline.runtime.settings.values import (
     BucketAccess,
-    Credential,
     HostRoute,
     HttpUrl,
+    KeyPairs,
     Network,
     RedisUrl,
     Region,
@@ -129,7 +129,7 @@ class HostSettings(Group):
 class AccessSettings(Group):
     """Who may send requests, and how many."""
 
-    credentials: tuple[Credential, ...] = setting((), "Key pairs that may sign, JSON list.")
+    credentials: KeyPairs = setting((), "Key pairs that may sign, JSON list.")
     credentials_file: Path | None = setting(
         None, "A JSON file with more of them; it is read again when it changes."
     )

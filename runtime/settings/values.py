@@ -6,10 +6,10 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from stemline.jobs.policy import Operation
 from stemline.runtime.sentinel_address import SCHEMES, SentinelAddress, is_sentinel
@@ -75,8 +75,8 @@ class Credential(BaseModel):
     # A misspelt rule would allow everything.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    secret_id: str
-    secret_key: SecretStr
+    secret_id: str = Field(min_length=1)
+    secret_key: SecretStr = Field(min_length=1)
     buckets: tuple[str, ...] = ("*",)
     """Patterns of the buckets (with APPID) it may use, as tenant and as destination."""
     regions: tuple[str, ...] = ("*",)
@@ -126,10 +126,25 @@ class Credential(BaseModel):
         return frozenset(self.operations) & ({Operation.READ} if self.read_only else frozenset(Operation))
 
 
+def _distinct(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
+    places: dict[str, int] = {}
+    for place, credential in enumerate(credentials):
+        if (other := places.setdefault(credential.secret_id, place)) != place:
+            raise ValueError(f"entries {other} and {place} have the same secret_id")
+    return credentials
+
+
+KeyPairs = Annotated[tuple[Credential, ...], AfterValidator(_distinct)]
+"""Key pairs with ids of their own."""
+
+
 class BucketAccess(BaseModel):
     """How one bucket (or ``*``, every other one) is reached over S3."""
 
-    endpoint_url: str | None = None
+    # A misspelt name would leave its default.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    endpoint_url: HttpUrl | None = None
     """``{region}`` in it becomes the job's region; AWS's own endpoint where not given."""
     access_key: str = ""
     """Empty: taken from the environment, the profile or the instance role."""
@@ -145,6 +160,12 @@ class BucketAccess(BaseModel):
     ca_bundle: Path | None = None
     """PEM file of the authorities that may sign the store's certificate; else ``AWS_CA_BUNDLE``,
     ``REQUESTS_CA_BUNDLE`` or the profile's ``ca_bundle``, or the public ones."""
+
+    @model_validator(mode="after")
+    def _refuse_half_a_key_pair(self) -> Self:
+        if bool(self.access_key) != bool(self.secret_key.get_secret_value()):
+            raise ValueError("access_key and secret_key are given together, or neither of them")
+        return self
 
 
 class HostRoute(BaseModel):

@@ -432,7 +432,7 @@ def test_a_pool_replaces_the_disruption_budget_of_all(render):
 
 def test_pools_with_similar_names_are_scaled_apart(render):
     """The query of a pool counts its own pods, not those of one whose name begins alike."""
-    pool = {**NIGHT, "scaling": {**NIGHT["scaling"], "enabled": True}}
+    pool = merged(NIGHT, {"scaling": {"enabled": True}})
     objects = render({**MINE, "workers": {"night": pool, "night-2": pool}})
     query = of(objects, "ScaledObject")["night-worker-night"]["spec"]["triggers"][0]["metadata"]["query"]
     (pattern,) = re.findall(r'pod=~"([^"]+)"', query)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from pydantic import ValidationError
 
 from stemline.runtime.credentials import CHECK_INTERVAL_S, CredentialFiles
 from stemline.runtime.errors import UnreadableFile
@@ -121,9 +122,52 @@ def test_secrets_are_those_of_the_file_and_of_the_one_before(file):
 def test_buckets_come_from_a_file_too(tmp_path):
     """The file of bucket credentials is one object by bucket name, and is read again like the other."""
     path = tmp_path / "buckets.json"
-    path.write_text(json.dumps({"b-1": {"secret_key": "secret-of-b"}, "*": {"access_key": "of the file"}}))
-    own = {"*": BucketAccess(access_key="of the settings")}
+    keys_of_b = {"access_key": "b", "secret_key": "secret-of-b"}
+    path.write_text(json.dumps({"b-1": keys_of_b, "*": {"access_key": "of the file", "secret_key": "other"}}))
+    own = {"*": BucketAccess(access_key="of the settings", secret_key="own")}
     found = CredentialFiles.of(Settings(buckets_file=path, buckets=own)).buckets
     assert {"b-1", "*"} == set(found.entries())
     assert "of the settings" == found.entries()["*"].access_key
-    assert {"secret-of-b", ""} == found.secrets()
+    assert {"secret-of-b", "other", "own"} == found.secrets()
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([("a", "x"), ("b", "x"), ("a", "y")], "entries 0 and 2 have the same secret_id"),
+        ([("", "x")], "0.secret_id"),
+        ([("a", "")], "0.secret_key"),
+    ],
+)
+def test_key_pairs_that_anybody_could_use_or_nobody_could_tell_apart_are_refused(tmp_path, entries, said):
+    """An id twice, an empty id and an empty key are errors, in the file and in the variable."""
+    pairs = [{"secret_id": name, "secret_key": key} for name, key in entries]
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps(pairs))
+    with pytest.raises(UnreadableFile, match=said):
+        key_pairs(Clock(), credentials_file=path).entries()
+    with pytest.raises(ValidationError, match=said.rpartition(".")[2]):
+        Settings(credentials=pairs)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"endpoint_url": "s3.example.com:9000"}, "endpoint_url"),
+        ({"endpoint_url": "http://"}, "endpoint_url"),
+        ({"endpoint_url": "http://s3", "access_key": "a"}, "given together"),
+        ({"endpoint_url": "http://s3", "secret_key": "very-secret"}, "given together"),
+        ({"endpoint_url": "http://s3", "regoin": "eu"}, "regoin"),
+    ],
+)
+def test_access_to_a_bucket_that_cannot_work_is_refused(tmp_path, entry, said):
+    """A wrong URL, half a key pair and a misspelt name are errors, in the file and in the variable."""
+    path = tmp_path / "buckets.json"
+    path.write_text(json.dumps({"b-1": entry}))
+    for read in (
+        lambda: Settings(buckets={"b-1": entry}),
+        CredentialFiles.of(Settings(buckets_file=path)).check,
+    ):
+        with pytest.raises((UnreadableFile, ValidationError), match=said) as caught:
+            read()
+        assert "very-secret" not in str(caught.value)

@@ -58,7 +58,7 @@ def test_every_secret_of_the_settings_is_found():
     settings = Settings(
         redis_url=SecretStr("redis://:valkey-password@127.0.0.1/0"),
         credentials=(Credential(secret_id="id", secret_key=SecretStr("key-of-id")),),
-        buckets={"*": BucketAccess(secret_key=SecretStr("key-of-s3"))},
+        buckets={"*": BucketAccess(access_key="s3", secret_key=SecretStr("key-of-s3"))},
         webhook_secrets=(SecretStr("whsec_abcdef"),),
     )
     expected = {"valkey-password", "key-of-id", "key-of-s3", "whsec_abcdef"}
