@@ -150,7 +150,8 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else first["msg"]
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return type(error).__name__

@@ -496,7 +496,9 @@ def test_configuration_by_bucket_file_and_star(s3: S3, tmp_path: Path) -> None:
     access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     file = tmp_path / "buckets.json"
     file.write_text(
-        json.dumps({"alias-1250000000": {**access, "name": s3.bucket}, "*": {"access_key": "no"}})
+        json.dumps(
+            {"alias-1250000000": {**access, "name": s3.bucket}, "*": {"access_key": "no", "secret_key": "no"}}
+        )
     )
     buckets = Buckets(Settings(buckets_file=file, buckets={"*": BucketAccess(**access)}))
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=b"x")

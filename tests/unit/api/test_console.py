@@ -14,7 +14,10 @@ def test_the_page_may_reach_every_store(tmp_path):
     file = tmp_path / "buckets.json"
     file.write_text(
         json.dumps(
-            {"a-1": {"endpoint_url": "https://cos.{region}.example.com/s3"}, "b-1": {"access_key": "k"}}
+            {
+                "a-1": {"endpoint_url": "https://cos.{region}.example.com/s3"},
+                "b-1": {"access_key": "k", "secret_key": "s"},
+            }
         )
     )
     own = {"*": BucketAccess(endpoint_url="http://127.0.0.1:8333")}
