@@ -138,7 +138,7 @@ def workers(store: Store) -> Iterator[None]:
     """Let workers report themselves while a block runs: busy ones, an idle one, one of callbacks."""
     now = store.now()
     found = [
-        Worker(f"separate@worker-{number}", "separation", 2, (2, 1, 0), "cpu", "1.0", now)
+        Worker(f"separate@worker-{number}", "separation", 4, (2, 1, 0), "cpu", "1.0", now)
         for number in range(3)
     ]
     found.append(Worker("callbacks@worker-0", "callbacks", 20, (), "", "1.0", now))

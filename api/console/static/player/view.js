@@ -143,7 +143,7 @@ export function Player({ job, source, stems }) {
     </div>
     ${loading.busy && html`<p><progress max="1" value=${share} aria-label=${t("player.loading")}></progress><small class="soft">${t("player.loading")}</small></p>`}
     <${Problem} error=${loading.error ?? saving.error ?? trouble} />
-    ${failed.length > 0 && html`<p class="soft">${t("player.failed", { names: failed.map((index) => t(`track.${tracks[index]?.name}`)).join(", ") })}</p>`}
+    ${failed.length > 0 && html`<p class="soft">${t(mixer?.buffer ? "player.failed" : "player.notInPieces", { names: failed.map((index) => t(`track.${tracks[index]?.name}`)).join(", ") })}</p>`}
     ${tracks.map((track, index) => html`<${TrackView} key=${track.name} track=${track} index=${index} mixer=${mixer} peaks=${drawn?.[track.name]} seconds=${seconds} set=${set} isMissing=${failed.includes(index)} />`)}
     <p class="soft small">${t("player.keys")}</p>
   </section>`;

@@ -162,6 +162,7 @@ export default {
   "player.waits": "waits for the next piece …",
   "player.loading": "Loading the sound …",
   "player.failed": "Cannot be played here: {names}.",
+  "player.notInPieces": "Not played here: {names}. A song of this length is played in pieces, which needs mp3, aac, flac or wav at 44,100 Hz; m4a and other rates can be downloaded.",
   "player.waveOf": "Waveform of {name}",
   "player.spectrogramOf": "Spectrogram of {name}",
   "player.spectrogram": "Spectrogram",

@@ -163,6 +163,7 @@ export default {
   "player.waits": "等待下一段…",
   "player.loading": "正在加载声音…",
   "player.failed": "无法在此播放：{names}。",
+  "player.notInPieces": "此处不能播放：{names}。这么长的歌曲需分段播放，只支持 44,100 Hz 的 mp3、aac、flac 或 wav；m4a 和其他采样率可以下载。",
   "player.waveOf": "{name}的波形",
   "player.spectrogramOf": "{name}的频谱图",
   "player.spectrogram": "频谱图",

@@ -41,7 +41,8 @@ export default function DeliveriesView({ route }) {
     go({ view: "deliveries", states: route.states, ...Object.fromEntries(["host", "since", "id"].map((name) => [name, String(form.get(name) ?? "").trim()])) });
   };
   const total = Number(value?.TotalCount ?? 0);
-  const found = value?.CallbackList ?? [];
+  // What failed is first, then what was not tried yet.
+  const found = states === STATES[0] ? [...(value?.CallbackList ?? [])].sort((a, b) => trouble(b) - trouble(a)) : (value?.CallbackList ?? []);
   return html`<div class="bar"><h1>${t("nav.deliveries")}</h1></div>
     <div class="filters" role="group" aria-label=${t("deliveries.states")}>${STATES.map((each) => html`<button type="button" key=${each} class="filter" aria-pressed=${states === each} onClick=${() => go({ ...route, states: each, page: undefined })}>${t(each === "All" ? "filter.all" : each === STATES[0] ? "deliveries.attention" : `state.${each}`)} <b>${counts.value ? number(countOf(each)) : "…"}</b></button>`)}</div>
     <form class="search" role="search" onSubmit=${submit}>
@@ -67,6 +68,11 @@ export default function DeliveriesView({ route }) {
       page.say(t("deliveries.replayed", { n: number(answer.ChangedCount) }));
       reload();
     }} />`}`;
+}
+
+/** @param {Tree} delivery */
+function trouble({ State, Attempt }) {
+  return State === "Dead" ? 2 : Number((Attempt ?? []).length > 0);
 }
 
 /** @type {Map<string, string>} */

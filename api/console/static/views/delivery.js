@@ -45,6 +45,12 @@ function Sent({ delivery, target }) {
   return html`<p class="small soft">${t("delivery.request")}</p><${Problem} error=${error} />${text && html`<pre tabindex="0" role="group" aria-label=${t("delivery.request")}>${text}</pre>`}`;
 }
 
+/** How an attempt ended, in a line. @param {Tree} attempt */
+function lastOf({ Status, Answer }) {
+  const answer = short(String(Answer ?? ""));
+  return answer.startsWith(Status) ? answer : [Status, answer].filter(Boolean).join(" · ");
+}
+
 /** The first words of an answer. @param {string} text */
 function short(text) {
   const line = text.trim().split("\n")[0] ?? "";
@@ -81,11 +87,11 @@ export function Delivery({ delivery, reload, names }) {
         ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
       </span></div>
     ${delivery.State === "Pending" && html`<p class="soft">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
-    ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${last.Status}${last.Answer && last.Answer !== last.Status ? ` · ${short(last.Answer)}` : ""}</p>`}
+    ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${lastOf(last)}</p>`}
     <${Problem} error=${action.error} />
-    ${isOpen && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack">
+    ${isOpen && html`${attempts.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack">
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>
       <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td data-label=${t("delivery.time")}>${time(micros(attempt.Time))}</td><td data-label=${t("column.state")}>${attempt.Status}</td><td data-label=${t("delivery.took")}>${attempt.DurationMs} ms</td><td data-label=${t("delivery.answer")} class="mono">${attempt.Answer}</td></tr>`)}</tbody>
-    </table></div><${Sent} delivery=${delivery} target=${target} />`}
+    </table></div>`}<${Sent} delivery=${delivery} target=${target} />`}
   </div>`;
 }
