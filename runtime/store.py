@@ -37,6 +37,7 @@ def store_options(settings: Settings) -> StoreOptions:
         batches_per_bucket=settings.tenants.batches_per_bucket,
         batch_rows_per_bucket=settings.tenants.batch_rows_per_bucket,
         batch_bytes_per_bucket=settings.tenants.batch_bytes_per_bucket,
+        job_bytes_per_bucket=settings.tenants.job_bytes_per_bucket,
         nonces_per_credential=settings.access.nonces_per_credential,
         cancel_running=settings.jobs.cancel_running,
         lease_s=settings.jobs.lease_s,

@@ -46,6 +46,12 @@ def _access(settings: Settings) -> Iterator[Finding]:
         )
     if not access.rate_limit_per_s:
         yield warn("security", "requests have no rate limit", "set STEMLINE_RATE_LIMIT_PER_S")
+    if not settings.tenants.job_bytes_per_bucket:
+        yield warn(
+            "security",
+            "a bucket may fill the job store with jobs that have ended",
+            "set STEMLINE_JOB_BYTES_PER_BUCKET",
+        )
     for each in access.credentials:
         if len(each.secret_key.get_secret_value()) < 16:
             yield warn(

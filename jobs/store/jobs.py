@@ -125,6 +125,7 @@ class RedisJobs(JobRepository):
             "" if specs[0].weight is None else specs[0].weight,
             *budget_arguments(budget),
             int(unretried),
+            options.job_bytes_per_bucket,
             *rows,
         )
         if answer[0] in _CREATE_ERRORS:

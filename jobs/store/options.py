@@ -35,6 +35,8 @@ class StoreOptions:
     """Such rows of all batches of a bucket."""
     batch_bytes_per_bucket: int = 128 << 20
     """Bytes of such rows."""
+    job_bytes_per_bucket: int = 4 << 30
+    """Bytes that records of a bucket's jobs may take, beyond which the oldest ended ones go; 0 for any."""
     nonces_per_credential: int = 250_000
     """Nonces of a credential that are remembered until their signatures have expired."""
     cancel_running: bool = True

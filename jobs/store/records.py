@@ -27,6 +27,9 @@ from stemline.jobs.worker import Worker
 RECORD_VERSION = 1
 """Version of the job records that this release writes; a record of a newer version is refused."""
 
+RECORD_BYTES = 1000
+"""What the keys of a job take on the server beside the texts of its record, bytes; measured."""
+
 SPEC = TypeAdapter(JobSpec)
 RESULT = TypeAdapter(Result)
 WAVEFORMS = TypeAdapter(tuple[Waveform, ...])

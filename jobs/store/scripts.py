@@ -13,12 +13,13 @@ from typing import Any, Final
 import redis
 from redis.commands.core import Script
 
+from stemline.jobs.batch import BATCHES_KEPT
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Confirmation, Durability, run_confirmed
-from stemline.jobs.store.records import RECORD_VERSION
+from stemline.jobs.store.records import RECORD_BYTES, RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 
 LEFTOVER_WAIT_US: Final = 60_000_000
@@ -42,6 +43,8 @@ def _constants() -> str:
     )
     numbers = {
         "RECORD_VERSION": RECORD_VERSION,
+        "RECORD_BYTES": RECORD_BYTES,
+        "BATCHES_KEPT": BATCHES_KEPT,
         "EVENTS_KEPT": EVENTS_KEPT,
         "EVENTS_MS": EVENTS_MS,
         "USUAL_WEIGHT": USUAL_WEIGHT,

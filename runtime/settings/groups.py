@@ -237,6 +237,12 @@ class TenantSettings(Group):
     )
     batch_rows_per_bucket: int = setting(200_000, "Such rows of all batches of a bucket.", ge=1)
     batch_bytes_per_bucket: int = setting(128 << 20, "Bytes of such rows in the job store.", ge=1)
+    job_bytes_per_bucket: int = setting(
+        4 << 30,
+        "Bytes that the records of a bucket's jobs may take in the job store. Beyond, those that have ended "
+        "are deleted before their retention, the oldest first; 0 is no limit.",
+        ge=0,
+    )
 
 
 class JobSettings(Group):

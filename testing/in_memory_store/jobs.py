@@ -33,7 +33,7 @@ from stemline.jobs.store import (
     Page,
     Reuse,
     WakeUp,
-    delivery_id,
+    records,
 )
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import Uploads
@@ -106,6 +106,7 @@ class InMemoryJobs(JobRepository):
                 contents.check_budget(counted[0].credential, budget, len(counted))
             self._check_queues(tenant, list(new.values()))
             found = [wake_up for job_id, spec in new.items() for wake_up in self._add(job_id, spec)]
+            contents.make_room(tenant, 10 * len(new))
             if idempotency:
                 expires_at = contents.clock() + round(contents.options.idempotency_hours * 3600e6)
                 contents.idempotency[tenant, idempotency.key] = Remembered(
@@ -401,12 +402,9 @@ class InMemoryJobs(JobRepository):
             ended = sorted((job.ended, job.id) for job in contents.jobs.values() if job.ended is not None)
             old_jobs = [job_id for at, job_id in ended if at < jobs_before][:limit]
             for job_id in old_jobs:
-                del contents.jobs[job_id]
-                contents.waveforms.pop(job_id, None)
-                contents.history.pop(job_id, None)
-            own = [delivery_id(job_id) for job_id in old_jobs]
-            old_letters = [name for name, at in contents.dead.items() if at < dead_before and name not in own]
-            for name in (*own, *(old_letters := old_letters[:limit])):
+                contents.delete_job(job_id)
+            old_letters = [name for name, at in contents.dead.items() if at < dead_before][:limit]
+            for name in old_letters:
                 for part in (contents.deliveries, contents.outbox, contents.dead):
                     part.pop(name, None)
         return len(old_jobs) + len(old_letters)
@@ -472,6 +470,7 @@ class InMemoryJobs(JobRepository):
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
         job = Job(job_id, spec, State.SUBMITTED, contents.last_created)
         contents.jobs[job.id] = job
+        contents.weigh(job, records.text(records.SPEC, spec), records.RECORD_BYTES)
         if spec.weight is not None:
             known = contents.shares.get(spec.credential, Share(spec.credential))
             contents.shares[spec.credential] = replace(known, weight=spec.weight)
@@ -524,6 +523,7 @@ class InMemoryJobs(JobRepository):
                 run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
                 contents.mean_runs[queue] = mean_run(contents.mean_runs.get(queue), run)
             if result is not None:
+                contents.weigh(job, records.text(records.RESULT, result))
                 current = replace(current, result=result, progress=100)
                 if waveforms:
                     contents.waveforms[job.id] = tuple(waveforms)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stemline.jobs.batch import Batch, BatchState, Row
+from stemline.jobs.batch import BATCHES_KEPT, Batch, BatchState, Row
 from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.delivery import Delivery
@@ -138,6 +138,11 @@ class Contents:
     """Tenant and digest to the running job that equal ones wait for."""
     followers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Job id to the jobs that wait for its end."""
+
+    job_bytes: dict[str, int] = field(default_factory=dict)
+    """About how many bytes of memory each job takes on a server."""
+    kept: Counter[Tenant] = field(default_factory=Counter)
+    """Their sum for each tenant."""
 
     questions: deque[Question] = field(default_factory=deque)
     """Of dry runs."""
@@ -387,6 +392,12 @@ class Contents:
         self.publish_event(batch.tenant, "batch", batch_id, state, progress=100)
         if batch.target is not None:
             self.announce("d" + batch_id[1:], batch_id, batch.tenant, batch.target)
+        own = sorted(
+            (each for each in self.batches.values() if each.tenant == batch.tenant), key=lambda b: b.created
+        )
+        old = [each.id for each in own[:100] if each.ended is not None and each.id != batch_id]
+        for name in old[: max(0, len(own) - BATCHES_KEPT)]:
+            del self.batches[name]
 
     def drops(self, spec: JobSpec) -> bool:
         """Return whether a row comes too late: its batch was cancelled."""
@@ -484,6 +495,30 @@ class Contents:
         return [
             each for (queue, level), count in freed.items() for each in self.wake_ups(queue, level, count)
         ]
+
+    def delete_job(self, job_id: str) -> None:
+        """Delete an ended job with its callback."""
+        self.kept[self.jobs.pop(job_id).spec.tenant] -= self.job_bytes.pop(job_id, 0)
+        for kept in (self.waveforms, self.history):
+            kept.pop(job_id, None)
+        for part in (self.deliveries, self.outbox, self.dead):
+            part.pop(delivery_id(job_id), None)
+
+    def make_room(self, tenant: Tenant, limit: int) -> None:
+        """Delete the oldest ended jobs of a tenant whose jobs take too much, ``limit`` of them at most."""
+        most = self.options.job_bytes_per_bucket
+        if not most or self.kept[tenant] <= most:
+            return
+        own = (job for job in self.jobs.values() if job.spec.tenant == tenant and job.ended is not None)
+        for job in sorted(own, key=lambda job: job.created)[:limit]:
+            if self.kept[tenant] > most:
+                self.delete_job(job.id)
+
+    def weigh(self, job: Job, text: str, more: int = 0) -> None:
+        """Count what the record of a job takes."""
+        size = len(text.encode()) + more
+        self.job_bytes[job.id] = self.job_bytes.get(job.id, 0) + size
+        self.kept[job.spec.tenant] += size
 
     def finish(self, job: Job, to: State, code: str, message: str) -> list[WakeUp]:
         """End a job and put its callback, if it has one, into the outbox; return wake-ups of equal jobs."""

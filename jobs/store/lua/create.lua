@@ -4,7 +4,7 @@
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
 --       is remembered, 12 whether to return records (0/1), 13 credential, 14 its weight ('' if it has none),
 --       15 jobs and 16 ms of audio that it may take today ('' for any number), 17 whether jobs are left out whose
---       origin is retried already (0/1), 18… for each job: id, spec, level, input hash,
+--       origin is retried already (0/1), 18 bytes that the records of a tenant's jobs may take (0 for any), 19… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
 --       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none), how long it
 --       waits until it changes its level µs ('' for never), that level
@@ -37,7 +37,7 @@ end
 local home = P .. ':tenant:' .. tenant
 if redis.call('HGET', home, 'open') ~= '1' then
   if ARGV[4] ~= '1' then return {'not-open'} end
-  if not has_budget(ARGV[13], ARGV[15], ARGV[16], (#ARGV - 17) / COLUMNS) then return {'spent'} end  -- opens nothing
+  if not has_budget(ARGV[13], ARGV[15], ARGV[16], (#ARGV - 18) / COLUMNS) then return {'spent'} end  -- opens nothing
   if not open_tenant(tenant, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) then return {'limit'} end
 end
 local default = redis.call('HGET', home, 'queue')
@@ -45,7 +45,7 @@ local default = redis.call('HGET', home, 'queue')
 local wanted, ids, new, retries = {}, {}, {}, {}
 local known, counted = 0, 0  -- jobs that are stored already, new jobs that count for the budget
 local share = ARGV[14] ~= '' and ARGV[13] or nil
-for i = 18, #ARGV, COLUMNS do
+for i = 19, #ARGV, COLUMNS do
   local queue = ARGV[i + 4]
   if queue == '' then queue = default end
   if wanted[queue] == nil then
@@ -87,12 +87,14 @@ for queue, count in pairs(wanted) do
 end
 
 if share and #new > 0 then redis.call('HSET', P .. ':share:' .. share, 'weight', ARGV[14]) end
-local last = tonumber(redis.call('GET', P .. ':last') or 0)
+local last, bytes = tonumber(redis.call('GET', P .. ':last') or 0), 0
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
   local created, key = int(last), P .. ':job:' .. job.id
   redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant,
-    'seal', seal(job.id, tenant, job.queue, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created)
+    'seal', seal(job.id, tenant, job.queue, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created,
+    'bytes', RECORD_BYTES + #job.spec)
+  bytes = bytes + RECORD_BYTES + #job.spec
   redis.call('ZADD', P .. ':index:' .. tenant .. ':all', created, job.id)
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)
@@ -129,10 +131,12 @@ for _, job in ipairs(new) do
   publish_job(job)
 end
 redis.call('SET', P .. ':last', int(last))
+if bytes > 0 then redis.pcall('HINCRBY', P .. ':kept', tenant, bytes) end
 redis.call('HINCRBY', P .. ':counts', 'created', #new)
 if counted > 0 then use(tenant, ARGV[13], 'jobs', counted) end
 redis.call('HINCRBY', P .. ':sums', 'state:Submitted', #new)
 for queue in pairs(wanted) do refresh(queue) end
+if tonumber(ARGV[18]) > 0 then make_room(tenant, tonumber(ARGV[18]), #new * 10) end
 
 -- With more waiting than may run, the end of each job sends the wake-up for the next.
 local found, rooms = {}, {}

@@ -17,6 +17,7 @@ if ARGV[8] ~= '' then
   redis.call('HSET', P .. ':job:' .. job.id, 'result', ARGV[8], 'progress', 100)
   job.progress = 100
 end
+weigh(job, #ARGV[7] + #ARGV[8] + #ARGV[9] + #ARGV[10])
 if ARGV[10] ~= '' then redis.call('SET', P .. ':waveforms:' .. job.id, ARGV[10]) end
 local ran = fields(P .. ':job:' .. job.id, 'started', 'device')
 if ARGV[5] ~= 'Cancel' then

@@ -365,6 +365,65 @@ local function held_rows(tenant, except)
   return batches, rows, bytes
 end
 
+local function delete_callback(delivery)
+  local tenant = redis.call('HGET', P .. ':delivery:' .. delivery, 'tenant')
+  if tenant then file_delivery(delivery, tenant, 0, '') end
+  redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
+  redis.call('ZREM', P .. ':outbox', delivery)
+  redis.call('ZREM', P .. ':dead', delivery)
+end
+
+-- Count what the record of a job takes more. A number that a disk has damaged keeps no job from its end.
+local function weigh(job, bytes)
+  redis.pcall('HINCRBY', P .. ':job:' .. job.id, 'bytes', bytes)
+  redis.pcall('HINCRBY', P .. ':kept', job.tenant, bytes)
+end
+
+-- Delete an ended job with everything that refers to it.
+local function delete_job(id)
+  local job = load(id)
+  redis.call('ZREM', P .. ':ended', id)
+  if not job then return end
+  local all = P .. ':index:' .. job.tenant .. ':all'
+  redis.call('ZREM', all, id)
+  redis.call('ZREM', P .. ':index:' .. job.tenant .. ':' .. job.state, id)
+  redis.call('ZREM', P .. ':input:' .. job.tenant .. ':' .. job.input, id)
+  if job.batch then redis.call('ZREM', P .. ':batch-jobs:' .. job.batch, id) end
+  local known = fields(P .. ':job:' .. id, 'digest', 'bytes')
+  local reuse = known.digest and P .. ':reuse:' .. job.tenant .. ':' .. known.digest
+  if reuse and redis.call('GET', reuse) == id then redis.call('DEL', reuse) end
+  if redis.call('EXISTS', all) == 0 then
+    redis.call('HDEL', P .. ':kept', job.tenant)
+  else
+    redis.pcall('HINCRBY', P .. ':kept', job.tenant, -(tonumber(known.bytes) or 0))
+  end
+  redis.call('DEL', P .. ':job:' .. id, P .. ':waveforms:' .. id, P .. ':history:' .. id)
+  redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
+  delete_callback('d' .. string.sub(id, 2))
+end
+
+local function delete_batch(id)
+  local key = P .. ':batch:' .. id
+  redis.call('ZREM', P .. ':batches:' .. (redis.call('HGET', key, 'tenant') or ''), id)
+  redis.call('ZREM', P .. ':batches-ended', id)
+  redis.call('DEL', key, P .. ':batch-rows:' .. id, P .. ':batch-jobs:' .. id, P .. ':batch-waiting:' .. id)
+  delete_callback('d' .. string.sub(id, 2))
+end
+
+-- Delete the oldest ended jobs of a tenant whose records take more than `most` bytes, `limit` of them at most.
+local function make_room(tenant, most, limit)
+  for _ = 1, limit do
+    if tonumber(redis.call('HGET', P .. ':kept', tenant) or 0) <= most then return end
+    local oldest, at
+    for _, state in ipairs({'Success', 'Failed', 'Cancel'}) do
+      local first = redis.call('ZRANGE', P .. ':index:' .. tenant .. ':' .. state, 0, 0, 'WITHSCORES')
+      if first[1] and (not at or tonumber(first[2]) < at) then oldest, at = first[1], tonumber(first[2]) end
+    end
+    if not oldest then return end
+    delete_job(oldest)
+  end
+end
+
 -- Count the rows of a batch by the states of their jobs.
 local function count_in_batch(batch, state, number)
   if redis.call('EXISTS', P .. ':batch:' .. batch) == 1 then
@@ -383,6 +442,14 @@ local function end_batch(batch)
   redis.call('ZADD', P .. ':batches-ended', int(NOW), batch)
   publish_event(b.tenant, 'batch', batch, b.state == 'Cancel' and 'Cancel' or 'Done', 100, '', '')
   if b.target and b.target ~= '' then announce('d' .. string.sub(batch, 2), batch, b.tenant, b.target) end
+  local surplus = redis.call('ZCARD', P .. ':batches:' .. b.tenant) - BATCHES_KEPT
+  if surplus <= 0 then return end
+  for _, id in ipairs(redis.call('ZRANGE', P .. ':batches:' .. b.tenant, 0, 99)) do
+    if surplus > 0 and id ~= batch and redis.call('ZSCORE', P .. ':batches-ended', id) then
+      delete_batch(id)
+      surplus = surplus - 1
+    end
+  end
 end
 
 -- Let a batch that has ended go on, because one of its rows does.

@@ -33,6 +33,7 @@
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
+--     bytes                      about how many bytes of memory its keys take: create, finish
 --   P:waveforms:<id>           string  JSON list of Waveform, apart from the job so that lists stay small: finish
 --   P:history:<id>             list    its latest steps, STEPS_KEPT of them, each '<time> <kind> <text>' as in
 --                                      jobs/history.py: claim, heartbeat, release, reclaim
@@ -40,6 +41,7 @@
 --   P:index:<tenant>:<state>   zset    the same, by stored state
 --   P:input:<tenant>:<sha1>    zset    the same, by input object
 --   P:ended                    zset    job id by the time it ended, for prune
+--   P:kept                     hash    tenant -> sum of bytes of its jobs: create, finish, prune
 --   P:confirmed                string  empty; written with each change that the server confirms (no script)
 --   P:last                     string  the latest creation time: create
 --   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create

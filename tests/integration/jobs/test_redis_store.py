@@ -75,6 +75,7 @@ def test_every_option_comes_from_its_setting() -> None:
         templates_per_bucket=10,
         batches_per_bucket=16,
         nonces_per_credential=19,
+        job_bytes_per_bucket=20,
         batch_rows_per_bucket=17,
         batch_bytes_per_bucket=18,
         cancel_running=False,
