@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import subprocess
 import sys
@@ -206,6 +207,12 @@ def weed_program() -> str:
     return found
 
 
+def _tokens() -> str:
+    """Return settings by which the parts of SeaweedFS ask each other for tokens, with new keys."""
+    parts = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    return "".join(f'[{part}]\nkey = "{secrets.token_urlsafe(32)}"\n' for part in parts)
+
+
 class SeaweedServer(Server):
     """SeaweedFS as one S3 server on loopback, with signature checks and without telemetry."""
 
@@ -240,6 +247,7 @@ class SeaweedServer(Server):
         }
         config = self.folder / "s3.json"
         write_private(config, json.dumps({"identities": [identity]}))
+        write_private(self.folder / "security.toml", _tokens())
         for each in ("data", "logs"):
             (self.folder / each).mkdir(parents=True, exist_ok=True)
         listen = [
@@ -252,6 +260,7 @@ class SeaweedServer(Server):
         ]
         return [
             weed_program(),
+            f"-config_dir={self.folder}",
             f"-logdir={self.folder / 'logs'}",
             "-log_max_size_mb=16",
             "mini",
@@ -265,6 +274,7 @@ class SeaweedServer(Server):
             "-s3.port.lance=0",
             "-webdav=false",
             "-admin.ui=false",
+            "-disableHttp",  # of filer and master: they ask for no keys, and let pages of any origin write
             *listen,
         ]
 

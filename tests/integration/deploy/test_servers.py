@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,38 @@ def test_s3_checks_signatures(s3: S3, s3_server: SeaweedServer) -> None:
     with pytest.raises(ClientError) as refused:
         wrong.list_objects_v2(Bucket=s3.bucket)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_no_part_of_the_store_works_without_keys(s3: S3, s3_server: SeaweedServer) -> None:
+    """Beside S3 no HTTP port lets a process, or a page in a browser, write, read or delete an object."""
+    s3_server.client().put_object(Bucket=s3.bucket, Key="in/kept.txt", Body=b"kept")
+    ports = s3_server.listen
+    filer, master = f"http://127.0.0.1:{ports['filer']}", f"http://127.0.0.1:{ports['master']}"
+    volume, admin = f"http://127.0.0.1:{ports['volume']}", f"http://127.0.0.1:{ports['admin']}"
+    attempts = [
+        *(
+            (method, f"{filer}/buckets/{s3.bucket}/in/kept.txt")
+            for method in ("GET", "PUT", "POST", "DELETE")
+        ),
+        *(
+            (method, f"{volume}/{number},01deadbeef")
+            for number in (1, 2)
+            for method in ("GET", "POST", "DELETE")
+        ),
+        *(("GET", f"{master}/{path}") for path in ("dir/assign", "dir/status", "vol/status", "col/delete")),
+        *((method, f"{master}/submit") for method in ("PUT", "POST")),
+        ("GET", f"{admin}/"),
+    ]
+    answers = {f"{method} {url}": _status(method, url) for method, url in attempts}
+    assert {} == {request: status for request, status in answers.items() if status not in {401, 403, 404}}
+    assert b"kept" == s3_server.client().get_object(Bucket=s3.bucket, Key="in/kept.txt")["Body"].read()
+
+
+def _status(method: str, url: str) -> int:
+    body = b"evil" if method in {"PUT", "POST"} else None
+    request = urllib.request.Request(url, body, {"Origin": "http://evil.example"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
