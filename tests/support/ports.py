@@ -11,7 +11,7 @@ import pytest
 
 from stemline.deploy.local import ports
 
-#: How many processes have a part of the range of their own; more than xdist starts.
+#: How many processes have a part of the range of their own; as many as `make test` starts.
 _PARTS = 4
 
 
