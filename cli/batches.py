@@ -13,17 +13,9 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import FAILED
 from stemline.cli.group import Group
-from stemline.cli.output import (
-    Column,
-    as_json,
-    counted,
-    is_live,
-    local_time,
-    print_json,
-    print_table,
-    screen,
-)
+from stemline.cli.output import as_json, counted, is_live, local_time, print_json, print_table, screen
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
 from stemline.cli.words import WORD
 
@@ -42,7 +34,7 @@ _COLUMNS = (
     Column("Success", right=True, least_width=70),
     Column("Failed", right=True, least_width=60),
     Column("Cancelled", right=True, least_width=120),
-    Column("Created", least_width=140),
+    Column("Created", least_width=140, is_extra=True),
 )
 
 _watch = click.option("--watch", is_flag=True, help="Show it again when it has changed, until it has ended.")

@@ -13,7 +13,8 @@ from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_callback
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, counted, local_time, print_json, print_table, screen
+from stemline.cli.output import as_json, counted, local_time, print_json, print_table, screen
+from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD
 
@@ -24,7 +25,7 @@ _COLUMNS = (
     Column("Callback", is_id=True),
     Column("State"),
     Column("Tries", right=True, least_width=60),
-    Column("Last try", least_width=90),
+    Column("Last try", least_width=90, is_extra=True),
     Column("Answer", least_width=70),
     Column("Next try", least_width=110),
     Column("To", least_width=100),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.checks import CHECKS
-from stemline.cli.output import Column, as_json, print_json, print_table
+from stemline.cli.output import as_json, print_json, print_table
 from stemline.cli.program import spelled
+from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

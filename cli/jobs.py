@@ -15,16 +15,8 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_job, percent, took
 from stemline.cli.exits import FAILED, NOT_FOUND, CommandFailed
-from stemline.cli.output import (
-    Column,
-    as_json,
-    local_time,
-    print_json,
-    print_table,
-    screen,
-    span,
-    table,
-)
+from stemline.cli.output import as_json, local_time, print_json, print_table, screen, span, table
+from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD
 
@@ -35,9 +27,9 @@ STATES = ("Submitted", "Pause", "Running", "Success", "Failed", "Cancel")
 _COLUMNS = (
     Column("Job", is_id=True),
     Column("State"),
-    Column("%", right=True, least_width=60),
-    Column("Created", least_width=80),
-    Column("Took", right=True, least_width=100),
+    Column("%", right=True, least_width=60, is_extra=True),
+    Column("Created", least_width=80, is_extra=True),
+    Column("Took", right=True, least_width=100, is_extra=True),
     Column("Source", least_width=70),
     Column("Message", least_width=140),
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, is_live, print_json, print_table, screen
+from stemline.cli.output import as_json, is_live, print_json, print_table, screen
+from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stemline.cli import tables
 from stemline.cli.program import spelled
+from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,18 +38,6 @@ COLOURS = {
     "error": "red",
     "skipped": "dim",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table."""
-
-    title: str
-    least_width: int = 0
-    """Columns that the terminal must have for this one to be shown."""
-    right: bool = False
-    is_id: bool = False
-    """Whether it is never cut or folded, so that it can be copied."""
 
 
 def as_json(command: _F) -> _F:
@@ -133,25 +122,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> Any:
-    """Return a table for a terminal of a width, without the columns that have no room there."""
-    from rich.table import Table
-    from rich.text import Text
-
-    lines = list(rows)
-    shown = [number for number, column in enumerate(columns) if width >= column.least_width]
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for number in shown:
-        column = columns[number]
-        drawn.add_column(
-            column.title,
-            overflow="ellipsis" if column.right else "fold",
-            no_wrap=column.right or column.is_id,  # else Rich cuts the columns beside one of a least width
-            justify="right" if column.right else "left",
-            min_width=max([len(row[number]) for row in lines], default=0) if column.is_id else None,
-        )
-    for row in lines:
-        drawn.add_row(*(Text(row[number], style=COLOURS.get(row[number], "")) for number in shown))
-    return drawn
+    """Return a table for a terminal of a width; what has no room in a column is put below its row."""
+    return tables.table(columns, rows, width, COLOURS)
 
 
 def screen(*, stderr: bool = False, highlight: bool = False) -> Console:

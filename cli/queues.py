@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import Column, as_json, print_json, print_table
+from stemline.cli.output import as_json, print_json, print_table
+from stemline.cli.tables import Column
 from stemline.cli.words import WORD
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import click
 
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, print_json, print_table, screen
+from stemline.cli.output import as_json, print_json, print_table, screen
+from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD
 

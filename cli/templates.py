@@ -10,8 +10,9 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import Column, as_json, local_time, print_json, print_table
+from stemline.cli.output import as_json, local_time, print_json, print_table
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.tables import Column
 from stemline.cli.words import WORD
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _COLUMNS = (
     Column("Name"),
     Column("Mode", least_width=80),
     Column("Audio", least_width=100),
-    Column("Updated", least_width=120),
+    Column("Updated", least_width=120, is_extra=True),
 )
 
 

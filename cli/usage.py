@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import Column, as_json, print_json, print_table, span
+from stemline.cli.output import as_json, print_json, print_table, span
+from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
     from stemline.client.usage import Usage
