@@ -82,14 +82,15 @@ class Display(Protocol):
 
 
 class _Bar:
-    """One bar with percent, stage and remaining time."""
+    """One bar with percent and stage; the remaining time is on a line of its own."""
 
     def __init__(self, progress: Any, task: Any) -> None:
         self._progress, self._task = progress, task
 
     def show(self, percent: float, doing: str, *, eta_s: float | None = None) -> None:
-        known = f"about {span(eta_s)} left" if eta_s else ""
-        self._progress.update(self._task, completed=percent, doing=doing, eta=known)
+        known = f", about {span(eta_s)} left" if eta_s else ""
+        self._progress.update(self._task, completed=percent)
+        self._progress.say(f"{doing}{known}")
 
     def say(self, line: str) -> None:
         self._progress.console.print(line, highlight=False)
@@ -122,18 +123,19 @@ def job_progress(name: str) -> Iterator[JobProgress]:
     if not is_live():
         yield JobProgress(_Lines())
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.table import Column
+
+    from stemline.cli.bars import Bars
 
     cut = Column(no_wrap=True, overflow="ellipsis", max_width=24)
     columns: list[Any] = [TextColumn("{task.description}", table_column=cut, markup=False)]
     columns += [BarColumn(bar_width=None), TaskProgressColumn()]
-    columns.append(TextColumn("{task.fields[doing]}", markup=False))
     console = screen(stderr=True)
     if console.width >= 60:
-        columns += [TextColumn("{task.fields[eta]}"), TimeElapsedColumn()]
-    with Progress(*columns, console=console, expand=True, transient=True) as progress:
-        task = progress.add_task(name, total=100, doing="", eta="")
+        columns.append(TimeElapsedColumn())
+    with Bars(*columns, console=console, expand=True, transient=True) as progress:
+        task = progress.add_task(name, total=100)
         yield JobProgress(_Bar(progress, task))
 
 

@@ -79,6 +79,7 @@ class _Bars(Report):
         self._progress = progress
         self._all = all_tracks
         self._tasks: dict[str, Any] = {}
+        self._held = ""
         self._lock = threading.Lock()
 
     def stage(self, track: str, stage: str, percent: float) -> None:
@@ -99,16 +100,19 @@ class _Bars(Report):
             if entry.state == "failed":
                 line = f"{printable(entry.track)}: {_outcome(entry)}"
                 self._progress.console.print(line, markup=False, style="red", soft_wrap=True)
-            self._show(self._counts.speed())
+            self._show()
 
     def holding(self, why: str) -> None:
         with self._lock:
-            self._show(printable(why) or self._counts.speed())
+            self._held = printable(why)
+            self._show()
 
-    def _show(self, doing: str) -> None:
+    def _show(self) -> None:
         counts = self._counts
-        count = f"{counts.ended}/{counts.total}"
-        self._progress.update(self._all, completed=counts.ended, doing=doing, count=count)
+        self._progress.update(self._all, completed=counts.ended)
+        done = f"{counts.ended}/{counts.total} tracks"
+        speed = counts.speed()
+        self._progress.say(f"{done}, {speed}" if speed else done, self._held)
 
     def _remove(self, track: str) -> None:
         if (task := self._tasks.pop(track, None)) is not None:
@@ -127,8 +131,10 @@ def tracks_report(total: int, left: int) -> Iterator[Report]:
     if not is_live():
         yield _Lines(counts)
         return
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.table import Column
+
+    from stemline.cli.bars import Bars
 
     console = screen(stderr=True)
     cut = Column(no_wrap=True, overflow="ellipsis", ratio=2)
@@ -143,10 +149,11 @@ def tracks_report(total: int, left: int) -> Iterator[Report]:
             table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2),
         )
     )
-    with Progress(*columns, console=console, expand=True, transient=True) as progress:
+    with Bars(*columns, console=console, expand=True, transient=True) as progress:
         whole = progress.add_task(
             "all tracks", total=counts.total, completed=counts.ended, doing="", count=""
         )
+        progress.say(f"{counts.ended}/{counts.total} tracks")
         yield _Bars(counts, progress, whole)
 
 

@@ -282,7 +282,7 @@ def test_bars_show_the_tracks_and_the_whole(service: Service) -> None:
         shown.wait_for("all tracks")
         shown.wait_for(r"(?s)\d\.mp3.*separating")
         service.worker.holds.clear()
-        shown.wait_for(r"all tracks.*\d/4.*a minute")
+        shown.wait_for(r"(?s)all tracks.*\d/4 tracks, .*a minute")
         assert 0 == shown.end()
         assert "4 tracks: 4 done" in shown.text
 

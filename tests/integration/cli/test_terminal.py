@@ -25,7 +25,7 @@ def test_one_bar_leads_from_the_upload_to_the_last_stem(service: Service, song: 
     service.worker.holds.set()
     words = ("submit", str(song), "-o", "out")
     with Terminal(*words, environment=service.environment, columns=columns, folder=Path.cwd()) as shown:
-        shown.wait_for(r"song.mp3.*\d+%.*separating")
+        shown.wait_for(r"(?s)song.mp3.*\d+%.*separating")
         service.worker.holds.clear()
         assert 0 == shown.end(), shown.text
         assert "out/song-voice.wav" in shown.text
