@@ -69,6 +69,7 @@ def test_chinese_on_a_phone(browser: Browser, full: tuple[Service, dict[str, str
     page = opened(browser, started, views["jobs"], 360, "dark")
     page.get_by_role("button", name="中文").click()
     expect(page.get_by_role("link", name="任务", exact=True)).to_be_visible()
+    expect(page.locator(".row .state").filter(has_text="等待中").first).to_be_visible()
     page.screenshot(path=PICTURES / "console-chinese-phone.png")
     page.context.close()
 

@@ -471,6 +471,7 @@ def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service
     page.goto(running.link())
     page.get_by_role("button", name="中文").click()
     expect(page.get_by_role("link", name="任务", exact=True)).to_be_visible()
+    expect(page.locator(".rows, .empty").first).not_to_contain_text(re.compile("Success|Failed|No jobs"))
     for query in VIEWS:
         page.goto(running.url + query)
         expect(page.get_by_role("heading", level=1)).to_be_attached()

@@ -1,6 +1,6 @@
 // The list of jobs: as long as the bucket's, but only what can be seen is loaded and drawn.
 import { baseName, duration, number, time } from "../format.js";
-import { t } from "../text.js";
+import { language, t } from "../text.js";
 import { Empty, html, Link, Problem, State, useNews, useNow, usePage } from "../ui.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
 
@@ -221,7 +221,7 @@ function NoJobs({ route }) {
 
 /** A row, which is made anew only when what it shows has changed. @param {Shown} props */
 function Row(props) {
-  return useMemo(() => drawn(props), Object.values(props));
+  return useMemo(() => drawn(props), [...Object.values(props), language()]);
 }
 
 /** @param {Shown} props */
