@@ -13,7 +13,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import FAILED
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, counted, is_live, local_time, print_json, print_table, screen
+from stemline.cli.output import as_json, counted, hint, is_live, local_time, print_json, print_table, screen
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
@@ -114,8 +114,8 @@ def create(
 ) -> None:
     """Submit objects of the bucket, by their KEYs, as one batch.
 
-    Its id is printed; the stems are at stems/<job id>/ in the bucket. To separate files of this machine and
-    to fetch their stems, use `stemline submit`.
+    Its id is printed; the stems are at stems/<job id>/ in the bucket, and `stemline fetch --batch ID` fetches
+    them. To separate files of this machine, use `stemline submit`.
     """
     if sum((bool(sources), lines is not None, manifest is not None)) != 1:
         raise click.UsageError("give either KEYs, or --list, or --manifest")
@@ -134,6 +134,8 @@ def create(
             callback=callback,
             **parameters_of(options),
         )
+        if watch and not as_json:
+            click.echo(f"batch {batch.id}", err=True)  # it goes on, also after Ctrl-C
         if watch or as_json:
             _follow(client, batch, watch=watch, as_json=as_json)
         else:
@@ -191,6 +193,11 @@ def _follow(client: Client, batch: Batch, *, watch: bool, as_json: bool) -> None
     else:
         batch = _print_changes(client, batch, watch=watch, show=lambda each: _print(each, as_json=as_json))
     if batch.failed:
+        if not as_json:
+            hint(
+                f"`stemline jobs --batch {batch.id} --state Failed` says why, "
+                f"`stemline batches retry {batch.id}` tries these again"
+            )
         raise SystemExit(FAILED)
 
 

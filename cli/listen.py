@@ -6,7 +6,7 @@ import errno
 
 import click
 
-from stemline.cli.exits import CommandFailed
+from stemline.cli.exits import INTERRUPTED, CommandFailed
 from stemline.cli.output import as_json, screen
 
 
@@ -34,7 +34,7 @@ from stemline.cli.output import as_json, screen
 def listen(
     host: str, port: int, secrets: tuple[str, ...], status: int, forward: str, *, as_json: bool
 ) -> None:
-    """Receive callbacks, answer and print them, until Ctrl-C."""
+    """Receive callbacks, answer and print them, until Ctrl-C; the status is then 130."""
     from stemline.cli.listener import Behaviour, Listener
     from stemline.cli.local_stack import webhook_secrets
 
@@ -58,3 +58,4 @@ def listen(
             listener.serve_forever()
         except KeyboardInterrupt:
             notes.print("Stopped.")
+            raise SystemExit(INTERRUPTED) from None

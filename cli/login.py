@@ -8,6 +8,20 @@ from stemline.cli.exits import client_errors
 from stemline.cli.output import as_json, print_json
 
 
+def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
+    """Return what the user answers.
+
+    Raises:
+        click.UsageError: nobody does.
+    """
+    try:
+        return str(click.prompt(text, hide_input=hide_input, err=True))
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise click.UsageError(f"{option} is missing, and nobody answers") from error
+        raise
+
+
 @click.command()
 @click.argument("profile", default="default")
 @click.option("--api", metavar="URL", help="URL of the API.")
@@ -50,11 +64,11 @@ def login(
 
         s3 = S3Access(s3_endpoint_url, s3_access_key, s3_secret_key, path_style=bool(s3_endpoint_url))
         target = Target(
-            api=api or click.prompt("URL of the API", err=True),
-            secret_id=secret_id or click.prompt("SecretId", err=True),
-            secret_key=secret_key or click.prompt("SecretKey", hide_input=True, err=True),
-            bucket=bucket or click.prompt("Bucket", err=True),
-            region=region or click.prompt("Region", err=True),
+            api=api or _asked("--api", "URL of the API"),
+            secret_id=secret_id or _asked("--secret-id", "SecretId"),
+            secret_key=secret_key or _asked("--secret-key", "SecretKey", hide_input=True),
+            bucket=bucket or _asked("--bucket", "Bucket"),
+            region=region or _asked("--region", "Region"),
             host=host,
             ca_file=ca_file,
             s3=s3 if s3_access_key or s3_endpoint_url else None,

@@ -124,6 +124,8 @@ def _in_bucket(client: Client, word: str) -> str:
         return word
     target = client.target
     bucket, _, key = word.removeprefix(_S3).partition("/")
+    if not bucket:
+        raise CommandFailed(f"{printable(word)} names no bucket", hint=f"write {_S3}{target.bucket}/KEY")
     if bucket != target.bucket:
         raise CommandFailed(
             f"jobs of {target.origin} read from {target.bucket}, not from {printable(bucket)}",

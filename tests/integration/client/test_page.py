@@ -30,6 +30,12 @@ def test_the_examples_run_one_after_another(
         timeout=240,
     )
     assert 0 == ran.returncode, ran.stderr
-    for words in ("voice stems/song-voice.mp3", "Paused", "karaoke", "ResourceNotFound", "InvalidArgument"):
+    for words in (
+        "voice stems/song-voice.mp3",
+        "Paused",
+        "without voice",
+        "ResourceNotFound",
+        "InvalidArgument",
+    ):
         assert words in ran.stdout, ran.stdout
     assert (tmp_path / "stems" / "song-background.mp3").stat().st_size > 10_000
