@@ -34,7 +34,10 @@ from stemline.cli.output import as_json, screen
 def listen(
     host: str, port: int, secrets: tuple[str, ...], status: int, forward: str, *, as_json: bool
 ) -> None:
-    """Receive callbacks, answer and print them, until Ctrl-C; the status is then 130."""
+    """Receive callbacks, answer and print them, until Ctrl-C.
+
+    The exit status is then 130.
+    """
     from stemline.cli.listener import Behaviour, Listener
     from stemline.cli.local_stack import webhook_secrets
 

@@ -31,9 +31,9 @@ def is_many(client: Client, words: Sequence[str]) -> bool:
         return True
     if is_file(path):
         return path.suffix.lower() in LISTS
+    key = _in_bucket(client, word)
     if word.endswith("/"):
         return True
-    key = _in_bucket(client, word)
     if client.target.s3 is None:
         return not key
     return not key or (not client.bucket.exists(key) and any(True for _ in client.bucket.list(f"{key}/")))

@@ -101,7 +101,7 @@ def submit(
     The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; jobs then go on.
     """
     from stemline.cli.refusals import check_options
-    from stemline.cli.sources import is_many
+    from stemline.cli.sources import is_many, key_of
     from stemline.cli.submit_many import Many, submit_many
     from stemline.cli.submit_one import One, submit_one, try_one
 
@@ -120,7 +120,6 @@ def submit(
         parameters["template"] = known.id if known else ""
         parameters["queue"] = client.queue(queue).id if queue else ""
         kinds = stem_files(parameters, known)
-        check_options(client, parameters)
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")
@@ -128,6 +127,7 @@ def submit(
                 raise click.UsageError(
                     "--not-before and --deadline are for one source: a later run would differ"
                 )
+            check_options(client, parameters)
             many = Many(
                 sources=sources,
                 folder=output,
@@ -149,6 +149,8 @@ def submit(
     if given := [name for name, is_set in for_many.items() if is_set]:
         raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
     with connection.open(budget_s=60) as client:
+        key_of(client, sources[0])  # what is nowhere is said first
+        check_options(client, parameters)
         if dry_run:
             try_one(client, sources[0], parameters)
             return

@@ -117,11 +117,27 @@ class Keys(io.RawIOBase):
         return 0
 
 
-@pytest.mark.parametrize(("ctrl_c", "status"), [(True, 130), (False, 1)])
+@pytest.mark.parametrize(("ctrl_c", "status"), [(True, 130), (False, 2)])
 def test_ctrl_c_at_a_question_is_status_130(ctrl_c: bool, status: int):
     """Ctrl-C ends a command that asks for something with its own status; the end of the input does not."""
     typed = io.BufferedReader(Keys(ctrl_c=ctrl_c))
-    assert status == CliRunner().invoke(main, ["login"], input=typed).exit_code
+    ended = CliRunner().invoke(main, ["login"], input=typed)
+    assert status == ended.exit_code
+    assert ctrl_c or "--api is missing, and nobody answers" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--names", "../{name}-{stem}.{ext}"], "leads out of the folder"),
+        (["--names", "/tmp/{stem}.{ext}"], "leads out of the folder"),
+        (["--summary", "all.txt"], "ends neither with .csv nor with .json"),
+    ],
+)
+def test_options_that_would_be_changed_silently_are_refused(words: list[str], said: str):
+    """A pattern that leads elsewhere, and a summary of another kind, are wrong words of the command line."""
+    ended = CliRunner().invoke(main, ["submit", "album/", "-o", "out", *words])
+    assert (2, True) == (ended.exit_code, said in ended.stderr), ended.stderr
 
 
 def test_a_bare_command_says_what_to_do_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

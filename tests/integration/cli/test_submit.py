@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.cli.advice import ADVICE
+from stemline.cli.advice import ADVICE, advice
 from stemline.client.target import save_profile
 from stemline.wire.errors import FAILURES, INTERNAL
 from tests.integration.cli.conftest import Service
@@ -111,7 +111,15 @@ def test_what_is_nowhere_is_said_before_anything_is_sent(service: Service) -> No
     """A source that is neither a file nor an object, or in another bucket, is an error without a job."""
     assert "neither a file here nor an object" in service.run("submit", "none.mp3", code=5).stderr
     assert "not from other-1" in service.run("submit", "s3://other-1/a.mp3", code=1).stderr
+    assert "s3:// names no bucket" in service.run("submit", "s3://", code=1).stderr
     assert [] == list(service.client.list())
+
+
+def test_the_advice_fits_the_message() -> None:
+    """One code has several causes; what to do follows from the message."""
+    assert "--audio-track" in advice("InvalidArgument", "The source has no audio track 3.")
+    assert "split" in advice("InvalidArgument", "The source lasts longer than this service allows.")
+    assert "split" not in advice("InvalidArgument", "CallBack must be a URL.")
 
 
 def test_every_failure_has_an_advice() -> None:

@@ -33,7 +33,7 @@ def test_the_examples_run_one_after_another(
     for words in (
         "voice stems/song-voice.mp3",
         "Paused",
-        "without voice",
+        "without-voice",
         "ResourceNotFound",
         "InvalidArgument",
     ):
