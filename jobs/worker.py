@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from stemline.jobs.text import cut
+
 REPORT_S: Final = 10.0
 """How often a worker reports itself, s."""
 ALIVE_S: Final = 35.0
@@ -45,3 +47,8 @@ class Worker:
     """µs since the epoch."""
     seen: int = 0
     """When the store received its latest report, µs since the epoch."""
+
+    def __post_init__(self) -> None:
+        """Cut the texts, which are those of its machine."""
+        for name in ("name", "kind", "device", "version"):
+            object.__setattr__(self, name, cut(getattr(self, name)))

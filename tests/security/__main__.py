@@ -19,7 +19,7 @@ from stemline.separation.decoder import Decoder
 from stemline.separation.media import MediaLimits
 from tests.paths import REPOSITORY
 from tests.security import media_reading
-from tests.security.attacks import attacks, established
+from tests.security.attacks import attacks, established, large_pages
 from tests.security.report import HEADINGS, run
 from tests.security.target import running
 
@@ -80,6 +80,8 @@ def connections(part: str, only: str, seconds: float, seed: int) -> Iterator[dic
         if part.startswith("established"):
             name = part.replace("established", "established connections, silent")
             every = [replace(each, name=name) for each in established(seconds)]
+        if part == "plain":
+            every += large_pages(target, seconds)
         chosen = [each for each in every if only in each.name]
         for row in run(target, chosen, seed):
             memory, wait = row.memory_bytes / 2**20, row.seen.longest_s * 1000

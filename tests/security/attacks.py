@@ -83,6 +83,26 @@ def unread(target: Target, seconds: float) -> list[Attack]:
     ]
 
 
+def large_pages(target: Target, seconds: float) -> list[Attack]:
+    """Requests for as many and as large records as there may be, from clients that read the answers."""
+    output = "".join(f"<{name}>{'o' * 900}{name}</{name}>" for name in ("AuObject", "Object"))
+    body = submission(
+        source="k" * 1000, output=output, operation=f"<UserData>{'u' * 1000}</UserData>"
+    ).encode()
+    for _ in range(1000):
+        target.ask(target.attacker.raw("POST", "/jobs", body))
+    pages = {
+        "the console's search": "/console/jobs?text=nowhere",
+        "the console's largest page": "/console/jobs?size=200",
+        "the largest page of large jobs": "/jobs?tag=VoiceSeparate&size=100",
+        "all workers of a bucket": "/console/workers",
+    }
+    return [
+        Attack(name, (Script(repeat=target.attacker.raw("GET", path), reads=True),), 24, seconds)
+        for name, path in pages.items()
+    ]
+
+
 def established(seconds: float) -> list[Attack]:
     """As many TLS connections as are allowed, all of them established, for long."""
     script = Script(_HEALTH, awaits_answer=True, reads=True, tls=True)

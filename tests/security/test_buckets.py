@@ -6,16 +6,19 @@ import resource
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.compat import botocore as compat
+from stemline.runtime.redaction import Redaction
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, Upload, clients, download
 from stemline.storage.retry import TransferCancelled
@@ -119,6 +122,23 @@ def test_an_answer_without_end(status: str, headers: str, tmp_path: Path) -> Non
     assert isinstance(caught.value, SourceTooLarge) == (status == "200 OK")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
     assert not (tmp_path / "source").exists()
+
+
+def test_a_long_refusal_is_logged_short() -> None:
+    """What a store says when it refuses is cut before it is logged and before secrets are searched in it."""
+    message = b"http://" * 100_000
+
+    def refuse(connection: socket.socket) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>" + message + b"</Message></Error>"
+        head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body)
+
+    with hostile_store(refuse) as buckets, capture_logs() as lines, pytest.raises(StemlineError) as caught:
+        buckets.incoming.begin(TENANT.region, TENANT.bucket, "a", 1, "")
+    assert [True] == [1000 < len(line["message"]) <= 1024 for line in lines if "message" in line]
+    shown = Redaction().traceback("".join(traceback.format_exception(caught.value)))
+    assert len(shown) < 17_000
+    assert "Forbidden" in shown
 
 
 def test_answers_to_everything_else_are_bounded(tmp_path: Path) -> None:
