@@ -5,7 +5,7 @@ sockets: first as fast as 32 connections can (closed loop), then at a steady rat
 delays no request, so that waiting counts). Every request is a whole ``POST /jobs``: its signature verified,
 its job stored, and its wake-up sent through Celery.
 
-    python -m benchmarks.submit [--seconds 10] [--rate 100] [--durability process disk]
+    python -m benchmarks.submit [--seconds 10] [--rate 100] [--durability process disk replica] [--own-core]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import redis
@@ -143,7 +145,7 @@ def start_api(port: int, redis_url: str, log: Path, durability: str) -> subproce
     command = [sys.executable, "-m", "stemline", "api", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
-    for _ in range(200):
+    for _ in range(600):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz").close()
         except OSError:
@@ -154,13 +156,48 @@ def start_api(port: int, redis_url: str, log: Path, durability: str) -> subproce
     raise SystemExit("The API did not start.")
 
 
-def measure(report: Report, durability: str, seconds: float, rate: float) -> None:
-    """Measure one API process, and add its figures; with `disk` Valkey syncs its file before each answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        valkey = ValkeyServer(Path(folder), appendfsync="always" if durability == "disk" else "everysec")
-        valkey.start()
-        port = free_port()
-        api = start_api(port, valkey.url, Path(folder) / "api.log", durability)
+@contextmanager
+def servers(folder: Path, durability: str) -> Iterator[ValkeyServer]:
+    """A Valkey that can confirm: with `disk` it syncs before each answer, with `replica` it has one."""
+    primary_folder, replica_folder = folder / "primary", folder / "replica"
+    primary_folder.mkdir()
+    replica_folder.mkdir()
+    valkey = ValkeyServer(primary_folder, appendfsync="always" if durability == "disk" else "everysec")
+    valkey.start()
+    options = {"replicaof": f"127.0.0.1 {valkey.port}"}
+    replica = ValkeyServer(replica_folder, options=options) if durability == "replica" else None
+    try:
+        if replica is not None:
+            replica.start()
+            with redis.Redis.from_url(replica.url, decode_responses=True) as client:
+                while client.info("replication").get("master_link_status") != "up":
+                    time.sleep(0.1)
+        yield valkey
+    finally:
+        if replica is not None:
+            replica.stop()
+        valkey.stop()
+
+
+@contextmanager
+def own_core(*, asked: bool) -> Iterator[None]:
+    """Leave this process a core of its own: what it starts meanwhile runs on the others."""
+    cores = sorted(os.sched_getaffinity(0))
+    if asked and len(cores) > 1:
+        os.sched_setaffinity(0, cores[1:])
+    yield
+    if asked and len(cores) > 1:
+        os.sched_setaffinity(0, cores[:1])
+
+
+def measure(report: Report, durability: str, seconds: float, rate: float, *, has_core: bool = False) -> None:
+    """Measure one API process, and add its figures."""
+    cores = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        with own_core(asked=has_core):
+            valkey = stack.enter_context(servers(Path(folder), durability))
+            port = free_port()
+            api = start_api(port, valkey.url, Path(folder) / "api.log", durability)
         try:
             data = request()
             asyncio.run(flood(port, data, 1.0))  # warm up
@@ -181,18 +218,20 @@ def measure(report: Report, durability: str, seconds: float, rate: float) -> Non
         finally:
             api.terminate()
             api.wait()
-            valkey.stop()
+            os.sched_setaffinity(0, cores)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=100.0)
-    parser.add_argument("--durability", nargs="+", default=["process", "disk"], choices=["process", "disk"])
+    kinds = ["process", "disk", "replica"]
+    parser.add_argument("--durability", nargs="+", default=kinds, choices=kinds)
+    parser.add_argument("--own-core", action="store_true", help="of this process, the servers on the others")
     options = parser.parse_args()
     report = Report("submit", "Signed submissions to one API process", ["benchmarks/submit.py"])
     for durability in options.durability:
-        measure(report, durability, options.seconds, options.rate)
+        measure(report, durability, options.seconds, options.rate, has_core=options.own_core)
     report.write()
 
 

@@ -1,6 +1,6 @@
 """Check that what the append-only file of a run shows of jobs is a behaviour of ``docs/models/Job.tla``.
 
-``make traces`` makes such a run.
+``make traces`` makes such a run; alone, the program checks that the model tells right from wrong.
 
 A record is reduced to its state, the order of its token, its attempts, whether it is to be cancelled and
 whether its uploads are registered; TLC searches for steps of the model that give the same sequence. Not
@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,33 @@ WRONG: Final[Mapping[str, tuple[tuple[object, ...], ...]]] = {
     ),
 }
 """Sequences that the model must not accept."""
+
+RIGHT: Final[Mapping[str, tuple[tuple[object, ...], ...]]] = {
+    "it succeeds": (
+        ("Submitted", 0, 0, False, False),
+        ("Running", 1, 1, False, False),
+        ("Running", 1, 1, False, True),
+        ("Success", 1, 1, False, False),
+    ),
+    "it is cancelled while it waits": (("Submitted", 0, 0, False, False), ("Cancel", 0, 0, False, False)),
+    "it is cancelled while it runs": (
+        ("Submitted", 0, 0, False, False),
+        ("Running", 1, 1, False, False),
+        ("Running", 1, 1, False, True),
+        ("Running", 1, 1, True, True),
+        ("Cancel", 1, 1, False, False),
+    ),
+    "its worker dies": (
+        ("Submitted", 0, 0, False, False),
+        ("Running", 1, 1, False, False),
+        ("Running", 2, 1, False, False),
+        ("Submitted", 2, 1, False, False),
+        ("Running", 3, 2, False, False),
+        ("Running", 3, 2, False, True),
+        ("Success", 3, 2, False, False),
+    ),
+}
+"""Sequences that it must accept."""
 
 Shown = tuple[object, ...]
 
@@ -200,15 +228,26 @@ def judge(records: Iterable[Record]) -> Verdict:
     """Compare jobs with the model.
 
     Raises:
-        RuntimeError: The model accepts a sequence that is wrong.
+        RuntimeError: The model accepts a sequence that is wrong, or refuses one that is right.
     """
     found = list(records)
     modelled = [record for record in found if record.is_modelled]
     kinds = Counter(tuple(record.shown) for record in modelled)
-    wrong = list(WRONG.values())
-    numbers = accepted([*wrong, *kinds])
-    if any(number in numbers for number in range(len(wrong))):
-        names = [name for number, name in enumerate(WRONG) if number in numbers]
-        raise RuntimeError(f"the model accepts what is wrong: {names}")
-    rejected = [kind for number, kind in enumerate(kinds, start=len(wrong)) if number not in numbers]
+    known = {**WRONG, **RIGHT}
+    numbers = accepted([*known.values(), *kinds])
+    mistaken = [name for number, name in enumerate(known) if (number in numbers) is not (name in RIGHT)]
+    if mistaken:
+        raise RuntimeError(f"the model accepts what is wrong, or refuses what is right: {mistaken}")
+    rejected = [kind for number, kind in enumerate(kinds, start=len(known)) if number not in numbers]
     return Verdict(len(modelled), len(kinds), len(found) - len(modelled), rejected)
+
+
+def main() -> int:
+    """Check that the model tells right sequences from wrong ones."""
+    judge([])
+    print(f"{len(RIGHT)} right sequences of records accepted, {len(WRONG)} wrong ones refused")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
