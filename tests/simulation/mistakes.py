@@ -183,17 +183,12 @@ MISTAKES: Final = (
         lua=[("reclaim", "> NOW then return nil end", "> NOW + 60000000 then return nil end")],
         python=[(RedisJobs, "expired", _almost_expired)],
     ),
-    Mistake("reclaims are not confirmed", unconfirmed="reclaim"),
     Mistake("nothing is reclaimed", python=[(Sweeper, "reclaim_expired", _nothing)]),
     Mistake("uploads are not registered", python=[(stages, "open_uploads", _open_unregistered)]),
     Mistake("uploads are not confirmed", unconfirmed="uploads"),
     Mistake(
         "nothing is cleaned up",
         python=[(attempt, "cleanup", _no_leftovers), (sweep, "cleanup", _no_leftovers)],
-    ),
-    Mistake(
-        "what a bucket does not let go is forgotten",
-        lua=[(ANY, "if uploads == '' then return end", "if true then return end")],
     ),
     Mistake("leftovers are not looked at again", python=[(Sweeper, "remove_leftovers", _nothing)]),
     Mistake(
