@@ -84,9 +84,9 @@ def configure(machine: Machine, valkey: ValkeyServer, s3: SeaweedServer) -> None
     variables = environment(
         valkey.url, s3, hosts={"*": {"bucket": BUCKET, "region": REGION}}, durability="disk"
     )
-    # systemd takes a value in single quotes as it stands.
-    machine.write("/etc/stemline/stemline.env", "\n".join(f"{k}='{v}'" for k, v in variables.items()))
-    machine.write("/etc/stemline/api.env", f"STEMLINE_CREDENTIALS='{json.dumps([KEY])}'")
+    # Without quotes, as in the example: within a value systemd leaves them as they are.
+    machine.write("/etc/stemline/stemline.env", "\n".join(f"{k}={v}" for k, v in variables.items()))
+    machine.write("/etc/stemline/api.env", f"STEMLINE_CREDENTIALS={json.dumps([KEY])}")
 
 
 def use_files_of_tenants(machine: Machine, s3: SeaweedServer) -> None:
