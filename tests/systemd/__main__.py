@@ -124,7 +124,9 @@ def drill(folder: Path, base: Path, network: int) -> None:
         print(f"{what:<60} {clock() - since:6.1f} s", flush=True)
         return clock()
 
-    valkey, s3 = ValkeyServer(folder / "valkey"), SeaweedServer(folder / "s3")
+    # What STEMLINE_DURABILITY=disk of the example needs.
+    valkey = ValkeyServer(folder / "valkey", appendfsync="always")
+    s3 = SeaweedServer(folder / "s3")
     began = at = clock()
     with Machine(folder / "machine", base, network) as machine:
         version = machine.run("systemctl --version").splitlines()[0]
