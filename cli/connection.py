@@ -71,7 +71,9 @@ class Connection:
         is_named = bool(self._given["bucket"] or os.environ.get(VARIABLES["bucket"]))
         with Client(target, retry=Retry(budget_s=budget_s)) as client:
             # The service opens any bucket that its key pair may use, and has no jobs of a mistyped one.
-            if is_named and target.s3 is not None and client.bucket.is_missing():
+            # Keys in AWS' own variables may be those of another store, which is not asked.
+            has_store = target.s3 is not None and target.s3.endpoint_url
+            if is_named and has_store and client.bucket.is_missing():
                 raise CommandFailed(
                     f"there is no bucket {target.bucket} in the store of {target.origin}",
                     hint="check --bucket and STEMLINE_BUCKET",
