@@ -36,6 +36,7 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import JobSpec
+from stemline.jobs.kept_source import check_source_is_kept
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter
 from stemline.storage import TransferCancelled
@@ -180,8 +181,10 @@ class _Upload:
             raise RequestRefused(f"A batch may have at most {MOST_ROWS} rows.")
         try:
             row = read_row(line, self.spec)
+            spec = row_spec(self._batch, row)
             if self.keeps_files:
-                check_file_names(row_spec(self._batch, row))
+                check_file_names(spec)
+            check_source_is_kept(spec, folds_names=self.keeps_files)
         except RequestRefused as error:
             raise type(error)(f"Row {self.rows}: {error.message}") from None
         return row

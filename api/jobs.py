@@ -20,6 +20,7 @@ from stemline.api.routing import Router
 from stemline.jobs.errors import AsrBucketUnBinded, IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
+from stemline.jobs.kept_source import check_source_is_kept
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter
@@ -201,8 +202,10 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     if spec.output.region not in allowed:
         raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
     policy.check_output(spec.output)
-    if context.services.buckets.keeps_files(spec.output.region, spec.output.bucket):
+    keeps_files = context.services.buckets.keeps_files(spec.output.region, spec.output.bucket)
+    if keeps_files:
         check_file_names(spec)
+    check_source_is_kept(spec, folds_names=keeps_files)
     policy.check_target(spec.callback.mq)
     policy.check_model(spec.separate.model)
     _check_times(spec, round(context.services.clock() * 1e6))

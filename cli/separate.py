@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A user's own file may have any length; the separator needs a limit, s.
 _YEAR_S = 365 * 86_400.0
+#: Codecs that change the samples.
+_LOSSY = frozenset({"mp3", "aac", "amr"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,14 @@ def separate(
                 raise
             failed += 1
             click.echo(f"{printable(str(file.path))}: {error.message}", err=True)
+        except Exception as error:  # a file of its own kind must not end the others
+            if len(files) == 1:
+                raise
+            failed += 1
+            reason = printable(f"{type(error).__name__}: {error}")
+            click.echo(
+                f"{printable(str(file.path))}: unexpected error, worth a bug report: {reason}", err=True
+            )
         else:
             _print(file.path, report, codec, bitrate, as_json=as_json)
     if len(files) > 1:
@@ -199,7 +210,7 @@ def _files(sources: Sequence[str], output: Path) -> list[_File]:
     found: dict[Path, _File] = {}
     for source in sources:
         path = Path(source)
-        names = [source] if path.exists() else sorted(glob(source, recursive=True))  # noqa: PTH207 - any folder
+        names = [source] if _exists(path) else sorted(glob(source, recursive=True))  # noqa: PTH207 - any folder
         matching = [Path(each) for each in names]
         files = [_File(each, output, each.stem) for each in matching if each.is_file()]
         for folder in (each for each in matching if each.is_dir()):
@@ -216,6 +227,14 @@ def _files(sources: Sequence[str], output: Path) -> list[_File]:
             )
         found |= {each.path: each for each in files}
     return _distinct(list(found.values()))
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is a file or folder of this name, which may be too long for one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _distinct(files: list[_File]) -> list[_File]:
@@ -238,30 +257,47 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except SeparationError as error:
-        raise click.ClickException(f"{error.message} ({type(error).__name__})") from error
+        raise click.ClickException(f"{printable(error.message)} ({type(error).__name__})") from error
     except OSError as error:
-        raise click.ClickException(": ".join(filter(None, (error.filename, error.strerror)))) from error
+        reason = ": ".join(str(each) for each in (error.filename, error.strerror) if each)
+        raise click.ClickException(printable(reason or type(error).__name__)) from error
 
 
 def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_json: bool) -> None:
     """Print the stems of a file, and on stderr what was measured."""
     seconds = report.seconds["total"]
     if as_json:
-        stems = {name: str(stem.path) for name, stem in report.stems.items()}
-        report_line = {"file": str(file), "stems": stems, "audio_s": round(report.duration_s, 3)}
-        print_json({**report_line, "seconds": round(seconds, 3), "device": report.device})
+        print_json(_fields(file, report))
     else:
         for stem in report.stems.values():
-            click.echo(stem.path)
+            click.echo(printable(str(stem.path)) if sys.stdout.isatty() else str(stem.path))
     used = {stem.bitrate_bps for stem in report.stems.values()}
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
     screen(stderr=True).print(_levels(report))
+    if report.null_test_db is not None:
+        when = "before encoding" if codec in _LOSSY else "as written"
+        click.echo(f"sum of the stems less the mix, {when}: {report.null_test_db:.0f} dBFS at most", err=True)
     click.echo(
         f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
         f" on {report.device}",
         err=True,
     )
+
+
+def _fields(file: Path, report: Report) -> dict[str, Any]:
+    """Return what `--json` prints of a file."""
+    stems = report.stems
+    return {
+        "file": str(file),
+        "stems": {name: str(stem.path) for name, stem in stems.items()},
+        "levels": {name: asdict(stem.levels) for name, stem in stems.items()},
+        "bitrate_kbps": {name: stem.bitrate_bps / 1000 or None for name, stem in stems.items()},
+        "null_test_db": report.null_test_db,
+        "audio_s": round(report.duration_s, 3),
+        "seconds": round(report.seconds["total"], 3),
+        "device": report.device,
+    }
 
 
 def _levels(report: Report) -> Table:
@@ -275,8 +311,6 @@ def _levels(report: Report) -> Table:
     for name, stem in report.stems.items():
         levels = stem.levels
         table.add_row(name, _level(levels.peak_db, 2), f"{levels.clipped:,}", _level(levels.loudness_lufs, 1))
-    if report.null_test_db is not None:
-        table.caption = f"sum of the stems less the mix: {report.null_test_db:.0f} dBFS at most"
     return table
 
 

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from stemline.separation.measure import PeakMeter, decibels
+from stemline.separation.media.pcm import quantised
 from stemline.separation.waveform import Waveform, WaveformMeter
 from stemline.separation.windows import Block
+
+
+class Taken(Protocol):
+    """How an encoder takes the samples of a stem."""
+
+    @property
+    def taken_bits(self) -> int:
+        """Bits of a sample; 32 is floating point."""
+
+    @property
+    def clips(self) -> bool:
+        """Whether samples beyond full scale are clipped."""
 
 
 class Monitor:
     """Measures the mix and its stems piece by piece, in constant memory.
 
     Args:
-        stems: The names of the stems that are made.
+        stems: How the encoders take the stems that are made, by name.
         is_complete: Whether these are all stems of the model, so that their sum can be compared with the mix.
     """
 
-    def __init__(self, stems: Iterable[str], *, is_complete: bool) -> None:
+    def __init__(self, stems: Mapping[str, Taken], *, is_complete: bool) -> None:
+        self._stems = stems
         self._waves = {name: WaveformMeter() for name in stems}
         self._mix = WaveformMeter()
         self._null = PeakMeter() if is_complete else None
@@ -40,14 +55,21 @@ class Monitor:
         for name, samples in piece.items():
             self._waves[name].feed(samples)
         if self._null is not None:
-            stems = list(piece.values())
-            difference = -self._take(len(stems[0]))
-            for stem in stems:
-                difference += stem
-            self._null.feed(difference)
+            # The stems are added up first: the last one is the mix less the others, and would cancel both.
+            total, *others = (
+                quantised(samples, self._stems[name].taken_bits, clips=self._stems[name].clips)
+                for name, samples in piece.items()
+            )
+            for stem in others:
+                total += stem
+            total -= self._take(len(total))
+            self._null.feed(total)
 
     def null_test_db(self) -> float | None:
-        """Return the largest sample of the stems' sum less the mix, dBFS; None where a stem is missing."""
+        """Return the largest sample of the stems' sum less the mix, dBFS; None where a stem is missing.
+
+        The stems are rounded and clipped as their encoders take them, at 44.1 kHz in stereo.
+        """
         return None if self._null is None else decibels(self._null.peak)
 
     def waveforms(self) -> dict[str, Waveform]:

@@ -40,8 +40,8 @@ class Report:
         device: What the networks ran on.
         stems: The written files, by instrument.
         waveforms, mix_waveform: Of each stem before its encoding, by instrument, and of the source.
-        null_test_db: The largest sample of the stems' sum less the mix before encoding, dBFS; None where not
-            all stems of the model were made.
+        null_test_db: The largest sample of the stems' sum less the mix, dBFS, with stems as the encoders take
+            them: rounded and clipped, before a lossy codec; None where not all stems of the model were made.
     """
 
     duration_s: float
@@ -109,7 +109,8 @@ def separate_file(
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
         open_.callback(audio.interrupt)
-        monitor = Monitor(outputs, is_complete=engine.network.is_complete(outputs))
+        taken = {name: writer.encoding for name, writer in writers.items()}
+        monitor = Monitor(taken, is_complete=engine.network.is_complete(outputs))
         pieces = separator.separate(
             monitor.watch(decoded), instruments=tuple(outputs), timer=timer, moments=moments
         )
@@ -173,9 +174,10 @@ def _timed(blocks: Iterable[Block], timer: StageTimer) -> Iterator[Block]:
 
 
 class _EncoderThread:
-    """The writer of one stem, in a thread of its own."""
+    """The writer of one stem, in a thread of its own; `encoding` is what it writes."""
 
     def __init__(self, writer: StemWriter, timer: StageTimer) -> None:
+        self.encoding = writer.encoding
         self._writer = writer
         self._timer = timer
         self._stem: EncodedStem | None = None

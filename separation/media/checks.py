@@ -12,6 +12,7 @@ from typing import ParamSpec
 
 from av.audio.stream import AudioStream
 from av.packet import Packet
+from fastcrc import crc16
 
 from stemline.separation.errors import (
     DamagedMedia,
@@ -22,7 +23,8 @@ from stemline.separation.errors import (
     TruncatedMedia,
     UndecodableMedia,
 )
-from stemline.separation.media.containers import METADATA_MAX_BYTES, Structure
+from stemline.separation.media.containers import EXCESS_BYTES, METADATA_MAX_BYTES, Structure
+from stemline.separation.media.containers.flac import FRAME_HEAD_BYTES, FRAME_MAX_SAMPLES, sample_number
 from stemline.separation.media.demuxers import Demuxer, Measure
 from stemline.separation.media.duration import DeclaredDuration
 from stemline.separation.media.mpeg import declared_bytes
@@ -44,8 +46,11 @@ class DecodeState:
     """What decoding has found so far.
 
     Attributes:
-        demuxer, declared: The source's, see `Probe`.
-        reached_s: How far the decoded samples, the audio's packets and those of all streams reach, seconds.
+        demuxer, declared, structure: The source's, see `Probe`.
+        declared_bytes: What the container counts as the bytes of the stream; 0 where it does not.
+        reached_s: How far the decoded samples and the packets of all streams reach, seconds.
+        packet_bytes: Bytes of the packets so far.
+        longest_packet: Bytes of the longest one.
         has_frames: Whether anything was decoded.
         suspect: The last packet since the last good frame that did not decode or is flagged as corrupt.
         skipped_bytes: Bytes since the last good frame that did not decode.
@@ -55,9 +60,11 @@ class DecodeState:
 
     demuxer: Demuxer
     declared: DeclaredDuration | None
-    reached_s: dict[Measure, float] = field(
-        default_factory=lambda: {"samples": 0.0, "packets": 0.0, "streams": 0.0}
-    )
+    declared_bytes: int = 0
+    structure: Structure = field(default_factory=lambda: Structure(0))
+    reached_s: dict[Measure, float] = field(default_factory=lambda: {"samples": 0.0, "streams": 0.0})
+    packet_bytes: int = 0
+    longest_packet: int = 0
     has_frames: bool = False
     suspect: Packet[AudioStream] | None = None
     skipped_bytes: int = 0
@@ -166,9 +173,15 @@ def falls_short(state: DecodeState) -> MediaError | None:
     if declared is None:
         return None
     reached_s = state.reached_s[declared.of]
-    if declared.seconds - reached_s <= declared.slack_s:
+    if declared.seconds - reached_s <= declared.slack_s or _is_cut_between_frames(state):
         return None
     return TruncatedMedia(f"The source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s.")
+
+
+def lacks_bytes(state: DecodeState) -> MediaError | None:
+    """Chunks that the demuxer did not find, where the container counts their bytes but no time."""
+    missing = state.declared_bytes - state.packet_bytes
+    return TruncatedMedia() if missing > state.longest_packet + EXCESS_BYTES else None
 
 
 AFTER_DECODING = (
@@ -177,7 +190,23 @@ AFTER_DECODING = (
     ends_in_foreign_bytes,
     ends_in_a_short_frame,
     falls_short,
+    lacks_bytes,
 )
+
+
+def _is_cut_between_frames(state: DecodeState) -> bool:
+    """Return whether a flac ends in a whole frame, with nothing behind its checksum, and lacks none before.
+
+    A program that cuts a flac without encoding it again keeps the length of the whole in the header.
+    """
+    last = state.last_packet
+    if state.demuxer.name != "flac" or last is None or crc16.umts(bytes(last)):
+        return False
+    known = state.structure
+    start = sample_number(bytes(last)[:FRAME_HEAD_BYTES], known.frame_samples) - known.first_sample
+    reached = round(state.reached_s["samples"] * last.stream.codec_context.sample_rate)
+    # The last frame may be shorter than the others, not longer.
+    return start < reached <= start + FRAME_MAX_SAMPLES
 
 
 def _damaged_after(state: DecodeState) -> DamagedMedia:

@@ -101,6 +101,12 @@ class Encoding:
         """Whether samples beyond full scale are clipped."""
         return self.bit_depth != 32
 
+    @property
+    def taken_bits(self) -> int:
+        """Bits of the samples that the encoder takes; 32 is floating point."""
+        _, sample_format = self.encoder()
+        return {"s16": 16, "s32": 24, "flt": 32}[sample_format.removesuffix("p")]
+
     def encoder(self) -> tuple[str, str]:
         """Return FFmpeg's names of the encoder and of the samples that it takes."""
         codec = CODECS[self.codec]

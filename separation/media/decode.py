@@ -57,7 +57,7 @@ def open_audio(
         source = chain_source(found)
         if source.channels == 1 and found[0].may_widen:
             first = found[0]
-            if becomes_stereo(path, first.demuxer.name, first.stream.index, limits):
+            if becomes_stereo(first.opener, first.demuxer.name, first.stream.index, limits):
                 source = replace(source, channels=2)
         return AudioSource(found, source, limits, keep_video_origin=keep_video_origin)
     except BaseException:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-#: What a declared duration measures: the decoded samples, the packets of the audio, or those of all streams.
-Measure = Literal["samples", "packets", "streams"]
+#: What a declared duration measures: the decoded samples, or the packets of all streams.
+Measure = Literal["samples", "streams"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Demuxer:
         has_splices: Whether a step beyond the longest pause is a splice, where nothing is missing.
         starts_anywhere: Whether the stream may begin, or be resumed, in the middle of a frame.
         may_change: Whether the number of channels may change on the way.
-        reports_first_frame: Whether the bitrate that it reports may be that of the first frame.
+        counts_packets: Whether duration and bitrate of a compressed stream are known by its packets alone.
         flags_last_packet: Whether the last packet of a whole file may be flagged as corrupt.
     """
 
@@ -37,7 +37,7 @@ class Demuxer:
     has_splices: bool = False
     starts_anywhere: bool = False
     may_change: bool = False
-    reports_first_frame: bool = False
+    counts_packets: bool = False
     flags_last_packet: bool = False
 
 
@@ -48,34 +48,34 @@ def _broadcast(name: str) -> Demuxer:
         has_splices=True,
         starts_anywhere=True,
         may_change=True,
-        reports_first_frame=True,
+        counts_packets=True,
     )
 
 
 # Only those that read one local file and never refer to another: no playlists (hls, dash, concat), no image
 # sequences, no devices, no network descriptions.
 _ALL = (
-    Demuxer("aac", starts_anywhere=True, may_change=True, reports_first_frame=True),
-    Demuxer("ac3", starts_anywhere=True),
+    Demuxer("aac", starts_anywhere=True, may_change=True),
+    Demuxer("ac3", starts_anywhere=True, counts_packets=True),
     Demuxer("aiff", "samples", 0.001, flags_last_packet=True),
     Demuxer("amr"),
     Demuxer("amrnb"),
     Demuxer("amrwb"),
     Demuxer("ape", "samples", 0.001),
-    Demuxer("asf", "streams", 0.25, keeps_pauses=True, least_pause_s=1.0),
+    Demuxer("asf", "streams", 0.25, keeps_pauses=True, least_pause_s=1.0, counts_packets=True),
     Demuxer("au", flags_last_packet=True),
-    Demuxer("avi", "packets", 0.1, has_times=False),
-    Demuxer("caf", "samples", 0.001, flags_last_packet=True),
+    Demuxer("avi", has_times=False, counts_packets=True),
+    Demuxer("caf", "samples", 0.001, flags_last_packet=True, counts_packets=True),
     Demuxer("dsf"),
-    Demuxer("dts", starts_anywhere=True),
-    Demuxer("dtshd"),
-    Demuxer("eac3", starts_anywhere=True),
+    Demuxer("dts", starts_anywhere=True, counts_packets=True),
+    Demuxer("dtshd", counts_packets=True),
+    Demuxer("eac3", starts_anywhere=True, counts_packets=True),
     Demuxer("flac", "samples", 0.001),
-    Demuxer("flv", "streams", 0.25, keeps_pauses=True, reports_first_frame=True),
+    Demuxer("flv", "streams", 0.25, keeps_pauses=True, counts_packets=True),
     Demuxer("iff", "samples", 0.001),
-    Demuxer("loas", starts_anywhere=True, may_change=True, reports_first_frame=True),
-    Demuxer("matroska", "streams", 0.1, keeps_pauses=True, reports_first_frame=True),
-    Demuxer("mlp", starts_anywhere=True),
+    Demuxer("loas", starts_anywhere=True, may_change=True, counts_packets=True),
+    Demuxer("matroska", "streams", 0.1, keeps_pauses=True),
+    Demuxer("mlp", starts_anywhere=True, counts_packets=True),
     Demuxer("mov", "samples", 0.25, keeps_pauses=True),
     Demuxer("mp3", has_times=False, starts_anywhere=True),
     Demuxer("mpc"),
@@ -83,13 +83,13 @@ _ALL = (
     _broadcast("mpeg"),
     _broadcast("mpegts"),
     Demuxer("ogg", "samples", 0.1, keeps_pauses=True),
-    Demuxer("rm"),
+    Demuxer("rm", counts_packets=True),
     Demuxer("tak", "samples", 0.001),
-    Demuxer("truehd", starts_anywhere=True),
+    Demuxer("truehd", starts_anywhere=True, counts_packets=True),
     Demuxer("tta", "samples", 0.001),
     Demuxer("voc"),
-    Demuxer("w64", "samples", 0.001, flags_last_packet=True),
-    Demuxer("wav", "samples", 0.001, flags_last_packet=True),
+    Demuxer("w64", "samples", 0.001, flags_last_packet=True, counts_packets=True),
+    Demuxer("wav", "samples", 0.001, flags_last_packet=True, counts_packets=True),
     Demuxer("wv", "samples", 0.001),
 )
 

@@ -15,8 +15,6 @@ from stemline.separation.media.mpeg import frame_samples
 
 #: How far off a container's duration may be when it is that of a video, seconds.
 _SLACK_BESIDE_VIDEO_S = 2.0
-#: How far off it may be where a wav counts the bytes of a compressed codec, seconds: a few of its frames.
-_SLACK_COMPRESSED_S = 0.5
 #: Rate in which positions of Opus in Ogg are counted, Hz (RFC 7845).
 _OPUS_RATE = 48_000
 
@@ -35,41 +33,55 @@ def declared_duration(
 ) -> DeclaredDuration | None:
     """Return the duration that the file declares; None where there is only an estimate from its size."""
     rate = stream.codec_context.sample_rate
-    start_s = float((stream.start_time or 0) * (stream.time_base or 0))
     if demuxer.name == "mp3":
-        if not structure.frames or not rate:
-            return None
-        # Encoder delay and padding, which decoders remove, are within three frames.
-        frame_s = frame_samples(rate) / rate
-        return DeclaredDuration(structure.frames * frame_s, 4 * frame_s, "samples")
+        return _of_mp3(structure, rate)
+    start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+    found: DeclaredDuration | None = None
     if demuxer.name == "ogg" and len(container.streams) == 1 and structure.last_sample is not None:
         # FFmpeg measures up to the last page that it accepts, not to the last one of the file.
-        if stream.codec.canonical_name == "opus":
-            rate = _OPUS_RATE
-        return DeclaredDuration(structure.last_sample / rate - start_s, demuxer.slack_s, "samples")
-    if demuxer.measures == "streams" and container.duration:
+        rate = _OPUS_RATE if stream.codec.canonical_name == "opus" else rate
+        if rate:
+            found = DeclaredDuration(structure.last_sample / rate - start_s, demuxer.slack_s, "samples")
+    elif demuxer.measures == "streams" and container.duration:
         slack_s = demuxer.slack_s if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
-        return DeclaredDuration(container.duration / 1_000_000, slack_s, "streams")
-    if demuxer.measures in {"samples", "packets"} and stream.duration:
+        found = DeclaredDuration(container.duration / 1_000_000, slack_s, "streams")
+    elif demuxer.name == "wav" and not is_pcm(stream):
+        pass  # an estimate from an average bitrate; the bytes are compared instead
+    elif demuxer.measures == "samples" and stream.duration:
         seconds = float(Fraction(stream.duration) * (stream.time_base or 0))
         if demuxer.name == "ogg":
             seconds -= start_s
-        slack_s = demuxer.slack_s + _uncounted_s(structure, demuxer, stream)
-        return DeclaredDuration(seconds, slack_s, demuxer.measures)
-    return None
+        if rate:
+            # A program that cuts a flac without encoding it again keeps the length of the whole.
+            seconds -= structure.first_sample / rate
+        found = DeclaredDuration(seconds, demuxer.slack_s + _uncounted_s(structure, stream), "samples")
+    return found
 
 
-def _uncounted_s(structure: Structure, demuxer: Demuxer, stream: AudioStream) -> float:
+def _of_mp3(structure: Structure, rate: int) -> DeclaredDuration | None:
+    """Return the duration that the header frame of an mp3 counts; `rate` in Hz."""
+    if not structure.frames or not rate:
+        return None
+    # Other encoders write no delay and padding, which decoders remove all the same: three frames at most.
+    frame_s = frame_samples(rate) / rate
+    seconds = max(structure.frames * frame_s - structure.skipped_samples / rate, 0.0)
+    return DeclaredDuration(seconds, 4 * frame_s, "samples")
+
+
+def is_pcm(stream: AudioStream) -> bool:
+    """Return whether the samples of a stream are not compressed, so that its header says its bitrate."""
+    return stream.codec.canonical_name.startswith("pcm_")
+
+
+def _uncounted_s(structure: Structure, stream: AudioStream) -> float:
     """Return how much the file's writer may have counted beyond the last sample, seconds."""
     context = stream.codec_context
     if structure.packet_frames > 1 and context.sample_rate:
         return 2 * structure.packet_frames / context.sample_rate
-    if context.codec.name.startswith("pcm_") and context.bit_rate:
+    if is_pcm(stream) and context.bit_rate:
         # FFmpeg counts bytes behind the end as well.
         beyond = max(structure.size - structure.end, 0) if structure.end is not None else 0
         return (EXCESS_BYTES + beyond) * 8 / context.bit_rate
-    if demuxer.name == "wav" and not context.codec.name.startswith("pcm_"):
-        return _SLACK_COMPRESSED_S
     return 0.0
 
 

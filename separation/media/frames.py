@@ -62,7 +62,7 @@ class FrameReader:
         self._probe = probe
         self._limits = limits
         self._keep_video_origin = keep_video_origin
-        self._state = checks.DecodeState(probe.demuxer, probe.declared)
+        self._state = checks.DecodeState(probe.demuxer, probe.declared, probe.declared_bytes, probe.structure)
         self._end_s: float | None = None
         self._owed_s = 0.0  # what gaps that are too short to be distinguished from jitter add up to
         stream = probe.stream
@@ -126,6 +126,9 @@ class FrameReader:
             start_s = float(frame.pts * frame.time_base)
             yield from _silence(round(self._pause_s(start_s, length_s) * rate), rate)
             self._end_s = start_s + length_s
+            # Not every container says how long a packet lasts.
+            reached_s = self._state.reached_s
+            reached_s["streams"] = max(reached_s["streams"], self._end_s)
         elif not self._probe.demuxer.has_times:
             yield from _silence(round(self._recorded_pause_s() * rate), rate)
             self._end_s = (self._end_s or 0.0) + length_s

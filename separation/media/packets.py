@@ -12,9 +12,8 @@ from av.stream import Discard, Stream
 
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media.checks import DecodeState
-from stemline.separation.media.demuxers import Measure
 from stemline.separation.media.probe import Probe
-from stemline.separation.media.tags import tag_bytes
+from stemline.separation.media.tags import TAG_HEAD_BYTES, tag_bytes
 
 #: An encoder's header frame has one of these within its first 40 bytes.
 _HEADER_MARKS = (b"Info", b"Xing")
@@ -49,7 +48,7 @@ def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
         for packet in _all_packets(probe):
             # Not `stream_index`, which is 0 in the empty packet that ends a stream, whatever the stream.
             if packet.stream.index != probe.stream.index:
-                _note_reach(state, packet, 0.0, "streams")
+                _note_reach(state, packet, 0.0)
                 continue
             if not packet.size:
                 last = packet
@@ -58,7 +57,9 @@ def _demuxed(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
             state.pause_s += pause_s
             late_s += pause_s
             number += 1
-            _note_reach(state, packet, late_s, "streams", "packets")
+            state.packet_bytes += packet.size
+            state.longest_packet = max(state.longest_packet, packet.size)
+            _note_reach(state, packet, late_s)
             yield cast("Packet[AudioStream]", packet)
         if last is not None:
             yield cast("Packet[AudioStream]", last)
@@ -103,12 +104,11 @@ def _is_behind_the_end(probe: Probe, state: DecodeState) -> bool:
     return len(rest) < _ADTS_HEADER_BYTES and rest[:1] != b"\xff"
 
 
-def _note_reach(state: DecodeState, packet: Packet[Stream], late_s: float, *measures: Measure) -> None:
+def _note_reach(state: DecodeState, packet: Packet[Stream], late_s: float) -> None:
     """Note how far a packet reaches, `late_s` after its own time."""
     if packet.pts is not None and packet.time_base:
         end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) + late_s
-        for measure in measures:
-            state.reached_s[measure] = max(state.reached_s[measure], end_s)
+        state.reached_s["streams"] = max(state.reached_s["streams"], end_s)
 
 
 def _pause_s(probe: Probe, packet: Packet[Stream], number: int) -> float:
@@ -132,7 +132,11 @@ def _strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[Audio
             yield packet
             continue
         tag_end = max(tag_end, packet.pos)
-        while tag_end < packet.pos + len(data) and (length := tag_bytes(data[tag_end - packet.pos :])):
+        while tag_end < packet.pos + len(data):
+            at = tag_end - packet.pos
+            length = tag_bytes(data[at : at + TAG_HEAD_BYTES])
+            if not length:
+                break
             tag_end += length
         rest = data[tag_end - packet.pos :]
         if len(rest) == len(data):
@@ -164,7 +168,7 @@ def _are_tags(file: BinaryIO, start: int, end: int) -> bool:
     """Return whether the bytes from `start` to `end` are whole tags."""
     while start < end:
         file.seek(start)
-        length = tag_bytes(file.read(32))
+        length = tag_bytes(file.read(TAG_HEAD_BYTES))
         if not length:
             return False
         start += length

@@ -1,4 +1,4 @@
-"""Conversion of decoded samples to float, and of float to 16 bits."""
+"""Conversion of decoded samples to float, and of float to the samples that encoders take."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def to_float(frame: AudioFrame) -> NDArray[np.float32]:
     if kind in _FULL_SCALE:
         samples *= np.float32(_FULL_SCALE[kind])
     return samples
+
+
+def quantised(samples: NDArray[np.float32], bits: int, *, clips: bool) -> NDArray[np.float32]:
+    """Return a copy of the samples as an encoder takes them, full scale being 1.0.
+
+    Args:
+        samples: Of any shape.
+        bits: 16 or 24; 32 is floating point, which is not rounded.
+        clips: Whether samples beyond full scale are clipped.
+    """
+    if bits == 32:
+        return np.clip(samples, -1.0, 1.0) if clips else samples.copy()
+    scale = np.float32(2.0 ** (bits - 1))
+    scaled = samples * scale
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -scale, scale - 1, out=scaled)
+    scaled /= scale
+    return scaled
 
 
 def to_int24(samples: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -18,21 +19,22 @@ from av.stream import Disposition, Stream
 from stemline.separation.errors import UndecodableMedia
 from stemline.separation.media import checks
 from stemline.separation.media.container import likely_demuxers, open_container
-from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
+from stemline.separation.media.containers import HEAD_BYTES, MAX_LINKS, Structure, read_structure
 from stemline.separation.media.demuxers import DEMUXERS, Demuxer
-from stemline.separation.media.duration import DeclaredDuration, declared_duration
+from stemline.separation.media.duration import DeclaredDuration, declared_duration, is_pcm
 from stemline.separation.media.layouts import take_order
+from stemline.separation.media.packet_count import Opener, PacketCount, count_packets
 from stemline.separation.media.span import Span
 from stemline.separation.media.tracks import audio_track
 from stemline.separation.media.types import SourceInfo
 
-#: Links of a chained Ogg file, each of which is a file of its own to FFmpeg.
-MAX_LINKS = 1000
 #: Codecs whose frames each have their own number of channels, in whatever container.
-_SELF_DESCRIBED = frozenset({"ac3", "eac3", "dts", "mp2", "truehd", "mlp"})
+_SELF_DESCRIBED = frozenset(
+    {"aac", "aac_latm", "ac3", "dts", "eac3", "flac", "mlp", "mp1", "mp2", "mp3", "opus", "truehd"}
+)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Probe:
     """One opened source.
 
@@ -43,6 +45,7 @@ class Probe:
         stream: The chosen audio track.
         demuxer: The demuxer that reads it.
         declared: The duration that the file declares; None where it declares none.
+        opener: Opens the same bytes once more.
         channel_names: Of the track, in the order that the file declares.
     """
 
@@ -53,6 +56,7 @@ class Probe:
     demuxer: Demuxer
     declared: DeclaredDuration | None
     channel_names: tuple[str, ...]
+    opener: Opener
     _resources: ExitStack = field(repr=False)
 
     def close(self) -> None:
@@ -69,6 +73,18 @@ class Probe:
         """Whether a stream that is mono at its start may become stereo, for all that is known of it."""
         may_change = self.demuxer.may_change or self.stream.codec.canonical_name in _SELF_DESCRIBED
         return may_change and not self.structure.channels
+
+    @property
+    def declared_bytes(self) -> int:
+        """What the container counts as the bytes of the track; 0 where it does not."""
+        return self.structure.stream_bytes.get(self.stream.index, 0)
+
+    @cached_property
+    def packets(self) -> PacketCount | None:
+        """The packets of the track, where its headers promise neither bitrate nor duration."""
+        if not self.demuxer.counts_packets or is_pcm(self.stream):
+            return None
+        return count_packets(self.opener, self.demuxer.name, self.stream.index)
 
     @property
     def source(self) -> SourceInfo:
@@ -98,44 +114,45 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
         OptionError: A media file without that track.
         OSError: The file cannot be read.
     """
+    if not size:
+        raise UndecodableMedia("The source is an empty file.")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         structure = read_structure(file, head, size)
     # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
     checks.raise_first(checks.BEFORE_OPENING, structure)
     if structure.foreign_bytes and not structure.links:
-        rest = io.BufferedReader(Span(path.open("rb"), structure.foreign_bytes, size))
-        return (_open(rest, rest, [None], structure, track),)
+        return (_open(_span(path, structure.foreign_bytes, size), [None], structure, track),)
     if not structure.links:
-        return (_open(path.open("rb"), path, likely_demuxers(path, head), structure, track),)
+        return (_open(lambda: path, likely_demuxers(path, head), structure, track),)
     if len(structure.links) > MAX_LINKS:
-        raise UndecodableMedia(f"The source is a chain of more than {MAX_LINKS} Ogg streams.")
+        raise UndecodableMedia(f"The source is a chain of more than {MAX_LINKS} files.")
     bounds = (0, *structure.links, size)
     probes: list[Probe] = []
     metadata = 0
     with ExitStack() as stack:
         for start, end in pairwise(bounds):
-            span = io.BufferedReader(Span(path.open("rb"), start, end))
-            part = read_structure(span, span.read(HEAD_BYTES), end - start)
+            with _span(path, start, end)() as file:
+                part = read_structure(file, file.read(HEAD_BYTES), end - start)
             metadata += part.metadata_bytes  # all links are open at a time
             checks.raise_first(checks.BEFORE_OPENING, replace(part, metadata_bytes=metadata))
-            span.seek(0)
-            probes.append(_open(span, span, ["ogg"], part, track))
+            opener = _span(path, start + part.foreign_bytes, end)
+            probes.append(_open(opener, ["ogg" if head[:4] == b"OggS" else None], part, track))
             stack.callback(probes[-1].close)
         stack.pop_all()
     return tuple(probes)
 
 
-def _open(
-    file: BinaryIO,
-    source: Path | BinaryIO,
-    demuxers: list[str | None],
-    structure: Structure,
-    track: str | None,
-) -> Probe:
-    """Open one source, or one link of it; `file` is closed with the result, or when it cannot be opened."""
+def _span(path: Path, start: int, end: int) -> Callable[[], io.BufferedReader]:
+    """Return what opens a part of a file."""
+    return lambda: io.BufferedReader(Span(path.open("rb"), start, end))
+
+
+def _open(opener: Opener, demuxers: list[str | None], structure: Structure, track: str | None) -> Probe:
+    """Open one source, or one link of it."""
     with ExitStack() as stack:
-        stack.enter_context(file)
+        source = opener()
+        file = stack.enter_context(source.open("rb") if isinstance(source, Path) else source)
         container = stack.enter_context(open_container(source, *demuxers))
         stream = audio_track(container, track)
         name = container.format.name.split(",")[0]
@@ -150,6 +167,7 @@ def _open(
             if structure.lacks_lengths
             else declared_duration(structure, demuxer, container, stream),
             channel_names=take_order(stream.codec_context),
+            opener=opener,
             _resources=stack.pop_all(),
         )
 
@@ -166,16 +184,25 @@ def chain_source(probes: Sequence[Probe]) -> SourceInfo:
 
 
 def _duration_s(probe: Probe) -> float | None:
+    """Return how long the audio lasts, by its packets or what the file declares, seconds; None if unknown."""
     container, stream = probe.container, probe.stream
-    if probe.structure.lacks_lengths:
-        return None
+    packets = probe.packets
     if probe.structure.duration_s is not None:
-        return probe.structure.duration_s
-    if stream.duration is not None and stream.time_base is not None:
-        return float(Fraction(stream.duration) * stream.time_base)
-    if container.duration is not None:
-        return max(container.duration / 1_000_000 - _late_s(probe), 0.0)
-    return None
+        seconds = probe.structure.duration_s
+    elif packets is not None and packets.is_whole and packets.seconds:
+        seconds = packets.seconds
+    elif probe.structure.lacks_lengths:
+        return None
+    elif probe.declared is not None and probe.demuxer.name in {"flac", "ogg"}:
+        # FFmpeg does not see where the stream starts.
+        seconds = probe.declared.seconds
+    elif stream.duration is not None and stream.time_base is not None:
+        seconds = float(Fraction(stream.duration) * stream.time_base)
+    elif container.duration is not None:
+        seconds = container.duration / 1_000_000 - _late_s(probe)
+    else:
+        return None
+    return seconds if seconds > 0 else None
 
 
 def _late_s(probe: Probe) -> float:
@@ -189,15 +216,22 @@ def _late_s(probe: Probe) -> float:
 
 
 def _bitrate_kbps(probe: Probe) -> int | None:
-    """Return the bitrate of the audio, in kbit/s; None where it shares the file with a video."""
-    rate = probe.stream.codec_context.bit_rate
-    if probe.structure.bitrate_kbps:
-        return probe.structure.bitrate_kbps
-    is_alone = all(each is probe.stream or not _has_bitrate(each) for each in probe.container.streams)
-    if is_alone and (not rate or probe.demuxer.reports_first_frame):
-        # FFmpeg divides all bytes of the file by its duration, a picture's included.
-        share = 1 - min(probe.structure.metadata_bytes / probe.structure.size, 1)
-        rate = round((probe.container.bit_rate or 0) * share) or rate
+    """Return the bitrate of the audio, in kbit/s; None where it shares the file, and none is given.
+
+    A header is believed for samples that are not compressed, and of an mp3; others name what an encoder was
+    asked for, or the bitrate of the first frame.
+    """
+    structure, stream = probe.structure, probe.stream
+    rate = stream.codec_context.bit_rate
+    if structure.bitrate_kbps:
+        return structure.bitrate_kbps
+    if probe.packets is not None and probe.packets.bitrate_kbps:
+        return probe.packets.bitrate_kbps
+    is_alone = all(each is stream or not _has_bitrate(each) for each in probe.container.streams)
+    is_promised = rate and (is_pcm(stream) or probe.demuxer.name == "mp3")
+    duration_s = _duration_s(probe)
+    if is_alone and duration_s and not is_promised:
+        rate = round(max(structure.size - structure.metadata_bytes, 0) * 8 / duration_s) or rate
     return max(1, round(rate / 1000)) if rate else None
 
 

@@ -14,6 +14,9 @@ KEPT = {
 #: Longest value that is kept, in characters.
 MAX_LENGTH = 1000
 
+#: Bytes that say how long a tag is.
+TAG_HEAD_BYTES = 32
+
 _UTF8 = b"\x03"
 _NO_LANGUAGE_NO_DESCRIPTION = b"und\x00"
 
@@ -47,7 +50,7 @@ def tag_bytes(data: bytes) -> int:
         return 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]) + (10 if data[5] & 0x10 else 0)
     if data[:3] == b"TAG":
         return 128
-    if data[:8] == b"APETAGEX" and len(data) >= 32:
+    if data[:8] == b"APETAGEX" and len(data) >= TAG_HEAD_BYTES:
         return 32 + int.from_bytes(data[12:16], "little")
     return 0
 

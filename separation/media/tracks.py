@@ -10,6 +10,11 @@ from av.stream import Disposition
 from stemline.separation.errors import NoAudioStream, OptionError, UndecodableMedia
 from stemline.separation.media.container import CODECS
 
+#: Digits of a number of a track; longer ones are no numbers that Python reads.
+_MOST_DIGITS = 9
+#: Tracks that a message lists, and characters of each language.
+_MOST_SHOWN, _MOST_CHARACTERS = 20, 40
+
 
 def audio_track(container: InputContainer, track: str | None = None) -> AudioStream:
     """Return an audio track.
@@ -40,7 +45,7 @@ def _default(tracks: tuple[AudioStream, ...]) -> AudioStream:
 
 
 def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
-    if track.isdecimal():
+    if track.isdecimal() and len(track) <= _MOST_DIGITS:
         if int(track) < len(tracks):
             return tracks[int(track)]
     else:
@@ -48,8 +53,17 @@ def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
         for each in tracks:
             if _code(each.language or "") == wanted:
                 return each
-    known = ", ".join(f"{number} ({each.language or 'und'})" for number, each in enumerate(tracks))
-    raise OptionError(f"The source has no audio track {track!r}; it has {known}.")
+    known = ", ".join(
+        f"{number} ({_shown(each.language or 'und')})" for number, each in enumerate(tracks[:_MOST_SHOWN])
+    )
+    more = ", ..." if len(tracks) > _MOST_SHOWN else ""
+    raise OptionError(f"The source has no audio track {_shown(track)!r}; it has {known}{more}.")
+
+
+def _shown(text: str) -> str:
+    """Return a text of a file or a request as a message may quote it: short, no control characters."""
+    short = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
+    return "".join(each if each.isprintable() else "?" for each in short)
 
 
 def _code(language: str) -> str:

@@ -6,10 +6,12 @@ from typing import BinaryIO
 
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
+_FORM = b"FORM"
+
 
 def matches(head: bytes) -> bool:
     """Return whether the file is an aiff."""
-    return head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
+    return head[:4] == _FORM and head[8:12] in (b"AIFF", b"AIFC")
 
 
 def read(file: BinaryIO, size: int) -> Structure:
@@ -17,6 +19,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     total = 0
     file.seek(12)
     while total <= METADATA_MAX_BYTES and len(header := file.read(8)) == 8:
+        if header[:4] == _FORM:
+            return Structure(size, metadata_bytes=total, next_file=file.tell() - len(header))
         length = int.from_bytes(header[4:], "big")
         total += PART_BYTES + (0 if header[:4] == b"SSND" else min(length, size - file.tell()))
         file.seek(length + length % 2, 1)

@@ -37,9 +37,11 @@ def read(file: BinaryIO, size: int) -> Structure:
     file.seek(16)
     declared = min(int.from_bytes(file.read(8), "little"), size)
     total = packet_bytes = 0
-    is_live = has_estimate = False
+    is_live = False
+    file_bytes = size
     end: int | None = None
     broken_at: int | None = None
+    next_file: int | None = None
     at = _HEADER_BYTES
     while total <= METADATA_MAX_BYTES and at < size:
         file.seek(at)
@@ -49,13 +51,14 @@ def read(file: BinaryIO, size: int) -> Structure:
             end = at + length if length > _DATA_HEADER_BYTES and not is_live else None
             stop = min(end or size, size)
             broken_at = _broken_at(file, at + _DATA_HEADER_BYTES, stop, packet_bytes)
+            next_file = _next_file(file, end, size)
             break
         if length < _OBJECT_BYTES:
             break
         if header[:16] == _FILE_PROPERTIES:
             file.seek(at + _FILE_SIZE_AT)
             # FFmpeg estimates the duration where this is not the length of the file.
-            has_estimate = int.from_bytes(file.read(8), "little") != size
+            file_bytes = int.from_bytes(file.read(8), "little")
             file.seek(at + _FLAGS_AT)
             is_live = bool(int.from_bytes(file.read(4), "little") & _IS_BROADCAST)
             packet_bytes = int.from_bytes(file.read(4), "little")
@@ -65,9 +68,23 @@ def read(file: BinaryIO, size: int) -> Structure:
         size,
         end=end,
         broken_at=broken_at,
-        lacks_lengths=is_live or has_estimate,
+        lacks_lengths=is_live or file_bytes != (next_file or size),
         metadata_bytes=max(declared, total),
+        next_file=next_file,
     )
+
+
+def _next_file(file: BinaryIO, end: int | None, size: int) -> int | None:
+    """Return where another file starts, behind the data that ends at `end` and the indexes."""
+    at = end
+    while at is not None and at < size:
+        file.seek(at)
+        header = file.read(_OBJECT_BYTES)
+        if matches(header):
+            return at
+        length = int.from_bytes(header[16:], "little")
+        at = at + length if length >= _OBJECT_BYTES else None
+    return None
 
 
 def _broken_at(file: BinaryIO, start: int, end: int, packet_bytes: int) -> int | None:

@@ -26,8 +26,12 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Find the end of the `data` chunk; its length is negative where the writer could not seek back."""
     packet_frames = metadata = 0
     data_end: int | None = None
+    next_file: int | None = None
     file.seek(8)
     while metadata <= METADATA_MAX_BYTES and len(header := file.read(12)) == 12:
+        if matches(header):
+            next_file = file.tell() - len(header)
+            break
         length = int.from_bytes(header[4:], "big", signed=True)
         end = file.tell() + length
         if header[:4] == b"desc":
@@ -43,4 +47,6 @@ def read(file: BinaryIO, size: int) -> Structure:
         if end > size:
             break
         file.seek(end)
-    return Structure(size, end=data_end, packet_frames=packet_frames, metadata_bytes=metadata)
+    return Structure(
+        size, end=data_end, packet_frames=packet_frames, metadata_bytes=metadata, next_file=next_file
+    )

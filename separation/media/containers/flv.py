@@ -25,6 +25,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     while total <= METADATA_MAX_BYTES and at < size:
         file.seek(at + _BETWEEN_BYTES)
         header = file.read(_TAG_HEADER_BYTES)
+        if matches(header):
+            return Structure(size, metadata_bytes=total, next_file=at + _BETWEEN_BYTES)
         length = int.from_bytes(header[1:4], "big")
         if header[:1] and header[0] & 0x1F not in {_AUDIO, _VIDEO}:
             total += PART_BYTES + length

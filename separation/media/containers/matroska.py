@@ -42,7 +42,16 @@ def read(file: BinaryIO, size: int) -> Structure:
     if end is not None and end > size:
         return Structure(size, end=end)
     broken_at, metadata = _follow(file, size if end is None else end)
-    return Structure(size, end=end, broken_at=broken_at, metadata_bytes=metadata)
+    next_file = None
+    if broken_at is not None and end is None and _starts_at(file, broken_at):
+        broken_at, next_file = None, broken_at
+    return Structure(size, end=end, broken_at=broken_at, metadata_bytes=metadata, next_file=next_file)
+
+
+def _starts_at(file: BinaryIO, at: int) -> bool:
+    """Return whether another file begins there."""
+    file.seek(at)
+    return matches(file.read(len(_EBML)))
 
 
 def _follow(file: BinaryIO, segment_end: int) -> tuple[int | None, int]:

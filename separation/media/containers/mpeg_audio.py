@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from stemline.separation.media.containers.structure import Structure
+from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 from stemline.separation.media.mpeg import Frame, parse_frame
 from stemline.separation.media.tags import tag_bytes
 
@@ -29,17 +29,25 @@ def read(file: BinaryIO, size: int) -> Structure:
 
     A header counts one file, but more may have been appended: a mono one is followed all the same.
     """
-    frames = _frames(file.read(_SEARCHED_BYTES))
+    start = file.read(_SEARCHED_BYTES)
+    frames = _frames(start)
     totals = _follow(file, until_stereo=frames is not None)
     if frames is not None:
-        return Structure(size, frames=frames, channels=totals.channels)
+        return Structure(
+            size,
+            frames=frames,
+            skipped_samples=_skipped_samples(start),
+            channels=totals.channels,
+            metadata_bytes=totals.metadata_bytes,
+        )
     if totals.frames < _FEW_FRAMES and totals.end < size:
-        return Structure(size)
+        return Structure(size, metadata_bytes=totals.metadata_bytes)
     return Structure(
         size,
         duration_s=totals.seconds if totals.frames and totals.end >= size else None,
         bitrate_kbps=round(totals.bytes * 8 / totals.seconds / 1000) if totals.varies else None,
         channels=totals.channels,
+        metadata_bytes=totals.metadata_bytes,
     )
 
 
@@ -52,6 +60,19 @@ def _frames(start: bytes) -> int | None:
     return int.from_bytes(start[at + 14 : at + 18], "big") or None if at >= 0 else None
 
 
+def _skipped_samples(start: bytes) -> int:
+    """Return the samples of delay and padding that LAME's part of the header counts; up to 8,190."""
+    at = max(start.find(b"Xing"), start.find(b"Info"))
+    flags = start[at + 7] if at >= 0 and at + 8 <= len(start) else 0
+    # Frames, bytes, seek table and quality precede it, each if its flag is set; 21 bytes on are both numbers.
+    lame = at + 8 + 4 * (flags & 1) + 2 * (flags & 2) + 25 * (flags & 4) + (flags & 8) // 2
+    field = start[lame + 21 : lame + 24]
+    if at < 0 or len(field) < 3 or start[lame : lame + 3] not in (b"LAM", b"Lav"):
+        return 0
+    both = int.from_bytes(field, "big")
+    return (both >> 12) + (both & 0xFFF)
+
+
 @dataclass(slots=True)
 class _Totals:
     """What the frames of a stream add up to, and where the last one ends."""
@@ -62,6 +83,7 @@ class _Totals:
     channels: int = 0
     varies: bool = False
     end: int = 0
+    metadata_bytes: int = 0
 
 
 def _follow(file: BinaryIO, *, until_stereo: bool) -> _Totals:
@@ -80,6 +102,9 @@ def _follow(file: BinaryIO, *, until_stereo: bool) -> _Totals:
             if not length:
                 return totals
             totals.end += length
+            totals.metadata_bytes += PART_BYTES  # FFmpeg passes over it
+            if totals.metadata_bytes > METADATA_MAX_BYTES:
+                return totals
             continue
         first = first or frame
         totals.varies = totals.varies or (frame.kbps or frame.bytes) != (first.kbps or first.bytes)

@@ -17,6 +17,8 @@ _LONG_FORMS = (b"RF64", b"BW64")
 #: Chunks that FFmpeg does not read into memory.
 _NOT_KEPT = (b"data", b"JUNK", b"junk", b"PAD ", b"FLLR", b"bext")
 _IN_DS64 = 0xFFFFFFFF
+#: How an avi goes on above 1 GiB.
+_NEXT_FORM = b"AVIX"
 #: An entry of the index of an avi: name of the chunk, and its length behind flags and position.
 _INDEX_ENTRY = struct.Struct("<4s8xI")
 _INDEX_BLOCK_BYTES = 1 << 20
@@ -24,7 +26,7 @@ _INDEX_BLOCK_BYTES = 1 << 20
 
 def matches(head: bytes) -> bool:
     """Return whether the file is a RIFF form."""
-    return head[:4] in (b"RIFF", *_LONG_FORMS)
+    return head[:4] in (b"RIFF", *_LONG_FORMS) and head[8:12] != _NEXT_FORM
 
 
 def read(file: BinaryIO, size: int) -> Structure:
@@ -33,8 +35,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     if form[8:] == b"AVI ":
         length = int.from_bytes(form[4:8], "little")
         end = None if _is_placeholder(length) else 8 + length
-        metadata, index = _avi_metadata(file, size)
-        empty = _empty_chunks(file, *index) if metadata <= METADATA_MAX_BYTES else {}
+        metadata, index, next_file = _avi_metadata(file, size)
+        empty, lengths = _chunks(file, *index) if metadata <= METADATA_MAX_BYTES else ({}, {})
         # Each is kept in memory.
         return Structure(
             size,
@@ -42,64 +44,89 @@ def read(file: BinaryIO, size: int) -> Structure:
             lacks_lengths=end is None,
             metadata_bytes=metadata + PART_BYTES * len(empty),
             empty_chunks=empty,
+            stream_bytes=lengths,
+            next_file=next_file,
         )
-    end = _data_end(file, is_long=form[:4] in _LONG_FORMS)
-    return Structure(size, end=without_excess(end, size), metadata_bytes=_metadata_bytes(file, size))
+    start, end = _data(file, is_long=form[:4] in _LONG_FORMS)
+    metadata, next_file = _metadata_bytes(file, size)
+    return Structure(
+        size,
+        end=without_excess(end, size),
+        metadata_bytes=metadata,
+        next_file=next_file,
+        stream_bytes={} if end is None else {0: end - start},
+    )
 
 
-def _data_end(file: BinaryIO, *, is_long: bool) -> int | None:
+def _data(file: BinaryIO, *, is_long: bool) -> tuple[int, int | None]:
+    """Return where the sound starts, and where it ends if the file says so."""
     long_length = 0
     while len(header := file.read(8)) == 8:
         name, length = header[:4], int.from_bytes(header[4:], "little")
         start = file.tell()
         if name == b"data":
             if is_long and length == _IN_DS64:
-                return start + long_length
-            return None if _is_placeholder(length) else start + length
+                return start, start + long_length
+            return start, None if _is_placeholder(length) else start + length
         if name == b"ds64":
             long_length = int.from_bytes(file.read(16)[8:], "little")
         file.seek(start + length + length % 2)
-    return None
+    return 0, None
 
 
-def _metadata_bytes(file: BinaryIO, size: int) -> int:
-    """Add up the chunks that are no sound, up to one whose length says nothing."""
+def _metadata_bytes(file: BinaryIO, size: int) -> tuple[int, int | None]:
+    """Add up the chunks that are no sound, up to one whose length says nothing, or to another file.
+
+    Returns:
+        Their bytes, and where another file starts.
+    """
     total = 0
     file.seek(12)
     while total <= METADATA_MAX_BYTES and len(header := file.read(8)) == 8:
         name, length = header[:4], int.from_bytes(header[4:], "little")
+        if name in (b"RIFF", *_LONG_FORMS):
+            return total, file.tell() - 8
         if name == b"data" and _is_placeholder(length):
             break
         total += PART_BYTES + (0 if name in _NOT_KEPT else min(length, size - file.tell()))
         file.seek(length + length % 2, 1)
-    return total
+    return total, None
 
 
-def _avi_metadata(file: BinaryIO, size: int) -> tuple[int, tuple[int, int]]:
+def _avi_metadata(file: BinaryIO, size: int) -> tuple[int, tuple[int, int], int | None]:
     """Add up the headers, texts and indexes of all forms of an avi: its first, and those above 1 GiB.
 
     Returns:
-        Their bytes, and start and length of the first form's index.
+        Their bytes, start and length of the first form's index, and where another file starts.
     """
     total = 0
     index = (0, 0)
+    header_bytes = 12
     file.seek(0)
     while total <= METADATA_MAX_BYTES and len(header := file.read(12)) == 12:
         name, length, form = header[:4], int.from_bytes(header[4:8], "little"), header[8:]
         total += PART_BYTES
         if name == b"RIFF":
+            if form != _NEXT_FORM and file.tell() > header_bytes:
+                return total, index, file.tell() - header_bytes
             continue
         if name not in _NOT_KEPT and form != b"movi":
             total += min(length, size - file.tell())
         if name == b"idx1":
             index = (file.tell() - 4, length)
         file.seek(length + length % 2 - 4, 1)
-    return total, index
+    return total, index, None
 
 
-def _empty_chunks(file: BinaryIO, start: int, length: int) -> dict[tuple[int, int], int]:
-    """Return how many chunks of sound without content stand before which chunk of their stream."""
+def _chunks(file: BinaryIO, start: int, length: int) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
+    """Read the index of an avi.
+
+    Returns:
+        How many chunks of sound without content stand before which chunk of their stream, and the bytes of
+        all chunks of each stream of sound.
+    """
     empty: dict[tuple[int, int], int] = {}
+    lengths: dict[int, int] = {}
     counts: dict[int, int] = {}
     file.seek(start)
     while length >= _INDEX_ENTRY.size and (block := file.read(min(length, _INDEX_BLOCK_BYTES))):
@@ -109,12 +136,13 @@ def _empty_chunks(file: BinaryIO, start: int, length: int) -> dict[tuple[int, in
                 continue
             stream = int(name[:2])
             number = counts.get(stream, 0)
+            lengths[stream] = lengths.get(stream, 0) + size
             if size:
                 counts[stream] = number + 1
             else:
                 empty[stream, number] = empty.get((stream, number), 0) + 1
         length -= len(block)
-    return empty
+    return empty, lengths
 
 
 def _is_placeholder(length: int) -> bool:

@@ -23,9 +23,15 @@ class Structure:
         end: Byte at which the last part ends by its own length; None where no length is declared.
         broken_at: Byte at which there is something else than the next part; None where there is no gap.
         last_sample: Position at which an Ogg stream ends by its last page, in samples; None where unknown.
-        links: Bytes at which further streams of a chained Ogg file start, each with its own codec and rate.
+        links: Bytes at which further files start that were appended to the first one, or further streams of a
+            chained Ogg file, each with its own codec and rate.
+        next_file: Byte at which the first of them starts; None without one.
         packet_frames: Samples in each packet of a caf; 0 where unknown.
         frames: Frames that the Xing, Info or VBRI header of an mp3 counts; None without one.
+        skipped_samples: Samples of an mp3 that its LAME header counts as delay and padding.
+        first_sample: Number of the first sample of a flac, above 0 where its start was cut off.
+        frame_samples: Samples of each frame of a flac whose frames are equally long.
+        stream_bytes: Bytes of sound that an avi's index, or a wav's header, counts for a stream.
         duration_s: Duration of all frames of an elementary stream, seconds; None where they were not counted.
         bitrate_kbps: Average bitrate of an elementary stream whose frames differ; None where they do not.
         channels: The most channels that a frame of an elementary stream has; 0 where unknown.
@@ -43,8 +49,13 @@ class Structure:
     broken_at: int | None = None
     last_sample: int | None = None
     links: tuple[int, ...] = ()
+    next_file: int | None = None
     packet_frames: int = 0
     frames: int | None = None
+    skipped_samples: int = 0
+    first_sample: int = 0
+    frame_samples: int = 0
+    stream_bytes: Mapping[int, int] = field(default_factory=dict)
     duration_s: float | None = None
     bitrate_kbps: int | None = None
     channels: int = 0
@@ -62,6 +73,7 @@ class Structure:
             end=None if self.end is None else start + self.end,
             broken_at=None if self.broken_at is None else start + self.broken_at,
             links=tuple(start + link for link in self.links),
+            next_file=None if self.next_file is None else start + self.next_file,
             metadata_bytes=start + self.metadata_bytes,
         )
 

@@ -30,10 +30,14 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Add up the chunks that are no sound, and find the end of the data."""
     total = 0
     end: int | None = None
+    next_file: int | None = None
     at = _FILE_HEADER_BYTES
     while total <= METADATA_MAX_BYTES and at < size:
         file.seek(at)
         header = file.read(_CHUNK_HEADER_BYTES)
+        if matches(header):
+            next_file = at
+            break
         length = int.from_bytes(header[16:], "little")
         if length < _CHUNK_HEADER_BYTES:
             break
@@ -41,4 +45,4 @@ def read(file: BinaryIO, size: int) -> Structure:
             end = without_excess(at + length, size)
         total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
         at += length + -length % 8
-    return Structure(size, end=end, metadata_bytes=total)
+    return Structure(size, end=end, metadata_bytes=total, next_file=next_file)

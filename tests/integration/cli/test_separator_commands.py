@@ -67,18 +67,24 @@ def test_separate_goes_through_folders_and_patterns(weights_2stems: Path, tmp_pa
     (music / "deep" / "b.wav").write_bytes((music / "a.wav").read_bytes())
     (music / "bad.mp3").write_text("no music")
     (music / "cover.jpg").write_text("no music")
+    (music / "aa.flac").write_bytes(b"")
     done = stemline("separate", music, "-o", out, "--json")
     assert 1 == done.returncode
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [str(music / "a.wav"), str(music / "deep" / "b.wav")] == [each["file"] for each in lines]
     assert str(out / "deep" / "b-vocals.wav") == lines[1]["stems"]["vocals"]
     assert f"{music / 'bad.mp3'}: " in done.stderr
-    assert "2 of 3 files separated" in done.stderr
+    assert f"{music / 'aa.flac'}: The source is an empty file." in done.stderr
+    assert "2 of 4 files separated" in done.stderr
+    assert set(lines[1]["levels"]) == set(lines[1]["bitrate_kbps"]) == {"vocals", "accompaniment"}
+    assert -200 < lines[1]["levels"]["vocals"]["loudness_lufs"] < 0
+    assert -200 <= lines[1]["null_test_db"] < -80
     done = stemline("separate", f"{music}/d*/*.wav", "-o", tmp_path / "two")
     assert [
         str(tmp_path / "two" / f"b-{name}.wav") for name in ("vocals", "accompaniment")
     ] == done.stdout.splitlines()
     assert "no file none" in stemline("separate", "none", "-o", out).stderr
+    assert "no file nnn" in stemline("separate", "n" * 300 + ".wav", "-o", out).stderr
     (music / "a.flac").write_bytes((music / "a.wav").read_bytes())
     done = stemline("separate", music / "a.wav", music / "a.flac", "-o", tmp_path / "three")
     assert {"a.wav-vocals.wav", "a.flac-vocals.wav"} == {
@@ -93,7 +99,7 @@ def test_separate_prints_levels(weights_2stems: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for stem in ("vocals", "accompaniment"):
         assert re.search(rf"{stem} +-?[0-9]+\.[0-9]{{2}} +0 +-[0-9]+\.[0-9]", done.stderr)
-    null = re.search(r"sum of the stems less the mix: (-[0-9]+) dBFS", done.stderr)
+    null = re.search(r"sum of the stems less the mix, as written: (-[0-9]+) dBFS", done.stderr)
     assert null is not None
     assert int(null[1]) < -120
 
@@ -105,7 +111,7 @@ def test_separate_refines(weights_2stems: Path, tmp_path: Path) -> None:
     for options in ((), ("--refine", "--extension", "upper")):
         done = stemline("separate", source, "-o", tmp_path / "out", "--bit-depth", "32", *options)
         assert done.returncode == 0, done.stderr
-        null = re.search(r"sum of the stems less the mix: (-[0-9]+) dBFS", done.stderr)
+        null = re.search(r"sum of the stems less the mix, as written: (-[0-9]+) dBFS", done.stderr)
         assert null is not None
         assert int(null[1]) < -120
         written.append((tmp_path / "out" / "song-vocals.wav").read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stemline.separation.media.codecs import Encoding
 from stemline.separation.monitor import Monitor
 from stemline.separation.waveform import WaveformMeter
 
@@ -12,12 +13,17 @@ _RNG = np.random.default_rng(0)
 _MIX = _RNG.uniform(-0.9, 0.9, (10_000, 2)).astype(np.float32)
 
 
-def _monitor(*, off_by: float, is_complete: bool = True) -> Monitor:
+_FLOAT = Encoding("wav", 44_100, 0, 2, 32)
+
+
+def _monitor(
+    *, off_by: float, is_complete: bool = True, encoding: Encoding = _FLOAT, gain: float = 0.3
+) -> Monitor:
     """Run a monitor over a mix and two stems, cut at different places; one sample of a stem is wrong."""
-    voice = (0.25 * _MIX).astype(np.float32)
+    voice = (gain * _MIX).astype(np.float32)
     rest = _MIX - voice
     rest[7777, 1] += np.float32(off_by)
-    monitor = Monitor(("voice", "rest"), is_complete=is_complete)
+    monitor = Monitor({"voice": encoding, "rest": encoding}, is_complete=is_complete)
     blocks = list(monitor.watch(np.array_split(_MIX, 6)))
     assert sum(map(len, blocks)) == len(_MIX)
     for one, other in zip(np.array_split(voice, 13), np.array_split(rest, 13), strict=True):
@@ -29,7 +35,28 @@ def test_stems_that_add_up_pass_the_null_test() -> None:
     """Stems whose sum is the mix differ from it by the rounding of floats alone."""
     null = _monitor(off_by=0.0).null_test_db()
     assert null is not None
-    assert null < -130
+    assert -170 < null < -130
+
+
+@pytest.mark.parametrize(
+    ("codec", "bits", "least", "most"),
+    [("wav", 16, -97, -90), ("flac", 16, -97, -90), ("flac", 24, -145, -132), ("mp3", 16, -97, -90)],
+)
+def test_the_null_test_is_of_what_is_written(codec: str, bits: int, least: float, most: float) -> None:
+    """Stems are rounded as their encoder takes them: the sum is off by about a step of the file's depth."""
+    null = _monitor(off_by=0.0, encoding=Encoding(codec, 44_100, 0, 2, bits)).null_test_db()
+    assert null is not None
+    assert least <= null <= most
+
+
+def test_clipping_shows() -> None:
+    """Where stems go beyond full scale, files that clip them do not add up to the mix, and others do."""
+    clipped = _monitor(off_by=0.0, encoding=Encoding("wav", 44_100, 0, 2, 16), gain=2.0).null_test_db()
+    assert clipped is not None
+    assert clipped == pytest.approx(20 * np.log10(0.8), abs=0.5)
+    exact = _monitor(off_by=0.0, gain=2.0).null_test_db()
+    assert exact is not None
+    assert exact < -130
 
 
 def test_one_wrong_sample_shows() -> None:
