@@ -24,11 +24,17 @@ SECONDS = 2
 _MORE = (
     "mkv wavpack", "mkv tta", "mkv mp2", "mkv eac3", "mkv wmav2", "mkv adpcm_ms", "mkv pcm_s24le",
     "avi adpcm_ms", "avi adpcm_ima_wav", "avi flac", "avi wmav1", "avi wmav2", "avi mp2", "avi pcm_alaw",
-    "wav aac", "wav ac3", "wav mp2", "wav wmav2", "wav flac", "w64 libmp3lame", "caf libmp3lame", "caf ac3",
-    "caf libopus", "caf flac", "wma ac3", "wma aac", "wma flac", "mov adpcm_ima_qt", "flv adpcm_swf",
+    "wav ac3", "wav mp2", "wav wmav2", "wav flac", "w64 libmp3lame", "caf libmp3lame", "caf ac3",
+    "caf libopus", "caf flac", "wma ac3", "wma aac", "mov adpcm_ima_qt", "flv adpcm_swf",
     "aiff adpcm_ima_qt", "au pcm_mulaw", "voc pcm_u8",
 )  # fmt: skip
-_ALL = (*FORMATS, *(Format(name.split()[0], name.split()[1]) for name in _MORE))
+
+
+def _more(suffix: str, codec: str) -> Format:
+    return Format(suffix, codec, rate=48_000 if codec == "libopus" else 44_100)
+
+
+_ALL = (*FORMATS, *(_more(*name.split()) for name in _MORE))
 _RATES = (8_000, 22_050, 44_100, 96_000)
 #: One codec of each container in the quick run.
 _FIRST = tuple({kind.suffix: kind for kind in reversed(FORMATS)}.values())

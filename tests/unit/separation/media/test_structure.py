@@ -13,6 +13,7 @@ from stemline.separation.errors import DamagedMedia
 from stemline.separation.media.checks import has_a_gap
 from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
 from stemline.separation.media.containers.ogg import ogg_checksum
+from stemline.separation.media.containers.structure import PART_BYTES
 
 
 def structure(data: bytes) -> Structure:
@@ -137,12 +138,14 @@ def test_any_bytes_have_a_structure(beginning: bytes, rest: bytes):
 
 def test_tags_hide_no_container():
     """What precedes a file as an ID3v2 tag counts as metadata, and does not keep the rest from being read."""
-    tag = b"ID3\4\0\0\0\0\0\x09" + bytes(9)
+    tag = b"ID3\4\0\0\0\0\0\x59" + bytes(89)
+    empty = b"ID3\4\0\0\0\0\0\0"
     flac = b"fLaC" + b"\6\0\0\x0a" + bytes(10) + b"\x86\0\0\x0a" + bytes(10)
 
     changed = BROKEN["a changed byte in a page"]
 
     assert structure(flac).metadata_bytes + 2 * len(tag) == structure(tag + tag + flac).metadata_bytes
+    assert structure(flac).metadata_bytes + 9 * PART_BYTES == structure(9 * empty + flac).metadata_bytes
     assert structure(WHOLE["ogg"]).end + 2 * len(tag) == structure(tag + tag + WHOLE["ogg"]).end
     assert structure(changed).broken_at + 2 * len(tag) == structure(tag + tag + changed).broken_at
 
