@@ -109,7 +109,7 @@ def _with_links(file: BinaryIO, head: bytes, size: int) -> Structure:
     first = part = _read(file, head, size)
     starts: list[int] = []
     start = 0
-    while part.next_file is not None and len(starts) <= MAX_LINKS:
+    while part.next_file and len(starts) <= MAX_LINKS:
         start += part.next_file
         starts.append(start)
         rest = io.BufferedReader(Span(file, start, size, closes=False))
@@ -131,7 +131,7 @@ def _read(file: BinaryIO, head: bytes, size: int) -> Structure:
         at += max(length, 1)
         file.seek(at)
         head = file.read(HEAD_BYTES)
-    follows = container is not mpeg_audio and container.matches(head) and at < size
+    follows = container is not mpeg_audio and container.matches(head) and 0 < at < size
     return replace(found, next_file=at) if follows else found
 
 

@@ -31,7 +31,10 @@ def read(file: BinaryIO, size: int) -> Structure:
     while True:
         file.seek(at)
         header = file.read(_HEADER.size)
-        if len(header) < _HEADER.size or not header.startswith(_MARK):
+        if not header.startswith(_MARK):
+            break
+        if len(header) < _HEADER.size:
+            at += _HEADER.size
             break
         _, length, _, high, _, _, position, count, flags = _HEADER.unpack(header)
         position |= high << 32
