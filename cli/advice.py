@@ -10,7 +10,6 @@ ADVICE: Final[Mapping[str, str]] = {
     "ResourceAccessDenied": "the worker's keys may not read the object; see `stemline doctor buckets`",
     "ResourceDownloadFailed": "check that the bucket's store answers (`stemline doctor buckets`), then retry",
     "InvalidContent": "get the file again if the message says that a part of it is missing, else convert it",
-    "InvalidContent": "get the file again if the message says that a part of it is missing, else convert it",
     "InvalidArgument": "the message names what is not allowed; correct it and submit again",
     "DecodingTooExpensive": "convert the file to wav or flac and submit that, or raise STEMLINE_DECODE_…",
     "DecoderCrashed": "convert the file to wav or flac and submit that; the file is worth a bug report",
