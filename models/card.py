@@ -60,6 +60,8 @@ class Segment:
         overlap: Share of a segment that the next one repeats, where the window is not `middle`.
         window: The weight of a sample by its place in the segment: `triangle`, `hann`, or `middle`, which
             uses the middle alone and drops half a frame of the transform on both sides.
+        at_once: Segments that processors run at the same time, each on its part of the cores; more need more
+            memory.
         batch: Most segments that a GPU runs at once; above 1 only where the graph takes any number.
     """
 
@@ -68,6 +70,7 @@ class Segment:
     samples: int | None = None
     overlap: float = 0.25
     window: Literal["triangle", "hann", "middle"] | None = None
+    at_once: int = 1
     batch: int = 1
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class Segment:
             raise FieldError(f"must be from 2 to {MOST_SAMPLES} samples", "segment", "samples")
         if not 0 <= self.overlap <= 0.9:
             raise FieldError("must be from 0 to 0.9", "segment", "overlap")
+        if not 1 <= self.at_once <= 256:
+            raise FieldError("must be from 1 to 256", "segment", "at_once")
         if not 1 <= self.batch <= 64:
             raise FieldError("must be from 1 to 64", "segment", "batch")
 

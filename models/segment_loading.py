@@ -33,6 +33,7 @@ def open_network(
         device=device,
         threads=threads,
         songs=songs,
+        at_once=card.segment.at_once,
         batch=card.segment.batch,
         batch_wait_s=batch_wait_s,
     )

@@ -60,6 +60,7 @@ def open_runner(
     threads: int,
     songs: int,
     batch_wait_s: float,
+    at_once: int | None = None,
 ) -> Runner:
     """Open the device asked for, or with `auto` the best that works.
 
@@ -72,6 +73,8 @@ def open_runner(
         threads: CPUs to use.
         songs: How many songs are separated at the same time; they share the batches of a GPU.
         batch_wait_s: How long an input waits for others before an incomplete batch runs, s.
+        at_once: How many inputs CPUs run at the same time, each on its part of the threads; by default as
+            many as there are threads.
 
     Raises:
         DeviceError: The device asked for cannot be used.
@@ -84,20 +87,20 @@ def open_runner(
             if device == "cuda":
                 raise
             log.warning("engine.cuda_unavailable", reason=error.message)
-    return _CpuRunner(name, graph, threads)
+    return _CpuRunner(name, graph, threads, min(at_once or threads, threads))
 
 
 class _CpuRunner:
-    """One thread for each segment; all threads for a segment that is alone."""
+    """An equal part of the threads for each segment; all threads for a segment that is alone."""
 
     device = "cpu"
 
-    def __init__(self, name: str, graph: GraphSource, threads: int) -> None:
-        self.in_flight = threads
+    def __init__(self, name: str, graph: GraphSource, threads: int, at_once: int) -> None:
+        self.in_flight = at_once
         self._name = name
         self._graph = graph
         self._threads = threads
-        self._session = self._open(threads=1)
+        self._session = self._open(threads=threads // at_once)
         self._wide: Session | None = None
         self._has_been_alone = False
         self._wide_lock = threading.Lock()
@@ -107,7 +110,7 @@ class _CpuRunner:
         return self._session.signature
 
     def run(self, one: Array, *, alone: bool, level: int) -> Masks:  # noqa: ARG002  # no queue
-        session = self._alone_session() if alone and self._threads > 1 else self._session
+        session = self._alone_session() if alone and self.in_flight > 1 else self._session
         return [output[0] for output in session.run(one[np.newaxis])]
 
     def _alone_session(self) -> Session:

@@ -61,6 +61,7 @@ class SegmentEngine:
         device: One of `auto`, `cpu`, `cuda`.
         threads: CPUs to use.
         songs: How many songs are separated at the same time.
+        at_once: Segments that CPUs run at the same time.
         batch: Most segments that a GPU runs at once.
         batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
 
@@ -77,6 +78,7 @@ class SegmentEngine:
         device: str = "auto",
         threads: int = 1,
         songs: int = 1,
+        at_once: int = 1,
         batch: int = 1,
         batch_wait_s: float = 0.0,
     ) -> None:
@@ -91,6 +93,7 @@ class SegmentEngine:
             threads=threads,
             songs=songs,
             batch_wait_s=batch_wait_s,
+            at_once=at_once,
         )
         _check(network, self._runner.signature, batch)
         self.device = self._runner.device

@@ -355,6 +355,19 @@ def test_a_network_changed_on_disk_is_not_loaded(tmp_path: Path) -> None:
         load_engine("mine", directory=store.directory)
 
 
+def test_one_segment_runs_at_a_time_unless_the_card_allows_more(store: WeightStore, tmp_path: Path) -> None:
+    """By default a segment has all cores and the memory is that of one; `at_once` lets several share them."""
+    network = scaling(tmp_path / "net.onnx", (2, SAMPLES), FACTORS)
+    text = card(tmp_path / "card.toml", WAVEFORM, name="several", samples=SAMPLES)
+    text.write_text(text.read_text().replace("overlap = 0.25", "at_once = 3"))
+    library.add(store, text, network, replace_it=True)
+    for name, threads, expected in (("waveform", 4, 1), ("several", 4, 3), ("several", 2, 2)):
+        engine = load_engine(name, directory=store.directory, device="cpu", threads=threads)
+        assert engine.in_flight == expected
+    mix = noise(9_999)
+    assert np.abs(separated(engine, mix)["vocals"] - 0.4 * mix).max() < 1e-5
+
+
 def test_only_spleeters_models_give_masks(store: WeightStore) -> None:
     """What needs Spleeter's own masks, or its own engine, refuses other models."""
     with pytest.raises(OptionError, match="none of Spleeter's"):
