@@ -135,7 +135,6 @@ _RUNS = "if not job or job.state ~= 'Running' then return {'lost'} end"
 _ACTIVE = "if first and q.state == 'Active' and slots.room"
 MISTAKES: Final = (
     Mistake("ends ignore the token", lua=[("finish", _IS_CURRENT, _RUNS)]),
-    Mistake("releases ignore the token", lua=[("release", _IS_CURRENT, _RUNS)]),
     Mistake(
         "ends have no callback", lua=[(ANY, "if target ~= '' then announce(", "if false then announce(")]
     ),
