@@ -105,9 +105,16 @@ class Machine:
         if first := self._first():
             os.kill(first, 9)
         self._process.wait(60)
-        remove = f"find {self._groups()}/{self._group} -depth -type d -exec rmdir {{}} + 2>/dev/null || true"
+        group = f"{self._groups()}/{self._group}"
+        # A group is busy until the last process in it has been reaped.
+        remove = f"""
+            for try in $(seq 100); do
+                find {group} -depth -type d -exec rmdir {{}} + 2>/dev/null && break
+                test -d {group} && sleep 0.1
+            done
+        """
         mounted = f"mount -t cgroup2 cgroup2 {self._groups()}"
-        subprocess.run(["unshare", "--mount", "sh", "-ec", f"{mounted}; {remove}"], check=False)
+        subprocess.run(["unshare", "--mount", "sh", "-ec", f"{mounted}\n{remove}"], check=False)
 
     def _groups(self) -> str:
         return shlex.quote(str(self._folder / "groups"))
