@@ -69,7 +69,7 @@ def _pickled_package(path: Path, *, trust: bool) -> Any:
     known = [HTDemucs, Fraction]
     try:
         with torch.serialization.safe_globals(known):
-            return torch.load(path, "cpu", weights_only=not trust)
+            return torch.load(path, "cpu", weights_only=not trust)  # code runs with --trust alone # nosec B614
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
