@@ -257,6 +257,7 @@ def requests(server: ApiServer) -> dict[str, tuple[str, str, Mapping[str, Any] |
     none = "0" * 32
     return {
         "create_jobs": ("POST", "/jobs", job()),
+        "console_check": ("POST", "/console/check", job()),
         "retry_jobs": ("POST", f"/jobs/j{none}/retry", None),
         "cancel_jobs_where": ("POST", "/bulk/jobs/cancel", None),
         "retry_jobs_where": ("POST", "/bulk/jobs/retry", None),
