@@ -14,6 +14,7 @@ import pytest
 from stemline.separation import pipeline
 from stemline.separation.errors import Cancelled
 from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.media.codecs import Encoding
 from stemline.separation.network import HOP, SEGMENT_FRAMES, Network
 from stemline.separation.pipeline import separate_file
 from stemline.separation.separator import Separator
@@ -73,6 +74,8 @@ class Source:
 
 class Writer:
     """A stem's writer, which waits at its first piece."""
+
+    encoding = Encoding("wav", 44_100, 0, 2)
 
     def __init__(self, may_write: threading.Event) -> None:
         self._may_write = may_write

@@ -130,12 +130,13 @@ def test_a_refusal_with_a_wrong_clock_is_the_workers_fault(
     assert is_worker_fault(refused.value)
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 27 Nov 2026 10:00:00"])
+@pytest.mark.parametrize("date", ["", "yesterday", "now"])
 def test_a_date_that_cannot_be_read_changes_nothing(
-    bucket: BucketClient, session: Session, monkeypatch: pytest.MonkeyPatch, date: str
+    bucket: BucketClient, session: Session, date: str
 ) -> None:
-    """Without a date, or with one that is right, a denial stays one."""
-    monkeypatch.setattr(time, "time", lambda: 1_795_773_600.0)
+    """Without a date, or with one that is right but names no zone, a denial stays one."""
+    if date == "now":
+        date = formatdate(time.time()).removesuffix(" -0000")
     session.status, session.content = 403, b"<Error><Code>AccessDenied</Code></Error>"
     session.headers = {"Date": date} if date else {}
     with pytest.raises(ClientError, match="AccessDenied"):
