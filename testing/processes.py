@@ -115,6 +115,20 @@ def eventually(check: Callable[[], Any], timeout_s: float = 180, what: str = "")
         time.sleep(0.05)
 
 
+def stop(pid: int) -> None:
+    """Stop a process by SIGSTOP, and return when it stands still, which is later than the signal.
+
+    Raises:
+        ProcessLookupError: There is no such process.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    status = Path(f"/proc/{pid}/stat")
+    if status.exists():
+        eventually(
+            lambda: status.read_text().rpartition(")")[2].split()[0] in "TtZX", what=f"{pid} stands still"
+        )
+
+
 @contextmanager
 def running_stack(home: Path, log: Path, **variables: str) -> Iterator[tuple[Program, dict[str, Any]]]:
     """Run ``stemline up`` while the block runs; yields the program and the content of its ``stack.json``.

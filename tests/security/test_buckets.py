@@ -13,7 +13,6 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.jobs.tenant import Tenant
@@ -23,6 +22,7 @@ from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets, Upload, clients, download
 from stemline.storage.retry import TransferCancelled
 from stemline.workers.cleanup import cleanup
+from tests.support.logs import captured_logs
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_a_long_refusal_is_logged_short() -> None:
         head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
         connection.sendall(head % len(body) + body)
 
-    with hostile_store(refuse) as buckets, capture_logs() as lines, pytest.raises(StemlineError) as caught:
+    with hostile_store(refuse) as buckets, captured_logs() as lines, pytest.raises(StemlineError) as caught:
         buckets.incoming.begin(TENANT.region, TENANT.bucket, "a", 1, "")
     assert [True] == [1000 < len(line["message"]) <= 1024 for line in lines if "message" in line]
     shown = Redaction().traceback("".join(traceback.format_exception(caught.value)))

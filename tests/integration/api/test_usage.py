@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 
 from stemline.api.events import _may_see
 from stemline.jobs.policy import Policy
@@ -22,6 +21,7 @@ from stemline.testing.api_server import CREDENTIAL, ApiServer, finish
 from stemline.testing.client import Client, submission
 from stemline.wire.additions import EVENT
 from stemline.wire.elements import Document
+from tests.support.logs import captured_logs
 
 JSON = {"Accept": "application/json"}
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -103,8 +103,7 @@ def test_a_budget_warns_before_it_is_spent(serve):
     limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=10)
     server = serve(credentials=(limited,))
     client = Client(server.port, secret_id="AKIDLIMITED", secret_key="k" * 20)
-    structlog.reset_defaults()
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         for _ in range(10):
             submit(client)
     warned = [line["percent"] for line in logs if line["event"] == "budget.nearly_spent"]

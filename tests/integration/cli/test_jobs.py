@@ -52,7 +52,7 @@ def test_a_job_is_shown_with_all_that_is_known(service: Service) -> None:
     service.worker.fails = {"bad"}
     bad = ended(service, "in/bad.mp3")
     text = service.run("job", bad, code=1).stdout
-    assert "what to do the file holds no audio" in text
+    assert "what to do get the file again" in text
     assert "Failed" == json.loads(service.run("job", bad, "--json", "--watch", code=1).stdout)["State"]
     assert "there is no job j0" in service.run("job", "j0", code=5).stderr
 

@@ -97,7 +97,7 @@ def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
     ran = service.run("submit", str(song("bad.mp3")), code=1)
     *_, error, hint = ran.stderr.splitlines()
     assert "InvalidContent: The source holds no audio." in error
-    assert hint.startswith("Hint: the file holds no audio that can be decoded")
+    assert hint.startswith("Hint: get the file again if the message says that a part of it is missing")
     assert "" == ran.stdout
     service.worker.fails = {"bad"}
     ran = service.run("submit", str(song("bad.mp3")), "--json", code=1)

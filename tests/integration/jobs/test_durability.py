@@ -30,7 +30,7 @@ from stemline.jobs.store.durability import (
 from stemline.jobs.store.values import Idempotency
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe_durability
-from stemline.testing.processes import eventually
+from stemline.testing.processes import eventually, stop
 from stemline.testing.samples import job_spec
 from stemline.wire.errors import code_of, status_of
 from tests.conftest import running
@@ -156,7 +156,7 @@ def test_replica_answers_when_a_replica_has_the_change(
                 two.close()
                 pid = int(client.info("server")["process_id"])
                 stopped = time.monotonic()
-                os.kill(pid, signal.SIGSTOP)
+                stop(pid)
                 try:
                     with pytest.raises(NotConfirmed):
                         store.jobs.create([spec()])

@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 
 import pytest
 import redis
-import structlog
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RecordTooNew, StoreUnavailable
@@ -32,6 +31,7 @@ from stemline.runtime.store_metrics import StoreCollector
 from stemline.testing import FixedClock
 from stemline.wire.errors import code_of, status_of
 from tests.conftest import ValkeyServer
+from tests.support.logs import captured_logs
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
 
@@ -272,7 +272,6 @@ def test_a_user_without_info_still_has_numbers(
     store: RedisStore, client: redis.Redis, valkey_server: ValkeyServer
 ) -> None:
     """All numbers but the server's own are reported; what is missing is logged once, not at each scrape."""
-    structlog.reset_defaults()  # a server of another test may have silenced warnings
     store.jobs.create([spec()])
     client.acl_setuser(
         "no-info", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"]
@@ -281,7 +280,7 @@ def test_a_user_without_info_still_has_numbers(
     try:
         assert "NOPERM" == limited.statistics.read().server.missing
         collector = StoreCollector(limited.statistics, most_queues=3)
-        with structlog.testing.capture_logs() as logs:
+        with captured_logs() as logs:
             for _ in range(3):
                 names = {metric.name for metric in collector.read_now()}
         assert {"stemline_store_up", "stemline_jobs", "stemline_queue_waiting"} <= names

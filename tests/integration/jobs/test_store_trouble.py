@@ -20,7 +20,7 @@ from stemline.jobs.store import JobFilter, Store
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
-from stemline.testing.processes import eventually
+from stemline.testing.processes import eventually, stop
 from tests.conftest import ValkeyServer
 
 pytestmark = pytest.mark.slow
@@ -104,7 +104,7 @@ def test_a_hung_server_is_an_error_within_the_timeout(server: ValkeyServer, stor
     """A stopped server (SIGSTOP) ends in the retryable error, and calls go through once it wakes."""
     submit(store)
     assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    stop(server.process.pid)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         submit(store)

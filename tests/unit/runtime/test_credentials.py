@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import ValidationError
 
 from stemline.runtime.credentials import CHECK_INTERVAL_S, CredentialFiles
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.settings import BucketAccess, Credential, Settings
+from tests.support.logs import captured_logs
 
 
 class Clock:
@@ -75,7 +75,7 @@ def test_a_broken_file_keeps_the_old_credentials(file):
     found = key_pairs(clock, credentials_file=file)
     found.entries()
     file.write_text('[{"secret_id": "a", "secret_key": ["hush-hush"]}]')
-    with structlog.testing.capture_logs() as lines:
+    with captured_logs() as lines:
         for _ in range(3):
             clock.advance()
             assert {"a": "secret-of-a"} == keys(found)

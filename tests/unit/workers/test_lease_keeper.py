@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 
 from stemline.jobs.errors import LeaseLost, StoreUnavailable
 from stemline.jobs.job import Job
@@ -18,6 +17,7 @@ from stemline.workers import lease_keeper
 from stemline.workers.lease_keeper import MARGIN_S, LeaseKeeper, StopReason
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.shutdown import Shutdown
+from tests.support.logs import captured_logs
 
 LEASE_S, GRACE_S, LIMIT_S = 20.0, 100.0, 1000.0
 START = 1_790_000_000.0
@@ -151,7 +151,7 @@ def test_a_cancel_does_not_replace_an_earlier_reason(bench: Bench) -> None:
 def test_a_lost_lease_is_never_valid_again(bench: Bench) -> None:
     """When the store refuses the token the lease is over, heartbeats end, and it is counted and logged."""
     bench.answers = [LeaseLost(), False]
-    with structlog.testing.capture_logs() as logs, bench.keeper:
+    with captured_logs() as logs, bench.keeper:
         bench.keeper._thread.join(60)
     assert 1 == len(bench.heartbeats)
     assert bench.keeper.should_stop()
@@ -163,7 +163,7 @@ def test_a_lost_lease_is_never_valid_again(bench: Bench) -> None:
 def test_an_unreachable_store_leaves_the_lease_as_it_was(bench: Bench) -> None:
     """A heartbeat that the store did not answer changes neither lease nor reason; the next may renew it."""
     bench.answers = [StoreUnavailable(reason="LOADING")]
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         bench.keeper._send_heartbeat()
     assert ("lease.not_renewed", "warning") == (logs[0]["event"], logs[0]["log_level"])
     assert ("SlowDown", "LOADING") == (logs[0]["error"], logs[0]["reason"])
@@ -177,7 +177,7 @@ def test_an_unreachable_store_leaves_the_lease_as_it_was(bench: Bench) -> None:
 
 def test_an_error_of_any_kind_leaves_the_thread_running(bench: Bench) -> None:
     """A heartbeat that fails unexpectedly is logged and counted, and the next one renews the lease."""
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         bench.run(RuntimeError("no store error"), ValueError("nor this"), False)
     assert len(bench.heartbeats) >= 3
     assert ["lease.not_renewed"] * 2 == [each["event"] for each in logs]

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import LeaseLost, RecordTooNew, TargetUnavailable
@@ -26,6 +25,7 @@ from stemline.workers import sweep
 from stemline.workers.app import CALLBACKS, separate_queue
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.sweep import Sweeper
+from tests.support.logs import captured_logs
 
 LEVELS = (2, 1, 0)
 
@@ -146,7 +146,7 @@ def test_a_bucket_that_never_lets_go_keeps_no_job_running() -> None:
     job = bench.dead_job("away-1250000000")
     bench.store.jobs.cancel(job.spec.tenant, [job.id])
     bench.expire()
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         bench.sweeper.sweep()
         assert {State.CANCEL} == bench.states([job])
         asked = []
@@ -266,7 +266,7 @@ def test_a_damaged_record_stops_nothing_else() -> None:
     damaged, whole = bench.dead_job("a-1"), bench.dead_job("b-1")
     bench.store.jobs.register_uploads(damaged.id, damaged.token, [{"upload_id": "u"}])
     bench.expire()
-    with structlog.testing.capture_logs() as lines:
+    with captured_logs() as lines:
         bench.sweeper.reclaim_expired()
     found = bench.store.jobs.find(whole.id)
     assert found is not None

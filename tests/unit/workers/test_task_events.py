@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 from celery.events.state import State as MonitorState
 from celery.events.state import Task
 from kombu.exceptions import OperationalError
@@ -20,6 +19,7 @@ from stemline.jobs.delivery import Delivery
 from stemline.testing.samples import JOB_ID, finished_job
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.task_events import TaskEvents
+from tests.support.logs import captured_logs
 
 JOB = replace(finished_job(), attempt=1)
 DELIVERY = Delivery(
@@ -133,6 +133,6 @@ def test_a_broker_that_is_down_does_not_stop_a_job():
         raise OperationalError
 
     app: Any = SimpleNamespace(events=SimpleNamespace(default_dispatcher=fail))
-    with structlog.testing.capture_logs() as lines:
+    with captured_logs() as lines:
         TaskEvents(app).job_started(JOB)
     assert [("task_event.not_sent", "OperationalError")] == [(line["event"], line["error"]) for line in lines]
