@@ -182,12 +182,6 @@ def test_mp3_and_flac_that_were_cut(song: Path, tmp_path: Path) -> None:
     check_cuts(tuple(each for each in FORMATS if each.suffix in {"mp3", "flac"}), song, tmp_path)
 
 
-@pytest.mark.thorough
-def test_every_codec_that_was_cut(song: Path, tmp_path: Path) -> None:
-    """What a program cut out of a file, without encoding it again, is whole in every container."""
-    check_cuts(_ALL, song, tmp_path)
-
-
 def check_offsets(kinds: tuple[Format, ...], song: Path, folder: Path) -> None:
     wrong = []
     for kind in kinds:
@@ -210,12 +204,6 @@ def test_time_that_does_not_begin_at_zero(song: Path, tmp_path: Path) -> None:
     """Bitrate and duration of a recording do not depend on where its time stamps begin."""
     wanted = {"mkv-aac", "ogg-libopus", "webm-libopus", "wma-wmav2", "flv-aac", "mp4-aac"}
     check_offsets(tuple(each for each in FORMATS if each.name in wanted), song, tmp_path)
-
-
-@pytest.mark.thorough
-def test_time_that_does_not_begin_at_zero_with_every_codec(song: Path, tmp_path: Path) -> None:
-    """Bitrate and duration do not depend on where time stamps begin, with every codec."""
-    check_offsets(_ALL, song, tmp_path)
 
 
 #: Codecs whose frames name their channels, and containers of each.
