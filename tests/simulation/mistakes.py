@@ -144,7 +144,7 @@ MISTAKES: Final = (
     ),
     Mistake("cancels are not confirmed", unconfirmed="cancel"),
     Mistake(
-        "a running job is not told of its cancel",
+        "a running job does not see its cancel",
         lua=[("cancel", "redis.call('HSET', P .. ':job:' .. job.id, 'cancel', 1)", "")],
     ),
     Mistake(

@@ -42,8 +42,8 @@ class Properties:
         job = dict(zip(answer[::2], answer[1::2], strict=True))
         if job["id"] in self._world.server.ended:
             self._fault(f"{job['id']} was claimed after its end was answered")
-        if told := self._world.seen.callbacks.get(job["id"]):
-            self._fault(f"{job['id']} was claimed after its receiver was told {told}")
+        if sent := self._world.seen.callbacks.get(job["id"]):
+            self._fault(f"{job['id']} was claimed after its receiver was sent {sent}")
         if self._world.seen.is_paused and job["queue"] == QUEUE:
             self._fault(f"{job['id']} was claimed while its queue was paused")
         self._given(job["id"], int(job["token"]), int(args[1]), int(args[3]))
@@ -126,9 +126,9 @@ class Properties:
             objects = [key for key, found in self._world.bucket.objects.items() if found.job == job.id]
             if objects:
                 faults.append(f"{job.state}, but objects are left: {job.id} {objects}")
-        told, wanted = set(seen.callbacks[job.id]), {str(job.state)} - {"Cancel"}
-        if told != wanted:
-            faults.append(f"{job.state}, but its receiver was told {sorted(told)}: {job.id}")
+        sent, wanted = set(seen.callbacks[job.id]), {str(job.state)} - {"Cancel"}
+        if sent != wanted:
+            faults.append(f"{job.state}, but its receiver was sent {sorted(sent)}: {job.id}")
         if job.state is State.FAILED and not self._may_fail(job):
             faults.append(f"failed without a reason of its own: {job.id} {job.code} {job.message}")
         return faults

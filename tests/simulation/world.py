@@ -96,7 +96,7 @@ def _ignore(*_: object, **__: object) -> None:
 
 @dataclass
 class Seen:
-    """What clients and receivers were told."""
+    """What clients were answered and receivers were sent."""
 
     accepted: dict[str, str] = field(default_factory=dict)
     """Job id to the key under which it was submitted."""
@@ -104,7 +104,7 @@ class Seen:
     is_paused: bool = False
     """Whether the pause of the queue was answered, and its end not asked for."""
     callbacks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Job id to the states that its receiver was told."""
+    """Job id to the states that its receiver was sent."""
     faults: list[str] = field(default_factory=list)
     """Promises that were broken on the way."""
 

@@ -327,7 +327,7 @@ def test_a_card_that_does_not_fit_its_network_is_not_added(
 
 
 def test_what_is_no_network_is_not_added(tmp_path: Path) -> None:
-    """A file that is no graph, a missing one, and one of another checksum are told apart."""
+    """A file that is no graph, a missing one, and one of another checksum have errors of their own."""
     store = WeightStore(tmp_path / "models")
     text = card(tmp_path / "card.toml", WAVEFORM, name="wrong", samples=SAMPLES)
     (tmp_path / "net.onnx").write_bytes(b"text")

@@ -183,7 +183,7 @@ export default {
   "new.callback": "Callback URL",
   "new.userDataHint": "Letters, digits and signs of ASCII alone, 1,024 at most; it comes back with every answer and callback.",
   "new.userDataAscii": "The user data may have ASCII characters alone: no accents and no Chinese characters.",
-  "new.callbackHint": "An http or https address; it is told when the job ends.",
+  "new.callbackHint": "An http or https address; it is called when the job ends.",
   "new.callbackUrl": "The callback must be an http or https address, or no.",
   "new.audioTrack": "Audio track",
   "new.audioTrackHint": "Number from 0, or a language such as eng.",
