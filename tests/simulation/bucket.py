@@ -204,8 +204,8 @@ class Client:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             content = f"<Error><Code>{code}</Code></Error>".encode()
-            date = formatdate(self._bucket.scheduler.now, usegmt=True)
-            return SimpleNamespace(status_code=status, content=content, headers={"Date": date})
+            answered_at = formatdate(self._bucket.scheduler.now, usegmt=True)
+            return SimpleNamespace(status_code=status, content=content, headers={"Date": answered_at})
         content = b"<CompleteMultipartUploadResult/>" if is_completion else b""
         return SimpleNamespace(status_code=200, content=content, headers={})
 
