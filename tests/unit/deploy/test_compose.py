@@ -220,3 +220,42 @@ def test_the_gpu_image_holds_the_tested_versions():
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = [*extras["dependencies"], *extras["optional-dependencies"]["gpu"]]
     assert {re.split(r"[<>=!\[]", each)[0] for each in wanted} <= set(gpu)
+
+
+def test_an_s3_of_your_own_needs_no_keys(monkeypatch):
+    """Without the bundled store the key pair may be left out, and names of objects are judged as S3 does."""
+    values = compose.dotenv(DEPLOY / ".env.example") | {
+        "COMPOSE_PROFILES": "",
+        "S3_ACCESS_KEY": "",
+        "S3_SECRET_KEY": "",
+        "S3_ENDPOINT_URL": "https://s3.eu-central-1.amazonaws.com",
+        "S3_KEEPS_FILES": "false",
+    }
+    done = real_compose("config", "--format", "json", variables=values)
+    assert 0 == done.returncode, done.stderr
+    services = json.loads(done.stdout)["services"]
+    assert "seaweedfs" not in services
+    for name in ("api", "worker", "callbacks"):
+        monkeypatch.setenv("STEMLINE_BUCKETS", services[name]["environment"]["STEMLINE_BUCKETS"])
+        access = Settings().storage.buckets["*"]
+        assert ("", "") == (access.access_key, access.secret_key.get_secret_value())
+        assert not access.keeps_files
+        assert "https://s3.eu-central-1.amazonaws.com" == str(access.endpoint_url)
+
+
+@pytest.mark.parametrize(
+    ("access", "secret", "ends"), [("", "", 1), ("key", "", 1), ("", "secret", 1), ("key", "secret", 0)]
+)
+def test_seaweedfs_starts_with_keys_only(project, access: str, secret: str, ends: int):
+    """The bundled store, which lets everybody in where it has no keys, refuses to start without them."""
+    shell, option, script, *words = project["services"]["seaweedfs"]["entrypoint"]
+    assert ["sh", "-c"] == [shell, option]
+    assert "exec /entrypoint.sh" in script
+    command = ["sh", "-c", script.replace("/entrypoint.sh", "echo", 1), *words, "mini", "-dir=/data"]
+    environment = {"PATH": "/usr/bin:/bin", "S3_ACCESS_KEY": access, "S3_SECRET_KEY": secret}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ends == done.returncode
+    if ends:
+        assert "S3_ACCESS_KEY or S3_SECRET_KEY is not set, see .env.example\n" == done.stderr
+    else:
+        assert "mini -dir=/data\n" == done.stdout
