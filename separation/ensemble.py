@@ -7,16 +7,14 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import tee
-from typing import Protocol, Self
 
 import numpy as np
 
 from stemline.separation.engine import LoadedEngine
-from stemline.separation.errors import OptionError
 from stemline.separation.moments import Moments
 from stemline.separation.network import Network
 from stemline.separation.segment_engine import is_mix
-from stemline.separation.separator import StageTimer
+from stemline.separation.stream_separator import StageTimer, StreamSeparator
 from stemline.separation.windows import Block
 
 
@@ -60,32 +58,7 @@ class EnsembleEngine:
         self.in_flight = max(member.engine.in_flight for member in self.members)
 
 
-class AnySeparator(Protocol):
-    """What separates a stream; each kind of engine has one."""
-
-    @property
-    def needs_moments(self) -> bool:
-        """Return whether the stream's moments have to be known before it is separated."""
-
-    def separate(
-        self,
-        blocks: Iterable[Block],
-        *,
-        instruments: Sequence[str] | None = None,
-        timer: StageTimer | None = None,
-        moments: Moments | None = None,
-    ) -> Generator[Mapping[str, Block]]:
-        """Separate a stream, piece by piece."""
-
-    def close(self) -> None:
-        """End the threads."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class EnsembleSeparator:
+class EnsembleSeparator(StreamSeparator):
     """Runs the models of an ensemble side by side on one stream.
 
     Args:
@@ -93,8 +66,8 @@ class EnsembleSeparator:
         separators: One for each member, which this one closes.
     """
 
-    def __init__(self, engine: EnsembleEngine, separators: Sequence[AnySeparator]) -> None:
-        self.engine = engine
+    def __init__(self, engine: EnsembleEngine, separators: Sequence[StreamSeparator]) -> None:
+        self.engine: EnsembleEngine = engine
         self._separators = separators
 
     @property
@@ -107,12 +80,6 @@ class EnsembleSeparator:
         for separator in self._separators:
             separator.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def separate(
         self,
         blocks: Iterable[Block],
@@ -121,14 +88,12 @@ class EnsembleSeparator:
         timer: StageTimer | None = None,
         moments: Moments | None = None,
     ) -> Generator[Mapping[str, Block]]:
-        """Separate a stream, piece by piece; see `SegmentSeparator.separate`.
+        """Separate a stream, piece by piece; see `StreamSeparator.separate`.
 
         A member that has no weight for any of the stems that are needed does not run.
         """
         network = self.engine.network
-        wanted = tuple(network.instruments if instruments is None else instruments)
-        if unknown := [name for name in wanted if name not in network.instruments]:
-            raise OptionError(f"The model {network.name} has no stem {', '.join(unknown)}.")
+        wanted = self._wanted(instruments)
         needed = {stem for name in wanted for stem in network.mix_less.get(name, (name,))}
         used = [
             (

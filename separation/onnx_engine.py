@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.cuda import LARGEST_BATCH
+from stemline.separation.graph_engine import GraphEngine
 from stemline.separation.network import CHANNELS, NETWORK_BINS, SEGMENT_FRAMES, Network
-from stemline.separation.runners import open_runner
+from stemline.separation.runners import RunnerOptions
 from stemline.separation.sessions import GraphSource
 
-log = structlog.get_logger(__name__)
 
-
-class OnnxEngine:
+class OnnxEngine(GraphEngine):
     """The networks of one model in ONNX Runtime; an `Engine`.
 
     On a CPU each segment runs on one thread, and as many segments as threads are in flight: that is faster
@@ -27,41 +26,23 @@ class OnnxEngine:
     Args:
         network: What the graph computes.
         graph: Where the graph comes from.
-        device: One of `auto`, `cpu`, `cuda`.
-        threads: CPUs to use.
-        songs: How many songs are separated at the same time; they share the batches of a GPU.
-        batch_wait_s: How long a segment waits for others before an incomplete batch runs, s.
+        options: The device and what may be used of it; see `open_runner`.
 
     Raises:
         DeviceError: The device asked for cannot be used.
         WeightsCorrupt: ONNX Runtime rejects the graph.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        graph: GraphSource,
-        *,
-        device: str = "auto",
-        threads: int = 1,
-        songs: int = 1,
-        batch_wait_s: float = 0.0,
-    ) -> None:
-        self.network = network
-        self.any_length = True
-        self._runner = open_runner(
-            network.name,
+    any_length = True
+
+    def __init__(self, network: Network, graph: GraphSource, **options: Unpack[RunnerOptions]) -> None:
+        super().__init__(
+            network,
             graph,
-            device,
             shape=(CHANNELS, SEGMENT_FRAMES, NETWORK_BINS),
             largest_batch=LARGEST_BATCH,
-            threads=threads,
-            songs=songs,
-            batch_wait_s=batch_wait_s,
+            **options,
         )
-        self.device = self._runner.device
-        self.in_flight = self._runner.in_flight
-        log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
 
     def masks(
         self, magnitude: NDArray[np.float32], *, alone: bool = False, level: int = 0

@@ -17,8 +17,8 @@ from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
 from stemline.separation.monitor import Monitor
 from stemline.separation.network import SAMPLE_RATE
-from stemline.separation.separator import StageTimer
 from stemline.separation.separators import measured, open_separator
+from stemline.separation.stream_separator import StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.waveform import Waveform
 from stemline.separation.windows import Block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 import structlog
@@ -50,31 +50,40 @@ class Runner(Protocol):
         """Return every output of the graph for one input, without the batch; see `Engine.masks`."""
 
 
+class RunnerOptions(TypedDict, total=False):
+    """The device, and what may be used of it; see `open_runner`."""
+
+    device: str
+    threads: int
+    songs: int
+    batch_wait_s: float
+
+
 def open_runner(
     name: str,
     graph: GraphSource,
-    device: str,
     *,
     shape: tuple[int, ...],
     largest_batch: int,
-    threads: int,
-    songs: int,
-    batch_wait_s: float,
     at_once: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    songs: int = 1,
+    batch_wait_s: float = 0.0,
 ) -> Runner:
     """Open the device asked for, or with `auto` the best that works.
 
     Args:
         name: The model, for messages.
         graph: Where the graph comes from.
-        device: One of `auto`, `cpu`, `cuda`.
         shape: Of an input, without the batch.
         largest_batch: Most inputs that a GPU runs at once.
+        at_once: How many inputs CPUs run at the same time, each on its part of the threads; by default as
+            many as there are threads.
+        device: One of `auto`, `cpu`, `cuda`.
         threads: CPUs to use.
         songs: How many songs are separated at the same time; they share the batches of a GPU.
         batch_wait_s: How long an input waits for others before an incomplete batch runs, s.
-        at_once: How many inputs CPUs run at the same time, each on its part of the threads; by default as
-            many as there are threads.
 
     Raises:
         DeviceError: The device asked for cannot be used.

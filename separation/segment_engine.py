@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.errors import WeightsCorrupt
+from stemline.separation.graph_engine import GraphEngine
 from stemline.separation.kinds.kind import NetworkKind
 from stemline.separation.network import Network
-from stemline.separation.runners import Runner, open_runner
+from stemline.separation.runners import RunnerOptions
 from stemline.separation.segments import Segmentation
-from stemline.separation.sessions import GraphSource, Shape, Signature
-
-log = structlog.get_logger(__name__)
+from stemline.separation.sessions import GraphSource, Shape
 
 #: What the mix is shifted and scaled by before the network: see `models.card.Card`.
 Normalisation = Literal["none", "track", "running"]
@@ -52,53 +50,36 @@ def is_mix(stems: set[str], mix_less: Mapping[str, tuple[str, ...]]) -> bool:
     return any(name in stems and set(others) == stems - {name} for name, others in mix_less.items())
 
 
-class SegmentEngine:
-    """A network that sees segments, loaded and ready to run; safe to call from several threads.
+class SegmentEngine(GraphEngine):
+    """A network that sees segments, loaded and ready to run.
 
     Args:
         network: What the graph computes.
         graph: Where the graph comes from.
-        device: One of `auto`, `cpu`, `cuda`.
-        threads: CPUs to use.
-        songs: How many songs are separated at the same time.
         at_once: Segments that CPUs run at the same time.
         batch: Most segments that a GPU runs at once.
-        batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
+        options: The device and what may be used of it; see `open_runner`.
 
     Raises:
         DeviceError: The device asked for cannot be used.
         WeightsCorrupt: ONNX Runtime rejects the graph, or it is not what its card says.
     """
 
+    network: SegmentNetwork
+
     def __init__(
         self,
         network: SegmentNetwork,
         graph: GraphSource,
         *,
-        device: str = "auto",
-        threads: int = 1,
-        songs: int = 1,
         at_once: int = 1,
         batch: int = 1,
-        batch_wait_s: float = 0.0,
+        **options: Unpack[RunnerOptions],
     ) -> None:
-        self.network = network
-        kind = network.kind
-        self._runner: Runner = open_runner(
-            network.name,
-            graph,
-            device,
-            shape=kind.shape,
-            largest_batch=batch,
-            threads=threads,
-            songs=songs,
-            batch_wait_s=batch_wait_s,
-            at_once=at_once,
+        self._batch = batch
+        super().__init__(
+            network, graph, shape=network.kind.shape, largest_batch=batch, at_once=at_once, **options
         )
-        _check(network, self._runner.signature, batch)
-        self.device = self._runner.device
-        self.in_flight = self._runner.in_flight
-        log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
 
     def stems(self, mix: NDArray[np.float32], *, alone: bool = False, level: int = 0) -> NDArray[np.float32]:
         """Return the network's stems of a segment.
@@ -126,26 +107,21 @@ class SegmentEngine:
             )
         return kind.decode(output.reshape(kind.output_shape), context)
 
-
-def _check(network: SegmentNetwork, graph: Signature, batch: int) -> None:
-    """Compare a graph with what its card says.
-
-    Raises:
-        WeightsCorrupt: They differ.
-    """
-    kind, takes, gives = network.kind, graph.input_shape[1:], graph.output_shape[1:]
-    most = graph.input_shape[0]
-    if graph.inputs != 1 or not graph.is_single:
-        problem = "must take one input and give one output, both float32"
-    elif not _fits(takes, kind.shape, exactly=True):
-        problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)}"
-    elif not _fits(gives, kind.output_shape, exactly=False):
-        problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)}"
-    elif isinstance(most, int) and (most != 1 or batch != 1):
-        problem = f"takes {most} segments at a time, and its card says {batch}"
-    else:
-        return
-    raise WeightsCorrupt(f"The network of {network.name} {problem}.")
+    def _check(self) -> None:
+        signature = self._runner.signature
+        kind, takes, gives = self.network.kind, signature.input_shape[1:], signature.output_shape[1:]
+        most = signature.input_shape[0]
+        if signature.inputs != 1 or not signature.is_single:
+            problem = "must take one input and give one output, both float32"
+        elif not _fits(takes, kind.shape, exactly=True):
+            problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)}"
+        elif not _fits(gives, kind.output_shape, exactly=False):
+            problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)}"
+        elif isinstance(most, int) and (most != 1 or self._batch != 1):
+            problem = f"takes {most} segments at a time, and its card says {self._batch}"
+        else:
+            return
+        raise WeightsCorrupt(f"The network of {self.network.name} {problem}.")
 
 
 def _fits(found: Shape, expected: tuple[int, ...], *, exactly: bool) -> bool:

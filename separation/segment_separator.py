@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from itertools import starmap
 
 import numpy as np
 
-from stemline.separation.errors import OptionError
 from stemline.separation.moments import Moments
-from stemline.separation.segment_engine import SegmentEngine
+from stemline.separation.segment_engine import SegmentEngine, SegmentNetwork
 from stemline.separation.segments import Joiner, Samples, Segment, Stems, cut
-from stemline.separation.separator import StageTimer
+from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
 from stemline.separation.windows import Block
 
 
-class SegmentSeparator:
-    """Runs an engine on streams, one after another or several at once.
+class SegmentSeparator(StreamSeparator):
+    """Runs a network that sees segments on streams, one after another or several at once.
 
     Args:
         engine: The loaded model.
@@ -28,9 +27,9 @@ class SegmentSeparator:
     """
 
     def __init__(self, engine: SegmentEngine, *, level: int = 0) -> None:
-        self.engine = engine
+        self.engine: SegmentEngine = engine
         self.level = level
-        self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
+        self._threads = OrderedThreads(engine.in_flight)
 
     @property
     def needs_moments(self) -> bool:
@@ -39,13 +38,7 @@ class SegmentSeparator:
 
     def close(self) -> None:
         """End the threads; running segments are finished first."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._threads.close()
 
     def separate(
         self,
@@ -55,46 +48,17 @@ class SegmentSeparator:
         timer: StageTimer | None = None,
         moments: Moments | None = None,
     ) -> Generator[Mapping[str, Block]]:
-        """Separate a stream, piece by piece.
-
-        Args:
-            blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
-            instruments: The stems to make; by default all.
-            timer: Adds up the time of each stage.
-            moments: Of the whole stream, where `needs_moments`; else those of what was heard are used.
-
-        Yields:
-            The next samples of every stem, (samples, 2); in all as many as the stream has.
-
-        Raises:
-            EmptyAudio: The stream holds no samples.
-            NonFiniteAudio: A sample is infinite or not a number.
-            OptionError: The network has no such stem.
-        """
-        plan = _plan(self.engine, instruments)
-        timer = timer or StageTimer()
-        joiner = Joiner(self.engine.network.cutting.weights)
-        waiting: deque[tuple[Segment, Future[Stems]]] = deque()
-
-        def finish() -> Iterable[Mapping[str, Block]]:
-            segment, future = waiting[0]
-            stems = future.result()
-            waiting.popleft()
-            return plan.pieces(joiner.add(segment, stems))
-
-        try:
-            for segment in cut(blocks, self.engine.network.cutting):
-                waiting.append((segment, self._pool.submit(self._run, segment, plan, timer, moments)))
-                if len(waiting) > self.engine.in_flight:
-                    yield from finish()
-            while waiting:
-                yield from finish()
-            rest = joiner.rest()
-            if rest is not None:
-                yield from plan.pieces(rest)
-        finally:
-            for _, future in waiting:
-                future.cancel()
+        """Separate a stream, piece by piece; see `StreamSeparator.separate`."""
+        network = self.engine.network
+        plan = _plan(network, self._wanted(instruments))
+        joiner = Joiner(network.cutting.weights)
+        run = partial(self._run, plan=plan, timer=timer or StageTimer(), moments=moments)
+        with closing(self._threads.results(run, cut(blocks, network.cutting))) as results:
+            for rows in starmap(joiner.add, results):
+                yield from plan.pieces(rows)
+        rest = joiner.rest()
+        if rest is not None:
+            yield from plan.pieces(rest)
 
     def _run(self, segment: Segment, plan: _Plan, timer: StageTimer, moments: Moments | None) -> Stems:
         """Normalise and infer one segment; runs in a thread of the pool."""
@@ -146,11 +110,7 @@ class _Plan:
         yield piece
 
 
-def _plan(engine: SegmentEngine, instruments: Sequence[str] | None) -> _Plan:
-    network = engine.network
-    wanted = tuple(network.instruments if instruments is None else instruments)
-    if unknown := [name for name in wanted if name not in network.instruments]:
-        raise OptionError(f"The model {network.name} has no stem {', '.join(unknown)}.")
+def _plan(network: SegmentNetwork, wanted: Sequence[str]) -> _Plan:
     needs = {name: network.mix_less.get(name, (name,)) for name in wanted}
     joined = sorted({network.outputs.index(stem) for stems in needs.values() for stem in stems})
     row = {network.outputs[number]: place for place, number in enumerate(joined)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Self
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import starmap
 
 import numpy as np
 
@@ -19,26 +18,12 @@ from stemline.separation.extension import Extension
 from stemline.separation.moments import Moments
 from stemline.separation.network import HOP
 from stemline.separation.stft import TAIL, Samples
+from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
 from stemline.separation.windows import Block, Window, split
 
 
-@dataclass(slots=True)
-class StageTimer:
-    """Adds up the seconds of work of each stage over all threads."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, stage: str, since: float) -> float:
-        """Add the time since `since` (of `time.perf_counter`) to `stage`; return the time now."""
-        now = time.perf_counter()
-        with self._lock:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
-        return now
-
-
-class Separator:
-    """Runs an engine on streams, one after another or several at once.
+class Separator(StreamSeparator):
+    """Runs Spleeter's networks on streams, one after another or several at once.
 
     Args:
         engine: The loaded model.
@@ -62,27 +47,16 @@ class Separator:
     ) -> None:
         if context and not engine.any_length:
             raise OptionError("This engine cannot run windows with context.")
-        self.engine = engine
+        self.engine: Engine = engine
         self.extension = Extension(extension)
         self.context = context
         self.refine = refine
         self.level = level
-        self._pool = ThreadPoolExecutor(engine.in_flight, thread_name_prefix="separate")
-
-    @property
-    def needs_moments(self) -> bool:
-        """Return False: the networks see the mix as it is."""
-        return False
+        self._threads = OrderedThreads(engine.in_flight)
 
     def close(self) -> None:
         """End the threads; running windows are finished first."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._threads.close()
 
     def separate(
         self,
@@ -92,42 +66,16 @@ class Separator:
         timer: StageTimer | None = None,
         moments: Moments | None = None,  # noqa: ARG002  # Spleeter's networks see the mix as it is
     ) -> Generator[Mapping[str, Block]]:
-        """Separate a stream, piece by piece.
-
-        Args:
-            blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
-            instruments: The stems to make; by default all that the networks have.
-            timer: Adds up the time of each stage.
-            moments: Not used.
-
-        Yields:
-            The next samples of every stem, (samples, 2); in all as many as the stream has.
-
-        Raises:
-            EmptyAudio: The stream holds no samples.
-            NonFiniteAudio: A sample is infinite or not a number.
-            OptionError: The networks have no such instrument.
-        """
+        """Separate a stream, piece by piece; see `StreamSeparator.separate`."""
         plan = self._plan(instruments)
-        timer = timer or StageTimer()
         tails: list[Samples] = []
-        waiting: deque[tuple[Window, Future[list[Samples]]]] = deque()
-        try:
-            for window in split(blocks, context=self.context):
-                waiting.append((window, self._pool.submit(self._run, window, plan.inverted, timer)))
-                if len(waiting) > self.engine.in_flight:
-                    yield self._finish(plan, tails, waiting)
-            while waiting:
-                yield self._finish(plan, tails, waiting)
-        finally:
-            for _, future in waiting:
-                future.cancel()
+        run = partial(self._run, inverted=plan.inverted, timer=timer or StageTimer())
+        with closing(self._threads.results(run, split(blocks, context=self.context))) as results:
+            yield from starmap(partial(self._finish, plan, tails), results)
 
     def _plan(self, instruments: Sequence[str] | None) -> _Plan:
         known = self.engine.network.instruments
-        wanted = tuple(known if instruments is None else instruments)
-        if unknown := [name for name in wanted if name not in known]:
-            raise OptionError(f"The model {self.engine.network.name} has no stem {', '.join(unknown)}.")
+        wanted = self._wanted(instruments)
         # Unless something is silenced, the shares of a bin add up to one: the last stem is the mix less the
         # others, which saves its inverse transform and makes the sum exact.
         rest = known[-1] if self.extension is not Extension.ZEROS and set(wanted) == set(known) else None
@@ -157,12 +105,9 @@ class Separator:
         return samples
 
     def _finish(
-        self, plan: _Plan, tails: list[Samples], waiting: deque[tuple[Window, Future[list[Samples]]]]
+        self, plan: _Plan, tails: list[Samples], window: Window, pieces: list[Samples]
     ) -> Mapping[str, Block]:
-        """Wait for the oldest window, add the overlap of the one before, and return its final samples."""
-        window, future = waiting[0]
-        pieces = future.result()
-        waiting.popleft()
+        """Add the overlap of the window before, and return the final samples."""
         for piece, tail in zip(pieces, tails, strict=False):
             piece[:, :TAIL] += tail
         tails[:] = [piece[:, -TAIL:] for piece in pieces]

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from typing import cast
 
 from stemline.separation.engine import Engine, LoadedEngine
-from stemline.separation.ensemble import AnySeparator, EnsembleEngine, EnsembleSeparator
+from stemline.separation.ensemble import EnsembleEngine, EnsembleSeparator
 from stemline.separation.errors import Cancelled, NonFiniteAudio
 from stemline.separation.extension import Extension
 from stemline.separation.moments import Moments
 from stemline.separation.segment_engine import SegmentEngine
 from stemline.separation.segment_separator import SegmentSeparator
 from stemline.separation.separator import Separator
+from stemline.separation.stream_separator import StreamSeparator
 from stemline.separation.windows import Block
 
 
@@ -24,7 +25,7 @@ def open_separator(
     context: int = 0,
     refine: bool = False,
     level: int = 0,
-) -> AnySeparator:
+) -> StreamSeparator:
     """Return a separator; extension, context and refine are for Spleeter's networks, others have none."""
     if isinstance(engine, SegmentEngine):
         return SegmentSeparator(engine, level=level)
@@ -38,7 +39,7 @@ def open_separator(
 
 
 def measured(
-    separator: AnySeparator,
+    separator: StreamSeparator,
     open_source: Callable[[], AbstractContextManager[Iterable[Block]]],
     cancelled: Callable[[], bool] | None,
 ) -> Moments | None:
