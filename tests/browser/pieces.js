@@ -1,5 +1,5 @@
 // Compares files that the player reads in pieces with the same files decoded as a whole; evaluated in the console's page.
-async ({ urls, seconds }) => {
+async ({ urls, seconds, isPlayed }) => {
   const { inPieces } = await import("/console/static/player/sound.js");
   const context = new AudioContext({ sampleRate: 44_100 });
   const { sound, missing } = await inPieces(context, urls, { seconds });
@@ -20,6 +20,7 @@ async ({ urls, seconds }) => {
     }
     apart.push(most);
   }
+  if (!isPlayed) return { missing, apart, length: sound.length };
   // What is saved of a song in pieces is what is heard of the whole.
   const { Mixer, newSettings } = await import("/console/static/player/mixer.js");
   const { readWavHeader, samplesOf } = await import("/console/static/player/wav.js");

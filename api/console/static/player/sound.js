@@ -2,6 +2,7 @@
 import { pause } from "../api.js";
 import { t } from "../text.js";
 import { CHANNELS } from "./graph.js";
+import { atRate } from "./resample.js";
 import { BEYOND } from "./stretch.js";
 import { openTrack } from "./tracks.js";
 
@@ -141,7 +142,7 @@ function rangeOf(urls, index, { signal, renew, get = (...given) => fetch(...give
 export async function inPieces(context, links, reading) {
   const urls = [...links];
   const opened = await Promise.all(urls.map((_, index) => openTrack(context, rangeOf(urls, index, reading))));
-  const tracks = opened.map((track) => (track && track.sampleRate === context.sampleRate ? track : null));
+  const tracks = opened.map((track) => track && atRate(track, context.sampleRate));
   const missing = tracks.flatMap((track, index) => (track ? [] : [index]));
   if (missing.some((index) => index !== reading.optional)) throw new TooLong();
   const lengths = tracks.map((track) => track?.length ?? Math.round(reading.seconds * context.sampleRate));

@@ -1,5 +1,6 @@
 // Tracks of which a part can be read: wav files, and compressed files frame by frame.
 import { formatOf } from "./frames.js";
+import { readMp4 } from "./mp4.js";
 import { readWavHeader, samplesOf } from "./wav.js";
 
 /**
@@ -16,6 +17,8 @@ const BYTES_AT_ONCE = 1 << 20;
 const FRAMES_BEFORE = 12;
 /** Frames behind it: what a decoder cuts from the beginning is missing at the end. */
 const FRAMES_BEHIND = 4;
+/** Frames of MP4 that lie so near to each other are read in one go, bytes. */
+const GAP = 65_536;
 
 /**
  * Return a track; null if it is of a kind that cannot be read in parts.
@@ -35,14 +38,73 @@ export async function openTrack(context, range) {
     return { sampleRate, length, read };
   }
   const format = formatOf(new Uint8Array(bytes));
-  return format && new Framed(context, range, format, new Uint8Array(bytes));
+  if (format) return new Framed(context, range, format, new Uint8Array(bytes));
+  const frames = await readMp4(range, bytes);
+  return frames && new Listed(context, range, frames);
+}
+
+/** What decodes without a change of rate. @param {BaseAudioContext} context @param {number} sampleRate @returns {BaseAudioContext} */
+function decoderAt(context, sampleRate) {
+  return context.sampleRate === sampleRate ? context : new OfflineAudioContext(1, 1, sampleRate);
+}
+
+/** Samples of every channel; fewer at the end. @param {AudioBuffer} buffer @param {number} start @param {number} count */
+function samplesFrom(buffer, start, count) {
+  return Array.from({ length: buffer.numberOfChannels }, (_, channel) =>
+    buffer.getChannelData(channel).subarray(start, Math.min(buffer.length, start + count)),
+  );
+}
+
+/** An MP4 file, whose tables say where each frame is. */
+export class Listed {
+  /** @param {BaseAudioContext} context @param {Range} range @param {import("./mp4.js").Frames} frames */
+  constructor(context, range, frames) {
+    this.context = decoderAt(context, frames.sampleRate);
+    this.range = range;
+    this.frames = frames;
+    this.sampleRate = frames.sampleRate;
+    this.length = frames.length;
+  }
+
+  /** @param {number} from @param {number} to */
+  async read(from, to) {
+    const { frameSamples, skipped, sizes } = this.frames;
+    const first = Math.max(0, Math.floor((from + skipped) / frameSamples) - FRAMES_BEFORE);
+    const last = Math.min(Math.ceil((to + skipped) / frameSamples) + FRAMES_BEHIND, sizes.length);
+    if (first >= last || from >= this.length) return [];
+    const buffer = await this.context.decodeAudioData(await this.part(first, last));
+    return samplesFrom(buffer, from + skipped - first * frameSamples, Math.min(to, this.length) - from);
+  }
+
+  /** Frames as an ADTS file. @param {number} first @param {number} last @returns {Promise<ArrayBuffer>} */
+  async part(first, last) {
+    const { places, sizes, header } = this.frames;
+    const [placeOf, sizeOf] = [(/** @type {number} */ i) => places[i] ?? 0, (/** @type {number} */ i) => sizes[i] ?? 0];
+    /** @type {BlobPart[]} */
+    const parts = [];
+    for (let i = first; i < last; ) {
+      const begin = placeOf(i);
+      let end = begin;
+      let next = i;
+      while (next < last && placeOf(next) >= end && placeOf(next) - end <= GAP && end - begin < BYTES_AT_ONCE) {
+        end = placeOf(next) + sizeOf(next);
+        next += 1;
+      }
+      const bytes = await this.range(begin, end);
+      for (; i < next; i += 1) {
+        const at = placeOf(i) - begin;
+        parts.push(/** @type {BlobPart} */ (header(sizeOf(i))), bytes.slice(at, at + sizeOf(i)));
+      }
+    }
+    return new Blob(parts).arrayBuffer();
+  }
 }
 
 /** A compressed file, whose frames are counted as far as they are needed. */
 export class Framed {
   /** @param {BaseAudioContext} context @param {Range} range @param {import("./frames.js").Format} format @param {Uint8Array<ArrayBuffer>} beginning */
   constructor(context, range, format, beginning) {
-    this.context = context;
+    this.context = decoderAt(context, format.sampleRate);
     this.range = range;
     this.format = format;
     this.sampleRate = format.sampleRate;
@@ -98,9 +160,6 @@ export class Framed {
     part.set(this.head);
     part.set(frames, this.head.length);
     const buffer = await this.context.decodeAudioData(part.buffer);
-    const start = from - first * frameSamples;
-    return Array.from({ length: buffer.numberOfChannels }, (_, channel) =>
-      buffer.getChannelData(channel).subarray(start, Math.min(buffer.length, start + to - from)),
-    );
+    return samplesFrom(buffer, from - first * frameSamples, to - from);
   }
 }
