@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,7 +14,16 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import FAILED
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, counted, hint, is_live, local_time, print_json, print_table, screen
+from stemline.cli.output import (
+    as_json,
+    counted,
+    hint,
+    is_live,
+    local_time,
+    print_objects,
+    print_result,
+    screen,
+)
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
@@ -52,12 +62,8 @@ def batches() -> None:
 def list_(connection: Connection, *, limit: int, as_json: bool) -> None:
     """List batches, latest first."""
     with connection.open() as client:
-        found: Iterable[Batch] = islice(client.batches(), limit or None)
-        if as_json:
-            for each in found:
-                print_json(each.raw)
-        else:
-            print_table(_COLUMNS, map(_row, found), empty="No batches.")
+        found = islice(client.batches(), limit or None)
+        print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No batches.")
 
 
 @batches.command()
@@ -149,7 +155,7 @@ def create(
 def pause(connection: Connection, *, batch_id: str, as_json: bool) -> None:
     """Let no job of a batch start; running ones go on."""
     with connection.open() as client:
-        _print(client.pause_batch(batch_id), as_json=as_json)
+        print_objects([client.pause_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
 @batches.command()
@@ -159,7 +165,7 @@ def pause(connection: Connection, *, batch_id: str, as_json: bool) -> None:
 def resume(connection: Connection, *, batch_id: str, as_json: bool) -> None:
     """Let the jobs of a paused batch start again."""
     with connection.open() as client:
-        _print(client.resume_batch(batch_id), as_json=as_json)
+        print_objects([client.resume_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
 @batches.command()
@@ -169,7 +175,7 @@ def resume(connection: Connection, *, batch_id: str, as_json: bool) -> None:
 def cancel(connection: Connection, *, batch_id: str, as_json: bool) -> None:
     """Cancel every row of a batch that has not ended."""
     with connection.open() as client:
-        _print(client.cancel_batch(batch_id), as_json=as_json)
+        print_objects([client.cancel_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
 @batches.command()
@@ -180,10 +186,7 @@ def retry(connection: Connection, *, batch_id: str, as_json: bool) -> None:
     """Submit the failed rows of a batch again."""
     with connection.open() as client:
         count = client.retry_batch(batch_id)
-    if as_json:
-        print_json({"count": count})
-    else:
-        click.echo(f"{counted(count, 'row')} retried")
+    print_result(f"{counted(count, 'row')} retried", as_json=as_json, count=count)
 
 
 def _follow(client: Client, batch: Batch, *, watch: bool, as_json: bool) -> None:
@@ -191,7 +194,8 @@ def _follow(client: Client, batch: Batch, *, watch: bool, as_json: bool) -> None
     if watch and not as_json and is_live() and sys.stdout.isatty():
         batch = _draw(client, batch)
     else:
-        batch = _print_changes(client, batch, watch=watch, show=lambda each: _print(each, as_json=as_json))
+        show = partial(print_objects, columns=_COLUMNS, row=_row, as_json=as_json)
+        batch = _print_changes(client, batch, watch=watch, show=lambda each: show([each]))
     if batch.failed:
         if not as_json:
             hint(
@@ -225,15 +229,8 @@ def _draw(client: Client, batch: Batch) -> Batch:
             bar.update(task, completed=batch.succeeded + batch.failed + batch.cancelled)
             time.sleep(_INTERVAL_S)
             batch = client.batch(batch.id)
-    _print(batch, as_json=False)
+    print_objects([batch], _COLUMNS, _row, as_json=False)
     return batch
-
-
-def _print(batch: Batch, *, as_json: bool) -> None:
-    if as_json:
-        print_json(batch.raw)
-    else:
-        print_table(_COLUMNS, [_row(batch)])
 
 
 def _row(batch: Batch) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_callback
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, counted, local_time, print_json, print_table, screen
+from stemline.cli.output import as_json, counted, local_time, print_json, print_objects, screen
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD
@@ -68,13 +68,8 @@ def list_(
     """List callbacks of every status, latest first."""
     with connection.open() as client:
         found = client.callbacks(states=states, host=host or "", since=since)
-        shown = islice(found, limit) if limit else found
-        if as_json:
-            for each in shown:
-                print_json(each.raw)
-        else:
-            where = f" to {host}" if host else ""
-            print_table(_COLUMNS, map(_row, shown), empty=f"No such callbacks{where}.")
+        empty = f"No such callbacks to {host}." if host else "No such callbacks."
+        print_objects(islice(found, limit or None), _COLUMNS, _row, as_json=as_json, empty=empty)
 
 
 @callbacks.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, is_live, print_json, print_table, screen
+from stemline.cli.output import as_json, is_live, print_json, print_result, print_table, screen
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, 
         store = _store(directory)
         for model in _models_named(names or ("2stems",)):
             folder = fetch_with_bar(console, store, model, source=source)
-            if as_json:
-                print_json({"name": model.name, "folder": folder})
-            else:
-                print(folder)
+            print_result(folder, as_json=as_json, name=model.name, folder=folder)
 
 
 def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source: str | None = None) -> Path:
@@ -141,10 +138,9 @@ def add(
     with _separation_errors():
         store = _store(directory)
         card = install(store, card_path, file, replace_it=replace_it)
-    if as_json:
-        print_json({"name": card.name, "folder": store.folder(card), "sha256": card.sha256})
-    else:
-        print(store.folder(card))
+    print_result(
+        store.folder(card), as_json=as_json, name=card.name, folder=store.folder(card), sha256=card.sha256
+    )
 
 
 @models.command()
@@ -157,10 +153,7 @@ def remove(name: str, directory: Path | None, *, as_json: bool) -> None:
 
     with _separation_errors():
         folder = delete(_store(directory), name)
-    if as_json:
-        print_json({"name": name, "folder": folder})
-    else:
-        print(folder)
+    print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
 @models.command()
@@ -181,10 +174,9 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     with _separation_errors():
         for model in _published_named(names or present, store):
             folder = store.verified(model)
-            if as_json:
-                print_json({"name": model.name, "folder": folder, "as_published": True})
-            else:
-                print(f"{folder}: as published")
+            print_result(
+                f"{folder}: as published", as_json=as_json, name=model.name, folder=folder, as_published=True
+            )
 
 
 @models.command()
@@ -211,10 +203,7 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
         folders = [(model, store.verified(model)) for model in _published_named(names or ("2stems",), store)]
         with output.open("wb") as file:
             pack(folders, file)
-    if as_json:
-        print_json({"file": output, "names": [model.name for model, _ in folders]})
-    else:
-        print(output)
+    print_result(output, as_json=as_json, file=output, names=[model.name for model, _ in folders])
 
 
 @models.command()
@@ -288,10 +277,7 @@ def demucs(
             )
         except FieldError as error:
             raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
-    if as_json:
-        print_json({"name": name, "file": file, "card": card})
-    else:
-        print(file, card, sep="\n")
+    print_result(file, card, as_json=as_json, name=name, file=file, card=card)
 
 
 @models.command()
@@ -300,10 +286,7 @@ def demucs(
 def where(directory: Path | None, *, as_json: bool) -> None:
     """Print the model directory."""
     folder = _store(directory).directory
-    if as_json:
-        print_json({"directory": folder})
-    else:
-        print(folder)
+    print_result(folder, as_json=as_json, directory=folder)
 
 
 def _store(directory: Path | None) -> WeightStore:

@@ -7,9 +7,9 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -20,6 +20,15 @@ from stemline.cli.tables import Column
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+class _Raw(Protocol):
+    """An object of the client, which keeps what the API answered."""
+
+    @property
+    def raw(self) -> Mapping[str, Any]: ...
+
+
+_Object = TypeVar("_Object", bound=_Raw)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ANY_NAME = "stemline-any-name"
 COLOURS = {
@@ -119,6 +128,38 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
         console.print(empty, style="dim")
         return
     console.print(table(columns, lines, console.width))
+
+
+def print_objects(
+    objects: Iterable[_Object],
+    columns: Sequence[Column],
+    row: Callable[[_Object], Sequence[str]],
+    *,
+    as_json: bool,
+    empty: str = "",
+) -> None:
+    """Print objects of the API: as JSON, as it was answered, or as a table; see `print_table`.
+
+    Args:
+        objects: of the client.
+        columns: of the table.
+        row: returns an object's texts.
+        as_json: whether JSON is printed.
+        empty: said on a terminal if there are no objects.
+    """
+    if as_json:
+        for each in objects:
+            print_json(each.raw)
+    else:
+        print_table(columns, map(row, objects), empty=empty)
+
+
+def print_result(*lines: object, as_json: bool, **fields: Any) -> None:
+    """Print what a command did: its lines, or fields as JSON."""
+    if as_json:
+        print_json(fields)
+    else:
+        click.echo("\n".join(map(str, lines)))
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> Any:

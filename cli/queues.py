@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import as_json, print_json, print_table
+from stemline.cli.output import as_json, print_objects
 from stemline.cli.tables import Column
 from stemline.cli.words import WORD
 
@@ -29,12 +29,8 @@ _COLUMNS = (
 def queues(connection: Connection, *, as_json: bool) -> None:
     """List the queues, their state and their limits."""
     with connection.open() as client:
-        found = client.queues()
-        if as_json:
-            for each in found:
-                print_json(each.raw)
-        else:
-            print_table(_COLUMNS, map(_row, found), empty="No queue yet; the first job makes one.")
+        empty = "No queue yet; the first job makes one."
+        print_objects(client.queues(), _COLUMNS, _row, as_json=as_json, empty=empty)
 
 
 @click.command()
@@ -47,7 +43,7 @@ def pause(connection: Connection, *, queue: str | None, as_json: bool) -> None:
     QUEUE is the id or name of a queue, by default the bucket's first.
     """
     with connection.open() as client:
-        _print(client.pause(queue or ""), as_json=as_json)
+        print_objects([client.pause(queue or "")], _COLUMNS, _row, as_json=as_json)
 
 
 @click.command()
@@ -73,15 +69,8 @@ def resume(
     limits = {"MaxSize": size, "MaxConcurrent": concurrent, "Weight": weight}
     changes = {name: str(value) for name, value in limits.items() if value is not None}
     with connection.open() as client:
-        _print(client.update_queue(queue or "", State="Active", **changes), as_json=as_json)
-
-
-def _print(queue: Queue, *, as_json: bool) -> None:
-    """Print a queue after a change."""
-    if as_json:
-        print_json(queue.raw)
-    else:
-        print_table(_COLUMNS, [_row(queue)])
+        resumed = client.update_queue(queue or "", State="Active", **changes)
+        print_objects([resumed], _COLUMNS, _row, as_json=as_json)
 
 
 def _row(queue: Queue) -> tuple[str, ...]:

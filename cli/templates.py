@@ -10,7 +10,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import NOT_FOUND, CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, local_time, print_json, print_table
+from stemline.cli.output import as_json, local_time, print_json, print_objects
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.tables import Column
 from stemline.cli.words import WORD
@@ -39,11 +39,8 @@ def templates() -> None:
 def list_(connection: Connection, *, name: str, as_json: bool) -> None:
     """List the templates of the bucket."""
     with connection.open() as client:
-        if as_json:
-            for each in client.templates(prefix=name):
-                print_json(each.raw)
-        else:
-            print_table(_COLUMNS, map(_row, client.templates(prefix=name)), empty="No templates.")
+        found = client.templates(prefix=name)
+        print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No templates.")
 
 
 @templates.command()

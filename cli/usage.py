@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import as_json, print_json, print_table, span
+from stemline.cli.output import as_json, print_objects, span
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def usage(connection: Connection, *, first: datetime | None, last: datetime | No
     """Show what the jobs took: seconds of audio and of work, bytes."""
     with connection.open() as client:
         found = client.usage(first=first.date() if first else None, last=last.date() if last else None)
-    if as_json:
-        for each in found:
-            print_json(each.raw)
-    else:
-        print_table(_COLUMNS, map(_row, found), empty="No jobs in these days.")
+    print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No jobs in these days.")
 
 
 def _row(usage: Usage) -> tuple[str, ...]:
