@@ -1,6 +1,6 @@
 """Settings of a process, read from ``STEMLINE_…`` variables.
 
-``groups.py`` lists every setting, ``values.py`` holds the types that have parts of their own.
+``groups`` holds every setting, ``values.py`` holds the types that have parts of their own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""Celery without tasks: what sends messages, Beat and Flower."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stemline.runtime.bootstrap.process_logging import configure_logging, keep_celery_from_logging
+from stemline.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application that sends messages and runs no tasks: of the API, Beat and Flower."""
+    from stemline.runtime.compat import kombu, versions
+    from stemline.runtime.redis_client import CHECK_S
+    from stemline.workers.app import create_app
+
+    versions.check("botocore", "celery", "kombu")
+    kombu.raise_connection_error_on_closed_channels()
+    kombu.reconnect_after_refusals()
+    kombu.leave_replaced_primaries(CHECK_S)
+    return create_app(settings)
+
+
+def beat(settings: Settings) -> Celery:
+    """Return the Celery application of Beat."""
+    configure_logging(settings)
+    app = celery_app(settings)
+    keep_celery_from_logging(settings)
+    return app
+
+
+def serve_flower(settings: Settings, *, address: str, port: int, control: bool) -> None:
+    """Serve Flower until a signal comes; ``control`` lets it change workers and tasks."""
+    from stemline.runtime.compat import flower, versions
+
+    versions.check("flower")
+    configure_logging(settings)
+    flower.serve(celery_app(settings), address=address, port=port, read_only=not control)
