@@ -9,13 +9,13 @@ from stemline.jobs.store import Notify, Store, StoreOptions
 from stemline.jobs.store.values import Deliver, discard_deliveries, discard_wake_ups
 from stemline.testing.in_memory_store.batches import InMemoryBatches
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
+from stemline.testing.in_memory_store.contents import Contents
 from stemline.testing.in_memory_store.events import InMemoryEvents
 from stemline.testing.in_memory_store.jobs import InMemoryJobs
 from stemline.testing.in_memory_store.leftovers import InMemoryLeftovers
 from stemline.testing.in_memory_store.nonces import InMemoryNonces
 from stemline.testing.in_memory_store.probes import InMemoryProbes
 from stemline.testing.in_memory_store.shares import InMemoryShares
-from stemline.testing.in_memory_store.state import Contents
 from stemline.testing.in_memory_store.statistics import InMemoryStatistics
 from stemline.testing.in_memory_store.tenants import InMemoryQueues, InMemoryTemplates, InMemoryTenants
 from stemline.testing.in_memory_store.usage import InMemoryUsage

@@ -21,7 +21,7 @@ from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import DAY_US, NO_BUDGET, Budget
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 def _bytes_of(rows: Sequence[Row]) -> int:

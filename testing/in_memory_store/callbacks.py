@@ -12,7 +12,7 @@ from stemline.jobs.errors import IllegalTransition
 from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 _KEPT_ATTEMPTS: Final = 100
 

@@ -8,7 +8,7 @@ from stemline.jobs.event import Event, place
 from stemline.jobs.job import Job
 from stemline.jobs.store import EventRepository
 from stemline.jobs.tenant import Tenant
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryEvents(EventRepository):

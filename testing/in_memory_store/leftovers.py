@@ -7,7 +7,7 @@ from dataclasses import replace
 from stemline.jobs.leftover import Leftover
 from stemline.jobs.store import LeftoverRepository
 from stemline.jobs.store.scripts import LEFTOVER_WAIT_US
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryLeftovers(LeftoverRepository):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemline.jobs.errors import NoncesFull
 from stemline.jobs.store import NonceRepository
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryNonces(NonceRepository):

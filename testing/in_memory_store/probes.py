@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import ProbeRepository
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryProbes(ProbeRepository):

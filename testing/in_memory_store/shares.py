@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stemline.jobs.share import Share
 from stemline.jobs.store import ShareRepository
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryShares(ShareRepository):

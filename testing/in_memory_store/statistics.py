@@ -9,7 +9,7 @@ from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS, TenantLoad
 from stemline.jobs.tenant import Tenant
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryStatistics(Statistics):

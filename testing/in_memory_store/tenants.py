@@ -29,7 +29,7 @@ from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import page_of
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryTenants(TenantRepository):

@@ -8,7 +8,7 @@ from stemline.jobs.store import UsageRepository
 from stemline.jobs.store.usage import usage
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import DAY_US, NEARLY_SPENT, Usage
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryUsage(UsageRepository):

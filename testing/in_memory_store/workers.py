@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stemline.jobs.store import WorkerRepository
 from stemline.jobs.worker import KEPT_S, MOST_WORKERS, Worker
-from stemline.testing.in_memory_store.state import Contents
+from stemline.testing.in_memory_store.contents import Contents
 
 
 class InMemoryWorkers(WorkerRepository):
