@@ -48,3 +48,16 @@ parity-networks: $(VENV)/.dev $(NETWORKS)/.done ## Ask Demucs, MDX-Net's loop an
 	rm -rf $(NETWORKS)/golden
 	NETWORKS_DATA=$(abspath $(NETWORKS))/golden $(MAKE) golden-networks
 	NETWORKS_DATA=$(abspath $(NETWORKS))/golden pytest -q tests/unit/separation/test_network_parity.py
+
+# sherpa-onnx, which runs Spleeter's networks on ONNX Runtime too, in an environment of its own (100 MB).
+SHERPA := .venv-sherpa
+
+$(SHERPA)/.done: $(BIN)/uv constraints/sherpa.txt
+	@echo "Installing sherpa-onnx into $(SHERPA) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(SHERPA)
+	@$(BIN)/uv pip install --quiet --python $(SHERPA)/bin/python --require-hashes -r constraints/sherpa.txt
+	@touch $@
+
+.PHONY: bench-sherpa
+bench-sherpa: $(VENV)/.dev $(SHERPA)/.done ## Time and memory for songs of 10 s and 4 minutes, Stemline and sherpa-onnx (three minutes)
+	$(BIN)/python -m benchmarks.sherpa
