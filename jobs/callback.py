@@ -50,7 +50,7 @@ def _masked_pair(pair: str) -> str:
 
 #: Names that Celery, Kombu and RabbitMQ use themselves, and those of the service's own queues.
 _RESERVED = re.compile(
-    r"unacked.*|_.*|celery.*|(.*\.)?pidbox|reply\..*|amq\..*|separate(\.[0-9]+)?|callbacks|sweep|stemline(:.*)?",
+    r"unacked.*|_.*|celery.*|(.*\.)?pidbox|reply\..*|amq\..*|separate(\.[0-9]+(\..*)?)?|callbacks|sweep|stemline(:.*)?",
     re.IGNORECASE,
 )
 

@@ -12,6 +12,7 @@ from typing import Any
 from stemline.jobs.audio import DEFAULT_CODEC
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.separation import MODE_TRACKS, Track, VoiceSeparate
+from stemline.jobs.serving import mode_wanted
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 
@@ -97,6 +98,11 @@ class JobSpec:
     def share(self) -> str:
         """The share of its queue that it takes: its submitter's, or that of all without a weight (empty)."""
         return self.credential if self.weight is not None else ""
+
+    @property
+    def wants(self) -> str:
+        """What its worker must serve: the model that it names, or its mode if it names none."""
+        return self.separate.model or mode_wanted(self.separate.audio_mode)
 
     def tracks(self) -> tuple[Track, ...]:
         """Return the tracks to compute: those of the mode for which a name was given."""

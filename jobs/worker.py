@@ -45,6 +45,8 @@ class Worker:
     """Of Stemline."""
     started: int
     """µs since the epoch."""
+    serves: tuple[str, ...] | None = None
+    """Models and modes that it can do; ``None`` of an earlier release, which does the common ones."""
     seen: int = 0
     """When the store received its latest report, µs since the epoch."""
 

@@ -113,6 +113,19 @@ def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
         startable.add_metric([str(level)], totals.startable[level])
     yield age
     yield startable
+    wanted = GaugeMetricFamily(
+        "stemline_jobs_wanting_model",
+        "Waiting jobs that want a model which not every worker serves, of the 20 most wanted.",
+        labels=["model"],
+    )
+    unserved = GaugeMetricFamily(
+        "stemline_jobs_without_worker", "The same, where no worker that runs serves it.", labels=["model"]
+    )
+    for demand in snapshot.demands:
+        wanted.add_metric([demand.wants], demand.waiting)
+        unserved.add_metric([demand.wants], 0 if demand.served else demand.waiting)
+    yield wanted
+    yield unserved
 
 
 def _queues(named: Sequence[QueueLoad], totals: QueueTotals) -> Iterator[Metric]:

@@ -20,6 +20,8 @@ DELIVER = "stemline.deliver"
 SWEEP = "stemline.sweep"
 
 LEVELS = (2, 1, 0)
+#: Through which all messages go.
+EXCHANGE = "stemline"
 CALLBACKS = "callbacks"
 SWEEPS = "sweep"
 
@@ -35,9 +37,20 @@ _KEEPALIVE = {
 }
 
 
-def separate_queue(level: int) -> str:
-    """Return the name of the broker queue of a JobLevel."""
-    return f"separate.{level}"
+def separate_queue(level: int, wants: str = "") -> str:
+    """Return the name of the broker queue of a JobLevel.
+
+    Args:
+        level: Of the jobs.
+        wants: What they want of a worker, of those that do not stand in the common line; else empty.
+    """
+    return f"separate.{level}.{wants}" if wants else f"separate.{level}"
+
+
+def declare_queue(app: Celery, name: str) -> None:
+    """Let an application send to a queue of a model; those of the levels it knows from its start."""
+    if name not in app.amqp.queues:
+        app.amqp.queues.add(name, exchange=EXCHANGE, exchange_type="direct", routing_key=name)
 
 
 def create_app(settings: Settings) -> Celery:
@@ -53,7 +66,7 @@ def create_app(settings: Settings) -> Celery:
     visibility = round(settings.workers.job_time_limit_s) + _VISIBILITY_MARGIN_S
     app.conf.update(
         broker_use_ssl=broker.tls,
-        task_queues=[Queue(name, Exchange("stemline"), routing_key=name) for name in names],
+        task_queues=[Queue(name, Exchange(EXCHANGE), routing_key=name) for name in names],
         task_create_missing_queues=False,
         task_routes={DELIVER: CALLBACKS, SWEEP: SWEEPS},
         task_default_queue=SWEEPS,

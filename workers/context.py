@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stemline.jobs.serving import COMMON
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
@@ -46,4 +47,6 @@ class SeparationContext:
     """Decodes sources in child processes."""
     device_failed: Callable[[str], None]
     """Called with the reason when the device failed: ends the worker after its attempts."""
+    serves: Callable[[], Collection[str]] = lambda: COMMON
+    """Returns the models and modes that this worker can do."""
     pace: Pace = field(default_factory=Pace)

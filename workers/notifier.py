@@ -11,7 +11,7 @@ import structlog
 from celery import Celery
 
 from stemline.jobs.store import WakeUp
-from stemline.workers.app import CALLBACKS, DELIVER, SEPARATE, separate_queue
+from stemline.workers.app import CALLBACKS, DELIVER, SEPARATE, declare_queue, separate_queue
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,10 @@ class CeleryNotifier:
     def notify_workers(self, wake_ups: Sequence[WakeUp]) -> None:
         """Notify idle workers that jobs may be ready; a message carries the level alone."""
         for wake_up in wake_ups:
-            self._send(SEPARATE, wake_up.level, separate_queue(wake_up.level))
+            queue = separate_queue(wake_up.level, wake_up.wants)
+            if wake_up.wants:
+                declare_queue(self._app, queue)
+            self._send(SEPARATE, wake_up.level, queue)
 
     def deliver(self, delivery_id: str) -> None:
         """Have a delivery attempted now."""

@@ -27,13 +27,28 @@ class Presence:
         self,
         store: Store,
         worker: Worker,
+        *,
         interval_s: float = REPORT_S,
         device_in_use: DeviceInUse | None = None,
+        serving: Callable[[], tuple[str, ...]] | None = None,
+        follow: Callable[[tuple[str, ...]], None] | None = None,
     ) -> None:
+        """Report a worker to a store.
+
+        Args:
+            store: That remembers it.
+            worker: What it is.
+            interval_s: Between two reports, s.
+            device_in_use: Where its networks run.
+            serving: Looks which models it serves.
+            follow: Called with these before each report.
+        """
         self._workers = store.workers
         self._worker = worker
         self._interval_s = interval_s
         self._device_in_use = device_in_use
+        self._serving = serving
+        self._follow = follow
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -53,10 +68,15 @@ class Presence:
         self._tell(lambda: self._workers.leave(self._worker.name))
 
     def _now(self) -> Worker:
-        """Return the worker with the device that it has come to use."""
-        if self._device_in_use is None:
-            return self._worker
-        return replace(self._worker, device=self._device_in_use.get())
+        """Return the worker with the device that it has come to use, and what it serves."""
+        worker = self._worker
+        if self._device_in_use is not None:
+            worker = replace(worker, device=self._device_in_use.get())
+        if self._serving is not None:
+            worker = replace(worker, serves=self._serving())
+            if self._follow is not None:
+                self._follow(worker.serves or ())
+        return worker
 
     def _tell(self, report: Callable[[], None]) -> None:
         try:

@@ -37,7 +37,7 @@ def add_task(app: Celery, context: Callable[[], SeparationContext]) -> None:
 
 
 def separate(context: SeparationContext, hostname: str, *, wake_up_level: object) -> AttemptResult | None:
-    """Claim the best waiting job, of any of the worker's levels, and make one attempt at it.
+    """Claim the best waiting job that the worker serves, of any of its levels, and make one attempt at it.
 
     Args:
         context: What to work with.
@@ -52,7 +52,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
     if context.shutdown.requested():
         return None
     worker = claimant(hostname, threading.get_native_id())  # a process of the pool, or a thread of it
-    job = context.store.jobs.claim(worker, context.settings.workers.levels)
+    job = context.store.jobs.claim(worker, context.settings.workers.levels, context.serves())
     if job is None:
         return None
     with structlog.contextvars.bound_contextvars(

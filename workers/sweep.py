@@ -5,6 +5,7 @@ Safe to run twice, and in several processes at once.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
@@ -221,9 +222,12 @@ class Sweeper:
 
     def resend_wake_ups(self) -> None:
         """Send a wake-up for each job that could start, beyond those that wait in the broker."""
-        for level in LEVELS:
-            startable = self._store.jobs.startable(level, MAX_WAKE_UPS)
-            missing = len(startable) - self._waiting_messages(separate_queue(level)) if startable else 0
+        served = [demand.wants for demand in self._store.jobs.demands() if demand.served]
+        for level, wants in itertools.product(LEVELS, ["", *served]):
+            startable = self._store.jobs.startable(level, MAX_WAKE_UPS, wants)
+            missing = (
+                len(startable) - self._waiting_messages(separate_queue(level, wants)) if startable else 0
+            )
             if missing > 0:
                 self._notifier.notify_workers(startable[-missing:])
 

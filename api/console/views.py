@@ -144,6 +144,7 @@ WORKERS = _answer(
             Element("Slots", TEXT, "worker.slots"),
             Element("Level", TEXT, "worker.levels", repeated=True),
             Element("Device", TEXT, "worker.device"),
+            Element("Serves", TEXT, "worker.serves", repeated=True),
             Element("Version", TEXT, "worker.version"),
             Element("Started", TEXT, "worker.started"),
             Element("Seen", TEXT, "worker.seen"),

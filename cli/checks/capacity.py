@@ -40,6 +40,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
     for load in snapshot.queues:
         yield from _queue(load, sizes.get(load.id, 0))
     yield from _workers(snapshot)
+    yield from _models(snapshot)
     yield _rate(context)
 
 
@@ -63,6 +64,17 @@ def _workers(snapshot: Snapshot) -> Iterator[Finding]:
     if startable:
         fix = "start more workers (`stemline worker separate`), or raise STEMLINE_WORKER_CONCURRENCY"
         yield warn("capacity", f"{startable} more jobs could run: all workers are busy with {running}", fix)
+
+
+def _models(snapshot: Snapshot) -> Iterator[Finding]:
+    """Look for jobs that no worker which runs can do."""
+    for demand in snapshot.demands:
+        if demand.served:
+            yield ok("capacity", f"{demand.waiting} jobs wait for {demand.wants}, which a worker serves")
+        else:
+            message = f"{demand.waiting} jobs wait for {demand.wants}, which no worker that runs serves"
+            fix = "add it on a worker: `stemline models add`, or `stemline models pull` for Spleeter's"
+            yield warn("capacity", message, fix)
 
 
 def _budgets(context: CheckContext, usage: UsageRepository) -> Iterator[Finding]:

@@ -86,7 +86,7 @@ class Connection:
     def wake_up(self, rows: Sequence[Sequence[str]]) -> None:
         """Send wake-ups, as scripts return them."""
         if rows:
-            self._notify([WakeUp(int(level), job_id) for level, job_id in rows])
+            self._notify([WakeUp(int(level), job_id, wants) for level, job_id, wants in rows])
 
     def deliver(self, deliveries: Sequence[str]) -> None:
         """Have callbacks delivered that a script has made due."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from stemline.jobs.batch import retried_already
@@ -24,10 +24,12 @@ from stemline.jobs.history import Step
 from stemline.jobs.ids import new_job_id, queue_id_of
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import NotifyConfig, QueueLimits
+from stemline.jobs.serving import COMMON, Demand
 from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
+from stemline.jobs.store.statistics import read_demands
 from stemline.jobs.store.usage import budget_arguments
 from stemline.jobs.store.values import (
     Counted,
@@ -108,7 +110,7 @@ class RedisJobs(JobRepository):
             text, digest = records.text(records.SPEC, spec), records.digest(spec.input_object)
             rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
             rows += ["" if time is None else str(time) for time in (spec.not_before, spec.deadline)]
-            rows += [spec.batch, *_hop(spec)]
+            rows += [spec.batch, *_hop(spec), spec.wants]
         answer: list[Any] = self._connection.run(
             "create",
             str(tenant),
@@ -203,10 +205,15 @@ class RedisJobs(JobRepository):
         if answer[0] == "refused":
             raise IllegalTransition(f"The job {answer[1]} is {answer[2]} and cannot be cancelled.")
 
-    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
+    def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
         by_preference = sorted(levels, reverse=True)
-        found = self._connection.run("claim", worker, self._lease_us, self._ageing_us, *by_preference)
-        return _job(found or ())
+        numbers = [self._lease_us, self._ageing_us, len(by_preference), *by_preference]
+        names = sorted(serves)
+        while True:
+            answer = self._connection.run("claim", worker, *numbers, *names)
+            self._connection.wake_up(answer[1])
+            if answer[0] != "again":
+                return _job(answer[2]) if answer[0] == "job" else None
 
     def heartbeat(
         self,
@@ -281,9 +288,12 @@ class RedisJobs(JobRepository):
     def expire(self, limit: int = 1000) -> int:
         return int(self._connection.run("expire", limit))
 
-    def startable(self, level: int, limit: int) -> list[WakeUp]:
-        rows = self._connection.run("startable", level, limit)
-        return [WakeUp(int(found), job_id) for found, job_id in rows]
+    def startable(self, level: int, limit: int, wants: str = "") -> list[WakeUp]:
+        rows = self._connection.run("startable", level, limit, wants)
+        return [WakeUp(int(found), job_id, wanted) for found, job_id, wanted in rows]
+
+    def demands(self, limit: int = 100) -> list[Demand]:
+        return read_demands(self._connection.run("demands", limit))
 
     def prune(self, limit: int = 500) -> int:
         options, now = self._connection.options, self._connection.now()

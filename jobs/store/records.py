@@ -19,6 +19,7 @@ from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import USUAL_WEIGHT, NotifyConfig, Override, Queue, Reserved
 from stemline.jobs.separation import VoiceSeparate
+from stemline.jobs.serving import no_worker
 from stemline.jobs.states import ENDED, QueueState, State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
@@ -71,7 +72,15 @@ def job(record: Mapping[str, str]) -> Job:
         return found
     mean = record.get("mean_run")
     pace = Pace(int(record["now"]), int(record["running"]), int(mean) if mean else None)
-    return with_estimates(found, pace, ahead=_time(record, "ahead"), by_worker=_time(record, "ends"))
+    if wants := record.get("unserved"):
+        found = dataclasses.replace(found, message=no_worker(wants))
+    return with_estimates(
+        found,
+        pace,
+        ahead=_time(record, "ahead"),
+        by_worker=_time(record, "ends"),
+        served="unserved" not in record,
+    )
 
 
 def _job(record: Mapping[str, str]) -> Job:

@@ -17,10 +17,12 @@ from stemline.jobs.batch import BATCHES_KEPT
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
+from stemline.jobs.serving import COMMON, MOST_WANTED
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Confirmation, Durability, run_confirmed
 from stemline.jobs.store.records import RECORD_BYTES, RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
+from stemline.jobs.worker import ALIVE_S
 
 LEFTOVER_WAIT_US: Final = 60_000_000
 """After this time a sweep first tries to remove what an attempt left in a bucket, µs."""
@@ -32,7 +34,7 @@ _UNCONFIRMED: Final = Confirmation()
 
 
 def _constants() -> str:
-    """Return the transition table, the record version, bounds of events and steps, the usual weight as Lua.
+    """Return the transition table, the common wants and some numbers as Lua.
 
     Pause is stored as Submitted, so the table leaves it out.
     """
@@ -50,9 +52,12 @@ def _constants() -> str:
         "USUAL_WEIGHT": USUAL_WEIGHT,
         "STEPS_KEPT": STEPS_KEPT,
         "LEFTOVER_WAIT": LEFTOVER_WAIT_US,
+        "MOST_WANTED": MOST_WANTED,
+        "ALIVE": round(ALIVE_S * 1e6),
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())
-    return f"{lines}local TRANSITIONS = {{{', '.join(rows)}}}\n"
+    common = ", ".join(f"['{name}'] = true" for name in sorted(COMMON))
+    return f"{lines}local COMMON = {{{common}}}\nlocal TRANSITIONS = {{{', '.join(rows)}}}\n"
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 
@@ -110,3 +111,5 @@ class Snapshot:
     ``reused``, ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``leftovers:removed``,
     ``leftovers:given_up``, ``audio_ms``, ``bytes_in``, ``bytes_out`` and ``work_ms:<device>``."""
     server: ServerStatus
+    demands: tuple[Demand, ...] = ()
+    """What waiting jobs want beyond the common models, the most wanted first."""

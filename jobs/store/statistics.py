@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
@@ -23,6 +24,13 @@ from stemline.jobs.tenant import Tenant
 
 COUNTED_AT_ONCE: Final = 200
 """Tenants whose queues one call of the script counts; it blocks the server for about 0.3 ms for each."""
+MOST_DEMANDS: Final = 20
+"""Models that have numbers of their own: their names are those of clients."""
+
+
+def read_demands(rows: Sequence[Sequence[Any]]) -> list[Demand]:
+    """Return what waiting jobs want that are not in the common line, as a script returns it."""
+    return [Demand(wants, int(waiting), served == 1) for wants, waiting, served in rows]
 
 
 class RedisStatistics(Statistics):
@@ -32,10 +40,11 @@ class RedisStatistics(Statistics):
         self._connection = connection
 
     def read(self, most_queues: int = 100) -> Snapshot:
-        answer = self._connection.run("statistics", most_queues, COUNTED_AT_ONCE)
+        values = (most_queues, COUNTED_AT_ONCE, MOST_DEMANDS)
+        answer = self._connection.run("statistics", *values)
         while answer[0] == "counting":
-            answer = self._connection.run("statistics", most_queues, COUNTED_AT_ONCE)
-        now, counts, sums_list, rows, oldest, others = answer
+            answer = self._connection.run("statistics", *values)
+        now, counts, sums_list, rows, oldest, others, demands = answer
         sums = {name: int(value) for name, value in records.pairs(sums_list).items()}
         delayed, expired, pending, due, first_due, dead, leftovers = others
         return Snapshot(
@@ -57,6 +66,7 @@ class RedisStatistics(Statistics):
             leftovers=leftovers,
             totals={name: int(value) for name, value in records.pairs(counts).items()},
             server=self._server(),
+            demands=tuple(read_demands(demands)),
         )
 
     def of_tenant(self, tenant: Tenant) -> TenantLoad:

@@ -22,11 +22,13 @@ Uploads: TypeAlias = Sequence[Mapping[str, Any]]
 class WakeUp:
     """A hint that a job may be ready to start.
 
-    A message carries the level alone: the worker that receives it claims the best job there is.
+    A message carries the level alone: the worker that receives it claims the best job that it serves.
     """
 
     level: int
     job_id: str
+    wants: str = ""
+    """What a worker must serve to take it; empty for any that serves common jobs."""
 
 
 Notify: TypeAlias = Callable[[Sequence[WakeUp]], None]

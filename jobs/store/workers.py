@@ -17,7 +17,7 @@ class RedisWorkers(WorkerRepository):
         self._connection = connection
 
     def report(self, worker: Worker) -> None:
-        self._run(worker.name, records.text(records.WORKER, worker))
+        self._run(worker.name, records.text(records.WORKER, worker), *(worker.serves or ()))
 
     def leave(self, name: str) -> None:
         self._run(name, "")
@@ -26,5 +26,5 @@ class RedisWorkers(WorkerRepository):
         rows = self._connection.run("workers", MOST_WORKERS)
         return [replace(records.WORKER.validate_json(report), seen=int(seen)) for _, seen, report in rows]
 
-    def _run(self, name: str, report: str) -> None:
-        self._connection.run("report_worker", name, report, round(KEPT_S * 1e6))
+    def _run(self, name: str, report: str, *serves: str) -> None:
+        self._connection.run("report_worker", name, report, round(KEPT_S * 1e6), *serves)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.metrics import WorkerMetrics
     from stemline.workers.prober import Prober
+    from stemline.workers.serving import Serving
     from stemline.workers.shutdown import Shutdown
 
 
@@ -37,6 +38,7 @@ def separation_worker(settings: Settings) -> Celery:
     from stemline.workers import process_init, separate
     from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.scratch import check_scratch
+    from stemline.workers.serving import Serving
     from stemline.workers.shutdown import Shutdown
 
     telemetry.check(settings)
@@ -48,6 +50,8 @@ def separation_worker(settings: Settings) -> Celery:
     metrics = worker_metrics(settings, forks=settings.engine.device != "cuda")
     shutdown = Shutdown()  # before the pool forks, so that its children share it
     device_in_use = DeviceInUse(settings.engine.device)
+    serving = Serving(settings.engine)
+    serving.refresh()
     device_failed = _watch_device(settings, metrics)
 
     @cache
@@ -59,12 +63,13 @@ def separation_worker(settings: Settings) -> Celery:
             metrics=metrics,
             shutdown=shutdown,
             device_in_use=device_in_use,
+            serving=serving,
             device_failed=device_failed,
         )
 
     separate.add_task(app, context)
     _answer_probes(settings, files)
-    report_presence(settings, "separation", device_in_use)
+    report_presence(settings, "separation", device_in_use, serving)
     keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
@@ -84,6 +89,7 @@ def _separation_context(
     metrics: WorkerMetrics,
     shutdown: Shutdown,
     device_in_use: DeviceInUse,
+    serving: Serving,
     device_failed: Callable[[str], None],
 ) -> SeparationContext:
     from stemline.runtime.store import open_store
@@ -107,6 +113,7 @@ def _separation_context(
         engine=Engines(settings, metrics, device_in_use),
         decoder=create_decoder(settings),
         device_failed=device_failed,
+        serves=serving.get,
     )
 
 

@@ -10,6 +10,7 @@ from stemline.runtime.settings import Settings
 if TYPE_CHECKING:
     from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.metrics import WorkerMetrics
+    from stemline.workers.serving import Serving
 
 
 def worker_metrics(settings: Settings, *, forks: bool = True) -> WorkerMetrics:
@@ -39,7 +40,9 @@ def worker_metrics(settings: Settings, *, forks: bool = True) -> WorkerMetrics:
     return numbers
 
 
-def report_presence(settings: Settings, kind: str, device_in_use: DeviceInUse | None = None) -> None:
+def report_presence(
+    settings: Settings, kind: str, device_in_use: DeviceInUse | None = None, serving: Serving | None = None
+) -> None:
     """Have a worker of a kind report itself from when it is ready, after its pool has forked, to its end."""
     from importlib.metadata import version
 
@@ -48,6 +51,7 @@ def report_presence(settings: Settings, kind: str, device_in_use: DeviceInUse | 
     from stemline.jobs.worker import Worker
     from stemline.runtime.store import open_store
     from stemline.workers.app import LEVELS, separate_queue
+    from stemline.workers.model_queues import ModelQueues
     from stemline.workers.presence import Presence
 
     started: list[Presence] = []
@@ -64,8 +68,11 @@ def report_presence(settings: Settings, kind: str, device_in_use: DeviceInUse | 
             version=version("stemline"),
             started=time.time_ns() // 1000,
         )
-        started.append(Presence(store, worker, device_in_use=device_in_use))
-        started[0].start()
+        look = serving.refresh if serving is not None else None
+        follow = ModelQueues(sender, worker.levels).follow
+        presence = Presence(store, worker, device_in_use=device_in_use, serving=look, follow=follow)
+        started.append(presence)
+        presence.start()
 
     def stop(**_: Any) -> None:
         for presence in started:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from stemline.jobs.estimate import mean_run
 from stemline.jobs.history import StepKind
 from stemline.jobs.job import Job, Result, Waveform
 from stemline.jobs.queue import USUAL_WEIGHT
+from stemline.jobs.serving import COMMON
 from stemline.jobs.states import State
 from stemline.jobs.store import (
     Reuse,
+    WakeUp,
     records,
 )
 from stemline.jobs.store.snapshot import LEVELS
@@ -29,16 +31,31 @@ class Attempts:
 
     _contents: Contents
 
-    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
+    def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
         contents = self._contents
+        moved: list[WakeUp] = []
         with contents.lock:
             contents.end_overrides()
-            while (job := contents.best(levels)) is not None and contents.expire(job):
-                pass
-            if job is None:
-                return None
+            while (job := contents.best(levels, serves)) is not None:
+                if contents.expire(job):
+                    continue
+                if job.spec.wants in serves:
+                    break
+                contents.apart.add(job.id)
+                contents.refresh(job.spec.queue_id)
+                place = (job.spec.queue_id, job.spec.level, job.spec.wants)
+                moved += contents.wake_ups_of(*place, 1)
+            claimed = None if job is None else self._start(job, worker, serves)
+        contents.send(moved)
+        return claimed
+
+    def _start(self, job: Job, worker: str, serves: Collection[str]) -> Job:
+        """Give a job to a worker."""
+        contents = self._contents
+        with contents.lock:
             queue_id, level = job.spec.queue_id, job.spec.level
-            contents.end_turn(job)
+            contents.end_turn(job, serves)
+            queue_turn = contents.ready[level, contents.line_wants(job)][queue_id]
             running = contents.move(job, State.RUNNING)
             contents.jobs[job.id] = replace(
                 running,
@@ -55,10 +72,14 @@ class Attempts:
             contents.note(job.id, StepKind.CLAIMED, worker)
             self._contents.extend_lease(job.id)
             contents.expected_ends.pop(job.id, None)
-            turn = contents.ready[level][queue_id]
+            # Turns that passed while no worker served the line are not made up for.
+            turn = max(queue_turn, contents.last_turn[level])
             contents.last_turn[level] = turn
             after = turn + USUAL_WEIGHT / contents.queues[queue_id].turns
-            contents.next_turn[queue_id, level] = contents.ready[level][queue_id] = after
+            contents.next_turn[queue_id, level] = after
+            for (of_level, _), turns in contents.ready.items():
+                if of_level == level and queue_id in turns:
+                    turns[queue_id] = after
             contents.refresh(queue_id)
             return contents.jobs[job.id]
 
@@ -192,7 +213,8 @@ class Attempts:
                 contents.totals["reused"] += 1
             elif to is State.SUCCESS:
                 run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
-                contents.mean_runs[queue] = mean_run(contents.mean_runs.get(queue), run)
+                for key in ((queue, ""), (queue, current.spec.wants)):
+                    contents.mean_runs[key] = mean_run(contents.mean_runs.get(key), run)
             if result is not None:
                 contents.weigh(job, records.text(records.RESULT, result))
                 current = replace(current, result=result, progress=100)

@@ -10,6 +10,7 @@ from stemline.jobs.errors import LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.job import Job
 from stemline.jobs.leftover import Leftover
+from stemline.jobs.serving import no_worker
 from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import WakeUp, delivery_id
 from stemline.jobs.store.scripts import LEFTOVER_WAIT_US
@@ -48,16 +49,20 @@ class Contents(BatchChanges):
             aged = max(0, self.clock() - one.created) // ageing_us if ageing_us else 0
             return -(one.spec.level + aged), one.created
 
-        lines = [deque(self.line(queue, level)) for level in LEVELS]
+        wants = self.line_wants(job)
+        lines = [deque(self.line(queue, level, wants)) for level in LEVELS]
         ids = []
         while heads := [line for line in lines if line]:
             ids.append(min(heads, key=lambda line: rank(line[0])).popleft().id)
         running = sum(self.jobs[job_id].spec.queue_id == queue for job_id in self.leases)
+        shown, served = self.view(job), job.state is State.RUNNING or self.is_served(job.spec.wants)
+        mean = self.mean_runs.get((queue, job.spec.wants), self.mean_runs.get((queue, "")))
         return with_estimates(
-            self.view(job),
-            Pace(self.clock(), running, self.mean_runs.get(queue)),
+            shown if served else replace(shown, message=no_worker(job.spec.wants)),
+            Pace(self.clock(), running, mean),
             ahead=ids.index(job.id) if job.id in ids else None,
             by_worker=self.expected_ends.get(job.id),
+            served=served,
         )
 
     def current(self, job_id: str, token: int) -> Job:

@@ -11,6 +11,7 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.history import Step, StepKind
 from stemline.jobs.job import Job, Waveform
+from stemline.jobs.serving import Demand
 from stemline.jobs.states import ENDED, State
 from stemline.jobs.store import (
     Counted,
@@ -161,13 +162,18 @@ class InMemoryJobs(Submissions, Attempts, JobRepository):
         with contents.lock:
             return sum(contents.expire(job) for job in list(contents.jobs.values()))
 
-    def startable(self, level: int, limit: int) -> list[WakeUp]:
+    def startable(self, level: int, limit: int, wants: str = "") -> list[WakeUp]:
         contents = self._contents
         found: list[WakeUp] = []
         with contents.lock:
-            for _, queue_id in sorted((turn, queue_id) for queue_id, turn in contents.ready[level].items()):
-                found += contents.wake_ups(queue_id, level, limit - len(found))
+            turns = contents.ready[level, wants]
+            for _, queue_id in sorted((turn, queue_id) for queue_id, turn in turns.items()):
+                found += contents.wake_ups_of(queue_id, level, wants, limit - len(found))
         return found
+
+    def demands(self, limit: int = 100) -> list[Demand]:
+        with self._contents.lock:
+            return self._contents.demands(limit)
 
     def prune(self, limit: int = 500) -> int:
         contents = self._contents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from stemline.jobs.batch import BatchState
@@ -14,10 +14,10 @@ from stemline.jobs.share import step
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import WakeUp
 from stemline.jobs.store.snapshot import LEVELS
-from stemline.testing.in_memory_store.state import StoredData
+from stemline.testing.in_memory_store.lines import Lines, served_lines
 
 
-class Schedule(StoredData):
+class Schedule(Lines):
     """What a store holds, and the order in which its jobs start."""
 
     def is_held(self, job: Job) -> bool:
@@ -25,8 +25,8 @@ class Schedule(StoredData):
         batch = self.batches.get(job.spec.batch)
         return batch is not None and batch.state is BatchState.PAUSED
 
-    def waiting(self, queue_id: str, level: int) -> list[Job]:
-        """Return the claimable jobs of a queue, oldest first."""
+    def waiting(self, queue_id: str, level: int, wants: str | None = None) -> list[Job]:
+        """Return the claimable jobs of a queue, oldest first; of all lines, or of one."""
         return [
             job
             for job in self.jobs.values()
@@ -35,6 +35,7 @@ class Schedule(StoredData):
             and job.state is State.SUBMITTED
             and job.id not in self.delayed
             and not self.is_held(job)
+            and wants in {None, self.line_wants(job)}
         ]
 
     def running(self, queue_id: str) -> Counter[int]:
@@ -56,30 +57,43 @@ class Schedule(StoredData):
     def refresh(self, queue_id: str) -> None:
         """Update whether a queue is ready at each level, after any change of the queue or its jobs."""
         is_active = self.queues[queue_id].state is QueueState.ACTIVE
-        for level, turns in self.ready.items():
-            if not (is_active and self.room(queue_id, level) > 0 and self.waiting(queue_id, level)):
+        places = {*self.ready, *((level, wants) for level in LEVELS for wants in self.lines(queue_id))}
+        for level, wants in places:
+            turns = self.ready[level, wants]
+            has_room = is_active and self.room(queue_id, level) > 0
+            if not (has_room and self.waiting(queue_id, level, wants)):
                 turns.pop(queue_id, None)
             elif queue_id not in turns:
                 # Turns that pass while a queue is not ready are not made up for.
                 turns[queue_id] = max(self.next_turn[queue_id, level], self.last_turn[level])
 
     def wake_ups(self, queue_id: str, level: int, limit: int) -> list[WakeUp]:
-        """Return wake-ups for waiting jobs of a queue and level that may start now."""
-        if queue_id not in self.ready[level]:
+        """Return wake-ups for waiting jobs of a queue and level that may start now, of each of its lines."""
+        return [
+            each for wants in self.lines(queue_id) for each in self.wake_ups_of(queue_id, level, wants, limit)
+        ]
+
+    def wake_ups_of(self, queue_id: str, level: int, wants: str, limit: int) -> list[WakeUp]:
+        """Return the wake-ups of one line; none where no worker would take them."""
+        if queue_id not in self.ready[level, wants] or (wants and not self.is_served(wants)):
             return []
         count = min(self.room(queue_id, level), limit)
-        return [WakeUp(level, job.id) for job in itertools.islice(self.waiting(queue_id, level), count)]
+        jobs = itertools.islice(self.waiting(queue_id, level, wants), count)
+        return [WakeUp(level, job.id, wants) for job in jobs]
 
-    def best(self, levels: Sequence[int]) -> Job | None:
-        """Return the job to start next: by level, turns of queues, turns of shares, and age."""
+    def best(self, levels: Sequence[int], serves: Collection[str]) -> Job | None:
+        """Return the job to start next: by level, turns of queues, turns of shares, and age.
+
+        It may be one of the common line that the worker does not serve.
+        """
         ageing_us = round(self.options.level_ageing_s * 1e6)
         best: tuple[int, int, Job] | None = None
+        lines = served_lines(serves)
         for level in sorted(levels, reverse=True):
-            turns = self.ready[level]
-            if not turns:
+            heads = [(turn, queue) for wants in lines for queue, turn in self.ready[level, wants].items()]
+            if not heads:
                 continue
-            queue_id = min(turns, key=lambda queue_id: (turns[queue_id], queue_id))
-            job = next(self.line(queue_id, level))
+            job = self.first_in_lines(min(heads)[1], level, lines)
             if not ageing_us:
                 return job
             rank = level + max(0, self.clock() - job.created) // ageing_us
@@ -93,17 +107,23 @@ class Schedule(StoredData):
         known = self.shares.get(share)
         return USUAL_WEIGHT if known is None else known.at(self.clock())
 
-    def turns_of_shares(self, queue_id: str, level: int) -> dict[str, int]:
-        """Return the turns of the shares that have claimable jobs; empty if none of them has a weight."""
-        found = {job.spec.share for job in self.waiting(queue_id, level)}
+    def turns_of_shares(self, queue_id: str, level: int, lines: Collection[str]) -> dict[str, int]:
+        """Return the turns of the shares that have claimable jobs in lines; empty if none has a weight."""
+        found = {job.spec.share for wants in lines for job in self.waiting(queue_id, level, wants)}
         last = self.last_share[queue_id, level]
         turns = {share: max(last, self.next_share[queue_id, level, share]) for share in found}
         return turns if found - {""} else {}
 
-    def line(self, queue_id: str, level: int) -> Iterator[Job]:
-        """Return the claimable jobs of a queue and level in the order in which they are claimed."""
-        jobs = self.waiting(queue_id, level)
-        turns = self.turns_of_shares(queue_id, level)
+    def first_in_lines(self, queue_id: str, level: int, lines: Collection[str]) -> Job:
+        """Return the job of some lines of a queue and level whose turn it is."""
+        turns = self.turns_of_shares(queue_id, level, lines)
+        heads = [job for wants in lines if (job := next(self.line(queue_id, level, wants), None))]
+        return min(heads, key=lambda job: (turns.get(job.spec.share, 0), job.spec.share, job.created))
+
+    def line(self, queue_id: str, level: int, wants: str) -> Iterator[Job]:
+        """Return the claimable jobs of a line in the order in which they are claimed."""
+        jobs = self.waiting(queue_id, level, wants)
+        turns = self.turns_of_shares(queue_id, level, [wants])
         if not turns:
             yield from jobs
             return
@@ -115,10 +135,11 @@ class Schedule(StoredData):
             if not lists[share]:
                 del lists[share]
 
-    def end_turn(self, job: Job) -> None:
+    def end_turn(self, job: Job, serves: Collection[str]) -> None:
         """Move the turn of the share of a job that is claimed now; it still waits."""
         queue_id, level, share = job.spec.queue_id, job.spec.level, job.spec.share
-        turns = self.turns_of_shares(queue_id, level)
+        lines = served_lines(serves)
+        turns = self.turns_of_shares(queue_id, level, lines)
         if turns:
             self.last_share[queue_id, level] = turns[share]
             self.next_share[queue_id, level, share] = turns[share] + step(self.weight_of(share))
@@ -129,8 +150,9 @@ class Schedule(StoredData):
             turn = self.next_turn[queue_id, level]
             if turn > served:
                 self.next_turn[queue_id, level] = turn = served + (turn - served) * before / after
-                if queue_id in self.ready[level]:
-                    self.ready[level][queue_id] = turn
+                for wants in self.lines(queue_id):
+                    if queue_id in self.ready[level, wants]:
+                        self.ready[level, wants][queue_id] = turn
 
     def end_overrides(self) -> list[WakeUp]:
         """End the temporary limits of queues whose time has come; return wake-ups."""

@@ -68,8 +68,10 @@ class StoredData:
     last_created: int = 0
     idempotency: dict[tuple[Tenant, str], Remembered] = field(default_factory=dict)
 
-    ready: dict[int, dict[str, float]] = field(default_factory=lambda: {level: {} for level in LEVELS})
-    """Level to the turns of the queues that have a job to start."""
+    ready: dict[tuple[int, str], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Level, and what a line is named after, to the turns of the queues that have a job to start there."""
+    apart: set[str] = field(default_factory=set)
+    """Jobs that do not stand in the common line although they could."""
     last_turn: dict[int, float] = field(default_factory=lambda: dict.fromkeys(LEVELS, 0.0))
     """Level to the turn of the queue served last."""
     next_turn: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
@@ -85,8 +87,8 @@ class StoredData:
 
     expected_ends: dict[str, int] = field(default_factory=dict)
     """Running job id to the time at which its worker expects the end."""
-    mean_runs: dict[str, int] = field(default_factory=dict)
-    """Queue id to how long its latest successful jobs ran, µs."""
+    mean_runs: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Queue id, and what jobs want (empty for all), to how long the latest successful ones ran, µs."""
 
     homes: dict[Tenant, Home] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS, TenantLoad
+from stemline.jobs.store.statistics import MOST_DEMANDS
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.contents import Contents
 
@@ -40,6 +41,7 @@ class InMemoryStatistics(Statistics):
                 leftovers=len(contents.leftovers),
                 totals=dict(contents.totals),
                 server=ServerStatus(),
+                demands=tuple(contents.demands(MOST_DEMANDS)),
             )
 
     def of_tenant(self, tenant: Tenant) -> TenantLoad:
@@ -54,7 +56,9 @@ class InMemoryStatistics(Statistics):
                 if (jobs := [j.created for level in LEVELS for j in contents.waiting(queue.id, level)])
             }
             means = {
-                queue.id: mean for queue in queues if (mean := contents.mean_runs.get(queue.id)) is not None
+                queue.id: mean
+                for queue in queues
+                if (mean := contents.mean_runs.get((queue.id, ""))) is not None
             }
         return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest, means)
 

@@ -16,6 +16,7 @@ from stemline.jobs.errors import (
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.queue import QueueLimits
+from stemline.jobs.serving import COMMON, MOST_WANTED
 from stemline.jobs.share import Share
 from stemline.jobs.states import State
 from stemline.jobs.store import (
@@ -146,6 +147,9 @@ class Submissions:
             waiting += sum(contents.jobs[job_id].spec.queue_id == queue_id for job_id in contents.delayed)
             if waiting + count > queue.max_size:
                 raise QueueFull
+            wanted = {spec.wants for spec in specs if spec.queue_id == queue_id} - COMMON
+            if wanted and len(wanted | set(contents.wanted(queue_id))) > MOST_WANTED:
+                raise QueueFull
 
     def _add(self, job_id: str, spec: JobSpec) -> list[WakeUp]:
         """Store a job; return its wake-up if it may start now."""
@@ -172,9 +176,9 @@ class Submissions:
         if job.id in contents.delayed:
             return []
         # With more waiting than may run, the end of each job sends the wake-up for the next.
-        is_ready = spec.queue_id in contents.ready[spec.level]
-        if is_ready and len(contents.waiting(spec.queue_id, spec.level)) <= contents.room(
-            spec.queue_id, spec.level
-        ):
-            return [WakeUp(spec.level, job.id)]
-        return []
+        wants = contents.line_wants(job)
+        is_ready = spec.queue_id in contents.ready[spec.level, wants]
+        room = contents.room(spec.queue_id, spec.level)
+        if not is_ready or len(contents.waiting(spec.queue_id, spec.level, wants)) > room:
+            return []
+        return [WakeUp(spec.level, job.id, wants)] if not wants or contents.is_served(wants) else []

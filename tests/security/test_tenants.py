@@ -426,6 +426,7 @@ RESERVED = (
         "x.pidbox",
         "separate.0",
         "separate.9",
+        "Separate.1.htdemucs",
     ),
     *("callbacks", "sweep", "stemline", "stemline:job:x", "amq.direct", "custom", "custom:jobs"),
 )

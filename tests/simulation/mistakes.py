@@ -132,7 +132,7 @@ def _almost_expired(self: RedisJobs, limit: int = 100) -> list[str]:
 
 _IS_CURRENT = "if not is_current(job, ARGV[4]) then return {'lost'} end"
 _RUNS = "if not job or job.state ~= 'Running' then return {'lost'} end"
-_ACTIVE = "if first and q.state == 'Active' and slots.room"
+_ACTIVE = "if first and q.state == 'Active' and room"
 MISTAKES: Final = (
     Mistake("ends ignore the token", lua=[("finish", _IS_CURRENT, _RUNS)]),
     Mistake(

@@ -37,9 +37,10 @@ class Properties:
         self._world.scheduler.note(f"FAULT: {text}")
 
     def _on_claim(self, args: Sequence[str], answer: Any) -> None:
-        if not answer:
+        if answer[0] != "job":
             return
-        job = dict(zip(answer[::2], answer[1::2], strict=True))
+        record = answer[2]
+        job = dict(zip(record[::2], record[1::2], strict=True))
         if job["id"] in self._world.server.ended:
             self._fault(f"{job['id']} was claimed after its end was answered")
         if sent := self._world.seen.callbacks.get(job["id"]):

@@ -1,24 +1,57 @@
 
--- Give the best waiting job to a worker: highest level, then the queue whose turn it is, then its share whose turn it is,
--- then the oldest. Jobs past their deadline are cancelled instead, and those with a damaged record fail.
--- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6… levels, the preferred first
--- Returns the record, or nothing
+-- Give the best waiting job to a worker, of those that it serves: highest level, then the queue whose turn it is, then its
+-- share whose turn it is, then the oldest. Jobs past their deadline are cancelled instead, and those with a damaged record
+-- fail. A job in the common line that the worker does not serve gets a line apart, where others find it.
+-- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6 number of levels, then these, the preferred first, then what the
+-- worker serves
+-- Returns {'job', wake-ups, record} | {'none', wake-ups} | {'again', wake-ups} if there was too much to do for one call
+
+local MOST_PASSED = 1000  -- cancelled or damaged
+local MOST_MOVED = 50
 
 local ageing = tonumber(ARGV[5])
+local levels, serves, common = {}, {}, false
+for i = 7, 6 + tonumber(ARGV[6]) do levels[#levels + 1] = tonumber(ARGV[i]) end
+for i = 7 + #levels, #ARGV do
+  serves[ARGV[i]] = true
+  common = common or COMMON[ARGV[i]] or false
+end
+
+-- What the lines are named after that the worker serves and that have waiting jobs of any queue.
+local function served_lines()
+  local found = common and {''} or {}
+  if redis.call('ZCARD', P .. ':wanted') == 0 then return found end
+  for wants in pairs(serves) do
+    if redis.call('ZSCORE', P .. ':wanted', wants) then found[#found + 1] = wants end
+  end
+  return found
+end
+
+-- The first job of a level, with its queue and the turn of that.
+local function first_of_level(level, lines)
+  local queue, turn
+  for _, wants in ipairs(lines) do
+    local next = redis.call('ZRANGE', P .. ':ready:' .. line_named(level, wants), 0, 0, 'WITHSCORES')
+    local at = tonumber(next[2])
+    if next[1] and (not queue or at < turn or (at == turn and next[1] < queue)) then queue, turn = next[1], at end
+  end
+  if not queue then return nil end
+  local own = {}
+  for _, wants in ipairs(lines) do own[#own + 1] = line_named(level, wants) end
+  return first_in_lines(queue, level, own), queue, turn
+end
 
 local function best_job()
   local best
-  for i = 6, #ARGV do
-    local level = tonumber(ARGV[i])
-    local turn = redis.call('ZRANGE', P .. ':ready:' .. level, 0, 0, 'WITHSCORES')
-    if turn[1] then
-      local first = first_in_line(turn[1], level)
+  local lines = served_lines()
+  for _, level in ipairs(levels) do
+    local first, queue, turn = first_of_level(level, lines)
+    if first then
       local created = first.created
       local rank = level
       if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
       if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
-        best = {id = first.id, queue = turn[1], level = level, rank = rank, created = created, turn = tonumber(turn[2]),
-          first = first}
+        best = {id = first.id, queue = queue, level = level, rank = rank, created = created, turn = turn, first = first}
       end
       if ageing == 0 then break end
     end
@@ -29,32 +62,62 @@ end
 -- Whether the record is as it was written: an append-only file has no checksums. A damaged one ends here, without a
 -- callback, since its address may be what is damaged; without a record the id alone leaves the line.
 local function is_sound(best, job)
-  local place = {id = best.id, queue = best.queue, level = tostring(best.level), share = best.first.share}
+  local place = {id = best.id, queue = best.queue, level = tostring(best.level), share = best.first.share,
+    wants = string.match(best.first.line, '/(.*)') or 'MusicMode', apart = string.match(best.first.line, '/') and '1'}
   if not job then
-    step_out(place)
+    leave_line(place, best.first.line)
+    if place.apart then add_wanted(best.queue, place.wants, -1) end
+    refresh(best.queue)
+    return false
+  end
+  if job.state ~= 'Submitted' then  -- a release that knows no lines has ended it
+    leave_line(job, best.first.line)
+    count_wanted(job, false)
     refresh(best.queue)
     return false
   end
   local kept = fields(P .. ':job:' .. job.id, 'spec', 'seal')
   local is_whole = not kept.seal or kept.seal == seal(job.id, job.tenant, job.queue, kept.spec)
-  if is_whole and job.queue == place.queue and job.level == place.level then return true end
-  job.queue, job.level = place.queue, place.level  -- the line in which it is
+  is_whole = is_whole and (not job.wants or job.wants == wants_in(kept.spec))
+  local stands = line_of(job) == best.first.line or line_wants(job) ~= ''  -- an earlier release put it into the common line
+  if is_whole and stands and job.queue == place.queue and job.level == place.level then return true end
+  job.queue, job.level, job.wants, job.apart = place.queue, place.level, place.wants, place.apart  -- where it is
   finish(job, 'Failed', 'InternalError', 'The record of the job was damaged on the disk of the store.', '')
   refresh(best.queue)
   return false
 end
 
+local moved = {}
+
+-- Give a job of the common line a line apart.
+local function set_apart(job)
+  local wants = wants_of(job)
+  leave_line(job, job.level)
+  redis.call('HSET', P .. ':job:' .. job.id, 'wants', wants, 'apart', 1)
+  job.apart = '1'
+  count_wanted(job, true)
+  line_up(job)
+  refresh(job.queue)
+  append(moved, wake_ups_of(job.queue, job.level, wants, 1))
+end
+
 end_overrides()
 local best, job
-for _ = 1, 1000 do
+local passed, apart = 0, 0
+while not job do
   best = best_job()
-  if not best then return nil end
+  if not best then return {'none', moved} end
   job = load(best.id)
-  if is_sound(best, job) and not expire(job) then break end
-  job = nil
+  if not is_sound(best, job) or expire(job) then
+    job, passed = nil, passed + 1
+  elseif not serves[wants_of(job)] then
+    set_apart(job)
+    job, apart = nil, apart + 1
+  end
+  if not job and (passed >= MOST_PASSED or apart >= MOST_MOVED) then return {'again', moved} end
 end
-if not job then return nil end
 
+leave_line(job, best.first.line)
 leave_waiting(job)
 end_turn(best.queue, best.level, best.first)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
@@ -67,10 +130,14 @@ redis.call('SADD', P .. ':running:' .. best.queue, job.id)
 redis.call('SADD', P .. ':running:' .. best.queue .. ':' .. best.level, job.id)
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)
 local weight = tonumber(redis.call('HGET', P .. ':queue:' .. best.queue, 'weight') or USUAL_WEIGHT)
-local after = number(best.turn + USUAL_WEIGHT / weight)
-redis.call('HSET', P .. ':turn', best.level, number(best.turn))
+-- Turns that passed while no worker served the line are not made up for.
+local turn = math.max(best.turn, tonumber(redis.call('HGET', P .. ':turn', best.level) or 0))
+local after = number(turn + USUAL_WEIGHT / weight)
+redis.call('HSET', P .. ':turn', best.level, number(turn))
 redis.call('HSET', P .. ':queue:' .. best.queue, 'turn:' .. best.level, after)
-redis.call('ZADD', P .. ':ready:' .. best.level, after, best.queue)
+for _, line in ipairs(lines_of(best.queue, best.level)) do
+  redis.call('ZADD', P .. ':ready:' .. line, 'XX', after, best.queue)
+end
 publish_job(job)
 refresh(best.queue)
-return view(job.id)
+return {'job', moved, view(job.id)}

@@ -7,12 +7,12 @@
 --       origin is retried already (0/1), 18 bytes that the records of a tenant's jobs may take (0 for any), 19… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
 --       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none), how long it
---       waits until it changes its level µs ('' for never), that level
+--       waits until it changes its level µs ('' for never), that level, what it wants of its worker
 -- Returns {'ok', records, wake-ups, how many of the jobs there are now} | {'repeat', records} | {'conflict'}
 --         | {'not-open'} | {'limit'} | {'no-queue'} | {'retried', id of a row, id of the job that retries it}
 --         | {'spent'} | {'full'}
 
-local COLUMNS = 11
+local COLUMNS = 12
 
 -- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
 local function records(ids)
@@ -69,20 +69,31 @@ for i = 19, #ARGV, COLUMNS do
     if not row.counted then counted = counted + 1 end
     new[#new + 1] = {id = ARGV[i], spec = ARGV[i + 1], level = ARGV[i + 2], input = ARGV[i + 3], queue = queue,
       origin = origin, starts = tonumber(ARGV[i + 6]), deadline = ARGV[i + 7],
-      batch = batch, hop_after = tonumber(ARGV[i + 9]), hop_to = ARGV[i + 10], share = share, tenant = tenant,
+      batch = batch, hop_after = tonumber(ARGV[i + 9]), hop_to = ARGV[i + 10], wants = ARGV[i + 11], share = share, tenant = tenant,
       state = 'Submitted'}
   end
 end
 if counted > 0 and not has_budget(ARGV[13], ARGV[15], ARGV[16], counted) then return {'spent'} end
-local before = {}  -- waiting jobs by queue and level
+local before = {}  -- waiting jobs by line
 for queue, count in pairs(wanted) do
   local all = redis.call('SCARD', P .. ':later:' .. queue)
   for level = 0, 2 do
-    before[queue .. level] = count_in_line(queue, level)
-    all = all + before[queue .. level]
+    all = all + count_in_lines(queue, level)
   end
   if count > 0 and all + count > tonumber(redis.call('HGET', P .. ':queue:' .. queue, 'max_size')) then
     return {'full'}
+  end
+end
+local more = {}  -- queue -> how many models more its jobs would want
+for _, job in ipairs(new) do
+  local wants, place = line_wants(job), job.queue .. ':' .. line_of(job)
+  if not before[place] then
+    before[place] = count_in_line(job.queue, line_of(job))
+    if wants ~= '' and not more[job.queue .. '/' .. wants] and redis.call('HEXISTS', P .. ':wanted:' .. job.queue, wants) == 0 then
+      more[job.queue .. '/' .. wants] = true
+      more[job.queue] = (more[job.queue] or redis.call('HLEN', P .. ':wanted:' .. job.queue)) + 1
+      if more[job.queue] > MOST_WANTED then return {'full'} end
+    end
   end
 end
 
@@ -91,7 +102,7 @@ local last, bytes = tonumber(redis.call('GET', P .. ':last') or 0), 0
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
   local created, key = int(last), P .. ':job:' .. job.id
-  redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant,
+  redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant, 'wants', job.wants,
     'seal', seal(job.id, tenant, job.queue, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created,
     'bytes', RECORD_BYTES + #job.spec)
   bytes = bytes + RECORD_BYTES + #job.spec
@@ -99,6 +110,7 @@ for _, job in ipairs(new) do
   redis.call('ZADD', P .. ':index:' .. tenant .. ':Submitted', created, job.id)
   redis.call('ZADD', P .. ':input:' .. tenant .. ':' .. job.input, created, job.id)
   if share then redis.call('HSET', key, 'share', share) end
+  count_wanted(job, true)
   if job.hop_after then
     redis.call('HSET', key, 'hop', job.hop_to)
     redis.call('ZADD', P .. ':hops', int(math.max(NOW, job.starts or 0) + job.hop_after), job.id)
@@ -141,12 +153,14 @@ if tonumber(ARGV[18]) > 0 then make_room(tenant, tonumber(ARGV[18]), #new * 10) 
 -- With more waiting than may run, the end of each job sends the wake-up for the next.
 local found, rooms = {}, {}
 for _, job in ipairs(new) do
-  local place = job.queue .. job.level
+  local place = job.queue .. ':' .. line_of(job)
   local waits = job.starts and job.starts > NOW
   if not waits then before[place] = before[place] + 1 end
   if not rooms[place] then rooms[place] = room(job.queue, tonumber(job.level)) end
-  if not waits and before[place] <= rooms[place] and redis.call('ZSCORE', P .. ':ready:' .. job.level, job.queue) then
-    found[#found + 1] = {job.level, job.id}
+  local wants = line_wants(job)
+  if not waits and before[place] <= rooms[place] and redis.call('ZSCORE', P .. ':ready:' .. line_of(job), job.queue)
+    and (wants == '' or is_served(wants)) then
+    found[#found + 1] = {job.level, job.id, wants}
   end
 end
 if ARGV[9] ~= '' then

@@ -38,8 +38,10 @@ if ARGV[16] == '1' then
 elseif ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
   local queue = P .. ':queue:' .. job.queue
   local run = NOW - tonumber(ran.started)
-  local mean = tonumber(redis.call('HGET', queue, 'mean_run') or run)
-  redis.call('HSET', queue, 'mean_run', int(math.floor(mean + (run - mean) / 5 + 0.5)))
+  for _, field in ipairs({'mean_run', 'mean_run:' .. wants_of(job)}) do
+    local mean = tonumber(redis.call('HGET', queue, field) or run)
+    redis.call('HSET', queue, field, int(math.floor(mean + (run - mean) / 5 + 0.5)))
+  end
 end
 leave(job, ARGV[17])
 local _, found = finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])

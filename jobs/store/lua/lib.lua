@@ -38,7 +38,108 @@ end
 
 local function load(id)
   return job_fields(id, 'tenant', 'queue', 'level', 'created', 'attempt', 'token', 'cancel', 'input', 'progress',
-    'deadline', 'batch', 'share')
+    'deadline', 'batch', 'share', 'wants', 'apart')
+end
+
+-- Lines. The waiting jobs of a queue and level that want what Spleeter's networks answer stand in the common line, which
+-- is named by the level alone: '1'. Those that want another model have a line of their own: '1/htdemucs'. So do
+-- common jobs that a worker met which does not serve them.
+
+-- What a job of a specification wants of its worker.
+local function wants_in(text)
+  local is_json, spec = pcall(cjson.decode, text or '')
+  local separate = is_json and type(spec) == 'table' and type(spec.separate) == 'table' and spec.separate or {}
+  local mode = separate.audio_mode == 'MusicMode' and 'MusicMode' or 'AudioAndBackground'
+  return type(separate.model) == 'string' and separate.model or mode
+end
+
+-- What a job wants of its worker. An earlier release did not record it.
+local function wants_of(job)
+  job.wants = job.wants or wants_in(redis.call('HGET', P .. ':job:' .. job.id, 'spec'))
+  return job.wants
+end
+
+local function line_named(level, wants) return wants == '' and tostring(level) or level .. '/' .. wants end
+
+-- What the line of a waiting job is named after beside its level: what the job wants, or '' for the common line.
+local function line_wants(job)
+  local wants = wants_of(job)
+  return COMMON[wants] and job.apart ~= '1' and '' or wants
+end
+
+local function line_of(job) return line_named(job.level, line_wants(job)) end
+
+-- The lines of a queue and level.
+local function lines_of(queue, level)
+  local lines = {tostring(level)}
+  for _, wants in ipairs(redis.call('HKEYS', P .. ':wanted:' .. queue)) do
+    lines[#lines + 1] = line_named(level, wants)
+  end
+  return lines
+end
+
+-- Add to the number of waiting jobs of a queue that want the same and do not stand in the common line.
+local function add_wanted(queue, wants, number)
+  local of_queue = P .. ':wanted:' .. queue
+  if redis.call('HINCRBY', of_queue, wants, number) <= 0 then
+    redis.call('HDEL', of_queue, wants)
+    for level = 0, 2 do redis.call('ZREM', P .. ':ready:' .. line_named(level, wants), queue) end
+  end
+  if tonumber(redis.call('ZINCRBY', P .. ':wanted', number, wants)) <= 0 then redis.call('ZREM', P .. ':wanted', wants) end
+end
+
+-- Count a waiting job there, or no longer. An earlier release changes jobs without counting them, so each says whether
+-- it is counted.
+local function count_wanted(job, is_waiting)
+  local wants = line_wants(job)
+  if wants == '' then return end
+  local key = P .. ':job:' .. job.id
+  if is_waiting then
+    if redis.call('HSETNX', key, 'counted', 1) == 1 then add_wanted(job.queue, wants, 1) end
+  elseif redis.call('HDEL', key, 'counted') == 1 then
+    add_wanted(job.queue, wants, -1)
+  end
+end
+
+-- Whether workers that live announce something but none what is asked for. A worker of an earlier release announces
+-- nothing, and does the common jobs.
+local announcing
+local function all_announce()
+  if announcing ~= nil then return announcing end
+  local names = redis.call('ZREVRANGEBYSCORE', P .. ':workers', '+inf', int(NOW - ALIVE), 'LIMIT', 0, 500)
+  announcing = false
+  for _, name in ipairs(names) do
+    local is_json, worker = pcall(cjson.decode, redis.call('HGET', P .. ':worker-reports', name) or '')
+    if is_json and type(worker) == 'table' and worker.kind == 'separation' then
+      if type(worker.serves) ~= 'table' then
+        announcing = false
+        return false
+      end
+      announcing = true
+    end
+  end
+  return announcing
+end
+
+-- Whether a worker that lives serves what a job wants. Of the common jobs this is assumed while no worker is known.
+local known_served = {}
+local function is_served(wants)
+  if known_served[wants] == nil then
+    local seen = redis.call('ZSCORE', P .. ':served', wants)
+    known_served[wants] = (seen and tonumber(seen) > NOW - ALIVE) or (COMMON[wants] and not all_announce()) or false
+  end
+  return known_served[wants]
+end
+
+-- What waiting jobs want that do not stand in the common line, the most wanted first, as {what, waiting jobs, whether a
+-- worker that lives serves it (0/1)} of each.
+local function demands(limit)
+  local found = {}
+  local rows = redis.call('ZREVRANGE', P .. ':wanted', 0, tonumber(limit) - 1, 'WITHSCORES')
+  for i = 1, #rows, 2 do
+    found[#found + 1] = {rows[i], int(tonumber(rows[i + 1])), is_served(rows[i]) and 1 or 0}
+  end
+  return found
 end
 
 -- What a record keeps to tell whether its id, tenant, queue and specification are those that were submitted.
@@ -170,7 +271,7 @@ local function weight_of(share)
   return tonumber(found.weight or USUAL_WEIGHT)
 end
 
--- The list of a share in which jobs wait, `place` being queue:level.
+-- The list of a share in which jobs wait, `place` being queue:line.
 local function list_of(place, share)
   return share == '' and P .. ':waiting:' .. place or P .. ':weighted:' .. place .. ':' .. share
 end
@@ -183,7 +284,7 @@ end
 
 -- Put a job where claims find it.
 local function line_up(job)
-  local place, share = job.queue .. ':' .. job.level, job.share or ''
+  local place, share = job.queue .. ':' .. line_of(job), job.share or ''
   redis.call('ZADD', list_of(place, share), job.created, job.id)
   if share == '' then return end
   redis.call('ZADD', P .. ':weighted:' .. place, job.created, job.id)
@@ -192,9 +293,9 @@ local function line_up(job)
   end
 end
 
--- Take a job from where claims find it. Returns whether it was there.
-local function step_out(job)
-  local place, share = job.queue .. ':' .. job.level, job.share or ''
+-- Take a job from a line. Returns whether it was there.
+local function leave_line(job, line)
+  local place, share = job.queue .. ':' .. line, job.share or ''
   local list = list_of(place, share)
   local was = redis.call('ZREM', list, job.id) == 1
   if share == '' then return was end
@@ -203,9 +304,17 @@ local function step_out(job)
   return was
 end
 
--- The job of a queue and level whose turn it is: id, created, and the share with its turn if there are several.
-local function first_in_line(queue, level)
-  local place = queue .. ':' .. level
+-- Take a job from where claims find it. Returns whether it was there.
+local function step_out(job)
+  local was = leave_line(job, line_of(job))
+  -- A worker of an earlier release puts a job back into the common line, whatever it wants.
+  if not was and line_wants(job) ~= '' then was = leave_line(job, job.level) end
+  return was
+end
+
+-- The job of a line whose turn it is: id, created, and the share with its turn if there are several.
+local function first_in_line(queue, level, line)
+  local place = queue .. ':' .. line
   local plain = redis.call('ZRANGE', list_of(place, ''), 0, 0, 'WITHSCORES')
   local next = redis.call('ZRANGE', P .. ':shares:' .. place, 0, 0, 'WITHSCORES')
   if not next[1] then return plain[1] and {id = plain[1], created = tonumber(plain[2])} end
@@ -217,18 +326,51 @@ local function first_in_line(queue, level)
   return {id = first[1], created = tonumber(first[2]), share = next[1], turn = tonumber(next[2])}
 end
 
--- Move the turn of the share of a job that was first in line, after it has left the line.
-local function end_turn(queue, level, job)
-  if not job.share then return end
-  local place, after = queue .. ':' .. level, int(job.turn + step(weight_of(job.share)))
-  redis.call('HSET', P .. ':share-turns:' .. queue, level, int(job.turn), level .. ':' .. job.share, after)
-  redis.call('ZADD', P .. ':shares:' .. place, 'XX', after, job.share)
+-- The same over several lines of a queue and level, with its line. Between lines the turn of the share decides, if there
+-- are several shares in one of them, then the age.
+local function first_in_lines(queue, level, lines)
+  local found, has_shares = {}, false
+  for _, line in ipairs(lines) do
+    local first = first_in_line(queue, level, line)
+    if first then
+      first.line = line
+      found[#found + 1] = first
+      has_shares = has_shares or first.share ~= nil
+    end
+  end
+  local best
+  for _, first in ipairs(found) do
+    if has_shares and not first.share then first.share, first.turn = '', turn_of(queue, level, '') end
+    local is_before = not best
+    if best and has_shares and first.turn ~= best.turn then
+      is_before = first.turn < best.turn
+    elseif best and has_shares and first.share ~= best.share then
+      is_before = first.share < best.share
+    elseif best then
+      is_before = first.created < best.created
+    end
+    if is_before then best = first end
+  end
+  return best
 end
 
--- Jobs of its queue and level that are claimed before a waiting one; nil if it is not in line. For each share one
--- division, because the turn of its n-th job is known.
+-- Move the turn of the share of a job that was first in line, after it has left the line. Turns that passed while no
+-- worker served its line are not made up for.
+local function end_turn(queue, level, job)
+  if not job.share then return end
+  local turns = P .. ':share-turns:' .. queue
+  local last = math.max(job.turn, tonumber(redis.call('HGET', turns, level) or 0))
+  local after = int(last + step(weight_of(job.share)))
+  redis.call('HSET', turns, level, int(last), level .. ':' .. job.share, after)
+  for _, line in ipairs(lines_of(queue, level)) do
+    redis.call('ZADD', P .. ':shares:' .. queue .. ':' .. line, 'XX', after, job.share)
+  end
+end
+
+-- Jobs of its line that are claimed before a waiting one; nil if it is not in line. For each share one division,
+-- because the turn of its n-th job is known.
 local function ahead_in_line(job)
-  local place, own = job.queue .. ':' .. job.level, job.share or ''
+  local place, own = job.queue .. ':' .. line_of(job), job.share or ''
   local ahead = redis.call('ZRANK', list_of(place, own), job.id)
   local shares = ahead and redis.call('ZRANGE', P .. ':shares:' .. place, 0, -1, 'WITHSCORES')
   if not ahead or #shares == 0 then return ahead or nil end
@@ -250,18 +392,33 @@ local function ahead_in_line(job)
   return ahead
 end
 
-local function count_in_line(queue, level)
-  local place = queue .. ':' .. level
+local function count_in_line(queue, line)
+  local place = queue .. ':' .. line
   return redis.call('ZCARD', P .. ':waiting:' .. place) + redis.call('ZCARD', P .. ':weighted:' .. place)
 end
 
+local function count_in_lines(queue, level)
+  local count = 0
+  for _, line in ipairs(lines_of(queue, level)) do count = count + count_in_line(queue, line) end
+  return count
+end
+
 -- The creation time of the oldest job in line, or nil.
-local function oldest_in_line(queue, level)
-  local place = queue .. ':' .. level
+local function oldest_in_line(queue, line)
+  local place = queue .. ':' .. line
   local plain = redis.call('ZRANGE', P .. ':waiting:' .. place, 0, 0, 'WITHSCORES')[2]
   local weighted = redis.call('ZRANGE', P .. ':weighted:' .. place, 0, 0, 'WITHSCORES')[2]
   if plain and weighted then return tonumber(weighted) < tonumber(plain) and weighted or plain end
   return plain or weighted
+end
+
+local function oldest_in_lines(queue, level)
+  local oldest
+  for _, line in ipairs(lines_of(queue, level)) do
+    local first = oldest_in_line(queue, line)
+    if first and (not oldest or tonumber(first) < tonumber(oldest)) then oldest = first end
+  end
+  return oldest
 end
 
 -- Whether what a credential may take today has room for some more jobs. Limits of jobs and of audio, ms; '' for none.
@@ -277,46 +434,66 @@ end
 local function refresh(queue)
   local q = fields(P .. ':queue:' .. queue, 'state', 'max_concurrent', 'turn:0', 'turn:1', 'turn:2', 'reserved:1',
     'reserved:2')
-  local slots, waiting = slots_of(queue, q), {}
+  local slots, waiting, wanted = slots_of(queue, q), {}, redis.call('HKEYS', P .. ':wanted:' .. queue)
   for level = 0, 2 do
-    local ready, oldest = P .. ':ready:' .. level, P .. ':oldest:' .. level
-    local first = oldest_in_line(queue, level)
-    waiting[level] = first and count_in_line(queue, level) or 0
-    if first and q.state == 'Active' then
-      redis.call('ZADD', oldest, first, queue)
-    else
-      redis.call('ZREM', oldest, queue)
-    end
-    if first and q.state == 'Active' and slots.room(level) > 0 then
-      if not redis.call('ZSCORE', ready, queue) then
-        -- Turns that pass while a queue is not ready are not made up for.
-        local turn = math.max(tonumber(q['turn:' .. level] or 0), tonumber(redis.call('HGET', P .. ':turn', level) or 0))
-        redis.call('ZADD', ready, number(turn), queue)
+    local oldest, room, turn
+    waiting[level] = 0
+    for i = 0, #wanted do
+      local line = line_named(level, wanted[i] or '')
+      local ready, first = P .. ':ready:' .. line, oldest_in_line(queue, line)
+      if first then
+        waiting[level] = waiting[level] + count_in_line(queue, line)
+        if not oldest or tonumber(first) < tonumber(oldest) then oldest = first end
+        room = room or slots.room(level)
       end
+      if first and q.state == 'Active' and room > 0 then
+        if not redis.call('ZSCORE', ready, queue) then
+          -- Turns that pass while a queue is not ready are not made up for.
+          turn = turn or math.max(tonumber(q['turn:' .. level] or 0), tonumber(redis.call('HGET', P .. ':turn', level) or 0))
+          redis.call('ZADD', ready, number(turn), queue)
+        end
+      else
+        redis.call('ZREM', ready, queue)
+      end
+    end
+    if oldest and q.state == 'Active' then
+      redis.call('ZADD', P .. ':oldest:' .. level, oldest, queue)
     else
-      redis.call('ZREM', ready, queue)
+      redis.call('ZREM', P .. ':oldest:' .. level, queue)
     end
   end
   count_load(queue, q, slots, waiting)
 end
 
--- Wake-ups as {level, job id}: one for each waiting job of the level that may start now, `limit` at most.
-local function wake_ups(queue, level, limit)
-  if not redis.call('ZSCORE', P .. ':ready:' .. level, queue) then return {} end
+local function append(list, items)
+  for _, item in ipairs(items) do list[#list + 1] = item end
+end
+
+-- Wake-ups as {level, job id, what the line is named after}: one for each waiting job of a line that may start now,
+-- `limit` at most; none where no worker would take them.
+local function wake_ups_of(queue, level, wants, limit)
+  local line = line_named(level, wants)
+  if not redis.call('ZSCORE', P .. ':ready:' .. line, queue) then return {} end
+  if wants ~= '' and not is_served(wants) then return {} end
   local count = math.min(room(queue, tonumber(level)), limit)
   local out = {}
   for _, kind in ipairs({':waiting:', ':weighted:'}) do
     if count > #out then
-      for _, id in ipairs(redis.call('ZRANGE', P .. kind .. queue .. ':' .. level, 0, count - #out - 1)) do
-        out[#out + 1] = {tostring(level), id}
+      for _, id in ipairs(redis.call('ZRANGE', P .. kind .. queue .. ':' .. line, 0, count - #out - 1)) do
+        out[#out + 1] = {tostring(level), id, wants}
       end
     end
   end
   return out
 end
 
-local function append(list, items)
-  for _, item in ipairs(items) do list[#list + 1] = item end
+-- The same of all lines of a queue and level, `limit` of each.
+local function wake_ups(queue, level, limit)
+  local out = wake_ups_of(queue, level, '', limit)
+  for _, wants in ipairs(redis.call('HKEYS', P .. ':wanted:' .. queue)) do
+    append(out, wake_ups_of(queue, level, wants, limit))
+  end
+  return out
 end
 
 local DELIVERY_STATUSES = {'pending', 'delivered', 'dead'}
@@ -475,6 +652,7 @@ local function move(job, to)
   redis.call('ZADD', P .. ':index:' .. job.tenant .. ':' .. to, job.created, job.id)
   redis.call('HINCRBY', P .. ':sums', 'state:' .. job.state, -1)
   redis.call('HINCRBY', P .. ':sums', 'state:' .. to, 1)
+  if job.state == 'Submitted' or to == 'Submitted' then count_wanted(job, to == 'Submitted') end
   if job.batch then
     count_in_batch(job.batch, job.state, -1)
     count_in_batch(job.batch, to, 1)
@@ -584,22 +762,25 @@ local function view(id)
   return record
 end
 
--- Jobs of its queue that are claimed before a waiting one, by the rule of claim.lua; nil if it is not claimable.
+-- Jobs of its queue, of lines named alike, that are claimed before a waiting one, by the rule of claim.lua; nil if it is
+-- not claimable.
 -- Ageing in µs; 0 for none. O(log n). With ageing and several shares of another level it is an estimate.
 local function jobs_ahead(job, ageing)
   local ahead, level, created = ahead_in_line(job), tonumber(job.level), tonumber(job.created)
   if not ahead then return nil end
+  local wants = line_wants(job)
   for other = 0, 2 do
+    local line = line_named(other, wants)
     if other > level and ageing == 0 then
-      ahead = ahead + count_in_line(job.queue, other)
+      ahead = ahead + count_in_line(job.queue, line)
     elseif other ~= level and ageing > 0 then
       -- Those that rank higher were created by `higher`; those of the same rank by `same`, and before this one.
       local rank = level + math.floor(math.max(0, NOW - created) / ageing)
       local higher = NOW - (rank - other + 1) * ageing
       local same = math.min(higher + ageing, created - 1)
       for _, kind in ipairs({':waiting:', ':weighted:'}) do
-        local line = P .. kind .. job.queue .. ':' .. other
-        ahead = ahead + redis.call('ZCOUNT', line, '-inf', int(math.max(higher, same)))
+        local list = P .. kind .. job.queue .. ':' .. line
+        ahead = ahead + redis.call('ZCOUNT', list, '-inf', int(math.max(higher, same)))
       end
     end
   end
@@ -617,10 +798,12 @@ local function shown(id, ageing)
     if at.state ~= 'Running' then
       ahead = jobs_ahead(at, tonumber(ageing))
     end
-    local mean = redis.call('HGET', P .. ':queue:' .. at.queue, 'mean_run')
+    local wants = wants_of(at)
+    local means = redis.call('HMGET', P .. ':queue:' .. at.queue, 'mean_run', 'mean_run:' .. wants)
     append(record, {'now', int(NOW), 'running', int(redis.call('SCARD', P .. ':running:' .. at.queue))})
     if ahead then append(record, {'ahead', int(ahead)}) end
-    if mean then append(record, {'mean_run', mean}) end
+    if means[2] or means[1] then append(record, {'mean_run', means[2] or means[1]}) end
+    if at.state ~= 'Running' and not is_served(wants) then append(record, {'unserved', wants}) end
   end
   return record
 end
@@ -683,7 +866,9 @@ local function set_weight(queue, weight)
     if after > served then
       after = served + (after - served) * before / weight
       redis.call('HSET', key, 'turn:' .. level, number(after))
-      redis.call('ZADD', P .. ':ready:' .. level, 'XX', number(after), queue)
+      for _, line in ipairs(lines_of(queue, level)) do
+        redis.call('ZADD', P .. ':ready:' .. line, 'XX', number(after), queue)
+      end
     end
   end
   redis.call('HSET', key, 'weight', weight)

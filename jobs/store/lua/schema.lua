@@ -30,6 +30,9 @@
 --     leads                      digest of the attempt that equal jobs wait for: reuse; removed when it ends
 --     digest                     under which its stems are reused: finish
 --     hop                        the level that it gets if it waits for long: create
+--     wants                      what its worker must serve, a model or a mode as in jobs/serving.py: create
+--     apart                      1 if it does not stand in the common line although it could: claim
+--     counted                    1 while it counts in P:wanted: the same as there
 --     retried                    id of the latest job that retries this one: create
 --     uploads                    JSON list of the attempt's uploads: uploads; removed at the end and by release
 --     result                     JSON of Result: finish
@@ -52,10 +55,17 @@
 --                                      list), since, tries; the id is <job>:<token>: the same
 --
 -- Scheduling
---   P:waiting:<queue>:<level>  zset    claimable job id by creation time, of jobs without a share of their own
---   P:weighted:<queue>:<level> zset    the same, of jobs with one
---   P:weighted:<queue>:<level>:<share>  zset  the same, by share
---   P:shares:<queue>:<level>   zset    share by its turn in millionths; those that have a claimable job
+-- A line is the claimable jobs of a queue and level that the same workers can do. <line> is <level> for the common line, of
+-- jobs that want what Spleeter's networks answer, and <level>/<wants> for those that want another model, or have been set
+-- apart because a worker did not serve them.
+--   P:waiting:<queue>:<line>   zset    claimable job id by creation time, of jobs without a share of their own
+--   P:weighted:<queue>:<line>  zset    the same, of jobs with one
+--   P:weighted:<queue>:<line>:<share>  zset  the same, by share
+--   P:shares:<queue>:<line>    zset    share by its turn in millionths; those that have a claimable job
+--   P:wanted                   zset    what jobs want by the number of waiting ones that do not stand in the common line:
+--                                      create, claim, every change of their state
+--   P:wanted:<queue>           hash    the same, of one queue
+--   P:served                   zset    what workers serve by the time of the latest report that says so: report_worker
 --   P:share-turns:<queue>      hash    <level> -> turn of the share served last; <level>:<share> -> turn after the one
 --                                      served last ('' for all jobs without a share): claim
 --   P:share:<share>            hash    weight (of the credential): create; temporary, until (its override): share
@@ -67,8 +77,8 @@
 --   P:running:<queue>          set     running job ids
 --   P:running:<queue>:<level>  set     the same, by level
 --   P:leases                   zset    running job id by the end of its lease: claim, heartbeat, reclaim
---   P:ready:<level>            zset    queue id by its turn; queues that are Active, below max_concurrent, and
---                                      have a claimable job of the level
+--   P:ready:<line>             zset    queue id by its turn; queues that are Active, below max_concurrent, and
+--                                      have a claimable job in the line
 --   P:turn                     hash    level -> turn of the queue served last: claim
 --
 -- Tenants
@@ -83,7 +93,8 @@
 --                                      base:max_concurrent and base:weight (what follows them), revision (how often
 --                                      it was changed): create, open, queue;
 --                                      turn:<level> (turn after the one served last): claim; mean_run (how long its
---                                      latest successful jobs ran, µs): finish
+--                                      latest successful jobs ran, µs) and mean_run:<wants> (the same of jobs that want
+--                                      the same): finish
 --   P:templates:<tenant>       zset    template id by creation time: template, delete_template
 --   P:template-names:<tenant>  hash    name -> template id: template, delete_template
 --   P:template:<id>            hash    tenant, name, separate (JSON of VoiceSeparate), created, updated, revision

@@ -1,9 +1,9 @@
 
 -- Numbers for metrics; what it costs does not depend on how many jobs, queues and tenants there are.
 -- ARGV: 3 how many queues to describe, the busiest first, 4 of how many tenants to count the queues in one call, where
---       they have to be counted anew
+--       they have to be counted anew, 5 how many demands
 -- Returns {now, counts, sums, queues, oldest waiting job by level, {delayed, expired leases, pending callbacks,
--- due callbacks, next due ('' for none), dead letters, leftovers}}; a queue is {id, tenant, load}
+-- due callbacks, next due ('' for none), dead letters, leftovers}, demands as in lib.lua}; a queue is {id, tenant, load}
 --         | {'counting', tenants whose queues are not counted yet}
 
 -- Count anew. Once in the life of a store, or after P:sums was deleted: a store may be older than its sums. Jobs are
@@ -41,4 +41,4 @@ local due = redis.call('ZRANGE', P .. ':outbox', 0, 0, 'WITHSCORES')
 return {int(NOW), redis.call('HGETALL', P .. ':counts'), redis.call('HGETALL', P .. ':sums'), queues, oldest, {
   redis.call('ZCARD', P .. ':delayed'), redis.call('ZCOUNT', P .. ':leases', '-inf', int(NOW)),
   redis.call('ZCARD', P .. ':outbox'), redis.call('ZCOUNT', P .. ':outbox', '-inf', int(NOW)),
-  due[2] or '', redis.call('ZCARD', P .. ':dead'), redis.call('ZCARD', P .. ':leftovers')}}
+  due[2] or '', redis.call('ZCARD', P .. ':dead'), redis.call('ZCARD', P .. ':leftovers')}, demands(ARGV[5])}

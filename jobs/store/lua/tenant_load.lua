@@ -12,9 +12,9 @@ for _, id in ipairs(redis.call('ZRANGE', P .. ':queues:' .. ARGV[3], 0, -1)) do
   local queue = fields(P .. ':queue:' .. id, 'state', 'max_concurrent', 'mean_run')
   local load, oldest = {}, ''
   for level = 0, 2 do
-    local first = oldest_in_line(id, level)
+    local first = oldest_in_lines(id, level)
     if first and (oldest == '' or tonumber(first) < tonumber(oldest)) then oldest = first end
-    load[#load + 1] = count_in_line(id, level)
+    load[#load + 1] = count_in_lines(id, level)
   end
   append(load, {redis.call('SCARD', P .. ':running:' .. id), queue.max_concurrent, queue.state ~= 'Active' and 1 or 0})
   queues[#queues + 1] = {id, table.concat(load, ' '), oldest, queue.mean_run or ''}

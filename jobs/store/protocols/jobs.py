@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.queue import QueueLimits
+from stemline.jobs.serving import COMMON, Demand
 from stemline.jobs.states import State
 from stemline.jobs.store.values import (
     Counted,
@@ -151,10 +152,15 @@ class JobRepository(Protocol):
 
     # Attempts. Every write carries the fencing token of the claim and is refused once the token is stale.
 
-    def claim(self, worker: str, levels: Sequence[int]) -> Job | None:
-        """Give the best waiting job of these levels to a worker, with a lease.
+    def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
+        """Give the best waiting job of these levels that a worker can do to it, with a lease.
 
         The highest level goes first, then the queue that was served longest ago, then the oldest job.
+
+        Args:
+            worker: who claims.
+            levels: that it takes.
+            serves: models and modes that it can do; see ``JobSpec.wants``.
         """
         ...
 
@@ -305,8 +311,18 @@ class JobRepository(Protocol):
         """
         ...
 
-    def startable(self, level: int, limit: int) -> list[WakeUp]:
-        """Return wake-ups for waiting jobs of a level that a free worker could start now."""
+    def startable(self, level: int, limit: int, wants: str = "") -> list[WakeUp]:
+        """Return wake-ups for waiting jobs of a level that a free worker could start now.
+
+        Args:
+            level: of the jobs.
+            limit: how many at most.
+            wants: what the jobs want, of those apart from the common line; by default those in it.
+        """
+        ...
+
+    def demands(self, limit: int = 100) -> list[Demand]:
+        """Return what waiting jobs want that are not in the common line, the most wanted first."""
         ...
 
     def prune(self, limit: int = 500) -> int:

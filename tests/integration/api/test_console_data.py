@@ -124,7 +124,8 @@ def test_workers(serve) -> None:
     reader = Credential(secret_id="reader", secret_key="k", read_only=True)
     server = serve(credentials=(CREDENTIAL, reader))
     for name in ("w1", "w2"):
-        server.store.workers.report(Worker(name, "separation", 2, (2, 1), "cpu", "1.0", 5))
+        worker = Worker(name, "separation", 2, (2, 1), "cpu", "1.0", 5, serves=("MusicMode", "htdemucs"))
+        server.store.workers.report(worker)
     submit(server.client)
     server.store.jobs.claim(claimant("w1", 4711), (0,))
     (job,) = get(server.client, "/console/jobs?state=Running")["Job"]
@@ -132,6 +133,7 @@ def test_workers(serve) -> None:
     shown = get(server.client, "/console/workers")["Worker"]
     assert {("w1", "true"), ("w2", "true")} == {(each["Name"], each["Alive"]) for each in shown}
     assert (["2", "1"], "cpu", "2") == (shown[0]["Level"], shown[0]["Device"], shown[0]["Slots"])
+    assert ["MusicMode", "htdemucs"] == shown[0]["Serves"]
     own = get(Client(server.port, secret_id="reader", secret_key="k"), "/console/workers")["Worker"]
     assert ["w1"] == [each["Name"] for each in own]
 

@@ -19,6 +19,7 @@ from stemline.jobs.store import (
     RedisStore,
     StoreOptions,
     delivery_id,
+    records,
     statistics,
 )
 from stemline.jobs.store.connection import Connection
@@ -125,6 +126,7 @@ def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock:
         ("queue", "p", "q"),
         ("level", "0", "1"),
         ("level", "0", "8"),
+        ("wants", "A", "a"),
     ],
 )
 def test_a_damaged_record_is_never_started(
@@ -149,6 +151,30 @@ def test_a_job_without_a_record_blocks_no_other(store: RedisStore, client: redis
     client.delete(f"stemline:job:{lost.id}")
     assert sound.id == store.jobs.claim("w", [0]).id
     assert [] == [key for key in client.scan_iter("*:waiting:*") if client.zscore(key, lost.id) is not None]
+
+
+def test_a_job_of_an_older_release_is_given_to_who_serves_it(store: RedisStore, client: redis.Redis) -> None:
+    """One that an older release put into the common line, though it names a model, is left to its workers."""
+    named = replace(spec(), separate=VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs"))
+    (heavy,), (plain,) = store.jobs.create([spec()]), store.jobs.create([spec()])
+    key = f"stemline:job:{heavy.id}"
+    text = records.text(records.SPEC, named)
+    client.hset(key, "spec", text)
+    client.hdel(key, "wants", "seal")
+    assert plain.id == store.jobs.claim("w", [0]).id
+    assert store.jobs.claim("w", [0]) is None
+    assert heavy.id == store.jobs.claim("v", [0], ["htdemucs"]).id
+
+
+def test_a_job_that_an_older_release_cancelled_blocks_no_other(
+    store: RedisStore, client: redis.Redis
+) -> None:
+    """One that stands in the line of its model, although it has ended, leaves it when its turn comes."""
+    named = replace(spec(), separate=VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs"))
+    (ended,), (next_one,) = store.jobs.create([named]), store.jobs.create([named])
+    client.hset(f"stemline:job:{ended.id}", "state", "Cancel")
+    assert next_one.id == store.jobs.claim("w", [0], ["htdemucs"]).id
+    assert [] == store.jobs.demands()
 
 
 def test_a_record_of_an_older_release_is_started(store: RedisStore, client: redis.Redis) -> None:

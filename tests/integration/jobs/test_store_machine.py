@@ -464,8 +464,8 @@ def test_the_store_agrees_with_its_model(
     """Whatever clients, workers, sweepers and lost answers do, in whatever order, nothing goes astray."""
     # Shrinking needs the same ids again in every run.
     numbers = itertools.count()
-    for module in ("jobs.store", "testing.in_memory_store"):
-        monkeypatch.setattr(f"stemline.{module}.jobs.new_job_id", lambda: f"j{next(numbers):032x}")
+    for module in ("jobs.store.jobs", "testing.in_memory_store.submissions"):
+        monkeypatch.setattr(f"stemline.{module}.new_job_id", lambda: f"j{next(numbers):032x}")
     monkeypatch.setattr(RedisMachine, "server", valkey_server, raising=False)
     run_state_machine_as_test(
         kind,

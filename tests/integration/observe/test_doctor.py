@@ -166,7 +166,7 @@ def test_without_json_it_prints_a_line_for_each_finding(service, monkeypatch: py
 
 
 def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest.MonkeyPatch):
-    """A paused queue, a full one and one that runs all it may are named, with the command that helps."""
+    """Paused, full and limited queues, and a model that no worker has, are named with what helps."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", valkey_server.url)
     store = open_store(Settings())
     tenants = [Tenant(f"{name}-1250000000", REGION) for name in ("paused", "limited", "quiet")]
@@ -177,9 +177,12 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     for tenant in tenants[:2]:
         store.jobs.create([JobSpec(tenant, "a", VoiceSeparate(AudioMode.IS_AUDIO), Output("r", "b"))] * 9)
     assert store.jobs.claim("test", (0, 1, 2)) is not None
+    separate = VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs")
+    store.jobs.create([JobSpec(tenants[2], "a", separate, Output("r", "b"))])
     store.close()
     ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
     text = messages(map(json.loads, ran.stdout.splitlines()), "warning")
+    assert "1 jobs wait for htdemucs, which no worker that runs serves" in text
     assert f"9 wait, 0 run; it is paused -> run `stemline resume {paused}`" in text
     assert "8 wait, 1 run; it runs at most 1 at once" in text
     assert f"`stemline resume {limited} --concurrent N`" in text

@@ -17,6 +17,7 @@ from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter, Store
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.worker import Worker
 from stemline.runtime import store_metrics
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
@@ -130,12 +131,12 @@ def store(valkey, valkey_server) -> Iterator[Store]:
     kept.close()
 
 
-def submit(store: Store, bucket: int, level: int = 0) -> None:
+def submit(store: Store, bucket: int, level: int = 0, model: str | None = None) -> None:
     tenant = Tenant(f"b{bucket}-1250000000", "ap-chongqing")
     spec = JobSpec(
         tenant,
         "in/a.mp3",
-        VoiceSeparate(AudioMode.IS_AUDIO, AudioConfig()),
+        VoiceSeparate(AudioMode.IS_AUDIO, AudioConfig(), model),
         Output(tenant.region, tenant.bucket, au_object="v.mp3"),
         level=level,
     )
@@ -183,6 +184,25 @@ def test_paused_running_and_waiting_jobs_are_reported_separately(store):
     assert 1 == values["stemline_jobs_startable", "0"]
     assert 0 < values["stemline_jobs_waiting_age_seconds", "0"] < 300
     assert 1 == values["stemline_queue_paused", "ap-chongqing/b1-1250000000", queue.id]
+
+
+def test_jobs_that_no_worker_can_do_are_reported(store):
+    """Waiting jobs are counted by the model that they name, and apart where no worker serves it."""
+    for model in ("htdemucs", "mdx", "mdx"):
+        submit(store, 1, model=model)
+    store.workers.report(Worker("w", "separation", 1, (0,), "cpu", "1.0", 5, serves=("mdx",)))
+    values = {(s.name, *s.labels.values()): s.value for s in collected(store, 10)}
+    found = {
+        (model, name): values[f"stemline_jobs_{name}", model]
+        for model in ("htdemucs", "mdx")
+        for name in ("wanting_model", "without_worker")
+    }
+    assert found == {
+        ("htdemucs", "wanting_model"): 1,
+        ("htdemucs", "without_worker"): 1,
+        ("mdx", "wanting_model"): 2,
+        ("mdx", "without_worker"): 0,
+    }
 
 
 def test_an_unreachable_store_is_reported():

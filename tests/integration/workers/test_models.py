@@ -6,7 +6,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from stemline.workers.engines import Engines
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.separate import separate
+from stemline.workers.serving import Serving
 from stemline.workers.shutdown import Shutdown
 from tests.golden import networks
 from tests.support.networks import SPECTROGRAM, WAVEFORM, card, scaling
@@ -55,10 +56,15 @@ class Service:
 
     def run(self, mode: str, model: str = "") -> tuple[AttemptResult, dict[str, Any]]:
         """Submit a job, make one attempt, and return its result with the job's answer in JSON."""
+        result, job = self.tried(mode, model)
+        assert result is not None
+        return result, job
+
+    def tried(self, mode: str, model: str) -> tuple[AttemptResult | None, dict[str, Any]]:
+        """The same, where the worker may not take the job."""
         asked = self.submit(mode, model)
         assert asked.status == 200, asked.body
         result = separate(self.context, "worker", wake_up_level=0)
-        assert result is not None
         path = f"/jobs/{asked.text('JobsDetail/JobId')}"
         answer = self.api.client.request("GET", path, headers={"Accept": "application/json"})
         return result, json.loads(answer.body)["JobsDetail"][0]
@@ -116,11 +122,13 @@ def service(valkey_server, s3_server, tmp_path_factory) -> Iterator[Service]:
         scratch_dir=str(tmp_path_factory.mktemp("scratch")),
         models_dir=str(folder / "models"),
         mode_models={"AudioAndBackground": "mdx", "MusicMode": "bands"},
-        request_models=["htdemucs", "bands", "mdx", "gone"],
+        request_models=["htdemucs", "bands", "mdx", "gone", "missing"],
     )
     quiet: Any = Quiet()
     with ApiServer(settings, open_store(settings, notify=lambda _: None)) as api:
         metrics = WorkerMetrics()
+        serving = Serving(settings.engine)
+        serving.refresh()
         context = SeparationContext(
             settings,
             store=api.store,
@@ -133,6 +141,7 @@ def service(valkey_server, s3_server, tmp_path_factory) -> Iterator[Service]:
             engine=Engines(settings, metrics),
             decoder=Decoder(),
             device_failed=pytest.fail,
+            serves=serving.get,
         )
         yield Service(api, context, s3)
         context.decoder.close()
@@ -178,7 +187,16 @@ def test_a_model_that_does_not_answer_the_mode_fails_the_job(service: Service) -
 
 
 def test_a_job_waits_for_a_worker_that_has_its_model(service: Service) -> None:
-    """A worker without the model puts the job off, so that another can do it."""
-    result, job = service.run("IsAudio", "gone")
+    """A worker without the model leaves the job to others, and it says why it waits."""
+    result, job = service.tried("IsAudio", "gone")
+    assert (result, job["State"]) == (None, "Submitted")
+    assert "No worker that is running serves gone." == job["Message"]
+
+
+def test_a_model_that_went_since_the_claim_puts_the_job_off(service: Service) -> None:
+    """A worker whose model was removed after its last look returns the job, so that another can do it."""
+    late = Service(service.api, replace(service.context, serves=lambda: ("missing",)), service.s3)
+    result, job = late.run("IsAudio", "missing")
     assert (result.outcome, job["State"]) == (Outcome.POSTPONED, "Submitted")
-    assert "The model gone is not on this worker" in job["Message"]
+    history = service.context.store.jobs.history(job["JobId"])
+    assert "The model missing is not on this worker" in history[-1].text

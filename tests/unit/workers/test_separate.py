@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from stemline.jobs.serving import COMMON
 from stemline.jobs.store import StoreOptions, WakeUp
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
@@ -25,8 +26,9 @@ from stemline.workers.shutdown import Shutdown
 
 def context(shutdown: Shutdown, claims: list[str]) -> Any:
     """A worker's context whose store has no waiting job, and records claims."""
-    jobs = SimpleNamespace(claim=lambda worker, levels: claims.append(worker))
-    return SimpleNamespace(shutdown=shutdown, store=SimpleNamespace(jobs=jobs), settings=Settings())
+    jobs = SimpleNamespace(claim=lambda worker, levels, serves: claims.append(worker))
+    store = SimpleNamespace(jobs=jobs)
+    return SimpleNamespace(shutdown=shutdown, store=store, settings=Settings(), serves=lambda: COMMON)
 
 
 def app_with_task(made: Any) -> Celery:
@@ -61,14 +63,25 @@ def test_a_worker_that_shuts_down_claims_nothing():
     assert [] == claims
 
 
-def test_a_worker_claims_only_jobs_of_its_levels():
-    """The levels of the settings are those of the claim, in their order."""
-    asked: list[tuple[int, ...]] = []
+def test_a_worker_claims_only_jobs_of_its_levels_and_models():
+    """The levels of the settings and what the worker serves are those of the claim."""
+    asked: list[Any] = []
     made = context(Shutdown(), [])
     made.settings = Settings(worker_levels=(2, 1))
-    made.store.jobs.claim = lambda worker, levels: asked.append(levels)
+    made.serves = lambda: ("htdemucs",)
+    made.store.jobs.claim = lambda worker, levels, serves: asked.append((levels, serves))
     assert separate.separate(made, "w", wake_up_level=1) is None
-    assert [(2, 1)] == asked
+    assert [((2, 1), ("htdemucs",))] == asked
+
+
+def test_a_wake_up_for_a_model_goes_to_the_queue_of_that_model(monkeypatch):
+    """A message for a job that few workers can do goes where these alone listen, and can be sent at once."""
+    app = create_app(Settings())
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(app, "send_task", lambda name, args, queue, **_: sent.append((args, queue)))
+    CeleryNotifier(app).notify_workers([WakeUp(1, "j1", "htdemucs")])
+    assert [([1], "separate.1.htdemucs")] == sent
+    assert "separate.1.htdemucs" == app.amqp.queues["separate.1.htdemucs"].routing_key
 
 
 @pytest.mark.parametrize(("status", "sent"), [("pending", ["d1"]), ("delivered", []), (None, [])])
@@ -80,6 +93,7 @@ def test_the_callback_of_a_job_is_asked_for_at_once(monkeypatch, status, sent):
     made = SimpleNamespace(
         shutdown=Shutdown(),
         settings=Settings(),
+        serves=lambda: COMMON,
         store=SimpleNamespace(
             jobs=store.jobs,
             outbox=SimpleNamespace(for_job=lambda _: status and SimpleNamespace(id="d1", status=status)),

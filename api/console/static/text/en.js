@@ -345,6 +345,7 @@ export default {
   "worker.slots": "At a time",
   "worker.slotsOf": "1 job; levels {levels} | {n} jobs; levels {levels}",
   "worker.delivers": "1 callback | {n} callbacks",
+  "worker.serves": "Serves",
   "worker.version": "Version",
   "worker.since": "Since",
   "worker.ago": "{time} ago",

@@ -345,6 +345,7 @@ export default {
   "worker.slots": "并发",
   "worker.slotsOf": "{n} 个任务；优先级 {levels}",
   "worker.delivers": "{n} 个回调",
+  "worker.serves": "可用模型",
   "worker.version": "版本",
   "worker.since": "启动时间",
   "worker.ago": "{time}前",

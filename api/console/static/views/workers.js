@@ -42,6 +42,7 @@ function Card({ worker }) {
   const facts = [
     ["worker.device", worker.device || (report?.Kind === "separation" && t("worker.noDevice"))],
     ["worker.slots", report && (report.Kind === "separation" ? t("worker.slotsOf", { n: number(report.Slots), levels: (report.Level ?? []).join(", ") || "–" }) : t("worker.delivers", { n: number(report.Slots) }))],
+    ["worker.serves", (report?.Serves ?? []).join(", ")],
     ["worker.version", report?.Version],
     ["worker.since", report && time(report.Started)],
     ["worker.seen", report && t("worker.ago", { time: duration(secondsSince(report.Seen)) })],

@@ -1,0 +1,49 @@
+"""What a job wants of its worker, and what a worker serves: names of models, and modes.
+
+A job that names a model wants that model. Any other wants its mode, for which its worker chooses the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from stemline.jobs.separation import AudioMode
+
+COMMON: Final = frozenset(
+    {str(AudioMode.AUDIO_AND_BACKGROUND), str(AudioMode.MUSIC_MODE), "2stems", "4stems"}
+)
+"""What Spleeter's two networks answer. A worker of an earlier release announces nothing, and serves these."""
+
+MOST_SERVED: Final = 64
+"""Names that one worker announces at most."""
+
+MOST_WANTED: Final = 64
+"""Different models, beyond the common ones, that the waiting jobs of one queue may want."""
+
+
+def mode_wanted(mode: AudioMode) -> str:
+    """Return what a job of a mode wants that names no model."""
+    return str(AudioMode.MUSIC_MODE if mode is AudioMode.MUSIC_MODE else AudioMode.AUDIO_AND_BACKGROUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Waiting jobs that want the same, apart from those in the common line."""
+
+    wants: str
+    waiting: int
+    """Jobs of all queues, those included that may not start yet."""
+    served: bool
+    """Whether a worker that lives serves it."""
+
+
+def no_worker(wants: str) -> str:
+    """Return why a job waits that no worker can do."""
+    return f"No worker that is running serves {wants}."
+
+
+def announced(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what a worker announces of the names that it serves, in a stable order, within the bound."""
+    return tuple(sorted(set(names), key=lambda name: (name not in COMMON, name))[:MOST_SERVED])

@@ -1,0 +1,95 @@
+"""What a worker announces: the models that it has, or may fetch, and the modes that these answer."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stemline.models import library
+from stemline.models.weights import WeightStore
+from stemline.runtime.settings import Settings
+from stemline.workers.model_queues import ModelQueues
+from stemline.workers.serving import Serving
+from tests.support.networks import HEAD, WAVEFORM, card, scaling
+
+
+def serving(folder: Path, **settings: Any) -> Serving:
+    return Serving(Settings(models_dir=str(folder), **settings).engine)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model directory with one network."""
+    network = scaling(tmp_path / "own.onnx", [2, 8000], [0.1, 0.2, 0.3, 0.4])
+    models = tmp_path / "models"
+    library.add(WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8000), network)
+    return models
+
+
+def test_a_worker_without_models_serves_nothing(tmp_path: Path) -> None:
+    """Without weights, and without leave to fetch them, there is nothing that it could do."""
+    assert () == serving(tmp_path / "none").refresh()
+
+
+def test_weights_that_may_be_fetched_are_served(tmp_path: Path) -> None:
+    """With leave to fetch, Spleeter's models and both modes are served before they are there."""
+    served = serving(tmp_path, models_fetch=True).refresh()
+    assert {"AudioAndBackground", "MusicMode", "2stems", "4stems", "5stems"} == set(served)
+
+
+def test_modes_are_served_by_the_models_of_the_settings(folder: Path) -> None:
+    """A network of one's own serves its name, and the modes that the settings give to it."""
+    assert ("own",) == serving(folder).refresh()
+    mode_models = {"AudioAndBackground": "own", "MusicMode": "gone"}
+    assert ("AudioAndBackground", "own") == serving(folder, mode_models=mode_models).refresh()
+
+
+def test_models_that_come_and_go_are_noticed(folder: Path) -> None:
+    """What is added, damaged or removed while a worker runs changes what it serves, in its pool too."""
+    looked = serving(folder)
+    assert ("own",) == looked.refresh()
+    ensemble = folder.parent / "both.toml"
+    ensemble.write_text(
+        f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n[[members]]\nmodel = "own"\n'
+    )
+    library.add(WeightStore(folder), ensemble, None)
+    child = multiprocessing.get_context("fork").Process(target=looked.refresh)
+    child.start()
+    child.join(60)
+    assert ("both", "own") == looked.get()
+    network = folder / "own" / "own.onnx"
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
+    assert () == looked.refresh()
+    library.remove(WeightStore(folder), "own")
+    assert () == looked.refresh()
+
+
+def test_a_worker_listens_where_jobs_of_its_models_are_announced() -> None:
+    """The broker queues of what is served are consumed at its levels, and left when it is served no more."""
+    queues = {"separate.2", "separate.1"}
+
+    class Channel:
+        @property
+        def queues(self) -> list[Any]:
+            return [SimpleNamespace(name=name) for name in queues]
+
+    consumer = SimpleNamespace(
+        call_soon=lambda call, *values: call(*values),
+        task_consumer=Channel(),
+        add_task_queue=lambda name, *_: queues.add(name),
+        cancel_task_queue=queues.discard,
+    )
+    followed = ModelQueues(consumer, (2, 1))
+    followed.follow(("own", "htdemucs-1.0"))
+    names = {"own", "htdemucs-1.0"}
+    levels = {"separate.2", "separate.1"}
+    assert levels | {f"{level}.{name}" for level in levels for name in names} == queues
+    followed.follow(("own",))
+    assert levels | {"separate.2.own", "separate.1.own"} == queues
+    consumer.task_consumer = None  # it connects again
+    followed.follow(())
+    assert levels < queues

@@ -1,0 +1,93 @@
+"""Which models and modes a worker serves: those that are in its model directory, or may be fetched."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from stemline.jobs.serving import MOST_SERVED, announced
+from stemline.models.card import Card, Kind
+from stemline.models.catalogue import BUILT_IN
+from stemline.models.library import cards, published
+from stemline.models.weights import WeightStore, verify_file
+from stemline.runtime.settings.groups import EngineSettings
+from stemline.separation.errors import WeightsCorrupt
+from stemline.workers.model_choice import USUAL
+
+log = structlog.get_logger(__name__)
+
+_MOST_BYTES: Final = MOST_SERVED * 64
+
+
+class Serving:
+    """What a worker serves, known in every process of a pool that forks after this was created.
+
+    A file is compared with its checksum when it is first seen and when it has changed.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._store = WeightStore(settings.models_dir)
+        self._names = multiprocessing.Array(ctypes.c_char, _MOST_BYTES + 1)
+        self._sound: dict[tuple[Path, int, int], bool] = {}
+
+    def refresh(self) -> tuple[str, ...]:
+        """Look at the models again, and return what is served."""
+        found = announced(self._served())
+        text = ",".join(found)
+        if text != self._text():
+            log.info("models.served", models=list(found))
+            self._names.value = text.encode()
+        return found
+
+    def get(self) -> tuple[str, ...]:
+        """Return what was served at the last look."""
+        text = self._text()
+        return tuple(text.split(",")) if text else ()
+
+    def _text(self) -> str:
+        return self._names.value.decode()
+
+    def _served(self) -> list[str]:
+        known = cards(self._store)
+        here = [name for name, card in known.items() if self._is_here(card, known)]
+        modes = [
+            mode
+            for mode, usual in USUAL.items()
+            if (name := self._settings.mode_models.get(mode, usual)) in here and mode in known[name].tracks
+        ]
+        return [*modes, *here]
+
+    def _is_here(self, card: Card, known: Mapping[str, Card]) -> bool:
+        """Return whether a model, or all that an ensemble uses, can be loaded or fetched."""
+        if card.kind is Kind.ENSEMBLE:
+            used = [each.model for each in card.members if any(map(each.weight, card.stems))]
+            return all(name in known and self._is_here(known[name], known) for name in used)
+        if card.name in BUILT_IN and self._settings.models_fetch:
+            return True
+        return self._store.has(published(card)) and self._is_sound(card)
+
+    def _is_sound(self, card: Card) -> bool:
+        folder = self._store.folder(published(card))
+        for file in published(card).files:
+            path = folder / file.name
+            try:
+                about = path.stat()
+                place = (path, about.st_mtime_ns, about.st_size)
+                if place not in self._sound:
+                    verify_file(path, file)
+                    self._sound[place] = True
+            except WeightsCorrupt as error:
+                log.warning("model.not_served", model=card.name, reason=error.message)
+                self._sound[place] = False
+            except OSError as error:  # removed meanwhile
+                log.warning("model.not_served", model=card.name, reason=error.strerror)
+                return False
+            if not self._sound[place]:
+                return False
+        return True
