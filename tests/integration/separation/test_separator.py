@@ -1,4 +1,4 @@
-"""The streaming separator with the real 2-stem weights."""
+"""The streaming separator: with the real 2-stem weights, and with masks of a rule where any will do."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
 from stemline.separation.separator import Separator
 from stemline.testing.processes import eventually
 from tests.golden import song
+from tests.support.engines import LoudnessMasks
 from tests.support.rounds import rounds
 
 pytestmark = pytest.mark.slow
@@ -27,6 +28,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:
     return load_mask_engine("2stems")
+
+
+@pytest.fixture(scope="module")
+def any_masks() -> LoudnessMasks:
+    return LoudnessMasks()
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +75,10 @@ def test_a_stream_equals_the_whole(engine: Engine, mix: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 1024, 523_264, 523_265, 527_360, 700_001])
-def test_stems_have_the_length_of_the_source(engine: Engine, samples: int) -> None:
+def test_stems_have_the_length_of_the_source(any_masks: LoudnessMasks, mix: np.ndarray, samples: int) -> None:
     """Each stem has exactly as many samples as went in, at the edges of segments too."""
-    mix = song.mix(song.stems(samples / 44_100 + 0.001))[:samples]
-    with Separator(engine) as separator:
-        stems = joined(separator.separate(blocks(mix)))
+    with Separator(any_masks) as separator:
+        stems = joined(separator.separate(blocks(mix[:samples])))
     assert dict.fromkeys(MODELS["2stems"].instruments, (samples, 2)) == {
         name: stem.shape for name, stem in stems.items()
     }
@@ -82,17 +87,17 @@ def test_stems_have_the_length_of_the_source(engine: Engine, samples: int) -> No
 @pytest.mark.parametrize(
     "options", [{}, {"context": 64}, {"refine": True}, {"extension": Extension.UPPER}], ids=str
 )
-def test_stems_add_up_to_the_mix(engine: Engine, mix: np.ndarray, options: dict[str, Any]) -> None:
+def test_stems_add_up_to_the_mix(any_masks: LoudnessMasks, mix: np.ndarray, options: dict[str, Any]) -> None:
     """Unless something is silenced, the residual of the sum is at most -90 dB under the mix's full scale."""
-    with Separator(engine, **options) as separator:
+    with Separator(any_masks, **options) as separator:
         stems = joined(separator.separate(blocks(mix)))
     residual = np.sum(list(stems.values()), axis=0) - mix
     assert 20 * np.log10(np.sqrt(np.mean(residual**2)) + 1e-12) <= -90
 
 
-def test_the_rest_is_what_its_own_mask_would_give(engine: Engine, mix: np.ndarray) -> None:
+def test_the_rest_is_what_its_own_mask_would_give(any_masks: LoudnessMasks, mix: np.ndarray) -> None:
     """The last stem, made by subtraction, equals the one made by its own mask."""
-    with Separator(engine) as separator:
+    with Separator(any_masks) as separator:
         both = joined(separator.separate(blocks(mix)))
         alone = joined(separator.separate(blocks(mix), instruments=["accompaniment"]))
     assert np.abs(both["accompaniment"] - alone["accompaniment"]).max() < 5e-6
@@ -127,7 +132,7 @@ def test_zeros_extension_leaves_nothing_above_11_khz(engine: Engine, mix: np.nda
     energies = {}
     for extension in Extension:
         with Separator(engine, extension=extension) as separator:
-            stem = joined(separator.separate(blocks(mix)))["accompaniment"]
+            stem = joined(separator.separate(blocks(mix[: 10 * 44_100])))["accompaniment"]
         spectrum = np.abs(np.fft.rfft(stem[:, 0])) ** 2
         energies[extension] = spectrum[int(len(spectrum) * 12_000 / 22_050) :].sum() / spectrum.sum()
     assert energies[Extension.ZEROS] < 1e-6
@@ -137,7 +142,7 @@ def test_zeros_extension_leaves_nothing_above_11_khz(engine: Engine, mix: np.nda
 @pytest.mark.slow
 def test_many_songs_through_one_warm_separator(engine: Engine) -> None:
     """One after another and concurrently, each result has the tone of its own input."""
-    count, rng = rounds(24, 200), np.random.default_rng(11)
+    count, rng = rounds(12, 200), np.random.default_rng(11)
     lengths = rng.integers(2_000, 40_000, count)
     tones = rng.permutation(np.linspace(200.0, 8_000.0, count))
 
@@ -159,24 +164,24 @@ def test_many_songs_through_one_warm_separator(engine: Engine) -> None:
             assert np.abs(sum(stems.values()) - mix).max() < 1e-5
 
 
-def test_leaving_early_leaves_no_work_behind(engine: Engine, mix: np.ndarray) -> None:
+def test_leaving_early_leaves_no_work_behind(any_masks: LoudnessMasks, mix: np.ndarray) -> None:
     """A consumer may stop after the first piece, and the next stream is complete."""
-    with Separator(engine) as separator:
+    with Separator(any_masks) as separator:
         pieces = separator.separate(blocks(mix))
         next(pieces)
         pieces.close()
         assert len(mix) == len(joined(separator.separate(blocks(mix)))["vocals"])
 
 
-def test_closing_ends_the_threads(engine: Engine, mix: np.ndarray) -> None:
+def test_closing_ends_the_threads(any_masks: LoudnessMasks, mix: np.ndarray) -> None:
     """A closed separator leaves no thread behind."""
     before = set(threading.enumerate())
-    with Separator(engine) as separator:
+    with Separator(any_masks) as separator:
         joined(separator.separate(blocks(mix[:50_000])))
     assert eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
 
 
-def test_an_unknown_stem_is_an_error(engine: Engine) -> None:
+def test_an_unknown_stem_is_an_error(any_masks: LoudnessMasks) -> None:
     """A stem that the model does not have is refused by name."""
-    with Separator(engine) as separator, pytest.raises(OptionError, match="piano"):
+    with Separator(any_masks) as separator, pytest.raises(OptionError, match="piano"):
         list(separator.separate([np.zeros((10, 2), np.float32)], instruments=["piano"]))
