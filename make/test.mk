@@ -1,8 +1,8 @@
 # Tests run against the built wheel, in an environment of their own for each Python: make test PYTHON=python3.13
 TEST_VENV := .venv-test-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TEST_BIN := $(TEST_VENV)/bin
-# Four at a time on two cores: a test of real servers spends much of its time waiting for them.
-PYTEST := $(TEST_BIN)/pytest --wheel -n 4 --no-loadscope-reorder
+# Six at a time on two cores: a test of real servers spends much of its time waiting for them.
+PYTEST := $(TEST_BIN)/pytest --wheel -n 6 --no-loadscope-reorder
 RUN_TESTS := PATH="$(abspath $(TEST_BIN)):$$PATH" $(TEST_BIN)/python -m tools.run_tests --folder
 .PHONY: test test-thorough test-wheel
 
@@ -21,7 +21,12 @@ test-wheel: $(TEST_VENV)/.done
 	@$(BIN)/uv build --quiet --wheel --build-constraints constraints/build.txt --require-hashes --out-dir build/wheel
 	@$(BIN)/uv pip install --quiet --python $(TEST_BIN)/python --no-deps --reinstall build/wheel/*.whl
 
-test: test-wheel ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
+# Once for each environment: otherwise all processes of a run rewrite the assertions of all tests at the same time.
+$(TEST_VENV)/.collected: $(TEST_VENV)/.done | test-wheel
+	@$(TEST_BIN)/pytest --collect-only -qq --no-cov >/dev/null || true
+	@touch $@
+
+test: test-wheel $(TEST_VENV)/.collected ## All tests against the built wheel, with the real servers: make test [PYTHON=python3.13] [ARGS="-p no:randomly"]
 	$(RUN_TESTS) build/test-run/test $(PYTEST) -m "not thorough" --cov --cov-report=term:skip-covered $(ARGS)
 
 test-thorough: test-wheel ## The tests that make test leaves out: more cases of what it shows: make test-thorough [PYTHON=python3.13]

@@ -18,6 +18,7 @@ from stemline.testing.api_server import CREDENTIAL, ApiServer
 from stemline.testing.client import HOST, REGION, SECRET_ID, Answer, Client, exchange, submission
 from stemline.testing.processes import eventually
 from stemline.wire.errors import ANSWERS
+from tests.support.rounds import rounds
 
 TEMPLATE = (
     "<Request><Tag>VoiceSeparate</Tag><Name>{}</Name><AudioMode>IsAudio</AudioMode>"
@@ -209,7 +210,7 @@ def test_fuzzed_requests(serve: Callable[..., ApiServer]) -> None:
         client.raw("DELETE", "/template/t1"),
         client.raw("GET", "/asrbucket?regions=ap-x"),
     ]
-    requests = [damage(chance.choice(good), chance) for _ in range(2000)]
+    requests = [damage(chance.choice(good), chance) for _ in range(rounds(1_000, 20_000))]
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda data: status_of(server.port, data), requests))
     assert not [data for data, status in zip(requests, statuses, strict=True) if status >= 500]

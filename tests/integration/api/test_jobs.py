@@ -541,7 +541,7 @@ end
 """
 
 
-PAGED = rounds(10_000, 100_000)
+PAGED = rounds(4_000, 100_000)
 
 
 @pytest.mark.shows("GET /jobs")

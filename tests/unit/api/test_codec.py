@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stemline.jobs.errors import InvalidContent, MissingContent, StemlineError
 from stemline.wire.codec import JSON, MAX_FIELDS, Tree, parse, to_json, to_xml
 from stemline.wire.errors import code_of
+from tests.support.rounds import rounds
 
 
 def test_xml_fields() -> None:
@@ -163,7 +164,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(50, 1000), deadline=None)
 @given(st.dictionaries(NAMES, TREES, min_size=1, max_size=5))
 def test_round_trip(tree: dict[str, Any]) -> None:
     """What is written as XML or JSON reads back as the same fields."""

@@ -24,6 +24,7 @@ from stemline.jobs.policy import Policy
 from stemline.wire.errors import code_of
 from stemline.wire.signature import SignedRequest, encode, find_authorization, http_strings, sign, verify
 from tests.support.recordings import recordings
+from tests.support.rounds import rounds
 
 SECRET_ID = "AKIDexampleexampleexampleexample0001"
 SECRET_KEY = "exampleSecretKey0123456789abcdef"
@@ -525,7 +526,7 @@ def unsigned_requests(draw: st.DrawFn) -> SignedRequest:
 
 
 @pytest.mark.shows("only what the two lists name, several values sorted")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=rounds(100, 1000), deadline=None)
 @given(unsigned_requests(), st.data())
 def test_round_trip(unsigned: SignedRequest, data: st.DataObject) -> None:
     """What was signed verifies, and no longer verifies when any signed part changes."""
@@ -544,7 +545,7 @@ def test_round_trip(unsigned: SignedRequest, data: st.DataObject) -> None:
         check(other)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=rounds(200, 2000), deadline=None)
 @given(
     st.text(max_size=200) | st.lists(st.sampled_from([*"&=;%", "q-ak=", LONG, "q-sign-time="])).map("".join)
 )
