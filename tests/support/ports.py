@@ -12,7 +12,7 @@ import pytest
 from stemline.deploy.local import ports
 
 #: How many processes have a part of the range of their own; as many as `make test` starts.
-_PARTS = 4
+_PARTS = 6
 
 
 def divide() -> None:
