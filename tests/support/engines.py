@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemline.models.catalogue import MODELS
+from stemline.separation.network import Network
 
 
 class LoudnessMasks:
@@ -14,7 +15,7 @@ class LoudnessMasks:
     Its masks differ from bin to bin and add up to one, as those of the networks do.
     """
 
-    network = MODELS["2stems"]
+    network: Network = MODELS["2stems"]
     device = "cpu"
     any_length = True
     in_flight = 2
