@@ -85,9 +85,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "get_callbacks": Operation(views.CALLBACKS),
     "replay_callbacks": Operation(views.REPLAYED),
     "send_callbacks": Operation(views.REPLAYED),
-    "create_upload": Operation(uploads.UPLOAD_ANSWER, request="UploadRequest"),
-    "resume_upload": Operation(uploads.UPLOAD_ANSWER, uploads.UPLOADS, statuses=(404,)),
-    "complete_upload": Operation(uploads.UPLOADED, uploads.UPLOADS, statuses=(404,)),
+    "create_upload": Operation(views.UPLOAD_ANSWER, request="UploadRequest"),
+    "resume_upload": Operation(views.UPLOAD_ANSWER, uploads.UPLOADS, statuses=(404,)),
+    "complete_upload": Operation(views.UPLOADED, uploads.UPLOADS, statuses=(404,)),
     "abort_upload": Operation(None, uploads.UPLOADS, statuses=(404,)),
     "replay_callbacks_where": Operation(views.REPLAYED, queries.DEAD_LETTERS),
 }

@@ -13,7 +13,8 @@ from stemline.api.context import RequestContext
 from stemline.api.routing import Router
 from stemline.jobs.errors import Forbidden, RequestRefused
 from stemline.storage import IncomingUpload
-from stemline.wire.uploads import UPLOAD_ANSWER, UPLOAD_REQUEST, UPLOADED, UPLOADS
+from stemline.wire.uploads import UPLOAD_REQUEST, UPLOADS
+from stemline.wire.views import UPLOAD_ANSWER, UPLOADED
 
 router = Router()
 

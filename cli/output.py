@@ -65,7 +65,7 @@ def print_json(value: Any) -> None:
 
 
 def _escaped(letter: str) -> str:
-    """Return a letter of JSON; one that a terminal would obey, or not show, as its escape."""
+    """Return a letter of JSON; one that a terminal would interpret, or not show, as its escape."""
     return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 from stemline.jobs.batch import BatchState
 from stemline.jobs.errors import RequestRefused
+from stemline.jobs.event import Event
 from stemline.jobs.job import STAGES
 from stemline.jobs.queue import Override, Reserved
 from stemline.jobs.states import QueueState, State
@@ -66,17 +69,23 @@ WAVEFORM = Table(
 )
 """The value is a ``Waveform``."""
 
+
+def _of(kind: str, name: str) -> Callable[[Event], Any]:
+    """Return a source: an attribute of the events of a kind, nothing for others."""
+    return lambda event: getattr(event, name) if event.kind == kind else None
+
+
 EVENT = Table(
     "Event",
-    Element("JobId", TEXT, lambda event: event.subject if event.kind == "job" else None, optional=True),
-    Element("QueueId", TEXT, lambda event: event.subject if event.kind == "queue" else None, optional=True),
-    Element("BatchId", TEXT, lambda event: event.subject if event.kind == "batch" else None, optional=True),
-    Element("Credential", TEXT, lambda e: e.subject if e.kind == "budget" else None, optional=True),
+    Element("JobId", TEXT, _of("job", "subject"), optional=True),
+    Element("QueueId", TEXT, _of("queue", "subject"), optional=True),
+    Element("BatchId", TEXT, _of("batch", "subject"), optional=True),
+    Element("Credential", TEXT, _of("budget", "subject"), optional=True),
     Element("State", one_of(*dict.fromkeys((*State, *QueueState, *BatchState, NEARLY_SPENT))), "state"),
-    Element("Stage", one_of(*STAGES), lambda event: event.stage or None, optional=True),
-    Element("Progress", integer(), lambda e: e.progress if e.kind == "job" else None, optional=True),
-    Element("BudgetPercent", integer(), lambda e: e.progress if e.kind == "budget" else None, optional=True),
-    Element("Code", TEXT, lambda event: event.code or None, optional=True),
+    Element("Stage", hidden_empty(one_of(*STAGES)), "stage", optional=True),
+    Element("Progress", integer(), _of("job", "progress"), optional=True),
+    Element("BudgetPercent", integer(), _of("budget", "progress"), optional=True),
+    Element("Code", hidden_empty(TEXT), "code", optional=True),
     Element("Time", TIME, "at"),
 )
 """The data of a server-sent event; the value is an ``Event``."""

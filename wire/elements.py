@@ -148,6 +148,21 @@ class Element:
         return self.source.split(".") if isinstance(self.source, str) and self.source else []
 
 
+def addition(
+    name: str, kind: Kind | Table, source: str | Callable[[Any], Any], description: str = ""
+) -> Element:
+    """Return an element that the vendor does not have: in answers with additions, where it has a value."""
+    return Element(name, kind, source, documents=ADDITION, optional=True, description=description)
+
+
+def parameter(
+    name: str, kind: Kind, source: str, description: str, default: Any = None, *, required: bool = False
+) -> Element:
+    """Return a query parameter or a header."""
+    refusal = f"{name} is missing." if required else ""
+    return Element(name, kind, source, required=refusal, default=default, description=description)
+
+
 class Table:
     """The elements of one container, in the order of answers and of the checks of requests."""
 

@@ -24,9 +24,22 @@ from stemline.wire.elements import (
     Document,
     Element,
     Table,
+    addition,
     always,
 )
-from stemline.wire.kinds import DECIBELS, KEY, TEXT, TIME, WORD, inside, integer, matching, one_of, printable
+from stemline.wire.kinds import (
+    DECIBELS,
+    KEY,
+    TEXT,
+    TIME,
+    WORD,
+    hidden_empty,
+    inside,
+    integer,
+    matching,
+    one_of,
+    printable,
+)
 
 QUEUE_TYPE = "Speeching"
 SOME_TIME = replace(kinds.TIME, write=lambda value: None if value is None else times.format_time(value))
@@ -202,7 +215,7 @@ OPERATION = Table(
     Element("Output", OUTPUT, written_output, documents=CALLBACK),
     Element("MediaInfo", MEDIA_INFO, "result.media_info", documents=SHOWN, optional=True),
     Element("MediaResult", MEDIA_RESULT, _finished, documents=SHOWN, optional=True),
-    Element("SoundInfo", SOUND_INFO, _measured_job, documents=ADDITION, optional=True),
+    addition("SoundInfo", SOUND_INFO, _measured_job),
     Element("UserData", printable(1024), "spec.user_data", optional=True, last_in=CALLBACK),
     Element("JobLevel", integer(0, 2), "spec.level", last_in=CALLBACK),
 )
@@ -214,6 +227,7 @@ HOP = Table(
     build=Hop,
 )
 """The value is a ``Hop``."""
+_OTHER_JOB = hidden_empty(matching(ids.JOB))
 JOB = Table(
     "Job",
     Element("Code", TEXT, "code"),
@@ -221,68 +235,26 @@ JOB = Table(
     Element("JobId", matching(ids.JOB), "id"),
     Element("State", one_of(*State), "state"),
     Element("Progress", integer(), "progress", documents=ANSWER),
-    Element(
-        "Stage",
-        one_of(*STAGES),
-        lambda job: job.stage or None,
-        documents=ADDITION,
-        optional=True,
-        description="What the worker of a running job does.",
-    ),
-    Element(
-        "Position",
-        integer(),
-        "position",
-        documents=ADDITION,
-        optional=True,
-        description="Place of a waiting job in its queue, from 1.",
-    ),
+    addition("Stage", hidden_empty(one_of(*STAGES)), "stage", "What the worker of a running job does."),
+    addition("Position", integer(), "position", "Place of a waiting job in its queue, from 1."),
     Element("CreationTime", TIME, "created"),
     Element("StartTime", TIME, "started"),
     Element("EndTime", TIME, "ended"),
-    Element("NotBefore", SOME_TIME, "spec.not_before", documents=ADDITION, optional=True),
-    Element("Deadline", SOME_TIME, "spec.deadline", documents=ADDITION, optional=True),
-    Element("Timeout", integer(), "spec.timeout_s", documents=ADDITION, optional=True),
-    Element("Hop", HOP, "spec.hop", documents=ADDITION, optional=True),
-    Element("EstimatedStartTime", SOME_TIME, "estimated_start", documents=ADDITION, optional=True),
-    Element("EstimatedEndTime", SOME_TIME, "estimated_end", documents=ADDITION, optional=True),
+    addition("NotBefore", SOME_TIME, "spec.not_before"),
+    addition("Deadline", SOME_TIME, "spec.deadline"),
+    addition("Timeout", integer(), "spec.timeout_s"),
+    addition("Hop", HOP, "spec.hop"),
+    addition("EstimatedStartTime", SOME_TIME, "estimated_start"),
+    addition("EstimatedEndTime", SOME_TIME, "estimated_end"),
     Element("QueueId", TEXT, "spec.queue_id"),
     Element("QueueType", one_of(QUEUE_TYPE), always(QUEUE_TYPE)),
     Element("Tag", one_of(TAG), always(TAG)),
     Element("Input", INPUT),
     Element("Operation", OPERATION),
-    Element(
-        "Model",
-        TEXT,
-        lambda job: (job.result.model or None) if job.result else None,
-        documents=ADDITION,
-        optional=True,
-        description="The model that separated.",
-    ),
-    Element(
-        "ReusedJobId",
-        matching(ids.JOB),
-        lambda job: (job.result.reused or None) if job.result else None,
-        documents=ADDITION,
-        optional=True,
-        description="The job whose stems were copied.",
-    ),
-    Element(
-        "OriginJobId",
-        matching(ids.JOB),
-        lambda job: job.spec.origin or None,
-        documents=ADDITION,
-        optional=True,
-        description="The job that this one retries.",
-    ),
-    Element(
-        "RetryJobId",
-        matching(ids.JOB),
-        lambda job: job.retried_by or None,
-        documents=ADDITION,
-        optional=True,
-        description="The latest job that retries this one.",
-    ),
+    addition("Model", hidden_empty(TEXT), "result.model", "The model that separated."),
+    addition("ReusedJobId", _OTHER_JOB, "result.reused", "The job whose stems were copied."),
+    addition("OriginJobId", _OTHER_JOB, "spec.origin", "The job that this one retries."),
+    addition("RetryJobId", _OTHER_JOB, "retried_by", "The latest job that retries this one."),
 )
 """``JobsDetail``."""
 CALLBACK_BODY = Table(

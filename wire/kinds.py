@@ -15,7 +15,7 @@ Schema: TypeAlias = Mapping[str, Any]
 MAX_KEY_BYTES: Final = 1024
 _MAX_URL_CHARS = 2048
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""C0, C1, which terminals obey too, line separators, and halves of pairs."""
+"""C0, C1, which terminals interpret too, line separators, and halves of pairs."""
 _NAME = r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+"
 _STRING: Final[Schema] = {"type": "string"}
 

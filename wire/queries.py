@@ -13,7 +13,7 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
 from stemline.wire.additions import DAY
-from stemline.wire.elements import Element, Table
+from stemline.wire.elements import Table, parameter
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
     COMMA_LIST,
@@ -33,10 +33,6 @@ from stemline.wire.signature import FIELDS, TOKEN_NAMES
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
 """Values of ``category`` that include the speech queue, in lower case."""
-
-
-def _parameter(name: str, kind: Kind, source: str, description: str, default: Any = None) -> Element:
-    return Element(name, kind, source, description=description, default=default)
 
 
 def _filter(*words: str) -> Kind:
@@ -75,20 +71,20 @@ def _wait(text: str) -> int | None:
     return integer(0, 999).read(given[0][1]) if given else None
 
 
-PREFER = _parameter(
+PREFER = parameter(
     "Prefer",
     Kind(_wait, "Prefer: wait must be a whole number of seconds.", {"type": "string"}),
     "wait_s",
     "wait=N: answer when the jobs have ended, or after N seconds.",
 )
 _PAGE = (
-    _parameter("pageNumber", page_number(1), "page", "From 1; 0 is 1.", 1),
-    _parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
+    parameter("pageNumber", page_number(1), "page", "From 1; 0 is 1.", 1),
+    parameter("pageSize", page_number(10, 100), "size", "10 by default, also for 0.", 10),
 )
 
 _BOOLEAN = one_of("true", "false", others={"1": "true", "0": "false"})
-_DRY_RUN = _parameter("dryRun", _BOOLEAN, "dry_run", "true: only count.", "false")
-_IDEMPOTENCY_KEY = _parameter(
+_DRY_RUN = parameter("dryRun", _BOOLEAN, "dry_run", "true: only count.", "false")
+_IDEMPOTENCY_KEY = parameter(
     "Idempotency-Key",
     _KEY,
     "key",
@@ -97,93 +93,90 @@ _IDEMPOTENCY_KEY = _parameter(
 SUBMIT = Table(
     "",
     replace(_DRY_RUN, description="true: check the request, probe the source, and store nothing."),
-    _parameter("probe", _BOOLEAN, "probe", "false, with dryRun: check the request alone.", "true"),
+    parameter("probe", _BOOLEAN, "probe", "false, with dryRun: check the request alone.", "true"),
 )
 SUBMIT_HEADERS = Table("", _IDEMPOTENCY_KEY, PREFER)
 RETRY_HEADERS = Table("", _IDEMPOTENCY_KEY)
 WAIT_HEADERS = Table("", PREFER)
-EVENT_HEADERS = Table("", _parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
-EVENT_QUERY = Table("", _parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
-_OF_STATES = _parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}.")
+EVENT_HEADERS = Table("", parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
+EVENT_QUERY = Table("", parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
+_OF_STATES = parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}.")
 _CREATED = (
-    _parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
-    _parameter("endCreationTime", _END, "end", "Not after."),
+    parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),
+    parameter("endCreationTime", _END, "end", "Not after."),
 )
-_OF_BATCH = _parameter(
+_OF_BATCH = parameter(
     "batchId", matching(ids.BATCH, "{name} is not the id of a batch."), "batch", "Rows of this batch."
 )
 JOBS = Table(
     "",
-    replace(
-        _parameter("tag", _filter(TAG), "tag", f"{TAG}; there are no jobs with another tag."),
-        required="tag is missing.",
-    ),
-    _parameter("queueId", TEXT, "queue_id", "Jobs of this queue; outranks queueType."),
-    _parameter("queueType", _filter(QUEUE_TYPE), "queue_type", "Jobs of queues of this type.", QUEUE_TYPE),
-    _parameter("orderByTime", one_of("Desc", "Asc"), "order", "By creation time; Desc by default.", "Desc"),
-    _parameter("nextToken", _CURSOR, "cursor", "NextToken of the previous page."),
-    _parameter("size", page_number(10, 100), "size", "Jobs on a page; 10 by default, also for 0.", 10),
+    parameter("tag", _filter(TAG), "tag", f"{TAG}; there are no jobs with another tag.", required=True),
+    parameter("queueId", TEXT, "queue_id", "Jobs of this queue; outranks queueType."),
+    parameter("queueType", _filter(QUEUE_TYPE), "queue_type", "Jobs of queues of this type.", QUEUE_TYPE),
+    parameter("orderByTime", one_of("Desc", "Asc"), "order", "By creation time; Desc by default.", "Desc"),
+    parameter("nextToken", _CURSOR, "cursor", "NextToken of the previous page."),
+    parameter("size", page_number(10, 100), "size", "Jobs on a page; 10 by default, also for 0.", 10),
     _OF_STATES,
     *_CREATED,
-    _parameter("inputObject", TEXT, "input_object", "Jobs with exactly this source key."),
+    parameter("inputObject", TEXT, "input_object", "Jobs with exactly this source key."),
     _OF_BATCH,
-    _parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
-    _parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
+    parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
+    parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
 )
-_GO_ON = _parameter("nextToken", _CURSOR, "cursor", "NextToken of the answer, where there is more to do.")
+_GO_ON = parameter("nextToken", _CURSOR, "cursor", "NextToken of the answer, where there is more to do.")
 BULK_JOBS = Table(
     "",
     _OF_STATES,
-    _parameter("queueId", TEXT, "queue_id", "Jobs of this queue."),
-    _parameter("level", integer(0, 2), "level", "Jobs of this JobLevel."),
+    parameter("queueId", TEXT, "queue_id", "Jobs of this queue."),
+    parameter("level", integer(0, 2), "level", "Jobs of this JobLevel."),
     *_CREATED,
-    _parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
+    parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
     _OF_BATCH,
     _GO_ON,
     _DRY_RUN,
 )
 USAGE = Table(
     "",
-    _parameter("from", DAY, "first", "First day by UTC, as 2026-03-01; 30 days before the last by default."),
-    _parameter("to", DAY, "last", "Last day; today by default."),
-    _parameter("format", one_of("csv"), "format", "csv instead of JSON or XML."),
+    parameter("from", DAY, "first", "First day by UTC, as 2026-03-01; 30 days before the last by default."),
+    parameter("to", DAY, "last", "Last day; today by default."),
+    parameter("format", one_of("csv"), "format", "csv instead of JSON or XML."),
 )
 BATCHES = Table("", *_PAGE)
 TEMPLATES = Table(
     "",
-    _parameter("tag", _filter(TAG, "All"), "tag", "All by default.", "All"),
-    _parameter(
+    parameter("tag", _filter(TAG, "All"), "tag", "All by default.", "All"),
+    parameter(
         "category",
         one_of("Custom", "Official"),
         "category",
         "Custom by default; there are no official templates.",
         "Custom",
     ),
-    _parameter("ids", COMMA_LIST, "ids", "Comma list of ids; other parameters are then ignored.", ()),
-    _parameter("names", TEXT, "name_prefix", "The same as name.", ""),
-    _parameter("name", TEXT, "name_prefix", "Beginning of the name."),
+    parameter("ids", COMMA_LIST, "ids", "Comma list of ids; other parameters are then ignored.", ()),
+    parameter("names", TEXT, "name_prefix", "The same as name.", ""),
+    parameter("name", TEXT, "name_prefix", "Beginning of the name."),
     *_PAGE,
 )
 ASR_QUEUES = Table(
     "",
-    _parameter("queueIds", COMMA_LIST, "ids", "Comma list of ids.", ()),
-    _parameter("state", _QUEUE_STATES, "state", "All by default."),
+    parameter("queueIds", COMMA_LIST, "ids", "Comma list of ids.", ()),
+    parameter("state", _QUEUE_STATES, "state", "All by default."),
     *_PAGE,
 )
 QUEUES = Table(
-    "", *ASR_QUEUES.elements, _parameter("category", TEXT, "category", "CateAll, or Speeching.", "")
+    "", *ASR_QUEUES.elements, parameter("category", TEXT, "category", "CateAll, or Speeching.", "")
 )
 BUCKETS = Table(
     "",
-    _parameter("regions", COMMA_LIST, "regions", "Comma list of regions.", ()),
-    _parameter("bucketNames", COMMA_LIST, "names", "Comma list of names.", ()),
-    _parameter("bucketName", TEXT, "name_part", "A part of the name.", ""),
+    parameter("regions", COMMA_LIST, "regions", "Comma list of regions.", ()),
+    parameter("bucketNames", COMMA_LIST, "names", "Comma list of names.", ()),
+    parameter("bucketName", TEXT, "name_part", "A part of the name.", ""),
     *_PAGE,
 )
 DEAD_LETTERS = Table(
     "",
-    _parameter("host", TEXT, "host", "Host of the URL, or MqRegion/MqName."),
-    _parameter(
+    parameter("host", TEXT, "host", "Host of the URL, or MqRegion/MqName."),
+    parameter(
         "startTime",
         TIME,
         "since",
@@ -192,7 +185,7 @@ DEAD_LETTERS = Table(
 )
 CALLBACKS = Table(
     "",
-    _parameter("states", _STATUSES, "statuses", "Dead by default; All, or a list.", frozenset({"dead"})),
+    parameter("states", _STATUSES, "statuses", "Dead by default; All, or a list.", frozenset({"dead"})),
     *DEAD_LETTERS.elements,
     *_PAGE,
 )

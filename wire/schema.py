@@ -40,17 +40,14 @@ SHOWN = (
     ESTIMATE,
     ERROR,
 )
+GIVEN = (BATCH_REQUEST, BATCH_ROW, JOB_REQUEST, TEMPLATE_REQUEST, UPLOAD_REQUEST)
 
 
 def schemas() -> dict[str, Schema]:
     """Return the schemas by name."""
     return {
         **{table.name: table.schema(Document.JSON_ANSWER) for table in SHOWN},
-        "BatchRequest": BATCH_REQUEST.schema(REQUEST),
-        "BatchRow": BATCH_ROW.schema(REQUEST),
-        "JobRequest": JOB_REQUEST.schema(REQUEST),
-        "TemplateRequest": TEMPLATE_REQUEST.schema(REQUEST),
+        **{table.name: table.schema(REQUEST) for table in GIVEN},
         "TemplateUpdate": TEMPLATE_REQUEST.schema(REQUEST, partial=True),
-        "UploadRequest": UPLOAD_REQUEST.schema(REQUEST),
         "QueueUpdate": QUEUE.schema(REQUEST, partial=True),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemline.wire.elements import Element, Table
+from stemline.wire.elements import Element, Table, parameter
 from stemline.wire.kinds import KEY, TEXT, Kind, integer, matching
 
 MOST_NAME_BYTES = 200
@@ -25,7 +25,7 @@ def _file_name(text: str) -> str:
 _NAME = f"{{name}} must be a file name of at most {MOST_NAME_BYTES} bytes, without folders."
 _FILE = Kind(_file_name, _NAME, {"type": "string", "minLength": 1})
 _MEDIA = "^[A-Za-z0-9.+-]{1,60}/[A-Za-z0-9.+-]{1,60}$"
-_BYTES = Kind(
+BYTES = Kind(
     _size,
     "{name} must be a number of bytes, from 1.",
     {"type": "string", "pattern": "^[0-9]+$"},
@@ -36,7 +36,7 @@ _ID = matching("^[!-~]{1,1024}$", "{name} is not one that this service gave.", s
 UPLOAD_REQUEST = Table(
     "UploadRequest",
     Element("Name", _FILE, "name", required="Name is missing."),
-    Element("Size", _BYTES, "size", required="Size is missing."),
+    Element("Size", BYTES, "size", required="Size is missing."),
     Element(
         "ContentType",
         matching(_MEDIA, "{name} must be a media type such as audio/mpeg.", schema={"type": "string"}),
@@ -49,8 +49,8 @@ UPLOAD = Table(
     "Upload",
     Element("Key", TEXT, "upload.key"),
     Element("UploadId", TEXT, "upload.upload_id"),
-    Element("Size", _BYTES, "upload.size"),
-    Element("PartSize", _BYTES, "upload.part_bytes"),
+    Element("Size", BYTES, "upload.size"),
+    Element("PartSize", BYTES, "upload.part_bytes"),
     Element("PartCount", integer(), "upload.part_count"),
     Element("ReceivedCount", integer(), "received"),
     Element(
@@ -61,23 +61,10 @@ UPLOAD = Table(
     ),
 )
 """An upload and the parts that it lacks, with the URL that each may be sent to."""
-UPLOAD_ANSWER = Table("", Element("RequestId", TEXT, "request_id"), Element("Upload", UPLOAD, "upload"))
-UPLOADED = Table(
-    "",
-    Element("RequestId", TEXT, "request_id"),
-    Element("Key", TEXT, "upload.key"),
-    Element("Size", _BYTES, "upload.size"),
-)
-
-
-def _parameter(name: str, kind: Kind, source: str, description: str) -> Element:
-    return Element(name, kind, source, required=f"{name} is missing.", description=description)
-
-
 UPLOADS = Table(
     "",
-    _parameter("key", KEY, "key", "Key of the upload's answer."),
-    _parameter("uploadId", _ID, "upload_id", "UploadId of the upload's answer."),
-    _parameter("size", _BYTES, "size", "Size of the whole object, bytes."),
+    parameter("key", KEY, "key", "Key of the upload's answer.", required=True),
+    parameter("uploadId", _ID, "upload_id", "UploadId of the upload's answer.", required=True),
+    parameter("size", BYTES, "size", "Size of the whole object, bytes.", required=True),
 )
 """Query parameters that name an upload."""

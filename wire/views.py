@@ -11,6 +11,7 @@ from stemline.wire.errors import ANSWERS
 from stemline.wire.job import JOB
 from stemline.wire.kinds import TEXT, Kind, integer, one_of
 from stemline.wire.resources import BUCKET, QUEUE, TEMPLATE
+from stemline.wire.uploads import BYTES, UPLOAD
 
 _ID = Element("RequestId", TEXT, "request_id")
 _COUNTS = (
@@ -85,6 +86,9 @@ BULK = _answer(
     Element("NextToken", TEXT, "cursor", optional=True),
     _BUDGET_PERCENT,
 )
+
+UPLOAD_ANSWER = _answer(_ID, Element("Upload", UPLOAD, "upload"))
+UPLOADED = _answer(_ID, Element("Key", TEXT, "upload.key"), Element("Size", BYTES, "upload.size"))
 
 _FULL = Kind(schema={"type": "string", "minLength": 1})
 ERROR = Table(

@@ -102,7 +102,7 @@ def test_missing_packages_stop_the_start(service, tmp_path):
 
 
 def test_wrong_parents_begin_a_new_trace(service):
-    """What is no traceparent is not believed."""
+    """What is no traceparent is ignored."""
     port = service.collector.port
     tracer = create_tracer(Settings(otlp_endpoint=f"http://127.0.0.1:{port}"), "stemline-test")
     with tracer.span("submit", "00-" + "0" * 32 + "-" + "0" * 16 + "-01") as span:

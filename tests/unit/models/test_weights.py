@@ -345,7 +345,7 @@ def checksums(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def test_the_model_directory_does_not_vouch_for_itself(
     weights_2stems: Path, tmp_path: Path, checksums: Path
 ) -> None:
-    """Files beside a graph do not vouch for it, nor does a folder of checksums that others may write to."""
+    """Files beside a graph do not prove it, nor does a folder of checksums that others may write to."""
     model = MODELS["2stems"]
     for file in model.files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)

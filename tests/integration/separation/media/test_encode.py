@@ -34,6 +34,8 @@ from stemline.workers.media_info import recorded_media_info
 from tests.media import tone
 from tests.support.memory import peak, reset_peak
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(3600, 10**9)
 SOURCE = SourceInfo("mp3", 44_100, 2, 192, "mp3", 10.0)
 CODECS = tuple(REQUESTED)

@@ -25,6 +25,8 @@ from stemline.separation.media import MediaLimits, open_audio
 from tests.media import KINDS, Kind, make, tone
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=20, max_bytes=10**9)
 
 

@@ -16,6 +16,8 @@ from tests.ffmpeg_files import ffmpeg
 from tests.media import Kind, make, tone
 from tests.media_formats import FORMATS, Format
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits(max_duration_s=3600, max_bytes=10**9)
 RATE = 44_100
 SECONDS = 2
