@@ -49,14 +49,18 @@
     └── JobFailed                     ends a job as Failed
         ├── SourceNotFound
         ├── SourceAccessDenied
+        │   └── SourceBucketUnknown   retryable: another worker may know the bucket
         ├── SourceDownloadFailed
         │   └── SourceUnavailable     retryable: another attempt may succeed
-        │       └── SourceObjectUnavailable    counts as an attempt: the bucket itself responds
+        │       ├── SourceObjectUnavailable    counts as an attempt: the bucket itself responds
+        │       └── SourceWorkerAtFault        the worker, not the bucket
         ├── SourceTooLarge
         ├── TargetDenied
+        │   └── TargetBucketUnknown   retryable: another worker may know the bucket
         ├── TargetNotWritten          counts as an attempt
         ├── TargetUnavailable         retryable
-        │   └── TargetObjectUnavailable    counts as an attempt: the bucket itself responds
+        │   ├── TargetObjectUnavailable    counts as an attempt: the bucket itself responds
+        │   └── TargetWorkerAtFault        the worker, not the bucket
         ├── JobTimeout
         └── TooManyAttempts
 
@@ -284,6 +288,12 @@ class SourceAccessDenied(JobFailed):
     """The input object may not be read."""
 
 
+class SourceBucketUnknown(SourceAccessDenied):
+    """The worker has no entry for the bucket of the input object."""
+
+    retryable = True
+
+
 class SourceDownloadFailed(JobFailed):
     """The input object could not be fetched."""
 
@@ -300,12 +310,22 @@ class SourceObjectUnavailable(SourceUnavailable):
     counts = True
 
 
+class SourceWorkerAtFault(SourceUnavailable):
+    """The worker cannot use its credentials or its clock to read; another attempt may succeed."""
+
+
 class SourceTooLarge(JobFailed):
     """The input object is larger than the service accepts."""
 
 
 class TargetDenied(JobFailed):
     """The destination bucket cannot be written."""
+
+
+class TargetBucketUnknown(TargetDenied):
+    """The worker has no entry for the destination bucket."""
+
+    retryable = True
 
 
 class TargetUnavailable(JobFailed):
@@ -318,6 +338,10 @@ class TargetObjectUnavailable(TargetUnavailable):
     """The store responds for the destination bucket, but not for the output object."""
 
     counts = True
+
+
+class TargetWorkerAtFault(TargetUnavailable):
+    """The worker cannot use its credentials or its clock to write; another attempt may succeed."""
 
 
 class TargetNotWritten(JobFailed):

@@ -10,13 +10,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.jobs.errors import (
     SourceAccessDenied,
+    SourceBucketUnknown,
     SourceDownloadFailed,
     SourceNotFound,
     SourceObjectUnavailable,
     SourceUnavailable,
+    SourceWorkerAtFault,
+    TargetBucketUnknown,
     TargetDenied,
     TargetObjectUnavailable,
     TargetUnavailable,
+    TargetWorkerAtFault,
 )
 from stemline.jobs.text import cut
 from stemline.storage.clients import BucketClient, BucketNotConfigured
@@ -34,8 +38,6 @@ from stemline.storage.s3_errors import (
 
 log = structlog.get_logger(__name__)
 
-_WORKER_FAULT = "The worker cannot use its credentials or its clock; another attempt may succeed ({})."
-
 
 @contextmanager
 def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
@@ -46,7 +48,7 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     try:
         yield
     except BucketNotConfigured:
-        raise SourceAccessDenied("The bucket of the input object is not configured.") from None
+        raise SourceBucketUnknown from None
     except ObjectChanged as error:
         raise SourceDownloadFailed(error.message) from error
     except BudgetExhausted as error:
@@ -55,7 +57,7 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
             log.warning("storage.worker_at_fault", error=error_code(error), message=cut(error))
-            raise SourceUnavailable(_WORKER_FAULT.format(error_code(error))) from error
+            raise SourceWorkerAtFault(_message(SourceWorkerAtFault, error_code(error))) from error
         kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
         kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
         kind = SourceAccessDenied if is_denied(error) else kind
@@ -69,14 +71,14 @@ def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     try:
         yield
     except BucketNotConfigured:
-        raise TargetDenied("The destination bucket is not configured.") from None
+        raise TargetBucketUnknown from None
     except BudgetExhausted as error:
         down = TargetObjectUnavailable if _is_object_alone(error, bucket) else TargetUnavailable
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
             log.warning("storage.worker_at_fault", error=error_code(error), message=cut(error))
-            raise TargetUnavailable(_WORKER_FAULT.format(error_code(error))) from error
+            raise TargetWorkerAtFault(_message(TargetWorkerAtFault, error_code(error))) from error
         log.warning("storage.target_refused", error=error_code(error), message=cut(error))
         raise TargetDenied(_message(TargetDenied, error_code(error))) from error
 

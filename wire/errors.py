@@ -42,10 +42,12 @@ FAILURES: Mapping[type[kinds.JobFailed], str] = {
     kinds.SourceNotFound: "ResourceNotFound",
     kinds.SourceAccessDenied: "ResourceAccessDenied",
     kinds.SourceDownloadFailed: "ResourceDownloadFailed",
+    kinds.SourceWorkerAtFault: INTERNAL,
     kinds.SourceTooLarge: "InvalidArgument",
     kinds.TargetDenied: "WriteTargetBucketDenied",
     kinds.TargetNotWritten: "WriteTargetObjectFailed",
-    kinds.TargetObjectUnavailable: "WriteTargetObjectFailed",
+    kinds.TargetUnavailable: "WriteTargetObjectFailed",
+    kinds.TargetWorkerAtFault: INTERNAL,
     kinds.JobTimeout: "JobTimeout",
 }
 """``Code`` of a failed job by the kind of its failure; ``INTERNAL`` for all others."""

@@ -35,7 +35,7 @@ from stemline.workers import reuse, stages
 from stemline.workers.cleanup import cleanup
 from stemline.workers.context import SeparationContext
 from stemline.workers.engines import WeightsPending
-from stemline.workers.failures import failure_code
+from stemline.workers.failures import failure_code, final_code
 from stemline.workers.lease_keeper import LeaseKeeper, StopReason
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.scratch import scratch
@@ -122,8 +122,8 @@ class Attempt:
             case CancelAsked():
                 return AttemptResult(Outcome.CANCELLED)
             case JobFailed(retryable=True):
-                code = failure_code(error) if error.counts else INTERNAL_ERROR
-                return self._put_off(code, error.message, counts=error.counts)
+                code, at_last = failure_code(error), final_code(error)
+                return self._put_off(code, error.message, counts=error.counts, at_last=at_last)
             case WeightsError() | DeviceError() | DiskFull() | DecoderLost():  # another worker may do better
                 self._report_worker(error)
                 # A source that kills the server that decodes it must not keep workers busy for ever.
@@ -152,12 +152,19 @@ class Attempt:
             case _:
                 log.error("attempt.worker_at_fault", reason=error.message)
 
-    def _put_off(self, code: str, message: str, *, counts: bool = False) -> AttemptResult:
-        """Return that the job is tried again later, or that it fails because this was its last attempt."""
+    def _put_off(self, code: str, message: str, *, counts: bool = False, at_last: str = "") -> AttemptResult:
+        """Return that the job is tried again later, or that it fails because this was its last attempt.
+
+        Args:
+            code: What the attempt is counted and logged with.
+            message: The reason, for people.
+            counts: Whether the attempt counts even before the retry window has passed.
+            at_last: The code that the job fails with, if it is another one.
+        """
         counts = counts or self._is_old()
         if counts and self.job.attempt >= self.context.settings.jobs.max_attempts:
-            return AttemptResult(Outcome.FAILED, code, message)
-        return AttemptResult(Outcome.POSTPONED, message=message, counts=counts)
+            return AttemptResult(Outcome.FAILED, at_last or code, message)
+        return AttemptResult(Outcome.POSTPONED, code, message, counts=counts)
 
     def _result_of_stop(self, reason: StopReason | None) -> AttemptResult:
         match reason:
@@ -200,7 +207,7 @@ class Attempt:
             retry_until_stored(self._record_of(result, [each.to_json() for each in work.leftovers]))
         except CancelAsked:
             return self._end(work, AttemptResult(Outcome.CANCELLED))
-        write = log.warning if result.outcome is Outcome.POSTPONED else log.info
+        write = log.warning if result.outcome in {Outcome.POSTPONED, Outcome.FAILED} else log.info
         write(f"attempt.{result.outcome}", code=result.code, reason=result.message)
         return result
 

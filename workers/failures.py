@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stemline.jobs.errors import JobFailed
+from stemline.jobs.errors import JobFailed, SourceUnavailable, TargetUnavailable
 from stemline.separation.errors import (
     DecoderCrashed,
     DecodingTooExpensive,
@@ -15,7 +15,7 @@ from stemline.separation.errors import (
     SeparationError,
     WeightsError,
 )
-from stemline.wire.errors import code_of
+from stemline.wire.errors import INTERNAL, code_of
 
 SEPARATION_CODES: Mapping[type[SeparationError], str] = {
     MediaError: "InvalidContent",
@@ -30,8 +30,18 @@ SEPARATION_CODES: Mapping[type[SeparationError], str] = {
 
 
 def failure_code(error: JobFailed | SeparationError) -> str:
-    """Return the ``Code`` of a job that fails with `error`; ``InternalError`` for kinds without one."""
+    """Return the ``Code`` of an attempt that ends with `error`; ``InternalError`` for kinds without one."""
     for kind in type(error).__mro__:
         if kind in SEPARATION_CODES:
             return SEPARATION_CODES[kind]
     return code_of(error)
+
+
+def final_code(error: JobFailed | SeparationError) -> str:
+    """Return the ``Code`` of a job that fails with `error`.
+
+    It is that of its attempts, but for an outage of a bucket, which is nothing that the job can change.
+    """
+    if isinstance(error, SourceUnavailable | TargetUnavailable) and not error.counts:
+        return INTERNAL
+    return failure_code(error)

@@ -21,15 +21,19 @@ log = structlog.get_logger(__name__)
 _LONG_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400)
 _SHORT_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 
-#: The most frequent codes; they are exported from the start.
-FAILURE_CODES = (
+#: Codes of faults of a worker or a bucket, after which a job is also tried again.
+POSTPONED_CODES = (
+    "DecoderCrashed",
+    "DeviceUnavailable",
     "InternalError",
-    "InvalidContent",
     "ResourceAccessDenied",
     "ResourceDownloadFailed",
-    "ResourceNotFound",
+    "WeightsUnavailable",
     "WriteTargetBucketDenied",
+    "WriteTargetObjectFailed",
 )
+#: The most frequent codes of failures.
+FAILURE_CODES = (*POSTPONED_CODES, "InvalidContent", "ResourceNotFound")
 _STATUS_WORD = re.compile(r"[a-z][a-z-]{1,19}")
 
 
@@ -167,8 +171,10 @@ class WorkerMetrics:
 
     def begin(self) -> None:
         """Export every counter at zero: Prometheus sees no increase from a missing sample to 1."""
-        for outcome in set(Outcome) - {Outcome.FAILED}:
+        for outcome in set(Outcome) - {Outcome.FAILED, Outcome.POSTPONED}:
             self.attempts.labels(outcome, "")
+        for code in POSTPONED_CODES:
+            self.attempts.labels(Outcome.POSTPONED, code)
         for code in FAILURE_CODES:
             self.attempts.labels(Outcome.FAILED, code)
         for outcome in Outcome:

@@ -29,7 +29,7 @@ class AttemptResult:
 
     outcome: Outcome
     code: str = ""
-    """The wire's code of a failure."""
+    """The wire's code of why a job failed or was postponed."""
     message: str = ""
     """The reason, for people; empty for a success."""
     counts: bool = False

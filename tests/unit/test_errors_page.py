@@ -12,7 +12,7 @@ from stemline.jobs.errors import JobFailed
 from stemline.separation import errors as separation
 from stemline.separation.errors import Cancelled, SeparationError
 from stemline.wire.errors import ANSWERS, FAILURES, INTERNAL
-from stemline.workers.failures import SEPARATION_CODES, failure_code
+from stemline.workers.failures import SEPARATION_CODES, final_code
 from tests.paths import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "errors.md").read_text()
@@ -62,9 +62,7 @@ def test_every_row_has_a_cause_and_a_cure() -> None:
 def test_every_message_of_a_job(kind: type[JobFailed | SeparationError]) -> None:
     """The third table has the default message of each failure, with the code that the job then has."""
     error = kind()
-    # A store that was out of reach is not the job's fault: see Attempt.
-    is_put_off = isinstance(error, JobFailed) and error.retryable and not error.counts
-    code = INTERNAL if is_put_off else failure_code(error)
+    code = final_code(error)
     messages = dict(table("### What the message says"))
     if kind is not Cancelled:
         assert f"`{code}`" == messages[error.message]

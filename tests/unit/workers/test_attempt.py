@@ -17,11 +17,15 @@ import pytest
 from stemline.jobs.errors import (
     CancelAsked,
     LeaseLost,
+    SourceBucketUnknown,
     SourceNotFound,
     SourceUnavailable,
+    SourceWorkerAtFault,
     StoreUnavailable,
+    TargetBucketUnknown,
     TargetDenied,
     TargetUnavailable,
+    TargetWorkerAtFault,
 )
 from stemline.jobs.job import Job, Output
 from stemline.jobs.separation import AudioConfig, AudioMode, Track, VoiceSeparate
@@ -47,9 +51,11 @@ from stemline.testing.samples import job_spec
 from stemline.workers import lease_keeper, stages, store_retry
 from stemline.workers.attempt import Attempt
 from stemline.workers.context import Pace
-from stemline.workers.metrics import WorkerMetrics
+from stemline.workers.failures import failure_code
+from stemline.workers.metrics import POSTPONED_CODES, WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.shutdown import Shutdown
+from tests.support.logs import captured_logs
 from tests.support.stems import NO_MEDIA_INFO
 
 JOB_ID = "j" + "1" * 32
@@ -374,7 +380,7 @@ def test_an_unavailable_source_postpones_the_job(make):
     """When the source's bucket is unavailable the job is released with a delay, uncounted."""
     bench = make(retry_delay_s=7)
     bench.buckets.errors["download"] = [SourceUnavailable("gone for now")]
-    assert AttemptResult(Outcome.POSTPONED, message="gone for now") == bench.run()
+    assert AttemptResult(Outcome.POSTPONED, "ResourceDownloadFailed", "gone for now") == bench.run()
     expected = {"delay_s": 7, "counts": False, "reason": "gone for now", "leftovers": []}
     assert ((bench.job,), expected) == bench.jobs.arguments("release")
 
@@ -531,7 +537,7 @@ def test_an_unexpected_error_puts_the_job_off(make, error, message):
     bench = make()
     bench.engine.errors["separate_file"] = [error]
     counts = not isinstance(error, OSError)
-    assert AttemptResult(Outcome.POSTPONED, message=message, counts=counts) == bench.run()
+    assert AttemptResult(Outcome.POSTPONED, "InternalError", message, counts=counts) == bench.run()
     last = make(max_attempts=1, retry_window_hours=0)
     last.engine.errors["separate_file"] = [error]
     assert AttemptResult(Outcome.FAILED, "InternalError", message) == last.run()
@@ -543,9 +549,45 @@ def test_what_the_worker_lacks_puts_the_job_off_before_anything_is_fetched(make,
     bench, fake = make(), Fake()
     fake.errors["engine"] = [error]
     bench.context.engine = fake.engine
-    assert AttemptResult(Outcome.POSTPONED, message=error.message) == bench.run()
+    assert AttemptResult(Outcome.POSTPONED, failure_code(error), error.message) == bench.run()
     assert [] == bench.buckets.names()
     assert error.message == bench.jobs.arguments("release")[1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "at_last"),
+    [
+        (SourceUnavailable(), "ResourceDownloadFailed", "InternalError"),
+        (TargetUnavailable(), "WriteTargetObjectFailed", "InternalError"),
+        (SourceWorkerAtFault(), "InternalError", "InternalError"),
+        (TargetWorkerAtFault(), "InternalError", "InternalError"),
+        (SourceBucketUnknown(), "ResourceAccessDenied", "ResourceAccessDenied"),
+        (TargetBucketUnknown(), "WriteTargetBucketDenied", "WriteTargetBucketDenied"),
+        (WeightsMissing(), "WeightsUnavailable", "WeightsUnavailable"),
+        (DeviceError(), "DeviceUnavailable", "DeviceUnavailable"),
+        (DiskFull(), "InternalError", "InternalError"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else each,
+)
+def test_what_is_not_the_jobs_fault_puts_it_off_with_a_code(make, error, code, at_last):
+    """Faults of a bucket and of the worker have codes of their own, also in the log, and are not counted.
+
+    A job that meets them until its retry window has passed and its attempts are used up ends with the reason.
+    """
+    bench = make()
+    bench.buckets.errors["download"] = [error]
+    with captured_logs() as lines:
+        assert AttemptResult(Outcome.POSTPONED, code, error.message) == bench.run()
+    assert ("warning", code) == next(
+        (line["log_level"], line["code"]) for line in lines if line["event"] == "attempt.postponed"
+    )
+    assert error.message == bench.jobs.arguments("release")[1]["reason"]
+    assert code in POSTPONED_CODES
+    last = make(max_attempts=1, retry_window_hours=0)
+    last.buckets.errors["download"] = [error]
+    with captured_logs() as lines:
+        assert AttemptResult(Outcome.FAILED, at_last, error.message) == last.run()
+    assert ["warning"] == [line["log_level"] for line in lines if line["event"] == "attempt.failed"]
 
 
 def test_a_destination_that_refuses_costs_neither_download_nor_separation(make):

@@ -92,6 +92,6 @@ def test_a_failure_is_counted_by_its_code():
     """An attempt is counted by its outcome and the code of its failure, as they are in the result."""
     metrics = WorkerMetrics()
     metrics.attempt_ended(AttemptResult(Outcome.FAILED, "ResourceNotFound", "Failed: of course"), 1.0)
-    metrics.attempt_ended(AttemptResult(Outcome.POSTPONED, message="later"), 1.0)
-    expected = {("failed", "ResourceNotFound"): 1, ("postponed", ""): 1}
+    metrics.attempt_ended(AttemptResult(Outcome.POSTPONED, "WeightsUnavailable", "later"), 1.0)
+    expected = {("failed", "ResourceNotFound"): 1, ("postponed", "WeightsUnavailable"): 1}
     assert expected == {(s.labels["outcome"], s.labels["code"]): s.value for s in totals(metrics.attempts)}
