@@ -18,6 +18,7 @@ from stemline.api.console.views import CALLBACK, CHECKED, JOB, JOBS, OVERVIEW, S
 from stemline.api.context import RequestContext
 from stemline.api.jobs import tried
 from stemline.api.routing import Router
+from stemline.jobs.callback import masked_url
 from stemline.jobs.errors import NoSuchResource, SourceAccessDenied
 from stemline.jobs.history import attempts_of
 from stemline.jobs.job import Job
@@ -65,7 +66,10 @@ def console_overview(context: ReadContext) -> Response:
     """Return the jobs of the bucket by state and by queue."""
     load = context.store.statistics.of_tenant(context.tenant)
     states = [{"state": state, "jobs": jobs} for state, jobs in load.states.items()]
-    queues = [{"load": queue, "oldest": load.oldest.get(queue.id)} for queue in load.queues]
+    queues = [
+        {"load": queue, "oldest": load.oldest.get(queue.id), "later": load.later[queue.id]}
+        for queue in load.queues
+    ]
     return context.respond(OVERVIEW, now=context.store.now(), states=states, queues=queues)
 
 
@@ -86,7 +90,7 @@ async def console_jobs(context: ReadContext, request: Request) -> Response:
 
 @router.get("/console/jobs/{job_id}", name="console_job")
 def console_job(context: ReadContext, job_id: str) -> Response:
-    """Return what the page shows of a job beyond the wire: links to its sound, times in µs, worker.
+    """Return what the page shows of a job beyond the wire: links to its sound, times in µs, worker, callback.
 
     Raises:
         NoSuchResource: the bucket has no such job.
@@ -102,7 +106,12 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     )
     source = {"key": key, "link": link}
     attempts = attempts_of(job, context.store.jobs.history(job.id))
-    return context.respond(JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts)
+    callback = job.spec.callback
+    if callback.url and not context.policy.allows(Operation.SUBMIT):
+        callback = replace(callback, url=masked_url(callback.url))
+    return context.respond(
+        JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts, callback=callback
+    )
 
 
 @router.get("/console/workers", name="console_workers")

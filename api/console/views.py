@@ -8,6 +8,7 @@ from typing import Any
 from stemline.jobs.job import Job
 from stemline.jobs.worker import worker_of
 from stemline.wire.elements import Element, Table
+from stemline.wire.job import MQ_CONFIG
 from stemline.wire.kinds import TEXT, integer
 
 
@@ -81,6 +82,14 @@ _ATTEMPT = Table(
         repeated=True,
     ),
 )
+_ASKED_CALLBACK = Table(
+    "",
+    _maybe("CallBack", "url"),
+    _maybe("CallBackFormat", "format"),
+    _maybe("CallBackType", "type"),
+    Element("CallBackMqConfig", MQ_CONFIG, "mq", optional=True),
+)
+"""What the job's own request said about its callback, by the request's elements."""
 SESSION = _answer(
     Element("SecretId", TEXT, "credential"),
     Element("Bucket", TEXT, "bucket"),
@@ -112,12 +121,13 @@ OVERVIEW = _answer(
             Element("Running", TEXT, "load.running"),
             Element("Waiting", TEXT, "load.waiting", repeated=True),
             _maybe("Oldest", "oldest"),
+            Element("Later", TEXT, "later"),
         ),
         "queues",
         repeated=True,
     ),
 )
-"""``Waiting`` holds the waiting jobs of level 0, 1 and 2."""
+"""``Waiting`` holds the waiting jobs of level 0, 1 and 2 that may start; ``Later`` those that may not yet."""
 JOBS = _answer(
     Element("Job", Table("", *_ROW), "items", repeated=True),
     Element("Total", integer(), "total", optional=True),
@@ -128,6 +138,7 @@ JOB = _answer(
     Element("Source", Table("", Element("Key", TEXT, "key"), *_LINKED), "source"),
     Element("Stem", _STEM, "stems", repeated=True),
     Element("Attempt", _ATTEMPT, "attempts", repeated=True),
+    Element("Callback", _ASKED_CALLBACK, "callback"),
 )
 CHECKED = _answer(Element("JobCount", TEXT, "jobs"))
 """How many jobs a submission would make."""

@@ -42,6 +42,8 @@ class TenantLoad:
     """Queue id to the creation time of its oldest waiting job, µs since the epoch, where one waits."""
     mean_runs: Mapping[str, int]
     """Queue id to how long its latest successful jobs ran, µs, where one has."""
+    later: Mapping[str, int]
+    """Queue id to its waiting jobs that may not start yet, which are not among its waiting ones by level."""
 
 
 @dataclass(frozen=True, slots=True)

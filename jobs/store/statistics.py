@@ -75,13 +75,16 @@ class RedisStatistics(Statistics):
         states = dict.fromkeys(State, 0)
         for state, jobs in zip(counts[::2], counts[1::2], strict=True):
             states[State(state)] = jobs
-        states[State.PAUSE] = sum(sum(queue.waiting) for queue in queues if queue.paused)
+        later = {queue_id: jobs for queue_id, *_, jobs in rows}
+        paused = [queue for queue in queues if queue.paused]
+        states[State.PAUSE] = sum(sum(queue.waiting) + later[queue.id] for queue in paused)
         states[State.SUBMITTED] -= states[State.PAUSE]
         return TenantLoad(
             states,
             queues,
-            {queue_id: int(at) for queue_id, _, at, _ in rows if at},
-            {queue_id: int(mean) for queue_id, *_, mean in rows if mean},
+            {queue_id: int(at) for queue_id, _, at, *_ in rows if at},
+            {queue_id: int(mean) for queue_id, *_, mean, _ in rows if mean},
+            later,
         )
 
     def _server(self) -> ServerStatus:

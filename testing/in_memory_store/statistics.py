@@ -60,7 +60,9 @@ class InMemoryStatistics(Statistics):
                 for queue in queues
                 if (mean := contents.mean_runs.get((queue.id, ""))) is not None
             }
-        return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest, means)
+            later = Counter(contents.jobs[job_id].spec.queue_id for job_id in contents.delayed)
+        put_off = {queue.id: later[queue.id] for queue in queues}
+        return TenantLoad({state: states[state] for state in State}, tuple(queues), oldest, means, put_off)
 
     def _load(self, queue: Queue) -> QueueLoad:
         contents = self._contents

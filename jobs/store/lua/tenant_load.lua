@@ -2,7 +2,8 @@
 -- Numbers about one tenant; what it costs depends on its queues alone.
 -- ARGV: 3 tenant
 -- Returns {{stored state, jobs, …}, queues}; a queue is {id, load as P:loads begins, oldest waiting job ('' for none),
--- mean_run ('' before the first job)}
+-- mean_run ('' before the first job),
+-- jobs that are put off}
 
 local counts, queues = {}, {}
 for _, state in ipairs({'Submitted', 'Running', 'Success', 'Failed', 'Cancel'}) do
@@ -17,6 +18,7 @@ for _, id in ipairs(redis.call('ZRANGE', P .. ':queues:' .. ARGV[3], 0, -1)) do
     load[#load + 1] = count_in_lines(id, level)
   end
   append(load, {redis.call('SCARD', P .. ':running:' .. id), queue.max_concurrent, queue.state ~= 'Active' and 1 or 0})
-  queues[#queues + 1] = {id, table.concat(load, ' '), oldest, queue.mean_run or ''}
+  queues[#queues + 1] = {id, table.concat(load, ' '), oldest, queue.mean_run or '',
+    redis.call('SCARD', P .. ':later:' .. id)}
 end
 return {counts, queues}

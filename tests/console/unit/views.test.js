@@ -2,8 +2,8 @@ import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, size } from "../../../api/console/static/format.js";
-import { cancelJobs, requestOf, retryFailed, retryJobs } from "../../../api/console/static/views/actions.js";
-import { patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
+import { cancelJobs, cancelWaiting, countRetriable, countWaiting, requestOf, retryFailed, retryJobs, whichOf } from "../../../api/console/static/views/actions.js";
+import { localTime, milliseconds, patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
 import { sumsOf } from "../../../api/console/static/views/usage.js";
 import { workersOf } from "../../../api/console/static/views/workers.js";
@@ -23,6 +23,49 @@ test("a form becomes the request of a job", () => {
 test("a job can be submitted again from its answer", () => {
   const job = { QueueId: "p1", Input: { BucketId: "b", Region: "r", Object: "in/a.mp3" }, Operation: { VoiceSeparate: { AudioMode: "IsAudio" }, Output: { AuObject: "o" }, UserData: "u", JobLevel: "1", MediaInfo: {}, MediaResult: {} } };
   assert.deepEqual(requestOf(job), { Tag: "VoiceSeparate", Input: { Object: "in/a.mp3" }, Operation: { VoiceSeparate: { AudioMode: "IsAudio" }, Output: { AuObject: "o" }, UserData: "u", JobLevel: "1" }, QueueId: "p1" });
+});
+
+test("what is submitted again, or changed, keeps all that the job was asked for", () => {
+  const config = { Codec: "mp3", Bitrate: "64", Samplerate: "22050", Channels: "1" };
+  const job = {
+    QueueId: "p1", NotBefore: "2099-01-01T00:00:00+0800", Deadline: "2001-01-01T00:00:00+0800", Timeout: "77", Hop: { Wait: "9", JobLevel: "2" },
+    Input: { Object: "in/a.mp3", AudioTrack: "1" },
+    Operation: { VoiceSeparate: { AudioMode: "IsAudio", AudioConfig: config, Model: "mine" }, Output: { AuObject: "out/{name}.mp3" }, UserData: "u", JobLevel: "1" },
+  };
+  const callback = { CallBack: "https://example.com/x", CallBackFormat: "XML" };
+  const again = requestOf(job, callback);
+  assert.deepEqual(again, {
+    Tag: "VoiceSeparate", Input: job.Input, QueueId: "p1", ...callback, NotBefore: job.NotBefore, Timeout: "77", Hop: job.Hop,
+    Operation: { VoiceSeparate: job.Operation.VoiceSeparate, Output: job.Operation.Output, UserData: "u", JobLevel: "1" },
+  });
+  const form = { ...FORM, mode: "IsAudio", codec: "mp3", bitDepth: "", base: again, callback: callback.CallBack };
+  const changed = requestFor(form);
+  assert.deepEqual([changed.QueueId, changed.Hop, changed.CallBack, changed.CallBackFormat], ["p1", job.Hop, callback.CallBack, "XML"]);
+  assert.deepEqual(changed.Operation.VoiceSeparate, job.Operation.VoiceSeparate);
+  // Of another codec or mode what suits the former one is left out.
+  assert.deepEqual(requestFor({ ...form, codec: "wav", mode: "MusicMode" }).Operation.VoiceSeparate, { AudioMode: "MusicMode", AudioConfig: { Codec: "wav" } });
+  const queue = { CallBackType: "TDMQ", CallBackMqConfig: { MqName: "q" } };
+  assert.deepEqual(requestFor({ ...form, base: { ...again, ...queue }, callback: "" }).CallBackMqConfig, queue.CallBackMqConfig);
+  const url = requestFor({ ...form, base: { ...again, ...queue } });
+  assert.deepEqual([url.CallBackType, url.CallBackMqConfig], ["Url", undefined]);
+  assert.equal(milliseconds("2026-03-01T10:20:30+0800"), Date.UTC(2026, 2, 1, 2, 20, 30));
+  assert.equal(new Date(localTime("2026-03-01T10:20:00+0800")).getTime(), Date.UTC(2026, 2, 1, 2, 20));
+});
+
+test("what is done to a whole list is done to the jobs that it shows", async () => {
+  const asked = [];
+  const api = { call: async (_method, path, { query }) => {
+    asked.push([path, query]);
+    return { MatchedCount: "3", ChangedCount: "3" };
+  } };
+  const which = whichOf({ view: "jobs", state: "Failed", batch: "b1", queue: "", from: "2026-03-01", to: "2026-03-02" });
+  assert.equal(which.queueId, undefined);
+  assert.equal(Date.parse(which.endCreationTime) - Date.parse(which.startCreationTime), 2 * 86_400_000 - 1000);
+  const page = { api, events: { poke() {} } };
+  assert.deepEqual([await countRetriable(api, which), await countWaiting(api, which), await retryFailed(page, which)], [3, 3, 3]);
+  await cancelWaiting(page, which);
+  for (const [, query] of asked) assert.deepEqual([query.batchId, query.startCreationTime], ["b1", which.startCreationTime]);
+  assert.deepEqual(asked.map(([path, { states, dryRun }]) => [path.split("/").pop(), states, dryRun]), [["retry", "Failed", "true"], ["cancel", "Submitted,Pause", "true"], ["retry", "Failed", undefined], ["cancel", "Submitted,Pause", undefined]]);
 });
 
 test("jobs are cancelled ten at a time; those that have ended do not keep the others", async () => {

@@ -119,6 +119,22 @@ def test_attempts_of_a_job(server: ApiServer) -> None:
     assert ("w2", "") == (second["Worker"], second["Outcome"])
 
 
+def test_callback_that_a_job_asked_for(serve) -> None:
+    """What the request said about the callback is shown, its password only to who may submit jobs."""
+    reader = Credential(secret_id="reader", secret_key="k", read_only=True)
+    server = serve(credentials=(CREDENTIAL, reader))
+    url = "https://me:s3cret@example.com/done?token=t0p"
+    asked = f"<CallBackFormat>JSON</CallBackFormat><CallBack>{url}</CallBack>"
+    job = server.client.post("/jobs", submission(request=asked)).text("JobsDetail/JobId")
+    assert {"CallBack": url, "CallBackFormat": "JSON"} == get(server.client, f"/console/jobs/{job}")[
+        "Callback"
+    ]
+    masked = get(Client(server.port, secret_id="reader", secret_key="k"), f"/console/jobs/{job}")["Callback"]
+    assert "example.com" in masked["CallBack"]
+    assert not {"s3cret", "t0p"} & set(masked["CallBack"].replace("@", ":").replace("=", ":").split(":"))
+    assert {} == (get(server.client, f"/console/jobs/{submit(server.client)}")["Callback"] or {})
+
+
 def test_workers(serve) -> None:
     """All workers are shown to who manages the bucket, to others those of the bucket's jobs."""
     reader = Credential(secret_id="reader", secret_key="k", read_only=True)

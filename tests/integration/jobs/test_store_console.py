@@ -36,7 +36,7 @@ def test_jobs_by_place(store: Store, clock: FixedClock) -> None:
 
 
 def test_numbers_of_a_tenant(store: Store, clock: FixedClock) -> None:
-    """Jobs are counted by state, and in each queue by level, with the oldest that waits."""
+    """Jobs are counted by state, and in each queue by level, with the oldest that waits and those put off."""
     assert store.statistics.of_tenant(TENANT).queues == ()
     made = store.jobs.create([spec(level=level) for level in (0, 0, 2)])
     store.jobs.create([spec(tenant=OTHER)])
@@ -50,7 +50,10 @@ def test_numbers_of_a_tenant(store: Store, clock: FixedClock) -> None:
     assert {queue.id: made[0].created} == load.oldest
     assert (3, 1, 0) == tuple(load.states[each] for each in (State.SUBMITTED, State.RUNNING, State.PAUSE))
     store.jobs.succeed(claimed, DONE)
+    assert {queue.id: 0} == load.later
+    store.jobs.create([spec(not_before=store.now() + 10**9)])
     store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
     load = store.statistics.of_tenant(TENANT)
     assert load.queues[0].paused
-    assert (0, 3, 1) == tuple(load.states[each] for each in (State.SUBMITTED, State.PAUSE, State.SUCCESS))
+    assert ((3, 0, 0), {queue.id: 1}) == (load.queues[0].waiting, load.later)
+    assert (0, 4, 1) == tuple(load.states[each] for each in (State.SUBMITTED, State.PAUSE, State.SUCCESS))

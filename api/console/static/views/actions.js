@@ -1,5 +1,7 @@
 // What buttons of several views do to jobs.
 import { pause } from "../api.js";
+import { now } from "../clock.js";
+import { milliseconds } from "./options.js";
 
 /** @typedef {import("../ui.js").Page} Page */
 /** @typedef {Record<string, any>} Tree */
@@ -30,22 +32,43 @@ function cancel(api, ids) {
   return api.call("PUT", `/jobs/${ids.join(",")}`, { query: {}, body: undefined });
 }
 
-/** Cancel every job that waits; a queue's alone if one is named. @param {Pick<Page, "api" | "events">} page @param {string} [queueId] */
-export async function cancelWaiting({ api, events }, queueId) {
-  await inParts(api, "/bulk/jobs/cancel", { states: "Submitted,Pause", queueId });
+/** Which jobs are meant, by the filters of a bulk request. @typedef {Record<string, string | undefined>} Which */
+
+const WAITING = "Submitted,Pause";
+
+/** Cancel every job that waits. @param {Pick<Page, "api" | "events">} page @param {Which} [which] */
+export async function cancelWaiting({ api, events }, which) {
+  await inParts(api, "/bulk/jobs/cancel", { ...which, states: WAITING });
   events.poke();
 }
 
-/** Retry every failed job that was not retried yet. @param {Pick<Page, "api" | "events">} page @returns {Promise<number>} how many */
-export async function retryFailed({ api, events }) {
-  const count = await inParts(api, "/bulk/jobs/retry", { states: "Failed" });
+/** How many jobs wait. @param {Page["api"]} api @param {Which} [which] @returns {Promise<number>} */
+export async function countWaiting(api, which) {
+  return inParts(api, "/bulk/jobs/cancel", { ...which, states: WAITING, dryRun: "true" }, "MatchedCount");
+}
+
+/** Retry every failed job that was not retried yet. @param {Pick<Page, "api" | "events">} page @param {Which} [which] @returns {Promise<number>} how many */
+export async function retryFailed({ api, events }, which) {
+  const count = await inParts(api, "/bulk/jobs/retry", { ...which, states: "Failed" });
   events.poke();
   return count;
 }
 
-/** How many failed jobs can be retried. @param {Page["api"]} api @returns {Promise<number>} */
-export async function countRetriable(api) {
-  return inParts(api, "/bulk/jobs/retry", { states: "Failed", dryRun: "true" }, "MatchedCount");
+/** How many failed jobs can be retried. @param {Page["api"]} api @param {Which} [which] @returns {Promise<number>} */
+export async function countRetriable(api, which) {
+  return inParts(api, "/bulk/jobs/retry", { ...which, states: "Failed", dryRun: "true" }, "MatchedCount");
+}
+
+/** The filters of a list of jobs as those of a bulk request, which knows no text. @param {import("../route.js").Route} route @returns {Which} */
+export function whichOf({ queue, batch, from, to }) {
+  /** @param {string} day @param {string} time */
+  const moment = (day, time) => new Date(`${day}T${time}`).toISOString().replace(/\.\d+Z$/, "Z");
+  return {
+    queueId: queue || undefined,
+    batchId: batch || undefined,
+    startCreationTime: from ? moment(from, "00:00:00") : undefined,
+    endCreationTime: to ? moment(to, "23:59:59") : undefined,
+  };
 }
 
 /**
@@ -67,15 +90,18 @@ async function inParts(api, path, query, counted = "ChangedCount") {
 }
 
 /**
- * Return the request that submits a job again, as far as its answer says.
+ * Return the request that submits a job again. Times that have passed are left out.
  * @param {Tree} job of `JobsDetail`
+ * @param {Tree} [callback] what the job's own request said about its callback
  * @returns {Tree}
  */
-export function requestOf(job) {
-  const { Input, Operation, QueueId } = job;
+export function requestOf(job, callback) {
+  const { Input, Operation, QueueId, NotBefore, Deadline, Timeout, Hop } = job;
   const chosen = Operation.TemplateId
     ? { TemplateId: Operation.TemplateId }
     : { VoiceSeparate: Operation.VoiceSeparate };
+  /** @param {string | undefined} time */
+  const isAhead = (time) => Boolean(time) && milliseconds(String(time)) > now();
   return {
     Tag: "VoiceSeparate",
     Input: { Object: Input.Object, ...(Input.AudioTrack ? { AudioTrack: Input.AudioTrack } : {}) },
@@ -86,6 +112,11 @@ export function requestOf(job) {
       JobLevel: Operation.JobLevel ?? "0",
     },
     ...(QueueId ? { QueueId } : {}),
+    ...callback,
+    ...(isAhead(NotBefore) ? { NotBefore } : {}),
+    ...(isAhead(Deadline) ? { Deadline } : {}),
+    ...(Timeout ? { Timeout } : {}),
+    ...(Hop ? { Hop } : {}),
   };
 }
 

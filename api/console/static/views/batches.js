@@ -26,7 +26,8 @@ function List({ route }) {
   const total = Number(value.TotalCount ?? 0);
   const found = value.BatchList ?? [];
   return html`<div class="bar"><h1>${t("nav.batches")}</h1></div><${Problem} error=${error} />
-    ${!found.length && html`<${Empty} title=${t("batch.none")}><p>${t("batch.noneHint")}</p><code class="mono">stemline batch</code><//>`}
+    ${!total && html`<${Empty} title=${t("batch.none")}><p>${t("batch.noneHint")}</p><code class="mono">stemline batches create --list keys.txt</code><//>`}
+    ${total > 0 && !found.length && html`<${Empty} title=${t("batch.noPage")}><${Link} to=${{ view: "batches" }}>${t("batch.back")}<//><//>`}
     ${found.map((/** @type {Tree} */ batch) => html`<section key=${batch.BatchId} class="card" aria-label=${titleOf(batch)} data-batch=${batch.BatchId}>
       <div class="bar"><h2><${Link} to=${{ view: "batches", batch: batch.BatchId }}>${titleOf(batch)}<//></h2><${State} name=${batch.State} /></div>
       <${Progress} batch=${batch} /></section>`)}
@@ -82,5 +83,5 @@ function Progress({ batch, isOne }) {
 
 /** @param {Tree} batch */
 function titleOf(batch) {
-  return batch.Name || t("batch.unnamed");
+  return batch.Name || t("batch.unnamed", { id: String(batch.BatchId).slice(0, 8) });
 }

@@ -26,6 +26,7 @@ export default function JobView({ route }) {
   const isEnded = shown?.more.Job.JobId === id && ENDED.includes(shown?.more.Job.State);
   const { error } = useLoad(
     async (signal) => {
+      if (!id) throw new Error(t("job.noId"));
       const [found, more] = await Promise.all([
         api.call("GET", `/jobs/${id}`, { signal }),
         api.call("GET", `/console/jobs/${id}`, { signal }),
@@ -47,7 +48,7 @@ function Details({ detail, more, isEnded }) {
   const action = useAction();
   const [asks, setAsks] = useState(false);
   const isRetry = job.State === "Failed" || job.State === "Cancel";
-  const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail)) }));
+  const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail, more.Callback)) }));
   return html`<div class="bar">
       <h1>${baseName(job.Key)} <${State} name=${job.State} /></h1>
       <div class="buttons">
@@ -67,7 +68,7 @@ function Details({ detail, more, isEnded }) {
     </div>
     <section class="card" aria-labelledby="callbacks"><h2 id="callbacks">${t("job.callbacks")}</h2><${Deliveries} ids=${job.JobId} key=${job.State} none=${isEnded ? "delivery.none" : "delivery.notYet"} /></section>
     <section class="card">
-      <details><summary>${t("job.request")}</summary><pre tabindex="0">${JSON.stringify(requestOf(detail), null, 2)}</pre></details>
+      <details><summary>${t("job.request")}</summary><pre tabindex="0">${JSON.stringify(requestOf(detail, more.Callback), null, 2)}</pre></details>
       <details><summary>${t("job.result")}</summary><pre tabindex="0">${JSON.stringify(detail, null, 2)}</pre></details>
     </section>
     ${asks && html`<${Confirm} title=${t("job.cancel")} text=${t("job.cancelText")} yes=${t("job.cancelYes")} onClose=${() => setAsks(false)} onYes=${() => cancelJobs(page, [job.JobId])} />`}`;

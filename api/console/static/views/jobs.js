@@ -50,8 +50,8 @@ export function Jobs({ route }) {
       ${selected.size > 0 && html`${open.length > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>`}
         ${retriable.length > 0 && page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
         <button type="button" onClick=${() => setSelected(new Map())}>${t("jobs.selectNone")}</button>`}
-      ${waiting > 0 && html`<button type="button" onClick=${() => setAsks("waiting")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
-      ${route.state === "Failed" && page.can("submit") && html`<${RetryAll} />`}
+      ${waiting > 0 && !route.text && html`<${CancelWaiting} route=${route} waiting=${waiting} />`}
+      ${route.state === "Failed" && !route.text && page.can("submit") && html`<${RetryAll} route=${route} />`}
     </div>`}
     <${JobList} route=${route} selected=${selected} onSelect=${setSelected} />
     ${asks === "selected" && html`<${Confirm} title=${t("jobs.cancelSelected")} text=${t("jobs.cancelText", { n: number(open.length) })} yes=${t("jobs.cancelYes")}
@@ -63,21 +63,42 @@ export function Jobs({ route }) {
       onClose=${() => setAsks("")} onYes=${async () => {
         page.say(t("jobs.retried", { n: number(await (await actions()).retryJobs(page, retriable)) }));
         setSelected(new Map());
-      }} />`}
-    ${asks === "waiting" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")}
-      onClose=${() => setAsks("")} onYes=${async () => (await actions()).cancelWaiting(page)} />`}`;
+      }} />`}`;
 }
 
-/** Retry all failed jobs, after a count of those that were not retried yet. */
-function RetryAll() {
+/** Whether a list shows jobs of a queue, a batch or some days alone: what is done to all of it is done to these. @param {Route} route */
+const isPart = (route) => Boolean(route.queue || route.batch || route.from || route.to);
+
+/** Cancel all waiting jobs of the list, after a count. @param {{route: Route, waiting: number}} props `waiting` is of the whole bucket */
+function CancelWaiting({ route, waiting }) {
+  const page = usePage();
+  const name = isPart(route) ? t("jobs.cancelFound") : t("jobs.cancelWaiting", { n: number(waiting) });
+  return html`<${Counted} name=${name} title=${t(isPart(route) ? "jobs.cancelFound" : "jobs.cancelAll")} text="jobs.cancelText" yes=${t("jobs.cancelYes")}
+    count=${async () => (await actions()).countWaiting(page.api, (await actions()).whichOf(route))}
+    onYes=${async () => (await actions()).cancelWaiting(page, (await actions()).whichOf(route))} />`;
+}
+
+/** Retry all failed jobs of the list, after a count of those that were not retried yet. @param {{route: Route}} props */
+function RetryAll({ route }) {
+  const page = usePage();
+  const name = t(isPart(route) ? "jobs.retryFound" : "jobs.retryAll");
+  return html`<${Counted} name=${name} title=${name} text="jobs.retryText" yes=${t("jobs.retryYes")}
+    count=${async () => (await actions()).countRetriable(page.api, (await actions()).whichOf(route))}
+    onYes=${async () => page.say(t("jobs.retried", { n: number(await (await actions()).retryFailed(page, (await actions()).whichOf(route))) }))} />`;
+}
+
+/** A button for many jobs, which says how many before it does anything. @param {{name: string, title: string, text: string, yes: string, count: () => Promise<number>, onYes: () => Promise<void>}} props */
+function Counted({ name, title, text, yes, count, onYes }) {
   const page = usePage();
   const action = useAction();
-  const [count, setCount] = useState(-1);
-  const ask = () => action.run(async () => setCount(await (await actions()).countRetriable(page.api)));
-  return html`<button type="button" disabled=${action.busy} onClick=${ask}>${t("jobs.retryAll")}</button><${Problem} error=${action.error} />
-    ${count >= 0 && html`<${Confirm} title=${t("jobs.retryAll")} text=${t("jobs.retryText", { n: number(count) })} yes=${t("jobs.retryYes")} onClose=${() => setCount(-1)} onYes=${async () => {
-      page.say(t("jobs.retried", { n: number(await (await actions()).retryFailed(page)) }));
-    }} />`}`;
+  const [found, setFound] = useState(0);
+  const ask = () => action.run(async () => {
+    const jobs = await count();
+    if (jobs) setFound(jobs);
+    else page.say(t("jobs.noneOfThem"));
+  });
+  return html`<button type="button" disabled=${action.busy} onClick=${ask}>${name}</button><${Problem} error=${action.error} />
+    ${found > 0 && html`<${Confirm} title=${title} text=${t(text, { n: number(found) })} yes=${yes} onClose=${() => setFound(0)} onYes=${onYes} />`}`;
 }
 
 /** @param {{route: Route}} props */

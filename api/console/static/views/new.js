@@ -5,8 +5,8 @@ import { t } from "../text.js";
 import { Field, SoundStyles } from "../parts.js";
 import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
-import { submit } from "./actions.js";
-import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS, PATTERN, patternProblem, requestFor, textsProblem, timesProblem } from "./options.js";
+import { requestOf, submit } from "./actions.js";
+import { BIT_DEPTHS, CODECS, localTime, MODES, MUSIC_CODECS, PATTERN, patternProblem, requestFor, textsProblem, timesProblem } from "./options.js";
 import { add as addUpload, check, choose, fileProblem, Uploads } from "./uploads.js";
 
 /** @typedef {Record<string, any>} Tree */
@@ -25,16 +25,16 @@ export function take(files) {
 export default function NewJob({ route }) {
   const page = usePage();
   const { api, session } = page;
-  const [form, setForm] = useState({ key: "", mode: "AudioAndBackground", codec: "mp3", bitDepth: "", template: "", level: "0", pattern: PATTERN, userData: "", callback: "", audioTrack: "", notBefore: "", deadline: "", timeout: "" });
+  const [form, setForm] = useState({ key: "", mode: "AudioAndBackground", codec: "mp3", bitDepth: "", template: "", level: "0", pattern: PATTERN, userData: "", callback: "", audioTrack: "", notBefore: "", deadline: "", timeout: "", base: /** @type {Tree | undefined} */ (undefined) });
   const [isOver, setOver] = useState(false);
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const action = useAction();
   const templates = useLoad((signal) => api.call("GET", "/template", { query: { pageSize: 100 }, signal }), [api]);
   useLoad(async (signal) => {
     if (!route.from) return;
-    const found = await api.call("GET", `/jobs/${route.from}`, { signal });
+    const [found, more] = await Promise.all([api.call("GET", `/jobs/${route.from}`, { signal }), api.call("GET", `/console/jobs/${route.from}`, { signal })]);
     const job = found.JobsDetail?.[0];
-    if (job) setForm((before) => ({ ...before, ...formOf(job) }));
+    if (job) setForm((before) => ({ ...before, ...formOf(requestOf(job, more.Callback)) }));
   }, [route.from]);
   /** @param {Partial<typeof form>} change */
   const set = (change) => setForm((before) => ({ ...before, ...change }));
@@ -121,9 +121,9 @@ export default function NewJob({ route }) {
     <${Uploads} />`;
 }
 
-/** What a form shows of a job that is duplicated. @param {Tree} job */
-function formOf(job) {
-  const { Operation: operation, Input: input } = job;
+/** What a form shows of a request that is changed. @param {Tree} base */
+function formOf(base) {
+  const { Operation: operation, Input: input } = base;
   const separate = operation.VoiceSeparate;
   const config = separate?.AudioConfig ?? {};
   const names = MODES[separate?.AudioMode ?? ""] ?? {};
@@ -131,6 +131,7 @@ function formOf(job) {
   const given = String(operation.Output[element] ?? operation.Output.AuObject ?? operation.Output.Object ?? PATTERN);
   const pattern = given.includes(stem) ? given.replace(stem, "{stem}") : given;
   return {
+    base,
     key: String(input.Object),
     mode: separate?.AudioMode ?? "AudioAndBackground",
     codec: config.Codec ?? "aac",
@@ -140,5 +141,9 @@ function formOf(job) {
     pattern: pattern.includes("{stem}") ? pattern : PATTERN,
     userData: operation.UserData ?? "",
     audioTrack: input.AudioTrack ?? "",
+    callback: base.CallBack ?? "",
+    notBefore: localTime(base.NotBefore),
+    deadline: localTime(base.Deadline),
+    timeout: base.Timeout ?? "",
   };
 }

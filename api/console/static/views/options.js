@@ -17,7 +17,7 @@ export const BIT_DEPTHS = /** @type {Record<string, string[]>} */ ({ wav: ["16",
 
 /**
  * Return the request of a job.
- * @param {{key: string, mode: string, codec: string, bitDepth: string, template: string, level: string, pattern: string, userData: string, callback: string, bucket: string, region: string, audioTrack?: string, notBefore?: string, deadline?: string, timeout?: string}} form
+ * @param {{key: string, mode: string, codec: string, bitDepth: string, template: string, level: string, pattern: string, userData: string, callback: string, bucket: string, region: string, audioTrack?: string, notBefore?: string, deadline?: string, timeout?: string, base?: Tree}} form `base` is the request that is changed
  * @returns {Tree}
  */
 export function requestFor(form) {
@@ -26,26 +26,54 @@ export function requestFor(form) {
   const output = { Region: form.region, Bucket: form.bucket };
   for (const [element, stem] of Object.entries(MODES[form.mode] ?? {}))
     output[element] = form.pattern.replaceAll("{stem}", stem).replaceAll("{name}", name);
-  const config = { Codec: form.codec, ...(form.bitDepth && BIT_DEPTHS[form.codec] ? { BitDepth: form.bitDepth } : {}) };
+  const { Operation: before, QueueId, Hop } = form.base ?? {};
+  const separate = before?.VoiceSeparate ?? {};
+  const { Samplerate, Bitrate, Channels } = separate.AudioConfig?.Codec === form.codec ? separate.AudioConfig : /** @type {Tree} */ ({});
+  const model = separate.AudioMode === form.mode ? separate.Model : "";
+  const config = { Codec: form.codec, ...given({ Samplerate, Bitrate, Channels }), ...(form.bitDepth && BIT_DEPTHS[form.codec] ? { BitDepth: form.bitDepth } : {}) };
   return {
     Tag: "VoiceSeparate",
     Input: { Object: form.key, ...(form.audioTrack ? { AudioTrack: form.audioTrack } : {}) },
     Operation: {
-      ...(form.template ? { TemplateId: form.template } : { VoiceSeparate: { AudioMode: form.mode, AudioConfig: config } }),
+      ...(form.template ? { TemplateId: form.template } : { VoiceSeparate: { AudioMode: form.mode, AudioConfig: config, ...given({ Model: model }) } }),
       Output: output,
       ...(form.userData ? { UserData: form.userData } : {}),
       JobLevel: form.level,
     },
-    ...(form.callback ? { CallBack: form.callback, CallBackFormat: "JSON" } : {}),
+    ...callbackOf(form.callback, form.base ?? {}),
+    ...given({ QueueId, Hop }),
     ...(form.notBefore ? { NotBefore: wireTime(form.notBefore) } : {}),
     ...(form.deadline ? { Deadline: wireTime(form.deadline) } : {}),
     ...(form.timeout ? { Timeout: form.timeout } : {}),
   };
 }
 
+/** The fields that have a value. @param {Tree} fields @returns {Tree} */
+function given(fields) {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
+}
+
+/** Fields of a callback to a URL; without one a message queue that the request named stays. @param {string} url @param {Tree} base @returns {Tree} */
+function callbackOf(url, { CallBackFormat, CallBackType, CallBackMqConfig }) {
+  if (url) return { CallBack: url, CallBackFormat: CallBackFormat ?? "JSON", ...(CallBackType ? { CallBackType: "Url" } : {}) };
+  return CallBackType === "TDMQ" ? given({ CallBackFormat, CallBackType, CallBackMqConfig }) : {};
+}
+
 /** A time of the user's own clock, such as 2026-03-01T10:20, as the wire writes it. @param {string} local */
 function wireTime(local) {
   return new Date(local).toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** A time of the wire as a field for the user's own clock has it; empty for none. @param {string | undefined} time */
+export function localTime(time) {
+  if (!time) return "";
+  const at = new Date(milliseconds(time));
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** A time of the wire, such as 2026-03-01T10:20:30+0800, ms since the epoch. @param {string} time */
+export function milliseconds(time) {
+  return Date.parse(time.replace(/([+-]\d\d)(\d\d)$/, "$1:$2"));
 }
 
 /** Why a job could not start between two times; empty if it can. @param {string} notBefore @param {string} deadline local times, or empty @param {number} now ms */

@@ -30,7 +30,8 @@ function Queue({ queue, load, jobs, reload }) {
   const action = useAction();
   const [asks, setAsks] = useState("");
   const [low = "0", middle = "0", high = "0"] = load.Waiting ?? [];
-  const waiting = [low, middle, high].reduce((sum, each) => sum + Number(each), 0);
+  const later = Number(load.Later ?? 0);
+  const waiting = [low, middle, high].reduce((sum, each) => sum + Number(each), later);
   const isPaused = queue.State === "Paused";
   const turn = () => action.run(async () => {
     await page.api.call("PUT", `/asrqueue/${queue.QueueId}`, { body: { Name: queue.Name, State: isPaused ? "Active" : "Paused" } });
@@ -44,7 +45,7 @@ function Queue({ queue, load, jobs, reload }) {
       <div><span>${t("queue.running")}</span><b class="number">${number(load.Running ?? 0)}</b> / ${number(queue.MaxConcurrent)}</div>
       <div><span>${t("queue.oldest")}</span><b class="number">${load.Oldest ? duration(secondsSince(load.Oldest)) : "–"}</b></div>
     </div>
-    <p class="soft">${t("queue.levels", { high: number(high), middle: number(middle), low: number(low) })}</p>
+    <p class="soft">${t("queue.levels", { high: number(high), middle: number(middle), low: number(low) })}${later > 0 && ` · ${t("queue.later", { n: number(later) })}`}</p>
     <${Throughput} jobs=${jobs.filter((job) => job.QueueId === queue.QueueId)} />
     <${Problem} error=${action.error} />
     <div class="buttons">
@@ -54,7 +55,7 @@ function Queue({ queue, load, jobs, reload }) {
       ${page.can("cancel") && waiting > 0 && html`<button type="button" onClick=${() => setAsks("cancel")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
     </div>
     ${asks === "edit" && html`<${Edit} queue=${queue} onClose=${() => setAsks("")} reload=${reload} />`}
-    ${asks === "cancel" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")} onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page, queue.QueueId)} />`}
+    ${asks === "cancel" && html`<${Confirm} title=${t("jobs.cancelAll")} text=${t("jobs.cancelText", { n: number(waiting) })} yes=${t("jobs.cancelYes")} onClose=${() => setAsks("")} onYes=${() => cancelWaiting(page, { queueId: queue.QueueId })} />`}
   </section>`;
 }
 
