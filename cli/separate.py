@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from glob import glob
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemline.cli.output import as_json, is_live, print_json, printable, screen
+from stemline.cli.source_files import SourceFile, check_stems, source_files
 from stemline.cli.words import FOLDER, WORD
 
 if TYPE_CHECKING:
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 _YEAR_S = 365 * 86_400.0
 #: Codecs that change the samples.
 _LOSSY = frozenset({"mp3", "aac", "amr"})
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file to separate."""
-
-    path: Path
-    folder: Path
-    """Of its stems."""
-    name: str
-    """Beginning of their names."""
 
 
 @click.command(name="separate")
@@ -127,15 +116,16 @@ def separate(
     """Separate files into their stems, without the service.
 
     SOURCE is a file, a folder, which is searched for media files, or a pattern such as 'music/**/*.mp3'.
-    Stems are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on, and replace files of
-    these names; the folders of a SOURCE that is a folder are kept. The exit status is 1 if one of the files
-    cannot be separated.
+    Stems are written to a folder as NAME-vocals.wav, NAME-accompaniment.wav and so on; the folders of a
+    SOURCE that is a folder are kept. Once all stems of a file are complete, they replace files of these
+    names; stems that would replace a SOURCE are refused. The exit status is 1 if one of the files cannot be
+    separated.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     from stemline.models.loading import load_engine
 
-    files = _files(sources, output)
+    files = source_files(sources, output)
     name = model or f"{stems}stems"
     with ThreadPoolExecutor(1) as executor:
         # The engine loads mostly outside of Python; the imports below run meanwhile.
@@ -149,10 +139,11 @@ def separate(
 
     with _errors():
         loaded = loading.result()
+    check_stems(files, loaded.network.instruments, codec)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = screen(stderr=True)
 
-    def run(file: _File) -> Report:
+    def run(file: SourceFile) -> Report:
         with _errors(), Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
             task = bar.add_task(escape(printable(file.path.name)), total=1.0)
             file.folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +152,7 @@ def separate(
                 file.path,
                 {
                     instrument: OutputSpec(
-                        file.folder / f"{file.name}-{instrument}.{codec}",
+                        file.stem(instrument, codec),
                         codec,
                         bitrate_kbps=bitrate,
                         bit_depth=int(bit_depth),
@@ -199,54 +190,6 @@ def separate(
         click.echo(f"{len(files) - failed} of {len(files)} files separated", err=True)
     if failed:
         raise SystemExit(1)
-
-
-def _files(sources: Sequence[str], output: Path) -> list[_File]:
-    """Return the files that sources mean, with names such that no two have the same stems.
-
-    Raises:
-        click.UsageError: a source means none.
-    """
-    found: dict[Path, _File] = {}
-    for source in sources:
-        path = Path(source)
-        names = [source] if _exists(path) else sorted(glob(source, recursive=True))  # noqa: PTH207 - any folder
-        matching = [Path(each) for each in names]
-        files = [_File(each, output, each.stem) for each in matching if each.is_file()]
-        for folder in (each for each in matching if each.is_dir()):
-            from stemline.client.tracks.sources import in_folder
-
-            try:
-                inside = [track.path for track in in_folder(folder, without=output) if track.path is not None]
-            except ValueError as error:
-                raise click.UsageError(str(error)) from error
-            files += [_File(each, output / each.parent.relative_to(folder), each.stem) for each in inside]
-        if not files:
-            raise click.UsageError(
-                f"there is no file {printable(source)}, nor a folder or a pattern with one"
-            )
-        found |= {each.path: each for each in files}
-    return _distinct(list(found.values()))
-
-
-def _exists(path: Path) -> bool:
-    """Return whether there is a file or folder of this name, which may be too long for one."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _distinct(files: list[_File]) -> list[_File]:
-    """Return files with other names where they would have the same stems, as `submit` names them."""
-    if len(files) == 1:
-        return files
-    from stemline.client.tracks.places import placed
-    from stemline.client.tracks.sources import Track
-
-    tracks = [Track(str(each.path), each.path, folder=str(each.folder), name=each.name) for each in files]
-    named = {track.id: track.name for track in placed(tracks, {}, "{dir}/{name}-{stem}.{ext}")}
-    return [replace(each, name=named[str(each.path)]) for each in files]
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def separate_file(
 
     Raises:
         Cancelled: `cancelled` returned True.
-        SeparationError: Anything else failed. In both cases no output is left.
+        SeparationError: Anything else failed. In both cases nothing new is left, and files that were there
+            are as they were.
     """
     started = time.perf_counter()
     timer = StageTimer()
@@ -128,6 +129,9 @@ def separate_file(
         for writer in writers.values():
             writer.end()
         stems = {name: writer.result() for name, writer in writers.items()}
+        # Only when all stems are complete do they replace what an earlier separation left.
+        for writer in writers.values():
+            writer.publish()
         partial.pop_all()
     if progress is not None:
         progress(1.0)
@@ -192,11 +196,15 @@ class _EncoderThread:
         self._consumer.put(None)
 
     def result(self) -> EncodedStem:
-        """Wait for the encoder and return the written file."""
+        """Wait for the encoder and return what it wrote, which is not in its place yet."""
         self._consumer.finish()
         if self._stem is None:
             raise OutputError
         return self._stem
+
+    def publish(self) -> None:
+        """Put the stem in its place."""
+        self._writer.publish()
 
     def abort(self) -> None:
         """Stop encoding and remove what was written."""
@@ -206,7 +214,7 @@ class _EncoderThread:
     def _take(self, piece: Block | None) -> None:
         clock = time.perf_counter()
         if piece is None:
-            self._stem = self._writer.close()
+            self._stem = self._writer.finish()
         else:
             self._writer.write(piece)
         self._timer.add("encode", clock)

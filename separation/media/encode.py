@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 import av
@@ -19,6 +19,7 @@ from stemline.separation.media.channels import downmix, upmix
 from stemline.separation.media.codecs import Encoding, resolve
 from stemline.separation.media.media_info import media_info
 from stemline.separation.media.mp3 import Mp3Sink
+from stemline.separation.media.replacement import Replacement
 from stemline.separation.media.resample import Resampler
 from stemline.separation.media.sink import FFmpegSink, Sink
 from stemline.separation.media.tags import kept_tags
@@ -29,9 +30,10 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class StemWriter:
-    """Writes a stem block by block; leaves a complete file, or none at all.
+    """Writes a stem block by block to a hidden file beside its own, which it replaces when it is complete.
 
-    Not safe for several threads at once; the encoders release the interpreter lock while they work.
+    Until then a file of that name is as it was; a link of that name is replaced, never what it leads to. Not
+    safe for several threads at once; the encoders release the interpreter lock while they work.
 
     Args:
         spec: The file to write, whose folder exists, and its codec, rate, bitrate and channels.
@@ -40,7 +42,7 @@ class StemWriter:
 
     Raises:
         OptionError: The codec cannot be written as `spec` requests.
-        DiskFull: No space is left; raised by every method that writes, after the file is deleted.
+        DiskFull: No space is left; raised by every method that writes, after what was written is deleted.
         OutputError: The encoder or the file system failed otherwise; likewise.
     """
 
@@ -48,17 +50,15 @@ class StemWriter:
         self.encoding = resolve(spec, source)
         self._path = spec.path
         self._frames = 0
-        self._file: BinaryIO = spec.path.open("w+b")
+        self._written = Replacement(spec.path)
         self._undo = ExitStack()
-        self._undo.callback(spec.path.unlink, missing_ok=True)
-        self._undo.enter_context(suppress(OSError))  # a failed flush does not matter any more
-        self._undo.callback(self._file.close)
+        self._undo.callback(self._written.discard)
         channels = min(self.encoding.channels, 2)
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, channels)
         self._loudness = LoudnessMeter(SAMPLE_RATE, channels)
         self._peak = PeakMeter()
         with self._cleanly():
-            self._sink = _sink(self._file, self.encoding, kept_tags(tags))
+            self._sink = _sink(self._written.file, self.encoding, kept_tags(tags))
             self._undo.callback(self._sink.abort)
 
     def write(self, block: NDArray[np.float32]) -> None:
@@ -70,7 +70,18 @@ class StemWriter:
             self._put(self._resampler.feed(samples))
 
     def close(self) -> EncodedStem:
-        """Complete the file, and return what was written.
+        """Complete the stem and put it in its place; see `finish`."""
+        stem = self.finish()
+        self.publish()
+        return stem
+
+    def publish(self) -> None:
+        """Put the finished stem in its place, where it replaces what is there."""
+        with self._cleanly():
+            self._written.publish()
+
+    def finish(self) -> EncodedStem:
+        """Complete the stem, still beside its place, and return what was written.
 
         Raises:
             EmptyAudio: No samples were written.
@@ -80,15 +91,16 @@ class StemWriter:
                 raise EmptyAudio
             self._put(self._resampler.finish())
             self._sink.finish()
-            self._file.close()
-            with self._path.open("rb") as written:
+            self._written.file.close()
+            path = self._written.path
+            with path.open("rb") as written:
                 md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            info = media_info(self._path, self.encoding.codec)
-            size = self._path.stat().st_size
+            info = media_info(path, self.encoding.codec)
+            size = path.stat().st_size
             return EncodedStem(self._path, md5, size, info, self.encoding.bitrate_bps, self._levels())
 
     def abort(self) -> None:
-        """Delete the file; may be called after any other method, and repeatedly."""
+        """Delete what was written; may be called after any other method, and repeatedly."""
         self._undo.close()
 
     def _put(self, samples: NDArray[np.float32]) -> None:
@@ -103,7 +115,7 @@ class StemWriter:
 
     @contextmanager
     def _cleanly(self) -> Iterator[None]:
-        """Delete the file when the body fails, and turn its exception into one of ours."""
+        """Delete what was written when the body fails, and turn its exception into one of ours."""
         try:
             yield
         except (OSError, av.FFmpegError) as error:

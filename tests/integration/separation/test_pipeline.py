@@ -42,6 +42,17 @@ def engine(weights_2stems) -> Engine:
     return load_mask_engine("2stems")
 
 
+def earlier_stems(folder: Path) -> dict[str, bytes]:
+    """Leave files where the stems go, and return the content of the folder."""
+    for spec in outputs(folder).values():
+        spec.path.write_text("of an earlier run")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def write_wav(path: Path, mix: np.ndarray) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
@@ -131,20 +142,21 @@ def test_cancelling_is_fast_and_leaves_nothing(engine: Engine, tmp_path: Path) -
         if share > 0:
             asked.set()
 
+    here = earlier_stems(tmp_path)
     before = set(threading.enumerate())
     with pytest.raises(Cancelled):
         separate_file(
             engine, long, outputs(tmp_path), limits=LIMITS, progress=progress, cancelled=asked.is_set
         )
     assert reported[-1] < 0.5
-    assert [long] == list(tmp_path.iterdir())
+    assert here == contents(tmp_path)
     eventually(lambda: set(threading.enumerate()) <= before, 180, "the end of the threads")
 
 
 def test_a_source_that_breaks_off_leaves_nothing(
     any_masks: LoudnessMasks, source: Path, tmp_path: Path
 ) -> None:
-    """A source that turns out bad after its first segment has no outputs."""
+    """A source that turns out bad after its first segment leaves earlier stems as they were."""
     mix = np.tile(read(source), (2, 1))
     mix[-5] = np.nan
     bad = tmp_path / "bad.wav"
@@ -152,9 +164,10 @@ def test_a_source_that_breaks_off_leaves_nothing(
     header += (3).to_bytes(2, "little") + (2).to_bytes(2, "little") + (44_100).to_bytes(4, "little")
     header += (44_100 * 8).to_bytes(4, "little") + (8).to_bytes(2, "little") + (32).to_bytes(2, "little")
     bad.write_bytes(header + b"data" + mix.nbytes.to_bytes(4, "little") + mix.astype("<f4").tobytes())
+    here = earlier_stems(tmp_path)
     with pytest.raises(NonFiniteAudio):
         separate_file(any_masks, bad, outputs(tmp_path), limits=LIMITS)
-    assert [bad] == list(tmp_path.iterdir())
+    assert here == contents(tmp_path)
 
 
 def test_no_media_touches_no_file(any_masks: LoudnessMasks, tmp_path: Path) -> None:
@@ -170,7 +183,8 @@ def test_no_media_touches_no_file(any_masks: LoudnessMasks, tmp_path: Path) -> N
 def test_a_full_disk_leaves_nothing(
     any_masks: LoudnessMasks, source: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    """When one encoder finds the disk full, the error says so and the other stem's file goes too."""
+    """When one encoder finds the disk full, the error says so, and both stems of an earlier run stay."""
+    here = earlier_stems(tmp_path)
     write = StemWriter.write
 
     def full(self: StemWriter, block: np.ndarray) -> None:
@@ -182,7 +196,7 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr(StemWriter, "write", full)
     with pytest.raises(DiskFull):
         separate_file(any_masks, source, outputs(tmp_path), limits=LIMITS)
-    assert not list(tmp_path.iterdir())
+    assert here == contents(tmp_path)
 
 
 def test_an_impossible_output_leaves_nothing(any_masks: LoudnessMasks, source: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -30,6 +30,7 @@ from stemline.separation.media import (
 from stemline.separation.media.info_frame import ENCODER_DELAY
 from stemline.separation.media.mpeg import declared_bytes
 from stemline.separation.media.pcm import to_float
+from stemline.separation.media.replacement import PREFIX
 from stemline.workers.media_info import recorded_media_info
 from tests.media import tone
 from tests.support.memory import peak, reset_peak
@@ -372,20 +373,31 @@ def test_no_room_leaves_no_file(codec: str, size: int, tmp_path: Path):
     with file_size_limit(size), pytest.raises(DiskFull):
         encode(path, tone(44_100 * 4), title="x")
 
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_full_disk_is_reported(codec: str, tmp_path: Path):
-    """ENOSPC in any call ends in DiskFull."""
+def test_a_full_disk_is_reported(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """ENOSPC in any call ends in DiskFull, and the stem of an earlier run stays."""
     path = tmp_path / f"stem.{codec}"
-    path.symlink_to("/dev/full")
+    path.write_text("earlier")
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", **options: Any) -> IO[Any]:
+        if self.name.startswith(PREFIX):
+            self.symlink_to("/dev/full")
+            mode = "r+b"
+        return opened(self, mode, **options)
+
+    monkeypatch.setattr(Path, "open", full)
 
     with pytest.raises(DiskFull):
         encode(path, tone(44_100 * 4))
 
-    assert not path.is_symlink()
-    assert Path("/dev/full").exists()
+    monkeypatch.undo()
+
+    assert path.read_text() == "earlier"
+    assert [path] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -397,7 +409,7 @@ def test_a_stem_of_nothing_is_refused(codec: str, tmp_path: Path):
     with pytest.raises(EmptyAudio):
         writer.close()
 
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -410,7 +422,7 @@ def test_abort_leaves_no_file(codec: str, tmp_path: Path):
     writer.abort()
     writer.abort()
 
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_written_makes_no_file(tmp_path: Path):
