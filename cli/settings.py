@@ -47,14 +47,18 @@ def check_files(settings: Settings) -> None:
 
 
 def _print_warnings(settings: Settings) -> None:
-    """Print what others could misuse."""
+    """Print what others could misuse, and what keeps workers from starting."""
     from stemline.cli.checks.findings import CheckContext, Verdict
     from stemline.cli.checks.security import security
     from stemline.cli.program import spelled
+    from stemline.runtime.credentials import CredentialFiles
+    from stemline.storage.access_check import HOW_TO_CONFIGURE
 
     for finding in security(CheckContext(settings)):
         if finding.verdict is Verdict.WARNING:
             print(f"Warning: {finding.message}; {spelled(finding.fix)}.")
+    if not CredentialFiles.of(settings).buckets.entries():
+        print(f"Warning: no bucket is configured, so no separation worker starts. {HOW_TO_CONFIGURE}")
 
 
 @click.command()

@@ -29,6 +29,10 @@ _BUCKETS: Final = TypeAdapter(dict[str, BucketAccess])
 Entry = TypeVar("Entry", bound=BaseModel)
 
 
+class _NoEntries(ValueError):
+    """it has no entries any more"""  # noqa: D415 - a reason, after the name of the file
+
+
 class CredentialFile(Generic[Entry]):
     """Entries of a JSON file and of the settings, which take precedence; safe to share between threads."""
 
@@ -38,6 +42,7 @@ class CredentialFile(Generic[Entry]):
         parse: Callable[[bytes], Mapping[str, Entry]],
         fixed: Mapping[str, Entry],
         *,
+        may_become_empty: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to read; the file is read at first use.
@@ -46,11 +51,13 @@ class CredentialFile(Generic[Entry]):
             path: the file, if there is one.
             parse: reads its entries; raises ValueError if it holds something else.
             fixed: entries of the settings.
+            may_become_empty: whether a file without entries replaces one that has some.
             clock: seconds, never backwards.
         """
         self._path = path
         self._parse = parse
         self._fixed = fixed
+        self._may_become_empty = may_become_empty
         self._clock = clock
         self._lock = threading.RLock()
         self._next_check = float("-inf")
@@ -91,6 +98,8 @@ class CredentialFile(Generic[Entry]):
             if version == self._version:
                 return
             read = self._parse(path.read_bytes())
+            if not read and self._entries and not self._may_become_empty:
+                raise _NoEntries
         except (OSError, ValueError) as error:
             self._keep(path, UnreadableFile(path, _reason(error)))
             return
@@ -124,7 +133,10 @@ class CredentialFiles:
         access, storage = settings.access, settings.storage
         return cls(
             CredentialFile(access.credentials_file, _parse_key_pairs, _by_id(access.credentials)),
-            CredentialFile(storage.buckets_file, _BUCKETS.validate_json, storage.buckets),
+            # An empty one is a mistake, unlike one that revokes the last key pair of clients.
+            CredentialFile(
+                storage.buckets_file, _BUCKETS.validate_json, storage.buckets, may_become_empty=False
+            ),
         )
 
     def check(self) -> None:
@@ -154,4 +166,4 @@ def _reason(error: OSError | ValueError) -> str:
         return f"{place}: {message}" if place else message
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return type(error).__name__
+    return (error.__doc__ or "") if isinstance(error, _NoEntries) else type(error).__name__

@@ -22,6 +22,7 @@ from stemline.storage.s3_errors import CONNECTION_ERRORS, error_code
 
 log = structlog.get_logger(__name__)
 
+HOW_TO_CONFIGURE: Final = 'Set STEMLINE_BUCKETS or STEMLINE_BUCKETS_FILE; "*" stands for any bucket.'
 _UNKNOWN_BUCKET: Final = "stemline-start-check"
 """Asked for where the settings name no bucket: a store that accepts the keys answers that there is none."""
 _WRONG_KEYS: Final = frozenset(
@@ -37,7 +38,7 @@ _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
 class BucketsUnusable(StartRefused):
-    """The buckets cannot be used with the keys, profile, authorities or clock of this machine."""
+    """No bucket can be used: none is configured, or a key, profile, authority or clock is wrong."""
 
 
 def check_access(
@@ -54,6 +55,8 @@ def check_access(
     Raises:
         BucketsUnusable: An entry cannot be used; the message gives the reason for each.
     """
+    if not entries:
+        raise BucketsUnusable(f"No bucket is configured. {HOW_TO_CONFIGURE}")
     faults = [*_unusable_authorities(entries)]
     if not faults:
         checked: dict[int, tuple[str, BucketClient]] = {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
+    import structlog
     from celery import signals
 
     from stemline.callbacks import DeliveryService
@@ -32,6 +33,9 @@ def callback_worker(settings: Settings) -> Celery:
 
     check_endpoints(settings)
     files = configure_logging(settings)
+    if not files.buckets.entries():
+        # Callbacks are delivered without; what dead attempts left in buckets stays there.
+        structlog.get_logger(__name__).warning("buckets.not_configured")
     app = celery_app(settings)
     metrics = worker_metrics(settings)
     notifier, events = CeleryNotifier(app), TaskEvents(app)

@@ -59,6 +59,10 @@ class Service:
         return self.client.get(f"/jobs/{job_id.decode()}").text("JobsDetail/State")
 
 
+#: Buckets of a store that does not answer: a worker starts with them, and runs no job.
+NO_STORE = '{"*": {"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b"}}'
+
+
 @contextmanager
 def running_service(folder: Path, server: RespProxy | str, **variables: str) -> Iterator[Service]:
     """Run API, separation worker, callback worker, Celery beat and Flower while the block runs.
@@ -75,6 +79,7 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
             "STEMLINE_REDIS_URL": server if isinstance(server, str) else server.url,
             "STEMLINE_KEY_PREFIX": "store-errors",
             "STEMLINE_CREDENTIALS": f'[{{"secret_id": "{SECRET_ID}", "secret_key": "{SECRET_KEY}"}}]',
+            "STEMLINE_BUCKETS": NO_STORE,
             "STEMLINE_PRELOAD_MODELS": "[]",
             "STEMLINE_SWEEP_INTERVAL_S": "1",
             "STEMLINE_RATE_LIMIT_PER_S": "0",

@@ -14,6 +14,7 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.services import consumes, responds
 from stemline.testing.processes import eventually
 from tests.integration.deploy.conftest import uv
+from tests.support.service import NO_STORE
 from tools.compiled_modules import share
 
 #: Extras that `test_images.py` installs and starts too.
@@ -86,6 +87,7 @@ def test_the_command_of_an_extra_starts_with_nothing_else_installed(
     environment = {
         "HOME": str(tmp_path),
         "STEMLINE_REDIS_URL": url,
+        "STEMLINE_BUCKETS": NO_STORE,
         "STEMLINE_ALIVE_FILE": str(alive),
         "FLOWER_BASIC_AUTH": "user:password",
     }

@@ -58,6 +58,16 @@ def test_a_worker_with_unusable_buckets_refuses_to_start(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("buckets", [None, "{}"])
+def test_a_machine_without_any_bucket_is_refused(tmp_path, buckets):
+    """Without a single entry every job would fail: the check before the start says what to set."""
+    file = tmp_path / "buckets.json"
+    file.write_text(buckets or "")
+    settings = Settings(buckets_file=file if buckets else None)
+    with pytest.raises(BucketsUnusable, match=r"No bucket is configured\. Set STEMLINE_BUCKETS or"):
+        Buckets(settings).check_access(most_skew_s=10)
+
+
 def test_an_untrusted_certificate_of_the_store_is_noticed(s3, tmp_path):
     """A store whose certificate nobody trusts is refused with that reason, and used with its `ca_bundle`."""
     certificate = make_certificate(tmp_path, "store", "IP:127.0.0.1")

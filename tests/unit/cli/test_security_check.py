@@ -79,3 +79,15 @@ def test_the_check_of_settings_prints_warnings(monkeypatch: pytest.MonkeyPatch) 
     assert 0 == ran.exit_code, ran.output
     assert "The settings are valid.\n" in ran.output
     assert "Warning: requests without a signature are served" in ran.output
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"*": {}}'])
+def test_the_check_of_settings_warns_of_missing_buckets(monkeypatch, tmp_path, content) -> None:
+    """``stemline settings --check`` says that no separation worker starts with these settings."""
+    if content is not None:
+        file = tmp_path / "buckets.json"
+        file.write_text(content)
+        monkeypatch.setenv("STEMLINE_BUCKETS_FILE", str(file))
+    ran = CliRunner().invoke(main, ["settings", "--check"])
+    assert 0 == ran.exit_code, ran.output
+    assert ("Warning: no bucket is configured" in ran.output) == (content != '{"*": {}}')

@@ -26,7 +26,8 @@ SCRIPT = """
 import json, sys
 from stemline.runtime import bootstrap
 from stemline.runtime.settings import Settings
-bootstrap.{process}(Settings())
+bucket = {{"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b"}}
+bootstrap.{process}(Settings(buckets={{"*": bucket}}))
 print(json.dumps(sorted(set(sys.modules) & set(json.loads(sys.argv[1])))))
 """
 

@@ -131,6 +131,36 @@ def test_buckets_come_from_a_file_too(tmp_path):
     assert {"secret-of-b", "other", "own"} == found.secrets()
 
 
+def test_a_file_of_buckets_that_becomes_empty_is_not_taken(tmp_path):
+    """Buckets do not vanish with one mistake: the entries of before stay, until a file has some again."""
+    clock, path = Clock(), tmp_path / "buckets.json"
+    path.write_text('{"b-1": {}}')
+    found = CredentialFiles.of(Settings(buckets_file=path)).buckets
+    found._clock = clock
+    assert {"b-1"} == set(found.entries())
+    path.write_text("{}")
+    with captured_logs() as lines:
+        for _ in range(2):
+            clock.advance()
+            assert {"b-1"} == set(found.entries())
+    assert [("credentials.not_reloaded", "it has no entries any more")] == [
+        (line["event"], line["reason"]) for line in lines
+    ]
+    path.write_text('{"b-2": {}}')
+    clock.advance()
+    assert {"b-2"} == set(found.entries())
+
+
+def test_the_last_key_pair_of_clients_can_be_revoked(file):
+    """A file of key pairs that becomes empty is taken: nobody keeps access that was taken away."""
+    clock = Clock()
+    found = key_pairs(clock, credentials_file=file)
+    assert {"a"} == set(found.entries())
+    write(file)
+    clock.advance()
+    assert {} == found.entries()
+
+
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
