@@ -54,8 +54,10 @@ def demo(song: Path | None, model: str) -> None:
     """Separate the demo song, or SONG, from submission to callback."""
     from stemline.client import ClientError
     from stemline.deploy.local.stack import Stack, StackError
+    from stemline.runtime import extras
     from stemline.runtime.settings import Settings
 
+    extras.require("local")
     home = Settings().local.home
     console = screen(highlight=True)
     stop_on_signals()

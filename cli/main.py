@@ -12,9 +12,6 @@ from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.program import program, spelled
 
-_EXTRAS = {"httpx": "client"}
-"""Extra that installs a package, for those that a user may well be without."""
-
 
 class LazyGroup(Group):
     """A group that imports a subcommand when it is looked up."""
@@ -78,11 +75,7 @@ class LazyGroup(Group):
             error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
             raise
         except ModuleNotFoundError as error:
-            # Commands import what they need when they run; each extra brings the packages of some of them.
-            if error.name not in _EXTRAS:
-                raise
-            extra = f"pip install 'stemline[{_EXTRAS[error.name]}]'"
-            raise click.ClickException(f"a package is missing that this command needs: {extra}") from error
+            raise _missing(error) from error
         except ValueError as error:
             from stemline.cli.settings import describe_invalid_settings
 
@@ -103,6 +96,20 @@ class LazyGroup(Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is wrong
         return command
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    """Return how a command ends that lacks a package; the error itself if the module is one of ours.
+
+    Commands import what they need when they run; each extra brings the packages of some of them.
+    """
+    from stemline.runtime.errors import PackagesMissing
+    from stemline.runtime.extras import extra_of, how_to_install
+
+    module = (error.name or "").partition(".")[0]
+    if module in {"", "stemline"}:
+        return error
+    return click.ClickException(str(PackagesMissing([module], how_to_install(extra_of(module)))))
 
 
 def _usage(error: click.UsageError) -> click.ClickException:

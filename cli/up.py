@@ -104,8 +104,10 @@ def up(*, tls: bool, as_json: bool) -> None:
     With --json, addresses and keys are one line on the standard output.
     """
     from stemline.deploy.local.stack import Stack, StackError
+    from stemline.runtime import extras
     from stemline.runtime.settings import Settings
 
+    extras.require("local")
     console = screen(stderr=as_json)
     stopping = stop_on_signals()
     settings = Settings()

@@ -148,6 +148,11 @@ class CredentialFiles:
         self.key_pairs.entries()
         self.buckets.entries()
 
+    def warn_without_buckets(self) -> None:
+        """Warn of a process that cleans up in buckets and knows none: what dead attempts left stays there."""
+        if not self.buckets.entries():
+            log.warning("buckets.not_configured")
+
 
 def _parse_key_pairs(content: bytes) -> Mapping[str, Credential]:
     return _by_id(_KEY_PAIRS.validate_json(content))

@@ -6,6 +6,7 @@
     ├── BucketsUnusable               in storage/access_check.py
     ├── DeviceUnusable                in workers/device_faults.py
     ├── EndpointRefused
+    ├── PackagesMissing
     ├── TelemetryMissing
     ├── UnreadableFile
     ├── UnusableFolder
@@ -14,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -27,6 +29,14 @@ class EndpointRefused(StartRefused):
     def __init__(self, region: str, reason: str) -> None:
         super().__init__(f"STEMLINE_TDMQ_ENDPOINTS at {region}: {reason}.")
         self.region = region
+
+
+class PackagesMissing(StartRefused):
+    """Packages of an extra are not installed."""
+
+    def __init__(self, modules: Sequence[str], how_to_install: str) -> None:
+        names = ", ".join(modules)
+        super().__init__(f"packages are missing that this command needs ({names}): {how_to_install}")
 
 
 class TelemetryMissing(StartRefused):

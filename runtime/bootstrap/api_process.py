@@ -80,6 +80,9 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
     Limits of rates, connections and memory apply to each process. Metrics and readiness are served by this
     process, on a port of their own.
     """
+    from stemline.runtime import extras
+
+    extras.require("api")
     from stemline.api import admin
     from stemline.api.metrics import ApiMetrics
     from stemline.api.server import configure

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 def callback_worker(settings: Settings) -> Celery:
     """Return the Celery application of a callback worker, which also sweeps; its pool is of threads."""
-    import structlog
     from celery import signals
 
+    from stemline.runtime import extras
+
+    extras.require("callbacks")
     from stemline.callbacks import DeliveryService
     from stemline.runtime.message_queues import check_endpoints
     from stemline.runtime.store import open_store
@@ -33,9 +35,7 @@ def callback_worker(settings: Settings) -> Celery:
 
     check_endpoints(settings)
     files = configure_logging(settings)
-    if not files.buckets.entries():
-        # Callbacks are delivered without; what dead attempts left in buckets stays there.
-        structlog.get_logger(__name__).warning("buckets.not_configured")
+    files.warn_without_buckets()
     app = celery_app(settings)
     metrics = worker_metrics(settings)
     notifier, events = CeleryNotifier(app), TaskEvents(app)

@@ -34,6 +34,9 @@ def beat(settings: Settings) -> Celery:
 
 def serve_flower(settings: Settings, *, address: str, port: int, control: bool) -> None:
     """Serve Flower until a signal comes; ``control`` lets it change workers and tasks."""
+    from stemline.runtime import extras
+
+    extras.require("flower")
     from stemline.runtime.compat import flower, versions
 
     versions.check("flower")

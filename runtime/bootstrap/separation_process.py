@@ -33,7 +33,10 @@ def separation_worker(settings: Settings) -> Celery:
     """
     from celery import signals
 
-    from stemline.runtime import telemetry
+    from stemline.runtime import extras, telemetry
+
+    # The children of the pool would only find out with the first job.
+    extras.require("worker")
     from stemline.storage import Buckets
     from stemline.workers import process_init, separate
     from stemline.workers.device_in_use import DeviceInUse
