@@ -521,6 +521,15 @@ def test_monitors_name_the_installation(everything):
         assert ("authorization" in endpoint) == (name == "night-api")
 
 
+def test_alerts_link_to_the_runbook_where_it_is_published(render):
+    """With metrics.runbook every alert links to its section of the page at that address."""
+    page = "https://docs.example.com/runbook.html"
+    (rule,) = of(render({**MINE, "metrics": {"rules": True, "runbook": page}}), "PrometheusRule").values()
+    alerts = [each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
+    wanted = {f"{page}#{each['alert'].lower()}" for each in alerts}
+    assert wanted == {each["annotations"]["runbook_url"] for each in alerts}
+
+
 def test_alerts_and_dashboard_are_the_files(everything):
     """The PrometheusRule and the dashboard hold what deploy/prometheus and deploy/grafana hold."""
     (rule,) = of(everything, "PrometheusRule").values()
