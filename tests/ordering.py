@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-#: Modules that share running services: one process runs them all, and starts the services once.
+#: Modules that share services, or what takes long to make: one process runs them all, and makes it once.
 _SHARED = {
     "stack": (
         "tests/browser/test_real_separation.py",
@@ -16,6 +16,7 @@ _SHARED = {
         "tests/integration/deploy/test_stack.py",
     ),
     "service": ("tests/integration/observe/",),
+    "chart": ("tests/unit/deploy/test_helm_",),
 }
 _LONGEST = "stack"
 #: Tests that only compute, each for a moment: they fill the end of a run.
