@@ -23,6 +23,7 @@ SeparationError
 ├── DeviceError
 │   ├── DeviceFailed
 │   └── DeviceOutOfMemory
+├── BrokenNetwork
 ├── OutputError
 │   └── DiskFull
 └── Cancelled
@@ -127,6 +128,10 @@ class DeviceOutOfMemory(DeviceError):
 
 class DeviceFailed(DeviceError):
     """The device failed while it ran the network; only a new process can use it again."""
+
+
+class BrokenNetwork(SeparationError):
+    """The network of the model gives values that are not finite numbers."""
 
 
 class OutputError(SeparationError):

@@ -12,6 +12,8 @@ from av.audio.frame import AudioFrame
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from stemline.separation.errors import OutputError
+
 #: Lowest level that is reported, dBFS: an exact null has no logarithm.
 FLOOR_DB: Final = -200.0
 #: Gate of BS.1770 below which there is no loudness, LUFS.
@@ -50,10 +52,16 @@ class PeakMeter:
         self.beyond = 0
 
     def feed(self, samples: Samples) -> None:
-        """Take (frames, channels)."""
+        """Take (frames, channels).
+
+        Raises:
+            OutputError: A sample is not a finite number, which has no level.
+        """
         if not samples.size:
             return
         highest, lowest = float(samples.max()), float(samples.min())
+        if not math.isfinite(highest - lowest):
+            raise OutputError("A stem has samples that are not finite numbers.")
         self.peak = max(self.peak, highest, -lowest)
         if highest > 1.0 or lowest < -1.0:
             self.beyond += int(np.count_nonzero(np.abs(samples) > 1.0))

@@ -12,6 +12,7 @@ from itertools import starmap
 import numpy as np
 
 from stemline.separation.moments import Moments
+from stemline.separation.network_output import check_output
 from stemline.separation.segment_engine import SegmentEngine, SegmentNetwork
 from stemline.separation.segments import Joiner, Samples, Segment, Stems, cut
 from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
@@ -63,20 +64,26 @@ class SegmentSeparator(StreamSeparator):
     def _run(self, segment: Segment, plan: _Plan, timer: StageTimer, moments: Moments | None) -> Stems:
         """Normalise and infer one segment; runs in a thread of the pool."""
         clock = time.perf_counter()
+        # What becomes of infinite values is found here, and needs no warning beside.
+        with np.errstate(over="ignore", invalid="ignore"):
+            stems = self._stems(segment, moments)
+        check_output(self.engine, [stems])
+        stems = plan.needed(stems, segment.samples)
+        timer.add("infer", clock)
+        return stems
+
+    def _stems(self, segment: Segment, moments: Moments | None) -> Stems:
+        """Return the network's stems of a segment."""
         mix = segment.samples
         normalisation = self.engine.network.normalisation
         if normalisation == "none":
-            stems = self.engine.stems(mix, alone=segment.only, level=self.level)
-        else:
-            of = moments if normalisation == "track" and moments is not None else segment.moments
-            scale, shift = np.float32(of.deviation), np.float32(of.mean)
-            normalised = np.zeros_like(mix)  # also around the stream, as Demucs pads what is normalised
-            normalised[:, segment.present] = (mix[:, segment.present] - shift) / scale
-            stems = self.engine.stems(normalised, alone=segment.only, level=self.level)
-            stems = stems * scale + shift
-        stems = plan.needed(stems, mix)
-        timer.add("infer", clock)
-        return stems
+            return self.engine.stems(mix, alone=segment.only, level=self.level)
+        of = moments if normalisation == "track" and moments is not None else segment.moments
+        scale, shift = np.float32(of.deviation), np.float32(of.mean)
+        normalised = np.zeros_like(mix)  # also around the stream, as Demucs pads what is normalised
+        normalised[:, segment.present] = (mix[:, segment.present] - shift) / scale
+        stems = self.engine.stems(normalised, alone=segment.only, level=self.level)
+        return stems * scale + shift
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
 from stemline.separation.moments import Moments
 from stemline.separation.network import HOP
+from stemline.separation.network_output import check_output
 from stemline.separation.stft import TAIL, Samples
 from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
 from stemline.separation.windows import Block, Window, split
@@ -89,6 +90,7 @@ class Separator(StreamSeparator):
         magnitude = stft.magnitude(spectrum)
         clock = timer.add("transform", clock)
         masks = self.engine.masks(magnitude, alone=window.only, level=self.level)
+        check_output(self.engine, masks)
         clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
         shares = [mask[:, window.keep] for mask in masks]

@@ -72,6 +72,7 @@ class StreamSeparator(ABC):
         Raises:
             EmptyAudio: The stream holds no samples.
             NonFiniteAudio: A sample is infinite or not a number.
+            BrokenNetwork: The engine gives values that are not finite numbers.
             OptionError: The engine has no such stem.
         """
 

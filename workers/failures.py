@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stemline.jobs.errors import JobFailed, SourceUnavailable, TargetUnavailable
 from stemline.separation.errors import (
+    BrokenNetwork,
     DecoderCrashed,
     DecodingTooExpensive,
     DeviceError,
@@ -25,6 +26,7 @@ SEPARATION_CODES: Mapping[type[SeparationError], str] = {
     DecoderCrashed: "DecoderCrashed",
     WeightsError: "WeightsUnavailable",
     DeviceError: "DeviceUnavailable",
+    BrokenNetwork: "ModelFailed",
 }
 """``Code`` of a failed job by the kind of the separator's error (docs/errors.md)."""
 

@@ -33,7 +33,7 @@ POSTPONED_CODES = (
     "WriteTargetObjectFailed",
 )
 #: The most frequent codes of failures.
-FAILURE_CODES = (*POSTPONED_CODES, "InvalidContent", "ResourceNotFound")
+FAILURE_CODES = (*POSTPONED_CODES, "InvalidContent", "ModelFailed", "ResourceNotFound")
 _STATUS_WORD = re.compile(r"[a-z][a-z-]{1,19}")
 
 

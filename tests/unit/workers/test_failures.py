@@ -25,6 +25,7 @@ from stemline.workers.failures import failure_code
         (errors.WeightsCorrupt, "WeightsUnavailable"),
         (errors.DeviceError, "DeviceUnavailable"),
         (errors.DeviceOutOfMemory, "DeviceUnavailable"),
+        (errors.BrokenNetwork, "ModelFailed"),
         (errors.DiskFull, "InternalError"),
         (errors.SeparationError, "InternalError"),
         (SourceNotFound, "ResourceNotFound"),

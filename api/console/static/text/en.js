@@ -372,6 +372,7 @@ export default {
   "cure.WriteTargetBucketDenied": "Give the service's key pair for the destination bucket the right PutObject, or choose another bucket.",
   "cure.WeightsUnavailable": "Fetch the model's weights on the workers: stemline models pull, then try again.",
   "cure.DeviceUnavailable": "Run stemline doctor on a worker: no device could run the network.",
+  "cure.ModelFailed": "The model is broken, or not fit for this device: choose another one.",
   "cure.JobTimeout": "Submit it with a longer longest run.",
   "cure.InternalError": "Search the workers' logs for the job's id. A job that kills its worker usually needs more memory than there is.",
 };

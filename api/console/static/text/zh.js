@@ -372,6 +372,7 @@ export default {
   "cure.WriteTargetBucketDenied": "为服务在目标存储桶的密钥授予 PutObject 权限，或选择其他存储桶。",
   "cure.WeightsUnavailable": "在工作进程上用 stemline models pull 获取模型权重，然后再试。",
   "cure.DeviceUnavailable": "在工作进程上运行 stemline doctor：没有可用的设备。",
+  "cure.ModelFailed": "该模型已损坏或不适用于此设备：请选择其他模型。",
   "cure.JobTimeout": "用更长的最长运行时间重新提交。",
   "cure.InternalError": "在工作进程的日志中查找任务 ID。使工作进程中断的任务通常是内存不足。",
 };
