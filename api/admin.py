@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -19,13 +20,17 @@ from starlette.types import ASGIApp
 
 from stemline.api.connections import prepare
 from stemline.api.metrics import ApiMetrics
+from stemline.jobs.store.server_errors import UNREACHABLE
 from stemline.runtime.compat.uvicorn import ProtocolFactory
+from stemline.runtime.patience import in_thread
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe, probe_durability
 from stemline.runtime.store_metrics import StoreCollector
 
 MAX_CONNECTIONS: Final = 64
 _TIMEOUT_S: Final = 2.0
+READY_S: Final = 3.0
+"""How long ``/readyz`` waits for what it asks, s: less than `stemline health` and Kubernetes' probes do."""
 _STOP_S: Final = 5.0
 
 
@@ -78,7 +83,11 @@ def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 
 
 def create_app(
-    settings: Settings, metrics_page: Callable[[], Response], *, public: tuple[str, int]
+    settings: Settings,
+    metrics_page: Callable[[], Response],
+    *,
+    public: tuple[str, int],
+    ready_s: float = READY_S,
 ) -> Starlette:
     """Return the application that operators ask.
 
@@ -86,6 +95,7 @@ def create_app(
         settings: store and broker to ask for, and the token of ``/metrics``.
         metrics_page: returns the metrics.
         public: address and port of the API.
+        ready_s: how long ``/readyz`` waits for what it asks, s.
     """
 
     def healthz(_: Request) -> Response:
@@ -95,13 +105,14 @@ def create_app(
     def readyz(_: Request) -> Response:
         """Report whether the API accepts connections and store and broker take writes, or why not."""
         store = settings.store
-        found = {
-            "api": _connect(*public),
-            "store": probe(store, store.url.get_secret_value()),
-            "broker": probe(store, store.broker),
+        asked: dict[str, Callable[[], str]] = {
+            "api": lambda: _connect(*public),
+            "store": lambda: probe(store, store.url.get_secret_value()),
+            "broker": lambda: probe(store, store.broker),
         }
         if store.durability != "process":
-            found["durability"] = probe_durability(store)
+            asked["durability"] = lambda: probe_durability(store)
+        found = _ask_all(asked, ready_s)
         ready = set(found.values()) == {"ok"}
         if ready:
             return JSONResponse({"status": "ok", **found})
@@ -119,6 +130,19 @@ def create_app(
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     )
+
+
+def _ask_all(asked: Mapping[str, Callable[[], str]], patience_s: float) -> dict[str, str]:
+    """Ask all at a time, and return the answers by name; who has not answered in time is unreachable."""
+    end = time.monotonic() + patience_s
+    answers = {name: in_thread(ask, name=f"ready-{name}") for name, ask in asked.items()}
+    found = {}
+    for name, answer in answers.items():
+        try:
+            found[name] = answer.result(max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            found[name] = UNREACHABLE
+    return found
 
 
 def reachable(host: str) -> str:

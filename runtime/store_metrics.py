@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Final
 
 import structlog
@@ -19,28 +20,33 @@ from stemline.jobs.errors import StemlineError
 from stemline.jobs.states import State
 from stemline.jobs.store import QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS
+from stemline.runtime.patience import in_thread
 
 log = structlog.get_logger(__name__)
 
 OTHER: Final = "other"
 _REUSE_S: Final = 2.0
 """How long an answer is reused, so that many scrapers cost the store no more than one."""
+PATIENCE_S: Final = 4.0
+"""How long a scrape waits for the store; Prometheus gives the whole page up after 10 s by default."""
 
 
 class StoreCollector(Collector):
-    """Reads the store when Prometheus asks; an unreachable store is ``stemline_store_up 0``."""
+    """Reads the store when Prometheus asks; a store that does not answer is ``stemline_store_up 0``."""
 
-    def __init__(self, statistics: Statistics, *, most_queues: int) -> None:
+    def __init__(self, statistics: Statistics, *, most_queues: int, patience_s: float = PATIENCE_S) -> None:
         """Report the numbers of a store.
 
         Args:
             statistics: of the store.
             most_queues: how many queues have labels of their own.
+            patience_s: how long a scrape waits for the store, s.
         """
         self._statistics = statistics
         self._most_queues = most_queues
+        self._patience_s = patience_s
         self._lock = threading.Lock()
-        self._last: list[Metric] = []
+        self._reading: Future[list[Metric]] | None = None
         self._read_at = -_REUSE_S
         self._reported = False
 
@@ -49,24 +55,31 @@ class StoreCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return all metrics, at most ``_REUSE_S`` old."""
+        """Return all metrics, at most ``_REUSE_S`` old; only that the store is down if it takes too long."""
         with self._lock:
-            if time.monotonic() - self._read_at >= _REUSE_S:
-                self._last = list(self.read_now())
-                self._read_at = time.monotonic()
-            yield from self._last
+            reading = self._reading
+            if reading is None or (reading.done() and time.monotonic() - self._read_at >= _REUSE_S):
+                # A store that hangs is asked once at a time, however many scrapes wait for it.
+                reading = self._reading = in_thread(self._read, name="store-metrics")
+        try:
+            yield from reading.result(self._patience_s)
+        except TimeoutError:
+            yield _up(is_up=False)
+
+    def _read(self) -> list[Metric]:
+        try:
+            return list(self.read_now())
+        finally:
+            self._read_at = time.monotonic()
 
     def read_now(self) -> Iterator[Metric]:
         """Return all metrics, read at this moment."""
-        up = GaugeMetricFamily("stemline_store_up", "Whether the job store answers.")
         try:
             snapshot = self._statistics.read(self._most_queues)
         except StemlineError:
-            up.add_metric([], 0)
-            yield up
+            yield _up(is_up=False)
             return
-        up.add_metric([], 1)
-        yield up
+        yield _up(is_up=True)
         yield from _jobs(snapshot)
         yield from _queues(snapshot.queues, snapshot.totals_of_queues)
         yield from _callbacks(snapshot)
@@ -83,6 +96,10 @@ class StoreCollector(Collector):
             return
         self._reported = False
         yield from _server(server)
+
+
+def _up(*, is_up: bool) -> Metric:
+    return _gauge("stemline_store_up", "Whether the job store answers.", is_up)
 
 
 def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
