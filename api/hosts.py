@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from stemline.jobs.errors import InvalidHost
-from stemline.jobs.tenant import Tenant
+from stemline.jobs.tenant import Tenant, is_bucket_name
 from stemline.runtime.settings import Settings
 
 _VENDOR = re.compile(
@@ -60,11 +60,13 @@ class HostTable:
         if match := _VENDOR.fullmatch(name):
             if match[2] not in self._regions:
                 raise InvalidHost(f"The region {match[2]} is not served here.")
+            if match[1] and not is_bucket_name(match[1]):
+                raise InvalidHost("The host names no bucket.")
             return ResolvedHost(region=match[2], bucket=match[1])
         if name in self._suffixes:
             return ResolvedHost(region=self._suffixes[name])
         label, _, rest = name.partition(".")
-        if rest in self._suffixes and _BUCKET.fullmatch(label):
+        if rest in self._suffixes and _names_bucket(label):
             return ResolvedHost(region=self._suffixes[rest], bucket=label)
         route = self._hosts.get(name) or self._hosts.get("*")
         if route is None:
@@ -78,9 +80,14 @@ class HostTable:
             InvalidHost: it is malformed, or its region is not one of the settings'.
         """
         region, _, bucket = tenant.partition("/")
-        if region not in self._regions or not _BUCKET.fullmatch(bucket):
+        if region not in self._regions or not _names_bucket(bucket):
             raise InvalidHost("X-Stemline-Tenant must name a region of this service and a bucket.")
         return ResolvedHost(region=region, bucket=bucket)
+
+
+def _names_bucket(text: str) -> bool:
+    """Return whether a text is the name of a bucket with its APPID."""
+    return bool(_BUCKET.fullmatch(text)) and is_bucket_name(text)
 
 
 def normalise_host(host: str) -> str:

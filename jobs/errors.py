@@ -31,6 +31,7 @@
     │   └── ExpiredToken
     ├── TryAgain
     │   ├── QueueFull
+    │   │   └── BucketFull
     │   ├── BatchesFull
     │   ├── BucketBusy
     │   ├── ChangedMeanwhile
@@ -198,6 +199,10 @@ class QueueFull(TryAgain):
     """The queue has reached its limit of waiting jobs."""
 
     usual_wait_s = 5.0
+
+
+class BucketFull(QueueFull):
+    """The records of the bucket's jobs that have not ended take as much room as they may."""
 
 
 class BatchesFull(TryAgain):

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from stemline.jobs.tenant import is_bucket_name
 from stemline.runtime.compat.botocore import bound_answers
 from stemline.runtime.credentials import CredentialFile
 from stemline.runtime.errors import StartRefused
@@ -25,6 +26,10 @@ MAX_CLIENTS = 32
 
 class BucketNotConfigured(Exception):
     """The settings have no entry for this bucket, or do not allow its region."""
+
+
+class NoBucketName(BucketNotConfigured):
+    """No bucket has such a name: a request to it would go to another server than the settings'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,14 @@ class Clients:
 
         Raises:
             BucketNotConfigured: The settings name neither the bucket nor ``*``, or not the region.
+            NoBucketName: The settings do not name it, and it is an ARN or has another special form.
         """
         if region not in self._regions:
             raise BucketNotConfigured(region)
         entries = self._access.entries()
         access = entries.get(bucket) or entries.get("*")
+        if bucket not in entries and not is_bucket_name(bucket):
+            raise NoBucketName(bucket)
         if access is None:
             raise BucketNotConfigured(bucket)
         return BucketClient(self._client(access, access.region or region, region), access.name or bucket)

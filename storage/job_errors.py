@@ -23,7 +23,7 @@ from stemline.jobs.errors import (
     TargetWorkerAtFault,
 )
 from stemline.jobs.text import cut
-from stemline.storage.clients import BucketClient, BucketNotConfigured
+from stemline.storage.clients import BucketClient, BucketNotConfigured, NoBucketName
 from stemline.storage.download import ObjectChanged
 from stemline.storage.retry import BudgetExhausted
 from stemline.storage.s3_errors import (
@@ -47,6 +47,8 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except NoBucketName:
+        raise SourceAccessDenied from None
     except BucketNotConfigured:
         raise SourceBucketUnknown from None
     except ObjectChanged as error:
@@ -70,6 +72,8 @@ def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     """Raise the job error that an error of the destination's store means; likewise."""
     try:
         yield
+    except NoBucketName:
+        raise TargetDenied from None
     except BucketNotConfigured:
         raise TargetBucketUnknown from None
     except BudgetExhausted as error:

@@ -52,8 +52,9 @@ def read_row(line: bytes, spec: JobSpec) -> Row:
         RequestRefused: it is not a row, or its job would write over that of another row.
     """
     fields = parse(line, JSON, root="")
-    if unknown := sorted(set(fields) - _ROW_NAMES):
-        raise RequestRefused(f"{unknown[0]} is not an element of a row.")
+    if set(fields) - _ROW_NAMES:
+        # The name is not repeated: a manifest may be an object that whoever submits may not read.
+        raise RequestRefused(f"A row has no elements other than {', '.join(sorted(_ROW_NAMES))}.")
     given = BATCH_ROW.read(fields)
     outputs: Mapping[str, str] = given.get("outputs", {})
     row = Row(given["object"], given.get("user_data"), tuple(outputs.items()))

@@ -118,10 +118,14 @@ class Element:
     def _read_text(self, kind: Kind, given: Any) -> Any:
         if not isinstance(given, str):
             raise RequestRefused(f"{self.name} must be a single text.")
+        text = given.strip() if kind.strip else given
         try:
-            return kind.read(given.strip() if kind.strip else given)
+            if len(text) <= kind.most:
+                return kind.read(text)
         except (ValueError, OverflowError):
-            raise RequestRefused(kind.refusal.format(name=self.name)) from None
+            pass
+        refusal = kind.refusal or f"{{name}} must be at most {kind.most} characters."
+        raise RequestRefused(refusal.format(name=self.name)) from None
 
     def _put(self, into: dict[str, Any], value: Any) -> None:
         *parents, last = self._path

@@ -28,6 +28,7 @@ from stemline.wire.elements import (
     always,
 )
 from stemline.wire.kinds import (
+    BUCKET,
     DECIBELS,
     KEY,
     TEXT,
@@ -111,7 +112,7 @@ _PLACE = "Output.Region and Output.Bucket are required."
 OUTPUT = Table(
     "Output",
     Element("Region", WORD, "region", required=_PLACE),
-    Element("Bucket", WORD, "bucket", required=_PLACE),
+    Element("Bucket", BUCKET, "bucket", required=_PLACE),
     Element("Object", KEY, "object", optional=True),
     Element("AuObject", KEY, "au_object", optional=True),
     Element("BassObject", KEY, "bass_object", optional=True),
@@ -130,7 +131,7 @@ INPUT = Table(
     Element("Object", KEY, "spec.input_object", required=_SOURCE, last_in=Document.XML_CALLBACK),
     Element(
         "AudioTrack",
-        matching("^([0-9]{1,2}|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)$", _TRACK),
+        matching("^([0-9]{1,2}|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,8})$", _TRACK),
         "spec.audio_track",
         optional=True,
         description="The audio track to separate; by default the one that the file marks, else the first.",

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from stemline.jobs.tenant import BUCKET_NAME
 from stemline.wire import times
 
 Schema: TypeAlias = Mapping[str, Any]
 
 MAX_KEY_BYTES: Final = 1024
+MAX_TEXT_CHARS: Final = 2048
+"""Longest text of any element, unless its kind says otherwise."""
 _MAX_URL_CHARS = 2048
+_MAX_WORD_CHARS = 255
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """C0, C1, which terminals interpret too, line separators, and halves of pairs."""
 _NAME = r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+"
@@ -37,6 +41,8 @@ class Kind:
     """From a value to its text; ``None`` leaves the element out."""
     strip: bool = True
     """Whether white space around the text is ignored."""
+    most: int = MAX_TEXT_CHARS
+    """Longest text that is read, characters: what a client gives is stored, shown and sent."""
 
 
 def split(text: str) -> dict[str, None]:
@@ -193,8 +199,12 @@ def _http_url(text: str) -> str:
 
 
 TEXT: Final = Kind(strip=False)
-WORD: Final = Kind()
-COMMA_LIST: Final = Kind(lambda text: tuple(split(text)))
+WORD: Final = Kind(refusal=f"{{name}} must be at most {_MAX_WORD_CHARS} characters.", most=_MAX_WORD_CHARS)
+COMMA_LIST: Final = Kind(lambda text: tuple(split(text)), most=64 << 10)
+BUCKET: Final = matching(
+    BUCKET_NAME,
+    "{name} must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens.",
+)
 KEY: Final = Kind(
     _object_key,
     f"{{name}} must be at most {MAX_KEY_BYTES} bytes without control characters and . or .. segments.",

@@ -11,6 +11,7 @@ from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     BindedBucketNumLimit,
+    BucketFull,
     BudgetSpent,
     CancelAsked,
     IdempotencyConflict,
@@ -51,6 +52,7 @@ _CREATE_ERRORS = {
     "limit": BindedBucketNumLimit,
     "no-queue": QueueNotFound,
     "full": QueueFull,
+    "heavy": BucketFull,
     "spent": BudgetSpent,
 }
 _DAY_US = 86_400_000_000

@@ -31,6 +31,9 @@ RECORD_VERSION = 1
 RECORD_BYTES = 1000
 """What the keys of a job take on the server beside the texts of its record, bytes; measured."""
 
+PAGE_BYTES = 2 << 20
+"""A page of jobs ends with the record that reaches it, bytes: a hundred usual records take a tenth."""
+
 SPEC = TypeAdapter(JobSpec)
 RESULT = TypeAdapter(Result)
 WAVEFORMS = TypeAdapter(tuple[Waveform, ...])

@@ -20,7 +20,7 @@ from stemline.jobs.queue import USUAL_WEIGHT
 from stemline.jobs.serving import COMMON, MOST_WANTED
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Confirmation, Durability, run_confirmed
-from stemline.jobs.store.records import RECORD_BYTES, RECORD_VERSION
+from stemline.jobs.store.records import PAGE_BYTES, RECORD_BYTES, RECORD_VERSION
 from stemline.jobs.store.server_errors import CLIENT_ERRORS, translate
 from stemline.jobs.worker import ALIVE_S
 
@@ -46,6 +46,7 @@ def _constants() -> str:
     numbers = {
         "RECORD_VERSION": RECORD_VERSION,
         "RECORD_BYTES": RECORD_BYTES,
+        "PAGE_BYTES": PAGE_BYTES,
         "BATCHES_KEPT": BATCHES_KEPT,
         "EVENTS_KEPT": EVENTS_KEPT,
         "EVENTS_MS": EVENTS_MS,

@@ -136,6 +136,13 @@ class Contents(BatchChanges):
             if self.kept[tenant] > most:
                 self.delete_job(job.id)
 
+    def may_take_more(self, tenant: Tenant) -> bool:
+        """Return whether a tenant may get further jobs: what has not ended cannot make room."""
+        most = self.options.job_bytes_per_bucket
+        if not most or self.kept[tenant] <= most:
+            return True
+        return any(job.spec.tenant == tenant and job.ended is not None for job in self.jobs.values())
+
     def weigh(self, job: Job, text: str, more: int = 0) -> None:
         """Count what the record of a job takes."""
         size = len(text.encode()) + more

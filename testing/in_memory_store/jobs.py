@@ -20,6 +20,7 @@ from stemline.jobs.store import (
     Listing,
     Page,
     WakeUp,
+    records,
 )
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.attempts import Attempts
@@ -58,7 +59,7 @@ class InMemoryJobs(Submissions, Attempts, JobRepository):
             jobs = [self._contents.view(job) for job in self._contents.jobs.values()]
             jobs = [job for job in jobs if job.spec.tenant == tenant and _matches(job, which)]
             jobs.sort(key=lambda job: job.created, reverse=which.order == "Desc")
-            items = [self._contents.shown(self._contents.jobs[job.id]) for job in jobs[: which.size]]
+            items = [self._contents.shown(self._contents.jobs[job.id]) for job in _page(jobs, which.size)]
         return Page(items, str(items[-1].created) if len(jobs) > len(items) else None)
 
     def count(self, tenant: Tenant, which: JobFilter) -> Counted:
@@ -208,3 +209,15 @@ def _matches(job: Job, which: JobFilter) -> bool:
         and which.batch in {"", job.spec.batch}
         and not (which.unretried and job.retried_by)
     )
+
+
+def _page(jobs: Sequence[Job], size: int) -> list[Job]:
+    """Return the first jobs of a list, so many at most, fewer where they are large."""
+    found: list[Job] = []
+    left = records.PAGE_BYTES
+    for job in jobs[:size]:
+        if left <= 0:
+            break
+        found.append(job)
+        left -= len(records.text(records.SPEC, job.spec))
+    return found

@@ -9,6 +9,7 @@ from dataclasses import replace
 from stemline.jobs.batch import retried_already
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
+    BucketFull,
     IdempotencyConflict,
     QueueFull,
     QueueNotFound,
@@ -137,8 +138,11 @@ class Submissions:
         Raises:
             QueueNotFound: the tenant has no such queue.
             QueueFull: a queue would hold more waiting jobs than it may.
+            BucketFull: the bucket's jobs that have not ended take as much room as they may.
         """
         contents = self._contents
+        if specs and not contents.may_take_more(tenant):
+            raise BucketFull
         for queue_id, count in Counter(spec.queue_id for spec in specs).items():
             queue = contents.queues.get(queue_id)
             if queue is None or queue.tenant != tenant:

@@ -10,7 +10,7 @@
 --       waits until it changes its level µs ('' for never), that level, what it wants of its worker
 -- Returns {'ok', records, wake-ups, how many of the jobs there are now} | {'repeat', records} | {'conflict'}
 --         | {'not-open'} | {'limit'} | {'no-queue'} | {'retried', id of a row, id of the job that retries it}
---         | {'spent'} | {'full'}
+--         | {'spent'} | {'full'} | {'heavy'}
 
 local COLUMNS = 12
 
@@ -74,6 +74,7 @@ for i = 19, #ARGV, COLUMNS do
   end
 end
 if counted > 0 and not has_budget(ARGV[13], ARGV[15], ARGV[16], counted) then return {'spent'} end
+if #new > 0 and not may_take_more(tenant, tonumber(ARGV[18])) then return {'heavy'} end
 local before = {}  -- waiting jobs by line
 for queue, count in pairs(wanted) do
   local all = redis.call('SCARD', P .. ':later:' .. queue)

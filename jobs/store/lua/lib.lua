@@ -601,6 +601,15 @@ local function make_room(tenant, most, limit)
   end
 end
 
+-- Whether a tenant may get further jobs: what has not ended cannot make room.
+local function may_take_more(tenant, most)
+  if most == 0 or tonumber(redis.call('HGET', P .. ':kept', tenant) or 0) <= most then return true end
+  for _, state in ipairs({'Success', 'Failed', 'Cancel'}) do
+    if redis.call('ZCARD', P .. ':index:' .. tenant .. ':' .. state) > 0 then return true end
+  end
+  return false
+end
+
 -- Count the rows of a batch by the states of their jobs.
 local function count_in_batch(batch, state, number)
   if redis.call('EXISTS', P .. ':batch:' .. batch) == 1 then

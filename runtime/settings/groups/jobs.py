@@ -30,7 +30,7 @@ class TenantSettings(Group):
     job_bytes_per_bucket: int = setting(
         4 << 30,
         "Bytes that the records of a bucket's jobs may take in the job store. Beyond, those that have ended "
-        "are deleted before their retention, the oldest first; 0 is no limit.",
+        "are deleted before their retention, the oldest first; with none, no job is taken. 0 is no limit.",
         ge=0,
     )
 

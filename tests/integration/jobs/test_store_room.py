@@ -8,8 +8,10 @@ import pytest
 import redis
 
 from stemline.jobs.batch import Row
+from stemline.jobs.errors import BucketFull
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, RedisStore, StoreOptions, scripts
+from stemline.jobs.store.records import PAGE_BYTES
 from stemline.testing import FixedClock
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, Make, spec
 
@@ -47,6 +49,36 @@ def test_every_job_is_kept_without_a_limit(make: Make) -> None:
         created = store.jobs.create([spec(**LARGE)] * 10)
         store.jobs.cancel(TENANT, [job.id for job in created])
     assert 30 == len(store.jobs.search(TENANT, JobFilter(size=100)).items)
+
+
+def test_jobs_that_have_not_ended_are_bounded_in_bytes(make: Make) -> None:
+    """A bucket whose waiting jobs take all of its room gets no further one, whatever its queue may hold."""
+    store = make(job_bytes_per_bucket=20_000, queue_max_size=1000)
+    store.jobs.create([spec(**LARGE)] * 15)
+    with pytest.raises(BucketFull):
+        store.jobs.create([spec()])
+    (foreign,) = store.jobs.create([spec(tenant=OTHER, **LARGE)])
+    assert State.SUBMITTED == foreign.state
+    waiting = store.jobs.search(TENANT, JobFilter(size=1000)).items
+    store.jobs.cancel(TENANT, [job.id for job in waiting])
+    store.jobs.create([spec(**LARGE)])
+
+
+@pytest.mark.parametrize("order", ["Asc", "Desc"])
+def test_a_page_is_bounded_in_bytes(make: Make, order: str) -> None:
+    """A page ends where it is large, whatever its size; together they have each job once."""
+    store = make()
+    large = spec(f"in/{'k' * (PAGE_BYTES // 4)}")
+    ids = [job.id for _ in range(6) for job in store.jobs.create([large, spec()])]
+    found: list[list[str]] = []
+    cursor: str | None = None
+    while cursor is not None or not found:
+        page = store.jobs.search(TENANT, JobFilter(size=100, order=order, cursor=cursor))
+        found.append([job.id for job in page.items])
+        cursor = page.cursor
+    assert (ids if order == "Asc" else ids[::-1]) == [job_id for page in found for job_id in page]
+    assert 2 <= len(found) <= 3
+    assert max(map(len, found)) <= 9
 
 
 @pytest.mark.usefixtures("valkey")

@@ -22,7 +22,6 @@ import pytest
 from stemline.jobs.errors import (
     LeaseLost,
     SourceAccessDenied,
-    SourceDownloadFailed,
     SourceNotFound,
     SourceTooLarge,
     SourceUnavailable,
@@ -185,7 +184,7 @@ def test_final_errors_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path:
             Settings(buckets={"*": good.storage.buckets[s3.bucket]}),
             Tenant("Not A Bucket", s3.region),
             "in",
-            SourceDownloadFailed,
+            SourceAccessDenied,
         ),
     ]
     for settings, tenant, key, error in cases:

@@ -11,7 +11,7 @@ from stemline.runtime import credentials
 from stemline.runtime.credentials import CredentialFiles
 from stemline.runtime.settings import Settings
 from stemline.storage import clients
-from stemline.storage.clients import BucketNotConfigured, Clients
+from stemline.storage.clients import BucketNotConfigured, Clients, NoBucketName
 
 REGION = "ap-chongqing"
 
@@ -72,3 +72,16 @@ def test_only_the_latest_clients_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
     found.for_bucket(REGION, "c")
     assert first is found.for_bucket(REGION, "a").s3
     assert second is not found.for_bucket(REGION, "b").s3
+
+
+def test_only_names_of_buckets_are_reached_through_the_entry_for_all(tmp_path: Path) -> None:
+    """A name that no entry gives and that is no bucket's, such as an ARN, gets no client."""
+    file = tmp_path / "buckets.json"
+    own = "arn:aws:s3:us-west-2:123456789012:accesspoint/own"
+    write(file, {"*": "key-1", own: "key-2"})
+    found = made_from(file)
+    for name in ("arn:aws:s3::123456789012:accesspoint/m.mrap", "a/b", "a:b", "x--x-s3", "a.b.c", ""):
+        with pytest.raises(NoBucketName):
+            found.for_bucket(REGION, name)
+    assert "key-1" == key_of(found, "media-1250000000")
+    assert "key-2" == key_of(found, own)  # the operator's own name
