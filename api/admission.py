@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from enum import Enum
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from stemline.api.bodies import BodyShare
+from stemline.api.bodies import BodyShare, chunks_of
 from stemline.api.context import RequestContext
 from stemline.api.credentials import Principal
 from stemline.api.errors import wants_json
@@ -231,16 +230,10 @@ async def _body(request: Request, settings: Settings, credential: str, share: Bo
     """
     most = settings.server.max_body_bytes
     chunks: list[bytes] = []
-    try:
-        async with asyncio.timeout(settings.server.body_timeout_s):
-            async for chunk in request.stream():
-                if share.size + len(chunk) > most:
-                    raise InvalidContent(f"The request body is larger than {most} bytes.")
-                share.grow(credential, len(chunk))
-                chunks.append(chunk)
-    except ClientDisconnect:
-        raise InvalidContent("The request body is not complete, or its chunks are not valid.") from None
-    except TimeoutError:
-        limit = settings.server.body_timeout_s
-        raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
+    async with aclosing(chunks_of(request, within_s=settings.server.body_timeout_s)) as body:
+        async for chunk in body:
+            if share.size + len(chunk) > most:
+                raise InvalidContent(f"The request body is larger than {most} bytes.")
+            share.grow(credential, len(chunk))
+            chunks.append(chunk)
     return b"".join(chunks)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.admission import ReadContext, StreamContext, WriteContext, is_lines
+from stemline.api.bodies import chunks_of
 from stemline.api.bulk import retry_all
 from stemline.api.context import RequestContext
 from stemline.api.jobs import check_queues, submitted_by
@@ -270,19 +270,13 @@ async def _from_body(context: RequestContext, request: Request) -> _Upload:
 async def _lines(context: RequestContext, request: Request, digest: Any) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the body in parts, and add its bytes to the digest."""
     splitter, share = _Splitter(), context.share
-    try:
-        async with asyncio.timeout(context.settings.server.body_timeout_s):
-            async for chunk in request.stream():
-                digest.update(chunk)
-                share.grow(context.principal.id, len(chunk))
-                if lines := splitter.feed(chunk):
-                    yield lines
-                    share.shrink(share.size - splitter.held)
-    except ClientDisconnect:
-        raise InvalidContent("The request body is not complete, or its chunks are not valid.") from None
-    except TimeoutError:
-        limit = context.settings.server.body_timeout_s
-        raise InvalidContent(f"The body did not arrive within {limit:g} s.") from None
+    async with aclosing(chunks_of(request, within_s=context.settings.server.body_timeout_s)) as body:
+        async for chunk in body:
+            digest.update(chunk)
+            share.grow(context.principal.id, len(chunk))
+            if lines := splitter.feed(chunk):
+                yield lines
+                share.shrink(share.size - splitter.held)
     yield splitter.end()
 
 

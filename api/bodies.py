@@ -1,13 +1,16 @@
-"""A bound on the request bodies that one process holds in memory."""
+"""Bounds on request bodies: how long one may take to arrive, and how many bytes one process holds."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Final
 
-from stemline.jobs.errors import BodiesFull
+from starlette.requests import ClientDisconnect, Request
+
+from stemline.jobs.errors import BodiesFull, InvalidContent
 
 _RETRY_AFTER_S: Final = 1.0
 
@@ -76,3 +79,33 @@ class BodyShare:
         """Give room back, of bytes that are not held any more."""
         self._budget.give_back(self.credential, size)
         self.size -= size
+
+
+async def chunks_of(request: Request, *, within_s: float) -> AsyncGenerator[bytes, None]:
+    """Yield the body of a request as it arrives.
+
+    Args:
+        request: whose body is left to be read.
+        within_s: how long the body may be waited for in total, s; what is done with its parts meanwhile does
+            not count.
+
+    Raises:
+        InvalidContent: it took longer, or is not complete.
+    """
+    clock, left_s = asyncio.get_running_loop().time, within_s
+    async with aclosing(request.stream()) as stream:
+        while True:
+            began = clock()
+            try:
+                async with asyncio.timeout(left_s):
+                    chunk = await anext(stream, None)
+            except ClientDisconnect:
+                raise InvalidContent(
+                    "The request body is not complete, or its chunks are not valid."
+                ) from None
+            except TimeoutError:
+                raise InvalidContent(f"The body did not arrive within {within_s:g} s.") from None
+            if chunk is None:
+                return
+            left_s -= clock() - began
+            yield chunk

@@ -9,7 +9,8 @@
     WRITING: from any of these, while the client does not read what was sent
 
 The state follows from what there is (``_find_state``). A deadline is set when the state changes and at no
-other time, so bytes that change nothing, such as blank lines, prolong nothing.
+other time, so bytes that change nothing, such as blank lines, prolong nothing. A body that the application
+handles in parts alternates between BODY and HANDLING; its times in BODY are added up.
 
 One request is read at a time. While it is handled, nothing more is parsed, and what has arrived of the next
 ones stays in the socket: a client that sends requests without reading responses takes no memory of ours.
@@ -50,6 +51,9 @@ class Connection(asyncio.BufferedProtocol):
         self._reader = RequestReader(listener.max_head_bytes)
         self._exchange: Exchange | None = None
         self._state: State | None = None
+        self._entered = 0.0
+        self._body_s = 0.0
+        """How long the body of the present request has been waited for, s."""
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0
         self._refusal = ""
@@ -173,11 +177,16 @@ class Connection(asyncio.BufferedProtocol):
             self._channel.set_reading(wanted=reads and self._channel.is_writable)
 
     def _enter(self, state: State) -> None:
-        self._state = state
+        now = self._loop.time()
+        if self._state is State.BODY:
+            self._body_s += now - self._entered
+        self._state, self._entered = state, now
         if self._timer is not None:
             self._timer.cancel()
         silent = state is State.IDLE and not self._requests
         seconds = self._listener.deadlines[State.HEAD if silent else state]
+        if state is State.BODY:
+            seconds = max(0.0, seconds - self._body_s)
         self._timer = self._loop.call_later(seconds, self._on_deadline)
         self._listener.registry.set_waiting(self, waiting=state is not State.HANDLING)
 
@@ -237,6 +246,7 @@ class Connection(asyncio.BufferedProtocol):
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestHead):
             self._requests += 1
+            self._body_s = 0.0
             self._exchange = Exchange(self, event, scope_of(event, self._channel, self._listener))
             task = self._loop.create_task(self._exchange.run(self._listener.app))
             self._listener.state.tasks.add(task)

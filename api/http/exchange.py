@@ -80,6 +80,8 @@ class Exchange:
         self._no_body = head.method == "HEAD"
         self._expects_continue = head.expects_continue
         self._reading = False
+        self._asks = False
+        """Whether the application waits for the body."""
         self._body = bytearray()
         self._body_delivered = False
         self._disconnected = False
@@ -97,7 +99,7 @@ class Exchange:
             return State.QUEUED
         if self._streams:
             return State.STREAMING
-        return State.HANDLING if self.body_complete else State.BODY
+        return State.BODY if self._asks and not self._has_news() else State.HANDLING
 
     @property
     def wants_body(self) -> bool:
@@ -147,17 +149,24 @@ class Exchange:
                 await app(self._scope, self._receive, self._send)
             if not self.response_complete and not self._disconnected:
                 raise RuntimeError("the application did not complete its response")  # noqa: TRY301
+        except asyncio.CancelledError:
+            log.warning("request.cancelled")
+            self._give_up(503)
+            raise
         except Exception:
             log.exception("request.crashed")
-            self.keep_alive = False
-            if not self._started:
-                self._send_head(500, [(b"content-length", b"0")])
+            self._give_up(500)
         finally:
             self._scope["state"].pop(ASIDE, None)
             self._give_turn_back()
             if not self.response_complete:
                 self.keep_alive = False
                 self._complete()
+
+    def _give_up(self, status: int) -> None:
+        self.keep_alive = False
+        if not self._started:
+            self._send_head(status, [(b"content-length", b"0")])
 
     # -- the application's side
 
@@ -166,12 +175,14 @@ class Exchange:
         if self._expects_continue and not self._started and not self._disconnected:
             self._stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects_continue = False
+        self._asks = not self.body_complete
         if not self._body and not self.body_complete:
             self._read_on()
         while not self._has_news():
             self._changed.clear()
             async with self.aside():
                 await self._changed.wait()
+        self._asks = False
         if self._disconnected or self.response_complete or (self.body_complete and self._body_delivered):
             return {"type": "http.disconnect"}
         body = bytes(self._body)

@@ -12,7 +12,7 @@ class State(Enum):
     IDLE = "the first byte of a request"
     HEAD = "the rest of its head"
     QUEUED = "its turn"
-    BODY = "its body"
+    BODY = "its body, which the application waits for"
     HANDLING = "the application"
     STREAMING = "the application to send the next event"
     WRITING = "the client to read what was sent"

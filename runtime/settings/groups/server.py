@@ -13,7 +13,7 @@ class ServerSettings(Group):
     tls_certificate: Path | None = setting(None, "PEM certificate chain; the API then speaks https.")
     tls_key: Path | None = setting(None, "PEM key of the certificate.")
     max_body_bytes: int = setting(1 << 20, "Largest request body, bytes.", ge=1024)
-    body_timeout_s: float = setting(10.0, "Longest time a request body may take, s.", gt=0)
+    body_timeout_s: float = setting(10.0, "How long a request body may be waited for in total, s.", gt=0)
     body_memory_bytes: int = setting(
         16 << 20,
         "Request bodies held in memory at a time by one API process, bytes; further ones are answered 503. "

@@ -1,13 +1,16 @@
-"""The bound on request bodies in memory."""
+"""The bounds on request bodies, in memory and in time."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
-from stemline.api.bodies import BodyBudget
-from stemline.jobs.errors import BodiesFull
+from stemline.api.bodies import BodyBudget, chunks_of
+from stemline.jobs.errors import BodiesFull, InvalidContent
 
 
 def test_one_credential_leaves_room() -> None:
@@ -48,3 +51,38 @@ def test_what_is_not_held_any_more_is_given_back() -> None:
             share.shrink(10)
         assert 0 == share.size
         share.grow("a", 50)
+
+
+class Body:
+    """A request whose body comes in parts; after them it is silent, unless it is complete."""
+
+    def __init__(self, parts: int, *, complete: bool = True) -> None:
+        self.parts, self.complete = parts, complete
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        for _ in range(self.parts):
+            yield b"x"
+        if not self.complete:
+            await asyncio.Event().wait()
+
+
+async def read(request: Any, work_s: float = 0.0) -> bytes:
+    """The body, of which each part is worked on for some time."""
+    found = b""
+    async with contextlib.aclosing(chunks_of(request, within_s=0.05)) as chunks:
+        async for chunk in chunks:
+            found += chunk
+            await asyncio.sleep(work_s)
+    return found
+
+
+def test_what_is_done_with_the_parts_does_not_count() -> None:
+    """A body that is there is read to its end, however long each of its parts is worked on."""
+    assert b"xxxxx" == asyncio.run(read(Body(5), work_s=0.03))
+
+
+@pytest.mark.parametrize("parts", [0, 3])
+def test_a_silent_body_is_refused(parts: int) -> None:
+    """A body that does not go on is refused after the time, from the start and in the middle."""
+    with pytest.raises(InvalidContent, match=r"within 0\.05 s"):
+        asyncio.run(read(Body(parts, complete=False)))
