@@ -22,6 +22,7 @@ import pytest
 from stemline.jobs.errors import (
     LeaseLost,
     SourceAccessDenied,
+    SourceBucketUnknown,
     SourceNotFound,
     SourceTooLarge,
     SourceUnavailable,
@@ -177,9 +178,9 @@ def test_final_errors_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path:
         (good, here, "none", SourceNotFound),
         (both, nowhere, "none", SourceNotFound),
         (Settings(buckets={"*": wrong}), here, "in", SourceAccessDenied),
-        (Settings(buckets={}), here, "in", SourceAccessDenied),
+        (Settings(buckets={}), here, "in", SourceBucketUnknown),
         (good, here, "in", SourceTooLarge),
-        (good, Tenant(s3.bucket, "x@127.0.0.1:1/#"), "in", SourceAccessDenied),
+        (good, Tenant(s3.bucket, "x@127.0.0.1:1/#"), "in", SourceBucketUnknown),
         (
             Settings(buckets={"*": good.storage.buckets[s3.bucket]}),
             Tenant("Not A Bucket", s3.region),
