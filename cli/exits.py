@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Final
 
 import click
@@ -41,6 +43,24 @@ class CommandFailed(click.ClickException):
         click.echo(f"Error: {spelled(printable(' '.join(self.message.split())))}", err=True, file=file)
         if self.hint:
             click.echo(f"Hint: {spelled(self.hint)}", err=True, file=file)
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """End the process as soon as an interrupted program has cleaned up.
+
+    The interpreter would wait for threads that nobody needs any more, and abort where one of them is in the
+    code of a library.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(INTERRUPTED)
 
 
 @contextmanager

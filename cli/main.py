@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed
+from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, ended_at_once
 from stemline.cli.group import Group
 from stemline.cli.program import program, spelled
 
@@ -52,6 +52,8 @@ class LazyGroup(Group):
         """Run the program under the name by which the user's shell finds it."""
         if not args or args[0] is None:  # called by its script
             options = {"prog_name": program(), "complete_var": "_STEMLINE_COMPLETE", **options}
+            with ended_at_once():
+                return super().main(*args, **options)
         return super().main(*args, **options)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:

@@ -121,24 +121,17 @@ def separate(
     names; stems that would replace a SOURCE are refused. The exit status is 1 if one of the files cannot be
     separated.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from stemline.models.loading import load_engine
+    from stemline.separation.extension import Extension
+    from stemline.separation.media import MediaLimits, OutputSpec
+    from stemline.separation.pipeline import separate_file
 
     files = source_files(sources, output)
-    name = model or f"{stems}stems"
-    with ThreadPoolExecutor(1) as executor:
-        # The engine loads mostly outside of Python; the imports below run meanwhile.
-        loading = executor.submit(load_engine, name, engine=engine, device=device)
-        from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        from stemline.separation.extension import Extension
-        from stemline.separation.media import MediaLimits, OutputSpec
-        from stemline.separation.pipeline import separate_file
-
     with _errors():
-        loaded = loading.result()
+        loaded = load_engine(model or f"{stems}stems", engine=engine, device=device)
     check_stems(files, loaded.network.instruments, codec)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = screen(stderr=True)
