@@ -20,6 +20,8 @@ from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.worker import worker_of
+from stemline.models import library
 from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
@@ -28,6 +30,7 @@ from stemline.testing.processes import Program, environment, eventually, program
 from stemline.testing.resp_proxy import RespProxy
 from stemline.workers.app import create_app, separate_queue
 from tests.support.measured import MEASURED
+from tests.support.networks import WAVEFORM, card, scaling
 from tests.support.processes import alive, children
 
 pytestmark = pytest.mark.slow
@@ -248,3 +251,31 @@ def test_an_attempt_outlives_errors_of_the_store(
                     time.sleep(1)
             done = ended(store, job)
             assert (State.SUCCESS, 1) == (done.state, done.attempt), started.text()[-3000:]
+
+
+def test_a_worker_gets_the_jobs_of_the_models_that_it_alone_has(
+    worker: Program, env, store: Store, s3, tmp_path: Path
+) -> None:
+    """A job waits while no worker has its model; one that comes with that model does it, and no other job."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(1))
+    network = scaling(tmp_path / "own.onnx", (2, 8_000), (0.1, 0.2, 0.3, 0.4))
+    models = tmp_path / "models"
+    library.add(
+        WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8_000), network
+    )
+    separate = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="wav"), "own")
+    tenant = Tenant(s3.bucket, "ap-chongqing")
+    output = Output(tenant.region, tenant.bucket, object="out/own.wav", au_object="out/own-voice.wav")
+    (job,) = store.jobs.create([JobSpec(tenant, "in/a.wav", separate, output)])
+    waiting = store.jobs.find(job.id)
+    assert waiting is not None
+    assert "No worker that is running serves own." == waiting.message
+    own_env = env | MEASURED | {"STEMLINE_MODELS_DIR": str(models), "STEMLINE_PRELOAD_MODELS": "[]"}
+    command = ("-m", "stemline", "worker", "separate", "--name", "own@host")
+    with program(tmp_path / "own.log", own_env, *command) as started:
+        done = ended(store, job)
+        common = ended(store, submit(store, s3, "in/a.wav"))
+        assert 0 == started.terminate()
+    assert (State.SUCCESS, 1, "own@host") == (done.state, done.claims, worker_of(done.worker)), started.text()
+    assert (State.SUCCESS, 1) == (common.state, common.claims)
+    assert "own@host" != worker_of(common.worker)
