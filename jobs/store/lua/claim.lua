@@ -117,7 +117,7 @@ while not job do
   if not job and (passed >= MOST_PASSED or apart >= MOST_MOVED) then return {'again', moved} end
 end
 
-leave_line(job, best.first.line)
+if line_of(job) ~= best.first.line then leave_line(job, best.first.line) end
 leave_waiting(job)
 end_turn(best.queue, best.level, best.first)
 if not move(job, 'Running') then return redis.error_reply('waiting job is ' .. job.state) end
