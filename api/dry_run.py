@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -109,14 +109,14 @@ def _estimates(
     statistics = context.store.statistics
     load, totals = statistics.of_tenant(context.tenant), statistics.read(0).totals
     loads = {each.id: each for each in load.queues}
-    work_ms = sum(value for name, value in totals.items() if name.startswith("work_ms:"))
-    audio_ms, duration_s = totals.get("audio_ms", 0), probe.duration_s if probe else None
-    run_s = duration_s * work_ms / audio_ms if duration_s is not None and audio_ms else None
+    duration_s = probe.duration_s if probe else None
     found = []
     for number, (spec, queue) in enumerate(zip(specs, queues, strict=True)):
         own = loads.get(queue.id)
         pace = Pace(context.store.now(), own.running if own else 0, load.mean_runs.get(queue.id))
-        start = None
+        start, run_s = None, None
+        if duration_s is not None and (ratio := work_per_audio(totals, spec.wants)) is not None:
+            run_s = duration_s * ratio
         if queue.state is QueueState.ACTIVE:
             start = _start(pace, queue, own, spec, number)
         mean = round(run_s * 1e6) if run_s is not None else pace.mean_run
@@ -130,6 +130,15 @@ def _estimates(
             }
         )
     return found
+
+
+def work_per_audio(totals: Mapping[str, int], wants: str) -> float | None:
+    """Return how long jobs ran for a second of audio: those that want the same, else all."""
+    work_ms, audio_ms = (totals.get(f"{what}_ms_of:{wants}", 0) for what in ("work", "audio"))
+    if not audio_ms:
+        work_ms = sum(value for name, value in totals.items() if name.startswith("work_ms:"))
+        audio_ms = totals.get("audio_ms", 0)
+    return work_ms / audio_ms if audio_ms else None
 
 
 def _start(pace: Pace, queue: Queue, load: QueueLoad | None, spec: JobSpec, number: int) -> int | None:

@@ -42,6 +42,7 @@ def store_options(settings: Settings) -> StoreOptions:
         cancel_running=settings.jobs.cancel_running,
         lease_s=settings.jobs.lease_s,
         level_ageing_s=settings.jobs.level_ageing_s,
+        model_limits=settings.workers.model_limits,
         idempotency_hours=settings.jobs.idempotency_hours,
         retention_days=settings.jobs.retention_days,
         dead_letter_days=settings.callbacks.dead_letter_days,

@@ -14,6 +14,7 @@ from kombu.entity import Exchange, Queue
 from stemline.runtime.broker import broker_of
 from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
+from stemline.workers.time_limits import longest_time_limit_s
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> Celery:
         set_as_current=False,
     )
     names = [*map(separate_queue, LEVELS), CALLBACKS, SWEEPS]
-    visibility = round(settings.workers.job_time_limit_s) + _VISIBILITY_MARGIN_S
+    visibility = round(longest_time_limit_s(settings.workers)) + _VISIBILITY_MARGIN_S
     app.conf.update(
         broker_use_ssl=broker.tls,
         task_queues=[Queue(name, Exchange(EXCHANGE), routing_key=name) for name in names],
@@ -77,7 +78,7 @@ def create_app(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_time_limit=round(settings.workers.job_time_limit_s) + 300,
+        task_time_limit=round(longest_time_limit_s(settings.workers)) + 300,
         visibility_timeout=visibility,
         broker_transport_options={
             "visibility_timeout": visibility,

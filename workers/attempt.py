@@ -41,6 +41,7 @@ from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.scratch import scratch
 from stemline.workers.stages import Work
 from stemline.workers.store_retry import retry_until_stored
+from stemline.workers.time_limits import time_limit_s
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +174,7 @@ class Attempt:
             case StopReason.SHUTDOWN:
                 return AttemptResult(Outcome.RELEASED, message="The worker is shutting down.")
             case StopReason.TIME_LIMIT:
-                limit_s = self.context.settings.workers.job_time_limit_s
+                limit_s = time_limit_s(self.context.settings.workers, self.job.spec.wants)
                 message = f"The job took longer than {limit_s:.0f} s."
                 return AttemptResult(Outcome.FAILED, INTERNAL_ERROR, message)
             case StopReason.TIMEOUT:

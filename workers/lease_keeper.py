@@ -16,6 +16,7 @@ from stemline.jobs.job import Job
 from stemline.wire.errors import code_of
 from stemline.workers.context import SeparationContext
 from stemline.workers.store_retry import LIMIT_S
+from stemline.workers.time_limits import time_limit_s
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class LeaseKeeper:
         self._shutdown = context.shutdown
         self._metrics = context.metrics
         self._started = time.monotonic()
+        self._limit_s = time_limit_s(context.settings.workers, job.spec.wants)
         self._expires_at = time.time() + context.settings.jobs.lease_s
         self._stage = ""
         self._ended = threading.Event()
@@ -95,7 +97,7 @@ class LeaseKeeper:
         if self.stop_reason is None:
             if self._shutdown.grace_expired(self._settings.workers.grace_s):
                 self.stop_reason = StopReason.SHUTDOWN
-            elif time.monotonic() - self._started > self._settings.workers.job_time_limit_s:
+            elif time.monotonic() - self._started > self._limit_s:
                 self.stop_reason = StopReason.TIME_LIMIT
             elif time.monotonic() - self._started > (self._job.spec.timeout_s or math.inf):
                 self.stop_reason = StopReason.TIMEOUT

@@ -67,7 +67,8 @@ class WorkerMetrics:
         )
         self.realtime = Histogram(
             "stemline_realtime_factor",
-            "Seconds of audio per second of an attempt, transfers included.",
+            "Seconds of audio per second of an attempt, transfers included, by model.",
+            ["model"],
             buckets=(0.5, 1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 120, 200, 400),
             registry=registry,
         )
@@ -155,7 +156,7 @@ class WorkerMetrics:
         """
         self.separations.labels(model).inc()
         self.audio_seconds.inc(audio_s)
-        self.realtime.observe(audio_s / max(took_s, 1e-3))
+        self.realtime.labels(model).observe(audio_s / max(took_s, 1e-3))
         for stage, seconds in stages.items():
             self.stage_seconds.labels(stage).observe(seconds)
 

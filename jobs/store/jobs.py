@@ -210,7 +210,8 @@ class RedisJobs(JobRepository):
     def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
         by_preference = sorted(levels, reverse=True)
         numbers = [self._lease_us, self._ageing_us, len(by_preference), *by_preference]
-        names = sorted(serves)
+        limits = self._connection.options.model_limits
+        names = [f"{name}={limits[name]}" if name in limits else name for name in sorted(serves)]
         while True:
             answer = self._connection.run("claim", worker, *numbers, *names)
             self._connection.wake_up(answer[1])

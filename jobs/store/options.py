@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stemline.jobs.queue import QueueLimits
@@ -45,6 +45,8 @@ class StoreOptions:
     """How long a claim is valid without a heartbeat, s."""
     level_ageing_s: float = 0.0
     """A waiting job ranks one level higher after each such interval, s; 0 turns this off."""
+    model_limits: Mapping[str, int] = field(default_factory=dict)
+    """Jobs that want a model, or a mode, which may run at the same time; others without a limit."""
     idempotency_hours: float = 24.0
     """How long an idempotency key is remembered, hours."""
     retention_days: float = 90.0

@@ -111,7 +111,8 @@ class Snapshot:
     totals: Mapping[str, int]
     """Counts since the store was created: ``created``, ``ended:<State>``, ``leases_lost``, ``hopped``,
     ``reused``, ``callback_tries``, ``callbacks:delivered``, ``callbacks:dead``, ``leftovers:removed``,
-    ``leftovers:given_up``, ``audio_ms``, ``bytes_in``, ``bytes_out`` and ``work_ms:<device>``."""
+    ``leftovers:given_up``, ``audio_ms``, ``bytes_in``, ``bytes_out``, ``work_ms:<device>``, and of separated
+    jobs ``audio_ms_of:<wants>`` and ``work_ms_of:<wants>``."""
     server: ServerStatus
     demands: tuple[Demand, ...] = ()
     """What waiting jobs want beyond the common models, the most wanted first."""

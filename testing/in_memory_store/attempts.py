@@ -36,6 +36,7 @@ class Attempts:
         moved: list[WakeUp] = []
         with contents.lock:
             contents.end_overrides()
+            serves = [name for name in serves if contents.has_room_for(name)]
             while (job := contents.best(levels, serves)) is not None:
                 if contents.expire(job):
                     continue
@@ -183,7 +184,7 @@ class Attempts:
             if delay_s > 0:
                 contents.delayed[job.id] = contents.clock() + round(delay_s * 1e6)
             contents.refresh(job.spec.queue_id)
-            found = contents.free_followers(job.id)
+            found = contents.free_followers(job.id) + contents.next_in_line(job.spec.wants)
             contents.expire(contents.jobs[job.id])
             found += contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
         self._contents.send(found)
@@ -213,6 +214,9 @@ class Attempts:
                 contents.totals["reused"] += 1
             elif to is State.SUCCESS:
                 run, queue = contents.clock() - (current.started or 0), current.spec.queue_id
+                audio_ms, *_ = result.usage() if result else (0,)
+                contents.totals[f"audio_ms_of:{current.spec.wants}"] += audio_ms
+                contents.totals[f"work_ms_of:{current.spec.wants}"] += run // 1000
                 for key in ((queue, ""), (queue, current.spec.wants)):
                     contents.mean_runs[key] = mean_run(contents.mean_runs.get(key), run)
             if result is not None:
@@ -225,6 +229,7 @@ class Attempts:
             contents.refresh(queue_id)
             levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))
             found = found or next((wake_ups for wake_ups in levels if wake_ups), [])
+            found += contents.next_in_line(job.spec.wants)
         self._contents.send(found)
 
     def _use(self, job: Job, to: State, result: Result | None) -> None:

@@ -40,6 +40,11 @@ class Lines(StoredData):
             return True
         return wants in COMMON and (not alive or any(each.serves is None for each in alive))
 
+    def has_room_for(self, wants: str) -> bool:
+        """Return whether one more job that wants a model, or a mode, may run."""
+        most = self.options.model_limits.get(wants)
+        return most is None or sum(self.jobs[each].spec.wants == wants for each in self.leases) < most
+
     def demands(self, limit: int) -> list[Demand]:
         """Return what waiting jobs want that do not stand in the common line, the most wanted first."""
         wanted = sorted(self.wanted().items(), key=lambda row: (row[1], row[0]), reverse=True)

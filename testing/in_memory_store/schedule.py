@@ -81,6 +81,16 @@ class Schedule(Lines):
         jobs = itertools.islice(self.waiting(queue_id, level, wants), count)
         return [WakeUp(level, job.id, wants) for job in jobs]
 
+    def next_in_line(self, wants: str) -> list[WakeUp]:
+        """Return a wake-up for the next job of the line of a model of which a limited number may run."""
+        if wants not in self.options.model_limits:
+            return []
+        for level in sorted(LEVELS, reverse=True):
+            if turns := self.ready[level, wants]:
+                first = min(turns, key=lambda queue_id: (turns[queue_id], queue_id))
+                return self.wake_ups_of(first, level, wants, 1)
+        return []
+
     def best(self, levels: Sequence[int], serves: Collection[str]) -> Job | None:
         """Return the job to start next: by level, turns of queues, turns of shares, and age.
 

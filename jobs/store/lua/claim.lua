@@ -3,7 +3,7 @@
 -- share whose turn it is, then the oldest. Jobs past their deadline are cancelled instead, and those with a damaged record
 -- fail. A job in the common line that the worker does not serve gets a line apart, where others find it.
 -- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6 number of levels, then these, the preferred first, then what the
--- worker serves
+-- worker serves, each as it is or as <name>=<jobs that may run at a time>
 -- Returns {'job', wake-ups, record} | {'none', wake-ups} | {'again', wake-ups} if there was too much to do for one call
 
 local MOST_PASSED = 1000  -- cancelled or damaged
@@ -12,9 +12,15 @@ local MOST_MOVED = 50
 local ageing = tonumber(ARGV[5])
 local levels, serves, common = {}, {}, false
 for i = 7, 6 + tonumber(ARGV[6]) do levels[#levels + 1] = tonumber(ARGV[i]) end
+local limited = {}
 for i = 7 + #levels, #ARGV do
-  serves[ARGV[i]] = true
-  common = common or COMMON[ARGV[i]] or false
+  local name, most = string.match(ARGV[i], '^(.*)=(%d+)$')
+  name = name or ARGV[i]
+  limited[name] = most ~= nil
+  if not most or count_running(name, tonumber(most)) < tonumber(most) then
+    serves[name] = true
+    common = common or COMMON[name] or false
+  end
 end
 
 -- What the lines are named after that the worker serves and that have waiting jobs of any queue.
@@ -127,6 +133,7 @@ redis.call('HINCRBY', P .. ':job:' .. job.id, 'attempt', 1)
 note(job.id, 'claimed', ARGV[3])
 redis.call('HINCRBY', P .. ':job:' .. job.id, 'claims', 1)
 redis.call('SADD', P .. ':running:' .. best.queue, job.id)
+if limited[wants_of(job)] then redis.call('SADD', P .. ':running-wanting:' .. wants_of(job), job.id) end
 redis.call('SADD', P .. ':running:' .. best.queue .. ':' .. best.level, job.id)
 redis.call('ZADD', P .. ':leases', int(NOW + tonumber(ARGV[4])), job.id)
 local weight = tonumber(redis.call('HGET', P .. ':queue:' .. best.queue, 'weight') or USUAL_WEIGHT)

@@ -35,7 +35,9 @@ if ARGV[5] == 'Success' and ARGV[15] ~= '' then
 end
 if ARGV[16] == '1' then
   redis.call('HINCRBY', P .. ':counts', 'reused', 1)
-elseif ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs are made from
+elseif ARGV[5] == 'Success' then  -- what the estimates of the next jobs are made from
+  redis.call('HINCRBY', P .. ':counts', 'audio_ms_of:' .. wants_of(job), ARGV[12])
+  redis.call('HINCRBY', P .. ':counts', 'work_ms_of:' .. wants_of(job), int(math.floor((NOW - tonumber(ran.started)) / 1000)))
   local queue = P .. ':queue:' .. job.queue
   local run = NOW - tonumber(ran.started)
   for _, field in ipairs({'mean_run', 'mean_run:' .. wants_of(job)}) do
@@ -44,7 +46,7 @@ elseif ARGV[5] == 'Success' then  -- what the estimates of the queue's next jobs
   end
 end
 leave(job, ARGV[17])
-local _, found = finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
+local _, found, was_limited = finish(job, ARGV[5], ARGV[6], ARGV[7], ARGV[9])
 refresh(job.queue)
 if #found == 0 then
   for level = 2, 0, -1 do
@@ -52,4 +54,5 @@ if #found == 0 then
     if #found > 0 then break end
   end
 end
+if was_limited then append(found, next_in_line(wants_of(job))) end
 return {'ok', found}

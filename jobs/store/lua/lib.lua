@@ -687,6 +687,27 @@ local function leave_running(job)
   redis.call('SREM', P .. ':running:' .. job.queue, job.id)
   redis.call('SREM', P .. ':running:' .. job.queue .. ':' .. job.level, job.id)
   redis.call('ZREM', P .. ':leases', job.id)
+  return redis.call('SREM', P .. ':running-wanting:' .. wants_of(job), job.id) == 1
+end
+
+-- Running jobs that want the same, of which only so many may run. An earlier release ends jobs without taking them away.
+local function count_running(wants, most)
+  local key = P .. ':running-wanting:' .. wants
+  local count = redis.call('SCARD', key)
+  if count < most then return count end
+  for _, id in ipairs(redis.call('SMEMBERS', key)) do
+    if redis.call('HGET', P .. ':job:' .. id, 'state') ~= 'Running' then count = count - redis.call('SREM', key, id) end
+  end
+  return count
+end
+
+-- A wake-up for the next job of the line of a model, of any queue.
+local function next_in_line(wants)
+  for level = 2, 0, -1 do
+    local queue = redis.call('ZRANGE', P .. ':ready:' .. line_named(level, wants), 0, 0)[1]
+    if queue then return wake_ups_of(queue, level, wants, 1) end
+  end
+  return {}
 end
 
 -- Let the jobs go on that wait for a job, which does not run any more, because they are equal. Returns wake-ups.
@@ -719,7 +740,7 @@ end
 -- Return a running job to its place in its queue.
 local function put_back(job, delay, counts, message)
   local key = P .. ':job:' .. job.id
-  leave_running(job)
+  local was_limited = leave_running(job)
   move(job, 'Submitted')
   redis.call('HDEL', key, 'started', 'worker', 'uploads', 'progress', 'stage', 'ends', 'message')
   if message ~= '' then redis.call('HSET', key, 'message', message) end
@@ -729,13 +750,16 @@ local function put_back(job, delay, counts, message)
   publish_job(job)
   if job.deadline then redis.call('ZADD', P .. ':deadlines', job.deadline, job.id) end
   refresh(job.queue)
-  return free_followers(job)
+  local found = free_followers(job)
+  if was_limited then append(found, next_in_line(wants_of(job))) end
+  return found
 end
 
 -- End a job: remove it from the lists of waiting and running jobs and put its callback into the outbox.
+-- Returns whether it could end, wake-ups, and whether it was one of a limited number of its model.
 local function finish(job, to, code, message, target)
   leave_waiting(job)
-  leave_running(job)
+  local was_limited = leave_running(job)
   if not move(job, to) then return false end
   redis.call('HSET', P .. ':job:' .. job.id, 'ended', int(NOW), 'code', code, 'message', message)
   redis.call('HDEL', P .. ':job:' .. job.id, 'uploads', 'stage', 'ends')
@@ -746,7 +770,7 @@ local function finish(job, to, code, message, target)
   if target ~= '' then announce('d' .. string.sub(job.id, 2), job.id, job.tenant, target) end
   publish_job(job, job.progress, '', code)
   if job.batch then end_batch(job.batch) end
-  return true, free_followers(job)
+  return true, free_followers(job), was_limited
 end
 
 -- Cancel a waiting job whose deadline has passed. Returns whether it was one.

@@ -76,6 +76,8 @@
 --   P:deadlines                zset    waiting job id by the time at which it is cancelled: create, release, expire
 --   P:running:<queue>          set     running job ids
 --   P:running:<queue>:<level>  set     the same, by level
+--   P:running-wanting:<wants>  set     running job ids, of those that want something of which a limited number may run:
+--                                      claim; removed at the end and by release
 --   P:leases                   zset    running job id by the end of its lease: claim, heartbeat, reclaim
 --   P:ready:<line>             zset    queue id by its turn; queues that are Active, below max_concurrent, and
 --                                      have a claimable job in the line
@@ -161,7 +163,8 @@
 --
 -- Whole store
 --   P:counts                   hash    totals for metrics: created, ended:<state>, leases_lost, callback_tries,
---                                      callbacks:<outcome>, leftovers:<outcome>, audio_ms, bytes_in, bytes_out, work_ms:<device>
+--                                      callbacks:<outcome>, leftovers:<outcome>, audio_ms, bytes_in, bytes_out, work_ms:<device>,
+--                                      audio_ms_of:<wants>, work_ms_of:<wants> (of jobs that were separated)
 --   P:sums                     hash    what metrics need now: state:<state> (jobs, by stored state), and the sums over
 --                                      all queues of what P:loads keeps of each: create, prune, every change of a
 --                                      job's state or of a queue; counted (1 once all was counted): statistics

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from stemline.runtime.settings.groups.group import Group, setting
 
@@ -38,6 +40,14 @@ class WorkerSettings(Group):
     )
     retry_delay_max_s: float = setting(900.0, "Longest such delay, s.", ge=0)
     job_time_limit_s: float = setting(6 * 3600.0, "Longest one attempt may take, s.", gt=0)
+    model_limits: dict[str, Annotated[int, Field(ge=1)]] = setting(
+        {},
+        "Jobs of a model, or of a mode for those that name none, that run at once on all workers, JSON; give "
+        "every worker the same.",
+    )
+    model_time_limits_s: dict[str, Annotated[float, Field(gt=0)]] = setting(
+        {}, "Longest one attempt at such a job may take, instead of `STEMLINE_JOB_TIME_LIMIT_S`, s, JSON."
+    )
 
     def slots(self, device: str) -> int:
         """Return how many jobs a worker with this engine's device runs at the same time."""

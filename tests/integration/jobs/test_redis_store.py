@@ -83,6 +83,7 @@ def test_every_option_comes_from_its_setting() -> None:
         lease_s=33,
         heartbeat_s=3,
         level_ageing_s=12,
+        model_limits={"htdemucs": 2},
         idempotency_hours=13,
         retention_days=14,
         dead_letter_days=15,

@@ -248,3 +248,59 @@ def test_a_deadline_ends_a_job_that_nobody_serves(store: Store, clock: FixedCloc
     store.jobs.expire()
     assert State.CANCEL is store.jobs.find(job).state
     assert [] == store.jobs.demands()
+
+
+def test_a_limited_number_of_jobs_of_a_model_run(make: Make, wake_ups: list[WakeUp]) -> None:
+    """Over all queues and workers no more run than the limit says; each end wakes a worker for the next."""
+    store = make(model_limits={"htdemucs": 1, "MusicMode": 1})
+    report(store, *COMMON, *HEAVY)
+    heavy, other, voice = submit(
+        store, wanting("htdemucs"), wanting("htdemucs", tenant=OTHER), wanting(level=0)
+    )
+    assert heavy == claim(store, *HEAVY)
+    assert [voice, None] == [claim(store, *COMMON, *HEAVY) for _ in range(2)]
+    wake_ups.clear()
+    running = store.jobs.find(heavy)
+    assert running is not None
+    store.jobs.succeed(running, DONE)
+    assert WakeUp(0, other, "htdemucs") in wake_ups
+    assert other == claim(store, *HEAVY)
+    wake_ups.clear()
+    running = store.jobs.find(other)
+    assert running is not None
+    store.jobs.release(running)
+    assert WakeUp(0, other, "htdemucs") in wake_ups
+    assert other == claim(store, *HEAVY)
+
+
+def test_a_limited_mode_keeps_no_other_job_waiting(make: Make) -> None:
+    """Jobs of a mode that is at its limit stand apart until one ends; those behind them start."""
+    store = make(model_limits={"MusicMode": 1})
+    report(store, *COMMON)
+    first, second, voice = submit(store, wanting(music=True), wanting(music=True), wanting())
+    assert [first, voice, None] == [claim(store, *COMMON) for _ in range(3)]
+    running = store.jobs.find(first)
+    assert running is not None
+    store.jobs.fail(running, "InternalError", "")
+    assert second == claim(store, *COMMON)
+
+
+def test_estimates_are_those_of_the_model(store: Store, clock: FixedClock) -> None:
+    """How long jobs ran is kept by what they want; the next ones expect the same."""
+    for model, seconds in ((None, 10), ("htdemucs", 100)):
+        (job,) = submit(store, wanting(model))
+        assert job == claim(store, *COMMON, *HEAVY)
+        running = store.jobs.find(job)
+        assert running is not None
+        clock.advance(seconds)
+        store.jobs.succeed(running, replace(DONE, audio_s=50.0))
+    report(store, *COMMON, *HEAVY)
+    light, heavy = submit(store, wanting(), wanting("htdemucs"))
+    for job, seconds in ((light, 10), (heavy, 100)):
+        found = store.jobs.find(job)
+        assert found is not None
+        assert found.estimated_start is not None
+        assert found.estimated_end == found.estimated_start + seconds * 1_000_000
+    totals = store.statistics.read().totals
+    for wants, work_ms in (("AudioAndBackground", 10_000), ("htdemucs", 100_000)):
+        assert (work_ms, 50_000) == (totals[f"work_ms_of:{wants}"], totals[f"audio_ms_of:{wants}"])

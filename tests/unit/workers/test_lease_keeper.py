@@ -17,6 +17,7 @@ from stemline.workers import lease_keeper
 from stemline.workers.lease_keeper import MARGIN_S, LeaseKeeper, StopReason
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.shutdown import Shutdown
+from stemline.workers.time_limits import longest_time_limit_s, time_limit_s
 from tests.support.logs import captured_logs
 
 LEASE_S, GRACE_S, LIMIT_S = 20.0, 100.0, 1000.0
@@ -211,6 +212,15 @@ def test_a_job_has_a_time_limit(bench: Bench) -> None:
     bench.time.passed = LIMIT_S + 0.001
     assert bench.keeper.should_stop()
     assert StopReason.TIME_LIMIT == bench.keeper.stop_reason
+
+
+def test_a_model_has_a_time_limit_of_its_own() -> None:
+    """Jobs that want it have its limit, others that of all; the broker waits for the longest."""
+    settings = Settings(job_time_limit_s=100, model_time_limits_s={"htdemucs": 900, "MusicMode": 50}).workers
+    limits = [time_limit_s(settings, wants) for wants in ("htdemucs", "MusicMode", "AudioAndBackground")]
+    assert [900, 50, 100] == limits
+    assert 900 == longest_time_limit_s(settings)
+    assert 100 == longest_time_limit_s(Settings(job_time_limit_s=100).workers)
 
 
 def test_a_valid_lease_is_not_waited_for(bench: Bench) -> None:
