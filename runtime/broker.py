@@ -20,7 +20,8 @@ class Broker:
     tls: dict[str, Any] | None
     """For Celery's ``broker_use_ssl``; ``None`` for a server without TLS."""
     transport_options: dict[str, Any]
-    """For Celery's ``broker_transport_options``: how to ask Sentinels for the primary."""
+    """For Celery's ``broker_transport_options``: the keys' prefix, how to ask Sentinels for the primary."""
+    has_sentinels: bool = False
 
 
 def broker_of(settings: StoreSettings) -> Broker:
@@ -30,8 +31,9 @@ def broker_of(settings: StoreSettings) -> Broker:
     parameters of the URL. So those are moved out of it.
     """
     tls = tls_options(settings, settings.broker) or None
+    prefix = {"global_keyprefix": settings.broker_prefix} if settings.broker_prefix else {}
     if not is_sentinel(settings.broker):
-        return Broker(without_tls_parameters(settings.broker) if tls else settings.broker, tls, {})
+        return Broker(without_tls_parameters(settings.broker) if tls else settings.broker, tls, prefix)
     address = SentinelAddress.parse(settings.broker)
     sentinels = {
         **address.sentinel_login(),
@@ -40,9 +42,10 @@ def broker_of(settings: StoreSettings) -> Broker:
         "socket_connect_timeout": SENTINEL_TIMEOUT_S,
     }
     options = {
+        **prefix,
         "master_name": address.master,
         "sentinel_kwargs": sentinels,
         # Who publishes to a primary that hangs waits so long before the Sentinels are asked for the next one.
         "socket_timeout": 10,
     }
-    return Broker(address.kombu_url(), tls, options)
+    return Broker(address.kombu_url(), tls, options, has_sentinels=True)

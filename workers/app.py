@@ -129,6 +129,6 @@ def create_app(settings: Settings) -> Celery:
         liveness_file=settings.monitoring.liveness_file,
     )
     app.steps["consumer"].add("stemline.workers.liveness:ConsumerLiveness")
-    if broker.transport_options:
+    if broker.has_sentinels:
         app.steps["consumer"].add("stemline.workers.primary:PrimaryFollower")
     return app

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import SecretStr
 
 from stemline.runtime.settings.groups.group import Group, setting
 from stemline.runtime.settings.values import RedisUrl
+
+USUAL_PREFIX: Final = "stemline"
 
 
 class StoreSettings(Group):
@@ -35,7 +37,12 @@ class StoreSettings(Group):
         variable="redis_certificate",
     )
     tls_key: Path | None = setting(None, "PEM key of that certificate.", variable="redis_key")
-    key_prefix: str = setting("stemline", "First part of every key in the job store.")
+    key_prefix: str = setting(
+        USUAL_PREFIX,
+        "First part of every key in the job store, and, if it is another one, of every key of the broker "
+        "and every channel: installations with prefixes of their own may share a server.",
+        pattern=r"^[A-Za-z0-9._-]+$",
+    )
     durability: Literal["process", "disk", "replica"] = setting(
         "process",
         "What an answered change survives: `process` a kill of any process of the service, `disk` also a "
@@ -53,3 +60,11 @@ class StoreSettings(Group):
     def broker(self) -> str:
         """URL of Celery's broker."""
         return (self.broker_url or self.url).get_secret_value()
+
+    @property
+    def broker_prefix(self) -> str:
+        """First part of every key and channel of Celery's broker; empty for the usual installation.
+
+        Its keys have none, so that the releases before and after this one understand each other.
+        """
+        return "" if self.key_prefix == USUAL_PREFIX else f"{self.key_prefix}:"
