@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext
+from stemline.api.durations import left_out
 from stemline.api.waiting import disconnected
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import QueueFull, QueueNotFound, TooManyListeners
@@ -69,7 +70,7 @@ def _queues(context: RequestContext, specs: Sequence[JobSpec]) -> list[Queue]:
 async def _probe(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Probe | None:
     """Return what a worker says of the source; ``None`` if none answers in time."""
     try:
-        with context.services.hub.admit(context.principal.id):
+        with context.services.hub.admit(context.principal.id), left_out(request.scope):
             asked = asyncio.create_task(_ask(context, specs))
             gone = asyncio.create_task(disconnected(request))
             try:

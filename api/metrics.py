@@ -29,7 +29,7 @@ class ApiMetrics:
         )
         self._seconds = Histogram(
             "stemline_api_request_seconds",
-            "Time from the request's headers to the end of the answer, s.",
+            "Time from the request's headers to the end of the answer, without waits for the client, s.",
             ["operation"],
             buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self._registry,

@@ -9,7 +9,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stemline.api import errors
+from stemline.api import durations, errors
 from stemline.api.metrics import ApiMetrics, operation
 from stemline.jobs.errors import StemlineError
 from stemline.wire.ids import new_request_id
@@ -58,7 +58,7 @@ class RequestLifecycleMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope, durations.without_arrival(scope, receive), send_with_headers)
         except Exception:
             log.exception("request.crashed", method=scope["method"], path=path[:_MAX_PATH_CHARS])
             if status:
@@ -67,7 +67,8 @@ class RequestLifecycleMiddleware:
             await answer(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
-            self._metrics.observe(scope, status, seconds)
+            waited_s = durations.waited_s(scope)
+            self._metrics.observe(scope, status, max(0.0, seconds - waited_s))
             name = operation(scope)
             write = log.debug if name in _PROBES else log.info
             write(
@@ -77,6 +78,7 @@ class RequestLifecycleMiddleware:
                 path=path[:_MAX_PATH_CHARS],
                 status=status,
                 ms=round(seconds * 1000, 1),
+                waited_ms=round(waited_s * 1000, 1),
             )
 
 

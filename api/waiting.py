@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext
+from stemline.api.durations import left_out
 from stemline.api.hub import EventsGone
 from stemline.jobs.errors import RequestRefused, StemlineError, TooManyListeners
 from stemline.jobs.job import Job
@@ -55,7 +56,7 @@ async def answer(
     if not wait_s:
         return await run_in_threadpool(respond, jobs)
     try:
-        with context.services.hub.admit(context.principal.id):
+        with context.services.hub.admit(context.principal.id), left_out(request.scope):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)
     except TooManyListeners:
         return await run_in_threadpool(respond, jobs)

@@ -1,0 +1,44 @@
+"""How long a request takes the service: without what its client asked to wait for, or took itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from starlette.types import Message, Receive, Scope
+
+_WAITED: Final = "waited_s"
+
+
+@contextmanager
+def left_out(scope: Scope) -> Iterator[None]:
+    """Leave the time of a block out of the duration of a request."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        state = scope.setdefault("state", {})
+        state[_WAITED] = waited_s(scope) + time.perf_counter() - began
+
+
+def waited_s(scope: Scope) -> float:
+    """Return the time that is left out so far, s."""
+    return float(scope.get("state", {}).get(_WAITED, 0.0))
+
+
+def without_arrival(scope: Scope, receive: Receive) -> Receive:
+    """Return what receives a request whose body arrives as fast as its client sends it."""
+    arrived = False
+
+    async def receive_body() -> Message:
+        nonlocal arrived
+        if arrived:
+            return await receive()  # waits for the client to go: beside the work, not before it
+        with left_out(scope):
+            message = await receive()
+        arrived = not message.get("more_body", False)
+        return message
+
+    return receive_body
