@@ -26,6 +26,7 @@ SeparationError
 ├── BrokenNetwork
 ├── OutputError
 │   └── DiskFull
+│       └── DiskTooSmall
 └── Cancelled
 
 The docstring of each class is its default message.
@@ -140,6 +141,10 @@ class OutputError(SeparationError):
 
 class DiskFull(OutputError):
     """There is no space left to write a stem."""
+
+
+class DiskTooSmall(DiskFull):
+    """The source and its stems are larger than the worker's scratch folder."""
 
 
 class Cancelled(SeparationError):

@@ -12,6 +12,7 @@ from stemline.separation.decoder import Audio, Decoder
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import Cancelled, OutputError
 from stemline.separation.extension import Extension
+from stemline.separation.media.codecs import expected_bytes
 from stemline.separation.media.decode import open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
@@ -69,6 +70,7 @@ def separate_file(
     track: str | None = None,
     keep_video_origin: bool = False,
     decoder: Decoder | None = None,
+    expect: Callable[[int], None] | None = None,
 ) -> Report:
     """Separate a media file into one file per stem. Several calls may share one engine.
 
@@ -87,6 +89,8 @@ def separate_file(
         track: Number, from 0, or language of the audio track; None is the default one.
         keep_video_origin: Whether audio that starts after the video is preceded by silence.
         decoder: Decodes in a child process with limits; without it, the source is trusted and decoded here.
+        expect: Called before anything is written with about how many bytes the stems will take, where the
+            duration of the source is known; raises what ends the separation.
 
     Raises:
         Cancelled: `cancelled` returned True.
@@ -107,6 +111,8 @@ def separate_file(
         )
         moments = measured(separator, open_source, cancelled)
         writers = {name: _writer(spec, audio, timer, partial) for name, spec in outputs.items()}
+        if expect is not None and audio.duration_s:
+            expect(sum(expected_bytes(writer.encoding, audio.duration_s) for writer in writers.values()))
         decoded = Prefetcher(_timed(audio, timer), depth=_DECODED_DEPTH, name="decode")
         open_.callback(decoded.close)
         open_.callback(audio.interrupt)

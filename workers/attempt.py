@@ -26,6 +26,7 @@ from stemline.separation.errors import (
     DeviceError,
     DeviceFailed,
     DiskFull,
+    DiskTooSmall,
     SeparationError,
     WeightsError,
 )
@@ -39,6 +40,7 @@ from stemline.workers.failures import failure_code, final_code
 from stemline.workers.lease_keeper import LeaseKeeper, StopReason
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.scratch import scratch
+from stemline.workers.scratch_space import ScratchSpace
 from stemline.workers.stages import Work
 from stemline.workers.store_retry import retry_until_stored
 from stemline.workers.time_limits import time_limit_s
@@ -94,12 +96,15 @@ class Attempt:
             drawn = jobs.waveforms(self.job.spec.tenant, copy.reused) or ()
             retry_until_stored(lambda: jobs.succeed(self.job, copy, drawn, digest=digest))
             return None
-        with scratch(self.context.settings.storage.scratch_dir) as folder:
+        storage = self.context.settings.storage
+        with scratch(storage.scratch_dir) as folder:
+            space = ScratchSpace(folder, storage.scratch_bytes)
             engine = stages.load_engine(work)
             if not work.uploads:
                 stages.open_uploads(work)
-            source = stages.download(work, folder)
-            report = stages.separate(work, engine, source, folder)
+            with space.faults():
+                source = stages.download(work, folder, space)
+                report = stages.separate(work, engine, source, folder, space)
             with work.timed("upload"):
                 stages.send(work, report)
                 stages.publish(work)
@@ -127,8 +132,9 @@ class Attempt:
                 return self._put_off(code, error.message, counts=error.counts, at_last=at_last)
             case WeightsError() | DeviceError() | DiskFull() | DecoderLost():  # another worker may do better
                 self._report_worker(error)
-                # A source that kills the server that decodes it must not keep workers busy for ever.
-                counts = isinstance(error, DecoderLost)
+                # A source that kills the server that decodes it must not keep workers busy for ever, nor must
+                # one whose stems no disk can hold.
+                counts = isinstance(error, DecoderLost | DiskTooSmall)
                 return self._put_off(failure_code(error), error.message, counts=counts)
             case JobFailed() | SeparationError():
                 return AttemptResult(Outcome.FAILED, failure_code(error), error.message)

@@ -18,7 +18,7 @@ from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder
 from stemline.separation.errors import Cancelled, SeparationError
 from stemline.separation.media import MediaLimits
-from stemline.separation.media.codecs import resolve
+from stemline.separation.media.codecs import expected_bytes, resolve
 from stemline.separation.media.types import SourceInfo
 from stemline.storage import Buckets, TransferCancelled
 from stemline.workers.failures import failure_code
@@ -30,8 +30,6 @@ log = structlog.get_logger(__name__)
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 1.0
 """Until the next look after the store was unavailable, s."""
-_FLAC_SHARE: Final = 0.6
-"""Of the size without compression: what music takes, more or less."""
 
 
 class Prober:
@@ -112,10 +110,4 @@ def _stem_bytes(spec: JobSpec, path: Path, source: SourceInfo) -> int | None:
         OptionError: The codec cannot be written as asked.
     """
     encoding = resolve(output_spec(spec, path), source)
-    if source.duration_s is None:
-        return None
-    bits_per_s: float = encoding.bitrate_bps
-    if not bits_per_s:
-        bits_per_s = encoding.samplerate * encoding.channels * encoding.bit_depth
-        bits_per_s *= _FLAC_SHARE if encoding.codec == "flac" else 1
-    return round(source.duration_s * bits_per_s / 8)
+    return None if source.duration_s is None else expected_bytes(encoding, source.duration_s)

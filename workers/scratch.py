@@ -53,6 +53,11 @@ def scratch(parent: Path | None) -> Iterator[Path]:
             os.close(lock)
 
 
+def attempt_folders(parent: Path) -> Iterator[Path]:
+    """Yield the folders of all attempts, also of dead ones."""
+    return parent.glob(f"{_PREFIX}*")
+
+
 def _create(parent: Path | None) -> tuple[Path, int | None]:
     """Return a new folder and the descriptor of its lock.
 
@@ -74,7 +79,7 @@ def clear_stale(parent: Path | None) -> int:
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _UNLOCKED_S:
                 folder.rmdir()
-    for folder in root.glob(f"{_PREFIX}*"):
+    for folder in attempt_folders(root):
         lock = _lock(folder)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -24,6 +24,7 @@ from stemline.workers.eta import Eta
 from stemline.workers.lease_keeper import LeaseKeeper
 from stemline.workers.media_info import recorded_media_info
 from stemline.workers.model_choice import ModelChoice, choose
+from stemline.workers.scratch_space import ScratchSpace
 from stemline.workers.store_retry import retry_until_stored
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {
@@ -72,8 +73,18 @@ class Work:
         self.seconds[stage] = time.monotonic() - started
 
 
-def download(work: Work, folder: Path) -> Path:
-    """Download the source and return its file."""
+def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
+    """Download the source and return its file.
+
+    Raises:
+        DiskFull: There is no space for it.
+    """
+    most_bytes = work.context.settings.source.max_bytes
+
+    def report_progress(received: int, size: int) -> None:
+        # A store that sends no size reports the most that is allowed.
+        space.expect_source(size if size < most_bytes else received)
+
     job, path = work.job, folder / "source"
     work.lease.stage = "download"
     with work.timed("download") as span:
@@ -81,7 +92,8 @@ def download(work: Work, folder: Path) -> Path:
             job.spec.tenant,
             job.spec.input_object,
             path,
-            max_bytes=work.context.settings.source.max_bytes,
+            max_bytes=most_bytes,
+            progress=report_progress,
             cancelled=work.lease.should_stop,
         )
         annotate(span, bytes=size)
@@ -90,8 +102,12 @@ def download(work: Work, folder: Path) -> Path:
     return path
 
 
-def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Report:
-    """Separate the source into encoded stems in the folder."""
+def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path, space: ScratchSpace) -> Report:
+    """Separate the source into encoded stems in the folder.
+
+    Raises:
+        DiskFull: There is no space for them.
+    """
     spec, settings = work.job.spec, work.context.settings
     names = work.model.stems
     eta = Eta(work.context.pace.upload_share)
@@ -100,6 +116,11 @@ def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Re
         work.lease.stage = "decode" if share <= 0 else "separate" if share < 1 else "encode"
         work.lease.ends_at = eta.ends_at(share)
         work.lease.progress = round(DOWNLOADED + share * (SEPARATED - DOWNLOADED))
+
+    def should_stop() -> bool:
+        if space.is_exceeded():
+            raise space.fault()
+        return work.lease.should_stop()
 
     report_progress(0)
     with work.timed("separate") as span:
@@ -111,7 +132,7 @@ def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Re
                 settings.source.max_duration_s, settings.source.max_bytes, settings.source.max_pause_s
             ),
             progress=report_progress,
-            cancelled=work.lease.should_stop,
+            cancelled=should_stop,
             extension=Extension(settings.engine.mask_extension),
             context=settings.engine.context_frames,
             refine=settings.engine.refine,
@@ -119,6 +140,7 @@ def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path) -> Re
             track=spec.audio_track,
             keep_video_origin=settings.source.keep_video_origin,
             decoder=work.context.decoder,
+            expect=space.expect,
         )
         annotate(span, audio_s=report.duration_s, device=report.device)
     work.lease.progress = SEPARATED

@@ -16,6 +16,9 @@ from stemline.separation.network import SAMPLE_RATE
 #: kbit/s for each channel where neither the request nor the source names a bitrate.
 FALLBACK_KBPS_PER_CHANNEL = 96
 
+#: Of the size without compression: what music takes as flac, more or less.
+_FLAC_SHARE = 0.6
+
 _AMR_RATE = 8_000
 _AMR_BPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
 
@@ -135,6 +138,16 @@ def resolve(spec: OutputSpec, source: SourceInfo) -> Encoding:
     kbps = spec.bitrate_kbps or source.bitrate_kbps or FALLBACK_KBPS_PER_CHANNEL * channels
     bps = 0 if codec.is_lossless else _bitrate_bps(spec.codec, samplerate, channels, kbps * 1000)
     return Encoding(spec.codec, samplerate, bps, channels, bit_depth)
+
+
+def expected_bytes(encoding: Encoding, duration_s: float) -> int:
+    """Return about how many bytes a stem of so many seconds takes."""
+    bits_per_s: float = encoding.bitrate_bps
+    if not bits_per_s:
+        # Channels beyond two are silent; see `upmix`.
+        bits_per_s = encoding.samplerate * min(encoding.channels, 2) * encoding.bit_depth
+        bits_per_s *= _FLAC_SHARE if encoding.codec == "flac" else 1
+    return round(duration_s * bits_per_s / 8)
 
 
 def _bitrate_bps(codec: str, samplerate: int, channels: int, asked: int) -> int:

@@ -31,3 +31,6 @@ class StorageSettings(Group):
     scratch_dir: Path | None = setting(
         None, "Where workers keep files while they work; the system's temporary folder if not set."
     )
+    scratch_bytes: int | None = setting(
+        None, "What all jobs may take there at a time, bytes; the whole disk if not set.", ge=1 << 20
+    )

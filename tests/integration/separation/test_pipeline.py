@@ -199,6 +199,23 @@ def test_a_full_disk_leaves_nothing(
     assert here == contents(tmp_path)
 
 
+def test_space_that_is_missing_is_known_before_anything_is_written(
+    any_masks: LoudnessMasks, source: Path, tmp_path: Path
+) -> None:
+    """What the stems will take is announced with them still empty; a refusal ends the separation."""
+    announced: list[int] = []
+
+    def refuse(size: int) -> None:
+        assert all(file.stat().st_size < 1000 for file in tmp_path.iterdir())
+        announced.append(size)
+        raise DiskFull
+
+    with pytest.raises(DiskFull):
+        separate_file(any_masks, source, outputs(tmp_path), limits=LIMITS, expect=refuse)
+    assert [2 * 26 * 44_100 * 4] == announced
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_impossible_output_leaves_nothing(any_masks: LoudnessMasks, source: Path, tmp_path: Path) -> None:
     """A codec that the second output cannot have takes the first output's file with it."""
     wanted = outputs(tmp_path) | {"accompaniment": OutputSpec(tmp_path / "a.xyz", "xyz")}

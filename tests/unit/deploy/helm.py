@@ -98,7 +98,7 @@ NIGHT = {
     "replicas": 1,
     "graceSeconds": 60,
     "resources": {},
-    "scratchSize": "5Gi",
+    "scratchSize": "5Ti",
     "settings": {"STEMLINE_THREADS": "2"},
     "scaling": {"enabled": False, "min": 0, "max": 1, "cooldownSeconds": 60},
 }

@@ -76,6 +76,23 @@ def test_pods_are_started_with_settings_that_exist(everything, monkeypatch):
             Settings()
 
 
+def test_jobs_end_before_the_scratch_volume_is_full(everything, values):
+    """What jobs may take is 95 % of the volume, whatever its unit, and enough for the longest job."""
+    longest_source, longest_stem_s, stem_bytes_per_s = 5 << 30, 5 * 3600, 96_000 * 2 * 4
+    needed = longest_source + 4 * longest_stem_s * stem_bytes_per_s
+    units = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+    pools = {name: d for name, d in of(everything, "Deployment").items() if "-worker-" in name}
+    for name, deployment in pools.items():
+        pod = deployment["spec"]["template"]["spec"]
+        (size,) = (v["emptyDir"]["sizeLimit"] for v in pod["volumes"] if v["name"] == "scratch")
+        (limit,) = (
+            int(e["value"]) for e in container(deployment)["env"] if e["name"] == "STEMLINE_SCRATCH_BYTES"
+        )
+        assert limit == int(size[:-2]) * units[size[-2:]] * 95 // 100
+        assert limit >= needed, name
+    assert {"64Gi"} == {pool["scratchSize"] for pool in values["workers"].values()}
+
+
 def test_a_secret_goes_only_where_it_is_needed(everything):
     """Workers do not get the keys that sign requests; Flower and Celery beat do not get those of buckets."""
     deployments = of(everything, "Deployment")

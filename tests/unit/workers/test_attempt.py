@@ -38,6 +38,7 @@ from stemline.separation.errors import (
     DecoderLost,
     DeviceError,
     DiskFull,
+    DiskTooSmall,
     UndecodableMedia,
     WeightsCorrupt,
     WeightsMissing,
@@ -524,8 +525,8 @@ def test_a_lost_decoding_server_costs_an_attempt(make):
     [
         (ValueError("secret"), "The worker met an internal error; see its log."),
         (
-            OSError(errno.ENOSPC, "No space left on device"),
-            "The worker could not continue: No space left on device.",
+            OSError(errno.EMFILE, "Too many open files"),
+            "The worker could not continue: Too many open files.",
         ),
     ],
 )
@@ -588,6 +589,34 @@ def test_what_is_not_the_jobs_fault_puts_it_off_with_a_code(make, error, code, a
     with captured_logs() as lines:
         assert AttemptResult(Outcome.FAILED, at_last, error.message) == last.run()
     assert ["warning"] == [line["log_level"] for line in lines if line["event"] == "attempt.failed"]
+
+
+@pytest.mark.parametrize("stage", ["source", "stems", "stems of unknown length"])
+def test_a_job_that_is_too_large_for_the_disk_ends(make, monkeypatch, stage):
+    """Its attempts count, so that it does not keep workers busy for a day; it ends with the reason."""
+    results = []
+    for attempt in (1, 3):
+        bench = make(scratch_bytes=1 << 20, max_attempts=3)
+        bench.job = replace(bench.job, attempt=attempt)
+
+        def download(*args: Any, progress: Any, **_: Any) -> int:
+            progress(1, 2 << 20 if stage == "source" else 1)
+            return 1
+
+        def separate(_engine: Any, source: Path, _outputs: Any, **options: Any) -> None:
+            if stage == "stems":
+                options["expect"](2 << 20)
+            (source.parent / "voice.wav").write_bytes(bytes(2 << 20))
+            options["cancelled"]()
+
+        bench.buckets.results["download"] = download
+        bench.engine.results["separate_file"] = separate
+        results.append(bench.run())
+    message = "The source and its stems take 2.1 MB; the worker's scratch folder holds 1.0 MB."
+    if stage == "stems of unknown length":
+        message = str(DiskTooSmall())
+    assert AttemptResult(Outcome.POSTPONED, "InternalError", message, counts=True) == results[0]
+    assert AttemptResult(Outcome.FAILED, "InternalError", message) == results[1]
 
 
 def test_a_destination_that_refuses_costs_neither_download_nor_separation(make):

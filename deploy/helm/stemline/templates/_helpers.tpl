@@ -12,6 +12,12 @@
 {{ .Values.secret.existing | default (include "stemline.name" .) }}
 {{- end -}}
 
+{{- /* What jobs may take of a pool's scratch volume, bytes: 95 %, since a pod above its limit is evicted. */ -}}
+{{- define "stemline.scratchBytes" -}}
+{{- $unit := get (dict "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776) (regexFind "[MGT]i$" .scratchSize) -}}
+{{ div (mul (regexFind "^[0-9]+" .scratchSize | int64) $unit 95) 100 }}
+{{- end -}}
+
 {{- /* Labels that select a component: dict root, component. */ -}}
 {{- define "stemline.selector" -}}
 app.kubernetes.io/name: stemline
