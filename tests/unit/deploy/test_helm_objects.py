@@ -14,14 +14,12 @@ from tests.conftest import REPOSITORY
 from tests.unit.deploy.helm import (
     MATRIX,
     MINE,
-    NIGHT,
     PODS,
     SECRETS,
     VERSIONS,
     check,
     container,
     egress_ports,
-    merged,
     of,
     pod,
 )
@@ -173,17 +171,6 @@ def test_a_pool_replaces_the_disruption_budget_of_all(render):
     }
     assert (None, 3) == bounds.pop("night-worker-cpu")
     assert {(1, None)} == set(bounds.values())
-
-
-def test_pools_with_similar_names_are_scaled_apart(render):
-    """The query of a pool counts its own pods, not those of one whose name begins alike."""
-    pool = merged(NIGHT, {"scaling": {"enabled": True}})
-    objects = render({**MINE, "workers": {"night": pool, "night-2": pool}})
-    query = of(objects, "ScaledObject")["night-worker-night"]["spec"]["triggers"][0]["metadata"]["query"]
-    (pattern,) = re.findall(r'pod=~"([^"]+)"', query)
-    assert re.fullmatch(pattern, "night-worker-night-7d4b9c8f6d-x2x4z")
-    assert not re.fullmatch(pattern, "night-worker-night-2-7d4b9c8f6d-x2x4z")
-    assert 2 == query.count('namespace="media",installation="night"')
 
 
 def test_an_existing_secret_is_used(render):

@@ -25,6 +25,12 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component | quote }}
 {{- end -}}
 
+{{- /* Labels of the pod of `helm test`, to which no policy of the chart applies. */ -}}
+{{- define "stemline.testSelector" -}}
+app.kubernetes.io/name: stemline-test
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
 {{- define "stemline.labels" -}}
 {{ include "stemline.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
@@ -36,9 +42,45 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 {{ printf "%sstemline-%s:%s" .root.Values.image.registry .image (.root.Values.image.tag | default .root.Chart.AppVersion) | quote }}
 {{- end -}}
 
-{{- /* Options of a component's pods as YAML: those of `pods`, replaced by its own: dict root, v (values), component. */ -}}
+{{- /*
+Options of a component's pods as YAML: dict root, v (values), component. Its own replace those of `pods`, also where they
+are empty; variables, mounts and volumes come beside those of `pods`, where they have other names.
+*/ -}}
 {{- define "stemline.options" -}}
-{{ mergeOverwrite (deepCopy .root.Values.pods) (.v.pods | default dict) | toYaml }}
+{{- $options := deepCopy .root.Values.pods -}}
+{{- $keys := dict "extraEnv" "name" "extraVolumeMounts" "mountPath" "extraVolumes" "name" -}}
+{{- range $name, $own := .v.pods | default dict -}}
+{{- if hasKey $keys $name -}}
+{{- $key := get $keys $name -}}
+{{- $taken := list -}}
+{{- range $own }}{{ $taken = append $taken (get . $key) }}{{ end -}}
+{{- $all := list -}}
+{{- range get $options $name }}{{ if not (has (get . $key) $taken) }}{{ $all = append $all . }}{{ end }}{{ end -}}
+{{- $_ := set $options $name (concat $all $own) -}}
+{{- else if eq $name "disruptionBudget" -}}
+{{- range $field, $value := $own }}{{ $_ := set $options.disruptionBudget $field $value }}{{ end -}}
+{{- else -}}
+{{- $_ := set $options $name $own -}}
+{{- end -}}
+{{- end -}}
+{{ $options | toYaml }}
+{{- end -}}
+
+{{- /*
+How many jobs a pod of a pool does at once: dict root, v. As the worker reads it: the last variable counts. 0 where only
+the worker knows, which finds a GPU or none.
+*/ -}}
+{{- define "stemline.concurrency" -}}
+{{- $found := 0 -}}
+{{- $own := dict "STEMLINE_WORKER_CONCURRENCY" .v.concurrency -}}
+{{- range list .root.Values.settings $own (.v.settings | default dict) -}}
+{{- with .STEMLINE_WORKER_CONCURRENCY }}{{ $found = . }}{{ end -}}
+{{- end -}}
+{{- range (include "stemline.options" . | fromYaml).extraEnv -}}
+{{- if eq .name "STEMLINE_WORKER_CONCURRENCY" }}{{ $found = .value }}{{ end -}}
+{{- end -}}
+{{- $device := eq .v.image "worker" | ternary "cpu" .v.device -}}
+{{ int $found | default (get (dict "cpu" 1 "cuda" 8 "auto" 0) $device) }}
 {{- end -}}
 
 {{- /* Annotations of pods: dict root, v. */ -}}
@@ -107,7 +149,16 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 {{- define "stemline.extraMounts" -}}
-{{- with (include "stemline.options" . | fromYaml).extraVolumeMounts }}
+{{- $options := include "stemline.options" . | fromYaml -}}
+{{- $volumes := list "tmp" -}}
+{{- range $options.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- if hasPrefix "worker-" .component }}{{ $volumes = append $volumes "scratch" }}{{ end -}}
+{{- if .v.modelsClaim }}{{ $volumes = append $volumes "models" }}{{ end -}}
+{{- if .root.Values.secret.files }}{{ $volumes = append $volumes "tenants" }}{{ end -}}
+{{- range $options.extraVolumeMounts -}}
+{{- if not (has .name $volumes) }}{{ fail (printf "pods of %s mount %q at %s, but no volume in extraVolumes has this name" $.component .name .mountPath) }}{{ end -}}
+{{- end -}}
+{{- with $options.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
