@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.ended_bar import ended_bar
 from stemline.cli.exits import FAILED
 from stemline.cli.group import Group
 from stemline.cli.output import (
@@ -22,9 +23,9 @@ from stemline.cli.output import (
     local_time,
     print_objects,
     print_result,
-    screen,
 )
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.sources import keys_of_list, object_named
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
 from stemline.cli.words import WORD
@@ -86,8 +87,8 @@ def show(connection: Connection, *, batch_id: str, watch: bool, as_json: bool) -
 @click.option(
     "--list",
     "lines",
-    type=click.File("r", encoding="utf-8"),
-    help="File with a key on each line; - for the standard input.",
+    type=click.File("rb"),
+    help="File with a key on each line, as `submit` reads it; - for the standard input.",
 )
 @click.option("--manifest", type=WORD, help="Key of an object of the bucket whose lines are the rows.")
 @click.option("--name", default="", help="A name for people.")
@@ -106,7 +107,7 @@ def create(
     connection: Connection,
     *,
     sources: Sequence[str],
-    lines: IO[str] | None,
+    lines: IO[bytes] | None,
     manifest: str | None,
     name: str,
     template: str | None,
@@ -118,27 +119,30 @@ def create(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Submit objects of the bucket, by their KEYs, as one batch.
+    """Submit objects of the bucket, by their KEYs or s3://BUCKET/KEY, as one batch.
 
     Its id is printed; the stems are at stems/<job id>/ in the bucket, and `stemline fetch --batch ID` fetches
     them. To separate files of this machine, use `stemline submit`.
     """
     if sum((bool(sources), lines is not None, manifest is not None)) != 1:
         raise click.UsageError("give either KEYs, or --list, or --manifest")
-    rows = sources if lines is None else [line.strip() for line in lines if line.strip()]
-    if not rows and manifest is None:
-        raise click.UsageError("the list has no keys")
+    parameters = parameters_of(options, template=template)
     with connection.open(budget_s=60) as client:
+        rows = [object_named(client, each) for each in sources]
+        if lines is not None:
+            rows = keys_of_list(client, lines.read(), lines.name)
+            if not rows:
+                raise click.UsageError("the list has no keys")
         batch = client.create_batch(
             rows,
             name=name,
-            manifest=manifest or "",
+            manifest=object_named(client, manifest) if manifest else "",
             idempotency_key=idempotency_key or "",
             template=named_template(client, template).id if template else "",
             queue=client.queue(queue).id if queue else "",
             level=level,
             callback=callback,
-            **parameters_of(options),
+            **parameters,
         )
         if watch and not as_json:
             click.echo(f"batch {batch.id}", err=True)  # it goes on, also after Ctrl-C
@@ -220,13 +224,9 @@ def _print_changes(client: Client, batch: Batch, *, watch: bool, show: Callable[
 
 def _draw(client: Client, batch: Batch) -> Batch:
     """Draw a bar until a batch has ended, then its counts."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen(stderr=True), transient=True) as bar:
-        task = bar.add_task(batch.name or batch.id, total=batch.rows)
+    with ended_bar(batch.name or batch.id, batch.rows, what="rows") as show:
         while not batch.has_ended:
-            bar.update(task, completed=batch.succeeded + batch.failed + batch.cancelled)
+            show(batch.succeeded + batch.failed + batch.cancelled)
             time.sleep(_INTERVAL_S)
             batch = client.batch(batch.id)
     print_objects([batch], _COLUMNS, _row, as_json=False)

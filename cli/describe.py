@@ -54,6 +54,12 @@ def percent(job: Job) -> str:
     return "100" if job.succeeded else str(job.progress) if job.state == "Running" else ""
 
 
+def put_off(job: Job) -> bool:
+    """Return whether a job waits because its time has not come."""
+    is_early = job.not_before is not None and job.not_before > datetime.now(UTC)
+    return is_early and job.started is None and not job.has_ended
+
+
 def took(job: Job) -> float | None:
     """Return how long a job ran, or runs so far, s."""
     if job.started is None:
@@ -65,8 +71,17 @@ def _asked(job: Job) -> Iterator[_Fact]:
     yield "source", job.source
     what = job.template_id or " ".join(filter(None, (job.mode, job.codec)))
     yield "asked for", what + (f", level {job.level}" if job.level else "")
+    if job.model:
+        yield "model", job.model
     if job.user_data:
         yield "user data", job.user_data
+    if job.not_before:
+        yield "not before", local_time(job.not_before) + ("  (it waits until then)" if put_off(job) else "")
+    if job.deadline:
+        waits = job.started is None and not job.has_ended
+        yield "deadline", local_time(job.deadline) + ("  (cancelled if it still waits then)" if waits else "")
+    if job.timeout_s is not None:
+        yield "timeout", f"{span(job.timeout_s)} at most for a run"
 
 
 def _times(job: Job) -> Iterator[_Fact]:

@@ -43,7 +43,7 @@ def _texts(event: Event) -> list[str]:
         event.stage,
         f"{event.progress} %" if event.progress else "",
         f"place {event.position}" if event.position else "",
-        event.code,
+        event.code if event.code != "Success" else "",  # which every state has where nothing went wrong
     ]
     state = click.style(event.state or "-", fg=COLOURS.get(event.state))
     return [local_time(event.at), event.kind, event.subject, state, " ".join(filter(None, details))]

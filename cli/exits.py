@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
+
+if TYPE_CHECKING:
+    from stemline.client import AccessDenied
 
 FAILED: Final = 1
 """A job failed, or was cancelled; or anything that has no status of its own."""
@@ -28,6 +31,17 @@ INTERRUPTED: Final = 130
 _NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
 _SLOW: Final = "try again later; `stemline queues` and `stemline doctor` say what holds work back"
 _DENIED: Final = "check the key pair and the clock, or use another profile; `stemline login` stores one"
+_NOT_ALLOWED: Final = {
+    "choose the model": "leave --model out, or have STEMLINE_REQUEST_MODELS, or `models` of the credential,"
+    " allow it",
+    "only read": "the key pair is valid, and may only read: use a profile that may change things, or have"
+    " `read_only` and `operations` of the credential allow it",
+    "does not allow": "the key pair is valid; have `operations` of the credential allow it",
+    "may not": "the key pair is valid; have its entry among the credentials allow it, or use another profile",
+}
+"""What to do about ``AccessDenied``, by words of its message: a valid key pair, which may not do this."""
+_NO_ROOM: Final = "make room there, or use another folder"
+_SPENT: Final = "it begins anew at 0:00 UTC; `stemline usage` shows what took it"
 
 
 class CommandFailed(click.ClickException):
@@ -76,14 +90,16 @@ def client_errors() -> Iterator[None]:
         raise failure(error) from error
 
 
-def failure(error: Exception, *, hint: str = "") -> CommandFailed:
+def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFailed:
     """Return how a command ends because of an error of the client or of the disk.
 
     Args:
         error: what happened.
         hint: what to do, instead of what the kind of the error suggests.
+        then: what to do after it.
     """
     from stemline.client import errors
+    from stemline.client.tracks.pace import NO_ROOM, has_no_room
 
     message, status, usual = str(error), FAILED, ""
     match error:
@@ -94,10 +110,23 @@ def failure(error: Exception, *, hint: str = "") -> CommandFailed:
         case errors.SlowDown():
             status, usual = BUSY, _SLOW
         case errors.AccessDenied():
-            status, usual = DENIED, _DENIED
+            status, usual = DENIED, _cure(error)
         case errors.NotFound():
             status = NOT_FOUND
+        case errors.TransferFailed() if has_no_room(error):
+            usual = _NO_ROOM
         case OSError():
+            usual = _NO_ROOM if error.errno in NO_ROOM else ""
             named = f"{printable(str(error.filename))}: " if error.filename else ""
             message = f"{named}{error.strerror or error}"
-    return CommandFailed(message, hint=hint or usual, status=status)
+    hints = filter(None, (hint or usual, then))
+    return CommandFailed(message, hint="; then ".join(hints), status=status)
+
+
+def _cure(error: AccessDenied) -> str:
+    """Return what to do about a refused request: the key pair is wrong, or it may not do this."""
+    if error.code == "BudgetExceeded":
+        return _SPENT
+    if error.code == "AccessDenied":
+        return next((cure for words, cure in _NOT_ALLOWED.items() if words in error.message), _DENIED)
+    return _DENIED

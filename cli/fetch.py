@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.exits import FAILED, NOT_FOUND, CommandFailed
-from stemline.cli.output import as_json, counted, print_json, printable
+from stemline.cli.exits import CommandFailed
+from stemline.cli.fetchable import named, of_batch
+from stemline.cli.output import as_json, print_json, printable
 from stemline.cli.patterns import names_option
 from stemline.cli.words import FOLDER, WORD
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from stemline.client.tracks.sources import Track
 
 _CHUNK = 1 << 20
+_TAKEN = "--overwrite replaces files; another folder with -o, or --names, keeps them"
+_AGAIN = "run the same command again to go on"
 
 
 @click.command()
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
-@click.option("--batch", type=WORD, help="All jobs of this batch that have succeeded.")
+@click.option("--batch", type=WORD, help="All jobs of this batch.")
 @click.option(
     "-o", "--output", type=FOLDER, default=Path(), help="Folder for the stems; the current one by default."
 )
@@ -50,90 +53,62 @@ def fetch(
     """Fetch the stems of jobs, by their IDs or all of a batch.
 
     The paths of the files are printed. A file that is there with the same content is not fetched again, so
-    that the same command goes on after whatever stopped it.
+    that the same command goes on after whatever stopped it. What can be fetched is, and each job whose stems
+    cannot is named.
 
-    The exit status is 1 if the stems of a job could not be fetched, 5 if there is no such job.
+    The exit status is 1 if the stems of a job were not fetched, 5 if there is no such job.
     """
+    from stemline.client import TransferFailed
+
     if bool(ids) == bool(batch):
         raise click.UsageError("give either IDs or --batch")
-    check_folder(output)
+    check_folder(output, keep=False)
     with connection.open(budget_s=60) as client:
-        if batch and wait:
-            client.wait_batch(batch)
-        jobs = _of_batch(client, batch) if batch else list(_named(client, ids, wait=wait))
-        tracks = _placed(jobs, pattern)
-        if not overwrite:
-            for job, track in zip(jobs, tracks, strict=True):
-                _check_free(job, output, pattern, track.values)
-        failed = 0
-        for job, track in zip(jobs, tracks, strict=True):
-            failed += not _fetch(client, job, output, pattern, track.values, as_json=as_json)
-    if failed:
-        raise CommandFailed(
-            f"the stems of {counted(failed, 'job')} could not be fetched",
-            hint="run the same command again to go on",
-            status=FAILED,
-        )
+        chosen = of_batch(client, batch, wait=wait) if batch else named(client, ids, wait=wait)
+        tracks = _placed(chosen.jobs, pattern)
+        for job, track in zip(chosen.jobs, tracks, strict=True):
+            try:
+                if not overwrite:
+                    _check_free(job, output, pattern, track.values)
+            except TransferFailed as error:
+                chosen.miss(f"job {job.id}: {error}", _TAKEN)
+                continue
+            if why := _fetch(client, job, output, pattern, track.values, as_json=as_json):
+                chosen.miss(f"job {job.id}: {why}", _AGAIN)
+    chosen.end()
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, *, keep: bool = True) -> None:
     """Make a folder, and check that files can be written to it.
+
+    Args:
+        folder: of stems.
+        keep: whether it stays; otherwise what was made of it is removed again.
 
     Raises:
         CommandFailed: they cannot.
     """
+    made: list[Path] = []
     try:
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, prefix=".stemline-"):
             pass
     except OSError as error:
         raise CommandFailed(
             f"{printable(str(folder))} takes no files: {error.strerror or error}",
-            hint="nothing was sent; give another folder with -o",
+            hint="give another folder with -o",
         ) from error
+    finally:
+        for each in () if keep else made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def fetches(job_id: str, folder: Path, *, wait: bool = False) -> str:
     """Return the command that fetches the stems of a job, for hints."""
     words = ["stemline", "fetch", job_id, *(["-o", printable(str(folder))] if folder != Path() else [])]
     return f"`{shlex.join([*words, *(['--wait'] if wait else [])])}`"
-
-
-def _named(client: Client, ids: Sequence[str], *, wait: bool) -> Iterator[Job]:
-    """Yield jobs that have succeeded.
-
-    Raises:
-        CommandFailed: there is no such job, or it has no stems.
-    """
-    found = client.get_many(list(dict.fromkeys(ids)))
-    if missing := [each for each in ids if each not in found]:
-        hint = f"`stemline jobs` lists those of {client.target.bucket}"
-        raise CommandFailed(f"there is no job {', '.join(missing)}", hint=hint, status=NOT_FOUND)
-    for job in found.values():
-        ended = client.wait(job.id, check=False) if wait and not job.has_ended else job
-        if not ended.succeeded:
-            reason = f": {ended.code}: {ended.message}" if ended.state == "Failed" else ""
-            hint = (
-                f"`stemline job {ended.id}` says why it has no stems" if ended.has_ended else "--wait waits"
-            )
-            raise CommandFailed(f"job {ended.id} is {ended.state}{reason}; it has no stems", hint=hint)
-        yield ended
-
-
-def _of_batch(client: Client, batch: str) -> list[Job]:
-    """Return the jobs of a batch that have succeeded.
-
-    Raises:
-        NotFound: there is no such batch.
-        CommandFailed: none has.
-    """
-    client.batch(batch)
-    jobs = list(client.list(batch=batch, states=["Success"], oldest_first=True))
-    if not jobs:
-        others = ", ".join(sorted({each.state for each in islice(client.list(batch=batch), 100)}))
-        hint = f"its jobs are {others}; --wait waits" if others else ""
-        raise CommandFailed(f"no job of batch {batch} has succeeded", hint=hint)
-    return jobs
 
 
 def _placed(jobs: Sequence[Job], pattern: str) -> Sequence[Track]:
@@ -159,24 +134,30 @@ def _check_free(job: Job, folder: Path, pattern: str, values: Mapping[str, str])
 
 def _fetch(
     client: Client, job: Job, folder: Path, pattern: str, values: Mapping[str, str], *, as_json: bool
-) -> bool:
-    """Fetch the stems of a job and print their files; return whether they are there."""
+) -> str:
+    """Fetch the stems of a job and print their files; return why they cannot be fetched, empty if they are.
+
+    Raises:
+        TransferFailed: the disk takes no more files.
+    """
     from stemline.client import ApiError, TransferFailed
     from stemline.client.names import file_names
+    from stemline.client.tracks.pace import has_no_room
 
     files = file_names(job, folder, pattern, values)
     try:
         if not all(_is_there(files[stem.name], stem.md5) for stem in job.stems):
             client.download(job, folder, pattern=pattern, values=values)
     except (TransferFailed, ApiError) as error:
-        click.echo(f"job {job.id}: {printable(str(error))}", err=True)
-        return False
+        if isinstance(error, TransferFailed) and has_no_room(error):
+            raise
+        return str(error)
     if as_json:
         shown: dict[str, Any] = {stem: str(path) for stem, path in files.items()}
         print_json({"JobId": job.id, "Files": shown})
     else:
         click.echo("\n".join(map(str, files.values())))
-    return True
+    return ""
 
 
 def _is_there(path: Path, md5: str) -> bool:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
 
 from stemline.cli.program import program
 
 
-def first_steps() -> str:
-    """Return a few lines that fit the situation: whether a service is known already."""
+def first_steps(width: int) -> str:
+    """Return a few lines that fit the situation: whether a service is known already.
+
+    Args:
+        width: of the terminal, letters. No word is broken; what a command does is below it if there is no
+            room beside it.
+    """
     from stemline.client.errors import NotConfigured
     from stemline.client.target import find
 
@@ -31,7 +38,23 @@ def first_steps() -> str:
         ]
     name = program()
     commands = [f"{name} {words}" for words, _ in [*steps, ("--help", "")]]
-    width = max(map(len, commands)) + 2
-    lines = [f"  {command:<{width}}{what}" for command, (_, what) in zip(commands, steps, strict=False)]
+    column = max(map(len, commands)) + 4
+    pairs = [(f"  {command}", what) for command, (_, what) in zip(commands, steps, strict=False)]
+    if all(column + len(what) <= width for _, what in pairs):
+        lines = [f"{command:<{column}}{what}" for command, what in pairs]
+    else:
+        lines = [
+            line
+            for command, what in pairs
+            for line in (*_filled(command, width, "      "), *_filled(f"    {what}", width, "    "))
+        ]
     title = click.style("Stemline separates voice and background.", bold=True)
-    return "\n".join([title, "", where, *lines, "", f"All commands: {commands[-1]}"])
+    end = _filled(f"All commands: {commands[-1]}", width)
+    return "\n".join([title, "", *_filled(where, width), *lines, "", *end])
+
+
+def _filled(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text; only a word that is wider than the terminal is wider than it."""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -6,6 +6,9 @@ import difflib
 
 import click
 
+_CALLED = "stemline.called"
+"""Of a context and those within it: some errors of click name no context of their own."""
+
 
 class Group(click.Group):
     """A group that names the nearest commands where there is none of a name."""
@@ -22,4 +25,11 @@ class Group(click.Group):
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.55)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"There is no command '{args[0]}'.{hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_CALLED] = f"{ctx.command_path} {name}"
+        return name, command, rest
+
+
+def called_command(ctx: click.Context) -> str:
+    """Return the words that call the command whose options are read, or were read last."""
+    return str(ctx.meta.get(_CALLED, ctx.command_path))

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.describe import describe_job, percent, took
+from stemline.cli.describe import describe_job, percent, put_off, took
 from stemline.cli.exits import FAILED, NOT_FOUND, CommandFailed
 from stemline.cli.output import as_json, local_time, print_json, print_table, screen, span, table
+from stemline.cli.sources import key_named
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD
@@ -122,13 +123,27 @@ def job(connection: Connection, *, ids: Sequence[str], watch: bool, as_json: boo
 
 
 def selection(client: Client, *, queue: str | None = None, **filters: Any) -> dict[str, Any]:
-    """Return the filters of a list, with the id of a queue that may be given by its name."""
+    """Return the filters of a list, with the id of a queue that may be given by its name.
+
+    Raises:
+        NotFound: there is no such queue or batch.
+        click.UsageError: no time is between the two that are given.
+    """
     given = {name: value for name, value in filters.items() if value or value == 0}
+    since, until = given.get("since"), given.get("until")
+    if since and until and since > until:
+        raise click.UsageError("--since is later than --until")
+    for name in {"source", "prefix"} & set(given):
+        given[name] = key_named(client, given[name])
+    if "batch" in given:
+        client.batch(given["batch"])  # of an unknown one there would be no jobs, without a word
     return {**given, "queue": client.queue(queue).id} if queue else given
 
 
 def _row(job: Job) -> tuple[str, ...]:
     message = f"{job.code}: {job.message}" if job.state == "Failed" else job.message
+    if not message and put_off(job):
+        message = f"not before {local_time(job.not_before)}"
     return (job.id, job.state, percent(job), local_time(job.created), span(took(job)), job.source, message)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import sys
 from typing import Any, ClassVar
 
 import click
 
 from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, ended_at_once
-from stemline.cli.group import Group
+from stemline.cli.group import Group, called_command
 from stemline.cli.program import program, spelled
 
 
@@ -62,13 +64,15 @@ class LazyGroup(Group):
             return super().make_context(*args, **options)
         except click.UsageError as error:
             raise _usage(error) from error
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; report invalid settings by name, never by value."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _usage(error) from error
+            raise _usage(error, ctx) from error
         except (KeyboardInterrupt, click.Abort) as error:
             if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
                 raise SystemExit(INTERRUPTED) from None
@@ -114,11 +118,17 @@ def _missing(error: ModuleNotFoundError) -> Exception:
     return click.ClickException(str(PackagesMissing([module], how_to_install(extra_of(module)))))
 
 
-def _usage(error: click.UsageError) -> click.ClickException:
-    """Return how a command ends whose words are wrong."""
+def _usage(error: click.UsageError, context: click.Context | None = None) -> click.ClickException:
+    """Return how a command ends whose words are wrong.
+
+    Args:
+        error: of the words.
+        context: of the program, which knows the command that was called.
+    """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error
-    path = error.ctx.command_path if error.ctx else program()
+    called = called_command(context) if context else program()
+    path = error.ctx.command_path if error.ctx else called
     return CommandFailed(error.format_message(), hint=f"see `{path} --help`", status=USAGE)
 
 
@@ -134,7 +144,7 @@ def main(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from stemline.cli.first_steps import first_steps
 
-        click.echo(first_steps())
+        click.echo(first_steps(shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000))
         return
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")

@@ -41,14 +41,21 @@ def models() -> None:
 def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, as_json: bool) -> None:
     """Fetch, verify and install weights.
 
-    NAMES are names of models, by default 2stems.
+    NAMES are names of models, by default 2stems. Networks of your own are installed from a bundle with them,
+    which --from names.
     """
+    from stemline.models.bundled import install
+    from stemline.models.catalogue import MODELS
+
     console = screen(stderr=True)
     with _separation_errors():
         store = _store(directory)
-        for model in _models_named(names or ("2stems",)):
-            folder = fetch_with_bar(console, store, model, source=source)
-            print_result(folder, as_json=as_json, name=model.name, folder=folder)
+        for name in names or ("2stems",):
+            if name in MODELS:
+                folder = fetch_with_bar(console, store, MODELS[name], source=source)
+            else:
+                folder = install(store, name, source)
+            print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
 def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source: str | None = None) -> Path:
@@ -165,6 +172,7 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
 
     NAMES are names of models, by default all whose weights are on this machine.
     """
+    from stemline.models.catalogue import MODELS
     from stemline.models.library import cards, published
 
     store = _store(directory)
@@ -174,8 +182,9 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     with _separation_errors():
         for model in _published_named(names or present, store):
             folder = store.verified(model)
+            what = "as published" if model.name in MODELS else "as its card says"
             print_result(
-                f"{folder}: as published", as_json=as_json, name=model.name, folder=folder, as_published=True
+                f"{folder}: {what}", as_json=as_json, name=model.name, folder=folder, as_published=True
             )
 
 
@@ -293,12 +302,6 @@ def _store(directory: Path | None) -> WeightStore:
     from stemline.models.weights import WeightStore
 
     return WeightStore(directory)
-
-
-def _models_named(names: tuple[str, ...]) -> list[Model]:
-    from stemline.models.catalogue import model_named
-
-    return [model_named(name) for name in names]
 
 
 def _published_named(names: tuple[str, ...], store: WeightStore) -> list[Published]:

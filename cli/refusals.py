@@ -24,6 +24,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "NotBefore": "--not-before",
     "Deadline": "--deadline",
     "Timeout": "--timeout",
+    "Model": "--model",
+    "model": "--model",
     "queue": "--queue",
     "template": "--template",
 }
@@ -55,7 +57,7 @@ def refused(error: Exception) -> CommandFailed:
     from stemline.client import AccessDenied, ApiError
 
     if not isinstance(error, ApiError) or isinstance(error, AccessDenied):
-        return failure(error)
+        return failure(error)  # says itself what is to be allowed
     option = next((option for word, option in _OPTIONS.items() if word in error.message), "the option")
     hint = f"nothing more was submitted; correct {option} and run the command again"
     return failure(error, hint=hint)

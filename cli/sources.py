@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,7 @@ def is_many(client: Client, words: Sequence[str]) -> bool:
         return True
     if is_file(path):
         return path.suffix.lower() in LISTS
-    key = _in_bucket(client, word)
+    key = key_named(client, word)
     if word.endswith("/"):
         return True
     if client.target.s3 is None:
@@ -54,7 +55,7 @@ def key_of(client: Client, word: str) -> str:
         if path.exists():
             hint = "give the names of files on the standard input with -, or in a file that ends with .txt"
             raise CommandFailed(f"{printable(word)} is not a regular file", hint=hint)
-    key = _in_bucket(client, word)
+    key = key_named(client, word)
     if client.target.s3 is not None and not client.bucket.exists(key):
         what = "an object" if word.startswith(_S3) else "neither a file here nor an object"
         verb = "is not" if word.startswith(_S3) else "is"
@@ -87,6 +88,7 @@ def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Ite
     from stemline.client.tracks import sources
 
     first, bucket = words[0], client.target.bucket
+    is_object = partial(_is_object, client)
     path = Path(first)
     if len(words) > 1:
         if missing := [each for each in words if not sources.is_file(Path(each))]:
@@ -95,7 +97,7 @@ def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Ite
         return "several files", sources.named([Path(each) for each in words])
     if first == "-":
         lines = sources.lines_of(sys.stdin.buffer.read())
-        found = sources.in_list(lines, base=Path(), bucket=bucket)
+        found = sources.in_list(lines, base=Path(), bucket=bucket, is_object=is_object)
         # Whole paths: a later run elsewhere may list other files with the same names.
         whole = (replace(t, id=t.path.resolve().as_posix()) if t.path is not None else t for t in found)
         return "a list on the standard input", whole
@@ -103,14 +105,62 @@ def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Ite
         return str(path.resolve()), sources.in_folder(path, without=output)
     if sources.is_file(path):
         lines = sources.lines_of(path.read_bytes())
-        return str(path.resolve()), sources.in_list(lines, base=path.parent, bucket=bucket)
-    prefix = _in_bucket(client, first)
+        found = sources.in_list(lines, base=path.parent, bucket=bucket, is_object=is_object)
+        return str(path.resolve()), found
+    prefix = key_named(client, first)
     prefix = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     return f"{_S3}{bucket}/{prefix}", sources.below_prefix(client.bucket, prefix)
 
 
-def _in_bucket(client: Client, word: str) -> str:
-    """Return the key or prefix that a word names.
+def keys_of_list(client: Client, content: bytes, name: str) -> list[str]:
+    """Return the keys of a list, which is read as one of tracks is; no line of it means a file.
+
+    Args:
+        client: of the bucket.
+        content: of the list.
+        name: of the list, for messages.
+
+    Raises:
+        CommandFailed: a line is not UTF-8, or names another bucket or no object.
+    """
+    from stemline.client.tracks import sources
+
+    keys = []
+    for number, line in enumerate(sources.lines_of(content), 1):
+        text = sources.text_of(line, partial(_is_object, client))
+        if not text or text.startswith("#"):
+            continue
+        try:
+            keys.append(object_named(client, text))
+        except CommandFailed as error:
+            message = f"line {number} of {printable(name)}: {error.message}"
+            raise CommandFailed(message, hint=error.hint, status=error.exit_code) from error
+    return keys
+
+
+def object_named(client: Client, word: str) -> str:
+    """Return the key of an object, which need not be there.
+
+    Raises:
+        CommandFailed: the word names no object, or one in another bucket, or it is not UTF-8.
+    """
+    key = key_named(client, word)
+    if not key:
+        raise CommandFailed(f"{printable(word)} names no object", hint=f"write {word.rstrip('/')}/KEY")
+    return key
+
+
+def _is_object(client: Client, text: str) -> bool:
+    """Return whether a line names an object to the letter; ``False`` where the bucket is not asked."""
+    from stemline.client.names import is_utf8
+
+    if client.target.s3 is None or not is_utf8(text):
+        return False
+    return client.bucket.exists(text.removeprefix(f"{_S3}{client.target.bucket}/"))
+
+
+def key_named(client: Client, word: str) -> str:
+    """Return the key or prefix that a word names, itself or as s3://BUCKET/KEY; it need not be there.
 
     Raises:
         CommandFailed: it is in another bucket, or not UTF-8.
@@ -118,7 +168,7 @@ def _in_bucket(client: Client, word: str) -> str:
     from stemline.client.names import is_utf8
 
     if not is_utf8(word):
-        message = f"{printable(word)} is not a file here, and no object has a name that is not UTF-8"
+        message = f"{printable(word)} is no key: no object has a name that is not UTF-8"
         raise CommandFailed(message, status=NOT_FOUND)
     if not word.startswith(_S3):
         return word

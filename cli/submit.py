@@ -106,7 +106,7 @@ def submit(
     from stemline.cli.submit_one import One, submit_one, try_one
 
     parameters = {
-        **parameters_of(options),
+        **parameters_of(options, template=template),
         "level": level,
         "user_data": user_data,
         "callback": callback,
@@ -151,9 +151,6 @@ def submit(
     with connection.open(budget_s=60) as client:
         key_of(client, sources[0])  # what is nowhere is said first
         check_options(client, parameters)
-        if dry_run:
-            try_one(client, sources[0], parameters)
-            return
         one = One(
             source=sources[0],
             folder=output or Path(),
@@ -164,4 +161,7 @@ def submit(
             cancels=cancel_on_interrupt,
             overwrite=overwrite,
         )
-        submit_one(client, one, as_json=as_json)
+        if dry_run:
+            try_one(client, one)
+        else:
+            submit_one(client, one, as_json=as_json)

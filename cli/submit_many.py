@@ -47,9 +47,10 @@ class Many:
 
 def submit_many(client: Client, many: Many) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
+    from stemline.cli.fetch import check_folder
     from stemline.cli.plan import print_plan
     from stemline.cli.tracks_report import tracks_report
-    from stemline.client.tracks.manifest import NAME, Manifest, read_entries
+    from stemline.client.tracks.manifest import NAME, Manifest, look
     from stemline.client.tracks.places import placed
     from stemline.client.tracks.runner import Options, Runner
 
@@ -57,13 +58,14 @@ def submit_many(client: Client, many: Many) -> None:
         raise CommandFailed(f"there is no folder {many.summary.parent} for the summary")
     where, found = find_tracks(client, many.sources, many.folder)
     queues = client.queues()  # a wrong address or key is said now, not after minutes of retries
+    identity = {**many.parameters, "api bucket": client.target.bucket}
+    check_folder(many.folder, keep=False)
     if many.dry_run:
-        entries = read_entries(many.folder / NAME)
+        entries = look(many.folder / NAME, where, identity)
         tracks = placed(found, entries, many.pattern)
         todo = _check_places(many, tracks, entries)
         print_plan(client, entries, tracks, todo, queues, as_json=many.as_json)
         return
-    identity = {**many.parameters, "api bucket": client.target.bucket}
     options = Options(
         parameters=many.parameters,
         folder=many.folder,
@@ -157,7 +159,7 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
     if isinstance(fault, OptionsRefused):
         raise refused(fault.cause) from fault
     if fault is not None:
-        raise failure(fault, hint=_AGAIN) from fault
+        raise failure(fault, then=_AGAIN) from fault
     if failed:
         hint("--retry-failed tries the failed ones again")
         raise SystemExit(FAILED)

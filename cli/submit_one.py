@@ -43,13 +43,10 @@ class One:
 
 def submit_one(client: Client, one: One, *, as_json: bool) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
-    from stemline.cli.fetch import check_folder, fetches
+    from stemline.cli.fetch import fetches
     from stemline.client import ClientError, JobEnded
 
-    if one.waits:
-        check_folder(one.folder)
-        if not one.overwrite:
-            _check_free(one)
+    _check_place(one)
     run: _Run | None = None
     try:
         with job_progress(name=printable(Path(one.source).name or one.source)) as progress:
@@ -77,14 +74,41 @@ def submit_one(client: Client, one: One, *, as_json: bool) -> None:
         hint(f"{fetches(run.job.id, one.folder, wait=True)} fetches its stems")
 
 
-def try_one(client: Client, source: str, parameters: Mapping[str, Any]) -> None:
+def _check_place(one: One, *, keep: bool = True) -> None:
+    """Check that stems could be put where they are to go, before anything is sent.
+
+    Args:
+        one: what is asked for.
+        keep: whether the folder is made.
+
+    Raises:
+        CommandFailed: the folder takes no files, or has one of their names.
+        ValueError: the pattern gives two stems the same file.
+    """
+    from stemline.cli.fetch import check_folder
+
+    if one.waits:
+        check_folder(one.folder, keep=keep)
+        if not one.overwrite:
+            _check_free(one)
+
+
+def try_one(client: Client, one: One) -> None:
     """Print what would become of a file or an object, as JSON; nothing is uploaded or submitted.
 
     An object is looked at by a worker. A file is read here, with the packages of ``stemline[worker]``.
+
+    Raises:
+        CommandFailed: the stems could not be put where they are to go.
+        OSError: the file cannot be read.
     """
+    _check_place(one, keep=False)
+    source = one.source
     if key := key_of(client, source):
-        print_json(client.dry_run(key, **parameters))
+        print_json(client.dry_run(key, **one.parameters))
         return
+    with Path(source).open("rb"):
+        pass
     from stemline.cli.plan import durations, speed_of_last_jobs
     from stemline.client.tracks.sources import named
 

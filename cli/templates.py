@@ -50,8 +50,9 @@ def list_(connection: Connection, *, name: str, as_json: bool) -> None:
 @connected
 def create(connection: Connection, *, name: str, as_json: bool, **options: Any) -> None:
     """Create a template NAME; `submit --template` uses it."""
+    parameters = parameters_of(options)
     with connection.open() as client:
-        template = client.create_template(name, **parameters_of(options))
+        template = client.create_template(name, **parameters)
         if as_json:
             print_json(template.raw)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -35,9 +35,28 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @connected
 def usage(connection: Connection, *, first: datetime | None, last: datetime | None, as_json: bool) -> None:
     """Show what the jobs took: seconds of audio and of work, bytes."""
+    _check_days(first, last)
     with connection.open() as client:
         found = client.usage(first=first.date() if first else None, last=last.date() if last else None)
     print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No jobs in these days.")
+
+
+def _check_days(first: datetime | None, last: datetime | None) -> None:
+    """Refuse days of which there are none, or too many.
+
+    Raises:
+        click.UsageError: names the option that is wrong.
+    """
+    from stemline.jobs.usage import MOST_DAYS
+
+    today = datetime.now(UTC).replace(tzinfo=None)
+    if first and first > today:
+        raise click.UsageError(f"--from {first:%Y-%m-%d} is in the future")
+    if first and last and first > last:
+        raise click.UsageError(f"--from {first:%Y-%m-%d} is later than --to {last:%Y-%m-%d}")
+    if first and ((last or today) - first).days >= MOST_DAYS:
+        until = f"--to {last:%Y-%m-%d}" if last else "today"
+        raise click.UsageError(f"--from {first:%Y-%m-%d} is more than {MOST_DAYS} days before {until}")
 
 
 def _row(usage: Usage) -> tuple[str, ...]:

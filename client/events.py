@@ -33,6 +33,7 @@ class Event:
     progress: int = 0
     """Percent."""
     code: str = ""
+    """Why a job failed or was cancelled; ``Success`` in every state where nothing went wrong."""
     position: int | None = None
     """Place of a waiting job in its queue, from 1."""
     at: datetime | None = None

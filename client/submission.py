@@ -13,6 +13,8 @@ from stemline.wire.times import format_time
 
 MODES: Final[Mapping[int, str]] = {2: AudioMode.AUDIO_AND_BACKGROUND, 4: AudioMode.MUSIC_MODE}
 """``AudioMode`` by the number of stems."""
+_LOSSLESS: Final = frozenset({"wav", "flac"})
+_DEFAULT_STEMS: Final = 2
 OUTPUT: Final = "stems/${jobid}/{stem}.${ext}"
 """Key of a stem where nothing else is asked for; the service replaces ``${jobid}`` and ``${ext}``."""
 
@@ -70,8 +72,11 @@ class Submission:
             region: of that bucket.
 
         Raises:
-            ValueError: a number of stems, a mode or the name of a stem is unknown.
+            ValueError: a number of stems, a mode or the name of a stem is unknown, or a parameter would
+                have no effect.
         """
+        for name, why in self.without_effect().items():
+            raise ValueError(f"{name} has no effect {why}")
         operation: dict[str, Any] = {}
         if self.template:
             operation["TemplateId"] = self.template
@@ -103,6 +108,29 @@ class Submission:
             "Timeout": "" if self.timeout_s is None else str(self.timeout_s),
         }
         return {name: value for name, value in request.items() if value}
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the parameters that are given and would be ignored, each with the reason.
+
+        The service takes them, as the vendor's does, and makes other stems than were asked for.
+
+        Raises:
+            ValueError: a number of stems or a mode is unknown.
+        """
+        numbers = {"samplerate": self.samplerate, "bitrate": self.bitrate, "channels": self.channels}
+        if self.template:
+            others = {"mode": self.mode, "model": self.model, "bit_depth": self.bit_depth}
+            why = "with a template, which says all about the stems"
+            return {name: why for name, value in {**others, **numbers}.items() if value}
+        found = {}
+        if self.mode and self.stems != _DEFAULT_STEMS and self.mode != MODES.get(self.stems):
+            found["stems"] = f"with the mode {self.mode}"
+        if self._mode() == AudioMode.MUSIC_MODE:
+            why = "with 4 stems, whose rate, channels and bitrate the service chooses"
+            found |= {name: why for name, value in numbers.items() if value}
+        elif self.bitrate and self.codec in _LOSSLESS:
+            found["bitrate"] = f"with {self.codec}, which is lossless"
+        return found
 
     def stem_files(self) -> list[tuple[str, str]]:
         """Return name and extension of each stem that the mode and the codec make.

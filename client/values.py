@@ -64,6 +64,14 @@ class Job:
     mode: str = ""
     """``AudioMode``; empty for a job with a template."""
     codec: str = ""
+    model: str = ""
+    """That separated, or that was asked for; empty where the service chooses and has not yet."""
+    not_before: datetime | None = None
+    """When the job may start; at once if ``None``."""
+    deadline: datetime | None = None
+    """A job that still waits then is cancelled."""
+    timeout_s: int | None = None
+    """Longest run of the job, s."""
     template_id: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Keys as submitted, by the names of the stems."""
@@ -218,6 +226,10 @@ def read_job(raw: Raw) -> Job:
         user_data=text(operation, "UserData"),
         mode=text(separate, "AudioMode"),
         codec=text(child(separate, "AudioConfig"), "Codec"),
+        model=text(raw, "Model") or text(separate, "Model"),
+        not_before=moment(raw, "NotBefore"),
+        deadline=moment(raw, "Deadline"),
+        timeout_s=_optional(raw, "Timeout"),
         template_id=text(operation, "TemplateId"),
         outputs=keys,
         stems=tuple(_stems(child(child(operation, "MediaResult"), "OutputFile"), keys, job_id)),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
 
 if TYPE_CHECKING:
+    from stemline.jobs.batch import Batch
     from stemline.jobs.store import UsageRepository
     from stemline.jobs.store.snapshot import QueueLoad, Snapshot
 
 _MOST_QUEUES: Final = 100
+_MOST_BATCHES: Final = 100
+"""Of one bucket, the latest ones."""
 _NEARLY: Final = 0.9
 """Share of a queue's size from which on it counts as full."""
 
 
 def capacity(context: CheckContext) -> Iterator[Finding]:
     """Look at the queues: what waits, and why it does not run."""
+    from stemline.jobs.batch import BatchState
     from stemline.jobs.errors import StoreUnavailable
     from stemline.jobs.store import QueueFilter
     from stemline.runtime.store import open_store
@@ -30,6 +34,12 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
             for load in snapshot.queues
             for queue in store.queues.search(load.tenant, QueueFilter(ids=(load.id,))).items
         }
+        paused = [
+            batch
+            for tenant in dict.fromkeys(load.tenant for load in snapshot.queues)
+            for batch in store.batches.search(tenant, size=_MOST_BATCHES).items
+            if batch.state is BatchState.PAUSED and batch.waiting
+        ]
     except StoreUnavailable:
         yield fail("capacity", "the store does not answer", "see the check of the store")
         return
@@ -39,6 +49,8 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
         store.close()
     for load in snapshot.queues:
         yield from _queue(load, sizes.get(load.id, 0))
+    yield from _put_off(snapshot)
+    yield from _batches(paused)
     yield from _workers(snapshot)
     yield from _models(snapshot)
     yield _rate(context)
@@ -57,6 +69,26 @@ def _queue(load: QueueLoad, size: int) -> Iterator[Finding]:
     if size and waiting >= _NEARLY * size:
         fix = f"`stemline resume {load.id} --size N`"
         yield warn("capacity", f"queue {load.id} holds {waiting} of at most {size} waiting jobs", fix)
+
+
+def _put_off(snapshot: Snapshot) -> Iterator[Finding]:
+    """Count jobs that wait and are in no line: lists show them, and the counts of queues do not."""
+    from stemline.jobs.states import State
+
+    waiting = snapshot.states.get(State.SUBMITTED, 0) + snapshot.states.get(State.PAUSE, 0)
+    if (count := waiting - sum(snapshot.totals_of_queues.waiting)) > 0:
+        jobs = "1 more job waits" if count == 1 else f"{count} more jobs wait"
+        yield ok(
+            "capacity",
+            f"{jobs} for a time or another job: NotBefore, another attempt after a fault, a paused batch or"
+            " an equal job; `stemline job ID` says more",
+        )
+
+
+def _batches(paused: Sequence[Batch]) -> Iterator[Finding]:
+    for batch in paused:
+        message = f"batch {batch.id} is paused; {batch.waiting} of its rows wait"
+        yield warn("capacity", message, f"run `stemline batches resume {batch.id}`")
 
 
 def _workers(snapshot: Snapshot) -> Iterator[Finding]:

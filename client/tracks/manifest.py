@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -83,21 +83,26 @@ class Manifest:
         Raises:
             ManifestError: it is for another source, or other parameters made its jobs; in use, or
                 not a manifest.
+            OSError: it cannot be written; one that was begun is removed.
         """
         self.path = path
         self.run_id = ""
         self.entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
         self._file = path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._load(source, json.loads(json.dumps(dict(parameters))))
         except BlockingIOError:
             self._file.close()
-            raise ManifestError(f"{path} is in use by another `stemline submit`") from None
-        except BaseException:
-            self._file.close()
+            raise _in_use(path) from None
+        except BaseException as error:
+            with suppress(OSError):  # what the disk did not take is not tried again
+                self._file.close()
+            if is_new and isinstance(error, OSError):
+                path.unlink(missing_ok=True)
             raise
 
     def __enter__(self) -> Self:
@@ -107,8 +112,9 @@ class Manifest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what could not be written to it has been said already."""
+        with suppress(OSError):
+            self._file.close()
 
     def entry(self, track: str) -> Entry:
         """Return what became of a track; a new entry for one that is not in the file."""
@@ -159,9 +165,12 @@ class Manifest:
         return f"{self.run_id}-{digest(entry.track)}-{entry.turn}"
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:  # which names no file of its own
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _load(self, source: str, parameters: Mapping[str, Any]) -> None:
         self._file.seek(0)
@@ -177,37 +186,63 @@ class Manifest:
             return
         before, self.entries = _parsed(self.path, lines)
         self.run_id = before["run"]
-        self._check("source", source, before.get("source"))
-        if before["parameters"] == parameters:
-            return
-        if any(entry.job or entry.state not in _WITHOUT_JOB for entry in self.entries.values()):
-            for name in sorted({*parameters, *before["parameters"]}):
-                self._check(name, parameters.get(name), before["parameters"].get(name))
-        self._append(self._run(source, parameters))
+        _check_same(self.path, before, self.entries, source, parameters)
+        if before["parameters"] != parameters:
+            self._append(self._run(source, parameters))
 
     def _run(self, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {"version": _VERSION, "run": self.run_id, "source": source, "parameters": parameters}
 
-    def _check(self, what: str, now: Any, before: Any) -> None:
-        if now != before:
-            raise ManifestError(
-                f"{self.path} is of a run with the {what} {before!r}, not {now!r}: "
-                "use the same options again, or another folder for the output"
-            )
 
+def look(path: Path, source: str, parameters: Mapping[str, Any]) -> dict[str, Entry]:
+    """Return what became of each track, without changing the file; nothing if there is none.
 
-def read_entries(path: Path) -> dict[str, Entry]:
-    """Return what became of each track, without holding or changing the file; nothing if there is none.
+    Args:
+        path: of the file.
+        source: where the tracks of a run would come from.
+        parameters: of their jobs.
 
     Raises:
-        ManifestError: it is not a manifest.
+        ManifestError: that run would be refused, as :class:`Manifest` says.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            content = file.read()
     except FileNotFoundError:
         return {}
+    except BlockingIOError:
+        raise _in_use(path) from None
     lines = content[: content.rfind(b"\n") + 1].splitlines()
-    return _parsed(path, lines)[1] if lines else {}
+    if not lines:
+        return {}
+    before, entries = _parsed(path, lines)
+    _check_same(path, before, entries, source, json.loads(json.dumps(dict(parameters))))
+    return entries
+
+
+def _in_use(path: Path) -> ManifestError:
+    return ManifestError(f"{path} is in use by another `stemline submit`")
+
+
+def _check_same(
+    path: Path, before: Mapping[str, Any], entries: Mapping[str, Entry], source: str, parameters: Any
+) -> None:
+    """Check that a run is the one of a manifest.
+
+    Raises:
+        ManifestError: it is for another source, or other parameters made its jobs.
+    """
+    pairs = [("source", source, before.get("source"))]
+    if any(entry.job or entry.state not in _WITHOUT_JOB for entry in entries.values()):
+        known = before["parameters"]
+        pairs += [(name, parameters.get(name), known.get(name)) for name in sorted({*parameters, *known})]
+    for what, now, then in pairs:
+        if now != then:
+            raise ManifestError(
+                f"{path} is of a run with the {what} {then!r}, not {now!r}: "
+                "use the same options again, or another folder for the output"
+            )
 
 
 def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Entry]]:

@@ -16,7 +16,7 @@ _LONGEST_S: Final = 30.0
 _MOST_FAULTS: Final = 5
 _SILENCE_S: Final = 900.0
 """How long one request may get no answer at all before the run ends."""
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Faults of the disk that every further track would meet too."""
 _OF_A_FILE: Final = frozenset(
     {
@@ -123,12 +123,12 @@ class Pace:
 
 def is_lasting(error: TransferFailed) -> bool:
     """Whether a transfer failed because of a file, an object or the disk, so that another would fail too."""
-    return isinstance(error, ObjectMissing) or _errno(error) in _NO_ROOM | _OF_A_FILE
+    return isinstance(error, ObjectMissing) or _errno(error) in NO_ROOM | _OF_A_FILE
 
 
 def has_no_room(error: TransferFailed) -> bool:
     """Whether a transfer failed because the disk takes no more files at all."""
-    return _errno(error) in _NO_ROOM
+    return _errno(error) in NO_ROOM
 
 
 def _errno(error: TransferFailed) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from stemline.client.objects import Bucket
 
 _SOUND: Final = "aac ac3 aif aiff amr ape au caf dsf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus tak tta"
 _OTHERS: Final = "w64 wav wma wv asf avi flv mkv mov mp4 mpeg mpg ts webm wmv 3gp"
+_AROUND: Final = " \t\r\ufeff"
 EXTENSIONS: Final = frozenset(f"{_SOUND} {_OTHERS}".split())
 """Of files in folders and of objects below prefixes, without the dot."""
 
@@ -87,7 +88,19 @@ def below_prefix(bucket: Bucket, prefix: str) -> Iterator[Track]:
             yield replace(_remote(found.key, folder), size=found.size, stamp=found.etag)
 
 
-def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]:
+def text_of(line: str, is_object: Callable[[str], bool]) -> str:
+    """Return a line of a list without white space around it, unless an object has it in its name."""
+    text = line.strip(_AROUND)
+    return line if text != line and text and is_object(line) else text
+
+
+def in_list(
+    lines: Iterable[str],
+    *,
+    base: Path,
+    bucket: str,
+    is_object: Callable[[str], bool] = lambda _: False,
+) -> Iterator[Track]:
     """Yield the tracks of a list with a path, a key or ``s3://BUCKET/KEY`` on each line.
 
     A line that names a file of this machine is one; every other line is a key. Empty lines are left out, and
@@ -97,6 +110,7 @@ def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]
         lines: of the list.
         base: folder that relative paths begin at.
         bucket: that the jobs read from.
+        is_object: whether the bucket has an object of exactly this name.
 
     Raises:
         ValueError: a line names another bucket, or a folder.
@@ -104,7 +118,7 @@ def in_list(lines: Iterable[str], *, base: Path, bucket: str) -> Iterator[Track]
     start = f"s3://{bucket}/"
     for line in lines:
         # Names may begin or end with white space, or with the sign of a comment: the file decides.
-        text = line if is_file(base / line) else line.strip(" \t\r\ufeff")
+        text = line if is_file(base / line) else text_of(line, is_object)
         if is_file(base / text):
             folder = "" if Path(text).is_absolute() else PurePosixPath(text).parent.as_posix()
             yield _local(os.path.normpath(text), base / text, folder)
@@ -126,8 +140,9 @@ def lines_of(content: bytes) -> list[str]:
         content: such as that of a file, or what ``find -print0`` writes.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace").splitlines()
-    text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        text = content.decode("utf-16", "replace")
+    else:
+        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     if "\0" in text:
         return text.split("\0")
     return [line.removesuffix("\r") for line in text.split("\n")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections import Counter
@@ -78,7 +79,7 @@ def rows_of(command: click.Command, context: click.Context) -> list[str]:
     """Return a row of a table for each option, and for each argument that has an explanation of its own."""
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
     return [
-        f"| `{cell(record[0])}` | {cell(record[1])} |"
+        f"| {code(record[0])} | {cell(record[1])} |"
         for record in records
         if record is not None and record[1] and "--help" not in record[0]
     ]
@@ -95,11 +96,22 @@ def text_of(help_text: str) -> str:
     return "\n\n".join(
         "```text\n" + paragraph.removeprefix("\b").strip("\n") + "\n```"
         if paragraph.startswith("\b")
-        else paragraph
+        else escaped(paragraph)
         for paragraph in paragraphs
     )
 
 
+def escaped(text: str) -> str:
+    """Return a text in which what would be a tag is shown; code keeps its signs, which Markdown shows."""
+    parts = text.split("`")
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
+
+
 def cell(text: str) -> str:
     """Return a text that fits into a cell of a table."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return escaped(text).replace("|", "&#124;").replace("\n", " ")
+
+
+def code(text: str) -> str:
+    """Return code that fits into a cell of a table: in HTML, since no escape works between backquotes."""
+    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from stemline.cli.main import main
+from stemline.client.tracks.manifest import NAME
 from stemline.testing.processes import eventually
 from stemline.workers.feeder import Feeder
 from tests.integration.cli.conftest import Service
@@ -32,6 +36,57 @@ def test_a_batch_is_submitted_and_followed(service: Service, tmp_path: Path) -> 
     assert "1 row retried" in service.run("batches", "retry", batch_id).stdout
     eventually(lambda: 2 == service.client.batch(batch_id).succeeded, what="the retry has succeeded")
     service.run("batches", "show", batch_id, "--watch")
+
+
+def test_lists_of_keys_are_read_as_those_of_submit(service: Service, tmp_path: Path) -> None:
+    """Encodings, comments, NUL, s3:// and white space mean the same in both commands; a wrong line is named."""
+    service.worker.holds.set()
+    start = f"s3://{service.s3.bucket}/"
+    service.s3.client.put_object(Bucket=service.s3.bucket, Key="in/b.mp3 ", Body=b"x")
+    contents = [
+        ("in/a.mp3\nin/b.mp3\n", ["in/a.mp3", "in/b.mp3"]),
+        ("\ufeffin/a.mp3\r\n\r\n  in/c.mp3 \n", ["in/a.mp3", "in/c.mp3"]),
+        ("#EXTM3U\nin/a.mp3\n" + start + "#1.mp3\n", ["in/a.mp3", "#1.mp3"]),
+        ("in/a.mp3\0in/b.mp3 \0", ["in/a.mp3", "in/b.mp3 "]),
+        (start + "in/a.mp3\n" + start + "in/b.mp3 \n", ["in/a.mp3", "in/b.mp3 "]),
+    ]
+    file = tmp_path / "keys.list"
+    for encoding in ("utf-8", "utf-16"):
+        for text, keys in contents:
+            file.write_bytes(text.encode(encoding))
+            batch = service.run("batches", "create", "--list", str(file)).stdout.strip()
+            make_jobs(service)
+            assert sorted(keys) == sorted(job.source for job in service.client.list(batch=batch)), text
+            out = tmp_path / f"{batch}-out"
+            service.run("submit", str(file), "-o", str(out), "--no-wait")
+            assert {*keys} == read_sources(out), text
+    made = service.run("batches", "create", f"{start}in/a.mp3", "in/b.mp3").stdout.strip()
+    make_jobs(service)
+    assert {"in/a.mp3", "in/b.mp3"} == {job.source for job in service.client.list(batch=made)}
+    for content, said in [
+        (b"in/a.mp3\nin/\xff.mp3\n", f"line 2 of {file}: in/?.mp3 is no key"),
+        (b"s3://other-1/a.mp3\n", f"line 1 of {file}: jobs of"),
+        (start.encode(), f"line 1 of {file}: {start} names no object"),
+    ]:
+        file.write_bytes(content)
+        ran = CliRunner().invoke(main, ["batches", "create", "--list", str(file)])
+        assert ran.exit_code != 0
+        assert ran.stderr.startswith(f"Error: {said}"), ran.stderr
+
+
+def read_sources(folder: Path) -> set[str]:
+    """The keys that a run over many tracks has submitted."""
+    lines = map(json.loads, (folder / NAME).read_text().splitlines())
+    return {line["key"] for line in lines if "track" in line}
+
+
+def test_a_batch_that_is_not_there_is_no_empty_list(service: Service) -> None:
+    """A mistyped batch is status 5 in every command that names one; a span of time that is none is status 2."""
+    for batch_id in ("b" + "0" * 32, "nosuch"):
+        for words in (["jobs", "--batch"], ["batches", "show"], ["fetch", "--batch"], ["batches", "pause"]):
+            assert 5 == CliRunner().invoke(main, [*words, batch_id]).exit_code, (words, batch_id)
+    for words in (["jobs"], ["cancel"], ["retry"]):
+        assert "--since is later" in service.run(*words, "--since", "1h", "--until", "2h", code=2).stderr
 
 
 def test_a_batch_is_paused_resumed_and_cancelled(service: Service) -> None:
@@ -66,6 +121,13 @@ def test_events_are_printed_until_a_job_ends(service: Service) -> None:
     job = service.client.submit("in/a.mp3").id
     lines = service.run("events", job).stdout.splitlines()
     assert ["job", job, "Success"] == lines[-1].split("\t")[1:4]
+    details = [line.split("\t")[4] for line in lines]
+    assert [] == [each for each in details if "Success" in each]
+    service.worker.fails = {"in/bad"}
+    failed = service.client.submit("in/bad.mp3").id
+    last = service.run("events", failed).stdout.splitlines()[-1].split("\t")
+    assert ["job", failed, "Failed"] == last[1:4]
+    assert "InvalidContent" in last[4]
     events = [json.loads(line) for line in service.run("events", job, "--json").stdout.splitlines()]
     assert ("job", "Success") == (events[-1]["event"], events[-1]["State"])
     assert "" == service.run("events", job, "--after", events[-1]["id"]).stdout

@@ -34,7 +34,9 @@ def test_stems_of_a_job_are_fetched(service: Service) -> None:
     Path("my stems/my song-voice.wav").unlink()
     service.run("fetch", job_id, "-o", "my stems")
     Path("my stems/my song-voice.wav").write_text("mine")
-    assert "is there already" in service.run("fetch", job_id, "-o", "my stems", code=1).stderr
+    ran = service.run("fetch", job_id, "-o", "my stems", code=1)
+    assert "is there already" in ran.stderr
+    assert "Hint: --overwrite replaces" in ran.stderr
     service.run("fetch", job_id, "-o", "my stems", "--overwrite", "--names", "{stem}.{ext}")
     assert Path("my stems/voice.wav").is_file()
 
@@ -49,6 +51,44 @@ def test_stems_of_a_batch_are_fetched(service: Service) -> None:
     lines = service.run("fetch", "--batch", batch.id, "-o", "out", "--json").stdout.splitlines()
     assert 4 == len({path for line in lines for path in json.loads(line)["Files"].values()})
     assert {"a-1-voice.wav", "b-1-voice.wav"} == {path.name for path in Path("out").glob("*voice*")}
+
+
+def test_what_can_be_fetched_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ids and of a batch, the stems that are there are fetched, and each job without is named: status 1."""
+    for name in ("good", "bad", "good2"):
+        service.s3.client.put_object(Bucket=service.s3.bucket, Key=f"in/{name}.mp3", Body=b"x")
+    service.worker.fails = {"in/bad"}
+    service.worker.holds.set()
+    monkeypatch.setattr("stemline.cli.fetchable.sleep", lambda _: service.worker.holds.clear())
+    ids = [service.client.submit(f"in/{name}.mp3").id for name in ("good", "bad", "good2")]
+    ran = service.run("fetch", ids[0], ids[1], "j" + "0" * 32, ids[2], "-o", "out", "--wait", code=1)
+    assert {"good-voice.wav", "good2-voice.wav"} == {path.name for path in Path("out").glob("*voice*")}
+    assert 4 == len(ran.stdout.splitlines())
+    said = ran.stderr
+    assert f"job {ids[1]} is Failed: InvalidContent: The source holds no audio.; it has no stems" in said
+    assert f"there is no job j{'0' * 32}" in said
+    assert "Error: the stems of 2 jobs were not fetched" in said
+    assert "3 of 3 jobs ended" in said
+    Path("out/good-voice.wav").write_text("mine")
+    ran = service.run("fetch", ids[0], ids[2], "-o", "out", code=1)
+    assert f"job {ids[0]}: out/good-voice.wav is there already" in ran.stderr
+    assert "--overwrite" in ran.stderr
+    assert ["out/good2-voice.wav", "out/good2-background.wav"] == ran.stdout.splitlines()
+    service.worker.fails = {"in/bad"}
+    batch = service.client.create_batch(["in/good.mp3", "in/bad.mp3"])
+    Feeder(service.worker.store).feed()
+    ran = service.run("fetch", "--batch", batch.id, "-o", "rows", "--wait", code=1)
+    assert {"good-voice.wav", "good-background.wav"} == {path.name for path in Path("rows").iterdir()}
+    assert "is Failed: InvalidContent" in ran.stderr
+    assert "2 of 2 rows ended" in ran.stderr
+    service.client.retry_batch(batch.id)
+    service.run("fetch", "--batch", batch.id, "-o", "rows", "--wait")
+    service.worker.holds.set()
+    held = service.client.submit("in/good.mp3").id
+    ran = service.run("fetch", held, ids[2], "-o", "held", code=1)
+    assert "it has no stems" in ran.stderr
+    assert "--wait waits" in ran.stderr
+    assert Path("held/good2-voice.wav").is_file()
 
 
 def test_what_cannot_be_fetched_is_said(service: Service) -> None:
@@ -67,8 +107,16 @@ def test_what_cannot_be_fetched_is_said(service: Service) -> None:
     job_id = submitted(service)
     assert "/proc/none takes no files" in service.run("fetch", job_id, "-o", "/proc/none", code=1).stderr
     before = len(list(service.client.list()))
-    ran = service.run("submit", "my song.mp3", "-o", "/proc/none", code=1)
-    assert "/proc/none takes no files" in ran.stderr
+    assert "nothing was sent" not in service.run("fetch", job_id, "-o", "/proc/none", code=1).stderr
+    for words in (
+        ["submit", "my song.mp3"],
+        ["submit", "my song.mp3", "--dry-run"],
+        ["submit", "my song.mp3", "bad.mp3"],
+    ):
+        ran = service.run(*words, "-o", "/proc/none", code=1)
+        assert "/proc/none takes no files" in ran.stderr
+    service.run("fetch", "j" + "0" * 32, "-o", "made/for/nothing", code=5)
+    assert not Path("made").exists()
     assert before == len(list(service.client.list()))
     for stem in service.client.get(job_id).stems:
         service.s3.client.delete_object(Bucket=service.s3.bucket, Key=stem.key)
@@ -81,3 +129,28 @@ def test_a_file_is_looked_at_before_it_is_sent(service: Service) -> None:
     answer = json.loads(service.run("submit", "my song.mp3", "--dry-run").stdout)
     assert {"File": "my song.mp3", "Size": 5} == answer["Source"]
     assert [] == list(service.client.list())
+
+
+def test_a_dry_run_is_refused_where_the_command_is(service: Service) -> None:
+    """Files that are there, a pattern without {stem} and other options than the manifest's: each says no."""
+    Path("my song.mp3").write_bytes(b"music")
+    Path("album").mkdir()
+    Path("album/a.mp3").write_bytes(b"x")
+    service.run("submit", "my song.mp3", "-o", "out")
+    service.run("submit", "album", "-o", "done")
+    Path("taken").mkdir()
+    Path("taken/a-voice.wav").write_text("mine")
+    cases = [
+        (["my song.mp3", "-o", "out"], "is there already"),
+        (["my song.mp3", "-o", "new/folder", "--names", "{name}.{ext}"], "add {stem}"),
+        (["album", "-o", "done", "--codec", "mp3"], "with the codec 'wav', not 'mp3'"),
+        (["my song.mp3", "album/a.mp3", "-o", "done"], "of a run with the source"),
+        (["album", "-o", "taken"], "is there already"),
+    ]
+    for words, said in cases:
+        assert said in service.run("submit", *words, "--dry-run", code=1).stderr, words
+        assert said in service.run("submit", *words, code=1).stderr, words
+    assert "1 track: 1 done" in service.run("submit", "album", "-o", "done", "--dry-run").stdout
+    service.run("submit", "album", "-o", "fresh/stems", "--dry-run")
+    service.run("submit", "my song.mp3", "-o", "fresh/stems", "--dry-run")
+    assert not Path("fresh").exists()

@@ -55,7 +55,7 @@ def client(server):
 
 def test_the_life_of_a_job(client, server):
     """A job is submitted, found, waited for and shown with its stems and the parameters it was given."""
-    job = client.submit("in/a.mp3", stems=4, codec="mp3", bitrate=192, user_data="mine", level=1)
+    job = client.submit("in/a.mp3", stems=4, codec="mp3", user_data="mine", level=1)
     assert ("Submitted", "in/a.mp3", "mine", 1) == (job.state, job.source, job.user_data, job.level)
     threading.Timer(0.3, finish, (server.store, job.id)).start()
     ended = client.wait(job.id, timeout_s=180)

@@ -1,0 +1,72 @@
+"""Networks of somebody's own, installed from a bundle that `stemline models bundle` wrote."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stemline.models.archive import unpack_tar
+from stemline.models.card import CARD_FILE
+from stemline.models.card_file import read_card
+from stemline.models.library import add, card_named
+from stemline.models.published import ModelFile
+from stemline.models.weights import WeightStore
+from stemline.separation.errors import OptionError, SeparationError, WeightsMissing
+
+_MAX_CARD_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """The card of a model alone, which says what its other files are."""
+
+    name: str
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        return (ModelFile(CARD_FILE, None, _MAX_CARD_BYTES),)
+
+
+def install(store: WeightStore, name: str, source: str | None) -> Path:
+    """Install a network that is not in the catalogue, unless it is here and matches its checksum.
+
+    Args:
+        store: Where to install it.
+        name: Of the model.
+        source: A bundle, or a folder with the model's folder or files in it.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        OptionError: It is not here, and no source is named.
+        WeightsMissing: There is no such source.
+        WeightsCorrupt: The source does not hold the model, or a file is damaged.
+        CardError: Its card is wrong.
+    """
+    try:
+        return store.verified(card_named(name, store))
+    except SeparationError:
+        if source is None:
+            raise
+    path = Path(source).expanduser()
+    if path.is_dir():
+        inside = path / name if (path / name).is_dir() else path
+        return _add(store, name, inside, source)
+    if not path.is_file():
+        raise WeightsMissing(f"{source} is neither a bundle nor a folder, which {name} is installed from.")
+    with tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
+        unpack_tar(path, _Card(name), Path(folder))
+        card = read_card(Path(folder) / CARD_FILE)
+        unpack_tar(path, card, Path(folder))
+        return _add(store, name, Path(folder), source)
+
+
+def _add(store: WeightStore, name: str, folder: Path, source: str) -> Path:
+    card = read_card(folder / CARD_FILE)
+    if card.name != name:
+        raise OptionError(f"{source} holds the model {card.name!r}, not {name!r}.")
+    file = folder / card.file if card.file else None
+    return store.folder(add(store, folder / CARD_FILE, file, replace_it=True))
