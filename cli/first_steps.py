@@ -46,11 +46,19 @@ def first_steps(width: int) -> str:
         lines = [
             line
             for command, what in pairs
-            for line in (*_filled(command, width, "      "), *_filled(f"    {what}", width, "    "))
+            for line in (*_command(command, width), *_filled(f"      {what}", width, "      "))
         ]
     title = click.style("Stemline separates voice and background.", bold=True)
-    end = _filled(f"All commands: {commands[-1]}", width)
+    end = [f"All commands: {commands[-1]}"]
+    if len(end[0]) > width:
+        end = ["All commands:", *_command(f"  {commands[-1]}", width)]
     return "\n".join([title, "", *_filled(where, width), *lines, "", *end])
+
+
+def _command(text: str, width: int) -> list[str]:
+    """Return the lines of a command, which the shell takes for one."""
+    *lines, last = _filled(text, width - 2, "    ")
+    return [*(f"{line} \\" for line in lines), last]
 
 
 def _filled(text: str, width: int, indent: str = "") -> list[str]:

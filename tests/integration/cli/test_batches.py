@@ -39,7 +39,7 @@ def test_a_batch_is_submitted_and_followed(service: Service, tmp_path: Path) -> 
 
 
 def test_lists_of_keys_are_read_as_those_of_submit(service: Service, tmp_path: Path) -> None:
-    """Encodings, comments, NUL, s3:// and white space mean the same in both commands; a wrong line is named."""
+    """Encodings, comments, NUL, s3:// and white space mean the same in both; a wrong line is named."""
     service.worker.holds.set()
     start = f"s3://{service.s3.bucket}/"
     service.s3.client.put_object(Bucket=service.s3.bucket, Key="in/b.mp3 ", Body=b"x")
@@ -81,7 +81,7 @@ def read_sources(folder: Path) -> set[str]:
 
 
 def test_a_batch_that_is_not_there_is_no_empty_list(service: Service) -> None:
-    """A mistyped batch is status 5 in every command that names one; a span of time that is none is status 2."""
+    """A mistyped batch is status 5 in every command; a span of time that is none is status 2."""
     for batch_id in ("b" + "0" * 32, "nosuch"):
         for words in (["jobs", "--batch"], ["batches", "show"], ["fetch", "--batch"], ["batches", "pause"]):
             assert 5 == CliRunner().invoke(main, [*words, batch_id]).exit_code, (words, batch_id)
@@ -142,3 +142,13 @@ def test_usage_is_shown_by_day(service: Service) -> None:
     assert "1" == json.loads(service.run("usage", "--json").stdout)["JobCount"]
     assert "" == service.run("usage", "--from", "2020-01-01", "--to", "2020-01-02").stdout
     service.run("usage", "--from", "yesterday", code=2)
+    for words, said in [
+        (["--from", "2999-01-01"], "--from 2999-01-01 is in the future"),
+        (["--from", "2026-02-02", "--to", "2026-02-01"], "--from 2026-02-02 is later than --to 2026-02-01"),
+        (["--from", "1990-01-01"], "--from 1990-01-01 is more than 366 days before today"),
+        (
+            ["--from", "1990-01-01", "--to", "1992-01-01"],
+            "--from 1990-01-01 is more than 366 days before --to",
+        ),
+    ]:
+        assert said in service.run("usage", *words, code=2).stderr

@@ -54,7 +54,7 @@ def test_stems_of_a_batch_are_fetched(service: Service) -> None:
 
 
 def test_what_can_be_fetched_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of ids and of a batch, the stems that are there are fetched, and each job without is named: status 1."""
+    """Of ids and of a batch, stems that are there are fetched, each job without is named: status 1."""
     for name in ("good", "bad", "good2"):
         service.s3.client.put_object(Bucket=service.s3.bucket, Key=f"in/{name}.mp3", Body=b"x")
     service.worker.fails = {"in/bad"}

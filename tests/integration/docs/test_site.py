@@ -17,6 +17,14 @@ from tools.docs import stage
 pytestmark = pytest.mark.slow
 
 _LOADED = re.compile(r"""<(?:script|img|link)\b[^>]*?\b(?:src|href)=["']([^"']+)""")
+_PROGRAMS = re.compile(r"<(script|style|svg)\b.*?</\1>", re.DOTALL)
+_TAG = re.compile(r"<([a-zA-Z][\w-]*)")
+_CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
+_TAGS = """
+a abbr article aside body br button code dd details div dl dt em figure footer form h1 h2 h3 h4 h5 h6 head
+header hr html img input kbd label li link main meta nav ol p pre section small source span strong sub summary
+sup table tbody td th thead title tr ul video
+"""
 _NOT_LOADED = re.compile(r"""<link\b[^>]*?rel=["'](?:canonical|prev|next)["'][^>]*>""")
 
 
@@ -55,6 +63,16 @@ def missing(site: Path) -> set[str]:
     }
 
 
+def unreadable(site: Path) -> set[str]:
+    """Words in angle brackets that a browser takes for tags, and escapes that are shown to readers."""
+    found = set()
+    for page in site.rglob("*.html"):
+        text = _PROGRAMS.sub("", page.read_text())
+        found |= {f"{page.name}: <{name}>" for name in set(_TAG.findall(text)) - set(_TAGS.split())}
+        found |= {f"{page.name}: {cell}" for cell in _CELL.findall(text) if "\\|" in cell}
+    return found
+
+
 def test_the_site_builds_and_works_without_a_network(source: Path) -> None:
     """Links, anchors and navigation hold, and no page loads anything that the site does not contain."""
     site = source.with_name("mkdocs")
@@ -62,6 +80,7 @@ def test_the_site_builds_and_works_without_a_network(source: Path) -> None:
     assert 0 == built.returncode, built.stderr
     assert len(list(site.rglob("*.html"))) > 50
     assert set() == missing(site)
+    assert set() == unreadable(site)
     start = (site / "index.html").read_text()
     assert "assets/mermaid.tiny.js" in start
     assert "assets/iframe-worker.js" in start

@@ -179,9 +179,15 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     assert store.jobs.claim("test", (0, 1, 2)) is not None
     separate = VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs")
     store.jobs.create([JobSpec(tenants[2], "a", separate, Output("r", "b"))])
+    ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
+    assert "for a time or another job" not in ran.stdout
+    later = JobSpec(tenants[2], "a", VoiceSeparate(AudioMode.IS_AUDIO), Output("r", "b"), not_before=1 << 52)
+    store.jobs.create([later])
     store.close()
     ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
-    text = messages(map(json.loads, ran.stdout.splitlines()), "warning")
+    found = list(map(json.loads, ran.stdout.splitlines()))
+    assert "1 more job waits for a time or another job: NotBefore" in messages(found, "ok")
+    text = messages(found, "warning")
     assert "1 jobs wait for htdemucs, which no worker that runs serves" in text
     assert f"9 wait, 0 run; it is paused -> run `stemline resume {paused}`" in text
     assert "8 wait, 1 run; it runs at most 1 at once" in text

@@ -53,4 +53,4 @@ def test_an_option_beside_a_template_is_refused(command: tuple[str, ...], words:
     """A template says all about the stems: also an option that is given with its default has no effect."""
     ended = CliRunner().invoke(main, [*command, "--template", "karaoke", *words.split()])
     assert 2 == ended.exit_code, ended.output
-    assert f"Error: {words.split()[0]} has no effect with --template" in ended.stderr
+    assert f"Error: {words.split(maxsplit=1)[0]} has no effect with --template" in ended.stderr

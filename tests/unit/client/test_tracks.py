@@ -12,7 +12,7 @@ import pytest
 
 from stemline.client.errors import AccessDenied, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.tracks.left import left
-from stemline.client.tracks.manifest import Entry, Manifest, ManifestError
+from stemline.client.tracks.manifest import Entry, Manifest, ManifestError, look
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.places import placed, taken, targets
 from stemline.client.tracks.sources import Track, in_folder, in_list, lines_of, named
@@ -74,6 +74,54 @@ def test_a_manifest_is_for_one_source_and_one_set_of_options(tmp_path):
     (tmp_path / "x").write_text("{}\n")
     with pytest.raises(ManifestError, match="not a manifest"):
         opened(tmp_path / "x")
+
+
+def test_a_manifest_is_looked_at_as_a_run_would_find_it(tmp_path):
+    """A look changes nothing, and is refused where the run would be: other options, a second run."""
+    file = tmp_path / "m.jsonl"
+    assert {} == look(file, "folder", {})
+    assert not file.exists()
+    with opened(file, codec="wav") as manifest:
+        assert {} == look_at_free(file, codec="mp3")
+        manifest.sent(manifest.begin(Entry("a"), "k"), "k")
+        with pytest.raises(ManifestError, match="in use"):
+            look(file, "folder", {"stems": 2, "codec": "wav"})
+    before = file.read_bytes()
+    assert {"a": "sent"} == {name: entry.state for name, entry in look_at_free(file, codec="wav").items()}
+    with pytest.raises(ManifestError, match="codec 'wav', not 'mp3'"):
+        look_at_free(file, codec="mp3")
+    with pytest.raises(ManifestError, match="source 'folder', not 'other'"):
+        look(file, "other", {"stems": 2, "codec": "wav"})
+    assert before == file.read_bytes()
+
+
+def look_at_free(file, **parameters):
+    """Look at a copy, which no run holds."""
+    copy = file.with_name("copy.jsonl")
+    copy.write_bytes(file.read_bytes())
+    return look(copy, "folder", {"stems": 2, **parameters})
+
+
+def test_a_manifest_that_cannot_be_written_is_named_and_removed(tmp_path, monkeypatch):
+    """A full disk leaves no empty manifest behind, and one that was there stays; the error names the file."""
+    old = tmp_path / "old.jsonl"
+    with opened(old) as manifest:
+        manifest.sent(manifest.begin(Entry("a"), "k"), "k")
+    before = old.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("stemline.client.tracks.manifest.os.fsync", full)
+    new = tmp_path / "new.jsonl"
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        opened(new)
+    assert (str(new), errno.ENOSPC) == (caught.value.filename, caught.value.errno)
+    assert not new.exists()
+    with opened(old) as manifest, pytest.raises(OSError, match="No space left on device") as caught:
+        manifest.unsent(manifest.entry("a"))
+    assert str(old) == caught.value.filename
+    assert old.read_bytes().startswith(before)
 
 
 def test_one_process_at_a_time_uses_a_manifest(tmp_path):

@@ -60,7 +60,7 @@ def test_what_no_service_could_do_is_refused_at_once(wrong):
 @pytest.mark.parametrize("name", ["samplerate", "bitrate", "channels"])
 @pytest.mark.parametrize("given", [{"stems": 4}, {"mode": "MusicMode"}, {"template": "t1"}])
 def test_what_the_service_would_ignore_is_refused(given, name):
-    """A number that would have no effect beside the others is an error that names it, before anything is sent."""
+    """A number without effect beside the others is an error that names it, before anything is sent."""
     submission = Submission("a", codec="mp3", **given, **{name: 192})
     with pytest.raises(ValueError, match=f"{name} has no effect"):
         submission.body("b", "r")
@@ -82,7 +82,7 @@ def test_what_the_service_would_ignore_is_refused(given, name):
     ],
 )
 def test_only_what_has_no_effect_is_named(given, name):
-    """Lossless codecs have no bitrate, a template says all, a mode replaces the stems; the rest has effect."""
+    """Lossless codecs have no bitrate, a template says all, a mode replaces stems; the rest has effect."""
     assert [name] * bool(name) == list(Submission("a", **given).without_effect())
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
+
 import click
+import markdown
 
 from stemline.cli.main import main
 from tools.docs import references
@@ -28,7 +31,7 @@ def test_every_command_has_a_section() -> None:
     assert "stemline callbacks replay" in paths
     for path in paths:
         assert f"# {path}\n\n```text\n{path} " in page
-    assert "| `--levels" in page
+    assert "| <code>--levels" in page
 
 
 def test_a_command_is_shown_with_all_that_help_says() -> None:
@@ -48,9 +51,53 @@ def test_a_command_is_shown_with_all_that_help_says() -> None:
     section = references.section("stemline made", made, click.Context(made, info_name="made"))
     assert ["## stemline made", "```text\nstemline made [OPTIONS] FILE\n```"] == section[:2]
     assert "Make FILE.\n\n```text\none\ntwo\n```" == section[2]
-    assert "| `--size [a\\|b]` | Size &lt;n>.  [default: a] |" in section[3]
+    assert "| <code>--size [a&#124;b]</code> | Size &lt;n>.  [default: a] |" in section[3]
 
 
 def test_roles_of_docstrings_become_code() -> None:
     """A role is shown as its name, with a tilde as the last part of it."""
     assert "see `Client` or `a.b`" == plain("see :class:`~stemline.client.Client` or :func:`a.b`")
+
+
+_TAGS = "h1 h2 h3 h4 p pre code span div table thead tbody tr th td"
+
+
+class _Page(HTMLParser):
+    """A page as a reader sees it.
+
+    Attributes:
+        text: without tags, its white space as single spaces.
+        tags: names of all tags.
+    """
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.text, self.tags = "", set[str]()
+        extensions = ["attr_list", "md_in_html", "tables", "pymdownx.superfences"]
+        self.feed(markdown.markdown(source, extensions=extensions))
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_rendered_page_says_what_the_help_says() -> None:
+    """No sign of a help text is swallowed as a tag, and none of an escape is shown."""
+    page = _Page(references.commands())
+    assert set() == page.tags - set(_TAGS.split())
+    assert "\\|" not in page.text
+    for path, command, context in references.walk(main, click.Context(main, info_name="stemline")):
+        texts = [command.get_usage(context).removeprefix("Usage: "), *(command.help or "").split("\n\n")]
+        records = [each.get_help_record(context) for each in command.get_params(context)]
+        texts += [
+            text
+            for record in records
+            if record and record[1] and "--help" not in record[0]
+            for text in record
+        ]
+        for text in texts:
+            shown = " ".join(text.partition("\f")[0].replace("\b", "").replace("`", "").split())
+            assert shown in page.text, path

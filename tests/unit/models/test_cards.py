@@ -208,12 +208,38 @@ def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
     assert "--replace" in output
     assert run("add", network, "--card", text, "--replace", *directory)[0] == 0
     assert '"name": "mine", "here": true' in run("list", "--json", *directory)[1]
-    assert run("verify", *directory) == (0, f"{tmp_path}/models/mine: as published\n")
+    assert run("verify", *directory) == (0, f"{tmp_path}/models/mine: as its card says\n")
     shown = read_card(written(tmp_path, run("show", "mine", *directory)[1]))
     assert (shown.file, shown.size) == ("net.onnx", network.stat().st_size)
     assert run("bundle", "mine", "-o", tmp_path / "mine.tar", *directory)[0] == 0
     assert run("remove", "mine", *directory)[0] == 0
     assert run("show", "mine", *directory)[0] != 0
+
+
+def test_a_bundled_network_is_installed_elsewhere(tmp_path: Path) -> None:
+    """`pull NAME --from FILE` installs what `bundle` wrote, checks it, and mends what is damaged."""
+    here, there = (("--directory", tmp_path / name) for name in ("here", "there"))
+    network = scaling(tmp_path / "net.onnx", (2, 1_000), (0.1, 0.2, 0.3, 0.4))
+    run("add", network, "--card", card(tmp_path / "card.toml", NETWORK, name="mine", samples=1_000), *here)
+    bundle = tmp_path / "mine.tar"
+    assert run("bundle", "mine", "-o", bundle, *here)[0] == 0
+    installed = (0, f"{tmp_path}/there/mine\n")
+    assert installed == run("pull", "mine", "--from", bundle, *there)
+    assert run("verify", "mine", *there)[0] == 0
+    (tmp_path / "there/mine/net.onnx").write_bytes(b"damaged")
+    assert run("pull", "mine", *there)[0] != 0
+    assert installed == run("pull", "mine", "--from", tmp_path / "here", *there)
+    assert installed == run("pull", "mine", *there)
+    for words, said in [
+        (("pull", "other"), "There is no model 'other'"),
+        (("pull", "other", "--from", bundle), "does not contain card.toml of other"),
+        (("pull", "other", "--from", tmp_path / "none"), "neither a bundle nor a folder"),
+        (("pull", "other", "--from", tmp_path / "here/mine"), "holds the model 'mine', not 'other'"),
+    ]:
+        code, output = run(*words, *there)
+        assert code != 0
+        assert said in output
+    assert ["mine"] == [path.name for path in (tmp_path / "there").glob("[!.]*")]
 
 
 @pytest.mark.parametrize("name", ["2stems", "nobody", "../models", ""])
