@@ -61,7 +61,7 @@ def test_what_no_service_could_do_is_refused_at_once(wrong):
 @pytest.mark.parametrize("given", [{"stems": 4}, {"mode": "MusicMode"}, {"template": "t1"}])
 def test_what_the_service_would_ignore_is_refused(given, name):
     """A number without effect beside the others is an error that names it, before anything is sent."""
-    submission = Submission("a", codec="mp3", **given, **{name: 192})
+    submission = Submission("a", **{"codec": "mp3", **given, name: 192})
     with pytest.raises(ValueError, match=f"{name} has no effect"):
         submission.body("b", "r")
     assert [name] == list(submission.without_effect())
