@@ -22,7 +22,13 @@ from stemline.client.errors import AccessDenied, ApiError, TransferFailed
 from tests.paths import REPOSITORY
 from tools.docs.references import walk
 
-COMMANDS = [(path, command) for path, command, _ in walk(main, click.Context(main, info_name="stemline"))]
+VALUES = {
+    path: option.opts[-1]
+    for path, command, _ in walk(main, click.Context(main, info_name="stemline"))
+    for option in command.params
+    if isinstance(option, click.Option) and not option.is_flag
+}
+"""An option with a value of each command that has one."""
 
 
 @pytest.mark.parametrize(
@@ -73,15 +79,13 @@ def test_a_full_disk_is_said_with_its_file(number: int) -> None:
     assert "make room" in failure(transfer).hint
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
-def test_an_option_without_its_value_leads_to_its_command(path: str, command: click.Command) -> None:
+@pytest.mark.parametrize("path", VALUES)
+def test_an_option_without_its_value_leads_to_its_command(path: str) -> None:
     """The hint names the help of the command whose option it is, not that of the whole program."""
     words = path.split()[1:]
-    options = [each for each in command.params if isinstance(each, click.Option) and not each.is_flag]
-    for option in options[:1]:
-        ended = CliRunner().invoke(main, [*words, option.opts[-1]])
-        assert 2 == ended.exit_code
-        assert f"Hint: see `main {' '.join(words)} --help`" in ended.stderr
+    ended = CliRunner().invoke(main, [*words, VALUES[path]])
+    assert 2 == ended.exit_code
+    assert f"Hint: see `main {' '.join(words)} --help`" in ended.stderr
 
 
 def test_ctrl_c_while_modules_are_imported_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
