@@ -21,7 +21,7 @@ from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, ValkeyServer
 from tests import ordering
 from tests.paths import REPOSITORY
-from tests.support import ports
+from tests.support import ports, s3_models
 from tests.support.logs import configure_plainly
 from tests.support.measured import MEASURED, leave_out_processes
 from tests.support.shared import SHARED
@@ -45,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
     ports.divide()
+    s3_models.read_once()
     configure_plainly()
     from hypothesis import settings
 
