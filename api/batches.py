@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import tempfile
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -332,9 +329,8 @@ def _from_manifest(context: RequestContext) -> _Upload:
         raise RequestRefused("A batch needs a Manifest, or its rows as application/x-ndjson.")
     try:
         if not upload.is_known:
-            with tempfile.TemporaryDirectory(prefix="stemline-batch-") as folder:
-                for lines in _object_lines(context, key, Path(folder) / "manifest"):
-                    upload.add(lines)
+            for lines in _object_lines(context, key):
+                upload.add(lines)
         upload.seal(hashlib.sha256(context.body).hexdigest())
     except BaseException:
         upload.drop()
@@ -342,18 +338,13 @@ def _from_manifest(context: RequestContext) -> _Upload:
     return upload
 
 
-def _object_lines(context: RequestContext, key: str, path: Path) -> Iterator[list[bytes]]:
-    ends = time.monotonic() + _MANIFEST_S
+def _object_lines(context: RequestContext, key: str) -> Iterator[list[bytes]]:
+    splitter, buckets = _Splitter(), context.services.buckets
     try:
-        context.services.buckets.download(
-            context.tenant, key, path, max_bytes=MAX_BYTES, cancelled=lambda: time.monotonic() > ends
-        )
+        for piece in buckets.pieces(context.tenant, key, max_bytes=MAX_BYTES, within_s=_MANIFEST_S):
+            yield splitter.feed(piece)
     except JobFailed as error:
         raise RequestRefused(f"The manifest cannot be read. {error.message}") from None
     except TransferCancelled:
         raise RequestRefused(f"The manifest could not be read within {_MANIFEST_S:.0f} s.") from None
-    splitter = _Splitter()
-    with path.open("rb") as file:
-        while data := file.read(_PART_BYTES):
-            yield splitter.feed(data)
     yield splitter.end()

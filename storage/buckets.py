@@ -24,6 +24,7 @@ from stemline.storage.incoming import IncomingUploads
 from stemline.storage.job_errors import source_errors, target_errors
 from stemline.storage.objects import ObjectHead, head_object
 from stemline.storage.publish import Upload
+from stemline.storage.reading import PieceReader
 from stemline.storage.retry import BudgetExhausted, CancelCheck, RetryBudget, TransferCancelled
 from stemline.storage.s3_errors import (
     error_code,
@@ -116,6 +117,30 @@ class Buckets:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
+
+    def pieces(self, tenant: Tenant, key: str, *, max_bytes: int, within_s: float) -> Iterator[bytes]:
+        """Yield an object in pieces of some hundred kB; what is done with them meanwhile does not count.
+
+        Args:
+            tenant: Bucket and region of the object.
+            key: Its key.
+            max_bytes: A larger object is refused.
+            within_s: How long the requests may take together, s.
+
+        Raises:
+            SourceNotFound, SourceAccessDenied, SourceTooLarge, SourceDownloadFailed: Final errors.
+            SourceUnavailable: The store was unavailable for too long.
+            TransferCancelled: The requests took longer.
+        """
+        with source_errors():
+            bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
+        reader = PieceReader(
+            bucket, key, max_bytes=max_bytes, within_s=within_s, patience_s=self._retry_budget_s
+        )
+        while not reader.is_complete:
+            with source_errors(bucket):
+                piece = reader.next_piece()
+            yield piece
 
     def head(self, region: str, bucket: str, key: str) -> ObjectHead | None:
         """Return the metadata of an object, or ``None`` if it does not exist.

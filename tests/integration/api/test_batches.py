@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -270,13 +271,13 @@ def test_rows_come_from_a_manifest(server, monkeypatch):
     buckets: Any = type(_services(server).buckets)
     contents = {"lists/ok": body(rows(50)).partition(b"\n")[2], "lists/wrong": b"{}"}
 
-    def download(_: Any, tenant: Any, key: str, path: Any, *, max_bytes: int, cancelled: Any) -> int:
-        assert (TENANT, True, False) == (tenant, max_bytes > 0, cancelled())
+    def pieces(_: Any, tenant: Any, key: str, *, max_bytes: int, within_s: float) -> Iterator[bytes]:
+        assert (TENANT, True, True) == (tenant, max_bytes > 0, within_s > 0)
         if key not in contents:
             raise SourceNotFound
-        return path.write_bytes(contents[key])
+        yield from (contents[key][at : at + 100] for at in range(0, len(contents[key]), 100))
 
-    monkeypatch.setattr(buckets, "download", download)
+    monkeypatch.setattr(buckets, "pieces", pieces)
 
     def submit(key: str) -> Answer:
         return server.client.request(
@@ -294,6 +295,35 @@ def test_rows_come_from_a_manifest(server, monkeypatch):
         ]
     )
     assert "1" == ask(server, "GET", "/batches")["TotalCount"]
+
+
+SECRET_LINES = [
+    b'{"hunter2": "x"}',
+    b'{"Object": "in/a", "hunter2": "x"}',
+    b'{"Object": {"hunter2": "hunter2"}}',
+    b'{"Object": "hunter2/../x"}',
+    b'{"Object": "in/a", "UserData": ["hunter2"]}',
+    b'{"Object": "in/a", "Output": {"AuObject": "hunter2/"}}',
+    b'{"Object": "in/a", "Output": "hunter2"}',
+    b'{"hunter2": {"hunter2": ["hunter2", ["hunter2"]]}}',
+    b"hunter2=x",
+    b'["hunter2"]',
+    b'"hunter2"',
+    b"<a>hunter2</a>",
+    b"\xff hunter2",
+    b'{"Object": 1e999999999999999999999999999999999999999, "hunter2": 1}',
+]
+
+
+def test_a_refused_manifest_shows_nothing_of_the_object(server, monkeypatch):
+    """Any object of the bucket may be named as a manifest: who may only submit reads no part of it."""
+    monkeypatch.setattr(
+        type(_services(server).buckets), "pieces", lambda _, tenant, key, **__: iter([SECRET_LINES[int(key)]])
+    )
+    for number, line in enumerate(SECRET_LINES):
+        named = json.dumps(COMMON | {"Manifest": {"Object": str(number)}}).encode()
+        answer = server.client.request("POST", "/batches", named, JSON)
+        assert (400, False) == (answer.status, b"hunter2" in answer.body), line
 
 
 def _services(server: ApiServer) -> Any:
