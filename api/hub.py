@@ -32,6 +32,8 @@ _POLL_S: Final = 0.1
 _PAUSE_S: Final = 0.005
 """Events that come at about the same time are fetched together, s."""
 _RETRY_S: Final = 0.5
+_CHECK_S: Final = 20.0
+"""How often it is checked that the store still has the last events that are known, s."""
 _RETRY_AFTER_S: Final = 5.0
 _PAGE: Final = 500
 
@@ -58,7 +60,7 @@ class _Channel:
 
     def add(self, events: Sequence[Event]) -> None:
         """Append new events."""
-        last = self.events[-1].id if self.events else self.floor
+        last = self.end
         if last is None:
             return
         self.events += [event for event in events if place(event.id) > place(last)]
@@ -67,8 +69,10 @@ class _Channel:
         self._wake()
 
     def after(self, event_id: str) -> list[Event] | None:
-        """Return the events after one; None if they are not all in memory."""
-        if self.floor is None or place(event_id) < place(self.floor):
+        """Return the events after one; None if they are not all in memory, or the one is not known here."""
+        if self.floor is None or self.end is None:
+            return None
+        if not place(self.floor) <= place(event_id) <= place(self.end):
             return None
         found: list[Event] = []
         for event in reversed(self.events):
@@ -76,6 +80,11 @@ class _Channel:
                 break
             found.append(event)
         return found[::-1]
+
+    @property
+    def end(self) -> str | None:
+        """The last event that is known."""
+        return self.events[-1].id if self.events else self.floor
 
     def _wake(self) -> None:
         self.changed.set()
@@ -130,7 +139,7 @@ class EventHub:
             every_s: an empty list is yielded after this silence, s.
 
         Raises:
-            EventsGone: some of them are not kept any more.
+            EventsGone: some of them are not kept any more, or the store does not know the one.
             StoreUnavailable: events that are not in memory cannot be read.
         """
         with self._joined(tenant) as channel:
@@ -183,6 +192,7 @@ class EventHub:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         known: dict[_Channel, str] = {}
         """The last event that each channel has got."""
+        checked = time.monotonic()
         while not self._closed:
             with self._lock:
                 channels = dict(self._channels)
@@ -190,6 +200,9 @@ class EventHub:
                     self._wanted.clear()
             known = {channel: known[channel] for channel in channels.values() if channel in known}
             try:
+                if time.monotonic() - checked >= _CHECK_S:
+                    checked = time.monotonic()
+                    self._forget_unknown(channels, known)
                 if channels:
                     self._fetch(loop, channels, known)
                 else:
@@ -200,6 +213,12 @@ class EventHub:
                 time.sleep(_RETRY_S)
             except RuntimeError:  # the loop is closed
                 return
+
+    def _forget_unknown(self, channels: Mapping[Tenant, _Channel], known: dict[_Channel, str]) -> None:
+        """Begin again where the store ends before what is known: what comes next would never be seen."""
+        for tenant, channel in channels.items():
+            if channel in known and place(self._repository.begin(tenant)[0]) < place(known[channel]):
+                del known[channel]
 
     def _fetch(
         self,

@@ -29,6 +29,8 @@ class InMemoryEvents(EventRepository):
         with contents.lock:
             if place(after) < contents.forgotten.get(tenant, (0, 0)):
                 return None
+            if place(after) > place(contents.last_event()):
+                return None
             return [event for event in contents.events[tenant] if place(event.id) > place(after)][:limit]
 
     def wait(self, after: Mapping[Tenant, str], timeout_s: float) -> dict[Tenant, list[Event]]:

@@ -24,7 +24,8 @@ class EventRepository(Protocol):
         """Return a tenant's events after one of them, the oldest first.
 
         Returns:
-            The events; ``None`` if some of them may not be kept any more.
+            The events; ``None`` if some of them may not be kept any more, or if the tenant's last event comes
+            before the one given: the store has lost events since, or its clock was set back.
         """
         ...
 

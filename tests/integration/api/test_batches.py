@@ -302,7 +302,7 @@ SECRET_LINES = [
     b'{"Object": "in/a", "hunter2": "x"}',
     b'{"Object": {"hunter2": "hunter2"}}',
     b'{"Object": "hunter2/../x"}',
-    b'{"Object": "in/a", "UserData": ["hunter2"]}',
+    b'{"Object": "in/a", "UserData": ["hunter2", "x"]}',
     b'{"Object": "in/a", "Output": {"AuObject": "hunter2/"}}',
     b'{"Object": "in/a", "Output": "hunter2"}',
     b'{"hunter2": {"hunter2": ["hunter2", ["hunter2"]]}}',

@@ -11,6 +11,7 @@ from itertools import islice
 
 import pytest
 
+from stemline.api import hub
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
 from stemline.testing.api_server import TENANT, ApiServer, finish
@@ -121,6 +122,35 @@ def test_a_reader_that_stayed_away_too_long_is_told(server):
         assert "reset" == next(iter(stream)).kind
         server.store.jobs.cancel(TENANT, [job])
         assert ["Cancel"] == states(stream, 1)
+
+
+def test_a_reader_that_knows_more_than_the_store_is_told(server):
+    """A client whose last event the store has lost is told, then gets what comes next, or the job's end."""
+    future = {"Last-Event-ID": "999999999999999-0"}
+    job = submit(server.client)
+    with EventStream(server.client, "/events", future) as stream:
+        assert "reset" == next(iter(stream)).kind
+        server.store.jobs.cancel(TENANT, [job])
+        assert ["Cancel"] == states(stream, 1)
+    with EventStream(server.client, f"/jobs/{job}/events", future) as stream:
+        assert ["Cancel"] == [event.data["State"] for event in stream]
+    other = submit(server.client)
+    with EventStream(server.client, f"/jobs/{other}/events", future) as stream:
+        assert ["position", "reset", "job"] == [event.kind for event in islice(stream, 3)]
+
+
+def test_a_store_that_steps_back_leaves_no_listener_deaf(server, monkeypatch, valkey):
+    """Streams that are open while the store loses their events are told, and go on."""
+    monkeypatch.setattr(hub, "_CHECK_S", 0.0)
+    with EventStream(server.client, "/events") as stream:
+        assert "open" == next(iter(stream)).kind
+        submit(server.client)
+        assert ["Submitted"] == states(stream, 1)
+        key = f"stemline:events:{TENANT}"
+        valkey.delete(key)
+        before = f"{round(time.time() * 1000) - 60_000}-0"
+        valkey.xadd(key, {"kind": "queue", "id": "p", "state": "Active"}, id=before)
+        assert "reset" == next(event.kind for event in stream if event.kind == "reset")
 
 
 def test_silence_is_filled_and_limited(serve):
