@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 _YEAR_S = 365 * 86_400.0
 #: Codecs that change the samples.
 _LOSSY = frozenset({"mp3", "aac", "amr"})
+#: What looks like a network's fault, by `stemline.separation.shares.Doubt`.
+_DOUBTS = {
+    "loud": "peaks more than 6 dB above the mix: the network may be broken",
+    "silent": "is silent, and the mix is not: the network may be broken",
+    "mix": "is the mix itself: the network may be broken",
+}
 
 
 @click.command(name="separate")
@@ -46,7 +52,9 @@ _LOSSY = frozenset({"mp3", "aac", "amr"})
     show_default=True,
     help="Codec of the stems.",
 )
-@click.option("--bitrate", type=int, help="kbit/s, for mp3 and aac; by default as the source.")
+@click.option(
+    "--bitrate", type=click.IntRange(8, 1000), help="kbit/s, for mp3 and aac; by default as the source."
+)
 @click.option(
     "--bit-depth",
     type=click.Choice(["16", "24", "32"]),
@@ -211,9 +219,18 @@ def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_js
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
     screen(stderr=True).print(_levels(report))
+    for name, share in report.shares.items():
+        if share.doubt:
+            click.echo(f"Warning: {name} {_DOUBTS[share.doubt]}", err=True)
     if report.null_test_db is not None:
         when = "before encoding" if codec in _LOSSY else "as written"
-        click.echo(f"sum of the stems less the mix, {when}: {report.null_test_db:.0f} dBFS at most", err=True)
+        click.echo(
+            f"sum of the stems less the mix, {when}: {report.null_test_db:.0f} dBFS at most,"
+            " from rounding and clipping alone",
+            err=True,
+        )
+    if report.residual_db is not None:
+        click.echo(f"the stems leave {report.residual_db:.0f} dB of the mix's energy", err=True)
     click.echo(
         f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
         f" on {report.device}",
@@ -229,7 +246,9 @@ def _fields(file: Path, report: Report) -> dict[str, Any]:
         "stems": {name: str(stem.path) for name, stem in stems.items()},
         "levels": {name: asdict(stem.levels) for name, stem in stems.items()},
         "bitrate_kbps": {name: stem.bitrate_bps / 1000 or None for name, stem in stems.items()},
+        "shares": {name: asdict(share) for name, share in report.shares.items()},
         "null_test_db": report.null_test_db,
+        "residual_db": report.residual_db,
         "audio_s": round(report.duration_s, 3),
         "seconds": round(report.seconds["total"], 3),
         "device": report.device,
@@ -242,11 +261,13 @@ def _levels(report: Report) -> Table:
     from rich.table import Table
 
     table = Table("stem", box=box.SIMPLE_HEAD)
-    for name in ("peak dBFS", "clipped", "LUFS"):
+    for name in ("peak dBFS", "clipped", "LUFS", "dB of the mix"):
         table.add_column(name, justify="right")
     for name, stem in report.stems.items():
         levels = stem.levels
-        table.add_row(name, _level(levels.peak_db, 2), f"{levels.clipped:,}", _level(levels.loudness_lufs, 1))
+        share = report.shares[name].energy_db
+        measured = (_level(levels.peak_db, 2), f"{levels.clipped:,}", _level(levels.loudness_lufs, 1))
+        table.add_row(name, *measured, _level(share, 1))
     return table
 
 

@@ -133,6 +133,10 @@ class StemLevels:
     """Samples that the file holds clipped to full scale, counted in each channel."""
     loudness_lufs: float | None = None
     """Integrated loudness by BS.1770-4; ``None`` below its gate."""
+    share_db: float | None = None
+    """Energy over the mix's, dB; ``None`` for digital silence, and of a release that did not measure it."""
+    doubt: str = ""
+    """Why it looks like a network's fault: ``loud``, ``silent`` or ``mix``; empty for most stems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,9 @@ class Result:
     """``{"Format": {…}, "Stream": {"Audio": […]}}`` with the names of the wire; all values are strings
     (docs/wire/wire.md, 8.1)."""
     null_test_db: float | None = None
-    """Largest sample of the stems' sum less the mix, dBFS; ``None`` if not all stems were made."""
+    """Largest sample of the stems' sum less the mix, dBFS; ``None`` if they do not add up by construction."""
+    residual_db: float | None = None
+    """Energy of the mix that the network's own stems leave, dB; ``None`` if they add up by construction."""
     audio_s: float = 0.0
     """Duration of the source, s."""
     source_bytes: int = 0

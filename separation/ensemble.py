@@ -13,7 +13,7 @@ import numpy as np
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.moments import Moments
 from stemline.separation.network import Network
-from stemline.separation.segment_engine import is_mix
+from stemline.separation.segment_engine import independent, is_mix
 from stemline.separation.stream_separator import StageTimer, StreamSeparator
 from stemline.separation.windows import Block
 
@@ -33,6 +33,11 @@ class EnsembleNetwork(Network):
     def is_complete(self, stems: Iterable[str]) -> bool:
         """Return whether these stems add up to the mix: one of them is the mix less all others."""
         return is_mix(set(stems), self.mix_less)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the averages, unless there is a further stem for what they leave."""
+        return independent(self.averaged, self.mix_less)
 
 
 @dataclass(frozen=True, slots=True)

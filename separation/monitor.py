@@ -1,4 +1,4 @@
-"""What is measured of a separation while it runs: waveforms, and whether the stems add up to the mix."""
+"""What is measured of a separation while it runs: waveforms, shares, and the sum of the stems."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from stemline.separation.measure import PeakMeter, decibels
 from stemline.separation.media.pcm import quantised
+from stemline.separation.shares import Share, ShareMeter
 from stemline.separation.waveform import Waveform, WaveformMeter
 from stemline.separation.windows import Block
 
@@ -31,14 +32,16 @@ class Monitor:
 
     Args:
         stems: How the encoders take the stems that are made, by name.
-        is_complete: Whether these are all stems of the model, so that their sum can be compared with the mix.
+        is_complete: Whether these add up to the mix, so that what encoding changes of it can be measured.
+        parts: Stems that the network makes independently of each other, and that are meant to be the mix.
     """
 
-    def __init__(self, stems: Mapping[str, Taken], *, is_complete: bool) -> None:
+    def __init__(self, stems: Mapping[str, Taken], *, is_complete: bool, parts: tuple[str, ...] = ()) -> None:
         self._stems = stems
         self._waves = {name: WaveformMeter() for name in stems}
         self._mix = WaveformMeter()
         self._null = PeakMeter() if is_complete else None
+        self._shares = ShareMeter(tuple(stems), parts)
         self._ahead: deque[Block] = deque()
         """Samples of the mix that the stems have not reached."""
 
@@ -46,14 +49,15 @@ class Monitor:
         """Yield the blocks of the mix and measure them."""
         for block in blocks:
             self._mix.feed(block)
-            if self._null is not None:
-                self._ahead.append(block)
+            self._ahead.append(block)
             yield block
 
     def feed(self, piece: Mapping[str, Block]) -> None:
         """Take the next samples of every stem, (samples, 2)."""
         for name, samples in piece.items():
             self._waves[name].feed(samples)
+        mix = self._take(len(next(iter(piece.values()))))
+        self._shares.feed(piece, mix)
         if self._null is not None:
             # The stems are added up first: the last one is the mix less the others, and would cancel both.
             total, *others = (
@@ -62,15 +66,24 @@ class Monitor:
             )
             for stem in others:
                 total += stem
-            total -= self._take(len(total))
+            total -= mix
             self._null.feed(total)
 
     def null_test_db(self) -> float | None:
         """Return the largest sample of the stems' sum less the mix, dBFS; None where a stem is missing.
 
-        The stems are rounded and clipped as their encoders take them, at 44.1 kHz in stereo.
+        The stems are rounded and clipped as their encoders take them, at 44.1 kHz in stereo. Before that they
+        add up by construction, so this says nothing of the network: `shares` and `residual_db` do.
         """
         return None if self._null is None else decibels(self._null.peak)
+
+    def shares(self) -> dict[str, Share]:
+        """Return what each stem has of the mix, by name."""
+        return self._shares.shares()
+
+    def residual_db(self) -> float | None:
+        """Return what the network's own parts leave of the mix's energy, dB; None where they are not all."""
+        return self._shares.residual_db()
 
     def waveforms(self) -> dict[str, Waveform]:
         """Return the waveforms of the stems by name."""

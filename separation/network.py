@@ -36,5 +36,13 @@ class Network:
     instruments: tuple[str, ...]
 
     def is_complete(self, stems: Iterable[str]) -> bool:
-        """Return whether these stems add up to the mix."""
+        """Return whether these stems add up to the mix by construction."""
         return set(stems) == set(self.instruments)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the stems that are made independently of each other, and are meant to be the whole mix.
+
+        There are none where stems add up by construction.
+        """
+        return ()

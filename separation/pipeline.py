@@ -19,6 +19,7 @@ from stemline.separation.media.types import EncodedStem, MediaLimits, OutputSpec
 from stemline.separation.monitor import Monitor
 from stemline.separation.network import SAMPLE_RATE
 from stemline.separation.separators import measured, open_separator
+from stemline.separation.shares import Share
 from stemline.separation.stream_separator import StageTimer
 from stemline.separation.threads import BackgroundConsumer, Prefetcher
 from stemline.separation.waveform import Waveform
@@ -42,7 +43,10 @@ class Report:
         stems: The written files, by instrument.
         waveforms, mix_waveform: Of each stem before its encoding, by instrument, and of the source.
         null_test_db: The largest sample of the stems' sum less the mix, dBFS, with stems as the encoders take
-            them: rounded and clipped, before a lossy codec; None where not all stems of the model were made.
+            them: rounded and clipped, before a lossy codec; None where they do not add up by construction.
+        shares: What each stem has of the mix, by instrument.
+        residual_db: What the stems that the network makes independently leave of the mix's energy, dB; None
+            where they add up by construction or are not all of the mix.
     """
 
     duration_s: float
@@ -53,6 +57,8 @@ class Report:
     waveforms: Mapping[str, Waveform] = field(default_factory=dict)
     mix_waveform: Waveform | None = None
     null_test_db: float | None = None
+    shares: Mapping[str, Share] = field(default_factory=dict)
+    residual_db: float | None = None
 
 
 def separate_file(
@@ -117,7 +123,7 @@ def separate_file(
         open_.callback(decoded.close)
         open_.callback(audio.interrupt)
         taken = {name: writer.encoding for name, writer in writers.items()}
-        monitor = Monitor(taken, is_complete=engine.network.is_complete(outputs))
+        monitor = Monitor(taken, is_complete=separator.adds_up(outputs), parts=separator.parts)
         pieces = separator.separate(
             monitor.watch(decoded), instruments=tuple(outputs), timer=timer, moments=moments
         )
@@ -151,6 +157,8 @@ def separate_file(
         monitor.waveforms(),
         monitor.mix_waveform(),
         monitor.null_test_db(),
+        monitor.shares(),
+        monitor.residual_db(),
     )
 
 

@@ -44,6 +44,17 @@ class SegmentNetwork(Network):
         """Return whether these stems add up to the mix: one of them is the mix less all others."""
         return is_mix(set(stems), self.mix_less)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the network's own stems, unless there is a further one for what they leave."""
+        return independent(self.outputs, self.mix_less)
+
+
+def independent(stems: tuple[str, ...], mix_less: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return several stems that are meant to be the mix: no other one is the mix less all of them."""
+    is_all = len(stems) > 1 and not any(set(others) == set(stems) for others in mix_less.values())
+    return stems if is_all else ()
+
 
 def is_mix(stems: set[str], mix_less: Mapping[str, tuple[str, ...]]) -> bool:
     """Return whether one of the stems is the mix less all others."""

@@ -55,6 +55,15 @@ class Separator(StreamSeparator):
         self.level = level
         self._threads = OrderedThreads(engine.in_flight)
 
+    def adds_up(self, stems: Iterable[str]) -> bool:
+        """Return whether these stems add up to the mix: where nothing is silenced above 11 kHz."""
+        return self.extension is not Extension.ZEROS and super().adds_up(stems)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return all stems where something is silenced, which they leave of the mix."""
+        return self.engine.network.instruments if self.extension is Extension.ZEROS else ()
+
     def close(self) -> None:
         """End the threads; running windows are finished first."""
         self._threads.close()

@@ -49,6 +49,15 @@ class StreamSeparator(ABC):
         """Return whether the stream's moments have to be known before it is separated."""
         return False
 
+    def adds_up(self, stems: Iterable[str]) -> bool:
+        """Return whether these stems add up to the mix by construction."""
+        return self.engine.network.is_complete(stems)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return stems that do not add up by construction and are meant to be the mix; see `Network`."""
+        return self.engine.network.parts
+
     @abstractmethod
     def separate(
         self,

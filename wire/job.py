@@ -177,12 +177,15 @@ STEM_LEVELS = Table(
     Element("PeakDb", DECIBELS, "levels.peak_db", optional=True),
     Element("ClippedSamples", integer(), "levels.clipped"),
     Element("LoudnessLufs", DECIBELS, "levels.loudness_lufs", optional=True),
+    Element("ShareDb", DECIBELS, "levels.share_db", optional=True),
+    Element("Doubt", TEXT, lambda file: file.levels.doubt or None, optional=True),
 )
 """The value is an ``OutputFile`` with levels."""
 SOUND_INFO = Table(
     "",
     Element("Stem", STEM_LEVELS, lambda job: [f for f in job.result.files if f.levels], repeated=True),
     Element("NullTestDb", DECIBELS, "result.null_test_db", optional=True),
+    Element("ResidualDb", DECIBELS, "result.residual_db", optional=True),
 )
 """What the worker measured of the stems; an addition to the vendor's interface."""
 MEDIA_RESULT = Table("", Element("OutputFile", OUTPUT_FILE))

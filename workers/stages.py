@@ -17,7 +17,9 @@ from stemline.runtime.telemetry import annotate
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.extension import Extension
 from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.media.types import EncodedStem
 from stemline.separation.pipeline import Report, separate_file
+from stemline.separation.shares import Share
 from stemline.storage import Upload
 from stemline.workers.context import SeparationContext
 from stemline.workers.eta import Eta
@@ -229,7 +231,7 @@ def result_of(work: Work, report: Report) -> Result:
             key=upload.key,
             md5=stem.md5,
             size=stem.size,
-            levels=StemLevels(stem.levels.peak_db, stem.levels.clipped, stem.levels.loudness_lufs),
+            levels=_levels(stem, report.shares.get(names[track])),
         )
         for track, upload, stem in zip(spec.tracks(), work.uploads, stems, strict=True)
     )
@@ -237,7 +239,20 @@ def result_of(work: Work, report: Report) -> Result:
         files=files,
         media_info=recorded_media_info([stem.media_info for stem in stems]),
         null_test_db=report.null_test_db,
+        residual_db=report.residual_db,
         audio_s=report.duration_s,
         source_bytes=work.source_bytes,
         model=work.model.name,
+    )
+
+
+def _levels(stem: EncodedStem, share: Share | None) -> StemLevels:
+    """Return what is recorded about the samples of a stem."""
+    levels = stem.levels
+    return StemLevels(
+        levels.peak_db,
+        levels.clipped,
+        levels.loudness_lufs,
+        share.energy_db if share else None,
+        share.doubt or "" if share else "",
     )

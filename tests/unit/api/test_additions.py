@@ -9,6 +9,7 @@ import pytest
 
 from stemline.jobs.audio import check_audio
 from stemline.jobs.errors import RequestRefused
+from stemline.jobs.job import StemLevels
 from stemline.jobs.separation import AudioConfig, AudioMode
 from stemline.jobs.store import records
 from stemline.testing.client import submission
@@ -46,6 +47,22 @@ def test_levels_are_answered(document: Document) -> None:
     operation = _operation(document)
     assert operation["SoundInfo"] == _SOUND
     assert operation["VoiceSeparate"]["AudioConfig"]["BitDepth"] == "24"
+
+
+@pytest.mark.shows("ShareDb, Doubt, ResidualDb")
+@pytest.mark.parametrize("document", [Document.JSON_ANSWER, Document.EXTENDED_XML_ANSWER])
+def test_shares_of_the_mix_are_answered(document: Document) -> None:
+    """Of each stem the share and any doubt, and what the stems leave of the mix, where they are known."""
+    job = measured_job()
+    assert job.result
+    levels = [StemLevels(share_db=-3.456), StemLevels(share_db=0.0, doubt="mix")]
+    files = [replace(file, levels=one) for file, one in zip(job.result.files, levels, strict=True)]
+    result = replace(job.result, files=tuple(files), null_test_db=None, residual_db=-23.0)
+    tree: Any = views.JOBS.write({"items": [replace(job, result=result)], "missing": []}, document)
+    sound = tree["JobsDetail"][0]["Operation"]["SoundInfo"]
+    assert [("-3.46", None), ("0.00", "mix")] == [(s["ShareDb"], s.get("Doubt")) for s in sound["Stem"]]
+    assert ("-23.00", None) == (sound["ResidualDb"], sound.get("NullTestDb"))
+    assert result == records.RESULT.validate_json(records.text(records.RESULT, result))
 
 
 @pytest.mark.shows("SoundInfo, Stem, PeakDb, ClippedSamples, LoudnessLufs, NullTestDb")

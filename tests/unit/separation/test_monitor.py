@@ -69,6 +69,52 @@ def test_no_null_test_without_all_stems() -> None:
     assert _monitor(off_by=0.0, is_complete=False).null_test_db() is None
 
 
+@pytest.mark.parametrize(
+    ("voice", "rest", "doubts"),
+    [
+        (0.3, 0.7, (None, None)),
+        (0.01, 0.99, (None, None)),
+        (-0.5, 1.5, (None, None)),
+        (0.0, 1.0, ("silent", "mix")),
+        (1e-5, 1.0, ("silent", "mix")),
+        (1000.0, -999.0, ("loud", "loud")),
+        (2.1, 0.5, ("loud", None)),
+        (0.0, 0.0, ("silent", "silent")),
+    ],
+)
+def test_broken_stems_are_doubted(voice: float, rest: float, doubts: tuple[str | None, str | None]) -> None:
+    """Stems that are silent, much louder than the mix, or the mix, are reported; parts of a mix are not."""
+    monitor = _shared(voice, rest)
+    assert doubts == tuple(share.doubt for share in monitor.shares().values())
+    for factor, share in zip((voice, rest), monitor.shares().values(), strict=True):
+        expected = 20 * np.log10(abs(factor)) if factor else None
+        assert share.energy_db == pytest.approx(expected, abs=0.01)
+
+
+def test_stems_of_silence_are_not_doubted() -> None:
+    """Where the mix is silent or nearly so, its stems may be as well."""
+    for level in (0.0, 1e-4):
+        assert {None} == {share.doubt for share in _shared(0.0, 1.0, level=level).shares().values()}
+
+
+@pytest.mark.parametrize(("voice", "rest", "left"), [(0.3, 0.6, -20), (0.5, 0.5, None), (1.0, 1.0, 0)])
+def test_what_independent_parts_leave_of_the_mix(voice: float, rest: float, left: float | None) -> None:
+    """The energy that a network's own stems leave is that of the mix less their sum."""
+    assert _shared(voice, rest, parts=("voice", "rest")).residual_db() == pytest.approx(left, abs=0.01)
+    assert _shared(voice, rest).residual_db() is None
+    assert _shared(voice, rest, parts=("voice", "missing")).residual_db() is None
+
+
+def _shared(voice: float, rest: float, *, level: float = 1.0, parts: tuple[str, ...] = ()) -> Monitor:
+    """Run a monitor over a mix and two stems that are multiples of it."""
+    mix = _MIX * np.float32(level)
+    monitor = Monitor({"voice": _FLOAT, "rest": _FLOAT}, is_complete=False, parts=parts)
+    assert len(list(monitor.watch(np.array_split(mix, 6)))) == 6
+    for piece in np.array_split(mix, 13):
+        monitor.feed({"voice": piece * np.float32(voice), "rest": piece * np.float32(rest)})
+    return monitor
+
+
 def test_waveforms_of_the_mix_and_of_each_stem() -> None:
     """The waveforms are those of the whole streams."""
     monitor = _monitor(off_by=0.0)

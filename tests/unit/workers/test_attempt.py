@@ -46,6 +46,7 @@ from stemline.separation.errors import (
 from stemline.separation.measure import Levels
 from stemline.separation.media import EncodedStem, MediaInfo, OutputSpec
 from stemline.separation.pipeline import Report
+from stemline.separation.shares import Doubt, Share
 from stemline.separation.waveform import Waveform
 from stemline.storage import TransferCancelled, Upload
 from stemline.testing.samples import job_spec
@@ -335,14 +336,21 @@ def test_what_was_measured_is_on_record(make):
         }
         waves = {name: Waveform(256, name) for name in stems}
         return replace(
-            report, stems=stems, waveforms=waves, mix_waveform=Waveform(256, "mix"), null_test_db=-120.5
+            report,
+            stems=stems,
+            waveforms=waves,
+            mix_waveform=Waveform(256, "mix"),
+            null_test_db=-120.5,
+            shares={"vocals": Share(-3.0), "accompaniment": Share(None, Doubt.SILENT)},
+            residual_db=-23.0,
         )
 
     bench.engine.results["separate_file"] = measured
     bench.run()
     (_, result, waveforms), _ = bench.jobs.arguments("succeed")
     assert [(-6.0, 6), (-13.0, 13)] == [(each.levels.peak_db, each.levels.clipped) for each in result.files]
-    assert -120.5 == result.null_test_db
+    assert [(-3.0, ""), (None, "silent")] == [(f.levels.share_db, f.levels.doubt) for f in result.files]
+    assert (-120.5, -23.0) == (result.null_test_db, result.residual_db)
     assert [("Mix", "mix"), ("AuObject", "vocals"), ("Object", "accompaniment")] == [
         (each.name, each.data) for each in waveforms
     ]

@@ -121,6 +121,11 @@ function Measurements({ info, more }) {
           <td data-label=${t("job.peak")}>${stem.PeakDb ? `${stem.PeakDb} dBFS` : t("job.silence")}</td><td data-label=${t("job.clipped")}>${number(stem.ClippedSamples)}</td>
           <td data-label=${t("job.loudness")}>${stem.LoudnessLufs ? `${stem.LoudnessLufs} LUFS` : "–"}</td><td data-label=${t("job.size")}>${file ? size(Number(file.Size)) : ""}</td></tr>`;
       })}</tbody></table></div>
+    ${(info.Stem ?? []).filter((/** @type {Tree} */ stem) => stem.Doubt).map((/** @type {Tree} */ stem) => {
+      const file = /** @type {Tree | undefined} */ (tracks.get(stem.ObjectName));
+      return html`<p class="problem" key=${stem.ObjectName}>${t(`job.doubt.${stem.Doubt}`, { stem: file ? t(`track.${file.Track}`) : stem.ObjectName })}</p>`;
+    })}
+    ${info.ResidualDb && html`<p class="soft">${t("job.residual", { db: info.ResidualDb })}</p>`}
     ${info.NullTestDb && html`<p class="soft">${Number(info.NullTestDb) <= EXACT_DB ? t("job.nullExact") : t("job.null", { db: info.NullTestDb })} ${LOSSY.includes(codec) ? t("job.nullLossy", { codec }) : ""}</p>`}</section>`;
 }
 
