@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Service:
     programs: dict[str, Program]
 
     def submit(self) -> Answer:
-        """Submit a job; it fails in the worker at once, as no bucket is configured, and has a callback."""
+        """Submit a job; it fails in the worker at once, as its bucket refuses, and has a callback."""
         body = submission(
             request=f"<CallBack>{self.receiver.url}</CallBack><CallBackFormat>JSON</CallBackFormat>"
         )
@@ -59,8 +60,9 @@ class Service:
         return self.client.get(f"/jobs/{job_id.decode()}").text("JobsDetail/State")
 
 
-#: Buckets of a store that does not answer: a worker starts with them, and runs no job.
-NO_STORE = '{"*": {"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b"}}'
+ACCESS = {"access_key": "key", "secret_key": "secret"}
+#: Buckets of a store that does not answer: a worker starts with them, and can do no job.
+NO_STORE = json.dumps({"*": {**ACCESS, "endpoint_url": "http://127.0.0.1:1"}})
 
 
 @contextmanager
@@ -75,11 +77,14 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
     port, metrics, flower = free_port(), free_port(), free_port()
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(answer(200)))
+        refusing = stack.enter_context(receiving(answer(403, headers={"Connection": "close"})))
         env = {
             "STEMLINE_REDIS_URL": server if isinstance(server, str) else server.url,
             "STEMLINE_KEY_PREFIX": "store-errors",
             "STEMLINE_CREDENTIALS": f'[{{"secret_id": "{SECRET_ID}", "secret_key": "{SECRET_KEY}"}}]',
-            "STEMLINE_BUCKETS": NO_STORE,
+            "STEMLINE_BUCKETS": json.dumps(
+                {"*": {**ACCESS, "endpoint_url": f"http://127.0.0.1:{refusing.port}"}}
+            ),
             "STEMLINE_PRELOAD_MODELS": "[]",
             "STEMLINE_SWEEP_INTERVAL_S": "1",
             "STEMLINE_RATE_LIMIT_PER_S": "0",

@@ -65,7 +65,7 @@ def test_nothing_answered_is_lost_when_the_primary_dies(group: SentinelGroup, se
     killed = group.kill_primary()
     during = accepted(service, 2)
     group.restart(killed)
-    assert "Failed" == service.do_job()  # no bucket is configured
+    assert "Failed" == service.do_job()  # its bucket refuses
     for job_id in before | during:
         eventually(
             lambda job_id=job_id: any(

@@ -45,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def test_a_job_passes_through_all_processes(service: Service) -> None:
     """Without a fault a job is taken, ended and reported."""
-    assert "Failed" == service.do_job()  # no bucket is configured
+    assert "Failed" == service.do_job()  # its bucket refuses
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -60,7 +60,7 @@ def test_every_process_goes_on_after_every_word(reply: str, service: Service) ->
             assert int(refused.headers["retry-after"]) >= 1
             assert not service.ready()
             time.sleep(0.3)
-    assert "Failed" == service.do_job()  # no bucket is configured
+    assert "Failed" == service.do_job()  # its bucket refuses
     dead = [name for name, each in service.programs.items() if each.process.poll() is not None]
     assert not dead, service.programs[dead[0]].text()[-3000:]
     eventually(lambda: 200 == service.status(service.flower_url + "/healthcheck"), 180, "Flower")
