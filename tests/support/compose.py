@@ -38,9 +38,14 @@ def filled(node: Any, variables: Mapping[str, str]) -> Any:
 
 
 def load(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The project that a compose file describes."""
+    """The project that a compose file describes; `environment` of a service holds that of its files too."""
     tree = filled(yaml.safe_load(path.read_text()), variables)
     assert isinstance(tree, dict)
+    for service in tree["services"].values():
+        files = [path.parent / each["path"] for each in service.get("env_file", [])]
+        found = {name: text for file in files if file.is_file() for name, text in dotenv(file).items()}
+        if found:
+            service["environment"] = filled(found, variables) | service.get("environment", {})
     return tree
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
-from tests.support import compose, dockerfile
+from tests.support import compose, dockerfile, snippets
 
 DEPLOY = REPOSITORY / "deploy"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
@@ -31,13 +31,15 @@ def project() -> dict[str, Any]:
     return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
 
 
-def real_compose(*words: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def real_compose(
+    *words: str, variables: dict[str, str] | None = None, folder: Path = DEPLOY
+) -> subprocess.CompletedProcess[str]:
     """Run Docker Compose itself on the file; it needs no Docker engine to read it."""
     # Not the package's script of that name, which ends with 0 whatever happened.
-    (folder,) = importlib.util.find_spec("compose").submodule_search_locations
-    program = Path(folder) / "docker-compose"
+    (package,) = importlib.util.find_spec("compose").submodule_search_locations
+    program = Path(package) / "docker-compose"
     values = compose.dotenv(DEPLOY / ".env.example") if variables is None else variables
-    command = [str(program), "--file", str(DEPLOY / "compose.yaml"), *words]
+    command = [str(program), "--file", str(folder / "compose.yaml"), *words]
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **values}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
@@ -57,6 +59,56 @@ def test_compose_reads_the_file(project, profiles: str):
     for name in wanted & set(OWN):
         ours = {key: str(value) for key, value in project["services"][name]["environment"].items()}
         assert ours == services[name]["environment"], name
+
+
+def test_settings_of_your_own_replace_those_of_compose(project, tmp_path: Path):
+    """What stemline.env sets counts in every service, also where Compose sets the same by itself."""
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    shutil.copy(DEPLOY / "compose.yaml", folder)
+    shutil.copytree(DEPLOY / "compose", folder / "compose")
+    set_by_compose = {name: set(project["services"][name]["environment"]) for name in OWN}
+    # What a service is: the device of a worker.
+    fixed = {"STEMLINE_DEVICE", "FLOWER_BASIC_AUTH"}
+    ours = set().union(*set_by_compose.values()) - fixed
+    assert {"STEMLINE_REDIS_URL", "STEMLINE_DURABILITY", "STEMLINE_BUCKETS", "STEMLINE_METRICS_PORT"} <= ours
+    (printed,) = snippets.run_by("test_compose::test_settings_of_your_own_replace_those_of_compose")
+    file = folder / "stemline.env"
+    file.write_text(printed)
+    documented = compose.dotenv(file)
+    assert documented["STEMLINE_REDIS_URL"].startswith("rediss://")
+    own = {name: f"own-{name}" for name in ours} | {"STEMLINE_RETENTION_DAYS": "30"} | documented
+    file.write_text("".join(f"{name}={value}\n" for name, value in own.items()))
+    done = real_compose("--profile", "gpu4", "config", "--format", "json", folder=folder)
+    assert 0 == done.returncode, done.stderr
+    services = json.loads(done.stdout)["services"]
+    for name in OWN:
+        assert own.items() <= services[name]["environment"].items(), name
+        assert services[name]["environment"].keys() - own.keys() <= fixed, name
+
+
+def test_a_valkey_of_your_own_needs_none_here(project):
+    """With VALKEY_REPLICAS=0 none is started; else Valkey starts with a password only."""
+    values = compose.dotenv(DEPLOY / ".env.example") | {"VALKEY_REPLICAS": "0", "VALKEY_PASSWORD": ""}
+    done = real_compose("config", "--format", "json", variables=values)
+    assert 0 == done.returncode, done.stderr
+    assert 0 == json.loads(done.stdout)["services"]["valkey"]["deploy"]["replicas"]
+    shell, option, script, *words = project["services"]["valkey"]["entrypoint"]
+    assert ["sh", "-c"] == [shell, option]
+    command = ["sh", "-c", script.replace("docker-entrypoint.sh", "echo", 1), *words, "valkey-server", "FILE"]
+    for password, status, said in (("", 1, ""), ("secret", 0, "valkey-server FILE\n")):
+        environment = {"PATH": "/usr/bin:/bin", "REDISCLI_AUTH": password}
+        started = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert (status, said) == (started.returncode, started.stdout)
+
+
+def test_workers_use_the_weights_of_their_image(project):
+    """No volume covers /models: a named one would keep the weights of the first image."""
+    for name in ("worker", *GPU):
+        mounts = [volume.rpartition(":")[2] for volume in project["services"][name]["volumes"]]
+        assert ["/scratch"] == mounts
+    stage = dockerfile.stages(DOCKERFILE)["worker"]
+    assert "/models" == stage.env["STEMLINE_MODELS_DIR"]
 
 
 def test_compose_names_the_variable_that_is_missing():
