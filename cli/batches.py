@@ -119,9 +119,9 @@ def create(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Submit objects of the bucket, by their KEYs or s3://BUCKET/KEY, as one batch.
+    """Submit objects of the bucket, by their KEYs, as one batch.
 
-    Its id is printed; the stems are at stems/<job id>/ in the bucket, and `stemline fetch --batch ID` fetches
+    A KEY may be written as s3://BUCKET/KEY. The id of the batch is printed; the stems are at stems/<job id>/ in the bucket, and `stemline fetch --batch ID` fetches
     them. To separate files of this machine, use `stemline submit`.
     """
     if sum((bool(sources), lines is not None, manifest is not None)) != 1:

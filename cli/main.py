@@ -52,7 +52,7 @@ class LazyGroup(Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the program under the name by which the user's shell finds it."""
-        if not args or args[0] is None:  # called by its script
+        if (args[0] if args else options.get("args")) is None:  # called by its script
             options = {"prog_name": program(), "complete_var": "_STEMLINE_COMPLETE", **options}
             with ended_at_once():
                 return super().main(*args, **options)
