@@ -121,8 +121,9 @@ def create(
 ) -> None:
     """Submit objects of the bucket, by their KEYs, as one batch.
 
-    A KEY may be written as s3://BUCKET/KEY. The id of the batch is printed; the stems are at stems/<job id>/ in the bucket, and `stemline fetch --batch ID` fetches
-    them. To separate files of this machine, use `stemline submit`.
+    A KEY may be written as s3://BUCKET/KEY. The id of the batch is printed; the stems are at stems/<job id>/
+    in the bucket, and `stemline fetch --batch ID` fetches them. To separate files of this machine, use
+    `stemline submit`.
     """
     if sum((bool(sources), lines is not None, manifest is not None)) != 1:
         raise click.UsageError("give either KEYs, or --list, or --manifest")
