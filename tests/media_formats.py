@@ -153,9 +153,8 @@ _FAMILIES = (
     ),
 )
 
-#: What the muxers of FFmpeg 5 write wrongly: they move Opus apart that is delayed for a video, and of late
-#: flac in Ogg the first packet is read at the start.
-_WITHOUT = {"mkv-libopus": {"muted"}, "webm-libopus": {"muted"}, "ogg-flac": {"late"}}
+#: What the muxers of FFmpeg 5 write wrongly: they move Opus apart that is delayed for a video.
+_WITHOUT = {"mkv-libopus": {"muted"}, "webm-libopus": {"muted"}}
 
 
 def _members(family: Format) -> Iterator[Format]:

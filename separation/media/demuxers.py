@@ -25,6 +25,7 @@ class Demuxer:
         starts_anywhere: Whether the stream may begin, or be resumed, in the middle of a frame.
         may_change: Whether the number of channels may change on the way.
         counts_packets: Whether duration and bitrate of a compressed stream are known by its packets alone.
+        wrap_s: Where time stamps start again from 0, seconds; None where they do not.
         flags_last_packet: Whether the last packet of a whole file may be flagged as corrupt.
     """
 
@@ -38,6 +39,7 @@ class Demuxer:
     starts_anywhere: bool = False
     may_change: bool = False
     counts_packets: bool = False
+    wrap_s: float | None = None
     flags_last_packet: bool = False
 
 
@@ -65,13 +67,13 @@ _ALL = (
     Demuxer("asf", "streams", 0.25, keeps_pauses=True, least_pause_s=1.0, counts_packets=True),
     Demuxer("au", flags_last_packet=True),
     Demuxer("avi", has_times=False, counts_packets=True),
-    Demuxer("caf", "samples", 0.001, flags_last_packet=True, counts_packets=True),
+    Demuxer("caf", "samples", 0.001, has_times=False, flags_last_packet=True, counts_packets=True),
     Demuxer("dsf"),
     Demuxer("dts", starts_anywhere=True, counts_packets=True),
     Demuxer("dtshd", counts_packets=True),
     Demuxer("eac3", starts_anywhere=True, counts_packets=True),
     Demuxer("flac", "samples", 0.001),
-    Demuxer("flv", "streams", 0.25, keeps_pauses=True, counts_packets=True),
+    Demuxer("flv", "streams", 0.25, keeps_pauses=True, counts_packets=True, wrap_s=2**31 / 1000),
     Demuxer("iff", "samples", 0.001),
     Demuxer("loas", starts_anywhere=True, may_change=True, counts_packets=True),
     Demuxer("matroska", "streams", 0.1, keeps_pauses=True),

@@ -15,6 +15,8 @@ from stemline.separation.media.mpeg import frame_samples
 
 #: How far off a container's duration may be when it is that of a video, seconds.
 _SLACK_BESIDE_VIDEO_S = 2.0
+#: Codecs whose packets a CAF file gives one length, although they differ.
+_VARIABLE_IN_CAF = frozenset({"flac", "opus"})
 #: Rate in which positions of Opus in Ogg are counted, Hz (RFC 7845).
 _OPUS_RATE = 48_000
 
@@ -41,12 +43,15 @@ def declared_duration(
         # FFmpeg measures up to the last page that it accepts, not to the last one of the file.
         rate = _OPUS_RATE if stream.codec.canonical_name == "opus" else rate
         if rate:
-            found = DeclaredDuration(structure.last_sample / rate - start_s, demuxer.slack_s, "samples")
+            seconds = (structure.last_sample - structure.first_sample) / rate - start_s
+            found = DeclaredDuration(seconds, demuxer.slack_s, "samples")
     elif demuxer.measures == "streams" and container.duration:
         slack_s = demuxer.slack_s if len(container.streams) == 1 else _SLACK_BESIDE_VIDEO_S
         found = DeclaredDuration(container.duration / 1_000_000, slack_s, "streams")
-    elif demuxer.name == "wav" and not is_pcm(stream):
+    elif demuxer.name in {"w64", "wav"} and not is_pcm(stream):
         pass  # an estimate from an average bitrate; the bytes are compared instead
+    elif demuxer.name == "caf" and stream.codec.canonical_name in _VARIABLE_IN_CAF:
+        pass  # FFmpeg writes a length of packets that is wrong in a part cut without encoding
     elif demuxer.measures == "samples" and stream.duration:
         seconds = float(Fraction(stream.duration) * (stream.time_base or 0))
         if demuxer.name == "ogg":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import remainder
 
 import av
 import numpy as np
@@ -123,7 +124,7 @@ class FrameReader:
             raise UndecodableMedia(f"{rate} Hz is not a sample rate of audio.")
         length_s = frame.samples / rate
         if frame.pts is not None and frame.time_base is not None and self._probe.demuxer.has_times:
-            start_s = float(frame.pts * frame.time_base)
+            start_s = self._start_s(float(frame.pts * frame.time_base), rate)
             yield from _silence(round(self._pause_s(start_s, length_s) * rate), rate)
             self._end_s = start_s + length_s
             # Not every container says how long a packet lasts.
@@ -144,6 +145,14 @@ class FrameReader:
             return declared
         return channel_names(frame.layout)
 
+    def _start_s(self, stamped_s: float, rate: int) -> float:
+        """Return when a frame starts, seconds, from its time stamp."""
+        structure = self._probe.structure
+        if stamped_s * rate < structure.first_page_samples:
+            # Of flac in Ogg, FFmpeg counts the first page from 0.
+            return stamped_s + structure.first_sample / rate
+        return stamped_s
+
     def _pause_s(self, start_s: float, length_s: float) -> float:
         """Return how much silence lies before a frame that starts at `start_s`, in seconds.
 
@@ -153,6 +162,8 @@ class FrameReader:
         if self._end_s is None:
             return self._delay_s(start_s)
         pause_s = start_s - self._end_s
+        if wrap_s := self._probe.demuxer.wrap_s:
+            pause_s = remainder(pause_s, wrap_s)
         if pause_s <= _JITTER_S:
             # Some recorders leave out silent frames, one or two at a time.
             is_gap = pause_s < 0 or pause_s >= _MISSING_SHARE * length_s

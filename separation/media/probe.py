@@ -82,7 +82,11 @@ class Probe:
     @cached_property
     def packets(self) -> PacketCount | None:
         """The packets of the track, where its headers promise neither bitrate nor duration."""
-        if not self.demuxer.counts_packets or is_pcm(self.stream):
+        if self.demuxer.counts_packets:
+            is_needed = not is_pcm(self.stream)
+        else:
+            is_needed = self.structure.lacks_lengths or self.container.duration is None
+        if not is_needed:
             return None
         return count_packets(self.opener, self.demuxer.name, self.stream.index)
 

@@ -45,7 +45,15 @@ def read(file: BinaryIO, size: int) -> Structure:
     next_file = None
     if broken_at is not None and end is None and _starts_at(file, broken_at):
         broken_at, next_file = None, broken_at
-    return Structure(size, end=end, broken_at=broken_at, metadata_bytes=metadata, next_file=next_file)
+    return Structure(
+        size,
+        end=end,
+        broken_at=broken_at,
+        metadata_bytes=metadata,
+        next_file=next_file,
+        # A program that cuts without encoding, and cannot go back, leaves the duration of the whole.
+        lacks_lengths=end is None,
+    )
 
 
 def _starts_at(file: BinaryIO, at: int) -> bool:

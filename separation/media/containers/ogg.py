@@ -13,12 +13,16 @@ _CAPTURE = b"OggS\0"
 _HEADER_BYTES = 27
 _NO_PACKET_ENDS = -1
 _BLOCK_BYTES = 1 << 20
+#: The first packet of FLAC in Ogg, up to the lengths of its frames.
+_FLAC = b"\x7fFLAC"
+_FLAC_HEAD_BYTES = 21
 
 
 class _Page(NamedTuple):
     """One page: its position in the file, by its own lengths, and what its header says.
 
-    `number` counts the pages of its stream; `is_first` says whether it is the first page of a stream.
+    `number` counts the pages of its stream, `packets` the packets that end in it; `is_first` says whether it
+    is the first page of a stream; `body` is how its content begins.
     """
 
     start: int
@@ -26,8 +30,10 @@ class _Page(NamedTuple):
     serial: bytes
     position: int
     number: int
+    packets: int
     is_first: bool
     is_intact: bool
+    body: bytes
 
 
 def matches(head: bytes) -> bool:
@@ -44,6 +50,7 @@ def read(file: BinaryIO, size: int) -> Structure:
     metadata = 0
     in_headers = True
     packets = _UnfinishedPackets()
+    flac = _FlacStart()
     numbers: dict[bytes, int] = {}
     while (page := _read_page(file, start)) and page.is_intact and page.end <= size:
         expected = numbers.get(page.serial, page.number - 1) + 1
@@ -58,6 +65,7 @@ def read(file: BinaryIO, size: int) -> Structure:
             metadata += page.end - page.start
         else:
             packets.add(page)
+        flac.add(page)
         if page.is_first and last is not None and not last.is_first:
             links.append(start)
             metadata += PART_BYTES
@@ -77,8 +85,35 @@ def read(file: BinaryIO, size: int) -> Structure:
         broken_at=start if beyond and not is_cut_short else None,
         links=tuple(links),
         metadata_bytes=metadata + packets.most,
+        first_sample=flac.first_sample,
+        first_page_samples=flac.page_samples,
         last_sample=last.position if last.serial == serial and last.position > 0 else None,
     )
+
+
+class _FlacStart:
+    """Where FLAC in Ogg begins: FFmpeg counts the samples of its first page from 0, whatever its position.
+
+    Attributes:
+        first_sample: Number of its first sample; 0 without FLAC in frames of one length.
+        page_samples: Samples of its first page.
+    """
+
+    def __init__(self) -> None:
+        self.first_sample = 0
+        self.page_samples = 0
+        self._frames: dict[bytes, int] = {}
+
+    def add(self, page: _Page) -> None:
+        """Take the next page."""
+        if page.is_first and page.body.startswith(_FLAC):
+            shortest, longest = (int.from_bytes(page.body[at : at + 2], "big") for at in (17, 19))
+            if shortest == longest:
+                self._frames[page.serial] = longest
+        elif page.position > 0 and (frame := self._frames.pop(page.serial, 0)):
+            self.page_samples = page.packets * frame
+            # The last frame may be a shorter one, where this is the only page.
+            self.first_sample = max(page.position - self.page_samples, 0)
 
 
 class _UnfinishedPackets:
@@ -113,9 +148,11 @@ def _read_page(file: BinaryIO, start: int) -> _Page | None:
         end=start + _HEADER_BYTES + segments + sum(table),
         serial=header[14:18],
         number=int.from_bytes(header[18:22], "little"),
+        packets=sum(length < 255 for length in table),
         is_first=len(header) > 5 and bool(header[5] & 2),
         position=int.from_bytes(header[6:14], "little", signed=True),
         is_intact=ogg_checksum(blank + table + body) == int.from_bytes(header[22:26], "little"),
+        body=body[:_FLAC_HEAD_BYTES],
     )
 
 

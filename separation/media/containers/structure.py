@@ -29,7 +29,9 @@ class Structure:
         packet_frames: Samples in each packet of a caf; 0 where unknown.
         frames: Frames that the Xing, Info or VBRI header of an mp3 counts; None without one.
         skipped_samples: Samples of an mp3 that its LAME header counts as delay and padding.
-        first_sample: Number of the first sample of a flac, above 0 where its start was cut off.
+        first_sample: Number of the first sample of a flac: above 0 where its start was cut off, or its time
+            does not begin at 0.
+        first_page_samples: Samples of the first page of a flac in Ogg.
         frame_samples: Samples of each frame of a flac whose frames are equally long.
         stream_bytes: Bytes of sound that an avi's index, or a wav's header, counts for a stream.
         duration_s: Duration of all frames of an elementary stream, seconds; None where they were not counted.
@@ -54,6 +56,7 @@ class Structure:
     frames: int | None = None
     skipped_samples: int = 0
     first_sample: int = 0
+    first_page_samples: int = 0
     frame_samples: int = 0
     stream_bytes: Mapping[int, int] = field(default_factory=dict)
     duration_s: float | None = None

@@ -29,6 +29,7 @@ def matches(head: bytes) -> bool:
 def read(file: BinaryIO, size: int) -> Structure:
     """Add up the chunks that are no sound, and find the end of the data."""
     total = 0
+    start = 0
     end: int | None = None
     next_file: int | None = None
     at = _FILE_HEADER_BYTES
@@ -42,7 +43,13 @@ def read(file: BinaryIO, size: int) -> Structure:
         if length < _CHUNK_HEADER_BYTES:
             break
         if header[:16] == _DATA and length < _UNKNOWN:
-            end = without_excess(at + length, size)
+            start, end = at + _CHUNK_HEADER_BYTES, without_excess(at + length, size)
         total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
         at += length + -length % 8
-    return Structure(size, end=end, metadata_bytes=total, next_file=next_file)
+    return Structure(
+        size,
+        end=end,
+        metadata_bytes=total,
+        next_file=next_file,
+        stream_bytes={} if end is None else {0: end - start},
+    )

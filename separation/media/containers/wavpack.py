@@ -27,6 +27,7 @@ def matches(head: bytes) -> bool:
 def read(file: BinaryIO, size: int) -> Structure:
     """Follow the blocks to the last one, or to the first one of another file."""
     at = samples = 0
+    first: int | None = None  # above 0 where the beginning was cut off
     rate: int | None = None
     while True:
         file.seek(at)
@@ -41,7 +42,8 @@ def read(file: BinaryIO, size: int) -> Structure:
         if count:
             if samples and not position and flags & _IS_FIRST_OF_CHANNELS:
                 return Structure(size, end=at, next_file=at, duration_s=_seconds(samples, rate))
-            samples = max(samples, position + count)
+            first = position if first is None else first
+            samples = max(samples, position + count - first)
             index = flags >> _RATE_SHIFT & _RATE_MASK
             rate = _RATES[index] if index < len(_RATES) else None
         at += length + 8
