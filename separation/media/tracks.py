@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from av.audio.stream import AudioStream
 from av.codec import CodecContext
 from av.container import InputContainer
@@ -9,6 +11,7 @@ from av.stream import Disposition
 
 from stemline.separation.errors import NoAudioStream, OptionError, UndecodableMedia
 from stemline.separation.media.container import CODECS
+from stemline.separation.media.languages import UNDETERMINED, canonical, meant
 
 #: Digits of a number of a track; longer ones are no numbers that Python reads.
 _MOST_DIGITS = 9
@@ -22,12 +25,12 @@ def audio_track(container: InputContainer, track: str | None = None) -> AudioStr
     Args:
         container: The opened file.
         track: Its number among the audio tracks, from 0, or its language: a code of ISO 639 with two or three
-            letters, a tag such as `en-GB`, or as the file has it. None is the first one that is flagged as
-            default, or the first.
+            letters, a tag such as `en-GB`, or as the file has it; the first of several with one tag. None is
+            the first one that is flagged as default, or the first.
 
     Raises:
         NoAudioStream: There is no audio.
-        OptionError: There is no such track.
+        OptionError: There is no such track, or the language does not decide between several.
         UndecodableMedia: No allowed decoder reads it.
     """
     tracks = container.streams.audio
@@ -48,35 +51,25 @@ def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
     if track.isdecimal() and len(track) <= _MOST_DIGITS:
         if int(track) < len(tracks):
             return tracks[int(track)]
-    else:
-        wanted = _code(track)
-        for each in tracks:
-            if _code(each.language or "") == wanted:
-                return each
-    known = ", ".join(
-        f"{number} ({_shown(each.language or 'und')})" for number, each in enumerate(tracks[:_MOST_SHOWN])
+    elif places := meant(track, [each.language for each in tracks]):
+        if len({canonical(tracks[place].language) for place in places}) > 1:
+            raise OptionError(
+                f"The audio track {_shown(track)!r} may be {_listed(tracks, places)};"
+                " name it by its number or by its whole tag."
+            )
+        return tracks[places[0]]
+    raise OptionError(
+        f"The source has no audio track {_shown(track)!r}; it has {_listed(tracks, range(len(tracks)))}."
     )
-    more = ", ..." if len(tracks) > _MOST_SHOWN else ""
-    raise OptionError(f"The source has no audio track {_shown(track)!r}; it has {known}{more}.")
+
+
+def _listed(tracks: tuple[AudioStream, ...], places: Sequence[int]) -> str:
+    """Return the numbers and languages of some tracks."""
+    known = [f"{place} ({_shown(tracks[place].language or UNDETERMINED)})" for place in places[:_MOST_SHOWN]]
+    return ", ".join([*known, "..."] if len(places) > _MOST_SHOWN else known)
 
 
 def _shown(text: str) -> str:
     """Return a text of a file or a request as a message may quote it: short, no control characters."""
     short = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
     return "".join(each if each.isprintable() else "?" for each in short)
-
-
-def _code(language: str) -> str:
-    """Return one code for a language, whichever of its codes it is given by: `en` for `eng` and `en-GB`.
-
-    mp4 uses the codes of ISO 639-2/T, matroska those of 639-2/B or tags of BCP 47.
-    """
-    # Takes 0.1 s, and most requests name no language.
-    from langcodes import Language  # noqa: PLC0415
-    from langcodes.tag_parser import LanguageTagError  # noqa: PLC0415
-
-    language = language.strip().lower()
-    try:
-        return Language.get(language).language or language
-    except LanguageTagError:
-        return language

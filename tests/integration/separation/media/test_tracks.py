@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stemline.separation.errors import OptionError
-from stemline.separation.media import MediaLimits, open_audio, tracks
+from stemline.separation.media import MediaLimits, open_audio
 from tests.ffmpeg_files import FRAMES, Workshop, signal
 from tests.media_formats import FORMATS, OFFSET_S, RATE
 
@@ -50,14 +51,18 @@ def test_a_track_is_chosen(workshop: Workshop):
             assert is_close(read(file.path, track), signal(seed=seed)), (file.name, track)
 
 
-@pytest.mark.parametrize(("file", "asked"), [
-    ("en", "eng"), ("eng", "EN"), ("fre", "fr"), ("fra", "fre"), ("zh-Hans", "chi"), ("zho", "zh"),
-    ("pt-BR", "por"), ("nb", "nob"), ("narration", "Narration"),
-])  # fmt: skip
-def test_codes_of_a_language_are_the_same(file: str, asked: str):
-    """A file's language is found by every code of ISO 639, in both directions, and by its own word."""
-    assert tracks._code(file) == tracks._code(asked)
-    assert tracks._code(file) != tracks._code("deu")
+def test_the_track_of_a_whole_tag_is_read(workshop: Workshop):
+    """Of two tracks in one language, the tag names the one that is read; the language alone is refused."""
+    [file] = workshop.make(FLAC, "two tracks")
+    path = file.path.with_name("tags.mkv")
+    tags = ("-metadata:s:a:0", "language=pt-PT", "-metadata:s:a:1", "language=pt-BR")
+    command = ("ffmpeg", "-v", "error", "-y", "-i", file.path, "-map", "0", "-c", "copy", *tags, path)
+    subprocess.run(command, check=True)
+    for track, seed in (("pt-BR", 1), ("pt-PT", 0), ("1", 1)):
+        assert is_close(read(path, track), signal(seed=seed)), track
+
+    with pytest.raises(OptionError, match=r"'pt' may be 0 \(pt-PT\), 1 \(pt-BR\)"):
+        read(path, "pt")
 
 
 @pytest.mark.parametrize("track", ["2", "fra", "fr", "99"])
