@@ -15,6 +15,7 @@ import celery.beat
 import structlog
 from celery import bootsteps
 
+from stemline.jobs.text import cut
 from stemline.runtime.compat.kombu import on_broker_answer
 
 log = structlog.get_logger(__name__)
@@ -85,8 +86,27 @@ class Scheduler(celery.beat.Scheduler):  # type: ignore[misc]  # Celery ships no
     """Celery beat's scheduler, which touches the file when the broker has accepted a sweep."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._missed = 0
         super().__init__(*args, **options)
         self._file = LivenessFile(self.app.conf.liveness_file)
+
+    def setup_schedule(self) -> None:
+        """Make the schedule, and say that beat sends from now on."""
+        super().setup_schedule()
+        intervals = {name: entry["schedule"] for name, entry in self.app.conf.beat_schedule.items()}
+        log.info("beat.started", intervals_s=intervals)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send what is due, and log a line if the broker does not accept it; Celery would write the stack."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except Exception as error:  # noqa: BLE001 - kombu raises many kinds of errors; the next one tries again
+            self._missed += 1
+            log.warning("beat.not_sent", task=entry.task, reason=cut(error))
+        else:
+            if self._missed:
+                log.info("beat.sent_again", task=entry.task, missed=self._missed)
+            self._missed = 0
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """Send a message, then touch the file.

@@ -60,7 +60,7 @@ class WorkerMetrics:
             registry=registry,
         )
         self.audio_seconds = Counter(
-            "stemline_audio_seconds_total", "Duration of the separated audio, s.", registry=registry
+            "stemline_separated_audio_seconds_total", "Duration of the separated audio, s.", registry=registry
         )
         self.separations = Counter(
             "stemline_separations_total", "Separated jobs, by model.", ["model"], registry=registry

@@ -143,4 +143,4 @@ def test_a_job_passes_through_all_processes_over_tls(certificates: Path, tmp_pat
             running_service(tmp_path, proxy, **variables) as service,
         ):
             ends.append(service.do_job())
-    assert ["Failed"] == ends  # no bucket is configured
+    assert ["Failed"] == ends  # its bucket refuses

@@ -433,7 +433,7 @@ def test_an_error_inside_a_200_response_is_retried(
 
 
 def test_target_errors_have_the_wire_code(s3: S3, proxy: FaultyProxy, tmp_path: Path) -> None:
-    """Forbidden, absent and unconfigured destinations are final; one that is down is retryable."""
+    """A destination that denies has one code, whatever the reason; one that is down is retryable."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     good = settings_for(s3, proxy.endpoint_url, storage_patience_s=0.3)

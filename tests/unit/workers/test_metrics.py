@@ -9,8 +9,11 @@ import textwrap
 from pathlib import Path
 
 from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
+from stemline.runtime.store_metrics import StoreCollector
+from stemline.testing.in_memory_store import InMemoryStore
 from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.outcome import AttemptResult, Outcome
 
@@ -86,6 +89,21 @@ def test_receivers_cannot_create_labels():
         metrics.callback_attempted("url", status, "pending", 0.1)
     expected = {"2xx": 1, "9xx": 1, "other": 4, "timeout": 1, "cmq": 1, "no-endpoint": 1}
     assert expected == {s.labels["status"]: s.value for s in totals(metrics.callbacks)}
+
+
+def test_no_two_metrics_have_one_name():
+    """What a worker counts and what is read from the store have names of their own: nobody adds both up."""
+    store = InMemoryStore()
+    of_store = {metric.name for metric in StoreCollector(store.statistics, most_queues=1).read_now()}
+    of_worker = {
+        metric.name
+        for one in vars(WorkerMetrics()).values()
+        if isinstance(one, MetricWrapperBase)
+        for metric in one.collect()
+    }
+    assert len(of_store) > 20
+    assert len(of_worker) > 10
+    assert set() == of_store & of_worker
 
 
 def test_a_failure_is_counted_by_its_code():
