@@ -182,7 +182,7 @@ class Card:
         format: `onnx`, or `spleeter` for the built-in models, whose graph is built from a checkpoint.
         file, sha256, size: The network's file beside the card; `models add` fills in what is missing.
         description: For people.
-        rate, channels: Of the network's samples.
+        rate, channels: Of the network's samples; with one channel it runs for the left and for the right one.
         normalisation: What the mix is shifted and scaled by before the network, and the stems back after it:
             `track` by the mean and the deviation of the whole track, which takes a pass over it before;
             `running` by those of what was heard so far; `none`.
@@ -226,9 +226,11 @@ class Card:
         if "/" in self.file or "\\" in self.file or self.file.startswith(".") or self.file == CARD_FILE:
             raise FieldError("must be the name of a file beside the card", "file")
         if self.rate != RATE:
-            raise FieldError(f"only {RATE} Hz can be run", "rate")
-        if self.channels != CHANNELS:
-            raise FieldError(f"only {CHANNELS} channels can be run", "channels")
+            raise FieldError(f"only networks for {RATE} Hz can be run", "rate")
+        if self.channels not in {1, CHANNELS}:
+            raise FieldError("must be 2, or 1 for a network that sees one channel at a time", "channels")
+        if self.kind is Kind.ENSEMBLE and self.channels != CHANNELS:
+            raise FieldError("the members decide it", "channels")
         self._check_stems()
         self._check_tracks()
         if self.format == "onnx":

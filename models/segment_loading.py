@@ -57,23 +57,31 @@ def network_of(card: Card) -> SegmentNetwork:
     """Return what the engine has to know of a network."""
     kind, cutting = _kind(card), _cutting(card)
     return SegmentNetwork(
-        card.name, card.all_stems, card.stems, kind, cutting, card.mix_less, card.normalisation
+        card.name,
+        card.all_stems,
+        card.stems,
+        kind,
+        cutting,
+        card.mix_less,
+        card.normalisation,
+        card.channels,
     )
 
 
 def _kind(card: Card) -> NetworkKind:
     spectrum, stems = card.spectrum, len(card.stems)
     if spectrum is None:
-        return Waveform(stems, card.segment.samples or 0)
+        return Waveform(stems, card.segment.samples or 0, card.channels)
     transform = CentredTransform(spectrum.n_fft, spectrum.hop, spectrum.frames)
     if card.kind is Kind.RATIO_MASK:
-        return RatioMask(transform, spectrum.bins, stems, power=spectrum.power)
+        return RatioMask(transform, spectrum.bins, stems, power=spectrum.power, channels=card.channels)
     return ComplexSpectrogram(
         transform,
         spectrum.bins,
         stems,
         compensation=spectrum.compensation,
         zeroed_bins=spectrum.zeroed_bins,
+        channels=card.channels,
     )
 
 

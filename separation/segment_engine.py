@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stemline.separation.errors import WeightsCorrupt
 from stemline.separation.graph_engine import GraphEngine
 from stemline.separation.kinds.kind import NetworkKind
-from stemline.separation.network import Network
+from stemline.separation.network import CHANNELS, Network
 from stemline.separation.runners import RunnerOptions
 from stemline.separation.segments import Segmentation
 from stemline.separation.sessions import GraphSource, Shape
@@ -32,6 +32,7 @@ class SegmentNetwork(Network):
         kind: What the network takes and gives.
         cutting: How a stream is cut into segments.
         normalisation: What the mix is shifted and scaled by.
+        channels: That the network sees at a time: both, or one after the other.
     """
 
     outputs: tuple[str, ...]
@@ -39,6 +40,7 @@ class SegmentNetwork(Network):
     cutting: Segmentation
     mix_less: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     normalisation: Normalisation = "none"
+    channels: int = CHANNELS
 
     def is_complete(self, stems: Iterable[str]) -> bool:
         """Return whether these stems add up to the mix: one of them is the mix less all others."""
@@ -108,6 +110,15 @@ class SegmentEngine(GraphEngine):
             DeviceFailed: The device failed; the engine can not be used again.
             WeightsCorrupt: The network gives something else than its card says.
         """
+        if self.network.channels == CHANNELS:
+            return self._run(mix, alone=alone, level=level)
+        left = self._run(mix[:1], alone=alone, level=level)
+        is_mono = np.array_equal(mix[0], mix[1])
+        right = left if is_mono else self._run(mix[1:], alone=alone, level=level)
+        return np.concatenate([left, right], axis=1)
+
+    def _run(self, mix: NDArray[np.float32], *, alone: bool, level: int) -> NDArray[np.float32]:
+        """Return the stems of the channels that the network sees at a time."""
         kind = self.network.kind
         given, context = kind.encode(mix)
         output = self._runner.run(given, alone=alone, level=level)[0]

@@ -8,12 +8,12 @@ from stemline.separation.kinds.kind import Array, Samples, Stems
 from stemline.separation.network import CHANNELS
 from stemline.separation.spectra import CentredTransform
 
-#: Real and imaginary part of each channel, in this order: left real, left imaginary, right real, ...
-_PARTS = 2 * CHANNELS
-
 
 class ComplexSpectrogram:
     """The lowest bins of the mix (4, bins, frames) in, those of each stem (4 * stems, bins, frames) out.
+
+    The parts are left real, left imaginary, right real, right imaginary; of a network that sees one channel
+    there are 2 instead of 4.
 
     Args:
         transform: Around the network.
@@ -21,6 +21,7 @@ class ComplexSpectrogram:
         stems: Stems of the network.
         compensation: Factor of the stems.
         zeroed_bins: Lowest bins that the network sees as zero.
+        channels: That the network sees at a time.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class ComplexSpectrogram:
         *,
         compensation: float = 1.0,
         zeroed_bins: int = 0,
+        channels: int = CHANNELS,
     ) -> None:
-        self.shape = (_PARTS, bins, transform.frames)
-        self.output_shape = (stems * _PARTS, bins, transform.frames)
+        self.shape = (2 * channels, bins, transform.frames)
+        self.output_shape = (stems * 2 * channels, bins, transform.frames)
+        self._channels = channels
         self._transform = transform
         self._stems = stems
         self._compensation = np.float32(compensation)
@@ -49,8 +52,8 @@ class ComplexSpectrogram:
     def decode(self, output: Array, context: None) -> Stems:  # noqa: ARG002  # the output is all there is
         """Return the stems of the network's spectra, times the compensation."""
         transform = self._transform
-        parts = output.reshape(self._stems, CHANNELS, 2, *self.shape[1:])
-        spectrum = np.zeros((self._stems, CHANNELS, transform.bins, transform.frames), np.complex64)
+        parts = output.reshape(self._stems, self._channels, 2, *self.shape[1:])
+        spectrum = np.zeros((self._stems, self._channels, transform.bins, transform.frames), np.complex64)
         spectrum[:, :, : self.shape[1]].real = parts[:, :, 0]
         spectrum[:, :, : self.shape[1]].imag = parts[:, :, 1]
         return np.stack([transform.inverse(each) for each in spectrum]) * self._compensation

@@ -15,7 +15,7 @@ _EPSILON: Final = 1e-10
 
 
 class RatioMask:
-    """The mix's magnitudes (2, bins, frames) in, those of each stem (stems, 2, bins, frames) out.
+    """The mix's magnitudes (channels, bins, frames) in, those of each stem (stems, channels, …) out.
 
     A stem's share of a bin is its magnitude, to a power, divided by the sum of all; with one stem, divided by
     that of the mix, and at most 1. Above the network's bins it is the mean of the shares below.
@@ -25,10 +25,19 @@ class RatioMask:
         bins: That the network sees.
         stems: Stems of the network.
         power: Exponent of the magnitudes.
+        channels: That the network sees at a time.
     """
 
-    def __init__(self, transform: CentredTransform, bins: int, stems: int, *, power: float = 1.0) -> None:
-        self.shape = (CHANNELS, bins, transform.frames)
+    def __init__(
+        self,
+        transform: CentredTransform,
+        bins: int,
+        stems: int,
+        *,
+        power: float = 1.0,
+        channels: int = CHANNELS,
+    ) -> None:
+        self.shape = (channels, bins, transform.frames)
         self.output_shape = (stems, *self.shape)
         self._transform = transform
         self._power = power

@@ -1,4 +1,4 @@
-"""Networks from samples to samples: Demucs and Hybrid Transformer Demucs, RoFormers exported whole."""
+"""Networks from samples to samples, such as Hybrid Transformer Demucs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from stemline.separation.network import CHANNELS
 
 
 class Waveform:
-    """The mix (2, samples) in, the stems (stems, 2, samples) out.
+    """The mix (channels, samples) in, the stems (stems, channels, samples) out.
 
     Args:
         stems: Stems of the network.
         samples: Of a segment.
+        channels: That the network sees at a time.
     """
 
-    def __init__(self, stems: int, samples: int) -> None:
-        self.shape = (CHANNELS, samples)
-        self.output_shape = (stems, CHANNELS, samples)
+    def __init__(self, stems: int, samples: int, channels: int = CHANNELS) -> None:
+        self.shape = (channels, samples)
+        self.output_shape = (stems, channels, samples)
 
     def encode(self, mix: Samples) -> tuple[Array, None]:
         """Return the segment as it is."""

@@ -25,7 +25,7 @@ from tests.golden import networks
 from tests.golden.networks import BAG, BINS, FRAMES, HOP, LENGTHS, N_FFT, SEGMENT, STEMS
 
 #: What the packages import and these calls do not use.
-_UNUSED = ("librosa", "onnx2torch", "pydub", "soundfile", "torchaudio")
+_UNUSED = ("librosa", "onnx2torch", "onnxruntime", "pydub", "soundfile", "torchaudio")
 _EXPORTER = Path("models/exporters/hybrid_demucs.py")
 
 

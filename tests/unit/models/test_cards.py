@@ -112,8 +112,8 @@ def test_built_in_models_have_the_cards_of_their_weights() -> None:
         ),
         ("tracks.AudioAndBackground", "tracks.Karaoke", "line 14, tracks.Karaoke: there is no such mode"),
         ("[segment]", "[segment", "at line 7"),
-        ("[segment]", "rate = 48000\n[segment]", "line 7, rate: only 44100 Hz"),
-        ("[segment]", "channels = 1\n[segment]", "line 7, channels: only 2 channels"),
+        ("[segment]", "rate = 48000\n[segment]", "line 7, rate: only networks for 44100 Hz"),
+        ("[segment]", "channels = 6\n[segment]", "line 7, channels: must be 2, or 1 for"),
         ("[segment]", 'sha256 = "abc"\n[segment]', "line 7, sha256: must be 64"),
         ("[segment]", 'file = "../net.onnx"\n[segment]', "line 7, file: must be the name of a file"),
         (

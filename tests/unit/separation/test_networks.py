@@ -307,6 +307,53 @@ def test_a_wrong_ensemble_is_not_added(store: WeightStore, tmp_path: Path, membe
     assert not (store.directory / "wrong").exists()
 
 
+@pytest.mark.parametrize("kind", ["waveform", "complex-spectrogram", "ratio-mask"])
+def test_a_network_of_one_channel_runs_for_each(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that sees one channel gives the stems of both; if they are equal, it runs once."""
+    store = WeightStore(tmp_path / "models")
+    path, text = tmp_path / "mono.onnx", tmp_path / "mono.toml"
+    if kind == "waveform":
+        network = scaling(path, (1, SAMPLES), FACTORS)
+        card(text, WAVEFORM, name="mono", samples=SAMPLES, options="channels = 1")
+    else:
+        stems = ["vocals", "accompaniment"]
+        takes, factors = (
+            ((2, BINS, FRAMES), (0.4, 0.6)) if kind == "complex-spectrogram" else ((1, BINS, FRAMES), (2, 3))
+        )
+        network = scaling(path, takes, factors)
+        about = {"name": "mono", "kind": kind, "stems": stems, "options": "channels = 1"}
+        card(text, SPECTROGRAM, **about, **SHAPE)
+    library.add(store, text, network)
+    engine = load_engine("mono", device="cpu", directory=store.directory)
+    assert isinstance(engine, SegmentEngine)
+    length = engine.network.cutting.length
+    mix = np.random.default_rng(0).standard_normal((2, length)).astype(np.float32)
+    ran: list[np.ndarray] = []
+    run = engine._runner.run
+
+    def counted(given: np.ndarray, **how: Any) -> Any:
+        ran.append(given)
+        return run(given, **how)
+
+    monkeypatch.setattr(engine._runner, "run", counted)
+    voice = engine.stems(mix)[engine.network.outputs.index("vocals")]
+    assert np.abs(voice - np.float32(0.4) * mix)[:, N_FFT:-N_FFT].max() < 1e-5
+    assert 2 == len(ran)
+    equal = engine.stems(mix[[0, 0]])
+    assert 3 == len(ran)
+    assert np.array_equal(equal[:, 0], equal[:, 1])
+
+
+def test_a_network_of_another_number_of_channels_is_not_added(tmp_path: Path) -> None:
+    """A card that says two channels of a network that takes one is refused, with both shapes."""
+    network = scaling(tmp_path / "mono.onnx", (1, SAMPLES), FACTORS)
+    text = card(tmp_path / "mono.toml", WAVEFORM, name="mono", samples=SAMPLES)
+    with pytest.raises(WeightsCorrupt, match="takes 1 x 2000, and its card says 2 x 2000"):
+        library.add(WeightStore(tmp_path / "models"), text, network)
+
+
 @pytest.mark.parametrize(
     ("takes", "factors", "report"),
     [
