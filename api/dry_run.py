@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from stemline.api.context import RequestContext
 from stemline.api.durations import left_out
+from stemline.api.http.clients import client_of
 from stemline.api.waiting import disconnected
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import QueueFull, QueueNotFound, TooManyListeners
@@ -68,10 +69,10 @@ def _queues(context: RequestContext, specs: Sequence[JobSpec]) -> list[Queue]:
 
 
 async def _probe(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Probe | None:
-    """Return what a worker says of the source; ``None`` if none answers in time."""
+    """Return what a worker says of the source; ``None`` if none answers in time, or may."""
     try:
         with context.services.hub.admit(context.principal.id), left_out(request.scope):
-            asked = asyncio.create_task(_ask(context, specs))
+            asked = asyncio.create_task(_ask(context, specs, _asker(context, request)))
             gone = asyncio.create_task(disconnected(request))
             try:
                 await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,15 +85,23 @@ async def _probe(context: RequestContext, request: Request, specs: Sequence[JobS
         return None
 
 
-async def _ask(context: RequestContext, specs: Sequence[JobSpec]) -> Probe | None:
+def _asker(context: RequestContext, request: Request) -> str:
+    """Return who takes turns with others: the credential, or the address of a client without one."""
+    if context.principal is context.services.principals.anonymous and request.client:
+        return client_of(request.client.host)
+    return context.principal.id
+
+
+async def _ask(context: RequestContext, specs: Sequence[JobSpec], asker: str) -> Probe | None:
     probes, end = context.store.probes, asyncio.get_running_loop().time() + PROBE_S
     # A worker needs no more of a job than its source and its parameters.
     bare = [
         replace(spec, callback=CallbackRequest(), user_data=None, credential="", trace="") for spec in specs
     ]
     until = await run_in_threadpool(context.store.now) + round(PROBE_S * 1e6)
-    question = Question(uuid.uuid4().hex, tuple(bare), until)
-    await run_in_threadpool(probes.ask, question)
+    question = Question(uuid.uuid4().hex, tuple(bare), until, asker)
+    if not await run_in_threadpool(probes.ask, question):
+        return None
     pause_s = _LOOK_S
     while asyncio.get_running_loop().time() < end:
         found = await run_in_threadpool(probes.answered, question.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemline.jobs.job import JobSpec
+from stemline.jobs.tenant import Tenant
 from stemline.jobs.text import cut
 
 
@@ -17,6 +18,18 @@ class Question:
     """The jobs that would be submitted; all have the same source."""
     until: int
     """When nobody waits for the answer any more, µs since the epoch."""
+    credential: str = ""
+    """Who asks."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose source it is."""
+        return self.specs[0].tenant
+
+    @property
+    def asker(self) -> str:
+        """Who takes turns with others."""
+        return f"{self.tenant}|{self.credential}"
 
 
 @dataclass(frozen=True, slots=True)

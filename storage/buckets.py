@@ -142,16 +142,20 @@ class Buckets:
                 piece = reader.next_piece()
             yield piece
 
-    def head(self, region: str, bucket: str, key: str) -> ObjectHead | None:
+    def head(
+        self, region: str, bucket: str, key: str, *, cancelled: CancelCheck | None = None
+    ) -> ObjectHead | None:
         """Return the metadata of an object, or ``None`` if it does not exist.
 
         Raises:
             SourceAccessDenied, SourceDownloadFailed, SourceUnavailable: The store gave no usable response.
+            TransferCancelled: It was cancelled.
         """
         with source_errors():
             client = self._clients.for_bucket(region, bucket)
             try:
-                return RetryBudget(self._retry_budget_s).run(lambda: head_object(client, key), key=key)
+                budget = RetryBudget(self._retry_budget_s, cancelled)
+                return budget.run(lambda: head_object(client, key), key=key)
             except ClientError as error:
                 if is_missing(error):
                     return None

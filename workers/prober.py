@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from stemline.jobs.errors import JobFailed, StoreUnavailable
+from stemline.jobs.errors import JobFailed, SourceTooLarge, StoreUnavailable
 from stemline.jobs.job import JobSpec
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import Store
@@ -27,6 +27,10 @@ from stemline.workers.stages import output_spec
 
 log = structlog.get_logger(__name__)
 
+MOST_S: Final = 2.5
+"""Longest look at one source, s: others wait for theirs."""
+MOST_BYTES: Final = 256 << 20
+"""A larger source is not fetched; only its size is answered."""
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 1.0
 """Until the next look after the store was unavailable, s."""
@@ -67,13 +71,20 @@ class Prober:
     def answer(self, question: Question) -> None:
         """Probe a source and answer, unless nobody waits for it any more."""
         left_s = (question.until - self._store.now()) / 1e6
-        end = time.monotonic() + left_s
+        began = time.monotonic()
+        end = began + min(left_s, MOST_S)
 
         def late() -> bool:
             return time.monotonic() > end or self._stopped.is_set()
 
         if late():
             return
+        try:
+            self._look(question, late)
+        finally:
+            self._store.probes.spend(question, time.monotonic() - began)
+
+    def _look(self, question: Question, late: Callable[[], bool]) -> None:
         try:
             with scratch(self._settings.storage.scratch_dir) as folder:
                 probe = self._probe(question, folder / "source", late)
@@ -85,9 +96,17 @@ class Prober:
 
     def _probe(self, question: Question, path: Path, late: Callable[[], bool]) -> Probe:
         spec, source = question.specs[0], self._settings.source
-        size = self._buckets.download(
-            spec.tenant, spec.input_object, path, max_bytes=source.max_bytes, cancelled=late
-        )
+        most = min(source.max_bytes, MOST_BYTES)
+        try:
+            size = self._buckets.download(
+                spec.tenant, spec.input_object, path, max_bytes=most, cancelled=late
+            )
+        except SourceTooLarge:
+            where = spec.tenant.region, spec.tenant.bucket, spec.input_object
+            head = self._buckets.head(*where, cancelled=late)
+            if head is None or head.size is None or head.size > source.max_bytes:
+                raise
+            return Probe(size=head.size)
         limits = MediaLimits(source.max_duration_s, source.max_bytes, source.max_pause_s)
         with self._decoder.open(path, limits=limits, track=spec.audio_track, cancelled=late) as audio:
             found = audio.source

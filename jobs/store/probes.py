@@ -1,4 +1,4 @@
-"""Questions about sources in Redis: two kinds of lists that expire."""
+"""Questions about sources in Redis: lists of askers, who take turns, and answers; all expire."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from stemline.jobs.store.protocols import ProbeRepository
 
 _KEPT_MS: Final = 10_000
 """How long a question or an answer is kept that nobody takes, ms."""
-_MOST: Final = 100
-"""Questions that wait at a time; the oldest is dropped beyond it."""
+_MOST: Final = 10
+"""Questions of an asker that wait at a time; its oldest is dropped beyond it."""
+_MOST_ASKERS: Final = 100
+"""Beyond it, the one that has taken the most time is forgotten."""
+BUDGET_MS: Final = 20_000
+"""How long workers look at sources for one tenant, or one credential, within the time below, ms."""
+_BUDGET_OF_MS: Final = 60_000
 
 
 class RedisProbes(ProbeRepository):
@@ -21,18 +26,23 @@ class RedisProbes(ProbeRepository):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def ask(self, question: Question) -> None:
-        key = self._connection.key("probes")
-        with self._connection.client.pipeline(transaction=True) as pipe:
-            pipe.rpush(key, records.text(records.QUESTION, question))
-            pipe.ltrim(key, -_MOST, -1)
-            pipe.pexpire(key, _KEPT_MS)
-            self._connection.read(pipe.execute)
+    def ask(self, question: Question) -> bool:
+        text = records.text(records.QUESTION, question)
+        limits = (_MOST, _MOST_ASKERS, _KEPT_MS, BUDGET_MS)
+        return bool(self._connection.run("probe", "ask", question.asker, text, *limits))
 
     def take(self, timeout_s: float) -> Question | None:
         connection = self._connection
-        found = connection.read(connection.client.blpop, [connection.key("probes")], timeout=timeout_s)
-        return records.QUESTION.validate_json(found[1]) if found else None
+        turns = [connection.key("probe-turns")]
+        found = connection.read(connection.client.bzpopmin, turns, timeout=timeout_s)
+        if not found:
+            return None
+        _, asker, score = found
+        text = connection.run("probe", "take", asker, round(score), _KEPT_MS)
+        return records.QUESTION.validate_json(text) if text else None
+
+    def spend(self, question: Question, seconds: float) -> None:
+        self._connection.run("probe", "spend", question.asker, round(seconds * 1000), _BUDGET_OF_MS)
 
     def answer(self, question_id: str, probe: Probe) -> None:
         key = self._connection.key("probe", question_id)

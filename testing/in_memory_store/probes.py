@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import ProbeRepository
+from stemline.jobs.store.probes import BUDGET_MS
 from stemline.testing.in_memory_store.contents import Contents
 
 
@@ -13,16 +14,28 @@ class InMemoryProbes(ProbeRepository):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: Question) -> bool:
         with self._contents.changed:
+            if max(self._spent(question)) * 1000 >= BUDGET_MS:
+                return False
             self._contents.questions.append(question)
             self._contents.changed.notify_all()
+        return True
 
     def take(self, timeout_s: float) -> Question | None:
         contents = self._contents
         with contents.changed:
             contents.changed.wait_for(lambda: bool(contents.questions), timeout_s)
-            return contents.questions.popleft() if contents.questions else None
+            if not contents.questions:
+                return None
+            question = min(contents.questions, key=lambda each: sum(self._spent(each)))
+            contents.questions.remove(question)
+            return question
+
+    def spend(self, question: Question, seconds: float) -> None:
+        with self._contents.lock:
+            for account in (question.tenant, question.credential):
+                self._contents.probe_seconds[account] += seconds
 
     def answer(self, question_id: str, probe: Probe) -> None:
         with self._contents.lock:
@@ -31,3 +44,7 @@ class InMemoryProbes(ProbeRepository):
     def answered(self, question_id: str) -> Probe | None:
         with self._contents.lock:
             return self._contents.probes.get(question_id)
+
+    def _spent(self, question: Question) -> tuple[float, float]:
+        seconds = self._contents.probe_seconds
+        return seconds[question.tenant], seconds[question.credential]

@@ -144,6 +144,8 @@ class StoredData:
     """Of dry runs."""
     probes: dict[str, Probe] = field(default_factory=dict)
     """By question."""
+    probe_seconds: defaultdict[Tenant | str, float] = field(default_factory=lambda: defaultdict(float))
+    """Tenant, or credential, to how long its questions took, s."""
 
     events: dict[Tenant, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     forgotten: dict[Tenant, tuple[int, int]] = field(default_factory=dict)

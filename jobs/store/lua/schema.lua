@@ -150,7 +150,9 @@
 --                                      warned:<tenant>: warn
 --
 -- Dry runs
---   P:probes                   list    JSON of Question, 100 at most, expires (no script)
+--   P:probe-turns              zset    <tenant>|<credential>, those with questions, by the time since which they wait, expires: probe
+--   P:probe-questions:<asker>  list    JSON of Question, 10 at most, expires: probe
+--   P:probe-spent:<tenant or credential> string  ms that workers were busy with its questions, expires: probe
 --   P:probe:<id>               string  JSON of Probe, expires (no script)
 --
 -- Requests

@@ -10,16 +10,26 @@ from stemline.jobs.probe import Probe, Question
 class ProbeRepository(Protocol):
     """Questions of dry runs and the answers of workers; each is forgotten within seconds."""
 
-    def ask(self, question: Question) -> None:
-        """Ask whichever worker is free first."""
+    def ask(self, question: Question) -> bool:
+        """Ask whichever worker is free first.
+
+        Returns:
+            Whether it may be answered: not where the tenant or the credential has taken too much time lately.
+        """
         ...
 
     def take(self, timeout_s: float) -> Question | None:
-        """Return the next question, which no other worker gets.
+        """Return a question, which no other worker gets.
+
+        It is one of those whose tenant and credential have taken the least time lately.
 
         Args:
             timeout_s: how long to wait for one, s; at most a few.
         """
+        ...
+
+    def spend(self, question: Question, seconds: float) -> None:
+        """Count how long a worker was busy with a question."""
         ...
 
     def answer(self, question_id: str, probe: Probe) -> None:

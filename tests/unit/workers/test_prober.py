@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stemline.jobs.errors import SourceNotFound
+from stemline.jobs.errors import SourceNotFound, SourceTooLarge
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
 from stemline.runtime.settings import Settings
@@ -19,6 +21,7 @@ from stemline.separation.decoder import Decoder
 from stemline.storage import TransferCancelled
 from stemline.testing import InMemoryStore
 from stemline.testing.samples import job_spec
+from stemline.workers import prober
 from stemline.workers.prober import Prober
 
 
@@ -28,11 +31,24 @@ class Bucket:
     def __init__(self, file: Path) -> None:
         self.file: Path | Exception = file
 
-    def download(self, tenant: Any, key: str, path: Path, **_: Any) -> int:
+    def download(self, tenant: Any, key: str, path: Path, *, max_bytes: int, **_: Any) -> int:
         if isinstance(self.file, Exception):
             raise self.file
         shutil.copy(self.file, path)
+        if path.stat().st_size > max_bytes:
+            raise SourceTooLarge
         return path.stat().st_size
+
+    def head(self, *_: str, cancelled: Callable[[], bool]) -> Any:
+        assert not cancelled()
+        assert isinstance(self.file, Path)
+        return SimpleNamespace(size=self.file.stat().st_size)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look take as long as it needs on a busy machine."""
+    monkeypatch.setattr(prober, "MOST_S", 120.0)
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +67,17 @@ def bucket(tmp_path: Path) -> Bucket:
     return Bucket(file)
 
 
-def ask(bucket: Bucket, decoder: Decoder, tmp_path: Path, *codecs: str, left_s: float = 30) -> Probe | None:
+def ask(
+    bucket: Bucket, decoder: Decoder, tmp_path: Path, *codecs: str, left_s: float = 30, **settings: Any
+) -> Probe | None:
     """The answer about jobs with these codecs."""
     store: Any = InMemoryStore()
-    prober = Prober(Settings(scratch_dir=str(tmp_path)), store, bucket, decoder)  # type: ignore[arg-type]
+    under_test = Prober(Settings(scratch_dir=str(tmp_path), **settings), store, bucket, decoder)  # type: ignore[arg-type]
     specs = tuple(
         replace(job_spec(), separate=VoiceSeparate(AudioMode.IS_AUDIO, AudioConfig(codec, bitrate=128)))
         for codec in codecs or ("wav",)
     )
-    prober.answer(Question("q", specs, store.now() + round(left_s * 1e6)))
+    under_test.answer(Question("q", specs, store.now() + round(left_s * 1e6)))
     return store.probes.answered("q")
 
 
@@ -91,6 +109,32 @@ def test_a_late_answer_is_not_given(bucket, decoder, tmp_path):
     assert ask(bucket, decoder, tmp_path, left_s=-1) is None
     bucket.file = TransferCancelled()
     assert ask(bucket, decoder, tmp_path) is None
+
+
+def test_a_look_is_short_and_counted(bucket, decoder, tmp_path, monkeypatch):
+    """What takes too long is given up, and counts for who asked all the same."""
+    store: Any = InMemoryStore()
+    monkeypatch.setattr(prober, "MOST_S", 0.05)
+    bucket.download = lambda *_, cancelled, **__: wait_for(cancelled)
+    under_test = Prober(Settings(scratch_dir=str(tmp_path)), store, bucket, decoder)
+    under_test.answer(question := Question("q", (job_spec(),), store.now() + 30_000_000, "me"))
+    assert store.probes.answered("q") is None
+    store.probes.spend(question, 19.96)
+    assert not store.probes.ask(question)
+
+
+def wait_for(cancelled: Callable[[], bool]) -> int:
+    while not cancelled():
+        time.sleep(0.01)
+    raise TransferCancelled
+
+
+def test_of_a_large_source_only_the_size_is_said(bucket, decoder, tmp_path, monkeypatch):
+    """A source that is too large for a look, but not for a job, is not fetched."""
+    monkeypatch.setattr(prober, "MOST_BYTES", 1000)
+    size = bucket.file.stat().st_size
+    assert Probe(size=size) == ask(bucket, decoder, tmp_path)
+    assert "InvalidArgument" == ask(bucket, decoder, tmp_path, source_max_bytes=2000).code
 
 
 def test_no_file_is_left(bucket, decoder, tmp_path):

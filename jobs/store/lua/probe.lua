@@ -1,0 +1,74 @@
+
+-- Questions of dry runs, taken in turns: the asker whose tenant and credential have taken the least time is next.
+-- ARGV: 3 ask, take or spend, 4 asker (<tenant>|<credential>), then for
+--   ask    5 JSON of the question, 6 questions of an asker and 7 askers that may wait, 8 ms that they are kept,
+--          9 ms that a tenant or a credential may take
+--   take   the asker is one that was taken from P:probe-turns, which says that there is a question; 5 its score,
+--          6 ms that questions are kept
+--   spend  5 ms that an answer took, 6 ms after which they are forgotten
+-- Returns for ask whether it was asked (0/1), for take the question or nothing
+
+local turns = P .. ':probe-turns'
+
+local function list_of(asker) return P .. ':probe-questions:' .. asker end
+
+local function accounts_of(asker)
+  local tenant, credential = string.match(asker, '^([^|]*)|(.*)$')
+  return {P .. ':probe-spent:tenant:' .. tenant, P .. ':probe-spent:credential:' .. credential}
+end
+
+-- How long an asker's accounts have kept workers busy, ms: together, and the one that did longer.
+local function spent_by(asker)
+  local found = redis.call('MGET', unpack(accounts_of(asker)))
+  local one, other = tonumber(found[1] or 0), tonumber(found[2] or 0)
+  return one + other, math.max(one, other)
+end
+
+-- The waiting asker that is next, and the one that is last; of equals the one that has waited for longer is before.
+local function ends_of_line()
+  local first, last, least, most
+  for _, asker in ipairs(redis.call('ZRANGE', turns, 0, -1)) do
+    local spent = spent_by(asker)
+    if redis.call('EXISTS', list_of(asker)) == 0 then
+      redis.call('ZREM', turns, asker)
+    else
+      if not least or spent < least then first, least = asker, spent end
+      if not most or spent >= most then last, most = asker, spent end
+    end
+  end
+  return first, last
+end
+
+if ARGV[3] == 'ask' then
+  local _, most = spent_by(ARGV[4])
+  if most >= tonumber(ARGV[9]) then return 0 end
+  local list = list_of(ARGV[4])
+  redis.call('RPUSH', list, ARGV[5])
+  redis.call('LTRIM', list, -tonumber(ARGV[6]), -1)
+  redis.call('PEXPIRE', list, ARGV[8])
+  redis.call('ZADD', turns, 'NX', int(NOW), ARGV[4])
+  redis.call('PEXPIRE', turns, ARGV[8])
+  if redis.call('ZCARD', turns) > tonumber(ARGV[7]) then
+    local _, last = ends_of_line()
+    redis.call('ZREM', turns, last)
+    redis.call('DEL', list_of(last))
+  end
+  return 1
+end
+
+if ARGV[3] == 'take' then
+  redis.call('ZADD', turns, 'NX', ARGV[5], ARGV[4])
+  local first = ends_of_line()
+  if not first then return nil end
+  local question = redis.call('LPOP', list_of(first))
+  redis.call('ZREM', turns, first)
+  if redis.call('EXISTS', list_of(first)) == 1 then redis.call('ZADD', turns, int(NOW), first) end
+  redis.call('PEXPIRE', turns, ARGV[6])
+  return question
+end
+
+for _, account in ipairs(accounts_of(ARGV[4])) do
+  redis.call('INCRBY', account, ARGV[5])
+  if redis.call('PTTL', account) < 0 then redis.call('PEXPIRE', account, ARGV[6]) end
+end
+return 1

@@ -1,0 +1,90 @@
+"""Contract of a job store: questions about sources are answered in turns, so none takes them all."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from stemline.jobs.probe import Probe, Question
+from stemline.jobs.store import RedisStore, Store, StoreOptions
+from stemline.jobs.store.probes import BUDGET_MS
+from stemline.jobs.tenant import Tenant
+from tests.integration.jobs.contract import OTHER, TENANT, spec
+
+
+def question(name: str, tenant: Tenant = TENANT, credential: str = "mine") -> Question:
+    return Question(name, (spec(tenant=tenant),), 0, credential)
+
+
+def take(store: Store, seconds: float = 1.0) -> str:
+    """Take a question, and be busy with it."""
+    found = store.probes.take(5)
+    assert found is not None
+    store.probes.spend(found, seconds)
+    return found.id
+
+
+def test_a_question_is_taken_once_and_answered(store: Store) -> None:
+    """A question comes as it was asked, to one worker; its answer is found by its id."""
+    asked = question("q")
+    assert store.probes.ask(asked)
+    assert asked == store.probes.take(5)
+    assert store.probes.take(0.01) is None
+    assert store.probes.answered("q") is None
+    store.probes.answer("q", Probe(size=1))
+    assert Probe(size=1) == store.probes.answered("q")
+
+
+def test_tenants_take_turns(store: Store) -> None:
+    """However many questions one tenant has, the first one of another tenant is next."""
+    for number in range(5):
+        assert store.probes.ask(question(f"many-{number}"))
+    assert "many-0" == take(store)
+    assert store.probes.ask(question("one", OTHER))
+    assert store.probes.ask(question("two", OTHER, "other"))
+    assert {"two"} == {take(store, 3.0)}
+    assert "many-1" == take(store, 5.0)
+    assert "one" == take(store)
+    assert "many-2" == take(store)
+
+
+def test_a_credential_of_many_tenants_has_one_turn(store: Store) -> None:
+    """Questions of one credential about many buckets do not come before that of another credential."""
+    for number in range(5):
+        assert store.probes.ask(question(f"many-{number}", Tenant(f"b-{number}", "r")))
+    first = take(store)
+    assert store.probes.ask(question("one", OTHER, "other"))
+    assert first.startswith("many-")
+    assert "one" == take(store)
+    assert take(store).startswith("many-")
+
+
+def test_who_has_taken_too_much_time_asks_nothing(store: Store) -> None:
+    """A tenant, and a credential, that kept workers busy for long is not asked for; others are."""
+    assert store.probes.ask(question("slow"))
+    assert "slow" == take(store, BUDGET_MS / 1000)
+    assert not store.probes.ask(question("again"))
+    assert not store.probes.ask(question("other-tenant", OTHER))
+    assert not store.probes.ask(question("other-credential", TENANT, "other"))
+    assert store.probes.ask(question("other", OTHER, "other"))
+    assert "other" == take(store)
+    assert store.probes.take(0.01) is None
+
+
+@pytest.mark.usefixtures("valkey")
+def test_what_waits_is_bounded_and_forgotten(valkey_server) -> None:
+    """An asker has ten questions at most, the latest, and everything that is stored for it expires."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    store = RedisStore(client, StoreOptions())
+    for number in range(30):
+        store.probes.ask(question(str(number)))
+    assert [str(number) for number in range(20, 29)] == [take(store, 0.01) for _ in range(9)]
+    keys = list(client.scan_iter("stemline:probe*"))
+    assert 4 == len(keys)
+    assert all(client.pttl(key) > 0 for key in keys)
+    for number in range(200):
+        store.probes.ask(question("x", Tenant(f"b-{number}", "r"), f"c-{number}"))
+    assert 100 == client.zcard("stemline:probe-turns")
+    assert 100 == len(list(client.scan_iter("stemline:probe-questions*")))
+    assert client.zscore("stemline:probe-turns", f"{TENANT}|mine") is None
+    client.close()
