@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from stemline.cli.output import as_json, is_live, print_json, printable, screen
+from stemline.cli.output import as_json, is_live, printable, screen
+from stemline.cli.separation_report import print_report
 from stemline.cli.source_files import SourceFile, check_stems, source_files
 from stemline.cli.words import FOLDER, WORD
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from stemline.separation.engine import LoadedEngine
     from stemline.separation.pipeline import Report
 
 #: A user's own file may have any length; the separator needs a limit, s.
 _YEAR_S = 365 * 86_400.0
-#: Codecs that change the samples.
-_LOSSY = frozenset({"mp3", "aac", "amr"})
-#: What looks like a network's fault, by `stemline.separation.shares.Doubt`.
-_DOUBTS = {
-    "loud": "peaks more than 6 dB above the mix: the network may be broken",
-    "silent": "is silent, and the mix is not: the network may be broken",
-    "mix": "is the mix itself: the network may be broken",
-}
+
+
+def _other_model(context: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return the model, unless other stems were asked for, which it would not make."""
+    is_given = context.get_parameter_source("stems") is ParameterSource.COMMANDLINE
+    if value and is_given and value != f"{context.params['stems']}stems":
+        raise click.UsageError("--stems or --model: a model has the stems of its card")
+    return value
 
 
 @click.command(name="separate")
@@ -42,9 +41,18 @@ _DOUBTS = {
     help="Folder for the stems.",
 )
 @click.option(
-    "--stems", type=click.Choice(["2", "4", "5"]), default="2", show_default=True, help="Number of stems."
+    "--stems",
+    type=click.Choice(["2", "4", "5"]),
+    default="2",
+    show_default=True,
+    is_eager=True,
+    help="Number of stems.",
 )
-@click.option("--model", help="A model by its name instead, as `stemline models list` shows it.")
+@click.option(
+    "--model",
+    callback=_other_model,
+    help="A model by its name instead, as `stemline models list` shows it.",
+)
 @click.option(
     "--codec",
     type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]),
@@ -141,6 +149,9 @@ def separate(
     with _errors():
         loaded = load_engine(model or f"{stems}stems", engine=engine, device=device)
     check_stems(files, loaded.network.instruments, codec)
+    _check_options(
+        loaded, {"--extension": extension != "average", "--context": context > 0, "--refine": refine}
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = screen(stderr=True)
 
@@ -186,11 +197,20 @@ def separate(
                 f"{printable(str(file.path))}: unexpected error, worth a bug report: {reason}", err=True
             )
         else:
-            _print(file.path, report, codec, bitrate, as_json=as_json)
+            print_report(file.path, report, codec, bitrate, as_json=as_json)
     if len(files) > 1:
         click.echo(f"{len(files) - failed} of {len(files)} files separated", err=True)
     if failed:
         raise SystemExit(1)
+
+
+def _check_options(loaded: LoadedEngine, spleeters: Mapping[str, bool]) -> None:
+    """Refuse options that are for Spleeter's networks, by whether they are given, where none is run."""
+    from stemline.separation.separators import runs_spleeter
+
+    given = ", ".join(name for name, is_given in spleeters.items() if is_given)
+    if given and not runs_spleeter(loaded):
+        raise click.UsageError(f"{given}: for Spleeter's networks alone, and {loaded.network.name} has none")
 
 
 @contextmanager
@@ -205,78 +225,3 @@ def _errors() -> Iterator[None]:
     except OSError as error:
         reason = ": ".join(str(each) for each in (error.filename, error.strerror) if each)
         raise click.ClickException(printable(reason or type(error).__name__)) from error
-
-
-def _print(file: Path, report: Report, codec: str, bitrate: int | None, *, as_json: bool) -> None:
-    """Print the stems of a file, and on stderr what was measured."""
-    seconds = report.seconds["total"]
-    if as_json:
-        print_json(_fields(file, report))
-    else:
-        for stem in report.stems.values():
-            click.echo(printable(str(stem.path)) if sys.stdout.isatty() else str(stem.path))
-    used = {stem.bitrate_bps for stem in report.stems.values()}
-    if bitrate is not None and used != {bitrate * 1000}:
-        click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)
-    screen(stderr=True).print(_levels(report))
-    for name, share in report.shares.items():
-        if share.doubt:
-            click.echo(f"Warning: {name} {_DOUBTS[share.doubt]}", err=True)
-    if report.null_test_db is not None:
-        when = "before encoding" if codec in _LOSSY else "as written"
-        click.echo(
-            f"sum of the stems less the mix, {when}: {report.null_test_db:.0f} dBFS at most,"
-            " from rounding and clipping alone",
-            err=True,
-        )
-    if report.residual_db is not None:
-        click.echo(f"the stems leave {report.residual_db:.0f} dB of the mix's energy", err=True)
-    click.echo(
-        f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
-        f" on {report.device}",
-        err=True,
-    )
-
-
-def _fields(file: Path, report: Report) -> dict[str, Any]:
-    """Return what `--json` prints of a file."""
-    stems = report.stems
-    return {
-        "file": str(file),
-        "stems": {name: str(stem.path) for name, stem in stems.items()},
-        "levels": {name: asdict(stem.levels) for name, stem in stems.items()},
-        "bitrate_kbps": {name: stem.bitrate_bps / 1000 or None for name, stem in stems.items()},
-        "shares": {name: asdict(share) for name, share in report.shares.items()},
-        "null_test_db": report.null_test_db,
-        "residual_db": report.residual_db,
-        "audio_s": round(report.duration_s, 3),
-        "seconds": round(report.seconds["total"], 3),
-        "device": report.device,
-    }
-
-
-def _levels(report: Report) -> Table:
-    """Return a table of the levels of the stems."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table("stem", box=box.SIMPLE_HEAD)
-    for name in ("peak dBFS", "clipped", "LUFS", "dB of the mix"):
-        table.add_column(name, justify="right")
-    for name, stem in report.stems.items():
-        levels = stem.levels
-        share = report.shares[name].energy_db
-        measured = (_level(levels.peak_db, 2), f"{levels.clipped:,}", _level(levels.loudness_lufs, 1))
-        table.add_row(name, *measured, _level(share, 1))
-    return table
-
-
-def _level(value: float | None, digits: int) -> str:
-    return "silent" if value is None else f"{value:.{digits}f}"
-
-
-def _unused_bitrate(codec: str, asked_kbps: int, used_bps: int) -> str:
-    """Return the sentence that says what became of a bitrate that was asked for."""
-    if not used_bps:
-        return f"{codec} has no bitrate: {asked_kbps} kbit/s was not used."
-    return f"{codec} cannot be written with {asked_kbps} kbit/s here: {used_bps / 1000:g} kbit/s was used."

@@ -38,6 +38,13 @@ def open_separator(
     return Separator(cast("Engine", engine), extension=extension, context=context, refine=refine, level=level)
 
 
+def runs_spleeter(engine: LoadedEngine) -> bool:
+    """Return whether one of Spleeter's networks is run, for which extension, context and refine are."""
+    if isinstance(engine, EnsembleEngine):
+        return any(runs_spleeter(member.engine) for member in engine.members)
+    return not isinstance(engine, SegmentEngine)
+
+
 def measured(
     separator: StreamSeparator,
     open_source: Callable[[], AbstractContextManager[Iterable[Block]]],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stemline.separation.extension import Extension
 from stemline.separation.media.codecs import Encoding
 from stemline.separation.monitor import Monitor
+from stemline.separation.separator import Separator
 from stemline.separation.waveform import WaveformMeter
+from tests.support.engines import LoudnessMasks
 
 _RNG = np.random.default_rng(0)
 _MIX = _RNG.uniform(-0.9, 0.9, (10_000, 2)).astype(np.float32)
@@ -103,6 +106,17 @@ def test_what_independent_parts_leave_of_the_mix(voice: float, rest: float, left
     assert _shared(voice, rest, parts=("voice", "rest")).residual_db() == pytest.approx(left, abs=0.01)
     assert _shared(voice, rest).residual_db() is None
     assert _shared(voice, rest, parts=("voice", "missing")).residual_db() is None
+
+
+@pytest.mark.parametrize("extension", Extension)
+def test_stems_add_up_unless_something_is_silenced(extension: Extension) -> None:
+    """With zeros above 11 kHz nothing is said of the stems' sum, but what they leave of the mix is."""
+    silenced = extension is Extension.ZEROS
+    with Separator(LoudnessMasks(), extension=extension) as separator:
+        names = separator.engine.network.instruments
+        assert separator.adds_up(names) == (not silenced)
+        assert not separator.adds_up(names[:1])
+        assert separator.parts == (names if silenced else ())
 
 
 def _shared(voice: float, rest: float, *, level: float = 1.0, parts: tuple[str, ...] = ()) -> Monitor:
