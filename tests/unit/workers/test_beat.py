@@ -35,7 +35,6 @@ def test_an_outage_is_a_line_for_each_sweep_and_one_for_its_end(app, monkeypatch
     monkeypatch.setattr(celery.beat.Scheduler, "apply_async", apply_async)
     with captured_logs() as lines:
         scheduler = Scheduler(app=app)
-        scheduler.setup_schedule()
         while answers:
             scheduler.apply_entry(scheduler.schedule["sweep"])
     started, *others = [(line.pop("event"), line.pop("log_level"), line) for line in lines]
