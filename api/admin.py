@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from stemline.api.connections import prepare
 from stemline.api.metrics import ApiMetrics
 from stemline.jobs.store.server_errors import UNREACHABLE
-from stemline.runtime.compat.uvicorn import ProtocolFactory
+from stemline.runtime.compat.uvicorn import ProtocolFactory, listen
 from stemline.runtime.patience import in_thread
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe, probe_durability
@@ -49,7 +49,7 @@ def serving(settings: Settings, metrics: ApiMetrics, *, public: tuple[str, int])
     store = open_store(settings)
     collector = StoreCollector(store.statistics, most_queues=settings.metrics.queues)
     config = configure(create_app(settings, lambda: metrics.page(collector), public=public), settings)
-    listening = config.bind_socket()
+    listening = listen(config, "STEMLINE_METRICS_PORT")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), name="admin", daemon=True)
     thread.start()

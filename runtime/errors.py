@@ -3,6 +3,7 @@
 ::
 
     StartRefused
+    ├── AddressUnusable
     ├── BucketsUnusable               in storage/access_check.py
     ├── DeviceUnusable                in workers/device_faults.py
     ├── EndpointRefused
@@ -21,6 +22,13 @@ from pathlib import Path
 
 class StartRefused(ValueError):
     """The process cannot do what its settings ask for."""
+
+
+class AddressUnusable(StartRefused):
+    """The process cannot listen on an address, which another one may use."""
+
+    def __init__(self, chosen_by: str, host: str, port: int, reason: str) -> None:
+        super().__init__(f"{chosen_by}: the process cannot listen on {host}:{port}: {reason}")
 
 
 class EndpointRefused(StartRefused):

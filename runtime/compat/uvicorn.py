@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess
 
-__all__ = ["ProtocolFactory", "ServerState", "serve"]
+from stemline.runtime.errors import AddressUnusable
+
+__all__ = ["ProtocolFactory", "ServerState", "listen", "serve"]
 
 ACCEPTS_A_ROUND: Final = 16
 
@@ -60,11 +62,32 @@ def serve(config: uvicorn.Config) -> None:
         Multiprocess(config, _sockets(config)).run()
 
 
+def listen(config: uvicorn.Config, chosen_by: str) -> socket.socket:
+    """Return a socket that is bound to the address of a configuration.
+
+    Args:
+        config: with host and port.
+        chosen_by: the option or variable that sets the port, for the error.
+
+    Raises:
+        AddressUnusable: it cannot be bound. uvicorn's own function would end the process and name no port.
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise AddressUnusable(chosen_by, config.host, config.port, error.strerror or str(error)) from error
+    listening.set_inheritable(True)
+    return listening
+
+
 def _sockets(config: uvicorn.Config) -> list[socket.socket]:
     """Return the socket to listen on, several times.
 
     libuv accepts one connection of each in a round of the loop (libuv/libuv#3696). While rounds are long
     because of many requests, a new client would wait for as many rounds as there are others before it.
     """
-    first = config.bind_socket()
+    first = listen(config, "--port")
     return [first, *(first.dup() for _ in range(ACCEPTS_A_ROUND - 1))]

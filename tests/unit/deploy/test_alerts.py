@@ -47,9 +47,10 @@ def promtool(*words: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_configuration_of_prometheus_is_valid():
-    """promtool accepts the configuration and the rules."""
-    assert "SUCCESS" in promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+@pytest.mark.parametrize("name", ["prometheus.yml", "systemd.yml"])
+def test_the_configuration_of_prometheus_is_valid(name: str):
+    """promtool accepts each configuration and the rules."""
+    assert "SUCCESS" in promtool("check", "config", str(DEPLOY / "prometheus" / name))
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.name)

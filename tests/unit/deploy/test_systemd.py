@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY, missing
@@ -91,6 +92,41 @@ def test_the_example_environment_is_valid(monkeypatch):
         for assignment in assignments:
             variable = assignment.partition("=")[0]
             assert variable.removeprefix("STEMLINE_").lower() in Settings().by_variable()
+
+
+def test_metrics_of_each_process_have_a_port_that_is_scraped():
+    """API, callback worker and documented workers have ports of their own, which are targets."""
+    text = (REPOSITORY / "docs" / "deployment.md").read_text()
+    drop_in = (FOLDER / "stemline-worker@gpu.service.d" / "gpu.conf").read_text()
+    found = {
+        "api": service("stemline-api.service")["Environment"],
+        "callbacks": service("stemline-callbacks.service")["Environment"],
+        "gpu": drop_in.splitlines(),
+        "worker-1": re.findall(r"echo '(.*)' > /etc/stemline/worker-1\.env", text),
+    }
+    ports = {name: re.findall(r"STEMLINE_METRICS_PORT=(\d+)", "\n".join(of)) for name, of in found.items()}
+    assert [1] * 4 == [len(each) for each in ports.values()], ports
+    assert 4 == len({port for (port,) in ports.values()})
+    file = yaml.safe_load((REPOSITORY / "deploy" / "prometheus" / "systemd.yml").read_text())
+    jobs = {
+        job["job_name"].removeprefix("stemline-"): job["static_configs"] for job in file["scrape_configs"]
+    }
+    for job, name in {"api": "api", "callbacks": "callbacks", "worker": "worker-1"}.items():
+        (targets,) = jobs[job]
+        assert [f"127.0.0.1:{ports[name][0]}"] == targets["targets"]
+        assert targets["labels"]["installation"]
+    # A port for all would be that of several processes.
+    assert "METRICS_PORT=" not in (FOLDER / "stemline.env.example").read_text()
+    assert not any("METRICS_PORT" in line for line in service("stemline-worker@.service")["Environment"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_a_file_of_its_own(name: str):
+    """Settings of one service can be set apart: its own file comes last and replaces those before."""
+    own = name.removeprefix("stemline-").removesuffix(".service").replace("@", "-%i")
+    files = [file.removeprefix("-") for file in service(name)["EnvironmentFile"]]
+    assert "/etc/stemline/stemline.env" == files[0]
+    assert own == "beat" or f"/etc/stemline/{own}.env" == files[-1]
 
 
 def test_the_documented_pull_has_a_folder_to_write_to():
