@@ -41,8 +41,8 @@ def test_creation_times_never_repeat(store: Store) -> None:
 
 
 def test_higher_level_first_then_oldest(store: Store) -> None:
-    """A level-2 job behind a thousand of level 0 starts next; within a level the old order holds."""
-    first = store.jobs.create([spec() for _ in range(1000)])
+    """A level-2 job behind hundreds of level 0 starts next; within a level the old order holds."""
+    first = store.jobs.create([spec() for _ in range(300)])
     (urgent,) = store.jobs.create([spec(level=2)])
     claims = [store.jobs.claim("w", [0, 1, 2]) for _ in range(3)]
     assert [urgent.id, first[0].id, first[1].id] == [c.id for c in claims if c]
