@@ -215,14 +215,16 @@ def _totals(snapshot: Snapshot) -> Iterator[Metric]:
         if name.startswith("work_ms:"):
             work.add_metric([name.removeprefix("work_ms:")], value / 1000)
     yield work
-    for what in ("audio", "work"):
-        text = (
-            f"Sum of {'audio' if what == 'audio' else 'run times'} of separated jobs, s, by what they want."
-        )
-        family = CounterMetricFamily(f"stemline_model_{what}_seconds", text, labels=["wants"])
+    audio_by = CounterMetricFamily(
+        "stemline_model_audio_seconds", "Audio of separated jobs, by what they want, s.", labels=["wants"]
+    )
+    work_by = CounterMetricFamily(
+        "stemline_model_work_seconds", "How long separated jobs ran, by what they want, s.", labels=["wants"]
+    )
+    for family, prefix in ((audio_by, "audio_ms_of:"), (work_by, "work_ms_of:")):
         for name, value in sorted(totals.items()):
-            if name.startswith(f"{what}_ms_of:"):
-                family.add_metric([name.partition(":")[2]], value / 1000)
+            if name.startswith(prefix):
+                family.add_metric([name.removeprefix(prefix)], value / 1000)
         yield family
     moved = CounterMetricFamily(
         "stemline_object_bytes", "Sources and stems of successful jobs, bytes.", labels=["direction"]
