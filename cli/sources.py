@@ -144,6 +144,11 @@ def object_named(client: Client, word: str) -> str:
     Raises:
         CommandFailed: the word names no object, or one in another bucket, or it is not UTF-8.
     """
+    from stemline.client.names import is_utf8
+
+    if not is_utf8(word):
+        message = f"{printable(word)} is no key: no object has a name that is not UTF-8"
+        raise CommandFailed(message, status=NOT_FOUND)
     key = key_named(client, word)
     if not key:
         raise CommandFailed(f"{printable(word)} names no object", hint=f"write {word.rstrip('/')}/KEY")
@@ -168,7 +173,7 @@ def key_named(client: Client, word: str) -> str:
     from stemline.client.names import is_utf8
 
     if not is_utf8(word):
-        message = f"{printable(word)} is no key: no object has a name that is not UTF-8"
+        message = f"{printable(word)} is not a file here, and no object has a name that is not UTF-8"
         raise CommandFailed(message, status=NOT_FOUND)
     if not word.startswith(_S3):
         return word

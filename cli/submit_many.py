@@ -140,6 +140,7 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
     """Say what the run came to, whatever ended it, and end the command with its status."""
     from stemline.cli.refusals import refused
     from stemline.cli.summary import print_summary, write_summary
+    from stemline.client import ConnectionFailed
     from stemline.client.tracks.runner import OptionsRefused
 
     going = runner.unfinished()
@@ -159,6 +160,8 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
     if isinstance(fault, OptionsRefused):
         raise refused(fault.cause) from fault
     if fault is not None:
+        if isinstance(fault, ConnectionFailed):
+            raise failure(fault, hint=_AGAIN) from fault
         raise failure(fault, then=_AGAIN) from fault
     if failed:
         hint("--retry-failed tries the failed ones again")
