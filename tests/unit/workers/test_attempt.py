@@ -33,6 +33,7 @@ from stemline.jobs.states import State
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
 from stemline.separation.errors import (
+    BrokenNetwork,
     Cancelled,
     DecoderCrashed,
     DecoderLost,
@@ -526,6 +527,15 @@ def test_a_lost_decoding_server_costs_an_attempt(make):
     bench = make()
     bench.engine.errors["separate_file"] = [DecoderCrashed()]
     assert Outcome.FAILED == bench.run().outcome
+
+
+def test_a_broken_network_fails_the_job(make):
+    """A network that gives no numbers gives none to another attempt: the job fails with a code of its own."""
+    bench = make()
+    bench.engine.errors["separate_file"] = [BrokenNetwork("The network of own gives no numbers on cpu.")]
+    failed = AttemptResult(Outcome.FAILED, "ModelFailed", "The network of own gives no numbers on cpu.")
+    assert failed == bench.run()
+    assert "complete" not in bench.buckets.names()
 
 
 @pytest.mark.parametrize(
