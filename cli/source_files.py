@@ -74,7 +74,7 @@ def check_stems(files: Sequence[SourceFile], instruments: Sequence[str], extensi
             stem = file.stem(instrument, extension)
             if (identity := _identity(stem)) and identity in sources:
                 raise click.UsageError(
-                    f"a stem of {_shown(file.path)} would replace the source {_shown(sources[identity])};"
+                    f"the stem {_shown(stem)} would replace the source {_shown(sources[identity])};"
                     " choose another folder with --output"
                 )
             place = stem.parent.resolve() / stem.name
