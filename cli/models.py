@@ -301,7 +301,8 @@ def where(directory: Path | None, *, as_json: bool) -> None:
 def _store(directory: Path | None) -> WeightStore:
     from stemline.models.weights import WeightStore
 
-    return WeightStore(directory)
+    with _separation_errors():
+        return WeightStore(directory)
 
 
 def _published_named(names: tuple[str, ...], store: WeightStore) -> list[Published]:

@@ -148,8 +148,16 @@ def target_of_stack(document: Mapping[str, Any], *, origin: str = "the local sta
 def profiles_file(environment: Mapping[str, str] | None = None) -> Path:
     """Return the file of the profiles."""
     env = os.environ if environment is None else environment
-    config = env.get("XDG_CONFIG_HOME") or Path(env.get("HOME") or Path.home()) / ".config"
+    config = env.get("XDG_CONFIG_HOME") or Path(env.get("HOME") or _home()) / ".config"
     return Path(config) / "stemline" / "profiles.ini"
+
+
+def _home() -> Path:
+    """Return the home directory of the user; the root directory, as systems do, if it has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def save_profile(name: str, target: Target, environment: Mapping[str, str] | None = None) -> Path:

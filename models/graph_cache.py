@@ -30,8 +30,8 @@ def cached_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | None
     Returns:
         Its path; None where there is none, or where this user has no checksum that it matches.
     """
-    path, checksum = _paths(model, weights, polyphase=polyphase)
     try:
+        path, checksum = _paths(model, weights, polyphase=polyphase)
         if not _is_private(checksum.parent) or checksum.read_text().strip() != sha256(path):
             return None
     except OSError:
@@ -55,9 +55,9 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
     """
     from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # not needed for a cached graph
 
-    path, checksum = _paths(model, weights, polyphase=polyphase)
     content: bytes = build_graph(model, read_tensors(weights), polyphase=polyphase).SerializeToString()
     try:
+        path, checksum = _paths(model, weights, polyphase=polyphase)
         checksum.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not _is_private(checksum.parent):
             raise PermissionError(errno.EPERM, f"others may write to {checksum.parent}")
@@ -79,9 +79,16 @@ def _paths(model: Model, weights: Path, *, polyphase: bool) -> tuple[Path, Path]
 
 
 def checksum_directory() -> Path:
-    """Return the folder of checksums, in the state of this user."""
+    """Return the folder of checksums, in the state of this user.
+
+    Raises:
+        OSError: The user has no home directory.
+    """
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "stemline" / "graphs"
+    try:
+        return Path(state).expanduser() / "stemline" / "graphs"
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, "no home directory; set HOME or XDG_STATE_HOME") from error
 
 
 def _is_private(folder: Path) -> bool:

@@ -20,11 +20,19 @@ MODELS_DIR_VARIABLE = "STEMLINE_MODELS_DIR"
 
 
 def default_directory() -> Path:
-    """Return the model directory: `STEMLINE_MODELS_DIR`, or a folder in the user's cache."""
+    """Return the model directory: `STEMLINE_MODELS_DIR`, or a folder in the user's cache.
+
+    Raises:
+        WeightsMissing: The user has no home directory, so the folder must be named.
+    """
     if named := os.environ.get(MODELS_DIR_VARIABLE):
         return Path(named).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "stemline" / "models"
+    try:
+        return Path(cache).expanduser() / "stemline" / "models"
+    except RuntimeError as error:
+        message = f"The user has no home directory, so set {MODELS_DIR_VARIABLE} to the folder of models."
+        raise WeightsMissing(message) from error
 
 
 class WeightStore:
@@ -38,8 +46,9 @@ class WeightStore:
         return self.directory / model.name
 
     def has(self, model: Published) -> bool:
-        """Return whether all files of `model` exist; their checksums are not verified."""
-        return all((self.folder(model) / file.name).is_file() for file in model.files)
+        """Return whether all files of `model` can be seen; their checksums are not verified."""
+        # Not Path.is_file, which raises before Python 3.13 where the folder may not be entered.
+        return all(os.path.isfile(self.folder(model) / file.name) for file in model.files)  # noqa: PTH113
 
     def scratch(self) -> Path:
         """Return the folder for downloads that are not verified yet, on the same disk as the models."""
@@ -51,17 +60,24 @@ class WeightStore:
         """Return the folder of `model` after verifying its files.
 
         Raises:
-            WeightsMissing: A file is missing.
+            WeightsMissing: A file is missing, or cannot be read.
             WeightsCorrupt: A file does not match its checksum.
         """
         folder = self.folder(model)
         for file in model.files:
-            if not (folder / file.name).is_file():
+            path = folder / file.name
+            try:
+                if not path.is_file():
+                    raise WeightsMissing(
+                        f"The weights of {model.name} are not in {folder}; "
+                        f"fetch them with `stemline models pull {model.name}`."
+                    )
+                verify_file(path, file)
+            except OSError as error:
+                reason = error.strerror or str(error)
                 raise WeightsMissing(
-                    f"The weights of {model.name} are not in {folder}; "
-                    f"fetch them with `stemline models pull {model.name}`."
-                )
-            verify_file(folder / file.name, file)
+                    f"The weights of {model.name} cannot be read: {path}: {reason}"
+                ) from error
         return folder
 
     def install(self, model: Published, source: Path) -> Path:

@@ -54,5 +54,8 @@ def preload(context: SeparationContext) -> None:
         except SeparationError as error:
             # A job that needs it fails with the same code; other jobs succeed.
             log.warning("model.not_loaded", model=model, error=type(error).__name__, reason=error.message)
+        except Exception as error:
+            # Jobs of the other models can be done; those of this one are put off for the same reason.
+            log.exception("model.not_loaded", model=model, error=type(error).__name__)
         else:
             log.info("model.loaded", model=model, device=loaded.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,13 +16,34 @@ from stemline.models.card import Card, Kind
 from stemline.models.catalogue import BUILT_IN
 from stemline.models.library import cards, published
 from stemline.models.weights import WeightStore, verify_file
+from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings.groups import EngineSettings
-from stemline.separation.errors import WeightsCorrupt
+from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 from stemline.workers.model_choice import USUAL
 
 log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = MOST_SERVED * 64
+
+
+def check_models(configured: Path | None) -> None:
+    """Look into the model directory, as every process of the worker will; one that is not there is no fault.
+
+    Raises:
+        UnusableFolder: It cannot be read, or it is not known which one it is.
+    """
+    variable = "STEMLINE_MODELS_DIR"
+    try:
+        folder = WeightStore(configured).directory
+    except WeightsMissing as error:
+        raise UnusableFolder(variable, Path("~"), error.message) from error
+    try:
+        with os.scandir(folder):
+            (folder / ".").stat()  # needs another right than the list of its files
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnusableFolder(variable, folder, error.strerror or str(error)) from error
 
 
 class Serving:

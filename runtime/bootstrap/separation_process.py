@@ -41,13 +41,14 @@ def separation_worker(settings: Settings) -> Celery:
     from stemline.workers import process_init, separate
     from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.scratch import check_scratch
-    from stemline.workers.serving import Serving
+    from stemline.workers.serving import Serving, check_models
     from stemline.workers.shutdown import Shutdown
 
     telemetry.check(settings)
     files = configure_logging(settings)
     # What would fail every job is found before one is claimed.
     check_scratch(settings.storage.scratch_dir)
+    check_models(settings.engine.models_dir)
     Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
     metrics = worker_metrics(settings, forks=settings.engine.device != "cuda")

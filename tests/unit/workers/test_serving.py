@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,11 @@ import pytest
 
 from stemline.models import library
 from stemline.models.weights import WeightStore
+from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings import Settings
+from stemline.separation.errors import WeightsMissing
 from stemline.workers.model_queues import ModelQueues
-from stemline.workers.serving import Serving
+from stemline.workers.serving import Serving, check_models
 from tests.support.networks import HEAD, WAVEFORM, card, scaling
 
 
@@ -33,6 +36,37 @@ def folder(tmp_path: Path) -> Path:
 def test_a_worker_without_models_serves_nothing(tmp_path: Path) -> None:
     """Without weights, and without leave to fetch them, there is nothing that it could do."""
     assert () == serving(tmp_path / "none").refresh()
+
+
+def test_a_folder_of_models_that_cannot_be_read_is_noticed_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in its place, and a folder of somebody else, are named; one that is not there is no fault."""
+    check_models(tmp_path)
+    check_models(tmp_path / "none")
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UnusableFolder, match=f"STEMLINE_MODELS_DIR: {file}: Not a directory"):
+        check_models(file)
+
+    def denied(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr("os.scandir", denied)
+    with pytest.raises(UnusableFolder, match="Permission denied"):
+        check_models(tmp_path)
+
+
+def test_weights_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is put off with the name of the file, and not with an error of the system."""
+
+    def denied(path: Path, **_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    store = WeightStore(folder)
+    monkeypatch.setattr("stemline.models.weights.sha256", denied)
+    with pytest.raises(WeightsMissing, match=r"cannot be read: .*/own/own\.onnx: Permission denied"):
+        store.verified(library.published(library.card_named("own", store)))
 
 
 def test_weights_that_may_be_fetched_are_served(tmp_path: Path) -> None:
