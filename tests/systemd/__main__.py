@@ -10,9 +10,12 @@ import json
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+import yaml
 
 from stemline.deploy.local.servers import REGION, SeaweedServer, ValkeyServer
 from stemline.testing.processes import environment, eventually
@@ -39,6 +42,21 @@ def steps() -> tuple[str, str]:
     (block,) = (b for b in all_blocks() if b.page == "docs/deployment.md" and _START in b.code)
     before, start, names = block.code.partition(_START)
     return before, start + names
+
+
+def doctor() -> str:
+    """Return the documented command that runs `stemline doctor` with the variables of the services."""
+    (block,) = (b for b in all_blocks() if b.page == "docs/deployment.md" and "systemd-run" in b.code)
+    return block.code
+
+
+def are_scraped() -> None:
+    """Read the metrics of API, callback worker and worker at the targets of Prometheus' configuration."""
+    file = yaml.safe_load((REPOSITORY / "deploy/prometheus/systemd.yml").read_text())
+    for job in file["scrape_configs"]:
+        for target in (target for each in job["static_configs"] for target in each["targets"]):
+            with urllib.request.urlopen(f"http://{target}/metrics", timeout=30) as answer:
+                assert b"\nstemline_" in answer.read(), target
 
 
 def is_healthy(machine: Machine, service: str) -> bool:
@@ -149,6 +167,9 @@ def drill(folder: Path, base: Path, network: int) -> None:
             assert users == {"stemline\n"}, users
             do_one_job(API, KEY, s3)
             at = took("a job, with its callback", at)
+            are_scraped()
+            print(machine.run(doctor()))
+            at = took("metrics of every part, and the doctor with the files of root", at)
             kill_each(machine)
             do_one_job(API, KEY, s3)
             at = took("every main process killed, restarted, and a job", at)

@@ -96,21 +96,19 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
     It runs in a folder whose files have the names of modules, and imports none of them.
     """
     port = free_port()
-    variables = compose.dotenv(DEPLOY / ".env.example") | {
-        "VALKEY_HOST": "127.0.0.1",
-        "VALKEY_PORT": str(valkey_server.port),
-    }
+    variables = compose.dotenv(DEPLOY / ".env.example")
     definition = compose.load(DEPLOY / "compose.yaml", variables)["services"][service]
     stage = dockerfile.stages(DEPLOY / "docker" / "Dockerfile")[
         definition.get("build", {}).get("target", "callbacks")
     ]
     programs = installed({"beat": "callbacks"}.get(service, service))
     environment = {**stage.env, **definition["environment"], "PATH": f"{programs}:{os.environ['PATH']}"}
-    # Folders of the image are folders of this test; the test's Valkey has no password.
+    environment["STEMLINE_REDIS_URL"] = valkey_server.url
+    # Folders of the image are folders of this test.
     paths = {"/tmp/stemline-alive": tmp_path / "alive", "/tmp/stemline": tmp_path / "home"}
     paths |= {"/models": tmp_path / "models", "/scratch": tmp_path}
     for name, value in environment.items():
-        environment[name] = str(paths.get(value, value)).replace(":change-me@", "")
+        environment[name] = str(paths.get(value, value))
     environment["STEMLINE_METRICS_PORT"] = "0"
     # An image holds compiled modules; here they are compiled when first imported, and kept.
     environment.pop("PYTHONDONTWRITEBYTECODE")
