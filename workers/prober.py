@@ -82,7 +82,8 @@ class Prober:
         try:
             self._look(question, late)
         finally:
-            self._store.probes.spend(question, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self._store.probes.spend(question, seconds, in_vain=seconds >= MOST_S)
 
     def _look(self, question: Question, late: Callable[[], bool]) -> None:
         try:

@@ -29,7 +29,8 @@ class RedisProbes(ProbeRepository):
     def ask(self, question: Question) -> bool:
         text = records.text(records.QUESTION, question)
         limits = (_MOST, _MOST_ASKERS, _KEPT_MS, BUDGET_MS)
-        return bool(self._connection.run("probe", "ask", question.asker, text, *limits))
+        source = records.digest(question.specs[0].input_object)
+        return bool(self._connection.run("probe", "ask", question.asker, text, *limits, source))
 
     def take(self, timeout_s: float) -> Question | None:
         connection = self._connection
@@ -41,8 +42,9 @@ class RedisProbes(ProbeRepository):
         text = connection.run("probe", "take", asker, round(score), _KEPT_MS)
         return records.QUESTION.validate_json(text) if text else None
 
-    def spend(self, question: Question, seconds: float) -> None:
-        self._connection.run("probe", "spend", question.asker, round(seconds * 1000), _BUDGET_OF_MS)
+    def spend(self, question: Question, seconds: float, *, in_vain: bool = False) -> None:
+        source = records.digest(question.specs[0].input_object) if in_vain else ""
+        self._connection.run("probe", "spend", question.asker, round(seconds * 1000), _BUDGET_OF_MS, source)
 
     def answer(self, question_id: str, probe: Probe) -> None:
         key = self._connection.key("probe", question_id)

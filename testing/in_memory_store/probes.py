@@ -18,6 +18,8 @@ class InMemoryProbes(ProbeRepository):
         with self._contents.changed:
             if max(self._spent(question)) * 1000 >= BUDGET_MS:
                 return False
+            if (question.tenant, question.specs[0].input_object) in self._contents.slow_sources:
+                return False
             self._contents.questions.append(question)
             self._contents.changed.notify_all()
         return True
@@ -32,8 +34,10 @@ class InMemoryProbes(ProbeRepository):
             contents.questions.remove(question)
             return question
 
-    def spend(self, question: Question, seconds: float) -> None:
+    def spend(self, question: Question, seconds: float, *, in_vain: bool = False) -> None:
         with self._contents.lock:
+            if in_vain:
+                self._contents.slow_sources.add((question.tenant, question.specs[0].input_object))
             for account in (question.tenant, question.credential):
                 self._contents.probe_seconds[account] += seconds
 

@@ -146,6 +146,8 @@ class StoredData:
     """By question."""
     probe_seconds: defaultdict[Tenant | str, float] = field(default_factory=lambda: defaultdict(float))
     """Tenant, or credential, to how long its questions took, s."""
+    slow_sources: set[tuple[Tenant, str]] = field(default_factory=set)
+    """Tenant and key of sources at which a look was in vain."""
 
     events: dict[Tenant, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     forgotten: dict[Tenant, tuple[int, int]] = field(default_factory=dict)

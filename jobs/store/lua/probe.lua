@@ -2,15 +2,17 @@
 -- Questions of dry runs, taken in turns: the asker whose tenant and credential have taken the least time is next.
 -- ARGV: 3 ask, take or spend, 4 asker (<tenant>|<credential>), then for
 --   ask    5 JSON of the question, 6 questions of an asker and 7 askers that may wait, 8 ms that they are kept,
---          9 ms that a tenant or a credential may take
+--          9 ms that a tenant or a credential may take, 10 digest of the source
 --   take   the asker is one that was taken from P:probe-turns, which says that there is a question; 5 its score,
 --          6 ms that questions are kept
---   spend  5 ms that an answer took, 6 ms after which they are forgotten
+--   spend  5 ms that an answer took, 6 ms after which they are forgotten, 7 digest of the source if it took too long
 -- Returns for ask whether it was asked (0/1), for take the question or nothing
 
 local turns = P .. ':probe-turns'
 
 local function list_of(asker) return P .. ':probe-questions:' .. asker end
+
+local function slow_source(asker, digest) return P .. ':probe-slow:' .. string.match(asker, '^[^|]*') .. ':' .. digest end
 
 local function accounts_of(asker)
   local tenant, credential = string.match(asker, '^([^|]*)|(.*)$')
@@ -41,7 +43,7 @@ end
 
 if ARGV[3] == 'ask' then
   local _, most = spent_by(ARGV[4])
-  if most >= tonumber(ARGV[9]) then return 0 end
+  if most >= tonumber(ARGV[9]) or redis.call('EXISTS', slow_source(ARGV[4], ARGV[10])) == 1 then return 0 end
   local list = list_of(ARGV[4])
   redis.call('RPUSH', list, ARGV[5])
   redis.call('LTRIM', list, -tonumber(ARGV[6]), -1)
@@ -67,6 +69,7 @@ if ARGV[3] == 'take' then
   return question
 end
 
+if ARGV[7] ~= '' then redis.call('SET', slow_source(ARGV[4], ARGV[7]), '', 'PX', ARGV[6]) end
 for _, account in ipairs(accounts_of(ARGV[4])) do
   redis.call('INCRBY', account, ARGV[5])
   if redis.call('PTTL', account) < 0 then redis.call('PEXPIRE', account, ARGV[6]) end

@@ -153,6 +153,7 @@
 --   P:probe-turns              zset    <tenant>|<credential>, those with questions, by the time since which they wait, expires: probe
 --   P:probe-questions:<asker>  list    JSON of Question, 10 at most, expires: probe
 --   P:probe-spent:<tenant or credential> string  ms that workers were busy with its questions, expires: probe
+--   P:probe-slow:<tenant>:<sha1> string  empty; a source that took too long is not looked at again soon, expires: probe
 --   P:probe:<id>               string  JSON of Probe, expires (no script)
 --
 -- Requests

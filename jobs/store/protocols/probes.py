@@ -14,7 +14,8 @@ class ProbeRepository(Protocol):
         """Ask whichever worker is free first.
 
         Returns:
-            Whether it may be answered: not where the tenant or the credential has taken too much time lately.
+            Whether it may be answered: not where the tenant or the credential has taken too much time lately,
+            or a look at the source was in vain.
         """
         ...
 
@@ -28,8 +29,14 @@ class ProbeRepository(Protocol):
         """
         ...
 
-    def spend(self, question: Question, seconds: float) -> None:
-        """Count how long a worker was busy with a question."""
+    def spend(self, question: Question, seconds: float, *, in_vain: bool = False) -> None:
+        """Count how long a worker was busy with a question.
+
+        Args:
+            question: what was asked.
+            seconds: how long, s.
+            in_vain: whether that was as long as it may, and did not suffice.
+        """
         ...
 
     def answer(self, question_id: str, probe: Probe) -> None:

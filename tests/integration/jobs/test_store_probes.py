@@ -71,6 +71,17 @@ def test_who_has_taken_too_much_time_asks_nothing(store: Store) -> None:
     assert store.probes.take(0.01) is None
 
 
+def test_a_source_that_takes_too_long_is_not_looked_at_again(store: Store) -> None:
+    """After a look in vain nobody is asked for that source; others of its bucket are looked at."""
+    slow = Question("slow", (spec("in/slow"),), 0, "mine")
+    assert store.probes.ask(slow)
+    assert slow == store.probes.take(5)
+    store.probes.spend(slow, 2.5, in_vain=True)
+    assert not store.probes.ask(slow)
+    assert store.probes.ask(question("q"))
+    assert store.probes.ask(Question("other", (spec("in/slow", tenant=OTHER),), 0, "mine"))
+
+
 @pytest.mark.usefixtures("valkey")
 def test_what_waits_is_bounded_and_forgotten(valkey_server) -> None:
     """An asker has ten questions at most, the latest, and everything that is stored for it expires."""

@@ -119,8 +119,11 @@ def test_a_look_is_short_and_counted(bucket, decoder, tmp_path, monkeypatch):
     under_test = Prober(Settings(scratch_dir=str(tmp_path)), store, bucket, decoder)
     under_test.answer(question := Question("q", (job_spec(),), store.now() + 30_000_000, "me"))
     assert store.probes.answered("q") is None
-    store.probes.spend(question, 19.96)
     assert not store.probes.ask(question)
+    other = replace(question, specs=(replace(job_spec(), input_object="other"),))
+    assert store.probes.ask(other)
+    store.probes.spend(other, 19.96)
+    assert not store.probes.ask(other)
 
 
 def wait_for(cancelled: Callable[[], bool]) -> int:
