@@ -10,6 +10,7 @@ import ctypes
 import dataclasses
 import errno
 import json
+import math
 import os
 import resource
 import signal
@@ -24,9 +25,15 @@ from stemline.separation.errors import SeparationError
 from stemline.separation.media.decode import open_audio
 from stemline.separation.media.tags import kept_tags
 from stemline.separation.media.types import MediaLimits
+from stemline.separation.network import SAMPLE_RATE
 
 SOURCE, BLOCK, END, ERROR = b"S", b"B", b"Z", b"E"
 HEADER = struct.Struct(">cI")
+
+#: Bytes of a source for which opening it may take a second more.
+BYTES_PER_CPU_S = 16 << 20
+#: Processor time that a second of audio may take, seconds; the slowest codecs take a tenth of it.
+CPU_S_PER_S = 0.2
 
 #: Exit status after the memory limit was reached.
 OUT_OF_MEMORY = 77
@@ -46,10 +53,11 @@ def run(request: dict[str, Any], output: int) -> NoReturn:
     status = 1
     try:
         _detach(output)
-        _limit(request["memory_bytes"], request["cpu_s"])
+        _limit_memory(request["memory_bytes"])
         status = _respond(request)
     except BaseException:  # noqa: BLE001 - the server's loop must not go on in this process
-        traceback.print_exc()
+        # Escaped: what a file holds ends in messages.
+        sys.stderr.writelines(f"{line!a}\n" for line in traceback.format_exc().splitlines())
     finally:
         os._exit(status)
 
@@ -88,8 +96,10 @@ def _respond(request: dict[str, Any]) -> int:
 
 
 def _serve(request: dict[str, Any]) -> None:
+    path = Path(request["path"])
+    time = _ProcessorTime(request["start_cpu_s"], path.stat().st_size, request["cpu_s"])
     with open_audio(
-        Path(request["path"]),
+        path,
         limits=MediaLimits(**request["limits"]),
         track=request["track"],
         keep_video_origin=request["keep_video_origin"],
@@ -97,6 +107,7 @@ def _serve(request: dict[str, Any]) -> None:
         _send(SOURCE, json.dumps([dataclasses.asdict(audio.source), kept_tags(audio.tags)]).encode())
         for block in audio:
             _send(BLOCK, block.data.cast("B"))
+            time.extend(len(block) / SAMPLE_RATE)
     _send(END, b"")
 
 
@@ -111,10 +122,34 @@ def _write(content: bytes | memoryview) -> None:
         view = view[os.write(_OUTPUT, view) :]
 
 
-def _limit(memory_bytes: int, cpu_s: int) -> None:
+class _ProcessorTime:
+    """Limits the processor time of this process: a small file must not take hours before it sounds."""
+
+    def __init__(self, start_s: int, size: int, most_s: int) -> None:
+        """Allow what opening a source takes.
+
+        Args:
+            start_s: For a source of any size, seconds.
+            size: Bytes of the source.
+            most_s: Beyond which nothing extends it, seconds.
+        """
+        self._allowed_s = start_s + size / BYTES_PER_CPU_S
+        self._most_s = most_s
+        self._limit_s = 0
+        self.extend(0)
+
+    def extend(self, audio_s: float) -> None:
+        """Allow what decoding so much audio takes."""
+        self._allowed_s += audio_s * CPU_S_PER_S
+        limit_s = min(math.ceil(self._allowed_s), self._most_s)
+        if limit_s > self._limit_s:
+            self._limit_s = limit_s
+            resource.setrlimit(resource.RLIMIT_CPU, (limit_s, self._most_s + 5))
+
+
+def _limit_memory(memory_bytes: int) -> None:
     """Limit what this process may take from now on."""
     with Path("/proc/self/statm").open() as file:
         used = int(file.read().split()[0]) * _PAGE_BYTES
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))

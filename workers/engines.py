@@ -103,4 +103,11 @@ class Engines:
 def create_decoder(settings: Settings) -> Decoder:
     """Return what decodes sources in child processes, with the limits of the settings."""
     source = settings.source
-    return Decoder(DecodingLimits(source.decode_memory_bytes, source.decode_cpu_s, source.decode_open_s))
+    return Decoder(
+        DecodingLimits(
+            memory_bytes=source.decode_memory_bytes,
+            cpu_s=source.decode_cpu_s,
+            start_cpu_s=source.decode_start_cpu_s,
+            open_s=source.decode_open_s,
+        )
+    )

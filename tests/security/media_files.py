@@ -267,6 +267,17 @@ def _mkv_voids(path: Path, size: int) -> None:
     path.write_bytes(head + b"\xec\x80" * min(size // 2, 2 << 20))
 
 
+def _mkv_tags(path: Path, _size: int) -> None:
+    """Half a million tags, each of which FFmpeg would compare with all others."""
+    film = _sample(path.parent, Kind("mkv", "flac"))
+    start = film.index(bytes.fromhex("18538067")) + 12
+    tag = b"\x67\xc8\x8d\x45\xa3\x86k%05x\x44\x87\x81v"
+    tags = b"".join(tag % number for number in range(500_000))
+    head = film[: start - 12] + bytes.fromhex("1853806701ffffffffffffff")
+    inner = _element("1254c367", len(tags) + 10) + _element("7373", len(tags)) + tags
+    path.write_bytes(head + inner + film[start:])
+
+
 def _mkv_block(path: Path, size: int) -> None:
     film = _sample(path.parent, Kind("mkv", "flac"))
     start = film.index(bytes.fromhex("18538067")) + 12
@@ -492,6 +503,10 @@ METADATA: Final[dict[str, tuple[str, Write]]] = {
     "mp3: four ID3v2 tags": ("mp3", _mp3_with_tags(*[lambda n: [_id3_picture(n), n - 10]] * 4)),
     "mp3: an APE tag behind": ("mp3", _behind(Kind("mp3", "libmp3lame"), _ape)),
     "mp3: an ID3v2 tag behind": ("mp3", _behind(Kind("mp3", "libmp3lame"), _id3)),
+    "mp2: an ID3v2 tag behind": ("mp2", _behind(Kind("mp2", "mp2"), _id3)),
+    "aac: an ID3v2 tag behind": ("aac", _behind(Kind("aac", "aac", muxer="adts"), _id3)),
+    "ac3: an APE tag behind": ("ac3", _behind(Kind("ac3", "ac3"), _ape)),
+    "flac: an ID3v2 tag behind": ("flac", _behind(Kind("flac", "flac"), _id3)),
     "wv: an APE tag behind": ("wv", _behind(Kind("wv", "wavpack"), _ape)),
     "flac behind an ID3v2 tag: pictures": ("flac", _flac_behind_id3),
     "flac: pictures": ("flac", _flac(6)),
@@ -522,6 +537,7 @@ METADATA: Final[dict[str, tuple[str, Write]]] = {
     "mp4: an index of ten million samples": ("m4a", _mp4_index(10**7)),
     "mkv: attachments": ("mkv", _mkv("1941a469", "61a7", "465c")),
     "mkv: tags": ("mkv", _mkv("1254c367", "7373", "67c8", "4487")),
+    "mkv: small tags": ("mkv", _mkv_tags),
     "mkv: cues": ("mkv", _mkv("1c53bb6b", "bb")),
     "mkv: tags behind the sound": ("mkv", _mkv("1254c367", "7373", "67c8", "4487", behind=True)),
     "mkv: one void": ("mkv", _mkv("ec")),

@@ -72,6 +72,11 @@ class SourceSettings(Group):
         512 << 20, "Memory that opening and decoding one source may take, bytes.", ge=64 << 20
     )
     decode_cpu_s: int = setting(900, "Processor time that opening and decoding one source may take, s.", ge=1)
+    decode_start_cpu_s: int = setting(
+        10,
+        "The same for opening it, and a second for each 16 MiB; a second of decoded audio adds 0.2 s.",
+        ge=1,
+    )
     decode_open_s: float = setting(120.0, "Time that opening one source may take, s.", gt=0)
     keep_video_origin: bool = setting(
         False, "Begin stems where the video begins: silence precedes audio that starts later."

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from fastcrc import crc8
 
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
+from stemline.separation.media.containers.tag_search import longest_tags
 
 _IS_LAST, _KIND = 0x80, 0x7F
 _STREAMINFO, _PADDING = 0, 1
@@ -49,7 +50,10 @@ def read(file: BinaryIO, size: int) -> Structure:
             break
     start = file.tell()
     first = sample_number(file.read(FRAME_HEAD_BYTES), frame_length)
-    next_file = _find(file, start) if total <= METADATA_MAX_BYTES else None
+    next_file = None
+    if total <= METADATA_MAX_BYTES:
+        next_file = _find(file, start)
+        total += longest_tags(file, start, next_file or size)
     duration_s = None
     if (
         rate

@@ -13,6 +13,15 @@ _CLUSTER = 0x1F43B675
 _IN_SEGMENT = frozenset(
     {0x114D9B74, 0x1549A966, 0x1654AE6B, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
 )
+#: What holds further elements within those: entries of the seek head, tracks, cues, attachments, chapters and
+#: tags, and their parts.
+_HOLDERS = frozenset(
+    {0x4DBB, 0xAE, 0xE0, 0xE1, 0xE2, 0xE3, 0x6D80, 0x6240, 0x5034, 0x5035, 0xBB, 0xB7, 0xDB, 0x61A7}
+    | {0x45B9, 0xB6, 0x80, 0x6944, 0x6911, 0x7373, 0x63C0, 0x67C8}
+)
+_SIMPLE_TAG = 0x67C8
+#: What a tag counts for: FFmpeg compares each with all before it.
+_SIMPLE_TAG_BYTES = 1024
 #: Block groups and simple blocks, which hold the audio.
 _BLOCKS = frozenset({0xA0, 0xA3})
 #: Void and checksum, which are allowed everywhere.
@@ -82,9 +91,24 @@ def _follow(file: BinaryIO, segment_end: int) -> tuple[int | None, int]:
         if name is None or length is None or start + length > end:
             return at, metadata
         if name not in _BLOCKS:
-            metadata += PART_BYTES + (length if name in _IN_SEGMENT else 0)
-        file.seek(length, 1)
+            metadata += PART_BYTES
+        if name in _IN_SEGMENT:
+            metadata += length + _count_inner(file, start + length, METADATA_MAX_BYTES - metadata - length)
+        file.seek(start + length)
     return None, metadata
+
+
+def _count_inner(file: BinaryIO, end: int, most: int) -> int:
+    """Return what the elements up to `end`, at all depths, count for; little more than `most`."""
+    total = 0
+    while file.tell() < end and total <= most:
+        name, length = _element(file)
+        if name is None or length is None or file.tell() + length > end:
+            break
+        total += _SIMPLE_TAG_BYTES if name == _SIMPLE_TAG else PART_BYTES
+        if name not in _HOLDERS:
+            file.seek(length, 1)
+    return total
 
 
 def _element(file: BinaryIO) -> tuple[int | None, int | None]:

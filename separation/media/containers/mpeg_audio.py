@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
+from stemline.separation.media.containers.tag_search import longest_tags
 from stemline.separation.media.mpeg import Frame, parse_frame
 from stemline.separation.media.tags import tag_bytes
 
@@ -32,22 +33,25 @@ def read(file: BinaryIO, size: int) -> Structure:
     start = file.read(_SEARCHED_BYTES)
     frames = _frames(start)
     totals = _follow(file, until_stereo=frames is not None)
+    metadata_bytes = totals.metadata_bytes
+    if metadata_bytes <= METADATA_MAX_BYTES:
+        metadata_bytes += longest_tags(file, 0, size)
     if frames is not None:
         return Structure(
             size,
             frames=frames,
             skipped_samples=_skipped_samples(start),
             channels=totals.channels,
-            metadata_bytes=totals.metadata_bytes,
+            metadata_bytes=metadata_bytes,
         )
     if totals.frames < _FEW_FRAMES and totals.end < size:
-        return Structure(size, metadata_bytes=totals.metadata_bytes)
+        return Structure(size, metadata_bytes=metadata_bytes)
     return Structure(
         size,
         duration_s=totals.seconds if totals.frames and totals.end >= size else None,
         bitrate_kbps=round(totals.bytes * 8 / totals.seconds / 1000) if totals.varies else None,
         channels=totals.channels,
-        metadata_bytes=totals.metadata_bytes,
+        metadata_bytes=metadata_bytes,
     )
 
 
@@ -102,7 +106,7 @@ def _follow(file: BinaryIO, *, until_stereo: bool) -> _Totals:
             if not length:
                 return totals
             totals.end += length
-            totals.metadata_bytes += PART_BYTES  # FFmpeg passes over it
+            totals.metadata_bytes += PART_BYTES
             if totals.metadata_bytes > METADATA_MAX_BYTES:
                 return totals
             continue

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stemline.separation import decoder_child
 from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.errors import (
     Cancelled,
@@ -104,6 +107,32 @@ def test_processor_time_is_limited(tmp_path: Path):
 
     assert time.monotonic() - started < 180  # it would take minutes
     decoder.close()
+
+
+def test_a_small_file_must_not_open_slowly(tmp_path: Path):
+    """Opening may take a time that grows with the file: a few megabytes of tags hold no worker long."""
+    song = make(tmp_path / "in.flac", Kind("flac", "flac"), tone(44_100)).read_bytes()
+    texts = [b"k%d=v" % number for number in range(400_000)]
+    comments = struct.pack("<II", 0, len(texts)) + b"".join(
+        struct.pack("<I", len(each)) + each for each in texts
+    )
+    path = tmp_path / "tags.flac"
+    path.write_bytes(song[:42] + b"\x04" + len(comments).to_bytes(3, "big") + comments + song[42:])
+    decoder = Decoder(DecodingLimits(start_cpu_s=1))
+
+    with pytest.raises(DecodingTooExpensive, match="processor time"):
+        decoder.open(path, limits=LIMITS)
+    decoder.close()
+
+
+def test_long_audio_may_take_longer_than_its_opening(monkeypatch):
+    """Each second of audio, and each part of a large file, allows more; nothing allows more than the most."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    time = decoder_child._ProcessorTime(3, 2 * decoder_child.BYTES_PER_CPU_S, 20)
+    for audio_s in (0.1, 14.8, 0.2, 100.0, 100.0):
+        time.extend(audio_s)
+    assert [(5, 25), (6, 25), (8, 25), (9, 25), (20, 25)] == limits
 
 
 @pytest.mark.parametrize("after_s", [0.0, 1.0])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stemline.runtime.settings import Settings
+from stemline.separation.decoder import DecodingLimits
 from stemline.separation.errors import WeightsMissing
 from stemline.testing.processes import eventually
 from stemline.workers import engines
@@ -113,5 +114,6 @@ def test_a_decoder_has_the_limits_of_the_settings(monkeypatch):
     """Memory, processor time and the time to open a source are those of the settings."""
     made: list[Any] = []
     monkeypatch.setattr(engines, "Decoder", made.append)
-    engines.create_decoder(Settings(decode_memory_bytes=300 << 20, decode_cpu_s=31, decode_open_s=32.0))
-    assert [(300 << 20, 31, 32.0)] == [(each.memory_bytes, each.cpu_s, each.open_s) for each in made]
+    limits = {"decode_cpu_s": 31, "decode_start_cpu_s": 7, "decode_open_s": 32.0}
+    engines.create_decoder(Settings(decode_memory_bytes=300 << 20, **limits))
+    assert [DecodingLimits(300 << 20, 31, 7, 32.0)] == made

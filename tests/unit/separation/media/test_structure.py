@@ -169,3 +169,34 @@ def test_a_packet_of_many_pages_is_metadata():
     long = structure(plain + unfinished(3) + unfinished(4))
 
     assert structure(plain).metadata_bytes + 2 * 255 < long.metadata_bytes
+
+
+def _element(name: str, body: bytes) -> bytes:
+    return bytes.fromhex(name) + (len(body) | 1 << 56).to_bytes(8, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "parts", "tags"),
+    [
+        (
+            "1254c367",
+            _element("7373", _element("67c8", _element("45a3", b"k") + _element("4487", b"v"))),
+            3,
+            1,
+        ),
+        ("1254c367", _element("7373", _element("67c8", _element("67c8", b""))), 1, 2),
+        ("1043a770", _element("45b9", _element("b6", _element("73c4", b"1"))), 3, 0),
+        ("1654ae6b", _element("ae", _element("e1", _element("9f", b"\2"))), 3, 0),
+        ("1c53bb6b", _element("bb", _element("b7", _element("f7", b"\1"))), 3, 0),
+        ("1941a469", _element("61a7", _element("466e", b"x")), 2, 0),
+        ("114d9b74", _element("4dbb", _element("53ab", b"x")), 2, 0),
+        ("1549a966", _element("4d80", b"x"), 1, 0),
+    ],
+)
+def test_elements_within_metadata_count_for_matroska(outer, inner, parts, tags):
+    """Small elements, of which FFmpeg keeps each and compares tags with all others, count at every depth."""
+    head = b"\x1a\x45\xdf\xa3\x80" + bytes.fromhex("1853806701ffffffffffffff")
+    for times in (1, 50):
+        found = structure(head + _element(outer, inner * times) + _element("1f43b675", b""))
+        counted = PART_BYTES * (1 + parts * times) + 1024 * tags * times
+        assert (None, counted + len(inner) * times) == (found.broken_at, found.metadata_bytes)
