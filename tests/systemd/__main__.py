@@ -168,7 +168,9 @@ def drill(folder: Path, base: Path, network: int) -> None:
             do_one_job(API, KEY, s3)
             at = took("a job, with its callback", at)
             are_scraped()
-            print(machine.run(doctor()))
+            said = machine.run(doctor(), check=False)
+            assert "store\tok" in said, said
+            assert "\terror\t" not in said, said
             at = took("metrics of every part, and the doctor with the files of root", at)
             kill_each(machine)
             do_one_job(API, KEY, s3)
