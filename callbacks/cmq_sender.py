@@ -89,7 +89,9 @@ def outcome_of(status: int, body: bytes) -> Outcome:
         return failed(str(status), text)
     try:
         code = json.loads(body)["code"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
+        code = None
+    if not isinstance(code, int | str) or isinstance(code, bool):
         return failed("cmq", f"not a response of the CMQ protocol: {text}")
     if code != 0:
         return failed(f"cmq-{code}", text)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpcore
@@ -14,6 +12,7 @@ from stemline.callbacks.address_guard import AddressGuard, AddressRefused
 from stemline.callbacks.connection import Deadline, NameNotFound
 from stemline.callbacks.http import BadUrl, Response, basic_authorization, parse_url, post
 from stemline.callbacks.outcome import Outcome, failed
+from stemline.runtime.http_date import seconds_of
 
 KEPT_ANSWER_BYTES: Final = 1024
 """How much of a response is recorded with the attempt."""
@@ -80,10 +79,13 @@ def failure_status(error: Exception) -> str | None:
 
 def outcome_of(response: Response, now_s: float) -> Outcome:
     """Return what a response means for the delivery."""
+    answer = _answer_of(response)
+    if 200 <= response.status <= 299:
+        return Outcome(delivered=True, status=str(response.status), answer=answer)
     return Outcome(
-        delivered=200 <= response.status <= 299,
+        delivered=False,
         status=str(response.status),
-        answer=_answer_of(response),
+        answer=answer,
         final=response.status == 410,
         retry_after_s=retry_after_s(response.headers.get("retry-after", ""), now_s),
     )
@@ -103,8 +105,5 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s)
+    moment_s = seconds_of(value)
+    return None if moment_s is None else max(0.0, moment_s - now_s)

@@ -12,14 +12,15 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 from structlog.typing import Processor
 
+from stemline.runtime.escapes import escape
 from stemline.runtime.redaction import Redaction, secrets_of
 
 if TYPE_CHECKING:  # half a second that commands without settings save
@@ -100,10 +101,29 @@ def signal_safe_writer(settings: Settings) -> Callable[[str], None]:
     def write(text: str) -> None:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         event = {"event": text.strip(), "level": "info", "timestamp": now}
-        line = json.dumps(event) if as_json else f"{now} [info     ] {event['event']}"
+        line = json.dumps(event) if as_json else f"{now} [info     ] {escape(event['event'])}"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{line}\n".encode())
 
     return write
+
+
+#: What the console's renderer quotes a value for, and so escapes.
+_QUOTED: Final = "\t\r\n"
+#: What is kept in texts that it never quotes: only a traceback has lines.
+_KEPT: Final[Mapping[str, str]] = {"event": "", "exception": "\t\n", "stack": "\t\n"}
+
+
+def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what a terminal would obey; what is no text, the renderer quotes anyway."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = escape(value, _KEPT.get(name, _QUOTED))
+    return event
+
+
+def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Return a line of JSON that is safe to show on a terminal."""
+    return escape(json.dumps(event, ensure_ascii=False, default=repr))
 
 
 def _stamp() -> Sequence[Processor]:
@@ -117,8 +137,8 @@ def _render(redaction: Redaction, *, console: bool, colors: bool) -> Sequence[Pr
         plain = structlog.dev.ConsoleRenderer(
             colors=colors, exception_formatter=structlog.dev.plain_traceback
         )
-        return (text, redaction, plain)
-    return (text, redaction, structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False))
+        return (text, redaction, _escape, plain)
+    return (text, redaction, _as_json)
 
 
 def _log_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

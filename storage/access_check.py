@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
 from stemline.jobs.text import cut
 from stemline.runtime.errors import StartRefused
+from stemline.runtime.http_date import seconds_of
 from stemline.runtime.settings import BucketAccess
 from stemline.storage.clients import BucketClient, Clients
 from stemline.storage.s3_errors import CONNECTION_ERRORS, error_code
@@ -113,8 +113,5 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> str:
 
 def _skew_s(answer: Mapping[str, Any], now: float) -> float:
     """Return by how much the store's clock is ahead, s; 0 if its answer has no date."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except ValueError:
-        return 0.0
+    date_s = seconds_of(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+    return 0.0 if date_s is None else date_s - now

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +15,7 @@ from lxml import etree
 
 from stemline.jobs.errors import LeaseLost
 from stemline.runtime.compat.botocore import http_session
+from stemline.runtime.http_date import seconds_of
 from stemline.storage.clients import BucketClient
 
 _METHODS = {"complete_multipart_upload": "POST", "delete_object": "DELETE"}
@@ -71,11 +71,8 @@ def send_expiring(
 
 def _skew_s(headers: Mapping[str, str]) -> float:
     """Return by how much our clock differs from the store's; 0 where it does not tell its time, s."""
-    try:
-        date = parsedate_to_datetime(headers.get("Date", ""))
-    except (TypeError, ValueError):
-        return 0.0
-    return abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
+    date_s = seconds_of(headers.get("Date", ""))
+    return 0.0 if date_s is None else abs(date_s - time.time())
 
 
 def _sign(bucket: BucketClient, operation: str, parameters: Mapping[str, str], expires_at: float) -> str:

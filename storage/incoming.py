@@ -99,8 +99,8 @@ class IncomingUploads:
             listing = partial(client.s3.list_parts, **_names(client, upload), PartNumberMarker=marker)
             page: Mapping[str, Any] = _run(listing)
             for part in page.get("Parts", ()):
-                number = int(part["PartNumber"])
-                if number <= upload.part_count and int(part["Size"]) == upload.bytes_of(number):
+                number, size = int(part.get("PartNumber", 0)), part.get("Size")
+                if 0 < number <= upload.part_count and size == upload.bytes_of(number) and "ETag" in part:
                     parts[number] = str(part["ETag"])
             following = int(page.get("NextPartNumberMarker") or 0)
             if not page.get("IsTruncated") or following <= marker:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from stemline.storage.clients import BucketClient
 
+_TOKEN_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
@@ -35,5 +37,5 @@ def head_object(bucket: BucketClient, key: str) -> ObjectHead:
         etag=response.get("ETag", ""),
         content_type=response.get("ContentType", ""),
         job_id=metadata.get("stemline-job", ""),
-        token=int(token) if token.isdecimal() else 0,
+        token=int(token) if token.isdecimal() and len(token) <= _TOKEN_DIGITS else 0,
     )

@@ -22,7 +22,6 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
-from botocore.parsers import ResponseParserError
 
 
 class UnusableResponse(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
@@ -83,7 +82,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = status_of(error)
         return status >= 500 or status in {408, 429} or error_code(error) in _TRANSIENT_CODES
-    return isinstance(error, (*CONNECTION_ERRORS, ResponseParserError, UnusableResponse))
+    return isinstance(error, (*CONNECTION_ERRORS, UnusableResponse))
 
 
 def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:

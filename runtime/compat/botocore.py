@@ -6,7 +6,8 @@ import time
 from typing import Any, Final
 
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import HTTPClientError, ReadTimeoutError, ResponseStreamingError
+from botocore.endpoint import Endpoint
+from botocore.exceptions import BotoCoreError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
@@ -33,16 +34,17 @@ def http_session(client: Any) -> Any:
 
 
 def bound_answers(client: Any) -> None:
-    """Let a client give up on answers that are too large or too slow.
+    """Let a client give up on answers that are too large, too slow or none that botocore can read.
 
     botocore reads every answer but an object into memory, errors too, and as long as a byte comes in time it
-    waits for the next one.
+    waits for the next one. For dates and numbers that are none its parsers raise errors of all kinds.
 
     Args:
         client: any client of boto3.
     """
     endpoint = vars(client)["_endpoint"]
     endpoint.http_session = _BoundedSession(endpoint.http_session)
+    endpoint.__class__ = _CarefulEndpoint
 
 
 def read_available(body: Any, size: int) -> bytes:
@@ -60,6 +62,26 @@ def read_available(body: Any, size: int) -> bytes:
         raise ReadTimeoutError(endpoint_url=error.url, error=error) from error
     except HTTPError as error:
         raise ResponseStreamingError(error=error) from error
+
+
+class UnreadableAnswer(HTTPClientError):  # type: ignore[misc]  # botocore ships no types
+    """The answer of a store is none: it is not XML, or a date or number in it is none."""
+
+    fmt = "The answer to {operation} cannot be read ({error})"
+
+
+class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no types
+    """An endpoint that raises `UnreadableAnswer` whatever a parser meets in an answer."""
+
+    def _do_get_response(self, request: Any, operation_model: Any, context: Any) -> Any:
+        """Return the answer, or the error of sending; raise the error of reading."""
+        try:
+            return super()._do_get_response(request, operation_model, context)
+        except (BotoCoreError, MemoryError):
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            raise UnreadableAnswer(operation=operation_model.name, error=name) from error
 
 
 class _BoundedSession:

@@ -62,6 +62,11 @@ def test_a_queue_gets_a_message_and_a_topic_a_publication():
         (200, b'{"code":4440,"message":"queue is not existed","requestId":"1"}', False, "cmq-4440"),
         (200, b"<html>a proxy's page</html>", False, "cmq"),
         (200, b"[]", False, "cmq"),
+        (200, b"[" * 60_000, False, "cmq"),
+        (200, b'{"code":' + b'{"code":' * 8_000, False, "cmq"),
+        (200, b'{"code":false}', False, "cmq"),
+        (200, b'{"code":[[]]}', False, "cmq"),
+        (200, b'{"code":' + b"9" * 5000 + b"}", False, "cmq"),
         (502, b'{"code":0}', False, "502"),
     ],
 )

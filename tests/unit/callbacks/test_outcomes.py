@@ -19,6 +19,27 @@ def test_only_2xx_is_delivered_and_only_410_is_final(status: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 999999999999999999999999999999 00:00:00 GMT",
+        "9" * 5000,
+        "soon",
+        "-5",
+        "\x00",
+        "1e400",
+        "²",
+    ],
+)
+def test_no_header_undoes_a_delivery(value: str) -> None:
+    """With any 2xx the callback is delivered, with others it is tried again, whatever Retry-After says."""
+    headers = {"retry-after": value, "location": value, "content-type": value}
+    for status in range(200, 300):
+        outcome = outcome_of(Response(status, headers, b""), 0.0)
+        assert (True, None) == (outcome.delivered, outcome.retry_after_s)
+    assert not outcome_of(Response(503, headers, b""), 0.0).delivered
+
+
 def test_of_an_answer_the_first_kilobyte_is_kept() -> None:
     """A long answer is cut, a redirect keeps its target, and what is no text is replaced."""
     assert "x" * 1024 == outcome_of(Response(500, {}, b"x" * 5000), 0.0).answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -111,3 +112,60 @@ def test_lines_of_signal_handlers_have_the_same_form(capfd):
     as_json, as_text = capfd.readouterr().err.splitlines()
     assert ("stopping", "info") == (json.loads(as_json)["event"], json.loads(as_json)["level"])
     assert as_text.endswith("[info     ] stopping")
+
+
+UNSAFE = [
+    *map(
+        chr, [*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x61C, 0x180E, 0xFEFF, 0xD800, 0xDFFF, 0xE0001, 0xE0020]
+    ),
+    *map(chr, [*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)]),
+]
+"""What a terminal obeys, or shows in another order."""
+
+
+def _log_everywhere(text: str) -> None:
+    """Write a text in each place of a line: message, value, within a value, exception, a library's line."""
+    log = structlog.get_logger()
+    event = "step" + text
+    log.info(event)
+    log.info(
+        "step.done",
+        path=f"/a{text}b",
+        quoted=f"a b{text}='",
+        listed=[text, {text: text}],
+        raw=text.encode("utf-8", "surrogatepass"),
+    )
+    log.error("step.crashed", reason=text, exc_info=ValueError(text))
+    logging.getLogger("uvicorn.error").warning("GET /%s", text)
+    logging.getLogger("celery.worker").error("lost %s", text, exc_info=ValueError(text))
+    logging.getLogger("py.warnings").warning("%s", text)
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_line_has_what_a_terminal_obeys(lines, log_format):
+    """Whatever a client, a store or a file sends, no line moves the cursor or ends before its end."""
+    lines()  # everything is put back afterwards
+    out = io.StringIO()
+    configure(Settings(log_format=log_format), stream=out)
+    for character in UNSAFE:
+        _log_everywhere(character)
+    text = out.getvalue()
+    # Only a traceback has lines, and perhaps tabs.
+    assert set(text) & set(UNSAFE) <= {"\n", "\t"}
+    if log_format == "json":
+        written = [json.loads(line) for line in text.splitlines()]
+        assert [f"/a{each}b" for each in UNSAFE] == [line["path"] for line in written if "path" in line]
+    else:
+        stamped = re.compile(r"\d{4}-\d\d-\d\dT")
+        assert len([line for line in text.split("\n") if stamped.match(line)]) == 6 * len(UNSAFE)
+
+
+def test_colours_are_the_only_escapes_of_a_terminal(lines, monkeypatch):
+    """On a terminal the renderer's own colours remain, and nothing that a client chose."""
+    lines()  # everything is put back afterwards
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    configure(Settings(log_format="console"), stream=out)
+    structlog.get_logger().info("step.done", path="/\x1b]0;OWNED\x07\x9b2J")
+    assert re.fullmatch(r"[^\x1b\x07\x9b]*", re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()))
+    assert r"/\u001b]0;OWNED\u0007\u009b2J" in out.getvalue()
