@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 import structlog
 
+from stemline.jobs.text import cut
 from stemline.workers.context import SeparationContext
 from stemline.workers.scratch import clear_stale
 
@@ -18,14 +21,28 @@ log = structlog.get_logger(__name__)
 _PR_SET_PDEATHSIG = 1
 
 
-def start(context: SeparationContext) -> None:
+def start(context: Callable[[], SeparationContext]) -> None:
     """Tie the child to its worker, and prepare it."""
     die_with_parent()
-    prepare(context)
+    prepare(context, worker_pid=os.getppid())
 
 
-def prepare(context: SeparationContext) -> None:
-    """Remove folders of killed attempts, start the decoder, and load models in the background."""
+def prepare(make_context: Callable[[], SeparationContext], *, worker_pid: int) -> None:
+    """Remove folders of killed attempts, start the decoder, and load models in the background.
+
+    A worker that cannot import what every job needs is ended: it would take one wake-up after the other.
+
+    Args:
+        make_context: Returns what the process works with.
+        worker_pid: The worker, which is this process or its parent.
+    """
+    try:
+        importlib.import_module("stemline.workers.attempt")
+        context = make_context()
+    except ImportError as error:
+        log.critical("worker.cannot_import", reason=cut(error))
+        os.kill(worker_pid, signal.SIGTERM)
+        return
     removed = clear_stale(context.settings.storage.scratch_dir)
     if removed:
         log.info("scratch.cleared", folders=removed)

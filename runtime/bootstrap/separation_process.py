@@ -31,6 +31,8 @@ def separation_worker(settings: Settings) -> Celery:
     Raises:
         DeviceError: CUDA was asked for and cannot be used.
     """
+    import os
+
     from celery import signals
 
     from stemline.runtime import extras, telemetry
@@ -77,9 +79,11 @@ def separation_worker(settings: Settings) -> Celery:
     keep_celery_from_logging(settings)
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
-        signals.worker_ready.connect(lambda **_: process_init.prepare(context()), weak=False)
+        signals.worker_ready.connect(
+            lambda **_: process_init.prepare(context, worker_pid=os.getpid()), weak=False
+        )
     else:
-        signals.worker_process_init.connect(lambda **_: process_init.start(context()), weak=False)
+        signals.worker_process_init.connect(lambda **_: process_init.start(context), weak=False)
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
     signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
     return app

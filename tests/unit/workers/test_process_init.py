@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,3 +29,17 @@ def test_a_model_that_cannot_be_loaded_keeps_no_other_from_being_loaded() -> Non
         ("model.not_loaded", "4stems", "RuntimeError"),
         ("model.loaded", "5stems", None),
     ] == [(line["event"], line["model"], line.get("error")) for line in lines]
+
+
+def test_a_worker_that_cannot_import_what_jobs_need_is_ended(monkeypatch) -> None:
+    """It would take wake-ups that other workers could use; a library of the system may be missing too."""
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *values: ended.append(values))
+
+    def context() -> Any:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    with captured_logs() as lines:
+        process_init.prepare(context, worker_pid=17)
+    assert [(17, signal.SIGTERM)] == ended
+    assert [("worker.cannot_import", "critical")] == [(line["event"], line["log_level"]) for line in lines]
