@@ -12,6 +12,14 @@ from typing import Any
 from tests.simulation.scheduler import Scheduler
 
 
+class _Queues(dict[str, object]):
+    """The queues that an application knows."""
+
+    def add(self, name: str, **about: object) -> None:
+        """Know one more."""
+        self[name] = about
+
+
 @dataclass
 class Broker:
     """The lists; stands in for the Celery application of the product's notifier and sweeper."""
@@ -19,6 +27,8 @@ class Broker:
     scheduler: Scheduler
     lists: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     sent: list[tuple[str, Any]] = field(default_factory=list)
+    amqp: Any = field(default_factory=lambda: SimpleNamespace(queues=_Queues()))
+    """What the product declares queues with."""
 
     def send_task(self, task: str, *, args: Sequence[Any], queue: str, **_: Any) -> None:
         """Put a message into a list, unless it is lost."""

@@ -167,6 +167,10 @@ MISTAKES: Final = (
         "claims ignore a pause",
         lua=[(ANY, _ACTIVE, _ACTIVE.replace(" and q.state == 'Active'", ""))],
     ),
+    Mistake(
+        "workers get jobs that they do not serve",
+        lua=[("claim", "elseif not serves[wants_of(job)] then", "elseif false then")],
+    ),
     Mistake("queue changes are not confirmed", unconfirmed="queue"),
     Mistake(
         "queues have no limit of running jobs",

@@ -41,6 +41,8 @@ class Properties:
             return
         record = answer[2]
         job = dict(zip(record[::2], record[1::2], strict=True))
+        if job["wants"] not in args[6 + int(args[5]) :]:
+            self._fault(f"{job['id']} was claimed by a worker that does not serve it")
         if job["id"] in self._world.server.ended:
             self._fault(f"{job['id']} was claimed after its end was answered")
         if sent := self._world.seen.callbacks.get(job["id"]):

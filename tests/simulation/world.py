@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +18,12 @@ from stemline.jobs.errors import IllegalTransition, RequestRefused, StemlineErro
 from stemline.jobs.ids import queue_id_of
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
+from stemline.jobs.serving import COMMON
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import Idempotency, RedisStore
 from stemline.jobs.store.durability import Durability
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.worker import REPORT_S, Worker
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
 from stemline.runtime.telemetry import Tracer
@@ -42,7 +45,8 @@ from tests.simulation.store import StoreServer
 TENANT: Final = Tenant("media-1250000000", "ap-chongqing")
 QUEUE: Final = queue_id_of(TENANT)
 SWEEP_S: Final = 8.0
-_QUEUES: Final = tuple(separate_queue(level) for level in LEVELS)
+SERVES: Final = {"worker-1": ("2stems", "AudioAndBackground"), "worker-2": tuple(sorted(COMMON))}
+"""What each worker can do."""
 _SOURCE: Final = "in/{}"
 FAVOURITES: Final = (
     *("none", "finish", "release", "uploads", "reclaim", "claim", "heartbeat", "create", "cancel", "queue"),
@@ -172,7 +176,7 @@ class World:
 
     def _work(self, process: Process) -> None:
         """Take wake-ups and make attempts."""
-        notifier = CeleryNotifier(cast("Any", self.broker))
+        notifier, serves = CeleryNotifier(cast("Any", self.broker)), SERVES[process.name]
         context = SeparationContext(
             settings=self.parts.settings,
             store=self._open(notify=notifier.notify_workers),
@@ -185,8 +189,21 @@ class World:
             engine=lambda _: cast("Any", SimpleNamespace(device="simulated")),
             decoder=cast("Any", None),
             device_failed=_ignore,
+            serves=lambda: serves,
         )
-        self._serve(process, _QUEUES, lambda level: separate(context, process.name, wake_up_level=level))
+        names = ("", *serves)
+        queues = tuple(separate_queue(level, wants) for level in LEVELS for wants in names)
+        self.scheduler.spawn(process, lambda: self._report(process))
+        self._serve(process, queues, lambda level: separate(context, process.name, wake_up_level=level))
+
+    def _report(self, process: Process) -> None:
+        """Report a worker again and again."""
+        store = self._open()
+        worker = Worker(process.name, "separation", 1, LEVELS, "", "", 0, serves=SERVES[process.name])
+        while True:
+            with suppress(StemlineError):
+                store.workers.report(worker)
+            self.scheduler.sleep(REPORT_S)
 
     def _deliver(self, process: Process) -> None:
         """Take requests for deliveries and make them."""
@@ -369,11 +386,13 @@ class World:
 
 def job_spec(number: int, level: int) -> JobSpec:
     """Return what a client asks for."""
-    output = Output(TENANT.region, TENANT.bucket, object="out/${jobid}/bg", au_object="out/${jobid}/voice")
+    mode = AudioMode.MUSIC_MODE if number == 1 else AudioMode.AUDIO_AND_BACKGROUND
+    background = None if number == 1 else "out/${jobid}/bg"
+    output = Output(TENANT.region, TENANT.bucket, object=background, au_object="out/${jobid}/voice")
     return JobSpec(
         TENANT,
         _SOURCE.format(number),
-        VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND),
+        VoiceSeparate(mode),
         output,
         level=level,
         callback=CallbackRequest(url="http://127.0.0.1/hook"),
