@@ -18,6 +18,13 @@ import torch
 from torch import nn
 
 _EXPORTER: Final = Path("models/exporters/hybrid_demucs.py")
+_CARD: Final = """\
+name = "{name}"
+kind = "{kind}"
+stems = {stems}
+licence = "random weights"
+source = "benchmarks/full_size.py"
+{rest}"""
 #: Of KUIELab's MDX-Net as UVR's largest networks use it: bins and frames of the input, and its growth.
 BINS: Final = 3_072
 FRAMES: Final = 256
@@ -116,6 +123,18 @@ def write_demucs(folder: Path) -> None:
     checkpoint.unlink()
 
 
+def write_cards(folder: Path) -> None:
+    """Write the cards of both."""
+    rest = f"[spectrum]\nn_fft = 7680\nhop = 1024\nbins = {BINS}\nframes = {FRAMES}\n"
+    text = _CARD.format(name="mdx", kind="complex-spectrogram", stems='["vocals"]', rest=rest)
+    (folder / "mdx.toml").write_text(text)
+    rest = 'normalisation = "track"\n[segment]\nsamples = 343980\n'
+    stems = '["drums", "bass", "other", "vocals"]'
+    (folder / "htdemucs.toml").write_text(
+        _CARD.format(name="htdemucs", kind="waveform", stems=stems, rest=rest)
+    )
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
@@ -123,3 +142,4 @@ if __name__ == "__main__":
         sys.modules.setdefault(name, MagicMock())
     write_mdx(target / "mdx.onnx")
     write_demucs(target)
+    write_cards(target)

@@ -107,18 +107,24 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
 @_DIRECTORY
 @as_json
 def show(name: str, directory: Path | None, *, as_json: bool) -> None:
-    """Show the card of a model: kind, licence, source, speed."""
+    """Show the card of a model, and the limits that its jobs have in the service of these settings."""
     from dataclasses import asdict
 
     from stemline.models.card_file import card_text
     from stemline.models.library import card_named
+    from stemline.runtime.settings import Settings
+    from stemline.workers.time_limits import time_limit_s
 
     with _separation_errors():
         card = card_named(name, _store(directory))
+    workers = Settings().workers
+    most, limit_s = workers.model_limits.get(name), time_limit_s(workers, name)
     if as_json:
-        print_json(asdict(card))
+        print_json({**asdict(card), "jobs_at_once": most, "time_limit_s": limit_s})
     else:
         click.echo(card_text(card), nl=False)
+        at_once = most or "as many as there are workers"
+        click.echo(f"# Jobs at once: {at_once}. Time limit of an attempt: {limit_s:g} s.")
 
 
 @models.command()

@@ -33,6 +33,14 @@ bench-gpu: $(VENV)/.dev ## Everything about a GPU in eight minutes: make bench-g
 bench-quality: reference ## Quality of voice and background, Stemline and Spleeter
 	$(BIN)/python -m benchmarks.quality
 
+.PHONY: bench-networks
+bench-networks: $(VENV)/.dev $(NETWORKS)/.done ## Memory and time of htdemucs and an MDX-Net at their real size, random weights, by length (15 minutes, 1 GB)
+	rm -rf build/networks
+	$(NETWORKS)/bin/python -W ignore -m benchmarks.full_size build/networks
+	stemline models add build/networks/htdemucs.onnx --card build/networks/htdemucs.toml --directory build/networks/models
+	stemline models add build/networks/mdx.onnx --card build/networks/mdx.toml --directory build/networks/models
+	python -m benchmarks.networks build/networks/models
+
 .PHONY: bench-records
 bench-records: $(VENV)/.dev ## Claim, list, prune and metrics with 10,000 tenants and a million records (6 minutes)
 	$(BIN)/python -m benchmarks.records --name scale-records

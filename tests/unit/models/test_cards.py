@@ -194,7 +194,24 @@ def test_built_in_models_are_listed_and_shown(tmp_path: Path) -> None:
         "modes": ["AudioAndBackground"],
         "licence": "MIT",
     }
-    assert run("show", "2stems", "--directory", tmp_path) == (0, card_text(BUILT_IN["2stems"]))
+    code, shown = run("show", "2stems", "--directory", tmp_path)
+    assert (code, shown.partition("# Jobs")[0]) == (0, card_text(BUILT_IN["2stems"]))
+
+
+def test_the_limits_of_a_model_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`show` ends with how many jobs of the model run at once and for how long, by the settings."""
+    monkeypatch.setenv("STEMLINE_MODEL_LIMITS", '{"2stems": 3}')
+    monkeypatch.setenv("STEMLINE_MODEL_TIME_LIMITS_S", '{"2stems": 900}')
+    directory = ("--directory", tmp_path)
+    assert run("show", "2stems", *directory)[1].endswith(
+        "# Jobs at once: 3. Time limit of an attempt: 900 s.\n"
+    )
+    assert (
+        "as many as there are workers. Time limit of an attempt: 21600 s."
+        in run("show", "4stems", *directory)[1]
+    )
+    shown = json.loads(run("show", "2stems", "--json", *directory)[1])
+    assert (shown["jobs_at_once"], shown["time_limit_s"]) == (3, 900)
 
 
 def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
