@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stemline.workers.metrics import POSTPONED_CODES
 from tests.conftest import REPOSITORY, missing
 
 DEPLOY = REPOSITORY / "deploy"
@@ -132,6 +133,21 @@ def test_totals_of_the_store_may_step_back():
     names = "|".join(f"{name}_total" for name in totals)
     for text in [*expressions(), *(rule["expr"] for rule in everything())]:
         assert not re.search(rf"\b(rate|irate|increase)\(({names})\b", text), text
+
+
+def test_every_reason_to_postpone_an_attempt_raises_an_alert():
+    """Each code of a postponed attempt belongs to one alert: to faults of workers, or of buckets."""
+    found: dict[str, set[str]] = {}
+    for rule in rules():
+        for pattern in re.findall(r'stemline_attempts_total\{[^}]*code=~"([^"]+)"', rule["expr"]):
+            for code in pattern.split("|"):
+                found.setdefault(code, set()).add(rule["alert"])
+    # What kills the server that decodes may be the source: the attempt counts, and the job ends after a few.
+    assert set(POSTPONED_CODES) - {"DecoderCrashed"} <= set(found)
+    for code, alerts in found.items():
+        assert 1 == len(alerts), (code, alerts)
+        of_a_bucket = code.startswith(("Resource", "WriteTarget"))
+        assert of_a_bucket == next(iter(alerts)).startswith("StemlineBucket"), code
 
 
 def test_the_dashboard_fits_its_grid():

@@ -45,7 +45,7 @@ def test_the_autoscaler_starts_a_pod_for_as_many_jobs_as_it_does(render):
         "by-settings": own(concurrency=2, settings=variable),
         "by-default": own(concurrency=2, settings={"STEMLINE_WORKER_CONCURRENCY": "0"}),
         "by-variable": own(pods={"extraEnv": [{"name": next(iter(variable)), "value": "6"}]}),
-        "found": own(device="auto"),
+        "found": own(device="auto", image="worker-gpu"),
     }
     wanted = {"plain": 1, "gpu": Settings().workers.slots("cuda"), "few": 2, "by-settings": 5}
     wanted |= {"by-default": 1, "by-variable": 6, "found": 1}
@@ -62,8 +62,6 @@ def test_the_autoscaler_starts_a_pod_for_as_many_jobs_as_it_does(render):
         "5"
         == of(everywhere, "ScaledObject")["night-worker-gpu"]["spec"]["triggers"][0]["metadata"]["threshold"]
     )
-    with pytest.raises(ValueError, match="set the device to cpu or cuda, or concurrency"):
-        render({**MINE, "workers": {"gpu": {**scaling, "device": "auto"}}})
 
 
 def test_an_empty_option_replaces_that_of_all_pods(render):

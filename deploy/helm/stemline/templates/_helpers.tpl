@@ -66,10 +66,7 @@ are empty; variables, mounts and volumes come beside those of `pods`, where they
 {{ $options | toYaml }}
 {{- end -}}
 
-{{- /*
-How many jobs a pod of a pool does at once: dict root, v. As the worker reads it: the last variable counts. 0 where only
-the worker knows, which finds a GPU or none.
-*/ -}}
+{{- /* How many jobs a pod of a pool does at once: dict root, v. As the worker reads it: the last variable counts. */ -}}
 {{- define "stemline.concurrency" -}}
 {{- $found := 0 -}}
 {{- $own := dict "STEMLINE_WORKER_CONCURRENCY" .v.concurrency -}}
@@ -79,8 +76,7 @@ the worker knows, which finds a GPU or none.
 {{- range (include "stemline.options" . | fromYaml).extraEnv -}}
 {{- if eq .name "STEMLINE_WORKER_CONCURRENCY" }}{{ $found = .value }}{{ end -}}
 {{- end -}}
-{{- $device := eq .v.image "worker" | ternary "cpu" .v.device -}}
-{{ int $found | default (get (dict "cpu" 1 "cuda" 8 "auto" 0) $device) }}
+{{ int $found | default (eq .v.device "cuda" | ternary 8 1) }}
 {{- end -}}
 
 {{- /* Annotations of pods: dict root, v. */ -}}
