@@ -15,8 +15,10 @@ _MOST: Final = 10
 """Questions of an asker that wait at a time; its oldest is dropped beyond it."""
 _MOST_ASKERS: Final = 100
 """Beyond it, the one that has taken the most time is forgotten."""
-BUDGET_MS: Final = 20_000
-"""How long workers look at sources for one tenant, or one credential, within the time below, ms."""
+TENANT_MS: Final = 20_000
+"""How long workers look at sources of one tenant within the time below, ms."""
+CREDENTIAL_MS: Final = 40_000
+"""The same for one credential, which may be that of several tenants."""
 _BUDGET_OF_MS: Final = 60_000
 
 
@@ -28,7 +30,7 @@ class RedisProbes(ProbeRepository):
 
     def ask(self, question: Question) -> bool:
         text = records.text(records.QUESTION, question)
-        limits = (_MOST, _MOST_ASKERS, _KEPT_MS, BUDGET_MS)
+        limits = (_MOST, _MOST_ASKERS, _KEPT_MS, TENANT_MS, CREDENTIAL_MS)
         source = records.digest(question.specs[0].input_object)
         return bool(self._connection.run("probe", "ask", question.asker, text, *limits, source))
 

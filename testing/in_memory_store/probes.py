@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import ProbeRepository
-from stemline.jobs.store.probes import BUDGET_MS
+from stemline.jobs.store.probes import CREDENTIAL_MS, TENANT_MS
 from stemline.testing.in_memory_store.contents import Contents
 
 
@@ -16,7 +16,8 @@ class InMemoryProbes(ProbeRepository):
 
     def ask(self, question: Question) -> bool:
         with self._contents.changed:
-            if max(self._spent(question)) * 1000 >= BUDGET_MS:
+            of_tenant, of_credential = self._spent(question)
+            if of_tenant * 1000 >= TENANT_MS or of_credential * 1000 >= CREDENTIAL_MS:
                 return False
             if (question.tenant, question.specs[0].input_object) in self._contents.slow_sources:
                 return False

@@ -150,6 +150,26 @@ def test_the_region_of_an_output_is_listed(untouched: ApiServer, region: str, fo
     assert tenants(untouched) == []
 
 
+BUCKETS = (
+    "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap",
+    "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01234567890123456/accesspoint/evil",
+    "x--usw2-az1--x-s3",
+    "evil.attacker.example",
+    "../media-1250000000",
+    "m" * 1_000_000,
+)
+
+
+@FORMS
+@pytest.mark.parametrize("bucket", BUCKETS, ids=range(len(BUCKETS)))
+def test_the_bucket_of_an_output_is_a_name(untouched: ApiServer, bucket: str, form: str) -> None:
+    """An Output.Bucket that S3 would reach at another server, or a long one, is refused."""
+    answer = send(untouched.client, "POST", "/jobs", job(output={"Bucket": bucket}), form)
+    assert (400, "InvalidArgument") == (answer.status, answer.code)
+    assert len(answer.body) < 1000
+    assert tenants(untouched) == []
+
+
 @pytest.mark.parametrize("region", REGIONS)
 def test_no_client_is_made_for_a_region_that_is_not_listed(region: str) -> None:
     """A job that names such a region, from whatever time, gives no endpoint that it chooses."""

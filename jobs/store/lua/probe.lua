@@ -2,7 +2,7 @@
 -- Questions of dry runs, taken in turns: the asker whose tenant and credential have taken the least time is next.
 -- ARGV: 3 ask, take or spend, 4 asker (<tenant>|<credential>), then for
 --   ask    5 JSON of the question, 6 questions of an asker and 7 askers that may wait, 8 ms that they are kept,
---          9 ms that a tenant or a credential may take, 10 digest of the source
+--          9 ms that a tenant and 10 that a credential may take, 11 digest of the source
 --   take   the asker is one that was taken from P:probe-turns, which says that there is a question; 5 its score,
 --          6 ms that questions are kept
 --   spend  5 ms that an answer took, 6 ms after which they are forgotten, 7 digest of the source if it took too long
@@ -19,18 +19,18 @@ local function accounts_of(asker)
   return {P .. ':probe-spent:tenant:' .. tenant, P .. ':probe-spent:credential:' .. credential}
 end
 
--- How long an asker's accounts have kept workers busy, ms: together, and the one that did longer.
+-- How long an asker's tenant and credential have kept workers busy, ms.
 local function spent_by(asker)
   local found = redis.call('MGET', unpack(accounts_of(asker)))
-  local one, other = tonumber(found[1] or 0), tonumber(found[2] or 0)
-  return one + other, math.max(one, other)
+  return tonumber(found[1] or 0), tonumber(found[2] or 0)
 end
 
 -- The waiting asker that is next, and the one that is last; of equals the one that has waited for longer is before.
 local function ends_of_line()
   local first, last, least, most
   for _, asker in ipairs(redis.call('ZRANGE', turns, 0, -1)) do
-    local spent = spent_by(asker)
+    local of_tenant, of_credential = spent_by(asker)
+    local spent = of_tenant + of_credential
     if redis.call('EXISTS', list_of(asker)) == 0 then
       redis.call('ZREM', turns, asker)
     else
@@ -42,8 +42,9 @@ local function ends_of_line()
 end
 
 if ARGV[3] == 'ask' then
-  local _, most = spent_by(ARGV[4])
-  if most >= tonumber(ARGV[9]) or redis.call('EXISTS', slow_source(ARGV[4], ARGV[10])) == 1 then return 0 end
+  local of_tenant, of_credential = spent_by(ARGV[4])
+  if of_tenant >= tonumber(ARGV[9]) or of_credential >= tonumber(ARGV[10]) then return 0 end
+  if redis.call('EXISTS', slow_source(ARGV[4], ARGV[11])) == 1 then return 0 end
   local list = list_of(ARGV[4])
   redis.call('RPUSH', list, ARGV[5])
   redis.call('LTRIM', list, -tonumber(ARGV[6]), -1)

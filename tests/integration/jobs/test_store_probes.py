@@ -7,7 +7,7 @@ import redis
 
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import RedisStore, Store, StoreOptions
-from stemline.jobs.store.probes import BUDGET_MS
+from stemline.jobs.store.probes import CREDENTIAL_MS, TENANT_MS
 from stemline.jobs.tenant import Tenant
 from tests.integration.jobs.contract import OTHER, TENANT, spec
 
@@ -62,11 +62,14 @@ def test_a_credential_of_many_tenants_has_one_turn(store: Store) -> None:
 def test_who_has_taken_too_much_time_asks_nothing(store: Store) -> None:
     """A tenant, and a credential, that kept workers busy for long is not asked for; others are."""
     assert store.probes.ask(question("slow"))
-    assert "slow" == take(store, BUDGET_MS / 1000)
+    assert "slow" == take(store, TENANT_MS / 1000)
     assert not store.probes.ask(question("again"))
-    assert not store.probes.ask(question("other-tenant", OTHER))
     assert not store.probes.ask(question("other-credential", TENANT, "other"))
-    assert store.probes.ask(question("other", OTHER, "other"))
+    assert store.probes.ask(question("other-tenant", OTHER))
+    assert "other-tenant" == take(store, (CREDENTIAL_MS - TENANT_MS) / 1000)
+    third = Tenant("third-1250000000", "r")
+    assert not store.probes.ask(question("third-tenant", third))
+    assert store.probes.ask(question("other", third, "other"))
     assert "other" == take(store)
     assert store.probes.take(0.01) is None
 
