@@ -12,6 +12,7 @@ from tests.unit.deploy.helm import (
     CHART,
     MATRIX,
     MINE,
+    NIGHT,
     SECRETS,
     VERSIONS,
     check,
@@ -103,12 +104,22 @@ def test_scaling_between_wrong_bounds_is_refused(render):
     [("my.app", "my-app-api"), ("9lives", "stemline-9lives-api"), ("a" * 53, f"{'a' * 40}-api")],
 )
 def test_names_fit_every_kind_of_object(helm, release: str, service: str):
-    """A release may have any name that Helm allows; Services take neither dots nor digits in front."""
-    done = helm("template", release, str(CHART), values=MINE)
+    """A release may have any name that Helm allows; Services take neither dots nor digits in front.
+
+    KEDA makes a label of a ScaledObject's name.
+    """
+    pool = merged(NIGHT, {"scaling": {"enabled": True}})
+    pools = {"b" * 31 + letter: pool for letter in "cd"}
+    done = helm("template", release, str(CHART), values={**MINE, "workers": pools})
     objects = [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
     assert service in of(objects, "Service")
+    assert 2 == len(of(objects, "ScaledObject"))
     for each in objects:
-        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", each["metadata"]["name"])
+        name = each["metadata"]["name"]
+        of_a_pool = "-worker-b" in name and each["kind"] != "ScaledObject"
+        assert re.fullmatch(r"[a-z][-a-z0-9]*[a-z0-9]", name)
+        assert len(name) <= (253 if of_a_pool else 63), each["kind"]
+        assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
 
 
 def test_the_chart_has_the_version_of_the_package():
