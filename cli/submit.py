@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.output import as_json
@@ -145,7 +146,12 @@ def submit(
             )
             submit_many(client, many)
             return
-    for_many = {"--retry-failed": retry_failed, "--summary": summary is not None}
+    source_of = click.get_current_context().get_parameter_source
+    for_many = {
+        "--retry-failed": retry_failed,
+        "--summary": summary is not None,
+        "--jobs": source_of("jobs") is ParameterSource.COMMANDLINE,
+    }
     if given := [name for name, is_set in for_many.items() if is_set]:
         raise click.UsageError(f"{given[0]} is for many tracks: a folder, a prefix, a list or several files")
     with connection.open(budget_s=60) as client:

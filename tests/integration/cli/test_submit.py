@@ -91,6 +91,14 @@ def test_a_file_that_is_there_is_not_replaced(service: Service) -> None:
     assert before != Path("out/my song-voice.wav").read_text()
 
 
+def test_options_for_many_tracks_are_refused_for_one(service: Service) -> None:
+    """What has no effect for one source is not dropped without a word."""
+    for words in (["--retry-failed"], ["--summary", "all.csv"], ["--jobs", "100"]):
+        ran = service.run("submit", str(song()), *words, code=2)
+        assert f"{words[0]} is for many tracks" in ran.stderr
+    assert [] == list(service.client.list())
+
+
 def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
     """The exit status is 1; code, message and a hint are on stderr, in one line each."""
     service.worker.fails = {"bad"}
