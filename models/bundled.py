@@ -42,15 +42,18 @@ def install(store: WeightStore, name: str, source: str | None) -> Path:
 
     Raises:
         OptionError: It is not here, and no source is named.
-        WeightsMissing: There is no such source.
+        WeightsMissing: Its network is not here, or there is no such source.
         WeightsCorrupt: The source does not hold the model, or a file is damaged.
         CardError: Its card is wrong.
     """
     try:
         return store.verified(card_named(name, store))
-    except SeparationError:
+    except SeparationError as error:
         if source is None:
-            raise
+            if isinstance(error, OptionError):
+                raise
+            message = f"{name} is a network of your own: name a bundle with it by --from, or add it again."
+            raise type(error)(f"{error.message.partition(';')[0]}. {message}") from error
     path = Path(source).expanduser()
     if path.is_dir():
         inside = path / name if (path / name).is_dir() else path

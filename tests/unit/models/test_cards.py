@@ -244,7 +244,10 @@ def test_a_bundled_network_is_installed_elsewhere(tmp_path: Path) -> None:
     assert installed == run("pull", "mine", "--from", bundle, *there)
     assert run("verify", "mine", *there)[0] == 0
     (tmp_path / "there/mine/net.onnx").write_bytes(b"damaged")
-    assert run("pull", "mine", *there)[0] != 0
+    code, output = run("pull", "mine", *there)
+    assert code != 0
+    assert "SHA-256" in output or "bytes instead of" in output
+    assert "mine is a network of your own: name a bundle with it by --from" in output
     assert installed == run("pull", "mine", "--from", tmp_path / "here", *there)
     assert installed == run("pull", "mine", *there)
     for words, said in [
