@@ -41,7 +41,7 @@ class StoreSettings(Group):
         USUAL_PREFIX,
         "First part of every key in the job store, and, if it is another one, of every key of the broker "
         "and every channel: installations with prefixes of their own may share a server.",
-        pattern=r"^[A-Za-z0-9._-]+$",
+        pattern=r"^[A-Za-z0-9._:-]+$",
     )
     durability: Literal["process", "disk", "replica"] = setting(
         "process",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from flower.utils.broker import Broker
 
 from stemline.jobs.store.values import WakeUp
 from stemline.runtime.settings import Settings
@@ -70,6 +72,17 @@ def test_messages_stay_within_their_installation(apps: dict[str, Celery], valkey
             assert ([level], 0) == received(app, separate_queue(level))
         with app.connection_for_read() as connection:
             assert 1 == connection.default_channel.client.llen(SWEEPS)
+
+
+def test_flower_counts_the_messages_of_its_installation(apps: dict[str, Celery]) -> None:
+    """The page of queues reads the keys of its own installation."""
+    CeleryNotifier(apps["second"]).notify_workers([WakeUp(2, "j1")])
+    counts = {}
+    for prefix, app in apps.items():
+        broker = Broker(app.conf.broker_url, broker_options=app.conf.broker_transport_options)
+        (found,) = asyncio.run(broker.queues([separate_queue(2)]))
+        counts[prefix] = found["messages"]
+    assert {"stemline": 0, "second": 1, "third": 0} == counts
 
 
 def test_no_worker_answers_the_questions_of_another_installation(
