@@ -18,6 +18,8 @@ MAX_TEXT_CHARS: Final = 2048
 """Longest text of any element, unless its kind says otherwise."""
 _MAX_URL_CHARS = 2048
 _MAX_WORD_CHARS = 255
+_MAX_QUERY_CHARS = 64 << 10
+"""More than the head of a request may have."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """C0, C1, which terminals interpret too, line separators, and halves of pairs."""
 _NAME = r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+"
@@ -198,9 +200,10 @@ def _http_url(text: str) -> str:
     return text
 
 
-TEXT: Final = Kind(strip=False)
+TEXT: Final = Kind(strip=False, most=_MAX_QUERY_CHARS)
+"""Any text, of an answer or of a query."""
 WORD: Final = Kind(refusal=f"{{name}} must be at most {_MAX_WORD_CHARS} characters.", most=_MAX_WORD_CHARS)
-COMMA_LIST: Final = Kind(lambda text: tuple(split(text)), most=64 << 10)
+COMMA_LIST: Final = Kind(lambda text: tuple(split(text)), most=_MAX_QUERY_CHARS)
 BUCKET: Final = matching(
     BUCKET_NAME,
     "{name} must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens.",
