@@ -92,7 +92,7 @@ def pause_batch(context: WriteContext, batch: str) -> Response:
 
 @router.post("/batches/{batch}/resume", name="resume_batch")
 def resume_batch(context: WriteContext, batch: str) -> Response:
-    """Let a paused batch go on."""
+    """Let the jobs of a paused batch start again."""
     _changeable(context, batch)
     context.store.batches.resume(context.tenant, batch)
     return context.respond(views.BATCH_ANSWER, batch=_known(context, batch))

@@ -84,7 +84,7 @@ async def _wait(context: RequestContext, request: Request, ids: Sequence[str], w
 
 
 async def disconnected(request: Request) -> None:
-    """Return when nobody waits for the response any more, or the server stops."""
+    """Return when no client waits for the response any more, or the server stops."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -109,7 +109,7 @@ def _change(
     count = change_where(dry_run=True, **chosen)
     if not dry_run and count:
         if count > 1 and not yes:
-            click.confirm(f"{count} jobs will be {what}. Go on?", abort=True, err=True)
+            click.confirm(f"{count} jobs will be {what}. Continue?", abort=True, err=True)
         count = change_where(**chosen)
     if as_json:
         print_json({"count": count, "dry_run": dry_run})

@@ -63,7 +63,7 @@ class CommandFailed(click.ClickException):
 def ended_at_once() -> Iterator[None]:
     """End the process as soon as an interrupted program has cleaned up.
 
-    The interpreter would wait for threads that nobody needs any more, and abort where one of them is in the
+    The interpreter would wait for threads that are not needed any more, and abort where one of them is in the
     code of a library.
     """
     try:
@@ -84,7 +84,7 @@ def client_errors() -> Iterator[None]:
 
     try:
         yield
-    except BrokenPipeError:  # whoever reads the output has gone; click ends quietly
+    except BrokenPipeError:  # the reader of the output has ended; click ends quietly
         raise
     except (ClientError, ValueError, OSError) as error:
         raise failure(error) from error

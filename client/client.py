@@ -104,7 +104,7 @@ class Client(Files):
         """
         waiting = Waiting(timeout_s)
         while True:
-            # Whoever watches wants to see the progress, which a held answer would hide.
+            # A caller that follows the job needs each progress; a held answer would give the end alone.
             job = self.get(job_id, wait_s=0 if on_change else waiting.next_hold_s())
             if on_change is not None:
                 on_change(job)

@@ -77,7 +77,7 @@ class Bucket:
             write_whole(path, body.iter_chunks(_CHUNK), md5=md5, progress=progress)
 
     def is_missing(self) -> bool:
-        """Return whether the store says that there is no such bucket; whoever may not ask gets no answer."""
+        """Return whether the store says that there is no such bucket; a key without rights gets no answer."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
 
         try:

@@ -106,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
         self._update()
 
     def resume_writing(self) -> None:
-        """Go on: the client has read enough."""
+        """Continue: the client has read enough."""
         self._channel.set_writable(writable=True)
         self._update()
 
@@ -295,7 +295,7 @@ class Connection(asyncio.BufferedProtocol):
         self._listener.turns.give_back()
 
     def response_complete(self) -> None:
-        """Go on to the next request, or end the connection."""
+        """Read the next request, or end the connection."""
         self._listener.state.total_requests += 1
         exchange, self._exchange = self._exchange, None
         if self._closing or exchange is None:

@@ -55,10 +55,10 @@ class Stream(Protocol):
         """Let the application work on another request."""
 
     def read_on(self) -> None:
-        """Go on reading the request's body."""
+        """Continue to read the request's body."""
 
     def response_complete(self) -> None:
-        """Go on to the next request."""
+        """Read the next request."""
 
 
 class Exchange:

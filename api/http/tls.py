@@ -94,9 +94,7 @@ class TlsLayer:
     def close_notify(self) -> None:
         """Say that nothing more will be sent."""
         if self._tls is not None:
-            with suppress(
-                ssl.SSLError
-            ):  # SSLWantReadError: the client has not said so too; nobody waits for it
+            with suppress(ssl.SSLError):  # SSLWantReadError: the client has not sent its own
                 self._tls.unwrap()
             self._flush()
 

@@ -52,7 +52,7 @@ def left(
 
 
 def check_untouched(entry: Entry, folder: Path) -> None:
-    """Check that nobody has changed the stems that were fetched before.
+    """Check that the stems that were fetched before are unchanged.
 
     Raises:
         TransferFailed: one was changed.

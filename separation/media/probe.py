@@ -222,7 +222,7 @@ def _late_s(probe: Probe) -> float:
 def _bitrate_kbps(probe: Probe) -> int | None:
     """Return the bitrate of the audio, in kbit/s; None where it shares the file, and none is given.
 
-    A header is believed for samples that are not compressed, and of an mp3; others name what an encoder was
+    A header is trusted for samples that are not compressed, and of an mp3; others name what an encoder was
     asked for, or the bitrate of the first frame.
     """
     structure, stream = probe.structure, probe.stream
