@@ -17,6 +17,7 @@ from stemline.jobs.worker import claimant
 from stemline.runtime.telemetry import Tracer, annotate, trace_id
 from stemline.workers.app import SEPARATE
 from stemline.workers.context import SeparationContext
+from stemline.workers.memory import return_freed_memory
 from stemline.workers.outcome import AttemptResult
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
         with context.metrics.running.track_inprogress(), _span(context.tracer, job, worker) as span:
             result = Attempt(job, context).run()
             annotate(span, outcome=result.outcome, code=result.code)
+        return_freed_memory()
         seconds = time.monotonic() - started
         context.metrics.attempt_ended(result, seconds)
         context.events.job_ended(job, result, seconds)
