@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext
+from stemline.api.credentials import ANONYMOUS
 from stemline.api.durations import left_out
 from stemline.api.http.clients import client_of
 from stemline.api.waiting import disconnected
@@ -87,7 +88,7 @@ async def _probe(context: RequestContext, request: Request, specs: Sequence[JobS
 
 def _asker(context: RequestContext, request: Request) -> str:
     """Return who takes turns with others: the credential, or the address of a client without one."""
-    if context.principal is context.services.principals.anonymous and request.client:
+    if context.principal.id == ANONYMOUS and request.client:
         return client_of(request.client.host)
     return context.principal.id
 

@@ -200,8 +200,9 @@ def _http_url(text: str) -> str:
     return text
 
 
-TEXT: Final = Kind(strip=False, most=_MAX_QUERY_CHARS)
-"""Any text, of an answer or of a query."""
+TEXT: Final = Kind(strip=False)
+QUERY_TEXT: Final = replace(TEXT, most=_MAX_QUERY_CHARS)
+"""A parameter that is compared with what is stored, and not stored itself."""
 WORD: Final = Kind(refusal=f"{{name}} must be at most {_MAX_WORD_CHARS} characters.", most=_MAX_WORD_CHARS)
 COMMA_LIST: Final = Kind(lambda text: tuple(split(text)), most=_MAX_QUERY_CHARS)
 BUCKET: Final = matching(

@@ -18,7 +18,7 @@ from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
     COMMA_LIST,
     KEY,
-    TEXT,
+    QUERY_TEXT,
     TIME,
     Kind,
     integer,
@@ -37,7 +37,7 @@ SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
 
 def _filter(*words: str) -> Kind:
     """Return the kind of a text that selects nothing unless it is one of the words, in any case."""
-    return replace(TEXT, read=lambda text: spelled(text, words) or text, schema=one_of(*words).schema)
+    return replace(QUERY_TEXT, read=lambda text: spelled(text, words) or text, schema=one_of(*words).schema)
 
 
 def _states(text: str) -> frozenset[State] | None:
@@ -111,23 +111,23 @@ _OF_BATCH = parameter(
 JOBS = Table(
     "",
     parameter("tag", _filter(TAG), "tag", f"{TAG}; there are no jobs with another tag.", required=True),
-    parameter("queueId", TEXT, "queue_id", "Jobs of this queue; outranks queueType."),
+    parameter("queueId", QUERY_TEXT, "queue_id", "Jobs of this queue; outranks queueType."),
     parameter("queueType", _filter(QUEUE_TYPE), "queue_type", "Jobs of queues of this type.", QUEUE_TYPE),
     parameter("orderByTime", one_of("Desc", "Asc"), "order", "By creation time; Desc by default.", "Desc"),
     parameter("nextToken", _CURSOR, "cursor", "NextToken of the previous page."),
     parameter("size", page_number(10, 100), "size", "Jobs on a page; 10 by default, also for 0.", 10),
     _OF_STATES,
     *_CREATED,
-    parameter("inputObject", TEXT, "input_object", "Jobs with exactly this source key."),
+    parameter("inputObject", QUERY_TEXT, "input_object", "Jobs with exactly this source key."),
     _OF_BATCH,
-    parameter("workflowId", TEXT, "others", "There are no workflows: an empty list."),
-    parameter("inventoryTriggerJobId", TEXT, "others", "There are no inventory triggers: an empty list."),
+    parameter("workflowId", QUERY_TEXT, "others", "There are no workflows: an empty list."),
+    parameter("inventoryTriggerJobId", QUERY_TEXT, "others", "There are no inventory triggers."),
 )
 _GO_ON = parameter("nextToken", _CURSOR, "cursor", "NextToken of the answer, where there is more to do.")
 BULK_JOBS = Table(
     "",
     _OF_STATES,
-    parameter("queueId", TEXT, "queue_id", "Jobs of this queue."),
+    parameter("queueId", QUERY_TEXT, "queue_id", "Jobs of this queue."),
     parameter("level", integer(0, 2), "level", "Jobs of this JobLevel."),
     *_CREATED,
     parameter("inputPrefix", KEY, "prefix", "Jobs whose source key begins so.", ""),
@@ -153,8 +153,8 @@ TEMPLATES = Table(
         "Custom",
     ),
     parameter("ids", COMMA_LIST, "ids", "Comma list of ids; other parameters are then ignored.", ()),
-    parameter("names", TEXT, "name_prefix", "The same as name.", ""),
-    parameter("name", TEXT, "name_prefix", "Beginning of the name."),
+    parameter("names", QUERY_TEXT, "name_prefix", "The same as name.", ""),
+    parameter("name", QUERY_TEXT, "name_prefix", "Beginning of the name."),
     *_PAGE,
 )
 ASR_QUEUES = Table(
@@ -164,18 +164,18 @@ ASR_QUEUES = Table(
     *_PAGE,
 )
 QUEUES = Table(
-    "", *ASR_QUEUES.elements, parameter("category", TEXT, "category", "CateAll, or Speeching.", "")
+    "", *ASR_QUEUES.elements, parameter("category", QUERY_TEXT, "category", "CateAll, or Speeching.", "")
 )
 BUCKETS = Table(
     "",
     parameter("regions", COMMA_LIST, "regions", "Comma list of regions.", ()),
     parameter("bucketNames", COMMA_LIST, "names", "Comma list of names.", ()),
-    parameter("bucketName", TEXT, "name_part", "A part of the name.", ""),
+    parameter("bucketName", QUERY_TEXT, "name_part", "A part of the name.", ""),
     *_PAGE,
 )
 DEAD_LETTERS = Table(
     "",
-    parameter("host", TEXT, "host", "Host of the URL, or MqRegion/MqName."),
+    parameter("host", QUERY_TEXT, "host", "Host of the URL, or MqRegion/MqName."),
     parameter(
         "startTime",
         TIME,
