@@ -198,6 +198,7 @@ class Run:
             "STEMLINE_LOG_LEVEL": "error",
             "STEMLINE_THREADS": "1",
             "STEMLINE_SCRATCH_DIR": str(self.folder),
+            "STEMLINE_MODELS_FETCH": "true",  # the stand-in for the engine needs no weights
             "STUB_SLEEP_S": str(self.plan.sleep_s),
             "STUB_CALLS": str(self.calls),
         }

@@ -55,7 +55,9 @@ class Serving:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self._store = WeightStore(settings.models_dir)
-        self._names = multiprocessing.Array(ctypes.c_char, _MOST_BYTES + 1)
+        # Two places and which of them counts, without a lock: a process that is killed would keep it.
+        self._names = [multiprocessing.RawArray(ctypes.c_char, _MOST_BYTES + 1) for _ in range(2)]
+        self._latest = multiprocessing.RawValue(ctypes.c_int, 0)
         self._sound: dict[tuple[Path, int, int], bool] = {}
 
     def refresh(self) -> tuple[str, ...]:
@@ -64,7 +66,9 @@ class Serving:
         text = ",".join(found)
         if text != self._text():
             log.info("models.served", models=list(found))
-            self._names.value = text.encode()
+            spare = 1 - self._latest.value
+            self._names[spare].value = text.encode()
+            self._latest.value = spare
         return found
 
     def get(self) -> tuple[str, ...]:
@@ -73,7 +77,7 @@ class Serving:
         return tuple(text.split(",")) if text else ()
 
     def _text(self) -> str:
-        return self._names.value.decode()
+        return bytes(self._names[self._latest.value].value).decode()
 
     def _served(self) -> list[str]:
         known = cards(self._store)

@@ -67,6 +67,7 @@ class Service:
             "callback_allow_networks": ["127.0.0.0/8"],
             "scratch_dir": str(self._folder("scratch")),
             "log_level": "info",
+            "models_fetch": True,  # the stand-in for the engine needs no weights
             **settings,
         }
         self._env = {
