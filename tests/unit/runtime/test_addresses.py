@@ -25,7 +25,7 @@ def taken() -> Iterator[int]:
 def test_the_public_port_is_taken(taken: int) -> None:
     """The error names the option, the address and the reason."""
     with pytest.raises(AddressUnusable) as raised:
-        listen(uvicorn.Config("nothing", port=taken), "--port")
+        listen(uvicorn.Config("nothing", port=taken, log_config=None), "--port")
     said = f"--port: the process cannot listen on 127.0.0.1:{taken}: Address already in use"
     assert said == str(raised.value)
 

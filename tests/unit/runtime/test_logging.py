@@ -22,8 +22,11 @@ from stemline.runtime.settings import Settings
 
 
 @pytest.fixture
-def lines() -> Iterator[Callable[..., Callable[[], list[dict[str, Any]]]]]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Callable[[], list[dict[str, Any]]]]]:
     """Configures logging into a buffer; afterwards everything is as it was."""
+    for name in ("uvicorn", "uvicorn.error", "celery.worker"):  # whatever another test has set
+        for attribute, value in {"propagate": True, "disabled": False, "handlers": []}.items():
+            monkeypatch.setattr(logging.getLogger(name), attribute, value)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook
