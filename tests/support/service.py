@@ -86,6 +86,7 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
                 {"*": {**ACCESS, "endpoint_url": f"http://127.0.0.1:{refusing.port}"}}
             ),
             "STEMLINE_PRELOAD_MODELS": "[]",
+            "STEMLINE_MODELS_FETCH": "true",  # jobs fail before weights are needed
             "STEMLINE_SWEEP_INTERVAL_S": "1",
             "STEMLINE_RATE_LIMIT_PER_S": "0",
             "STEMLINE_CALLBACK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
