@@ -318,6 +318,7 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     store.jobs.reclaim(store.jobs.expired()[0], "sweeper")
     totals = {"created": 6, "ended:Success": 1, "leases_lost": 1, "callback_tries": 1, "callbacks:dead": 1}
     totals |= {"audio_ms": 0, "bytes_in": 0, "bytes_out": 1, "work_ms:": 0}
+    totals |= {"audio_ms_of:AudioAndBackground": 0, "work_ms_of:AudioAndBackground": 0}
     assert totals == store.statistics.read().totals
 
 
