@@ -56,6 +56,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "expire",
         "heartbeat",
         "promote",
+        "probe",
         "prune",
         "release",
         "release_slot",

@@ -136,13 +136,12 @@ def test_a_gap_is_noticed(store):
     assert [] == store.events.read(TENANT, end)
 
 
-@pytest.mark.parametrize("beyond", ["999999999999999-0", "{ms}-9999999999999999999", "{later}-0"])
+@pytest.mark.parametrize("beyond", ["999999999999999-0", "{later}-0"])
 def test_an_event_beyond_the_end_is_noticed(store, beyond):
     """A reader that knows an event which the store does not have is told, whether there are events or not."""
     for _ in range(2):
         end, _ = store.events.begin(TENANT)
-        ms = place(end)[0]
-        assert store.events.read(TENANT, beyond.format(ms=ms, later=ms + 3_600_000)) is None
+        assert store.events.read(TENANT, beyond.format(later=place(end)[0] + 3_600_000)) is None
         assert [] == store.events.read(TENANT, end)
         store.jobs.create([spec()])
 
