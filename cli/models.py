@@ -107,7 +107,7 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
 @_DIRECTORY
 @as_json
 def show(name: str, directory: Path | None, *, as_json: bool) -> None:
-    """Show the card of a model, and the limits that its jobs have in the service of these settings."""
+    """Show the card of a model, and the limits of its jobs."""
     from dataclasses import asdict
 
     from stemline.models.card_file import card_text
