@@ -241,9 +241,11 @@ def test_matroska_without_lengths(name: str, song: Path, tmp_path: Path) -> None
         path = streamed(tmp_path, f"{case}.{suffix}", muxer, *before, "-i", str(given), *encoding[-4:])
         heard = len(read(path))
         assert abs(heard - decoded(path)) <= 2
-        found, plain = source(path), source(tmp_path / f"in.{suffix}")
+        found = source(path)
         assert abs((found.duration_s or 0) - heard / RATE) < 0.1
-        assert abs((found.bitrate_kbps or 0) / (plain.bitrate_kbps or 1) - 1) < 0.25
+        sent_kbps = path.stat().st_size * 8 / 1000 / (heard / RATE)
+        # Tables of the codec count as no sound: they are a third of a short vorbis.
+        assert 0.5 * sent_kbps < (found.bitrate_kbps or 0) < 1.25 * sent_kbps
 
 
 def test_flv_that_starts_before_zero(song: Path, tmp_path: Path) -> None:
