@@ -24,7 +24,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from benchmarks.report import Report
+from benchmarks.report import Report, short
 from benchmarks.separation import STEMLINE, Run, run
 from stemline.models.catalogue import MODELS
 from stemline.models.checkpoint import read_tensors
@@ -152,7 +152,7 @@ def add(report: Report, seconds: float, found: list[tuple[Run, Run]]) -> list[tu
         report.add(f"{key}.stemline", mine, unit=unit, label=f"{song_name}, Stemline: {label}")
         report.add(f"{key}.sherpa", others, unit=unit, label=f"{song_name}, sherpa-onnx: {label}")
         report.add(f"{key}.ratio", ratios, unit="times", label=f"{song_name}: {label}, as a ratio")
-        both = (f"{statistics.median(values):.3g} {unit}" for values in (others, mine))
+        both = (f"{short(statistics.median(values))} {unit}" for values in (others, mine))
         rows.append((song_name, label, *both, f"{statistics.median(ratios):.1f}x"))
     return rows
 
