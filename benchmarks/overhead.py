@@ -1,7 +1,7 @@
 """How long a job lies between its acceptance and its start, on a worker that has nothing else to do.
 
-Starts a Valkey with AOF and one real separation worker, then submits jobs one at a time. Every job names a
-bucket that is not configured, so it ends at once and the next finds the worker idle; both times are those of
+Starts a Valkey with AOF and one real separation worker, then submits jobs one at a time. The bucket of every
+job refuses, so it ends at once and the next finds the worker idle; both times are those of
 the job's own record (µs, the store's clock).
 
     python -m benchmarks.overhead [--jobs 300]
@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.refusal import refusing_bucket
 from benchmarks.report import Report
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.job import JobSpec, Output
@@ -30,6 +31,8 @@ from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
 from stemline.workers.app import create_app, separate_queue
 
+LONGEST_S = 120
+"""Longest wait for a job that ends at once."""
 TENANT = Tenant("nobody-1250000000", "ap-chongqing")
 
 
@@ -40,7 +43,10 @@ def measure(store: Store, jobs: int) -> list[float]:
     waits = []
     for number in range(jobs + 5):
         (job,) = store.jobs.create([spec])
+        end = time.monotonic() + LONGEST_S
         while (found := store.jobs.find(job.id)) is None or not found.ended:
+            if time.monotonic() > end:
+                raise SystemExit(f"{job.id} has not ended after {LONGEST_S} s.")
             time.sleep(0.005)
         if found.state is not State.FAILED or found.started is None:
             raise SystemExit(f"{job.id} is {found.state} {found.message}")
@@ -56,11 +62,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=300)
     jobs = parser.parse_args().jobs
     report = Report("overhead", "From acceptance to start, on an idle worker", ["benchmarks/overhead.py"])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, refusing_bucket() as bucket:
         valkey = ValkeyServer(Path(folder))
         valkey.start()
         settings = Settings(redis_url=valkey.url)
-        environment = {**os.environ, "STEMLINE_REDIS_URL": valkey.url, "STEMLINE_LOG_LEVEL": "error"}
+        own = {"STEMLINE_REDIS_URL": valkey.url, "STEMLINE_LOG_LEVEL": "error"}
+        environment = os.environ | bucket | own
         worker = subprocess.Popen([sys.executable, "-m", "stemline", "worker", "separate"], env=environment)
         app = create_app(settings)
 
