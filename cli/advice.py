@@ -17,7 +17,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "WriteTargetBucketDenied": "the worker's keys may not write to the bucket; see `stemline doctor buckets`",
     "WeightsUnavailable": "run `stemline models pull` on the workers, then retry",
     "DeviceUnavailable": "see `stemline doctor device` on the workers, then retry",
-    "ModelFailed": "the model is broken: name another one, or mend it (docs/models.md)",
+    "ModelFailed": "the model is broken: name another one, or correct it (docs/models.md)",
     "JobTimeout": "submit it with a longer --timeout, or without one",
     "InternalError": "retry it; if it fails again, the worker's log has the reason",
 }

@@ -125,7 +125,7 @@ def test_a_reader_that_stayed_away_too_long_is_told(server):
 
 
 def test_a_reader_that_knows_more_than_the_store_is_told(server):
-    """A client whose last event the store has lost is told, then gets what comes next, or the job's end."""
+    """A client whose last event the store has lost gets a reset, then what comes next, or the job's end."""
     future = {"Last-Event-ID": "999999999999999-0"}
     job = submit(server.client)
     with EventStream(server.client, "/events", future) as stream:
@@ -140,7 +140,7 @@ def test_a_reader_that_knows_more_than_the_store_is_told(server):
 
 
 def test_a_store_that_steps_back_leaves_no_listener_deaf(server, monkeypatch, valkey):
-    """Streams that are open while the store loses their events are told, and go on."""
+    """Streams that are open while the store loses their events get a reset, and go on."""
     monkeypatch.setattr(hub, "_CHECK_S", 0.0)
     with EventStream(server.client, "/events") as stream:
         assert "open" == next(iter(stream)).kind

@@ -138,7 +138,7 @@ def test_a_gap_is_noticed(store):
 
 @pytest.mark.parametrize("beyond", ["999999999999999-0", "{later}-0"])
 def test_an_event_beyond_the_end_is_noticed(store, beyond):
-    """A reader that knows an event which the store does not have is told, whether there are events or not."""
+    """A reader of an event that the store does not have gets a reset, with or without other events."""
     for _ in range(2):
         end, _ = store.events.begin(TENANT)
         assert store.events.read(TENANT, beyond.format(later=place(end)[0] + 3_600_000)) is None

@@ -234,7 +234,7 @@ def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
 
 
 def test_a_bundled_network_is_installed_elsewhere(tmp_path: Path) -> None:
-    """`pull NAME --from FILE` installs what `bundle` wrote, checks it, and mends what is damaged."""
+    """`pull NAME --from FILE` installs what `bundle` wrote, checks it, and replaces what is damaged."""
     here, there = (("--directory", tmp_path / name) for name in ("here", "there"))
     network = scaling(tmp_path / "net.onnx", (2, 1_000), (0.1, 0.2, 0.3, 0.4))
     run("add", network, "--card", card(tmp_path / "card.toml", NETWORK, name="mine", samples=1_000), *here)
