@@ -7,6 +7,10 @@ export PATH := $(abspath $(BIN)):$(PATH)
 ifneq (,$(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 export UV_SYSTEM_CERTS := 1
 endif
+# A slow or broken connection to the package index is tried again, and for longer than by default.
+export UV_HTTP_TIMEOUT ?= 120
+export UV_HTTP_RETRIES ?= 6
+export PIP_RETRIES ?= 6
 # What is installed is compiled when it is first imported, not in every process that is started.
 unexport PYTHONDONTWRITEBYTECODE
 # Versions and hashes of everything that is installed, and of what builds it.
@@ -54,7 +58,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that c
 	python -m tools.shows
 
 check: lint audit ## Lint, types, known vulnerabilities and unit tests: under a minute
-	pytest -q -n 2 --no-loadscope-reorder tests/unit
+	python -m tools.run_tests --folder build/test-run/check pytest -q -n 2 --no-loadscope-reorder tests/unit
 
 format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff check --fix .

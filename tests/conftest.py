@@ -48,10 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     ports.divide()
     s3_models.read_once()
     configure_plainly()
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
+    # A busy machine decides neither how long an example takes nor how long it takes to make one.
     settings.register_profile(
-        "stemline", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None
+        "stemline",
+        settings.get_profile("ci" if os.environ.get("CI") else "default"),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("stemline")
 

@@ -23,7 +23,7 @@ VULNERABLE = {"name": "weak", "version": "2", "vulns": [{"id": "CVE-1", "fix_ver
         ([CLEAN, SKIPPED], "", 0, "does not answer for unknown"),
         ([CLEAN, SKIPPED], "strict", 1, "does not answer for unknown"),
         ([CLEAN, VULNERABLE], "", 1, "weak 2: CVE-1, fixed in 3"),
-        ([CLEAN, SKIPPED], "ci", 1, "does not answer for unknown"),
+        ([CLEAN, SKIPPED], "ci", 0, "does not answer for unknown"),
         ([SKIPPED], "ci", 0, "NOT AUDITED"),
         (None, "", 0, "NOT AUDITED"),
         (None, "", 0, "does not answer for those of constraints/build.txt"),
@@ -53,6 +53,7 @@ def test_findings_decide(
     ("script", "status", "said"),
     [
         ("echo 'ERROR: Could not connect to the vulnerability feed' >&2; exit 1", 0, "cannot be reached"),
+        ("echo 'JSONDecodeError: Expecting value: line 1' >&2; exit 1", 0, "cannot be reached"),
         ("echo 'TypeError: a fault of the tool' >&2; exit 1", 1, "a fault of the tool"),
         ("echo '{}'", 1, "pip-audit failed on constraints/uv.txt"),
     ],

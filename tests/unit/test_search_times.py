@@ -60,7 +60,7 @@ def _expressions_of(path: Path, source: str) -> Iterator[tuple[str, re.Pattern, 
 
 
 def _value(node: ast.expr, space: dict[str, object]) -> Any:
-    return eval(compile(ast.Expression(node), "expression", "eval"), space)
+    return eval(compile(ast.Expression(node), "<expression>", "eval"), space)
 
 
 def seconds(call: Callable[[], object]) -> float:
