@@ -124,7 +124,7 @@ def check(case: Case) -> Result:
     if case.is_lasting:
         constants["IsPrompt"] = "TRUE"
     lines = ["SPECIFICATION Spec", "CONSTANTS", *(f"  {name} = {value}" for name, value in constants.items())]
-    names = _PROPERTIES if case.is_lasting else _INVARIANTS
+    names: tuple[str, ...] = _PROPERTIES if case.is_lasting else _INVARIANTS
     if case.violates:
         # A mistake can break several properties, and which of them two threads meet first is chance.
         names = (case.violates,)
