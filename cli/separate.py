@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,17 +138,22 @@ def separate(
     names; stems that would replace a SOURCE are refused. The exit status is 1 if one of the files cannot be
     separated.
     """
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     from stemline.models.loading import load_engine
-    from stemline.separation.extension import Extension
-    from stemline.separation.media import MediaLimits, OutputSpec
-    from stemline.separation.pipeline import separate_file
 
     files = source_files(sources, output)
-    with _errors():
-        loaded = load_engine(model or f"{stems}stems", engine=engine, device=device)
+    # Opening the networks leaves the interpreter lock to others for most of its time.
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
+        loading = executor.submit(load_engine, model or f"{stems}stems", engine=engine, device=device)
+
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        from stemline.separation.extension import Extension
+        from stemline.separation.media import MediaLimits, OutputSpec
+        from stemline.separation.pipeline import separate_file
+
+        with _errors():
+            loaded = loading.result()
     check_stems(files, loaded.network.instruments, codec)
     _check_options(
         loaded, {"--extension": extension != "average", "--context": context > 0, "--refine": refine}
