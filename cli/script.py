@@ -1,6 +1,5 @@
 """What the script `stemline` runs; it imports nothing before Ctrl-C has a meaning."""
 
-
 import gc
 
 
