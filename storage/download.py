@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,8 +13,9 @@ from botocore.exceptions import IncompleteReadError
 from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
+from stemline.storage.ranges import Part, is_another_object, request_part
 from stemline.storage.retry import BudgetExhausted, RetryBudget
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient, status_of
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +76,12 @@ class Download:
         """Request the rest of the object; return whether it is now complete."""
         start = self._received
         try:
-            rest = {"Range": f"bytes={self._received}-", "IfMatch": self._etag} if self._received else {}
-            response = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key, **rest)
-            with closing(response["Body"]) as body:
-                self._check(response, file)
-                self._copy(body, file)
+            etag = self._etag if start else ""
+            with request_part(self._bucket, self._key, start, etag=etag) as part:
+                self._check(part, file)
+                self._copy(part.body, file)
         except REQUEST_ERRORS as error:
-            if self._received and status_of(error) in {412, 416}:
+            if self._received and is_another_object(error):
                 self._restart(file)
             elif not is_transient(error) or self._received == start:
                 raise
@@ -92,17 +91,15 @@ class Download:
             return False
         return True
 
-    def _check(self, response: Mapping[str, Any], file: BinaryIO) -> None:
-        """Check the headers of a response before its body is read."""
-        if self._received and "ContentRange" not in response:
+    def _check(self, part: Part, file: BinaryIO) -> None:
+        """Check what a response says of the object before its body is read."""
+        if part.first != self._received:
             # The store ignored the range and sends the whole object.
             self._restart(file)
-        length = response.get("ContentLength")
-        # A chunked response, as of some gateways, has no length; its own last chunk marks the end.
-        self._size = None if length is None else self._received + int(length)
+        self._size = part.size
         if (self._size or 0) > self._max_bytes:
             raise SourceTooLarge
-        self._etag = response.get("ETag", "")
+        self._etag = part.etag
 
     def _copy(self, body: Any, file: BinaryIO) -> None:
         while chunk := read_available(body, CHUNK_BYTES):

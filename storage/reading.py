@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping
-from contextlib import closing
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, IncompleteReadError
@@ -14,11 +11,11 @@ from stemline.jobs.errors import SourceTooLarge
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
 from stemline.storage.download import ObjectChanged
+from stemline.storage.ranges import is_another_object, request_part
 from stemline.storage.retry import RetryBudget, TransferCancelled
-from stemline.storage.s3_errors import UnusableResponse, status_of
+from stemline.storage.s3_errors import status_of
 
 PIECE_BYTES: Final = 256 << 10
-_RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})")
 
 
 class PieceReader:
@@ -68,7 +65,7 @@ class PieceReader:
         except ClientError as error:
             if status_of(error) == 416 and not self._received:
                 piece, self._is_complete = b"", True  # an empty object has no range
-            elif status_of(error) in {412, 416}:
+            elif is_another_object(error):
                 raise ObjectChanged from error
             else:
                 raise
@@ -79,15 +76,13 @@ class PieceReader:
     def _request(self, end: float) -> tuple[bytes, bool]:
         """Request a piece; return it, and whether it is the last one."""
         first = self._received
-        asked = {"Range": f"bytes={first}-{first + PIECE_BYTES - 1}"}
-        asked |= {"IfMatch": self._etag} if self._etag else {}
-        response = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key, **asked)
-        with closing(response["Body"]) as body:
-            skipped, size = _place(response, first)
+        with request_part(self._bucket, self._key, first, most=PIECE_BYTES, etag=self._etag) as part:
+            size = part.size
             if size is not None and size > self._max_bytes:
                 raise SourceTooLarge
-            self._etag = self._etag or response.get("ETag", "")
-            piece = _read(body, skipped + PIECE_BYTES, end)[skipped:]
+            self._etag = self._etag or part.etag
+            skipped = first - part.first
+            piece = _read(part.body, skipped + PIECE_BYTES, end)[skipped:]
         if first + len(piece) > self._max_bytes:
             raise SourceTooLarge
         if size is None:
@@ -96,21 +91,6 @@ class PieceReader:
         if len(piece) != expected:
             raise IncompleteReadError(actual_bytes=len(piece), expected_bytes=expected)
         return piece, first + expected == size
-
-
-def _place(response: Mapping[str, Any], first: int) -> tuple[int, int | None]:
-    """Return how many bytes precede those asked for, and the size of the object where it is known.
-
-    Raises:
-        UnusableResponse: The response has another part of the object.
-    """
-    if "ContentRange" not in response:  # the store ignored the range
-        length = response.get("ContentLength")
-        return first, None if length is None else int(length)
-    match = _RANGE.fullmatch(str(response["ContentRange"]))
-    if match is None or int(match[1]) != first:
-        raise UnusableResponse(operation="GetObject", field="Content-Range")
-    return 0, int(match[2])
 
 
 def _read(body: Any, most: int, end: float) -> bytes:

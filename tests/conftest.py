@@ -23,6 +23,7 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports, s3_models
+from tests.support.environment import leave_out_own_settings
 from tests.support.logs import configure_plainly
 from tests.support.measured import MEASURED, leave_out_processes
 from tests.support.shared import SHARED
@@ -45,6 +46,7 @@ def pytest_report_header() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
+    leave_out_own_settings()
     ports.divide()
     s3_models.read_once()
     configure_plainly()

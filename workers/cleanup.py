@@ -49,8 +49,8 @@ def cleanup(
             continue
         try:
             if upload.upload_id:
-                buckets.abort(upload, budget_s=budget_s)
-            buckets.delete_own(
+                buckets.stems.abort(upload, budget_s=budget_s)
+            buckets.stems.delete_own(
                 upload.region,
                 upload.bucket,
                 upload.key,

@@ -88,7 +88,7 @@ def _copy(work: Work, origin: Job) -> Result | None:
     work.lease.stage = "upload"
     made: list[OutputFile] = []
     for number, (file, head) in enumerate(heads):
-        upload = work.context.buckets.copy(
+        upload = work.context.buckets.stems.copy(
             work.uploads[number], output.region, output.bucket, file.key, source=head, md5=file.md5
         )
         if upload is None:

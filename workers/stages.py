@@ -180,7 +180,7 @@ def open_uploads(work: Work) -> None:
         retry_until_stored(lambda: store.jobs.register_uploads(job.id, job.token, known))
 
     for track in spec.tracks():
-        work.context.buckets.open(
+        work.context.buckets.stems.open(
             spec.output.region,
             spec.output.bucket,
             spec.key(track, job.id),
@@ -198,7 +198,7 @@ def send(work: Work, report: Report) -> None:
     work.lease.stage = "upload"
     names = work.model.stems
     for number, track in enumerate(spec.tracks()):
-        work.uploads[number] = work.context.buckets.send(
+        work.uploads[number] = work.context.buckets.stems.send(
             work.uploads[number], report.stems[names[track]].path, cancelled=work.lease.should_stop
         )
 
@@ -207,7 +207,7 @@ def publish(work: Work) -> None:
     """Make the staged stems visible, each only while the lease is valid."""
     for upload in work.uploads:
         work.lease.ensure_valid()
-        work.context.buckets.complete(
+        work.context.buckets.stems.complete(
             upload, expires_at=work.lease.expires_at, cancelled=work.lease.should_stop
         )
 

@@ -67,17 +67,17 @@ def _check_bucket(settings: Settings, name: str, *, write: bool) -> Finding:
             file = Path(folder) / "object"
             file.write_bytes(b"stemline doctor")
             action = "written to with multipart uploads"
-            upload = client.stage(
+            upload = client.stems.stage(
                 region, bucket, key, file, job_id="doctor", token=1, content_type="text/plain"
             )
-            client.complete(upload, expires_at=lambda: time.time() + 60)
+            client.stems.complete(upload, expires_at=lambda: time.time() + 60)
             action = "read"
             client.download(Tenant(bucket, region), key, file, max_bytes=1024)
             action = "deleted from"
-            client.delete_own(region, bucket, key, job_id="doctor", token=1)
+            client.stems.delete_own(region, bucket, key, job_id="doctor", token=1)
     except JobFailed as error:
         with suppress(JobFailed):
-            client.delete_own(region, bucket, key, job_id="doctor", token=1)
+            client.stems.delete_own(region, bucket, key, job_id="doctor", token=1)
         fix = "check endpoint, keys and policy in STEMLINE_BUCKETS; see the runbook, StemlineBucketDenied"
         return fail("buckets", f"{name} cannot be {action}: {error.message}", fix)
     return ok("buckets", f"{name} can be read, written to and deleted from")

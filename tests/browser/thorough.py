@@ -26,7 +26,7 @@ from tests.browser import samples
 from tests.browser.service import Service, service
 from tests.browser.test_console import HIDDEN
 from tests.browser.worker import tone, wav
-from tests.integration.api.test_jobs import CLONE
+from tests.integration.api.test_job_lists import CLONE
 from tests.paths import REPOSITORY
 
 PICTURES = REPOSITORY / "build" / "console"

@@ -149,7 +149,7 @@ def test_answers_to_everything_else_are_bounded(tmp_path: Path) -> None:
     with hostile_store(endless("200 OK")) as buckets:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(StemlineError):
-            buckets.stage(*where, "b", stem, job_id=job_id, token=1, content_type="audio/mpeg")
+            buckets.stems.stage(*where, "b", stem, job_id=job_id, token=1, content_type="audio/mpeg")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
 
 
@@ -195,16 +195,16 @@ def download_it(buckets: Buckets, path: Path, cancelled: Callable[[], bool]) -> 
 
 def open_it(buckets: Buckets, _: Path, cancelled: Callable[[], bool]) -> None:
     where, job_id = (TENANT.region, TENANT.bucket, "b"), UPLOAD.job_id
-    buckets.open(*where, job_id=job_id, token=1, content_type="audio/mpeg", cancelled=cancelled)
+    buckets.stems.open(*where, job_id=job_id, token=1, content_type="audio/mpeg", cancelled=cancelled)
 
 
 def send_it(buckets: Buckets, path: Path, cancelled: Callable[[], bool]) -> None:
     path.write_bytes(b"la la")
-    buckets.send(UPLOAD, path, cancelled=cancelled)
+    buckets.stems.send(UPLOAD, path, cancelled=cancelled)
 
 
 def complete_it(buckets: Buckets, _: Path, cancelled: Callable[[], bool]) -> None:
-    buckets.complete(UPLOAD, expires_at=lambda: time.time() + 600, cancelled=cancelled)
+    buckets.stems.complete(UPLOAD, expires_at=lambda: time.time() + 600, cancelled=cancelled)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _late(*args: Any, expires_at: Callable[[], float], **values: Any) -> Any:
 def _open_unregistered(work: Any) -> None:
     for track in work.job.spec.tracks():
         spec, job = work.job.spec, work.job
-        upload = work.context.buckets.open(
+        upload = work.context.buckets.stems.open(
             spec.output.region,
             spec.output.bucket,
             spec.key(track, job.id),
@@ -111,7 +111,7 @@ def _ignore_size(_bucket: Any, upload: Any, _budget: Any) -> int:
 
 def _publish_first_alone(work: Any) -> None:
     for upload in work.uploads[:1]:
-        work.context.buckets.complete(upload, expires_at=work.lease.expires_at)
+        work.context.buckets.stems.complete(upload, expires_at=work.lease.expires_at)
 
 
 def _recorded_first(self: Any, host: str, delivery_id: str) -> None:

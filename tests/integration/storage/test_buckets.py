@@ -67,7 +67,9 @@ def tenant(s3: S3) -> Tenant:
 
 
 def staged(buckets: Buckets, s3: S3, path: Path, key: str = "out/voice.mp3", token: int = 1) -> Upload:
-    return buckets.stage(s3.region, s3.bucket, key, path, job_id=JOB, token=token, content_type="audio/mpeg")
+    return buckets.stems.stage(
+        s3.region, s3.bucket, key, path, job_id=JOB, token=token, content_type="audio/mpeg"
+    )
 
 
 def soon(seconds: float = 15.0) -> Callable[[], float]:
@@ -217,7 +219,7 @@ def test_a_staged_stem_is_invisible(s3: S3, buckets: Buckets, tmp_path: Path) ->
     path.write_bytes(b"la la la")
     upload = staged(buckets, s3, path, token=7)
     assert [] == keys(s3)
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     found = s3.client.head_object(Bucket=s3.bucket, Key="out/voice.mp3")
     assert b"la la la" == content(s3, "out/voice.mp3")
     assert {"stemline-job": JOB, "stemline-token": "7"} == found["Metadata"]
@@ -234,7 +236,7 @@ def test_a_large_stem_goes_in_parts_and_a_part_may_fail(
     path.write_bytes(data)
     proxy.plan = once(Fault(lose_answer=True), method="PUT", having="partNumber=2")
     upload = staged(buckets, s3, path)
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     assert data == content(s3, upload.key)
     assert 4 == sum(method == "PUT" for method, _ in proxy.seen)
 
@@ -247,7 +249,7 @@ def test_a_part_that_changed_on_its_way_is_sent_again(
     path.write_bytes(b"la la la")
     proxy.plan = once(Fault(spoil=True), method="PUT", having="partNumber=1")
     upload = staged(buckets, s3, path)
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     assert b"la la la" == content(s3, upload.key)
     assert 2 == sum(method == "PUT" for method, _ in proxy.seen)
 
@@ -258,7 +260,7 @@ def test_uploads_survive_as_json(s3: S3, buckets: Buckets, tmp_path: Path) -> No
     path.write_bytes(b"x")
     text = json.dumps(staged(buckets, s3, path).to_json())
     assert 1 == uploads(s3)
-    buckets.abort(Upload.from_json(json.loads(text)))
+    buckets.stems.abort(Upload.from_json(json.loads(text)))
     assert 0 == uploads(s3)
 
 
@@ -275,7 +277,7 @@ def test_an_upload_is_known_before_a_byte_is_sent(
         raise LeaseLost
 
     with pytest.raises(LeaseLost):
-        buckets.stage(
+        buckets.stems.stage(
             s3.region, s3.bucket, "k", path, job_id=JOB, token=1, content_type="audio/wav", opened=refuse
         )
     assert 0 == uploads(s3)
@@ -291,7 +293,7 @@ def test_nothing_is_completed_after_the_lease(
     before = len(proxy.seen)
     for left in (-5.0, 0.0):
         with pytest.raises(LeaseLost):
-            buckets.complete(upload, expires_at=soon(left))
+            buckets.stems.complete(upload, expires_at=soon(left))
     assert before == len(proxy.seen)
     assert [] == keys(s3)
 
@@ -305,7 +307,7 @@ def test_the_store_itself_refuses_a_late_completion(
     upload = staged(buckets, s3, path)
     proxy.plan = once(Fault(delay_s=4.0), method="POST", having="uploadId")
     with pytest.raises(LeaseLost):
-        buckets.complete(upload, expires_at=soon(2.5))
+        buckets.stems.complete(upload, expires_at=soon(2.5))
     assert [] == keys(s3)
 
 
@@ -317,11 +319,11 @@ def test_a_completion_after_the_abort_of_the_next_attempt_is_refused(
     path.write_bytes(b"old")
     stale = staged(buckets, s3, path, token=1)
     path.write_bytes(b"new")
-    buckets.abort(stale)
+    buckets.stems.abort(stale)
     fresh = staged(buckets, s3, path, token=2)
     with pytest.raises(LeaseLost):
-        buckets.complete(stale, expires_at=soon())
-    buckets.complete(fresh, expires_at=soon())
+        buckets.stems.complete(stale, expires_at=soon())
+    buckets.stems.complete(fresh, expires_at=soon())
     assert b"new" == content(s3, fresh.key)
 
 
@@ -344,7 +346,7 @@ def test_a_stopped_process_cannot_publish_when_it_continues(s3: S3, buckets: Buc
             print("ready", flush=True)
             end = float(sys.stdin.readline())
             try:
-                buckets.complete(Upload.from_json(task["upload"]), expires_at=lambda: end)
+                buckets.stems.complete(Upload.from_json(task["upload"]), expires_at=lambda: end)
                 print("published", flush=True)
             except LeaseLost:
                 print("lost", flush=True)
@@ -382,7 +384,7 @@ def test_a_stopped_process_cannot_publish_when_it_continues(s3: S3, buckets: Buc
     published = set(keys(s3))
     # As whoever reclaims the job does: a request whose head was sent in time may still wait for its body.
     for _, upload, _ in stopped:
-        buckets.abort(upload)
+        buckets.stems.abort(upload)
     for process, upload, _ in stopped:
         process.send_signal(signal.SIGCONT)
         said = process.communicate(timeout=180)[0]
@@ -401,7 +403,7 @@ def test_completion_is_repeated_when_its_answer_is_lost(
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     proxy.plan = once(fault, method="POST", having="uploadId")
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     assert b"x" == content(s3, upload.key)
 
 
@@ -412,12 +414,12 @@ def test_a_store_that_forgets_completed_uploads_is_supported(
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     proxy.plan = once(Fault(status=404, code="NoSuchUpload"), method="POST", having="uploadId")
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     proxy.plan = once(Fault(status=404, code="NoSuchUpload"), method="POST", having="uploadId")
     with pytest.raises(LeaseLost):
-        buckets.complete(dataclasses.replace(upload, token=upload.token + 1), expires_at=soon())
+        buckets.stems.complete(dataclasses.replace(upload, token=upload.token + 1), expires_at=soon())
 
 
 def test_an_error_inside_a_200_response_is_retried(
@@ -428,7 +430,7 @@ def test_an_error_inside_a_200_response_is_retried(
     path.write_bytes(b"x")
     upload = staged(buckets, s3, path)
     proxy.plan = once(Fault(status=200), method="POST", having="uploadId")
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     assert b"x" == content(s3, upload.key)
 
 
@@ -457,10 +459,12 @@ def test_a_job_deletes_only_its_own_objects(s3: S3, buckets: Buckets, tmp_path: 
     path = tmp_path / "stem"
     path.write_bytes(b"x")
     s3.client.put_object(Bucket=s3.bucket, Key="foreign", Body=b"y")
-    buckets.complete(staged(buckets, s3, path, key="mine", token=3), expires_at=soon())
+    buckets.stems.complete(staged(buckets, s3, path, key="mine", token=3), expires_at=soon())
 
     def remove(key: str, job_id: str, token: int) -> bool:
-        return buckets.delete_own(s3.region, s3.bucket, key, job_id=job_id, token=token, expires_at=soon())
+        return buckets.stems.delete_own(
+            s3.region, s3.bucket, key, job_id=job_id, token=token, expires_at=soon()
+        )
 
     assert not remove("foreign", JOB, 9)
     assert not remove("mine", "j" + "1" * 32, 9)
@@ -468,7 +472,7 @@ def test_a_job_deletes_only_its_own_objects(s3: S3, buckets: Buckets, tmp_path: 
     assert not remove("nothing", JOB, 9)
     assert ["foreign", "mine"] == keys(s3)
     with pytest.raises(LeaseLost):
-        buckets.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=3, expires_at=soon(-1))
+        buckets.stems.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=3, expires_at=soon(-1))
     assert remove("mine", JOB, 3)
     assert ["foreign"] == keys(s3)
 
@@ -479,7 +483,7 @@ def test_an_object_replaced_during_the_delete_stays(
     """The race: another job writes the key between the read of its metadata and the delete."""
     path = tmp_path / "stem"
     path.write_bytes(b"x")
-    buckets.complete(staged(buckets, s3, path, key="mine"), expires_at=soon())
+    buckets.stems.complete(staged(buckets, s3, path, key="mine"), expires_at=soon())
 
     def replaced(method: str, _: str) -> Fault | None:
         if method == "DELETE":
@@ -487,7 +491,7 @@ def test_an_object_replaced_during_the_delete_stays(
         return None
 
     proxy.plan = replaced
-    assert not buckets.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=1, expires_at=soon())
+    assert not buckets.stems.delete_own(s3.region, s3.bucket, "mine", job_id=JOB, token=1, expires_at=soon())
     assert b"another job's" == content(s3, "mine")
 
 
@@ -519,7 +523,7 @@ def test_threads_share_one_client(s3: S3, buckets: Buckets, tmp_path: Path) -> N
         try:
             path = tmp_path / str(number)
             path.write_bytes(str(number).encode())
-            buckets.complete(staged(buckets, s3, path, key=f"out/{number}"), expires_at=soon())
+            buckets.stems.complete(staged(buckets, s3, path, key=f"out/{number}"), expires_at=soon())
         except Exception as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 

@@ -42,7 +42,9 @@ def buckets(s3: S3, proxy: FaultyProxy) -> Buckets:
 
 def _staged(buckets: Buckets, s3: S3, path: Path, key: str) -> Upload:
     path.write_bytes(b"stem")
-    return buckets.stage(s3.region, s3.bucket, key, path, job_id=_JOB, token=1, content_type="audio/mpeg")
+    return buckets.stems.stage(
+        s3.region, s3.bucket, key, path, job_id=_JOB, token=1, content_type="audio/mpeg"
+    )
 
 
 def _expires_at() -> float:
@@ -68,7 +70,7 @@ def test_one_object_that_always_fails_is_the_jobs_own(
     assert refused.value.counts
     assert code_of(refused.value) == "ResourceDownloadFailed"
     good = _staged(buckets, s3, tmp_path / "stem", "out/good.mp3")
-    buckets.complete(good, expires_at=_expires_at)
+    buckets.stems.complete(good, expires_at=_expires_at)
 
 
 def test_an_outage_does_not_count(s3: S3, proxy: FaultyProxy, buckets: Buckets, tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_published_objects_are_checked(
     upload = _staged(buckets, s3, tmp_path / "stem", key)
     proxy.plan = lambda method, path: Fault(status=404) if method == "HEAD" else None
     with pytest.raises(TargetNotWritten, match="no object") as caught:
-        buckets.complete(upload, expires_at=_expires_at)
+        buckets.stems.complete(upload, expires_at=_expires_at)
     assert (caught.value.retryable, caught.value.counts) == (True, True)
     assert code_of(caught.value) == "WriteTargetObjectFailed"
 
@@ -98,10 +100,10 @@ def test_published_objects_are_checked(
 def test_a_wrong_size_is_a_failure(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
     """The size that the store reports is compared with that of the stem."""
     upload = _staged(buckets, s3, tmp_path / "stem", "out/a.mp3")
-    buckets.complete(upload, expires_at=_expires_at)
+    buckets.stems.complete(upload, expires_at=_expires_at)
     s3.client.put_object(Bucket=s3.bucket, Key="out/a.mp3", Body=b"")
     again = _staged(buckets, s3, tmp_path / "stem", "out/b.mp3")
-    buckets.complete(again, expires_at=_expires_at)
+    buckets.stems.complete(again, expires_at=_expires_at)
     from stemline.storage.publish import stored_size
     from stemline.storage.retry import RetryBudget
 
@@ -116,6 +118,6 @@ def test_credentials_that_may_not_read_still_publish(
     """Where HEAD is denied, the size is not checked."""
     upload = _staged(buckets, s3, tmp_path / "stem", "out/a.mp3")
     proxy.plan = lambda method, path: Fault(status=403) if method == "HEAD" else None
-    buckets.complete(upload, expires_at=_expires_at)
+    buckets.stems.complete(upload, expires_at=_expires_at)
     published = s3.client.head_object(Bucket=s3.bucket, Key="out/a.mp3")
     assert upload.size == published["ContentLength"]

@@ -57,15 +57,15 @@ def use_every_operation(buckets: Buckets, s3: S3, folder: Path) -> None:
     path, where = folder / "stem", (s3.region, s3.bucket)
     path.write_bytes(b"la la")
     for key in ("out/a", "out/b"):
-        upload = buckets.stage(*where, key, path, job_id=JOB, token=1, content_type="audio/mpeg")
+        upload = buckets.stems.stage(*where, key, path, job_id=JOB, token=1, content_type="audio/mpeg")
         if key == "out/a":
-            buckets.complete(upload, expires_at=soon())
+            buckets.stems.complete(upload, expires_at=soon())
         else:
-            buckets.abort(upload)
+            buckets.stems.abort(upload)
     tenant = Tenant(s3.bucket, s3.region)
     assert 5 == buckets.download(tenant, "out/a", folder / "read", max_bytes=100)
     assert b"la la" == (folder / "read").read_bytes()
-    assert buckets.delete_own(*where, "out/a", job_id=JOB, token=1, expires_at=soon())
+    assert buckets.stems.delete_own(*where, "out/a", job_id=JOB, token=1, expires_at=soon())
     assert buckets.head(*where, "out/a") is None
 
 
@@ -153,13 +153,13 @@ def test_only_a_result_means_published(
     """A success of Complete without its result is repeated, and never taken for published."""
     buckets, path = buckets_at(s3, proxy.endpoint_url, budget_s=0.5), tmp_path / "stem"
     path.write_bytes(b"x")
-    upload = buckets.stage(s3.region, s3.bucket, "out/a", path, job_id=JOB, token=1, content_type="a/b")
+    upload = buckets.stems.stage(s3.region, s3.bucket, "out/a", path, job_id=JOB, token=1, content_type="a/b")
     proxy.plan = lambda method, _: Fault(status=status, body=body) if method == "POST" else None
     with pytest.raises(TargetUnavailable):
-        buckets.complete(upload, expires_at=soon())
+        buckets.stems.complete(upload, expires_at=soon())
     assert buckets.head(s3.region, s3.bucket, "out/a") is None
     proxy.plan = once(Fault(status=status, body=body), method="POST", having="uploadId")
-    buckets.complete(upload, expires_at=soon())
+    buckets.stems.complete(upload, expires_at=soon())
     assert buckets.head(s3.region, s3.bucket, "out/a") is not None
 
 
@@ -173,10 +173,10 @@ def test_an_empty_answer_to_an_upload_is_repeated(
     path.write_bytes(b"x")
     fault = Fault(status=200, body=body)
     proxy.plan = once(fault, method=method)
-    buckets_at(s3, proxy.endpoint_url).stage(*where, path, job_id=JOB, token=1, content_type="a/b")
+    buckets_at(s3, proxy.endpoint_url).stems.stage(*where, path, job_id=JOB, token=1, content_type="a/b")
     proxy.plan = lambda asked, _: fault if asked == method else None
     with pytest.raises(TargetUnavailable):
-        buckets_at(s3, proxy.endpoint_url, budget_s=0.5).stage(
+        buckets_at(s3, proxy.endpoint_url, budget_s=0.5).stems.stage(
             *where, path, job_id=JOB, token=1, content_type="a/b"
         )
 

@@ -48,9 +48,9 @@ def test_a_dead_attempt_leaves_nothing_and_can_add_nothing(s3: S3, tmp_path: Pat
 
     for key in KEYS:
         names: Any = {"job_id": job.id, "token": job.token, "content_type": "audio/mpeg"}
-        uploads[-1:] = [buckets.stage(s3.region, s3.bucket, key, stem, opened=register, **names)]
+        uploads[-1:] = [buckets.stems.stage(s3.region, s3.bucket, key, stem, opened=register, **names)]
     for upload in uploads[:completed]:
-        buckets.complete(upload, expires_at=lambda: time.time() + 120)
+        buckets.stems.complete(upload, expires_at=lambda: time.time() + 120)
     s3.client.put_object(Bucket=s3.bucket, Key="out/foreign.mp3", Body=b"another's")
     clock.advance(60)
     broker: Any = Broker()
@@ -67,7 +67,7 @@ def test_a_dead_attempt_leaves_nothing_and_can_add_nothing(s3: S3, tmp_path: Pat
     assert (State.SUBMITTED, 1) == (found.state, found.attempt)
     for upload in uploads:  # the dead worker comes back within what it takes for its lease
         with pytest.raises(LeaseLost):
-            buckets.complete(upload, expires_at=lambda: time.time() + 120)
+            buckets.stems.complete(upload, expires_at=lambda: time.time() + 120)
     again = [each["Key"] for each in s3.client.list_objects_v2(Bucket=s3.bucket)["Contents"]]
     assert left == again
 
@@ -86,8 +86,8 @@ def test_a_bucket_that_does_not_let_go_is_cleaned_up_later(s3: S3, tmp_path: Pat
     assert job is not None
     (stem := tmp_path / "stem").write_bytes(b"la la")
     names: Any = {"job_id": job.id, "token": job.token, "content_type": "audio/mpeg"}
-    upload = buckets.stage(s3.region, s3.bucket, KEYS[0], stem, **names)
-    buckets.complete(upload, expires_at=lambda: time.time() + 120)
+    upload = buckets.stems.stage(s3.region, s3.bucket, KEYS[0], stem, **names)
+    buckets.stems.complete(upload, expires_at=lambda: time.time() + 120)
     store.jobs.register_uploads(job.id, job.token, [upload.to_json()])
     store.jobs.cancel(tenant, [job.id])
     clock.advance(60)

@@ -35,16 +35,19 @@ USES: dict[str, tuple[type[Exception], Callable[[Buckets, Path], Any]]] = {
     "presign": (SourceBucketUnknown, lambda buckets, _: buckets.presign_get(REGION, BUCKET, "key")),
     "stage": (
         TargetBucketUnknown,
-        lambda buckets, path: buckets.stage(
+        lambda buckets, path: buckets.stems.stage(
             REGION, BUCKET, "key", path, job_id="j", token=1, content_type="audio/wav"
         ),
     ),
-    "send": (TargetBucketUnknown, lambda buckets, path: buckets.send(UPLOAD, path)),
-    "complete": (TargetBucketUnknown, lambda buckets, _: buckets.complete(UPLOAD, expires_at=lambda: 0.0)),
-    "abort": (TargetBucketUnknown, lambda buckets, _: buckets.abort(UPLOAD)),
+    "send": (TargetBucketUnknown, lambda buckets, path: buckets.stems.send(UPLOAD, path)),
+    "complete": (
+        TargetBucketUnknown,
+        lambda buckets, _: buckets.stems.complete(UPLOAD, expires_at=lambda: 0.0),
+    ),
+    "abort": (TargetBucketUnknown, lambda buckets, _: buckets.stems.abort(UPLOAD)),
     "delete": (
         TargetBucketUnknown,
-        lambda buckets, _: buckets.delete_own(REGION, BUCKET, "key", job_id="j", token=1),
+        lambda buckets, _: buckets.stems.delete_own(REGION, BUCKET, "key", job_id="j", token=1),
     ),
 }
 

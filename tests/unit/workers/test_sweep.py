@@ -41,6 +41,10 @@ class Buckets:
     deleted: list[tuple[str, str, int]] = field(default_factory=list)
     """Key of each object that was deleted, and the job and token that may have written it."""
 
+    @property
+    def stems(self) -> Buckets:
+        return self
+
     def abort(self, upload: Upload, **_: Any) -> None:
         self.asked.append(upload.bucket)
         if upload.bucket in self.unavailable:

@@ -1,0 +1,21 @@
+"""The variables with which tests run: none that whoever started them has set for a service of their own."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+_OWN: Final = ("STEMLINE_", "AWS_")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def leave_out_own_settings() -> None:
+    """Remove settings of Stemline and of boto3, and let no proxy stand between tests and their servers.
+
+    A proxy itself stays: installing a package in a test may need it.
+    """
+    for name in [each for each in os.environ if each.startswith(_OWN)]:
+        del os.environ[name]
+    if any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ):
+        for name in ("no_proxy", "NO_PROXY"):
+            os.environ[name] = ",".join((*filter(None, os.environ.get(name, "").split(",")), *_LOOPBACK))
