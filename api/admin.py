@@ -22,10 +22,10 @@ from stemline.api.connections import prepare
 from stemline.api.metrics import ApiMetrics
 from stemline.jobs.store.server_errors import UNREACHABLE
 from stemline.runtime.compat.uvicorn import ProtocolFactory, listen
-from stemline.runtime.patience import in_thread
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store, probe, probe_durability
 from stemline.runtime.store_metrics import StoreCollector
+from stemline.runtime.threads import in_thread
 
 MAX_CONNECTIONS: Final = 64
 _TIMEOUT_S: Final = 2.0
@@ -132,9 +132,9 @@ def create_app(
     )
 
 
-def _ask_all(asked: Mapping[str, Callable[[], str]], patience_s: float) -> dict[str, str]:
+def _ask_all(asked: Mapping[str, Callable[[], str]], timeout_s: float) -> dict[str, str]:
     """Ask all at a time, and return the answers by name; who has not answered in time is unreachable."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + timeout_s
     answers = {name: in_thread(ask, name=f"ready-{name}") for name, ask in asked.items()}
     found = {}
     for name, answer in answers.items():

@@ -107,10 +107,11 @@ def prepare_model(name: str) -> None:
     from stemline.runtime.settings import Settings
     from stemline.separation.errors import SeparationError
 
-    store = WeightStore(Settings().engine.models_dir)
+    options = Settings().engine
+    store = WeightStore(options.models_dir)
     try:
         if name in BUILT_IN:
-            pull(store, model_named(name))
+            pull(store, model_named(name), mirror=options.models_mirror)
         if "AudioAndBackground" not in card_named(name, store).modes():
             raise DemoFailed(f"the model {name} does not answer AudioAndBackground")
     except SeparationError as error:

@@ -36,9 +36,16 @@ def models() -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 @click.option("--from", "source", help="A folder, bundle or archive: its path, or its http, https or s3 URL.")
+@click.option(
+    "--mirror",
+    envvar="STEMLINE_MODELS_MIRROR",
+    help="A mirror of the official archives: its http, https or s3 URL; else STEMLINE_MODELS_MIRROR.",
+)
 @_DIRECTORY
 @as_json
-def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, as_json: bool) -> None:
+def pull(
+    names: tuple[str, ...], source: str | None, mirror: str | None, directory: Path | None, *, as_json: bool
+) -> None:
     """Fetch, verify and install weights.
 
     NAMES are names of models, by default 2stems. Networks of your own are installed from a bundle with them,
@@ -52,13 +59,20 @@ def pull(names: tuple[str, ...], source: str | None, directory: Path | None, *, 
         store = _store(directory)
         for name in names or ("2stems",):
             if name in MODELS:
-                folder = fetch_with_bar(console, store, MODELS[name], source=source)
+                folder = fetch_with_bar(console, store, MODELS[name], source=source, mirror=mirror)
             else:
                 folder = install(store, name, source)
             print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
-def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source: str | None = None) -> Path:
+def fetch_with_bar(
+    console: Console,
+    store: WeightStore,
+    model: Model,
+    *,
+    source: str | None = None,
+    mirror: str | None = None,
+) -> Path:
     """Fetch the weights of a model with a progress bar, and return their folder.
 
     Raises:
@@ -75,6 +89,7 @@ def fetch_with_bar(console: Console, store: WeightStore, model: Model, *, source
             store,
             model,
             source=source,
+            mirror=mirror,
             progress=lambda have, size: bar.update(task, completed=have, total=size),
             waiting=lambda: console.print(f"Another process is fetching {model.name}; waiting for it ..."),
         )

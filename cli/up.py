@@ -89,7 +89,7 @@ def fetch_weights(console: Console, settings: Settings) -> None:
         return
     console.print(f"Fetching the weights of {model.name} into {store.directory} ...", style="dim")
     try:
-        fetch_with_bar(console, store, model)
+        fetch_with_bar(console, store, model, mirror=settings.engine.models_mirror)
     except (SeparationError, OSError) as error:
         console.print(f"[yellow]The weights could not be fetched:[/] {error}")
         console.print("The worker tries again when a job needs them; until then jobs wait.")

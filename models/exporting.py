@@ -17,7 +17,7 @@ _PROGRAMS: Final[Mapping[str, Path]] = {
     "demucs": Path(__file__).parent / "exporters" / "hybrid_demucs.py",
 }
 #: Longest time that an export may take, s.
-_PATIENCE_S: Final = 3600.0
+_TIMEOUT_S: Final = 3600.0
 _FOUR = {"vocals", "drums", "bass", "other"}
 
 
@@ -92,11 +92,11 @@ def _run(program: str, python: str, arguments: list[str]) -> Mapping[str, Any]:
     """
     command = [python, str(_PROGRAMS[program]), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except OSError as error:
         raise WeightsMissing(f"{python} cannot be run: {error.strerror}.") from error
     except subprocess.TimeoutExpired as error:
-        raise WeightsCorrupt(f"The export took longer than {_PATIENCE_S:.0f} s.") from error
+        raise WeightsCorrupt(f"The export took longer than {_TIMEOUT_S:.0f} s.") from error
     if done.returncode:
         reason = (done.stderr.strip() or "no reason was given").rsplit("\n", 1)[-1]
         if reason.startswith("ModuleNotFoundError"):

@@ -20,31 +20,31 @@ from stemline.jobs.errors import StemlineError
 from stemline.jobs.states import State
 from stemline.jobs.store import QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS
-from stemline.runtime.patience import in_thread
+from stemline.runtime.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
 OTHER: Final = "other"
 _REUSE_S: Final = 2.0
 """How long an answer is reused, so that many scrapers cost the store no more than one."""
-PATIENCE_S: Final = 4.0
+TIMEOUT_S: Final = 4.0
 """How long a scrape waits for the store; Prometheus gives the whole page up after 10 s by default."""
 
 
 class StoreCollector(Collector):
     """Reads the store when Prometheus asks; a store that does not answer is ``stemline_store_up 0``."""
 
-    def __init__(self, statistics: Statistics, *, most_queues: int, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, statistics: Statistics, *, most_queues: int, timeout_s: float = TIMEOUT_S) -> None:
         """Report the numbers of a store.
 
         Args:
             statistics: of the store.
             most_queues: how many queues have labels of their own.
-            patience_s: how long a scrape waits for the store, s.
+            timeout_s: how long a scrape waits for the store, s.
         """
         self._statistics = statistics
         self._most_queues = most_queues
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._reading: Future[list[Metric]] | None = None
         self._read_at = -_REUSE_S
@@ -62,7 +62,7 @@ class StoreCollector(Collector):
                 # A store that hangs is asked once at a time, however many scrapes wait for it.
                 reading = self._reading = in_thread(self._read, name="store-metrics")
         try:
-            yield from reading.result(self._patience_s)
+            yield from reading.result(self._timeout_s)
         except TimeoutError:
             yield _up(is_up=False)
 

@@ -123,7 +123,7 @@ class Buckets:
         with source_errors():
             bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
         reader = PieceReader(
-            bucket, key, max_bytes=max_bytes, within_s=within_s, patience_s=self._retry_budget_s
+            bucket, key, max_bytes=max_bytes, within_s=within_s, retry_budget_s=self._retry_budget_s
         )
         while not reader.is_complete:
             with source_errors(bucket):

@@ -22,7 +22,7 @@ class PieceReader:
     """One object, read by a request for each piece; each is tried again on its own."""
 
     def __init__(
-        self, bucket: BucketClient, key: str, *, max_bytes: int, within_s: float, patience_s: float
+        self, bucket: BucketClient, key: str, *, max_bytes: int, within_s: float, retry_budget_s: float
     ) -> None:
         """Request nothing yet.
 
@@ -31,13 +31,13 @@ class PieceReader:
             key: Its key.
             max_bytes: A larger object is refused.
             within_s: How long all requests may take together, s; what is done with the pieces does not count.
-            patience_s: How long one request may be tried again, s.
+            retry_budget_s: How long one request may be tried again, s.
         """
         self._bucket = bucket
         self._key = key
         self._max_bytes = max_bytes
         self._left_s = within_s
-        self._patience_s = patience_s
+        self._retry_budget_s = retry_budget_s
         self._etag = ""
         self._received = 0
         self._is_complete = False
@@ -59,7 +59,7 @@ class PieceReader:
         """
         began = time.monotonic()
         end = began + self._left_s
-        budget = RetryBudget(self._patience_s, lambda: time.monotonic() > end)
+        budget = RetryBudget(self._retry_budget_s, lambda: time.monotonic() > end)
         try:
             piece, self._is_complete = budget.run(lambda: self._request(end), key=self._key)
         except ClientError as error:

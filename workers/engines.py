@@ -92,7 +92,8 @@ class Engines:
         """Fetch the weights of a model; another process that fetches the same ones is waited for."""
         log.info("weights.fetch_started", model=model)
         try:
-            pull(WeightStore(self._options.models_dir), model_named(model))
+            store = WeightStore(self._options.models_dir)
+            pull(store, model_named(model), mirror=self._options.models_mirror)
         except (SeparationError, OSError) as error:
             self._failures[model] = str(error)
             log.warning("weights.not_fetched", model=model, reason=str(error))

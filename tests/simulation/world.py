@@ -84,13 +84,13 @@ class Parts:
         self._buckets = Buckets(self.settings)
         self.events = SimpleNamespace(job_started=_ignore, job_ended=_ignore)
 
-    def buckets(self, bucket: Bucket, *, patience_s: float) -> Buckets:
+    def buckets(self, bucket: Bucket, *, retry_budget_s: float) -> Buckets:
         """Return the product's buckets on a model of one."""
         found: Any = object.__new__(Buckets)
         vars(found).update(vars(self._buckets))
         client = BucketClient(Client(bucket), TENANT.bucket)
         found._clients = SimpleNamespace(for_bucket=lambda *_: client)
-        found._retry_budget_s = patience_s
+        found._retry_budget_s = retry_budget_s
         return cast("Buckets", found)
 
 
@@ -180,7 +180,7 @@ class World:
         context = SeparationContext(
             settings=self.parts.settings,
             store=self._open(notify=notifier.notify_workers),
-            buckets=self.parts.buckets(self.bucket, patience_s=30),
+            buckets=self.parts.buckets(self.bucket, retry_budget_s=30),
             notifier=notifier,
             tracer=Tracer(),
             metrics=self.parts.metrics,
@@ -233,7 +233,7 @@ class World:
         sweeper = Sweeper(
             self.parts.settings,
             self._open(notify=notifier.notify_workers),
-            self.parts.buckets(self.bucket, patience_s=5),
+            self.parts.buckets(self.bucket, retry_budget_s=5),
             app=cast("Any", self.broker),
             notifier=notifier,
             metrics=self.parts.metrics,

@@ -40,13 +40,13 @@ def proxy(s3: S3) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def buckets(s3: S3, proxy: FaultyProxy) -> Buckets:
-    """Buckets behind the proxy, with patience for a busy machine."""
-    return behind(s3, proxy, patience_s=60)
+    """Buckets behind the proxy, with a retry budget for a busy machine."""
+    return behind(s3, proxy, budget_s=60)
 
 
-def behind(s3: S3, proxy: FaultyProxy, *, patience_s: float) -> Buckets:
+def behind(s3: S3, proxy: FaultyProxy, *, budget_s: float) -> Buckets:
     access = BucketAccess(endpoint_url=proxy.endpoint_url, access_key=s3.access_key, secret_key=s3.secret_key)
-    return Buckets(Settings(buckets={s3.bucket: access}, storage_patience_s=patience_s))
+    return Buckets(Settings(buckets={s3.bucket: access}, storage_patience_s=budget_s))
 
 
 def read(buckets: Buckets, s3: S3, key: str = "in", **options: Any) -> Iterator[bytes]:
@@ -75,7 +75,7 @@ def test_a_broken_piece_is_read_again(s3: S3, proxy: FaultyProxy, buckets: Bucke
     assert 4 == len(proxy.seen)
     proxy.plan = lambda method, path: Fault(status=500)
     with pytest.raises(SourceUnavailable):
-        next(read(behind(s3, proxy, patience_s=0.1), s3))
+        next(read(behind(s3, proxy, budget_s=0.1), s3))
 
 
 def test_what_is_no_whole_object_is_refused(s3: S3, buckets: Buckets) -> None:
@@ -122,10 +122,10 @@ def test_a_store_that_ignores_ranges_is_read_too(says_length: bool) -> None:
     for size in SIZES:
         data = os.urandom(size)
         client = BucketClient(IgnoresRanges(data, says_length=says_length), "b")
-        reader = PieceReader(client, "k", max_bytes=size, within_s=60, patience_s=0)
+        reader = PieceReader(client, "k", max_bytes=size, within_s=60, retry_budget_s=0)
         found = b""
         while not reader.is_complete:
             found += reader.next_piece()
         assert data == found
     with pytest.raises(SourceTooLarge):
-        PieceReader(client, "k", max_bytes=PIECE - 1, within_s=60, patience_s=0).next_piece()
+        PieceReader(client, "k", max_bytes=PIECE - 1, within_s=60, retry_budget_s=0).next_piece()

@@ -20,7 +20,7 @@ import pytest
 from stemline.models import download
 from stemline.models.archive import pack, unpack_tar
 from stemline.models.catalogue import DATA_FILE, INDEX_FILE, MODELS, Model
-from stemline.models.download import MIRROR_VARIABLE, pull
+from stemline.models.download import pull
 from stemline.models.graph_cache import cached_graph, write_graph
 from stemline.models.published import ModelFile
 from stemline.models.transfer import transfer
@@ -243,10 +243,9 @@ def test_other_addresses_are_refused(tmp_path: Path) -> None:
         transfer("file:///etc/passwd", tmp_path / "part", limit=9)
 
 
-def test_the_mirror_comes_first(serve, store: WeightStore, monkeypatch) -> None:
-    """A mirror that is named in the environment is asked for the official archive."""
-    monkeypatch.setenv(MIRROR_VARIABLE, serve(ARCHIVE).url)
-    assert CONTENT == contents(pull(store, MODEL))
+def test_the_mirror_comes_first(serve, store: WeightStore) -> None:
+    """A mirror is asked for the official archive before any other source."""
+    assert CONTENT == contents(pull(store, MODEL, mirror=serve(ARCHIVE).url))
     assert not list(store.scratch().iterdir())
 
 

@@ -10,9 +10,9 @@ import pytest
 from starlette.routing import Route
 
 from stemline.api import admin
-from stemline.runtime.patience import in_thread
 from stemline.runtime.settings import Settings
 from stemline.runtime.store_metrics import StoreCollector
+from stemline.runtime.threads import in_thread
 from stemline.testing.in_memory_store import InMemoryStore
 
 
@@ -48,12 +48,12 @@ def up(collector: StoreCollector) -> float:
 
 def test_scrapes_do_not_wait_for_a_store_that_hangs(hung):
     """Each scrape says in time that the store is down, and only one read waits; then all numbers come."""
-    impatient = StoreCollector(hung, most_queues=1, patience_s=0.01)
-    assert [0, 0, 0] == [up(impatient) for _ in range(3)]
+    brief = StoreCollector(hung, most_queues=1, timeout_s=0.01)
+    assert [0, 0, 0] == [up(brief) for _ in range(3)]
     assert 1 == hung.reads
     hung.released.set()
-    impatient._patience_s = 60
-    assert 1 == up(impatient)
+    brief._timeout_s = 60
+    assert 1 == up(brief)
     assert 1 == hung.reads
 
 
@@ -74,9 +74,9 @@ def test_readiness_does_not_wait_for_what_hangs(hung, monkeypatch):
     assert (200, "ok") == (ready(60)[0], ready(60)[1]["durability"])
 
 
-def ready(patience_s: float) -> tuple[int, dict[str, str]]:
+def ready(timeout_s: float) -> tuple[int, dict[str, str]]:
     app = admin.create_app(
-        Settings(durability="disk"), lambda: None, public=("127.0.0.1", 1), ready_s=patience_s
+        Settings(durability="disk"), lambda: None, public=("127.0.0.1", 1), ready_s=timeout_s
     )
     (readyz,) = (each for each in app.routes if isinstance(each, Route) and each.path == "/readyz")
     answer = readyz.endpoint(None)
@@ -86,10 +86,10 @@ def ready(patience_s: float) -> tuple[int, dict[str, str]]:
 def test_operators_are_answered_before_they_give_up():
     """Readiness is shorter than `stemline health` and Kubernetes wait, metrics than Prometheus does."""
     from stemline.cli.health import _TIMEOUT_S
-    from stemline.runtime.store_metrics import PATIENCE_S
+    from stemline.runtime.store_metrics import TIMEOUT_S
 
     assert admin.READY_S < _TIMEOUT_S < 5
-    assert PATIENCE_S < 5
+    assert TIMEOUT_S < 5
 
 
 def test_an_error_of_the_call_is_raised_where_the_answer_is_asked_for():

@@ -20,22 +20,27 @@ from stemline.workers.metrics import WorkerMetrics
 class Bench:
     """Engines whose weights are on a disk that is a set, and come from a source that waits for a word."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, fetch: bool) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, fetch: bool, mirror: str | None = None
+    ) -> None:
         self.here = {"2stems"}
         self.go_on = threading.Event()
         self.error: Exception | None = None
         self.fetched: list[str] = []
         monkeypatch.setattr(engines, "load_engine", self._load)
         monkeypatch.setattr(engines, "pull", self._pull)
-        self.engines = engines.Engines(Settings(models_fetch=fetch, models_dir=folder), WorkerMetrics())
+        self.mirrors: set[str | None] = set()
+        settings = Settings(models_fetch=fetch, models_dir=folder, models_mirror=mirror)
+        self.engines = engines.Engines(settings, WorkerMetrics())
 
     def _load(self, model: str, **_: Any) -> Any:
         if model not in self.here:
             raise WeightsMissing
         return SimpleNamespace(device="cpu", model=model)
 
-    def _pull(self, _: object, model: Any) -> None:
+    def _pull(self, _: object, model: Any, *, mirror: str | None) -> None:
         self.fetched.append(model.name)
+        self.mirrors.add(mirror)
         assert self.go_on.wait(60)
         if self.error is not None:
             raise self.error
@@ -58,6 +63,16 @@ def test_weights_are_fetched_once_while_other_models_run(monkeypatch, tmp_path):
     bench.go_on.set()
     eventually(lambda: bench.is_loaded("4stems"))
     assert ["4stems"] == bench.fetched
+
+
+def test_weights_are_fetched_from_the_mirror_of_the_settings(monkeypatch, tmp_path):
+    """A mirror that a worker's settings name is asked, wherever the settings come from."""
+    bench = Bench(monkeypatch, tmp_path, fetch=True, mirror="https://mirror.test")
+    bench.go_on.set()
+    with pytest.raises(engines.WeightsPending):
+        bench.engines("4stems")
+    eventually(lambda: bench.is_loaded("4stems"))
+    assert {"https://mirror.test"} == bench.mirrors
 
 
 def test_a_fetch_that_failed_is_tried_again_and_reported(monkeypatch, tmp_path):

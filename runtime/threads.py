@@ -1,4 +1,4 @@
-"""Calls that nobody waits for longer than they want, whatever the call itself waits for."""
+"""Calls in threads of their own, so that nobody has to wait until they end."""
 
 from __future__ import annotations
 
