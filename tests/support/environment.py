@@ -6,15 +6,16 @@ import os
 from typing import Final
 
 _OWN: Final = ("STEMLINE_", "AWS_")
+_OF_TERMINALS: Final = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"}
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def leave_out_own_settings() -> None:
-    """Remove settings of Stemline and of boto3, and let no proxy stand between tests and their servers.
+    """Remove settings of Stemline, boto3 and terminals, and let no proxy stand between tests and servers.
 
     A proxy itself stays: installing a package in a test may need it.
     """
-    for name in [each for each in os.environ if each.startswith(_OWN)]:
+    for name in [each for each in os.environ if each.startswith(_OWN) or each in _OF_TERMINALS]:
         del os.environ[name]
     if any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ):
         for name in ("no_proxy", "NO_PROXY"):

@@ -23,7 +23,7 @@ def test_weights_are_fetched_before_the_start(monkeypatch, tmp_path, present, se
     """The 2-stem weights are fetched with a bar unless they are here, or the settings forbid it."""
     calls = []
     monkeypatch.setattr(
-        models, "fetch_with_bar", lambda _, store, model: calls.append((store.directory, model))
+        models, "fetch_with_bar", lambda _, store, model, **__: calls.append((store.directory, model))
     )
     monkeypatch.delenv("STEMLINE_MODELS_FETCH", raising=False)
     if setting is not None:
@@ -39,7 +39,7 @@ def test_weights_are_fetched_before_the_start(monkeypatch, tmp_path, present, se
 def test_the_stack_starts_without_weights_that_cannot_be_fetched(monkeypatch, tmp_path):
     """Without a network the reason is printed and the start goes on: the worker tries again."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise WeightsMissing("no network")
 
     monkeypatch.setattr(models, "fetch_with_bar", fail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import math
 import time
 from email.utils import formatdate
@@ -60,7 +61,7 @@ def expiry(url: str) -> float:
     """When the store refuses a presigned URL, read by a rule of its own."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     signed = time.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-    return math.floor(time.mktime(signed) - time.timezone) + int(query["X-Amz-Expires"])
+    return calendar.timegm(signed) + int(query["X-Amz-Expires"])
 
 
 @pytest.mark.parametrize("left", [-3600.0, -1.0, 0.0])
