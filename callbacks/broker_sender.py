@@ -16,7 +16,7 @@ from kombu.exceptions import KombuError
 
 from stemline.callbacks.outcome import Outcome, failed
 from stemline.jobs.callback import MqConfig
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 
@@ -53,7 +53,7 @@ class BrokerSender:
             *connection.channel_errors,
         ) as error:
             reason = f"{type(error).__name__}: {error}"
-            return failed("broker", _PASSWORD.sub("//", cut(reason, 4096)))
+            return failed("broker", _PASSWORD.sub("//", shorten(reason, 4096)))
         return Outcome(delivered=True, status="confirmed" if endpoint.startswith("amqp") else "stored")
 
     def _publish(

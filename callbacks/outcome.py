@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +24,4 @@ class Outcome:
 
 def failed(status: str, reason: object, *, final: bool = False) -> Outcome:
     """Return the outcome of an attempt that did not get through."""
-    return Outcome(delivered=False, status=cut(status, 64), answer=cut(reason), final=final)
+    return Outcome(delivered=False, status=shorten(status, 64), answer=shorten(reason), final=final)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from stemline.client.call import PAGE, Call, Changed, changed
 from stemline.client.submission import Submission, elements_of
-from stemline.client.values import Raw, child, children, moment, number, text
+from stemline.client.values import Raw, child, children, number, text, time_of
 
 LINES: Final = "application/x-ndjson"
 _OVER: Final = frozenset({"Done", "Cancel"})
@@ -70,8 +70,8 @@ def read_batch(raw: Raw) -> Batch:
         failed=number(raw, "FailedCount"),
         cancelled=number(raw, "CancelCount"),
         progress=number(raw, "Progress"),
-        created=moment(raw, "CreationTime"),
-        ended=moment(raw, "EndTime"),
+        created=time_of(raw, "CreationTime"),
+        ended=time_of(raw, "EndTime"),
         raw=raw,
     )
 

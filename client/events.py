@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from stemline.client.call import Call
 from stemline.client.errors import ConnectionFailed
-from stemline.client.values import ENDED, Raw, moment, number, text
+from stemline.client.values import ENDED, Raw, number, text, time_of
 
 AGAIN_S: Final = 1.0
 """Pause before a stream that the service ended is asked for again."""
@@ -122,6 +122,6 @@ def _read(fields: dict[str, str]) -> Event:
         progress=number(raw, "Progress"),
         code=text(raw, "Code"),
         position=number(raw, "Position") or None,
-        at=moment(raw, "Time"),
+        at=time_of(raw, "Time"),
         raw=raw,
     )

@@ -218,17 +218,17 @@ def read_job(raw: Raw) -> Job:
         code=text(raw, "Code"),
         message=text(raw, "Message"),
         progress=number(raw, "Progress"),
-        created=moment(raw, "CreationTime"),
-        started=moment(raw, "StartTime"),
-        ended=moment(raw, "EndTime"),
+        created=time_of(raw, "CreationTime"),
+        started=time_of(raw, "StartTime"),
+        ended=time_of(raw, "EndTime"),
         queue_id=text(raw, "QueueId"),
         level=number(operation, "JobLevel"),
         user_data=text(operation, "UserData"),
         mode=text(separate, "AudioMode"),
         codec=text(child(separate, "AudioConfig"), "Codec"),
         model=text(raw, "Model") or text(separate, "Model"),
-        not_before=moment(raw, "NotBefore"),
-        deadline=moment(raw, "Deadline"),
+        not_before=time_of(raw, "NotBefore"),
+        deadline=time_of(raw, "Deadline"),
         timeout_s=_optional(raw, "Timeout"),
         template_id=text(operation, "TemplateId"),
         outputs=keys,
@@ -236,8 +236,8 @@ def read_job(raw: Raw) -> Job:
         duration_s=_duration(operation),
         stage=text(raw, "Stage"),
         position=_optional(raw, "Position"),
-        estimated_start=moment(raw, "EstimatedStartTime"),
-        estimated_end=moment(raw, "EstimatedEndTime"),
+        estimated_start=time_of(raw, "EstimatedStartTime"),
+        estimated_end=time_of(raw, "EstimatedEndTime"),
         origin=text(raw, "OriginJobId"),
         retried_by=text(raw, "RetryJobId"),
         raw=raw,
@@ -253,8 +253,8 @@ def read_queue(raw: Raw) -> Queue:
         max_size=number(raw, "MaxSize"),
         max_concurrent=number(raw, "MaxConcurrent"),
         weight=number(raw, "Weight") or 100,
-        created=moment(raw, "CreateTime"),
-        updated=moment(raw, "UpdateTime"),
+        created=time_of(raw, "CreateTime"),
+        updated=time_of(raw, "UpdateTime"),
         raw=raw,
     )
 
@@ -268,8 +268,8 @@ def read_template(raw: Raw) -> Template:
         name=text(raw, "Name"),
         mode=text(separate, "AudioMode"),
         audio={row.name: text(audio, row.name) for row in AUDIO_CONFIG.elements if text(audio, row.name)},
-        created=moment(raw, "CreateTime"),
-        updated=moment(raw, "UpdateTime"),
+        created=time_of(raw, "CreateTime"),
+        updated=time_of(raw, "UpdateTime"),
         raw=raw,
     )
 
@@ -300,11 +300,11 @@ def read_callback(raw: Raw) -> Callback:
         state=text(raw, "State"),
         to=" ".join(text(mq, name) for name in names) if mq else text(raw, "Url"),
         format=text(raw, "Format"),
-        created=moment(raw, "CreationTime"),
-        next=moment(raw, "NextTime"),
+        created=time_of(raw, "CreationTime"),
+        next=time_of(raw, "NextTime"),
         attempts=tuple(
             Attempt(
-                moment(each, "Time"), text(each, "Status"), number(each, "DurationMs"), text(each, "Answer")
+                time_of(each, "Time"), text(each, "Status"), number(each, "DurationMs"), text(each, "Answer")
             )
             for each in children(raw, "Attempt")
         ),
@@ -323,7 +323,7 @@ def number(raw: Raw, name: str) -> int:
     return int(_optional(raw, name) or 0)
 
 
-def moment(raw: Raw, name: str) -> datetime | None:
+def time_of(raw: Raw, name: str) -> datetime | None:
     """Return a time of an answer in UTC; ``None`` if it is not known yet."""
     try:
         return datetime.fromtimestamp(parse_time(text(raw, name)) / 1e6, UTC)

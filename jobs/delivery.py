@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from stemline.jobs.callback import MASK, CallbackTarget, masked_url, secrets_in_url
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 _LOCATION = re.compile("^(Location: )(.+)$", re.MULTILINE | re.IGNORECASE)
 """Where a redirect leads, which may be a part of a URL."""
@@ -32,8 +32,8 @@ class DeliveryAttempt:
 
     def __post_init__(self) -> None:
         """Cut what a receiver sent, also where an earlier release kept more of it."""
-        object.__setattr__(self, "status", cut(self.status, 64))
-        object.__setattr__(self, "answer", cut(self.answer))
+        object.__setattr__(self, "status", shorten(self.status, 64))
+        object.__setattr__(self, "answer", shorten(self.answer))
 
 
 @dataclass(frozen=True, slots=True)

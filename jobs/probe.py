@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stemline.jobs.job import JobSpec
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +54,4 @@ class Probe:
     def __post_init__(self) -> None:
         """Cut the texts that come from the source or its store."""
         for name in ("code", "message", "container", "codec"):
-            object.__setattr__(self, name, cut(getattr(self, name)))
+            object.__setattr__(self, name, shorten(getattr(self, name)))

@@ -9,7 +9,7 @@ MOST_BYTES: Final = 1024
 _MARK: Final = "…"
 
 
-def cut(text: object, most_bytes: int = MOST_BYTES) -> str:
+def shorten(text: object, most_bytes: int = MOST_BYTES) -> str:
     """Return a text, or what is left of a longer one with a mark at its end.
 
     Lone surrogates, which no record can hold, become question marks.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 REPORT_S: Final = 10.0
 """How often a worker reports itself, s."""
@@ -53,4 +53,4 @@ class Worker:
     def __post_init__(self) -> None:
         """Cut the texts, which are those of its machine."""
         for name in ("name", "kind", "device", "version"):
-            object.__setattr__(self, name, cut(getattr(self, name)))
+            object.__setattr__(self, name, shorten(getattr(self, name)))

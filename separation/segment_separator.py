@@ -14,7 +14,7 @@ import numpy as np
 from stemline.separation.moments import Moments
 from stemline.separation.network_output import check_output
 from stemline.separation.segment_engine import SegmentEngine, SegmentNetwork
-from stemline.separation.segments import Joiner, Samples, Segment, Stems, cut
+from stemline.separation.segments import Joiner, Samples, Segment, Stems, split
 from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
 from stemline.separation.windows import Block
 
@@ -54,7 +54,7 @@ class SegmentSeparator(StreamSeparator):
         plan = _plan(network, self._wanted(instruments))
         joiner = Joiner(network.cutting.weights)
         run = partial(self._run, plan=plan, timer=timer or StageTimer(), moments=moments)
-        with closing(self._threads.results(run, cut(blocks, network.cutting))) as results:
+        with closing(self._threads.results(run, split(blocks, network.cutting))) as results:
             for rows in starmap(joiner.add, results):
                 yield from plan.pieces(rows)
         rest = joiner.rest()

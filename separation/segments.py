@@ -92,7 +92,7 @@ class Segment:
     only: bool
 
 
-def cut(blocks: Iterable[Block], cutting: Segmentation) -> Iterator[Segment]:
+def split(blocks: Iterable[Block], cutting: Segmentation) -> Iterator[Segment]:
     """Yield the segments of a stream of (samples, channels) blocks.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.runtime.errors import StartRefused
 from stemline.runtime.http_date import seconds_of
 from stemline.runtime.settings import BucketAccess
@@ -99,11 +99,11 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> str:
         elif code == "RequestTimeTooSkewed":
             fault = "the clock of this machine is wrong, says the store"
     except SSLError as error:
-        fault = f"the certificate of the store is not trusted ({cut(error)})"
+        fault = f"the certificate of the store is not trusted ({shorten(error)})"
     except CONNECTION_ERRORS as error:
         log.warning("storage.not_reached", bucket=client.name, error=error_code(error))
     except BotoCoreError as error:
-        fault = cut(error)
+        fault = shorten(error)
     skew_s = _skew_s(answer, (sent_at + time.time()) / 2)
     if abs(skew_s) > most_skew_s:
         direction = "behind" if skew_s > 0 else "ahead of"

@@ -17,7 +17,7 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.jobs.errors import Forbidden, NoSuchResource, RequestRefused, TryAgain
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import error_code, field_of, is_missing
@@ -176,7 +176,7 @@ def _errors() -> Iterator[None]:
     except BudgetExhausted as error:
         raise TryAgain(f"The bucket's store does not answer ({error.reason}).", retry_after_s=5) from error
     except (ClientError, BotoCoreError) as error:
-        log.warning("storage.upload_refused", error=error_code(error), message=cut(error))
+        log.warning("storage.upload_refused", error=error_code(error), message=shorten(error))
         if is_missing(error):
             raise NoSuchResource(
                 "There is no such upload; it was completed, aborted or never opened."

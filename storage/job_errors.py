@@ -22,7 +22,7 @@ from stemline.jobs.errors import (
     TargetUnavailable,
     TargetWorkerAtFault,
 )
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient, BucketNotConfigured, NoBucketName
 from stemline.storage.download import ObjectChanged
 from stemline.storage.retry import BudgetExhausted
@@ -58,12 +58,12 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=cut(error))
+            log.warning("storage.worker_at_fault", error=error_code(error), message=shorten(error))
             raise SourceWorkerAtFault(_message(SourceWorkerAtFault, error_code(error))) from error
         kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
         kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
         kind = SourceAccessDenied if is_denied(error) else kind
-        log.warning("storage.source_refused", error=error_code(error), message=cut(error))
+        log.warning("storage.source_refused", error=error_code(error), message=shorten(error))
         raise kind(_message(kind, error_code(error))) from error
 
 
@@ -81,9 +81,9 @@ def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
         if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=cut(error))
+            log.warning("storage.worker_at_fault", error=error_code(error), message=shorten(error))
             raise TargetWorkerAtFault(_message(TargetWorkerAtFault, error_code(error))) from error
-        log.warning("storage.target_refused", error=error_code(error), message=cut(error))
+        log.warning("storage.target_refused", error=error_code(error), message=shorten(error))
         raise TargetDenied(_message(TargetDenied, error_code(error))) from error
 
 

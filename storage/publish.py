@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from lxml import etree
 
 from stemline.jobs.errors import LeaseLost
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient
 from stemline.storage.expiring_request import send_expiring
 from stemline.storage.objects import head_object
@@ -138,7 +138,7 @@ def copy(
         for first in range(0, upload.size, COPY_BYTES):
             etags.append(budget.run(partial(copy_part, first), key=upload.key, part=len(etags) + 1))
     except (ClientError, BudgetExhausted) as error:
-        log.info("storage.not_copied", key=key, reason=cut(error))
+        log.info("storage.not_copied", key=key, reason=shorten(error))
         return None
     return replace(upload, parts=tuple(etags)) if etags and all(etags) else None
 

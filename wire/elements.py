@@ -275,7 +275,7 @@ def _writer(rows: list[Element], document: Document) -> Callable[[Any], Tree]:
     return write
 
 
-def word(fields: Mapping[str, Any], name: str) -> str:
+def text_of(fields: Mapping[str, Any], name: str) -> str:
     """Return the text of a field without white space around it; empty if the field is not a text."""
     value = fields.get(name)
     return value.strip() if isinstance(value, str) else ""

@@ -14,7 +14,7 @@ from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode, Track, VoiceSe
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import Tree
-from stemline.wire.elements import REQUEST, word
+from stemline.wire.elements import REQUEST, text_of
 from stemline.wire.job import JOB_REQUEST, OPERATION
 from stemline.wire.kinds import MAX_KEY_BYTES, spelled
 
@@ -85,14 +85,14 @@ def without_unused_numbers(fields: Tree, mode: str) -> Tree:
     kept = {
         name: value
         for name, value in config.items()
-        if name == "Codec" or _NUMBER.fullmatch(word(config, name))
+        if name == "Codec" or _NUMBER.fullmatch(text_of(config, name))
     }
     return {**fields, "AudioConfig": kept}
 
 
 def _without_unused_target(fields: Tree) -> Tree:
     """Return the fields with the ``CallBackMqConfig`` that TDMQ needs, or without an unused one."""
-    if word(fields, "CallBackType").upper() == "TDMQ":
+    if text_of(fields, "CallBackType").upper() == "TDMQ":
         return {"CallBackMqConfig": {}, **fields}
     return {name: value for name, value in fields.items() if name != "CallBackMqConfig"}
 
@@ -121,12 +121,12 @@ def _read_operations(fields: Tree) -> list[dict[str, Any]]:
 def _without_unused_parameters(operation: Tree) -> Tree:
     """Return the fields of an operation without parameters that a template replaces; they are not checked."""
     given = operation.get("VoiceSeparate")
-    if word(operation, "TemplateId"):
+    if text_of(operation, "TemplateId"):
         return {name: value for name, value in operation.items() if name != "VoiceSeparate"}
     if given is None:
         raise RequestRefused("Operation needs TemplateId or VoiceSeparate.")
     if isinstance(given, dict):
-        return {**operation, "VoiceSeparate": without_unused_numbers(given, word(given, "AudioMode"))}
+        return {**operation, "VoiceSeparate": without_unused_numbers(given, text_of(given, "AudioMode"))}
     return operation
 
 

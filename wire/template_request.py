@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemline.jobs.separation import VoiceSeparate
 from stemline.wire.codec import Tree
-from stemline.wire.elements import word
+from stemline.wire.elements import text_of
 from stemline.wire.job import separation
 from stemline.wire.job_request import without_unused_numbers
 from stemline.wire.resources import TEMPLATE_REQUEST
@@ -16,7 +16,7 @@ def new_template(fields: Tree) -> tuple[str, VoiceSeparate]:
     Raises:
         RequestRefused: an element is missing or not valid; says which.
     """
-    given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, word(fields, "AudioMode")))
+    given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, text_of(fields, "AudioMode")))
     return given["name"], separation(given["audio_mode"], given.get("audio_config"), given.get("model"))
 
 
@@ -28,7 +28,7 @@ def changed_template(fields: Tree, stored: VoiceSeparate) -> tuple[str | None, V
     Raises:
         RequestRefused: an element is not valid; says which.
     """
-    mode = word(fields, "AudioMode") or stored.audio_mode
+    mode = text_of(fields, "AudioMode") or stored.audio_mode
     given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, mode), partial=True)
     config = given["audio_config"] if fields.get("AudioConfig") else stored.audio_config
     model = given.get("model", stored.model)

@@ -15,7 +15,7 @@ import celery.beat
 import structlog
 from celery import bootsteps
 
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.runtime.compat.kombu import on_broker_answer
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ class Scheduler(celery.beat.Scheduler):  # type: ignore[misc]  # Celery ships no
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:  # noqa: BLE001 - kombu raises many kinds of errors; the next one tries again
             self._missed += 1
-            log.warning("beat.not_sent", task=entry.task, reason=cut(error))
+            log.warning("beat.not_sent", task=entry.task, reason=shorten(error))
         else:
             if self._missed:
                 log.info("beat.sent_again", task=entry.task, missed=self._missed)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.workers.context import SeparationContext
 from stemline.workers.scratch import clear_stale
 
@@ -40,7 +40,7 @@ def prepare(make_context: Callable[[], SeparationContext], *, worker_pid: int) -
         importlib.import_module("stemline.workers.attempt")
         context = make_context()
     except ImportError as error:
-        log.critical("worker.cannot_import", reason=cut(error))
+        log.critical("worker.cannot_import", reason=shorten(error))
         os.kill(worker_pid, signal.SIGTERM)
         return
     removed = clear_stale(context.settings.storage.scratch_dir)

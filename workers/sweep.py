@@ -179,7 +179,7 @@ class Sweeper:
     def remove_leftovers(self) -> None:
         """Try again to remove what attempts could not, as long as the budget allows; for a week at most."""
         end, unavailable = time.monotonic() + LEFTOVERS_BUDGET_S, set[tuple[str, str]]()
-        while time.monotonic() < end and (found := self._store.leftovers.take()) is not None:
+        while time.monotonic() < end and (found := self._store.leftovers.reserve()) is not None:
             try:
                 self._remove(found, unavailable)
             except StemlineError:

@@ -63,7 +63,7 @@ REPEATED_SCRIPTS: Final = frozenset(
         "report_worker",
         "reuse",
         "statistics",
-        "take_leftover",
+        "reserve_leftover",
         "use_nonce",
         "warn",
     }

@@ -43,7 +43,7 @@ from stemline.jobs.store.values import (
     WakeUp,
 )
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.jobs.usage import NO_BUDGET, Budget
 
 _CREATE_ERRORS = {
@@ -273,7 +273,7 @@ class RedisJobs(JobRepository):
         reason: str = "",
         leftovers: Uploads = (),
     ) -> None:
-        values = (round(delay_s * 1e6), int(counts), cut(reason), _left(leftovers))
+        values = (round(delay_s * 1e6), int(counts), shorten(reason), _left(leftovers))
         self._accept(self._connection.run("release", job.id, job.token, *values))
 
     def expired(self, limit: int = 100) -> list[str]:
@@ -329,7 +329,7 @@ class RedisJobs(JobRepository):
             target = callback_target(job.spec, self._queue_defaults(job.spec.queue_id))
         target_text = records.text(records.TARGET, target) if target else ""
         result_text = records.text(records.RESULT, result) if result else ""
-        texts = (code, cut(message), result_text, target_text, waveforms)
+        texts = (code, shorten(message), result_text, target_text, waveforms)
         used = result.usage() if result else (0, 0, 0)
         reuse = (digest, int(bool(result and result.reused)))
         answer = self._connection.run(

@@ -16,8 +16,8 @@ class RedisLeftovers(LeftoverRepository):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def take(self) -> Leftover | None:
-        found = self._connection.run("take_leftover")
+    def reserve(self) -> Leftover | None:
+        found = self._connection.run("reserve_leftover")
         if not found:
             return None
         record = records.pairs(found)

@@ -22,7 +22,7 @@ from stemline.jobs.store import (
 )
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import Uploads
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 from stemline.testing.in_memory_store.contents import Contents
 
 
@@ -164,7 +164,7 @@ class Attempts:
             current = self._contents.current(job.id, job.token)
             if current.cancel_requested:
                 raise CancelAsked
-            reason = cut(reason)
+            reason = shorten(reason)
             contents.leave(current, leftovers)
             del contents.leases[job.id]
             attempt = current.attempt if counts else current.attempt - 1
@@ -224,7 +224,7 @@ class Attempts:
                 current = replace(current, result=result, progress=100)
                 if waveforms:
                     contents.waveforms[job.id] = tuple(waveforms)
-            found = contents.finish(current, to, code, cut(message))
+            found = contents.finish(current, to, code, shorten(message))
             queue_id = job.spec.queue_id
             contents.refresh(queue_id)
             levels = (contents.wake_ups(queue_id, level, 1) for level in sorted(LEVELS, reverse=True))

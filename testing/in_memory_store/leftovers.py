@@ -16,7 +16,7 @@ class InMemoryLeftovers(LeftoverRepository):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def take(self) -> Leftover | None:
+    def reserve(self) -> Leftover | None:
         contents = self._contents
         with contents.lock:
             now = contents.clock()

@@ -51,7 +51,7 @@ _SOURCE: Final = "in/{}"
 FAVOURITES: Final = (
     *("none", "finish", "release", "uploads", "reclaim", "claim", "heartbeat", "create", "cancel", "queue"),
     *("open", "part", "complete_multipart_upload", "abort", "delete_object", "head", "callback"),
-    *("record_attempt", "reserve", "take_leftover", "drop_leftover"),
+    *("record_attempt", "reserve", "reserve_leftover", "drop_leftover"),
 )
 """Calls at two of which more goes wrong in a run."""
 

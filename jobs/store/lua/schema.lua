@@ -50,7 +50,7 @@
 --   P:idempotency:<tenant>:<k> string  JSON {body: SHA-256, ids: [...]}, expires: create
 --
 --   P:leftovers                zset    leftover id by the time at which it is tried again: finish, release,
---                                      take_leftover, drop_leftover
+--                                      reserve_leftover, drop_leftover
 --   P:leftover:<id>            hash    what an attempt could not remove from its bucket: job, token, uploads (JSON
 --                                      list), since, tries; the id is <job>:<token>: the same
 --

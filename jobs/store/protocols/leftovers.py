@@ -10,11 +10,11 @@ from stemline.jobs.leftover import Leftover
 class LeftoverRepository(Protocol):
     """What attempts left in buckets: recorded with the end of an attempt, removed by later sweeps."""
 
-    def take(self) -> Leftover | None:
+    def reserve(self) -> Leftover | None:
         """Return a leftover that is due, if there is one.
 
         It is due again a minute after its attempt ended, and after waits that double with each time that it
-        is taken, up to some hours.
+        is reserved, up to some hours.
         """
         ...
 

@@ -37,9 +37,9 @@ def test_what_is_left_is_recorded_with_the_end(state: str, store: Store, clock: 
     job = claimed(store)
     ENDS[state](store, job, leftovers=LEFT)
     assert [state] == states(store, job.id)
-    assert (None, 1) == (store.leftovers.take(), store.statistics.read().leftovers)
+    assert (None, 1) == (store.leftovers.reserve(), store.statistics.read().leftovers)
     clock.advance(60)
-    found = store.leftovers.take()
+    found = store.leftovers.reserve()
     assert found is not None
     assert (job.id, job.token, LEFT, clock() - 60_000_000, 1) == (
         found.job_id,
@@ -48,7 +48,7 @@ def test_what_is_left_is_recorded_with_the_end(state: str, store: Store, clock: 
         found.since,
         found.tries,
     )
-    assert store.leftovers.take() is None
+    assert store.leftovers.reserve() is None
     for _ in range(2):
         store.leftovers.drop(found.id, removed=True)
     snapshot = store.statistics.read()
@@ -63,7 +63,7 @@ def test_nothing_is_left_of_a_clean_end(state: str, store: Store, clock: FixedCl
     with pytest.raises(LeaseLost):
         store.jobs.release(job, leftovers=LEFT)
     clock.advance(60)
-    assert store.leftovers.take() is None
+    assert store.leftovers.reserve() is None
 
 
 def test_each_attempt_has_its_own(store: Store, clock: FixedClock) -> None:
@@ -74,16 +74,16 @@ def test_each_attempt_has_its_own(store: Store, clock: FixedClock) -> None:
     again: Any = store.jobs.claim("w", [0])
     store.jobs.fail(again, "InternalError", "no", leftovers=LEFT[1:])
     clock.advance(60)
-    taken = [store.leftovers.take() for _ in range(3)]
+    taken = [store.leftovers.reserve() for _ in range(3)]
     assert [job.token, again.token, None] == [each and each.token for each in taken]
     waits = []
     for _ in range(12):
         minutes = 0
-        while store.leftovers.take() is None:
+        while store.leftovers.reserve() is None:
             clock.advance(60)
             minutes += 1
         waits.append(minutes)
-        while store.leftovers.take() is not None:
+        while store.leftovers.reserve() is not None:
             pass
     assert [2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 512, 512] == waits
     assert 2 == store.statistics.read().leftovers

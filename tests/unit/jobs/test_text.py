@@ -8,13 +8,13 @@ from pydantic import TypeAdapter
 from stemline.callbacks.outcome import failed
 from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.probe import Probe
-from stemline.jobs.text import cut
+from stemline.jobs.text import shorten
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 1024, "\N{EURO SIGN}" * 341])
 def test_short_texts_stay(text: str) -> None:
     """A text of at most a kilobyte is kept as it is."""
-    assert text == cut(text)
+    assert text == shorten(text)
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ def test_short_texts_stay(text: str) -> None:
 )
 def test_long_texts_are_marked(sign: str) -> None:
     """Of a longer text the first whole characters are kept, with a mark."""
-    kept = cut(sign * 50_000)
+    kept = shorten(sign * 50_000)
     assert kept == sign * (len(kept) - 1) + "…"
     assert 1018 <= len(kept.encode()) <= 1024
 
 
 def test_a_lone_surrogate_can_be_stored() -> None:
     """Half of a pair, as JSON may hold, becomes a text that UTF-8 has."""
-    assert "a?b" == cut("a\ud800b")
+    assert "a?b" == shorten("a\ud800b")
 
 
 def test_a_longer_record_of_an_earlier_release_is_cut_when_it_is_read() -> None:

@@ -1,5 +1,5 @@
 
--- Take the leftover that is due first, if one is; it is due again after a wait that doubles with each time.
+-- Reserve the leftover that is due first, if one is; it is due again after a wait that doubles with each time.
 -- Returns its fields with its id, as a flat list, or nothing
 
 local id = redis.call('ZRANGEBYSCORE', P .. ':leftovers', '-inf', int(NOW), 'LIMIT', 0, 1)[1]
