@@ -83,7 +83,7 @@ def operations_of(graph_of: Path | bytes, shape: tuple[int, ...]) -> int:
     from onnx import TensorProto, helper  # noqa: PLC0415
 
     try:
-        model = onnx.load_from_string(graph_of if isinstance(graph_of, bytes) else graph_of.read_bytes())
+        model = onnx.load_from_string(graph_of) if isinstance(graph_of, bytes) else onnx.load(graph_of)
     except Exception as error:
         raise WeightsCorrupt(f"The network is no ONNX file: {error}") from error
     graph = model.graph

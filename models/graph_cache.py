@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -22,21 +23,37 @@ log = structlog.get_logger(__name__)
 
 #: The name holds the versions of the builder and of the weights, so that no other graph is read.
 _NAME = "graph-{version}-{kind}-{weights}.onnx"
+#: Smaller constants stay in the graph, bytes.
+_SMALL = 1024
+#: Where a constant begins in its file, bytes: ONNX Runtime maps whole pages.
+_ALIGNMENT = 4096
+
+
+class _Files(NamedTuple):
+    """The files of a cached graph."""
+
+    graph: Path
+    weights: Path
+    """Its large constants. ONNX Runtime maps them; those of a graph's own file it would hold twice."""
+    checksums: Path
+    """SHA-256 of both, in a folder of this user."""
 
 
 def cached_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | None:
     """Return the graph of `model` that `write_graph` wrote into the folder `weights`.
 
     Returns:
-        Its path; None where there is none, or where this user has no checksum that it matches.
+        Its path; None where there is none, or where this user has no checksums that it matches.
     """
     try:
-        path, checksum = _paths(model, weights, polyphase=polyphase)
-        if not _is_private(checksum.parent) or checksum.read_text().strip() != sha256(path):
+        files = _files(model, weights, polyphase=polyphase)
+        if not _is_private(files.checksums.parent):
+            return None
+        if files.checksums.read_text().split() != [sha256(files.graph), sha256(files.weights)]:
             return None
     except OSError:
         return None
-    return path
+    return files.graph
 
 
 def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes:
@@ -48,34 +65,54 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
         polyphase: See `build_graph`.
 
     Returns:
-        Its path; the graph itself where it, or its checksum, cannot be written.
+        Its path; the graph itself where it, or its checksums, cannot be written.
 
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
     from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # not needed for a cached graph
 
-    content: bytes = build_graph(model, read_tensors(weights), polyphase=polyphase).SerializeToString()
+    graph = build_graph(model, read_tensors(weights), polyphase=polyphase)
+    whole: bytes = graph.SerializeToString()
     try:
-        path, checksum = _paths(model, weights, polyphase=polyphase)
-        checksum.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _is_private(checksum.parent):
-            raise PermissionError(errno.EPERM, f"others may write to {checksum.parent}")
-        write_atomically(path, content)
-        write_atomically(checksum, hashlib.sha256(content).hexdigest().encode())
+        files = _files(model, weights, polyphase=polyphase)
+        files.checksums.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_private(files.checksums.parent):
+            raise PermissionError(errno.EPERM, f"others may write to {files.checksums.parent}")
+        large = _take_large_constants(graph, files.weights.name)
+        small: bytes = graph.SerializeToString()
+        write_atomically(files.weights, large)
+        write_atomically(files.graph, small)
+        checksums = (hashlib.sha256(each).hexdigest() for each in (small, large))
+        write_atomically(files.checksums, " ".join(checksums).encode())
     except OSError as error:
         log.warning("graph.not_cached", folder=str(weights), reason=error.strerror)
-        return content
-    return path
+        return whole
+    return files.graph
 
 
-def _paths(model: Model, weights: Path, *, polyphase: bool) -> tuple[Path, Path]:
-    """Return the paths of the graph and of its checksum."""
+def _take_large_constants(model: Any, name: str) -> bytes:
+    """Take the large constants out of a graph, and let it refer to the file `name` with what is returned."""
+    from onnx.external_data_helper import set_external_data  # noqa: PLC0415  # slow to import
+
+    content = bytearray()
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) < _SMALL:
+            continue
+        content.extend(bytes(-len(content) % _ALIGNMENT))
+        set_external_data(tensor, name, offset=len(content), length=len(tensor.raw_data))
+        content.extend(tensor.raw_data)
+        tensor.ClearField("raw_data")
+    return bytes(content)
+
+
+def _files(model: Model, weights: Path, *, polyphase: bool) -> _Files:
+    """Return the paths of a graph's files."""
     kind = "polyphase" if polyphase else "plain"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])
     path = weights / name
     place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
-    return path, checksum_directory() / f"{place}.sha256"
+    return _Files(path, path.with_suffix(".weights"), checksum_directory() / f"{place}.sha256")
 
 
 def checksum_directory() -> Path:

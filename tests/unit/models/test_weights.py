@@ -351,11 +351,18 @@ def test_the_model_directory_does_not_vouch_for_itself(
     path = write_graph(model, tmp_path, polyphase=True)
     assert isinstance(path, Path)
     true = path.read_bytes()
-    assert {path.name, *(file.name for file in model.files)} == {found.name for found in tmp_path.iterdir()}
+    large = path.with_suffix(".weights")
+    written = {path.name, large.name, *(file.name for file in model.files)}
+    assert written == {found.name for found in tmp_path.iterdir()}
     path.write_bytes(b"another graph")
     path.with_suffix(".sha256").write_text(hashlib.sha256(b"another graph").hexdigest())
     assert cached_graph(model, tmp_path, polyphase=True) is None
     path.write_bytes(true)
+    assert path == cached_graph(model, tmp_path, polyphase=True)
+    with large.open("r+b") as changed:
+        changed.write(b"another")
+    assert cached_graph(model, tmp_path, polyphase=True) is None
+    assert path == write_graph(model, tmp_path, polyphase=True)
     assert path == cached_graph(model, tmp_path, polyphase=True)
     checksums.chmod(0o777)
     assert cached_graph(model, tmp_path, polyphase=True) is None
