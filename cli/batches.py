@@ -57,11 +57,17 @@ def batches() -> None:
 
 
 @batches.command(name="list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(0), help="Most batches; 0: all.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Most batches to list; 0 for all.",
+)
 @as_json
 @connected
 def list_(connection: Connection, *, limit: int, as_json: bool) -> None:
-    """List batches, latest first."""
+    """List batches, newest first."""
     with connection.open() as client:
         found = islice(client.batches(), limit or None)
         print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No batches.")

@@ -53,7 +53,13 @@ def callbacks() -> None:
 @_status
 @_host
 @_since
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(0), help="Most lines; 0: all.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Most lines to print; 0 for all.",
+)
 @as_json
 @connected
 def list_(
@@ -65,7 +71,7 @@ def list_(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List callbacks of every status, latest first."""
+    """List callbacks of every status, newest first."""
     with connection.open() as client:
         found = client.callbacks(states=states, host=host or "", since=since)
         empty = f"No such callbacks to {host}." if host else "No such callbacks."
@@ -97,7 +103,7 @@ def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
 @_host
 @_since
 @click.option("--all", "everything", is_flag=True, help="All dead letters of the bucket.")
-@click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
+@click.option("--dry-run", is_flag=True, help="Only print how many callbacks would be sent.")
 @as_json
 @connected
 def replay(

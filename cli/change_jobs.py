@@ -37,7 +37,7 @@ def _chosen(possible: Sequence[str]) -> Callable[[_F], _F]:
         since_option,
         until_option,
         click.option("--all", "everything", is_flag=True, help="All such jobs of the bucket."),
-        click.option("--dry-run", is_flag=True, help="Only say how many jobs it would be."),
+        click.option("--dry-run", is_flag=True, help="Only print how many jobs would be changed."),
         click.option("--yes", is_flag=True, help="Do not ask before many jobs are changed."),
         as_json,
     )

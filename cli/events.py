@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def events(connection: Connection, *, job: str | None, after: str | None, as_json: bool) -> None:
     """Print what changes in the bucket, until Ctrl-C.
 
-    With JOB, what changes with this job, from its present state to its end. A connection that breaks is made
-    again, and no event is missed or printed twice. Each event has an id: `--after` goes on from there.
+    With JOB, what changes with this job, from its present state to its end. A broken connection is
+    reopened, and no event is missed or printed twice. Each event has an id: `--after` goes on from there.
     """
     with connection.open() as client:
         for event in client.events(job or "", last=after or ""):

@@ -53,7 +53,7 @@ def fetch(
     """Fetch the stems of jobs, by their IDs or all of a batch.
 
     The paths of the files are printed. A file that is there with the same content is not fetched again, so
-    that the same command goes on after whatever stopped it. What can be fetched is, and each job whose stems
+    the same command can be run again after an interruption. What can be fetched is, and each job whose stems
     cannot is named.
 
     The exit status is 1 if the stems of a job were not fetched, 5 if there is no such job.

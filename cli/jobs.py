@@ -57,7 +57,13 @@ _source = click.option("--source", type=WORD, help="Only jobs with exactly this 
 @_source
 @since_option
 @until_option
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(0), help="Most jobs; 0: all.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Most jobs to list; 0 for all.",
+)
 @click.option(
     "--watch",
     is_flag=True,
@@ -78,7 +84,7 @@ def jobs(
     watch: bool,
     as_json: bool,
 ) -> None:
-    """List jobs, latest first."""
+    """List jobs, newest first."""
     with connection.open() as client:
         filters = selection(
             client, states=states, queue=queue, batch=batch, source=source, since=since, until=until

@@ -48,8 +48,8 @@ def pull(
 ) -> None:
     """Fetch, verify and install weights.
 
-    NAMES are names of models, by default 2stems. Networks of your own are installed from a bundle with them,
-    which --from names.
+    NAMES are names of models, by default 2stems. Networks of your own are installed from a bundle, which
+    --from names.
     """
     from stemline.models.bundled import install
     from stemline.models.catalogue import MODELS
@@ -159,7 +159,7 @@ def add(
 ) -> None:
     """Add a network of your own.
 
-    FILE is an ONNX file, and the card says what it computes (docs/models.md). An ensemble has a card alone.
+    FILE is an ONNX file, and the card says what it computes (docs/models.md). An ensemble has only a card.
     """
     from stemline.models.library import add as install
 

@@ -85,7 +85,7 @@ def _why_unknown(left: Sequence[Track]) -> str:
     if not left:
         return "nothing is left to be done"
     if all(track.path is None for track in left):
-        return "the tracks are in the bucket; lengths are read from files of this machine alone"
+        return "the tracks are in the bucket; lengths are read only from files of this machine"
     if find_spec("av") is None:
         return "lengths are read with the packages of stemline[worker], which are not installed here"
     return "no file could be read as audio"

@@ -48,9 +48,9 @@ def pause(connection: Connection, *, queue: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("queue", required=False, type=WORD, default=None)
-@click.option("--size", type=click.IntRange(1), help="Waiting jobs that it may hold from now on.")
-@click.option("--concurrent", type=click.IntRange(1), help="Jobs that may run at once from now on.")
-@click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other queues (100).")
+@click.option("--size", type=click.IntRange(1), help="New limit of waiting jobs.")
+@click.option("--concurrent", type=click.IntRange(1), help="New limit of jobs that run at once.")
+@click.option("--weight", type=click.IntRange(1, 1000), help="Turns relative to other queues; 100 is usual.")
 @as_json
 @connected
 def resume(

@@ -100,13 +100,13 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
     type=click.IntRange(0, 256),
     default=0,
     show_default=True,
-    help="Frames of the neighbours that a segment sees: 0 is Spleeter and scores best on most mixes;"
-    " 64 removes steps at the seams.",
+    help="Frames of neighbouring segments that the network sees: 0 is Spleeter and scores best on most"
+    " mixes; 64 removes steps at the seams.",
 )
 @click.option(
     "--refine",
     is_flag=True,
-    help="Filter the stems by where their sounds come from as well (multichannel Wiener filter).",
+    help="Also filter the stems by where their sounds come from (multichannel Wiener filter).",
 )
 @click.option(
     "--audio-track",
@@ -216,7 +216,7 @@ def _check_options(loaded: LoadedEngine, spleeters: Mapping[str, bool]) -> None:
 
     given = ", ".join(name for name, is_given in spleeters.items() if is_given)
     if given and not runs_spleeter(loaded):
-        raise click.UsageError(f"{given}: for Spleeter's networks alone, and {loaded.network.name} has none")
+        raise click.UsageError(f"{given}: only for Spleeter's networks, and {loaded.network.name} has none")
 
 
 @contextmanager

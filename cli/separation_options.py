@@ -15,8 +15,8 @@ _OPTIONS = (
     click.option(
         "--stems", type=click.Choice(["2", "4"]), default="2", show_default=True, help="Stems to make."
     ),
-    click.option("--model", default="", help="Model that separates, where the service lets you choose."),
-    click.option("--only", type=click.Choice(list(_ONLY)), help="Make this stem alone."),
+    click.option("--model", default="", help="Model to use, where the service lets you choose."),
+    click.option("--only", type=click.Choice(list(_ONLY)), help="Make only this stem."),
     click.option(
         "--codec",
         type=click.Choice(["wav", "mp3", "flac", "aac", "amr"]),

@@ -45,7 +45,7 @@ def print_report(file: Path, report: Report, codec: str, bitrate: int | None, *,
         when = "before encoding" if codec in _LOSSY else "as written"
         click.echo(
             f"sum of the stems less the mix, {when}: {report.null_test_db:.0f} dBFS at most,"
-            " from rounding and clipping alone",
+            " only from rounding and clipping",
             err=True,
         )
     if report.residual_db is not None:

@@ -92,7 +92,11 @@ def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Ite
     path = Path(first)
     if len(words) > 1:
         if missing := [each for each in words if not sources.is_file(Path(each))]:
-            what = "a folder; give it alone" if sources.is_folder(Path(missing[0])) else "not a file"
+            what = (
+                "a folder; give it without other sources"
+                if sources.is_folder(Path(missing[0]))
+                else "not a file"
+            )
             raise CommandFailed(f"{printable(missing[0])} is {what}", status=NOT_FOUND)
         return "several files", sources.named([Path(each) for each in words])
     if first == "-":

@@ -52,7 +52,7 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
 
 @store.command()
 @click.argument("secret_id", type=WORD)
-@click.option("--weight", type=click.IntRange(1, 1000), help="Turns in proportion to other shares (100).")
+@click.option("--weight", type=click.IntRange(1, 1000), help="Turns relative to other shares; 100 is usual.")
 @click.option("--hours", type=click.FloatRange(0, 8784), default=1.0, show_default=True, help="For how long.")
 @as_json
 def share(secret_id: str, *, weight: int | None, hours: float, as_json: bool) -> None:

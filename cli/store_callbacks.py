@@ -73,7 +73,7 @@ def callbacks() -> None:
 def list_(  # noqa: PLR0917 - one argument for each option
     host: str | None, tenant: Tenant | None, since: datetime | None, page: int, size: int, as_json: bool
 ) -> None:
-    """List dead letters, latest first."""
+    """List dead letters, newest first."""
     from stemline.cli.local_stack import open_store
 
     listing = open_store().outbox.dead(

@@ -43,7 +43,7 @@ def _checked_summary(_context: click.Context, _param: click.Parameter, value: Pa
     "--callback", default="", metavar="URL", help="Where the end of a job is announced; `no`: nowhere."
 )
 @click.option("--not-before", type=FUTURE, help="When the jobs may start: 90m, 2h, 3d from now, or a time.")
-@click.option("--deadline", type=FUTURE, help="Cancel jobs that still wait then.")
+@click.option("--deadline", type=FUTURE, help="Cancel jobs that have not started by then.")
 @click.option("--timeout", type=click.IntRange(1), help="Longest run of a job, s.")
 @click.option("--audio-track", default="", help="Number, from 0, or language of the audio track.")
 @names_option
@@ -53,15 +53,19 @@ def _checked_summary(_context: click.Context, _param: click.Parameter, value: Pa
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option(
-    "--jobs", default=100, show_default=True, type=click.IntRange(1), help="Many: tracks under way at once."
+    "--jobs",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of many tracks: how many at once.",
 )
-@click.option("--retry-failed", is_flag=True, help="Many: only try tracks again that failed.")
-@click.option("--dry-run", is_flag=True, help="Only check, probe and estimate; many: count them.")
+@click.option("--retry-failed", is_flag=True, help="Of many tracks: try only those again that failed.")
+@click.option("--dry-run", is_flag=True, help="Only check, probe and estimate; of many tracks, count them.")
 @click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_checked_summary,
-    help="Many: a row for each track, .csv or .json.  [default: stemline-summary.csv in the output]",
+    help="Of many tracks: a row for each, .csv or .json.  [default: stemline-summary.csv in the output]",
 )
 @as_json
 @connected
@@ -96,8 +100,8 @@ def submit(
     s3://BUCKET/KEY. Many tracks are several files, a folder, a prefix of keys that ends with /, a list (.txt,
     .m3u) with a path or key on each line, or - for a list on the standard input.
 
-    Of many tracks a manifest is kept in the folder of the output: run the same command again to go on
-    after whatever stopped it. Each track is separated once.
+    Of many tracks a manifest is kept in the folder of the output: run the same command again
+    to continue after an interruption. Each track is separated once.
 
     The exit status is 1 if a job failed or was cancelled, and 130 after Ctrl-C; jobs then go on.
     """

@@ -84,7 +84,7 @@ class Credential(BaseModel):
     operations: tuple[Operation, ...] = tuple(Operation)
     """Among ``read submit upload cancel``, and changes of ``queues templates buckets callbacks``."""
     read_only: bool = False
-    """Allows ``read`` alone, among its operations."""
+    """Allows only ``read``, among its operations."""
     queues: tuple[str, ...] = ("*",)
     """Patterns of names or ids of the queues it may use and change."""
     mq_regions: tuple[str, ...] = ("*",)
