@@ -202,11 +202,11 @@ class QueueFull(TryAgain):
 
 
 class BucketFull(QueueFull):
-    """The records of the bucket's jobs that have not ended take as much room as they may."""
+    """The records of the bucket's jobs that have not ended have reached their limit of memory."""
 
 
 class BatchesFull(TryAgain):
-    """The bucket's batches hold as many rows as they may that are not jobs yet."""
+    """The bucket's batches have reached their limit of rows that are not jobs yet."""
 
     usual_wait_s = 30.0
 

@@ -100,7 +100,7 @@ class DecoderCrashed(SeparationError):
 
 
 class DecoderLost(DecoderCrashed):
-    """The decoding process was lost, and not because of the source as far as is known."""
+    """The decoding process ended unexpectedly, as far as is known not because of the source."""
 
 
 class WeightsError(SeparationError):

@@ -138,7 +138,7 @@ class Submissions:
         Raises:
             QueueNotFound: the tenant has no such queue.
             QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended take as much room as they may.
+            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
         """
         contents = self._contents
         if specs and not contents.may_take_more(tenant):

@@ -50,7 +50,7 @@ class JobRepository(Protocol):
             BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
             QueueNotFound: a job names an unknown queue.
             QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended take as much room as they may.
+            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
             IdempotencyConflict: the key was used with another body.
             RowRetried: a job retries a row of a batch that another job retries already.
             BudgetSpent: the budget has no room for them.
@@ -84,7 +84,7 @@ class JobRepository(Protocol):
             BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
             QueueNotFound: a job names an unknown queue.
             QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended take as much room as they may.
+            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
         """
         ...
 
