@@ -14,7 +14,7 @@ import pytest
 from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, TransferFailed
 from stemline.client.names import file_names
 from stemline.client.submission import Submission
-from stemline.client.tracks import pace
+from stemline.client.tracks import pace, runner
 from stemline.client.tracks.manifest import Entry, Manifest
 from stemline.client.tracks.runner import Options, OptionsRefused, Report, Runner
 from stemline.client.tracks.sources import Track
@@ -75,6 +75,7 @@ def service() -> Service:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pauses be short."""
     monkeypatch.setattr(pace, "_FIRST_S", 0.001)
+    monkeypatch.setattr(runner, "interval_s", lambda _: 0.01)
 
 
 class Run:

@@ -26,14 +26,11 @@ def test_the_parts_add_up_to_the_mix(song: Song) -> None:
 
 
 def test_the_song_is_the_same_every_time(song: Song) -> None:
-    """The song is the same in another process, and again in the same one."""
+    """The song is the same in another process."""
     program = "import hashlib, stemline.testing.song as s; print(hashlib.sha1(s.demo_song().mix).hexdigest())"
     command = [sys.executable, "-c", program]
     other = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    assert [hashlib.sha1(made.mix, usedforsecurity=False).hexdigest() for made in (song, demo_song())] == [
-        other,
-        other,
-    ]
+    assert other == hashlib.sha1(song.mix, usedforsecurity=False).hexdigest()
 
 
 def test_the_voice_is_audible_and_does_not_dominate(song: Song) -> None:

@@ -53,7 +53,7 @@ def test_the_budget_ends_the_retries():
     """When transient errors outlast the budget, the last one's code is the reason and the cause."""
     endless = Request(*[ConnectTimeoutError(endpoint_url="http://s3") for _ in range(1000)])
     with pytest.raises(BudgetExhausted) as caught:
-        RetryBudget(1.5).run(endless)
+        RetryBudget(0.7).run(endless)
     assert "ConnectTimeoutError" == caught.value.reason
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)
     assert 1 < endless.tries < 1000
