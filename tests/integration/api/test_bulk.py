@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from stemline.jobs.states import State
-from stemline.jobs.store import JobFilter
+from stemline.jobs.store import Counted, JobFilter
+from stemline.jobs.tenant import Tenant
 from stemline.testing.api_server import TENANT, ApiServer
 from stemline.testing.client import submission
 
@@ -47,6 +48,22 @@ def test_jobs_are_cancelled_by_a_filter(server):
     assert ("2", "2") == counts(ask(server, "/bulk/jobs/cancel?states=Submitted"))
 
 
+@pytest.mark.parametrize("query", ["", "?endCreationTime=2100-01-01T00%3A00%3A00%2B0800"])
+def test_jobs_that_arrive_meanwhile_are_not_meant(server, monkeypatch, query):
+    """Whatever end a request names, it changes no job that is created after it began."""
+    ends: list[int] = []
+
+    def cancel(_tenant: Tenant, which: JobFilter) -> Counted:
+        ends.append(which.end or 0)
+        return Counted(0, None)
+
+    monkeypatch.setattr(server.store.jobs, "cancel_where", cancel)
+    before = server.store.now()
+    ask(server, f"/bulk/jobs/cancel{query}")
+    (end,) = ends
+    assert before <= end <= server.store.now()
+
+
 def counts(answer: dict[str, Any]) -> tuple[str, str]:
     return answer["MatchedCount"], answer["ChangedCount"]
 
@@ -61,6 +78,7 @@ def test_failed_and_cancelled_jobs_are_retried_once(server):
     ask(server, "/bulk/jobs/cancel")
     assert ("2", "0") == counts(ask(server, "/bulk/jobs/retry?states=Failed&dryRun=1"))
     assert ("2", "2") == counts(ask(server, "/bulk/jobs/retry?states=Failed"))
+    assert ("2", "0") == counts(ask(server, "/bulk/jobs/retry?dryRun=true"))
     assert ("2", "2") == counts(ask(server, "/bulk/jobs/retry"))
     assert ("0", "0") == counts(ask(server, "/bulk/jobs/retry"))
     assert 4 == count(server, State.SUBMITTED)

@@ -249,6 +249,17 @@ def test_a_query_waits_for_the_end(server):
     assert time.monotonic() - began < 55
 
 
+def test_a_job_that_is_deleted_during_a_wait_is_shown_as_it_was(server, monkeypatch):
+    """Who waits for a job that is not kept any longer gets what was known of it, not nothing."""
+    job = submit(server.client)
+    finish(server.store, job)
+    known = [server.store.jobs.get(TENANT, [job]), [None]]
+    monkeypatch.setattr(server.store.jobs, "get", lambda _tenant, _ids: known.pop(0))
+    answer = ask(server.client, "GET", f"/jobs/{job}")
+    assert (job, "Success") == (answer.text("JobsDetail/JobId"), answer.text("JobsDetail/State"))
+    assert [] == known
+
+
 @pytest.mark.shows("Prefer")
 def test_a_submission_waits_for_the_end(server):
     """A submission with Prefer: wait is answered with the ended job."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from stemline.api.events import _may_see
+from stemline.jobs.errors import BudgetSpent
 from stemline.jobs.policy import Policy
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.usage import Budget, Usage
+from stemline.jobs.usage import DAY_US, Budget, Usage
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, ApiServer, finish
 from stemline.testing.client import Client, submission
@@ -63,6 +65,34 @@ def test_a_credential_without_rights_sees_its_own(serve):
     assert 2 == len(server.client.get("/usage").texts("UsageList/Credential"))
 
 
+@pytest.mark.parametrize("first", ["=", "+", "-", "@"])
+def test_no_cell_of_the_table_is_a_formula(serve, first):
+    """A spreadsheet computes nothing of a name that begins as a formula does."""
+    name = f"{first}SUM(A1)"
+    server = serve(credentials=(CREDENTIAL, Credential(secret_id=name, secret_key="k" * 20)))
+    submit(Client(server.port, secret_id=name, secret_key="k" * 20))
+    (line,) = csv.DictReader(io.StringIO(server.client.get("/usage", format="csv").body.decode()))
+    assert f"'{name}" == line["Credential"]
+
+
+def test_thirty_days_before_the_last_are_shown_by_default(server, monkeypatch):
+    """Without a first day the table begins thirty days before the last one, without a last one today."""
+    asked: list[tuple[int, int]] = []
+    usage = server.store.usage
+
+    def read(_: Tenant, first: int, last: int) -> list[Usage]:
+        asked.append((first, last))
+        return []
+
+    monkeypatch.setattr(usage, "read", read)
+    before = server.store.now() // DAY_US
+    server.client.get("/usage")
+    server.client.get("/usage", to="1970-03-02")
+    assert (30, 60) == asked[1]
+    assert before <= asked[0][1] <= server.store.now() // DAY_US
+    assert 30 == asked[0][1] - asked[0][0]
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -96,6 +126,14 @@ def test_seconds_of_audio_are_a_budget_too():
     assert 1 == Budget(audio_s=0).share(Usage(0, "a"))
     assert 0 == Budget().share(Usage(0, "a", jobs=10**6))
     assert 0.9 == Policy(budget=budget).check_budget(Usage(0, "a", audio_ms=90_000), 1)
+
+
+@pytest.mark.parametrize(("jobs", "fits"), [(1, True), (2, True), (3, False)])
+def test_a_request_fits_a_budget_with_all_its_jobs(jobs, fits):
+    """The last jobs of a day may be submitted, and one more with them is refused."""
+    policy, spent = Policy(budget=Budget(jobs=10)), Usage(0, "a", jobs=8)
+    with nullcontext() if fits else pytest.raises(BudgetSpent):
+        assert 0.8 == policy.check_budget(spent, jobs)
 
 
 def test_a_budget_warns_before_it_is_spent(serve):

@@ -55,3 +55,30 @@ def test_memory_is_bounded() -> None:
     for number in range(MAX_CALLERS + 10):
         limit.admit(str(number))
     assert MAX_CALLERS == len(limit._callers)
+
+
+def test_a_quiet_time_saves_up_no_more_than_the_burst() -> None:
+    """After an hour without a request a caller has its burst again, and no more."""
+    now = [0.0]
+    limit = RateLimit(2.0, 3, clock=lambda: now[0])
+    limit.admit("a")
+    now[0] = 3600.0
+    for _ in range(3):
+        limit.admit("a")
+    with pytest.raises(RateLimited):
+        limit.admit("a")
+
+
+def test_the_caller_that_was_quiet_longest_is_forgotten() -> None:
+    """Where there are too many callers, those that send are still limited; one of old begins anew."""
+    limit = RateLimit(1.0, 2, clock=lambda: 0.0)
+    for number in range(MAX_CALLERS):
+        limit.admit(str(number))
+    limit.admit("0")
+    limit.admit("new")
+    with pytest.raises(RateLimited):
+        limit.admit("0")
+    assert "1" not in limit._callers
+    limit.admit("new")
+    with pytest.raises(RateLimited):
+        limit.admit("new")
