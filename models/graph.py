@@ -81,7 +81,7 @@ class _Builder:
 
     def __init__(self, tensors: Tensors, *, polyphase: bool) -> None:
         self._tensors = tensors
-        self._phases = polyphase
+        self._polyphase = polyphase
         self._numbers: set[str] = set()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
@@ -106,7 +106,7 @@ class _Builder:
         signal = skips.pop()
         for layer in range(_LAYERS):
             name = f"{prefix}/decoder{layer + 1}"
-            upsample = self._upsampled_polyphase if self._phases and skips else self._upsampled
+            upsample = self._upsampled_polyphase if self._polyphase and skips else self._upsampled
             signal = upsample(
                 name, signal, transposed + layer, normalisation + _LAYERS + layer, model.decoder
             )
@@ -222,7 +222,7 @@ class _Builder:
         )
 
     def _activation(self, name: str, signal: str, activation: Activation) -> str:
-        if activation is Activation.ELU and self._phases:
+        if activation is Activation.ELU and self._polyphase:
             # The same in four operations, which ONNX Runtime computes faster than its Elu.
             low = self._node("Min", [signal, self._number(0)], f"{name}/low")
             grown = self._node("Exp", [low], f"{name}/grown")
