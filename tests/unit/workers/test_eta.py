@@ -38,3 +38,15 @@ def test_nothing_is_known_without_a_rate():
     assert eta.ends_at(0.0) is None
     assert eta.ends_at(0.5) is None
     assert eta.ends_at(0.5) is None
+
+
+def test_at_a_constant_rate_the_end_is_known_exactly():
+    """The upload takes its share of the whole separation, not of what is done of it."""
+    now = 100.0
+    eta = Eta(0.5, lambda: now)
+    for share in (0.01, 0.1, 0.5, 0.9):
+        now = 100.0 + share * 40
+        estimate = eta.ends_at(share)
+    assert estimate == pytest.approx(100.0 + 40 + 20)
+    now = 140.0
+    assert eta.ends_at(1.0) == pytest.approx(160.0)
