@@ -90,12 +90,23 @@ def test_an_upload_is_given_up(server: ApiServer, s3: S3) -> None:
     call(server.client, "PUT", f"/uploads?{named(upload)}", status=404)
 
 
-def test_a_part_of_another_size_does_not_count(server: ApiServer) -> None:
-    """A part that is shorter than announced is asked for again."""
+@pytest.mark.parametrize("data", [b"short", b"longer than announced"])
+def test_a_part_of_another_size_is_refused_by_the_store(server: ApiServer, data: bytes) -> None:
+    """The URL of a part is signed for as many bytes as were announced."""
     upload = begin(server.client)
-    send(upload, b"short", 1)
-    again = call(server.client, "PUT", f"/uploads?{named(upload)}")["Upload"]
-    assert "0" == again["ReceivedCount"]
+    assert 403 == send(upload, data, 1)
+    assert "0" == call(server.client, "PUT", f"/uploads?{named(upload)}")["Upload"]["ReceivedCount"]
+
+
+@pytest.mark.parametrize("data", [b"short", b"longer than announced"])
+def test_a_part_of_another_size_does_not_count(server: ApiServer, s3: S3, data: bytes) -> None:
+    """Where a store has taken one all the same, the part is asked for again, and nothing is completed."""
+    upload = begin(server.client)
+    names = {"Bucket": s3.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+    s3.client.upload_part(**names, PartNumber=1, Body=data)
+    assert "0" == call(server.client, "PUT", f"/uploads?{named(upload)}")["Upload"]["ReceivedCount"]
+    refused = call(server.client, "POST", f"/uploads/complete?{named(upload)}", status=400)
+    assert "lacks 1 of 1 parts" in refused["Message"]
 
 
 @pytest.mark.shows("POST /uploads")
