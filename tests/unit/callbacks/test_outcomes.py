@@ -47,3 +47,10 @@ def test_of_an_answer_the_first_kilobyte_is_kept() -> None:
     assert moved.startswith("Location: http://b/y")
     assert len(moved) == 1024
     assert "\ufffd" == outcome_of(Response(500, {}, b"\xff"), 0.0).answer
+
+
+@pytest.mark.parametrize("status", range(200, 500))
+def test_where_a_redirect_leads_is_kept(status: int) -> None:
+    """The target of every redirect is kept with the answer, and no other Location is."""
+    kept = outcome_of(Response(status, {"location": "http://b/"}, b"moved"), 0.0).answer
+    assert kept == ("Location: http://b/\nmoved" if 300 <= status < 400 else "moved")
