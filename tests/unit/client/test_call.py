@@ -1,0 +1,55 @@
+"""What a request of the client says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from stemline.client.call import LONGEST_WAIT_S, in_tens, joined, one, prefer_wait, wire_time
+from stemline.client.errors import NotFound
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (25, [10, 10, 5])]
+)
+def test_ids_are_sent_in_tens(count: int, sizes: list[int]) -> None:
+    """A request names at most ten ids, in their order."""
+    ids = [f"j{number}" for number in range(count)]
+    groups = list(in_tens(ids))
+    assert sizes == [len(group) for group in groups]
+    assert ids == [each for group in groups for each in group]
+
+
+def test_an_id_is_sent_once() -> None:
+    """An id that is named twice takes one place of the ten."""
+    ids = [*(f"j{number}" for number in range(10)), "j0", "j5"]
+    assert [ids[:10]] == list(in_tens(ids))
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "asked"),
+    [(0, None), (0.9, None), (1, "wait=1"), (7.6, "wait=8"), (1000, f"wait={LONGEST_WAIT_S}")],
+)
+def test_the_service_is_asked_to_hold_its_answer(wait_s: float, asked: str | None) -> None:
+    """For as many whole seconds as are left, and never longer than a connection is kept."""
+    assert prefer_wait(wait_s) == ({} if asked is None else {"Prefer": asked})
+
+
+def test_a_path_holds_any_id() -> None:
+    """What has a meaning in a path is encoded."""
+    assert joined(["a/b", "c,d", "é"]) == "a%2Fb,c%2Cd,%C3%A9"
+
+
+def test_times_keep_their_moment_in_any_zone() -> None:
+    """The wire has times of one zone; a time of another one is the same moment."""
+    moment = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    assert wire_time(moment) == wire_time(moment.astimezone(timezone(timedelta(hours=-11)))) != ""
+    assert wire_time(None) == ""
+
+
+def test_what_was_not_found_is_named() -> None:
+    """An error says what is missing."""
+    assert one({"a": 1}, "a", "job") == 1
+    with pytest.raises(NotFound, match="no job b in this bucket"):
+        one({"a": 1}, "b", "job")
