@@ -23,8 +23,10 @@ from stemline.jobs.estimate import Pace, ended_at, started_at
 from stemline.jobs.job import JobSpec
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import Queue
+from stemline.jobs.serving import COMMON, no_worker
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter, QueueLoad
+from stemline.jobs.worker import ALIVE_S
 from stemline.wire import views
 
 PROBE_S: Final = 5.0
@@ -121,8 +123,12 @@ def _estimates(
     load, totals = statistics.of_tenant(context.tenant), statistics.read(0).totals
     loads = {each.id: each for each in load.queues}
     duration_s = probe.duration_s if probe else None
+    unserved = _unserved(context, {spec.wants for spec in specs})
     found = []
     for number, (spec, queue) in enumerate(zip(specs, queues, strict=True)):
+        if spec.wants in unserved:
+            found.append({"stems": len(spec.tracks()), "message": no_worker(spec.wants)})
+            continue
         own = loads.get(queue.id)
         pace = Pace(context.store.now(), own.running if own else 0, load.mean_runs.get(queue.id))
         start, run_s = None, None
@@ -141,6 +147,16 @@ def _estimates(
             }
         )
     return found
+
+
+def _unserved(context: RequestContext, wanted: set[str]) -> set[str]:
+    """Return which of these models no worker that lives serves; Spleeter's networks are served by most."""
+    rare = wanted - COMMON
+    if not rare:
+        return set()
+    since = context.store.now() - ALIVE_S * 1e6
+    workers = [worker for worker in context.store.workers.latest() if worker.seen >= since]
+    return {wants for wants in rare if not any(worker.can_do(wants) for worker in workers)}
 
 
 def work_per_audio(totals: Mapping[str, int], wants: str) -> float | None:

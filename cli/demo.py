@@ -103,6 +103,7 @@ def prepare_model(name: str) -> None:
     from stemline.models.catalogue import BUILT_IN, model_named
     from stemline.models.download import pull
     from stemline.models.library import card_named
+    from stemline.models.loading import load_engine
     from stemline.models.weights import WeightStore
     from stemline.runtime.settings import Settings
     from stemline.separation.errors import SeparationError
@@ -114,6 +115,8 @@ def prepare_model(name: str) -> None:
             pull(store, model_named(name), mirror=options.models_mirror)
         if "AudioAndBackground" not in card_named(name, store).modes():
             raise DemoFailed(f"the model {name} does not answer AudioAndBackground")
+        if name not in BUILT_IN:
+            load_engine(name, directory=options.models_dir, device=options.device)
     except SeparationError as error:
         raise DemoFailed(f"the model {name} cannot be used: {error}") from error
     os.environ["STEMLINE_MODE_MODELS"] = json.dumps({"AudioAndBackground": name})
@@ -180,9 +183,13 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
     console.print(f"Job {job_id}")
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Submitted", total=100)
+        said = ""
         while True:
             job = client.get(job_id)
             bar.update(task, description=job.state, completed=100 if job.succeeded else job.progress)
+            if job.message and job.message != said and not job.has_ended:
+                console.print(f"{job.state}: {job.message}", markup=False)
+                said = job.message
             if job.succeeded:
                 return
             if job.has_ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from stemline.jobs.serving import COMMON
 from stemline.jobs.text import shorten
 
 REPORT_S: Final = 10.0
@@ -49,6 +50,10 @@ class Worker:
     """Models and modes that it can do; ``None`` of an earlier release, which does the common ones."""
     seen: int = 0
     """When the store received its latest report, µs since the epoch."""
+
+    def can_do(self, wants: str) -> bool:
+        """Return whether it does jobs that want this model or mode."""
+        return wants in (COMMON if self.serves is None else self.serves)
 
     def __post_init__(self) -> None:
         """Cut the texts, which are those of its machine."""

@@ -30,7 +30,7 @@ class _Card:
 
 
 def install(store: WeightStore, name: str, source: str | None) -> Path:
-    """Install a network that is not in the catalogue, unless it is here and matches its checksum.
+    """Install a network that is not in the catalogue; without a source, check that it is here and whole.
 
     Args:
         store: Where to install it.
@@ -46,12 +46,12 @@ def install(store: WeightStore, name: str, source: str | None) -> Path:
         WeightsCorrupt: The source does not hold the model, or a file is damaged.
         CardError: Its card is wrong.
     """
-    try:
-        return store.verified(card_named(name, store))
-    except SeparationError as error:
-        if source is None:
-            if isinstance(error, OptionError):
-                raise
+    if source is None:
+        try:
+            return store.verified(card_named(name, store))
+        except OptionError:
+            raise
+        except SeparationError as error:
             message = f"{name} is a network of your own: name a bundle with it by --from, or add it again."
             raise type(error)(f"{error.message.partition(';')[0]}. {message}") from error
     path = Path(source).expanduser()

@@ -35,7 +35,7 @@ def read_card(path: Path) -> Card:
     try:
         text = content.decode()
         values = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError of int()
         raise CardError(f"{path} is not TOML: {error}.") from error
     return _checked(values, text, path)
 
@@ -134,7 +134,7 @@ def _table_lines(name: str, table: Any) -> list[str]:
 
 def _key(key: str) -> str:
     """Return a key in TOML, in quotes where it needs them."""
-    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key)
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else _toml(key)
 
 
 def _toml(value: Any) -> str:
@@ -144,5 +144,5 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):
-        return json.dumps(str(value), ensure_ascii=False)
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import structlog
@@ -39,7 +40,22 @@ def card_named(name: str, store: WeightStore) -> Card:
     card = read_card(path)
     if card.name != name:
         raise CardError(f"{path}: the card is that of {card.name!r}, and its folder is named {name!r}.")
+    if card.format != "onnx":
+        raise CardError(f"{path}: the format {card.format} is that of built-in models.")
     return card
+
+
+def members(card: Card, store: WeightStore) -> list[Card]:
+    """Return the cards of an ensemble's members.
+
+    Raises:
+        OptionError: One of them is missing.
+        CardError: The card of one is wrong, it is an ensemble itself, or has not the stems that are averaged.
+    """
+    found = [card_named(member.model, store) for member in card.members]
+    for other in found:
+        _check_member(card, other)
+    return found
 
 
 def cards(store: WeightStore) -> Mapping[str, Card]:
@@ -63,12 +79,11 @@ def fingerprint(card: Card, store: WeightStore) -> str:
 
     Raises:
         OptionError: A member of the ensemble is missing.
-        CardError: The card of a member is wrong.
+        CardError: The card of a member is wrong, or does not fit the ensemble.
     """
     if card.format == "spleeter":
         return ""
-    members = [card_named(member.model, store) for member in card.members]
-    texts = "".join(card_text(each) for each in (card, *members))
+    texts = "".join(card_text(each) for each in (card, *members(card, store)))
     return hashlib.sha256(texts.encode()).hexdigest()
 
 
@@ -85,7 +100,7 @@ def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: b
         The card that was installed, with the name, size and checksum of the file.
 
     Raises:
-        CardError: The card is wrong, or does not fit the file.
+        CardError: The card is wrong, or does not fit the file, or an ensemble that averages its stems.
         OptionError: There is such a model.
         WeightsMissing: The file, or a member of the ensemble, is missing.
         WeightsCorrupt: The file does not have the checksum of the card.
@@ -95,21 +110,28 @@ def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: b
         raise CardError(f"{card_path}: the format {card.format} is that of built-in models.")
     if card.name in BUILT_IN:
         raise OptionError(f"{card.name} is the name of a built-in model.")
-    if store.folder(card).exists() and not replace_it:
-        raise OptionError(f"There is a model {card.name} already; --replace replaces it.")
+    _check_new(card, store, replace_it=replace_it)
     if card.kind is Kind.ENSEMBLE:
         if file is not None:
             raise CardError(f"{card_path}: an ensemble has no file of its own; it was given {file}.")
-        _check_members(card, store)
+        members(card, store)
     else:
         card = _with_file(card, card_path, file)
+    for other in cards(store).values():
+        if any(member.model == card.name for member in other.members):
+            _check_member(other, card)
     if file is not None:
+        _check_whole(card, file)
         _try_out(card, file)
     store.directory.mkdir(parents=True, exist_ok=True)
     with store.lock(card), tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
+        _check_new(card, store, replace_it=replace_it)  # it can have been added meanwhile
         if file is not None:
             (Path(folder) / card.file).symlink_to(file.absolute())
-        (Path(folder) / CARD_FILE).write_text(card_text(card))
+        written = Path(folder) / CARD_FILE
+        written.write_text(card_text(card))
+        if read_card(written) != card:
+            raise CardError(f"{card_path}: the card cannot be written so that it reads the same again.")
         store.install(card, Path(folder))
     return card
 
@@ -167,11 +189,54 @@ def _try_out(card: Card, file: Path) -> None:
         raise WeightsCorrupt(f"The network of {card.name} turns silence into what is not a number.")
 
 
-def _check_members(card: Card, store: WeightStore) -> None:
+def _check_new(card: Card, store: WeightStore, *, replace_it: bool) -> None:
+    if store.folder(card).exists() and not replace_it:
+        raise OptionError(f"There is a model {card.name} already; --replace replaces it.")
+
+
+def _check_whole(card: Card, file: Path) -> None:
+    """Refuse a network whose weights are in other files, which would not be installed with it.
+
+    Raises:
+        WeightsCorrupt: It is such a network, or no ONNX file.
+    """
+    import onnx  # noqa: PLC0415  # slow to import
+    from onnx.external_data_helper import uses_external_data  # noqa: PLC0415
+
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except Exception as error:
+        raise WeightsCorrupt(f"{file} is no ONNX file: {error}") from error
+    if any(map(uses_external_data, _tensors(model.graph))):
+        raise WeightsCorrupt(
+            f"The network of {card.name} has weights in other files than {file.name}; save it as one file,"
+            f" with onnx.save_model(onnx.load({str(file)!r}), 'one.onnx')."
+        )
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield the constants of a graph and of the graphs inside it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _check_member(card: Card, other: Card) -> None:
+    """Compare an ensemble with the card of one of its members.
+
+    Raises:
+        CardError: The member does not fit.
+    """
+    if other.kind is Kind.ENSEMBLE:
+        raise CardError(f"{other.name} is an ensemble itself, and cannot be a member of {card.name}.")
     for member in card.members:
-        other = card_named(member.model, store)
-        if other.kind is Kind.ENSEMBLE:
-            raise CardError(f"{other.name} is an ensemble itself, and cannot be a member of {card.name}.")
+        if member.model != other.name:
+            continue
         if missing := [stem for stem in card.stems if member.weight(stem) and stem not in other.all_stems]:
             raise CardError(
                 f"{other.name} has no stem {', '.join(missing)}, which {card.name} takes from it."

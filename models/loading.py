@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import model_named
-from stemline.models.library import card_named
+from stemline.models.library import card_named, members
 from stemline.models.weights import WeightStore
 from stemline.separation.cpus import available_cpus
 from stemline.separation.engine import DEVICES, ENGINES, Engine, LoadedEngine
@@ -80,6 +80,7 @@ def _load(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
     if options.engine != "onnxruntime":
         raise OptionError(f"The engine {options.engine} runs Spleeter's models only, not {card.name}.")
     if card.kind is Kind.ENSEMBLE:
+        members(card, store)
         return open_ensemble(
             card,
             lambda name: load_engine(name, directory=store.directory, **options._asdict()),

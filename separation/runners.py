@@ -11,7 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
-from stemline.separation.errors import DeviceError, DeviceOutOfMemory
+from stemline.separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
 from stemline.separation.sessions import (
     GraphSource,
     Masks,
@@ -120,7 +120,10 @@ class _CpuRunner:
 
     def run(self, one: Array, *, alone: bool, level: int) -> Masks:  # noqa: ARG002  # no queue
         session = self._alone_session() if alone and self.in_flight > 1 else self._session
-        return [output[0] for output in session.run(one[np.newaxis])]
+        outputs = session.run(one[np.newaxis])
+        if any(len(output) != 1 for output in outputs):
+            raise WeightsCorrupt(f"The network of {self._name} gives several results for one segment.")
+        return [output[0] for output in outputs]
 
     def _alone_session(self) -> Session:
         with self._wide_lock:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import mul
 from typing import Literal, Unpack
 
 import numpy as np
@@ -122,7 +124,7 @@ class SegmentEngine(GraphEngine):
         kind = self.network.kind
         given, context = kind.encode(mix)
         output = self._runner.run(given, alone=alone, level=level)[0]
-        if output.size != math.prod(kind.output_shape):
+        if not _regroups(output.shape, kind.output_shape):
             raise WeightsCorrupt(
                 f"The network of {self.network.name} gives {output.shape}, and its card says"
                 f" {kind.output_shape}."
@@ -133,27 +135,43 @@ class SegmentEngine(GraphEngine):
         signature = self._runner.signature
         kind, takes, gives = self.network.kind, signature.input_shape[1:], signature.output_shape[1:]
         most = signature.input_shape[0]
-        if signature.inputs != 1 or not signature.is_single:
+        if signature.inputs != 1 or signature.outputs != 1 or not signature.is_single:
             problem = "must take one input and give one output, both float32"
-        elif not _fits(takes, kind.shape, exactly=True):
+        elif not _fits(takes, kind.shape):
             problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)}"
-        elif not _fits(gives, kind.output_shape, exactly=False):
+        elif not _regroups(gives, kind.output_shape):
             problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)}"
         elif isinstance(most, int) and (most != 1 or self._batch != 1):
-            problem = f"takes {most} segments at a time, and its card says {self._batch}"
+            problem = f"takes exactly {most} segments at a time; it must take one, or any number"
         else:
             return
         raise WeightsCorrupt(f"The network of {self.network.name} {problem}.")
 
 
-def _fits(found: Shape, expected: tuple[int, ...], *, exactly: bool) -> bool:
-    """Return whether a shape can be the expected one, or, unless `exactly`, has as many values."""
-    numbers = [size for size in found if isinstance(size, int)]
-    if not exactly:
-        return len(numbers) < len(found) or math.prod(numbers) == math.prod(expected)
+def _fits(found: Shape, expected: tuple[int, ...]) -> bool:
+    """Return whether a shape can be the expected one."""
     return len(found) == len(expected) and all(
         not isinstance(size, int) or size == wanted for size, wanted in zip(found, expected, strict=True)
     )
+
+
+def _regroups(found: Shape, expected: tuple[int, ...]) -> bool:
+    """Return whether values of this shape have the order of the expected one.
+
+    Neighbouring dimensions may be one, as stems and channels are in some networks, or may be split; another
+    order of as many values is not what the card says. A shape that is not all numbers may be any.
+    """
+    sizes = [size for size in found if isinstance(size, int)]
+    if len(sizes) < len(found):
+        return True
+    if math.prod(sizes) != math.prod(expected):
+        return False
+    return _bounds(sizes) <= _bounds(expected) or _bounds(expected) <= _bounds(sizes)
+
+
+def _bounds(sizes: Sequence[int]) -> set[int]:
+    """Return the products of the dimensions from each one to the last."""
+    return set(accumulate(reversed(sizes), mul))
 
 
 def _text(shape: Shape) -> str:

@@ -129,8 +129,15 @@ class _Cutter:
         """Yield the segments that the end of the stream leaves unfilled."""
         if not self._received:
             raise EmptyAudio
-        while self._place + self._cutting.lead < self._received:
+        while self._place + self._cutting.lead < self._received or self._covered() < self._received:
             yield self._segment(self._received - self._place)
+
+    def _covered(self) -> int:
+        """Return where in the stream the segments so far have weight up to."""
+        if self._place == -self._cutting.lead:
+            return 0
+        weighted = int(np.flatnonzero(self._cutting.weights)[-1]) + 1
+        return self._place - self._cutting.step + weighted
 
     def _segment(self, present: int) -> Segment:
         """Return the next segment, of which `present` samples are in the stream or before it."""

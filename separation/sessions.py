@@ -50,9 +50,10 @@ Shape = tuple[int | str | None, ...]
 
 
 class Signature(NamedTuple):
-    """What a graph takes and gives: the number of inputs, whether single precision, and the first shapes."""
+    """What a graph takes and gives: how many, whether single precision, and the first shapes."""
 
     inputs: int
+    outputs: int
     is_single: bool
     input_shape: Shape
     output_shape: Shape
@@ -141,6 +142,7 @@ class Session:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         return Signature(
             len(inputs),
+            len(outputs),
             inputs[0].type == outputs[0].type == "tensor(float)",
             tuple(inputs[0].shape),
             tuple(outputs[0].shape),

@@ -194,6 +194,7 @@ ESTIMATE = Table(
     Element("EstimatedStartTime", SOME_TIME, "start", optional=True),
     Element("EstimatedEndTime", SOME_TIME, "end", optional=True),
     Element("Seconds", _DURATION, "run_s", optional=True, description="How long the job would run."),
+    Element("Message", TEXT, "message", optional=True, description="Why the job would wait."),
     Element("StemCount", integer(), "stems"),
     Element("StemSize", integer(), "stem_bytes", optional=True, description="Bytes of one stem."),
 )

@@ -41,8 +41,8 @@ class SeparationContext:
     metrics: WorkerMetrics
     events: TaskEvents
     shutdown: Shutdown
-    engine: Callable[[str], LoadedEngine]
-    """Returns the engine of a model, loaded at the first call."""
+    engine: Callable[..., LoadedEngine]
+    """Returns the engine of a model, loaded at the first call; see `Engines`."""
     decoder: Decoder
     """Decodes sources in child processes."""
     device_failed: Callable[[str], None]

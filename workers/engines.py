@@ -9,6 +9,7 @@ import structlog
 
 from stemline.models.catalogue import BUILT_IN, model_named
 from stemline.models.download import pull
+from stemline.models.library import card_named, fingerprint
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
@@ -25,10 +26,15 @@ class WeightsPending(WeightsMissing):
     """The worker is fetching the weights of the model."""
 
 
+class ModelReplaced(WeightsMissing):
+    """Another model of the name was installed since the job chose it."""
+
+
 class Engines:
     """One engine for each model; created after the pool has forked.
 
-    Missing weights are fetched in the background if the settings allow it; other jobs go on meanwhile.
+    A model that was replaced is loaded again; jobs that run keep the engine that they have. Missing weights
+    are fetched in the background if the settings allow it; other jobs go on meanwhile.
     """
 
     def __init__(
@@ -39,21 +45,38 @@ class Engines:
         self._metrics = metrics
         self._device_in_use = device_in_use
         self._lock = Lock()
-        self._engines: dict[str, LoadedEngine] = {}
+        self._engines: dict[str, tuple[str, LoadedEngine]] = {}
+        """With what tells each model from another of its name."""
         self._fetches: dict[str, Thread] = {}
         self._failures: dict[str, str] = {}
 
-    def __call__(self, model: str) -> LoadedEngine:
+    def __call__(self, model: str, version: str | None = None) -> LoadedEngine:
         """Return the engine of a model, which the first call loads.
+
+        Args:
+            model: Its name.
+            version: What tells it from another of the name; by default that of the one that is there.
 
         Raises:
             WeightsPending: The weights are being fetched.
+            ModelReplaced: There is another model of the name.
             SeparationError: The weights or the device are missing; the next call tries again.
         """
         with self._lock:
-            if model not in self._engines:
-                self._engines[model] = self._load(model)
-            return self._engines[model]
+            wanted = self._version(model) if version is None else version
+            loaded, engine = self._engines.get(model, (None, None))
+            if engine is None or loaded != wanted:
+                self._engines.pop(model, None)
+                engine = self._load(model)
+                # Compared afterwards: what was read while it was loaded is not known.
+                if wanted != self._version(model):
+                    raise ModelReplaced(f"The model {model} was replaced meanwhile.")
+                self._engines[model] = wanted, engine
+            return engine
+
+    def _version(self, model: str) -> str:
+        store = WeightStore(self._options.models_dir)
+        return fingerprint(card_named(model, store), store)
 
     def _load(self, model: str) -> LoadedEngine:
         options = self._options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,12 +17,13 @@ from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder
-from stemline.separation.errors import Cancelled, SeparationError
+from stemline.separation.errors import Cancelled, CardError, SeparationError, WeightsMissing
 from stemline.separation.media import MediaLimits
 from stemline.separation.media.codecs import expected_bytes, resolve
 from stemline.separation.media.types import SourceInfo
 from stemline.storage import Buckets, TransferCancelled
 from stemline.workers.failures import failure_code
+from stemline.workers.model_choice import choose
 from stemline.workers.scratch import scratch
 from stemline.workers.stages import output_spec
 
@@ -95,7 +97,19 @@ class Prober:
             probe = Probe(failure_code(error), error.message)
         self._store.probes.answer(question.id, probe)
 
+    def _check_model(self, spec: JobSpec) -> None:
+        """Check that the model that a job names answers its mode.
+
+        Raises:
+            OptionError: It does not.
+        """
+        # Another worker may have what this one lacks.
+        with contextlib.suppress(WeightsMissing, CardError):
+            choose(spec, self._settings.engine)
+
     def _probe(self, question: Question, path: Path, late: Callable[[], bool]) -> Probe:
+        for each in question.specs:
+            self._check_model(each)
         spec, source = question.specs[0], self._settings.source
         most = min(source.max_bytes, MOST_BYTES)
         try:

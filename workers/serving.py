@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +13,11 @@ import structlog
 from stemline.jobs.serving import MOST_SERVED, announced
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import BUILT_IN
-from stemline.models.library import cards, published
+from stemline.models.library import cards, members, published
 from stemline.models.weights import WeightStore, verify_file
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings.groups import EngineSettings
-from stemline.separation.errors import WeightsCorrupt, WeightsMissing
+from stemline.separation.errors import CardError, OptionError, WeightsCorrupt, WeightsMissing
 from stemline.workers.model_choice import USUAL
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,7 @@ class Serving:
 
     def _served(self) -> list[str]:
         known = cards(self._store)
-        here = [name for name, card in known.items() if self._is_here(card, known)]
+        here = [name for name, card in known.items() if self._is_here(card)]
         modes = [
             mode
             for mode, usual in USUAL.items()
@@ -89,11 +88,14 @@ class Serving:
         ]
         return [*modes, *here]
 
-    def _is_here(self, card: Card, known: Mapping[str, Card]) -> bool:
-        """Return whether a model, or all that an ensemble uses, can be loaded or fetched."""
+    def _is_here(self, card: Card) -> bool:
+        """Return whether a model, or all members of an ensemble, can be loaded or fetched."""
         if card.kind is Kind.ENSEMBLE:
-            used = [each.model for each in card.members if any(map(each.weight, card.stems))]
-            return all(name in known and self._is_here(known[name], known) for name in used)
+            try:
+                return all(map(self._is_here, members(card, self._store)))
+            except (CardError, OptionError) as error:
+                log.warning("model.not_served", model=card.name, reason=error.message)
+                return False
         if card.name in BUILT_IN and self._settings.models_fetch:
             return True
         return self._store.has(published(card)) and self._is_sound(card)

@@ -165,7 +165,7 @@ def output_spec(spec: JobSpec, path: Path) -> OutputSpec:
 
 def load_engine(work: Work) -> LoadedEngine:
     """Return the engine of the job's model, before anything is fetched for the job."""
-    engine = work.context.engine(work.model.name)
+    engine = work.context.engine(work.model.name, work.model.version)
     work.lease.device = engine.device
     return engine
 

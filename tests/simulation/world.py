@@ -186,7 +186,7 @@ class World:
             metrics=self.parts.metrics,
             events=cast("Any", self.parts.events),
             shutdown=cast("Any", SimpleNamespace(requested=_no, grace_expired=_no)),
-            engine=lambda _: cast("Any", SimpleNamespace(device="simulated")),
+            engine=lambda *_: cast("Any", SimpleNamespace(device="simulated")),
             decoder=cast("Any", None),
             device_failed=_ignore,
             serves=lambda: serves,

@@ -101,7 +101,7 @@ class Bench:
             tracer=Tracer(),
             shutdown=self.shutdown,
             events=self.events,
-            engine=lambda _: SimpleNamespace(device="test"),
+            engine=lambda *_: SimpleNamespace(device="test"),
             decoder=None,
         )
 

@@ -13,6 +13,7 @@ from stemline.api import dry_run
 from stemline.jobs.job import Result
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import Store
+from stemline.jobs.worker import Worker
 from stemline.runtime.settings import Credential
 from stemline.testing.client import Client, submission
 
@@ -73,6 +74,18 @@ def test_a_dry_run_expects_of_a_model_what_it_took_before(wants: str, ratio: flo
     totals |= {"work_ms_of:htdemucs": 100_000, "audio_ms_of:htdemucs": 20_000}
     assert ratio == dry_run.work_per_audio(totals, wants)
     assert dry_run.work_per_audio({}, wants) is None
+
+
+def test_a_dry_run_promises_no_start_to_a_job_that_no_worker_could_do(serve):
+    """A model that no living worker serves has the reason instead of times, until a worker serves it."""
+    config = "<AudioConfig><Codec>mp3</Codec></AudioConfig><Model>htdemucs</Model>"
+    body, server = submission(config=config), serve(request_models=("*",))
+    with worker(server.store, FOUND):
+        (estimate,) = ask(server.client, body)["Estimate"]
+        assert {"StemCount": "2", "Message": "No worker that is running serves htdemucs."} == estimate
+        server.store.workers.report(Worker("w", "separation", 1, (0,), "cpu", "1", 1, ("htdemucs",)))
+        (estimate,) = ask(server.client, body)["Estimate"]
+    assert "EstimatedStartTime" in estimate
 
 
 def test_a_dry_run_is_answered_without_a_worker(server, monkeypatch):

@@ -63,7 +63,7 @@ def context(s3: S3, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.Monk
         metrics=WorkerMetrics(),
         events=MagicMock(),
         shutdown=Shutdown(),
-        engine=lambda _: MagicMock(device="stub"),
+        engine=lambda *_: MagicMock(device="stub"),
         decoder=MagicMock(),
         device_failed=MagicMock(),
     )

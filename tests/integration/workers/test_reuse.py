@@ -53,7 +53,7 @@ class Bench:
             metrics=WorkerMetrics(),
             events=MagicMock(),
             shutdown=Shutdown(),
-            engine=lambda _: MagicMock(device="stub"),
+            engine=lambda *_: MagicMock(device="stub"),
             decoder=MagicMock(),
             device_failed=MagicMock(),
         )

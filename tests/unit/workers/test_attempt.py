@@ -62,7 +62,7 @@ def test_each_track_is_its_own_instrument(make, mode):
     bench.job = replace(bench.job, spec=replace(bench.job.spec, separate=separate, output=output))
     models: list[str] = []
 
-    def engine(model: str) -> Any:
+    def engine(model: str, _version: str) -> Any:
         models.append(model)
         return SimpleNamespace(device="test")
 
@@ -98,7 +98,7 @@ def test_the_separation_gets_what_job_and_settings_say(make):
         bench.job, token=5, spec=replace(bench.job.spec, separate=separate, audio_track="deu")
     )
     engine, decoder = SimpleNamespace(device="test"), object()
-    bench.context.engine, bench.context.decoder = lambda _: engine, decoder
+    bench.context.engine, bench.context.decoder = lambda *_: engine, decoder
     bench.run()
     (given, _, outputs), options = bench.engine.arguments("separate_file")
     assert engine is given

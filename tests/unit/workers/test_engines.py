@@ -102,6 +102,23 @@ def test_nothing_is_fetched_unless_the_settings_allow_it(monkeypatch, tmp_path):
     assert [] == bench.fetched
 
 
+def test_a_replaced_model_is_loaded_again(monkeypatch, tmp_path):
+    """A job gets the engine of the model that it chose: the first one, the next one, never the old one."""
+    bench = Bench(monkeypatch, tmp_path, fetch=False)
+    there = {"2stems": "first"}
+    monkeypatch.setattr(bench.engines, "_version", there.__getitem__)
+    first = bench.engines("2stems", "first")
+    assert first is bench.engines("2stems")
+    there["2stems"] = "second"
+    with pytest.raises(engines.ModelReplaced, match="2stems was replaced"):
+        bench.engines("2stems", "third")
+    second = bench.engines("2stems", "second")
+    assert second is not first
+    assert second is bench.engines("2stems")
+    with pytest.raises(engines.ModelReplaced):
+        bench.engines("2stems", "first")
+
+
 def test_an_engine_is_loaded_with_the_options_of_the_settings(monkeypatch, tmp_path):
     """Name, device, folder, threads and the wait of a batch are those of the settings; 0 threads are all."""
     loaded: list[dict[str, Any]] = []

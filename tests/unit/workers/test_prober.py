@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from stemline.jobs.errors import SourceNotFound, SourceTooLarge
+from stemline.jobs.job import JobSpec
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
+from stemline.models import library
+from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder
 from stemline.storage import TransferCancelled
@@ -23,6 +26,7 @@ from stemline.testing import InMemoryStore
 from stemline.testing.samples import job_spec
 from stemline.workers import prober
 from stemline.workers.prober import Prober
+from tests.support.networks import WAVEFORM, card, scaling
 
 
 class Bucket:
@@ -68,12 +72,18 @@ def bucket(tmp_path: Path) -> Bucket:
 
 
 def ask(
-    bucket: Bucket, decoder: Decoder, tmp_path: Path, *codecs: str, left_s: float = 30, **settings: Any
+    bucket: Bucket,
+    decoder: Decoder,
+    tmp_path: Path,
+    *codecs: str,
+    left_s: float = 30,
+    specs: tuple[JobSpec, ...] = (),
+    **settings: Any,
 ) -> Probe | None:
     """The answer about jobs with these codecs."""
     store: Any = InMemoryStore()
     under_test = Prober(Settings(scratch_dir=str(tmp_path), **settings), store, bucket, decoder)  # type: ignore[arg-type]
-    specs = tuple(
+    specs = specs or tuple(
         replace(job_spec(), separate=VoiceSeparate(AudioMode.IS_AUDIO, AudioConfig(codec, bitrate=128)))
         for codec in codecs or ("wav",)
     )
@@ -102,6 +112,21 @@ def test_what_a_job_would_fail_with_is_answered(bucket, decoder, tmp_path, file,
         file = tmp_path / "text"
     bucket.file = file
     assert code == ask(bucket, decoder, tmp_path).code
+
+
+def test_a_model_that_does_not_answer_the_mode_is_said(bucket, decoder, tmp_path):
+    """The job would fail at once; a model that this worker lacks may be on another one."""
+    network = scaling(tmp_path / "own.onnx", [2, 8000], [0.1, 0.2, 0.3, 0.4])
+    text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8000)
+    text.write_text(text.read_text().partition("[tracks.MusicMode]")[0])
+    library.add(WeightStore(tmp_path / "models"), text, network)
+    codes = {}
+    for model in ("own", "elsewhere"):
+        separate = VoiceSeparate(AudioMode.MUSIC_MODE, AudioConfig("wav"), model=model)
+        spec = replace(job_spec(), separate=separate)
+        found = ask(bucket, decoder, tmp_path, specs=(spec,), models_dir=str(tmp_path / "models"))
+        codes[model] = found.code
+    assert {"own": "InvalidArgument", "elsewhere": "Success"} == codes
 
 
 def test_a_late_answer_is_not_given(bucket, decoder, tmp_path):

@@ -15,7 +15,7 @@ def test_a_model_that_cannot_be_loaded_keeps_no_other_from_being_loaded() -> Non
     """Whatever the error is, it is logged with the model, and the thread goes on with the next one."""
     errors = {"2stems": WeightsMissing("gone"), "4stems": RuntimeError("whatever")}
 
-    def engine(model: str) -> Any:
+    def engine(model: str, _version: str | None = None) -> Any:
         if model in errors:
             raise errors[model]
         return SimpleNamespace(device="cpu")
