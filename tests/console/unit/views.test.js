@@ -1,7 +1,7 @@
 import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
-import { clock, duration, micros, size } from "../../../api/console/static/format.js";
+import { clock, duration, micros, nameOfPart, size, titleOf } from "../../../api/console/static/format.js";
 import { cancelJobs, cancelWaiting, countRetriable, countWaiting, requestOf, retryFailed, retryJobs, whichOf } from "../../../api/console/static/views/actions.js";
 import { localTime, milliseconds, patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
@@ -177,4 +177,11 @@ test("numbers are written as people read them", () => {
   assert.deepEqual([clock(0), clock(61.27), clock(-1)], ["0:00.0", "1:01.2", "0:00.0"]);
   assert.deepEqual([size(5), size(5_300_000), size(2e11)], ["5 B", "5.3 MB", "200 GB"]);
   assert.equal(micros("2026-03-01T10:20:30+0800"), Date.UTC(2026, 2, 1, 2, 20, 30) * 1000);
+});
+
+test("files are saved under the name of their song, once", () => {
+  assert.equal(nameOfPart("out/j1/voice.mp3", "in/Night bus.wav"), "Night bus - voice.mp3");
+  assert.equal(nameOfPart("out/Night bus-voice.mp3", "in/Night bus.wav"), "Night bus-voice.mp3");
+  assert.equal(nameOfPart("voice.mp3", ""), "voice.mp3");
+  assert.deepEqual(["in/a.b.flac", "a", "in/v1.2 final mix", ".wav"].map(titleOf), ["a.b", "a", "v1.2 final mix", ""]);
 });

@@ -91,6 +91,17 @@ def test_what_is_given_outranks_what_is_found(env, tmp_path):
     assert "b-2" == find({"bucket": "b-2"}, profile="mine", environment=env).bucket
 
 
+def test_the_region_of_a_service_is_not_that_of_another(env, tmp_path):
+    """STEMLINE_REGION, which a service has too, does not change the region of a stack that is found."""
+    run_stack(tmp_path)
+    env["STEMLINE_REGION"] = "ap-beijing"
+    assert "ap-chongqing" == find(environment=env).region
+    assert "ap-guangzhou" == find({"region": "ap-guangzhou"}, environment=env).region
+    save_profile("mine", Target("https://mine.test", region="ap-chongqing"), env)
+    assert "ap-beijing" == find(profile="mine", environment=env).region
+    assert "ap-beijing" == find({"api": "https://given.test"}, environment=env).region
+
+
 @pytest.mark.parametrize("content", ["[default\napi", "\xff\xfe", "api = x\n"])
 def test_a_file_that_is_no_profile_file_is_named(env, content):
     """A profile file that cannot be read is an error that names it, not a service that is not found."""
