@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, is_live, print_json, print_result, print_table, screen
+from stemline.cli.separator_errors import separator_errors
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
@@ -28,7 +27,16 @@ _DIRECTORY = click.option(
 )
 
 
-@click.group(name="models", cls=Group)
+class _Models(Group):
+    """The commands, whose errors are reported in one line with their kind."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with separator_errors():
+            return super().invoke(ctx)
+
+
+@click.group(name="models", cls=_Models)
 def models() -> None:
     """Fetch, list, verify and bundle the weights of the models."""
 
@@ -55,14 +63,13 @@ def pull(
     from stemline.models.catalogue import MODELS
 
     console = screen(stderr=True)
-    with _separation_errors():
-        store = _store(directory)
-        for name in names or ("2stems",):
-            if name in MODELS:
-                folder = fetch_with_bar(console, store, MODELS[name], source=source, mirror=mirror)
-            else:
-                folder = install(store, name, source)
-            print_result(folder, as_json=as_json, name=name, folder=folder)
+    store = _store(directory)
+    for name in names or ("2stems",):
+        if name in MODELS:
+            folder = fetch_with_bar(console, store, MODELS[name], source=source, mirror=mirror)
+        else:
+            folder = install(store, name, source)
+        print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
 def fetch_with_bar(
@@ -130,8 +137,7 @@ def show(name: str, directory: Path | None, *, as_json: bool) -> None:
     from stemline.runtime.settings import Settings
     from stemline.workers.time_limits import time_limit_s
 
-    with _separation_errors():
-        card = card_named(name, _store(directory))
+    card = card_named(name, _store(directory))
     workers = Settings().workers
     most, limit_s = workers.model_limits.get(name), time_limit_s(workers, name)
     if as_json:
@@ -163,9 +169,8 @@ def add(
     """
     from stemline.models.library import add as install
 
-    with _separation_errors():
-        store = _store(directory)
-        card = install(store, card_path, file, replace_it=replace_it)
+    store = _store(directory)
+    card = install(store, card_path, file, replace_it=replace_it)
     print_result(
         store.folder(card), as_json=as_json, name=card.name, folder=store.folder(card), sha256=card.sha256
     )
@@ -179,8 +184,7 @@ def remove(name: str, directory: Path | None, *, as_json: bool) -> None:
     """Remove a network that was added."""
     from stemline.models.library import remove as delete
 
-    with _separation_errors():
-        folder = delete(_store(directory), name)
+    folder = delete(_store(directory), name)
     print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
@@ -200,13 +204,10 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     present = tuple(name for name, card in cards(store).items() if store.has(published(card)))
     if not names and not present:
         raise click.ClickException(f"there are no weights in {store.directory}")
-    with _separation_errors():
-        for model in _published_named(names or present, store):
-            folder = store.verified(model)
-            what = "as published" if model.name in MODELS else "as its card says"
-            print_result(
-                f"{folder}: {what}", as_json=as_json, name=model.name, folder=folder, as_published=True
-            )
+    for model in _published_named(names or present, store):
+        folder = store.verified(model)
+        what = "as published" if model.name in MODELS else "as its card says"
+        print_result(f"{folder}: {what}", as_json=as_json, name=model.name, folder=folder, as_published=True)
 
 
 @models.command()
@@ -228,11 +229,10 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
     """
     from stemline.models.archive import pack
 
-    with _separation_errors():
-        store = _store(directory)
-        folders = [(model, store.verified(model)) for model in _published_named(names or ("2stems",), store)]
-        with output.open("wb") as file:
-            pack(folders, file)
+    store = _store(directory)
+    folders = [(model, store.verified(model)) for model in _published_named(names or ("2stems",), store)]
+    with output.open("wb") as file:
+        pack(folders, file)
     print_result(output, as_json=as_json, file=output, names=[model.name for model, _ in folders])
 
 
@@ -250,8 +250,7 @@ def cost(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
     from stemline.models.library import card_named
 
     store = _store(directory)
-    with _separation_errors():
-        costs = {name: cost_of(card_named(name, store), store) for name in names}
+    costs = {name: cost_of(card_named(name, store), store) for name in names}
     if as_json:
         for name, each in costs.items():
             print_json({"name": name, "operations": each.operations, "segment_s": each.segment_s})
@@ -300,13 +299,12 @@ def demucs(
     from stemline.models.card import FieldError
     from stemline.models.exporting import export_demucs
 
-    with _separation_errors():
-        try:
-            file, card = export_demucs(
-                checkpoint, output, name=name, licence=licence, source=source, python=python, trust=trust
-            )
-        except FieldError as error:
-            raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
+    try:
+        file, card = export_demucs(
+            checkpoint, output, name=name, licence=licence, source=source, python=python, trust=trust
+        )
+    except FieldError as error:
+        raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
     print_result(file, card, as_json=as_json, name=name, file=file, card=card)
 
 
@@ -322,22 +320,10 @@ def where(directory: Path | None, *, as_json: bool) -> None:
 def _store(directory: Path | None) -> WeightStore:
     from stemline.models.weights import WeightStore
 
-    with _separation_errors():
-        return WeightStore(directory)
+    return WeightStore(directory)
 
 
 def _published_named(names: tuple[str, ...], store: WeightStore) -> list[Published]:
     from stemline.models.library import card_named, published
 
     return [published(card_named(name, store)) for name in names]
-
-
-@contextmanager
-def _separation_errors() -> Iterator[None]:
-    """Report errors of the separator in one line with their kind."""
-    from stemline.separation.errors import SeparationError
-
-    try:
-        yield
-    except SeparationError as error:
-        raise click.ClickException(f"{error.message} ({type(error).__name__})") from error

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from click.core import ParameterSource
 
 from stemline.cli.output import as_json, is_live, printable, screen
 from stemline.cli.separation_report import print_report
+from stemline.cli.separator_errors import separator_errors
 from stemline.cli.source_files import SourceFile, check_stems, source_files
 from stemline.cli.words import FOLDER, WORD
 
@@ -152,7 +152,7 @@ def separate(
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file
 
-        with _errors():
+        with separator_errors():
             loaded = loading.result()
     check_stems(files, loaded.network.instruments, codec)
     _check_options(
@@ -162,7 +162,10 @@ def separate(
     console = screen(stderr=True)
 
     def run(file: SourceFile) -> Report:
-        with _errors(), Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
+        with (
+            separator_errors(),
+            Progress(*columns, console=console, transient=True, disable=not is_live()) as bar,
+        ):
             task = bar.add_task(escape(printable(file.path.name)), total=1.0)
             file.folder.mkdir(parents=True, exist_ok=True)
             return separate_file(
@@ -217,17 +220,3 @@ def _check_options(loaded: LoadedEngine, spleeters: Mapping[str, bool]) -> None:
     given = ", ".join(name for name, is_given in spleeters.items() if is_given)
     if given and not runs_spleeter(loaded):
         raise click.UsageError(f"{given}: only for Spleeter's networks, and {loaded.network.name} has none")
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn errors of the separation and of the disk into one line."""
-    from stemline.separation.errors import SeparationError
-
-    try:
-        yield
-    except SeparationError as error:
-        raise click.ClickException(f"{printable(error.message)} ({type(error).__name__})") from error
-    except OSError as error:
-        reason = ": ".join(str(each) for each in (error.filename, error.strerror) if each)
-        raise click.ClickException(printable(reason or type(error).__name__)) from error

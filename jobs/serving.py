@@ -45,5 +45,5 @@ def no_worker(wants: str) -> str:
 
 
 def announced(names: Iterable[str]) -> tuple[str, ...]:
-    """Return what a worker announces of the names that it serves, in a stable order, within the bound."""
+    """Return what a worker announces of the names that it serves: what Spleeter answers, then by name."""
     return tuple(sorted(set(names), key=lambda name: (name not in COMMON, name))[:MOST_SERVED])

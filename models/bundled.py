@@ -12,10 +12,13 @@ from stemline.models.card import CARD_FILE
 from stemline.models.card_file import read_card
 from stemline.models.library import add, card_named
 from stemline.models.published import ModelFile
+from stemline.models.transfer import redacted, transfer
 from stemline.models.weights import WeightStore
 from stemline.separation.errors import OptionError, SeparationError, WeightsMissing
 
 _MAX_CARD_BYTES: Final = 1 << 20
+#: Largest bundle that is downloaded, bytes.
+_MAX_BUNDLE_BYTES: Final = 16 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def install(store: WeightStore, name: str, source: str | None) -> Path:
     Args:
         store: Where to install it.
         name: Of the model.
-        source: A bundle, or a folder with the model's folder or files in it.
+        source: A bundle or its http, https or s3 URL, or a folder with the model's folder or files in it.
 
     Returns:
         The folder of the model.
@@ -54,16 +57,26 @@ def install(store: WeightStore, name: str, source: str | None) -> Path:
         except SeparationError as error:
             message = f"{name} is a network of your own: name a bundle with it by --from, or add it again."
             raise type(error)(f"{error.message.partition(';')[0]}. {message}") from error
+    if "://" in source:
+        with tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
+            bundle = Path(folder) / "bundle"
+            transfer(source, bundle, limit=_MAX_BUNDLE_BYTES)
+            return _from_bundle(store, name, bundle, redacted(source))
     path = Path(source).expanduser()
     if path.is_dir():
         inside = path / name if (path / name).is_dir() else path
         return _add(store, name, inside, source)
     if not path.is_file():
         raise WeightsMissing(f"{source} is neither a bundle nor a folder, which {name} is installed from.")
+    return _from_bundle(store, name, path, source)
+
+
+def _from_bundle(store: WeightStore, name: str, bundle: Path, source: str) -> Path:
+    """Install a model from a bundle, which messages call `source`."""
     with tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
-        unpack_tar(path, _Card(name), Path(folder))
+        unpack_tar(bundle, _Card(name), Path(folder))
         card = read_card(Path(folder) / CARD_FILE)
-        unpack_tar(path, card, Path(folder))
+        unpack_tar(bundle, card, Path(folder))
         return _add(store, name, Path(folder), source)
 
 

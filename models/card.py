@@ -21,7 +21,10 @@ CHANNELS: Final = 2
 #: Longest segment that a card may ask for, samples (60 s).
 MOST_SAMPLES: Final = 60 * RATE
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+#: Of a file beside a card: longer ones are refused by file systems.
+_FILE = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+_MOST_FILE_BYTES: Final = 255
 _STEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -216,15 +219,14 @@ class Card:
     measured: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise FieldError("must be lower-case letters, digits, '.', '_' and '-', at most 63", "name")
         for key in ("licence", "source"):
             if not getattr(self, key).strip():
                 raise FieldError("must not be empty", key)
         if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
             raise FieldError("must be 64 hexadecimal digits in lower case", "sha256")
-        if "/" in self.file or "\\" in self.file or self.file.startswith(".") or self.file == CARD_FILE:
-            raise FieldError("must be the name of a file beside the card", "file")
+        self._check_file()
         if self.rate != RATE:
             raise FieldError(f"only networks for {RATE} Hz can be run", "rate")
         if self.channels not in {1, CHANNELS}:
@@ -250,6 +252,12 @@ class Card:
     def modes(self) -> tuple[str, ...]:
         """Return the modes of the wire that this model answers."""
         return tuple(mode for mode in MODE_TRACKS if mode in self.tracks)
+
+    def _check_file(self) -> None:
+        if self.file and (not _FILE.fullmatch(self.file) or self.file == CARD_FILE):
+            raise FieldError("must be the name of a file beside the card", "file")
+        if len(self.file.encode()) > _MOST_FILE_BYTES:
+            raise FieldError(f"must have at most {_MOST_FILE_BYTES} bytes", "file")
 
     def _check_stems(self) -> None:
         if not self.stems:

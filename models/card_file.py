@@ -33,7 +33,7 @@ def read_card(path: Path) -> Card:
     if len(content) > _MOST_BYTES:
         raise CardError(f"{path} has {len(content)} bytes; a card has at most {_MOST_BYTES}.")
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError of int()
         raise CardError(f"{path} is not TOML: {error}.") from error
@@ -44,8 +44,12 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
     """Return the card that these values describe; the text is searched for the line of a wrong one."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # slow to import
 
+    def refuse(value: object) -> None:
+        raise CardError(f"{path}: {value} is a date or a time, which no field of a card is.")
+
     try:
-        return TypeAdapter(Card).validate_python(values)
+        # As JSON a list may become a tuple, while no text becomes a number, and no number a truth value.
+        return TypeAdapter(Card).validate_json(json.dumps(values, default=refuse), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")
@@ -57,9 +61,23 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
             message = "there is no such field"
         elif first["type"] == "missing":
             message = "is missing"
+        elif first["type"] == "json_invalid":
+            raise CardError(f"{path} is nested too deeply.") from None
+        elif where != (where := _in_card(values, where)):
+            message = "must be text or a number"  # pydantic adds which of both it tried
         line = _line_of(text, where)
         place = f"line {line}, " if line else ""
         raise CardError(f"{path}, {place}{'.'.join(map(str, where))}: {message}.") from None
+
+
+def _in_card(values: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return as much of a path as leads to a value."""
+    for depth, part in enumerate(path):
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return path[:depth]
+    return path
 
 
 def _line_of(text: str, path: tuple[str | int, ...]) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 import structlog
 
-from stemline.models.card import CARD_FILE, CHANNELS, Card, Kind
+from stemline.models.card import CARD_FILE, CHANNELS, NAME, Card, FieldError, Kind
 from stemline.models.card_file import card_text, read_card
 from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.models.published import Published
-from stemline.models.weights import WeightStore, sha256
+from stemline.models.weights import WeightStore, delete_folder, sha256
 from stemline.separation.cpus import available_cpus
 from stemline.separation.errors import CardError, DeviceError, OptionError, WeightsCorrupt, WeightsMissing
 
@@ -34,7 +33,7 @@ def card_named(name: str, store: WeightStore) -> Card:
     if name in BUILT_IN:
         return BUILT_IN[name]
     path = store.directory / name / CARD_FILE
-    if "/" in name or name.startswith(".") or not path.is_file():
+    if not NAME.fullmatch(name) or not path.is_file():
         known = ", ".join([*BUILT_IN, *_added_names(store)])
         raise OptionError(f"There is no model {name!r}; there are {known}.")
     card = read_card(path)
@@ -145,7 +144,7 @@ def remove(store: WeightStore, name: str) -> Path:
     if name in BUILT_IN or name not in _added_names(store):
         raise OptionError(f"There is no added model {name!r}.")
     folder = store.directory / name
-    shutil.rmtree(folder)
+    delete_folder(folder)
     return folder
 
 
@@ -168,7 +167,10 @@ def _with_file(card: Card, card_path: Path, file: Path | None) -> Card:
         raise WeightsCorrupt(
             f"{file} is not what {card_path} describes: it has {size} bytes and SHA-256 {found}."
         )
-    return replace(card, file=card.file or file.name, sha256=found, size=size)
+    try:
+        return replace(card, file=card.file or file.name, sha256=found, size=size)
+    except FieldError as error:
+        raise CardError(f"{file} cannot be named {file.name} in a model's folder: `file` {error}.") from error
 
 
 def _try_out(card: Card, file: Path) -> None:

@@ -59,7 +59,7 @@ def transfer(
             reason = error
         else:
             reason = WeightsMissing("the connection broke")
-    raise WeightsMissing(f"{_redacted(url)} could not be fetched: {reason}") from reason
+    raise WeightsMissing(f"{redacted(url)} could not be fetched: {reason}") from reason
 
 
 def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Progress | None) -> bool:
@@ -72,7 +72,7 @@ def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Prog
         while chunk := reader.read(_CHUNK_BYTES):
             file.write(chunk)
             if file.tell() > limit:
-                raise WeightsCorrupt(f"{_redacted(url)} is larger than {limit} bytes.")
+                raise WeightsCorrupt(f"{redacted(url)} is larger than {limit} bytes.")
             if progress is not None:
                 progress(file.tell(), size)
         return size is None or file.tell() == size
@@ -121,7 +121,7 @@ def _open_s3(url: str, offset: int) -> tuple[int, int | None, Any]:
     return offset, size, body
 
 
-def _redacted(url: str) -> str:
+def redacted(url: str) -> str:
     """Return `url` without user, password and query, which may be secrets."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]

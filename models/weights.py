@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -102,7 +102,8 @@ class WeightStore:
                 old = staged.with_name(staged.name + "-old")
                 target.rename(old)
                 staged.rename(target)
-                shutil.rmtree(old, ignore_errors=True)
+                with suppress(OSError):
+                    delete_folder(old)
             else:
                 staged.rename(target)
         finally:
@@ -124,6 +125,14 @@ class WeightStore:
             yield
         finally:
             lock.release()
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete the folder of a model; of a link to one, the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def verify_file(path: Path, file: ModelFile) -> None:

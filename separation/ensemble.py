@@ -58,9 +58,24 @@ class EnsembleEngine:
 
     def __init__(self, network: EnsembleNetwork, members: Sequence[EnsembleMember]) -> None:
         self.network = network
-        self.members = tuple(members)
+        self.members = _scaled(members)
         self.device = self.members[0].engine.device
         self.in_flight = max(member.engine.in_flight for member in self.members)
+
+
+def _scaled(members: Sequence[EnsembleMember]) -> tuple[EnsembleMember, ...]:
+    """Return the members with weights whose largest for each stem is 1; float32 would lose tiny ones."""
+    largest: dict[str, float] = {}
+    for member in members:
+        for stem, weight in member.weights.items():
+            largest[stem] = max(weight, largest.get(stem, 0.0))
+    return tuple(
+        EnsembleMember(
+            member.engine,
+            {stem: weight / largest[stem] for stem, weight in member.weights.items() if weight},
+        )
+        for member in members
+    )
 
 
 class EnsembleSeparator(StreamSeparator):
@@ -103,7 +118,7 @@ class EnsembleSeparator(StreamSeparator):
         used = [
             (
                 separator,
-                {stem: weight for stem, weight in member.weights.items() if weight and stem in needed},
+                {stem: weight for stem, weight in member.weights.items() if stem in needed},
             )
             for separator, member in zip(self._separators, self.engine.members, strict=True)
         ]

@@ -134,7 +134,7 @@ class SegmentEngine(GraphEngine):
     def _check(self) -> None:
         signature = self._runner.signature
         kind, takes, gives = self.network.kind, signature.input_shape[1:], signature.output_shape[1:]
-        most = signature.input_shape[0]
+        most = next(iter(signature.input_shape), None)
         if signature.inputs != 1 or signature.outputs != 1 or not signature.is_single:
             problem = "must take one input and give one output, both float32"
         elif not _fits(takes, kind.shape):
@@ -175,4 +175,4 @@ def _bounds(sizes: Sequence[int]) -> set[int]:
 
 
 def _text(shape: Shape) -> str:
-    return " x ".join("any" if size is None else str(size) for size in shape)
+    return " x ".join("any" if size is None else str(size) for size in shape) or "no shape"

@@ -134,6 +134,8 @@ class Session:
                 "cuda was asked for, but ONNX Runtime could not load its CUDA provider: "
                 "CUDA or cuDNN is missing; install stemline[gpu]."
             )
+        if not self._session.get_inputs() or not self._session.get_outputs():
+            raise WeightsCorrupt(f"The network of {name} has no input, or no output.")
         self._input = self._session.get_inputs()[0].name
 
     @property

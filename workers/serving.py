@@ -57,11 +57,14 @@ class Serving:
         # Two places and which of them counts, without a lock: a process that is killed would keep it.
         self._names = [multiprocessing.RawArray(ctypes.c_char, _MOST_BYTES + 1) for _ in range(2)]
         self._latest = multiprocessing.RawValue(ctypes.c_int, 0)
-        self._sound: dict[tuple[Path, int, int], bool] = {}
+        self._left_out: list[str] = []
+        self._sound: dict[tuple[Path, int, int, int], bool] = {}
 
     def refresh(self) -> tuple[str, ...]:
         """Look at the models again, and return what is served."""
-        found = announced(self._served())
+        served = self._served()
+        found = announced(served)
+        self._report_left_out(sorted({*served} - {*found}))
         text = ",".join(found)
         if text != self._text():
             log.info("models.served", models=list(found))
@@ -74,6 +77,13 @@ class Serving:
         """Return what was served at the last look."""
         text = self._text()
         return tuple(text.split(",")) if text else ()
+
+    def _report_left_out(self, names: list[str]) -> None:
+        """Log which models are here and are not announced, when these change."""
+        if names != self._left_out:
+            self._left_out = names
+            if names:
+                log.warning("models.not_announced", models=names, most=MOST_SERVED)
 
     def _text(self) -> str:
         return bytes(self._names[self._latest.value].value).decode()
@@ -106,7 +116,8 @@ class Serving:
             path = folder / file.name
             try:
                 about = path.stat()
-                place = (path, about.st_mtime_ns, about.st_size)
+                # The last one changes whatever a program sets the time of the file to.
+                place = (path, about.st_mtime_ns, about.st_size, about.st_ctime_ns)
                 if place not in self._sound:
                     verify_file(path, file)
                     self._sound[place] = True

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, skip, warn
 
+if TYPE_CHECKING:
+    from stemline.runtime.settings.groups import EngineSettings
+
 
 def weights(context: CheckContext) -> Iterator[Finding]:
-    """Compare the weights of both models with their checksums."""
+    """Compare the weights of the models that the settings name with their checksums."""
     try:
         from stemline.models.catalogue import BUILT_IN
         from stemline.models.library import card_named, published
@@ -20,9 +24,10 @@ def weights(context: CheckContext) -> Iterator[Finding]:
         return
     engine = context.settings.engine
     store = WeightStore(engine.models_dir)
-    two = engine.mode_models.get("AudioAndBackground", "2stems")
-    music = engine.mode_models.get("MusicMode", "4stems")
-    for name, what in ((two, "voice and background"), (music, "MusicMode")):
+    two, music = _mode_models(engine)
+    uses = {two: "voice and background", music: "MusicMode"} if two != music else {two: "all modes"}
+    uses |= {name: "loaded at the start" for name in engine.preload_models if name not in uses}
+    for name, what in uses.items():
         try:
             folder = store.verified(published(card_named(name, store)))
         except (SeparationError, OSError) as error:
@@ -36,26 +41,43 @@ def weights(context: CheckContext) -> Iterator[Finding]:
 
 
 def device(context: CheckContext) -> Iterator[Finding]:
-    """Load the engine on its device."""
+    """Load a model on the engine's device: of those that the settings name the first one that is here."""
     try:
+        from stemline.models.library import cards, published
         from stemline.models.loading import load_engine
-        from stemline.separation.errors import SeparationError
+        from stemline.models.weights import WeightStore
+        from stemline.separation.errors import SeparationError, WeightsError
     except ModuleNotFoundError:
         yield skip("device", "the extra `worker` is not installed here")
         return
     settings = context.settings
     began = time.monotonic()
     try:
+        store = WeightStore(settings.engine.models_dir)
+        here = [name for name, card in cards(store).items() if store.has(published(card))]
+        named = [*_mode_models(settings.engine), *settings.engine.preload_models]
+        model = next((name for name in [*named, *here] if name in here), None)
+        if model is None:
+            yield skip("device", f"no model is in {store.directory} that could be loaded")
+            return
         loaded = load_engine(
-            "2stems",
+            model,
             engine=settings.engine.name,
             device=settings.engine.device,
             directory=settings.engine.models_dir,
             threads=settings.engine.threads or None,
         )
-    except (SeparationError, ImportError) as error:
+    except WeightsError as error:
+        yield fail("device", error.message, "see `stemline models verify`; nothing was run on the device")
+    except (SeparationError, ImportError, OSError) as error:
         reason = error.message if isinstance(error, SeparationError) else f"{error} is not installed"
         yield fail("device", reason, "check STEMLINE_ENGINE, STEMLINE_DEVICE and the driver of the device")
     else:
-        message = f"{settings.engine.name} on {loaded.device}, ready in {time.monotonic() - began:.1f} s"
-        yield ok("device", message)
+        took_s = time.monotonic() - began
+        yield ok("device", f"{settings.engine.name} on {loaded.device}, {model} ready in {took_s:.1f} s")
+
+
+def _mode_models(engine: EngineSettings) -> tuple[str, str]:
+    """Return the models that answer voice and background, and MusicMode."""
+    models = engine.mode_models
+    return models.get("AudioAndBackground", "2stems"), models.get("MusicMode", "4stems")

@@ -50,14 +50,17 @@ class RatioMask:
     def decode(self, output: Array, context: Spectrum) -> Stems:
         """Return the stems: the mix's spectrum times the shares."""
         bins = self.shape[1]
-        raised = (
-            np.maximum(output, 0) if self._power == 1 else np.maximum(output, 0) ** np.float32(self._power)
-        )
-        if len(raised) == 1:
-            mix = np.abs(context[:, :bins]) ** np.float32(self._power)
-            shares = np.minimum(raised / (mix + np.float32(_EPSILON)), np.float32(1))
+        epsilon = np.float32(_EPSILON)
+        magnitudes = np.maximum(output, 0)
+        if len(magnitudes) == 1:
+            mix = np.abs(context[:, :bins])
+            shares = np.minimum(magnitudes / (mix + epsilon), np.float32(1)) ** np.float32(self._power)
         else:
-            shares = raised / (raised.sum(axis=0) + np.float32(_EPSILON))
+            if self._power != 1:
+                # Of the largest one, so that no power of a quiet sound comes near epsilon.
+                largest = magnitudes.max(axis=0) + epsilon
+                magnitudes = (magnitudes / largest) ** np.float32(self._power)
+            shares = magnitudes / (magnitudes.sum(axis=0) + epsilon)
         stems = []
         for share in shares:
             spectrum = context.copy()

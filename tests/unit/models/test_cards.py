@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper
 
 from stemline.cli.main import main
+from stemline.models import bundled, library
 from stemline.models.card import Card, Kind, Member
 from stemline.models.card_file import card_text, read_card
 from stemline.models.catalogue import BUILT_IN, MODELS
-from stemline.separation.errors import CardError
+from stemline.models.weights import WeightStore
+from stemline.separation.errors import CardError, WeightsCorrupt
 from tests.support.networks import WAVEFORM as NETWORK
 from tests.support.networks import card, scaling
 from tests.support.snippets import run_by
@@ -61,6 +66,11 @@ def test_a_card_says_what_a_network_computes(tmp_path: Path) -> None:
 def test_a_written_card_is_the_card_again(tmp_path: Path, name: str) -> None:
     """What `models show` prints is the same card when it is read."""
     assert read_card(written(tmp_path, card_text(BUILT_IN[name]))) == BUILT_IN[name]
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Some editors begin a file with one; the card behind it is read."""
+    assert read_card(written(tmp_path, "\ufeff" + WAVEFORM)) == read_card(written(tmp_path, WAVEFORM))
 
 
 def test_cards_of_ensembles_and_spectra_are_written_whole(tmp_path: Path) -> None:
@@ -116,6 +126,21 @@ def test_built_in_models_have_the_cards_of_their_weights() -> None:
         ("[segment]", "channels = 6\n[segment]", "line 7, channels: must be 2, or 1 for"),
         ("[segment]", 'sha256 = "abc"\n[segment]', "line 7, sha256: must be 64"),
         ("[segment]", 'file = "../net.onnx"\n[segment]', "line 7, file: must be the name of a file"),
+        ("[segment]", r'file = "a\u0000b"' + "\n[segment]", "line 7, file: must be the name of a file"),
+        ("[segment]", f'file = "{"ä" * 128}"\n[segment]', "line 7, file: must have at most 255 bytes"),
+        ("[segment]", 'rate = "44100"\n[segment]', "line 7, rate: Input should be a valid integer"),
+        ("[segment]", "channels = true\n[segment]", "line 7, channels: Input should be a valid integer"),
+        ("[segment]", "channels = 2.0\n[segment]", "line 7, channels: Input should be a valid integer"),
+        ("overlap = 0.25", 'overlap = "0.5"', "line 9, segment.overlap: Input should be a valid number"),
+        ("[segment]", "description = 1\n[segment]", "line 7, description: Input should be a valid string"),
+        ("[segment]", "size = 1979-05-27\n[segment]", "1979-05-27 is a date or a time"),
+        ("[segment]", f"file = {'[' * 300}{']' * 300}\n[segment]", "is nested too deeply"),
+        (
+            "[segment]",
+            "[measured]\nsdr = [1, 2]\n[segment]",
+            "line 8, measured.sdr: must be text or a number",
+        ),
+        ("[segment]", "[measured]\nsdr = true\n[segment]", "line 8, measured.sdr: must be text or a number"),
         (
             "[segment]",
             "[spectrum]\nn_fft = 6144\nbins = 2048\nframes = 256\n[segment]",
@@ -260,6 +285,120 @@ def test_a_bundled_network_is_installed_elsewhere(tmp_path: Path) -> None:
         assert code != 0
         assert said in output
     assert ["mine"] == [path.name for path in (tmp_path / "there").glob("[!.]*")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "a" * 300),
+        ("show", "a\0b"),
+        ("remove", "a" * 300),
+        ("cost", "a" * 300),
+        ("bundle", "mine", "-o", "{folder}/none/mine.tar"),
+        ("add", "{folder}/.net.onnx", "--card", "{folder}/card.toml", "--replace"),
+        ("add", "{folder}/card.toml", "--card", "{folder}/card.toml", "--replace"),
+        (
+            "add",
+            "{folder}/net.onnx",
+            "--card",
+            "{folder}/card.toml",
+            "--directory",
+            "{folder}/net.onnx/inside",
+        ),
+        ("pull", "mine", "--from", "{folder}/models", "--directory", "{folder}/net.onnx/inside"),
+        ("list", "--directory", "{folder}/card.toml/inside"),
+        ("verify", "--directory", "{folder}/card.toml/inside"),
+        ("where", "--directory", "{folder}/card.toml/inside"),
+        (
+            *("export", "demucs", "{folder}/net.onnx", "-o", "{folder}/card.toml/inside", "--licence", "MIT"),
+            *("--source", "here"),
+        ),
+    ],
+)
+def test_what_the_disk_refuses_is_said_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Names that no file can have and folders that cannot be made end no command with a traceback."""
+    network = scaling(tmp_path / "net.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
+    (tmp_path / ".net.onnx").symlink_to(network)
+    text = card(tmp_path / "card.toml", NETWORK, name="mine", samples=100)
+    library.add(WeightStore(tmp_path / "models"), text, network)
+    given = [word.format(folder=tmp_path) for word in words]
+    where = [] if "--directory" in words or words[0] == "export" else ["--directory", tmp_path / "models"]
+    result = CliRunner().invoke(main, ["models", *given, *map(str, where)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    if words[0] not in {"list", "where"}:
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: ")
+        assert len(result.output.splitlines()) == 1
+
+
+def test_a_link_to_a_folder_is_replaced_and_removed(tmp_path: Path) -> None:
+    """A model may stand elsewhere: `--replace` and `remove` take the link away, and leave what it names."""
+    network = scaling(tmp_path / "net.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
+    text = card(tmp_path / "card.toml", NETWORK, name="mine", samples=100)
+    store = WeightStore(tmp_path / "models")
+    for command in (
+        lambda: library.remove(store, "mine"),
+        lambda: library.add(store, text, network, replace_it=True),
+    ):
+        elsewhere = library.add(WeightStore(tmp_path / "elsewhere"), text, network, replace_it=True)
+        store.directory.mkdir(exist_ok=True)
+        (store.directory / "mine").symlink_to(tmp_path / "elsewhere/mine")
+        command()
+        assert not (store.directory / "mine").is_symlink()
+        assert not list(store.directory.glob(".*-old"))
+        assert WeightStore(tmp_path / "elsewhere").has(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("takes", "gives", "said"),
+    [
+        (None, [2, 100], "takes no shape"),
+        ([], [], "takes no shape"),
+        ([1, 2, 100], [1, 2, 100], "gives 2 x 100"),
+    ],
+)
+def test_a_network_without_shapes_is_refused(
+    tmp_path: Path, takes: list[int] | None, gives: list[int] | None, said: str
+) -> None:
+    """A graph whose tensors have any number of dimensions, or none, is not what a card describes."""
+    inputs = [helper.make_tensor_value_info("mix", TensorProto.FLOAT, takes)]
+    outputs = [helper.make_tensor_value_info("stems", TensorProto.FLOAT, gives)]
+    with pytest.raises(WeightsCorrupt, match=said):
+        library.add(*installed(tmp_path, inputs, outputs, helper.make_node("Abs", ["mix"], ["stems"])))
+
+
+@pytest.mark.parametrize("has_output", [True, False])
+def test_a_network_without_input_or_output_is_refused(tmp_path: Path, *, has_output: bool) -> None:
+    """A graph that takes nothing, or gives nothing, is an error of its file."""
+    outputs = [helper.make_tensor_value_info("stems", TensorProto.FLOAT, [1])] if has_output else []
+    node = helper.make_node("Constant", [], ["stems"], value_floats=[1.0])
+    with pytest.raises(WeightsCorrupt):
+        library.add(*installed(tmp_path, [], outputs, node))
+
+
+def installed(
+    folder: Path, inputs: list[Any], outputs: list[Any], node: Any
+) -> tuple[WeightStore, Path, Path]:
+    """Return what `library.add` takes of a graph of one node."""
+    graph = helper.make_graph([node], "network", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    text = card(folder / "card.toml", NETWORK, name="mine", samples=100)
+    return WeightStore(folder / "models"), text, folder / "net.onnx"
+
+
+def test_a_bundle_may_have_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pull NAME --from URL` fetches a bundle; messages name the address without its password and query."""
+    network = scaling(tmp_path / "net.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
+    here, there = (("--directory", tmp_path / name) for name in ("here", "there"))
+    run("add", network, "--card", card(tmp_path / "card.toml", NETWORK, name="mine", samples=100), *here)
+    archive = shutil.make_archive(str(tmp_path / "mine"), "tar", tmp_path / "here" / "mine")
+    monkeypatch.setattr(bundled, "transfer", lambda _url, target, **_: shutil.copyfile(archive, target))
+    url = "https://me:secret@bundles.test/mine.tar?key=secret"
+    assert (0, f"{tmp_path}/there/mine\n") == run("pull", "mine", "--from", url, *there)
+    code, output = run("pull", "other", "--from", url, *there)
+    assert code == 1
+    assert "https://bundles.test/mine.tar holds the model 'mine', not 'other'" in output
 
 
 @pytest.mark.parametrize("name", ["2stems", "nobody", "../models", ""])

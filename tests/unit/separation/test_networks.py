@@ -23,8 +23,10 @@ from stemline.separation.errors import (
     WeightsCorrupt,
     WeightsMissing,
 )
+from stemline.separation.kinds.ratio_mask import RatioMask
 from stemline.separation.segment_engine import SegmentEngine
 from stemline.separation.separators import measured, open_separator
+from stemline.separation.spectra import CentredTransform
 from stemline.testing.processes import eventually
 from tests.support.networks import SPECTROGRAM, WAVEFORM, card, scaling, squashing
 
@@ -274,6 +276,33 @@ def test_an_ensemble_is_the_weighted_average(store: WeightStore, tmp_path: Path)
         stems = separated(engine, mix)
         assert np.abs(stems["vocals"] - mix * (0.4 + 3 * 0.5) / 4).max() < 1e-5
         assert np.abs(stems["vocals"] + stems["accompaniment"] - mix).max() < 1e-6
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-45, 5e-324])
+def test_tiny_weights_are_weights(store: WeightStore, tmp_path: Path, weight: float) -> None:
+    """Weights below what single precision holds divide the stems as larger ones do."""
+    members = "".join(
+        f'[[members]]\nmodel = "{model}"\nweights = {{ vocals = {weight!r} }}\n'
+        for model in ("waveform", "complex")
+    )
+    library.add(store, ensemble(tmp_path, "tiny", members), None, replace_it=True)
+    mix = noise(1_000)
+    stems = separated(load_engine("tiny", directory=store.directory), mix)
+    assert np.abs(stems["vocals"] - mix * (0.4 + 0.5) / 2).max() < 1e-5
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("stems", [1, 2])
+def test_quiet_sound_keeps_its_shares(power: float, stems: int) -> None:
+    """Equal stems of sound at -120 dB and at 240 dB of full scale are as loud as of sound at 0 dB."""
+    mask = RatioMask(CentredTransform(256, 64, 9), 129, stems, power=power)
+    mix = noise(512).T
+    for gain in (1e-6, 1.0, 1e12):
+        magnitudes, spectrum = mask.encode(mix * np.float32(gain))
+        out = mask.decode(np.stack([magnitudes] * stems), spectrum)
+        assert np.abs(out / np.float32(gain) - mix / stems).max() < 1e-3
+        silence = mask.decode(np.zeros((stems, *magnitudes.shape), np.float32), spectrum * 0)
+        assert not silence.any()
 
 
 def test_a_member_without_weight_does_not_run(store: WeightStore, tmp_path: Path, monkeypatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from stemline.models import library
 from stemline.models.weights import WeightStore
@@ -100,6 +102,32 @@ def test_models_that_come_and_go_are_noticed(folder: Path) -> None:
     assert () == looked.refresh()
     library.remove(WeightStore(folder), "own")
     assert () == looked.refresh()
+
+
+def test_damage_that_keeps_time_and_size_is_noticed(folder: Path) -> None:
+    """A file that a program copies over another with its time is compared with its checksum again."""
+    looked = serving(folder)
+    assert ("own",) == looked.refresh()
+    network = folder / "own" / "own.onnx"
+    about, content = network.stat(), network.read_bytes()
+    network.write_bytes(content[:-1] + b"?")
+    os.utime(network, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert () == looked.refresh()
+    network.write_bytes(content)
+    assert ("own",) == looked.refresh()
+
+
+def test_models_that_are_not_announced_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker with more models than it can announce says which are left out, once for each change."""
+    looked = serving(tmp_path)
+    models = [f"n{number:02}" for number in range(66)]
+    monkeypatch.setattr(looked, "_served", lambda: [*models, "MusicMode"])
+    with capture_logs() as logged:
+        assert looked.refresh() == looked.refresh()
+        models.pop()
+        looked.refresh()
+    said = [entry["models"] for entry in logged if entry["event"] == "models.not_announced"]
+    assert [["n63", "n64", "n65"], ["n63", "n64"]] == said
 
 
 def test_a_worker_listens_where_jobs_of_its_models_are_announced() -> None:

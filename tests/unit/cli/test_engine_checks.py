@@ -1,0 +1,62 @@
+"""The checks of `stemline doctor` of the models and of their device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemline.cli.checks.engine import device, weights
+from stemline.cli.checks.findings import CheckContext, Finding
+from stemline.models import library
+from stemline.models.weights import WeightStore
+from stemline.runtime.settings import Settings
+from tests.support.networks import WAVEFORM, card, scaling
+
+MODES = {"AudioAndBackground": "own", "MusicMode": "own"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model directory with one network."""
+    network = scaling(tmp_path / "own.onnx", [2, 100], [0.1, 0.2, 0.3, 0.4])
+    models = tmp_path / "models"
+    library.add(WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network)
+    return models
+
+
+def found(check: Any, folder: Path, **settings: Any) -> list[Finding]:
+    return list(check(CheckContext(Settings(models_dir=str(folder), device="cpu", **settings))))
+
+
+@pytest.mark.parametrize("settings", [{"mode_models": MODES}, {"preload_models": ["own"]}, {}])
+def test_a_model_that_is_here_is_loaded(folder: Path, settings: dict[str, Any]) -> None:
+    """Where 2stems is missing, the device is tried with a model that the settings name, or that is here."""
+    (finding,) = found(device, folder, **settings)
+    assert finding.verdict == "ok"
+    assert "onnxruntime on cpu, own ready in" in finding.message
+
+
+def test_without_weights_no_device_is_blamed(tmp_path: Path) -> None:
+    """Missing weights are no fault of the driver: the check does not run."""
+    (finding,) = found(device, tmp_path)
+    assert finding.verdict == "skipped"
+
+
+def test_damaged_weights_are_named_as_such(folder: Path) -> None:
+    """The message and what to do are about the model."""
+    network = folder / "own" / "own.onnx"
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
+    (finding,) = found(device, folder)
+    assert finding.verdict == "error"
+    assert "own.onnx has SHA-256" in finding.message
+    assert "stemline models verify" in finding.fix
+
+
+def test_all_models_that_the_settings_name_are_compared(folder: Path) -> None:
+    """Those of the modes, once where one answers both, and those that are loaded at the start."""
+    findings = found(weights, folder, mode_models=MODES, preload_models=["own", "gone"])
+    assert [each.verdict for each in findings] == ["ok", "error"]
+    assert findings[0].message.startswith("own in ")
+    assert "loaded at the start: There is no model 'gone'" in findings[1].message
