@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ def load_engine(
     threads: int | None = None,
     songs: int = 1,
     batch_wait_s: float = 0.0,
+    member: Callable[[str], LoadedEngine] | None = None,
 ) -> LoadedEngine:
     """Load a model from verified weights.
 
@@ -35,6 +37,7 @@ def load_engine(
         threads: CPUs to use; by default those this process may run on.
         songs: How many songs are separated at the same time.
         batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
+        member: Returns the engine of a model that an ensemble averages; by default each is loaded for it.
 
     Raises:
         OptionError: Unknown model, engine or device.
@@ -50,7 +53,9 @@ def load_engine(
     store = WeightStore(directory)
     card = card_named(model_name, store)
     options = _Options(engine, device, threads or available_cpus(), songs, batch_wait_s)
-    return _load_spleeter(card, store, options) if card.format == "spleeter" else _load(card, store, options)
+    if card.format == "spleeter":
+        return _load_spleeter(card, store, options)
+    return _load(card, store, options, member)
 
 
 def load_mask_engine(model_name: str, **options: Any) -> Engine:
@@ -73,7 +78,9 @@ class _Options(NamedTuple):
     batch_wait_s: float
 
 
-def _load(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
+def _load(
+    card: Card, store: WeightStore, options: _Options, member: Callable[[str], LoadedEngine] | None
+) -> LoadedEngine:
     """Load a model that was added, or the models of an ensemble."""
     from stemline.models.segment_loading import open_ensemble, open_network  # noqa: PLC0415  # slow
 
@@ -83,7 +90,7 @@ def _load(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
         members(card, store)
         return open_ensemble(
             card,
-            lambda name: load_engine(name, directory=store.directory, **options._asdict()),
+            member or (lambda name: load_engine(name, directory=store.directory, **options._asdict())),
         )
     file = store.verified(card) / card.file
     return open_network(

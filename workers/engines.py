@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable
 from threading import Lock, Thread
 
 import structlog
@@ -15,7 +17,7 @@ from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.engine import LoadedEngine
-from stemline.separation.errors import SeparationError, WeightsError, WeightsMissing
+from stemline.separation.errors import SeparationError, WeightsCorrupt, WeightsError, WeightsMissing
 from stemline.workers.device_in_use import DeviceInUse
 from stemline.workers.metrics import WorkerMetrics
 
@@ -33,17 +35,29 @@ class ModelReplaced(WeightsMissing):
 class Engines:
     """One engine for each model; created after the pool has forked.
 
-    A model that was replaced is loaded again; jobs that run keep the engine that they have. Missing weights
-    are fetched in the background if the settings allow it; other jobs go on meanwhile.
+    A model that was replaced is loaded again; jobs that run keep the engine that they have. An ensemble
+    shares the engines of its members with the jobs that name these. Missing weights are fetched in the
+    background if the settings allow it; other jobs go on meanwhile.
+
+    Args:
+        settings: Of the worker.
+        metrics: That count the loads.
+        device_in_use: Is told where the engines run.
+        damaged: Called when weights are not what they should be.
     """
 
     def __init__(
-        self, settings: Settings, metrics: WorkerMetrics, device_in_use: DeviceInUse | None = None
+        self,
+        settings: Settings,
+        metrics: WorkerMetrics,
+        device_in_use: DeviceInUse | None = None,
+        damaged: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = settings.engine
         self._songs = settings.workers.slots(settings.engine.device)
         self._metrics = metrics
         self._device_in_use = device_in_use
+        self._damaged = damaged
         self._lock = Lock()
         self._engines: dict[str, tuple[str, LoadedEngine]] = {}
         """With what tells each model from another of its name."""
@@ -63,16 +77,30 @@ class Engines:
             SeparationError: The weights or the device are missing; the next call tries again.
         """
         with self._lock:
-            wanted = self._version(model) if version is None else version
-            loaded, engine = self._engines.get(model, (None, None))
-            if engine is None or loaded != wanted:
-                self._engines.pop(model, None)
-                engine = self._load(model)
-                # Compared afterwards: what was read while it was loaded is not known.
-                if wanted != self._version(model):
-                    raise ModelReplaced(f"The model {model} was replaced meanwhile.")
-                self._engines[model] = wanted, engine
-            return engine
+            return self._get(model, version)
+
+    def _get(self, model: str, version: str | None = None) -> LoadedEngine:
+        wanted = self._version(model) if version is None else version
+        loaded, engine = self._engines.get(model, (None, None))
+        if engine is None or loaded != wanted:
+            self._drop_stale()
+            engine = self._load(model)
+            # Compared afterwards: what was read while it was loaded is not known.
+            if wanted != self._version(model):
+                raise ModelReplaced(f"The model {model} was replaced meanwhile.")
+            self._engines[model] = wanted, engine
+        return engine
+
+    def _drop_stale(self) -> None:
+        """Let go of the engines of models that were replaced or removed, before another takes memory."""
+        for model, (version, _) in list(self._engines.items()):
+            try:
+                is_stale = version != self._version(model)
+            except SeparationError:
+                is_stale = True
+            if is_stale:
+                del self._engines[model]
+                gc.collect()  # runners on a GPU are parts of cycles
 
     def _version(self, model: str) -> str:
         store = WeightStore(self._options.models_dir)
@@ -92,8 +120,11 @@ class Engines:
                 threads=options.threads or None,
                 songs=self._songs,
                 batch_wait_s=options.batch_wait_ms / 1000,
+                member=self._get,
             )
-        except WeightsError:
+        except WeightsError as error:
+            if isinstance(error, WeightsCorrupt):
+                self._damaged()
             if not options.models_fetch or model not in BUILT_IN:
                 raise
             self._fetches[model] = fetch = Thread(target=self._fetch, args=(model,), daemon=True)

@@ -48,7 +48,8 @@ def check_models(configured: Path | None) -> None:
 class Serving:
     """What a worker serves, known in every process of a pool that forks after this was created.
 
-    A file is compared with its checksum when it is first seen and when it has changed.
+    A file is compared with its checksum when it is first seen, when it has changed, and when weights could
+    not be loaded.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -57,11 +58,16 @@ class Serving:
         # Two places and which of them counts, without a lock: a process that is killed would keep it.
         self._names = [multiprocessing.RawArray(ctypes.c_char, _MOST_BYTES + 1) for _ in range(2)]
         self._latest = multiprocessing.RawValue(ctypes.c_int, 0)
+        self._doubts = multiprocessing.RawValue(ctypes.c_uint, 0)
+        self._doubts_seen = 0
         self._left_out: list[str] = []
         self._sound: dict[tuple[Path, int, int, int], bool] = {}
 
     def refresh(self) -> tuple[str, ...]:
         """Look at the models again, and return what is served."""
+        if (doubts := self._doubts.value) != self._doubts_seen:
+            self._doubts_seen = doubts
+            self._sound.clear()
         served = self._served()
         found = announced(served)
         self._report_left_out(sorted({*served} - {*found}))
@@ -77,6 +83,10 @@ class Serving:
         """Return what was served at the last look."""
         text = self._text()
         return tuple(text.split(",")) if text else ()
+
+    def doubt(self) -> None:
+        """Have the next look compare every file: weights could not be loaded. Any process may call it."""
+        self._doubts.value += 1
 
     def _report_left_out(self, names: list[str]) -> None:
         """Log which models are here and are not announced, when these change."""

@@ -118,7 +118,7 @@ def _separation_context(
         metrics=metrics,
         events=TaskEvents(app),
         shutdown=shutdown,
-        engine=Engines(settings, metrics, device_in_use),
+        engine=Engines(settings, metrics, device_in_use, serving.doubt),
         decoder=create_decoder(settings),
         device_failed=device_failed,
         serves=serving.get,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from stemline.models import library
+from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import DecodingLimits
-from stemline.separation.errors import WeightsMissing
+from stemline.separation.ensemble import EnsembleEngine
+from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 from stemline.testing.processes import eventually
 from stemline.workers import engines
 from stemline.workers.metrics import WorkerMetrics
+from tests.support.networks import HEAD, WAVEFORM, card, scaling
 
 
 class Bench:
@@ -117,6 +123,49 @@ def test_a_replaced_model_is_loaded_again(monkeypatch, tmp_path):
     assert second is bench.engines("2stems")
     with pytest.raises(engines.ModelReplaced):
         bench.engines("2stems", "first")
+
+
+def test_an_ensemble_shares_its_members_with_other_jobs(tmp_path: Path) -> None:
+    """A network is in memory once, and only while it is one that is there."""
+    store = WeightStore(tmp_path / "models")
+    network = scaling(tmp_path / "own.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
+    own = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100)
+    library.add(store, own, network)
+    both = tmp_path / "both.toml"
+    both.write_text(
+        f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n[[members]]\nmodel = "own"\n'
+    )
+    library.add(store, both, None)
+    loaded = engines.Engines(Settings(models_dir=store.directory, device="cpu"), WorkerMetrics())
+    ensemble = loaded("both")
+    assert isinstance(ensemble, EnsembleEngine)
+    assert ensemble.members[0].engine is loaded("own")
+    old = weakref.ref(loaded("own"))
+    library.add(store, own, scaling(tmp_path / "own.onnx", (2, 100), (0.4, 0.3, 0.2, 0.1)), replace_it=True)
+    renewed = loaded("both")
+    assert isinstance(renewed, EnsembleEngine)
+    assert renewed.members[0].engine is loaded("own")
+    del ensemble
+    gc.collect()
+    assert old() is None
+
+
+def test_weights_that_cannot_be_loaded_are_reported(monkeypatch, tmp_path):
+    """What announces the models is told that one is damaged; that one is missing it sees itself."""
+    errors = [WeightsMissing(), WeightsCorrupt()]
+    told: list[int] = []
+
+    def load(_model: str, **_: Any) -> Any:
+        raise errors[0]
+
+    monkeypatch.setattr(engines, "load_engine", load)
+    settings = Settings(models_dir=tmp_path)
+    loaded = engines.Engines(settings, WorkerMetrics(), None, lambda: told.append(len(errors)))
+    while errors:
+        with pytest.raises(type(errors[0])):
+            loaded("2stems")
+        errors.pop(0)
+    assert [1] == told
 
 
 def test_an_engine_is_loaded_with_the_options_of_the_settings(monkeypatch, tmp_path):

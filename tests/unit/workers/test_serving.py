@@ -16,7 +16,7 @@ from stemline.models import library
 from stemline.models.weights import WeightStore
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings import Settings
-from stemline.separation.errors import WeightsMissing
+from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 from stemline.workers.model_queues import ModelQueues
 from stemline.workers.serving import Serving, check_models
 from tests.support.networks import HEAD, WAVEFORM, card, scaling
@@ -117,13 +117,32 @@ def test_damage_that_keeps_time_and_size_is_noticed(folder: Path) -> None:
     assert ("own",) == looked.refresh()
 
 
+def test_damage_that_no_time_shows_is_noticed_once_a_load_has_failed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a disk damages is compared again, whichever process of the worker could not load it."""
+    looked = serving(folder)
+    assert ("own",) == looked.refresh()
+
+    def damaged(*_: object) -> None:
+        raise WeightsCorrupt
+
+    monkeypatch.setattr("stemline.workers.serving.verify_file", damaged)
+    assert ("own",) == looked.refresh()
+    child = multiprocessing.get_context("fork").Process(target=looked.doubt)
+    child.start()
+    child.join(60)
+    assert () == looked.refresh()
+
+
 def test_models_that_are_not_announced_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker with more models than it can announce says which are left out, once for each change."""
     looked = serving(tmp_path)
     models = [f"n{number:02}" for number in range(66)]
     monkeypatch.setattr(looked, "_served", lambda: [*models, "MusicMode"])
     with capture_logs() as logged:
-        assert looked.refresh() == looked.refresh()
+        looked.refresh()
+        looked.refresh()
         models.pop()
         looked.refresh()
     said = [entry["models"] for entry in logged if entry["event"] == "models.not_announced"]
