@@ -50,14 +50,16 @@
     └── JobFailed                     ends a job as Failed
         ├── SourceNotFound
         ├── SourceAccessDenied
-        │   └── SourceBucketUnknown   retryable: another worker may know the bucket
+        │   ├── SourceBucketUnknown   retryable: another worker may know the bucket
+        │   └── SourceEntryRefused    retryable: the operator's entry may be mended
         ├── SourceDownloadFailed
         │   └── SourceUnavailable     retryable: another attempt may succeed
         │       ├── SourceObjectUnavailable    counts as an attempt: the bucket itself responds
         │       └── SourceWorkerAtFault        the worker, not the bucket
         ├── SourceTooLarge
         ├── TargetDenied
-        │   └── TargetBucketUnknown   retryable: another worker may know the bucket
+        │   ├── TargetBucketUnknown   retryable: another worker may know the bucket
+        │   └── TargetEntryRefused    retryable: the operator's entry may be mended
         ├── TargetNotWritten          counts as an attempt
         ├── TargetUnavailable         retryable
         │   ├── TargetObjectUnavailable    counts as an attempt: the bucket itself responds
@@ -299,6 +301,12 @@ class SourceBucketUnknown(SourceAccessDenied):
     retryable = True
 
 
+class SourceEntryRefused(SourceAccessDenied):
+    """The store refuses the keys, region or address of the worker's entry for the input object's bucket."""
+
+    retryable = True
+
+
 class SourceDownloadFailed(JobFailed):
     """The input object could not be fetched."""
 
@@ -316,7 +324,7 @@ class SourceObjectUnavailable(SourceUnavailable):
 
 
 class SourceWorkerAtFault(SourceUnavailable):
-    """The worker cannot use its credentials or its clock to read; another attempt may succeed."""
+    """The worker cannot use its credentials, clock or proxy to read; another attempt may succeed."""
 
 
 class SourceTooLarge(JobFailed):
@@ -329,6 +337,12 @@ class TargetDenied(JobFailed):
 
 class TargetBucketUnknown(TargetDenied):
     """The worker has no entry for the destination bucket."""
+
+    retryable = True
+
+
+class TargetEntryRefused(TargetDenied):
+    """The store refuses the keys, region or address of the worker's entry for the destination bucket."""
 
     retryable = True
 
@@ -346,7 +360,7 @@ class TargetObjectUnavailable(TargetUnavailable):
 
 
 class TargetWorkerAtFault(TargetUnavailable):
-    """The worker cannot use its credentials or its clock to write; another attempt may succeed."""
+    """The worker cannot use its credentials, clock or proxy to write; another attempt may succeed."""
 
 
 class TargetNotWritten(JobFailed):

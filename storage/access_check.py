@@ -18,22 +18,14 @@ from stemline.runtime.errors import StartRefused
 from stemline.runtime.http_date import seconds_of
 from stemline.runtime.settings import BucketAccess
 from stemline.storage.clients import BucketClient, Clients
-from stemline.storage.s3_errors import CONNECTION_ERRORS, error_code
+from stemline.storage.faults import Fault, fault_of
+from stemline.storage.s3_errors import CONNECTION_ERRORS, error_code, status_of
 
 log = structlog.get_logger(__name__)
 
 HOW_TO_CONFIGURE: Final = 'Set STEMLINE_BUCKETS or STEMLINE_BUCKETS_FILE; "*" stands for any bucket.'
 _UNKNOWN_BUCKET: Final = "stemline-start-check"
 """Asked for where the settings name no bucket: a store that accepts the keys answers that there is none."""
-_WRONG_KEYS: Final = frozenset(
-    {
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-    }
-)
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
@@ -93,11 +85,9 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> str:
     try:
         answer = client.s3.list_objects_v2(Bucket=client.name, MaxKeys=1)
     except ClientError as error:
-        answer, code = error.response, error_code(error)
-        if code in _WRONG_KEYS:
-            fault = f"the store refuses the keys ({code})"
-        elif code == "RequestTimeTooSkewed":
-            fault = "the clock of this machine is wrong, says the store"
+        answer, fault = error.response, _fault_in(error)
+        if fault_of(error) is Fault.STORE:
+            log.warning("storage.not_reached", bucket=client.name, error=error_code(error))
     except SSLError as error:
         fault = f"the certificate of the store is not trusted ({shorten(error)})"
     except CONNECTION_ERRORS as error:
@@ -109,6 +99,19 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> str:
         direction = "behind" if skew_s > 0 else "ahead of"
         fault = f"the clock of this machine is {abs(skew_s):.0f} s {direction} the store's"
     return fault
+
+
+def _fault_in(error: ClientError) -> str:
+    """Return what an answer says of this machine or its settings, or an empty text."""
+    code, status = error_code(error), status_of(error)
+    if code == "RequestTimeTooSkewed":
+        return "the clock of this machine is wrong, says the store"
+    if status in {407, 511}:
+        return f"the proxy or network of this machine refuses it ({status})"
+    # A redirect may be another bucket's: the name that is asked for can be anybody's.
+    if fault_of(error) in {Fault.WORKER, Fault.ENTRY} and status not in {301, 308}:
+        return f"the store refuses the keys ({code})"
+    return ""
 
 
 def _skew_s(answer: Mapping[str, Any], now: float) -> float:

@@ -13,9 +13,10 @@ from botocore.exceptions import IncompleteReadError
 from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
+from stemline.storage.faults import Fault, fault_of
 from stemline.storage.ranges import Part, is_another_object, request_part
 from stemline.storage.retry import BudgetExhausted, RetryBudget
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Download:
         except REQUEST_ERRORS as error:
             if self._received and is_another_object(error):
                 self._restart(file)
-            elif not is_transient(error) or self._received == start:
+            elif fault_of(error) is not Fault.STORE or self._received == start:
                 raise
             log.warning(
                 "storage.download_interrupted", key=self._key, bytes=self._received, error=error_code(error)

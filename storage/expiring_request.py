@@ -107,7 +107,7 @@ def _error(operation: str, status: int, content: bytes) -> ClientError | None:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     root = etree.fromstring(content, parser) if content.strip() else None
     name = etree.QName(root).localname if root is not None else ""
-    if status < 300 and name == _RESULTS.get(operation, name) and name != "Error":
+    if status < 300 and name == _RESULTS.get(operation, ""):
         return None
     code = (root.findtext("{*}Code") or "") if root is not None else ""
     message = (root.findtext("{*}Message") or "") if root is not None else ""

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stemline.jobs.errors import Forbidden, NoSuchResource, RequestRefused, TryAgain
 from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
+from stemline.storage.faults import REMEDIES, fault_of
 from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import error_code, field_of, is_missing
 
@@ -177,6 +178,10 @@ def _errors() -> Iterator[None]:
         raise TryAgain(f"The bucket's store does not answer ({error.reason}).", retry_after_s=5) from error
     except (ClientError, BotoCoreError) as error:
         log.warning("storage.upload_refused", error=error_code(error), message=shorten(error))
+        if fault_of(error) in REMEDIES:
+            raise TryAgain(
+                f"The service cannot use the bucket's store ({error_code(error)}).", retry_after_s=60
+            ) from error
         if is_missing(error):
             raise NoSuchResource(
                 "There is no such upload; it was completed, aborted or never opened."

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.jobs.errors import (
+    JobFailed,
     SourceAccessDenied,
     SourceBucketUnknown,
     SourceDownloadFailed,
+    SourceEntryRefused,
     SourceNotFound,
     SourceObjectUnavailable,
     SourceUnavailable,
     SourceWorkerAtFault,
     TargetBucketUnknown,
     TargetDenied,
+    TargetEntryRefused,
     TargetObjectUnavailable,
     TargetUnavailable,
     TargetWorkerAtFault,
@@ -25,18 +29,28 @@ from stemline.jobs.errors import (
 from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient, BucketNotConfigured, NoBucketName
 from stemline.storage.download import ObjectChanged
+from stemline.storage.faults import REMEDIES, Fault, fault_of
 from stemline.storage.retry import BudgetExhausted
-from stemline.storage.s3_errors import (
-    REQUEST_ERRORS,
-    error_code,
-    is_denied,
-    is_missing,
-    is_transient,
-    is_worker_fault,
-    status_of,
-)
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, status_of
 
 log = structlog.get_logger(__name__)
+
+_OF_SOURCE: Final[Mapping[Fault, type[JobFailed]]] = {
+    Fault.STORE: SourceUnavailable,
+    Fault.WORKER: SourceWorkerAtFault,
+    Fault.ENTRY: SourceEntryRefused,
+    Fault.DENIED: SourceAccessDenied,
+    Fault.MISSING: SourceNotFound,
+    Fault.REQUEST: SourceDownloadFailed,
+}
+_OF_TARGET: Final[Mapping[Fault, type[JobFailed]]] = {
+    Fault.STORE: TargetUnavailable,
+    Fault.WORKER: TargetWorkerAtFault,
+    Fault.ENTRY: TargetEntryRefused,
+    Fault.DENIED: TargetDenied,
+    Fault.MISSING: TargetDenied,
+    Fault.REQUEST: TargetDenied,
+}
 
 
 @contextmanager
@@ -57,14 +71,7 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
         down = SourceObjectUnavailable if _is_object_alone(error, bucket) else SourceUnavailable
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
-        if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=shorten(error))
-            raise SourceWorkerAtFault(_message(SourceWorkerAtFault, error_code(error))) from error
-        kind: type[SourceNotFound | SourceAccessDenied | SourceDownloadFailed]
-        kind = SourceNotFound if is_missing(error) else SourceDownloadFailed
-        kind = SourceAccessDenied if is_denied(error) else kind
-        log.warning("storage.source_refused", error=error_code(error), message=shorten(error))
-        raise kind(_message(kind, error_code(error))) from error
+        raise _job_error("storage.source_refused", error, _OF_SOURCE) from error
 
 
 @contextmanager
@@ -80,11 +87,15 @@ def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
         down = TargetObjectUnavailable if _is_object_alone(error, bucket) else TargetUnavailable
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
-        if is_worker_fault(error):
-            log.warning("storage.worker_at_fault", error=error_code(error), message=shorten(error))
-            raise TargetWorkerAtFault(_message(TargetWorkerAtFault, error_code(error))) from error
-        log.warning("storage.target_refused", error=error_code(error), message=shorten(error))
-        raise TargetDenied(_message(TargetDenied, error_code(error))) from error
+        raise _job_error("storage.target_refused", error, _OF_TARGET) from error
+
+
+def _job_error(event: str, error: Exception, kinds: Mapping[Fault, type[JobFailed]]) -> JobFailed:
+    """Return the job error, and log as `event` what the operator can do."""
+    fault = fault_of(error)
+    remedy = {"remedy": REMEDIES[fault]} if fault in REMEDIES else {}
+    log.warning(event, error=error_code(error), message=shorten(error), **remedy)
+    return kinds[fault](_message(kinds[fault], error_code(error)))
 
 
 def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> bool:
@@ -95,7 +106,7 @@ def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> boo
         bucket.s3.head_bucket(Bucket=bucket.name)
     except REQUEST_ERRORS as answer:
         # Credentials that may not ask about the bucket still show that the store responds.
-        return 400 <= status_of(answer) < 500 and not is_transient(answer)
+        return fault_of(answer) in {Fault.DENIED, Fault.MISSING, Fault.REQUEST}
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemline.storage.clients import BucketClient
+from stemline.storage.s3_errors import field_of
 
 _TOKEN_DIGITS = 20
 
@@ -34,7 +35,7 @@ def head_object(bucket: BucketClient, key: str) -> ObjectHead:
     token = metadata.get("stemline-token", "")
     return ObjectHead(
         size=response.get("ContentLength"),
-        etag=response.get("ETag", ""),
+        etag=field_of(response, "ETag", "HeadObject"),
         content_type=response.get("ContentType", ""),
         job_id=metadata.get("stemline-job", ""),
         token=int(token) if token.isdecimal() and len(token) <= _TOKEN_DIGITS else 0,

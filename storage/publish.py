@@ -26,9 +26,10 @@ from stemline.jobs.errors import LeaseLost
 from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient
 from stemline.storage.expiring_request import send_expiring
+from stemline.storage.faults import Fault, fault_of
 from stemline.storage.objects import head_object
 from stemline.storage.retry import BudgetExhausted, RetryBudget
-from stemline.storage.s3_errors import error_code, field_of, is_denied, is_missing, status_of
+from stemline.storage.s3_errors import error_code, field_of, is_missing, status_of
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,12 @@ def begin(bucket: BucketClient, upload: Upload, content_type: str, budget: Retry
 
 
 def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) -> Upload:
-    """Send the file part by part; the store checks each part against its MD5."""
+    """Send the file part by part; the store checks each part against its MD5.
+
+    Raises:
+        LeaseLost: Another attempt, or a rule of the store, removed the upload.
+        BudgetExhausted, TransferCancelled, ClientError, BotoCoreError: As for ``complete``.
+    """
     part_bytes = max(PART_BYTES, math.ceil(upload.size / MAX_PARTS))
     etags: list[str] = []
     md5 = hashlib.md5(usedforsecurity=False)
@@ -107,7 +113,12 @@ def _send_part(bucket: BucketClient, upload: Upload, number: int, part: bytes, b
         )
         return field_of(response, "ETag", "UploadPart")
 
-    return budget.run(send_once, key=upload.key, part=number)
+    try:
+        return budget.run(send_once, key=upload.key, part=number)
+    except ClientError as error:
+        if error_code(error) == "NoSuchUpload":
+            raise LeaseLost from error
+        raise
 
 
 def copy(
@@ -198,7 +209,7 @@ def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> in
     except ClientError as error:
         if is_missing(error):
             return None
-        if is_denied(error):
+        if fault_of(error) is Fault.DENIED:
             log.info("storage.size_not_checked", key=upload.key, error=error_code(error))
             return upload.size
         raise

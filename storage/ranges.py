@@ -11,7 +11,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from stemline.storage.clients import BucketClient
-from stemline.storage.s3_errors import UnusableResponse, status_of
+from stemline.storage.s3_errors import UnusableResponse, field_of, status_of
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15}|\*)")
 _UNSATISFIED: Final = frozenset({412, 416})
@@ -45,7 +45,7 @@ def request_part(
         etag: An object with another one is refused.
 
     Raises:
-        UnusableResponse: The response has another part of the object.
+        UnusableResponse: The response has another part of the object, or is none of a store.
         ClientError, BotoCoreError: The store refused, or cannot be reached.
     """
     options = {"IfMatch": etag} if etag else {}
@@ -60,7 +60,7 @@ def request_part(
                 raise UnusableResponse(operation="GetObject", field="Content-Range")
             begins, size = first, None if match[2] == "*" else match[2]
         # A chunked response, as of some gateways, has no length; its own last chunk marks the end.
-        yield Part(body, begins, None if size is None else int(size), response.get("ETag", ""))
+        yield Part(body, begins, None if size is None else int(size), field_of(response, "ETag", "GetObject"))
 
 
 def is_another_object(error: BaseException) -> bool:

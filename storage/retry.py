@@ -27,7 +27,8 @@ from tenacity import (
 )
 
 from stemline.jobs.errors import StemlineError
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, is_transient
+from stemline.storage.faults import Fault, fault_of
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ class RetryBudget:
             log.warning("storage.retry_scheduled", error=code, wait_s=wait_s, **context)
 
         retrying = Retrying(
-            retry=retry_if_exception(is_transient),
+            retry=retry_if_exception(lambda error: fault_of(error) is Fault.STORE),
             stop=stop_after_delay(self.seconds),
             wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
             sleep=self.wait,

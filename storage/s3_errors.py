@@ -9,14 +9,8 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConfigNotFound,
-    ConfigParseError,
-    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
     ResponseStreamingError,
 )
 from botocore.exceptions import (
@@ -38,24 +32,10 @@ CONNECTION_ERRORS = (
     ConnectionError,
     TimeoutError,
 )
-"""Errors of the connection; all of them are transient."""
+"""Errors of the connection."""
 
 REQUEST_ERRORS = (ClientError, BotoCoreError, *CONNECTION_ERRORS)
 """Every error that a request to a store can raise."""
-
-_TRANSIENT_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "BadDigest", "OperationAborted"})
-_WORKER_FAULTS = (
-    ConfigNotFound,
-    ConfigParseError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
-_DENIED_CODES = frozenset(
-    {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "AccessDenied", "SignatureDoesNotMatch"}
-)
-
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FIELD = re.compile(r"[!-~]{1,1024}")
@@ -64,10 +44,15 @@ _FIELD = re.compile(r"[!-~]{1,1024}")
 def error_code(error: BaseException) -> str:
     """Return the S3 error code, or the exception's name where there is none."""
     if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code") or "")
-        # It ends in messages and logs, and a tenant may run the store that sends it.
-        return code if _CODE.fullmatch(code) else str(status_of(error))
+        return code_of_store(error) or str(status_of(error))
     return type(error).__name__
+
+
+def code_of_store(error: ClientError) -> str:
+    """Return the code that an answer names; empty if it names none."""
+    code = str(error.response.get("Error", {}).get("Code") or "")
+    # It ends in messages and logs, and a tenant may run the store that sends it.
+    return code if _CODE.fullmatch(code) else ""
 
 
 def status_of(error: BaseException) -> int:
@@ -75,14 +60,6 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return 0
-
-
-def is_transient(error: BaseException) -> bool:
-    """Return whether the same request may succeed later."""
-    if isinstance(error, ClientError):
-        status = status_of(error)
-        return status >= 500 or status in {408, 429} or error_code(error) in _TRANSIENT_CODES
-    return isinstance(error, (*CONNECTION_ERRORS, UnusableResponse))
 
 
 def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
@@ -97,18 +74,6 @@ def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
     return str(value)
 
 
-def is_worker_fault(error: BaseException) -> bool:
-    """Return whether the fault is in this worker: its clock, its profile, or how it gets credentials."""
-    if isinstance(error, ClientError):
-        return error_code(error) == "RequestTimeTooSkewed"
-    return isinstance(error, _WORKER_FAULTS)
-
-
 def is_missing(error: BaseException) -> bool:
     """Return whether the object, the bucket or the upload does not exist."""
     return status_of(error) == 404
-
-
-def is_denied(error: BaseException) -> bool:
-    """Return whether the store refused because of credentials or permissions."""
-    return status_of(error) == 403 or error_code(error) in _DENIED_CODES

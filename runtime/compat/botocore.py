@@ -83,6 +83,15 @@ class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no typ
             name = type(error).__name__
             raise UnreadableAnswer(operation=operation_model.name, error=name) from error
 
+    def _needs_retry(self, attempts: int, operation_model: Any, request_dict: Any, *answer: Any) -> Any:
+        """Return whether botocore sends the request again, as to another region; never a HEAD of a bucket.
+
+        It sends that one itself to learn the region, and one more for each that is redirected, without end.
+        """
+        if operation_model.name == "HeadBucket":
+            request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
+        return super()._needs_retry(attempts, operation_model, request_dict, *answer)
+
 
 class _BoundedSession:
     """A session whose responses are bounded."""

@@ -23,6 +23,7 @@ from stemline.jobs.errors import (
     LeaseLost,
     SourceAccessDenied,
     SourceBucketUnknown,
+    SourceEntryRefused,
     SourceNotFound,
     SourceTooLarge,
     SourceUnavailable,
@@ -179,7 +180,7 @@ def test_final_errors_have_their_own_codes(s3: S3, proxy: FaultyProxy, tmp_path:
     cases: list[tuple[Settings, Tenant, str, type[Exception]]] = [
         (good, here, "none", SourceNotFound),
         (both, nowhere, "none", SourceNotFound),
-        (Settings(buckets={"*": wrong}), here, "in", SourceAccessDenied),
+        (Settings(buckets={"*": wrong}), here, "in", SourceEntryRefused),
         (Settings(buckets={}), here, "in", SourceBucketUnknown),
         (good, here, "in", SourceTooLarge),
         (good, Tenant(s3.bucket, "x@127.0.0.1:1/#"), "in", SourceBucketUnknown),

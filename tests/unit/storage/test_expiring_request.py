@@ -19,7 +19,7 @@ from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import expiring_request
 from stemline.storage.clients import BucketClient, Clients
 from stemline.storage.expiring_request import send_expiring
-from stemline.storage.s3_errors import is_worker_fault
+from stemline.storage.faults import Fault, fault_of
 
 OPERATIONS = ("complete_multipart_upload", "delete_object")
 DONE = b"<CompleteMultipartUploadResult/>"
@@ -128,7 +128,7 @@ def test_a_refusal_with_a_wrong_clock_is_the_workers_fault(
     session.headers = {"Date": formatdate(time.time() + wrong_s, usegmt=True)}
     with pytest.raises(ClientError, match="RequestTimeTooSkewed") as refused:
         complete(bucket, time.time() + 30)
-    assert is_worker_fault(refused.value)
+    assert fault_of(refused.value) is Fault.WORKER
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "now"])

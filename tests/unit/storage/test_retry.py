@@ -40,7 +40,7 @@ def test_transient_errors_are_retried(error):
     assert ("done", 3) == (RetryBudget(30).run(request), request.tries)
 
 
-@pytest.mark.parametrize("error", [refused(403, "AccessDenied"), refused(404), ValueError()])
+@pytest.mark.parametrize("error", [refused(403, "AccessDenied"), refused(404, "NoSuchKey"), ValueError()])
 def test_other_errors_are_raised_at_once(error):
     """A refusal or a programming error is raised after a single try."""
     request = Request(error)

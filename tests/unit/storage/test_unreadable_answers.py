@@ -12,7 +12,8 @@ from botocore.awsrequest import AWSResponse
 from stemline.jobs.errors import JobFailed
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
-from stemline.storage.s3_errors import REQUEST_ERRORS, is_transient
+from stemline.storage.faults import Fault, fault_of
+from stemline.storage.s3_errors import REQUEST_ERRORS
 
 OPERATIONS: dict[str, dict[str, Any]] = {
     "get_object": {},
@@ -65,7 +66,7 @@ def may_change(s3: Any, operation: str) -> bool:
     try:
         getattr(s3, operation)(Bucket="media-1250000000", Key="k", **OPERATIONS[operation])
     except REQUEST_ERRORS as error:
-        return is_transient(error)
+        return fault_of(error) is Fault.STORE
     return True
 
 
@@ -108,6 +109,6 @@ def test_a_job_learns_of_it_as_of_a_store_that_fails(buckets, answers):
     with pytest.raises(JobFailed, match="UnreadableAnswer") as raised:
         buckets.head("ap-chongqing", "media-1250000000", "k")
     assert raised.value.retryable
-    answers({"x-amz-meta-stemline-token": "9" * 5000, "x-amz-meta-stemline-job": "j"})
+    answers({"ETag": '"e"', "x-amz-meta-stemline-token": "9" * 5000, "x-amz-meta-stemline-job": "j"})
     found = buckets.head("ap-chongqing", "media-1250000000", "k")
     assert ("j", 0) == (found.job_id, found.token)

@@ -11,10 +11,12 @@ import pytest
 
 from stemline.jobs.errors import (
     SourceBucketUnknown,
+    SourceEntryRefused,
     SourceNotFound,
     SourceUnavailable,
     SourceWorkerAtFault,
     TargetBucketUnknown,
+    TargetEntryRefused,
     TargetUnavailable,
     TargetWorkerAtFault,
 )
@@ -134,6 +136,8 @@ def test_what_the_worker_lacks_puts_the_job_off_before_anything_is_fetched(make,
         (TargetWorkerAtFault(), "InternalError", "InternalError"),
         (SourceBucketUnknown(), "ResourceAccessDenied", "ResourceAccessDenied"),
         (TargetBucketUnknown(), "WriteTargetBucketDenied", "WriteTargetBucketDenied"),
+        (SourceEntryRefused(), "ResourceAccessDenied", "ResourceAccessDenied"),
+        (TargetEntryRefused(), "WriteTargetBucketDenied", "WriteTargetBucketDenied"),
         (WeightsMissing(), "WeightsUnavailable", "WeightsUnavailable"),
         (DeviceError(), "DeviceUnavailable", "DeviceUnavailable"),
         (DiskFull(), "InternalError", "InternalError"),
