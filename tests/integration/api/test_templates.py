@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stemline.testing.api_server import ApiServer
+from stemline.runtime.settings import Credential
+from stemline.testing.api_server import TENANT, ApiServer
 from stemline.testing.client import BUCKET, REGION, Answer, Client
 
 
@@ -178,3 +179,19 @@ def test_number_is_limited(serve: Callable[..., ApiServer]) -> None:
     create(client, "b")
     answer = client.post("/template", body("c"))
     assert (400, "CreatedTemplateNumLimit") == (answer.status, answer.code)
+
+
+def test_a_template_names_only_models_that_its_credential_may_choose(serve: Callable[..., ApiServer]) -> None:
+    """A model that a credential may not choose is refused in a new template and in a change of one."""
+    server = serve(credentials=(Credential(secret_id="id", secret_key="k", models=("htdemucs*",)),))
+    client = Client(server.port, secret_id="id", secret_key="k")
+    refused = body().replace("</AudioConfig>", "</AudioConfig><Model>other</Model>")
+    allowed = refused.replace("other", "htdemucs_ft")
+    assert (403, "AccessDenied") == ((answer := client.post("/template", refused)).status, answer.code)
+    template = client.post("/template", allowed).text("Template/TemplateId")
+    answer = client.put(f"/template/{template}", refused)
+    assert (403, "AccessDenied") == (answer.status, answer.code)
+    assert 200 == client.put(f"/template/{template}", allowed.replace("_ft", "_6s")).status
+    stored = server.store.templates.get(TENANT, template or "")
+    assert stored is not None
+    assert stored.separate.model == "htdemucs_6s"

@@ -67,6 +67,9 @@ def test_hosts(host: str, bucket: str | None, region: str) -> None:
         f"media-1250000000.ci.{'a' * 41}.myqcloud.com",
         "x" * 300,
         "media-1250000000/x.localhost",
+        "-media-1250000000.ci.ap-chongqing.myqcloud.com",
+        f"{'m' * 60}-1250000000.ci.ap-chongqing.myqcloud.com",
+        f"{'m' * 60}-1250000000.localhost",
     ],
 )
 def test_unknown_hosts(host: str) -> None:
