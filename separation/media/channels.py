@@ -20,6 +20,10 @@ _GAINS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("LFE", "LFE2"), (0.0, 0.0)),
 }
 
+# Ambisonics (ACN order, SN3D): two cardioids to the sides, from the pressure and what differs between left
+# and right. Height, depth and higher orders are left out.
+_AMBISONIC: dict[str, tuple[float, float]] = {"AMBI0": (1.0, 1.0), "AMBI1": (1.0, -1.0)}
+
 # The channels of a file that gives only their number (FFmpeg's defaults).
 _DEFAULTS: dict[int, tuple[str, ...]] = {
     3: ("FL", "FR", "LFE"),
@@ -37,10 +41,12 @@ def downmix_matrix(names: tuple[str, ...]) -> NDArray[np.float32]:
 
     It is scaled so that full scale on every channel does not clip. Channels of unknown names go to both.
     """
-    if any(name not in _GAINS for name in names):
+    is_ambisonic = any(name in _AMBISONIC for name in names)
+    if not is_ambisonic and any(name not in _GAINS for name in names):
         names = _DEFAULTS.get(len(names), names)
-    matrix = np.array([_GAINS.get(name, (_MINUS_3_DB, _MINUS_3_DB)) for name in names], dtype=np.float64)
-    loudest = matrix.sum(axis=0).max()
+    unknown = (0.0, 0.0) if is_ambisonic else (_MINUS_3_DB, _MINUS_3_DB)
+    matrix = np.array([(_GAINS | _AMBISONIC).get(name, unknown) for name in names], dtype=np.float64)
+    loudest = np.abs(matrix).sum(axis=0).max()
     return (matrix / loudest if loudest > 0 else matrix).astype(np.float32)
 
 

@@ -90,10 +90,16 @@ def _uncounted_s(structure: Structure, stream: AudioStream) -> float:
     return 0.0
 
 
-def itunes_samples(tags: Mapping[str, str]) -> int | None:
-    """Return the samples that iTunes' `iTunSMPB` tag counts, without encoder delay and padding."""
+def itunes_padding(tags: Mapping[str, str], decoded: int) -> int:
+    """Return how many of the decoded samples are padding by iTunes' `iTunSMPB` tag.
+
+    Its fields are delay, padding and samples. Programs copy it into files that they encode anew: it counts
+    only where it leaves out no more than the padding that it names.
+    """
     fields = tags.get("iTunSMPB", "").split()
     try:
-        return int(fields[3], 16) or None
+        padding, samples = int(fields[2], 16), int(fields[3], 16)
     except (IndexError, ValueError):
-        return None
+        return 0
+    excess = decoded - samples
+    return excess if 0 < excess <= padding else 0

@@ -15,7 +15,7 @@ from stemline.separation.errors import DamagedMedia, UndecodableMedia
 from stemline.separation.media import checks
 from stemline.separation.media.channels import to_stereo
 from stemline.separation.media.containers import EXCESS_BYTES
-from stemline.separation.media.duration import itunes_samples
+from stemline.separation.media.duration import itunes_padding
 from stemline.separation.media.layouts import channel_names, has_no_name
 from stemline.separation.media.packets import read_packets
 from stemline.separation.media.pcm import to_float
@@ -31,6 +31,8 @@ _JITTER_S = 0.1
 _MISSING_SHARE = 0.9
 # Silence is passed on in pieces of this length, in seconds.
 _SILENCE_S = 1.0
+# Demuxers of what iTunes writes; an mp3 with a header of its own has been trimmed by it.
+_TAGGED_BY_ITUNES = frozenset({"mov", "mp3", "aac"})
 # How far a time stamp may lie beyond the container's own duration, in seconds.
 _BEYOND_S = 2.0
 # Decoders with checksums that no encoder in the wild writes wrongly.
@@ -220,11 +222,10 @@ class FrameReader:
         packet = self._state.last_packet
         if self._probe.demuxer.name == "mov" and packet and packet.duration and packet.time_base:
             keep = min(keep, round(packet.duration * packet.time_base * last.rate))
-        total = itunes_samples(self._probe.container.metadata)
-        if total is not None:
+        if self._probe.demuxer.name in _TAGGED_BY_ITUNES and not self._probe.structure.frames:
             # iTunes says it in a tag instead of in the index.
-            excess = round(self._state.reached_s["samples"] * last.rate) - total
-            keep = min(keep, len(last.samples) - excess)
+            decoded = round(self._state.reached_s["samples"] * last.rate)
+            keep = min(keep, len(last.samples) - itunes_padding(self._probe.container.metadata, decoded))
         return Piece(last.rate, last.samples[:keep]) if 0 < keep < len(last.samples) else last
 
 

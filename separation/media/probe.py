@@ -126,8 +126,10 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
     # Before FFmpeg opens it: an mp4 without its end, where the index is, cannot even be opened.
     checks.raise_first(checks.BEFORE_OPENING, structure)
     if structure.foreign_bytes and not structure.links:
-        return (_open(_span(path, structure.foreign_bytes, size), [None], structure, track),)
+        return (_open(_span(path, 0, size, structure), [None], structure, track),)
     if not structure.links:
+        if structure.corrections or structure.reads_on:
+            return (_open(_span(path, 0, size, structure), likely_demuxers(path, head), structure, track),)
         return (_open(lambda: path, likely_demuxers(path, head), structure, track),)
     if len(structure.links) > MAX_LINKS:
         raise UndecodableMedia(f"The source is a chain of more than {MAX_LINKS} files.")
@@ -136,20 +138,23 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
     metadata = 0
     with ExitStack() as stack:
         for start, end in pairwise(bounds):
-            with _span(path, start, end)() as file:
+            with Span(path.open("rb"), start, end) as part_of_file, io.BufferedReader(part_of_file) as file:
                 part = read_structure(file, file.read(HEAD_BYTES), end - start)
             metadata += part.metadata_bytes  # all links are open at a time
             checks.raise_first(checks.BEFORE_OPENING, replace(part, metadata_bytes=metadata))
-            opener = _span(path, start + part.foreign_bytes, end)
+            opener = _span(path, start, end, part)
             probes.append(_open(opener, ["ogg" if head[:4] == b"OggS" else None], part, track))
             stack.callback(probes[-1].close)
         stack.pop_all()
     return tuple(probes)
 
 
-def _span(path: Path, start: int, end: int) -> Callable[[], io.BufferedReader]:
-    """Return what opens a part of a file."""
-    return lambda: io.BufferedReader(Span(path.open("rb"), start, end))
+def _span(path: Path, start: int, end: int, structure: Structure) -> Callable[[], io.BufferedReader]:
+    """Return what opens a part of a file as FFmpeg is to see it: without leading tags, with corrections."""
+    first, last = start + structure.foreign_bytes, end
+    if structure.reads_on and structure.end is not None:
+        last = min(end, start + structure.end)
+    return lambda: io.BufferedReader(Span(path.open("rb"), first, last, corrections=structure.corrections))
 
 
 def _open(opener: Opener, demuxers: list[str | None], structure: Structure, track: str | None) -> Probe:
@@ -222,8 +227,9 @@ def _late_s(probe: Probe) -> float:
 def _bitrate_kbps(probe: Probe) -> int | None:
     """Return the bitrate of the audio, in kbit/s; None where it shares the file, and none is given.
 
-    A header is trusted for samples that are not compressed, and of an mp3; others name what an encoder was
-    asked for, or the bitrate of the first frame.
+    A header is trusted for samples that are not compressed, of an mp3, and of an mp4, whose index counts the
+    bytes and whose duration may be that of a part; others name what an encoder was asked for, or the bitrate
+    of the first frame.
     """
     structure, stream = probe.structure, probe.stream
     rate = stream.codec_context.bit_rate
@@ -232,7 +238,7 @@ def _bitrate_kbps(probe: Probe) -> int | None:
     if probe.packets is not None and probe.packets.bitrate_kbps:
         return probe.packets.bitrate_kbps
     is_alone = all(each is stream or not _has_bitrate(each) for each in probe.container.streams)
-    is_promised = rate and (is_pcm(stream) or probe.demuxer.name == "mp3")
+    is_promised = rate and (is_pcm(stream) or probe.demuxer.name in {"mp3", "mov"})
     duration_s = _duration_s(probe)
     if is_alone and duration_s and not is_promised:
         rate = round(max(structure.size - structure.metadata_bytes, 0) * 8 / duration_s) or rate

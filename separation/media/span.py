@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from typing import BinaryIO
 
 
 class Span(io.RawIOBase):
     """The bytes of a file from `start` to `end`, for reading."""
 
-    def __init__(self, file: BinaryIO, start: int, end: int, *, closes: bool = True) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        start: int,
+        end: int,
+        *,
+        closes: bool = True,
+        corrections: Mapping[int, bytes] | None = None,
+    ) -> None:
         """Read a part of a file.
 
         Args:
@@ -18,11 +27,13 @@ class Span(io.RawIOBase):
             start: Its first byte that belongs to the part.
             end: The first one that does not.
             closes: Whether the file is closed with the part.
+            corrections: Bytes that are read instead of those in the file, by their position in the part.
         """
         self._file = file
         self._start = start
         self._end = end
         self._closes = closes
+        self._corrections = corrections or {}
         self._file.seek(start)
 
     def readable(self) -> bool:
@@ -35,8 +46,13 @@ class Span(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any writable buffer is one
         """Fill the buffer as far as the part reaches."""
-        left = max(self._end - self._file.tell(), 0)
-        count: int = self._file.readinto(memoryview(buffer)[:left])  # type: ignore[attr-defined]  # BinaryIO's lacks
+        view, position = memoryview(buffer), self.tell()
+        left = max(self._end - self._start - position, 0)
+        count: int = self._file.readinto(view[:left])  # type: ignore[attr-defined]  # BinaryIO's lacks
+        for place, content in self._corrections.items():
+            first, last = max(place, position), min(place + len(content), position + count)
+            if first < last:
+                view[first - position : last - position] = content[first - place : last - place]
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

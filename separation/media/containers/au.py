@@ -20,4 +20,4 @@ def read(file: BinaryIO, size: int) -> Structure:
     file.seek(4)
     start, length = (int.from_bytes(file.read(4), "big") for _ in range(2))
     end = None if length in {0, _UNKNOWN} else without_excess(start + length, size)
-    return Structure(size, end=end, metadata_bytes=min(start, size))
+    return Structure(size, end=end, metadata_bytes=min(start, size), reads_on=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from stemline.separation.media.containers import wave_format
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -22,6 +23,8 @@ _NEXT_FORM = b"AVIX"
 #: An entry of the index of an avi: name of the chunk, and its length behind flags and position.
 _INDEX_ENTRY = struct.Struct("<4s8xI")
 _INDEX_BLOCK_BYTES = 1 << 20
+#: Most bytes of the headers of an avi's streams that are looked at.
+_HEADERS_MAX_BYTES = 1 << 20
 
 
 def matches(head: bytes) -> bool:
@@ -46,6 +49,7 @@ def read(file: BinaryIO, size: int) -> Structure:
             empty_chunks=empty,
             stream_bytes=lengths,
             next_file=next_file,
+            corrections=_avi_corrections(file),
         )
     start, end = _data(file, is_long=form[:4] in _LONG_FORMS)
     metadata, next_file = _metadata_bytes(file, size)
@@ -55,7 +59,34 @@ def read(file: BinaryIO, size: int) -> Structure:
         metadata_bytes=metadata,
         next_file=next_file,
         stream_bytes={} if end is None else {0: end - start},
+        corrections=_corrections(file, 12, start),
     )
+
+
+def _corrections(file: BinaryIO, at: int, end: int) -> dict[int, bytes]:
+    """Return what FFmpeg is shown instead of the descriptions of samples between two positions."""
+    found: dict[int, bytes] = {}
+    while at + 8 <= end:
+        file.seek(at)
+        header = file.read(8 + wave_format.FORMAT_BYTES)
+        name, length = header[:4], int.from_bytes(header[4:8], "little")
+        if len(header) < 8:
+            break
+        if name == b"LIST" and header[8:12] == b"strl":
+            found |= _corrections(file, at + 12, min(at + 8 + length, end))
+        elif name in (b"fmt ", b"strf"):
+            found |= wave_format.corrections(header[8:][:length], at + 8)
+        at += 8 + length + length % 2
+    return found
+
+
+def _avi_corrections(file: BinaryIO) -> dict[int, bytes]:
+    """Return what FFmpeg is shown instead of the descriptions of an avi's streams."""
+    file.seek(12)
+    header = file.read(12)
+    if header[:4] != b"LIST" or header[8:] != b"hdrl":
+        return {}
+    return _corrections(file, 24, min(20 + int.from_bytes(header[4:8], "little"), _HEADERS_MAX_BYTES))
 
 
 def _data(file: BinaryIO, *, is_long: bool) -> tuple[int, int | None]:

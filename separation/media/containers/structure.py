@@ -42,6 +42,8 @@ class Structure:
         metadata_bytes: Bytes of tags, pictures, attachments and indexes, which FFmpeg keeps in memory; each
             part counts for at least `PART_BYTES`.
         foreign_bytes: Length of ID3v2 tags before a container that has none of its own; FFmpeg reads few so.
+        corrections: What FFmpeg is shown of its header instead, by position.
+        reads_on: Whether FFmpeg takes what follows the end for sound.
         lacks_lengths: Whether its header has no true duration: its writer could not seek back.
         lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
     """
@@ -63,6 +65,8 @@ class Structure:
     bitrate_kbps: int | None = None
     channels: int = 0
     foreign_bytes: int = 0
+    corrections: Mapping[int, bytes] = field(default_factory=dict)
+    reads_on: bool = False
     lacks_lengths: bool = False
     lacks_index: bool = False
     empty_chunks: Mapping[tuple[int, int], int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from stemline.separation.media.containers import wave_format
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -12,6 +13,7 @@ from stemline.separation.media.containers.structure import (
 )
 
 _RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_FORMAT = bytes.fromhex("666d7420f3acd3118cd100c04f8edb8a")
 _DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 #: The file's header: two identifiers and a length.
 _FILE_HEADER_BYTES = 40
@@ -30,6 +32,7 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Add up the chunks that are no sound, and find the end of the data."""
     total = 0
     start = 0
+    corrections: dict[int, bytes] = {}
     end: int | None = None
     next_file: int | None = None
     at = _FILE_HEADER_BYTES
@@ -42,6 +45,9 @@ def read(file: BinaryIO, size: int) -> Structure:
         length = int.from_bytes(header[16:], "little")
         if length < _CHUNK_HEADER_BYTES:
             break
+        if header[:16] == _FORMAT:
+            form = file.read(min(length - _CHUNK_HEADER_BYTES, wave_format.FORMAT_BYTES))
+            corrections |= wave_format.corrections(form, at + _CHUNK_HEADER_BYTES)
         if header[:16] == _DATA and length < _UNKNOWN:
             start, end = at + _CHUNK_HEADER_BYTES, without_excess(at + length, size)
         total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
@@ -52,4 +58,5 @@ def read(file: BinaryIO, size: int) -> Structure:
         metadata_bytes=total,
         next_file=next_file,
         stream_bytes={} if end is None else {0: end - start},
+        corrections=corrections,
     )

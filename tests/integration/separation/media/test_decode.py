@@ -173,6 +173,29 @@ def test_itunes_padding_is_truncated(tmp_path: Path):
     assert 44_000 == len(heard)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("in.m4a", "alac"), ("in.flac", "flac"), ("in.mka", "flac")])
+@pytest.mark.parametrize("samples", [22_050, 43_900, 90_000])
+def test_a_tag_of_itunes_that_a_program_copied_changes_nothing(
+    tmp_path: Path, name: str, codec: str, samples: int
+):
+    """The tag of another file, of another rate or length, leaves the sound as it is."""
+    kind = Kind(Path(name).suffix[1:], codec, container_options={"movflags": "use_metadata_tags"})
+    tags = {"iTunSMPB": f" 00000000 00000840 00000064 {samples:016X} 00000000"}
+
+    assert 44_100 == len(read(make(tmp_path / name, kind, tone(44_100), tags)))
+
+
+@pytest.mark.parametrize("behind", [b"TAG" + bytes(125), b"\x7f" * 64, bytes(4096)])
+def test_what_follows_the_end_that_an_au_declares_is_no_sound(tmp_path: Path, behind: bytes):
+    """Tags and zeros behind the samples are left out, as in other containers."""
+    samples = (tone(44_100) * 32_767).astype(">i2")
+    head = b".snd" + b"".join(number.to_bytes(4, "big") for number in (28, samples.nbytes, 3, 44_100, 2))
+    path = tmp_path / "in.au"
+    path.write_bytes(head + bytes(4) + samples.tobytes() + behind)
+
+    assert np.array_equal(samples.astype(np.float32) / 32_768, read(path))
+
+
 def test_a_pause_in_the_time_stamps_is_kept_as_silence(tmp_path: Path):
     """A recording that pauses for a second keeps its length, with silence where nothing was recorded."""
     samples = tone(44_100 * 2)

@@ -71,6 +71,21 @@ _BROADCASTS = {
 }
 
 
+@pytest.mark.parametrize("suffix", ["m4a", "mov"])
+def test_a_part_of_an_mp4_has_the_bitrate_of_the_whole(suffix: str, tmp_path: Path):
+    """An edit list that leaves most of the file out, as phones write it, does not change the bitrate."""
+    path = make(tmp_path / f"in.{suffix}", Kind(suffix, "aac"), tone(44_100 * 3))
+    whole = source(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"elst") + 12
+    content[at : at + 4] = (1000).to_bytes(4, "big")  # of 3,000 ms
+    path.write_bytes(content)
+    part = source(path)
+
+    assert part.duration_s == pytest.approx(1.0, abs=0.1)
+    assert part.bitrate_kbps == pytest.approx(whole.bitrate_kbps, rel=0.05)
+
+
 @pytest.mark.parametrize("name", _BROADCASTS)
 def test_mono_stays_mono_unless_it_becomes_stereo(name: str, tmp_path: Path):
     """A broadcast that is mono to its end has one channel, one that turns to stereo has two."""

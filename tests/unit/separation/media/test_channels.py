@@ -47,6 +47,19 @@ def test_sides_do_not_cross(names: tuple[str, ...]):
     assert not mixed[:, 1].any()
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("beside", [(), ("FL", "FR")], ids=["alone", "beside stereo"])
+def test_ambisonics_is_heard_from_its_side(order: int, beside: tuple[str, ...]):
+    """A sound from the left is on the left alone, one from the right on the right, one in front on both."""
+    names = tuple(f"AMBI{number}" for number in range((order + 1) ** 2)) + beside
+    matrix = downmix_matrix(names)[: len(names) - len(beside)]
+    for side, expected in ((1.0, (1, 0)), (-1.0, (0, 1)), (0.0, (0.5, 0.5))):
+        sound = np.zeros(len(matrix), np.float32)
+        sound[:2] = 1.0, side  # what the pressure and the difference of left and right record of it
+        heard = sound @ matrix
+        assert pytest.approx(expected, abs=1e-6) == (heard / heard.sum()).tolist()
+
+
 def test_mono_is_duplicated():
     """A mono source is heard on both sides at its own level."""
     mono = np.array([[0.5], [-0.25]], dtype=np.float32)
