@@ -107,10 +107,10 @@ def fetch_with_bar(
 @as_json
 def list_(directory: Path | None, *, as_json: bool) -> None:
     """List the models and whether their weights are here."""
-    from stemline.models.library import cards, published
+    from stemline.models.library import cards, is_here
 
     store = _store(directory)
-    found = [(card, store.has(published(card))) for card in cards(store).values()]
+    found = [(card, is_here(card, store)) for card in cards(store).values()]
     if as_json:
         for card, here in found:
             about = {"kind": str(card.kind), "modes": card.modes(), "licence": card.licence}
@@ -198,16 +198,16 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     NAMES are names of models, by default all whose weights are on this machine.
     """
     from stemline.models.catalogue import MODELS
-    from stemline.models.library import cards, published
+    from stemline.models.library import card_named, cards, is_here, verified
 
     store = _store(directory)
-    present = tuple(name for name, card in cards(store).items() if store.has(published(card)))
+    present = tuple(name for name, card in cards(store).items() if is_here(card, store))
     if not names and not present:
         raise click.ClickException(f"there are no weights in {store.directory}")
-    for model in _published_named(names or present, store):
-        folder = store.verified(model)
-        what = "as published" if model.name in MODELS else "as its card says"
-        print_result(f"{folder}: {what}", as_json=as_json, name=model.name, folder=folder, as_published=True)
+    for name in names or present:
+        folder = verified(card_named(name, store), store)
+        what = "as published" if name in MODELS else "as its card says"
+        print_result(f"{folder}: {what}", as_json=as_json, name=name, folder=folder, as_published=True)
 
 
 @models.command()

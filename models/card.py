@@ -5,6 +5,7 @@ A card is a TOML file beside the network (docs/models.md); `models.card_file` re
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,6 +228,7 @@ class Card:
         if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
             raise FieldError("must be 64 hexadecimal digits in lower case", "sha256")
         self._check_file()
+        self._check_measured()
         if self.rate != RATE:
             raise FieldError(f"only networks for {RATE} Hz can be run", "rate")
         if self.channels not in {1, CHANNELS}:
@@ -258,6 +260,11 @@ class Card:
             raise FieldError("must be the name of a file beside the card", "file")
         if len(self.file.encode()) > _MOST_FILE_BYTES:
             raise FieldError(f"must have at most {_MOST_FILE_BYTES} bytes", "file")
+
+    def _check_measured(self) -> None:
+        for key, value in self.measured.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise FieldError("must be a finite number", "measured", key)
 
     def _check_stems(self) -> None:
         if not self.stems:

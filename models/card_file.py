@@ -35,8 +35,10 @@ def read_card(path: Path) -> Card:
     try:
         text = content.decode("utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError of int()
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise CardError(f"{path} is not TOML: {error}.") from error
+    except ValueError as error:  # of int()
+        raise CardError(f"{path} has a number of thousands of digits.") from error
     return _checked(values, text, path)
 
 

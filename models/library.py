@@ -41,7 +41,29 @@ def card_named(name: str, store: WeightStore) -> Card:
         raise CardError(f"{path}: the card is that of {card.name!r}, and its folder is named {name!r}.")
     if card.format != "onnx":
         raise CardError(f"{path}: the format {card.format} is that of built-in models.")
+    if card.kind is not Kind.ENSEMBLE and not card.file:
+        raise CardError(f"{path} names no `file`; `stemline models add` writes it.")
     return card
+
+
+def is_here(card: Card, store: WeightStore) -> bool:
+    """Return whether the files of a model, and of an ensemble's members, are there; they are not compared."""
+    try:
+        return all(store.has(published(each)) for each in (card, *members(card, store)))
+    except (CardError, OptionError):
+        return False
+
+
+def verified(card: Card, store: WeightStore) -> Path:
+    """Return the folder of a model after verifying its files, of an ensemble those of its members too.
+
+    Raises:
+        OptionError: A member is missing.
+        WeightsError: A file is missing or does not match its checksum, or a member's card is wrong.
+    """
+    for each in members(card, store):
+        store.verified(published(each))
+    return store.verified(published(card))
 
 
 def members(card: Card, store: WeightStore) -> list[Card]:

@@ -16,7 +16,7 @@ def weights(context: CheckContext) -> Iterator[Finding]:
     """Compare the weights of the models that the settings name with their checksums."""
     try:
         from stemline.models.catalogue import BUILT_IN
-        from stemline.models.library import card_named, published
+        from stemline.models.library import card_named, verified
         from stemline.models.weights import WeightStore
         from stemline.separation.errors import SeparationError
     except ModuleNotFoundError:
@@ -29,7 +29,7 @@ def weights(context: CheckContext) -> Iterator[Finding]:
     uses |= {name: "loaded at the start" for name in engine.preload_models if name not in uses}
     for name, what in uses.items():
         try:
-            folder = store.verified(published(card_named(name, store)))
+            folder = verified(card_named(name, store), store)
         except (SeparationError, OSError) as error:
             reason = error.message if isinstance(error, SeparationError) else str(error)
             needed = name == two or name in engine.preload_models
@@ -43,7 +43,7 @@ def weights(context: CheckContext) -> Iterator[Finding]:
 def device(context: CheckContext) -> Iterator[Finding]:
     """Load a model on the engine's device: of those that the settings name the first one that is here."""
     try:
-        from stemline.models.library import cards, published
+        from stemline.models.library import cards, is_here
         from stemline.models.loading import load_engine
         from stemline.models.weights import WeightStore
         from stemline.separation.errors import SeparationError, WeightsError
@@ -54,7 +54,7 @@ def device(context: CheckContext) -> Iterator[Finding]:
     began = time.monotonic()
     try:
         store = WeightStore(settings.engine.models_dir)
-        here = [name for name, card in cards(store).items() if store.has(published(card))]
+        here = [name for name, card in cards(store).items() if is_here(card, store)]
         named = [*_mode_models(settings.engine), *settings.engine.preload_models]
         model = next((name for name in [*named, *here] if name in here), None)
         if model is None:

@@ -91,6 +91,33 @@ def test_what_an_ensemble_averages_cannot_be_replaced_by_what_does_not_fit(
         library.add(store, tmp_path / "own.toml", tmp_path / "own.onnx", replace_it=True)
 
 
+def test_an_ensemble_is_here_with_its_members_alone(store: WeightStore, tmp_path: Path) -> None:
+    """Without a member, or with a damaged one, neither `list` nor `verify` says that it could run."""
+    add(store, "own")
+    both = library.add(store, ensemble(tmp_path, "both", "own"), None)
+    assert library.is_here(both, store)
+    assert library.verified(both, store) == store.directory / "both"
+    network = store.directory / "own/own.onnx"
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
+    with pytest.raises(WeightsCorrupt, match=r"own\.onnx has SHA-256"):
+        library.verified(both, store)
+    library.remove(store, "own")
+    assert not library.is_here(both, store)
+    with pytest.raises(OptionError, match="no model 'own'"):
+        library.verified(both, store)
+
+
+def test_a_card_of_a_network_without_file_is_wrong(store: WeightStore) -> None:
+    """A card that somebody put there by hand is neither listed nor run before it names its network."""
+    add(store, "own")
+    path = store.directory / "own" / CARD_FILE
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "own.onnx" not in line))
+    assert "own" not in library.cards(store)
+    with pytest.raises(CardError, match="names no `file`"):
+        load_engine("own", directory=store.directory)
+
+
 def test_a_replaced_member_makes_another_ensemble(store: WeightStore, tmp_path: Path) -> None:
     """What tells an ensemble from another changes with the networks of its members."""
     add(store, "own")
