@@ -1,4 +1,4 @@
-"""Flower: its application without Celery's command line, the only documented way; queues behind Sentinels."""
+"""Flower: its application without Celery's command line, the only documented way; the page of queues."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flower.app import Flower
 from flower.command import apply_env_options, extract_settings, setup_logging
 from flower.urls import settings
 from flower.utils import broker
+from flower.views import BaseHandler
 from flower.views.monitor import Healthcheck
 from redis.asyncio.sentinel import Sentinel
 from tornado.options import options
@@ -39,6 +40,7 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     extract_settings()
     setup_logging()
     _ask_all_sentinels(str(celery.conf.broker_url))
+    _show_all_queues()
     flower = Flower(capp=celery, options=options, **settings)
     # FLOWER_URL_PREFIX moves this path too; probes ask for it without knowing the prefix.
     flower.add_handlers(".*", [(r"/healthcheck", Healthcheck)])
@@ -76,3 +78,18 @@ def _ask_all_sentinels(broker_url: str) -> None:
             return sentinel.master_for(self.master_name)
 
     broker.RedisSentinel = Queues
+
+
+def _show_all_queues() -> None:
+    """Let the page of queues name every queue of the application, and those that workers read besides.
+
+    Flower asks workers for their queues once, at its own start. If only some of them answer then, it shows
+    theirs and no others from then on; see ``flower.views.BaseHandler.get_active_queue_names``.
+    """
+    of_workers = BaseHandler.get_active_queue_names
+
+    def names(self: Any) -> list[str]:
+        configured = {queue.name for queue in self.capp.conf.task_queues or ()}
+        return sorted(configured.union(of_workers(self)))
+
+    BaseHandler.get_active_queue_names = names
