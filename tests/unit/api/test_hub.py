@@ -1,0 +1,87 @@
+"""The events that one process keeps for its listeners."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stemline.api import hub
+from stemline.jobs.errors import TooManyListeners
+from stemline.jobs.event import Event
+from stemline.testing.in_memory_store import InMemoryStore
+
+
+def event(number: int) -> Event:
+    return Event(id=f"{number}-0", kind="job", subject=f"j{number}", state="Running")
+
+
+@pytest.fixture
+def channel(monkeypatch: pytest.MonkeyPatch) -> hub._Channel:
+    """A channel that keeps five events and begins after event 10."""
+    monkeypatch.setattr(hub, "KEPT", 5)
+    made = hub._Channel()
+    made.begin("10-0")
+    return made
+
+
+def numbers(found: list[Event] | None) -> list[int] | None:
+    return None if found is None else [int(each.subject[1:]) for each in found]
+
+
+def test_a_listener_gets_each_event_after_its_last_one_once(channel: hub._Channel) -> None:
+    """In order, whatever it knows already; events that come twice are there once."""
+    channel.add([event(11), event(12)])
+    channel.add([event(12), event(13)])
+    assert numbers(channel.after("10-0")) == [11, 12, 13]
+    assert numbers(channel.after("12-0")) == [13]
+    assert numbers(channel.after("13-0")) == []
+
+
+def test_what_is_not_in_memory_is_not_taken_for_nothing(channel: hub._Channel) -> None:
+    """Who knows less than what is kept, or more than there is, must ask the store."""
+    channel.add([event(number) for number in range(11, 21)])
+    assert numbers(channel.after("15-0")) == [16, 17, 18, 19, 20]
+    for unknown in ("9-0", "10-0", "14-0", "21-0"):
+        assert channel.after(unknown) is None
+
+
+def test_nothing_is_known_before_the_beginning() -> None:
+    """Events that arrive before it is known where they begin are left to the store."""
+    channel = hub._Channel()
+    channel.add([event(1)])
+    assert channel.after("0-0") is None
+    assert channel.end is None
+
+
+def test_whoever_waits_is_woken_by_events() -> None:
+    """A listener that took the signal before an event arrived sees it set afterwards."""
+
+    async def run() -> None:
+        channel = hub._Channel()
+        channel.begin("1-0")
+        changed = channel.changed
+        channel.add([event(2)])
+        await asyncio.wait_for(changed.wait(), 60)
+        assert not channel.changed.is_set()
+
+    asyncio.run(run())
+
+
+def test_listeners_are_counted_by_credential_and_in_all() -> None:
+    """Each credential has a limit and all have one; a place that was left can be taken again."""
+    events = hub.EventHub(InMemoryStore().events, limit=3, limit_per_credential=2)
+
+    def is_admitted(credential: str) -> bool:
+        try:
+            with events.admit(credential):
+                return True
+        except TooManyListeners:
+            return False
+
+    with events.admit("a"), events.admit("a"):
+        assert [False, True] == [is_admitted("a"), is_admitted("b")]
+        with events.admit("b"):
+            assert not is_admitted("c")
+        assert is_admitted("c")
+    assert is_admitted("a")
