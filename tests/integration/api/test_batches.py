@@ -113,6 +113,25 @@ def test_a_batch_is_paused_cancelled_and_retried(server):
     assert "InvalidArgument" == server.client.post(f"/batches/{batch}/resume", "").code
 
 
+def test_every_job_of_a_batch_is_cancelled_however_many_there_are(server):
+    """Jobs are cancelled in parts; the answer comes when no part is left."""
+    batch = post(server.client, body(rows(600)))["Batch"]["BatchId"]
+    Feeder(server.store).feed()
+    over = ask(server, "POST", f"/batches/{batch}/cancel")["Batch"]
+    assert ["600", "0", "0", "0", "0", "600"] == counts(over)
+    left = JobFilter(batch=batch, states=frozenset({State.SUBMITTED}), size=1000)
+    assert 0 == server.store.jobs.count(TENANT, left).jobs
+
+
+def test_a_batch_may_be_larger_than_the_memory_of_bodies(serve):
+    """Rows that are stored take no more memory, so a megabyte of them passes where 400 kB are held at most."""
+    server = serve(body_memory_bytes=400_000, max_body_bytes=100_000)
+    large = body([{"Object": f"in/{number}.mp3", "UserData": "x" * 1000} for number in range(1000)])
+    assert len(large) > 1_000_000
+    accepted = post(server.client, large)
+    assert (200, "1000") == (accepted["status"], accepted["Batch"]["RowCount"])
+
+
 def test_the_same_key_gives_the_same_batch(server):
     """A repeated batch is the same one; another body is 409; one that broke off begins anew."""
     first = post(server.client, body(rows(3)), **{"Idempotency-Key": "k"})
