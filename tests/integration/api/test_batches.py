@@ -124,7 +124,7 @@ def test_every_job_of_a_batch_is_cancelled_however_many_there_are(server):
 
 
 def test_a_batch_may_be_larger_than_the_memory_of_bodies(serve):
-    """Rows that are stored take no more memory, so a megabyte of them passes where 400 kB are held at most."""
+    """Rows that are stored take no more memory: a megabyte of them passes where 400 kB are held at most."""
     server = serve(body_memory_bytes=400_000, max_body_bytes=100_000)
     large = body([{"Object": f"in/{number}.mp3", "UserData": "x" * 1000} for number in range(1000)])
     assert len(large) > 1_000_000

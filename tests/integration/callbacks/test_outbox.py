@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -9,11 +10,18 @@ from itertools import pairwise
 import pytest
 
 from stemline.callbacks.delivery import RESERVATION_TIMEOUTS, DeliveryService
+from stemline.callbacks.host_status import SLOW_S
+from stemline.callbacks.outcome import failed
+from stemline.jobs.batch import Batch, BatchState
 from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.job import Job
 from stemline.jobs.queue import NotifyConfig
-from stemline.jobs.store import QueueFilter, Slot
+from stemline.jobs.states import State
+from stemline.jobs.store import JobFilter, QueueFilter, Slot
+from stemline.jobs.store.values import Page
 from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, hang, receiving
+from stemline.testing.samples import job_spec
 
 
 def test_the_whole_schedule_ends_in_a_dead_letter(bench):
@@ -242,3 +250,60 @@ def test_dead_letters_expire(bench):
     bench.store.jobs.prune()
     assert (0, None) == (bench.store.outbox.dead().total, bench.store.outbox.get(delivery.id))
     assert bench.store.jobs.find(delivery.job_id) is not None
+
+
+def test_a_host_that_hangs_gets_one_delivery_at_a_time(bench, monkeypatch):
+    """As long as the last attempt hung, others of its host wait for it; then they may be several again."""
+    bench = bench(callback_per_host=4)
+    limits: list[int] = []
+    acquire = bench.store.host_slots.acquire
+
+    def acquired(host: str, delivery_id: str, *, limit: int, ttl_s: float) -> Slot:
+        limits.append(limit)
+        return acquire(host, delivery_id, limit=limit, ttl_s=ttl_s)
+
+    monkeypatch.setattr(bench.store.host_slots, "acquire", acquired)
+    with receiving(answer(200)) as receiver:
+        first, second, third = (bench.post_to(receiver.url) for _ in range(3))
+        bench.try_(first)
+        bench.service._health.record(bench.service._host(first), failed("timeout", "silent"), SLOW_S)
+        bench.try_(second)
+        bench.try_(third)
+    assert [4, 1, 4] == limits
+
+
+def test_what_was_delivered_meanwhile_is_not_sent_again(bench, monkeypatch):
+    """A delivery that waited for a slot while another worker sent it, or gave it up, is left alone."""
+    bench = bench()
+    with receiving(answer(200)) as receiver:
+        delivery = bench.post_to(receiver.url)
+        assert "delivered" == bench.try_(delivery).status
+        monkeypatch.setattr(bench.store.outbox, "reserve", lambda _id, _seconds: delivery)
+        after = bench.try_(delivery)
+    assert (1, 1) == (len(receiver.received), len(after.attempts))
+
+
+def test_the_callback_of_a_batch_names_failures_of_several_pages(bench, monkeypatch):
+    """Failed rows are read until a hundred are found or none are left."""
+    bench = bench()
+    delivery = dataclasses.replace(bench.post_to("http://127.0.0.1:1/"), job_id="b1")
+    spec = job_spec()
+    batch = Batch("b1", spec.tenant, "night", spec, BatchState.ACTIVE, 0, ended=1, rows=300, failed=150)
+    asked: list[tuple[str | None, int]] = []
+
+    def search(_tenant: object, which: JobFilter) -> Page:
+        asked.append((which.cursor, which.size))
+        start = int(which.cursor or 0)
+        jobs = [failed_job(f"j{start + number:032x}") for number in range(min(40, which.size))]
+        return Page(jobs, str(start + 40))
+
+    monkeypatch.setattr(bench.store.batches, "find", lambda _: batch)
+    monkeypatch.setattr(bench.store.jobs, "search", search)
+    announced = bench.service._announced(delivery)
+    assert announced is not None
+    assert [(None, 100), ("40", 60), ("80", 20)] == asked
+    assert all(f"j{number:032x}" in announced.body.decode() for number in range(100))
+
+
+def failed_job(job_id: str) -> Job:
+    return Job(job_id, job_spec(), State.FAILED, 0, code="AudioDamaged", message="It is.", ended=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
 
-from stemline.testing.receiver import answer, close_early, drip, flood, hang, receiving
+from stemline.testing.receiver import Receiver, answer, close_early, drip, flood, hang, receiving
 from stemline.wire.callback import json_body
 
 
@@ -85,6 +86,23 @@ def test_a_huge_answer_is_not_read(bench):
     assert "delivered" == after.status
     assert 1024 == len(after.attempts[0].answer)
     assert receiver.flooded < 8 << 20
+
+
+def head_alone(connection: socket.socket, receiver: Receiver) -> None:
+    """Answer 200 with a body that never comes."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+    hang(connection, receiver)
+
+
+def test_the_body_of_an_answer_is_not_waited_for_long(bench, monkeypatch):
+    """Once the status is known the delivery is over, whatever time a receiver takes for the rest."""
+    monkeypatch.setattr("stemline.callbacks.http.BODY_TIMEOUT_S", 0.2)
+    bench = bench(callback_timeout_s=600)
+    with receiving(head_alone) as receiver:
+        began = time.monotonic()
+        after = bench.try_(bench.post_to(receiver.url))
+        assert time.monotonic() - began < 180  # it would take 600 s
+    assert ("delivered", "200") == (after.status, after.attempts[0].status)
 
 
 def test_410_ends_it(bench):

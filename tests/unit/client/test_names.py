@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemline.client.names import check_pattern, file_names, fill, safe_name
+from stemline.client.errors import TransferFailed
+from stemline.client.names import check_free, check_pattern, file_names, fill, safe_name
 from stemline.client.values import Job, Stem
 
 JOB = Job(
@@ -67,3 +68,21 @@ def test_a_field_is_its_name_alone(pattern):
     """Formats and conversions are refused, because they would not be filled in."""
     with pytest.raises(ValueError, match="nothing else"):
         check_pattern(pattern)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "link to nothing"])
+def test_whatever_has_the_name_is_not_replaced(tmp_path, kind):
+    """A file, a folder and a link, also one that leads nowhere, keep stems from being written there."""
+    taken, free = tmp_path / "a.wav", tmp_path / "b.wav"
+    check_free([taken, free])
+    match kind:
+        case "file":
+            taken.touch()
+        case "folder":
+            taken.mkdir()
+        case "link":
+            taken.symlink_to(tmp_path)
+        case _:
+            taken.symlink_to(tmp_path / "none")
+    with pytest.raises(TransferFailed, match=r"a\.wav is there already"):
+        check_free([free, taken])

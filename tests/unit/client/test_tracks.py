@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.client.errors import AccessDenied, ConnectionFailed, SlowDown, TransferFailed
+from stemline.client.errors import AccessDenied, ApiError, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.tracks.left import left
 from stemline.client.tracks.manifest import Entry, Manifest, ManifestError, look
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
@@ -312,6 +312,19 @@ def test_what_may_succeed_later_is_repeated(pace):
     assert "The queue has reached its limit (SlowDown); trying again in 7 s" == said[0]
     assert said[2].startswith("a.mp3 could not be sent: reset (TransferFailed); trying again")
     assert "" == said[-1]
+
+
+def test_a_service_that_asks_to_wait_is_waited_for(pace):
+    """However often it answers SlowDown, a run goes on; five other errors of the service end it."""
+    made, _ = pace
+    full = SlowDown("SlowDown", "full", status=503)
+    broken = ApiError("InternalError", "m", status=500)
+    assert "done" == made.retry(Flaky(*[full] * 30))
+    assert "done" == made.retry(Flaky(*[full, broken] * 4))
+    with pytest.raises(ApiError):
+        made.retry(Flaky(*[full, broken] * 5))
+    with pytest.raises(ApiError):
+        made.retry(Flaky(ApiError("InvalidArgument", "m", status=400)))
 
 
 def test_the_budget_begins_with_the_first_fault(pace, time):
