@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -28,6 +31,8 @@ BUSY: Final = 6
 """The service asks to come back later."""
 INTERRUPTED: Final = 130
 """Ctrl-C."""
+_WRITERS: Final = frozenset({"click.utils", "rich.console"})
+"""Modules that write to the standard output."""
 _NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
 _SLOW: Final = "try again later; `stemline queues` and `stemline doctor` say what holds work back"
 _DENIED: Final = "check the key pair and the clock, or use another profile; `stemline login` stores one"
@@ -78,6 +83,24 @@ def ended_at_once() -> Iterator[None]:
 
 
 @contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, end what runs as Ctrl-C does."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def client_errors() -> Iterator[None]:
     """Turn the errors of the client and of the disk into the end of the command."""
     from stemline.client import ClientError
@@ -86,8 +109,27 @@ def client_errors() -> Iterator[None]:
         yield
     except BrokenPipeError:  # the reader of the output has ended; click ends quietly
         raise
-    except (ClientError, ValueError, OSError) as error:
+    except OSError as error:
+        check_output(error)
         raise failure(error) from error
+    except (ClientError, ValueError) as error:
+        raise failure(error) from error
+
+
+def check_output(error: OSError) -> None:
+    """Raise how a command ends whose output cannot be written; do nothing if the error is another one.
+
+    Raises:
+        CommandFailed: the output cannot be written.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    writer = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    if writer in _WRITERS and not isinstance(error, BrokenPipeError):
+        # Else the interpreter would try to write the rest once more, and report that too.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # the process ends
+        raise CommandFailed(f"the output cannot be written: {error.strerror}") from error
 
 
 def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFailed:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, ended_at_once
+from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, check_output, ended_at_once
 from stemline.cli.group import Group, called_command
 from stemline.cli.program import program, spelled
 
@@ -66,6 +66,9 @@ class LazyGroup(Group):
             raise _usage(error) from error
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
+        except OSError as error:  # of what --help prints
+            check_output(error)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; report invalid settings by name, never by value."""
@@ -82,6 +85,9 @@ class LazyGroup(Group):
             raise
         except ModuleNotFoundError as error:
             raise _missing(error) from error
+        except OSError as error:
+            check_output(error)
+            raise
         except ValueError as error:
             from stemline.cli.settings import describe_invalid_settings
 

@@ -1,10 +1,15 @@
 """What the script `stemline` runs; it imports nothing before Ctrl-C has a meaning."""
 
 import gc
+import os
+import sys
 
 
 def run() -> None:
     """Run the command. Ctrl-C while its modules are imported ends it like any other Ctrl-C."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller; what is written there goes nowhere
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  # for the whole process
     try:
         from stemline.cli.main import main
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from stemline.cli.exits import ending_like_ctrl_c
 from stemline.cli.output import as_json, is_live, printable, screen
 from stemline.cli.separation_report import print_report
 from stemline.cli.separator_errors import separator_errors
@@ -163,6 +164,7 @@ def separate(
 
     def run(file: SourceFile) -> Report:
         with (
+            ending_like_ctrl_c(),
             separator_errors(),
             Progress(*columns, console=console, transient=True, disable=not is_live()) as bar,
         ):

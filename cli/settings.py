@@ -56,9 +56,9 @@ def _print_warnings(settings: Settings) -> None:
 
     for finding in security(CheckContext(settings)):
         if finding.verdict is Verdict.WARNING:
-            print(f"Warning: {finding.message}; {spelled(finding.fix)}.")
+            click.echo(f"Warning: {finding.message}; {spelled(finding.fix)}.")
     if not CredentialFiles.of(settings).buckets.entries():
-        print(f"Warning: no bucket is configured, so no separation worker starts. {HOW_TO_CONFIGURE}")
+        click.echo(f"Warning: no bucket is configured, so no separation worker starts. {HOW_TO_CONFIGURE}")
 
 
 @click.command()
@@ -72,9 +72,9 @@ def settings(*, check: bool) -> None:
         current = Settings()
         check_endpoints(current)
         check_files(current)
-        print("The settings are valid.")
+        click.echo("The settings are valid.")
         _print_warnings(current)
         return
     from stemline.runtime.settings.page import page
 
-    print(page(), end="")
+    click.echo(page(), nl=False)

@@ -45,9 +45,9 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
             print_json({"name": each.name, "summary": each.summary, "state": state})
         return
     for migration in found:
-        print(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
+        click.echo(f"{'pending' if dry_run else 'applied'}: {migration.name}: {migration.summary}")
     if not found:
-        print("nothing to do")
+        click.echo("nothing to do")
 
 
 @store.command()
@@ -73,7 +73,7 @@ def share(secret_id: str, *, weight: int | None, hours: float, as_json: bool) ->
         print_json(asdict(known))
         return
     until = f", {known.temporary} until {format_time(known.until)}" if known.until else ""
-    print(f"{secret_id}: weight {known.weight}{until}")
+    click.echo(f"{secret_id}: weight {known.weight}{until}")
 
 
 store.add_command(callbacks)

@@ -114,7 +114,7 @@ def _check_places(many: Many, tracks: Sequence[Track], entries: Mapping[str, Ent
 
 
 def _run(runner: Runner) -> tuple[bool, Exception | None]:
-    """Run it; return whether it was stopped by Ctrl-C or SIGTERM, and what else ended it too early."""
+    """Run it; return whether a signal stopped it, Ctrl-C's or another, and what else ended it too early."""
     from stemline.client import ClientError
     from stemline.client.tracks.pace import Stopped
 
@@ -123,7 +123,10 @@ def _run(runner: Runner) -> tuple[bool, Exception | None]:
         runner.stop.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         runner.run()
     except (KeyboardInterrupt, Stopped):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.exits import INTERRUPTED, CommandFailed, failure
+from stemline.cli.exits import INTERRUPTED, CommandFailed, ending_like_ctrl_c, failure
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import hint, print_json, printable
 from stemline.cli.sources import key_of
@@ -49,7 +49,8 @@ def submit_one(client: Client, one: One, *, as_json: bool) -> None:
     _check_place(one)
     run: _Run | None = None
     try:
-        with job_progress(name=printable(Path(one.source).name or one.source)) as progress:
+        name = printable(Path(one.source).name or one.source)
+        with ending_like_ctrl_c(), job_progress(name=name) as progress:
             run = _Run(client, one, progress)
             run.do()
     except KeyboardInterrupt:

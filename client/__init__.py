@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NotFound,
         ObjectMissing,
         SlowDown,
+        StoreRefused,
         TransferFailed,
         WaitTimedOut,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "S3Access",
     "SlowDown",
     "Stem",
+    "StoreRefused",
     "Submission",
     "Target",
     "Template",
@@ -85,6 +87,7 @@ _MODULES = {
     "S3Access": "target",
     "SlowDown": "errors",
     "Stem": "values",
+    "StoreRefused": "errors",
     "Submission": "submission",
     "Target": "target",
     "Template": "values",

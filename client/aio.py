@@ -65,13 +65,19 @@ class AsyncClient:
         await self._http.aclose()
         self._files.close()
 
-    async def send(self, call: Call[T]) -> T:
-        """Send a call, again where that may help, and return its answer."""
-        tries = self._retry.start(call)
+    async def send(self, call: Call[T], *, within_s: float | None = None) -> T:
+        """Send a call, again where that may help, and return its answer.
+
+        Args:
+            call: what is asked.
+            within_s: how long at most; without it, as long as the client tries.
+        """
+        tries = self._retry.start(call, within_s)
         while True:
             cause: httpx.HTTPError | None = None
             try:
-                return self._exchange.read(call, await self._http.send(self._exchange.request(call)))
+                request = self._exchange.request(call, within_s=within_s)
+                return self._exchange.read(call, await self._http.send(request))
             except httpx.HTTPError as fault:
                 error: ApiError | ConnectionFailed = self._exchange.failed(fault)
                 cause = fault
@@ -158,7 +164,8 @@ class AsyncClient:
         """Wait until a job has ended."""
         waiting = Waiting(timeout_s)
         while True:
-            job = await self.get(job_id, wait_s=0 if on_change else waiting.next_hold_s())
+            call = calls.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
+            job = one(await self.send(call, within_s=waiting.within_s()), job_id, "job")
             if on_change is not None:
                 on_change(job)
             if job.has_ended:
@@ -260,7 +267,7 @@ class AsyncClient:
         """Wait until every row of a batch has ended."""
         waiting = Waiting(timeout_s)
         while True:
-            batch = await self.batch(batch_id)
+            batch = await self.send(batches.get_batch(batch_id), within_s=waiting.within_s())
             if on_change is not None:
                 on_change(batch)
             if batch.has_ended:

@@ -100,12 +100,14 @@ class Client(Files):
         Raises:
             JobEnded: it ended as Failed or Cancel.
             WaitTimedOut: the time is over; the job goes on.
+            ConnectionFailed: the service has not answered in this time.
             NotFound: the bucket has no such job.
         """
         waiting = Waiting(timeout_s)
         while True:
             # A caller that follows the job needs each progress; a held answer would give the end alone.
-            job = self.get(job_id, wait_s=0 if on_change else waiting.next_hold_s())
+            call = calls.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
+            job = one(self.send(call, within_s=waiting.within_s()), job_id, "job")
             if on_change is not None:
                 on_change(job)
             if job.has_ended:
@@ -226,11 +228,12 @@ class Client(Files):
 
         Raises:
             WaitTimedOut: the time is over; the batch goes on.
+            ConnectionFailed: the service has not answered in this time.
             NotFound: the bucket has no such batch.
         """
         waiting = Waiting(timeout_s)
         while True:
-            batch = self.batch(batch_id)
+            batch = self.send(batches.get_batch(batch_id), within_s=waiting.within_s())
             if on_change is not None:
                 on_change(batch)
             if batch.has_ended:

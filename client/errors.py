@@ -10,6 +10,7 @@
     │   ├── AccessDenied      the key pair is wrong, or may not do this
     │   └── NotFound
     ├── TransferFailed        an object could not be sent or fetched
+    │   ├── StoreRefused      the bucket does not exist, or refuses the keys
     │   └── ObjectMissing     it is not in the bucket, or no more
     ├── JobEnded              a job that was waited for did not succeed
     └── WaitTimedOut
@@ -17,7 +18,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stemline.client.batches import Batch
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 
 class ClientError(Exception):
     """The service could not do what was asked for."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again, in another process too: its classes take other arguments."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[ClientError], args: tuple[Any, ...], fields: dict[str, Any]) -> ClientError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class NotConfigured(ClientError):
@@ -78,6 +89,10 @@ class NotFound(ApiError):
 
 class TransferFailed(ClientError):
     """An object could not be sent to the bucket or fetched from it."""
+
+
+class StoreRefused(TransferFailed):
+    """The bucket does not exist, or does not accept the keys: every other transfer would fail too."""
 
 
 class ObjectMissing(TransferFailed):

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from stemline.client.call import Call
-from stemline.client.errors import ConnectionFailed, api_error
+from stemline.client.errors import ConnectionFailed, NotConfigured, api_error
 from stemline.client.target import Target
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
@@ -23,7 +23,6 @@ from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
 T = TypeVar("T")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _VALID_S: Final = 900
-_BUCKET: Final = re.compile(r"[a-z0-9-]+-[0-9]+")
 _TENANT: Final = "x-stemline-tenant"
 _SIGNED: Final = ("host", DIGEST, NONCE, _TENANT)
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
@@ -37,8 +36,13 @@ class Exchange:
     target: Target
     clock: Callable[[], float] = time.time
 
-    def request(self, call: Call[Any]) -> httpx.Request:
-        """Return a new, signed request; each try needs one of its own, because a signature has a nonce."""
+    def request(self, call: Call[Any], *, within_s: float | None = None) -> httpx.Request:
+        """Return a new, signed request; each try needs one of its own, because a signature has a nonce.
+
+        Args:
+            call: what is asked.
+            within_s: how long to wait for each part of the answer, instead of the client's own time.
+        """
         target = self.target
         body = call.content if call.body is None else to_json(dict(call.body))
         path = call.path + (f"?{urlencode(call.params)}" if call.params else "")
@@ -46,7 +50,7 @@ class Exchange:
         if body:
             headers["Content-Type"] = call.content_type
         headers |= integrity_headers(body)
-        if target.secret_id and target.region and _BUCKET.fullmatch(target.bucket):
+        if target.secret_id and target.bucket:
             # An address may stand for another bucket: the service must not take this one for that.
             headers[_TENANT] = f"{target.region}/{target.bucket}"
         if target.session_token:
@@ -63,7 +67,9 @@ class Exchange:
                 start=now - 60,
                 end=now + _VALID_S,
             )
-        return httpx.Request(call.method, target.api.rstrip("/") + path, headers=headers, content=body)
+        waits = {} if within_s is None else {"timeout": httpx.Timeout(within_s).as_dict()}
+        url = target.api.rstrip("/") + path
+        return httpx.Request(call.method, url, headers=headers, content=body, extensions=waits)
 
     def read(self, call: Call[T], response: httpx.Response) -> T:
         """Return what the answer to a call means.
@@ -120,7 +126,11 @@ def reaching(url: str, ca_file: str = "") -> dict[str, Any]:
     is_local = urlsplit(url).hostname in LOOPBACK
     trust: bool | ssl.SSLContext = False
     if ca_file or not is_local:
-        trust = ssl.create_default_context(cafile=ca_file or None)
+        try:
+            trust = ssl.create_default_context(cafile=ca_file or None)
+        except OSError as error:  # SSLError is one
+            reason = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "no PEM"
+            raise NotConfigured(f"the file of authorities {ca_file} cannot be used: {reason}") from error
     return {"verify": trust, "trust_env": not is_local}
 
 

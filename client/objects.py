@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stemline.client.errors import ObjectMissing, TransferFailed
+from stemline.client.errors import ObjectMissing, StoreRefused, TransferFailed
 from stemline.client.target import S3Access
 
 Progress = Callable[[int], object]
@@ -186,7 +186,13 @@ def _faults(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
-        raise TransferFailed(f"{what}: {error}") from error
+        answer = error.__context__ if isinstance(error, Boto3Error) else error  # boto3 repeats `what`
+        if not isinstance(answer, ClientError):
+            raise TransferFailed(f"{what}: {error}") from error
+        code = str(answer.response.get("Error", {}).get("Code", ""))
+        status = answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        kind = StoreRefused if status == 403 or code == "NoSuchBucket" else TransferFailed
+        raise kind(f"{what}: {answer}") from error
 
 
 def _config(*, path_style: bool) -> Any:

@@ -27,9 +27,10 @@ class Retry:
     """Pause after the first try; each further pause is twice as long, less a random part of it."""
     clock: Callable[[], float] = time.monotonic
 
-    def start(self, call: Call[Any]) -> Tries:
-        """Begin the tries of a call."""
-        return Tries(self, call, self.clock() + self.budget_s)
+    def start(self, call: Call[Any], within_s: float | None = None) -> Tries:
+        """Begin the tries of a call, all of them within so many seconds."""
+        budget_s = self.budget_s if within_s is None else min(self.budget_s, within_s)
+        return Tries(self, call, self.clock() + budget_s)
 
 
 @dataclass(slots=True)

@@ -67,13 +67,19 @@ class Sender:
         """Close the connections."""
         self._http.close()
 
-    def send(self, call: Call[T]) -> T:
-        """Send a call, again where that may help, and return its answer."""
-        tries = self._retry.start(call)
+    def send(self, call: Call[T], *, within_s: float | None = None) -> T:
+        """Send a call, again where that may help, and return its answer.
+
+        Args:
+            call: what is asked.
+            within_s: how long at most; without it, as long as the client tries.
+        """
+        tries = self._retry.start(call, within_s)
         while True:
             cause: httpx.HTTPError | None = None
             try:
-                return self._exchange.read(call, self._http.send(self._exchange.request(call)))
+                request = self._exchange.request(call, within_s=within_s)
+                return self._exchange.read(call, self._http.send(request))
             except httpx.HTTPError as fault:
                 error: ApiError | ConnectionFailed = self._exchange.failed(fault)
                 cause = fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "bucket": "STEMLINE_BUCKET",
     "region": "STEMLINE_REGION",
 }
+BUCKET_NAME: Final = re.compile(r"[a-z0-9-]+-[0-9]+")
+REGION_NAME: Final = re.compile(r"[a-z0-9-]+")
 PROFILE_VARIABLE: Final = "STEMLINE_PROFILE"
 DEFAULT_PROFILE: Final = "default"
 _S3: Final = {"endpoint_url": "s3_endpoint_url", "access_key": "s3_access_key", "secret_key": "s3_secret_key"}
@@ -66,14 +69,30 @@ class Target:
     """Where the above was found, for messages."""
 
     def __post_init__(self) -> None:
-        """Check the address.
+        """Check the address, and the bucket, which the service would take for its own otherwise.
 
         Raises:
-            NotConfigured: it is no URL.
+            NotConfigured: it is no URL, or the bucket or its region cannot be named in a request.
         """
-        parts = urlsplit(self.api)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(self.api)
+            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            is_url = False
+        if not is_url:
             raise NotConfigured(f"{self.api} is not the URL of an API: it begins with http:// or https://")
+        if not self.bucket:
+            return
+        if not BUCKET_NAME.fullmatch(self.bucket):
+            raise NotConfigured(
+                f"{self.bucket!r} is not the name of a bucket with its APPID, such as media-1250000000"
+            )
+        if (self.secret_id or self.region) and not REGION_NAME.fullmatch(self.region):
+            raise NotConfigured(
+                f"{self.region!r} is not the name of a region"
+                if self.region
+                else f"the region of the bucket {self.bucket} is missing: --region names it"
+            )
 
 
 def find(
@@ -161,15 +180,26 @@ def _home() -> Path:
 
 
 def save_profile(name: str, target: Target, environment: Mapping[str, str] | None = None) -> Path:
-    """Write a profile, readable by its owner only, and return the file."""
+    """Write a profile, readable by its owner only, and return the file.
+
+    Raises:
+        NotConfigured: the name, or a value, is none that the file can hold.
+    """
+    if not name or name != name.strip() or not name.isprintable() or set(name) & set("[]"):
+        raise NotConfigured(f"{name!r} is not the name of a profile: letters and digits, no brackets")
     file = profiles_file(environment)
     parser = _read_profiles(file)
     names = ("api", "secret_id", "secret_key", "session_token", "bucket", "region", "host", "ca_file")
     values = {each: getattr(target, each) for each in names}
+    if target.ca_file:
+        values["ca_file"] = str(Path(target.ca_file).absolute())
     if target.s3 is not None:
         values |= {theirs: getattr(target.s3, ours) for ours, theirs in _S3.items()}
         values["s3_path_style"] = "yes" if target.s3.path_style else "no"
-    parser[name] = {each: value for each, value in values.items() if value}
+    section = {each: value for each, value in values.items() if value}
+    if unprintable := [each for each, value in section.items() if not value.isprintable()]:
+        raise NotConfigured(f"{unprintable[0]} has characters that a profile cannot hold")
+    parser[name] = section
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:

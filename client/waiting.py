@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _FIRST_S: Final = 0.1
 _GROWTH: Final = 1.3
 _LONGEST_S: Final = 2.0
+_GRACE_S: Final = 2.0
+"""An answer may arrive so much later than the service was asked for it."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,10 @@ class Waiting:
         """Return for how long the next request asks the service to hold its answer."""
         self._asked = self.clock()
         return LONGEST_WAIT_S if self.timeout_s is None else max(0.0, min(LONGEST_WAIT_S, self._left()))
+
+    def within_s(self) -> float | None:
+        """Return how long the next request may take: some more than its answer is held."""
+        return None if self.timeout_s is None else max(0.0, self._left()) + _GRACE_S
 
     def pause(self, job: Job | Batch) -> float:
         """Return how long to wait before the next request, s.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, TransferFailed
+from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, StoreRefused, TransferFailed
 
 T = TypeVar("T")
 _FIRST_S: Final = 1.0
@@ -122,8 +122,8 @@ class Pace:
 
 
 def is_lasting(error: TransferFailed) -> bool:
-    """Whether a transfer failed because of a file, an object or the disk, so that another would fail too."""
-    return isinstance(error, ObjectMissing) or _errno(error) in NO_ROOM | _OF_A_FILE
+    """Whether a transfer failed because of a file, an object, keys or the disk, so that others fail too."""
+    return isinstance(error, ObjectMissing | StoreRefused) or _errno(error) in NO_ROOM | _OF_A_FILE
 
 
 def has_no_room(error: TransferFailed) -> bool:

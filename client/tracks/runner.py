@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.client import Client
-from stemline.client.errors import ApiError, ClientError, ConnectionFailed, ObjectMissing, TransferFailed
+from stemline.client.errors import (
+    ApiError,
+    ClientError,
+    ConnectionFailed,
+    ObjectMissing,
+    StoreRefused,
+    TransferFailed,
+)
 from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, is_utf8, safe_name
 from stemline.client.submission import Submission
 from stemline.client.tracks.left import check_untouched, has_changed, left, size_of
@@ -175,6 +182,8 @@ class Runner:
             if entry.state == "sending":
                 entry = self.manifest.sent(entry, self._uploaded(track, entry))
             self._follow(track, self.manifest.submitted(entry, self._job_of(track, entry)))
+        except StoreRefused:
+            raise
         except TransferFailed as error:
             self._failed(entry, "NotUploaded", str(error))
         except ApiError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from stemline.client.objects import Bucket
 
 _SOUND: Final = "aac ac3 aif aiff amr ape au caf dsf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus tak tta"
 _OTHERS: Final = "w64 wav wma wv asf avi flv mkv mov mp4 mpeg mpg ts webm wmv 3gp"
+_OF_A_RUN: Final = re.compile(r"(?:stems|uploads)/[0-9a-f]{16}/|stems/j[0-9a-f]{32}/")
+"""Begins the keys of what a run over many tracks has sent, and of stems; see `Runner` and `Submission`."""
 _AROUND: Final = " \t\r\ufeff"
 EXTENSIONS: Final = frozenset(f"{_SOUND} {_OTHERS}".split())
 """Of files in folders and of objects below prefixes, without the dot."""
@@ -81,9 +84,14 @@ def _raise(error: OSError) -> None:
 
 
 def below_prefix(bucket: Bucket, prefix: str) -> Iterator[Track]:
-    """Yield the media objects whose keys begin with a prefix."""
+    """Yield the media objects whose keys begin with a prefix.
+
+    What runs have sent, and stems where jobs write them by default, are left out unless the prefix names
+    them.
+    """
+    is_asked_for = _OF_A_RUN.match(prefix) is not None
     for found in bucket.list(prefix):
-        if is_media(found.key):
+        if is_media(found.key) and (is_asked_for or not _OF_A_RUN.match(found.key)):
             folder = PurePosixPath(found.key.removeprefix(prefix).lstrip("/")).parent.as_posix()
             yield replace(_remote(found.key, folder), size=found.size, stamp=found.etag)
 

@@ -230,7 +230,9 @@ def test_the_service_is_found_by_options_and_variables(
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path_factory.mktemp("none")))
     assert "stemline up" in service.run("queues", code=3).stderr
     given = ("--api", target.api, "--secret-id", SECRET_ID, "--secret-key", SECRET_KEY)
-    service.run("jobs", *given, "--bucket", target.bucket)
+    service.run("jobs", *given, "--bucket", target.bucket, "--region", target.region)
+    ran = service.run("jobs", *given, "--bucket", target.bucket, code=3)
+    assert f"the region of the bucket {target.bucket} is missing: --region names it" in ran.stderr
     for name, value in (("API", target.api), ("SECRET_ID", SECRET_ID), ("SECRET_KEY", SECRET_KEY)):
         monkeypatch.setenv(f"STEMLINE_{name}", value)
     service.run("jobs")

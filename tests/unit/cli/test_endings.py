@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
 import sys
 import tomllib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +16,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from stemline.cli.exits import failure
+from stemline.cli.exits import ending_like_ctrl_c, failure
 from stemline.cli.first_steps import first_steps
 from stemline.cli.main import main
 from stemline.cli.refusals import refused
@@ -22,6 +25,7 @@ from stemline.client.errors import AccessDenied, ApiError, TransferFailed
 from tests.paths import REPOSITORY
 from tools.docs.references import walk
 
+STEMLINE = Path(sys.executable).with_name("stemline")
 VALUES = {
     path: option.opts[-1]
     for path, command, _ in walk(main, click.Context(main, info_name="stemline"))
@@ -103,6 +107,52 @@ def test_ctrl_c_while_modules_are_imported_is_status_130(monkeypatch: pytest.Mon
     assert 130 == ended.value.code
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert "stemline.cli.script:run" == project["scripts"]["stemline"]
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "settings", "completion bash"])
+def test_an_output_that_cannot_be_written_is_said(words: str) -> None:
+    """A full disk behind `>` ends the command in one line, with status 1."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [STEMLINE, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (1, "Error: the output cannot be written: No space left on device\n") == (
+        ended.returncode,
+        ended.stderr,
+    )
+
+
+def test_streams_that_are_closed_do_not_matter(tmp_path: Path) -> None:
+    """What is written to a stream that the caller closed goes nowhere; the command does what it does."""
+    keys = "--api http://a.test --secret-id i --secret-key k --bucket b-1 --region r"
+    line = f'"{STEMLINE}" login x --no-check {keys}'
+    variables = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
+    for streams in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f"{line} {streams}"], env=variables, capture_output=True, text=True, check=False
+        )
+        assert (0, "") == (ended.returncode, ended.stderr)
+        (tmp_path / "stemline" / "profiles.ini").unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cleans_up_as_ctrl_c_does(number: signal.Signals) -> None:
+    """What is interrupted by the end of a terminal or a machine gets its chance; ignored signals stay so."""
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ending_like_ctrl_c():
+        signal.raise_signal(number)
+    assert before == signal.getsignal(number)
+
+
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    """`nohup stemline …` goes on when its terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_like_ctrl_c():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("known", [False, True])

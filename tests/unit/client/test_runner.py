@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, TransferFailed
+from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, StoreRefused, TransferFailed
 from stemline.client.names import file_names
 from stemline.client.submission import Submission
 from stemline.client.tracks import pace, runner
@@ -97,6 +97,28 @@ class Run:
                 self.states = {name: entry.state for name, entry in manifest.entries.items()}
                 self.messages = [entry.message for entry in manifest.entries.values()]
             return runner
+
+
+def test_keys_that_the_bucket_refuses_end_the_run_at_once(service: Service, tmp_path: Path) -> None:
+    """Every track would be refused; none is tried again, none has failed, and the next run sends them."""
+    run = Run(service, tmp_path / "out")
+    for name in ("a.wav", "b.wav", "c.wav"):
+        (tmp_path / name).write_bytes(b"x")
+        run.tracks.append(Track(name, path=tmp_path / name, name=name))
+    sent: list[str] = []
+
+    def upload(path: Path, key: str, **_: Any) -> str:
+        sent.append(path.name)
+        raise StoreRefused("b/in/a.wav could not be sent: (403) Forbidden")
+
+    service.upload = upload  # type: ignore[attr-defined]
+    with pytest.raises(StoreRefused):
+        run(jobs=1)
+    assert len(sent) == len(set(sent))
+    assert set(run.states.values()) == {"sending"}
+    service.upload = lambda path, key, **_: key  # type: ignore[attr-defined]
+    run(jobs=1)
+    assert {"a.wav": "done", "b.wav": "done", "c.wav": "done"} == run.states
 
 
 def test_stems_that_were_fetched_in_part_are_fetched_again(service: Service, tmp_path: Path) -> None:

@@ -79,11 +79,11 @@ def test_a_profile_is_written_privately_and_read_back(env, tmp_path):
 
 def test_what_is_given_outranks_what_is_found(env, tmp_path):
     """Arguments outrank variables, then come the profile that is named, the stack, the default profile."""
-    save_profile("default", Target("https://default.test", bucket="b-1"), env)
+    save_profile("default", Target("https://default.test", bucket="b-1", region="r"), env)
     assert "https://default.test" == find(environment=env).api
     run_stack(tmp_path)
     assert STACK["api"] == find(environment=env).api
-    save_profile("mine", Target("https://mine.test", bucket="b-1"), env)
+    save_profile("mine", Target("https://mine.test", bucket="b-1", region="r"), env)
     assert "https://mine.test" == find(profile="mine", environment=env).api
     env |= {"STEMLINE_API": "https://variable.test", "STEMLINE_SECRET_ID": "v"}
     assert ("https://variable.test", "v") == (find(environment=env).api, find(environment=env).secret_id)
@@ -100,6 +100,42 @@ def test_the_region_of_a_service_is_not_that_of_another(env, tmp_path):
     save_profile("mine", Target("https://mine.test", region="ap-chongqing"), env)
     assert "ap-beijing" == find(profile="mine", environment=env).region
     assert "ap-beijing" == find({"api": "https://given.test"}, environment=env).region
+
+
+@pytest.mark.parametrize(
+    ("bucket", "region", "said"),
+    [
+        ("Media-1250000000", "ap-chongqing", "not the name of a bucket"),
+        ("other_bucket-1250000000", "ap-chongqing", "not the name of a bucket"),
+        ("other", "ap-chongqing", "not the name of a bucket"),
+        ("other-1250000000 ", "ap-chongqing", "not the name of a bucket"),
+        ("other-1250000000\n", "ap-chongqing", "not the name of a bucket"),
+        ("other-1250000000", "", "the region of the bucket other-1250000000 is missing"),
+        ("other-1250000000", "ap chongqing", "not the name of a region"),
+    ],
+)
+def test_a_bucket_that_no_request_can_name_is_refused(bucket: str, region: str, said: str):
+    """The service would answer for its own bucket, and change that one."""
+    with pytest.raises(NotConfigured, match=said):
+        Target("https://a.test", "id", "key", bucket, region)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a]\nb", "[a]", "a\x7f"])
+def test_a_profile_that_could_not_be_read_again_is_not_written(env, name: str):
+    """The profiles that are there stay as they are."""
+    save_profile("mine", Target("https://mine.test"), env)
+    with pytest.raises(NotConfigured, match="name of a profile"):
+        save_profile(name, Target("https://other.test"), env)
+    with pytest.raises(NotConfigured, match="secret_key has characters"):
+        save_profile("other", Target("https://other.test", "id", "x\n\ny"), env)
+    assert "https://mine.test" == find(profile="mine", environment=env).api
+
+
+def test_a_profile_names_its_authorities_wherever_it_is_used(env, tmp_path, monkeypatch):
+    """A relative name of the file is that of the folder in which the profile was stored."""
+    monkeypatch.chdir(tmp_path)
+    save_profile("mine", Target("https://mine.test", ca_file="ca.pem"), env)
+    assert str(tmp_path / "ca.pem") == find(profile="mine", environment=env).ca_file
 
 
 @pytest.mark.parametrize("content", ["[default\napi", "\xff\xfe", "api = x\n"])

@@ -7,21 +7,50 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from stemline.client.errors import AccessDenied, ApiError, ConnectionFailed, SlowDown, TransferFailed
+from stemline.client.objects import Object
 from stemline.client.tracks.left import left
 from stemline.client.tracks.manifest import Entry, Manifest, ManifestError, look
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.places import placed, taken, targets
-from stemline.client.tracks.sources import Track, in_folder, in_list, lines_of, named
+from stemline.client.tracks.sources import Track, below_prefix, in_folder, in_list, lines_of, named
 
 PATTERN = "{dir}/{name}-{stem}.{ext}"
 
 
 def opened(path, source="folder", **parameters):
     return Manifest(path, source, {"stems": 2, **parameters})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("", ["album/a.mp3", "stems/own/a.mp3", "uploads/20260301T1-aa/b.mp3"]),
+        ("stems/", ["stems/own/a.mp3"]),
+        ("stems/0123456789abcdef/", ["stems/0123456789abcdef/d-1/voice.wav"]),
+        ("stems/j" + "0" * 32 + "/", ["stems/j" + "0" * 32 + "/voice.wav"]),
+    ],
+)
+def test_what_runs_wrote_is_not_found_below_a_prefix(prefix, found):
+    """A run over a whole bucket is not over its own stems the next time, unless the prefix names them."""
+    keys = [
+        "album/a.mp3",
+        "album/a.txt",
+        "stems/own/a.mp3",
+        "stems/0123456789abcdef/d-1/voice.wav",
+        "stems/j" + "0" * 32 + "/voice.wav",
+        "uploads/0123456789abcdef/d/c.mp3",
+        "uploads/20260301T1-aa/b.mp3",
+    ]
+    bucket: Any = SimpleNamespace(
+        list=lambda start: [Object(key, 1) for key in keys if key.startswith(start)]
+    )
+    assert found == [track.key for track in below_prefix(bucket, prefix)]
 
 
 def test_what_was_written_is_there_after_a_new_start(tmp_path):

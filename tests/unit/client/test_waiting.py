@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 
-from stemline.client.errors import WaitTimedOut
+from stemline.client import Client, Target
+from stemline.client.errors import ConnectionFailed, WaitTimedOut
 from stemline.client.exchange import reason_of
 from stemline.client.values import Job
 from stemline.client.waiting import Waiting
@@ -24,6 +27,26 @@ class Clock:
 @pytest.fixture
 def job() -> Job:
     return Job(id="j1", state="Running", source="in/a.wav", stems=())
+
+
+def test_a_request_takes_no_longer_than_the_wait() -> None:
+    """A service that is gone or hangs is asked for what is left of the time, and some more for the answer."""
+    clock = Clock()
+    waiting = Waiting(10.0, clock=clock)
+    assert waiting.within_s() == 12.0
+    clock.now += 9.0
+    assert waiting.within_s() == 3.0
+    clock.now += 5.0
+    assert waiting.within_s() == 2.0
+    assert Waiting(clock=clock).within_s() is None
+
+
+def test_waiting_for_a_service_that_is_gone_ends_in_time() -> None:
+    """The client's usual tries, a minute of them, do not outlast the time that was given."""
+    began = time.monotonic()
+    with Client(Target("http://127.0.0.1:9")) as client, pytest.raises(ConnectionFailed):
+        client.wait("j1", timeout_s=0.1)
+    assert time.monotonic() - began < 30
 
 
 def test_without_held_answers_the_pauses_grow(job: Job) -> None:
