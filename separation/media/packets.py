@@ -11,6 +11,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
+from stemline.separation.media import ac3
 from stemline.separation.media.checks import DecodeState
 from stemline.separation.media.probe import Probe
 from stemline.separation.media.tags import TAG_HEAD_BYTES, tag_bytes
@@ -36,6 +37,8 @@ def read_packets(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStrea
         return _strip_tags(packets)
     if probe.demuxer.name == "aac":
         return _reject_gaps(packets, probe.file)
+    if probe.stream.codec.canonical_name in {"ac3", "eac3"}:
+        return _cut_frames(packets)
     return packets
 
 
@@ -145,6 +148,22 @@ def _strip_tags(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[Audio
             audio = cast("Packet[AudioStream]", Packet(rest))
             audio.pts, audio.dts, audio.time_base = packet.pts, packet.dts, packet.time_base
             yield audio
+
+
+def _cut_frames(packets: Iterator[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
+    """Yield the packets of ac3 without what FFmpeg joins to the last frame: tags or zeros behind it.
+
+    A rest that begins as a frame is the start of one that was cut off, and stays.
+    """
+    for packet in packets:
+        data = bytes(packet)
+        length = ac3.whole_frames(data)
+        if length == len(data) or data[length : length + 2] == ac3.SYNC_WORD:
+            yield packet
+            continue
+        frames = cast("Packet[AudioStream]", Packet(data[:length]))
+        frames.pts, frames.dts, frames.time_base = packet.pts, packet.dts, packet.time_base
+        yield frames
 
 
 def _reject_gaps(packets: Iterator[Packet[AudioStream]], file: BinaryIO) -> Iterator[Packet[AudioStream]]:

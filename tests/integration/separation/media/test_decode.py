@@ -185,6 +185,36 @@ def test_a_tag_of_itunes_that_a_program_copied_changes_nothing(
     assert 44_100 == len(read(make(tmp_path / name, kind, tone(44_100), tags)))
 
 
+@pytest.mark.parametrize("behind", [b"TAG" + bytes(125), bytes(300), b"\r\n", b"\0"])
+@pytest.mark.parametrize(
+    ("name", "codec", "form"),
+    [
+        ("in.ac3", "ac3", "ac3"),
+        ("in.eac3", "eac3", "eac3"),
+        ("in.rm", "ac3", "rm"),
+        ("in.mpg", "mp2", "mpeg"),
+        ("in.vob", "ac3", "vob"),
+    ],
+)
+def test_tags_and_zeros_behind_the_last_frame_are_no_sound(
+    tmp_path: Path, name: str, codec: str, form: str, behind: bytes
+):
+    """What programs append changes nothing of the sound; a file that was cut is still noticed."""
+    path = make(tmp_path / name, Kind(form, codec), tone(44_100))
+    plain = read(path)
+    content = path.read_bytes()
+    if form in {"mpeg", "vob"} and behind == b"\0":
+        behind = b"\0\0\0"  # fewer may be the start of a packet that was cut off
+    path.write_bytes(content + behind)
+
+    assert np.array_equal(plain, read(path))
+
+    if form != "rm":
+        path.write_bytes(content[:-700])
+        with pytest.raises(MediaError):
+            read(path)
+
+
 @pytest.mark.parametrize("behind", [b"TAG" + bytes(125), b"\x7f" * 64, bytes(4096)])
 def test_what_follows_the_end_that_an_au_declares_is_no_sound(tmp_path: Path, behind: bytes):
     """Tags and zeros behind the samples are left out, as in other containers."""
