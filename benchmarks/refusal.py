@@ -12,7 +12,8 @@ from stemline.testing.receiver import answer, receiving
 @contextmanager
 def refusing_bucket() -> Iterator[dict[str, str]]:
     """Serve it while the block runs; give the variables of a separation worker that uses it."""
-    with receiving(answer(403, headers={"Connection": "close"})) as store:
+    denied = b"<Error><Code>AccessDenied</Code></Error>"
+    with receiving(answer(403, denied, {"Connection": "close"})) as store:
         access = {
             "access_key": "key",
             "secret_key": "secret",

@@ -60,6 +60,8 @@ class Service:
         return self.client.get(f"/jobs/{job_id.decode()}").text("JobsDetail/State")
 
 
+#: What a store says to keys that may not use the bucket; without a code it would not be taken for a store.
+DENIED = b"<Error><Code>AccessDenied</Code></Error>"
 ACCESS = {"access_key": "key", "secret_key": "secret"}
 #: Buckets of a store that does not answer: a worker starts with them, and can do no job.
 NO_STORE = json.dumps({"*": {**ACCESS, "endpoint_url": "http://127.0.0.1:1"}})
@@ -77,7 +79,7 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
     port, metrics, flower = free_port(), free_port(), free_port()
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(answer(200)))
-        refusing = stack.enter_context(receiving(answer(403, headers={"Connection": "close"})))
+        refusing = stack.enter_context(receiving(answer(403, DENIED, {"Connection": "close"})))
         env = {
             "STEMLINE_REDIS_URL": server if isinstance(server, str) else server.url,
             "STEMLINE_KEY_PREFIX": "store-errors",
