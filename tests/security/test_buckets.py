@@ -83,7 +83,7 @@ def endless(status: str, headers: str = "", unit: bytes = b"a" * 65_536) -> Scri
     """Answer with a body without end, as fast as it is read."""
 
     def script(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())
+        connection.sendall(f"HTTP/1.1 {status}\r\nETag: e\r\n{headers}\r\n".encode())
         while not over.is_set():
             connection.sendall(unit)
 
@@ -94,7 +94,7 @@ def dripping(status: str, headers: str = "") -> Script:
     """Answer with a body of a byte every tenth of a second."""
 
     def script(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())
+        connection.sendall(f"HTTP/1.1 {status}\r\nETag: e\r\n{headers}\r\n".encode())
         while not over.wait(0.1):
             connection.sendall(b"a")
 

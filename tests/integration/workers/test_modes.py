@@ -149,7 +149,7 @@ def service(engines, valkey_server, s3_server, tmp_path_factory) -> Iterator[Ser
             metrics=WorkerMetrics(),
             events=quiet,
             shutdown=Shutdown(),
-            engine=engines.__getitem__,
+            engine=lambda model, _version: engines[model],
             decoder=Decoder(),
             device_failed=pytest.fail,
         )
