@@ -112,6 +112,9 @@ class _Session:
     def get_inputs(self) -> list[Any]:
         return [SimpleNamespace(name="magnitude")]
 
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name=f"mask {number}") for number in range(self._owner._instruments)]
+
     def run(self, _outputs: None, inputs: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
         batch = inputs["magnitude"]
         share = 1 / self._owner._instruments
