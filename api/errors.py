@@ -15,8 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from stemline.jobs.errors import (
+    BatchesFull,
+    BucketBusy,
+    ChangedMeanwhile,
     MethodNotAllowed,
+    NoncesFull,
     NoSuchResource,
+    QueueFull,
+    RateLimited,
     RequestRefused,
     StemlineError,
     StoreUnavailable,
@@ -28,6 +34,8 @@ from stemline.wire.views import ERROR
 
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
 MAX_RESOURCE_CHARS = 1024
+_LIMITS_OF_ONE = (BatchesFull, BucketBusy, ChangedMeanwhile, NoncesFull, QueueFull, RateLimited)
+"""What a client meets by its own doing, while others are served."""
 
 
 def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:
@@ -74,6 +82,7 @@ async def on_stemline_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StemlineError):
         raise error
     structlog.contextvars.bind_contextvars(code=code_of(error))
+    request.scope["state"]["is_limited"] = isinstance(error, _LIMITS_OF_ONE)
     if isinstance(error, StoreUnavailable):
         structlog.contextvars.bind_contextvars(store=error.reason)
     return answer(request, error)

@@ -27,6 +27,12 @@ class ApiMetrics:
             ["operation", "status"],
             registry=self._registry,
         )
+        self._limited = Counter(
+            "stemline_api_limited_total",
+            "Requests refused with 503 because of a limit of one queue, bucket or credential.",
+            ["operation"],
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "stemline_api_request_seconds",
             "Time from the request's headers to the end of the answer, without waits for the client, s.",
@@ -45,6 +51,8 @@ class ApiMetrics:
         """Count one request under the name of its route, so that ids do not become label values."""
         name = operation(scope)
         self._requests.labels(name, str(status)).inc()
+        if scope.get("state", {}).get("is_limited"):
+            self._limited.labels(name).inc()
         self._seconds.labels(name).observe(seconds)
 
     def connection_ended(self, reason: str) -> None:

@@ -7,7 +7,7 @@ shared folder (:func:`stemline.runtime.compat.prometheus.share_values`), so thos
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -76,6 +76,13 @@ class WorkerMetrics:
             "stemline_attempts_running",
             "Attempts that are running.",
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.serves_level = Gauge(
+            "stemline_worker_serves_level",
+            "1 for each JobLevel that a separation worker serves.",
+            ["level"],
+            multiprocess_mode="max",
             registry=registry,
         )
         self.model_load_seconds = Histogram(
@@ -170,8 +177,14 @@ class WorkerMetrics:
         self.model_load_seconds.labels(model).observe(seconds)
         self.model_loaded.labels(model, engine, device).inc()
 
-    def begin(self) -> None:
-        """Export every counter at zero: Prometheus sees no increase from a missing sample to 1."""
+    def begin(self, levels: Iterable[int] = ()) -> None:
+        """Export every counter at zero: Prometheus sees no increase from a missing sample to 1.
+
+        Args:
+            levels: The levels that the worker serves; none for a callback worker.
+        """
+        for level in levels:
+            self.serves_level.labels(str(level)).set(1)
         for outcome in set(Outcome) - {Outcome.FAILED, Outcome.POSTPONED}:
             self.attempts.labels(outcome, "")
         for code in POSTPONED_CODES:

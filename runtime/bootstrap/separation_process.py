@@ -53,7 +53,7 @@ def separation_worker(settings: Settings) -> Celery:
     check_models(settings.engine.models_dir)
     Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
-    metrics = worker_metrics(settings, forks=settings.engine.device != "cuda")
+    metrics = worker_metrics(settings, forks=settings.engine.device != "cuda", levels=settings.workers.levels)
     shutdown = Shutdown()  # before the pool forks, so that its children share it
     device_in_use = DeviceInUse(settings.engine.device)
     serving = Serving(settings.engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stemline.runtime.settings import Settings
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
     from stemline.workers.serving import Serving
 
 
-def worker_metrics(settings: Settings, *, forks: bool = True) -> WorkerMetrics:
+def worker_metrics(settings: Settings, *, forks: bool = True, levels: Sequence[int] = ()) -> WorkerMetrics:
     """Return the metrics of a worker, which are served from its start if the settings name a port.
 
     A worker that forks serves them when its pool has forked, because a thread serves them.
+
+    Args:
+        settings: Address and port.
+        forks: Whether a pool of processes does the work.
+        levels: The levels of jobs that the worker serves.
     """
     from celery import signals
 
@@ -30,7 +36,7 @@ def worker_metrics(settings: Settings, *, forks: bool = True) -> WorkerMetrics:
     numbers = metrics.WorkerMetrics()
 
     def serve(**_: Any) -> None:
-        numbers.begin()
+        numbers.begin(levels)
         metrics.serve(settings.metrics, folder)
 
     if forks:

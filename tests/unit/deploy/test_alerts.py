@@ -106,11 +106,11 @@ def test_the_dashboards_queries_are_valid(tmp_path: Path):
     promtool("check", "rules", str(file))
 
 
-def test_the_dashboard_is_about_one_installation():
-    """Every query of the dashboard is limited by its variables of the namespace and the installation."""
+def test_the_dashboard_is_about_the_installations_that_are_chosen():
+    """Every query of the dashboard is limited by its variables of cluster, namespace and installation."""
     variables = {each["name"] for each in json.loads(DASHBOARD.read_text())["templating"]["list"]}
-    assert {"datasource", "namespace", "installation"} == variables
-    selected = '{namespace=~"$namespace", installation=~"$installation"'
+    assert {"datasource", "cluster", "namespace", "installation"} == variables
+    selected = '{cluster=~"$cluster", namespace=~"$namespace", installation=~"$installation"'
     for text in expressions():
         assert len(re.findall(r"stemline_\w+", text)) == text.count(selected), text
 
@@ -119,9 +119,51 @@ def test_the_dashboard_is_about_one_installation():
 def test_every_rule_keeps_installations_apart(rule: dict[str, Any]):
     """No aggregation of a rule drops the labels that distinguish installations."""
     found = re.findall(r"\b(?:sum|max|min|count)\s*(\(|by \([^)]*\))", rule["expr"])
-    assert found
+    matched = re.findall(r"\bon (\([^)]*\))", rule["expr"])
+    assert found or matched
     for grouping in found:
-        assert grouping.startswith("by (namespace, installation"), rule["expr"]
+        assert grouping.startswith("by (cluster, namespace, installation"), rule["expr"]
+    for labels in matched:
+        assert re.match(r"\(cluster, namespace, (installation|job, instance)\b", labels), rule["expr"]
+
+
+def test_the_dashboard_adds_installations_up(tmp_path: Path):
+    """Where All is chosen, numbers of the store are sums over installations, not the largest."""
+    once = '{cluster=~"$cluster", namespace=~"$namespace", installation=~"$installation"'
+    for text in expressions():
+        merged = re.search(r"\bmax(?: by \(([^)]*)\))? ?\(", text)
+        about_time = re.match(
+            r"max( by \(level\) )?\(stemline_(jobs_waiting_age|callbacks_late)_seconds", text
+        )
+        if merged and not about_time:
+            assert (merged[1] or "").startswith("cluster, namespace, installation"), text
+    everywhere = [text.replace(once, "{").replace("{, ", "{") for text in expressions()]
+    waiting, queues, store = (
+        next(text for text in everywhere if part in text)
+        for part in ('stemline_jobs{state="Submitted"}', "sum by (level) (max by", "stemline_store_up")
+    )
+    series = {
+        'stemline_jobs{installation="%s",instance="%s",state="Submitted"}': (100, 40),
+        'stemline_queue_waiting{installation="%s",instance="%s",bucket="r/m",queue="p",level="0"}': (100, 40),
+        'stemline_store_up{installation="%s",instance="%s"}': (1, 0),
+    }
+    case = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name % (where, process), "values": f"{value}x5"}
+            for name, values in series.items()
+            for where, value in zip(("a", "b"), values, strict=True)
+            for process in ("api-1", "api-2")
+        ],
+        "promql_expr_test": [
+            {"expr": waiting, "eval_time": "3m", "exp_samples": [{"labels": "{}", "value": 140}]},
+            {"expr": queues, "eval_time": "3m", "exp_samples": [{"labels": '{level="0"}', "value": 140}]},
+            {"expr": store, "eval_time": "3m", "exp_samples": [{"labels": "{}", "value": 0}]},
+        ],
+    }
+    file = tmp_path / "dashboard.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
+    assert "SUCCESS" in promtool("test", "rules", str(file))
 
 
 def test_totals_of_the_store_may_step_back():
