@@ -126,12 +126,18 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option("--speed", "with_speed", is_flag=True, help="Ask the job store how fast the model's jobs ran.")
 @_DIRECTORY
 @as_json
-def show(name: str, directory: Path | None, *, as_json: bool) -> None:
-    """Show the card of a model, and the limits of its jobs."""
+def show(name: str, directory: Path | None, *, with_speed: bool, as_json: bool) -> None:
+    """Show the card of a model, and the limits of its jobs.
+
+    --speed adds how many seconds of audio its jobs separated in a second: the jobs of all buckets that name
+    the model or, by these settings, a mode that it answers.
+    """
     from dataclasses import asdict
 
+    from stemline.cli.model_speed import speed_of
     from stemline.models.card_file import card_text
     from stemline.models.library import card_named
     from stemline.runtime.settings import Settings
@@ -140,12 +146,18 @@ def show(name: str, directory: Path | None, *, as_json: bool) -> None:
     card = card_named(name, _store(directory))
     workers = Settings().workers
     most, limit_s = workers.model_limits.get(name), time_limit_s(workers, name)
+    speed = speed_of(name) if with_speed else None
     if as_json:
-        print_json({**asdict(card), "jobs_at_once": most, "time_limit_s": limit_s})
+        values = {**asdict(card), "jobs_at_once": most, "time_limit_s": limit_s}
+        if speed is not None:
+            values |= {"real_time_factor": speed.real_time_factor, "audio_s": speed.audio_s}
+        print_json(values)
     else:
         click.echo(card_text(card), nl=False)
         at_once = most or "as many as there are workers"
         click.echo(f"# Jobs at once: {at_once}. Time limit of an attempt: {limit_s:g} s.")
+        if speed is not None:
+            click.echo(f"# {speed}")
 
 
 @models.command()

@@ -54,6 +54,8 @@ _ROW = (
     _maybe("Started", "started"),
     _maybe("Ended", "ended"),
     _maybe("Duration", _duration),
+    _maybe("Model", lambda job: (job.result and job.result.model) or None),
+    _maybe("Reused", lambda job: (job.result and job.result.reused) or None),
     Element("Code", TEXT, "code"),
     Element("Message", TEXT, "message"),
     Element("Attempt", TEXT, "attempt"),

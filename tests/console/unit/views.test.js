@@ -108,15 +108,18 @@ test("many are changed in parts, until nothing is left to do", async () => {
 test("a worker has one card, whichever of its threads ran a job", () => {
   const ran = (name, thread, times) => ({ Worker: `${name}/${thread}`, WorkerName: name, Device: "cpu", ...times });
   const ended = [
-    ran("a", 7, { Started: "1000000", Ended: "3000000", Duration: "20" }),
+    ran("a", 7, { Started: "1000000", Ended: "3000000", Duration: "20", Model: "2stems" }),
     ran("b", 8, { Started: "1000000", Ended: "9000000", Duration: "8" }),
-    ran("a", 9, { Started: "4000000", Ended: "5000000", Duration: "10" }),
+    ran("a", 9, { Started: "4000000", Ended: "5000000", Duration: "10", Model: "2stems" }),
+    ran("a", 9, { Started: "5000000", Ended: "9000000", Duration: "2", Model: "htdemucs" }),
+    ran("a", 9, { Started: "5000000", Ended: "5100000", Duration: "300", Model: "htdemucs", Reused: "j0" }),
     ran("left", 3, { Started: "4000000", Ended: "5000000", Duration: "10" }),
   ];
   const reports = ["a", "b"].map((Name) => ({ Name, Kind: "separation", Alive: "true", Device: "auto", Seen: "7" }));
   const [busy, idle, ...others] = workersOf([ran("b", 8, { JobId: "j1" })], ended, reports);
-  assert.deepEqual([busy.name, busy.running.length, busy.sound / busy.ran, busy.device], ["b", 1, 1, "cpu"]);
-  assert.deepEqual([idle.name, idle.ended, idle.sound / idle.ran, idle.device], ["a", 2, 10, "cpu"]);
+  const speeds = (worker) => [...worker.speeds].map(([model, { sound, ran }]) => [model, sound / ran]);
+  assert.deepEqual([busy.name, busy.running.length, speeds(busy), busy.device], ["b", 1, [["", 1]], "cpu"]);
+  assert.deepEqual([idle.name, idle.ended, speeds(idle), idle.device], ["a", 4, [["2stems", 10], ["htdemucs", 0.5]], "cpu"]);
   assert.deepEqual(others, []);
   const [silent] = workersOf([ran("old", 1, { JobId: "j2" })], ended);
   assert.deepEqual([silent.name, silent.report, silent.running.length], ["old", null, 1]);

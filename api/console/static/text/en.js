@@ -267,7 +267,7 @@ export default {
   "worker.seen": "Seen",
   "worker.idle": "idle, or with another bucket",
   "worker.busy": "busy for {time}",
-  "worker.from": "Workers report themselves every 10 s. Speed and ended jobs are those of the latest {n} successful jobs of this bucket.",
+  "worker.from": "Workers report themselves every 10 s. Speed (by model) and ended jobs are those of the latest {n} successful jobs of this bucket.",
   "worker.flower": "All workers in Flower",
   "jobs.retryAll": "Retry all failed jobs",
   "jobs.retryText": "1 failed job that was not retried yet will be submitted again. | {n} failed jobs that were not retried yet will be submitted again.",

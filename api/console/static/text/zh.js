@@ -267,7 +267,7 @@ export default {
   "worker.seen": "最近活动",
   "worker.idle": "空闲，或在处理其他存储桶",
   "worker.busy": "已忙碌 {time}",
-  "worker.from": "工作进程每 10 秒报告一次。实时倍率和已结束任务来自此存储桶最近 {n} 个成功的任务。",
+  "worker.from": "工作进程每 10 秒报告一次。实时倍率（按模型）和已结束任务来自此存储桶最近 {n} 个成功的任务。",
   "worker.flower": "在 Flower 中查看全部",
   "jobs.retryAll": "重试全部失败任务",
   "jobs.retryText": "将重新提交 {n} 个尚未重试的失败任务。",

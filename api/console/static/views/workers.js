@@ -36,7 +36,7 @@ export default function Workers() {
 
 /** @param {{worker: Worker}} props */
 function Card({ worker }) {
-  const { name, report, running, ended, sound, ran } = worker;
+  const { name, report, running, ended, speeds } = worker;
   const state = report ? (report.Alive === "true" ? "Alive" : "Gone") : "Unknown";
   /** @type {[string, unknown][]} */
   const facts = [
@@ -47,7 +47,7 @@ function Card({ worker }) {
     ["worker.since", report && time(report.Started)],
     ["worker.seen", report && t("worker.ago", { time: duration(secondsSince(report.Seen)) })],
     ["worker.ended", ended > 0 && number(ended)],
-    ["job.speed", ran > 0 && `× ${(sound / ran).toFixed(1)}`],
+    ["job.speed", [...speeds].map(([model, { sound, ran }]) => `${model} × ${(sound / ran).toFixed(1)}`.trim()).join(", ")],
   ];
   return html`<section class="card" aria-label=${name} data-worker=${name}>
     <div class="bar"><h2 class="mono">${name}</h2><${State} name=${state} /></div>
@@ -62,8 +62,7 @@ function Card({ worker }) {
  * @property {Tree | null} report its own; null if it makes none
  * @property {Tree[]} running
  * @property {number} ended jobs among the latest
- * @property {number} sound s of audio in them
- * @property {number} ran s of work for them
+ * @property {Map<string, {sound: number, ran: number}>} speeds by model: s of audio in those that it separated, and of work for them
  */
 
 /**
@@ -88,7 +87,7 @@ export function workersOf(running, ended, reports = []) {
   const found = new Map();
   /** @param {string} name @returns {Worker} */
   const of = (name) => {
-    const known = found.get(name) ?? { name, device: "", report: null, running: [], ended: 0, sound: 0, ran: 0 };
+    const known = found.get(name) ?? { name, device: "", report: null, running: [], ended: 0, speeds: new Map() };
     found.set(name, known);
     return known;
   };
@@ -107,9 +106,11 @@ export function workersOf(running, ended, reports = []) {
     if (!worker) continue; // it has left
     worker.ended += 1;
     worker.device ||= job.Device;
-    if (!job.Duration) continue;
-    worker.sound += Number(job.Duration);
-    worker.ran += (Number(job.Ended) - Number(job.Started)) / 1e6;
+    const ran = (Number(job.Ended) - Number(job.Started)) / 1e6;
+    if (!job.Duration || job.Reused || !(ran > 0)) continue; // copied stems say nothing of a network
+    const model = job.Model ?? ""; // that of a worker of an earlier release is not known
+    const known = worker.speeds.get(model) ?? { sound: 0, ran: 0 };
+    worker.speeds.set(model, { sound: known.sound + Number(job.Duration), ran: known.ran + ran });
   }
   const isAlive = (/** @type {Worker} */ worker) => Number(worker.report?.Alive === "true" || worker.running.length > 0);
   return [...found.values()].sort((a, b) => isAlive(b) - isAlive(a) || b.running.length - a.running.length || (a.name < b.name ? -1 : 1));
