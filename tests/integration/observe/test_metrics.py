@@ -244,7 +244,8 @@ def test_alerts_and_dashboard_use_metrics_that_are_reported(service, store):
     for text in asked:
         names = set(re.findall(r"\bstemline_[a-z_]+", text))
         assert names <= reported.keys(), text
-        scraped = {"job", "instance", "namespace", "installation", "alertname", "alertstate"}  # by Prometheus
+        # Labels of Prometheus, and of those who run several.
+        scraped = {"job", "instance", "cluster", "namespace", "installation", "alertname", "alertstate"}
         labels = set().union(*(reported[name] for name in names)) | scraped
         used = re.findall(r"(?:by|on) \(([^)]*)\)", text) + re.findall(r"[{,]\s*(\w+)\s*[!=]", text)
         assert {label.strip() for group in used for label in group.split(",") if label.strip()} <= labels, (
