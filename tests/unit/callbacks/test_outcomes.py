@@ -8,15 +8,12 @@ from stemline.callbacks.http import Response
 from stemline.callbacks.url_sender import outcome_of
 
 
-@pytest.mark.parametrize("status", range(100, 600))
-def test_only_2xx_is_delivered_and_only_410_is_final(status: int) -> None:
+def test_only_2xx_is_delivered_and_only_410_is_final() -> None:
     """Every other status is tried again; each is kept as it came."""
-    outcome = outcome_of(Response(status, {}, b""), 0.0)
-    assert (status // 100 == 2, status == 410, str(status)) == (
-        outcome.delivered,
-        outcome.final,
-        outcome.status,
-    )
+    for status in range(100, 600):
+        outcome = outcome_of(Response(status, {}, b""), 0.0)
+        found = (outcome.delivered, outcome.final, outcome.status)
+        assert (status // 100 == 2, status == 410, str(status)) == found
 
 
 @pytest.mark.parametrize(
@@ -49,8 +46,8 @@ def test_of_an_answer_the_first_kilobyte_is_kept() -> None:
     assert "\ufffd" == outcome_of(Response(500, {}, b"\xff"), 0.0).answer
 
 
-@pytest.mark.parametrize("status", range(200, 500))
-def test_where_a_redirect_leads_is_kept(status: int) -> None:
+def test_where_a_redirect_leads_is_kept() -> None:
     """The target of every redirect is kept with the answer, and no other Location is."""
-    kept = outcome_of(Response(status, {"location": "http://b/"}, b"moved"), 0.0).answer
-    assert kept == ("Location: http://b/\nmoved" if 300 <= status < 400 else "moved")
+    for status in range(200, 500):
+        kept = outcome_of(Response(status, {"location": "http://b/"}, b"moved"), 0.0).answer
+        assert kept == ("Location: http://b/\nmoved" if 300 <= status < 400 else "moved"), status

@@ -55,16 +55,17 @@ def test_what_is_no_event_is_an_error(wrong: bytes) -> None:
         EventReader().feed(wrong)
 
 
-@pytest.mark.parametrize("end", range(len(STREAM)))
-def test_a_stream_may_break_anywhere(end: int) -> None:
+def test_a_stream_may_break_anywhere() -> None:
     """Wherever a connection ends, the events before and after the break are those of the whole stream."""
     whole = EventReader("j1").feed(STREAM)
-    reader = EventReader("j1")
-    before = reader.feed(STREAM[:end])
-    last = reader.call().headers.get("Last-Event-ID", "")
-    following = STREAM[STREAM.index(b"id: " + last.encode()) :].partition(b"\n\n")[2] if last else STREAM
-    after = reader.feed(following)
-    # A position has no id, so one that came last is sent again.
-    ids = [event.id for event in (*before, *after) if event.id]
-    assert ids == [event.id for event in whole if event.id]
-    assert [event.kind for event in after] == [event.kind for event in EventReader("j1").feed(following)]
+    assert len(whole) > 1
+    for end in range(len(STREAM)):
+        reader = EventReader("j1")
+        before = reader.feed(STREAM[:end])
+        last = reader.call().headers.get("Last-Event-ID", "")
+        following = STREAM[STREAM.index(b"id: " + last.encode()) :].partition(b"\n\n")[2] if last else STREAM
+        after = reader.feed(following)
+        # A position has no id, so one that came last is sent again.
+        ids = [event.id for event in (*before, *after) if event.id]
+        assert ids == [event.id for event in whole if event.id]
+        assert [event.kind for event in after] == [event.kind for event in EventReader("j1").feed(following)]
