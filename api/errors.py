@@ -82,7 +82,7 @@ async def on_stemline_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StemlineError):
         raise error
     structlog.contextvars.bind_contextvars(code=code_of(error))
-    request.scope["state"]["is_limited"] = isinstance(error, _LIMITS_OF_ONE)
+    request.state.is_limited = isinstance(error, _LIMITS_OF_ONE)
     if isinstance(error, StoreUnavailable):
         structlog.contextvars.bind_contextvars(store=error.reason)
     return answer(request, error)

@@ -30,7 +30,6 @@ class ApiMetrics:
         self._limited = Counter(
             "stemline_api_limited_total",
             "Requests refused with 503 because of a limit of one queue, bucket or credential.",
-            ["operation"],
             registry=self._registry,
         )
         self._seconds = Histogram(
@@ -52,7 +51,7 @@ class ApiMetrics:
         name = operation(scope)
         self._requests.labels(name, str(status)).inc()
         if scope.get("state", {}).get("is_limited"):
-            self._limited.labels(name).inc()
+            self._limited.inc()
         self._seconds.labels(name).observe(seconds)
 
     def connection_ended(self, reason: str) -> None:

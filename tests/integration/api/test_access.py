@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from starlette.types import Scope
 
+from stemline.api.metrics import ApiMetrics
+from stemline.jobs.errors import StoreUnavailable
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, ApiServer
 from stemline.testing.client import BUCKET, REGION, Client, submission
+from stemline.testing.processes import eventually
 from tests.support.jobs import submit
 
 
@@ -80,3 +84,30 @@ def test_rate_limit(serve: Callable[..., ApiServer]) -> None:
     assert 50 < int(answers[3].headers["retry-after"]) <= 100
     assert 200 == Client(server.port, secret_id="b", secret_key="k").get("/jobs/j1").status
     assert 503 == server.client.get("/jobs/j1").status
+
+
+def test_what_a_client_meets_by_its_own_doing_is_counted_apart(
+    serve: Callable[..., ApiServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spent rate and a full queue are limits of one client; a store that does not answer is none."""
+    seen: list[tuple[int, float]] = []
+    observe = ApiMetrics.observe
+
+    def observed(self: ApiMetrics, scope: Scope, status: int, seconds: float) -> None:
+        observe(self, scope, status, seconds)
+        (limited,) = self._limited.collect()
+        seen.append((status, limited.samples[0].value))
+
+    monkeypatch.setattr(ApiMetrics, "observe", observed)
+    server = serve(queue_max_size=1, rate_limit_per_s=0.01, rate_limit_burst=3)
+    for _ in range(2):
+        server.client.post("/jobs", submission())  # the second one finds the queue full
+    server.store.jobs.get = _unavailable  # type: ignore[method-assign, assignment]
+    for _ in range(2):
+        server.client.get("/jobs/j1")  # the second one is beyond the rate
+    eventually(lambda: len(seen) == 4, 60, "all requests are counted")
+    assert seen == [(200, 0), (503, 1), (503, 1), (503, 2)]
+
+
+def _unavailable(*_: object) -> None:
+    raise StoreUnavailable

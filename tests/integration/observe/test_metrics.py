@@ -25,7 +25,7 @@ from stemline.runtime.store_metrics import OTHER, StoreCollector
 from stemline.testing.processes import eventually, program
 from tests.conftest import free_port
 from tests.integration.observe.conftest import answers
-from tests.unit.deploy.test_alerts import expressions, rules
+from tests.unit.deploy.test_alerts import everything, expressions
 
 
 class Page:
@@ -239,15 +239,20 @@ def test_alerts_and_dashboard_use_metrics_that_are_reported(service, store):
     reported: dict[str, set[str]] = {}
     for sample in samples:
         reported.setdefault(sample.name, set()).update(sample.labels)
-    asked = [rule["expr"] for rule in rules()] + expressions()
+    asked = [rule["expr"] for rule in everything()] + expressions()
     assert len(asked) > 20
+    recorded = {rule["record"]: _labels(rule["expr"]) for rule in everything() if "record" in rule}
     for text in asked:
         names = set(re.findall(r"\bstemline_[a-z_]+", text))
         assert names <= reported.keys(), text
         # Labels of Prometheus, and of those who run several.
         scraped = {"job", "instance", "cluster", "namespace", "installation", "alertname", "alertstate"}
-        labels = set().union(*(reported[name] for name in names)) | scraped
-        used = re.findall(r"(?:by|on) \(([^)]*)\)", text) + re.findall(r"[{,]\s*(\w+)\s*[!=]", text)
-        assert {label.strip() for group in used for label in group.split(",") if label.strip()} <= labels, (
-            text
-        )
+        made = [recorded[name] for name in re.findall(r"\bstemline:[a-z_]+", text)]
+        labels = set().union(*(reported[name] for name in names), *made) | scraped
+        assert _labels(text) <= labels, text
+
+
+def _labels(text: str) -> set[str]:
+    """Return the labels that an expression names."""
+    used = re.findall(r"(?:by|on) \(([^)]*)\)", text) + re.findall(r"[{,]\s*(\w+)\s*[!=]", text)
+    return {label.strip() for group in used for label in group.split(",") if label.strip()}

@@ -239,10 +239,10 @@ def test_every_error_has_a_message() -> None:
 
 
 def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> None:
-    """90 s need the memory of 30 s, within what an allocator keeps, and less than 0.7 GB."""
+    """Three minutes need the memory of one, within what an allocator keeps, and less than 0.65 GB."""
     part = song.mix(song.stems(30.0))
     peaks = []
-    for times in (1, 3):
+    for times in (2, 6):  # one alone does not fill all queues
         path = write_wav(tmp_path / "song.wav", np.tile(part, (times, 1)))
         code = "import sys; from stemline.cli.separate import separate; "
         code += "from tests.support.memory import peak; "
@@ -258,4 +258,4 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> N
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout.splitlines()[-1]) / 1024)
     assert peaks[1] < peaks[0] * 1.2
-    assert max(peaks) < 700
+    assert max(peaks) < 620
