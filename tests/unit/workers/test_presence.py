@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 
 import pytest
@@ -14,6 +13,7 @@ from stemline.testing.processes import eventually
 from stemline.workers import presence as presence_module
 from stemline.workers.device_in_use import DeviceInUse
 from stemline.workers.presence import Presence
+from tests.support.forks import in_a_fork
 
 WORKER = Worker("separate@a", "separation", 2, (2, 1, 0), "cpu", "1.0", 5)
 
@@ -71,9 +71,7 @@ def test_the_device_is_that_of_the_networks_which_a_child_loads() -> None:
     presence = Presence(store, WORKER, interval_s=0.01, device_in_use=device)
     presence.start()
     assert eventually(lambda: [each.device for each in store.workers.latest()] == [""], 180, "a report")
-    child = multiprocessing.get_context("fork").Process(target=device.set, args=("cpu",))
-    child.start()
-    child.join(180)
+    in_a_fork(device.set, "cpu")
     assert eventually(lambda: [each.device for each in store.workers.latest()] == ["cpu"], 180, "the device")
     presence.stop()
     assert ("cuda", "") == (DeviceInUse("cuda").get(), DeviceInUse("auto").get())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from stemline.runtime.settings import Settings
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 from stemline.workers.model_queues import ModelQueues
 from stemline.workers.serving import Serving, check_models
+from tests.support.forks import in_a_fork
 from tests.support.networks import HEAD, WAVEFORM, card, scaling
 
 
@@ -93,9 +93,7 @@ def test_models_that_come_and_go_are_noticed(folder: Path) -> None:
         f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n[[members]]\nmodel = "own"\n'
     )
     library.add(WeightStore(folder), ensemble, None)
-    child = multiprocessing.get_context("fork").Process(target=looked.refresh)
-    child.start()
-    child.join(60)
+    in_a_fork(looked.refresh)
     assert ("both", "own") == looked.get()
     network = folder / "own" / "own.onnx"
     network.write_bytes(network.read_bytes()[:-1] + b"?")
@@ -129,9 +127,7 @@ def test_damage_that_no_time_shows_is_noticed_once_a_load_has_failed(
 
     monkeypatch.setattr("stemline.workers.serving.verify_file", damaged)
     assert ("own",) == looked.refresh()
-    child = multiprocessing.get_context("fork").Process(target=looked.doubt)
-    child.start()
-    child.join(60)
+    in_a_fork(looked.doubt)
     assert () == looked.refresh()
 
 
