@@ -1,0 +1,28 @@
+"""Actions in a forked process, as those of a worker's pool."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def in_a_fork(action: Callable[..., Any], *arguments: object) -> None:
+    """Run an action in a forked process, and assert that it ended well.
+
+    The process ends at once: libraries whose threads were not forked would wait for them at an orderly end.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(action, *arguments))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def _run(action: Callable[..., Any], *arguments: object) -> None:
+    status = 1
+    try:
+        action(*arguments)
+        status = 0
+    finally:
+        os._exit(status)
