@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import gc
 import os
-import signal
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
@@ -23,14 +22,10 @@ from stemline.deploy.local.servers import SeaweedServer, Server, ServerMissing, 
 from tests import ordering
 from tests.paths import REPOSITORY
 from tests.support import ports, s3_models
-from tests.support.environment import leave_out_own_settings
+from tests.support.environment import heed_signals, leave_out_own_settings
 from tests.support.logs import configure_plainly
 from tests.support.measured import MEASURED, leave_out_processes
 from tests.support.shared import SHARED
-
-# A shell ignores the signal for what it starts in the background, and so would each process of a test.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["REPOSITORY", "S3", "SeaweedServer", "ValkeyServer", "free_port", "missing"]
 
@@ -47,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel") and (stale := stale_files()):
         raise pytest.UsageError(f"the installed wheel is not this checkout's: {', '.join(stale[:5])}")
     leave_out_own_settings()
+    heed_signals()
     ports.divide()
     s3_models.read_once()
     configure_plainly()

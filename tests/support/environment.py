@@ -1,8 +1,9 @@
-"""The variables with which tests run: none that whoever started them has set for a service of their own."""
+"""The variables and signals with which tests run: none that whoever started them has set or ignores."""
 
 from __future__ import annotations
 
 import os
+import signal
 from typing import Final
 
 _OWN: Final = ("STEMLINE_", "AWS_")
@@ -20,3 +21,15 @@ def leave_out_own_settings() -> None:
     if any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ):
         for name in ("no_proxy", "NO_PROXY"):
             os.environ[name] = ",".join((*filter(None, os.environ.get(name, "").split(",")), *_LOOPBACK))
+
+
+def heed_signals() -> None:
+    """Let the signals that end a program do so, for tests and for what they start.
+
+    `&` and `nohup` leave them ignored, and a program that is started so passes that on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
