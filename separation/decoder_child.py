@@ -43,16 +43,17 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 
 
-def run(request: dict[str, Any], output: int) -> NoReturn:
+def run(request: dict[str, Any], output: int, *, server: int) -> NoReturn:
     """Serve one request in this forked process, and end it.
 
     Args:
         request: What to decode, and the limits; see `Decoder.open`.
         output: Descriptor of the pipe to write to.
+        server: Process id of the server, read before the fork.
     """
     status = 1
     try:
-        _detach(output)
+        _detach(output, server)
         _limit_memory(request["memory_bytes"])
         status = _respond(request)
     except BaseException:  # noqa: BLE001 - the server's loop must not go on in this process
@@ -62,12 +63,11 @@ def run(request: dict[str, Any], output: int) -> NoReturn:
         os._exit(status)
 
 
-def _detach(output: int) -> None:
+def _detach(output: int, server: int) -> None:
     """Keep nothing of the server but the output, and die with it."""
-    parent = os.getppid()
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call
+    if os.getppid() != server:  # it died before the call
         os._exit(1)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

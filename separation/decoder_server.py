@@ -65,6 +65,7 @@ class DecoderServer:
         if not request:
             return False
         output, link = descriptors
+        server = os.getpid()
         try:
             pid = os.fork()
         except OSError:  # too many processes, or too little memory: this request fails, the others go on
@@ -72,7 +73,7 @@ class DecoderServer:
             os.close(link)
             return True
         if not pid:
-            decoder_child.run(json.loads(request), output)
+            decoder_child.run(json.loads(request), output, server=server)
         os.close(output)
         self._links[link] = socket.socket(fileno=link)
         self._children[link] = pid

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
 import structlog
 
 from stemline.jobs.text import shorten
+from stemline.runtime.parent import end_with_parent
 from stemline.workers.context import SeparationContext
 from stemline.workers.scratch import clear_stale
 
 log = structlog.get_logger(__name__)
 
-_PR_SET_PDEATHSIG = 1
 
-
-def start(context: Callable[[], SeparationContext]) -> None:
-    """Tie the child to its worker, and prepare it."""
-    die_with_parent()
-    prepare(context, worker_pid=os.getppid())
+def start(context: Callable[[], SeparationContext], *, worker_pid: int) -> None:
+    """Tie the child to its worker, so that it is not orphaned, and prepare it."""
+    end_with_parent(worker_pid)
+    prepare(context, worker_pid=worker_pid)
 
 
 def prepare(make_context: Callable[[], SeparationContext], *, worker_pid: int) -> None:
@@ -49,16 +46,6 @@ def prepare(make_context: Callable[[], SeparationContext], *, worker_pid: int) -
     context.decoder.start()
     if context.settings.engine.preload_models:
         threading.Thread(target=preload, args=(context,), name="preload", daemon=True).start()
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its worker is killed, so that it is not orphaned."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call
-        os._exit(1)
 
 
 def preload(context: SeparationContext) -> None:

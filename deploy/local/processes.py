@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stemline.deploy.local.errors import ProcessEnded
+from stemline.runtime.parent import end_with_parent
 
 #: A process that ends is restarted at most this often within :data:`RESTART_WINDOW_S`.
 RESTARTS = 3
 RESTART_WINDOW_S = 60.0
 #: How often a start says what it waits for, s.
 REPORT_INTERVAL_S = 15.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,8 @@ class Processes:
             self._processes[program.name] = _Process(program, self._popen(program))
 
     def _popen(self, program: Program) -> subprocess.Popen[bytes]:
-        libc = ctypes.CDLL(None)
         # A service gets SIGKILL: it might wait for servers that have ended before it.
         number = signal.SIGTERM if program.is_server else signal.SIGKILL
-
-        def end_with_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, number)
-
         with self._log(program.name).open("ab") as log:
             return subprocess.Popen(
                 program.command,
@@ -94,7 +88,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal reaches only this process
                 # Linux ends the process even if this one is killed with kill -9.
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=partial(end_with_parent, os.getpid(), number),  # noqa: PLW1509
                 pass_fds=self._pass_fds,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -97,7 +98,9 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
     configure_logging(settings).check()
     shared = prometheus.share_values() if processes > 1 else None
     metrics = ApiMetrics(shared=shared)
-    app = partial(_api_process, settings, shared) if shared else partial(_only_api_process, settings, metrics)
+    app = partial(_only_api_process, settings, metrics)
+    if shared:
+        app = partial(_api_process, settings, shared, os.getpid())
     config = configure(app, settings, host=host, port=port, processes=processes, factory=True)
     with admin.serving(settings, metrics, public=(host, port)):
         uvicorn.serve(config)
@@ -108,10 +111,12 @@ def _only_api_process(settings: Settings, metrics: ApiMetrics) -> Starlette:
     return api(settings, files=configure_logging(settings), metrics=metrics)
 
 
-def _api_process(settings: Settings, shared_metrics: str) -> Starlette:
-    """Return the application of one of several processes behind the port."""
+def _api_process(settings: Settings, shared_metrics: str, parent: int) -> Starlette:
+    """Return the application of one of several processes behind the port, which would go on without the first."""
     from stemline.api.metrics import ApiMetrics
+    from stemline.runtime.parent import end_with_parent
 
+    end_with_parent(parent)
     return _only_api_process(settings, ApiMetrics(shared=shared_metrics))
 
 

@@ -83,7 +83,11 @@ def separation_worker(settings: Settings) -> Celery:
             lambda **_: process_init.prepare(context, worker_pid=os.getpid()), weak=False
         )
     else:
-        signals.worker_process_init.connect(lambda **_: process_init.start(context), weak=False)
+        # Read here, in the worker: a child may be forked just before the worker is killed.
+        worker_pid = os.getpid()
+        signals.worker_process_init.connect(
+            lambda **_: process_init.start(context, worker_pid=worker_pid), weak=False
+        )
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
     signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
     return app

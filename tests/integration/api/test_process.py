@@ -86,3 +86,13 @@ def test_serves_and_stops(tmp_path: Path, valkey_server: ValkeyServer, valkey: r
         assert process.wait(timeout=180) in {0, -signal.SIGTERM}
         assert not answers(port)
     assert b"SecretKeyExample" not in (tmp_path / "api.log").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_kill_9_ends_all_processes(tmp_path: Path, valkey_server: ValkeyServer) -> None:
+    """When the command is killed by -9, no process goes on answering behind the port."""
+    with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
+        eventually(lambda: len(spawned(process.pid)) == 2, 180, "two processes")
+        process.kill()
+        eventually(lambda: not answers(port), 180, "the end of the processes")

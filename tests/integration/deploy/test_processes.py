@@ -51,6 +51,21 @@ processes.start(programs)
 print(*processes.pids.values(), flush=True)
 time.sleep(300)
 """
+#: Its first process kills it right after the fork, before anything else is done there.
+KILLED_OWNER = """
+import os, signal, sys
+from pathlib import Path
+from stemline.deploy.local.processes import Processes, Program
+owner = os.getpid()
+def kill_owner():
+    Path(sys.argv[1], "pid").write_text(str(os.getpid()))
+    os.kill(owner, signal.SIGKILL)
+    while os.getppid() == owner:
+        pass
+os.register_at_fork(after_in_child=kill_owner)
+processes = Processes(os.environ, lambda name: Path(sys.argv[1]) / name)
+processes.start([Program("service", [sys.executable, "-c", sys.argv[2]], lambda: True)])
+"""
 
 
 class Bench:
@@ -148,3 +163,12 @@ def test_kill_9_leaves_nothing_running(tmp_path: Path) -> None:
     owner.wait()
     owner.stdout.close()
     eventually(lambda: not any(alive(pid) for pid in pids), 180, "the end of the processes")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the end of a parent")
+def test_kill_9_during_a_start_leaves_nothing_running(tmp_path: Path) -> None:
+    """A process whose starter is killed between the fork and its first step ends, too."""
+    owner = subprocess.run([sys.executable, "-c", KILLED_OWNER, str(tmp_path), STUBBORN[-1]], check=False)
+    assert -signal.SIGKILL == owner.returncode
+    pid = int((tmp_path / "pid").read_text())
+    eventually(lambda: not alive(pid), 180, "the end of the process")
