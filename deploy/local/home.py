@@ -107,19 +107,22 @@ class Home:
         """
         return Credentials.load_or_create(self.path / "credentials.json")
 
-    def choose_ports(self, preferred: Mapping[str, int], *, paired: Iterable[str]) -> dict[str, int]:
+    def choose_ports(
+        self, preferred: Mapping[str, int], *, paired: Iterable[str], reservation: ports.Reservation
+    ) -> dict[str, int]:
         """Choose the ports of the last start where they are free, else the preferred ones, else others.
 
         Args:
             preferred: name to port.
             paired: names that also need the port at :data:`ports.GRPC_OFFSET` above.
+            reservation: all of them are added to it.
         """
         remembered = self.path / "ports.json"
         wanted = dict(preferred)
         with suppress(OSError, ValueError):
             last = json.loads(remembered.read_text())
             wanted |= {name: int(port) for name, port in last.items() if name in wanted}
-        chosen = ports.choose(wanted, paired=paired)
+        chosen = ports.choose(wanted, paired=paired, reservation=reservation)
         write_private(remembered, json.dumps(chosen) + "\n")
         return chosen
 

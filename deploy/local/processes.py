@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from stemline.deploy.local.errors import ProcessEnded
+from stemline.deploy.local.ports import listens
 from stemline.runtime.parent import end_with_parent
 
 #: A process that ends is restarted at most this often within :data:`RESTART_WINDOW_S`.
@@ -33,6 +34,8 @@ class Program:
     is_ready: Callable[[], bool]
     stop_timeout_s: float = 8.0
     """How long it may take to end after SIGTERM before it gets SIGKILL, s."""
+    port: int | None = None
+    """It is ready only once it listens on this loopback port itself: another program might answer there."""
     is_server: bool = False
     """Servers are stopped after the programs that use them."""
 
@@ -104,7 +107,7 @@ class Processes:
         """
         report(f"Waiting for {program.name} ...")
         started = reported = time.monotonic()
-        while not program.is_ready():
+        while not (self._listens(program) and program.is_ready()):
             for process in self._processes.values():
                 if process.popen.poll() is not None:
                     raise self._ended(process)
@@ -116,6 +119,9 @@ class Processes:
                     f"its log is {self._log(program.name)}"
                 )
             time.sleep(0.05)
+
+    def _listens(self, program: Program) -> bool:
+        return program.port is None or listens(self.pids[program.name], program.port)
 
     def restart_ended(self) -> list[ProcessEnded]:
         """Restart the processes that have ended.

@@ -40,6 +40,8 @@ class Server(ABC):
     """A server with its own data folder; it can be started again after a stop or a crash."""
 
     name: str
+    port: int
+    """The port on loopback that clients use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -230,6 +232,7 @@ class SeaweedServer(Server):
     ) -> None:
         super().__init__(folder)
         self.listen = listen or ports.choose(dict.fromkeys(self.components, 0), paired=self.components)
+        self.port = self.listen["s3"]
         self.access_key = access_key
         self.secret_key = secret_key
 

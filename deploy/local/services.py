@@ -33,6 +33,7 @@ def service_programs(addresses: Addresses) -> list[Program]:
             "api",
             stemline("api", "--host", "127.0.0.1", "--port", api_port),
             lambda: responds(f"{addresses.api}/healthz"),
+            port=int(api_port),
         ),
         Program(
             "worker",
@@ -50,6 +51,7 @@ def service_programs(addresses: Addresses) -> list[Program]:
             "flower",
             stemline("flower", "--address", "127.0.0.1", "--port", flower_port),
             lambda: responds(f"{addresses.flower_url}/healthcheck"),
+            port=int(flower_port),
         ),
     ]
 

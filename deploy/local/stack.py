@@ -17,7 +17,7 @@ from stemline.deploy.local.certificates import Certificates, issue
 from stemline.deploy.local.credentials import Credentials
 from stemline.deploy.local.errors import ProcessEnded, StackError
 from stemline.deploy.local.home import Home
-from stemline.deploy.local.ports import is_free
+from stemline.deploy.local.ports import Reservation, is_free
 from stemline.deploy.local.processes import Processes, Program
 from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
 from stemline.deploy.local.services import service_environment, service_programs
@@ -53,6 +53,7 @@ class Stack:
         self._report = report
         self._tls = tls
         self._ports: dict[str, int] = {}
+        self._reserved = Reservation()
         self._s3: SeaweedServer | None = None
         self._processes: Processes | None = None
 
@@ -103,7 +104,9 @@ class Stack:
 
     def _start(self, lock: int) -> None:
         credentials = self.home.credentials()
-        self._ports = self.home.choose_ports(_PORTS, paired=SeaweedServer.components)
+        self._ports = self.home.choose_ports(
+            _PORTS, paired=SeaweedServer.components, reservation=self._reserved
+        )
         servers: list[Server] = []
         redis_url = os.environ.get("REDIS_URL", "")
         if redis_url:
@@ -130,7 +133,12 @@ class Stack:
         if certificates is not None:
             environment |= certificates.variables
         self._processes = Processes(environment, self.home.log, pass_fds=[lock])
-        self._run([Program(each.name, each.prepare(), each.is_ready, is_server=True) for each in servers])
+        self._run(
+            [
+                Program(each.name, each.prepare(), each.is_ready, port=each.port, is_server=True)
+                for each in servers
+            ]
+        )
         s3.create_bucket(BUCKET)
         self._run(service_programs(self.addresses))
         self._write_stack_file()
@@ -224,6 +232,7 @@ class Stack:
             self._processes.stop()
             self._processes = None
             self.home.remove_stack_file()
+        self._reserved.close()
 
 
 def _webhook_secret(credentials: Credentials) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,6 +142,20 @@ def test_a_slow_start_is_waited_for_and_reported(bench: Bench, monkeypatch: pyte
     first, second, *_ = bench.reports
     assert "Waiting for slow ..." == first
     assert re.search(r"slow runs, but is not ready after \d+ s; its log is .*slow\.log", second)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows whose a port is")
+def test_an_answer_of_another_program_is_no_readiness(bench: Bench) -> None:
+    """Where another program answers on the port, a program is not ready; its end is reported."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        bench.processes.start([beaten := Program("beaten", SLEEP, lambda: True, port=port)])
+
+        def end(_: str) -> None:
+            os.kill(bench.processes.pids["beaten"], signal.SIGKILL)
+
+        with pytest.raises(ProcessEnded, match="beaten was killed"):
+            bench.processes.wait_ready(beaten, end)
 
 
 def test_a_program_that_is_not_installed_is_an_error(bench: Bench) -> None:

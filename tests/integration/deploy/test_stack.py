@@ -104,8 +104,9 @@ def test_a_demo_that_fails_gives_the_reason(
 def test_a_redis_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong REDIS_URL ends the start at once, without its password."""
     monkeypatch.setenv("REDIS_URL", "redis://:hush@127.0.0.1:1/0")
-    with pytest.raises(StackError, match="REDIS_URL does not answer") as refused:
-        Stack(tmp_path / "home").start()
+    stack = Stack(tmp_path / "home")
+    with pytest.raises(StackError, match="REDIS_URL does not answer") as refused, stack:
+        pass
     assert "hush" not in str(refused.value)
 
 

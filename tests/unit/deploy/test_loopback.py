@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
+
 import pytest
 
-from stemline.deploy.local.ports import GRPC_OFFSET, choose
+from stemline.deploy.local.ports import GRPC_OFFSET, Reservation, choose, free_port, listens
 from stemline.runtime import loopback
 
 
@@ -29,3 +33,38 @@ def test_a_paired_port_leaves_room_for_its_pair(port):
     chosen = choose({"s3": port, "api": port}, paired=["s3"])
     assert chosen["s3"] + GRPC_OFFSET <= 65_535
     assert chosen["s3"] != chosen["api"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are reserved on Linux")
+def test_a_reserved_port_is_left_to_the_program_it_is_for():
+    """Another reservation and a program without SO_REUSEADDR do not get it; a server with it listens there.
+
+    Closed, or refused in part, a reservation keeps nothing.
+    """
+    first, second = Reservation(), Reservation()
+    port = free_port(reservation=first)
+    beside = free_port(taken=[port])
+    assert not second.add([beside, port])
+    assert first.add([beside]), "what was refused in part was given back"
+    with socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)):  # sets SO_REUSEADDR
+        assert listens(os.getpid(), port)
+        assert not listens(os.getppid(), port)
+    assert not listens(os.getpid(), port)
+    first.close()
+    assert second.add([port, beside])
+    second.close()
+
+
+def test_two_stacks_that_start_at_once_choose_different_ports():
+    """What one has chosen and not bound yet, its pairs included, the other does not choose."""
+    wanted = choose({"api": 0, "s3": 0}, paired=["s3"])
+    first, second = Reservation(), Reservation()
+    chosen = [choose(wanted, paired=["s3"], reservation=each) for each in (first, second)]
+    assert wanted == chosen[0]
+    if sys.platform == "linux":
+        assert not set(chosen[0].values()) & set(chosen[1].values())
+    first.close()
+    second.close()
