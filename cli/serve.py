@@ -34,6 +34,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
     from celery.utils.nodenames import default_nodename
 
     from stemline.runtime import bootstrap
+    from stemline.runtime.compat.celery import end_well_after_sigint
     from stemline.runtime.settings import Settings
     from stemline.workers.app import CALLBACKS, SWEEPS, separate_queue
 
@@ -50,6 +51,7 @@ def worker(kind: str, levels: str | None, name: str | None) -> None:
         app = bootstrap.callback_worker(settings)
         queues = [CALLBACKS, SWEEPS]
         pool, concurrency = "threads", settings.callbacks.concurrency
+    end_well_after_sigint()
     # Celery's own command line would load its plug-ins, such as Flower, into every worker.
     process = app.Worker(
         hostname=default_nodename(name or f"{kind}-{os.getpid()}"),

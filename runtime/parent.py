@@ -11,7 +11,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when its parent has ended; elsewhere than on Linux do nothing.
+    """Have the kernel send this process a signal when its parent has ended.
+
+    Elsewhere than on Linux it does nothing.
 
     Args:
         parent: the parent's process id, read in the parent before the fork: it may have ended meanwhile, and

@@ -112,7 +112,7 @@ def _only_api_process(settings: Settings, metrics: ApiMetrics) -> Starlette:
 
 
 def _api_process(settings: Settings, shared_metrics: str, parent: int) -> Starlette:
-    """Return the application of one of several processes behind the port, which would go on without the first."""
+    """Return the application of one of several processes behind the port, which ends with the first."""
     from stemline.api.metrics import ApiMetrics
     from stemline.runtime.parent import end_with_parent
 

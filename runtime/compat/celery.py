@@ -1,9 +1,10 @@
-"""Celery: how it imports modules, and what it prints in signal handlers."""
+"""Celery: how it imports modules, and its handlers of signals."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.loaders.app import AppLoader
@@ -33,3 +34,11 @@ def write_shutdown_lines(write: Callable[[str], None]) -> None:
     from celery.apps import worker  # noqa: PLC0415 - only worker processes load it
 
     vars(worker)["safe_say"] = lambda text, *_: write(text)
+
+
+def end_well_after_sigint() -> None:
+    """Have a worker that SIGINT has stopped end with status 0, as after SIGTERM; Celery's own is 1."""
+    from celery.apps import worker  # noqa: PLC0415 - only worker processes load it
+
+    stop = partial(worker._shutdown_handler, sig="SIGINT", callback=worker.on_SIGINT)  # noqa: SLF001
+    vars(worker)["install_worker_int_handler"] = stop

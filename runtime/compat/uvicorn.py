@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -55,7 +57,11 @@ def serve(config: uvicorn.Config) -> None:
 
     ``uvicorn.run`` takes several processes only with an application named by import path. What it then does
     also works with objects that can be pickled, so that the processes need not read their settings again.
+
+    SIGINT and SIGTERM end it with status 0: uvicorn raises them once more when it has stopped.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     if config.workers == 1:
         uvicorn.Server(config).run(_sockets(config))
     else:

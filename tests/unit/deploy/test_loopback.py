@@ -46,9 +46,8 @@ def test_a_reserved_port_is_left_to_the_program_it_is_for():
     beside = free_port(taken=[port])
     assert not second.add([beside, port])
     assert first.add([beside]), "what was refused in part was given back"
-    with socket.socket() as other:
-        with pytest.raises(OSError, match="in use"):
-            other.bind(("127.0.0.1", port))
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
     with socket.create_server(("127.0.0.1", port)):  # sets SO_REUSEADDR
         assert listens(os.getpid(), port)
         assert not listens(os.getppid(), port)
