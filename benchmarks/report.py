@@ -70,6 +70,8 @@ class Report:
     tables: dict[str, str] = field(default_factory=dict)
     """Further tables, in Markdown, by name."""
     notes: list[str] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """What the program reads again, so that later runs add to earlier ones."""
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def add(self, key: str, values: Iterable[float], *, unit: str, label: str) -> None:
@@ -84,7 +86,7 @@ class Report:
     def write(self, folder: Path = RESULTS) -> None:
         """Write the files, and print the page."""
         folder.mkdir(exist_ok=True)
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "title": self.title,
             "command": " ".join([Path(sys.executable).name, *_command()]),
@@ -94,6 +96,7 @@ class Report:
             "tables": self.tables,
             "notes": self.notes,
         }
+        content |= {"runs": self.runs} if self.runs else {}
         (folder / f"{self.name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         text = page(content)
         (folder / f"{self.name}.md").write_text(text)

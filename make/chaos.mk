@@ -4,9 +4,9 @@ chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chao
 	CHAOS=long pytest -q --timeout 1800 tests/chaos
 	python -m tests.chaos --trials $(or $(TRIALS),100) $(if $(SEED),--seed $(SEED)) $(if $(TRIALS),--name chaos)
 
-failover: $(VENV)/.dev ## Replace the primary behind Sentinels 200 times under load: make failover [FAILOVERS=20] [PROCESS=5]
+failover: $(VENV)/.dev ## Replace the primary behind Sentinels under load until there were 200 failovers; runs of one version add up: make failover [FAILOVERS=200] [PROCESS=50] [SEED=1]
 	$(BIN)/python -m tests.chaos.failover --failovers $(or $(FAILOVERS),200) --process $(or $(PROCESS),50) \
-		$(if $(FAILOVERS),,--name failover)
+		$(if $(SEED),--seed $(SEED)) --name failover
 
 recovery: $(VENV)/.dev ## Measure recovery times with the default settings
 	python -m tests.chaos.recovery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import secrets
@@ -11,22 +12,21 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from benchmarks.report import Report as Files
 from stemline.jobs.states import State
 from stemline.runtime.store import open_store
 from stemline.testing.peer_proxy import PeerProxy
 from stemline.testing.processes import eventually
 from stemline.testing.sentinels import DataServer, SentinelGroup, sentinel_group
 from tests.chaos.clients import Client, Receiver
+from tests.chaos.failover_runs import Outcome, Runs
 from tests.chaos.ledger import Ledger
 from tests.chaos.service import Service
 from tests.chaos.trials import SETTINGS, Report, check_callbacks, check_objects, everything, settle, wait
@@ -35,30 +35,6 @@ REPLICAS: Final = 2
 """With one, no change could be confirmed while either server is down."""
 BACK_S: Final = 30.0
 """How soon after a promotion a job that is submitted then must have ended and been reported, s."""
-
-
-@dataclass
-class Outcome:
-    """What a run found."""
-
-    durability: str
-    seed: int
-    failovers: Counter[str] = field(default_factory=Counter)
-    lasted_s: float = 0.0
-    accepted: int = 0
-    refused: int = 0
-    lost: int = 0
-    """Jobs whose submission was answered with 200 and that do not exist."""
-    lost_cancels: int = 0
-    """Jobs whose cancellation was answered with 200 and that ended otherwise."""
-    done_twice: int = 0
-    """Stems that another attempt than the recorded one wrote, or jobs announced with two different ends."""
-    replaced_s: list[float] = field(default_factory=list)
-    """From each fault to the promotion, s."""
-    back_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """From each promotion to the callback of a job that was submitted after it, s, by the fault."""
-    states: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
 
 
 class Storm:
@@ -157,6 +133,8 @@ def run(count: int, durability: str, seed: int, *, log: Callable[[str], None] = 
             client.stop()
             outcome.lasted_s = time.monotonic() - began
             _check(service, ledger, outcome)
+        except TimeoutError as error:
+            outcome.faults.append(f"waited in vain for {error}")
         finally:
             service.stop()
             receiver.close()
@@ -192,7 +170,7 @@ def _replace(storm: Storm, kind: str, service: Service, ledger: Ledger, outcome:
     back_s = min(
         at for job_id, at in ledger.called_at.items() if ledger.accepted_at.get(job_id, 0) > promoted
     )
-    outcome.back_s[kind].append(back_s - promoted)
+    outcome.back_s.setdefault(kind, []).append(back_s - promoted)
     if outcome.back_s[kind][-1] > BACK_S:
         outcome.faults.append(f"jobs were done {outcome.back_s[kind][-1]:.1f} s after the primary was {kind}")
 
@@ -220,57 +198,34 @@ def _check(service: Service, ledger: Ledger, outcome: Outcome) -> None:
     outcome.faults += [f"announced with two ends: {job_id}" for job_id in twice]
 
 
-def _rows(outcome: Outcome) -> list[tuple[str, str]]:
-    kinds = ", ".join(f"{name} {count}" for name, count in sorted(outcome.failovers.items()))
-    back = ", ".join(f"{max(times):.1f} s ({kind})" for kind, times in sorted(outcome.back_s.items()))
-    states = " + ".join(f"{outcome.states[state]} {state}" for state in sorted(outcome.states))
-    return [
-        ("failovers", f"{outcome.failovers.total()} in {outcome.lasted_s:.0f} s: {kinds}"),
-        ("from the fault to the promotion", f"{max(outcome.replaced_s):.1f} s at most"),
-        ("from there to the callback of a job submitted after it", f"at most {back}"),
-        ("jobs accepted", f"{outcome.accepted} = {states}"),
-        ("submissions answered with 503 and not repeated", str(outcome.refused)),
-        ("accepted jobs lost", str(outcome.lost)),
-        ("answered cancellations lost", str(outcome.lost_cancels)),
-        ("done twice, as the bucket and the receiver see it", str(outcome.done_twice)),
-        ("faults, the lost ones included", str(len(outcome.faults))),
-    ]
-
-
 def main() -> int:
-    """Run the failovers with each durability."""
+    """Make failovers with each durability, until there are as many as wanted with those of earlier runs."""
     parser = argparse.ArgumentParser(prog="make failover", description=__doc__)
-    parser.add_argument("--failovers", type=int, default=200, help="with durability replica")
-    parser.add_argument("--process", type=int, default=50, help="with durability process")
-    parser.add_argument("--seed", type=int, default=None, help="repeats the same choices")
+    parser.add_argument("--failovers", type=int, default=200, help="with durability replica, in all")
+    parser.add_argument("--process", type=int, default=50, help="with durability process, in all")
+    parser.add_argument("--each", type=int, default=25, help="of one run, which is kept when it ends")
+    parser.add_argument("--seed", type=int, default=None, help="of the first run; later ones count on")
     parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
     asked = parser.parse_args()
-    seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+    seeds = itertools.count(secrets.randbelow(10**6) if asked.seed is None else asked.seed)
     console = Console(width=110)
-    files = Files(
-        asked.name, "Failover behind Sentinels", ["tests/chaos/failover.py", "tests/chaos/trials.py"]
-    )
-    failed = False
-    for durability, count in (("replica", asked.failovers), ("process", asked.process)):
-        if not count:
-            continue
-        outcome = run(count, durability, seed, log=lambda text: console.print(text, style="dim"))
-        for what, text in _rows(outcome):
-            console.print(f"{what}: {text}", soft_wrap=True)
-        for fault in outcome.faults[:30]:
-            console.print(fault, style="red", soft_wrap=True)
-        # Without confirmation by a replica, losses are expected: they are counted, not faults.
-        failed |= durability == "replica" and bool(outcome.faults)
-        files.table(durability, (f"`STEMLINE_DURABILITY={durability}`", "Count"), _rows(outcome))
-        label = f"durability {durability}"
-        files.add(
-            f"{durability}_failovers", [outcome.failovers.total()], unit="", label=f"failovers, {label}"
-        )
-        files.add(f"{durability}_lost", [outcome.lost], unit="", label=f"accepted jobs lost, {label}")
-        times = [each for some in outcome.back_s.values() for each in some]
-        files.add(f"{durability}_back", times, unit="s", label=f"promotion to callback, {label}")
-    if asked.name:
-        files.write()
+    runs, failed = Runs(asked.name), False
+    for durability, wanted in (("replica", asked.failovers), ("process", asked.process)):
+        while not failed and (missing := wanted - runs.count(durability)) > 0:
+            outcome = run(
+                min(asked.each, missing),
+                durability,
+                next(seeds),
+                log=lambda text: console.print(text, style="dim"),
+            )
+            runs.add(outcome)
+            for fault in outcome.faults[:30]:
+                console.print(fault, style="red", soft_wrap=True)
+            # Without confirmation by a replica, losses are expected: they are counted, not faults.
+            failed = durability == "replica" and bool(outcome.faults)
+        if (total := runs.total(durability)) is not None:
+            for what, text in total.rows():
+                console.print(f"{what}: {text}", soft_wrap=True)
     return 1 if failed else 0
 
 
