@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -13,6 +14,9 @@ import click
 from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, check_output, ended_at_once
 from stemline.cli.group import Group, called_command
 from stemline.cli.program import program, spelled
+
+#: Commands that import nothing which logs by itself, and start sooner without what writes the lines.
+_LOGGING_LATER = {"separate"}
 
 
 class LazyGroup(Group):
@@ -158,10 +162,20 @@ def main(context: click.Context) -> None:
     from stemline.runtime import loopback
 
     take_every_name()
-    from stemline.runtime.logging import configure_console
 
     loopback.exempt_from_proxies()
-    configure_console()
+    if context.invoked_subcommand in _LOGGING_LATER:
+        from stemline.separation.logs import configure_later
+
+        configure_later(_configure_logs, least=logging.WARNING)
+    else:
+        _configure_logs()
+
+
+def _configure_logs() -> None:
+    from stemline.runtime.logging import configure_console
+
+    configure_console(logging.WARNING)
 
 
 if __name__ == "__main__":

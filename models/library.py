@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
 
 from stemline.models.card import CARD_FILE, CHANNELS, NAME, Card, FieldError, Kind
 from stemline.models.card_file import card_text, read_card
@@ -19,8 +18,9 @@ from stemline.models.published import Published
 from stemline.models.weights import WeightStore, delete_folder, sha256
 from stemline.separation.cpus import available_cpus
 from stemline.separation.errors import CardError, DeviceError, OptionError, WeightsCorrupt, WeightsMissing
+from stemline.separation.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def card_named(name: str, store: WeightStore) -> Card:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import model_named
 from stemline.models.library import card_named, members
-from stemline.models.weights import WeightStore
+from stemline.models.weights import WeightStore, sha256
 from stemline.separation.cpus import available_cpus
 from stemline.separation.engine import DEVICES, ENGINES, Engine, LoadedEngine
 from stemline.separation.errors import OptionError
@@ -24,7 +24,9 @@ def load_engine(
     directory: Path | None = None,
     threads: int | None = None,
     songs: int = 1,
+    at_once: int | None = None,
     batch_wait_s: float = 0.0,
+    digest: Callable[[Path], str] = sha256,
     member: Callable[[str], LoadedEngine] | None = None,
 ) -> LoadedEngine:
     """Load a model from verified weights.
@@ -36,7 +38,10 @@ def load_engine(
         directory: The model directory; by default `STEMLINE_MODELS_DIR` or the user's cache.
         threads: CPUs to use; by default those this process may run on.
         songs: How many songs are separated at the same time.
+        at_once: How many segments of Spleeter's models CPUs compute at the same time, each on its part of the
+            threads; by default as many as there are threads. A song of one segment is faster with 1.
         batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
+        digest: Returns the SHA-256 of a file of the model; `known_sha256` reads those alone that changed.
         member: Returns the engine of a model that an ensemble averages; by default each is loaded for it.
 
     Raises:
@@ -52,7 +57,7 @@ def load_engine(
         raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
     store = WeightStore(directory)
     card = card_named(model_name, store)
-    options = _Options(engine, device, threads or available_cpus(), songs, batch_wait_s)
+    options = _Options(engine, device, threads or available_cpus(), songs, at_once, batch_wait_s, digest)
     if card.format == "spleeter":
         return _load_spleeter(card, store, options)
     return _load(card, store, options, member)
@@ -75,7 +80,9 @@ class _Options(NamedTuple):
     device: str
     threads: int
     songs: int
+    at_once: int | None
     batch_wait_s: float
+    digest: Callable[[Path], str]
 
 
 def _load(
@@ -92,7 +99,7 @@ def _load(
             card,
             member or (lambda name: load_engine(name, directory=store.directory, **options._asdict())),
         )
-    file = store.verified(card) / card.file
+    file = store.verified(card, digest=options.digest) / card.file
     return open_network(
         card,
         file,
@@ -109,7 +116,7 @@ def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedE
     # Hashing releases the interpreter lock, so the engine's packages are imported meanwhile. No graph is
     # built, and nothing is returned, before the weights are verified.
     with ThreadPoolExecutor(1, thread_name_prefix="verify") as executor:
-        weights = executor.submit(store.verified, model)
+        weights = executor.submit(store.verified, model, digest=options.digest)
         loaded: LoadedEngine
         if options.engine == "tensorflow":
             from stemline.separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415  # optional
@@ -120,12 +127,13 @@ def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedE
             from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
 
             def graph(*, polyphase: bool) -> Path | bytes:
-                cached = cached_graph(model, store.folder(model), polyphase=polyphase)
+                cached = cached_graph(model, store.folder(model), polyphase=polyphase, digest=options.digest)
                 return cached or write_graph(model, weights.result(), polyphase=polyphase)
 
             loaded = OnnxEngine(
                 model,
                 graph,
+                at_once=options.at_once,
                 device=options.device,
                 threads=options.threads,
                 songs=options.songs,

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from stemline.models.published import ModelFile, Published
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 
@@ -35,6 +33,17 @@ def default_directory() -> Path:
         raise WeightsMissing(message) from error
 
 
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    # hashlib.file_digest() reads smaller chunks, and has to wait for the interpreter lock after each.
+    buffer = memoryview(bytearray(8 << 20))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
 class WeightStore:
     """The models in one directory."""
 
@@ -56,8 +65,12 @@ class WeightStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def verified(self, model: Published) -> Path:
+    def verified(self, model: Published, *, digest: Callable[[Path], str] = sha256) -> Path:
         """Return the folder of `model` after verifying its files.
+
+        Args:
+            model: The model.
+            digest: Returns the SHA-256 of a file; by default it is read.
 
         Raises:
             WeightsMissing: A file is missing, or cannot be read.
@@ -72,7 +85,7 @@ class WeightStore:
                         f"The weights of {model.name} are not in {folder}; "
                         f"fetch them with `stemline models pull {model.name}`."
                     )
-                verify_file(path, file)
+                verify_file(path, file, digest)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise WeightsMissing(
@@ -113,6 +126,8 @@ class WeightStore:
     @contextmanager
     def lock(self, model: Published, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the lock of `model` across processes, so that only one fetches it."""
+        from filelock import FileLock, Timeout  # noqa: PLC0415  # it imports asyncio
+
         self.directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.directory / f".{model.name}.lock")
         try:
@@ -135,7 +150,7 @@ def delete_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def verify_file(path: Path, file: ModelFile) -> None:
+def verify_file(path: Path, file: ModelFile, digest: Callable[[Path], str] = sha256) -> None:
     """Compare the size and SHA-256 of `path` with the catalogue.
 
     Raises:
@@ -144,7 +159,7 @@ def verify_file(path: Path, file: ModelFile) -> None:
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise WeightsCorrupt(f"{path} has {size} bytes instead of {file.size}; fetch it again.")
-    if file.sha256 is not None and (found := sha256(path)) != file.sha256:
+    if file.sha256 is not None and (found := digest(path)) != file.sha256:
         raise WeightsCorrupt(f"{path} has SHA-256 {found} instead of {file.sha256}; fetch it again.")
 
 
@@ -161,14 +176,3 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    # hashlib.file_digest() reads smaller chunks, and has to wait for the interpreter lock after each.
-    buffer = memoryview(bytearray(8 << 20))
-    with path.open("rb", buffering=0) as stream:
-        while count := stream.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest()

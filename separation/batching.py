@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.errors import DeviceOutOfMemory
+from stemline.separation.logs import get_logger
 
 Array = NDArray[np.float32]
 #: Runs a batch: (n, 2, frames, 1,024) to one array of that shape per instrument.
 Run = Callable[[Array], Sequence[Array]]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: A segment of a higher level goes before those that arrived up to this many batches earlier, per level. The
 #: head start is bounded, so that no level waits for ever.

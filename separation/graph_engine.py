@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
-import structlog
-
+from stemline.separation.logs import get_logger
 from stemline.separation.network import Network
 from stemline.separation.runners import RunnerOptions, open_runner
 from stemline.separation.sessions import GraphSource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class GraphEngine:

@@ -26,6 +26,7 @@ class OnnxEngine(GraphEngine):
     Args:
         network: What the graph computes.
         graph: Where the graph comes from.
+        at_once: How many segments CPUs compute at the same time; by default as many as there are threads.
         options: The device and what may be used of it; see `open_runner`.
 
     Raises:
@@ -35,12 +36,20 @@ class OnnxEngine(GraphEngine):
 
     any_length = True
 
-    def __init__(self, network: Network, graph: GraphSource, **options: Unpack[RunnerOptions]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        graph: GraphSource,
+        *,
+        at_once: int | None = None,
+        **options: Unpack[RunnerOptions],
+    ) -> None:
         super().__init__(
             network,
             graph,
             shape=(CHANNELS, SEGMENT_FRAMES, NETWORK_BINS),
             largest_batch=LARGEST_BATCH,
+            at_once=at_once,
             **options,
         )
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Protocol, TypedDict
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
+from stemline.separation.logs import get_logger
 from stemline.separation.sessions import (
     GraphSource,
     Masks,
@@ -22,7 +22,7 @@ from stemline.separation.sessions import (
     largest_difference,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: A device whose outputs differ from the CPU's by more computes something else. Exact arithmetic in another
 #: order differs by some 1e-5, TF32 by some 1e-3.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.cuda import Card, first_card
@@ -21,9 +20,10 @@ from stemline.separation.errors import (
     SeparationError,
     WeightsCorrupt,
 )
+from stemline.separation.logs import get_logger
 from stemline.separation.onnx_runtime import onnx_runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
@@ -24,9 +23,10 @@ from stemline.separation.errors import (
     OptionError,
     WeightsCorrupt,
 )
+from stemline.separation.logs import get_logger
 from stemline.separation.network import CHANNELS, MASK_EPSILON, NETWORK_BINS, SEGMENT_FRAMES, Network
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class TensorFlowEngine:

@@ -44,21 +44,25 @@ _BY_SUFFIX = {
 }
 
 
-def open_container(source: Path | BinaryIO, *demuxers: str | None) -> InputContainer:
+def open_container(
+    source: Path | BinaryIO, *demuxers: str | None, search_bytes: int | None = None
+) -> InputContainer:
     """Open `source` for reading.
 
     Args:
         source: A local file, by its name or opened.
         demuxers: Names of demuxers to try in turn; None is the one that FFmpeg chooses.
+        search_bytes: How much FFmpeg reads to find what its streams are; by default 5 MB.
 
     Raises:
         UndecodableMedia: None of them opens the file.
     """
+    options = _OPTIONS if search_bytes is None else {**_OPTIONS, "probesize": str(search_bytes)}
     for demuxer in demuxers:
         # The "file:" prefix keeps a name with a colon from being taken for a protocol.
         url = f"file:{source.absolute()}" if isinstance(source, Path) else source
         try:
-            return av.open(url, "r", format=demuxer, container_options=_OPTIONS, metadata_errors="replace")
+            return av.open(url, "r", format=demuxer, container_options=options, metadata_errors="replace")
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise

@@ -16,6 +16,8 @@ from stemline.separation.media.types import AudioInfo, FormatInfo, MediaInfo
 
 # Elementary streams declare no duration: their packets are counted instead.
 _COUNTED = frozenset({"aac", "amr"})
+#: A header of wav says it all; FFmpeg would look for other codecs among samples, 2 ms for a second of audio.
+_ENOUGH = {"wav": 4096}
 _FOURCC_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.- _")
 
 
@@ -31,7 +33,7 @@ def media_info(path: Path, demuxer: str | None = None) -> MediaInfo:
         NoAudioStream: It has no audio.
     """
     size = path.stat().st_size
-    with open_container(path, demuxer) as container:
+    with open_container(path, demuxer, search_bytes=_ENOUGH.get(demuxer or "")) as container:
         stream = audio_track(container)
         counted = container.format.name in _COUNTED
         duration_s = _counted_s(container, stream) if counted else _declared_s(container, stream)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stemline.cli.main import main
+from stemline.cli.separate import _is_short
 from stemline.models import library
 from stemline.models.weights import WeightStore
 from tests.support.networks import WAVEFORM, card, scaling
@@ -92,3 +93,25 @@ def test_a_source_is_not_replaced(names: list[str], place: Path) -> None:
     ended = CliRunner().invoke(main, ["separate", *names, "-o", "out", "--model", "own"])
     assert (2, True) == (ended.exit_code, "would replace the source" in ended.stderr), ended.stderr
     assert {"song-vocals.wav": mine} == {path.name: path.read_bytes() for path in (place / "out").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "is_short"),
+    [
+        (b"RIFF", 2_000_000, True),
+        (b"RIFF", 2_200_000, False),
+        (b"ID3", 190_000, True),
+        (b"ID3", 191_000, False),
+        (b"", 0, True),
+    ],
+)
+def test_short_files_are_told_by_their_size(tmp_path: Path, head: bytes, size: int, is_short: bool) -> None:
+    """A wav file says how many bytes a second of it has; others are taken for 128 kbit/s."""
+    file = tmp_path / "song"
+    content = bytearray(size)
+    content[: len(head)] = head
+    if head == b"RIFF":
+        content[28:32] = (176_400).to_bytes(4, "little")
+    file.write_bytes(content)
+    assert is_short == _is_short(file)
+    assert not _is_short(tmp_path / "none")

@@ -104,7 +104,7 @@ for words, absent, _ in json.loads(sys.argv[1]):
 """
 #: A command, a package that it imports, and the extra that brings it.
 _COMMANDS = (
-    (["models", "list"], "filelock", "worker"),
+    (["models", "list"], "numpy", "worker"),
     (["separate", "song.wav", "-o", "stems"], "av", "worker"),
     (["flower"], "flower", "flower"),
     (["queues"], "httpx", "client"),

@@ -59,16 +59,15 @@ def test_a_folder_of_models_that_cannot_be_read_is_noticed_at_the_start(
         check_models(tmp_path)
 
 
-def test_weights_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_read_are_named(folder: Path) -> None:
     """A job is put off with the name of the file, and not with an error of the system."""
 
-    def denied(path: Path, **_: Any) -> None:
+    def denied(path: Path) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     store = WeightStore(folder)
-    monkeypatch.setattr("stemline.models.weights.sha256", denied)
     with pytest.raises(WeightsMissing, match=r"cannot be read: .*/own/own\.onnx: Permission denied"):
-        store.verified(library.published(library.card_named("own", store)))
+        store.verified(library.published(library.card_named("own", store)), digest=denied)
 
 
 def test_weights_that_may_be_fetched_are_served(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from stemline.separation.errors import OptionError
-from stemline.separation.media import EncodedStem, MediaLimits, OutputSpec, SourceInfo, StemWriter, open_audio
+from stemline.separation.media import (
+    EncodedStem,
+    MediaLimits,
+    OutputSpec,
+    SourceInfo,
+    StemWriter,
+    media_info,
+    open_audio,
+)
 from stemline.testing import stems
 
 _LIMITS = MediaLimits(max_duration_s=60, max_bytes=1 << 30)
@@ -38,6 +46,14 @@ def test_error_is_half_a_step(tmp_path: Path, codec: str, bits: int) -> None:
     assert np.abs(_read(stem.path) - samples).max() <= step / 2 + 1e-9
     expected = {16: "s16", 24: "s32", 32: "flt"}[bits]
     assert stem.media_info.audio.sample_format == expected
+
+
+@pytest.mark.parametrize(("codec", "bits"), [each for each in _DEPTHS if each[0] == "wav"])
+@pytest.mark.parametrize("seconds", [0.001, 2.0])
+def test_the_header_of_a_stem_says_all(tmp_path: Path, codec: str, bits: int, seconds: float) -> None:
+    """The properties of a stem, of which the first bytes are read, are those found by reading all of it."""
+    stem = _write(tmp_path / f"stem.{codec}", stems.dense(seconds), bits)
+    assert stem.media_info == media_info(stem.path)
 
 
 @pytest.mark.parametrize(("codec", "bits"), [*_DEPTHS, ("mp3", None), ("aac", None)])
