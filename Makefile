@@ -65,8 +65,9 @@ format: $(VENV)/.dev ## Fix and format what ruff can
 	ruff format .
 
 .PHONY: docs recording
-docs: $(VENV)/.dev ## Write what comes from the code into docs/, and the site into build/site; warnings are errors
+docs: $(VENV)/.dev ## Write what comes from the code into docs/ and the chart's schema, and the site into build/site; warnings are errors
 	stemline settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	python -m tools.docs.chart_settings
 	python -m tools.shows --write
 	python -m tools.figures --write
 	python -m tools.docs.badges

@@ -104,11 +104,14 @@ def configure(machine: Machine, valkey: ValkeyServer, s3: SeaweedServer) -> None
     )
     # Without quotes, as in the example: within a value systemd leaves them as they are.
     machine.write("/etc/stemline/stemline.env", "\n".join(f"{k}={v}" for k, v in variables.items()))
-    machine.write("/etc/stemline/api.env", f"STEMLINE_CREDENTIALS={json.dumps([KEY])}")
+    machine.write("/etc/stemline/credentials.env", f"STEMLINE_CREDENTIALS={json.dumps([KEY])}")
 
 
 def use_files_of_tenants(machine: Machine, s3: SeaweedServer) -> None:
-    """Move key pairs and buckets into files, with the owner and mode that the page names."""
+    """Move key pairs and buckets into files, with the owner and mode that the page names.
+
+    The API gets another port of metrics, which no other service must take for its own.
+    """
     access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     for name, content in {"credentials": [KEY], "buckets": {BUCKET: access}}.items():
         path = f"/etc/stemline/{name}.json"
@@ -117,9 +120,10 @@ def use_files_of_tenants(machine: Machine, s3: SeaweedServer) -> None:
     machine.run(
         """
         sed -i /STEMLINE_BUCKETS/d /etc/stemline/stemline.env
-        sed -i /STEMLINE_CREDENTIALS/d /etc/stemline/api.env
+        sed -i /STEMLINE_CREDENTIALS/d /etc/stemline/credentials.env
         echo STEMLINE_BUCKETS_FILE=/etc/stemline/buckets.json >> /etc/stemline/stemline.env
         echo STEMLINE_CREDENTIALS_FILE=/etc/stemline/credentials.json >> /etc/stemline/stemline.env
+        echo STEMLINE_METRICS_PORT=9474 >> /etc/stemline/api.env
         """
     )
 

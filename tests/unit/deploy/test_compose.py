@@ -87,6 +87,22 @@ def test_settings_of_your_own_replace_those_of_compose(project, tmp_path: Path):
         assert services[name]["environment"].keys() - own.keys() <= fixed, name
 
 
+def test_a_dollar_sign_is_kept_in_single_quotes(tmp_path: Path):
+    """Compose takes `$b` for a variable; in single quotes, as the page says, a secret arrives whole."""
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    shutil.copy(DEPLOY / "compose.yaml", folder)
+    shutil.copytree(DEPLOY / "compose", folder / "compose")
+    (printed,) = snippets.run_by("test_compose::test_a_dollar_sign_is_kept_in_single_quotes")
+    name, _, quoted = printed.strip().partition("=")
+    assert "$" in quoted
+    (folder / "stemline.env").write_text(printed)
+    done = real_compose("config", "--format", "json", folder=folder)
+    services = json.loads(done.stdout)["services"]
+    found = services["callbacks"]["environment"][name].replace("$$", "$")  # config doubles it
+    assert quoted.strip("'") == found
+
+
 def test_a_valkey_of_your_own_needs_none_here(project):
     """With VALKEY_REPLICAS=0 none is started; else Valkey starts with a password only."""
     values = compose.dotenv(DEPLOY / ".env.example") | {"VALKEY_REPLICAS": "0", "VALKEY_PASSWORD": ""}

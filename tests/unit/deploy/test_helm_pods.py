@@ -64,6 +64,65 @@ def test_the_autoscaler_starts_a_pod_for_as_many_jobs_as_it_does(render):
     )
 
 
+def test_a_pool_whose_jobs_are_not_known_is_not_scaled(render):
+    """A number that only the cluster knows is refused where the pool is scaled by it, and used elsewhere."""
+    source = {
+        "name": "STEMLINE_WORKER_CONCURRENCY",
+        "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}},
+    }
+    pool: dict[str, Any] = {"concurrency": 2, "pods": {"extraEnv": [source]}}
+    with pytest.raises(ValueError, match="worker-cpu: STEMLINE_WORKER_CONCURRENCY has to be a number"):
+        render({**MINE, "workers": {"cpu": {**pool, "scaling": {"enabled": True}}}})
+    worker = container(of(render({**MINE, "workers": {"cpu": pool}}), "Deployment")["night-worker-cpu"])
+    assert [source] == [each for each in worker["env"] if each["name"] == source["name"]]
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "pool", "seconds"),
+    [
+        ({}, {}, round(Settings().workers.job_time_limit_s)),
+        ({"STEMLINE_JOB_TIME_LIMIT_S": "43200"}, {}, 43_200),
+        ({"STEMLINE_JOB_TIME_LIMIT_S": "43200"}, {"settings": {"STEMLINE_JOB_TIME_LIMIT_S": "60.5"}}, 61),
+        ({"STEMLINE_MODEL_TIME_LIMITS_S": '{"4stems": 30000, "x": 5}'}, {}, 30_000),
+        ({"STEMLINE_JOB_TIME_LIMIT_S": "43200"}, {"graceSeconds": 0}, 0),
+    ],
+)
+def test_a_worker_may_finish_the_longest_job(
+    render, everywhere: dict[str, str], pool: dict[str, Any], seconds: int
+):
+    """The grace period is the longest time limit of jobs unless it is set; a pod has two minutes more."""
+    objects = render({**MINE, "settings": everywhere, "workers": {"cpu": pool}})
+    spec = pod(objects, "night-worker-cpu")["spec"]
+    entries = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+    assert (str(seconds), seconds + 120) == (
+        entries["STEMLINE_WORKER_GRACE_S"],
+        spec["terminationGracePeriodSeconds"],
+    )
+
+
+def test_each_variable_is_given_once(render):
+    """Of a variable of the chart that is given again the last counts, and the others are left out."""
+    host = {"STEMLINE_METRICS_HOST": "::"}
+    url = {"name": "STEMLINE_REDIS_URL", "valueFrom": {"secretKeyRef": {"name": "valkey", "key": "url"}}}
+    cpu = {
+        "settings": {**host, "STEMLINE_THREADS": "2"},
+        "pods": {"extraEnv": [{"name": "MORE", "value": "1"}]},
+    }
+    deployments = of(render({**MINE, "pods": {"extraEnv": [url]}, "workers": {"cpu": cpu}}), "Deployment")
+    assert len(deployments) == 5
+    for name, deployment in deployments.items():
+        entries = container(deployment)["env"]
+        assert len({each["name"] for each in entries}) == len(entries), name
+        assert url in entries
+        if name == "night-worker-cpu":
+            assert {"name": "STEMLINE_METRICS_HOST", "value": "::"} in entries
+    everywhere = render({**MINE, "settings": {**host, "STEMLINE_MAX_CONNECTIONS_PER_CLIENT": "9"}})
+    assert deployments.keys() == of(everywhere, "Deployment").keys()
+    for deployment in of(everywhere, "Deployment").values():
+        names = {each["name"] for each in container(deployment)["env"]}
+        assert not names & {"STEMLINE_METRICS_HOST", "STEMLINE_MAX_CONNECTIONS_PER_CLIENT"}
+
+
 def test_an_empty_option_replaces_that_of_all_pods(render):
     """A component's own option counts where it is empty, zero or false, and where it is a map."""
     empty: dict[str, Any] = {

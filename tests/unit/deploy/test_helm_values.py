@@ -16,9 +16,11 @@ from tests.unit.deploy.helm import (
     SECRETS,
     VERSIONS,
     check,
+    container,
     merged,
     of,
 )
+from tools.docs import chart_settings
 
 
 def test_the_default_values_are_valid(values, schema):
@@ -37,6 +39,9 @@ def test_the_default_values_are_valid(values, schema):
         {"workers": {"cpu": {"replica": 3}}},
         {"settings": {"REGION": "x"}},
         {"settings": {"STEMLINE_THREADS": 2}},
+        {"settings": {"STEMLINE_REGIO": "ap-chongqing"}},
+        {"settings": {"STEMLINE_SECRET_KEY": "of a client"}},
+        {"workers": {"cpu": {"settings": {"STEMLINE_THREAD": "2"}}}},
         {"image": {"registry": "registry.example.com"}},
         {"pods": {"affinities": {}}},
         {"pods": {"extraEnv": [{"value": "x"}]}},
@@ -91,6 +96,48 @@ def test_a_secret_without_what_a_component_needs_is_refused(render, missing_key:
         render({"secret": {"values": incomplete}})
     url = {"STEMLINE_REDIS_URL": SECRETS["STEMLINE_REDIS_URL"]}
     assert render({"secret": {"values": url, "files": "tenants"}, "flower": {"enabled": False}})
+
+
+def test_the_schema_has_the_names_of_all_settings():
+    """values.schema.json is what `make docs` would write: a mistyped name is refused, a new one is not."""
+    assert chart_settings.schema() == chart_settings.SCHEMA.read_text()
+
+
+DECIDED = {
+    "STEMLINE_METRICS_PORT": "metrics.port",
+    "STEMLINE_WORKER_LEVELS": "workers.POOL.levels",
+    "STEMLINE_WORKER_GRACE_S": "workers.POOL.graceSeconds",
+    "STEMLINE_DEVICE": "workers.POOL.device",
+    "STEMLINE_SCRATCH_BYTES": "workers.POOL.scratchSize",
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_a_variable_that_an_option_decides_is_refused(render, name: str):
+    """Helm names the option: the variable would have no effect."""
+    with pytest.raises(ValueError, match=f"settings: {name} has no effect there; set {DECIDED[name]}"):
+        render({**MINE, "settings": {name: "1"}})
+
+
+@pytest.mark.parametrize("form", ["settings", "pods"])
+def test_such_a_variable_of_a_pool_is_refused(render, form: str):
+    """Among a pool's settings, and among the variables of its pods, it would be there twice."""
+    name = "STEMLINE_DEVICE"
+    given = {name: "1"} if form == "settings" else {"extraEnv": [{"name": name, "value": "1"}]}
+    with pytest.raises(ValueError, match=f"worker-cpu: {name} has no effect there"):
+        render({**MINE, "workers": {"cpu": {form: given}}})
+
+
+def test_files_of_ones_own_replace_the_keys_of_the_secret(render):
+    """With the setting of a file the Secret needs no key of that name, and a pod starts without it."""
+    settings = {"settings": {"STEMLINE_CREDENTIALS_FILE": "/etc/own/credentials.json"}}
+    values = {name: value for name, value in SECRETS.items() if name != "STEMLINE_CREDENTIALS"}
+    for objects in (render({**settings, "secret": {"values": values}}), render({**MINE, **settings})):
+        entries = {each["name"]: each for each in container(of(objects, "Deployment")["night-api"])["env"]}
+        assert entries["STEMLINE_CREDENTIALS"]["valueFrom"]["secretKeyRef"]["optional"]
+        assert "optional" not in entries["STEMLINE_BUCKETS"]["valueFrom"]["secretKeyRef"]
+    with pytest.raises(ValueError, match=r"have no effect beside secret\.files"):
+        render({**settings, "secret": {"existing": "mine", "files": "tenants"}})
 
 
 def test_scaling_between_wrong_bounds_is_refused(render):

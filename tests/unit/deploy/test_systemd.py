@@ -122,11 +122,14 @@ def test_metrics_of_each_process_have_a_port_that_is_scraped():
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_has_a_file_of_its_own(name: str):
-    """Settings of one service can be set apart: its own file comes last and replaces those before."""
+    """Settings of one service can be set apart, without effect on another: its own file comes last."""
     own = name.removeprefix("stemline-").removesuffix(".service").replace("@", "-%i")
     files = [file.removeprefix("-") for file in service(name)["EnvironmentFile"]]
     assert "/etc/stemline/stemline.env" == files[0]
     assert own == "beat" or f"/etc/stemline/{own}.env" == files[-1]
+    # A file replaces what the unit itself sets: that of another service would bring its port of metrics.
+    common = {"/etc/stemline/stemline.env", "/etc/stemline/credentials.env"}
+    assert set(files) - common <= {f"/etc/stemline/{own}.env"}
 
 
 def test_the_documented_pull_has_a_folder_to_write_to():

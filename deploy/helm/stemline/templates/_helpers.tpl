@@ -66,17 +66,90 @@ are empty; variables, mounts and volumes come beside those of `pods`, where they
 {{ $options | toYaml }}
 {{- end -}}
 
-{{- /* How many jobs a pod of a pool does at once: dict root, v. As the worker reads it: the last variable counts. */ -}}
+{{- /* Variables of a component that are known here, as YAML: dict root, v. Later ones count; of others only the source. */ -}}
+{{- define "stemline.variables" -}}
+{{- $found := deepCopy .root.Values.settings -}}
+{{- range $name, $value := .v.settings | default dict }}{{ $_ := set $found $name $value }}{{ end -}}
+{{- range (include "stemline.options" . | fromYaml).extraEnv -}}
+{{- $_ := set $found .name (hasKey . "valueFrom" | ternary .valueFrom (.value | default "" | toString)) -}}
+{{- end -}}
+{{ $found | toYaml }}
+{{- end -}}
+
+{{- /*
+How many jobs a pod of a pool does at once: dict root, v, component. As the worker reads it: the last variable counts, 0 is
+the default. Empty where extraEnv takes it from elsewhere; a pool that is scaled by it needs the number.
+*/ -}}
 {{- define "stemline.concurrency" -}}
+{{- $name := "STEMLINE_WORKER_CONCURRENCY" -}}
 {{- $found := 0 -}}
-{{- $own := dict "STEMLINE_WORKER_CONCURRENCY" .v.concurrency -}}
-{{- range list .root.Values.settings $own (.v.settings | default dict) -}}
-{{- with .STEMLINE_WORKER_CONCURRENCY }}{{ $found = . }}{{ end -}}
+{{- range list .root.Values.settings (dict $name .v.concurrency) (.v.settings | default dict) -}}
+{{- with get . $name }}{{ $found = . }}{{ end -}}
 {{- end -}}
 {{- range (include "stemline.options" . | fromYaml).extraEnv -}}
-{{- if eq .name "STEMLINE_WORKER_CONCURRENCY" }}{{ $found = .value }}{{ end -}}
+{{- if eq .name $name }}{{ $found = hasKey . "valueFrom" | ternary "" .value }}{{ end -}}
 {{- end -}}
+{{- if regexMatch "^[0-9]+$" (toString $found) -}}
 {{ int $found | default (eq .v.device "cuda" | ternary 8 1) }}
+{{- else if or .v.scaling.enabled (ne $found "") -}}
+{{- fail (printf "%s: %s has to be a number, by which the pool is scaled" .component $name) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* How long a running job of a pool may continue after a stop, s: dict root, v, component. By default the longest job. */ -}}
+{{- define "stemline.graceSeconds" -}}
+{{- if hasKey .v "graceSeconds" -}}
+{{ .v.graceSeconds }}
+{{- else -}}
+{{- $variables := include "stemline.variables" . | fromYaml -}}
+{{- $longest := $variables.STEMLINE_JOB_TIME_LIMIT_S | default "21600" -}}
+{{- $models := $variables.STEMLINE_MODEL_TIME_LIMITS_S | default "{}" -}}
+{{- if or (kindIs "map" $models) (not (regexMatch "^[0-9]+([.][0-9]*)?$" (toString $longest))) -}}
+{{- fail (printf "%s: the limits of jobs are not known here: set graceSeconds" .component) -}}
+{{- end -}}
+{{- range $models | fromJson }}{{ $longest = maxf $longest . }}{{ end -}}
+{{ ceil $longest | int64 }}
+{{- end -}}
+{{- end -}}
+
+{{- /*
+Variables of a container, each name once: dict of (root, v, component), needs and may (keys of the Secret), fixed (values
+of the chart), defaults (for what the settings leave open). Of a name that comes again the last counts: those of a pool's
+settings, then those of extraEnv.
+*/ -}}
+{{- define "stemline.env" -}}
+{{- $of := .of -}}
+{{- $settings := $of.root.Values.settings -}}
+{{- $variables := include "stemline.variables" $of | fromYaml -}}
+{{- $all := include "stemline.secrets" (dict "root" $of.root "needs" .needs "may" .may "given" (keys $variables)) | fromYamlArray -}}
+{{- range $name, $value := .defaults | default dict -}}
+{{- if not (hasKey $settings $name) }}{{ $all = append $all (dict "name" $name "value" $value) }}{{ end -}}
+{{- end -}}
+{{- range $name, $value := .fixed | default dict -}}
+{{- $all = append $all (dict "name" $name "value" (toString $value)) -}}
+{{- end -}}
+{{- range $name, $value := omit ($of.v.settings | default dict) "STEMLINE_WORKER_CONCURRENCY" -}}
+{{- $all = append $all (dict "name" $name "value" $value) -}}
+{{- end -}}
+{{- $extra := (include "stemline.options" $of | fromYaml).extraEnv -}}
+{{- $names := keys ($of.v.settings | default dict) | sortAlpha -}}
+{{- range $extra }}{{ $names = append $names .name }}{{ end -}}
+{{- include "stemline.refuse" (dict "where" (printf "settings or extraEnv of %s" $of.component) "names" $names) -}}
+{{- $last := dict -}}
+{{- $kept := list -}}
+{{- range concat $all $extra | reverse -}}
+{{- if not (hasKey $last .name) }}{{ $_ := set $last .name true }}{{ $kept = prepend $kept . }}{{ end -}}
+{{- end -}}
+{{ $kept | toYaml }}
+{{- end -}}
+
+{{- /* Refuse variables that a value of the chart decides, so that they would have no effect: dict where, names. */ -}}
+{{- define "stemline.refuse" -}}
+{{- $owners := dict "STEMLINE_METRICS_PORT" "metrics.port" "STEMLINE_DEVICE" "workers.POOL.device" "STEMLINE_WORKER_LEVELS" "workers.POOL.levels" "STEMLINE_WORKER_GRACE_S" "workers.POOL.graceSeconds" "STEMLINE_SCRATCH_BYTES" "workers.POOL.scratchSize" "STEMLINE_ALIVE_FILE" "nothing: the images and the probes agree on it" -}}
+{{- $where := .where -}}
+{{- range .names -}}
+{{- if hasKey $owners . }}{{ fail (printf "%s: %s has no effect there; set %s" $where . (get $owners .)) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* Annotations of pods: dict root, v. */ -}}
@@ -138,12 +211,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* Further variables, mounts and volumes of a component: dict root, v. */ -}}
-{{- define "stemline.extraEnv" -}}
-{{- with (include "stemline.options" . | fromYaml).extraEnv }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
+{{- /* Further mounts and volumes of a component: dict root, v. */ -}}
 {{- define "stemline.extraMounts" -}}
 {{- $options := include "stemline.options" . | fromYaml -}}
 {{- $volumes := list "tmp" -}}
@@ -210,16 +278,17 @@ securityContext:
   capabilities: { drop: [ALL] }
 {{- end -}}
 
-{{- /* Variables from the Secret: dict root, needs (required keys), may (optional keys). */ -}}
+{{- /* Variables from the Secret: dict root, needs (required keys), may (optional keys), given (other variables, which may name a file instead). */ -}}
 {{- define "stemline.secrets" -}}
 {{- $secret := include "stemline.secret" .root -}}
+{{- $given := .given -}}
 {{- $files := .root.Values.secret.files -}}
 {{- range .needs }}
 {{- if and $files (has . (list "STEMLINE_BUCKETS" "STEMLINE_CREDENTIALS")) }}
 - { name: {{ . }}_FILE, value: /etc/stemline/{{ . | trimPrefix "STEMLINE_" | lower }}.json }
 {{- else }}
 - name: {{ . }}
-  valueFrom: { secretKeyRef: { name: {{ $secret | quote }}, key: {{ . }} } }
+  valueFrom: { secretKeyRef: { name: {{ $secret | quote }}, key: {{ . }}{{ if has (printf "%s_FILE" .) $given }}, optional: true{{ end }} } }
 {{- end }}
 {{- end }}
 {{- range .may }}
