@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, NDArray[np.float32]]
 
 #: Increased with every change of the graph, so that graphs of other versions are not read from the cache.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 
 _OPSET = 17
 _LAYERS = 6

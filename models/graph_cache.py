@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from stemline.models.checksums import checksum_directory, is_private, place
 from stemline.models.graph import GRAPH_VERSION, build_graph
 from stemline.models.weights import sha256, write_atomically
 from stemline.separation.logs import get_logger
+from stemline.separation.optimised import OptimisedGraph, processor_type, write_optimised
+from stemline.separation.sessions import Graph
 
 log = get_logger(__name__)
 
@@ -35,6 +38,33 @@ class _Files(NamedTuple):
     """Its large constants. ONNX Runtime maps them; those of a graph's own file it would hold twice."""
     checksums: Path
     """SHA-256 of both, in a folder of this user."""
+
+
+def graph_for(
+    model: Model,
+    folder: Path,
+    weights: Callable[[], Path],
+    *,
+    polyphase: bool,
+    digest: Callable[[Path], str] = sha256,
+) -> Graph:
+    """Return the graph of `model`, from the cache or built anew.
+
+    Args:
+        model: The model.
+        folder: Where its weights are.
+        weights: Verifies them and returns their folder.
+        polyphase: See `build_graph`; a cached one is optimised for this type of processor too.
+        digest: Returns the SHA-256 of a file.
+
+    Raises:
+        WeightsCorrupt: The checkpoint does not fit the network.
+    """
+    found: Path | bytes | None = cached_graph(model, folder, polyphase=polyphase, digest=digest)
+    if found is None:
+        found = write_graph(model, weights(), polyphase=polyphase)
+    is_optimised = polyphase and processor_type() is not None
+    return OptimisedGraph(found) if isinstance(found, Path) and is_optimised else found
 
 
 def cached_graph(
@@ -85,16 +115,30 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
         files.checksums.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_private(files.checksums.parent):
             raise PermissionError(errno.EPERM, f"others may write to {files.checksums.parent}")
-        large = _take_large_constants(graph, files.weights.name)
-        small: bytes = graph.SerializeToString()
+        # In the folder of this user: nobody else can change the files before their checksums are known.
+        with tempfile.TemporaryDirectory(dir=files.checksums.parent) as folder:
+            written = Path(folder) / files.graph.name
+            if polyphase and processor_type() is not None:
+                write_optimised(whole, written)
+            else:
+                _write_plain(graph, written)
+            small, large = written.read_bytes(), written.with_suffix(".weights").read_bytes()
         write_atomically(files.weights, large)
         write_atomically(files.graph, small)
         checksums = (hashlib.sha256(each).hexdigest() for each in (small, large))
         write_atomically(files.checksums, " ".join(checksums).encode())
+        _delete_older(weights)
     except OSError as error:
-        log.warning("graph.not_cached", folder=str(weights), reason=error.strerror)
+        log.warning("graph.not_cached", folder=str(weights), reason=error.strerror or str(error))
         return whole
     return files.graph
+
+
+def _write_plain(graph: Any, path: Path) -> None:
+    """Write a graph as it is, and its large constants beside it, with the suffix `.weights`."""
+    constants = path.with_suffix(".weights")
+    constants.write_bytes(_take_large_constants(graph, constants.name))
+    path.write_bytes(graph.SerializeToString())
 
 
 def _take_large_constants(model: Any, name: str) -> bytes:
@@ -112,9 +156,19 @@ def _take_large_constants(model: Any, name: str) -> bytes:
     return bytes(content)
 
 
+def _delete_older(folder: Path) -> None:
+    """Delete the graphs that earlier releases wrote; a program that reads one keeps it until it ends."""
+    for path in folder.glob("graph-*-*"):
+        version = path.name.split("-")[1]
+        if version.isdecimal() and int(version) < GRAPH_VERSION:
+            path.unlink(missing_ok=True)
+
+
 def _files(model: Model, weights: Path, *, polyphase: bool) -> _Files:
     """Return the paths of a graph's files."""
-    kind = "polyphase" if polyphase else "plain"
+    kind = "plain"
+    if polyphase:
+        kind = f"cpu-{processor}" if (processor := processor_type()) else "polyphase"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])
     path = weights / name
     return _Files(path, path.with_suffix(".weights"), checksum_directory() / f"{place(path)}.sha256")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,16 +124,12 @@ def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedE
 
             loaded = TensorFlowEngine(model, weights.result(), device=options.device, threads=options.threads)
         else:
-            from stemline.models.graph_cache import cached_graph, write_graph  # noqa: PLC0415  # slow
+            from stemline.models.graph_cache import graph_for  # noqa: PLC0415  # slow
             from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
-
-            def graph(*, polyphase: bool) -> Path | bytes:
-                cached = cached_graph(model, store.folder(model), polyphase=polyphase, digest=options.digest)
-                return cached or write_graph(model, weights.result(), polyphase=polyphase)
 
             loaded = OnnxEngine(
                 model,
-                graph,
+                partial(graph_for, model, store.folder(model), weights.result, digest=options.digest),
                 at_once=options.at_once,
                 device=options.device,
                 threads=options.threads,

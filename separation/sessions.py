@@ -22,6 +22,7 @@ from stemline.separation.errors import (
 )
 from stemline.separation.logs import get_logger
 from stemline.separation.onnx_runtime import onnx_runtime
+from stemline.separation.optimised import OptimisedGraph
 
 log = get_logger(__name__)
 
@@ -49,6 +50,10 @@ Masks = list[NDArray[np.float32]]
 Shape = tuple[int | str | None, ...]
 
 
+#: An ONNX model, or its file.
+Graph = Path | bytes | OptimisedGraph
+
+
 class Signature(NamedTuple):
     """What a graph takes and gives: how many, whether single precision, and the first shapes."""
 
@@ -62,7 +67,7 @@ class Signature(NamedTuple):
 class GraphSource(Protocol):
     """Returns the ONNX model to run, or the path of its file."""
 
-    def __call__(self, *, polyphase: bool) -> Path | bytes:
+    def __call__(self, *, polyphase: bool) -> Graph:
         """Return the graph; with `polyphase`, transposed convolutions are split, which is faster on CPUs."""
 
 
@@ -116,14 +121,18 @@ class Session:
         WeightsCorrupt: ONNX Runtime rejects the graph.
     """
 
-    def __init__(self, name: str, graph: Path | bytes, device: str, *, threads: int = 1) -> None:
+    def __init__(self, name: str, graph: Graph, device: str, *, threads: int = 1) -> None:
         self.device = device
         providers: list[Any] = [_CPU] if device == "cpu" else [(_CUDA, _CUDA_OPTIONS), _CPU]
         library = onnx_runtime()
+        options = _options(threads)
+        if isinstance(graph, OptimisedGraph):
+            options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
+            graph = graph.path
         try:
             self._session = library.InferenceSession(
                 graph if isinstance(graph, bytes) else str(graph),
-                _options(threads),
+                options,
                 providers=providers,
                 enable_fallback=0,  # else a failing device is reported on stdout and replaced by the CPU
             )

@@ -369,8 +369,27 @@ def test_the_model_directory_does_not_vouch_for_itself(
     assert isinstance(write_graph(model, tmp_path, polyphase=True), bytes)
 
 
-def test_a_damaged_cached_graph_is_not_loaded(weights_2stems: Path, tmp_path: Path) -> None:
+def test_graphs_of_earlier_releases_are_deleted(weights_2stems: Path, tmp_path: Path) -> None:
+    """A new graph takes the place of older ones, and of nothing else; newer ones stay."""
+    model = MODELS["2stems"]
+    for file in model.files:
+        (tmp_path / file.name).symlink_to(weights_2stems / file.name)
+    old = ("graph-3-phases-7747f9fd2c782306.onnx", "graph-4-plain-7747f9fd2c782306.weights")
+    others = ("graph-99-plain-7747f9fd2c782306.onnx", "graph-of-mine.png", "graphs", "graph-x-1")
+    for name in (*old, *others):
+        (tmp_path / name).touch()
+    path = write_graph(model, tmp_path, polyphase=True)
+    assert isinstance(path, Path)
+    left = {each.name for each in tmp_path.iterdir()} - {file.name for file in model.files}
+    assert {path.name, path.with_suffix(".weights").name, *others} == left
+
+
+@pytest.mark.parametrize("processor", ["0123456789ab", None])
+def test_a_damaged_cached_graph_is_not_loaded(
+    weights_2stems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str | None
+) -> None:
     """A cached graph that was truncated is not loaded, and is replaced by the next one that is built."""
+    monkeypatch.setattr("stemline.models.graph_cache.processor_type", lambda: processor)
     for file in MODELS["2stems"].files:
         (tmp_path / file.name).symlink_to(weights_2stems / file.name)
     model = MODELS["2stems"]
@@ -378,11 +397,10 @@ def test_a_damaged_cached_graph_is_not_loaded(weights_2stems: Path, tmp_path: Pa
     path = write_graph(model, tmp_path, polyphase=True)
     assert isinstance(path, Path)
     assert path == cached_graph(model, tmp_path, polyphase=True)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-100])
+    path.write_bytes(path.read_bytes()[:-100])
     assert cached_graph(model, tmp_path, polyphase=True) is None
     assert path == write_graph(model, tmp_path, polyphase=True)
-    assert whole == path.read_bytes()
+    assert path == cached_graph(model, tmp_path, polyphase=True)
 
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
