@@ -16,10 +16,12 @@ from stemline.models.published import ModelFile
 
 #: Name of a card in the folder of its model.
 CARD_FILE: Final = "card.toml"
-#: Rate and channels of everything that is separated.
+#: Rate and channels of everything that is separated; those of a network are converted.
 RATE: Final = 44_100
 CHANNELS: Final = 2
-#: Longest segment that a card may ask for, samples (60 s).
+#: Sample rates that a network may have, Hz.
+RATES: Final = range(8_000, 192_001)
+#: Longest segment that a card may ask for, samples (60 s at 44.1 kHz).
 MOST_SAMPLES: Final = 60 * RATE
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -123,7 +125,9 @@ class Spectrum:
             )
         if not self.n_fft < self.hop * (self.frames - 1) <= MOST_SAMPLES:
             raise FieldError(
-                "frames * hop must be longer than a frame, and at most 60 s", "spectrum", "frames"
+                f"frames * hop must be longer than a frame, and at most {MOST_SAMPLES} samples",
+                "spectrum",
+                "frames",
             )
         if not 0 < self.compensation <= 4:
             raise FieldError("must be above 0 and at most 4", "spectrum", "compensation")
@@ -186,7 +190,8 @@ class Card:
         format: `onnx`, or `spleeter` for the built-in models, whose graph is built from a checkpoint.
         file, sha256, size: The network's file beside the card; `models add` fills in what is missing.
         description: For people.
-        rate, channels: Of the network's samples; with one channel it runs for the left and for the right one.
+        rate, channels: Of the network's samples. Streams are converted to another rate and back; with one
+            channel the network runs for the left and for the right one.
         normalisation: What the mix is shifted and scaled by before the network, and the stems back after it:
             `track` by the mean and the deviation of the whole track, which takes a pass over it before;
             `running` by those of what was heard so far; `none`.
@@ -229,12 +234,13 @@ class Card:
             raise FieldError("must be 64 hexadecimal digits in lower case", "sha256")
         self._check_file()
         self._check_measured()
-        if self.rate != RATE:
-            raise FieldError(f"only networks for {RATE} Hz can be run", "rate")
+        if self.rate not in RATES:
+            raise FieldError(f"must be from {RATES.start} to {RATES.stop - 1} Hz", "rate")
         if self.channels not in {1, CHANNELS}:
             raise FieldError("must be 2, or 1 for a network that sees one channel at a time", "channels")
-        if self.kind is Kind.ENSEMBLE and self.channels != CHANNELS:
-            raise FieldError("the members decide it", "channels")
+        for key, usual in (("rate", RATE), ("channels", CHANNELS)):
+            if self.kind is Kind.ENSEMBLE and getattr(self, key) != usual:
+                raise FieldError("the members decide it", key)
         self._check_stems()
         self._check_tracks()
         if self.format == "onnx":

@@ -63,7 +63,7 @@ def cost_of(card: Card, store: WeightStore) -> Cost:
         return Cost(operations_of(graph, shape), SEGMENT_FRAMES * HOP / SAMPLE_RATE)
     network = network_of(card)
     operations = operations_of(store.verified(card) / card.file, (1, *network.kind.shape))
-    return Cost(operations * CHANNELS // network.channels, network.cutting.step / SAMPLE_RATE)
+    return Cost(operations * CHANNELS // network.channels, network.cutting.step / network.rate)
 
 
 def operations_of(graph_of: Path | bytes, shape: tuple[int, ...]) -> int:

@@ -65,6 +65,7 @@ def network_of(card: Card) -> SegmentNetwork:
         card.mix_less,
         card.normalisation,
         card.channels,
+        card.rate,
     )
 
 

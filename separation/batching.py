@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.errors import DeviceOutOfMemory
+from stemline.separation.errors import Cancelled, DeviceOutOfMemory
+from stemline.separation.interruption import Interruption
 from stemline.separation.logs import get_logger
 
 Array = NDArray[np.float32]
-#: Runs a batch: (n, 2, frames, 1,024) to one array of that shape per instrument.
-Run = Callable[[Array], Sequence[Array]]
+#: Runs a batch: (n, 2, frames, 1,024) to one array of that shape per instrument. Where all segments in it can
+#: be interrupted, an interruption of the batch is the second argument.
+Run = Callable[..., Sequence[Array]]
 
 log = get_logger(__name__)
 
@@ -29,6 +32,7 @@ class _Request:
     magnitude: Array
     rank: int
     arrived: float
+    interruption: Interruption | None
     masks: Sequence[Array] | None = None
     error: BaseException | None = None
 
@@ -57,21 +61,30 @@ class Batcher:
         self._busy = False
         self._batches = 0
 
-    def __call__(self, magnitude: Array, *, level: int = 0) -> Sequence[Array]:
+    def __call__(
+        self, magnitude: Array, *, level: int = 0, interruption: Interruption | None = None
+    ) -> Sequence[Array]:
         """Return the masks of one segment (2, frames, 1,024), run in a batch with those of other threads.
 
         Args:
             magnitude: The segment.
             level: Segments of a higher level go first, within a bound.
+            interruption: Takes the segment back while it waits; a batch that runs ends where all of its
+                segments are interrupted.
 
         Raises:
+            Cancelled: The segment was interrupted.
             DeviceOutOfMemory: Not even one segment fits.
         """
-        with self._condition:
-            request = _Request(magnitude, self._batches - _HEAD_START * level, time.monotonic())
+        with (interruption or Interruption()).ends(self._wake), self._condition:
+            rank = self._batches - _HEAD_START * level
+            request = _Request(magnitude, rank, time.monotonic(), interruption)
             self._waiting.append(request)
             self._condition.notify_all()
             while not request.done:
+                if interruption is not None and interruption.is_set and request in self._waiting:
+                    self._waiting.remove(request)
+                    raise Cancelled
                 if self._busy:
                     self._condition.wait()
                     continue
@@ -87,6 +100,10 @@ class Batcher:
         assert request.masks is not None  # noqa: S101  # done and no error
         return request.masks
 
+    def _wake(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
     def _run_next(self) -> None:
         """Run the next batch; the lock is held, and released while the device works."""
         self._wait_until_full()
@@ -94,7 +111,7 @@ class Batcher:
         self._batches += 1
         self._condition.release()
         try:
-            masks = self._run(self._padded(batch))
+            masks = self._run_batch(batch)
             error: BaseException | None = None
         except BaseException as raised:  # noqa: BLE001  # each thread raises it for its own segment
             error = raised
@@ -108,6 +125,22 @@ class Batcher:
         for number, request in enumerate(batch):
             request.error = error
             request.masks = None if error else [mask[number] for mask in masks]
+
+    def _run_batch(self, batch: Sequence[_Request]) -> Sequence[Array]:
+        """Run a batch, and end it where nobody wants its results any more."""
+        interruptions = [each.interruption for each in batch if each.interruption is not None]
+        if len(interruptions) < len(batch):
+            return self._run(self._padded(batch))
+        whole = Interruption()
+
+        def end() -> None:
+            if all(each.is_set for each in interruptions):
+                whole.set()
+
+        with ExitStack() as stack:
+            for each in interruptions:
+                stack.enter_context(each.ends(end))
+            return self._run(self._padded(batch), whole)
 
     def _wait_until_full(self) -> None:
         deadline = min(each.arrived for each in self._waiting) + self._wait_s

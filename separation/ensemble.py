@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import tee
@@ -13,6 +12,7 @@ import numpy as np
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.moments import Moments
 from stemline.separation.network import Network
+from stemline.separation.piece_buffer import PieceBuffer
 from stemline.separation.segment_engine import independent, is_mix
 from stemline.separation.stream_separator import StageTimer, StreamSeparator
 from stemline.separation.windows import Block
@@ -91,9 +91,9 @@ class EnsembleSeparator(StreamSeparator):
         self._separators = separators
 
     @property
-    def needs_moments(self) -> bool:
-        """Return whether a member needs the stream's moments before it is separated."""
-        return any(separator.needs_moments for separator in self._separators)
+    def moment_rates(self) -> frozenset[int]:
+        """Return the rates at which a member needs the stream's moments before it is separated."""
+        return frozenset().union(*(separator.moment_rates for separator in self._separators))
 
     def close(self) -> None:
         """End the threads of all members."""
@@ -106,7 +106,8 @@ class EnsembleSeparator(StreamSeparator):
         *,
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
-        moments: Moments | None = None,
+        moments: Mapping[int, Moments] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, piece by piece; see `StreamSeparator.separate`.
 
@@ -124,13 +125,15 @@ class EnsembleSeparator(StreamSeparator):
         ]
         used = [(separator, weights) for separator, weights in used if weights]
         *feeds, mix_feed = tee(blocks, len(used) + 1)
-        mix = _PieceBuffer({"": block} for block in mix_feed)
+        mix = PieceBuffer({"": block} for block in mix_feed)
         with ExitStack() as running:
             buffers = []
             for feed, (separator, weights) in zip(feeds, used, strict=True):
-                pieces = separator.separate(feed, instruments=tuple(weights), timer=timer, moments=moments)
+                pieces = separator.separate(
+                    feed, instruments=tuple(weights), timer=timer, moments=moments, cancelled=cancelled
+                )
                 running.callback(pieces.close)
-                buffers.append(_PieceBuffer(pieces))
+                buffers.append(PieceBuffer(pieces))
             weighted = [(buffer, weights) for buffer, (_, weights) in zip(buffers, used, strict=True)]
             # The member that is behind goes on, so that the others wait with a segment or two at most.
             while min(buffers, key=lambda buffer: buffer.reached).advance():
@@ -140,8 +143,8 @@ class EnsembleSeparator(StreamSeparator):
 
     def _piece(
         self,
-        buffers: Sequence[tuple[_PieceBuffer, Mapping[str, float]]],
-        mix: _PieceBuffer,
+        buffers: Sequence[tuple[PieceBuffer, Mapping[str, float]]],
+        mix: PieceBuffer,
         count: int,
         wanted: Sequence[str],
     ) -> Mapping[str, Block]:
@@ -155,8 +158,6 @@ class EnsembleSeparator(StreamSeparator):
                 sums[stem] = sums[stem] + added if stem in sums else added
                 totals[stem] = totals.get(stem, 0.0) + weights[stem]
         averages = {stem: total / np.float32(totals[stem]) for stem, total in sums.items()}
-        while mix.waiting < count:
-            mix.advance()
         whole = mix.take(count)[""]
         piece = {}
         for name in wanted:
@@ -165,44 +166,3 @@ class EnsembleSeparator(StreamSeparator):
             else:
                 piece[name] = averages[name]
         return piece
-
-
-class _PieceBuffer:
-    """The pieces of one member, of which the others have taken less than is there.
-
-    Attributes:
-        reached: Samples that its member has given.
-        waiting: Those of them that were not taken.
-    """
-
-    def __init__(self, pieces: Iterable[Mapping[str, Block]]) -> None:
-        self._pieces = iter(pieces)
-        self._queue: deque[Mapping[str, Block]] = deque()
-        self.reached = 0
-        self.waiting = 0
-
-    def advance(self) -> bool:
-        """Get the next piece; return whether there was one."""
-        piece = next(self._pieces, None)
-        if piece is None:
-            return False
-        self._queue.append(piece)
-        count = len(next(iter(piece.values())))
-        self.reached += count
-        self.waiting += count
-        return True
-
-    def take(self, count: int) -> Mapping[str, Block]:
-        """Return the next samples of every stem, `count` of which are waiting."""
-        parts: list[Mapping[str, Block]] = []
-        missing = count
-        while missing:
-            piece = self._queue.popleft()
-            have = len(next(iter(piece.values())))
-            if have > missing:
-                self._queue.appendleft({name: samples[missing:] for name, samples in piece.items()})
-                piece = {name: samples[:missing] for name, samples in piece.items()}
-            parts.append(piece)
-            missing -= min(have, missing)
-        self.waiting -= count
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -87,7 +87,8 @@ def separate_file(
         limits: How long and how large the source may be.
         progress: Called after each segment with the fraction that is done, 0 to 1, where the duration of the
             source is known; always called with 1 at the end.
-        cancelled: Called after each segment (every 0.2 s or so); returning True ends the separation.
+        cancelled: Called every 0.2 s or so, also while a network works on a segment; returning True ends the
+            separation.
         extension: What happens above 11 kHz, for Spleeter's networks.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter. For its networks only.
         refine: Whether a multichannel Wiener filter follows the networks; for Spleeter's only.
@@ -125,7 +126,11 @@ def separate_file(
         taken = {name: writer.encoding for name, writer in writers.items()}
         monitor = Monitor(taken, is_complete=separator.adds_up(outputs), parts=separator.parts)
         pieces = separator.separate(
-            monitor.watch(decoded), instruments=tuple(outputs), timer=timer, moments=moments
+            monitor.watch(decoded),
+            instruments=tuple(outputs),
+            timer=timer,
+            moments=moments,
+            cancelled=cancelled,
         )
         open_.callback(pieces.close)
         samples = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stemline.separation.batching import Batcher
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
+from stemline.separation.interruption import Interruption
 from stemline.separation.logs import get_logger
 from stemline.separation.sessions import (
     GraphSource,
@@ -46,8 +47,14 @@ class Runner(Protocol):
     def signature(self) -> Signature:
         """Return what the graph takes and gives."""
 
-    def run(self, one: Array, *, alone: bool, level: int) -> Sequence[Array]:
-        """Return every output of the graph for one input, without the batch; see `Engine.masks`."""
+    def run(
+        self, one: Array, *, alone: bool, level: int, interruption: Interruption | None = None
+    ) -> Sequence[Array]:
+        """Return every output of the graph for one input, without the batch; see `Engine.masks`.
+
+        Raises:
+            Cancelled: The run was interrupted.
+        """
 
 
 class RunnerOptions(TypedDict, total=False):
@@ -118,9 +125,16 @@ class _CpuRunner:
     def signature(self) -> Signature:
         return self._session.signature
 
-    def run(self, one: Array, *, alone: bool, level: int) -> Masks:  # noqa: ARG002  # no queue
+    def run(
+        self,
+        one: Array,
+        *,
+        alone: bool,
+        level: int,  # noqa: ARG002  # no queue
+        interruption: Interruption | None = None,
+    ) -> Masks:
         session = self._alone_session() if alone and self.in_flight > 1 else self._session
-        outputs = session.run(one[np.newaxis])
+        outputs = session.run(one[np.newaxis], interruption)
         if any(len(output) != 1 for output in outputs):
             raise WeightsCorrupt(f"The network of {self._name} gives several results for one segment.")
         return [output[0] for output in outputs]
@@ -171,11 +185,18 @@ class _CudaRunner:
     def signature(self) -> Signature:
         return self._single.signature
 
-    def run(self, one: Array, *, alone: bool, level: int) -> Sequence[Array]:  # noqa: ARG002  # one device
-        return self._batcher(one, level=level)
+    def run(
+        self,
+        one: Array,
+        *,
+        alone: bool,  # noqa: ARG002  # one device
+        level: int,
+        interruption: Interruption | None = None,
+    ) -> Sequence[Array]:
+        return self._batcher(one, level=level, interruption=interruption)
 
-    def _batch(self, batch: Array) -> Masks:
-        return (self._single if len(batch) == 1 else self._full).run(batch)
+    def _batch(self, batch: Array, interruption: Interruption | None = None) -> Masks:
+        return (self._single if len(batch) == 1 else self._full).run(batch, interruption)
 
     def _verify(self, reference: Session) -> None:
         """Run both sizes, which also plans their convolutions, and compare the masks with the CPU's.

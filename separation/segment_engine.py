@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from operator import mul
 from typing import Literal, Unpack
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import WeightsCorrupt
 from stemline.separation.graph_engine import GraphEngine
+from stemline.separation.interruption import Interruption
 from stemline.separation.kinds.kind import NetworkKind
-from stemline.separation.network import CHANNELS, Network
+from stemline.separation.network import CHANNELS, SAMPLE_RATE, Network
 from stemline.separation.runners import RunnerOptions
 from stemline.separation.segments import Segmentation
 from stemline.separation.sessions import GraphSource, Shape
@@ -35,6 +37,7 @@ class SegmentNetwork(Network):
         cutting: How a stream is cut into segments.
         normalisation: What the mix is shifted and scaled by.
         channels: That the network sees at a time: both, or one after the other.
+        rate: Of its samples, Hz.
     """
 
     outputs: tuple[str, ...]
@@ -43,6 +46,7 @@ class SegmentNetwork(Network):
     mix_less: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     normalisation: Normalisation = "none"
     channels: int = CHANNELS
+    rate: int = SAMPLE_RATE
 
     def is_complete(self, stems: Iterable[str]) -> bool:
         """Return whether these stems add up to the mix: one of them is the mix less all others."""
@@ -96,34 +100,45 @@ class SegmentEngine(GraphEngine):
             network, graph, shape=network.kind.shape, largest_batch=batch, at_once=at_once, **options
         )
 
-    def stems(self, mix: NDArray[np.float32], *, alone: bool = False, level: int = 0) -> NDArray[np.float32]:
+    def stems(
+        self,
+        mix: NDArray[np.float32],
+        *,
+        alone: bool = False,
+        level: int = 0,
+        interruption: Interruption | None = None,
+    ) -> NDArray[np.float32]:
         """Return the network's stems of a segment.
 
         Args:
             mix: (2, length of a segment).
             alone: No other segment is in flight, so all CPUs may work on this one.
             level: Where a device has more segments than it can run at once, those of a higher level go first.
+            interruption: Ends the run where the result is no longer wanted.
 
         Returns:
             (stems, 2, length of a segment), in the order of the network's `outputs`.
 
         Raises:
+            Cancelled: The run was interrupted.
             DeviceOutOfMemory: The device has not enough memory for one segment.
             DeviceFailed: The device failed; the engine can not be used again.
             WeightsCorrupt: The network gives something else than its card says.
         """
+        run = partial(self._run, alone=alone, level=level, interruption=interruption)
         if self.network.channels == CHANNELS:
-            return self._run(mix, alone=alone, level=level)
-        left = self._run(mix[:1], alone=alone, level=level)
-        is_mono = np.array_equal(mix[0], mix[1])
-        right = left if is_mono else self._run(mix[1:], alone=alone, level=level)
+            return run(mix)
+        left = run(mix[:1])
+        right = left if np.array_equal(mix[0], mix[1]) else run(mix[1:])
         return np.concatenate([left, right], axis=1)
 
-    def _run(self, mix: NDArray[np.float32], *, alone: bool, level: int) -> NDArray[np.float32]:
+    def _run(
+        self, mix: NDArray[np.float32], *, alone: bool, level: int, interruption: Interruption | None
+    ) -> NDArray[np.float32]:
         """Return the stems of the channels that the network sees at a time."""
         kind = self.network.kind
         given, context = kind.encode(mix)
-        output = self._runner.run(given, alone=alone, level=level)[0]
+        output = self._runner.run(given, alone=alone, level=level, interruption=interruption)[0]
         if not _regroups(output.shape, kind.output_shape):
             raise WeightsCorrupt(
                 f"The network of {self.network.name} gives {output.shape}, and its card says"

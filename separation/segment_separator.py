@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from itertools import starmap
 
 import numpy as np
 
+from stemline.separation.interruption import Interruption
 from stemline.separation.moments import Moments
 from stemline.separation.network_output import check_output
 from stemline.separation.segment_engine import SegmentEngine, SegmentNetwork
@@ -33,12 +34,13 @@ class SegmentSeparator(StreamSeparator):
         self._threads = OrderedThreads(engine.in_flight)
 
     @property
-    def needs_moments(self) -> bool:
-        """Return whether the stream's moments have to be known before it is separated."""
-        return self.engine.network.normalisation == "track"
+    def moment_rates(self) -> frozenset[int]:
+        """Return the network's rate, where it is normalised by the whole track."""
+        network = self.engine.network
+        return frozenset({network.rate} if network.normalisation == "track" else ())
 
     def close(self) -> None:
-        """End the threads; running segments are finished first."""
+        """End the threads; running segments are waited for."""
         self._threads.close()
 
     def separate(
@@ -47,43 +49,60 @@ class SegmentSeparator(StreamSeparator):
         *,
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
-        moments: Moments | None = None,
+        moments: Mapping[int, Moments] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, piece by piece; see `StreamSeparator.separate`."""
         network = self.engine.network
         plan = _plan(network, self._wanted(instruments))
         joiner = Joiner(network.cutting.weights)
-        run = partial(self._run, plan=plan, timer=timer or StageTimer(), moments=moments)
-        with closing(self._threads.results(run, split(blocks, network.cutting))) as results:
+        interruption = Interruption()
+        run = partial(
+            self._run,
+            plan=plan,
+            timer=timer or StageTimer(),
+            moments=None if moments is None else moments.get(network.rate),
+            interruption=interruption,
+        )
+        segments = split(blocks, network.cutting)
+        found = self._threads.results(run, segments, cancelled=cancelled, interruption=interruption)
+        with closing(found) as results:
             for rows in starmap(joiner.add, results):
                 yield from plan.pieces(rows)
         rest = joiner.rest()
         if rest is not None:
             yield from plan.pieces(rest)
 
-    def _run(self, segment: Segment, plan: _Plan, timer: StageTimer, moments: Moments | None) -> Stems:
+    def _run(
+        self,
+        segment: Segment,
+        plan: _Plan,
+        timer: StageTimer,
+        moments: Moments | None,
+        interruption: Interruption,
+    ) -> Stems:
         """Normalise and infer one segment; runs in a thread of the pool."""
         clock = time.perf_counter()
         # What becomes of infinite values is found here, and needs no warning beside.
         with np.errstate(over="ignore", invalid="ignore"):
-            stems = self._stems(segment, moments)
+            stems = self._stems(segment, moments, interruption)
         check_output(self.engine, [stems])
         stems = plan.needed(stems, segment.samples)
         timer.add("infer", clock)
         return stems
 
-    def _stems(self, segment: Segment, moments: Moments | None) -> Stems:
+    def _stems(self, segment: Segment, moments: Moments | None, interruption: Interruption) -> Stems:
         """Return the network's stems of a segment."""
         mix = segment.samples
         normalisation = self.engine.network.normalisation
+        separate = partial(self.engine.stems, alone=segment.only, level=self.level, interruption=interruption)
         if normalisation == "none":
-            return self.engine.stems(mix, alone=segment.only, level=self.level)
+            return separate(mix)
         of = moments if normalisation == "track" and moments is not None else segment.moments
         scale, shift = np.float32(of.deviation), np.float32(of.mean)
         normalised = np.zeros_like(mix)  # also around the stream, as Demucs pads what is normalised
         normalised[:, segment.present] = (mix[:, segment.present] - shift) / scale
-        stems = self.engine.stems(normalised, alone=segment.only, level=self.level)
-        return stems * scale + shift
+        return separate(normalised) * scale + shift
 
 
 @dataclass(frozen=True, slots=True)

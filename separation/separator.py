@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -74,13 +74,15 @@ class Separator(StreamSeparator):
         *,
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
-        moments: Moments | None = None,  # noqa: ARG002  # Spleeter's networks see the mix as it is
+        moments: Mapping[int, Moments] | None = None,  # noqa: ARG002  # the networks see the mix as it is
+        cancelled: Callable[[], bool] | None = None,
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, piece by piece; see `StreamSeparator.separate`."""
         plan = self._plan(instruments)
         tails: list[Samples] = []
         run = partial(self._run, inverted=plan.inverted, timer=timer or StageTimer())
-        with closing(self._threads.results(run, split(blocks, context=self.context))) as results:
+        windows = split(blocks, context=self.context)
+        with closing(self._threads.results(run, windows, cancelled=cancelled)) as results:
             yield from starmap(partial(self._finish, plan, tails), results)
 
     def _plan(self, instruments: Sequence[str] | None) -> _Plan:

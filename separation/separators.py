@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import cast
 
@@ -10,7 +10,10 @@ from stemline.separation.engine import Engine, LoadedEngine
 from stemline.separation.ensemble import EnsembleEngine, EnsembleSeparator
 from stemline.separation.errors import Cancelled, NonFiniteAudio
 from stemline.separation.extension import Extension
+from stemline.separation.media.resample import Resampler
 from stemline.separation.moments import Moments
+from stemline.separation.network import SAMPLE_RATE
+from stemline.separation.resampled import ResampledSeparator, ceiling
 from stemline.separation.segment_engine import SegmentEngine
 from stemline.separation.segment_separator import SegmentSeparator
 from stemline.separation.separator import Separator
@@ -28,7 +31,8 @@ def open_separator(
 ) -> StreamSeparator:
     """Return a separator; extension, context and refine are for Spleeter's networks, others have none."""
     if isinstance(engine, SegmentEngine):
-        return SegmentSeparator(engine, level=level)
+        separator = SegmentSeparator(engine, level=level)
+        return separator if engine.network.rate == SAMPLE_RATE else ResampledSeparator(separator)
     if isinstance(engine, EnsembleEngine):
         members = [
             open_separator(member.engine, extension=extension, context=context, refine=refine, level=level)
@@ -49,21 +53,45 @@ def measured(
     separator: StreamSeparator,
     open_source: Callable[[], AbstractContextManager[Iterable[Block]]],
     cancelled: Callable[[], bool] | None,
-) -> Moments | None:
-    """Return the moments of a source, where they have to be known before it is separated.
+) -> Mapping[int, Moments] | None:
+    """Return the moments of a source by sample rate, where they have to be known before it is separated.
 
     Raises:
         Cancelled: `cancelled` returned True.
         SeparationError: The source cannot be decoded.
     """
-    if not separator.needs_moments:
+    if not separator.moment_rates:
         return None
-    moments = Moments()
+    meters = [_MomentMeter(rate) for rate in separator.moment_rates]
     with open_source() as audio:
         for block in audio:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            moments = moments.after(block.T, moments.count, moments.count + len(block))
-    if not (moments.squares < float("inf")):
+            for meter in meters:
+                meter.feed(block)
+    moments = {meter.rate: meter.finish() for meter in meters}
+    if not all(each.squares < float("inf") for each in moments.values()):
         raise NonFiniteAudio
     return moments
+
+
+class _MomentMeter:
+    """Measures the moments of a stream at another sample rate."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._resampler = Resampler(SAMPLE_RATE, rate)
+        self._moments = Moments()
+
+    def feed(self, block: Block) -> None:
+        """Take the next samples of the stream, at 44,100 Hz."""
+        self._add(self._resampler.feed(block))
+
+    def finish(self) -> Moments:
+        """Return the moments of all samples."""
+        self._add(self._resampler.finish(ceiling(self._resampler.received, self.rate)))
+        return self._moments
+
+    def _add(self, block: Block) -> None:
+        count = self._moments.count
+        self._moments = self._moments.after(block.T, count, count + len(block))

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from stemline.separation.cuda import Card, first_card
 from stemline.separation.errors import (
+    Cancelled,
     DeviceError,
     DeviceFailed,
     DeviceOutOfMemory,
     SeparationError,
     WeightsCorrupt,
 )
+from stemline.separation.interruption import Interruption
 from stemline.separation.logs import get_logger
 from stemline.separation.onnx_runtime import onnx_runtime
 from stemline.separation.optimised import OptimisedGraph
@@ -166,19 +168,32 @@ class Session:
             return DeviceOutOfMemory(f"The memory of {self.device} is full: {error}")
         return DeviceError(f"{self.device} cannot be used: {error}")
 
-    def run(self, batch: NDArray[np.float32]) -> Masks:
+    def run(self, batch: NDArray[np.float32], interruption: Interruption | None = None) -> Masks:
         """Return every output of the graph for a batch; of Spleeter's, the masks of each instrument.
 
         Raises:
+            Cancelled: The run was interrupted, which ONNX Runtime heeds before each operator of the graph.
             DeviceOutOfMemory: The batch does not fit.
             DeviceFailed: Anything else went wrong. What a run gets depends on no job, so it is the device.
         """
         try:
-            masks: Masks = self._session.run(None, {self._input: batch})
+            return self._run(batch, interruption)
         except Exception as error:
+            if interruption is not None and interruption.is_set:
+                raise Cancelled from error
             if _is_out_of_memory(error):
                 raise DeviceOutOfMemory from error
             raise DeviceFailed(f"{self.device} failed: {error}") from error
+
+    def _run(self, batch: NDArray[np.float32], interruption: Interruption | None) -> Masks:
+        given = {self._input: batch}
+        masks: Masks
+        if interruption is None:
+            masks = self._session.run(None, given)
+            return masks
+        options = onnx_runtime().RunOptions()
+        with interruption.ends(lambda: setattr(options, "terminate", True)):
+            masks = self._session.run(None, given, options)
         return masks
 
 

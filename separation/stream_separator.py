@@ -7,17 +7,21 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from stemline.separation.engine import LoadedEngine
-from stemline.separation.errors import OptionError
+from stemline.separation.errors import Cancelled, OptionError
+from stemline.separation.interruption import Interruption
 from stemline.separation.moments import Moments
 from stemline.separation.windows import Block
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+#: How often it is asked, while a part is waited for, whether the separation was cancelled, s.
+_POLL_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -45,9 +49,9 @@ class StreamSeparator(ABC):
     engine: LoadedEngine
 
     @property
-    def needs_moments(self) -> bool:
-        """Return whether the stream's moments have to be known before it is separated."""
-        return False
+    def moment_rates(self) -> frozenset[int]:
+        """Return the sample rates at which the stream's moments have to be known before it is separated."""
+        return frozenset()
 
     def adds_up(self, stems: Iterable[str]) -> bool:
         """Return whether these stems add up to the mix by construction."""
@@ -65,7 +69,8 @@ class StreamSeparator(ABC):
         *,
         instruments: Sequence[str] | None = None,
         timer: StageTimer | None = None,
-        moments: Moments | None = None,
+        moments: Mapping[int, Moments] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> Generator[Mapping[str, Block]]:
         """Separate a stream, piece by piece.
 
@@ -73,12 +78,15 @@ class StreamSeparator(ABC):
             blocks: (samples, 2) float32 at 44,100 Hz, of any sizes.
             instruments: The stems to make; by default all that the engine has.
             timer: Adds up the time of each stage.
-            moments: Of the whole stream, where `needs_moments`; else those of the samples so far are used.
+            moments: Of the whole stream at each of `moment_rates`; without them, those of the samples so far
+                are used.
+            cancelled: Asked every 0.2 s while a network works; returning True ends that.
 
         Yields:
             The next samples of every stem, (samples, 2); in all as many as the stream has.
 
         Raises:
+            Cancelled: `cancelled` returned True.
             EmptyAudio: The stream holds no samples.
             NonFiniteAudio: A sample is infinite or not a number.
             BrokenNetwork: The engine gives values that are not finite numbers.
@@ -87,7 +95,7 @@ class StreamSeparator(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the threads; what they run is finished first."""
+        """End the threads; what they run is waited for."""
 
     def __enter__(self) -> Self:
         return self
@@ -115,12 +123,33 @@ class OrderedThreads:
         self._count = count
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="separate")
 
-    def results(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Generator[tuple[Part, Result]]:
-        """Yield every part with its result; at most one part more than there are threads is waiting."""
+    def results(
+        self,
+        run: Callable[[Part], Result],
+        parts: Iterable[Part],
+        *,
+        cancelled: Callable[[], bool] | None = None,
+        interruption: Interruption | None = None,
+    ) -> Generator[tuple[Part, Result]]:
+        """Yield every part with its result; at most one part more than there are threads is waiting.
+
+        Args:
+            run: Works on a part.
+            parts: Taken one after another.
+            cancelled: Asked while a result is waited for.
+            interruption: Set when no more results are wanted.
+
+        Raises:
+            Cancelled: `cancelled` returned True.
+        """
         waiting: deque[tuple[Part, Future[Result]]] = deque()
 
         def oldest() -> tuple[Part, Result]:
-            part, future = waiting.popleft()
+            part, future = waiting[0]
+            while not wait([future], _POLL_S).done:
+                if cancelled is not None and cancelled():
+                    raise Cancelled
+            waiting.popleft()
             return part, future.result()
 
         try:
@@ -133,7 +162,9 @@ class OrderedThreads:
         finally:
             for _, future in waiting:
                 future.cancel()
+            if interruption is not None:
+                interruption.set()
 
     def close(self) -> None:
-        """End the threads; running parts are finished first."""
+        """End the threads; running parts are waited for."""
         self._pool.shutdown(cancel_futures=True)

@@ -25,6 +25,11 @@ class Resampler:
             else soxr.ResampleStream(rate_in, rate_out, channels, dtype="float32", quality="VHQ")
         )
 
+    @property
+    def received(self) -> int:
+        """Return the frames that were fed; not counted where the rates are the same."""
+        return self._in
+
     def feed(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert (frames, channels); return the frames that are ready, possibly none."""
         if self._stream is None:
@@ -34,14 +39,21 @@ class Resampler:
         self._out += len(ready)
         return ready
 
-    def finish(self) -> NDArray[np.float32]:
-        """Return the remaining frames, so that the total length is exact; call it last."""
-        empty = np.zeros((0, self._channels), dtype=np.float32)
-        if self._stream is None:
-            return empty
-        tail: NDArray[np.float32] = self._stream.resample_chunk(empty, last=True)
+    def finish(self, frames: int | None = None) -> NDArray[np.float32]:
+        """Return the remaining frames, so that the total length is exact; call it last.
+
+        Args:
+            frames: In all, where they are not to be rounded; up to one frame of the input more than it has.
+        """
         rate_in, rate_out = self._rates
-        missing = (2 * self._in * rate_out + rate_in) // (2 * rate_in) - self._out
+        following = 0 if frames is None else rate_in // rate_out + 2  # silence, for what is rounded up
+        silence = np.zeros((following, self._channels), dtype=np.float32)
+        if self._stream is None:
+            return silence[:0]
+        tail: NDArray[np.float32] = self._stream.resample_chunk(silence, last=True)
+        if frames is None:
+            frames = (2 * self._in * rate_out + rate_in) // (2 * rate_in)
+        missing = frames - self._out
         if missing <= len(tail):
             return tail[: max(missing, 0)]
         return np.concatenate([tail, np.zeros((missing - len(tail), self._channels), dtype=np.float32)])

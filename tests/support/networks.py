@@ -112,3 +112,43 @@ def card(path: Path, template: str, **values: object) -> Path:
     given: Mapping[str, object] = {"head": HEAD, "options": "", "spectrum": ""} | values
     path.write_text(template.format(**given))
     return path
+
+
+def endless(path: Path, takes: Sequence[int], factors: Sequence[float]) -> Path:
+    """Write the network of `scaling` that counts before: for days in sound, not at all in silence."""
+    count = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes on"]),
+            helper.make_node("Add", ["counted", "one"], ["counted more"]),
+        ],
+        "count",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("counted", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("goes on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("counted more", TensorProto.FLOAT, []),
+        ],
+        [numpy_helper.from_array(np.array(1, np.float32), "one")],
+    )
+    nodes = [
+        helper.make_node("Abs", ["mix"], ["size"]),
+        helper.make_node("ReduceMax", ["size"], ["peak"], keepdims=0),
+        helper.make_node("Mul", ["peak", "many"], ["times"]),
+        helper.make_node("Cast", ["times"], ["trips"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["trips", "", "none"], ["total"], body=count),
+        helper.make_node("Mul", ["total", "none"], ["nothing"]),
+        helper.make_node("Add", ["mix", "nothing"], ["same"]),
+        helper.make_node("Unsqueeze", ["same", "axes"], ["wide"]),
+        helper.make_node("Mul", ["wide", "factor"], ["stems"]),
+    ]
+    factor = np.array(factors, np.float32).reshape([1, len(factors), *[1] * len(takes)])
+    constants = [
+        numpy_helper.from_array(np.array([1]), "axes"),
+        numpy_helper.from_array(factor, "factor"),
+        numpy_helper.from_array(np.array(0, np.float32), "none"),
+        numpy_helper.from_array(np.array(1e14, np.float32), "many"),
+    ]
+    return write(path, nodes, constants, takes, [len(factors), *takes], 1)

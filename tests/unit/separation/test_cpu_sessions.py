@@ -22,7 +22,7 @@ class Session:
         self._threads = threads
         self.opened.append(threads)
 
-    def run(self, magnitude: np.ndarray) -> list[np.ndarray]:
+    def run(self, magnitude: np.ndarray, interruption: object = None) -> list[np.ndarray]:
         self.ran.append(self._threads)
         return [magnitude, magnitude]
 

@@ -67,7 +67,7 @@ def loaded(store: WeightStore) -> Callable[[str], LoadedEngine]:
 def separated(engine: LoadedEngine, mix: np.ndarray) -> np.ndarray:
     """Return the stems (stems, 2, samples) of a mix that comes in blocks."""
     with open_separator(engine) as separator:
-        moments = Moments().after(mix.T, 0, len(mix)) if separator.needs_moments else None
+        moments = {rate: Moments().after(mix.T, 0, len(mix)) for rate in separator.moment_rates}
         pieces = list(separator.separate(blocks(mix), moments=moments))
     stems = [np.concatenate([piece[stem] for piece in pieces]).T for stem in engine.network.instruments]
     return np.stack(stems)
