@@ -1,4 +1,4 @@
-.PHONY: chaos failover recovery tracks powercut simulate traces
+.PHONY: chaos failover recovery tracks powercut fulldisk simulate traces
 
 chaos: $(VENV)/.dev ## Every fault one by one, then kill -9 at random: make chaos [TRIALS=100] [SEED=1]
 	CHAOS=long pytest -q --timeout 1800 tests/chaos
@@ -17,6 +17,9 @@ tracks: $(VENV)/.dev ## 300 tracks through `stemline submit FOLDER` with kill -9
 powercut: $(VENV)/.dev ## Cut the power under Valkey 500 times and flip 500 bits of its files (needs cc): make powercut [CUTS=20] [SEED=1]
 	$(BIN)/python -m tests.chaos.powercut $(if $(CUTS),--cuts $(CUTS) --process $(CUTS) --flips $(CUTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(CUTS),,--name powercut)
+
+fulldisk: $(VENV)/.dev ## Fill the disk of Valkey under load, and free it (root): make fulldisk [SEED=1]
+	$(BIN)/python -m tests.chaos.full_disk $(if $(SEED),--seed $(SEED))
 
 simulate: $(VENV)/.dev ## Run the service in virtual time from many seeds: make simulate [SEED=1] [STEPS=1000000] [MISTAKES=5]
 	$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --steps $(or $(STEPS),1000000) --mistakes $(or $(MISTAKES),0)

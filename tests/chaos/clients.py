@@ -113,7 +113,7 @@ class Client:
         if repeats:
             headers["Idempotency-Key"] = nonce
         while True:
-            status, answer = self._ask("POST", "/jobs", body, headers)
+            status, answer = self.ask("POST", "/jobs", body, headers)
             if status == 200:
                 (job_id,) = JOB_ID.findall(answer)
                 self._ledger.accepted[job_id.decode()] = Asked(nonce, bool(poison))
@@ -140,7 +140,7 @@ class Client:
         body = "\n".join(map(json.dumps, lines)).encode()
         headers = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
         while True:
-            status, answer = self._ask("POST", "/batches", body, {**headers, "Idempotency-Key": nonces[0]})
+            status, answer = self.ask("POST", "/batches", body, {**headers, "Idempotency-Key": nonces[0]})
             if status == 200:
                 batch = str(json.loads(answer)["Batch"]["BatchId"])
                 self._ledger.batches[batch] = rows
@@ -174,7 +174,7 @@ class Client:
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job in any state."""
-        status, _ = self._ask("PUT", f"/jobs/{job_id}?cancel", b"", {})
+        status, _ = self.ask("PUT", f"/jobs/{job_id}?cancel", b"", {})
         if status == 200:
             self._ledger.cancels += 1
             self._ledger.cancelled.add(job_id)
@@ -183,10 +183,10 @@ class Client:
         """Pause or resume the queue; repeat that until it succeeds."""
         names = f"<Name>queue-speech-1</Name><QueueID>{queue_id}</QueueID><State>{state}</State>"
         body = f"<Request>{names}</Request>"
-        while self._ask("PUT", f"/asrqueue/{queue_id}", body.encode(), {})[0] != 200:
+        while self.ask("PUT", f"/asrqueue/{queue_id}", body.encode(), {})[0] != 200:
             time.sleep(0.1)
 
-    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Return status and body of the response; status 0 without one."""
         connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=20)
         try:
@@ -194,9 +194,11 @@ class Client:
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):
+            self._ledger.answers[f"{method} 0"] += 1
             return 0, b""
         finally:
             connection.close()
+        self._ledger.answers[f"{method} {answer.status}"] += 1
         if answer.status >= 500 and answer.status != 503:
             self._ledger.server_errors.append(f"{method} {path}: {answer.status} {content[:300]!r}")
         return answer.status, content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 
@@ -29,6 +29,8 @@ class Ledger:
     batches: dict[str, int] = field(default_factory=dict)
     """Rows of each accepted batch, by its id."""
     cancels: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    """How often each method was answered with each status; 0 is no answer."""
     server_errors: list[str] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     """Jobs whose cancellation was answered with 200."""

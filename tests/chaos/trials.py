@@ -235,6 +235,17 @@ def everything(store: Store) -> list[Job]:
 
 
 def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, outcome: Report) -> None:
+    check_jobs(service, store, ledger, outcome)
+    twice = witness.done_twice()
+    outcome.done_twice = len(twice)
+    outcome.faults += [f"ended twice: {job_id}" for job_id in twice]
+    outcome.faults += [f"illegal history: {text}" for text in witness.illegal()]
+    gaps = witness.claim_gaps()
+    outcome.reclaims, outcome.worst_claim_to_claim = len(gaps), max(gaps, default=0.0)
+
+
+def check_jobs(service: Service, store: Store, ledger: Ledger, outcome: Report) -> None:
+    """Compare jobs, callbacks and stems with what clients were told."""
     jobs = {job.id: job for job in everything(store)}
     faults = outcome.faults
     outcome.accepted = len(ledger.accepted)
@@ -255,13 +266,6 @@ def _check(service: Service, store: Store, ledger: Ledger, witness: Witness, out
         elif nonce not in ledger.unanswered:
             faults.append(f"a job that was not submitted: {job.id} {nonce}")
     faults += [f"server error: {text}" for text in ledger.server_errors]
-
-    twice = witness.done_twice()
-    outcome.done_twice = len(twice)
-    faults += [f"ended twice: {job_id}" for job_id in twice]
-    faults += [f"illegal history: {text}" for text in witness.illegal()]
-    gaps = witness.claim_gaps()
-    outcome.reclaims, outcome.worst_claim_to_claim = len(gaps), max(gaps, default=0.0)
 
     for job_id, asked in ledger.accepted.items():
         job = jobs.get(job_id)
