@@ -172,7 +172,7 @@ class DeliveryService:
 
     def _postpone(self, delivery: Delivery, due: int) -> None:
         """Make a delivery due later (µs since the epoch) without counting an attempt."""
-        self._store.outbox.record(delivery.id, None, next_due=due, status="pending")
+        self._store.outbox.record(delivery.id, None, next_due=due, status="pending", created=delivery.created)
 
     def _announced(self, delivery: Delivery) -> _Announced | None:
         """Return what a delivery announces; None if its record is gone."""
@@ -241,7 +241,14 @@ class DeliveryService:
         attempt = DeliveryAttempt(started, outcome.status, duration_ms, outcome.answer)
         state, next_due = self._next(delivery, outcome)
         by_hand = delivery.scheduled is not None
-        self._store.outbox.record(delivery.id, attempt, next_due=next_due, status=state, by_hand=by_hand)
+        self._store.outbox.record(
+            delivery.id,
+            attempt,
+            next_due=next_due,
+            status=state,
+            by_hand=by_hand,
+            created=delivery.created,
+        )
         if self._observer is not None:
             self._observer.ended(delivery, outcome, state, duration_ms / 1000)
         write = log.info if outcome.delivered else log.warning

@@ -202,7 +202,8 @@ def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> in
     """Return how many bytes the store holds under a published stem's key; None if there is no object.
 
     The size of the upload is returned where the store does not say, where the credentials may not ask, and
-    where another job has published under the same key since.
+    where another job has published under the same key since. What an earlier attempt of this job left there
+    is no published stem.
     """
     try:
         found = budget.run(lambda: head_object(bucket, upload.key), key=upload.key)
@@ -213,6 +214,8 @@ def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> in
             log.info("storage.size_not_checked", key=upload.key, error=error_code(error))
             return upload.size
         raise
+    if found.job_id == upload.job_id and found.token < upload.token:
+        return None
     is_own = found.job_id in {upload.job_id, ""}
     return found.size if is_own and found.size is not None else upload.size
 

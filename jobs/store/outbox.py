@@ -52,10 +52,12 @@ class RedisOutbox(Outbox):
         next_due: int | None,
         status: str,
         by_hand: bool = False,
+        created: int | None = None,
     ) -> None:
         text = records.text(records.ATTEMPT, attempt) if attempt else ""
         due = "" if next_due is None else next_due
-        self._connection.run("record_attempt", delivery, text, due, status, int(by_hand))
+        sent = "" if created is None else created
+        self._connection.run("record_attempt", delivery, text, due, status, int(by_hand), sent)
 
     def get(self, delivery: str) -> Delivery | None:
         return next(iter(self._load([delivery])), None)

@@ -70,6 +70,10 @@ class BatchChanges(Schedule):
         batch = self.batches.get(batch_id)
         if batch is not None and batch.ended is not None:
             self.batches[batch_id] = replace(batch, state=BatchState.ACTIVE, ended=None, fed=batch.rows)
+            announced = self.deliveries.get("d" + batch_id[1:])
+            if announced is not None and announced.status == "pending":
+                del self.deliveries[announced.id]
+                self.outbox.pop(announced.id, None)
 
     def announce(self, delivery_id: str, subject: str, tenant: Tenant, target: CallbackTarget) -> None:
         """Put a callback into the outbox."""

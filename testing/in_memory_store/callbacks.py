@@ -47,11 +47,12 @@ class InMemoryOutbox(Outbox):
         next_due: int | None,
         status: str,
         by_hand: bool = False,
+        created: int | None = None,
     ) -> None:
         contents = self._contents
         with contents.lock:
             known = contents.deliveries.get(delivery)
-            if known is None or known.status == "delivered":
+            if known is None or known.status == "delivered" or created not in {None, known.created}:
                 return
             if attempt is not None:
                 surplus = max(0, len(known.attempts) + 1 - _KEPT_ATTEMPTS)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from benchmarks.report import Report
 from tests.simulation.choices import shrink
-from tests.simulation.mistakes import MISTAKES, Mistake
+from tests.simulation.mistake import Mistake
+from tests.simulation.mistakes import MISTAKES
 from tests.simulation.run import Result, Simulator, simulator
 
 _SOURCES = tuple(
@@ -28,9 +29,13 @@ _SOURCES = tuple(
         "store",
         "bucket",
         "broker",
+        "api",
+        "clients",
         "world",
         "properties",
+        "batch_properties",
         "run",
+        "mistake",
         "mistakes",
     )
 )

@@ -78,6 +78,12 @@ class Bucket:
         self._find(upload_id).parts[number] = data
         return {"ETag": hashlib.md5(data, usedforsecurity=False).hexdigest()}
 
+    def copy_part(self, upload_id: str, number: int, key: str, etag: str) -> dict[str, Any]:
+        """Keep a part that is an object, if it is the one that is named."""
+        if self.head(key)["ETag"] != etag:
+            raise refusal("PreconditionFailed", 412)
+        return {"CopyPartResult": self.part(upload_id, number, self.objects[key].data)}
+
     def complete(self, upload_id: str, wanted: Mapping[int, str]) -> None:
         """Make an upload an object."""
         upload = self._find(upload_id)
@@ -149,6 +155,21 @@ class Client:
     def upload_part(self, *, UploadId: str, PartNumber: int, Body: bytes, **_: Any) -> Any:  # noqa: N803
         """Send a part."""
         return self._request("part", lambda: self._bucket.part(UploadId, PartNumber, Body))
+
+    def upload_part_copy(
+        self,
+        *,
+        UploadId: str,  # noqa: N803
+        PartNumber: int,  # noqa: N803
+        CopySource: Mapping[str, str],  # noqa: N803
+        CopySourceIfMatch: str,  # noqa: N803
+        **_: Any,
+    ) -> Any:
+        """Send a part that is an object of the bucket."""
+        key = CopySource["Key"]
+        return self._request(
+            "copy", lambda: self._bucket.copy_part(UploadId, PartNumber, key, CopySourceIfMatch)
+        )
 
     def abort_multipart_upload(self, *, UploadId: str, **_: Any) -> Any:  # noqa: N803
         """Drop an upload."""

@@ -22,6 +22,8 @@ class Choices:
         """How often :meth:`rare` is not 0."""
         self.favourites = frozenset[str]()
         """Calls at which something goes wrong more often."""
+        self.has_harmed = False
+        """Whether anything has gone wrong yet."""
         self.is_calm = False
         """Whether everything is harmless from now on."""
 
@@ -32,7 +34,9 @@ class Choices:
     def rare(self, count: int, call: str = "") -> int:
         """Return 0 most of the time, else a number below a count; less rarely at a favourite call."""
         draw, rate = self._random, _FAVOURED if call in self.favourites else self.rate
-        return self._take(count, lambda: draw.randrange(1, count) if draw.random() < rate else 0)
+        value = self._take(count, lambda: draw.randrange(1, count) if draw.random() < rate else 0)
+        self.has_harmed |= value > 0
+        return value
 
     def _take(self, count: int, draw: Callable[[], int]) -> int:
         if count <= 1 or self.is_calm:

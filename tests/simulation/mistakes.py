@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cache
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
-from unittest.mock import patch
 
+from stemline.api import jobs as jobs_api
 from stemline.callbacks.delivery import DeliveryService
-from stemline.jobs.store import scripts
-from stemline.jobs.store.durability import CONFIRMED_SCRIPTS
+from stemline.jobs import batch as batch_rules
+from stemline.jobs.store import jobs as jobs_store
 from stemline.jobs.store.jobs import RedisJobs
+from stemline.jobs.store.values import Counted
 from stemline.storage import publish
-from stemline.workers import attempt, stages, sweep
+from stemline.workers import attempt, feeder, reuse, stages, sweep
+from stemline.workers.lease_keeper import LeaseKeeper
 from stemline.workers.sweep import Sweeper
-from tests.simulation.store import reload_scripts, scripts_of_the_store
-
-ANY: Final = "any"
-"""Instead of the name of a script: all that have the text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A change of the product."""
-
-    name: str
-    lua: Sequence[tuple[str, str, str]] = ()
-    """Name of a script or :data:`ANY`, a text that it has, and what stands in its place."""
-    python: Sequence[tuple[object, str, Any]] = ()
-    """An object, one of its attributes, and what stands in its place."""
-    unconfirmed: str = ""
-    """A script whose changes are not confirmed."""
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """Have the product make the mistake.
-
-        Raises:
-            LookupError: A script does not have the text: the mistake cannot be planted any more.
-        """
-        original = scripts.source.__wrapped__
-        missing = {before for _, before, _ in self.lua}
-
-        @cache
-        def source(name: str) -> str:
-            text: str = original(name)
-            for script, before, after in self.lua:
-                if script in {name, ANY} and before in text:
-                    missing.discard(before)
-                    text = text.replace(before, after)
-            return text
-
-        with ExitStack() as stack:
-            if self.lua:
-                stack.enter_context(patch.object(scripts, "source", source))
-                stack.enter_context(patch("tests.simulation.store.source", source))
-                for path in scripts_of_the_store():
-                    source(path)
-                if missing:
-                    raise LookupError(f"no script has {missing}")
-            if self.unconfirmed:
-                fewer = CONFIRMED_SCRIPTS - {self.unconfirmed}
-                stack.enter_context(patch.object(scripts, "CONFIRMED_SCRIPTS", fewer))
-            for owner, name, value in self.python:
-                if not hasattr(owner, name):
-                    raise LookupError(f"{owner} has no {name}")
-                stack.enter_context(patch.object(owner, name, value))
-            reload_scripts()
-            try:
-                yield
-            finally:
-                reload_scripts()
+from tests.simulation.mistake import ANY, Mistake
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -128,6 +73,46 @@ def _almost_expired(self: RedisJobs, limit: int = 100) -> list[str]:
     later = connection.now() + 60_000_000
     found = connection.client.zrangebyscore(connection.key("leases"), "-inf", later, start=0, num=limit)
     return [str(each) for each in found]
+
+
+_real_again = jobs_api.again
+
+
+def _without_origin(context: Any, job: Any) -> Any:
+    return replace(_real_again(context, job), origin="")
+
+
+def _with_deadline(context: Any, job: Any) -> Any:
+    return jobs_api.submitted_by(context, job.spec, origin=job.id, trace="", not_before=None)
+
+
+def _another_row(batch: str, number: int) -> str:
+    return batch_rules.row_job_id(batch, number + next(_numbers) * 1000)
+
+
+_numbers = itertools.count()
+
+
+def _fed_first(self: Any, batch: Any, most: int) -> bool:
+    """Count rows as fed, and then make jobs of them."""
+    first, rows = self._store.batches.take(batch.id, most=most, most_waiting=feeder.MOST_WAITING)
+    if rows:
+        self._store.batches.fed(batch.id, first, len(rows))
+        ids = [batch_rules.row_job_id(batch.id, first + number) for number in range(len(rows))]
+        self._store.jobs.create_many([batch_rules.row_spec(batch, row) for row in rows], ids)
+    return bool(rows)
+
+
+def _none_cancelled(*_: object) -> Counted:
+    return Counted(0, None)
+
+
+def _without_timeout(self: LeaseKeeper) -> bool:
+    return self.stop_reason is not None
+
+
+def _digest_without_source(work: Any) -> str:
+    return str(len(work.job.spec.tracks())) if work.job.spec.reuse else ""
 
 
 _IS_CURRENT = "if not is_current(job, ARGV[4]) then return {'lost'} end"
@@ -208,6 +193,92 @@ MISTAKES: Final = (
     Mistake(
         "deliveries are recorded before they are sent",
         python=[(DeliveryService, "_attempt", _recorded_first)],
+    ),
+    Mistake("submissions ignore their key", python=[(jobs_api, "_idempotency", _nothing)]),
+    Mistake("cancels are answered and not made", python=[(RedisJobs, "cancel", _nothing)]),
+    Mistake("retries do not name their origin", python=[(jobs_api, "again", _without_origin)]),
+    Mistake("retries keep a deadline that has passed", python=[(jobs_api, "again", _with_deadline)]),
+    Mistake("records are deleted when they have ended", python=[(jobs_store, "_DAY_US", 0)]),
+    Mistake(
+        "a repeated batch begins anew",
+        lua=[("batch_rows", "if batch.state and batch.state ~= 'Loading' then", "if false then")],
+    ),
+    Mistake("batches are not confirmed", unconfirmed="batch"),
+    Mistake("rows that are fed again are other jobs", python=[(feeder, "row_job_id", _another_row)]),
+    Mistake("rows are counted as fed before they are jobs", python=[(feeder.Feeder, "_feed", _fed_first)]),
+    Mistake("rows of batches are not fed", python=[(feeder.Feeder, "feed", _nothing)]),
+    Mistake(
+        "jobs of a paused batch start",
+        lua=[("batch", "move_waiting(what == 'resume')", "what == 'resume' and move_waiting(true) or {}")],
+    ),
+    Mistake(
+        "a paused batch stays paused",
+        lua=[
+            (
+                "batch",
+                "return {'ok', move_waiting(what == 'resume')} end",
+                "return {'ok', what == 'pause' and move_waiting(false) or {}} end",
+            )
+        ],
+    ),
+    Mistake("the jobs of a cancelled batch go on", python=[(RedisJobs, "cancel_where", _none_cancelled)]),
+    Mistake(
+        "rows become jobs after the cancel of their batch",
+        lua=[("create", "row.state == 'Cancel' or", "")],
+    ),
+    Mistake(
+        "batches end before their last row",
+        lua=[
+            (
+                ANY,
+                "if over < tonumber(b.rows) then return end",
+                "if over < tonumber(b.rows) - 1 then return end",
+            )
+        ],
+    ),
+    Mistake(
+        "the end of a batch is not announced",
+        lua=[(ANY, "if b.target and b.target ~= '' then announce(", "if false then announce(")],
+    ),
+    Mistake(
+        "a batch whose row is retried stays at its end",
+        lua=[(ANY, "if redis.call('HEXISTS', key, 'ended') == 0 then return end", "do return end")],
+    ),
+    Mistake(
+        "jobs start before their time",
+        lua=[
+            (ANY, "if job.starts and job.starts > NOW then\n    wait_until", "if false then\n    wait_until")
+        ],
+    ),
+    Mistake(
+        "jobs start after their deadline",
+        lua=[(ANY, "or not job.deadline or tonumber(job.deadline) > NOW then", "or true then")],
+    ),
+    Mistake(
+        "jobs are cancelled before their deadline",
+        lua=[
+            (ANY, "or tonumber(job.deadline) > NOW then", "or tonumber(job.deadline) > NOW + 60000000 then"),
+            ("expire", "':deadlines', '-inf', int(NOW),", "':deadlines', '-inf', int(NOW + 60000000),"),
+        ],
+    ),
+    Mistake("jobs run longer than their Timeout", python=[(LeaseKeeper, "should_stop", _without_timeout)]),
+    Mistake(
+        "equal jobs run at a time", lua=[("reuse", "if leader and leader ~= job.id then", "if false then")]
+    ),
+    Mistake(
+        "stems are never used again", lua=[("finish", "ARGV[5] == 'Success' and ARGV[15] ~= ''", "false")]
+    ),
+    Mistake("stems of any source are used again", python=[(reuse, "digest_of", _digest_without_source)]),
+    Mistake(
+        "a job waits for an equal one for ever",
+        lua=[
+            ("reuse", "put_back(job, tonumber(wait),", "put_back(job, 8.64e10,"),
+            (
+                ANY,
+                "local function free_followers(job)",
+                "local function free_followers(job)\n  if true then return {} end",
+            ),
+        ],
     ),
     Mistake("delayed jobs stay delayed", python=[(RedisJobs, "promote", _nothing)]),
 )

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ from unittest.mock import patch
 
 import structlog
 
+from stemline.separation.media import OutputSpec
+from stemline.separation.pipeline import Report
 from tests.chaos import stub
+from tests.simulation.api import without_event_loop
 from tests.simulation.choices import Choices
 from tests.simulation.properties import Properties
 from tests.simulation.scheduler import Scheduler, Thread, virtual_time
@@ -28,7 +31,10 @@ from tests.simulation.world import Parts, World, make_settings
 MOST_STEPS: Final = 4000
 """Of a part of a run; more means that work does not end."""
 _AFTERWARDS_S: Final = 45.0
-_UNFORESEEN: Final = {"attempt.crashed", "callback.crashed", "reclaim.failed", "leftovers.failed"}
+_UNFORESEEN: Final = {
+    *("attempt.crashed", "callback.crashed", "reclaim.failed", "leftovers.failed"),
+    *("request.crashed", "tick.failed"),
+}
 """Log events of errors that no part of the product expects."""
 
 
@@ -54,13 +60,18 @@ class Simulator:
         choices = Choices(seed, given)
         random.seed(1)  # the waits between retries are drawn from it
         numbers = itertools.count(1)
-        with patch("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}"):
+        with (
+            patch("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}"),
+            patch("stemline.api.middleware.new_request_id", lambda: f"request-{next(numbers)}"),
+        ):
             world = World(self.parts, self.socket, choices)
             scheduler = Thread.scheduler = world.scheduler
             scheduler.is_logged = is_logged
             properties = Properties(world)
+            separation = patch("stemline.workers.stages.separate_file", _followed(properties))
             try:
-                faults = _run(world, properties)
+                with separation:
+                    faults = _run(world, properties)
             finally:
                 scheduler.close()
                 world.server.close()
@@ -83,6 +94,16 @@ def _run(world: World, properties: Properties) -> list[str]:
         end = scheduler.now + _AFTERWARDS_S
         scheduler.run(lambda: scheduler.now >= end, most_steps=MOST_STEPS)
     return properties.check()
+
+
+def _followed(properties: Properties) -> Callable[..., Report]:
+    """Return the stand-in for the separator; the properties follow what it does."""
+
+    def separate_file(engine: Any, path: Path, outputs: Mapping[str, OutputSpec], **options: Any) -> Report:
+        with properties.separation(path.read_bytes(), outputs):
+            return stub.separate_file(engine, path, outputs, **options)
+
+    return separate_file
 
 
 def _note_error(_logger: object, _level: str, event: MutableMapping[str, Any]) -> NoReturn:
@@ -108,7 +129,7 @@ def simulator() -> Iterator[Simulator]:
         with server(folder) as socket:
             parts = Parts(make_settings(folder))
             Thread.scheduler = Scheduler(Choices())
-            with virtual_time(), patch("stemline.workers.stages.separate_file", stub.separate_file):
+            with virtual_time(), without_event_loop():
                 yield Simulator(parts, socket)
     finally:
         structlog.configure(**before)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,16 +11,10 @@ from typing import Any, Final, cast
 
 from stemline.callbacks.delivery import DeliveryService
 from stemline.callbacks.outcome import Outcome, failed
-from stemline.jobs.callback import CallbackRequest
-from stemline.jobs.errors import IllegalTransition, RequestRefused, StemlineError, TryAgain
-from stemline.jobs.ids import queue_id_of
-from stemline.jobs.job import JobSpec, Output
-from stemline.jobs.separation import AudioMode, VoiceSeparate
+from stemline.jobs.errors import StemlineError
 from stemline.jobs.serving import COMMON
-from stemline.jobs.states import QueueState
-from stemline.jobs.store import Idempotency, RedisStore
+from stemline.jobs.store import RedisStore
 from stemline.jobs.store.durability import Durability
-from stemline.jobs.tenant import Tenant
 from stemline.jobs.worker import REPORT_S, Worker
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import store_options
@@ -35,22 +27,23 @@ from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier
 from stemline.workers.separate import separate
 from stemline.workers.sweep import Sweeper
-from tests.chaos import stub
+from stemline.workers.ticker import Ticker
+from tests.simulation.api import Answer, Application, Network
 from tests.simulation.broker import Broker
-from tests.simulation.bucket import Bucket, Client, Stored, freeze
+from tests.simulation.bucket import Bucket, Client, freeze
 from tests.simulation.choices import Choices
+from tests.simulation.clients import TENANT, Clients, Seen, sent
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.store import StoreServer
 
-TENANT: Final = Tenant("media-1250000000", "ap-chongqing")
-QUEUE: Final = queue_id_of(TENANT)
 SWEEP_S: Final = 8.0
+TICK_S: Final = 4.0
 SERVES: Final = {"worker-1": ("2stems", "AudioAndBackground"), "worker-2": tuple(sorted(COMMON))}
 """What each worker can do."""
-_SOURCE: Final = "in/{}"
 FAVOURITES: Final = (
     *("none", "finish", "release", "uploads", "reclaim", "claim", "heartbeat", "create", "cancel", "queue"),
     *("open", "part", "complete_multipart_upload", "abort", "delete_object", "head", "callback"),
+    *("request", "select", "batch", "reuse", "copy", "expire", "promote"),
     *("record_attempt", "reserve", "reserve_leftover", "drop_leftover"),
 )
 """Calls at two of which more goes wrong in a run."""
@@ -60,6 +53,7 @@ def make_settings(scratch: Path) -> Settings:
     """Return the settings of every run."""
     return Settings(
         durability="replica",
+        anonymous_access=True,
         buckets={"*": {"endpoint_url": "http://bucket.invalid"}},
         hosts={"*": {"bucket": TENANT.bucket, "region": TENANT.region}},
         scratch_dir=scratch,
@@ -82,6 +76,11 @@ class Parts:
     def __post_init__(self) -> None:
         """Make the buckets; each run gives them clients of its own."""
         self._buckets = Buckets(self.settings)
+        reusing = self.settings.model_copy(
+            update={"jobs": self.settings.jobs.model_copy(update={"reuse": True})}
+        )
+        self.applications = [Application(each) for each in (self.settings, reusing)]
+        """The API without and with reuse of stems."""
         self.events = SimpleNamespace(job_started=_ignore, job_ended=_ignore)
 
     def buckets(self, bucket: Bucket, *, retry_budget_s: float) -> Buckets:
@@ -89,28 +88,13 @@ class Parts:
         found: Any = object.__new__(Buckets)
         vars(found).update(vars(self._buckets))
         client = BucketClient(Client(bucket), TENANT.bucket)
-        found._clients = SimpleNamespace(for_bucket=lambda *_: client)
+        found._clients = SimpleNamespace(for_bucket=lambda *_: client, keeps_files=_no)
         found._retry_budget_s = retry_budget_s
         return cast("Buckets", found)
 
 
 def _ignore(*_: object, **__: object) -> None:
     """Do nothing."""
-
-
-@dataclass
-class Seen:
-    """What clients were answered and receivers were sent."""
-
-    accepted: dict[str, str] = field(default_factory=dict)
-    """Job id to the key under which it was submitted."""
-    cancelled: set[str] = field(default_factory=set)
-    is_paused: bool = False
-    """Whether the pause of the queue was answered, and its end not asked for."""
-    callbacks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Job id to the states that its receiver was sent."""
-    faults: list[str] = field(default_factory=list)
-    """Promises that were broken on the way."""
 
 
 class World:
@@ -125,10 +109,14 @@ class World:
         self.broker = Broker(self.scheduler)
         self.server = StoreServer(socket, self.scheduler)
         self.seen = Seen(faults=self.scheduler.faults)
+        host = f"{TENANT.bucket}.ci.{TENANT.region}.myqcloud.com"
+        self.api = Network(self.scheduler, host, self._answer)
+        self.clients = Clients(self.scheduler, self.api, self.bucket, self.seen)
         self.options = replace(store_options(parts.settings), durability=Durability.REPLICA)
-        self._clients = Process("client", is_client=True)
-        self._busy = 0
         self.slots: dict[str, Process] = {}
+        self._stores: dict[Process, RedisStore] = {}
+        self.reuses = choices.pick(2) == 1
+        """Whether stems of equal jobs are used again."""
         choices.rate = (0.0, 0.01, 0.03, 0.06)[choices.pick(4)]
         choices.favourites = frozenset(FAVOURITES[choices.pick(len(FAVOURITES))] for _ in range(2))
 
@@ -140,21 +128,22 @@ class World:
             "sweeper-1": self._sweep,
             "sweeper-2": self._sweep,
             "callbacks": self._deliver,
+            "ticker": self._tick,
+            "api-1": self._serve_requests,
+            "api-2": self._serve_requests,
         }
         self._roles = roles
         for name in roles:
             self._start(name)
         self.scheduler.spawn(Process("supervisor"), self._supervise)
-        for number in range(1 + self.choices.pick(3)):
-            self._client(lambda number=number: self._submit(number))
-        self._client(self._operate)
+        self.clients.start()
         for _ in range(self.choices.pick(4)):
-            self._client(self._disturb)
+            self.clients.run(self._disturb)
 
     @property
     def is_quiet(self) -> bool:
         """Whether clients and what disturbs them are at their end."""
-        return not self._busy
+        return not self.clients.busy
 
     def _start(self, name: str) -> None:
         process = self.slots[name] = Process(name)
@@ -248,6 +237,30 @@ class World:
             except StemlineError as error:
                 self.scheduler.note(f"the sweep ended with {type(error).__name__}")
 
+    def _tick(self, process: Process) -> None:
+        """Look again and again at what is due."""
+        ticker = Ticker(self._open(notify=CeleryNotifier(cast("Any", self.broker)).notify_workers))
+        while True:
+            self.scheduler.sleep(TICK_S if not self.choices.is_calm else 2 * TICK_S)
+            try:
+                ticker.tick()
+            except StemlineError as error:
+                self.scheduler.note(f"the tick ended with {type(error).__name__}")
+
+    def _serve_requests(self, process: Process) -> None:
+        """Let requests of clients come to a process, each in a task of its own."""
+        notifier = CeleryNotifier(cast("Any", self.broker))
+        self._stores[process] = self._open(notify=notifier.notify_workers)
+        self.api.processes[process.name] = process
+
+    def _answer(
+        self, process: Process, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Answer a request in one of the API's processes."""
+        application = self.parts.applications[self.reuses]
+        buckets = self.parts.buckets(self.bucket, retry_budget_s=5)
+        return application.call(self._stores[process], buckets, method, target, headers, body)
+
     def _receive(self, url: str, body: bytes, *_: Any) -> Outcome:
         """Be the receiver of callbacks."""
         scheduler = self.scheduler
@@ -257,10 +270,9 @@ class World:
             scheduler.kill(process)
         if fault == 2:
             return failed("500", "simulated")
-        text = body.decode()
-        job_id, state = _inner(text, "JobId"), _inner(text, "State")
-        scheduler.note(f"callback: {job_id} {state}")
-        self.seen.callbacks[job_id].append(state)
+        name, end = sent(body.decode())
+        scheduler.note(f"callback: {name} {end}")
+        self.seen.callbacks[name].append(end)
         if fault == 3:
             scheduler.kill(process)
         if fault == 4:
@@ -269,77 +281,6 @@ class World:
             freeze(scheduler, process)
         return Outcome(delivered=True, status="200")
 
-    # -- clients
-
-    def _client(self, act: Callable[[], None]) -> None:
-        self._busy += 1
-
-        def run() -> None:
-            act()
-            self._busy -= 1
-
-        self.scheduler.spawn(self._clients, run)
-
-    def _submit(self, number: int) -> None:
-        """Submit a job, and perhaps cancel it."""
-        scheduler, choices = self.scheduler, self.choices
-        store = self._open(notify=CeleryNotifier(cast("Any", self.broker)).notify_workers)
-        scheduler.sleep(choices.pick(4) * 2.0)
-        data = stub.source(str(number), (2.0, 0.0, 6.0)[choices.pick(3)])
-        self.bucket.objects[_SOURCE.format(number)] = Stored(data, "", 0)
-        spec, key = job_spec(number, level=choices.pick(2)), f"key-{number}"
-        while True:
-            try:
-                (job,) = store.jobs.create([spec], idempotency=Idempotency(key, "body"))
-                break
-            except TryAgain:
-                scheduler.sleep(1.0)
-        self.seen.accepted[job.id] = key
-        scheduler.note(f"accepted {job.id}")
-        if choices.pick(3) == 1:
-            scheduler.sleep((0.0, 1.0, 4.0, 9.0)[choices.pick(4)] + choices.pick(16) * 0.13)
-            self._cancel(store, job.id)
-
-    def _cancel(self, store: RedisStore, job_id: str) -> None:
-        while True:
-            try:
-                store.jobs.cancel(TENANT, [job_id])
-                break
-            except TryAgain:
-                self.scheduler.sleep(1.0)
-            except (IllegalTransition, RequestRefused) as error:
-                if isinstance(error, RequestRefused):
-                    self.seen.faults.append(f"an accepted job is unknown: {job_id}")
-                return
-        self.seen.cancelled.add(job_id)
-        self.scheduler.note(f"cancelled {job_id}")
-
-    def _operate(self) -> None:
-        """Perhaps pause the queue for a while."""
-        if self.choices.pick(2) == 0:
-            return
-        store = self._open(notify=CeleryNotifier(cast("Any", self.broker)).notify_workers)
-        self.scheduler.sleep(self.choices.pick(4) * 3.0)
-        if not self._set_queue(store, QueueState.PAUSED):
-            return
-        self.seen.is_paused = True
-        self.scheduler.note("paused")
-        self.scheduler.sleep((2.0, 15.0)[self.choices.pick(2)])
-        self.seen.is_paused = False
-        self.scheduler.note("resumes")
-        self._set_queue(store, QueueState.ACTIVE)
-
-    def _set_queue(self, store: RedisStore, state: QueueState) -> bool:
-        while True:
-            try:
-                store.queues.update(TENANT, QUEUE, state=state)
-            except TryAgain:
-                self.scheduler.sleep(1.0)
-            except StemlineError:
-                return False  # nothing was submitted yet
-            else:
-                return True
-
     # -- what goes wrong elsewhere
 
     def _disturb(self) -> None:
@@ -347,6 +288,7 @@ class World:
         scheduler, choices, server, bucket = self.scheduler, self.choices, self.server, self.bucket
         scheduler.sleep(choices.pick(12) * (1.7, 5.1)[choices.pick(2)])
         kind = choices.pick(10)
+        choices.has_harmed |= kind > 0
         until = scheduler.now + (4.0, 35.0)[choices.pick(2)]
         scheduler.note(f"disturbance {kind}")
         process = list(self.slots.values())[choices.pick(len(self.slots))]
@@ -384,25 +326,5 @@ class World:
             self.broker.lists[queue].append(message)
 
 
-def job_spec(number: int, level: int) -> JobSpec:
-    """Return what a client asks for."""
-    mode = AudioMode.MUSIC_MODE if number == 1 else AudioMode.AUDIO_AND_BACKGROUND
-    background = None if number == 1 else "out/${jobid}/bg"
-    output = Output(TENANT.region, TENANT.bucket, object=background, au_object="out/${jobid}/voice")
-    return JobSpec(
-        TENANT,
-        _SOURCE.format(number),
-        VoiceSeparate(mode),
-        output,
-        level=level,
-        callback=CallbackRequest(url="http://127.0.0.1/hook"),
-    )
-
-
 def _no(*_: object) -> bool:
     return False
-
-
-def _inner(text: str, name: str) -> str:
-    found = re.search(rf"<{name}>(.*?)</{name}>", text)
-    return found[1] if found else ""

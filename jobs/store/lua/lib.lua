@@ -638,13 +638,15 @@ local function end_batch(batch)
   end
 end
 
--- Let a batch that has ended go on, because one of its rows does.
+-- Let a batch that has ended go on, because one of its rows does. Its end is not announced before it ends again.
 local function reopen_batch(batch)
   local key = P .. ':batch:' .. batch
   if redis.call('HEXISTS', key, 'ended') == 0 then return end
   redis.call('HSET', key, 'state', 'Active')
   redis.call('HDEL', key, 'ended')
   redis.call('ZREM', P .. ':batches-ended', batch)
+  local delivery = 'd' .. string.sub(batch, 2)
+  if redis.call('HGET', P .. ':delivery:' .. delivery, 'status') == 'pending' then delete_callback(delivery) end
 end
 
 -- Put a waiting job where claims find it, unless its batch is paused.

@@ -35,6 +35,7 @@ class Outbox(Protocol):
         next_due: int | None,
         status: str,
         by_hand: bool = False,
+        created: int | None = None,
     ) -> None:
         """Record the outcome of an attempt. A callback that has been delivered does not change any more.
 
@@ -45,6 +46,8 @@ class Outbox(Protocol):
             status: ``pending``, ``delivered`` or ``dead``.
             by_hand: whether it was sent by hand while its schedule went on. Such an attempt does not count,
                 and while the callback stays ``pending`` the next one is due when the schedule said before.
+            created: ``created`` of the callback that was sent. If the batch that it announces has ended once
+                more since, nothing is recorded: that end is still to be announced.
         """
         ...
 

@@ -8,6 +8,7 @@ import pytest
 
 from stemline.jobs.batch import Batch, BatchState, Row, row_job_id, row_spec
 from stemline.jobs.callback import CallbackTarget
+from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition, NoSuchBatch, UploadSuperseded
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, Store
@@ -148,6 +149,32 @@ def test_a_retried_row_counts_for_its_new_job(store):
     end(store, State.SUCCESS)
     assert (0, 0, 2, 0, 0) == shown(store)
     assert BatchState.DONE == store.batches.find(ID).state
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["not yet sent", "sent and not yet recorded"])
+def test_a_batch_that_ends_again_is_announced_again(store, clock, is_sent):
+    """An end that was not announced before a row was retried is replaced by the next end, in any order."""
+    submit(store, 2)
+    feed(store)
+    end(store, State.FAILED)
+    end(store, State.SUCCESS)
+    (due,) = store.outbox.due()
+    sent = store.outbox.reserve(due, 30) if is_sent else None
+    (failed,) = store.jobs.search(TENANT, JobFilter(batch=ID, states=frozenset({State.FAILED}))).items
+    clock.advance(1)
+    store.jobs.create([dataclasses.replace(failed.spec, origin=failed.id)])
+    assert [] == store.outbox.due()
+    end(store, State.SUCCESS)
+    if sent is not None:
+        attempt = DeliveryAttempt(clock.now, "200", 8)
+        store.outbox.record(due, attempt, next_due=None, status="delivered", created=sent.created)
+    assert [due] == store.outbox.due()
+    again = store.outbox.reserve(due, 30)
+    assert again is not None
+    store.outbox.record(
+        due, DeliveryAttempt(clock.now, "200", 8), next_due=None, status="delivered", created=again.created
+    )
+    assert "delivered" == store.outbox.get(due).status
 
 
 def test_an_upload_that_broke_off_leaves_nothing(store):

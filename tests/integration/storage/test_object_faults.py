@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
-from stemline.storage import Buckets, Upload
+from stemline.storage import Buckets, Upload, publish
+from stemline.storage.retry import RetryBudget
 from stemline.testing.s3_proxy import Fault, FaultyProxy
 from stemline.wire.errors import code_of
 from tests.conftest import S3
@@ -104,12 +106,18 @@ def test_a_wrong_size_is_a_failure(s3: S3, buckets: Buckets, tmp_path: Path) -> 
     s3.client.put_object(Bucket=s3.bucket, Key="out/a.mp3", Body=b"")
     again = _staged(buckets, s3, tmp_path / "stem", "out/b.mp3")
     buckets.stems.complete(again, expires_at=_expires_at)
-    from stemline.storage.publish import stored_size
-    from stemline.storage.retry import RetryBudget
-
     client = buckets._clients.for_bucket(s3.region, s3.bucket)
-    assert stored_size(client, upload, RetryBudget(1.0)) == 0
-    assert stored_size(client, again, RetryBudget(1.0)) == 4
+    assert publish.stored_size(client, upload, RetryBudget(1.0)) == 0
+    assert publish.stored_size(client, again, RetryBudget(1.0)) == 4
+
+
+def test_what_an_earlier_attempt_left_is_no_published_stem(s3: S3, buckets: Buckets, tmp_path: Path) -> None:
+    """Where a store kept nothing of a completed upload, what the job left there before does not count."""
+    upload = _staged(buckets, s3, tmp_path / "stem", "out/a.mp3")
+    buckets.stems.complete(upload, expires_at=_expires_at)
+    client = buckets._clients.for_bucket(s3.region, s3.bucket)
+    assert publish.stored_size(client, upload, RetryBudget(1.0)) == upload.size
+    assert publish.stored_size(client, replace(upload, token=upload.token + 1), RetryBudget(1.0)) is None
 
 
 def test_credentials_that_may_not_read_still_publish(
