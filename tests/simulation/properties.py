@@ -30,6 +30,9 @@ class Properties:
         self._separated = set[tuple[str, ...]]()
         """Source and stems of the jobs that have succeeded."""
         self._separating = set[tuple[str, ...]]()
+        self._looked_at: tuple[int, ...] = ()
+        self._is_settled = False
+        """Whether all work was done when it was looked at."""
         self._batches = BatchProperties(self._store, world.seen)
         world.server.listeners.append(self._ran)
 
@@ -126,11 +129,18 @@ class Properties:
 
     def is_settled(self) -> bool:
         """Return whether all work is done."""
-        client: Any = self._store.client
-        if client.zcard("stemline:outbox") or client.zcard("stemline:leftovers"):
-            return False
         now = self._world.scheduler.now
         if any(process.frozen_until > now for process in self._world.slots.values()):
+            return False
+        seen, changes = self._world.seen, self._world.server.changes
+        state = (changes, len(seen.accepted), len(seen.batches))
+        if state != self._looked_at:
+            self._looked_at, self._is_settled = state, self._are_ended()
+        return self._is_settled
+
+    def _are_ended(self) -> bool:
+        client: Any = self._store.client
+        if client.zcard("stemline:outbox") or client.zcard("stemline:leftovers"):
             return False
         states = [client.hget(f"stemline:job:{job_id}", "state") for job_id in self._world.seen.accepted]
         return all(state is None or state in ENDED for state in states) and self._batches.are_over()

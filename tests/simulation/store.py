@@ -105,6 +105,8 @@ class StoreServer:
         """Jobs whose end was answered to the process that ended them."""
         self._pools: list[ConnectionPool] = []
         self.lost = 0
+        self.changes = 0
+        """How often something was changed, also by a failover."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -145,6 +147,7 @@ class StoreServer:
             sha = hashlib.sha1(sha.encode()).hexdigest()
         name = self.name_of(sha)
         if name in _WRITING and not isinstance(answer, Exception):
+            self.changes += 1
             self._written.append(command)
             self.scheduler.note(
                 f"{name} {' '.join(str(each)[:40] for each in command[5:9])} -> {str(answer)[:60]}"
@@ -169,6 +172,7 @@ class StoreServer:
             kept: changes after the confirmed ones that it has.
         """
         self.scheduler.now += 0.001  # a failover takes some time
+        self.changes += 1
         end = min(self._confirmed + kept, len(self._written))
         self.lost += len(self._written) - end
         self.scheduler.note(f"failover; the last {len(self._written) - end} changes are lost")
