@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import Error, FilePayload, Page, Route, expect
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.states import QueueState
@@ -172,19 +174,29 @@ def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Serv
     page.get_by_label("SecretKey").fill(READER.secret_key.get_secret_value())
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("navigation")).to_be_visible()
+    page.evaluate(DROP, [0])
+    expect(page.get_by_role("status")).to_contain_text("may not upload files")
     page.evaluate("history.pushState(null, '', '?view=new'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.get_by_text("may not submit jobs")).to_be_visible()
     expect(page.get_by_text("Dropped.wav")).to_have_count(0)  # what another did is not shown
 
 
-def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service) -> None:
-    """A wrong option or empty file is refused before it is sent; a refused job takes the form as it is."""
+def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service, tmp_path: Path) -> None:
+    """A wrong option, an empty file, a folder are refused unsent; a refused job takes the form as it is."""
     page.goto(running.link("?view=new"))
     files = page.locator("input[type=file]")
     song = FilePayload(name="checked.wav", mimeType="audio/wav", buffer=wav(tone(0.2)))
     alert, uploads = page.get_by_role("alert"), page.locator(".upload")
     files.set_input_files(FilePayload(name="nothing.mp3", mimeType="audio/mpeg", buffer=b""))
     expect(alert).to_contain_text("nothing.mp3 is empty")
+    browser = page.context.new_cdp_session(page)
+    place = page.locator(".drop").bounding_box()
+    assert place
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(tmp_path)], "dragOperationsMask": 1}
+        at = {"x": place["x"] + 9, "y": place["y"] + 9}
+        browser.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+    expect(alert).to_contain_text(f"{tmp_path.name} cannot be read: it is a folder")
     page.locator("summary").click()
     for label, wrong, said in (
         ("User data", "歌曲", "ASCII"),
@@ -221,6 +233,37 @@ def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service) -> 
     expect(uploads.filter(has_text="Refused once.")).to_have_count(1)
     page.get_by_role("button", name="Give up").click()
     expect(uploads).to_have_count(2)
+
+
+def test_an_upload_that_waits_is_resumed_once(page: Page, running: Service) -> None:
+    """A paused file that is resumed waits for those that are sent and becomes one job."""
+    page.goto(running.link("?view=new"))
+    files, uploads = page.locator("input[type=file]"), page.locator(".upload")
+    names = ("first.wav", "second.wav", "third.wav")
+    first, *others = (FilePayload(name=name, mimeType="audio/wav", buffer=wav(tone(0.2))) for name in names)
+    held: list[Route] = []
+    submitted: list[str] = []
+
+    def submit(route: Route) -> None:
+        submitted.append(route.request.post_data_json["Input"]["Object"].rpartition("/")[2])
+        route.continue_()
+
+    page.route("**/*partNumber*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot wrap a method of C
+    page.route("**/jobs", submit)
+    files.set_input_files(first)
+    uploads.get_by_role("button", name="Pause").click()
+    files.set_input_files(others)
+    expect(uploads.get_by_role("button", name="Pause")).to_have_count(2)
+    paused = uploads.filter(has_text="first.wav")
+    paused.get_by_role("button", name="Resume").evaluate("(button) => { button.click(); button.click(); }")
+    expect(paused).to_contain_text("waits for its turn")
+    expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+    page.unroute("**/*partNumber*")
+    for route in held:
+        with suppress(Error):  # that of the paused one has been given up
+            route.continue_()
+    expect(page.get_by_role("link", name="Open the job")).to_have_count(3)
+    assert sorted(names) == sorted(submitted)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -393,6 +436,49 @@ def test_jobs_are_found_and_cancelled_together(page: Page, running: Service, pau
     page.get_by_label("Id, part of a key, or user data").fill(jobs[0].id)
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+
+
+def test_the_list_of_a_search_follows_its_jobs(page: Page, running: Service, paused: Store) -> None:
+    """Jobs that were searched for change, come and go in the list by themselves, as in the whole list."""
+    first, second = paused.jobs.create([samples.spec(n, user_data="followed") for n in range(2)])
+    page.goto(running.link("?text=followed&state=Pause"))
+    expect(page.locator(".row[data-job]")).to_have_count(2)
+    (third,) = paused.jobs.create([samples.spec(2, user_data="followed")])
+    expect(row(page, third.id)).to_be_visible()
+    paused.jobs.cancel(TENANT, [first.id])
+    expect(row(page, first.id)).to_have_count(0)
+    page.goto(f"{running.url}?queue={second.spec.queue_id}")
+    expect(row(page, second.id)).to_contain_text("Paused")
+    expect(page.get_by_text("Jobs of the queue")).to_contain_text(second.spec.queue_id)
+    paused.jobs.cancel(TENANT, [second.id, third.id])
+    expect(row(page, second.id)).to_contain_text("Cancelled")
+
+
+def test_addresses_that_name_nothing(page: Page, running: Service) -> None:
+    """A view or a page that does not exist shows the nearest one, also by a name of JavaScript's own."""
+    page.goto(running.link("?view=constructor"))
+    expect(page).to_have_title("Jobs · Stemline")
+    for query, heading in (
+        ("?view=deliveries&page=abc", "Deliveries"),
+        ("?view=batches&page=-1.5", "Batches"),
+    ):
+        page.goto(running.url + query)
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        expect(page.locator(".empty, .delivery, [data-batch]").first).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_view_that_could_not_be_loaded_is_tried_again(page: Page, running: Service) -> None:
+    """Without a network a view says so in a sentence, and comes by itself afterwards, as do its data."""
+    page.goto(running.link())
+    expect(page.get_by_role("link", name="New job").first).to_be_visible()
+    for path in ("**/static/views/templates.js", "**/template?*"):
+        page.route(path, lambda route: route.abort())
+        if page.get_by_role("heading", name="Templates").count() == 0:
+            page.get_by_role("link", name="Templates").click()
+        expect(page.get_by_role("alert").first).to_contain_text("The service does not answer.")
+        page.unroute(path)
+    expect(page.get_by_role("button", name="New template").first).to_be_visible()
 
 
 def test_a_callback_that_was_given_up_is_sent_again(page: Page, running: Service) -> None:

@@ -147,6 +147,30 @@ def test_dialogs(browser: Browser, full: tuple[Service, dict[str, str]], scheme:
     context.close()
 
 
+COLOUR = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 250) return data.slice(i, i + 3).join();
+}"""
+
+
+def test_pictures_take_the_colours_of_the_page(
+    browser: Browser, full: tuple[Service, dict[str, str]]
+) -> None:
+    """Waveforms and sparklines are drawn anew in the colours that the button of the page chooses."""
+    started, views = full
+    for view, drawn in (("job", ".player canvas[data-drawn]"), ("queues", "canvas.spark")):
+        page = opened(browser, started, views[view], 1280, "light")
+        canvas = page.locator(drawn).first
+        expect(canvas).to_be_visible()
+        page.wait_for_function(f"(canvas) => ({COLOUR})(canvas)", arg=canvas.element_handle())
+        before = canvas.evaluate(COLOUR)
+        page.get_by_role("button", name="Dark colours").click()
+        page.wait_for_function(
+            f"([canvas, before]) => ({COLOUR})(canvas) != before", arg=[canvas.element_handle(), before]
+        )
+        page.context.close()
+
+
 REACHABLE = """() => [...document.querySelectorAll(
     "a[href], button, input, select, textarea, summary, [tabindex='0']")]
   .filter((each) => each.tabIndex >= 0 && !each.disabled && each.checkVisibility()

@@ -139,6 +139,11 @@ function refusal(answer, text, isSkewed) {
   return error;
 }
 
+/** Whether the same request may succeed later: the service did not answer, or had an error of its own. @param {unknown} error */
+export function mayPass(error) {
+  return error instanceof ApiError && (error.status === 0 || error.status >= 500);
+}
+
 /** Return what an error means for the user, as one sentence. @param {unknown} error @returns {string} */
 export function sentence(error) {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);

@@ -1,11 +1,11 @@
 // The page: who is signed in, which view is open.
-import { Api } from "./api.js";
+import { Api, sentence } from "./api.js";
 import { Events } from "./events.js";
 import { current, go } from "./route.js";
 import * as sessions from "./session.js";
 import * as tabs from "./tabs.js";
 import { choose, language, preferred, t } from "./text.js";
-import { html, Link, PageContext, Problem, useNews, usePage, useTitle } from "./ui.js";
+import { html, Lazy, Link, PageContext, Problem, THEMED, useNews, usePage, useTitle } from "./ui.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Jobs } from "./views/jobs.js";
@@ -14,8 +14,8 @@ import { Jobs } from "./views/jobs.js";
 /** @typedef {import("./ui.js").Page} Page */
 
 const NEW = () => import("./views/new.js");
-/** Views beside the jobs are loaded when they are opened. @type {Record<string, () => Promise<any>>} */
-const VIEWS = {
+/** Views beside the jobs are loaded when they are opened; an address may name anything. @type {Map<string, () => Promise<any>>} */
+const VIEWS = new Map(Object.entries({
   job: () => import("./views/job.js"),
   new: NEW,
   queues: () => import("./views/queues.js"),
@@ -24,7 +24,7 @@ const VIEWS = {
   deliveries: () => import("./views/deliveries.js"),
   usage: () => import("./views/usage.js"),
   workers: () => import("./views/workers.js"),
-};
+}));
 const LOGIN = () => import("./views/login.js");
 const SWITCH = () => import("./views/switch.js");
 /** How long what was done is shown. */
@@ -110,7 +110,7 @@ function App() {
   }, []);
 
   if (!isReady) return html`<main class="login"><p class="soft">${t("working")}</p></main>`;
-  const changeLanguage = () => choose(language() === "zh" ? "en" : "zh").then(() => redraw((before) => before + 1));
+  const changeLanguage = () => choose(language() === "zh" ? "en" : "zh").then(() => redraw((before) => before + 1), () => say(t("error.unreachable")));
   const asked = linked && html`<${Lazy} load=${SWITCH} from=${linked.from} to=${linked.to} onClose=${() => setLinked(null)} onYes=${async () => {
     dispatchEvent(new Event("stemline.leave"));
     await login(linked.to);
@@ -124,7 +124,7 @@ function App() {
 
 /** @param {{onLogout: () => void, onLogin: (session: Session) => Promise<void>, onLanguage: () => void}} props */
 function Frame({ onLogout, onLogin, onLanguage }) {
-  const { api, session, can } = usePage();
+  const { api, session, can, say } = usePage();
   const [route, setRoute] = useState(current());
   const [theme, setTheme] = useState(localStorage.getItem("stemline.theme") ?? "");
   useEffect(() => {
@@ -139,8 +139,13 @@ function Frame({ onLogout, onLogin, onLanguage }) {
     const drop = async (/** @type {DragEvent} */ event) => {
       event.preventDefault();
       const files = [...(event.dataTransfer?.files ?? [])];
-      if (!files.length || !can("upload") || !can("submit")) return;
-      (await NEW()).take(files);
+      if (!files.length) return;
+      if (!can("upload") || !can("submit")) return say(t("upload.notAllowed"));
+      try {
+        (await NEW()).take(files);
+      } catch {
+        return say(t("error.unreachable"));
+      }
       if (current().view !== "new") go({ view: "new" });
     };
     addEventListener("dragover", over);
@@ -153,6 +158,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
   useEffect(() => {
     document.documentElement.style.colorScheme = theme;
     localStorage.setItem("stemline.theme", theme);
+    dispatchEvent(new Event(THEMED));
   }, [theme]);
   const isDark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   return html`<a class="skip" href="#main">${t("skip")}</a>
@@ -175,7 +181,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
 
 /** The bucket that is shown; a choice where the credential may use several. @param {{onLogin: (session: Session) => Promise<void>}} props */
 function Buckets({ onLogin }) {
-  const { api, session } = usePage();
+  const { api, session, say } = usePage();
   /** @type {{Bucket: string, Region: string}[]} */
   const open = session.OpenBucket ?? [];
   const own = `${session.Region}/${session.Bucket}`;
@@ -183,9 +189,13 @@ function Buckets({ onLogin }) {
   if (names.length === 1) return html`<span class="soft bucket" title=${own}>${session.Bucket}</span>`;
   /** @param {Event} event */
   const change = (event) => {
-    const [region = "", bucket = ""] = /** @type {HTMLSelectElement} */ (event.target).value.split("/");
+    const choice = /** @type {HTMLSelectElement} */ (event.target);
+    const [region = "", bucket = ""] = choice.value.split("/");
     go({ view: current().view ?? "jobs" });
-    onLogin({ ...api.session, region, bucket });
+    onLogin({ ...api.session, region, bucket }).catch((error) => {
+      choice.value = own;
+      say(sentence(error));
+    });
   };
   return html`<select class="small bucket" aria-label=${t("bucket")} value=${own} onChange=${change}>
     ${names.map((name) => html`<option key=${name} value=${name}>${name.slice(name.indexOf("/") + 1)}</option>`)}
@@ -201,22 +211,10 @@ function Trouble() {
 /** @param {{route: import("./route.js").Route}} props */
 function View({ route }) {
   const name = route.view ?? "jobs";
-  const load = VIEWS[name];
+  const load = VIEWS.get(name);
   // A job and a batch name themselves.
   useTitle(name === "job" || (name === "batches" && route.batch) ? undefined : t(name === "new" ? "jobs.new" : load ? `nav.${name}` : "nav.jobs"));
   return load ? html`<${Lazy} load=${load} route=${route} />` : html`<${Jobs} route=${route} />`;
-}
-
-/** A component of a module that is loaded when it is shown. @param {{load: () => Promise<any>, [property: string]: unknown}} props */
-function Lazy({ load, ...others }) {
-  const [loaded, setLoaded] = useState(/** @type {{load: unknown, Shown: any} | null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    setError(null);
-    load().then((module) => setLoaded({ load, Shown: module.default }), setError);
-  }, [load]);
-  if (error) return html`<${Problem} error=${error} />`;
-  return loaded?.load === load ? html`<${loaded.Shown} ...${others} />` : html`<p class="soft">${t("working")}</p>`;
 }
 
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

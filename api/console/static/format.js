@@ -49,6 +49,17 @@ export function micros(text) {
   return Date.parse(text.replace(/([+-]\d\d)(\d\d)$/, "$1:$2")) * 1000;
 }
 
+/**
+ * A time of a day of the reader's own calendar, as the wire writes it; what is no day stays, so that the service refuses it.
+ * @param {string | undefined} day such as 2026-03-01; nothing for none
+ * @param {string} time such as 23:59:59
+ */
+export function wireTime(day, time) {
+  if (!day) return undefined;
+  const at = new Date(`${day}T${time}`);
+  return Number.isNaN(at.getTime()) ? day : at.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
 /** The last part of a key. @param {string} key */
 export function baseName(key) {
   return key.slice(key.lastIndexOf("/") + 1) || key;

@@ -2,9 +2,17 @@
 
 /** @typedef {Record<string, string>} Route */
 
+/** The service takes no larger number of a page. */
+const MOST_PAGES = 999_999_999;
+
 /** @returns {Route} */
 export function current() {
   return { view: "jobs", ...Object.fromEntries(new URLSearchParams(location.search)) };
+}
+
+/** The page of a list that a route names, from 1. @param {Route} route */
+export function pageOf({ page }) {
+  return Math.max(1, Math.min(MOST_PAGES, Math.floor(Number(page)) || 1));
 }
 
 /** Return the address of a view. @param {Record<string, string | number | undefined>} route */

@@ -1,5 +1,5 @@
 // What all views share: templates, the context of the page, and small components.
-import { ApiError, sentence } from "./api.js";
+import { ApiError, mayPass, sentence } from "./api.js";
 import { now } from "./clock.js";
 import { address, go } from "./route.js";
 import { t } from "./text.js";
@@ -8,6 +8,11 @@ import htm from "./vendor/htm.js";
 import { createContext, h } from "./vendor/preact.js";
 
 export const html = htm.bind(h);
+
+/** Event of the window: the page has other colours. */
+export const THEMED = "stemline.theme";
+/** What failed because the service did not answer is asked for again after so long, ms. */
+const RETRY_MS = 4_000;
 
 /** @typedef {Record<string, any>} Tree */
 /**
@@ -58,7 +63,8 @@ export function useNow(everyMs, isOn = true) {
 }
 
 /**
- * Load something now and whenever `keys` change; a newer load supersedes an older one.
+ * Load something now and whenever `keys` change, and again while the service does not answer; a newer load supersedes
+ * an older one.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {unknown[]} keys
@@ -69,11 +75,19 @@ export function useLoad(load, keys) {
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     const stop = new AbortController();
+    let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
     load(stop.signal).then(
       (value) => !stop.signal.aborted && setState({ value, error: null }),
-      (error) => !stop.signal.aborted && setState((before) => ({ ...before, error })),
+      (error) => {
+        if (stop.signal.aborted) return;
+        setState((before) => ({ ...before, error }));
+        if (mayPass(error)) timer = setTimeout(() => setTurn((before) => before + 1), RETRY_MS);
+      },
     );
-    return () => stop.abort();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
   }, [...keys, turn]);
   return { ...state, reload: () => setTurn((before) => before + 1) };
 }
@@ -95,6 +109,52 @@ export function useAction() {
     }
   };
   return { run, ...state };
+}
+
+/** Counts how often the colours of the page have changed, for what is drawn in them. @returns {number} */
+export function useColours() {
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const change = () => setTurn((before) => before + 1);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", change);
+    addEventListener(THEMED, change);
+    return () => {
+      dark.removeEventListener("change", change);
+      removeEventListener(THEMED, change);
+    };
+  }, []);
+  return turn;
+}
+
+/**
+ * A component of a module that is loaded when it is shown; while the service does not answer, it is asked again.
+ * @param {{load: () => Promise<any>, [property: string]: unknown}} props
+ */
+export function Lazy({ load, ...others }) {
+  const [loaded, setLoaded] = useState(/** @type {{load: unknown, Shown: any} | null} */ (null));
+  const [isMissing, setMissing] = useState(false);
+  useEffect(() => {
+    let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+    let isGone = false;
+    const attempt = () =>
+      load().then(
+        (module) => isGone || setLoaded({ load, Shown: module.default }),
+        () => {
+          if (isGone) return;
+          setMissing(true);
+          timer = setTimeout(attempt, RETRY_MS);
+        },
+      );
+    setMissing(false);
+    attempt();
+    return () => {
+      isGone = true;
+      clearTimeout(timer);
+    };
+  }, [load]);
+  if (loaded?.load === load) return html`<${loaded.Shown} ...${others} />`;
+  return isMissing ? html`<${Problem} error=${new ApiError(0, "", "", "")} />` : html`<p class="soft">${t("working")}</p>`;
 }
 
 /** An error as a sentence, with the id of the request. @param {{error: unknown}} props */

@@ -12,6 +12,17 @@ const TRIES = 5;
 const STALLED_MS = 60_000;
 const KEPT = "stemline.uploads";
 
+/** The file cannot be read: it is a folder, or was moved or changed since it was chosen. */
+export class Unreadable extends Error {}
+
+/** The store did not answer: it is not reached, or does not allow this page to write. */
+export class Unreached extends Error {}
+
+/** Whether a file, or a part of one, can be read. @param {Blob} blob */
+export async function isReadable(blob) {
+  return blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
+}
+
 /** Send a part with PUT; XMLHttpRequest, because fetch does not say how much has been sent. @type {Send} */
 export function put(url, body, signal, onProgress) {
   return new Promise((done, failed) => {
@@ -26,7 +37,7 @@ export function put(url, body, signal, onProgress) {
     request.onloadend = () => {
       clearTimeout(timer);
       if (request.status >= 200 && request.status < 300) done();
-      else failed(new Error(request.status ? `${request.status} ${request.statusText}` : "stopped"));
+      else failed(request.status ? new Error(`${request.status} ${request.statusText}`) : new Unreached());
     };
     signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(body);
@@ -73,6 +84,7 @@ export class Upload {
           break;
         } catch (error) {
           this.stop.signal.throwIfAborted();
+          if (!(await isReadable(this.file))) throw new Unreadable();
           if (tried === TRIES || isFinal(error)) throw error;
           await wait(500 * 2 ** tried, this.stop.signal);
         }
@@ -92,6 +104,11 @@ export class Upload {
       }
       return false;
     }
+  }
+
+  /** Wait for its turn. */
+  queue() {
+    if (this.state === "paused" || this.state === "failed") this.turn("waiting");
   }
 
   /** Stop sending; what has arrived stays. */
@@ -178,7 +195,7 @@ export class Upload {
   /** @param {UploadState} state */
   turn(state) {
     this.state = state;
-    if (state === "sending") this.error = null;
+    if (state === "sending" || state === "waiting") this.error = null;
     this.onChange();
   }
 }

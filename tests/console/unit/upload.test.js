@@ -1,7 +1,7 @@
 import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Upload } from "../../../api/console/static/upload.js";
+import { Unreadable, Upload } from "../../../api/console/static/upload.js";
 
 const PART = 10;
 
@@ -92,6 +92,16 @@ test("an upload that is given up is deleted", async () => {
   await upload.giveUp();
   assert.equal(await running, false);
   assert.deepEqual([upload.state, service.calls.at(-1)], ["given up", "DELETE /uploads"]);
+});
+
+test("a file that cannot be read any more is said so at once", async () => {
+  const service = new Service();
+  service.failures = 9;
+  const gone = file();
+  gone.slice = () => ({ size: PART, arrayBuffer: () => Promise.reject(new DOMException("gone", "NotFoundError")), slice: gone.slice });
+  const upload = new Upload(service, gone, () => {}, service.send);
+  assert.equal(await upload.run(), false);
+  assert.deepEqual([upload.state, upload.error instanceof Unreadable, service.failures > 4], ["failed", true, true]);
 });
 
 test("a refusal of the service is final and is shown", async () => {

@@ -2,7 +2,7 @@
 import { clock, nameOfPart, size, titleOf } from "../format.js";
 import { t } from "../text.js";
 import { SoundStyles } from "../parts.js";
-import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
+import { html, Problem, useAction, useColours, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { gainOf } from "./graph.js";
 import { Mixer, SAMPLE_RATE } from "./mixer.js";
@@ -16,7 +16,7 @@ const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const SKIP_S = 5;
 
 /** @param {{job: Tree, source: Tree, stems: Tree[]}} props */
-export function Player({ job, source, stems }) {
+export default function Player({ job, source, stems }) {
   const { api } = usePage();
   /** @type {Track[]} */
   const tracks = [
@@ -208,6 +208,7 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
   const drag = useRef(/** @type {number | null} */ (null));
   const [isSpectrum, setSpectrum] = useState(false);
   const buffer = mixer?.buffer ?? null;
+  const colours = useColours();
   useEffect(() => {
     const target = canvas.current;
     if (!target) return;
@@ -219,14 +220,11 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
     };
     const watch = new ResizeObserver(draw);
     watch.observe(target);
-    const colours = matchMedia("(prefers-color-scheme: dark)");
-    colours.addEventListener("change", draw);
     return () => {
       stop.abort();
       watch.disconnect();
-      colours.removeEventListener("change", draw);
     };
-  }, [peaks, buffer, isSpectrum, seconds, index]);
+  }, [peaks, buffer, isSpectrum, seconds, index, colours]);
   useFrames(() => {
     const total = seconds * SAMPLE_RATE || 1;
     if (needle.current) needle.current.style.left = `${((transport?.position ?? 0) / total) * 100}%`;

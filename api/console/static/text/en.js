@@ -379,4 +379,10 @@ export default {
   "cure.ModelFailed": "The model is broken, or not fit for this device: choose another one.",
   "cure.JobTimeout": "Submit it again, with a larger “Longest run”.",
   "cure.InternalError": "Search the workers' logs for the job's id. A job that kills its worker usually needs more memory than there is.",
+  "upload.notAllowed": "This credential may not upload files and submit jobs.",
+  "upload.unreadable": "{name} cannot be read: it is a folder, or it was moved or changed.",
+  "upload.unreached": "The store does not answer, or does not allow PUT from this page's origin (CORS).",
+  "jobs.ofQueue": "Jobs of the queue",
+  "deliveries.noPage": "There are no callbacks on this page",
+  "deliveries.first": "To the first page",
 };

@@ -379,4 +379,10 @@ export default {
   "cure.ModelFailed": "该模型已损坏或不适用于此设备：请选择其他模型。",
   "cure.JobTimeout": "用更长的最长运行时间重新提交。",
   "cure.InternalError": "在工作进程的日志中查找任务 ID。使工作进程中断的任务通常是内存不足。",
+  "upload.notAllowed": "此密钥不能上传文件和提交任务。",
+  "upload.unreadable": "无法读取 {name}：它是文件夹，或者已被移动或更改。",
+  "upload.unreached": "存储服务没有响应，或者不允许来自此页面的 PUT 请求（CORS）。",
+  "jobs.ofQueue": "队列中的任务",
+  "deliveries.noPage": "此页没有回调",
+  "deliveries.first": "回到第一页",
 };

@@ -1,6 +1,7 @@
 // What buttons of several views do to jobs.
 import { pause } from "../api.js";
 import { now } from "../clock.js";
+import { wireTime } from "../format.js";
 import { milliseconds } from "./options.js";
 
 /** @typedef {import("../ui.js").Page} Page */
@@ -61,13 +62,11 @@ export async function countRetriable(api, which) {
 
 /** The filters of a list of jobs as those of a bulk request, which knows no text. @param {import("../route.js").Route} route @returns {Which} */
 export function whichOf({ queue, batch, from, to }) {
-  /** @param {string} day @param {string} time */
-  const moment = (day, time) => new Date(`${day}T${time}`).toISOString().replace(/\.\d+Z$/, "Z");
   return {
     queueId: queue || undefined,
     batchId: batch || undefined,
-    startCreationTime: from ? moment(from, "00:00:00") : undefined,
-    endCreationTime: to ? moment(to, "23:59:59") : undefined,
+    startCreationTime: wireTime(from, "00:00:00"),
+    endCreationTime: wireTime(to, "23:59:59"),
   };
 }
 

@@ -1,6 +1,6 @@
 // Batches: many jobs that are submitted, watched and stopped as one.
 import { micros, number, time } from "../format.js";
-import { go } from "../route.js";
+import { go, pageOf } from "../route.js";
 import { t } from "../text.js";
 import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
@@ -20,7 +20,7 @@ export default function Batches({ route }) {
 function List({ route }) {
   const { api } = usePage();
   const { turn } = useNews();
-  const place = Number(route.page ?? 1);
+  const place = pageOf(route);
   const { value, error } = useLoad((signal) => api.call("GET", "/batches", { query: { pageNumber: place, pageSize: PAGE }, signal }), [api, turn, place]);
   if (!value) return error ? html`<${Problem} error=${error} />` : html`<p class="soft">${t("working")}</p>`;
   const total = Number(value.TotalCount ?? 0);

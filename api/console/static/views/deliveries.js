@@ -1,8 +1,8 @@
 // Callbacks of the bucket: by state, host and time, each or all sent again.
-import { number } from "../format.js";
-import { go } from "../route.js";
+import { number, wireTime } from "../format.js";
+import { go, pageOf } from "../route.js";
 import { t } from "../text.js";
-import { Confirm, Empty, html, Problem, useLoad, useNews, usePage } from "../ui.js";
+import { Confirm, Empty, html, Link, Problem, useLoad, useNews, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
 import { Delivery, Deliveries as Found, isPending, useAgain } from "./delivery.js";
 
@@ -20,8 +20,8 @@ export default function DeliveriesView({ route }) {
   const page = usePage();
   const [asks, setAsks] = useState(false);
   const { turn } = useNews();
-  const place = Number(route.page ?? 1);
-  const startTime = route.since ? `${route.since}T00:00:00+0800` : undefined;
+  const place = pageOf(route);
+  const startTime = wireTime(route.since, "00:00:00");
   const states = STATES.includes(route.states ?? "") ? route.states : STATES[0];
   const filter = { states, host: route.host, startTime };
   const { value, error, reload } = useLoad((signal) => page.api.call("GET", "/callbacks", { query: { ...filter, pageNumber: place, pageSize: PAGE }, signal }), [page.api, states, route.host, route.since, place, turn]);
@@ -54,7 +54,8 @@ export default function DeliveriesView({ route }) {
     </form>
     ${route.id && html`<section class="card"><${Found} ids=${route.id} key=${route.id} /></section>`}
     <${Problem} error=${error} />
-    ${value && !found.length && !route.id && html`<${Empty} title=${t(states === STATES[0] ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}
+    ${value && !found.length && total > 0 && html`<${Empty} title=${t("deliveries.noPage")}><${Link} to=${{ ...route, page: undefined }}>${t("deliveries.first")}<//><//>`}
+    ${value && !total && !route.id && html`<${Empty} title=${t(states === STATES[0] ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}
     ${found.length > 0 && html`<section class="card" aria-labelledby="found">
       <div class="bar"><h2 id="found">${t("deliveries.total", { n: number(total) })}</h2>
         ${page.can("callbacks") && html`<button type="button" onClick=${() => setAsks(true)}>${t("deliveries.replay", { n: number(total) })}</button>`}</div>

@@ -3,8 +3,8 @@ import { baseName, duration, number, size, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
 import { Copyable } from "../parts.js";
-import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
-import { useEffect, useState } from "../vendor/hooks.js";
+import { Confirm, Empty, html, Lazy, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
+import { useState } from "../vendor/hooks.js";
 import { cancelJobs, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";
 import { Timeline } from "./timeline.js";
@@ -14,6 +14,8 @@ import { Timeline } from "./timeline.js";
 
 const ENDED = ["Success", "Failed", "Cancel"];
 const LOSSY = ["mp3", "aac", "amr"];
+/** Loaded when there is something to play. */
+const PLAYER = () => import("../player/view.js");
 /** What the worker writes where there is no difference at all, dB. */
 const EXACT_DB = -199;
 
@@ -61,7 +63,7 @@ function Details({ detail, more, isEnded }) {
     <${Problem} error=${action.error} />
     ${job.State === "Failed" && html`<div class="card" role="alert"><p class="problem"><b>${job.Code}</b><span>${job.Message}</span></p>${t(`cure.${job.Code}`, {}, "") && html`<p class="cure"><b>${t("job.cure")}</b> ${t(`cure.${job.Code}`)}</p>`}</div>`}
     <${Timeline} job=${job} attempts=${more.Attempt ?? []} />
-    ${job.State === "Success" && html`<${Sound} more=${more} />`}
+    ${job.State === "Success" && html`<${Lazy} load=${PLAYER} job=${job} source=${more.Source} stems=${more.Stem} key=${job.JobId} />`}
     <div class="cards">
       <${Facts} job=${job} detail=${detail} />
       ${detail.Operation.SoundInfo && html`<${Measurements} info=${detail.Operation.SoundInfo} more=${more} />`}
@@ -128,15 +130,3 @@ function Measurements({ info, more }) {
     ${info.ResidualDb && html`<p class="soft">${t("job.residual", { db: info.ResidualDb })}</p>`}
     ${info.NullTestDb && html`<p class="soft">${Number(info.NullTestDb) <= EXACT_DB ? t("job.nullExact") : t("job.null", { db: info.NullTestDb })} ${LOSSY.includes(codec) ? t("job.nullLossy", { codec }) : ""}</p>`}</section>`;
 }
-
-/** The player, which is loaded when there is something to play. @param {{more: Tree}} props */
-function Sound({ more }) {
-  const [Player, setPlayer] = useState(/** @type {{Shown: any} | null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    import("../player/view.js").then((module) => setPlayer({ Shown: module.Player }), setError);
-  }, []);
-  if (error) return html`<${Problem} error=${error} />`;
-  return Player ? html`<${Player.Shown} job=${more.Job} source=${more.Source} stems=${more.Stem} key=${more.Job.JobId} />` : null;
-}
-

@@ -3,6 +3,7 @@ import { baseName, duration, number, time } from "../format.js";
 import { language, t } from "../text.js";
 import { Empty, html, Link, Problem, State, useNews, useNow, usePage } from "../ui.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
+import { Search } from "./search.js";
 
 /** @typedef {import("../route.js").Route} Route */
 /** @typedef {Record<string, any>} Tree */
@@ -21,6 +22,7 @@ const ROW = 56;
  * @property {boolean} isLoaded
  * @property {boolean} isSearching
  * @property {unknown} error
+ * @property {unknown} source another one has not been told yet which rows can be seen
  */
 
 /** Jobs by their place: pages are loaded where they can be seen, and again when something changes. @param {Route} route @returns {Rows} */
@@ -77,57 +79,40 @@ function useByPlace(route) {
     isLoaded,
     isSearching: false,
     error,
+    source: null,
   };
 }
 
 /** Jobs that match a search: more are looked for as the end comes into view. @param {Route} route @returns {Rows} */
 function useFound(route) {
   const { api } = usePage();
-  const [found, setFound] = useState(/** @type {Tree[]} */ ([]));
-  const [cursor, setCursor] = useState("");
-  const [isDone, setDone] = useState(false);
-  const [end, setEnd] = useState(0);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const { turn } = useNews();
+  const [, redraw] = useState(0);
   const { text, state, from, to, queue, batch } = route;
-  const key = [text, state, from, to, queue, batch].join("\n");
-  useEffect(() => {
-    setFound([]);
-    setCursor("");
-    setDone(false);
-    setError(null);
-  }, [key, api]);
-  const wants = !isDone && end + 20 >= found.length;
-  useEffect(() => {
-    if (!wants) return;
-    const stop = new AbortController();
-    const query = { text, state, queueId: queue, batchId: batch, from: dayStart(from), to: dayEnd(to), size: PAGE, cursor };
-    api.call("GET", "/console/jobs", { query, signal: stop.signal }).then(
-      (answer) => {
-        setFound((before) => [...before, ...(answer.Job ?? [])]);
-        setCursor(answer.Cursor ?? "");
-        setDone(!answer.Cursor);
-      },
-      (problem) => stop.signal.aborted || setError(problem),
-    );
-    return () => stop.abort();
-  }, [wants, cursor, key, api]);
+  const search = useMemo(
+    () => new Search(api, { text, state, queueId: queue, batchId: batch, from: startOf(from), to: endOf(to) }, () => redraw((before) => before + 1)),
+    [text, state, from, to, queue, batch, api],
+  );
+  useEffect(() => () => search.stop(), [search]);
+  useEffect(() => search.refresh(), [search, turn]);
   return {
-    total: found.length,
-    row: (index) => found[index],
-    want: (_, last) => setEnd(last),
-    isLoaded: isDone || found.length > 0,
-    isSearching: wants && !error,
-    error,
+    total: search.rows.length,
+    row: (index) => search.rows[index],
+    want: (_, last) => search.want(last),
+    isLoaded: search.isDone || search.rows.length > 0,
+    isSearching: search.isSearching,
+    error: search.error,
+    source: search,
   };
 }
 
 /** @param {string | undefined} day */
-function dayStart(day) {
+function startOf(day) {
   return day ? Date.parse(`${day}T00:00:00`) * 1000 : undefined;
 }
 
 /** @param {string | undefined} day */
-function dayEnd(day) {
+function endOf(day) {
   return day ? Date.parse(`${day}T23:59:59.999`) * 1000 : undefined;
 }
 
@@ -151,6 +136,7 @@ function Found(props) {
 /** @param {{rows: Rows, route: Route, selected: Map<string, string>, onSelect: (states: Map<string, string>) => void}} props */
 function Table({ rows, route, selected, onSelect }) {
   const { can } = usePage();
+  const isSelectable = can("cancel") || can("submit");
   const element = useRef(/** @type {HTMLDivElement | null} */ (null));
   const [view, setView] = useState({ top: 0, height: 800 });
   useEffect(() => {
@@ -172,7 +158,7 @@ function Table({ rows, route, selected, onSelect }) {
   }, [rows.isLoaded]);
   const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
   const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
-  useEffect(() => rows.want(first, last), [first, last]);
+  useEffect(() => rows.want(first, last), [first, last, rows.source]);
   const now = useNow(1000);
   const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
   const latest = useRef({ selected, onSelect });
@@ -193,16 +179,17 @@ function Table({ rows, route, selected, onSelect }) {
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
   return html`<div class="rows" ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
       <div class="head row" role="row">
-        ${can("cancel") && html`<span role="columnheader" class="check"><span class="hidden">${t("jobs.select")}</span></span>`}
+        ${isSelectable && html`<span role="columnheader" class="check"><span class="hidden">${t("jobs.select")}</span></span>`}
         ${["name", "mode", "level", "duration", "state", "progress", "age"].map((name) => html`<span key=${name} role="columnheader" class=${name}>${t(`column.${name}`)}</span>`)}
       </div>
       <div role="rowgroup" class="space" style=${{ height: `${rows.total * ROW}px` }}>
         ${shown.map((index) => {
           const job = rows.row(index);
-          return html`<${Row} key=${index} index=${index} job=${job} now=${now} isSelected=${Boolean(job && selected.has(job.JobId))} onToggle=${can("cancel") ? toggle : null} />`;
+          return html`<${Row} key=${index} index=${index} job=${job} now=${now} isSelected=${Boolean(job && selected.has(job.JobId))} onToggle=${isSelectable ? toggle : null} />`;
         })}
       </div>
     </div>
+    <${Problem} error=${rows.error} />
     <p class="soft small" aria-live="polite">${rows.isSearching ? t("jobs.searching", { n: number(rows.total) }) : t("jobs.total", { n: number(rows.total) })}</p>`;
 }
 

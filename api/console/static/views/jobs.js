@@ -32,8 +32,8 @@ export function Jobs({ route }) {
   const waiting = count(["Submitted", "Pause"]);
   /** @param {string[]} states */
   const chosen = (states) => [...selected].filter(([, state]) => states.includes(state)).map(([id]) => id);
-  const open = chosen(["Submitted", "Pause", "Running"]);
-  const retriable = chosen(["Failed", "Cancel"]);
+  const open = page.can("cancel") ? chosen(["Submitted", "Pause", "Running"]) : [];
+  const retriable = page.can("submit") ? chosen(["Failed", "Cancel"]) : [];
   return html`<h1 class="hidden">${t("nav.jobs")}</h1>
     <div class="bar">
       <div class="filters" role="group" aria-label=${t("jobs.filter")}>
@@ -45,12 +45,12 @@ export function Jobs({ route }) {
       ${page.can("submit") && html`<${Link} to=${{ view: "new" }} class="button primary">${t("jobs.new")}<//>`}
     </div>
     <${Search} route=${route} key=${`${route.text ?? ""}|${route.from ?? ""}|${route.to ?? ""}`} />
-    ${page.can("cancel") && html`<div class="bar bulk">
+    ${(page.can("cancel") || page.can("submit")) && html`<div class="bar bulk">
       <span class="soft" aria-live="polite">${selected.size ? t("jobs.selected", { n: number(selected.size) }) : ""}</span>
       ${selected.size > 0 && html`${open.length > 0 && html`<button type="button" onClick=${() => setAsks("selected")}>${t("jobs.cancelSelected")}</button>`}
-        ${retriable.length > 0 && page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
+        ${retriable.length > 0 && html`<button type="button" onClick=${() => setAsks("retry")}>${t("jobs.retrySelected")}</button>`}
         <button type="button" onClick=${() => setSelected(new Map())}>${t("jobs.selectNone")}</button>`}
-      ${waiting > 0 && !route.text && html`<${CancelWaiting} route=${route} waiting=${waiting} />`}
+      ${waiting > 0 && !route.text && page.can("cancel") && html`<${CancelWaiting} route=${route} waiting=${waiting} />`}
       ${route.state === "Failed" && !route.text && page.can("submit") && html`<${RetryAll} route=${route} />`}
     </div>`}
     <${JobList} route=${route} selected=${selected} onSelect=${setSelected} />
@@ -126,6 +126,7 @@ function Search({ route }) {
     <label><span>${t("jobs.to")}</span> <input name="to" type="date" value=${route.to ?? ""} /></label>
     <button>${t("jobs.find")}</button>
     ${route.batch && html`<span class="soft small">${t("jobs.ofBatch")} <${Link} to=${{ view: "batches", batch: route.batch }}><span class="mono">${route.batch}</span><//></span>`}
+    ${route.queue && html`<span class="soft small">${t("jobs.ofQueue")} <${Link} to=${{ view: "queues" }}><span class="mono">${route.queue}</span><//></span>`}
     ${isActive && html`<button type="button" onClick=${() => go({ view: "jobs", state: route.state })}>${t("jobs.clear")}</button>`}
     <${Problem} error=${action.error} />
   </form>`;

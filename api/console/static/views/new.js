@@ -50,8 +50,9 @@ export default function NewJob({ route }) {
   choose(requestOfKey);
   /** @param {File[]} files */
   const add = (files) => action.run(async () => {
-    const refused = files.map((file) => fileProblem(file, Number(session.SourceMaxBytes))).filter(Boolean);
-    const [first, ...others] = files.filter((file) => !fileProblem(file, Number(session.SourceMaxBytes)));
+    const problems = await Promise.all(files.map((file) => fileProblem(file, Number(session.SourceMaxBytes))));
+    const refused = problems.filter(Boolean);
+    const [first, ...others] = files.filter((_, index) => !problems[index]);
     if (first) {
       await check(page, first, requestOfKey);
       // What is chosen now holds for these files, whatever is chosen while they are sent.

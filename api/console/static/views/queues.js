@@ -4,7 +4,7 @@ import { duration, number, time } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
 import { Field } from "../parts.js";
-import { Confirm, Dialog, Empty, html, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
+import { Confirm, Dialog, Empty, html, Problem, State, useAction, useColours, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { cancelWaiting } from "./actions.js";
 
@@ -62,6 +62,7 @@ function Queue({ queue, load, jobs, reload }) {
 /** Jobs that ended in each of the last minutes. @param {{jobs: Tree[]}} props */
 function Throughput({ jobs }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
+  const colours = useColours();
   const until = now() * 1000;
   const counts = Array.from({ length: MINUTES }, () => 0);
   for (const job of jobs) {
@@ -81,7 +82,7 @@ function Throughput({ jobs }) {
       const height = Math.max(2, (count / most) * target.height);
       pen.fillRect(i * step + 1, target.height - height, step - 2, height);
     });
-  }, [counts.join()]);
+  }, [counts.join(), colours]);
   return html`<canvas class="spark" ref=${canvas} role="img" aria-label=${t("queue.throughput", { n: total, minutes: MINUTES })}></canvas>
     <p class="soft small">${t("queue.throughput", { n: number(total), minutes: MINUTES })}</p>`;
 }

@@ -4,14 +4,14 @@ import { size } from "../format.js";
 import { isSame } from "../session.js";
 import { t } from "../text.js";
 import { html, Link, Problem, usePage } from "../ui.js";
-import { Upload } from "../upload.js";
+import { isReadable, Unreadable, Unreached, Upload } from "../upload.js";
 import { useEffect, useState } from "../vendor/hooks.js";
 import { submit } from "./actions.js";
 
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {import("../ui.js").Page} Page */
 /** @typedef {(key: string) => Tree} RequestOf a request for the key of a source; throws what is wrong with it */
-/** @typedef {{upload: Upload, page: Page, request: RequestOf, job: string, error: unknown}} Item */
+/** @typedef {{upload: Upload, page: Page, request: RequestOf, job: string, error: unknown, isStarted: boolean}} Item `isStarted` while it waits for its turn, is sent or submitted */
 
 /** Files that are sent at the same time. */
 const AT_ONCE = 2;
@@ -40,7 +40,7 @@ export function unfinished() {
  * @param {(key: string) => Tree} request of the job for a key
  */
 export function add(page, file, request) {
-  const item = /** @type {Item} */ ({ page, request, job: "", error: null });
+  const item = /** @type {Item} */ ({ page, request, job: "", error: null, isStarted: false });
   item.upload = new Upload(page.api, file, () => onChange());
   items.unshift(item);
   start(item);
@@ -62,8 +62,9 @@ export async function check({ api }, file, request) {
   await api.call("POST", "/console/check", { body: request(`uploads/${"0".repeat(16)}/${file.name}`) });
 }
 
-/** Why a file cannot be a source; empty if it can. @param {File} file @param {number} most bytes */
-export function fileProblem(file, most) {
+/** Why a file cannot be a source; empty if it can. @param {File} file @param {number} most bytes @returns {Promise<string>} */
+export async function fileProblem(file, most) {
+  if (!(await isReadable(file))) return t("upload.unreadable", { name: file.name });
   if (!file.size) return t("upload.empty", { name: file.name });
   return most && file.size > most ? t("upload.tooLarge", { name: file.name, size: size(most) }) : "";
 }
@@ -71,6 +72,7 @@ export function fileProblem(file, most) {
 /** Go on: an interrupted upload as it was begun, and one whose job was refused with what the form says now. @param {Item} item */
 function resume(item) {
   if (item.error && chosen) item.request = chosen;
+  item.error = null;
   start(item);
 }
 
@@ -81,9 +83,20 @@ function giveUp(item) {
   onChange();
 }
 
-/** @param {Item} item */
+/** Begin, once however often it is asked for. @param {Item} item */
 async function start(item) {
+  if (item.isStarted) return;
+  item.isStarted = true;
+  await sendAndSubmit(item).finally(() => {
+    item.isStarted = false;
+    onChange();
+  });
+}
+
+/** @param {Item} item */
+async function sendAndSubmit(item) {
   const { upload, page, request } = item;
+  upload.queue();
   while (running >= AT_ONCE) {
     await new Promise((done) => setTimeout(done, 150));
     if (!items.includes(item)) return;
@@ -99,7 +112,6 @@ async function start(item) {
   } catch (error) {
     item.error = error;
   }
-  onChange();
 }
 
 /** The uploads of who is signed in. */
@@ -118,6 +130,12 @@ export function Uploads() {
     ${own.map((item, index) => html`<${Row} key=${index - own.length} item=${item} />`)}</section>`;
 }
 
+/** Why a file could not be sent. @param {unknown} failure @param {File} file */
+function reasonOf(failure, file) {
+  if (failure instanceof Unreadable) return t("upload.unreadable", { name: file.name });
+  return failure instanceof Unreached ? t("upload.unreached") : t("upload.problem", { reason: sentence(failure) });
+}
+
 /** @param {{item: Item}} props */
 function Row({ item }) {
   const { upload, job, error } = item;
@@ -126,7 +144,7 @@ function Row({ item }) {
   const failure = upload.error ?? error;
   return html`<div class="upload" data-state=${state}>
     <span><b>${file.name}</b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
-      ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure && failure === error ? html`<span class="problem" role="alert">${sentence(failure)}</span>` : failure ? html`<span class="problem" role="alert">${t("upload.problem", { reason: sentence(failure) })}</span>` : null}
+      ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure && failure === error ? html`<span class="problem" role="alert">${sentence(failure)}</span>` : failure ? html`<span class="problem" role="alert">${reasonOf(failure, file)}</span>` : null}
       ${error && !job ? html`<span class="soft small">${t("upload.refused")}</span>` : null}</span>
     <span class="buttons">
       ${state === "sending" && html`<button type="button" class="small" onClick=${() => upload.pause()}>${t("upload.pause")}</button>`}
