@@ -80,6 +80,56 @@ def caf(width: int, bits: int) -> bytes:
     ) + (bytes(4) + data)
 
 
+def box(name: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def full_box(name: bytes, *parts: bytes) -> bytes:
+    return box(name, bytes(4), *parts)
+
+
+def mov(entry: bytes, data: bytes, block: int) -> bytes:
+    """A QuickTime file with one track, whose sound has this sample description."""
+    frames = len(data) // block
+    mdat = box(b"ftyp", b"qt  ", bytes(4), b"qt  ") + box(b"mdat", data)
+    tables = (
+        full_box(b"stsd", struct.pack(">I", 1), entry)
+        + full_box(b"stts", struct.pack(">3I", 1, frames, 1))
+        + full_box(b"stsc", struct.pack(">4I", 1, 1, frames, 1))
+        + full_box(b"stsz", struct.pack(">2I", 1, frames))
+        + full_box(b"stco", struct.pack(">2I", 1, len(mdat) - len(data)))
+    )
+    media = (
+        full_box(b"mdhd", struct.pack(">4II", 0, 0, RATE, frames, 0))
+        + full_box(b"hdlr", b"mhlrsoun", bytes(13))
+        + box(b"minf", full_box(b"smhd", bytes(4)), box(b"stbl", tables))
+    )
+    track = full_box(b"tkhd", struct.pack(">5I", 0, 0, 1, 0, frames), bytes(60)) + box(b"mdia", media)
+    head = full_box(b"mvhd", struct.pack(">4I", 0, 0, RATE, frames), bytes(76), struct.pack(">I", 2))
+    return mdat + box(b"moov", head, box(b"trak", track))
+
+
+def second_version(width: int, bits: int, flags: int) -> bytes:
+    """A description of linear PCM by bits and flags."""
+    first = struct.pack(">6xHHHI4HI", 1, 2, 0, 0, 3, 16, 0xFFFE, 0, 0x10000)
+    return box(b"lpcm", first, struct.pack(">IdIIIIII", 72, RATE, 2, 0x7F000000, bits, flags, 2 * width, 1))
+
+
+def first_version(kind: bytes, width: int, bits: int) -> bytes:
+    """A description whose kind says the order of bytes, with the bytes of a frame."""
+    first = struct.pack(">6xHHHI4HI", 1, 1, 0, 0, 2, bits, 0, 0, RATE << 16)
+    return box(kind, first, struct.pack(">4I", 1, width, 2 * width, width))
+
+
+def swapped(width: int) -> bytes:
+    """The sound as `stored`, with the highest byte first."""
+    return np.frombuffer(stored(width), np.uint8).reshape(-1, width)[:, ::-1].tobytes()
+
+
+BIG, SIGNED, PACKED, HIGH = 0x2, 0x4, 0x8, 0x10
+
+
 def heard(path: Path) -> np.ndarray:
     with open_audio(path, limits=LIMITS) as audio:
         return np.concatenate(list(audio))
@@ -119,3 +169,42 @@ def test_a_wrong_block_size_alone_changes_nothing(tmp_path: Path) -> None:
     form = struct.pack("<HHIIHH", 1, 2, RATE, RATE * 4, 2, 16)
     (tmp_path / "in.wav").write_bytes(wav(form, SOUND.tobytes()))
     assert np.array_equal(heard(tmp_path / "in.wav"), SOUND.astype(np.float32) / 32_768)
+
+
+@pytest.mark.parametrize("big", [0, BIG])
+@pytest.mark.parametrize(
+    ("width", "bits"), [(4, 32), (4, 24), (4, 20), (4, 16), (3, 24), (3, 20), (3, 16), (2, 16)]
+)
+def test_quicktime_says_it_by_flags(tmp_path: Path, width: int, bits: int, big: int) -> None:
+    """Linear PCM of QuickTime's second version is read as wide as it is stored, in both orders of bytes."""
+    flags = SIGNED | big | (PACKED if bits == 8 * width else HIGH)
+    data = swapped(width) if big else stored(width)
+    (tmp_path / "in.mov").write_bytes(mov(second_version(width, bits, flags), data, 2 * width))
+    assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768)
+
+
+@pytest.mark.parametrize(("width", "bits"), [(4, 24), (3, 20), (2, 12)])
+def test_lower_bits_of_wider_words_are_refused(tmp_path: Path, width: int, bits: int) -> None:
+    """Read as they are stored they would be far too quiet; the reason says so."""
+    entry = second_version(width, bits, SIGNED)
+    (tmp_path / "in.mov").write_bytes(mov(entry, stored(width), 2 * width))
+    with pytest.raises(UndecodableMedia, match="lower bits"):
+        heard(tmp_path / "in.mov")
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "bits"),
+    [
+        (kind, width, bits)
+        for kind in (b"twos", b"sowt")
+        for width, bits in ((2, 16), (3, 24), (4, 32), (4, 24), (4, 20), (3, 20))
+    ]
+    + [(b"in24", 3, 24), (b"in24", 4, 24), (b"in32", 4, 32)],
+)
+def test_quicktime_says_it_by_the_bytes_of_a_frame(
+    tmp_path: Path, kind: bytes, width: int, bits: int
+) -> None:
+    """The same in the first version, where the kind says the order of bytes."""
+    data = stored(width) if kind == b"sowt" else swapped(width)
+    (tmp_path / "in.mov").write_bytes(mov(first_version(kind, width, bits), data, 2 * width))
+    assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768)
