@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -35,6 +36,11 @@ _SOURCES = tuple(
         "properties",
         "batch_properties",
         "run",
+    )
+)
+_PLANTED = tuple(
+    f"tests/simulation/{name}.py"
+    for name in (
         "mistake",
         "mistakes",
     )
@@ -50,10 +56,10 @@ class Total:
     failed_seed: int | None = None
 
 
-def explore(sim: Simulator, seeds: Iterator[int], most_steps: int) -> Total:
-    """Make runs until one fails, or so many steps are made."""
+def explore(sim: Simulator, seeds: Iterator[int], most_steps: int, end: float = math.inf) -> Total:
+    """Make runs until one fails, or so many steps are made, or until a time of ``perf_counter``."""
     total = Total()
-    while total.steps < most_steps:
+    while total.steps < most_steps and time.perf_counter() < end:
         seed = next(seeds)
         result = sim.run(seed)
         total.runs += 1
@@ -90,18 +96,44 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
     return found
 
 
-def _mistakes(sim: Simulator, report: Report, starts: int, most_steps: int) -> bool:
+def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: str) -> bool:
+    """Find each mistake, as long as there is time; return whether one was not found."""
+    report = Report(name, "Steps in which planted mistakes are found", (*_SOURCES, *_PLANTED))
     rows, missed = [], False
     for mistake in MISTAKES:
+        if time.perf_counter() > end:
+            report.notes.append(f"Not sought, for lack of time: {len(MISTAKES) - len(rows)} more.")
+            break
         steps = find(sim, mistake, starts, most_steps)
         missed |= 0 in steps
         median = statistics.median(steps)
         text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
         rows.append((mistake.name, text))
         print(f"{mistake.name:60} {text:>12}", flush=True)
-    report.table("mistakes", ("Mistake", f"Steps, median of {starts}"), rows)
+    report.table("mistakes", ("Mistake", f"Steps to find it, median of {starts}"), rows)
     report.add("mistakes", [len(rows)], unit="", label="planted mistakes")
+    if name:
+        report.write()
     return missed
+
+
+def _promises(sim: Simulator, seed: int, most_steps: int, end: float, name: str) -> bool:
+    """Make runs; return whether one broke a promise."""
+    report = Report(name, "The service in virtual time, from many seeds", _SOURCES)
+    began, began_cpu_s = time.perf_counter(), time.process_time()
+    total = explore(sim, iter(range(seed, sys.maxsize)), most_steps, end)
+    if total.failed_seed is not None:
+        explain(sim, total.failed_seed)
+        return True
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu_s
+    print(f"{total.runs:,} runs, {total.steps:,} steps in {took_s:.0f} s, no promise broken")
+    report.add("steps", [total.steps], unit="", label="steps without a broken promise")
+    report.add("runs", [total.runs], unit="", label="runs")
+    report.add("cpu", [cpu_s], unit="s", label="processor time, without Valkey")
+    report.notes.append(f"Seeds {seed} to {seed + total.runs - 1}.")
+    if name:
+        report.write()
+    return False
 
 
 def main() -> int:
@@ -112,9 +144,10 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1_000_000, help="of all runs together")
     parser.add_argument("--mistakes", type=int, default=0, help="finds each mistake from so many first seeds")
     parser.add_argument("--most", type=int, default=1_000_000, help="steps to find a mistake in")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="ends after this time")
     parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
     asked = parser.parse_args()
-    report = Report(asked.name, "The service in virtual time, from many seeds", _SOURCES)
+    end, failed = time.perf_counter() + asked.minutes * 60, False
     with simulator() as sim:
         for seed in range(asked.seed, asked.seed + asked.runs):
             result = sim.run(seed, is_logged=True)
@@ -123,19 +156,11 @@ def main() -> int:
             )
         if asked.runs:
             return 0
-        began = time.perf_counter()
-        seeds = iter(range(asked.seed, sys.maxsize))
-        total = explore(sim, seeds, asked.steps)
-        if total.failed_seed is not None:
-            explain(sim, total.failed_seed)
-            return 1
-        took_s = time.perf_counter() - began
-        print(f"{total.runs:,} runs, {total.steps:,} steps in {took_s:.0f} s, no promise broken")
-        report.add("steps", [total.steps], unit="", label="steps without a broken promise")
-        report.add("runs", [total.runs], unit="", label="runs")
-        failed = bool(asked.mistakes) and _mistakes(sim, report, asked.mistakes, asked.most)
-    if asked.name:
-        report.write()
+        if asked.steps:
+            failed = _promises(sim, asked.seed, asked.steps, end, asked.name)
+        if asked.mistakes and not failed:
+            name = f"{asked.name}-mistakes" if asked.name else ""
+            failed = _mistakes(sim, asked.mistakes, asked.most, end, name)
     return 1 if failed else 0
 
 
