@@ -209,7 +209,7 @@ class Clients:
         name = str(answer.content["Batch"]["BatchId"])
         seen = self._seen.batches[name] = BatchSeen(len(names))
         scheduler.note(f"accepted {name}")
-        scheduler.sleep(choices.pick(4) * 1.5)
+        scheduler.sleep(choices.pick(4) * 2.0)  # often with the ticker
         if act == 2:
             self._pause(name, seen)
         elif act == 3:

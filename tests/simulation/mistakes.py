@@ -223,10 +223,6 @@ MISTAKES: Final = (
     ),
     Mistake("the jobs of a cancelled batch go on", python=[(RedisJobs, "cancel_where", _none_cancelled)]),
     Mistake(
-        "rows become jobs after the cancel of their batch",
-        lua=[("create", "row.state == 'Cancel' or", "")],
-    ),
-    Mistake(
         "batches end before their last row",
         lua=[
             (
