@@ -119,81 +119,6 @@ _IS_CURRENT = "if not is_current(job, ARGV[4]) then return {'lost'} end"
 _RUNS = "if not job or job.state ~= 'Running' then return {'lost'} end"
 _ACTIVE = "if first and q.state == 'Active' and room"
 MISTAKES: Final = (
-    Mistake("ends ignore the token", lua=[("finish", _IS_CURRENT, _RUNS)]),
-    Mistake(
-        "ends have no callback", lua=[(ANY, "if target ~= '' then announce(", "if false then announce(")]
-    ),
-    Mistake("ends are not confirmed", unconfirmed="finish"),
-    Mistake(
-        "success after a cancel", lua=[("finish", "ARGV[5] == 'Success' and job.cancel == '1'", "false")]
-    ),
-    Mistake("cancels are not confirmed", unconfirmed="cancel"),
-    Mistake(
-        "a running job does not see its cancel",
-        lua=[("cancel", "redis.call('HSET', P .. ':job:' .. job.id, 'cancel', 1)", "")],
-    ),
-    Mistake(
-        "releases forget a cancel",
-        lua=[
-            (
-                "release",
-                "if job.cancel == '1' then return {'cancel'} end",
-                "redis.call('HDEL', P .. ':job:' .. job.id, 'cancel')",
-            )
-        ],
-    ),
-    Mistake("ends are announced before they are confirmed", unconfirmed="reserve"),
-    Mistake("submissions are not confirmed", unconfirmed="create"),
-    Mistake(
-        "idempotency keys are forgotten",
-        lua=[("create", "redis.call('SET', remembered", "redis.call('SET', remembered .. ARGV[18]")],
-    ),
-    Mistake(
-        "claims ignore a pause",
-        lua=[(ANY, _ACTIVE, _ACTIVE.replace(" and q.state == 'Active'", ""))],
-    ),
-    Mistake(
-        "workers get jobs that they do not serve",
-        lua=[("claim", "elseif not serves[wants_of(job)] then", "elseif false then")],
-    ),
-    Mistake("queue changes are not confirmed", unconfirmed="queue"),
-    Mistake(
-        "queues have no limit of running jobs",
-        lua=[(ANY, "return slots.most - slots.running", "return 1000 + slots.most - slots.running")],
-    ),
-    Mistake(
-        "tokens repeat",
-        lua=[(ANY, "int(math.max(tonumber(job.token or 0) + 1, NOW))", "int(NOW - NOW % 60000000)")],
-    ),
-    Mistake("reclaims keep the token", lua=[("reclaim", "'token', next_token(job), ", "")]),
-    Mistake(
-        "jobs are reclaimed before their lease has ended",
-        lua=[("reclaim", "> NOW then return nil end", "> NOW + 60000000 then return nil end")],
-        python=[(RedisJobs, "expired", _almost_expired)],
-    ),
-    Mistake("nothing is reclaimed", python=[(Sweeper, "reclaim_expired", _nothing)]),
-    Mistake("uploads are not registered", python=[(stages, "open_uploads", _open_unregistered)]),
-    Mistake("uploads are not confirmed", unconfirmed="uploads"),
-    Mistake(
-        "nothing is cleaned up",
-        python=[(attempt, "cleanup", _no_leftovers), (sweep, "cleanup", _no_leftovers)],
-    ),
-    Mistake("leftovers are not looked at again", python=[(Sweeper, "remove_leftovers", _nothing)]),
-    Mistake(
-        "completions do not expire, and uploads are not aborted",
-        python=[(publish, "complete", _late), (publish, "abort", _nothing)],
-    ),
-    Mistake("the objects of a dead attempt are kept", python=[(publish, "delete_own", _nothing)]),
-    Mistake("one stem alone is published", python=[(stages, "publish", _publish_first_alone)]),
-    Mistake("what the bucket holds is not looked at", python=[(publish, "stored_size", _ignore_size)]),
-    Mistake("lost wake-ups are not sent again", python=[(Sweeper, "resend_wake_ups", _nothing)]),
-    Mistake(
-        "lost requests for deliveries are not sent again", python=[(Sweeper, "resend_deliveries", _nothing)]
-    ),
-    Mistake(
-        "deliveries are recorded before they are sent",
-        python=[(DeliveryService, "_attempt", _recorded_first)],
-    ),
     Mistake("submissions ignore their key", python=[(jobs_api, "_idempotency", _nothing)]),
     Mistake("cancels are answered and not made", python=[(RedisJobs, "cancel", _nothing)]),
     Mistake("retries do not name their origin", python=[(jobs_api, "again", _without_origin)]),
@@ -276,6 +201,81 @@ MISTAKES: Final = (
             ),
         ],
     ),
+    Mistake(
+        "ends have no callback", lua=[(ANY, "if target ~= '' then announce(", "if false then announce(")]
+    ),
+    Mistake("ends are not confirmed", unconfirmed="finish"),
+    Mistake(
+        "success after a cancel", lua=[("finish", "ARGV[5] == 'Success' and job.cancel == '1'", "false")]
+    ),
+    Mistake("cancels are not confirmed", unconfirmed="cancel"),
+    Mistake(
+        "a running job does not see its cancel",
+        lua=[("cancel", "redis.call('HSET', P .. ':job:' .. job.id, 'cancel', 1)", "")],
+    ),
+    Mistake("ends are announced before they are confirmed", unconfirmed="reserve"),
+    Mistake("submissions are not confirmed", unconfirmed="create"),
+    Mistake(
+        "idempotency keys are forgotten",
+        lua=[("create", "redis.call('SET', remembered", "redis.call('SET', remembered .. ARGV[18]")],
+    ),
+    Mistake(
+        "claims ignore a pause",
+        lua=[(ANY, _ACTIVE, _ACTIVE.replace(" and q.state == 'Active'", ""))],
+    ),
+    Mistake(
+        "workers get jobs that they do not serve",
+        lua=[("claim", "elseif not serves[wants_of(job)] then", "elseif false then")],
+    ),
+    Mistake(
+        "queues have no limit of running jobs",
+        lua=[(ANY, "return slots.most - slots.running", "return 1000 + slots.most - slots.running")],
+    ),
+    Mistake(
+        "tokens repeat",
+        lua=[(ANY, "int(math.max(tonumber(job.token or 0) + 1, NOW))", "int(NOW - NOW % 60000000)")],
+    ),
+    Mistake("reclaims keep the token", lua=[("reclaim", "'token', next_token(job), ", "")]),
+    Mistake(
+        "jobs are reclaimed before their lease has ended",
+        lua=[("reclaim", "> NOW then return nil end", "> NOW + 60000000 then return nil end")],
+        python=[(RedisJobs, "expired", _almost_expired)],
+    ),
+    Mistake("nothing is reclaimed", python=[(Sweeper, "reclaim_expired", _nothing)]),
+    Mistake("uploads are not registered", python=[(stages, "open_uploads", _open_unregistered)]),
+    Mistake(
+        "nothing is cleaned up",
+        python=[(attempt, "cleanup", _no_leftovers), (sweep, "cleanup", _no_leftovers)],
+    ),
+    Mistake("leftovers are not looked at again", python=[(Sweeper, "remove_leftovers", _nothing)]),
+    Mistake(
+        "completions do not expire, and uploads are not aborted",
+        python=[(publish, "complete", _late), (publish, "abort", _nothing)],
+    ),
+    Mistake("the objects of a dead attempt are kept", python=[(publish, "delete_own", _nothing)]),
+    Mistake("one stem alone is published", python=[(stages, "publish", _publish_first_alone)]),
+    Mistake("what the bucket holds is not looked at", python=[(publish, "stored_size", _ignore_size)]),
+    Mistake("lost wake-ups are not sent again", python=[(Sweeper, "resend_wake_ups", _nothing)]),
+    Mistake(
+        "lost requests for deliveries are not sent again", python=[(Sweeper, "resend_deliveries", _nothing)]
+    ),
+    Mistake(
+        "deliveries are recorded before they are sent",
+        python=[(DeliveryService, "_attempt", _recorded_first)],
+    ),
     Mistake("delayed jobs stay delayed", python=[(RedisJobs, "promote", _nothing)]),
+    Mistake("ends ignore the token", lua=[("finish", _IS_CURRENT, _RUNS)]),
+    Mistake(
+        "releases forget a cancel",
+        lua=[
+            (
+                "release",
+                "if job.cancel == '1' then return {'cancel'} end",
+                "redis.call('HDEL', P .. ':job:' .. job.id, 'cancel')",
+            )
+        ],
+    ),
+    Mistake("queue changes are not confirmed", unconfirmed="queue"),
+    Mistake("uploads are not confirmed", unconfirmed="uploads"),
 )
 """Each breaks one of the promises of docs/reliability.md."""
