@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Final
@@ -52,9 +53,12 @@ async def create_jobs(context: WriteContext, request: Request) -> Response:
         if asked["probe"] == "false":
             return context.respond(views.DRY_RUN, items=[])
         return await dry_run.answer(context, request, specs)
-    jobs = await run_in_threadpool(_create, context)
     return await waiting.answer(
-        context, request, jobs, wait_s, lambda shown: context.respond(views.CREATED_JOBS, items=shown)
+        context,
+        request,
+        lambda: _create(context),
+        wait_s,
+        lambda shown: context.respond(views.CREATED_JOBS, items=shown),
     )
 
 
@@ -105,14 +109,13 @@ def _create(context: RequestContext) -> list[Job]:
 async def get_jobs(context: ReadContext, request: Request, ids: str) -> Response:
     """Return jobs by their ids; unknown ids are listed in the answer."""
     wanted, wait_s = queries.id_list(ids, "job"), waiting.wanted_s(context)
-    found = await run_in_threadpool(context.store.jobs.get, context.tenant, wanted)
-    missing = [job_id for job_id, job in zip(wanted, found, strict=True) if job is None]
+
+    def respond(shown: Sequence[Job | None]) -> Response:
+        missing = [job_id for job_id, job in zip(wanted, shown, strict=True) if job is None]
+        return context.respond(views.JOBS, items=list(filter(None, shown)), missing=missing)
+
     return await waiting.answer(
-        context,
-        request,
-        found,
-        wait_s,
-        lambda shown: context.respond(views.JOBS, items=list(filter(None, shown)), missing=missing),
+        context, request, lambda: context.store.jobs.get(context.tenant, wanted), wait_s, respond
     )
 
 

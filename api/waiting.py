@@ -37,7 +37,7 @@ def wanted_s(context: RequestContext) -> int:
 async def answer(
     context: RequestContext,
     request: Request,
-    jobs: Sequence[Job | None],
+    find: Callable[[], Sequence[Job | None]],
     wait_s: float,
     respond: Callable[[Sequence[Job | None]], Response],
 ) -> Response:
@@ -49,12 +49,13 @@ async def answer(
     Args:
         context: of the request.
         request: the request, whose body is read.
-        jobs: the jobs as they are now.
+        find: returns the jobs as they are now, or makes them.
         wait_s: longest wait, s; 0 for none.
         respond: makes the response of jobs.
     """
     if not wait_s:
-        return await run_in_threadpool(respond, jobs)
+        return await run_in_threadpool(lambda: respond(find()))  # a second thread would cost as much again
+    jobs = await run_in_threadpool(find)
     try:
         with context.services.hub.admit(context.principal.id), left_out(request.scope):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)

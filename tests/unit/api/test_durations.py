@@ -94,7 +94,7 @@ def test_what_a_client_asks_to_wait_for_is_left_out(clock, wait, monkeypatch) ->
         request: Any = SimpleNamespace(scope=scope, receive=receive)
         if wait == "prefer":
             monkeypatch.setattr(waiting, "_wait", pass_time)
-            await waiting.answer(context, request, [], 20, lambda _: Response())
+            await waiting.answer(context, request, list, 20, lambda _: Response())
         else:
             monkeypatch.setattr(dry_run, "_ask", pass_time)
             await dry_run._probe(context, request, [])
