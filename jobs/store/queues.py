@@ -61,7 +61,10 @@ class RedisQueues(QueueRepository):
         if answer[0] == "changed":
             raise ChangedMeanwhile
         self._connection.wake_up(answer[1])
-        return self._load([queue_id])[0]
+        for queue in self._load([queue_id]):
+            return queue
+        raise NoSuchQueue  # gone since, with the bucket
 
     def _load(self, ids: list[str]) -> list[Queue]:
-        return [records.queue(*row) for row in zip(ids, self._connection.hashes("queue", ids), strict=True)]
+        rows = zip(ids, self._connection.hashes("queue", ids), strict=True)
+        return [records.queue(queue_id, record) for queue_id, record in rows if record]

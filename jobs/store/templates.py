@@ -85,7 +85,9 @@ class RedisTemplates(TemplateRepository):
         )
         if answer[0] in _WRITE_ERRORS:
             raise _WRITE_ERRORS[answer[0]]
-        return self._load([template_id])[0]
+        for template in self._load([template_id]):
+            return template
+        raise NoSuchTemplate  # deleted since
 
     def _load(self, ids: list[str]) -> list[Template]:
         rows = zip(ids, self._connection.hashes("template", ids), strict=True)

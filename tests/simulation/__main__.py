@@ -99,7 +99,7 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
 def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: str) -> bool:
     """Find each mistake, as long as there is time; return whether one was not found."""
     report = Report(name, "Steps in which planted mistakes are found", (*_SOURCES, *_PLANTED))
-    rows, missed = [], False
+    rows, missed = list[tuple[str, str]](), False
     for mistake in MISTAKES:
         if time.perf_counter() > end:
             report.notes.append(f"Not sought, for lack of time: {len(MISTAKES) - len(rows)} more.")

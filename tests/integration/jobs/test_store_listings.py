@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import redis
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.states import State
+from stemline.jobs.errors import NoSuchQueue, NoSuchTemplate
+from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import DeliveryFilter, JobFilter, QueueFilter, RedisStore, Store, TemplateFilter
 from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
@@ -83,3 +84,38 @@ def test_dead_letters_of_an_older_release_are_found(store: RedisStore, valkey: r
     assert every == [each.id for each in store.outbox.dead(tenant=TENANT).items]
     valkey.zrem(f"stemline:deliveries:{TENANT}:given-up", every[1])
     assert every == [each.id for each in store.outbox.dead(tenant=TENANT).items]
+
+
+@pytest.mark.parametrize("what", ["queues", "templates", "batches", "jobs", "callbacks"])
+def test_a_list_leaves_out_what_is_gone_when_it_is_read(
+    store: RedisStore, valkey: redis.Redis, what: str
+) -> None:
+    """What is deleted, or lost in a failover, between the reads of its id and of its record is left out."""
+    fill(store, TENANT, 1)
+    store.templates.create(TENANT, "gone", spec().separate)
+    for key in [
+        each
+        for kind in ("queue", "template", "batch", "job", "delivery")
+        for each in valkey.keys(f"stemline:{kind}:*")
+    ]:
+        valkey.delete(key)
+    found = LISTS[what](store, TENANT)
+    assert [] == found.items  # type: ignore[attr-defined]
+
+
+def test_what_is_gone_after_its_change_is_said_to_be_unknown(store: RedisStore, valkey: redis.Redis) -> None:
+    """A queue or template that is deleted before its new record is read is an unknown one, not a crash."""
+    (job,) = store.jobs.create([spec()])
+    template = store.templates.create(TENANT, "gone", spec().separate)
+    real = store.queues._connection.hashes
+
+    def hashes(kind: str, ids: Iterable[str]) -> list[dict[str, str]]:
+        valkey.delete(*(f"stemline:{kind}:{each}" for each in ids))
+        return real(kind, ids)
+
+    for repository in (store.queues, store.templates):
+        repository._connection.hashes = hashes  # type: ignore[method-assign]
+    with pytest.raises(NoSuchQueue):
+        store.queues.update(TENANT, job.spec.queue_id, state=QueueState.PAUSED)
+    with pytest.raises(NoSuchTemplate):
+        store.templates.update(TENANT, template.id, name="new")
