@@ -110,7 +110,11 @@ def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: st
         text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
         rows.append((mistake.name, text))
         print(f"{mistake.name:60} {text:>12}", flush=True)
-    report.table("mistakes", ("Mistake", f"Steps to find it, median of {starts}"), rows)
+    report.table(
+        "mistakes",
+        ("Mistake", "Steps to find it" if starts == 1 else f"Steps to find it, median of {starts}"),
+        rows,
+    )
     report.add("mistakes", [len(rows)], unit="", label="planted mistakes")
     if name:
         report.write()

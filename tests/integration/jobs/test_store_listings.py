@@ -93,12 +93,9 @@ def test_a_list_leaves_out_what_is_gone_when_it_is_read(
     """What is deleted, or lost in a failover, between the reads of its id and of its record is left out."""
     fill(store, TENANT, 1)
     store.templates.create(TENANT, "gone", spec().separate)
-    for key in [
-        each
-        for kind in ("queue", "template", "batch", "job", "delivery")
-        for each in valkey.keys(f"stemline:{kind}:*")
-    ]:
-        valkey.delete(key)
+    for kind in ("queue", "template", "batch", "job", "delivery"):
+        for key in valkey.keys(f"stemline:{kind}:*"):
+            valkey.delete(key)
     found = LISTS[what](store, TENANT)
     assert [] == found.items  # type: ignore[attr-defined]
 
