@@ -27,11 +27,14 @@ def read_card(path: Path) -> Card:
         CardError: The file is not there, is not TOML, or says something wrong; with line and field.
     """
     try:
-        content = path.read_bytes()
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device has no end
+            raise CardError(f"{path} is no file.")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise CardError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > _MOST_BYTES:
-        raise CardError(f"{path} has {len(content)} bytes; a card has at most {_MOST_BYTES}.")
+        raise CardError(f"{path} is too long; a card has at most {_MOST_BYTES} bytes.")
     try:
         text = content.decode("utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text)

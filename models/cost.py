@@ -17,7 +17,8 @@ from stemline.models.library import card_named
 from stemline.models.segment_loading import network_of
 from stemline.models.weights import WeightStore
 from stemline.separation.cpus import available_cpus
-from stemline.separation.errors import DeviceError, WeightsCorrupt
+from stemline.separation.errors import Cancelled, DeviceError, WeightsCorrupt
+from stemline.separation.interruption import tried
 from stemline.separation.network import CHANNELS, HOP, NETWORK_BINS, SAMPLE_RATE, SEGMENT_FRAMES
 from stemline.separation.sessions import Session
 
@@ -96,8 +97,9 @@ def operations_of(graph_of: Path | bytes, shape: tuple[int, ...]) -> int:
         graph.output.append(helper.make_tensor_value_info(f"shape of {number}", TensorProto.INT64, None))
     session = Session("the network", model.SerializeToString(), "cpu", threads=available_cpus())
     try:
-        found = session.run(np.zeros(shape, np.float32))[before:]
-    except DeviceError as error:
+        silence = np.zeros(shape, np.float32)
+        found = tried(lambda interruption: session.run(silence, interruption))[before:]
+    except (Cancelled, DeviceError) as error:
         raise WeightsCorrupt(f"The network cannot be run: {error.message}") from error
     shapes = {name: tuple(map(int, sizes)) for name, sizes in zip(names, found, strict=True)}
     return sum(_operations(node, shapes) for node in counted)

@@ -17,7 +17,15 @@ from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.models.published import Published
 from stemline.models.weights import WeightStore, delete_folder, sha256
 from stemline.separation.cpus import available_cpus
-from stemline.separation.errors import CardError, DeviceError, OptionError, WeightsCorrupt, WeightsMissing
+from stemline.separation.errors import (
+    Cancelled,
+    CardError,
+    DeviceError,
+    OptionError,
+    WeightsCorrupt,
+    WeightsMissing,
+)
+from stemline.separation.interruption import tried
 from stemline.separation.logs import get_logger
 
 log = get_logger(__name__)
@@ -172,7 +180,7 @@ def remove(store: WeightStore, name: str) -> Path:
 
 def _added_names(store: WeightStore) -> list[str]:
     found = store.directory.glob(f"[!.]*/{CARD_FILE}")
-    return sorted(path.parent.name for path in found if path.parent.name not in BUILT_IN)
+    return sorted(path.parent.name for path in found if path.parent.name not in BUILT_IN and path.is_file())
 
 
 def _with_file(card: Card, card_path: Path, file: Path | None) -> Card:
@@ -206,8 +214,8 @@ def _try_out(card: Card, file: Path) -> None:
     network = open_network(card, file, device="cpu", threads=available_cpus(), songs=1, batch_wait_s=0)
     silence = np.zeros((CHANNELS, network.network.cutting.length), np.float32)
     try:
-        stems = network.stems(silence)
-    except DeviceError as error:
+        stems = tried(lambda interruption: network.stems(silence, interruption=interruption))
+    except (Cancelled, DeviceError) as error:
         raise WeightsCorrupt(f"The network of {card.name} cannot be run: {error.message}") from error
     if not np.isfinite(stems).all():
         raise WeightsCorrupt(f"The network of {card.name} turns silence into what is not a number.")

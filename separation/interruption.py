@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from stemline.separation.errors import Cancelled
+
+Result = TypeVar("Result")
+
+#: Longest time for one run of a network that is tried out, s.
+TRIAL_S: Final = 600.0
 
 
 class Interruption:
@@ -44,3 +53,21 @@ class Interruption:
         finally:
             with self._lock:
                 del self._ends[key]
+
+
+def tried(run: Callable[[Interruption], Result], limit_s: float = TRIAL_S) -> Result:
+    """Return the result of a run that Ctrl-C and a limit of time end.
+
+    Raises:
+        Cancelled: It took longer.
+    """
+    interruption = Interruption()
+    # A thread of its own: Python handles no signal while the main thread is inside of a library.
+    with ThreadPoolExecutor(1, thread_name_prefix="try") as pool:
+        future = pool.submit(run, interruption)
+        try:
+            if not wait([future], limit_s).done:
+                raise Cancelled(f"It took longer than {limit_s:g} s.")
+        finally:
+            interruption.set()
+        return future.result()

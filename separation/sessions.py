@@ -192,6 +192,7 @@ class Session:
             masks = self._session.run(None, given)
             return masks
         options = onnx_runtime().RunOptions()
+        options.log_severity_level = 4  # the exception says what an error is; to be interrupted is none
         with interruption.ends(lambda: setattr(options, "terminate", True)):
             masks = self._session.run(None, given, options)
         return masks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -419,3 +420,14 @@ def test_a_built_in_name_is_not_taken(tmp_path: Path) -> None:
     code, output = run("add", network, "--card", text, "--directory", tmp_path / "models")
     assert code != 0
     assert "built-in" in output
+
+
+def test_a_card_is_a_file(tmp_path: Path) -> None:
+    """A pipe is not waited for, a device without an end is not read, and neither counts as a model."""
+    folder = tmp_path / "models/pipe"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "card.toml")
+    for path in (folder / "card.toml", folder, Path("/dev/zero")):
+        with pytest.raises(CardError, match="is no file"):
+            read_card(path)
+    assert "pipe" not in library.cards(WeightStore(tmp_path / "models"))

@@ -16,7 +16,7 @@ from stemline.models.weights import WeightStore
 from stemline.separation.batching import Batcher
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import Cancelled
-from stemline.separation.interruption import Interruption
+from stemline.separation.interruption import Interruption, tried
 from stemline.separation.media import MediaLimits, OutputSpec
 from stemline.separation.pipeline import separate_file
 from stemline.separation.segment_engine import SegmentEngine
@@ -114,6 +114,17 @@ def test_others_go_on(store: WeightStore) -> None:
     with pytest.raises(Cancelled):
         engine.stems(segment, interruption=over)
     assert np.allclose(engine.stems(segment, interruption=other)[3], 0.4 * segment)
+
+
+def test_a_network_is_tried_out_for_a_limited_time(store: WeightStore) -> None:
+    """`models add` and `models cost` do not wait for ever for a network that never ends."""
+    engine = load_engine("endless", directory=store.directory, threads=1)
+    assert isinstance(engine, SegmentEngine)
+    segment = sound(SAMPLES).T.copy()
+    with pytest.raises(Cancelled, match="longer"):
+        tried(lambda interruption: engine.stems(segment, interruption=interruption), 0.1)
+    silence = tried(lambda interruption: engine.stems(0 * segment, interruption=interruption))
+    assert not silence.any()
 
 
 class Device:
