@@ -97,7 +97,8 @@ def _check_place(one: One, *, keep: bool = True) -> None:
 def try_one(client: Client, one: One) -> None:
     """Print what would become of a file or an object, as JSON; nothing is uploaded or submitted.
 
-    An object is looked at by a worker. A file is read here, with the packages of ``stemline[worker]``.
+    An object is looked at by a worker. A file is read here, with the packages of ``stemline[worker]``;
+    the service checks all else.
 
     Raises:
         CommandFailed: the stems could not be put where they are to go.
@@ -114,13 +115,18 @@ def try_one(client: Client, one: One) -> None:
     from stemline.client.tracks.sources import named
 
     tracks = list(named([Path(source)]))
+    asked = client.dry_run(Path(source).name, probe=False, **one.parameters)
+    message = next((each["Message"] for each in asked.get("Estimate", []) if each.get("Message")), None)
     length = next(durations(tracks), None)
     speed = speed_of_last_jobs(client)
+    seconds = {"Seconds": round(length / speed, 1)} if length is not None and speed else {}
     found = {"File": source, "Size": tracks[0].size}
     print_json(
         {
             "Source": found if length is None else {**found, "Duration": round(length, 3)},
-            "Estimate": [{"Seconds": round(length / speed, 1)}] if length is not None and speed else [],
+            "Estimate": [estimate]
+            if (estimate := {**seconds, **({"Message": message} if message else {})})
+            else [],
         }
     )
     if length is None:

@@ -113,4 +113,6 @@ def stem_files(parameters: Mapping[str, Any], template: Template | None) -> Sequ
 
 def _row(template: Template) -> tuple[str, ...]:
     audio = " ".join(f"{name}={value}" for name, value in template.audio.items())
+    if template.model:
+        audio += f" Model={template.model}"
     return (template.id, template.name, template.mode, audio, local_time(template.updated))

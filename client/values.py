@@ -173,6 +173,8 @@ class Template:
     """``AudioConfig`` as on the wire: ``Codec``, ``Samplerate`` …"""
     created: datetime | None = None
     updated: datetime | None = None
+    model: str = ""
+    """The model that separates; empty: that of the service."""
     raw: Raw = field(default_factory=dict, repr=False)
 
 
@@ -270,6 +272,7 @@ def read_template(raw: Raw) -> Template:
         audio={row.name: text(audio, row.name) for row in AUDIO_CONFIG.elements if text(audio, row.name)},
         created=time_of(raw, "CreateTime"),
         updated=time_of(raw, "UpdateTime"),
+        model=text(separate, "Model"),
         raw=raw,
     )
 

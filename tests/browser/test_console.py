@@ -519,6 +519,7 @@ def test_templates_are_made_changed_and_deleted(page: Page, running: Service) ->
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("row", name="four-wav")).to_contain_text("Four stems")
     page.get_by_role("button", name="Edit").click()
+    expect(page.get_by_label("Model")).to_have_value("")
     page.get_by_label("Name").fill("four*wav!")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("Name must be")

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, nameOfPart, size, titleOf } from "../../../api/console/static/format.js";
 import { cancelJobs, cancelWaiting, countRetriable, countWaiting, requestOf, retryFailed, retryJobs, whichOf } from "../../../api/console/static/views/actions.js";
-import { localTime, milliseconds, patternProblem, requestFor, timesProblem } from "../../../api/console/static/views/options.js";
+import { localTime, milliseconds, patternProblem, requestFor, templateFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
 import { sumsOf } from "../../../api/console/static/views/usage.js";
 import { workersOf } from "../../../api/console/static/views/workers.js";
@@ -18,6 +18,15 @@ test("a form becomes the request of a job", () => {
   assert.equal(patternProblem("out/x.${ext}", "MusicMode"), "new.patternStem");
   assert.equal(patternProblem("out/x.${ext}", "IsAudio"), "");
   assert.equal(patternProblem("/{stem}", "IsAudio"), "new.patternEmpty");
+});
+
+test("a form becomes a template, which keeps its model", () => {
+  const form = new FormData();
+  for (const [name, value] of Object.entries({ name: " heavy ", model: "htdemucs", Codec: "wav", Samplerate: "", BitDepth: "24" })) form.set(name, value);
+  const template = { Tag: "VoiceSeparate", Name: "heavy", AudioMode: "MusicMode", AudioConfig: { Codec: "wav", BitDepth: "24" } };
+  assert.deepEqual(templateFor(form, "MusicMode"), { ...template, Model: "htdemucs" });
+  form.set("model", " ");
+  assert.deepEqual(templateFor(form, "MusicMode"), template);
 });
 
 test("a job can be submitted again from its answer", () => {

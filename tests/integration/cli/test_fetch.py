@@ -124,10 +124,12 @@ def test_what_cannot_be_fetched_is_said(service: Service) -> None:
 
 
 def test_a_file_is_looked_at_before_it_is_sent(service: Service) -> None:
-    """--dry-run of a file of this machine says its size, and its length where it can be read."""
+    """--dry-run of a file says its size, and its length if it can be read; the service checks the rest."""
     Path("my song.mp3").write_bytes(b"music")
     answer = json.loads(service.run("submit", "my song.mp3", "--dry-run").stdout)
     assert {"File": "my song.mp3", "Size": 5} == answer["Source"]
+    refused = service.run("submit", "my song.mp3", "--model", "other", "--dry-run", code=4)
+    assert "may not choose the model other" in refused.stderr
     assert [] == list(service.client.list())
 
 

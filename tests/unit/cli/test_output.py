@@ -8,6 +8,7 @@ from rich.console import Console
 from stemline.cli import batches, callbacks, jobs, queues, store_callbacks, templates, usage
 from stemline.cli.output import table
 from stemline.cli.tables import Column
+from stemline.client import Template
 
 JOB = "j" + "0" * 32
 MESSAGE = "InvalidContent: The source is not a media file that can be decoded."
@@ -63,3 +64,10 @@ def _holds(text: str, shown: str) -> bool:
     """Whether every letter of a text is there in its order."""
     letters = iter("".join(shown.split()))
     return all(letter in letters for letter in "".join(text.split()))
+
+
+def test_a_template_is_listed_with_its_model() -> None:
+    """A model that a template names is seen in the list; most name none."""
+    row = templates._row(Template("t1", "heavy", "MusicMode", {"Codec": "wav"}, model="htdemucs"))
+    assert row[3] == "Codec=wav Model=htdemucs"
+    assert templates._row(Template("t1", "usual", "MusicMode", {"Codec": "wav"}))[3] == "Codec=wav"

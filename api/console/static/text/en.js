@@ -244,6 +244,7 @@ export default {
   "template.channels": "1 channel | {n} channels",
   "template.delete": "Delete the template",
   "template.deleteText": "{name} will be deleted. Jobs that were submitted with it keep their copy.",
+  "template.modelHint": "The model that separates; empty: that of the service.",
   "template.nameHint": "Letters, digits, Chinese characters, _, - and *.",
   "template.samplerate": "Sample rate, Hz",
   "template.bitrate": "Bit rate, kbit/s",

@@ -245,6 +245,7 @@ export default {
   "template.channels": "{n} 声道",
   "template.delete": "删除模板",
   "template.deleteText": "将删除 {name}。用它提交的任务保留各自的副本。",
+  "template.modelHint": "用于分离的模型；留空则用服务的模型。",
   "template.nameHint": "字母、数字、汉字、_、- 和 *。",
   "template.samplerate": "采样率（Hz）",
   "template.bitrate": "码率（kbit/s）",

@@ -15,6 +15,13 @@ export const MUSIC_CODECS = ["mp3", "wav", "aac"];
 export const PATTERN = "out/${jobid}/{stem}.${ext}";
 export const BIT_DEPTHS = /** @type {Record<string, string[]>} */ ({ wav: ["16", "24", "32"], flac: ["16", "24"] });
 
+/** Return the body of a template. @param {FormData} form @param {string} mode @returns {Tree} */
+export function templateFor(form, mode) {
+  const text = (/** @type {string} */ name) => String(form.get(name) ?? "").trim();
+  const config = Object.fromEntries(["Codec", "Samplerate", "Bitrate", "Channels", "BitDepth"].map((name) => [name, text(name)]));
+  return { Tag: "VoiceSeparate", Name: text("name"), AudioMode: mode, AudioConfig: given(config), ...given({ Model: text("model") }) };
+}
+
 /**
  * Return the request of a job.
  * @param {{key: string, mode: string, codec: string, bitDepth: string, template: string, level: string, pattern: string, userData: string, callback: string, bucket: string, region: string, audioTrack?: string, notBefore?: string, deadline?: string, timeout?: string, base?: Tree}} form `base` is the request that is changed

@@ -4,7 +4,7 @@ import { t } from "../text.js";
 import { Field } from "../parts.js";
 import { Confirm, Dialog, Empty, html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
-import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS } from "./options.js";
+import { BIT_DEPTHS, CODECS, MODES, MUSIC_CODECS, templateFor } from "./options.js";
 
 /** @typedef {Record<string, any>} Tree */
 
@@ -22,7 +22,7 @@ export default function Templates() {
       <thead><tr><th>${t("column.name")}</th><th>${t("column.mode")}</th><th>${t("template.audio")}</th><th>${t("template.changed")}</th><th><span class="hidden">${t("edit")}</span></th></tr></thead>
       <tbody>${templates.map((/** @type {Tree} */ each) => html`<tr key=${each.TemplateId}>
         <td data-label=${t("column.name")}><span><b>${each.Name}</b><br /><span class="mono soft">${each.TemplateId}</span></span></td>
-        <td data-label=${t("column.mode")}>${t(`mode.${each.VoiceSeparate.AudioMode}`)}</td><td data-label=${t("template.audio")}>${audio(each.VoiceSeparate.AudioConfig)}</td><td data-label=${t("template.changed")}>${time(micros(each.UpdateTime))}</td>
+        <td data-label=${t("column.mode")}><span>${t(`mode.${each.VoiceSeparate.AudioMode}`)}${each.VoiceSeparate.Model && html`<br /><span class="mono soft">${each.VoiceSeparate.Model}</span>`}</span></td><td data-label=${t("template.audio")}>${audio(each.VoiceSeparate.AudioConfig)}</td><td data-label=${t("template.changed")}>${time(micros(each.UpdateTime))}</td>
         <td data-label="">${isAllowed && html`<div class="buttons"><button type="button" class="small" onClick=${() => setEdited(each)}>${t("edit")}</button><button type="button" class="small" onClick=${() => setDeleted(each)}>${t("delete")}</button></div>`}</td></tr>`)}</tbody>
     </table></div>` : html`<${Empty} title=${t("template.none")}><p>${t("template.noneHint")}</p>${add}<//>`}
     ${edited && html`<${Edit} template=${edited} onClose=${() => setEdited(null)} reload=${reload} />`}
@@ -49,13 +49,7 @@ function Edit({ template, onClose, reload }) {
   /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
-    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    const body = {
-      Tag: "VoiceSeparate",
-      Name: String(form.get("name")).trim(),
-      AudioMode: mode,
-      AudioConfig: Object.fromEntries(["Codec", "Samplerate", "Bitrate", "Channels", "BitDepth"].map((name) => [name, String(form.get(name) ?? "")]).filter(([, value]) => value)),
-    };
+    const body = templateFor(new FormData(/** @type {HTMLFormElement} */ (event.target)), mode);
     action.run(async () => {
       const { TemplateId: id } = template;
       await (id ? page.api.call("PUT", `/template/${id}`, { body }) : page.api.call("POST", "/template", { body }));
@@ -68,6 +62,7 @@ function Edit({ template, onClose, reload }) {
     <div class="fields">
       <${Field} label=${t("column.name")} hint=${t("template.nameHint")}><input name="name" value=${template.Name} required maxlength="64" /><//>
       <${Field} label=${t("column.mode")}><select value=${mode} onChange=${(/** @type {any} */ event) => setMode(event.target.value)}>${Object.keys(MODES).map((each) => html`<option key=${each} value=${each}>${t(`mode.${each}`)}</option>`)}</select><//>
+      <${Field} label=${t("job.model")} hint=${t("template.modelHint")}><input name="model" value=${separate.Model} maxlength="63" /><//>
       <${Field} label=${t("new.codec")}><select name="Codec" value=${codec} onChange=${(/** @type {any} */ event) => setCodec(event.target.value)}>${codecs.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select><//>
       ${mode !== "MusicMode" && html`<${Field} label=${t("template.samplerate")}><input name="Samplerate" type="number" value=${config.Samplerate} /><//>
         <${Field} label=${t("template.bitrate")}><input name="Bitrate" type="number" value=${config.Bitrate} /><//>
