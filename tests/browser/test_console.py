@@ -531,6 +531,23 @@ def test_templates_are_made_changed_and_deleted(page: Page, running: Service) ->
     expect(page.get_by_text("No templates yet")).to_be_visible()
 
 
+def test_the_focus_is_never_lost(page: Page, running: Service) -> None:
+    """After a dialog the focus is where it was; after a form that leads elsewhere it is on the new view."""
+    page.goto(running.link("?view=queues"))
+    edit = page.get_by_role("button", name="Edit")
+    for leave in ("Close", "No, go back", "Save"):
+        edit.press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name=leave).press("Enter")
+        expect(edit).to_be_focused()
+    page.get_by_role("link", name="Jobs").press("Enter")
+    expect(page.get_by_role("link", name="Jobs")).to_be_focused()
+    page.goto(f"{running.url}?view=new")
+    page.get_by_label("Or the key of an object").fill("in/focus.wav")
+    page.get_by_label("Or the key of an object").press("Enter")
+    expect(page.get_by_role("heading", name="focus.wav")).to_be_visible()
+    expect(page.get_by_role("main")).to_be_focused()
+
+
 def test_read_only_keys_see_no_switches(page: Page, running: Service, paused: Store) -> None:
     """A credential that may only read sees jobs, queues and templates, and nothing that changes them."""
     (job,) = paused.jobs.create([samples.spec(3)])
@@ -549,17 +566,18 @@ def test_read_only_keys_see_no_switches(page: Page, running: Service, paused: St
     paused.jobs.cancel(TENANT, [job.id])
 
 
-def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service) -> None:
+def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service, paused: Store) -> None:
     """At 360 px no view scrolls sideways, nor a table in it; the language changes at once and stays."""
     templates = running.server.store.templates
     separate = samples.spec(0).separate
     made = templates.create(TENANT, "a-name-that-is-long-enough-for-a-phone", separate)
+    (job,) = paused.jobs.create([samples.spec(0, input_object=f"in/{'w' * 400}\u202e3pm.exe")])
     page.set_viewport_size({"width": 360, "height": 780})
     page.goto(running.link())
     page.get_by_role("button", name="中文").click()
     expect(page.get_by_role("link", name="任务", exact=True)).to_be_visible()
     expect(page.locator(".rows, .empty").first).not_to_contain_text(re.compile("Success|Failed|No jobs"))
-    for query in VIEWS:
+    for query in (*VIEWS, f"?view=job&job={job.id}"):
         page.goto(running.url + query)
         expect(page.get_by_role("heading", level=1)).to_be_attached()
         if query == "?view=templates":
@@ -567,8 +585,11 @@ def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert [] == page.evaluate(HIDDEN)
         assert "zh-CN" == page.evaluate("document.documentElement.lang")
+    # What turns letters round is written out, and turns round nothing beside it.
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{'w' * 400}\\u202e3pm.exe 已暂停")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("link", name="Workers")).to_be_visible()
+    paused.jobs.cancel(TENANT, [job.id])
     templates.delete(TENANT, made.id)
 
 

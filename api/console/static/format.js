@@ -65,6 +65,16 @@ export function baseName(key) {
   return key.slice(key.lastIndexOf("/") + 1) || key;
 }
 
+/** A text of somebody else, to be read: what controls lines or the direction of letters is written out. @param {string} text */
+export function visible(text) {
+  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The last part of a key, to be read. @param {string} key */
+export function shownName(key) {
+  return visible(baseName(key));
+}
+
 /** A name for a file that was made of a source: that of the song comes first, unless it is in it already. @param {string} key @param {string} source key */
 export function nameOfPart(key, source) {
   const song = titleOf(source);

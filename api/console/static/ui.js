@@ -195,7 +195,11 @@ export function Empty({ title, children }) {
 export function Dialog({ title, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
+    const before = document.activeElement;
     element.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
   }, []);
   return html`<dialog ref=${element} aria-label=${title} onClose=${onClose}>
     <div class="bar"><h2>${title}</h2><button type="button" class="small" onClick=${onClose}>${t("close")}</button></div>

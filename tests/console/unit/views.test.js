@@ -1,7 +1,7 @@
 import "./browser.js";
 import assert from "node:assert/strict";
 import test from "node:test";
-import { clock, duration, micros, nameOfPart, size, titleOf } from "../../../api/console/static/format.js";
+import { clock, duration, micros, nameOfPart, shownName, size, titleOf, visible, wireTime } from "../../../api/console/static/format.js";
 import { cancelJobs, cancelWaiting, countRetriable, countWaiting, requestOf, retryFailed, retryJobs, whichOf } from "../../../api/console/static/views/actions.js";
 import { localTime, milliseconds, patternProblem, requestFor, templateFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
@@ -27,6 +27,14 @@ test("a form becomes a template, which keeps its model", () => {
   assert.deepEqual(templateFor(form, "MusicMode"), { ...template, Model: "htdemucs" });
   form.set("model", " ");
   assert.deepEqual(templateFor(form, "MusicMode"), template);
+});
+
+test("texts of somebody else cannot turn round or break lines, and stay otherwise as they are", () => {
+  assert.equal(visible("a\u202egpj.exe\n\u2066b\u2028"), "a\\u202egpj.exe\\u000a\\u2066b\\u2028");
+  assert.equal(visible("שיר 月亮 é 😀 \u200f"), "שיר 月亮 é 😀 \u200f");
+  assert.equal(shownName("in\u202e/b\u202ec"), "b\\u202ec");
+  assert.deepEqual([wireTime(undefined, "00:00:00"), wireTime("abc", "00:00:00")], [undefined, "abc"]);
+  assert.equal(wireTime("2026-03-01", "23:59:59"), new Date(2026, 2, 1, 23, 59, 59).toISOString().replace(".000Z", "Z"));
 });
 
 test("a job can be submitted again from its answer", () => {

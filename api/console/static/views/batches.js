@@ -1,5 +1,5 @@
 // Batches: many jobs that are submitted, watched and stopped as one.
-import { micros, number, time } from "../format.js";
+import { micros, number, time, visible } from "../format.js";
 import { go, pageOf } from "../route.js";
 import { t } from "../text.js";
 import { Confirm, Empty, html, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
@@ -29,7 +29,7 @@ function List({ route }) {
     ${!total && html`<${Empty} title=${t("batch.none")}><p>${t("batch.noneHint")}</p><code class="mono">stemline batches create --list keys.txt</code><//>`}
     ${total > 0 && !found.length && html`<${Empty} title=${t("batch.noPage")}><${Link} to=${{ view: "batches" }}>${t("batch.back")}<//><//>`}
     ${found.map((/** @type {Tree} */ batch) => html`<section key=${batch.BatchId} class="card" aria-label=${titleOf(batch)} data-batch=${batch.BatchId}>
-      <div class="bar"><h2><${Link} to=${{ view: "batches", batch: batch.BatchId }}>${titleOf(batch)}<//></h2><${State} name=${batch.State} /></div>
+      <div class="bar"><h2><${Link} to=${{ view: "batches", batch: batch.BatchId }}><bdi>${titleOf(batch)}</bdi><//></h2><${State} name=${batch.State} /></div>
       <${Progress} batch=${batch} /></section>`)}
     ${total > PAGE && html`<div class="buttons">
       <button type="button" disabled=${place <= 1} onClick=${() => go({ ...route, page: place - 1 })}>${t("deliveries.newer")}</button>
@@ -57,7 +57,7 @@ function One({ id }) {
   };
   /** @param {string} what */
   const run = (what) => () => action.run(() => change(what));
-  return html`<div class="bar"><h1>${titleOf(batch)} <${State} name=${batch.State} /></h1>
+  return html`<div class="bar"><h1><bdi>${titleOf(batch)}</bdi> <${State} name=${batch.State} /></h1>
       <div class="buttons">
         <${Link} class="button" to=${{ view: "jobs", batch: id }}>${t("batch.jobs")}<//>
         ${!isOver && page.can("cancel") && html`<button type="button" disabled=${action.busy} onClick=${run(batch.State === "Paused" ? "resume" : "pause")}>${t(batch.State === "Paused" ? "queue.resume" : "queue.pause")}</button>
@@ -83,5 +83,5 @@ function Progress({ batch, isOne }) {
 
 /** @param {Tree} batch */
 function titleOf(batch) {
-  return batch.Name || t("batch.unnamed", { id: String(batch.BatchId).slice(0, 8) });
+  return (batch.Name && visible(batch.Name)) || t("batch.unnamed", { id: String(batch.BatchId).slice(0, 8) });
 }

@@ -1,6 +1,6 @@
 // Callbacks with every attempt, and the button that sends one again.
 import { now } from "../clock.js";
-import { baseName, micros, time } from "../format.js";
+import { micros, shownName, time } from "../format.js";
 import { t } from "../text.js";
 import { html, Link, Problem, State, useAction, useLoad, useNews, usePage } from "../ui.js";
 import { useEffect, useState } from "../vendor/hooks.js";
@@ -81,7 +81,7 @@ export function Delivery({ delivery, reload, names }) {
   });
   return html`<div class="delivery">
     <div class="bar"><span><${State} name=${delivery.State} /> <span class="mono">${target}</span>
-        ${names && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}>${baseName(names.get(delivery.JobId) ?? t("delivery.job"))}<//>`)}</span>
+        ${names && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}><bdi>${shownName(names.get(delivery.JobId) ?? t("delivery.job"))}</bdi><//>`)}</span>
       <span class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
         ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}

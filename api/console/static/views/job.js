@@ -1,5 +1,5 @@
 // One job: its way through the service, its sound, its callbacks, its request and result.
-import { baseName, duration, number, size, time } from "../format.js";
+import { duration, number, shownName, size, time, visible } from "../format.js";
 import { go } from "../route.js";
 import { t } from "../text.js";
 import { Copyable } from "../parts.js";
@@ -37,7 +37,7 @@ export default function JobView({ route }) {
     },
     [id, api, isEnded ? 0 : turn],
   );
-  useTitle(shown?.more.Job.JobId === id ? `${baseName(shown.more.Job.Key)} (${t(`state.${shown.more.Job.State}`)})` : t("nav.jobs"));
+  useTitle(shown?.more.Job.JobId === id ? `${shownName(shown.more.Job.Key)} (${t(`state.${shown.more.Job.State}`)})` : t("nav.jobs"));
   if (error && shown?.more.Job.JobId !== id) return html`<${Empty} title=${t("job.unknown")}><${Problem} error=${error} /><${Link} to=${{ view: "jobs" }}>${t("job.back")}<//><//>`;
   if (shown?.more.Job.JobId !== id) return html`<p class="soft">${t("working")}</p>`;
   return html`<${Details} ...${shown} isEnded=${isEnded} /><${Problem} error=${error} />`;
@@ -52,7 +52,7 @@ function Details({ detail, more, isEnded }) {
   const isRetry = job.State === "Failed" || job.State === "Cancel";
   const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail, more.Callback)) }));
   return html`<div class="bar">
-      <h1>${baseName(job.Key)} <${State} name=${job.State} /></h1>
+      <h1><bdi>${shownName(job.Key)}</bdi> <${State} name=${job.State} /></h1>
       <div class="buttons">
         ${page.can("submit") && html`<button type="button" disabled=${action.busy} onClick=${again}>${t(isRetry ? "job.retry" : "job.again")}</button>
           <${Link} class="button" to=${{ view: "new", from: job.JobId }}>${t("job.duplicate")}<//>`}
@@ -82,11 +82,11 @@ function Facts({ job, detail }) {
   /** @type {[string, unknown][]} */
   const facts = [
     ["job.id", html`<${Copyable} text=${job.JobId} />`],
-    ["job.source", html`<span class="mono">${job.Key}</span>`],
+    ["job.source", html`<span class="mono"><bdi>${visible(job.Key)}</bdi></span>`],
     ["column.mode", `${t(`mode.${job.Mode}`)}, ${job.Codec}`],
     ["column.level", job.Level],
     ["job.template", job.TemplateName],
-    ["job.userData", job.UserData],
+    ["job.userData", job.UserData && visible(job.UserData)],
     ["job.created", time(job.Created)],
     ["job.notBefore", job.NotBefore && time(job.NotBefore)],
     ["job.deadline", job.Deadline && time(job.Deadline)],

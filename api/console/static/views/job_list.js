@@ -1,5 +1,5 @@
 // The list of jobs: as long as the bucket's, but only what can be seen is loaded and drawn.
-import { baseName, duration, number, time } from "../format.js";
+import { duration, number, shownName, time, visible } from "../format.js";
 import { language, t } from "../text.js";
 import { Empty, html, Link, Problem, State, useNews, useNow, usePage } from "../ui.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
@@ -215,19 +215,19 @@ function Row(props) {
 function drawn({ index, job, now, isSelected, onToggle }) {
   const place = { transform: `translateY(${index * ROW}px)` };
   if (!job) return html`<div class="row" role="row" aria-rowindex=${index + 2} style=${place}><span role="cell" class="soft name">…</span></div>`;
-  const name = baseName(job.Key);
+  const name = shownName(job.Key);
   const isWaiting = job.State === "Submitted" || job.State === "Pause";
   const percent = job.State === "Success" ? 100 : Number(job.Progress);
   return html`<div class="row ${isSelected ? "selected" : ""}" role="row" aria-rowindex=${index + 2} style=${place} data-job=${job.JobId}>
     ${onToggle && html`<span role="cell" class="check"><input type="checkbox" aria-label=${t("jobs.selectOne", { name })} checked=${isSelected} onChange=${() => onToggle(job)} /></span>`}
-    <span role="cell" class="name"><${Link} to=${{ view: "job", job: job.JobId }} title=${job.Key}>${name}<//>
-      <small class="soft">${job.UserData || job.Key}</small></span>
+    <span role="cell" class="name"><${Link} to=${{ view: "job", job: job.JobId }} title=${visible(job.Key)}><bdi>${name}</bdi><//>
+      <small class="soft">${visible(job.UserData || job.Key)}</small></span>
     <span role="cell" class="mode">${t(`mode.${job.Mode}`)}</span>
     <span role="cell" class="level">${job.Level}</span>
     <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
     <span role="cell" class="state-cell"><${State} name=${job.State} />
       ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
-    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage ? `${t(`stage.${job.Stage}`)} · ` : ""}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? waits(job, now).map((line) => html`<small key=${line} class="soft">${line}</small>`) : html`<small class="soft">${took(job)}</small>`}</span>
+    <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage && html`<span class="stage">${t(`stage.${job.Stage}`)} · </span>`}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? waits(job, now).map((line) => html`<small key=${line} class="soft">${line}</small>`) : html`<small class="soft">${took(job)}</small>`}</span>
     <span role="cell" class="age" title=${time(job.Created)}>${duration(Math.max(0, now - Number(job.Created)) / 1e6)}</span>
   </div>`;
 }

@@ -1,6 +1,6 @@
 // Files on their way into the bucket, each of which becomes a job; they outlive the view that shows them.
 import { ApiError, sentence } from "../api.js";
-import { size } from "../format.js";
+import { size, visible } from "../format.js";
 import { isSame } from "../session.js";
 import { t } from "../text.js";
 import { html, Link, Problem, usePage } from "../ui.js";
@@ -143,7 +143,7 @@ function Row({ item }) {
   const percent = Math.floor(upload.share * 100);
   const failure = upload.error ?? error;
   return html`<div class="upload" data-state=${state}>
-    <span><b>${file.name}</b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
+    <span><b><bdi>${visible(file.name)}</bdi></b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
       ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure && failure === error ? html`<span class="problem" role="alert">${sentence(failure)}</span>` : failure ? html`<span class="problem" role="alert">${reasonOf(failure, file)}</span>` : null}
       ${error && !job ? html`<span class="soft small">${t("upload.refused")}</span>` : null}</span>
     <span class="buttons">
