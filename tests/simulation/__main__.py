@@ -45,6 +45,9 @@ _PLANTED = tuple(
         "mistakes",
     )
 )
+_STEPS = 1_000_000
+_SEEDS = 1_000_000
+"""Between the first seeds of different processes and starts."""
 
 
 @dataclass
@@ -90,7 +93,7 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
     found = []
     with mistake.planted():
         for start in range(starts):
-            seeds = iter(range(1 + start * 1_000_000, 1 + (start + 1) * 1_000_000))
+            seeds = iter(range(1 + start * _SEEDS, 1 + (start + 1) * _SEEDS))
             total = explore(sim, seeds, most_steps)
             found.append(0 if total.failed_seed is None else total.steps)
     return found
@@ -145,7 +148,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make simulate", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("--runs", type=int, default=0, help="prints what happens in so many runs instead")
-    parser.add_argument("--steps", type=int, default=1_000_000, help="of all runs together")
+    parser.add_argument("--steps", type=int, default=_STEPS, help="of all runs together")
+    parser.add_argument("--processes", type=int, default=1, help="that share the steps, from seeds far apart")
     parser.add_argument("--mistakes", type=int, default=0, help="finds each mistake from so many first seeds")
     parser.add_argument("--most", type=int, default=1_000_000, help="steps to find a mistake in")
     parser.add_argument("--minutes", type=float, default=math.inf, help="ends after this time")
@@ -169,11 +173,20 @@ def main() -> int:
 
 
 def repeatable() -> int:
-    """Run in a process whose sets have the same order each time."""
+    """Run in processes whose sets have the same order each time; each has a part of the steps."""
     if os.environ.get("PYTHONHASHSEED") == "0":
         return main()
-    words = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
-    return subprocess.run(words, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False).returncode
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=_STEPS)
+    asked, others = parser.parse_known_args()
+    words = [sys.executable, "-m", "tests.simulation", *others]
+    words += ["--steps", str(math.ceil(asked.steps / asked.processes))]
+    seeds = [str(asked.seed + number * _SEEDS) for number in range(asked.processes)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    started = [subprocess.Popen([*words, "--seed", seed], env=environment) for seed in seeds]
+    return max([process.wait() for process in started])
 
 
 if __name__ == "__main__":
