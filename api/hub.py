@@ -13,7 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -50,7 +50,10 @@ class _Channel:
         self.floor: str | None = None
         """Every event after this one is in memory; None while nothing is known."""
         self.events: deque[Event] = deque()
-        self.changed = asyncio.Event()
+        self.changes = 0
+        """How often the above changed."""
+        self.waiting: set[asyncio.Future[bool]] = set()
+        """Listeners that wait for the next change."""
 
     def begin(self, floor: str) -> None:
         """Begin with the events after one."""
@@ -87,8 +90,47 @@ class _Channel:
         return self.events[-1].id if self.events else self.floor
 
     def _wake(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self.changes += 1
+        for listener in self.waiting:
+            if not listener.done():
+                listener.set_result(True)
+
+
+class _Silence:
+    """Waits of one listener that end after a silence. They share a timer, which no event moves."""
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[bool] | None = None
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        self._timer = self._loop.call_later(self._longest_s, self._ring)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    async def wait(self, waiting: set[asyncio.Future[bool]]) -> bool:
+        """Wait among others for a change; return whether it came before the silence was too long."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
+        self._began = self._loop.time()
+        waiting.add(waiter)
+        try:
+            return await waiter
+        finally:
+            waiting.discard(waiter)
+            self._waiter = None
+
+    def _ring(self) -> None:
+        left_s, waiter = self._longest_s, self._waiter
+        if waiter is not None:
+            left_s -= self._loop.time() - self._began
+        if waiter is not None and left_s <= 0 and not waiter.done():
+            waiter.set_result(False)
+        self._timer = self._loop.call_later(left_s if left_s > 0 else self._longest_s, self._ring)
 
 
 class EventHub:
@@ -142,9 +184,9 @@ class EventHub:
             EventsGone: some of them are not kept any more, or the store does not know the one.
             StoreUnavailable: events that are not in memory cannot be read.
         """
-        with self._joined(tenant) as channel:
+        with self._joined(tenant) as channel, _Silence(every_s) as silence:
             while True:
-                changed, floor = channel.changed, channel.floor
+                changes, floor = channel.changes, channel.floor
                 found = channel.after(after)
                 if found is None:
                     found = await run_in_threadpool(self._repository.read, tenant, after, _PAGE)
@@ -155,12 +197,8 @@ class EventHub:
                 if found:
                     after = max(after, found[-1].id, key=place)
                     yield found
-                elif channel.changed is changed:
-                    try:
-                        async with asyncio.timeout(every_s):
-                            await changed.wait()
-                    except TimeoutError:
-                        yield []
+                elif channel.changes == changes and not await silence.wait(channel.waiting):
+                    yield []
 
     def close(self) -> None:
         """Stop the thread."""

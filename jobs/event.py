@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 EVENTS_KEPT: Final = 10_000
@@ -38,6 +39,7 @@ class Event:
         return place(self.id)[0] * 1000
 
 
+@lru_cache(maxsize=4096)  # each listener compares the same events
 def place(event_id: str) -> tuple[int, int]:
     """Return what orders events.
 

@@ -21,9 +21,10 @@ class RedisQueues(QueueRepository):
     def search(self, tenant: Tenant, which: QueueFilter) -> Listing[Queue]:
         connection = self._connection
         known = connection.read(connection.client.zrange, connection.key("queues", str(tenant)), 0, -1)
-        if not known and connection.options.auto_open:
-            return which.choose([first_queue(tenant, connection.options.queue_limits, connection.now())])
-        return which.choose(self._load(known))
+        queues = self._load(known)
+        if not queues and connection.options.auto_open:
+            queues = [first_queue(tenant, connection.options.queue_limits, connection.now())]
+        return which.choose(queues)
 
     def update(
         self,

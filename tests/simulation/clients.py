@@ -202,7 +202,11 @@ class Clients:
             self._put(name, (0.0, 2.0)[choices.pick(2)])
         rows = [{"Object": _SOURCE.format(name), "UserData": name} for name in names]
         lines = [_what(False, "row", choices.pick(2)), *rows]
-        answer = self._network.insist("POST", "/batches", lines, key="batch", lines=True)
+        while True:
+            answer = self._network.insist("POST", "/batches", lines, key="batch", lines=True)
+            if answer.status != 409:
+                break
+            scheduler.sleep(1.0)  # an earlier request, whose answer was lost, still sends it
         if answer.status != 200:
             self._fault(f"a batch was refused: {answer}")
             return

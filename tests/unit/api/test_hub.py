@@ -55,17 +55,37 @@ def test_nothing_is_known_before_the_beginning() -> None:
 
 
 def test_whoever_waits_is_woken_by_events() -> None:
-    """A listener that took the signal before an event arrived sees it set afterwards."""
+    """A listener that waits goes on when an event arrives, and waits again afterwards."""
 
     async def run() -> None:
         channel = hub._Channel()
         channel.begin("1-0")
-        changed = channel.changed
-        channel.add([event(2)])
-        await asyncio.wait_for(changed.wait(), 60)
-        assert not channel.changed.is_set()
+        before = channel.changes
+        with hub._Silence(3600) as silence:
+            listener = asyncio.create_task(silence.wait(channel.waiting))
+            await asyncio.sleep(0)
+            channel.add([event(2)])
+            assert await asyncio.wait_for(listener, 60) is True
+            assert channel.changes == before + 1
+            again = asyncio.create_task(silence.wait(channel.waiting))
+            await asyncio.sleep(0)
+            assert len(channel.waiting) == 1
+            again.cancel()
+            await asyncio.wait([again])
+        assert not channel.waiting
 
     asyncio.run(run())
+
+
+def test_silence_ends_a_wait_again_and_again() -> None:
+    """Each wait without an event ends after the silence that the listener asked for."""
+
+    async def run() -> list[bool]:
+        channel = hub._Channel()
+        with hub._Silence(0.01) as silence:
+            return [await asyncio.wait_for(silence.wait(channel.waiting), 60) for _ in range(3)]
+
+    assert asyncio.run(run()) == [False] * 3
 
 
 def test_listeners_are_counted_by_credential_and_in_all() -> None:
