@@ -138,7 +138,20 @@ class FrameReader:
         elif self._end_s is not None:
             self._end_s += length_s
         self._state.reached_s["samples"] += length_s
-        yield Piece(rate, to_stereo(to_float(frame), self._channel_names(frame)))
+        yield Piece(rate, to_stereo(self._samples(frame), self._channel_names(frame)))
+
+    def _samples(self, frame: AudioFrame) -> NDArray[np.float32]:
+        """Return a frame's samples, in (frames, channels).
+
+        Raises:
+            UndecodableMedia: More of their bits are used than are said to be valid.
+        """
+        samples = to_float(frame)
+        if (scale := self._probe.scale) != 1.0:
+            samples *= np.float32(scale)
+            if scale > 1.0 and samples.size and np.abs(samples).max() > 1.0:
+                raise UndecodableMedia("The samples of the source have more bits than it says are valid.")
+        return samples
 
     def _channel_names(self, frame: AudioFrame) -> tuple[str, ...]:
         """Return the names of the frame's channels: the file's where the decoder knows their number alone."""

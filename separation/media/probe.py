@@ -79,6 +79,11 @@ class Probe:
         """What the container counts as the bytes of the track; 0 where it does not."""
         return self.structure.stream_bytes.get(self.stream.index, 0)
 
+    @property
+    def scale(self) -> float:
+        """The factor by which decoded samples are multiplied."""
+        return self.structure.samples.scales.get(self.stream.index, 1.0)
+
     @cached_property
     def packets(self) -> PacketCount | None:
         """The packets of the track, where its headers promise neither bitrate nor duration."""
@@ -128,7 +133,7 @@ def probe_file(path: Path, size: int, track: str | None = None) -> tuple[Probe, 
     if structure.foreign_bytes and not structure.links:
         return (_open(_span(path, 0, size, structure), [None], structure, track),)
     if not structure.links:
-        if structure.corrections or structure.reads_on:
+        if structure.samples.corrections or structure.reads_on:
             return (_open(_span(path, 0, size, structure), likely_demuxers(path, head), structure, track),)
         return (_open(lambda: path, likely_demuxers(path, head), structure, track),)
     if len(structure.links) > MAX_LINKS:
@@ -154,7 +159,8 @@ def _span(path: Path, start: int, end: int, structure: Structure) -> Callable[[]
     first, last = start + structure.foreign_bytes, end
     if structure.reads_on and structure.end is not None:
         last = min(end, start + structure.end)
-    return lambda: io.BufferedReader(Span(path.open("rb"), first, last, corrections=structure.corrections))
+    shown = structure.samples.corrections
+    return lambda: io.BufferedReader(Span(path.open("rb"), first, last, corrections=shown))
 
 
 def _open(opener: Opener, demuxers: list[str | None], structure: Structure, track: str | None) -> Probe:
@@ -163,7 +169,7 @@ def _open(opener: Opener, demuxers: list[str | None], structure: Structure, trac
         source = opener()
         file = stack.enter_context(source.open("rb") if isinstance(source, Path) else source)
         container = stack.enter_context(open_container(source, *demuxers))
-        stream = audio_track(container, track)
+        stream = audio_track(container, track, structure.samples.unreadable)
         name = container.format.name.split(",")[0]
         demuxer = DEMUXERS.get(name, Demuxer(name))
         return Probe(

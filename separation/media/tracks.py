@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from av.audio.stream import AudioStream
 from av.codec import CodecContext
@@ -19,7 +20,9 @@ _MOST_DIGITS = 9
 _MOST_SHOWN, _MOST_CHARACTERS = 20, 40
 
 
-def audio_track(container: InputContainer, track: str | None = None) -> AudioStream:
+def audio_track(
+    container: InputContainer, track: str | None = None, unreadable: Mapping[int, str] = MappingProxyType({})
+) -> AudioStream:
     """Return an audio track.
 
     Args:
@@ -27,16 +30,19 @@ def audio_track(container: InputContainer, track: str | None = None) -> AudioStr
         track: Its number among the audio tracks, from 0, or its language: a code of ISO 639 with two or three
             letters, a tag such as `en-GB`, or as the file has it; the first of several with one tag. None is
             the first one that is flagged as default, or the first.
+        unreadable: Why a stream cannot be read, by its number in the file.
 
     Raises:
         NoAudioStream: There is no audio.
         OptionError: There is no such track, or the language does not decide between several.
-        UndecodableMedia: No allowed decoder reads it.
+        UndecodableMedia: It is unreadable, or no allowed decoder reads it.
     """
     tracks = container.streams.audio
     if not tracks:
         raise NoAudioStream
     stream = _default(tracks) if track is None else _named(tracks, track)
+    if reason := unreadable.get(stream.index):
+        raise UndecodableMedia(reason)
     context: CodecContext | None = stream.codec_context
     if context is None or context.codec.name not in CODECS:
         raise UndecodableMedia("There is no decoder for the audio stream of the source.")

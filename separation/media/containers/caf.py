@@ -5,6 +5,12 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from stemline.separation.media.containers.stored_samples import (
+    INTEGER_BYTES,
+    StoredSamples,
+    cannot_read,
+    of_streams,
+)
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -15,6 +21,7 @@ from stemline.separation.media.containers.structure import (
 #: The audio description: rate, codec, flags, and per packet bytes, frames, channels, bits.
 _DESC_BYTES = 32
 _BITS_AT = 28
+_IS_FLOAT = 1
 #: Chunks that FFmpeg does not read into memory.
 _NOT_KEPT = (b"data", b"free")
 
@@ -27,7 +34,7 @@ def matches(head: bytes) -> bool:
 def read(file: BinaryIO, size: int) -> Structure:
     """Find the end of the `data` chunk; its length is negative where the writer could not seek back."""
     packet_frames = metadata = 0
-    corrections: dict[int, bytes] = {}
+    samples = StoredSamples()
     data_end: int | None = None
     next_file: int | None = None
     file.seek(8)
@@ -40,7 +47,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         if header[:4] == b"desc":
             at, description = file.tell(), file.read(_DESC_BYTES)
             packet_frames = int.from_bytes(description[20:24], "big")
-            corrections = _corrections(description, at)
+            samples = _samples(description, at)
         if header[:4] == b"data":
             data_end = without_excess(end, size) if length > 0 else None
         if length < 0:
@@ -58,17 +65,20 @@ def read(file: BinaryIO, size: int) -> Structure:
         packet_frames=packet_frames,
         metadata_bytes=metadata,
         next_file=next_file,
-        corrections=corrections,
+        samples=of_streams([(0, samples)]),
     )
 
 
-def _corrections(description: bytes, at: int) -> dict[int, bytes]:
-    """Return the bits of a PCM sample as they are stored, where fewer are valid: see `wave_format`."""
+def _samples(description: bytes, at: int) -> StoredSamples:
+    """Return how the samples of PCM are stored; of fewer valid bits, they are the upper ones."""
     if len(description) < _DESC_BYTES or description[8:12] != b"lpcm":
-        return {}
-    packet, frames, channels, bits = struct.unpack(">4I", description[16:])
-    if frames != 1 or not channels or packet % channels:
-        return {}
-    width = packet // channels
-    is_wider = width in range(1, 5) and bits > 0 and -(-bits // 8) < width
-    return {at + _BITS_AT: struct.pack(">I", 8 * width)} if is_wider else {}
+        return StoredSamples()
+    flags, packet, frames, channels, bits = struct.unpack(">5I", description[12:])
+    if frames != 1 or not channels or not packet or packet % channels or not bits:
+        return StoredSamples()
+    width, is_float = packet // channels, bool(flags & _IS_FLOAT)
+    if bits == 8 * width:
+        return StoredSamples()
+    if is_float or width not in INTEGER_BYTES or bits > 8 * width:
+        return cannot_read(bits, width, is_float=is_float)
+    return StoredSamples({at + _BITS_AT: struct.pack(">I", 8 * width)})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import BinaryIO
 
-from stemline.separation.media.containers import quicktime_pcm
+from stemline.separation.media.containers.mov_samples import stored_samples
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 _HEADER_BYTES = 8
@@ -40,13 +41,16 @@ def matches(head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Follow the outermost boxes, and look for the index among them.
+    """Follow the outermost boxes, and look through the index among them."""
+    found = _follow(file, size)
+    if found.metadata_bytes > METADATA_MAX_BYTES:
+        return found
+    return replace(found, samples=stored_samples(file, size))
 
-    Raises:
-        UndecodableMedia: Its samples are stored as FFmpeg does not read them.
-    """
+
+def _follow(file: BinaryIO, size: int) -> Structure:
+    """Follow the outermost boxes, and look for the index among them."""
     at = 0
-    corrections: dict[int, bytes] = {}
     lacks_index = True
     kinds: set[bytes] = set()
     metadata = 0
@@ -55,31 +59,24 @@ def read(file: BinaryIO, size: int) -> Structure:
         header = file.read(16)
         is_whole = {_INDEX, b"mdat"} <= kinds
         if is_whole and header[4:8] == b"ftyp" and b"moof" not in kinds:
-            return Structure(size, end=at, metadata_bytes=metadata, next_file=at, corrections=corrections)
+            return Structure(size, end=at, metadata_bytes=metadata, next_file=at)
         if is_whole and _is_foreign(header, in_fragments=b"moof" in kinds):
-            return Structure(size, end=at, metadata_bytes=metadata, corrections=corrections)
+            return Structure(size, end=at, metadata_bytes=metadata)
         kinds.add(header[4:8])
         if len(header) < _HEADER_BYTES:
-            return Structure(size, end=at + _HEADER_BYTES, lacks_index=lacks_index, corrections=corrections)
+            return Structure(size, end=at + _HEADER_BYTES, lacks_index=lacks_index)
         lacks_index = lacks_index and header[4:8] != _INDEX
         length = int.from_bytes(header[:4], "big")
         if length == _TO_THE_END:
             kept = 0 if header[4:8] in _NOT_KEPT else size - at
-            if header[4:8] == _INDEX:
-                corrections |= quicktime_pcm.corrections(file, at + _HEADER_BYTES, size)
-            return Structure(
-                size, lacks_index=lacks_index, metadata_bytes=metadata + kept, corrections=corrections
-            )
+            return Structure(size, lacks_index=lacks_index, metadata_bytes=metadata + kept)
         if length == _IS_LONG:
             length = int.from_bytes(header[8:], "big")
         if length < _HEADER_BYTES:
             return Structure(size)
-        if header[4:8] == _INDEX:
-            inside = at + (16 if header[:4] == b"\0\0\0\1" else _HEADER_BYTES)
-            corrections |= quicktime_pcm.corrections(file, inside, min(at + length, size))
         metadata += PART_BYTES + (0 if header[4:8] in _NOT_KEPT else min(length, size - at))
         at += length
-    return Structure(size, end=at, lacks_index=lacks_index, metadata_bytes=metadata, corrections=corrections)
+    return Structure(size, end=at, lacks_index=lacks_index, metadata_bytes=metadata)
 
 
 def _is_foreign(header: bytes, *, in_fragments: bool) -> bool:

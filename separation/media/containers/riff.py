@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import BinaryIO
 
 from stemline.separation.media.containers import wave_format
+from stemline.separation.media.containers.stored_samples import StoredSamples, of_streams
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -49,7 +51,7 @@ def read(file: BinaryIO, size: int) -> Structure:
             empty_chunks=empty,
             stream_bytes=lengths,
             next_file=next_file,
-            corrections=_avi_corrections(file),
+            samples=of_streams(enumerate(_avi_samples(file))),
         )
     start, end = _data(file, is_long=form[:4] in _LONG_FORMS)
     metadata, next_file = _metadata_bytes(file, size)
@@ -59,13 +61,17 @@ def read(file: BinaryIO, size: int) -> Structure:
         metadata_bytes=metadata,
         next_file=next_file,
         stream_bytes={} if end is None else {0: end - start},
-        corrections=_corrections(file, 12, start),
+        samples=of_streams(enumerate(_samples(file, 12, start, start))),
     )
 
 
-def _corrections(file: BinaryIO, at: int, end: int) -> dict[int, bytes]:
-    """Return what FFmpeg is shown instead of the descriptions of samples between two positions."""
-    found: dict[int, bytes] = {}
+def _samples(file: BinaryIO, at: int, end: int, sound_at: int | None = None) -> list[StoredSamples]:
+    """Return how samples are stored, by each description between two positions.
+
+    Those of an avi's streams are in a list for each, of video and text as well.
+    """
+    found: list[StoredSamples] = []
+    kind = b"auds"
     while at + 8 <= end:
         file.seek(at)
         header = file.read(8 + wave_format.FORMAT_BYTES)
@@ -73,20 +79,23 @@ def _corrections(file: BinaryIO, at: int, end: int) -> dict[int, bytes]:
         if len(header) < 8:
             break
         if name == b"LIST" and header[8:12] == b"strl":
-            found |= _corrections(file, at + 12, min(at + 8 + length, end))
-        elif name in (b"fmt ", b"strf"):
-            found |= wave_format.corrections(header[8:][:length], at + 8)
+            found += _samples(file, at + 12, min(at + 8 + length, end))[:1] or [StoredSamples()]
+        elif name == b"strh":
+            kind = header[8:12]
+        elif name in (b"fmt ", b"strf") and kind == b"auds":
+            sound = bytes if sound_at is None else partial(wave_format.first_sound, file, sound_at)
+            found.append(wave_format.stored_samples(header[8:][:length], at + 8, sound))
         at += 8 + length + length % 2
     return found
 
 
-def _avi_corrections(file: BinaryIO) -> dict[int, bytes]:
-    """Return what FFmpeg is shown instead of the descriptions of an avi's streams."""
+def _avi_samples(file: BinaryIO) -> list[StoredSamples]:
+    """Return how the samples of an avi's streams are stored."""
     file.seek(12)
     header = file.read(12)
     if header[:4] != b"LIST" or header[8:] != b"hdrl":
-        return {}
-    return _corrections(file, 24, min(20 + int.from_bytes(header[4:8], "little"), _HEADERS_MAX_BYTES))
+        return []
+    return _samples(file, 24, min(20 + int.from_bytes(header[4:8], "little"), _HEADERS_MAX_BYTES))
 
 
 def _data(file: BinaryIO, *, is_long: bool) -> tuple[int, int | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from stemline.separation.media.containers.stored_samples import StreamsSamples
+
 #: Bytes by which recorders declare the data of a wav longer than it is; many count the header's 44 as well.
 EXCESS_BYTES = 100
 
@@ -42,7 +44,7 @@ class Structure:
         metadata_bytes: Bytes of tags, pictures, attachments and indexes, which FFmpeg keeps in memory; each
             part counts for at least `PART_BYTES`.
         foreign_bytes: Length of ID3v2 tags before a container that has none of its own; FFmpeg reads few so.
-        corrections: What FFmpeg is shown of its header instead, by position.
+        samples: How PCM samples are stored, where FFmpeg takes it otherwise.
         reads_on: Whether FFmpeg takes what follows the end for sound.
         lacks_lengths: Whether its header has no true duration: its writer could not seek back.
         lacks_index: Whether an mp4 has no `moov` box, without which nothing of it can be found.
@@ -65,7 +67,7 @@ class Structure:
     bitrate_kbps: int | None = None
     channels: int = 0
     foreign_bytes: int = 0
-    corrections: Mapping[int, bytes] = field(default_factory=dict)
+    samples: StreamsSamples = field(default_factory=StreamsSamples)
     reads_on: bool = False
     lacks_lengths: bool = False
     lacks_index: bool = False

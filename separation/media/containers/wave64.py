@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from stemline.separation.media.containers import wave_format
+from stemline.separation.media.containers.stored_samples import of_streams
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -32,7 +33,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     """Add up the chunks that are no sound, and find the end of the data."""
     total = 0
     start = 0
-    corrections: dict[int, bytes] = {}
+    form_at = 0
+    form = b""
     end: int | None = None
     next_file: int | None = None
     at = _FILE_HEADER_BYTES
@@ -47,16 +49,17 @@ def read(file: BinaryIO, size: int) -> Structure:
             break
         if header[:16] == _FORMAT:
             form = file.read(min(length - _CHUNK_HEADER_BYTES, wave_format.FORMAT_BYTES))
-            corrections |= wave_format.corrections(form, at + _CHUNK_HEADER_BYTES)
+            form_at = at + _CHUNK_HEADER_BYTES
         if header[:16] == _DATA and length < _UNKNOWN:
             start, end = at + _CHUNK_HEADER_BYTES, without_excess(at + length, size)
         total += PART_BYTES + (0 if header[:16] == _DATA else min(length, size - at))
         at += length + -length % 8
+    found = wave_format.stored_samples(form, form_at, lambda: wave_format.first_sound(file, start))
     return Structure(
         size,
         end=end,
         metadata_bytes=total,
         next_file=next_file,
         stream_bytes={} if end is None else {0: end - start},
-        corrections=corrections,
+        samples=of_streams([(0, found)]),
     )

@@ -80,56 +80,6 @@ def caf(width: int, bits: int) -> bytes:
     ) + (bytes(4) + data)
 
 
-def box(name: bytes, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(content), name) + content
-
-
-def full_box(name: bytes, *parts: bytes) -> bytes:
-    return box(name, bytes(4), *parts)
-
-
-def mov(entry: bytes, data: bytes, block: int) -> bytes:
-    """A QuickTime file with one track, whose sound has this sample description."""
-    frames = len(data) // block
-    mdat = box(b"ftyp", b"qt  ", bytes(4), b"qt  ") + box(b"mdat", data)
-    tables = (
-        full_box(b"stsd", struct.pack(">I", 1), entry)
-        + full_box(b"stts", struct.pack(">3I", 1, frames, 1))
-        + full_box(b"stsc", struct.pack(">4I", 1, 1, frames, 1))
-        + full_box(b"stsz", struct.pack(">2I", 1, frames))
-        + full_box(b"stco", struct.pack(">2I", 1, len(mdat) - len(data)))
-    )
-    media = (
-        full_box(b"mdhd", struct.pack(">4II", 0, 0, RATE, frames, 0))
-        + full_box(b"hdlr", b"mhlrsoun", bytes(13))
-        + box(b"minf", full_box(b"smhd", bytes(4)), box(b"stbl", tables))
-    )
-    track = full_box(b"tkhd", struct.pack(">5I", 0, 0, 1, 0, frames), bytes(60)) + box(b"mdia", media)
-    head = full_box(b"mvhd", struct.pack(">4I", 0, 0, RATE, frames), bytes(76), struct.pack(">I", 2))
-    return mdat + box(b"moov", head, box(b"trak", track))
-
-
-def second_version(width: int, bits: int, flags: int) -> bytes:
-    """A description of linear PCM by bits and flags."""
-    first = struct.pack(">6xHHHI4HI", 1, 2, 0, 0, 3, 16, 0xFFFE, 0, 0x10000)
-    return box(b"lpcm", first, struct.pack(">IdIIIIII", 72, RATE, 2, 0x7F000000, bits, flags, 2 * width, 1))
-
-
-def first_version(kind: bytes, width: int, bits: int) -> bytes:
-    """A description whose kind says the order of bytes, with the bytes of a frame."""
-    first = struct.pack(">6xHHHI4HI", 1, 1, 0, 0, 2, bits, 0, 0, RATE << 16)
-    return box(kind, first, struct.pack(">4I", 1, width, 2 * width, width))
-
-
-def swapped(width: int) -> bytes:
-    """The sound as `stored`, with the highest byte first."""
-    return np.frombuffer(stored(width), np.uint8).reshape(-1, width)[:, ::-1].tobytes()
-
-
-BIG, SIGNED, PACKED, HIGH = 0x2, 0x4, 0x8, 0x10
-
-
 def heard(path: Path) -> np.ndarray:
     with open_audio(path, limits=LIMITS) as audio:
         return np.concatenate(list(audio))
@@ -156,12 +106,116 @@ def test_caf_says_it_by_the_bytes_of_a_packet(tmp_path: Path, width: int, bits: 
 
 
 def test_without_the_longer_description_it_is_the_same(tmp_path: Path) -> None:
-    """A wav says so by its plain format too; the one that means floating point of Cool Edit is refused."""
-    (tmp_path / "in.wav").write_bytes(wav(plain(4, 20), stored(4)))
-    assert np.array_equal(heard(tmp_path / "in.wav"), SOUND.astype(np.float32) / 32_768)
-    (tmp_path / "in.wav").write_bytes(wav(plain(4, 24), stored(4)))
-    with pytest.raises(UndecodableMedia):
-        heard(tmp_path / "in.wav")
+    """A wav says so by its plain format too; of Cool Edit's floats, it names the bits of full scale."""
+    for bits in (16, 20, 24):
+        (tmp_path / "in.wav").write_bytes(wav(plain(4, bits), stored(4)))
+        assert np.array_equal(heard(tmp_path / "in.wav"), SOUND.astype(np.float32) / 32_768)
+    for bits in (16, 24):
+        silence = np.zeros((RATE, 2))
+        floats = np.concatenate([silence, SOUND / 32_768]).astype("<f4") * np.float32(2 ** (bits - 1))
+        (tmp_path / "in.wav").write_bytes(wav(plain(4, bits), floats.tobytes()))
+        assert np.array_equal(heard(tmp_path / "in.wav")[RATE:], SOUND.astype(np.float32) / 32_768)
+
+
+def box(name: bytes, *content: bytes) -> bytes:
+    joined = b"".join(content)
+    return struct.pack(">I", 8 + len(joined)) + name + joined
+
+
+def mov(description: bytes, data: bytes, block: int, *, sample_bytes: int = 1) -> bytes:
+    """A QuickTime file of one track, whose samples begin with the data."""
+    count = len(data) // block
+    matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    head = box(b"ftyp", b"qt  ", bytes(4), b"qt  ") + box(b"mdat", data)
+    tables = box(
+        b"stbl",
+        box(b"stsd", bytes(4), struct.pack(">I", 1), description),
+        box(b"stts", bytes(4), struct.pack(">3I", 1, count, 1)),
+        box(b"stsc", bytes(4), struct.pack(">4I", 1, 1, count, 1)),
+        box(b"stsz", bytes(4), struct.pack(">2I", sample_bytes, count)),
+        box(b"stco", bytes(4), struct.pack(">2I", 1, len(head) - len(data))),
+    )
+    media = box(
+        b"mdia",
+        box(b"mdhd", bytes(12), struct.pack(">2I4x", RATE, count)),
+        box(b"hdlr", bytes(4), b"mhlrsoun", bytes(13)),
+        box(b"minf", box(b"smhd", bytes(8)), tables),
+    )
+    track_head = struct.pack(">I8xI4xI8xHHHH", 7, 1, count, 0, 0, 0x100, 0) + matrix + bytes(8)
+    movie_head = bytes(12) + struct.pack(">2IIH10x", RATE, count, 0x10000, 0x100) + matrix + bytes(28)
+    return head + box(b"moov", box(b"mvhd", movie_head), box(b"trak", box(b"tkhd", track_head), media))
+
+
+def lpcm(bits: int, flags: int, width: int) -> bytes:
+    """The description of version 2."""
+    second = struct.pack(">IdIIIIII", 72, RATE, 2, 0x7F000000, bits, flags, 2 * width, 1)
+    return box(b"lpcm", bytes(7), b"\1", struct.pack(">HHIHHHHI", 2, 0, 0, 3, 16, 0xFFFE, 0, 0x10000), second)
+
+
+def quicktime(name: bytes, bits: int, width: int, version: int) -> bytes:
+    """The description of version 0 or 1."""
+    first = struct.pack(">HHIHHHHI", version, 0, 0, 2, bits, 0, 0, RATE << 16)
+    return box(name, bytes(7), b"\1", first, struct.pack(">4I", 1, width, 2 * width, width) * version)
+
+
+#: Flags of lpcm.
+FLOAT, BIG, SIGNED, PACKED, HIGH, PLANAR = 1, 2, 4, 8, 16, 32
+
+
+@pytest.mark.parametrize(("bits", "width"), [(16, 2), (24, 3), (20, 3), (16, 3), (32, 4), (24, 4), (16, 4)])
+@pytest.mark.parametrize("is_big", [False, True])
+def test_lpcm_is_read_by_its_flags(tmp_path: Path, bits: int, width: int, is_big: bool) -> None:
+    """Bytes of a frame and flags say which bits of a mov's samples are valid: the upper or the lower."""
+    upper = np.frombuffer(stored(width), np.uint8).reshape(-1, width)
+    number = SOUND.astype("<i8").reshape(-1, 1) << (bits - 16)
+    lower = number.view(np.uint8).reshape(-1, 8)[:, :width]
+    order = slice(None, None, -1 if is_big else 1)
+    big = BIG if is_big else 0
+    cases = {SIGNED | HIGH: upper, SIGNED | PACKED: upper} | ({SIGNED: lower} if bits < 8 * width else {})
+    for flags, content in cases.items():
+        data = content[:, order].tobytes()
+        (tmp_path / "in.mov").write_bytes(mov(lpcm(bits, flags | big, width), data, 2 * width))
+        assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768), flags
+
+
+@pytest.mark.parametrize(
+    ("bits", "flags", "width"),
+    [(24, 0, 4), (16, FLOAT, 2), (24, FLOAT, 4), (16, SIGNED | PLANAR, 2), (32, SIGNED, 2), (40, SIGNED, 5)],
+)
+def test_lpcm_that_is_not_known_is_refused(tmp_path: Path, bits: int, flags: int, width: int) -> None:
+    """What cannot be read as it is stored is refused with its bits and bytes, not decoded as noise."""
+    (tmp_path / "in.mov").write_bytes(mov(lpcm(bits, flags, width), stored(4), 2 * width))
+    with pytest.raises(UndecodableMedia, match=rf"{bits} bits in {8 * width}"):
+        heard(tmp_path / "in.mov")
+
+
+def test_lower_bits_that_are_none_are_refused(tmp_path: Path) -> None:
+    """Samples that use more bits than are said to be valid contradict their description."""
+    (tmp_path / "in.mov").write_bytes(mov(lpcm(24, SIGNED, 4), stored(4), 8))
+    with pytest.raises(UndecodableMedia, match="more bits"):
+        heard(tmp_path / "in.mov")
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "width"),
+    [
+        (b"twos", 16, 2),
+        (b"twos", 20, 3),
+        (b"twos", 24, 4),
+        (b"sowt", 20, 3),
+        (b"in24", 24, 4),
+        (b"twos", 32, 4),
+    ],
+)
+@pytest.mark.parametrize("version", [0, 1])
+def test_older_descriptions_of_mov(tmp_path: Path, name: bytes, bits: int, width: int, version: int) -> None:
+    """Version 1 says how many bytes a frame has, and the table of sizes says it beside version 0."""
+    order = slice(None, None, 1 if name == b"sowt" else -1)
+    data = np.frombuffer(stored(width), np.uint8).reshape(-1, width)[:, order].tobytes()
+    description = quicktime(name, bits, width, version)
+    size = 1 if version else 2 * width
+    (tmp_path / "in.mov").write_bytes(mov(description, data, 2 * width, sample_bytes=size))
+    assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768)
 
 
 def test_a_wrong_block_size_alone_changes_nothing(tmp_path: Path) -> None:
@@ -169,42 +223,3 @@ def test_a_wrong_block_size_alone_changes_nothing(tmp_path: Path) -> None:
     form = struct.pack("<HHIIHH", 1, 2, RATE, RATE * 4, 2, 16)
     (tmp_path / "in.wav").write_bytes(wav(form, SOUND.tobytes()))
     assert np.array_equal(heard(tmp_path / "in.wav"), SOUND.astype(np.float32) / 32_768)
-
-
-@pytest.mark.parametrize("big", [0, BIG])
-@pytest.mark.parametrize(
-    ("width", "bits"), [(4, 32), (4, 24), (4, 20), (4, 16), (3, 24), (3, 20), (3, 16), (2, 16)]
-)
-def test_quicktime_says_it_by_flags(tmp_path: Path, width: int, bits: int, big: int) -> None:
-    """Linear PCM of QuickTime's second version is read as wide as it is stored, in both orders of bytes."""
-    flags = SIGNED | big | (PACKED if bits == 8 * width else HIGH)
-    data = swapped(width) if big else stored(width)
-    (tmp_path / "in.mov").write_bytes(mov(second_version(width, bits, flags), data, 2 * width))
-    assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768)
-
-
-@pytest.mark.parametrize(("width", "bits"), [(4, 24), (3, 20), (2, 12)])
-def test_lower_bits_of_wider_words_are_refused(tmp_path: Path, width: int, bits: int) -> None:
-    """Read as they are stored they would be far too quiet; the reason says so."""
-    entry = second_version(width, bits, SIGNED)
-    (tmp_path / "in.mov").write_bytes(mov(entry, stored(width), 2 * width))
-    with pytest.raises(UndecodableMedia, match="lower bits"):
-        heard(tmp_path / "in.mov")
-
-
-@pytest.mark.parametrize(
-    ("kind", "width", "bits"),
-    [
-        (kind, width, bits)
-        for kind in (b"twos", b"sowt")
-        for width, bits in ((2, 16), (3, 24), (4, 32), (4, 24), (4, 20), (3, 20))
-    ]
-    + [(b"in24", 3, 24), (b"in24", 4, 24), (b"in32", 4, 32)],
-)
-def test_quicktime_says_it_by_the_bytes_of_a_frame(
-    tmp_path: Path, kind: bytes, width: int, bits: int
-) -> None:
-    """The same in the first version, where the kind says the order of bytes."""
-    data = stored(width) if kind == b"sowt" else swapped(width)
-    (tmp_path / "in.mov").write_bytes(mov(first_version(kind, width, bits), data, 2 * width))
-    assert np.array_equal(heard(tmp_path / "in.mov"), SOUND.astype(np.float32) / 32_768)
