@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from stemline.separation.errors import UndecodableMedia
-from stemline.separation.media import checks
+from stemline.separation.media import checks, program_config
 from stemline.separation.media.container import likely_demuxers, open_container
 from stemline.separation.media.containers import HEAD_BYTES, MAX_LINKS, Structure, read_structure
 from stemline.separation.media.demuxers import DEMUXERS, Demuxer
@@ -181,10 +181,19 @@ def _open(opener: Opener, demuxers: list[str | None], structure: Structure, trac
             declared=None
             if structure.lacks_lengths
             else declared_duration(structure, demuxer, container, stream),
-            channel_names=take_order(stream.codec_context),
+            channel_names=_channel_names(stream, opener, name),
             opener=opener,
             _resources=stack.pop_all(),
         )
+
+
+def _channel_names(stream: AudioStream, opener: Opener, demuxer: str) -> tuple[str, ...]:
+    """Return the names of a stream's channels, in the order that the file declares."""
+    context = stream.codec_context
+    names = take_order(context)
+    if context.codec.canonical_name in {"aac", "aac_latm"} and "NONE" in names and len(names) > 1:
+        return program_config.channel_names(context.extradata, opener, demuxer, stream.index) or names
+    return names
 
 
 def chain_source(probes: Sequence[Probe]) -> SourceInfo:
