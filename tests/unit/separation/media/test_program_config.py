@@ -38,5 +38,5 @@ def names(content: bytes) -> str:
     ],
 )
 def test_the_lists_name_channels_in_order(content: bytes, expected: str) -> None:
-    """Front, side, back, effects; a centre has no partner; of two pairs in front the inner one comes first."""
+    """Front, side, back, effects; a centre has no partner; of two pairs in front the inner one is first."""
     assert names(content) == expected
