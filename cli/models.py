@@ -320,6 +320,34 @@ def demucs(
     print_result(file, card, as_json=as_json, name=name, file=file, card=card)
 
 
+@export.command()
+@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--config", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Its YAML file."
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option("--name", default="roformer", show_default=True, help="Name of the model.")
+@click.option("--licence", required=True, help="Terms of the weights, for the card.")
+@click.option("--source", required=True, help="Where the weights are from, for the card.")
+@click.option("--python", default=sys.executable, help="A Python that has torch, audio-separator and onnx.")
+@as_json
+def roformer(checkpoint: Path, output: Path, *, name: str, as_json: bool, **options: Any) -> None:
+    """Export a Band-Split or Mel-Band RoFormer: NAME.onnx and NAME.toml, for `stemline models add`.
+
+    CHECKPOINT is a .ckpt or .pt file of weights alone.
+    """
+    from stemline.models.card import FieldError
+    from stemline.models.exporting import export_roformer
+
+    try:
+        file, card = export_roformer(checkpoint, folder=output, name=name, **options)
+    except FieldError as error:
+        raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
+    print_result(file, card, as_json=as_json, name=name, file=file, card=card)
+
+
 @models.command()
 @_DIRECTORY
 @as_json

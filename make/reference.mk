@@ -42,6 +42,7 @@ $(NETWORKS)/.done: $(BIN)/uv constraints/networks.txt
 .PHONY: golden-networks
 golden-networks: $(NETWORKS)/.done ## Record what Demucs, MDX-Net's loop and Open-Unmix give (tests/golden/data/networks)
 	$(NETWORKS)/bin/python -W ignore -m tests.golden.record_networks $(or $(NETWORKS_DATA),tests/golden/data/networks)
+	$(NETWORKS)/bin/python -W ignore -m tests.golden.record_roformers $(or $(NETWORKS_DATA),tests/golden/data/networks)
 
 .PHONY: parity-networks
 parity-networks: $(VENV)/.dev $(NETWORKS)/.done ## Ask Demucs, MDX-Net's loop and Open-Unmix again and compare with them

@@ -17,6 +17,8 @@ N_FFT, HOP, BINS, FRAMES = 1_024, 256, 384, 32
 ZEROED, COMPENSATION = 3, 1.035
 #: Weights of the two networks of the bag, by stem.
 BAG = ((1.0, 0.0, 2.0, 1.0), (0.0, 1.0, 1.0, 3.0))
+#: The transform of the small RoFormers.
+ROFORMER_N_FFT, ROFORMER_HOP, ROFORMER_FRAMES = 128, 32, 41
 STEMS = ("drums", "bass", "other", "vocals")
 
 
@@ -46,6 +48,15 @@ def spectrum_card(name: str, kind: str, stems: list[str], more: str = "") -> str
     return (
         f'name = "{name}"\nkind = "{kind}"\nstems = {stems}\n{HEAD}'
         f"[spectrum]\nn_fft = {N_FFT}\nhop = {HOP}\nbins = {BINS}\nframes = {FRAMES}\n{more}"
+    )
+
+
+def roformer_card(name: str) -> str:
+    """Return the card of a small RoFormer."""
+    return (
+        f'name = "{name}"\nkind = "complex-spectrogram"\nstems = ["vocals", "other"]\n{HEAD}'
+        f"[spectrum]\nn_fft = {ROFORMER_N_FFT}\nhop = {ROFORMER_HOP}\nbins = {ROFORMER_N_FFT // 2 + 1}\n"
+        f"frames = {ROFORMER_FRAMES}\n"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import main
+from stemline.models.card import Spectrum
 from stemline.models.card_file import read_card
 
 ABOUT = ("--licence", "MIT", "--source", "somewhere")
@@ -49,6 +50,26 @@ def test_an_export_is_a_network_and_its_card(tmp_path: Path, checkpoint: Path) -
     assert (card.name, card.licence, card.segment.samples) == ("mine", "MIT", 343_980)
     assert card.normalisation == "track"
     assert card.modes() == ("AudioAndBackground", "MusicMode")
+
+
+def test_a_roformer_is_a_network_between_its_transforms(tmp_path: Path, checkpoint: Path) -> None:
+    """The card has the transform of the configuration, whole segments under a Hann window, and the voice."""
+    found = json.dumps({"stems": ["vocals"], "rate": 48_000, "n_fft": 2048, "hop": 441, "frames": 801})
+    config = tmp_path / "model.yaml"
+    config.write_text("audio: {}")
+    program = python(tmp_path, 'echo "$3" > "$4"', f"echo '{found}'")
+    arguments = ["models", "export", "roformer", checkpoint, "--config", config, "-o", tmp_path / "out"]
+    result = CliRunner().invoke(main, list(map(str, [*arguments, "--python", program, *ABOUT])))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out/roformer.onnx").read_text() == f"{config}\n"
+    card = read_card(tmp_path / "out/roformer.toml")
+    assert (card.rate, card.kind) == (48_000, "complex-spectrogram")
+    assert card.all_stems == ("vocals", "accompaniment")
+    assert card.spectrum == Spectrum(n_fft=2048, hop=441, bins=1025, frames=801)
+    assert (card.segment.window, card.segment.overlap) == ("hann", 0.5)
+    assert card.modes() == ("AudioAndBackground",)
+    config.unlink()
+    assert CliRunner().invoke(main, list(map(str, [*arguments, *ABOUT]))).exit_code != 0
 
 
 @pytest.mark.parametrize(

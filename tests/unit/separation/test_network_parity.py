@@ -102,6 +102,21 @@ def test_open_unmix_divides_a_segment_as_its_own_code_does(
     assert np.abs(golden["unmix"] - networks.kept(stems)).max() < TOLERANCE
 
 
+@pytest.mark.parametrize("kind", ["bs", "mel"])
+def test_a_roformer_separates_a_segment_as_its_own_code_does(tmp_path: Path, kind: str) -> None:
+    """Exported between its transforms, a RoFormer gives the stems of audio-separator's code, to 1e-4."""
+    text = networks.roformer_card(kind)
+    (tmp_path / "card.toml").write_text(text)
+    library.add(WeightStore(tmp_path / "models"), tmp_path / "card.toml", DATA / f"{kind}-roformer.onnx")
+    engine = load_engine(kind, directory=tmp_path / "models", threads=1)
+    with np.load(DATA / "roformers.npz") as content:
+        expected = content[kind]
+    mix = networks.mix(networks.ROFORMER_HOP * (networks.ROFORMER_FRAMES - 1)).T
+    stems = engine.stems(mix)  # type: ignore[attr-defined]
+    assert np.abs(expected).max() > 0.01
+    assert np.abs(expected - networks.kept(stems)).max() < TOLERANCE
+
+
 def test_a_running_normalisation_is_near_that_of_the_track(loaded: Callable[[str], LoadedEngine]) -> None:
     """htdemucs normalises each segment itself: what it is given hardly matters (docs/models.md)."""
     mix = networks.mix(30_000)
