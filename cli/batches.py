@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from stemline.client import Batch, Client
 
 _INTERVAL_S = 1.0
+_ROW = re.compile(r"Row (\d+): ")
 _COLUMNS = (
     Column("Batch", is_id=True),
     Column("Name", least_width=100),
@@ -135,22 +138,23 @@ def create(
         raise click.UsageError("give either KEYs, or --list, or --manifest")
     parameters = parameters_of(options, template=template)
     with connection.open(budget_s=60) as client:
-        rows = [object_named(client, each) for each in sources]
+        rows = {number: object_named(client, each) for number, each in enumerate(sources, 1)}
         if lines is not None:
             rows = keys_of_list(client, lines.read(), lines.name)
             if not rows:
                 raise click.UsageError("the list has no keys")
-        batch = client.create_batch(
-            rows,
-            name=name,
-            manifest=object_named(client, manifest) if manifest else "",
-            idempotency_key=idempotency_key or "",
-            template=named_template(client, template).id if template else "",
-            queue=client.queue(queue).id if queue else "",
-            level=level,
-            callback=callback,
-            **parameters,
-        )
+        with _naming_lines(lines.name if lines is not None else "", list(rows)):
+            batch = client.create_batch(
+                rows.values(),
+                name=name,
+                manifest=object_named(client, manifest) if manifest else "",
+                idempotency_key=idempotency_key or "",
+                template=named_template(client, template).id if template else "",
+                queue=client.queue(queue).id if queue else "",
+                level=level,
+                callback=callback,
+                **parameters,
+            )
         if watch and not as_json:
             click.echo(f"batch {batch.id}", err=True)  # it goes on, also after Ctrl-C
         if watch or as_json:
@@ -198,6 +202,26 @@ def retry(connection: Connection, *, batch_id: str, as_json: bool) -> None:
     with connection.open() as client:
         count = client.retry_batch(batch_id)
     print_result(f"{counted(count, 'row')} retried", as_json=as_json, count=count)
+
+
+@contextmanager
+def _naming_lines(name: str, numbers: Sequence[int]) -> Iterator[None]:
+    """Name the line of a list where the service names the row that was made of it.
+
+    Args:
+        name: of the list; empty if the rows are of none.
+        numbers: of the lines, by the rows.
+    """
+    from stemline.client import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        row = _ROW.match(error.message)
+        if not name or row is None or not 0 < int(row[1]) <= len(numbers):
+            raise
+        message = f"line {numbers[int(row[1]) - 1]} of {name}: {error.message[row.end() :]}"
+        raise type(error)(error.code, message, status=error.status, request_id=error.request_id) from error
 
 
 def _follow(client: Client, batch: Batch, *, watch: bool, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from stemline.cli.exits import client_errors
@@ -14,8 +16,9 @@ def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
     Raises:
         click.UsageError: nobody does.
     """
+    is_hidden = hide_input and sys.stdin.isatty()  # of a pipe nothing is shown; getpass would warn
     try:
-        return str(click.prompt(text, hide_input=hide_input, err=True))
+        return str(click.prompt(text, hide_input=is_hidden, err=True))
     except click.Abort as error:
         if isinstance(error.__context__, EOFError):
             raise click.UsageError(f"{option} is missing, and nobody answers") from error

@@ -116,8 +116,8 @@ def _found(client: Client, words: Sequence[str], output: Path) -> tuple[str, Ite
     return f"{_S3}{bucket}/{prefix}", sources.below_prefix(client.bucket, prefix)
 
 
-def keys_of_list(client: Client, content: bytes, name: str) -> list[str]:
-    """Return the keys of a list, which is read as one of tracks is; no line of it means a file.
+def keys_of_list(client: Client, content: bytes, name: str) -> dict[int, str]:
+    """Return the keys of a list by their lines, from 1; it is read as one of tracks is, but without files.
 
     Args:
         client: of the bucket.
@@ -129,13 +129,13 @@ def keys_of_list(client: Client, content: bytes, name: str) -> list[str]:
     """
     from stemline.client.tracks import sources
 
-    keys = []
+    keys = {}
     for number, line in enumerate(sources.lines_of(content), 1):
         text = sources.text_of(line, partial(_is_object, client))
         if not text or text.startswith("#"):
             continue
         try:
-            keys.append(object_named(client, text))
+            keys[number] = object_named(client, text)
         except CommandFailed as error:
             message = f"line {number} of {printable(name)}: {error.message}"
             raise CommandFailed(message, hint=error.hint, status=error.exit_code) from error

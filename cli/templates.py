@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,28 +61,36 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
 
 
 @templates.command()
-@click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
+@click.argument("names", nargs=-1, required=True, type=WORD, metavar="TEMPLATE...")
 @as_json
 @connected
-def delete(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
-    """Delete templates; jobs already submitted keep their copy."""
-    from stemline.client import NotFound
-
+def delete(connection: Connection, *, names: Sequence[str], as_json: bool) -> None:
+    """Delete templates by their ids or names; jobs already submitted keep their copy."""
     deleted, missing = [], []
     with connection.open() as client:
-        for each in dict.fromkeys(ids):
-            try:
-                client.delete_template(each)
-            except NotFound:
-                missing.append(each)
+        for name in dict.fromkeys(names):
+            template = _deleted(client, name)
+            if not template:
+                missing.append(name)
                 continue
-            deleted.append(each)
+            deleted.append(template)
             if not as_json:
-                click.echo(each)
+                click.echo(template)
     if as_json:
         print_json({"deleted": deleted, "missing": missing})
     if missing:
         raise CommandFailed(f"there is no template {', '.join(missing)}", status=NOT_FOUND)
+
+
+def _deleted(client: Client, name: str) -> str:
+    """Delete the template of an id or a name, and return its id; empty if there is none."""
+    from stemline.client import NotFound
+
+    for each in (name, *(template.id for template in client.templates() if template.name == name)):
+        with suppress(NotFound):
+            client.delete_template(each)
+            return each
+    return ""
 
 
 def named_template(client: Client, name: str) -> Template:

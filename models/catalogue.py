@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from stemline.models.card import Card, Kind, Tracks
 from stemline.models.published import ModelFile
-from stemline.separation.errors import OptionError
+from stemline.separation.errors import ModelUnknown
 from stemline.separation.network import Network
 
 #: Where Deezer publishes the original checkpoints.
@@ -149,9 +149,9 @@ def model_named(name: str) -> Model:
     """Return the model called `name`.
 
     Raises:
-        OptionError: There is no such model.
+        ModelUnknown: There is no such model.
     """
     try:
         return MODELS[name]
     except KeyError:
-        raise OptionError(f"There is no model {name!r}; there are {', '.join(MODELS)}.") from None
+        raise ModelUnknown(f"There is no model {name!r}; there are {', '.join(MODELS)}.") from None

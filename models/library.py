@@ -21,6 +21,7 @@ from stemline.separation.errors import (
     Cancelled,
     CardError,
     DeviceError,
+    ModelUnknown,
     OptionError,
     WeightsCorrupt,
     WeightsMissing,
@@ -35,7 +36,7 @@ def card_named(name: str, store: WeightStore) -> Card:
     """Return the card of a model.
 
     Raises:
-        OptionError: There is no such model.
+        ModelUnknown: There is no such model.
         CardError: Its card is wrong.
     """
     if name in BUILT_IN:
@@ -43,7 +44,7 @@ def card_named(name: str, store: WeightStore) -> Card:
     path = store.directory / name / CARD_FILE
     if not NAME.fullmatch(name) or not path.is_file():
         known = ", ".join([*BUILT_IN, *_added_names(store)])
-        raise OptionError(f"There is no model {name!r}; there are {known}.")
+        raise ModelUnknown(f"There is no model {name!r}; there are {known}.")
     card = read_card(path)
     if card.name != name:
         raise CardError(f"{path}: the card is that of {card.name!r}, and its folder is named {name!r}.")
@@ -172,7 +173,7 @@ def remove(store: WeightStore, name: str) -> Path:
         OptionError: There is none, or it is built in.
     """
     if name in BUILT_IN or name not in _added_names(store):
-        raise OptionError(f"There is no added model {name!r}.")
+        raise ModelUnknown(f"There is no added model {name!r}.")
     folder = store.directory / name
     delete_folder(folder)
     return folder

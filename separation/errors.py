@@ -9,6 +9,7 @@ SeparationError
 │   ├── EmptyAudio
 │   └── NonFiniteAudio
 ├── OptionError
+│   └── ModelUnknown
 ├── LimitExceeded
 │   ├── TooLong
 │   ├── TooLarge
@@ -73,6 +74,10 @@ class NonFiniteAudio(MediaError):
 
 class OptionError(SeparationError):
     """The requested combination of models, codecs and options does not exist."""
+
+
+class ModelUnknown(OptionError):
+    """There is no such model."""
 
 
 class LimitExceeded(SeparationError):

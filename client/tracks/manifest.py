@@ -93,7 +93,7 @@ class Manifest:
         is_new = not path.exists()
         self._file = path.open("a+b")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock_file()
             self._load(source, json.loads(json.dumps(dict(parameters))))
         except BlockingIOError:
             self._file.close()
@@ -156,13 +156,23 @@ class Manifest:
         return self.put(replace(entry, state="sent", turn=entry.turn + 1, at=time.time(), job=""))
 
     def forget(self) -> None:
-        """Empty the file of a run in which no track was begun, so that any other run may use it."""
+        """Remove the file of a run in which no track was begun: any other run may use the folder."""
         if not self.entries:
-            self._file.truncate(0)
+            self.path.unlink(missing_ok=True)
 
     def idempotency_key(self, entry: Entry) -> str:
         """Return the key of a track's submission: the same for each repetition of the same turn."""
         return f"{self.run_id}-{digest(entry.track)}-{entry.turn}"
+
+    def _lock_file(self) -> None:
+        """Keep other processes from the file.
+
+        Raises:
+            BlockingIOError: one uses it, or has removed it since it was opened.
+        """
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(self._file.fileno()).st_nlink:
+            raise BlockingIOError
 
     def _append(self, line: Mapping[str, Any]) -> None:
         try:

@@ -112,7 +112,8 @@ class Pace:
 
     def _hold(self, seconds: float, why: str, error: Exception) -> None:
         self._until = max(self._until, self._clock() + seconds)
-        self._holding(f"{why} ({type(error).__name__}); trying again in {seconds:.0f} s")
+        code = f" ({error.code})" if isinstance(error, ApiError) else ""
+        self._holding(f"{why}{code}; trying again in {seconds:.0f} s")
 
     def _wait_until(self, moment: float) -> None:
         while not self._stop.is_set() and (left := moment - self._clock()) > 0:

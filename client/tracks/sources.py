@@ -128,8 +128,9 @@ def in_list(
         # Names may begin or end with white space, or with the sign of a comment: the file decides.
         text = line if is_file(base / line) else text_of(line, is_object)
         if is_file(base / text):
-            folder = "" if Path(text).is_absolute() else PurePosixPath(text).parent.as_posix()
-            yield _local(os.path.normpath(text), base / text, folder)
+            name = os.path.normpath(text)  # however it is spelled, it is one track with one {dir}
+            folder = "" if Path(name).is_absolute() else PurePosixPath(name).parent.as_posix()
+            yield _local(name, base / text, folder)
         elif not text or text.startswith("#"):
             continue
         elif is_folder(base / text):

@@ -67,6 +67,7 @@ def test_lists_of_keys_are_read_as_those_of_submit(service: Service, tmp_path: P
         (b"in/a.mp3\nin/\xff.mp3\n", f"line 2 of {file}: in/?.mp3 is no key"),
         (b"s3://other-1/a.mp3\n", f"line 1 of {file}: jobs of"),
         (start.encode(), f"line 1 of {file}: {start} names no object"),
+        (b"# mine\n\nin/a.mp3\n" + b"x" * 1100 + b"\n", f"InvalidArgument: line 4 of {file}: "),
     ]:
         file.write_bytes(content)
         ran = CliRunner().invoke(main, ["batches", "create", "--list", str(file)])

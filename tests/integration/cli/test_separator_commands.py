@@ -119,12 +119,13 @@ def test_separate_refines(weights_2stems: Path, tmp_path: Path) -> None:
 
 
 def test_separate_reports_errors(weights_2stems: Path, tmp_path: Path) -> None:
-    """For a text file it prints one line with the kind of error, exits with an error and writes nothing."""
+    """For a text file it prints why in one line, exits with an error and writes nothing."""
     text = tmp_path / "song.mp3"
     text.write_text("not music")
     done = process("separate", text, "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "UndecodableMedia" in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+    assert "(UndecodableMedia)" not in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").iterdir())
 
@@ -179,7 +180,6 @@ def test_separate_without_weights_names_the_command(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "stemline models pull 4stems" in done.stderr
-    assert "WeightsMissing" in done.stderr
 
 
 def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_models_cross_an_air_gap(weights_2stems: Path, tmp_path: Path) -> None:
     content.flush()
     damaged = stemline("models", "verify", "--directory", there)
     assert damaged.returncode == 1
-    assert "WeightsCorrupt" in damaged.stderr
+    assert "fetch it again" in damaged.stderr
 
 
 def test_models_are_listed_as_json(weights_2stems: Path) -> None:

@@ -221,6 +221,7 @@ def test_another_run_replaces_no_stems(service: Service) -> None:
     Path("new").mkdir()
     Path("new/0-voice.wav").write_text("mine")
     assert "new/0-voice.wav is there" in service.run("submit", "a", "-o", "new", code=1).stderr
+    assert ["0-voice.wav"] == [each.name for each in Path("new").iterdir()]
     service.run("submit", "b", "-o", "new", "--names", "{name} ({stem}).{ext}")
     assert "mine" == Path("new/0-voice.wav").read_text()
 

@@ -178,7 +178,7 @@ def test_folders_are_searched_without_the_output(tmp_path):
 
 
 def test_lists_hold_files_and_keys(tmp_path):
-    """A line is a file if there is one, else a key; comments and empty lines are left out."""
+    """A line is a file if there is one, however spelled, else a key; comments and empty lines are none."""
     (tmp_path / "song.mp3").write_bytes(b"x")
     lines = ["#EXTM3U", "", "song.mp3\r", "in/a b.mp3", "s3://media-1/in/c.mp3"]
     found = list(in_list(lines, base=tmp_path, bucket="media-1"))
@@ -186,6 +186,10 @@ def test_lists_hold_files_and_keys(tmp_path):
     assert ["", "in/a b.mp3", "in/c.mp3"] == [track.key for track in found]
     with pytest.raises(ValueError, match="bucket media-1"):
         list(in_list(["s3://other/x.mp3"], base=tmp_path, bucket="media-1"))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.mp3").write_bytes(b"x")
+    spellings = list(in_list(["a/../a/b.mp3", "a//./b.mp3"], base=tmp_path, bucket="media-1"))
+    assert {("a/b.mp3", "a", "b")} == {(each.id, each.folder, each.name) for each in spellings}
 
 
 KINDS = [("voice", "wav"), ("background", "wav")]
@@ -339,7 +343,7 @@ def test_what_may_succeed_later_is_repeated(pace):
     faults = [full, ConnectionFailed("x"), TransferFailed("a.mp3 could not be sent: reset")]
     assert "done" == made.retry(Flaky(*faults), tries=3)
     assert "The queue has reached its limit (SlowDown); trying again in 7 s" == said[0]
-    assert said[2].startswith("a.mp3 could not be sent: reset (TransferFailed); trying again")
+    assert said[2].startswith("a.mp3 could not be sent: reset; trying again")
     assert "" == said[-1]
 
 

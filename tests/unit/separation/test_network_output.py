@@ -137,6 +137,6 @@ def test_the_command_fails_and_keeps_earlier_stems(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, words, env={"STEMLINE_MODELS_DIR": str(store.directory)})
     assert (1, "") == (ran.exit_code, ran.stdout)
     assert "waveform-nan" in ran.stderr.strip().splitlines()[-1]
-    assert "BrokenNetwork" in ran.stderr
+    assert "finite numbers" in ran.stderr
     assert "Warning" not in ran.stderr
     assert {"song-vocals.wav": "earlier"} == {path.name: path.read_text() for path in out.iterdir()}
