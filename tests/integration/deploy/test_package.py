@@ -40,6 +40,10 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new_environment(tmp_path_factory.mktemp("local") / "venv", f"{wheel}[local]")
 
 
+#: What docs/deployment.md has an operator write into `deploy`.
+OF_OPERATORS = (".env", "stemline.env", "stemline-api.env", "tenants/credentials.json", "weights/model.onnx")
+
+
 def content(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -112,13 +116,20 @@ def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path,
 
 
 def test_an_image_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """What `.dockerignore` lets through and the Dockerfile copies is enough to build the same wheel."""
+    """What `.dockerignore` lets through and the Dockerfile copies is enough to build the same wheel.
+
+    What an operator puts into `deploy`, as the page says, gets into no wheel.
+    """
     stages = dockerfile.stages(REPOSITORY / "deploy" / "docker" / "Dockerfile")
     (stage,) = [
         each for each in stages.values() if each.runs and each.runs[-1].startswith("uv build --wheel")
     ] or [stages["build"]]
     source = tmp_path / "source"
     dockerfile.copy_context(stage.copies, source)
+    for name in OF_OPERATORS:
+        file = source / "deploy" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("secret")
     assert content(wheel) == content(build(tmp_path / "out", "--wheel", source))
 
 

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pathspec
 import pytest
 
 from stemline.runtime.settings import Settings
@@ -87,20 +88,32 @@ def test_settings_of_your_own_replace_those_of_compose(project, tmp_path: Path):
         assert services[name]["environment"].keys() - own.keys() <= fixed, name
 
 
-def test_a_dollar_sign_is_kept_in_single_quotes(tmp_path: Path):
-    """Compose takes `$b` for a variable; in single quotes, as the page says, a secret arrives whole."""
+def test_a_secret_may_be_given_to_one_service(tmp_path: Path):
+    """A file of a service is read by that one alone, and replaces stemline.env.
+
+    Compose takes `$b` for a variable; in single quotes, as the page says, a secret arrives whole.
+    """
     folder = tmp_path / "deploy"
     folder.mkdir()
     shutil.copy(DEPLOY / "compose.yaml", folder)
     shutil.copytree(DEPLOY / "compose", folder / "compose")
-    (printed,) = snippets.run_by("test_compose::test_a_dollar_sign_is_kept_in_single_quotes")
+    (printed,) = snippets.run_by("test_compose::test_a_secret_may_be_given_to_one_service")
     name, _, quoted = printed.strip().partition("=")
     assert "$" in quoted
-    (folder / "stemline.env").write_text(printed)
-    done = real_compose("config", "--format", "json", folder=folder)
-    services = json.loads(done.stdout)["services"]
-    found = services["callbacks"]["environment"][name].replace("$$", "$")  # config doubles it
-    assert quoted.strip("'") == found
+    (folder / "stemline.env").write_text("STEMLINE_RETENTION_DAYS=30\n")
+    (folder / "stemline-callbacks.env").write_text(printed)
+    for service in ("api", "worker"):
+        (folder / f"stemline-{service}.env").write_text(f"STEMLINE_RETENTION_DAYS={service}\n")
+    done = real_compose("--profile", "gpu", "config", "--format", "json", folder=folder)
+    assert 0 == done.returncode, done.stderr
+    found = {
+        name: each["environment"] for name, each in json.loads(done.stdout)["services"].items() if name in OWN
+    }
+    secret = quoted.strip("'").replace("$", "$$")  # `config` doubles it
+    assert {"callbacks": secret} == {of: each[name] for of, each in found.items() if name in each}
+    days = {of: each["STEMLINE_RETENTION_DAYS"] for of, each in found.items()}
+    common = dict.fromkeys(("callbacks", "beat", "flower"), "30")
+    assert {"api": "api", "worker": "worker", "worker-gpu": "worker"} | common == days
 
 
 def test_a_valkey_of_your_own_needs_none_here(project):
@@ -180,6 +193,11 @@ def test_the_build_context_holds_only_what_is_needed():
     }
     assert copied - {"README.md"} <= allowed
     assert not allowed & {".git", ".stemline", "tests", "benchmarks"}
+    ignored = pathspec.PathSpec.from_lines("gitignore", lines)
+    for name in (".env", "stemline.env", "stemline-api.env", "tenants/", "weights/"):
+        assert ignored.match_file(f"deploy/{name}"), name
+    for name in ("__init__.py", "local/", "local/stack.py", "demo/", "demo/receiver.py", "docker/slim.sh"):
+        assert not ignored.match_file(f"deploy/{name}"), name
 
 
 @pytest.mark.parametrize("service", OWN)
