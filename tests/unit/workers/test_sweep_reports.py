@@ -39,7 +39,7 @@ def reporting(*unavailable: str) -> tuple[Bench, Events]:
 
 def reclaims(bench: Bench, outcome: str) -> float:
     metrics = vars(bench.sweeper)["_metrics"]
-    return metrics.reclaims.labels(outcome)._value.get()  # type: ignore[no-any-return]
+    return metrics.reclaims.labels(outcome)._value.get()
 
 
 def test_a_job_of_a_dead_worker_is_reported_as_released() -> None:
