@@ -61,8 +61,8 @@ export class Mixer {
   }
 
   /** @param {AudioContext} context @param {What} what @returns {Promise<Loaded>} */
-  static async loadWhole(context, { urls, mix, signal, onProgress }) {
-    const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress);
+  static async loadWhole(context, { urls, mix, signal, onProgress, renew }) {
+    const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress, { renew });
     const failed = tracks.flatMap((track, index) => (track ? [] : [index]));
     if (failed.length === urls.length) throw errors[0];
     const hasMix = mix >= 0 && !failed.includes(mix);

@@ -1,13 +1,13 @@
 // The tracks of a job as one sound of many channels, whole or in pieces.
-import { pause } from "../api.js";
 import { t } from "../text.js";
 import { CHANNELS } from "./graph.js";
 import { atRate } from "./resample.js";
+import { fromStore } from "./store.js";
 import { BEYOND } from "./stretch.js";
 import { openTrack } from "./tracks.js";
 
 /** @typedef {import("./transport.js").Sound} Sound */
-/** @typedef {{signal?: AbortSignal, renew?: () => Promise<string[]>, get?: typeof fetch}} Reading `renew` returns new links */
+/** @typedef {import("./store.js").Reading} Reading */
 
 /** Samples that are held in memory without a second thought, bytes; a longer song is loaded in pieces, if it can be. */
 const MOST_BYTES = 1_200_000_000;
@@ -16,7 +16,6 @@ const MOST_WHOLE_BYTES = 3_000_000_000;
 const PIECE_S = 20;
 /** Pieces that are kept. */
 const KEPT_PIECES = 4;
-const TRIES = 4;
 /** Longest wait for a part of a file, ms. */
 const RANGE_MS = 60_000;
 
@@ -67,31 +66,32 @@ export function fits(seconds, tracks, inNeed = false) {
  * @param {string[]} urls
  * @param {AbortSignal} signal
  * @param {(share: number) => void} onProgress 0 to 1
- * @param {typeof fetch} [get]
+ * @param {Omit<Reading, "signal">} [reading]
  * @returns {Promise<{buffer: AudioBuffer, tracks: (AudioBuffer | null)[], errors: unknown[]}>} null for a track that cannot be decoded
  */
-export async function loadWhole(context, urls, signal, onProgress, get = (...given) => fetch(...given)) {
+export async function loadWhole(context, urls, signal, onProgress, { renew, get } = {}) {
   /** @type {(AudioBuffer | null)[]} */
   const tracks = [];
   const errors = [];
-  for (const [index, url] of urls.entries()) {
+  const links = [...urls];
+  for (let index = 0; index < links.length; index += 1) {
     try {
-      const bytes = await received(await get(url, { signal }), (share) => onProgress((index + share * 0.8) / urls.length));
+      const bytes = await fromStore(links, index, { signal, renew, get }, async (ask) => received(await ask(), (share) => onProgress((index + share * 0.8) / links.length)));
       tracks.push(await context.decodeAudioData(bytes));
     } catch (error) {
       signal.throwIfAborted();
       tracks.push(null);
       errors.push(error);
     }
-    onProgress((index + 1) / urls.length);
+    onProgress((index + 1) / links.length);
   }
   const silence = context.createBuffer(1, 1, context.sampleRate);
   return { buffer: sideBySide(context, tracks.map((track) => track ?? silence)), tracks, errors };
 }
 
-/** @param {Response} answer @param {(share: number) => void} onProgress @returns {Promise<ArrayBuffer>} */
+/** @param {Response} answer @param {(share: number) => void} onProgress @returns {Promise<ArrayBuffer | number>} the status of a refusal */
 async function received(answer, onProgress) {
-  if (!answer.ok || !answer.body) throw new Error(`${answer.status} ${answer.statusText}`);
+  if (!answer.ok || !answer.body) return answer.status;
   const total = Number(answer.headers.get("content-length")) || 0;
   const parts = [];
   let size = 0;
@@ -113,23 +113,16 @@ async function received(answer, onProgress) {
  * @param {Reading} reading
  * @returns {import("./tracks.js").Range}
  */
-function rangeOf(urls, index, { signal, renew, get = (...given) => fetch(...given) }) {
-  return async (from, to) => {
-    for (let tried = 1; ; tried += 1) {
-      try {
-        const limit = AbortSignal.any([AbortSignal.timeout(RANGE_MS), ...(signal ? [signal] : [])]);
-        const answer = await get(urls[index] ?? "", { headers: { Range: `bytes=${from}-${to - 1}` }, signal: limit });
-        if (answer.status === 206) return await answer.arrayBuffer();
-        if (answer.status === 416) return new ArrayBuffer(0); // behind the end
-        if (answer.status === 200) throw new TooLong();
-        if (answer.status === 403 && renew) urls.splice(0, urls.length, ...(await renew()));
-        throw new Error(`${answer.status} ${answer.statusText}`);
-      } catch (error) {
-        if (error instanceof TooLong || tried === TRIES || signal?.aborted) throw error;
-        await pause(300 * tried, signal);
-      }
-    }
-  };
+function rangeOf(urls, index, reading) {
+  return (from, to) =>
+    fromStore(urls, index, reading, async (get) => {
+      const limit = AbortSignal.any([AbortSignal.timeout(RANGE_MS), ...(reading.signal ? [reading.signal] : [])]);
+      const answer = await get({ headers: { Range: `bytes=${from}-${to - 1}` }, signal: limit });
+      if (answer.status === 206) return answer.arrayBuffer();
+      if (answer.status === 416) return new ArrayBuffer(0); // behind the end
+      if (answer.status === 200) throw new TooLong();
+      return answer.status;
+    });
 }
 
 /**

@@ -6,6 +6,7 @@ import { html, Problem, useAction, useColours, useLoad, usePage } from "../ui.js
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { gainOf } from "./graph.js";
 import { Mixer, SAMPLE_RATE } from "./mixer.js";
+import { fromStore } from "./store.js";
 import { drawPeaks, drawSpectrogram, peaksOfBuffer, peaksOfPairs } from "./waveform.js";
 
 /** @typedef {Record<string, any>} Tree */
@@ -127,7 +128,7 @@ export default function Player({ job, source, stems }) {
 
   const settings = mixer?.settings;
   return html`<${SoundStyles} /><section class="card player" ref=${player} aria-labelledby="player" data-loaded=${Boolean(mixer)}>
-    <div class="bar"><h2 id="player">${t("player.title")}</h2><${Saves} tracks=${tracks} mixer=${mixer} saving=${saving} /></div>
+    <div class="bar"><h2 id="player">${t("player.title")}</h2><${Saves} tracks=${tracks} mixer=${mixer} saving=${saving} renew=${renew} /></div>
     <div class="transport">
       <button type="button" class="primary" disabled=${loading.busy} onClick=${toggle} aria-label=${t(mixer?.transport.isPlaying ? "player.pause" : "player.play")}>${mixer?.transport.isPlaying ? "❚❚" : "▶"}</button>
       <${Clock} mixer=${mixer} seconds=${seconds} />
@@ -258,18 +259,22 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
   </div>`;
 }
 
-/** What can be downloaded. @param {{tracks: Track[], mixer: Mixer | null, saving: ReturnType<typeof useAction>}} props */
-function Saves({ tracks, mixer, saving }) {
+/** The whole answer of the store, or the status of a refusal. @param {() => Promise<Response>} get */
+async function whole(get) {
+  const answer = await get();
+  return answer.ok ? answer : answer.status;
+}
+
+/** What can be downloaded. @param {{tracks: Track[], mixer: Mixer | null, saving: ReturnType<typeof useAction>, renew: () => Promise<string[]>}} props */
+function Saves({ tracks, mixer, saving, renew }) {
   const stems = tracks.slice(1);
   const source = tracks[0]?.key ?? "";
   const zip = () => saving.run(async () => {
     const { downloadZip } = await import("../vendor/client-zip.js");
     const files = async function* () {
-      for (const { key, url } of stems) {
-        const answer = await fetch(url);
-        if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-        yield { name: nameOfPart(key, source), input: answer };
-      }
+      const urls = tracks.map(({ url }) => url);
+      for (const [index, { key }] of tracks.entries())
+        if (index) yield { name: nameOfPart(key, source), input: await fromStore(urls, index, { renew }, whole) };
     };
     save(await downloadZip(files()).blob(), `${titleOf(source) || "stems"}.zip`);
   });

@@ -386,4 +386,6 @@ export default {
   "jobs.ofQueue": "Jobs of the queue",
   "deliveries.noPage": "There are no callbacks on this page",
   "deliveries.first": "To the first page",
+  "player.unreached": "The store does not answer, or does not allow this page to read (CORS).",
+  "player.refused": "The store refused to send the sound ({status}).",
 };

@@ -386,4 +386,6 @@ export default {
   "jobs.ofQueue": "队列中的任务",
   "deliveries.noPage": "此页没有回调",
   "deliveries.first": "回到第一页",
+  "player.unreached": "存储服务没有响应，或者不允许来自此页面的读取请求（CORS）。",
+  "player.refused": "存储服务拒绝发送音频（{status}）。",
 };
