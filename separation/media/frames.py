@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import remainder
+from math import floor, remainder
 
 import av
 import numpy as np
@@ -33,6 +33,8 @@ _MISSING_SHARE = 0.9
 _SILENCE_S = 1.0
 # Demuxers of what iTunes writes; an mp3 with a header of its own has been trimmed by it.
 _TAGGED_BY_ITUNES = frozenset({"mov", "mp3", "aac"})
+# An edit list counts in ticks of about this length, in seconds.
+_EDIT_S = 0.001
 # How far a time stamp may lie beyond the container's own duration, in seconds.
 _BEYOND_S = 2.0
 # Decoders with checksums that no encoder in the wild writes wrongly.
@@ -235,11 +237,19 @@ class FrameReader:
         packet = self._state.last_packet
         if self._probe.demuxer.name == "mov" and packet and packet.duration and packet.time_base:
             keep = min(keep, round(packet.duration * packet.time_base * last.rate))
+        keep = min(keep, len(last.samples) - self._beyond_edits(last.rate))
         if self._probe.demuxer.name in _TAGGED_BY_ITUNES and not self._probe.structure.frames:
             # iTunes says it in a tag instead of in the index.
             decoded = round(self._state.reached_s["samples"] * last.rate)
             keep = min(keep, len(last.samples) - itunes_padding(self._probe.container.metadata, decoded))
         return Piece(last.rate, last.samples[:keep]) if 0 < keep < len(last.samples) else last
+
+    def _beyond_edits(self, rate: int) -> int:
+        """Return how many samples of an mp3 in mp4 or mov lie surely behind the end of its edit list."""
+        stream, declared = self._probe.stream, self._probe.declared
+        if self._probe.demuxer.name != "mov" or declared is None or stream.codec.canonical_name != "mp3":
+            return 0
+        return max(floor((self._state.reached_s["samples"] - declared.seconds - _EDIT_S) * rate), 0)
 
 
 def _silence(frames: int, rate: int) -> Iterator[Piece]:
