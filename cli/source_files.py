@@ -48,6 +48,10 @@ def source_files(sources: Sequence[str], output: Path) -> list[SourceFile]:
         for folder in (each for each in matching if each.is_dir()):
             files += _inside(folder, output)
         if not files:
+            if _exists(path) and not path.is_dir():
+                raise click.UsageError(
+                    f"{printable(source)} is a pipe or a device, not a file: write its audio to a file first"
+                )
             raise click.UsageError(
                 f"there is no file {printable(source)}, nor a folder or a pattern with one"
             )

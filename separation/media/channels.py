@@ -53,14 +53,23 @@ def downmix_matrix(names: tuple[str, ...]) -> NDArray[np.float32]:
 def to_stereo(samples: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
     """Mix (frames, channels), with channels of these names, down to (frames, 2).
 
-    Mono goes to both sides at full level, stereo is returned as it is.
+    Mono goes to both sides at full level. Stereo is returned as it is, and so are two channels of unknown or
+    equal names; others (front centre and effects, for example) go where their names say.
     """
     channels = samples.shape[1]
     if channels == 1:
         return np.repeat(samples, 2, axis=1)
-    if channels == 2:
+    if channels == 2 and not _is_mixed(names):
         return samples
     return samples @ downmix_matrix(names)
+
+
+def _is_mixed(names: tuple[str, ...]) -> bool:
+    """Return whether two channels are known, and are not one for each side."""
+    if len(set(names)) != 2 or any(name not in _GAINS for name in names):
+        return False
+    (to_left, other), (another, to_right) = (_GAINS[name] for name in names)
+    return other != 0 or another != 0 or to_left == 0 or to_right == 0
 
 
 def downmix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

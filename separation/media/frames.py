@@ -83,6 +83,8 @@ class FrameReader:
                     yield held
                 held = piece
         checks.raise_first(checks.AFTER_DECODING, self._state)
+        if held is None and not self._probe.stream.codec_context.sample_rate:
+            raise UndecodableMedia  # something else under the name of an elementary stream
         if held is not None:
             yield self._trimmed(held)
 

@@ -256,7 +256,8 @@ def _bitrate_kbps(probe: Probe) -> int | None:
     is_promised = rate and (is_pcm(stream) or probe.demuxer.name in {"mp3", "mov"})
     duration_s = _duration_s(probe)
     if is_alone and duration_s and not is_promised:
-        rate = round(max(structure.size - structure.metadata_bytes, 0) * 8 / duration_s) or rate
+        end = structure.size if structure.end is None else min(structure.end, structure.size)
+        rate = round(max(end - structure.metadata_bytes, 0) * 8 / duration_s) or rate
     return max(1, round(rate / 1000)) if rate else None
 
 

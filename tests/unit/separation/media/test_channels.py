@@ -60,6 +60,25 @@ def test_ambisonics_is_heard_from_its_side(order: int, beside: tuple[str, ...]):
         assert pytest.approx(expected, abs=1e-6) == (heard / heard.sum()).tolist()
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("FL", "FR"), [0.5, 0.2]),
+        (("BL", "BR"), [0.5, 0.2]),
+        (("NONE", "NONE"), [0.5, 0.2]),
+        (("FC", "FC"), [0.5, 0.2]),
+        (("FC", "LFE"), [0.5, 0.5]),
+        (("LFE", "FC"), [0.2, 0.2]),
+        (("FL", "LFE"), [0.5, 0.0]),
+        (("LFE", "FR"), [0.0, 0.2]),
+    ],
+)
+def test_two_channels_go_where_their_names_say(names: tuple[str, ...], expected: list[float]):
+    """Pairs, and channels whose places are not known, are the sides; the effects channel is left out."""
+    heard = to_stereo(np.array([[0.5, 0.2]], np.float32), names)
+    assert heard[0].tolist() == pytest.approx(expected)
+
+
 def test_mono_is_duplicated():
     """A mono source is heard on both sides at its own level."""
     mono = np.array([[0.5], [-0.25]], dtype=np.float32)
