@@ -41,7 +41,7 @@ _FIGURE: Final = re.compile(
 _TABLE: Final = re.compile(r"(<!-- table: ([\w-]+)\.([\w.-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 _GIVEN: Final = re.compile(r"<!-- not measured -->.*?<!-- /not measured -->", re.DOTALL)
 _CODE: Final = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-_NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER: Final = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _MEASURED: Final = re.compile(
     r"(?<![\w.])\d[\d,.]*(?:\s?(?:to|\u2013)\s?[\d,.]+)?\s?"
     r"(?:ms|µs|s|min|MB|GB|MiB|GiB|kB|dB|%|\u00d7|times|jobs/s|jobs a second|a second|GFLOP(?:/s)?)(?![\w/])"
