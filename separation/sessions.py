@@ -193,7 +193,11 @@ class Session:
             return masks
         options = onnx_runtime().RunOptions()
         options.log_severity_level = 4  # the exception says what an error is; to be interrupted is none
-        with interruption.ends(lambda: setattr(options, "terminate", True)):
+
+        def terminate() -> None:
+            options.terminate = True
+
+        with interruption.ends(terminate):
             masks = self._session.run(None, given, options)
         return masks
 
