@@ -61,8 +61,6 @@ _ALL = (
     Demuxer("ac3", starts_anywhere=True, counts_packets=True),
     Demuxer("aiff", "samples", 0.001, flags_last_packet=True),
     Demuxer("amr"),
-    Demuxer("amrnb"),
-    Demuxer("amrwb"),
     Demuxer("ape", "samples", 0.001),
     Demuxer("asf", "streams", 0.25, keeps_pauses=True, least_pause_s=1.0, counts_packets=True),
     Demuxer("au", flags_last_packet=True),

@@ -18,6 +18,8 @@ from stemline.separation.media.languages import UNDETERMINED, canonical, meant
 _MOST_DIGITS = 9
 #: Tracks that a message lists, and characters of each language.
 _MOST_SHOWN, _MOST_CHARACTERS = 20, 40
+#: What programs write in an mp4's place of a title.
+_HANDLERS = frozenset({"", "SoundHandler", "Core Media Audio", "Apple Sound Media Handler", "soun"})
 
 
 def audio_track(
@@ -70,9 +72,16 @@ def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
 
 
 def _listed(tracks: tuple[AudioStream, ...], places: Sequence[int]) -> str:
-    """Return the numbers and languages of some tracks."""
-    known = [f"{place} ({_shown(tracks[place].language or UNDETERMINED)})" for place in places[:_MOST_SHOWN]]
+    """Return the numbers, languages and titles of some tracks."""
+    known = [f"{place} ({_described(tracks[place])})" for place in places[:_MOST_SHOWN]]
     return ", ".join([*known, "..."] if len(places) > _MOST_SHOWN else known)
+
+
+def _described(track: AudioStream) -> str:
+    """Return the language of a track, and its title where it has one: recorders name all tracks alike."""
+    title = track.metadata.get("title") or track.metadata.get("handler_name", "")
+    words = [track.language or UNDETERMINED, *([] if title in _HANDLERS else [title])]
+    return ", ".join(_shown(word) for word in words)
 
 
 def _shown(text: str) -> str:

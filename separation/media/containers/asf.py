@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from stemline.separation.media.containers import wave_format
+from stemline.separation.media.containers.stored_samples import StoredSamples, of_streams
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 _HEADER_OBJECT = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _DATA_OBJECT = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_STREAM_PROPERTIES = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
+_AUDIO = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
+#: Where a stream's properties hold its kind, and the description of its samples.
+_KIND_AT, _FORMAT_AT = 24, 78
 #: Identifier and length of an object; the header object's own has six bytes more.
 _OBJECT_BYTES = 24
 _HEADER_BYTES = 30
@@ -42,6 +48,7 @@ def read(file: BinaryIO, size: int) -> Structure:
     end: int | None = None
     broken_at: int | None = None
     next_file: int | None = None
+    samples: list[StoredSamples] = []
     at = _HEADER_BYTES
     while total <= METADATA_MAX_BYTES and at < size:
         file.seek(at)
@@ -62,6 +69,8 @@ def read(file: BinaryIO, size: int) -> Structure:
             file.seek(at + _FLAGS_AT)
             is_live = bool(int.from_bytes(file.read(4), "little") & _IS_BROADCAST)
             packet_bytes = int.from_bytes(file.read(4), "little")
+        if header[:16] == _STREAM_PROPERTIES:
+            samples.append(_samples(file, at))
         total += max(PART_BYTES, min(length, size - at))
         at += length
     return Structure(
@@ -71,7 +80,17 @@ def read(file: BinaryIO, size: int) -> Structure:
         lacks_lengths=is_live or file_bytes != (next_file or size),
         metadata_bytes=max(declared, total),
         next_file=next_file,
+        samples=of_streams(enumerate(samples)),
     )
+
+
+def _samples(file: BinaryIO, at: int) -> StoredSamples:
+    """Return how the samples of a stream are stored, by its properties at a position."""
+    file.seek(at)
+    properties = file.read(_FORMAT_AT + wave_format.FORMAT_BYTES)
+    if properties[_KIND_AT:].startswith(_AUDIO):
+        return wave_format.stored_samples(properties[_FORMAT_AT:], at + _FORMAT_AT)
+    return StoredSamples()
 
 
 def _next_file(file: BinaryIO, end: int | None, size: int) -> int | None:

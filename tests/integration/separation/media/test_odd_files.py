@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stemline.separation.errors import DamagedMedia, TruncatedMedia
+from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media import MediaLimits, SourceInfo, open_audio
 from stemline.separation.media.containers.ogg import ogg_checksum
 from tests.ffmpeg_files import ffmpeg
@@ -51,6 +51,16 @@ def test_an_order_of_channels_that_is_the_files_own(suffix: str, codec: str, tmp
         assert left < 1e-4
         assert right > 0.05
     assert 8 == source(path).channels
+
+
+@pytest.mark.parametrize("suffix", ["flac", "thd", "mlp", "mp3", "wav", "aac", "ac3", "dts", "m4a"])
+@pytest.mark.parametrize("content", [b"%PDF-1.4\n%%EOF\n", b"<!DOCTYPE html>\n", b'{"error": "none"}\n'])
+def test_a_document_is_no_audio_under_any_name(content: bytes, suffix: str, tmp_path: Path):
+    """FFmpeg believes some names; the error is the one of something that is no media file."""
+    path = tmp_path / f"in.{suffix}"
+    path.write_bytes(content * 500)
+    with pytest.raises(UndecodableMedia):
+        read(path)
 
 
 @pytest.mark.parametrize("container", ["avi", "asf"])

@@ -11,6 +11,7 @@ import pytest
 
 from stemline.separation.errors import UndecodableMedia
 from stemline.separation.media import MediaLimits, open_audio
+from tests.ffmpeg_files import ffmpeg
 
 LIMITS = MediaLimits(max_duration_s=60, max_bytes=10**8)
 RATE = 44_100
@@ -103,6 +104,18 @@ def test_caf_says_it_by_the_bytes_of_a_packet(tmp_path: Path, width: int, bits: 
     """The same in caf, whose description is another one."""
     (tmp_path / "in.caf").write_bytes(caf(width, bits))
     assert np.array_equal(heard(tmp_path / "in.caf"), SOUND.astype(np.float32) / 32_768)
+
+
+@pytest.mark.parametrize(("width", "bits"), [(4, 24), (4, 20), (3, 16)])
+def test_asf_has_the_same_description(tmp_path: Path, width: int, bits: int) -> None:
+    """A wma of PCM, written by ffmpeg with as many bits as bytes, and described with fewer valid ones."""
+    (tmp_path / "in.wav").write_bytes(wav(extensible(width, 8 * width), stored(width)))
+    ffmpeg(tmp_path, "-i", "in.wav", "-c", "copy", "in.wma")
+    content = (tmp_path / "in.wma").read_bytes()
+    described = extensible(width, 8 * width)[:20]
+    assert content.count(described) == 1
+    (tmp_path / "in.wma").write_bytes(content.replace(described, extensible(width, bits)[:20]))
+    assert np.array_equal(heard(tmp_path / "in.wma"), SOUND.astype(np.float32) / 32_768)
 
 
 def test_without_the_longer_description_it_is_the_same(tmp_path: Path) -> None:

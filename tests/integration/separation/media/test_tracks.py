@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stemline.separation.errors import OptionError
 from stemline.separation.media import MediaLimits, open_audio
-from tests.ffmpeg_files import FRAMES, Workshop, signal
+from tests.ffmpeg_files import FRAMES, Workshop, ffmpeg, signal
 from tests.media_formats import FORMATS, OFFSET_S, RATE
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,15 @@ def test_a_missing_track_is_named(track: str, workshop: Workshop):
 
     with pytest.raises(OptionError, match=r"0 \(eng\), 1 \(deu\)"):
         read(file.path, track)
+
+
+def test_titles_are_listed(tmp_path: Path):
+    """Where recorders name no languages, the titles tell the tracks of a message apart."""
+    tone = ("-f", "lavfi", "-i", "sine=d=0.1")
+    titles = ("-metadata:s:a:0", "title=Mic", "-metadata:s:a:1", "title=Game\x1b sound")
+    ffmpeg(tmp_path, *tone, "-map", "0", "-map", "0", "-c:a", "pcm_s16le", *titles, "in.mkv")
+    with pytest.raises(OptionError, match=r"0 \(und, Mic\), 1 \(und, Game\? sound\)"):
+        read(tmp_path / "in.mkv", "5")
 
 
 def test_stems_begin_with_the_video(workshop: Workshop):
