@@ -93,7 +93,7 @@ def test_a_claim_is_valid_for_the_lease_and_nothing_is_known_yet(bench: Bench) -
     """Before the first heartbeat the lease counts from the claim, and there is no reason to stop."""
     keeper = bench.keeper
     assert START + LEASE_S == keeper.expires_at()
-    assert (0, "", None) == (keeper.progress, keeper.device, keeper.stop_reason)
+    assert (0, "", "", None) == (keeper.progress, keeper.device, keeper.stage, keeper.stop_reason)
     assert not keeper.should_stop()
 
 
@@ -111,6 +111,15 @@ def test_a_heartbeat_renews_the_lease_from_when_it_was_sent(bench: Bench) -> Non
     assert [("j1", 7, 40, "cpu", "decode", None)] == bench.heartbeats
     assert START + 15 + LEASE_S == bench.keeper.expires_at()
     assert {} == bench.missed()
+
+
+@pytest.mark.parametrize(("passed", "left_s"), [(0.0, 30.0), (29.5, 0.5), (30.0, 0.0), (45.0, 0.0)])
+def test_a_heartbeat_says_how_long_the_attempt_will_take(bench: Bench, passed: float, left_s: float) -> None:
+    """Clients see what is left of the estimate; an attempt that takes longer is about to end."""
+    bench.keeper.ends_at = bench.time.monotonic() + 30
+    bench.time.passed = passed
+    bench.keeper._send_heartbeat()
+    assert [left_s] == [each[-1] for each in bench.heartbeats]
 
 
 def test_heartbeats_come_from_a_thread_until_the_block_ends(bench: Bench) -> None:
@@ -212,6 +221,19 @@ def test_a_job_has_a_time_limit(bench: Bench) -> None:
     bench.time.passed = LIMIT_S + 0.001
     assert bench.keeper.should_stop()
     assert StopReason.TIME_LIMIT == bench.keeper.stop_reason
+
+
+def test_an_attempt_has_the_time_limit_of_its_model(bench: Bench) -> None:
+    """What the job wants decides, not what is the limit of all."""
+    job = Job("j1", job_spec(), State.RUNNING, created=0, token=7)
+    limits = {job.spec.wants: 5.0}
+    context: Any = SimpleNamespace(
+        store=None, settings=Settings(model_time_limits_s=limits), metrics=None, shutdown=bench.shutdown
+    )
+    keeper = LeaseKeeper(context, job)
+    bench.time.passed = 5.5
+    assert keeper.should_stop()
+    assert StopReason.TIME_LIMIT == keeper.stop_reason
 
 
 def test_a_model_has_a_time_limit_of_its_own() -> None:

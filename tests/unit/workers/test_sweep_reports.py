@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 import structlog
 
 from stemline.jobs.errors import RecordTooNew
+from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
+from stemline.jobs.store import WakeUp
 from stemline.runtime.settings import Settings
 from stemline.workers import sweep
+from stemline.workers.app import CALLBACKS
 from stemline.workers.outcome import AttemptResult, Outcome
 from tests.support.logs import captured_logs
 from tests.unit.workers.test_sweep import LEVELS, Bench
@@ -226,3 +230,55 @@ def test_a_damaged_leftover_is_named_and_stops_no_other(monkeypatch: pytest.Monk
     assert [("error", met[0])] == [(line["log_level"], line["job"]) for line in failed]
     assert {job.id for job in jobs} == set(met)
     assert 1 == bench.store.statistics.read().totals["leftovers:removed"]
+
+
+@pytest.mark.parametrize(("waiting", "limit"), [(0, 1000), (998, 2), (999, 1), (1000, None), (1001, None)])
+def test_deliveries_fill_the_broker_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, limit: int | None
+) -> None:
+    """Of those that are due as many are sent as there is room for; without room the store is not asked."""
+    bench, _ = reporting()
+    bench.broker.waiting[CALLBACKS] = waiting
+    asked: list[int] = []
+
+    def due(most: int) -> list[str]:
+        asked.append(most)
+        return ["d1"]
+
+    monkeypatch.setattr(bench.store.outbox, "due", due)
+    bench.sweeper.resend_deliveries()
+    assert ([limit] if limit else []) == asked
+    assert (["d1"] if limit else []) == bench.broker.delivered
+
+
+@pytest.mark.parametrize("error", [redis.exceptions.ConnectionError(), OSError()])
+def test_an_unavailable_broker_counts_as_empty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """What is sent twice does no harm; what is not sent would wait."""
+    bench, _ = reporting()
+
+    def refused() -> None:
+        raise error
+
+    monkeypatch.setattr(bench.broker, "connection_for_read", refused)
+    assert 0 == bench.sweeper._waiting_messages("separate.1")
+
+
+def test_messages_are_counted_in_the_queue_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wake-ups for a model of its own wait where only its workers listen; each model is asked for."""
+    bench, _ = reporting()
+    monkeypatch.setattr(
+        bench.store.jobs,
+        "demands",
+        lambda: [Demand("htdemucs", 3, served=True), Demand("gone", 1, served=False)],
+    )
+    asked: list[tuple[int, int, str]] = []
+
+    def startable(level: int, most: int, wants: str) -> list[WakeUp]:
+        asked.append((level, most, wants))
+        return [WakeUp(level, f"j{number}", wants) for number in range(3)] if wants else []
+
+    monkeypatch.setattr(bench.store.jobs, "startable", startable)
+    bench.broker.waiting = {"separate.0.htdemucs": 1, "separate.1.htdemucs": 3, "separate.2.htdemucs": 4}
+    bench.sweeper.resend_wake_ups()
+    assert {(level, 200, wants) for level in LEVELS for wants in ("", "htdemucs")} == set(asked)
+    assert [("j1", 0), ("j2", 0)] == [(each.job_id, each.level) for each in bench.broker.sent]
