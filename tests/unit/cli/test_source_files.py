@@ -55,7 +55,6 @@ def test_a_pattern_means_each_file_once(pattern: str, expected: list[str]) -> No
     assert sorted(expected) == sorted(paths(pattern))
 
 
-@pytest.mark.usefixtures("music")
 def test_a_pipe_is_called_so(tmp_path: Path) -> None:
     """A pipe exists: the message says what it is, and what to do."""
     os.mkfifo(tmp_path / "pipe")
@@ -63,6 +62,7 @@ def test_a_pipe_is_called_so(tmp_path: Path) -> None:
         paths(str(tmp_path / "pipe"))
 
 
+@pytest.mark.usefixtures("music")
 def test_an_absolute_pattern(tmp_path: Path) -> None:
     """A pattern may begin at the root."""
     assert [str(tmp_path / each) for each in ALL] == sorted(paths(f"{tmp_path}/**/*.wav"))
