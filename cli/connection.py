@@ -65,10 +65,11 @@ class Connection:
             CommandFailed: the bucket that the user names does not exist.
         """
         from stemline.client import Client, Retry, find
-        from stemline.client.target import VARIABLES
+        from stemline.client.target import PROFILE_VARIABLE, VARIABLES
 
         target = find(self._given, profile=self._profile)
-        is_named = bool(self._given["bucket"] or os.environ.get(VARIABLES["bucket"]))
+        variables = (VARIABLES["bucket"], PROFILE_VARIABLE)
+        is_named = bool(self._given["bucket"] or self._profile or any(map(os.environ.get, variables)))
         with Client(target, retry=Retry(budget_s=budget_s)) as client:
             # The service opens any bucket that its key pair may use, and has no jobs of a mistyped one.
             # Keys in AWS' own variables may be those of another store, which is not asked.
@@ -76,7 +77,7 @@ class Connection:
             if is_named and has_store and client.bucket.is_missing():
                 raise CommandFailed(
                     f"there is no bucket {target.bucket} in the store of {target.origin}",
-                    hint="check --bucket and STEMLINE_BUCKET",
+                    hint="check --bucket and STEMLINE_BUCKET, or the bucket of the profile",
                     status=NOT_FOUND,
                 )
             yield client

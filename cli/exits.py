@@ -45,6 +45,7 @@ _NOT_ALLOWED: Final = {
     "may not": "the key pair is valid; have its entry among the credentials allow it, or use another profile",
 }
 """What to do about ``AccessDenied``, by words of its message: a valid key pair, which may not do this."""
+_NO_PATH: Final = "check --api: it is the URL of the API itself, without the path of a page"
 _NO_ROOM: Final = "make room there, or use another folder"
 _SPENT: Final = "it begins anew at 0:00 UTC; `stemline usage` shows what took it"
 
@@ -154,7 +155,7 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
         case errors.AccessDenied():
             status, usual = DENIED, _cure(error)
         case errors.NotFound():
-            status = NOT_FOUND
+            status, usual = NOT_FOUND, _NO_PATH if "path does not exist" in message else ""
         case errors.TransferFailed() if has_no_room(error):
             usual = _NO_ROOM
         case OSError():

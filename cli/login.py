@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.exits import client_errors
+from stemline.cli.exits import DENIED, NOT_FOUND, UNREACHABLE, CommandFailed, client_errors
 from stemline.cli.output import as_json, print_json
+
+if TYPE_CHECKING:
+    from stemline.client import Client
 
 
 def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
@@ -23,6 +27,25 @@ def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
         if isinstance(error.__context__, EOFError):
             raise click.UsageError(f"{option} is missing, and nobody answers") from error
         raise
+
+
+def _check_bucket(client: Client) -> None:
+    """Check that the bucket exists in its store, and takes its keys.
+
+    Raises:
+        CommandFailed: one of them is wrong.
+    """
+    from stemline.client import StoreRefused, TransferFailed
+
+    try:
+        client.bucket.check()
+    except StoreRefused as error:
+        status = NOT_FOUND if "NoSuchBucket" in str(error) else DENIED
+        hint = "check --bucket, --s3-access-key and --s3-secret-key"
+        raise CommandFailed(str(error), hint=hint, status=status) from error
+    except TransferFailed as error:
+        hint = "check --s3-endpoint-url; --no-check stores the profile without asking"
+        raise CommandFailed(str(error), hint=hint, status=UNREACHABLE) from error
 
 
 @click.command()
@@ -80,9 +103,12 @@ def login(
         if not no_check:
             with Client(target, retry=Retry(budget_s=5)) as client:
                 client.queues()
+                if target.s3 is not None:
+                    _check_bucket(client)
         file = save_profile(profile, target)
     if as_json:
         print_json({"profile": profile, "file": str(file), "checked": not no_check})
     else:
-        checked = "" if no_check else f"; {target.api} accepts the keys"
+        also = " and the bucket accepts its own" if target.s3 else ""
+        checked = "" if no_check else f"; {target.api} accepts the keys{also}"
         click.echo(f"The profile {profile} is stored in {file}{checked}.")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from stemline.client.call import PAGE, Call, Changed, changed
+from stemline.client.names import is_utf8
 from stemline.client.submission import Submission, elements_of
 from stemline.client.values import Raw, child, children, number, text, time_of
 
@@ -111,7 +112,12 @@ def create_batch(
     if manifest:
         body = {**fields, "Manifest": {"Object": manifest}}
         return Call("POST", "/batches", _batch, body=body, headers=headers)
-    content = "\n".join(json.dumps(each, ensure_ascii=False) for each in (fields, *lines))
+    parts = [json.dumps(each, ensure_ascii=False) for each in (fields, *lines)]
+    for row, part in enumerate(parts):
+        if not is_utf8(part):
+            what = f"row {row}" if row else "the batch"
+            raise ValueError(f"{what} has a text that is not UTF-8: no request can hold it")
+    content = "\n".join(parts)
     return Call("POST", "/batches", _batch, content=content.encode(), content_type=LINES, headers=headers)
 
 

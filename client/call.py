@@ -83,7 +83,13 @@ def joined(ids: Sequence[str]) -> str:
 
 
 def wire_time(value: datetime | None) -> str:
-    """Return a time as on the wire; empty for none."""
+    """Return a time as on the wire; empty for none.
+
+    Raises:
+        TypeError: it is something else than a time.
+    """
+    if value is not None and not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time: give a datetime")
     return "" if value is None else format_time(round(value.timestamp() * 1e6))
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -15,6 +15,7 @@ import httpx
 
 from stemline.client.call import Call
 from stemline.client.errors import ConnectionFailed, NotConfigured, api_error
+from stemline.client.names import is_utf8
 from stemline.client.target import Target
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
@@ -42,7 +43,11 @@ class Exchange:
         Args:
             call: what is asked.
             within_s: how long to wait for each part of the answer, instead of the client's own time.
+
+        Raises:
+            ValueError: it has a text that is not UTF-8, or a header that no request can have.
         """
+        _check(call)
         target = self.target
         body = call.content if call.body is None else to_json(dict(call.body))
         path = call.path + (f"?{urlencode(call.params)}" if call.params else "")
@@ -145,6 +150,34 @@ def reason_of(error: Exception) -> str:
             return text
         case _:
             return type(error).__name__
+
+
+def _check(call: Call[Any]) -> None:
+    """Check that a request can hold what a call says.
+
+    Raises:
+        ValueError: a text is not UTF-8, and would become another one; or a header has other letters.
+    """
+    for text in _texts([call.params, call.body]):
+        if not is_utf8(text):
+            raise ValueError(f"{text!a} is not UTF-8: no request can hold it")
+    for name, value in call.headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise ValueError(f"{name} is {value!a}, but may hold printable ASCII characters alone")
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    """Yield every text of a tree."""
+    match tree:
+        case str():
+            yield tree
+        case Mapping():
+            for name, value in tree.items():
+                yield name
+                yield from _texts(value)
+        case list() | tuple():
+            for value in tree:
+                yield from _texts(value)
 
 
 def _error(response: httpx.Response, api: str) -> Exception:

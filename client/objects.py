@@ -88,6 +88,22 @@ class Bucket:
             pass
         return False
 
+    def check(self) -> None:
+        """Check that the bucket exists and takes the keys, which need not be allowed to list it.
+
+        Raises:
+            StoreRefused: it does not exist, or refuses the keys.
+            TransferFailed: the store gives no answer of a store.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
+
+        with _faults(f"the bucket {self.name} cannot be used"):
+            try:
+                self._s3().list_objects_v2(Bucket=self.name, MaxKeys=1)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "AccessDenied":
+                    raise
+
     def exists(self, key: str) -> bool:
         """Return whether there is an object.
 

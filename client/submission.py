@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from stemline.client.call import wire_time
 from stemline.client.values import STEMS
 from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode
-from stemline.wire.times import format_time
 
 MODES: Final[Mapping[int, str]] = {2: AudioMode.AUDIO_AND_BACKGROUND, 4: AudioMode.MUSIC_MODE}
 """``AudioMode`` by the number of stems."""
@@ -103,8 +103,8 @@ class Submission:
             "QueueId": self.queue,
             "CallBack": self.callback,
             "CallBackFormat": self.callback_format,
-            "NotBefore": _time(self.not_before),
-            "Deadline": _time(self.deadline),
+            "NotBefore": wire_time(self.not_before),
+            "Deadline": wire_time(self.deadline),
             "Timeout": "" if self.timeout_s is None else str(self.timeout_s),
         }
         return {name: value for name, value in request.items() if value}
@@ -168,10 +168,6 @@ def elements_of(keys: Mapping[str, str]) -> dict[str, str]:
     if unknown := sorted(set(keys) - set(elements)):
         raise ValueError(f"{', '.join(unknown)}: a stem is one of {', '.join(elements)}")
     return {elements[stem]: key for stem, key in keys.items()}
-
-
-def _time(value: datetime | None) -> str:
-    return "" if value is None else format_time(round(value.timestamp() * 1e6))
 
 
 def audio_config(given: Submission) -> dict[str, str]:

@@ -69,10 +69,10 @@ class Target:
     """Where the above was found, for messages."""
 
     def __post_init__(self) -> None:
-        """Check the address, and the bucket, which the service would take for its own otherwise.
+        """Check the address, the keys, and the bucket, which the service would take for its own otherwise.
 
         Raises:
-            NotConfigured: it is no URL, or the bucket or its region cannot be named in a request.
+            NotConfigured: it is no URL, or a key, the bucket or its region cannot be named in a request.
         """
         try:
             parts = urlsplit(self.api)
@@ -81,6 +81,11 @@ class Target:
             is_url = False
         if not is_url:
             raise NotConfigured(f"{self.api} is not the URL of an API: it begins with http:// or https://")
+        if "@" in parts.netloc:
+            raise NotConfigured("the URL of an API holds no user and no password: its requests are signed")
+        for what, value in (("SecretId", self.secret_id), ("session token", self.session_token)):
+            if not (value.isascii() and value.isprintable()):
+                raise NotConfigured(f"the {what} has characters that no key has")
         if not self.bucket:
             return
         if not BUCKET_NAME.fullmatch(self.bucket):

@@ -201,7 +201,7 @@ def test_callbacks_are_listed_and_sent_in_every_status(service: Service) -> None
 
 
 def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile is stored once the service accepts it; commands use it by its name or a variable."""
+    """A profile is stored once service and bucket accept it; its name or a variable makes commands use it."""
     target = service.client.target
     words = [
         "--api",
@@ -217,6 +217,17 @@ def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.Mon
     assert "SignatureDoesNotMatch" in refused.stderr
     assert "there is no profile other" in service.run("queues", "--profile", "other", code=3).stderr
     assert "accepts the keys" in service.run("login", "other", *words, "--secret-key", SECRET_KEY).stdout
+    words += ["--secret-key", SECRET_KEY, "--s3-endpoint-url", service.s3.endpoint_url, "--s3-access-key"]
+    keys = [service.s3.access_key, "--s3-secret-key", service.s3.secret_key]
+    assert "the bucket accepts its own" in service.run("login", "other", *words, *keys).stdout
+    for code, wrong in [
+        (4, [service.s3.access_key, "--s3-secret-key", "wrong"]),
+        (4, ["nobody", "--s3-secret-key", service.s3.secret_key]),
+        (5, [*keys, "--bucket", "none-1250000000"]),
+    ]:
+        assert "Hint: check --bucket" in service.run("login", "third", *words, *wrong, code=code).stderr
+    service.run("login", "third", *words, *keys, "--bucket", "none-1250000000", "--no-check")
+    assert "no bucket none-1250000000" in service.run("jobs", "--profile", "third", code=5).stderr
     monkeypatch.setenv("STEMLINE_PROFILE", "other")
     service.run("queues")
 

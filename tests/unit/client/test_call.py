@@ -6,8 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from stemline.client.batches import create_batch
 from stemline.client.call import LONGEST_WAIT_S, in_tens, joined, one, prefer_wait, wire_time
+from stemline.client.calls import page, submit
 from stemline.client.errors import NotFound
+from stemline.client.exchange import Exchange
+from stemline.client.submission import Submission
+from stemline.client.target import Target
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,33 @@ def test_times_keep_their_moment_in_any_zone() -> None:
     moment = datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert wire_time(moment) == wire_time(moment.astimezone(timezone(timedelta(hours=-11)))) != ""
     assert wire_time(None) == ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: submit(Submission("in/\udc80x"), "b-1", "r"),
+        lambda: submit(Submission("x", user_data="\ud800"), "b-1", "r"),
+        lambda: submit(Submission("x", output={"voice": "\udc80", "background": "b"}), "b-1", "r"),
+        lambda: submit(Submission("x"), "b-1", "r", key="a\nb"),
+        lambda: submit(Submission("x"), "b-1", "r", key="é"),
+        lambda: page(source="\udc80"),
+        lambda: create_batch(["a", "\udc80"], Submission(""), "b-1", "r"),
+        lambda: create_batch(["a"], Submission(""), "b-1", "r", name="\udc80"),
+    ],
+)
+def test_what_no_request_can_hold_is_refused(call) -> None:
+    """Texts that are not UTF-8 never become other texts, and headers hold printable ASCII."""
+    with pytest.raises(ValueError, match=r"is not UTF-8|printable ASCII") as refused:
+        Exchange(Target("http://127.0.0.1:1", "id", "key", "b-1", "r")).request(call())
+    assert not isinstance(refused.value, UnicodeError)
+    assert str(refused.value).isascii()
+
+
+def test_a_time_is_no_text() -> None:
+    """What is not a time is named."""
+    with pytest.raises(TypeError, match="'tomorrow' is no time"):
+        Submission("x", not_before="tomorrow").body("b-1", "r")  # type: ignore[arg-type]
 
 
 def test_what_was_not_found_is_named() -> None:
