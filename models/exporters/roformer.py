@@ -68,7 +68,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", sequence)
     try:
-        config = yaml.load(path.read_text(), Loader)  # noqa: S506  # a safe loader
+        config = yaml.load(path.read_text(), Loader)  # noqa: S506 - a safe loader # nosec B506
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path} is no YAML: {reason}") from error
