@@ -34,6 +34,9 @@ _TYPES = {
 #: A policy knows wildcards only as the first label of a host.
 _REGION_LABEL = re.compile(r"//[^/]*\{region\}[^./]*\.")
 
+#: gzip, and not with a weight of 0, which refuses it.
+_ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:,|$|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
@@ -81,9 +84,10 @@ def _file(request: Request, name: str) -> Response:
         raise NoSuchResource
     services: Services = request.app.state.services
     headers = security_headers(services.buckets) | {"ETag": found.etag, "Vary": "Accept-Encoding"}
-    if found.etag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if found.etag in known or known.strip() == "*":
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _ACCEPTS_GZIP.search(request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(found.compressed, media_type=found.media_type, headers=headers)
     return Response(found.content, media_type=found.media_type, headers=headers)

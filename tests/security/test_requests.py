@@ -58,6 +58,10 @@ BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
     "processing instructions": (b"<Request>" + b"<?a?>" * (MB // 6) + b"</Request>", {}),
     "CDATA sections": (b"<Request><Tag>" + b"<![CDATA[a]]>" * (MB // 14) + b"</Tag></Request>", {}),
     "another encoding": (b'<?xml version="1.0" encoding="utf-7"?><Request/>', {}),
+    "another encoding behind the mark of UTF-8": (
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-16"?><Request/>',
+        {},
+    ),
     "XInclude": (
         (
             b'<Request xmlns:x="http://www.w3.org/2001/XInclude"><Tag>'

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from types import SimpleNamespace
 
-from stemline.api.console.pages import security_headers, static_files
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from stemline.api.console.pages import console, security_headers, static_files
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
 
@@ -35,3 +41,42 @@ def test_the_first_view_is_small():
     assert "app.js" in first
     assert "app.css" in first
     assert sum(len(static_files()[name].content) for name in first) < 150_000
+
+
+def answer(**headers: str) -> Response:
+    """What a client with these headers gets for the page."""
+    scope = {
+        "type": "http",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "app": SimpleNamespace(state=SimpleNamespace(services=SimpleNamespace(buckets=Buckets(Settings())))),
+    }
+    return console(Request(scope))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("x-gzip, br", True),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.000 , deflate", False),
+        ("notgzip, identity", False),
+        ("", False),
+    ],
+)
+def test_files_are_compressed_for_whoever_accepts_it(accepted: str, is_compressed: bool) -> None:
+    """A weight of 0 refuses a coding, however it is written."""
+    sent = answer(accept_encoding=accepted)
+    assert is_compressed == ("content-encoding" in sent.headers)
+    content = gzip.decompress(bytes(sent.body)) if is_compressed else bytes(sent.body)
+    assert static_files()["index.html"].content == content
+
+
+@pytest.mark.parametrize(
+    ("known", "status"), [("*", 304), ('"a", ETAG', 304), ("W/ETAG", 304), ('"a"', 200), ("", 200)]
+)
+def test_a_file_that_is_known_is_not_sent_again(known: str, status: int) -> None:
+    """One of several tags is enough, and a star is any."""
+    etag = static_files()["index.html"].etag
+    assert status == answer(if_none_match=known.replace("ETAG", etag)).status_code
