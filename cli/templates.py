@@ -65,7 +65,7 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
 @as_json
 @connected
 def delete(connection: Connection, *, names: Sequence[str], as_json: bool) -> None:
-    """Delete templates by their ids or names; jobs already submitted keep their copy."""
+    """Delete templates; jobs already submitted keep their copy."""
     deleted, missing = [], []
     with connection.open() as client:
         for name in dict.fromkeys(names):

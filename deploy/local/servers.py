@@ -300,23 +300,44 @@ class SeaweedServer(Server):
         )
 
     def is_ready(self) -> bool:
-        """Whether it lists buckets."""
+        """Whether it lists buckets and, if it has one, takes and gives objects."""
         if ports.is_free(self.listen["s3"]):
             return False
         client = self.client()
         try:
-            client.list_buckets()
+            buckets = client.list_buckets().get("Buckets", [])
+            return not buckets or _takes_objects(client, buckets[0]["Name"])
         except (BotoCoreError, ClientError):
             return False
         finally:
             client.close()
-        return True
 
     def create_bucket(self, bucket: str) -> None:
-        """Create a bucket unless it exists."""
+        """Create a bucket unless it exists, and wait until it takes objects.
+
+        Raises:
+            ServerFailed: it did not in time.
+        """
         client = self.client()
         try:
             if bucket not in {each["Name"] for each in client.list_buckets().get("Buckets", [])}:
                 client.create_bucket(Bucket=bucket)
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not _takes_objects(client, bucket):
+                if time.monotonic() > deadline:
+                    raise ServerFailed(f"{self.name} takes no objects; see {self.log}")
+                time.sleep(0.1)
         finally:
             client.close()
+
+
+def _takes_objects(client: Any, bucket: str) -> bool:
+    """Return whether an object can be stored and read; the part that holds objects is ready after S3 is."""
+    key = f".ready-{secrets.token_hex(8)}"
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        found: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        client.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError):
+        return False
+    return found == key.encode()
