@@ -387,6 +387,35 @@ def test_required_host() -> None:
     assert key() == verify(V1, lookup, now=NOW, require_host=True)
 
 
+@pytest.mark.parametrize(
+    ("lasts_s", "is_valid"), [(60, True), (3600, True), (3600 + 900, True), (3600 + 901, False)]
+)
+def test_a_signature_may_be_valid_for_so_long(lasts_s: int, is_valid: bool) -> None:
+    """A start in the past is no part of the span; without a limit any span is right."""
+    unsigned = request("GET", JOB, {"host": H})
+    span = {"start": NOW - 900, "end": NOW - 900 + lasts_s}
+    value = sign(unsigned, secret_id=SECRET_ID, secret_key=SECRET_KEY, headers=("host",), **span)
+    signed = request("GET", JOB, {"host": H}, value)
+    now = span["start"] + 1
+    assert key() == verify(signed, lookup, now=now)
+    if is_valid:
+        assert key() == verify(signed, lookup, now=now, max_span_s=3600)
+    else:
+        with pytest.raises(Forbidden, match=r"^The signature is valid for longer than 3600 s\.$"):
+            verify(signed, lookup, now=now, max_span_s=3600)
+
+
+@pytest.mark.parametrize(("is_signs", "error"), [(True, Forbidden), (False, SignatureDoesNotMatch)])
+def test_the_span_is_that_of_the_signature(is_signs: bool, error: type[Forbidden]) -> None:
+    """The key that signs may be valid for longer, as those that SDKs derive for a day are."""
+    long, short = f"{NOW};{NOW + 90_000}", f"{NOW};{NOW + 60}"
+    name = "q-sign-time" if is_signs else "q-key-time"
+    value = authorization(short, "host", "", "0" * 40).replace(f"{name}={short}", f"{name}={long}")
+    with pytest.raises(Forbidden) as refused:
+        verify(request("GET", JOB, {"host": H}, value), lookup, now=NOW, max_span_s=3600)
+    assert error is type(refused.value)
+
+
 def test_second_parameter_of_a_signed_name() -> None:
     """A second ``tag`` cannot be added to a signed one."""
     signed = VECTORS["V2"][0]
