@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
+import posix
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,15 @@ from typing import Any
 def in_a_fork(action: Callable[..., Any], *arguments: object) -> None:
     """Run an action in a forked process, and assert that it ended well.
 
-    The process ends at once: libraries whose threads were not forked would wait for them at an orderly end.
+    The process ends at once: libraries whose threads were not forked would wait for them at an orderly end,
+    and coverage would write what this process has counted so far. One that hangs writes where it does.
     """
     process = multiprocessing.get_context("fork").Process(target=_run, args=(action, *arguments))
     process.start()
     process.join(60)
+    if process.exitcode is None and process.pid is not None:
+        posix.kill(process.pid, signal.SIGABRT)  # pytest has faulthandler enabled
+        process.join(10)
     assert process.exitcode == 0
 
 
@@ -25,4 +30,4 @@ def _run(action: Callable[..., Any], *arguments: object) -> None:
         action(*arguments)
         status = 0
     finally:
-        os._exit(status)
+        posix._exit(status)  # not os._exit, in which coverage acts
