@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import posix
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from typing import Any
 def in_a_fork(action: Callable[..., Any], *arguments: object) -> None:
     """Run an action in a forked process, and assert that it ended well.
 
-    The process ends at once: libraries whose threads were not forked would wait for them at an orderly end,
-    and coverage would write what this process has counted so far. One that hangs writes where it does.
+    The process ends at once: libraries whose threads were not forked would wait for them at an orderly end.
+    Coverage counts nothing in it: another thread of this process may hold its lock at the fork, which nobody
+    would release. One that hangs writes where it does.
     """
     process = multiprocessing.get_context("fork").Process(target=_run, args=(action, *arguments))
     process.start()
@@ -25,6 +27,7 @@ def in_a_fork(action: Callable[..., Any], *arguments: object) -> None:
 
 
 def _run(action: Callable[..., Any], *arguments: object) -> None:
+    sys.settrace(None)
     status = 1
     try:
         action(*arguments)
