@@ -106,7 +106,7 @@ class _Silence:
         self._began = 0.0
 
     def __enter__(self) -> Self:
-        self._timer = self._loop.call_later(self._longest_s, self._ring)
+        self._timer = self._loop.call_later(self._longest_s, self._check)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,13 +124,13 @@ class _Silence:
             waiting.discard(waiter)
             self._waiter = None
 
-    def _ring(self) -> None:
+    def _check(self) -> None:
         left_s, waiter = self._longest_s, self._waiter
         if waiter is not None:
             left_s -= self._loop.time() - self._began
         if waiter is not None and left_s <= 0 and not waiter.done():
             waiter.set_result(False)
-        self._timer = self._loop.call_later(left_s if left_s > 0 else self._longest_s, self._ring)
+        self._timer = self._loop.call_later(left_s if left_s > 0 else self._longest_s, self._check)
 
 
 class EventHub:

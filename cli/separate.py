@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: A user's own file may have any length; the separator needs a limit, s.
 _YEAR_S = 365 * 86_400.0
-#: Of Spleeter's networks, s.
-_SEGMENT_S = 11.9
 #: Of a file whose header does not say it: 128 kbit/s.
 _BYTES_PER_S = 16_000
 
@@ -230,11 +228,13 @@ def separate(
 
 def _is_short(path: Path) -> bool:
     """Return whether a file seems to fit into a segment, by its size: a guess that matters to speed alone."""
+    from stemline.separation.network import HOP, SAMPLE_RATE, SEGMENT_FRAMES
+
     try:
         with path.open("rb") as file:
             head = file.read(32)
         bytes_per_s = int.from_bytes(head[28:32], "little") if head[:4] == b"RIFF" else _BYTES_PER_S
-        return path.stat().st_size <= _SEGMENT_S * bytes_per_s
+        return path.stat().st_size <= SEGMENT_FRAMES * HOP / SAMPLE_RATE * bytes_per_s
     except OSError:
         return False
 

@@ -51,7 +51,7 @@
         ├── SourceNotFound
         ├── SourceAccessDenied
         │   ├── SourceBucketUnknown   retryable: another worker may know the bucket
-        │   └── SourceEntryRefused    retryable: the operator's entry may be mended
+        │   └── SourceEntryRefused    retryable: the operator may correct the entry
         ├── SourceDownloadFailed
         │   └── SourceUnavailable     retryable: another attempt may succeed
         │       ├── SourceObjectUnavailable    counts as an attempt: the bucket itself responds
@@ -59,7 +59,7 @@
         ├── SourceTooLarge
         ├── TargetDenied
         │   ├── TargetBucketUnknown   retryable: another worker may know the bucket
-        │   └── TargetEntryRefused    retryable: the operator's entry may be mended
+        │   └── TargetEntryRefused    retryable: the operator may correct the entry
         ├── TargetNotWritten          counts as an attempt
         ├── TargetUnavailable         retryable
         │   ├── TargetObjectUnavailable    counts as an attempt: the bucket itself responds

@@ -29,7 +29,7 @@ def known_sha256(path: Path) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    identity = _identity(path)
+    identity = " ".join(map(str, identity_of(path)))
     record = None
     with suppress(OSError, ValueError):
         record = checksum_directory() / f"{place(path)}.known"
@@ -40,7 +40,7 @@ def known_sha256(path: Path) -> str:
     digest = sha256(path)
     status = path.stat()
     settled = began_ns - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS
-    if record is not None and settled and _identity(path) == identity:
+    if record is not None and settled and " ".join(map(str, identity_of(path))) == identity:
         with suppress(OSError):
             record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if is_private(record.parent):
@@ -48,12 +48,14 @@ def known_sha256(path: Path) -> str:
     return digest
 
 
-def _identity(path: Path) -> str:
+def identity_of(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file, whatever a program sets its times to: the last number does at least.
+
+    Raises:
+        OSError: There is no such file.
+    """
     status = path.stat()
-    return " ".join(
-        str(part)
-        for part in (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    )
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def place(path: Path) -> str:

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ def graph_for(
     found: Path | bytes | None = cached_graph(model, folder, polyphase=polyphase, digest=digest)
     if found is None:
         found = write_graph(model, weights(), polyphase=polyphase)
-    is_optimised = polyphase and processor_type() is not None
+    is_optimised = _processor(polyphase=polyphase) is not None
     return OptimisedGraph(found) if isinstance(found, Path) and is_optimised else found
 
 
@@ -118,7 +119,7 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
         # In the folder of this user: nobody else can change the files before their checksums are known.
         with tempfile.TemporaryDirectory(dir=files.checksums.parent) as folder:
             written = Path(folder) / files.graph.name
-            if polyphase and processor_type() is not None:
+            if _processor(polyphase=polyphase) is not None:
                 write_optimised(whole, written)
             else:
                 _write_plain(graph, written)
@@ -161,14 +162,20 @@ def _delete_older(folder: Path) -> None:
     for path in folder.glob("graph-*-*"):
         version = path.name.split("-")[1]
         if version.isdecimal() and int(version) < GRAPH_VERSION:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's, or deleted by another program
+                path.unlink()
+
+
+def _processor(*, polyphase: bool) -> str | None:
+    """Return the type of processor that a cached graph is optimised for; None for one that is not."""
+    return processor_type() if polyphase else None
 
 
 def _files(model: Model, weights: Path, *, polyphase: bool) -> _Files:
     """Return the paths of a graph's files."""
-    kind = "plain"
-    if polyphase:
-        kind = f"cpu-{processor}" if (processor := processor_type()) else "polyphase"
+    kind = "polyphase" if polyphase else "plain"
+    if processor := _processor(polyphase=polyphase):
+        kind = f"cpu-{processor}"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])
     path = weights / name
     return _Files(path, path.with_suffix(".weights"), checksum_directory() / f"{place(path)}.sha256")

@@ -29,10 +29,6 @@ class Logger:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def debug(self, event: str, **keys: Any) -> None:
-        """Write a line of this level."""
-        self._log(logging.DEBUG, event, keys)
-
     def info(self, event: str, **keys: Any) -> None:
         """Write a line of this level."""
         self._log(logging.INFO, event, keys)

@@ -37,7 +37,7 @@ class Fault(Enum):
 
     STORE = "the store, or what stands before it: the request is repeated, then the job is put off"
     WORKER = "this worker's keys, clock or proxy: the job is put off, and another worker may do it"
-    ENTRY = "the operator's entry for the bucket: the job is put off until the entry is mended"
+    ENTRY = "the operator's entry for the bucket: the job is put off until the entry is corrected"
     DENIED = "the policy of the bucket: final"
     MISSING = "there is no such object, bucket or upload: final"
     REQUEST = "what the job asks for: final"

@@ -42,7 +42,7 @@ class Engines:
     Args:
         settings: Of the worker.
         metrics: That count the loads.
-        device_in_use: Is told where the engines run.
+        device_in_use: Called with the device on which the engines run.
         damaged: Called when weights are not what they should be.
     """
 

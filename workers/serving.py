@@ -13,6 +13,7 @@ import structlog
 from stemline.jobs.serving import MOST_SERVED, announced
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import BUILT_IN
+from stemline.models.checksums import identity_of
 from stemline.models.library import cards, members, published
 from stemline.models.weights import WeightStore, verify_file
 from stemline.runtime.errors import UnusableFolder
@@ -61,7 +62,7 @@ class Serving:
         self._doubts = multiprocessing.RawValue(ctypes.c_uint, 0)
         self._doubts_seen = 0
         self._left_out: list[str] = []
-        self._sound: dict[tuple[Path, int, int, int], bool] = {}
+        self._sound: dict[tuple[Path, tuple[int, ...]], bool] = {}
 
     def refresh(self) -> tuple[str, ...]:
         """Look at the models again, and return what is served."""
@@ -125,9 +126,7 @@ class Serving:
         for file in published(card).files:
             path = folder / file.name
             try:
-                about = path.stat()
-                # The last one changes whatever a program sets the time of the file to.
-                place = (path, about.st_mtime_ns, about.st_size, about.st_ctime_ns)
+                place: tuple[Path, tuple[int, ...]] = (path, identity_of(path))
                 if place not in self._sound:
                     verify_file(path, file)
                     self._sound[place] = True

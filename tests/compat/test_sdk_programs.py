@@ -67,7 +67,7 @@ COMMANDS = {"python": [sys.executable, "separate.py"], "node": ["node", "separat
 def test_the_programs(serve: Callable[..., ApiServer], folder: Path, tmp_path: Path, *, tls: bool) -> None:
     """Each program submits a job of its own, and by its Idempotency-Key the same one when it is run again.
 
-    Over https it sends nothing to a server whose authority it was not told.
+    Over https it sends nothing to a server whose authority it does not trust.
     """
     files = issue(tmp_path, REGION) if tls else None
     server = serve(tls_certificate=files.chain, tls_key=files.key) if files else serve()

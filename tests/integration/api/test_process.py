@@ -19,6 +19,7 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.client import SECRET_ID, SECRET_KEY, Client, exchange, submission
 from stemline.testing.processes import eventually
 from tests.support.measured import MEASURED
+from tests.support.processes import alive
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -94,5 +95,9 @@ def test_kill_9_ends_all_processes(tmp_path: Path, valkey_server: ValkeyServer) 
     """When the command is killed by -9, no process goes on answering behind the port."""
     with running(tmp_path, valkey_server.url, "--processes", "2") as (process, port):
         eventually(lambda: len(spawned(process.pid)) == 2, 180, "two processes")
+        eventually(lambda: answers(port), 180, "an answer")
+        children = spawned(process.pid)
         process.kill()
-        eventually(lambda: not answers(port), 180, "the end of the processes")
+        eventually(lambda: not any(map(alive, children)), 180, "the end of the processes")
+        assert 2 == len(children)
+        assert not answers(port)

@@ -33,7 +33,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def test_a_file_is_read_once(tmp_path: Path, reads: list[Path]) -> None:
-    """The second program that asks is told what the first one found."""
+    """The second program that asks gets what the first one found."""
     file = tmp_path / "weights"
     file.write_bytes(b"weights")
     assert [sha256_of(b"weights")] * 2 == [known_sha256(file), known_sha256(file)]

@@ -12,7 +12,7 @@ from stemline.separation.logs import configure_later, get_logger
 from tests.support.logs import captured_logs
 
 
-@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+@pytest.mark.parametrize("level", ["info", "warning"])
 def test_lines_reach_structlog(level: str) -> None:
     """A line has the event, the level and the keys that it was written with."""
     with captured_logs() as lines:

@@ -151,7 +151,7 @@ def test_an_ensemble_shares_its_members_with_other_jobs(tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_loaded_are_reported(monkeypatch, tmp_path):
-    """What announces the models is told that one is damaged; that one is missing it sees itself."""
+    """What announces the models learns that one is damaged; that one is missing it sees itself."""
     errors = [WeightsMissing(), WeightsCorrupt()]
     told: list[int] = []
 

@@ -22,7 +22,7 @@ const ROW = 56;
  * @property {boolean} isLoaded
  * @property {boolean} isSearching
  * @property {unknown} error
- * @property {unknown} source another one has not been told yet which rows can be seen
+ * @property {unknown} source another one does not know yet which rows can be seen
  */
 
 /** Jobs by their place: pages are loaded where they can be seen, and again when something changes. @param {Route} route @returns {Rows} */
