@@ -59,7 +59,9 @@ def test_a_slow_store_delays_no_other_bucket(monkeypatch: pytest.MonkeyPatch) ->
     def slow(connection: socket.socket) -> None:
         waiting.append(connection)
         released.wait(600)
-        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        # A refusal without a code would be a proxy's, and tried again.
+        body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def fast(connection: socket.socket) -> None:
         connection.sendall(OPENED.encode())
