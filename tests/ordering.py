@@ -16,7 +16,7 @@ _SHARED = {
         "tests/integration/deploy/test_stack.py",
     ),
     "service": ("tests/integration/observe/",),
-    "chart": ("tests/unit/deploy/test_helm_",),
+    "chart": ("tests/integration/chart/",),
 }
 _LONGEST = "stack"
 #: Tests that only compute, each for a moment: they fill the end of a run.

@@ -24,8 +24,8 @@ from stemline.runtime.store import open_store
 from stemline.runtime.store_metrics import OTHER, StoreCollector
 from stemline.testing.processes import eventually, program
 from tests.conftest import free_port
+from tests.integration.deploy.test_alerts import everything, expressions
 from tests.integration.observe.conftest import answers
-from tests.unit.deploy.test_alerts import everything, expressions
 
 
 class Page:

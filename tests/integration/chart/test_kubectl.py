@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.unit.deploy.helm import (
+from tests.integration.chart.helm import (
     container,
     of,
 )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import stemline
-from tests.unit.deploy.helm import (
+from tests.integration.chart.helm import (
     CHART,
     MATRIX,
     MINE,

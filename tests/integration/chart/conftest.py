@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import missing
-from tests.unit.deploy.helm import (
+from tests.integration.chart.helm import (
     CHART,
     NIGHT,
     PACKAGE,

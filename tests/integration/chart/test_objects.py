@@ -11,7 +11,7 @@ import yaml
 
 from stemline.runtime.settings import Settings
 from tests.conftest import REPOSITORY
-from tests.unit.deploy.helm import (
+from tests.integration.chart.helm import (
     MATRIX,
     MINE,
     PODS,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stemline.runtime.settings import Settings
-from tests.unit.deploy.helm import MINE, NIGHT, PODS, container, egress_ports, merged, of, pod
+from tests.integration.chart.helm import MINE, NIGHT, PODS, container, egress_ports, merged, of, pod
 
 
 def test_the_autoscaler_counts_the_pods_of_its_pool_however_long_their_names(render):
