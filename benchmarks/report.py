@@ -182,6 +182,21 @@ def plot(content: Mapping[str, Any], path: Path) -> None:
     plt.close(drawing)
 
 
+def about_run() -> dict[str, Any]:
+    """Return what is kept with a run to which later ones add: when, on which version and processor."""
+    at = machine()
+    return {"version": at["stemline"]} | {
+        name: at[name] for name in ("date", "commit", "changed", "processor", "cores")
+    }
+
+
+def runs_of_version(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the runs of this version of Stemline that a file keeps, if it exists."""
+    path, this = folder / f"{name}.json", _version("stemline")
+    kept = json.loads(path.read_text()).get("runs", []) if path.exists() else []
+    return [run for run in kept if run["version"] == this]
+
+
 def digests(sources: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each file of a program."""
     return {each: hashlib.sha256((REPOSITORY / each).read_bytes()).hexdigest() for each in sources}

@@ -21,9 +21,9 @@ powercut: $(VENV)/.dev ## Cut the power under Valkey 500 times and flip 500 bits
 fulldisk: $(VENV)/.dev ## Fill the disk of Valkey under load, and free it (root): make fulldisk [SEED=1]
 	$(BIN)/python -m tests.chaos.full_disk $(if $(SEED),--seed $(SEED))
 
-simulate: $(VENV)/.dev ## Run the service in virtual time from many seeds: make simulate [SEED=1] [STEPS=1000000] [PROCESSES=2] [MISTAKES=5]
+simulate: $(VENV)/.dev ## Run the service in virtual time from many seeds: make simulate [SEED=1] [STEPS=1000000] [PROCESSES=2] [MISTAKES=5] [NAME=simulate]
 	$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --steps $(or $(STEPS),1000000) \
-		--processes $(or $(PROCESSES),1) --mistakes $(or $(MISTAKES),0)
+		--processes $(or $(PROCESSES),1) --mistakes $(or $(MISTAKES),0) $(if $(NAME),--name $(NAME))
 
 traces: $(VENV)/.dev ## Kill processes at random, and hold what each job's record showed against the model (needs Java): make traces [TRIALS=30]
 	$(BIN)/python -m tests.chaos.traces --trials $(or $(TRIALS),30)

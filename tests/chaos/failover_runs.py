@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from benchmarks.report import RESULTS, Report, machine
+from benchmarks.report import RESULTS, Report, about_run, runs_of_version
 
 SOURCES: Final = ("tests/chaos/failover.py", "tests/chaos/failover_runs.py", "tests/chaos/trials.py")
 _ADDED: Final = (
@@ -81,10 +80,7 @@ class Runs:
         """Read the file, if it has a name and exists; runs of another version are left out."""
         self._name, self._folder = name, folder
         self._report = Report(name, "Failover behind Sentinels", SOURCES)
-        path = folder / f"{name}.json"
-        kept = json.loads(path.read_text()).get("runs", []) if name and path.exists() else []
-        self._version = machine()["stemline"]
-        self.kept: list[dict[str, Any]] = [run for run in kept if run["version"] == self._version]
+        self.kept: list[dict[str, Any]] = runs_of_version(name, folder) if name else []
 
     def count(self, durability: str) -> int:
         """Return how many failovers there were with a durability."""
@@ -92,10 +88,7 @@ class Runs:
 
     def add(self, outcome: Outcome) -> None:
         """Keep one more run, and write the file if it has a name."""
-        at = machine()
-        about = {name: at[name] for name in ("date", "commit", "changed", "processor", "cores")}
-        load = round(os.getloadavg()[0], 1)
-        self.kept.append({"version": self._version, **about, "load": load, **vars(outcome)})
+        self.kept.append({**about_run(), "load": round(os.getloadavg()[0], 1), **vars(outcome)})
         if self._name:
             self._write()
 

@@ -18,36 +18,15 @@ from dataclasses import dataclass
 
 from benchmarks.report import Report
 from tests.simulation.choices import shrink
+from tests.simulation.kept_runs import SEEDS, SOURCES, KeptRuns
 from tests.simulation.mistake import Mistake
 from tests.simulation.mistakes import MISTAKES
 from tests.simulation.run import Result, Simulator, simulator
 
-_SOURCES = tuple(
-    f"tests/simulation/{name}.py"
-    for name in (
-        "choices",
-        "scheduler",
-        "store",
-        "bucket",
-        "broker",
-        "api",
-        "clients",
-        "world",
-        "properties",
-        "batch_properties",
-        "run",
-    )
-)
-_PLANTED = tuple(
-    f"tests/simulation/{name}.py"
-    for name in (
-        "mistake",
-        "mistakes",
-    )
-)
+_PLANTED = ("tests/simulation/mistake.py", "tests/simulation/mistakes.py")
 _STEPS = 1_000_000
-_SEEDS = 1_000_000
-"""Between the first seeds of different processes and starts."""
+_KEPT_STEPS = 1_000_000
+"""After so many steps what was found is kept, if it is."""
 
 
 @dataclass
@@ -93,7 +72,7 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
     found = []
     with mistake.planted():
         for start in range(starts):
-            seeds = iter(range(1 + start * _SEEDS, 1 + (start + 1) * _SEEDS))
+            seeds = iter(range(1 + start * SEEDS, 1 + (start + 1) * SEEDS))
             total = explore(sim, seeds, most_steps)
             found.append(0 if total.failed_seed is None else total.steps)
     return found
@@ -101,7 +80,7 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
 
 def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: str) -> bool:
     """Find each mistake, as long as there is time; return whether one was not found."""
-    report = Report(name, "Steps in which planted mistakes are found", (*_SOURCES, *_PLANTED))
+    report = Report(name, "Steps in which planted mistakes are found", (*SOURCES, *_PLANTED))
     rows, missed = list[tuple[str, str]](), False
     for mistake in MISTAKES:
         if time.perf_counter() > end:
@@ -125,21 +104,19 @@ def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: st
 
 
 def _promises(sim: Simulator, seed: int, most_steps: int, end: float, name: str) -> bool:
-    """Make runs; return whether one broke a promise."""
-    report = Report(name, "The service in virtual time, from many seeds", _SOURCES)
-    began, began_cpu_s = time.perf_counter(), time.process_time()
-    total = explore(sim, iter(range(seed, sys.maxsize)), most_steps, end)
-    if total.failed_seed is not None:
-        explain(sim, total.failed_seed)
-        return True
-    took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu_s
-    print(f"{total.runs:,} runs, {total.steps:,} steps in {took_s:.0f} s, no promise broken")
-    report.add("steps", [total.steps], unit="", label="steps without a broken promise")
-    report.add("runs", [total.runs], unit="", label="runs")
-    report.add("cpu", [cpu_s], unit="s", label="processor time, without Valkey")
-    report.notes.append(f"Seeds {seed} to {seed + total.runs - 1}.")
-    if name:
-        report.write()
+    """Make runs, after those that a file keeps; return whether one broke a promise."""
+    kept = KeptRuns(name)
+    seed, steps = kept.first_seed(seed), 0
+    began = time.perf_counter()
+    while steps < most_steps and time.perf_counter() < end:
+        began_cpu_s = time.process_time()
+        total = explore(sim, iter(range(seed, sys.maxsize)), min(_KEPT_STEPS, most_steps - steps), end)
+        if total.failed_seed is not None:
+            explain(sim, total.failed_seed)
+            return True
+        kept.add(seed=seed, runs=total.runs, steps=total.steps, cpu_s=time.process_time() - began_cpu_s)
+        seed, steps = seed + total.runs, steps + total.steps
+        print(f"{steps:,} steps in {time.perf_counter() - began:.0f} s, no promise broken", flush=True)
     return False
 
 
@@ -153,7 +130,7 @@ def main() -> int:
     parser.add_argument("--mistakes", type=int, default=0, help="finds each mistake from so many first seeds")
     parser.add_argument("--most", type=int, default=1_000_000, help="steps to find a mistake in")
     parser.add_argument("--minutes", type=float, default=math.inf, help="ends after this time")
-    parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
+    parser.add_argument("--name", default="", help="of files in benchmarks/results that keep these runs too")
     asked = parser.parse_args()
     end, failed = time.perf_counter() + asked.minutes * 60, False
     with simulator() as sim:
@@ -183,7 +160,7 @@ def repeatable() -> int:
     asked, others = parser.parse_known_args()
     words = [sys.executable, "-m", "tests.simulation", *others]
     words += ["--steps", str(math.ceil(asked.steps / asked.processes))]
-    seeds = [str(asked.seed + number * _SEEDS) for number in range(asked.processes)]
+    seeds = [str(asked.seed + number * SEEDS) for number in range(asked.processes)]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     started = [subprocess.Popen([*words, "--seed", seed], env=environment) for seed in seeds]
     return max([process.wait() for process in started])
