@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from stemline.separation.confinement import confine
 from stemline.separation.errors import SeparationError
 from stemline.separation.media.decode import open_audio
 from stemline.separation.media.tags import kept_tags
@@ -55,6 +56,7 @@ def run(request: dict[str, Any], output: int, *, server: int) -> NoReturn:
     try:
         _detach(output, server)
         _limit_memory(request["memory_bytes"])
+        confine(Path(request["path"]))
         status = _respond(request)
     except BaseException:  # noqa: BLE001 - the server's loop must not go on in this process
         # Escaped: what a file holds ends in messages.

@@ -9,14 +9,19 @@ ended. Closing the link kills the child; closing the socket of requests kills al
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import struct
 import sys
 from contextlib import suppress
+from types import ModuleType
+
+import av
 
 from stemline.separation import decoder_child
 
@@ -96,6 +101,13 @@ class DecoderServer:
                 connection.send(STATUS.pack(os.waitstatus_to_exitcode(status)))
 
 
+def _import_all(package: ModuleType) -> None:
+    """Import all modules of a package: those that it imports late could not be read by a confined child."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
 def main() -> None:
     """Serve the requests of the socket whose descriptor is the argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
@@ -103,6 +115,7 @@ def main() -> None:
     os.set_blocking(wakeup_writer, False)
     signal.set_wakeup_fd(wakeup_writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    _import_all(av)
     gc.collect()
     gc.freeze()  # what was imported stays shared with the children
     DecoderServer(socket.socket(fileno=int(sys.argv[1])), wakeups).serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -18,9 +19,9 @@ _PLAIN: Final = frozenset({"http", "amqp", "pyamqp", "redis"})
 
 
 def security(context: CheckContext) -> Iterator[Finding]:
-    """Check the settings alone; nothing is connected to."""
+    """Check the settings, and what confines decoders on this machine; nothing is connected to."""
     settings = context.settings
-    found = [*_access(settings), *_ports(settings), *_servers(settings)]
+    found = [*_access(settings), *_ports(settings), *_servers(settings), *_confinement()]
     yield from found or [ok("security", "access, signatures, ports and message queues are as they should be")]
 
 
@@ -107,6 +108,21 @@ def _sentinels(name: str, address: SentinelAddress) -> Iterator[Finding]:
     if not address.sentinel_password:
         message = f"the Sentinels of {name} ask for no password: who reaches them can cause a failover"
         yield warn("security", message, "set `requirepass` there, and sentinel_password in the URL")
+
+
+def _confinement() -> Iterator[Finding]:
+    """Yield what this machine lacks to confine the processes that decode, where a worker can run on it."""
+    if find_spec("av") is None:
+        return
+    from stemline.separation.confinement import missing
+
+    if lacking := missing():
+        yield warn(
+            "security",
+            f"sources are decoded without {' and '.join(lacking)}: a decoder that a file takes over reaches "
+            "what the worker reaches",
+            "run workers on Linux 5.13 or later, and allow the container or unit its system calls landlock_*",
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from stemline.separation.errors import UndecodableMedia
 from stemline.separation.media.demuxers import DEMUXERS
@@ -67,6 +71,18 @@ def open_container(
             if isinstance(error, MemoryError):
                 raise
     raise UndecodableMedia
+
+
+def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
+    """Yield the packets of some streams, by default of all, and the empty ones that end them.
+
+    PyAV looks at its end for streams that it did not have at the start, which a transport stream may add.
+
+    Raises:
+        FFmpegError: FFmpeg cannot read on.
+    """
+    with suppress(IndexError):  # the streams that were asked for have ended by then
+        yield from container.demux(*streams)
 
 
 def likely_demuxers(path: Path, head: bytes) -> list[str | None]:

@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from stemline.separation.media.container import open_container
+from stemline.separation.media.container import demuxed, open_container
 
 #: Most packets that are counted: 19 minutes of AAC, whose average is that of an hour.
 MOST_PACKETS = 50_000
@@ -89,7 +89,7 @@ def stream_packets(opener: Opener, demuxer: str, index: int) -> Iterator[Packet[
                 if other.index != index:
                     other.discard = Discard.all
             with suppress(av.FFmpegError):
-                for packet in container.demux(container.streams[index]):
+                for packet in demuxed(container, container.streams[index]):
                     if packet.size:
                         yield packet
     finally:

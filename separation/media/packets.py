@@ -13,6 +13,7 @@ from av.stream import Discard, Stream
 from stemline.separation.errors import DamagedMedia, TruncatedMedia, UndecodableMedia
 from stemline.separation.media import ac3
 from stemline.separation.media.checks import DecodeState
+from stemline.separation.media.container import demuxed
 from stemline.separation.media.probe import Probe
 from stemline.separation.media.tags import TAG_HEAD_BYTES, tag_bytes
 
@@ -85,7 +86,7 @@ def _all_packets(probe: Probe) -> Iterator[Packet[Stream]]:
                 other.discard = Discard.all
     for _ in range(_MOST_RETRIES):
         try:
-            yield from probe.container.demux()
+            yield from demuxed(probe.container)
         except av.BlockingIOError:
             continue
         return

@@ -91,3 +91,14 @@ def test_the_check_of_settings_warns_of_missing_buckets(monkeypatch, tmp_path, c
     ran = CliRunner().invoke(main, ["settings", "--check"])
     assert 0 == ran.exit_code, ran.output
     assert ("Warning: no bucket is configured" in ran.output) == (content != '{"*": {}}')
+
+
+def test_decoders_that_cannot_be_confined_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Landlock runs workers, and the finding says what that means."""
+    monkeypatch.setattr("stemline.separation.confinement.missing", lambda: ["Landlock"])
+
+    (finding,) = found()
+
+    assert finding.verdict is Verdict.WARNING
+    assert "decoded without Landlock" in finding.message
+    assert "landlock_*" in finding.fix

@@ -98,3 +98,14 @@ def test_stems_begin_with_the_video(workshop: Workshop):
         assert np.abs(heard[: added - 1500]).max() < 1e-3, file.name  # a resampler rings a little
         if file.kind.rate == RATE:
             assert np.array_equal(heard[-FRAMES // 2 :], plain[-FRAMES // 2 :]), file.name
+
+
+def test_a_track_that_comes_later_changes_nothing(workshop: Workshop):
+    """A transport stream that has a second track for a while is read whole, as a broadcast may have it."""
+    kinds = tuple(kind for kind in FORMATS if kind.name == "ts-mp2")
+    [plain], [two] = (workshop.make(kinds, arrangement) for arrangement in ("plain", "two tracks"))
+    joined, parts = plain.path.with_name("later.ts"), 25
+    half = plain.path.read_bytes() * (parts // 2)  # more than FFmpeg looks at when it opens a file
+    joined.write_bytes(half + two.path.read_bytes() + half)
+
+    assert abs(len(read(joined)) - parts * len(read(plain.path))) < parts * 1152
