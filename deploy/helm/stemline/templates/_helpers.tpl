@@ -174,11 +174,12 @@ runtimeClassName: {{ . | quote }}
 {{- with $options.affinity }}
 affinity: {{ . | toJson }}
 {{- end }}
-{{- with .v.nodeSelector | default $options.nodeSelector }}
-nodeSelector: {{ . | toJson }}
+{{- /* A pool may name these twice: its own `pods` counts, also where it is empty, then the pool, then `pods` of all. */}}
+{{- $v := .v -}}
+{{- range $name := list "nodeSelector" "tolerations" }}
+{{- with hasKey ($v.pods | default dict) $name | ternary (get $options $name) (get $v $name | default (get $options $name)) }}
+{{ $name }}: {{ . | toJson }}
 {{- end }}
-{{- with .v.tolerations | default $options.tolerations }}
-tolerations: {{ . | toJson }}
 {{- end }}
 {{- if $options.topologySpread }}
 topologySpreadConstraints:
