@@ -24,6 +24,8 @@ class Principal:
     expires_at: int | None = None
     require_digest: bool = False
     """Whether its signatures must cover a digest of the body and a nonce."""
+    signs_callbacks: bool = False
+    """Whether it has webhook secrets, with which the callbacks of its jobs are signed."""
 
 
 class Principals:
@@ -89,4 +91,5 @@ class Principals:
             session_token=entry.token.get_secret_value() if entry.token else None,
             expires_at=entry.expires_at,
             require_digest=entry.require_digest,
+            signs_callbacks=bool(entry.webhook_secrets),
         )

@@ -197,6 +197,7 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     policy = context.policy
     submitter: dict[str, Any] = {
         "credential": context.principal.id,
+        "signed": context.principal.signs_callbacks,
         "weight": policy.weight,
         "reuse": policy.reuse,
     }

@@ -10,6 +10,10 @@ from stemline.runtime.settings import Credential
 from stemline.runtime.settings.groups import CallbackSettings
 
 
+class CredentialRemoved(ValueError):
+    """The credential whose secrets were to sign a callback was removed, or replaced by another key pair."""
+
+
 class WebhookSecrets:
     """The secrets of the settings and of the credentials."""
 
@@ -22,14 +26,17 @@ class WebhookSecrets:
 
         Raises:
             UnreadableFile: The credentials file could never be read, so it is unknown whether to sign.
+            CredentialRemoved: The credential that had secrets is not known any more.
         """
         found = (
             self._settings.queue_webhook_secrets.get(spec.queue_id)
-            or self._of_credential(spec.credential)
+            or self._of_credential(spec)
             or self._settings.webhook_secrets
         )
         return [secret.get_secret_value() for secret in found]
 
-    def _of_credential(self, secret_id: str | None) -> tuple[SecretStr, ...]:
-        entry = self._key_pairs.entries().get(secret_id) if secret_id else None
+    def _of_credential(self, spec: JobSpec) -> tuple[SecretStr, ...]:
+        entry = self._key_pairs.entries().get(spec.credential) if spec.credential else None
+        if entry is None and spec.signed:
+            raise CredentialRemoved
         return entry.webhook_secrets if entry else ()

@@ -75,6 +75,8 @@ class JobSpec:
     callback: CallbackRequest = CallbackRequest()
     credential: str = ""
     """SecretId of the submitter; it selects the webhook secrets that sign the callback."""
+    signed: bool = False
+    """Whether the submitter had webhook secrets: without them its callback is not sent."""
     trace: str = ""
     """W3C traceparent of the submission; empty without tracing."""
     batch: str = ""

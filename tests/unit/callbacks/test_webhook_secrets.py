@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from stemline.callbacks.webhook_secrets import WebhookSecrets
+from stemline.callbacks.webhook_secrets import CredentialRemoved, WebhookSecrets
 from stemline.runtime.credentials import CredentialFiles
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.settings import Settings
@@ -34,6 +34,18 @@ def test_queue_before_credential_before_general():
     assert ["whsec_g"] == known.of(job_spec(credential="unknown"))
     assert ["whsec_q"] == known.of(dataclasses.replace(job_spec(credential="A"), queue_id="pq"))
     assert [] == secrets().of(job_spec(credential="A"))
+
+
+def test_a_callback_that_was_to_be_signed_is_not_sent_without_its_credential():
+    """Removed, or replaced by another key pair; the queue's secrets, which count before it, are still there."""
+    spec = dataclasses.replace(job_spec(credential="gone"), signed=True)
+    known = secrets(queue_webhook_secrets={"pq": ["whsec_q"]}, webhook_secrets=["whsec_g"])
+    with pytest.raises(CredentialRemoved):
+        known.of(spec)
+    assert ["whsec_q"] == known.of(dataclasses.replace(spec, queue_id="pq"))
+    back = {"secret_id": "gone", "secret_key": "k"}
+    assert ["whsec_a"] == secrets(credentials=[{**back, "webhook_secrets": ["whsec_a"]}]).of(spec)
+    assert ["whsec_g"] == secrets(credentials=[back], webhook_secrets=["whsec_g"]).of(spec)
 
 
 def test_a_file_that_was_never_readable_is_an_error(tmp_path):
