@@ -42,19 +42,22 @@ WITHOUT_EFFECT = {"workers": {"workers.cpu.replicas", "workers.gpu.replicas"}}
 POD_SAMPLES = {**PODS, "extraVolumeMounts": [{"name": "tmp", "mountPath": "/elsewhere"}]}
 
 
+def options_of_pods(known: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Any]:
+    """Yield the path of each option of pods, with the value to be tried."""
+    for option in known:
+        if option != "disruptionBudget":
+            yield (*path, option), POD_SAMPLES[option]
+    values = {"enabled": False, "maxUnavailable": 2, "minAvailable": 1}
+    budget = {**values, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    assert budget.keys() == known["disruptionBudget"]["properties"].keys()
+    yield from (((*path, "disruptionBudget", field), value) for field, value in budget.items())
+
+
 def options(schema: Mapping[str, Any], part: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Any]:
     """Yield the path of each option below a part of the schema, with each value to be tried."""
     name = part.get("$ref", "").rpartition("/")[2]
     if name in {"pods", "podsOfOne"}:
-        known = schema["definitions"]["pods"]["properties"]
-        for option in known:
-            if option == "disruptionBudget":
-                values = {"enabled": False, "maxUnavailable": 2, "minAvailable": 1}
-                budget = {**values, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
-                assert budget.keys() == known[option]["properties"].keys()
-                yield from (((*path, option, field), value) for field, value in budget.items())
-            else:
-                yield (*path, option), POD_SAMPLES[option]
+        yield from options_of_pods(schema["definitions"]["pods"]["properties"], path)
     elif name == "settings":
         yield (*path, "STEMLINE_THREADS"), "3"
     elif name == "texts":
@@ -69,7 +72,12 @@ def options(schema: Mapping[str, Any], part: Mapping[str, Any], path: tuple[str,
     elif path[-1] in SAMPLES:
         yield path, SAMPLES[path[-1]]
     else:
-        kinds: dict[str, list[Any]] = {"boolean": [True, False], "integer": [3], "string": ["x"], "array": [[7777]]}
+        kinds: dict[str, list[Any]] = {
+            "boolean": [True, False],
+            "integer": [3],
+            "string": ["x"],
+            "array": [[7777]],
+        }
         yield from ((path, value) for value in kinds[part.get("type", "integer")])
 
 
@@ -120,7 +128,7 @@ def test_a_disruption_budget_of_one_pod_is_refused(component: str, render):
 
 
 def test_options_of_the_pods_of_a_pool_count_before_those_of_the_pool(render):
-    """Tolerations and node selectors are the `pods` of the pool, else of the pool, else of all pods; also empty."""
+    """Tolerations and node selectors: those of its `pods`, also empty, else its own, else those of all."""
     common = {"nodeSelector": {"a": "all"}, "tolerations": [{"key": "all"}]}
     own = {"nodeSelector": {"b": "own"}, "tolerations": [{"key": "own"}]}
     pods = {"nodeSelector": {"c": "pods"}, "tolerations": [{"key": "pods"}]}
@@ -162,7 +170,9 @@ def test_two_releases_leave_each_other_alone(helm):
     names = [{(each["kind"], each["metadata"]["name"]) for each in release} for release in releases]
     assert not names[0] & names[1]
     pods = [
-        each["metadata"]["labels"] if each["kind"] == "Pod" else each["spec"]["template"]["metadata"]["labels"]
+        each["metadata"]["labels"]
+        if each["kind"] == "Pod"
+        else each["spec"]["template"]["metadata"]["labels"]
         for each in other
         if each["kind"] in {"Deployment", "Pod"}
     ]

@@ -37,7 +37,7 @@ def test_queue_before_credential_before_general():
 
 
 def test_a_callback_that_was_to_be_signed_is_not_sent_without_its_credential():
-    """Removed, or replaced by another key pair; the queue's secrets, which count before it, are still there."""
+    """Removed, or replaced by another key pair; the queue's secrets, which count first, are still there."""
     spec = dataclasses.replace(job_spec(credential="gone"), signed=True)
     known = secrets(queue_webhook_secrets={"pq": ["whsec_q"]}, webhook_secrets=["whsec_g"])
     with pytest.raises(CredentialRemoved):
