@@ -16,6 +16,7 @@ from kombu.exceptions import KombuError
 
 from stemline.callbacks.outcome import Outcome, failed
 from stemline.jobs.callback import MqConfig
+from stemline.jobs.reasons import reason_of
 from stemline.jobs.text import shorten
 
 _PASSWORD = re.compile(r"//[^/@\s]*@")
@@ -52,8 +53,7 @@ class BrokerSender:
             *connection.connection_errors,
             *connection.channel_errors,
         ) as error:
-            reason = f"{type(error).__name__}: {error}"
-            return failed("broker", _PASSWORD.sub("//", shorten(reason, 4096)))
+            return failed("broker", _PASSWORD.sub("//", shorten(reason_of(error), 4096)))
         return Outcome(delivered=True, status="confirmed" if endpoint.startswith("amqp") else "stored")
 
     def _publish(

@@ -21,6 +21,7 @@ from stemline.callbacks.webhook_signature import signed_headers
 from stemline.jobs.callback import MqConfig
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.job import Job, JobSpec
+from stemline.jobs.reasons import reason_of
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, Slot, Store
 from stemline.runtime import telemetry
@@ -206,7 +207,7 @@ class DeliveryService:
                     outcome = self._send_to_url(delivery, announced, now_s, telemetry.traceparent(span))
             except Exception as error:
                 log.exception("callback.crashed", delivery=delivery.id)
-                outcome = failed("error", f"{type(error).__name__}: {error}")
+                outcome = failed("error", reason_of(error))
             telemetry.annotate(span, status=outcome.status, delivered=outcome.delivered)
             return outcome
 
@@ -221,7 +222,7 @@ class DeliveryService:
             headers = signed_headers(delivery.id, int(now_s), content, self._secrets.of(announced.spec))
         except (OSError, ValueError) as error:
             # A late callback is better than an unsigned one.
-            return failed("unsigned", f"the webhook secrets cannot be used: {type(error).__name__}")
+            return failed("unsigned", f"the webhook secrets cannot be used: {reason_of(error)}")
         if traceparent:
             headers = {**headers, "traceparent": traceparent}
         return self._url.send(delivery.target.url, content, form, headers, now_s)

@@ -11,6 +11,7 @@ from stemline.callbacks.http import BadUrl
 from stemline.callbacks.outcome import Outcome, failed
 from stemline.callbacks.url_sender import failure_status
 from stemline.jobs.callback import MqConfig, is_reserved_mq_name
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.settings import Settings
 
 PUBLIC_ENDPOINT: Final = "https://cmq-{region}.public.tencenttdmq.com"
@@ -63,7 +64,7 @@ class MqSender:
             status = failure_status(error)
             if status is None:
                 raise
-            return failed(status, error if str(error) else type(error).__name__)
+            return failed(status, reason_of(error))
 
     def _refusal(self, mq: MqConfig, size: int) -> Outcome | None:
         """Return why a message is never sent, or ``None``."""

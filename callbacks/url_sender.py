@@ -12,6 +12,7 @@ from stemline.callbacks.address_guard import AddressGuard, AddressRefused
 from stemline.callbacks.connection import Deadline, NameNotFound
 from stemline.callbacks.http import BadUrl, Response, basic_authorization, parse_url, post
 from stemline.callbacks.outcome import Outcome, failed
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.http_date import seconds_of
 
 KEPT_ANSWER_BYTES: Final = 1024
@@ -67,8 +68,8 @@ class UrlSender:
             status = failure_status(error)
             if status is None:
                 raise
-            reason = f"no answer within {self.timeout_s:g} s" if status == "timeout" else error
-            return failed(status, reason or type(error).__name__)
+            reason = f"no answer within {self.timeout_s:g} s" if status == "timeout" else reason_of(error)
+            return failed(status, reason)
         return outcome_of(response, now_s)
 
 

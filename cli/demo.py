@@ -8,6 +8,7 @@ import re
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import click
 
 from stemline.cli.output import screen
 from stemline.cli.up import stop_on_signals
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,7 +80,7 @@ def demo(song: Path | None, model: str) -> None:
         print_failure(console, stack, str(error))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - any failure is one sentence and a log
-        print_failure(console, stack, f"{type(error).__name__}: {error}", details=traceback.format_exc())
+        print_failure(console, stack, reason_of(error), details=traceback.format_exc())
         sys.exit(1)
     finally:
         if stack is not None:
@@ -87,10 +89,13 @@ def demo(song: Path | None, model: str) -> None:
 
 def print_failure(console: Console, stack: Stack | None, reason: str, *, details: str = "") -> None:
     """Print why the demo failed and where the logs are."""
-    console.print(f"[bold red]The demo failed:[/] {reason}", soft_wrap=True)
+    from rich.markup import escape
+
+    console.print(f"[bold red]The demo failed:[/] {escape(reason)}", soft_wrap=True)
     if stack is not None:
         if details:
-            stack.home.log("demo").write_text(details)
+            with suppress(OSError):
+                stack.home.log("demo").write_text(details)
         console.print(f"Logs: {stack.home.logs}", soft_wrap=True)
 
 

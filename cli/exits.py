@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,22 +15,32 @@ import click
 
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
+from stemline.jobs.reasons import UNEXPECTED, reason_of
 
 if TYPE_CHECKING:
     from stemline.client import AccessDenied
 
+DONE: Final = 0
 FAILED: Final = 1
-"""A job failed, or was cancelled; or anything that has no status of its own."""
 USAGE: Final = 2
-"""The command line is wrong; click's own."""
 UNREACHABLE: Final = 3
-"""No service is known, or it does not answer."""
 DENIED: Final = 4
 NOT_FOUND: Final = 5
 BUSY: Final = 6
-"""The service asks to come back later."""
 INTERRUPTED: Final = 130
-"""Ctrl-C."""
+STATUSES: Final[Mapping[int, str]] = {
+    DONE: "done",
+    FAILED: "a job failed or was cancelled, or something could not be done; also where ids failed for several"
+    " reasons",
+    USAGE: "the command line is wrong",
+    UNREACHABLE: "no service is known, or it, its job store or its bucket does not answer",
+    DENIED: "the key pair is refused, or may not do this: read-only keys, a `--model` that may not be"
+    " chosen, a budget that is spent; the hint says which",
+    NOT_FOUND: "there is no such job, queue, template, callback, bucket, model or file",
+    BUSY: "the service asks to come back later",
+    INTERRUPTED: "Ctrl-C",
+}
+"""What each exit status means; docs/cli.md and the reference of the commands say it in these words."""
 _WRITERS: Final = frozenset({"click.utils", "rich.console"})
 """Modules that write to the standard output."""
 _NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
@@ -47,6 +57,9 @@ _NOT_ALLOWED: Final = {
 """What to do about ``AccessDenied``, by words of its message: a valid key pair, which may not do this."""
 _NO_PATH: Final = "check --api: it is the URL of the API itself, without the path of a page"
 _NO_ROOM: Final = "make room there, or use another folder"
+_NO_STORE: Final = (
+    "set STEMLINE_REDIS_URL, or run this beside `stemline up`; `stemline doctor store` checks it"
+)
 _SPENT: Final = "it begins anew at 0:00 UTC; `stemline usage` shows what took it"
 
 
@@ -130,11 +143,11 @@ def check_output(error: OSError) -> None:
     if writer in _WRITERS and not isinstance(error, BrokenPipeError):
         # Else the interpreter would try to write the rest once more, and report that too.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # the process ends
-        raise CommandFailed(f"the output cannot be written: {error.strerror}") from error
+        raise CommandFailed(f"the output cannot be written: {reason_of(error)}") from error
 
 
 def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFailed:
-    """Return how a command ends because of an error of the client or of the disk.
+    """Return how a command ends because of an error, whatever raised it.
 
     Args:
         error: what happened.
@@ -143,8 +156,9 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
     """
     from stemline.client import errors
     from stemline.client.tracks.pace import NO_ROOM, has_no_room
+    from stemline.jobs.errors import StoreUnavailable
 
-    message, status, usual = str(error), FAILED, ""
+    message, status, usual = reason_of(error), FAILED, ""
     match error:
         case errors.NotConfigured():
             status = UNREACHABLE
@@ -160,10 +174,30 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
             usual = _NO_ROOM
         case OSError():
             usual = _NO_ROOM if error.errno in NO_ROOM else ""
-            named = f"{printable(str(error.filename))}: " if error.filename else ""
-            message = f"{named}{error.strerror or error}"
+            named = printable(str(error.filename)) if isinstance(error.filename, str | bytes | Path) else ""
+            message = f"{named}: {message}" if named else message
+        case StoreUnavailable():
+            status, message, usual = UNREACHABLE, "the job store does not answer", _NO_STORE
+        case _ if message == UNEXPECTED:
+            usual = _report(error)
     hints = filter(None, (hint or usual, then))
     return CommandFailed(message, hint="; then ".join(hints), status=status)
+
+
+def _report(error: Exception) -> str:
+    """Write where an unexpected error was raised into a file, and return the hint that names it."""
+    import tempfile
+    import traceback
+
+    from stemline.runtime.redaction import Redaction
+
+    try:
+        number, name = tempfile.mkstemp(prefix="stemline-fault-", suffix=".txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="replace") as file:
+            file.write(Redaction().traceback("".join(traceback.format_exception(error))))
+    except OSError:  # no folder can be written to
+        return "please report it, with the command"
+    return f"please report it, with {name}, which says where it happened"
 
 
 def _cure(error: AccessDenied) -> str:

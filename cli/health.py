@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.jobs.reasons import reason_of
+
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
 
@@ -57,7 +59,7 @@ def _http_fault(url: str) -> str:
         with loopback.opener().open(url, timeout=_TIMEOUT_S):
             return ""
     except OSError as error:
-        return f"{url}: {error}"
+        return f"{url}: {reason_of(error)}"
 
 
 def _liveness_fault(settings: Settings) -> str:

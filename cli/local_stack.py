@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import click
+from stemline.cli.exits import failure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def open_store() -> RedisStore:
     """Open the store of ``STEMLINE_REDIS_URL``; if it is not set, that of the local stack of this folder.
 
     Raises:
-        click.ClickException: the store does not answer.
+        CommandFailed: the store does not answer.
     """
     from pydantic import SecretStr
 
@@ -70,7 +70,6 @@ def open_store() -> RedisStore:
     try:
         store.now()
     except StoreUnavailable as error:
-        raise click.ClickException(
-            "the job store does not answer; set STEMLINE_REDIS_URL, or run this beside `stemline up`"
-        ) from error
+        store.close()
+        raise failure(error) from error
     return store

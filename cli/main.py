@@ -11,12 +11,16 @@ from typing import Any, ClassVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, check_output, ended_at_once
+from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, check_output, ended_at_once, failure
 from stemline.cli.group import Group, called_command
 from stemline.cli.program import program, spelled
 
 #: Commands that import nothing which logs by itself, and start sooner without what writes the lines.
 _LOGGING_LATER = {"separate"}
+
+
+_SERVICES = {"api", "beat", "flower", "worker"}
+"""Commands whose errors are lines of their logs."""
 
 
 class LazyGroup(Group):
@@ -75,29 +79,19 @@ class LazyGroup(Group):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; report invalid settings by name, never by value."""
+        """Run the command; whatever it raises is the end of a command."""
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:
-            raise _usage(error, ctx) from error
         except (KeyboardInterrupt, click.Abort) as error:
             if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
                 raise SystemExit(INTERRUPTED) from None
             raise  # nobody answers a question
-        except click.ClickException as error:
-            error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
+        except (click.exceptions.Exit, BrokenPipeError):
             raise
-        except ModuleNotFoundError as error:
-            raise _missing(error) from error
-        except OSError as error:
-            check_output(error)
-            raise
-        except ValueError as error:
-            from stemline.cli.settings import describe_invalid_settings
-
-            if (text := describe_invalid_settings(error)) is None:
+        except Exception as error:
+            if (ended := _ended(error, ctx)) is error:
                 raise
-            raise click.ClickException(text) from error
+            raise ended from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names, sorted."""
@@ -112,6 +106,29 @@ class LazyGroup(Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is wrong
         return command
+
+
+def _ended(error: Exception, context: click.Context) -> Exception:
+    """Return how a command ends that raises an error; a service logs where an unexpected one was raised.
+
+    Invalid settings are told by name, never by value.
+    """
+    match error:
+        case click.UsageError():
+            return _usage(error, context)
+        case click.ClickException():
+            error.message = spelled(error.message)  # type: ignore[misc] # click's own, for all of its errors
+            return error
+        case ModuleNotFoundError() if (missing := _missing(error)) is not error:
+            return missing
+        case OSError():
+            check_output(error)
+        case ValueError():
+            from stemline.cli.settings import describe_invalid_settings
+
+            if (text := describe_invalid_settings(error)) is not None:
+                return click.ClickException(text)
+    return error if context.invoked_subcommand in _SERVICES else failure(error)
 
 
 def _missing(error: ModuleNotFoundError) -> Exception:

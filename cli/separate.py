@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from stemline.cli.exits import ending_like_ctrl_c
-from stemline.cli.output import as_json, is_live, printable, screen
+from stemline.cli.exits import ending_like_ctrl_c, failure
+from stemline.cli.output import as_json, hint, is_live, printable, screen
 from stemline.cli.separation_report import print_report
 from stemline.cli.separator_errors import separator_errors
 from stemline.cli.source_files import SourceFile, check_stems, source_files
@@ -214,10 +214,9 @@ def separate(
             if len(files) == 1:
                 raise
             failed += 1
-            reason = printable(f"{type(error).__name__}: {error}")
-            click.echo(
-                f"{printable(str(file.path))}: unexpected error, worth a bug report: {reason}", err=True
-            )
+            ended = failure(error)
+            click.echo(f"{printable(str(file.path))}: {ended.message}", err=True)
+            hint(ended.hint)
         else:
             print_report(file.path, report, codec, bitrate, as_json=as_json)
     if len(files) > 1:

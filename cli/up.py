@@ -16,6 +16,7 @@ import click
 from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, print_json, screen
 from stemline.cli.program import program
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,6 +79,8 @@ def print_banner(console: Console, stack: Stack) -> None:
 
 def fetch_weights(console: Console, settings: Settings) -> None:
     """Fetch the weights of the 2-stem model unless they are here; without them the first jobs wait."""
+    from rich.markup import escape
+
     from stemline.cli.models import fetch_with_bar
     from stemline.models.catalogue import model_named
     from stemline.models.weights import WeightStore
@@ -91,7 +94,7 @@ def fetch_weights(console: Console, settings: Settings) -> None:
     try:
         fetch_with_bar(console, store, model, mirror=settings.engine.models_mirror)
     except (SeparationError, OSError) as error:
-        console.print(f"[yellow]The weights could not be fetched:[/] {error}")
+        console.print(f"[yellow]The weights could not be fetched:[/] {escape(reason_of(error))}")
         console.print("The worker tries again when a job needs them; until then jobs wait.")
 
 

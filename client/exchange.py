@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from stemline.client.call import Call
 from stemline.client.errors import ConnectionFailed, NotConfigured, api_error
 from stemline.client.names import is_utf8
 from stemline.client.target import Target
+from stemline.jobs.reasons import reason_of
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
 from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
@@ -26,7 +26,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _VALID_S: Final = 900
 _TENANT: Final = "x-stemline-tenant"
 _SIGNED: Final = ("host", DIGEST, NONCE, _TENANT)
-_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _MAX_ANSWER_BYTES: Final = 64 << 20
 
 
@@ -113,8 +112,7 @@ class Exchange:
 
     def failed(self, error: httpx.HTTPError) -> ConnectionFailed:
         """Return the error of a connection that failed."""
-        reason = _ERRNO.sub("", str(error)) or type(error).__name__
-        return ConnectionFailed(f"{self.target.api} does not answer: {reason}")
+        return ConnectionFailed(f"{self.target.api} does not answer: {reason_of(error)}")
 
     def options(self, timeout_s: float) -> dict[str, Any]:
         """Return how an HTTP client reaches the service."""
@@ -139,17 +137,15 @@ def reaching(url: str, ca_file: str = "") -> dict[str, Any]:
     return {"verify": trust, "trust_env": not is_local}
 
 
-def reason_of(error: Exception) -> str:
+def reason_of_transfer(error: Exception) -> str:
     """Return why a transfer failed, without its URL, which may be signed."""
     match error:
         case httpx.HTTPStatusError():
             return f"the store answered {error.response.status_code}"
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():
             return "the service gave no link to it"
-        case OSError(strerror=str(text)):
-            return text
         case _:
-            return type(error).__name__
+            return reason_of(error)
 
 
 def _check(call: Call[Any]) -> None:

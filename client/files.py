@@ -9,7 +9,7 @@ import httpx
 
 from stemline.client import calls
 from stemline.client.errors import ObjectMissing, TransferFailed
-from stemline.client.exchange import reaching, reason_of
+from stemline.client.exchange import reaching, reason_of_transfer
 from stemline.client.names import DEFAULT_PATTERN, file_names, new_key
 from stemline.client.objects import Bucket, Progress, write_whole
 from stemline.client.retry import Retry
@@ -111,4 +111,4 @@ class Files(Sender):
                 response.raise_for_status()
                 write_whole(path, response.iter_bytes(), md5=md5, progress=progress)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise TransferFailed(f"{path.name} could not be fetched: {reason_of(error)}") from error
+            raise TransferFailed(f"{path.name} could not be fetched: {reason_of_transfer(error)}") from error

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from stemline.client.errors import ObjectMissing, StoreRefused, TransferFailed
 from stemline.client.target import S3Access
+from stemline.jobs.reasons import reason_of
 
 Progress = Callable[[int], object]
 """Is called with the number of bytes that were sent or received since the last call."""
@@ -204,11 +205,11 @@ def _faults(what: str) -> Iterator[None]:
     except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
         answer = error.__context__ if isinstance(error, Boto3Error) else error  # boto3 repeats `what`
         if not isinstance(answer, ClientError):
-            raise TransferFailed(f"{what}: {error}") from error
+            raise TransferFailed(f"{what}: {reason_of(error)}") from error
         code = str(answer.response.get("Error", {}).get("Code", ""))
         status = answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         kind = StoreRefused if status == 403 or code == "NoSuchBucket" else TransferFailed
-        raise kind(f"{what}: {answer}") from error
+        raise kind(f"{what}: {reason_of(answer)}") from error
 
 
 def _config(*, path_style: bool) -> Any:

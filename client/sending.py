@@ -11,8 +11,9 @@ import httpx
 
 from stemline.client import calls
 from stemline.client.errors import ApiError, ClientError, TransferFailed
-from stemline.client.exchange import reaching, reason_of
+from stemline.client.exchange import reaching, reason_of_transfer
 from stemline.client.names import safe_name
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from stemline.client.objects import Progress
@@ -41,7 +42,7 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
                 stack.callback(_give_up, client, upload)
                 raise
     except OSError as error:
-        raise TransferFailed(f"{path} could not be read: {error}") from error
+        raise TransferFailed(f"{path} could not be read: {reason_of(error)}") from error
     except ApiError as error:
         if error.status in {403, 503}:
             raise
@@ -67,7 +68,7 @@ def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progre
                 faults += 1
                 if faults >= _FAULTS:
                     raise TransferFailed(
-                        f"part {number} of {upload.key} could not be sent: {reason_of(error)}"
+                        f"part {number} of {upload.key} could not be sent: {reason_of_transfer(error)}"
                     ) from error
                 break  # what arrived of it is asked for below
         upload = client.send(calls.resume_upload(upload))

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from stemline.client.errors import NotConfigured
+from stemline.jobs.reasons import reason_of
 
 VARIABLES: Final[Mapping[str, str]] = {
     "api": "STEMLINE_API",
@@ -254,7 +255,7 @@ def _read_profiles(file: Path) -> configparser.ConfigParser:
     try:
         parser.read(file)
     except (configparser.Error, OSError, UnicodeDecodeError) as error:
-        raise NotConfigured(f"{file} cannot be read: {error}") from None
+        raise NotConfigured(f"{file} cannot be read: {reason_of(error)}") from None
     return parser
 
 

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.redaction import secrets_of
 from stemline.runtime.settings import BucketAccess, Credential, Settings
@@ -170,5 +171,5 @@ def _reason(error: OSError | ValueError) -> str:
         message = first["msg"].removeprefix("Value error, ")
         return f"{place}: {message}" if place else message
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return (error.__doc__ or "") if isinstance(error, _NoEntries) else type(error).__name__
+        return reason_of(error)
+    return (error.__doc__ or "") if isinstance(error, _NoEntries) else reason_of(error)

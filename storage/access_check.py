@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
-from stemline.jobs.text import shorten
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.errors import StartRefused
 from stemline.runtime.http_date import seconds_of
 from stemline.runtime.settings import BucketAccess
@@ -89,11 +89,11 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> str:
         if fault_of(error) is Fault.STORE:
             log.warning("storage.not_reached", bucket=client.name, error=error_code(error))
     except SSLError as error:
-        fault = f"the certificate of the store is not trusted ({shorten(error)})"
+        fault = f"the store cannot be reached through TLS: {reason_of(error)}"
     except CONNECTION_ERRORS as error:
         log.warning("storage.not_reached", bucket=client.name, error=error_code(error))
     except BotoCoreError as error:
-        fault = shorten(error)
+        fault = reason_of(error)
     skew_s = _skew_s(answer, (sent_at + time.time()) / 2)
     if abs(skew_s) > most_skew_s:
         direction = "behind" if skew_s > 0 else "ahead of"

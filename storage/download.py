@@ -123,7 +123,7 @@ class Download:
         """
         allowed_s = max(self._budget.seconds, MIN_BUDGET_S) + self._received / MIN_BYTES_PER_S
         if time.monotonic() - self._began > allowed_s:
-            raise BudgetExhausted("TooSlow")
+            raise BudgetExhausted("it sends too slowly")
 
     def _restart(self, file: BinaryIO) -> None:
         self._restarts += 1

@@ -21,7 +21,7 @@ from stemline.jobs.text import shorten
 from stemline.storage.clients import BucketClient, BucketNotConfigured, Clients
 from stemline.storage.faults import REMEDIES, fault_of
 from stemline.storage.retry import BudgetExhausted, RetryBudget
-from stemline.storage.s3_errors import error_code, field_of, is_missing
+from stemline.storage.s3_errors import error_code, field_of, is_missing, spoken_code
 
 log = structlog.get_logger(__name__)
 
@@ -180,10 +180,10 @@ def _errors() -> Iterator[None]:
         log.warning("storage.upload_refused", error=error_code(error), message=shorten(error))
         if fault_of(error) in REMEDIES:
             raise TryAgain(
-                f"The service cannot use the bucket's store ({error_code(error)}).", retry_after_s=60
+                f"The service cannot use the bucket's store ({spoken_code(error)}).", retry_after_s=60
             ) from error
         if is_missing(error):
             raise NoSuchResource(
                 "There is no such upload; it was completed, aborted or never opened."
             ) from error
-        raise Forbidden(f"The bucket's store refused the upload ({error_code(error)}).") from error
+        raise Forbidden(f"The bucket's store refused the upload ({spoken_code(error)}).") from error

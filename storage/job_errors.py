@@ -31,7 +31,7 @@ from stemline.storage.clients import BucketClient, BucketNotConfigured, NoBucket
 from stemline.storage.download import ObjectChanged
 from stemline.storage.faults import REMEDIES, Fault, fault_of
 from stemline.storage.retry import BudgetExhausted
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, status_of
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, spoken_code, status_of
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ def _job_error(event: str, error: Exception, kinds: Mapping[Fault, type[JobFaile
     fault = fault_of(error)
     remedy = {"remedy": REMEDIES[fault]} if fault in REMEDIES else {}
     log.warning(event, error=error_code(error), message=shorten(error), **remedy)
-    return kinds[fault](_message(kinds[fault], error_code(error)))
+    return kinds[fault](_message(kinds[fault], spoken_code(error)))
 
 
 def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> bool:

@@ -28,7 +28,7 @@ from tenacity import (
 
 from stemline.jobs.errors import StemlineError
 from stemline.storage.faults import Fault, fault_of
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code
+from stemline.storage.s3_errors import REQUEST_ERRORS, error_code, spoken_code
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,7 @@ class RetryBudget:
             return retrying(try_once)
         except RetryError as error:
             cause = error.last_attempt.exception()
-            raise BudgetExhausted(error_code(cause or error)) from cause
+            raise BudgetExhausted(spoken_code(cause or error)) from cause
 
     def wait(self, seconds: float) -> None:
         """Sleep.

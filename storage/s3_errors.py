@@ -17,6 +17,8 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+from stemline.jobs.reasons import reason_of
+
 
 class UnusableResponse(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
     """A successful response lacks what every store sends, as when a proxy answers in the store's place."""
@@ -42,10 +44,15 @@ _FIELD = re.compile(r"[!-~]{1,1024}")
 
 
 def error_code(error: BaseException) -> str:
-    """Return the S3 error code, or the exception's name where there is none."""
+    """Return the S3 error code, or the exception's name where there is none, for logs."""
     if isinstance(error, ClientError):
         return code_of_store(error) or str(status_of(error))
     return type(error).__name__
+
+
+def spoken_code(error: BaseException) -> str:
+    """Return the S3 error code, or why there is none, for messages."""
+    return error_code(error) if isinstance(error, ClientError) else reason_of(error)
 
 
 def code_of_store(error: ClientError) -> str:

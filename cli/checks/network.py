@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from stemline.cli.checks.findings import TIMEOUT_S, CheckContext, Finding, address_of, fail, ok, skip, warn
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
@@ -67,7 +68,7 @@ def _connect_to_receiver(settings: Settings, url: str) -> Finding:
         return fail("callbacks", f"{target.host} has no address", "check the name, and DNS on this machine")
     except (OSError, httpcore.TimeoutException) as error:
         fix = "check the receiver, and the firewall of this network"
-        return fail("callbacks", f"cannot connect to {target.host} ({type(error).__name__})", fix)
+        return fail("callbacks", f"cannot connect to {target.host}: {reason_of(error)}", fix)
     return ok("callbacks", f"can connect to {target.host}")
 
 
@@ -94,6 +95,6 @@ def _connect(check: str, what: str, url: str, setting: str) -> Finding:
     try:
         socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT_S).close()
     except OSError as error:
-        message = f"cannot connect to {what} at {address_of(url)} ({type(error).__name__})"
+        message = f"cannot connect to {what} at {address_of(url)}: {reason_of(error)}"
         return fail(check, message, f"start it, or correct {setting}")
     return ok(check, f"can connect to {what} at {address_of(url)}")

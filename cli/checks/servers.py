@@ -17,6 +17,7 @@ from stemline.cli.checks.findings import (
     ok,
     warn,
 )
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     import redis
@@ -57,7 +58,7 @@ def _server(check: str, settings: StoreSettings, url: str) -> Iterator[Finding]:
     except redis.exceptions.AuthenticationError:
         yield fail(check, f"{where} refuses the password", "correct it in the URL of the settings")
     except (redis.exceptions.RedisError, OSError) as error:
-        message = f"{where} does not answer ({type(error).__name__})"
+        message = f"{where} does not answer: {reason_of(error)}"
         fix = "start it, or correct STEMLINE_REDIS_URL; see the runbook, StemlineStoreDown"
         yield fail(check, message, fix)
     finally:
@@ -159,7 +160,7 @@ def broker(context: CheckContext) -> Iterator[Finding]:
     try:
         queues_by_worker = app.control.inspect(timeout=2.0).active_queues() or {}
     except (OperationalError, OSError, *app.connection().connection_errors) as error:
-        yield fail("broker", f"does not answer ({type(error).__name__})", "see the check of the store")
+        yield fail("broker", f"it does not answer: {reason_of(error)}", "see the check of the store")
         return
     finally:
         app.close()

@@ -52,7 +52,7 @@ class Credentials:
                 known = json.loads(path.read_text())
                 credentials = cls(**{**asdict(cls.generate()), **known})
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{path} cannot be read; correct or remove it: {error}") from error
+                raise ValueError(f"{path} does not hold credentials; correct or remove it") from error
         else:
             credentials = cls.generate()
         if known == asdict(credentials):

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.deploy.local import ports
 from stemline.deploy.local.files import write_private
+from stemline.jobs.reasons import reason_of
 
 #: How long a server may take to become ready, s.
 START_TIMEOUT_S = 60.0
@@ -189,7 +190,7 @@ class ValkeyServer(Server):
         try:
             return bool(client.ping())
         except redis.exceptions.AuthenticationError as error:
-            raise ServerFailed(f"another Redis listens on port {self.port}: {error}") from error
+            raise ServerFailed(f"another Redis listens on port {self.port}: {reason_of(error)}") from error
         except redis.exceptions.RedisError:
             return False
         finally:

@@ -22,6 +22,7 @@ from stemline.deploy.local.processes import Processes, Program
 from stemline.deploy.local.servers import REGION, SeaweedServer, Server, ValkeyServer
 from stemline.deploy.local.services import service_environment, service_programs
 from stemline.jobs.job import Job
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import connect, open_store
 
@@ -95,7 +96,7 @@ class Stack:
         except StackError:
             raise
         except (BotoCoreError, ClientError, OSError, RuntimeError, ValueError) as error:
-            raise StackError(str(error)) from error
+            raise StackError(_reason(error)) from error
 
     def _lost_a_port(self, name: str) -> bool:
         """Whether another program listens on a port that was chosen for one of ours."""
@@ -190,7 +191,7 @@ class Stack:
         try:
             restarted = self._running().restart_ended()
         except OSError as error:
-            raise StackError(str(error)) from error
+            raise StackError(_reason(error)) from error
         for ended in restarted:
             self._report(f"{ended}; restarted")
         if restarted:
@@ -235,6 +236,12 @@ class Stack:
         self._reserved.close()
 
 
+def _reason(error: Exception) -> str:
+    """Return what went wrong, with the file that the system names."""
+    named = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return f"{named}{reason_of(error)}"
+
+
 def _webhook_secret(credentials: Credentials) -> str:
     """Return the secret that signs callbacks: the first one of the user's settings, or the stack's own."""
     given = Settings().callbacks.webhook_secrets
@@ -247,4 +254,4 @@ def _require_redis(url: str) -> None:
         with connect(Settings().store, url, timeout_s=5) as client:
             client.ping()
     except (redis.exceptions.RedisError, ValueError) as error:
-        raise StackError(f"the Redis of REDIS_URL does not answer: {error}") from error
+        raise StackError(f"the Redis of REDIS_URL does not answer: {reason_of(error)}") from error

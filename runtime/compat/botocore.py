@@ -67,7 +67,7 @@ def read_available(body: Any, size: int) -> bytes:
 class UnreadableAnswer(HTTPClientError):  # type: ignore[misc]  # botocore ships no types
     """The answer of a store is none: it is not XML, or a date or number in it is none."""
 
-    fmt = "The answer to {operation} cannot be read ({error})"
+    fmt = "The answer to {operation} cannot be read"
 
 
 class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no types
@@ -80,8 +80,7 @@ class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no typ
         except (BotoCoreError, MemoryError):
             raise
         except Exception as error:
-            name = type(error).__name__
-            raise UnreadableAnswer(operation=operation_model.name, error=name) from error
+            raise UnreadableAnswer(operation=operation_model.name) from error
 
     def _needs_retry(self, attempts: int, operation_model: Any, request_dict: Any, *answer: Any) -> Any:
         """Return whether botocore sends the request again, as to another region; never a HEAD of a bucket.

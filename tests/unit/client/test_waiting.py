@@ -9,7 +9,7 @@ import pytest
 
 from stemline.client import Client, Target
 from stemline.client.errors import ConnectionFailed, WaitTimedOut
-from stemline.client.exchange import reason_of
+from stemline.client.exchange import reason_of_transfer
 from stemline.client.values import Job
 from stemline.client.waiting import Waiting
 
@@ -89,5 +89,5 @@ def test_a_failed_transfer_never_shows_its_link() -> None:
     answer = httpx.Response(403, request=request)
     with pytest.raises(httpx.HTTPStatusError) as refused:
         answer.raise_for_status()
-    assert reason_of(refused.value) == "the store answered 403"
-    assert "secret" not in reason_of(httpx.ConnectError("no way to https://…secret"))
+    assert reason_of_transfer(refused.value) == "the store answered 403"
+    assert "secret" not in reason_of_transfer(httpx.ConnectError("no way to https://…secret"))

@@ -17,7 +17,9 @@ import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
+from stemline.cli.exits import CommandFailed
 from stemline.cli.main import LazyGroup, main
+from stemline.jobs.reasons import UNEXPECTED
 from stemline.runtime import bootstrap, extras
 from stemline.runtime.errors import PackagesMissing
 from stemline.runtime.settings import Settings
@@ -138,5 +140,7 @@ def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
     """A wrong import of Stemline itself is not taken for a package that the user should install."""
     command = click.Command("fail", callback=lambda: importlib.import_module("stemline.no_such_module"))
     group = LazyGroup("main", commands={"fail": command})
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    with pytest.raises(CommandFailed) as ended:
         group.invoke(group.make_context("main", ["fail"]))
+    assert isinstance(ended.value.__cause__, ModuleNotFoundError)
+    assert UNEXPECTED == ended.value.message
