@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +11,15 @@ import redis
 
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.jobs.errors import StoreUnavailable
-from stemline.jobs.job import Job
 from stemline.jobs.states import State
-from stemline.jobs.store import JobFilter, QueueFilter, RedisStore, Store, StoreOptions, TemplateFilter
+from stemline.jobs.store import RedisStore, StoreOptions
 from stemline.jobs.store.server_errors import MEANINGS, UNKNOWN, UNREACHABLE, word_of
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import probe
 from stemline.testing.resp_proxy import ABORT, RespProxy
 from stemline.testing.samples import job_spec
 from stemline.wire.errors import code_of, status_of
+from tests.support.store_calls import calls, methods
 
 WORDS = [word for word in MEANINGS if word.isupper()]
 REPLIES = [
@@ -48,31 +48,10 @@ def store(proxy: RespProxy) -> Iterator[RedisStore]:
     store.close()
 
 
-def calls(store: Store, job: Job) -> dict[str, Callable[[], object]]:
-    """One call of each kind that the processes make."""
-    tenant, jobs = job.spec.tenant, store.jobs
-    return {
-        "create": lambda: jobs.create([job.spec]),
-        "get": lambda: jobs.get(tenant, [job.id]),
-        "search": lambda: jobs.search(tenant, JobFilter(size=5)),
-        "cancel": lambda: jobs.cancel(tenant, [job.id]),
-        "claim": lambda: jobs.claim("w", (2, 1, 0)),
-        "heartbeat": lambda: jobs.heartbeat(job.id, job.token, 5),
-        "uploads": lambda: jobs.register_uploads(job.id, job.token, []),
-        "fail": lambda: jobs.fail(job, "c", "m"),
-        "release": lambda: jobs.release(job),
-        "expired": jobs.expired,
-        "reclaim": lambda: jobs.reclaim(job.id, "s"),
-        "promote": jobs.promote,
-        "startable": lambda: jobs.startable(1, 5),
-        "prune": jobs.prune,
-        "queues": lambda: store.queues.search(tenant, QueueFilter()),
-        "templates": lambda: store.templates.search(tenant, TemplateFilter()),
-        "due": lambda: store.outbox.due(5),
-        "dead": lambda: store.outbox.for_job(job.id),
-        "statistics": store.statistics.read,
-        "now": store.now,
-    }
+def test_every_method_of_the_store_is_called(store: RedisStore) -> None:
+    """The table of calls has all methods of all parts, and no other."""
+    (job,) = store.jobs.create([replace(job_spec(), queue_id="")])
+    assert methods(store) == set(calls(store, job))
 
 
 @pytest.mark.parametrize("reply", REPLIES)
