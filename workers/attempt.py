@@ -93,7 +93,7 @@ class Attempt:
         digest = reuse.digest_of(work)
         if digest and (copy := reuse.copied(work, digest)):
             stages.publish(work)
-            drawn = jobs.waveforms(self.job.spec.tenant, copy.reused) or ()
+            drawn = retry_until_stored(partial(jobs.waveforms, self.job.spec.tenant, copy.reused)) or ()
             retry_until_stored(lambda: jobs.succeed(self.job, copy, drawn, digest=digest))
             return None
         storage = self.context.settings.storage

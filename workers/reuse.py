@@ -63,7 +63,7 @@ def copied(work: Work, digest: str) -> Result | None:
             raise EqualJobRuns
         if not found.done:
             return None
-        origin = store.jobs.find(found.done)
+        origin = retry_until_stored(partial(store.jobs.find, found.done))
         result = _copy(work, origin) if origin is not None else None
         if result is not None:
             return result

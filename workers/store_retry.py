@@ -1,4 +1,4 @@
-"""Writes to the job store that wait for it while it is unavailable."""
+"""Calls of the job store that wait for it while it is unavailable."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ T = TypeVar("T")
 
 WAIT_S: Final = 0.5
 LIMIT_S: Final = 600.0
-"""How long a write is repeated, s. It carries the fencing token, so the store refuses it once it is stale."""
+"""How long a call is repeated, s. Writes carry the fencing token, so the store refuses stale ones."""
 
 
-def retry_until_stored(write: Callable[[], T]) -> T:
-    """Repeat a write while the store is unavailable, and return its answer.
+def retry_until_stored(call: Callable[[], T]) -> T:
+    """Repeat a call while the store is unavailable, and return its answer.
+
+    Every call of an attempt: an error would end it without a record, and its job would wait for the lease.
 
     Raises:
         LeaseLost: The store refused the token, or was unavailable for too long.
@@ -29,6 +31,6 @@ def retry_until_stored(write: Callable[[], T]) -> T:
         wait=wait_fixed(WAIT_S),
     )
     try:
-        return retrying(write)
+        return retrying(call)
     except RetryError:
         raise LeaseLost from None

@@ -25,7 +25,9 @@ def calls(store: RedisStore, job: Job) -> Calls:
 
 def methods(store: RedisStore) -> set[str]:
     """Return the names of all methods of all parts of a store."""
-    parts = {name: part for name, part in vars(store).items() if not name.startswith("_") and name != "client"}
+    parts = {
+        name: part for name, part in vars(store).items() if not name.startswith("_") and name != "client"
+    }
     found = {f"{name}.{method}" for name, part in parts.items() for method, _ in public(part)}
     return found | {"now"}
 
