@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,8 @@ from stemline.workers.shutdown import Shutdown
 from tests.support.stems import NO_MEDIA_INFO
 
 JOB_ID = "j" + "1" * 32
+#: A disk on which others have most, whatever the machine of the tests has, bytes.
+HALF_FULL = SimpleNamespace(total=10**12, used=6 * 10**11, free=4 * 10**11)
 
 
 def encoded(name: str, spec: OutputSpec) -> EncodedStem:
@@ -82,6 +85,7 @@ class Bench:
         self.engine.results["separate_file"] = self._separate
         monkeypatch.setattr(stages, "separate_file", self.engine.separate_file)
         monkeypatch.setattr(store_retry, "WAIT_S", 0.01)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: HALF_FULL)
         self.shutdown = Shutdown()
         self.events = Fake()
         self.job = Job(
