@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
@@ -29,7 +29,7 @@ from stemline.jobs.errors import (
 from stemline.jobs.policy import Operation
 from stemline.runtime.settings import Settings
 from stemline.wire.integrity import Integrity
-from stemline.wire.signature import SignedRequest, find_authorization, verify
+from stemline.wire.signature import SignedRequest, find_authorization, spelled, verify
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
@@ -213,11 +213,11 @@ def _signed_request(request: Request) -> SignedRequest:
     return SignedRequest(method=scope["method"], path=path, params=params, headers=headers)
 
 
-def _query(params: list[tuple[str, str]] | Any) -> dict[str, str]:
+def _query(params: Sequence[tuple[str, str]]) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in params:
         if value.strip():
-            query.setdefault(name.lower(), value)
+            query.setdefault(spelled(name), value)
     return query
 
 

@@ -19,13 +19,13 @@ from stemline.client.target import Target
 from stemline.jobs.reasons import reason_of
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, OBEYED, SignedRequest, sign
 
 T = TypeVar("T")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _VALID_S: Final = 900
 _TENANT: Final = "x-stemline-tenant"
-_SIGNED: Final = ("host", DIGEST, NONCE, _TENANT)
+_SIGNED: Final = ("host", DIGEST, NONCE, _TENANT, *OBEYED)
 _MAX_ANSWER_BYTES: Final = 64 << 20
 
 

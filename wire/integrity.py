@@ -18,10 +18,11 @@ from stemline.wire.signature import (
     DIGEST,
     FIELDS,
     NONCE,
+    OBEYED,
     TOKEN_NAMES,
     SignedRequest,
-    encode,
     find_authorization,
+    spelled,
 )
 
 _DIGEST_FORM: Final = re.compile("[0-9a-f]{64}")
@@ -47,7 +48,8 @@ class Integrity:
 
         Args:
             request: the request as received.
-            required: whether the signature must cover both headers, and every parameter.
+            required: whether the signature must cover both headers, every other one that the service
+                obeys, and every parameter.
 
         Raises:
             SignatureDoesNotMatch: a header is malformed, or required and not covered.
@@ -58,9 +60,12 @@ class Integrity:
         covered = {name: request.header(name) for name in (DIGEST, NONCE) if name in carried.header_list}
         if required and len(covered) < 2:
             raise SignatureDoesNotMatch(f"This credential must sign the headers {DIGEST} and {NONCE}.")
-        params = {encode(name).lower() for name, _ in request.params if name.lower() not in _OF_SIGNATURES}
+        params = {spelled(name) for name, _ in request.params} - _OF_SIGNATURES
         if required and not params <= set(carried.param_list):
             raise SignatureDoesNotMatch("This credential must sign every parameter.")
+        obeyed = {name for name, _ in request.headers if name in OBEYED}
+        if required and (unsigned := obeyed - set(carried.header_list)):
+            raise SignatureDoesNotMatch(f"This credential must sign the header {min(unsigned)}.")
         digest, nonce = covered.get(DIGEST), covered.get(NONCE)
         if any(sum(key == name for key, _ in request.headers) > 1 for name in covered):
             raise SignatureDoesNotMatch(f"A request may have one {DIGEST} and one {NONCE}.")

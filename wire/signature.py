@@ -34,7 +34,12 @@ FIELDS = (
 DIGEST = "x-stemline-content-sha256"
 NONCE = "x-stemline-nonce"
 """Headers of wire/integrity.py, which are signed where a request has them."""
+OBEYED = ("content-type", "idempotency-key", "last-event-id", "prefer", "x-stemline-additions")
+"""Other headers that change what a request does or what its body means."""
 TOKEN_NAMES = ("x-ci-security-token", "x-cos-security-token")
+KEY_SPAN_S = 2 * 86_400
+"""How long a key that is derived from a SecretKey may be valid, s: whoever has it can sign anything.
+SDKs derive it for as long as temporary credentials last, 36 hours at most."""
 _MAY_BE_EMPTY = frozenset({"q-header-list", "q-url-param-list"})
 _TIMES = re.compile(r"(\d{1,12});(\d{1,12})", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{40}")
@@ -91,7 +96,7 @@ class SignedRequest:
 
     def param(self, name: str) -> str:
         """Return the first query parameter of a name in any case, or an empty text."""
-        return next((value for key, value in self.params if key.lower() == name), "")
+        return next((value for key, value in self.params if spelled(key) == name), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ def verify(
         tolerance_s: how far in the future the signature may begin.
         require_host: whether the signature must cover ``Host``.
         max_span_s: longest time between start and end of the signature, beyond ``tolerance_s``, by which SDKs
-            may put the start into the past.
+            may put the start into the past; of the key that is derived for it, if longer, ``KEY_SPAN_S``.
 
     Raises:
         Forbidden: the signature is not valid; the subclass says why.
@@ -161,14 +166,7 @@ def verify(
     if key is None:
         raise InvalidAccessKeyId
     _check_token(request, key, now)
-    for start, end in carried.spans():
-        if now > end:
-            raise RequestExpired
-        if start > now + tolerance_s or start >= end:
-            raise RequestTimeTooSkewed
-    start, end = carried.spans()[0]
-    if max_span_s is not None and end - start > max_span_s + tolerance_s:
-        raise Forbidden(f"The signature is valid for longer than {max_span_s:g} s.")
+    _check_times(carried, now, tolerance_s, max_span_s)
     if require_host and "host" not in carried.header_list:
         raise SignatureDoesNotMatch("The signature does not cover the Host header.")
     matches = False
@@ -186,7 +184,7 @@ def sign(
     secret_key: str,
     start: int,
     end: int,
-    headers: Iterable[str] = ("host", DIGEST, NONCE),
+    headers: Iterable[str] = ("host", DIGEST, NONCE, *OBEYED),
     params: Iterable[str] | None = None,
 ) -> str:
     """Return the ``Authorization`` value of a request, as an SDK makes it.
@@ -219,7 +217,7 @@ def find_authorization(request: SignedRequest) -> Authorization | None:
     header = request.header("authorization").strip()
     if header:
         return _parse(_pairs(header))
-    carried = [(name.lower(), value) for name, value in request.params if name.lower() in FIELDS]
+    carried = [(name, value) for key, value in request.params if (name := spelled(key)) in FIELDS]
     if carried:
         return _parse(carried)
     sign_parameter = request.param("sign").strip()
@@ -232,8 +230,8 @@ def http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str
     Raises:
         SignatureDoesNotMatch: the request lacks an item that the signature lists.
     """
-    params = _canonical(carried.param_list, _grouped((encode(n).lower(), v) for n, v in request.params))
-    headers = _grouped((encode(name).lower(), value) for name, value in request.headers)
+    params = _canonical(carried.param_list, _grouped((spelled(n), v) for n, v in request.params))
+    headers = _grouped((spelled(name), value) for name, value in request.headers)
     head = f"{request.method.lower()}\n{request.path}\n{params}\n"
     if "host" not in carried.header_list:
         yield f"{head}{_canonical(carried.header_list, headers)}\n"
@@ -249,6 +247,15 @@ def encode(value: str | bytes) -> str:
     """Return the percent-encoding of the UTF-8 bytes, with the unreserved set of RFC 3986."""
     raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     return quote_from_bytes(raw, safe="-_.~")
+
+
+def spelled(name: str | bytes) -> str:
+    """Return a name of a parameter or a header the way a signature spells it: encoded, in lower case.
+
+    Names must be compared in this form: ``str.lower`` makes an ASCII ``k`` of U+212A, so a parameter that a
+    signature does not list would stand for one that it does.
+    """
+    return encode(name).lower()
 
 
 def _hmac(key: str, message: str) -> str:
@@ -290,7 +297,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _names(names: Iterable[str | bytes]) -> tuple[str, ...]:
     """Return names the way a signature spells them: encoded, in lower case, sorted, each once."""
-    return tuple(sorted({encode(name).lower() for name in names}))
+    return tuple(sorted({spelled(name) for name in names}))
 
 
 def _check_token(request: SignedRequest, key: Key, now: float) -> None:
@@ -302,6 +309,20 @@ def _check_token(request: SignedRequest, key: Key, now: float) -> None:
             raise Forbidden("The security token is wrong.")
     if key.expires_at is not None and now > key.expires_at:
         raise ExpiredToken
+
+
+def _check_times(carried: Authorization, now: float, tolerance_s: float, max_span_s: float | None) -> None:
+    for start, end in carried.spans():
+        if now > end:
+            raise RequestExpired
+        if start > now + tolerance_s or start >= end:
+            raise RequestTimeTooSkewed
+    if max_span_s is None:
+        return
+    names = {"signature": max_span_s, "signing key": max(max_span_s, KEY_SPAN_S)}
+    for (start, end), (name, most_s) in zip(carried.spans(), names.items(), strict=True):
+        if end - start > most_s + tolerance_s:
+            raise Forbidden(f"The {name} is valid for longer than {most_s:g} s.")
 
 
 def _grouped(items: Iterable[tuple[str, str | bytes]]) -> dict[str, list[str | bytes]]:

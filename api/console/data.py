@@ -107,7 +107,8 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     source = {"key": key, "link": link}
     attempts = attempts_of(job, context.store.jobs.history(job.id))
     callback = job.spec.callback
-    if callback.url and not context.policy.allows(Operation.SUBMIT):
+    is_own = job.spec.credential == context.principal.id
+    if callback.url and not is_own and not context.policy.allows(Operation.CALLBACKS):
         callback = replace(callback, url=masked_url(callback.url))
     return context.respond(
         JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts, callback=callback

@@ -18,8 +18,9 @@ from stemline.runtime.store import store_options
 from stemline.testing import InMemoryStore
 from stemline.testing.api_server import CREDENTIAL, ApiServer, api_settings
 from stemline.testing.client import BUCKET, HOST, REGION, SECRET_ID, SECRET_KEY, Answer, exchange, submission
+from stemline.wire import queries
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, OBEYED, SignedRequest, sign
 
 Serve = Callable[..., ApiServer]
 BODY = submission().encode()
@@ -45,7 +46,7 @@ def request(
     target: str = "/jobs",
     body: bytes = BODY,
     headers: Mapping[str, str] | None = None,
-    signed: tuple[str, ...] = ("host", DIGEST, NONCE),
+    signed: tuple[str, ...] = ("host", DIGEST, NONCE, *OBEYED),
     host: str = HOST,
     start: int = -60,
     span: int = 3600,
@@ -229,6 +230,35 @@ def test_no_parameter_can_be_added(serve: Serve, added: str) -> None:
     assert (
         200 == ask(server, method="GET", target="/queue?additions=1", body=b"", secret_id="AKIDSTRICT").status
     )
+
+
+@pytest.mark.parametrize("name", OBEYED)
+def test_no_header_that_is_obeyed_can_be_added(serve: Serve, name: str) -> None:
+    """With require_digest, what changes the meaning of a request is signed: a copy cannot get another key."""
+    server, value = serve(), {"content-type": "application/xml", "prefer": "wait=1"}.get(name, "1-1")
+    common: dict[str, Any] = {"secret_id": "AKIDSTRICT", "headers": {**integrity_headers(BODY), name: value}}
+    refused = ask(server, signed=("host", DIGEST, NONCE), **common)
+    assert (403, "SignatureDoesNotMatch") == (refused.status, refused.code)
+    assert name in (refused.text("Message") or "")
+    assert 0 == jobs(server)
+    assert 200 == ask(server, **common).status
+
+
+def test_every_header_of_an_operation_is_obeyed() -> None:
+    """No operation reads a header that require_digest forgets."""
+    tables = [value for name, value in vars(queries).items() if name.endswith("HEADERS")]
+    assert len(tables) > 3
+    assert {row.name.lower() for table in tables for row in table.elements} <= {*OBEYED}
+
+
+@pytest.mark.parametrize("spelling", ["nexttoken", "NextToken", "nextTo%E2%84%AAen", "n%65xtTo%e2%84%aaen"])
+def test_no_parameter_stands_for_a_signed_one(serve: Serve, spelling: str) -> None:
+    """What is put before a signed parameter either breaks the signature or is another parameter."""
+    server = serve()
+    jobs = "/jobs?tag=VoiceSeparate&nextToken=1"
+    data = request(method="GET", target=jobs, body=b"", headers={}, signed=("host",))
+    changed = data.replace(b"/jobs?", f"/jobs?{spelling}=malformed&".encode())
+    assert exchange(server.port, changed).code in {"", "SignatureDoesNotMatch"}
 
 
 def test_honest_clients_of_the_vendor_are_not_disturbed(serve: Serve) -> None:

@@ -96,12 +96,12 @@ export class Api {
     if (bucket && region) signed["x-stemline-tenant"] = `${region}/${bucket}`;
     if (token) signed["x-ci-security-token"] = token;
     const now = Math.floor(timeOfApi() / 1000);
+    if (body) signed["content-type"] = "application/json";
+    Object.assign(signed, options.headers);
     const headers = {
-      ...options.headers,
       ...signed,
       Accept: "application/json",
       Authorization: await authorization(this.session, method, path, query, { host: location.host, ...signed }, now),
-      ...(body ? { "Content-Type": "application/json" } : {}),
     };
     const target = encodePath(path) + (Object.keys(query).length ? `?${queryString(query)}` : "");
     try {

@@ -30,15 +30,18 @@ test("a read is signed, and its empty parameters are left out", async () => {
   assert.equal(sent[0].headers["x-stemline-nonce"], undefined);
 });
 
-test("a write signs a digest of its body, a nonce, and the chosen bucket", async () => {
+test("a write signs a digest of its body, a nonce, the chosen bucket, and what changes its meaning", async () => {
   const { api, sent } = scripted(answer(200));
   api.session = { ...KEYS, bucket: "b-1", region: "r" };
   await api.call("PUT", "/asrqueue/p1", { body: { State: "Paused" } });
   const { headers, body } = sent[0];
-  assert.match(headers.Authorization, /q-header-list=host;x-stemline-content-sha256;x-stemline-nonce;x-stemline-tenant&/);
+  assert.match(headers.Authorization, /q-header-list=content-type;host;x-stemline-content-sha256;x-stemline-nonce;x-stemline-tenant&/);
   assert.equal(headers["x-stemline-tenant"], "r/b-1");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body));
   assert.equal(headers["x-stemline-content-sha256"], Buffer.from(digest).toString("hex"));
+  const keyed = scripted(answer(200));
+  await keyed.api.call("POST", "/jobs", { body: {}, headers: { "Idempotency-Key": "k" } });
+  assert.match(keyed.sent[0].headers.Authorization, /q-header-list=content-type;host;idempotency-key;/);
 });
 
 test("requests are repeated only where that is safe", async () => {

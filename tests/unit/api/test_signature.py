@@ -22,7 +22,16 @@ from stemline.jobs.errors import (
 )
 from stemline.jobs.policy import Policy
 from stemline.wire.errors import code_of
-from stemline.wire.signature import SignedRequest, encode, find_authorization, http_strings, sign, verify
+from stemline.wire.signature import (
+    Authorization,
+    SignedRequest,
+    encode,
+    find_authorization,
+    http_strings,
+    sign,
+    spelled,
+    verify,
+)
 from tests.support.recordings import recordings
 from tests.support.rounds import rounds
 
@@ -413,13 +422,45 @@ def test_a_signature_may_be_valid_for_so_long(lasts_s: int, is_valid: bool) -> N
 
 @pytest.mark.parametrize(("is_signs", "error"), [(True, Forbidden), (False, SignatureDoesNotMatch)])
 def test_the_span_is_that_of_the_signature(is_signs: bool, error: type[Forbidden]) -> None:
-    """The key that signs may be valid for longer, as those that SDKs derive for a day are."""
+    """The key that is derived for it may be valid for longer, as those that SDKs derive for a day are."""
     long, short = f"{NOW};{NOW + 90_000}", f"{NOW};{NOW + 60}"
     name = "q-sign-time" if is_signs else "q-key-time"
     value = authorization(short, "host", "", "0" * 40).replace(f"{name}={short}", f"{name}={long}")
     with pytest.raises(Forbidden) as refused:
         verify(request("GET", JOB, {"host": H}, value), lookup, now=NOW, max_span_s=3600)
     assert error is type(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "most_s", "is_valid"),
+    [
+        (2 * 86_400, 3600, True),
+        (2 * 86_400 + 901, 3600, False),
+        (28 * 365 * 86_400, 86_400, False),
+        (7 * 86_400, 7 * 86_400, True),
+        (28 * 365 * 86_400, None, True),
+    ],
+)
+def test_a_derived_key_is_valid_for_two_days(lasts_s: int, most_s: int | None, is_valid: bool) -> None:
+    """What has leaked of a signer is of use for two days, or as long as the longest signature."""
+    unsigned = Authorization(SECRET_ID, f"{NOW};{NOW + 60}", f"{NOW};{NOW + lasts_s}", ("host",), ())
+    text = next(http_strings(request("GET", JOB, {"host": H}), unsigned))
+    value = str(dataclasses.replace(unsigned, signature=unsigned.compute(SECRET_KEY, text)))
+    signed = request("GET", JOB, {"host": H}, value)
+    if is_valid:
+        assert key() == verify(signed, lookup, now=NOW, max_span_s=most_s)
+    else:
+        with pytest.raises(Forbidden, match=r"^The signing key is valid for longer than 172800 s\.$"):
+            verify(signed, lookup, now=NOW, max_span_s=most_s)
+
+
+@pytest.mark.parametrize("name", ["nextToken", "key", "bucketName", "sign"])
+def test_names_of_parameters_are_compared_as_signatures_spell_them(name: str) -> None:
+    """Only ASCII letters have two cases: U+212A, which Python's ``lower`` makes a k, is another name."""
+    assert spelled(name) == spelled(name.upper()) == name.lower()
+    odd = name.replace("k", "\u212a").replace("s", "\u017f")
+    assert spelled(odd) != spelled(name)
+    assert "" == SignedRequest("GET", "/", [(odd, "x")], []).param(name.lower())
 
 
 def test_second_parameter_of_a_signed_name() -> None:

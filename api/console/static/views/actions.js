@@ -120,6 +120,13 @@ export function requestOf(job, callback) {
 }
 
 /**
+ * Return a callback that may be asked for again: one whose URL is masked is left out.
+ * @param {Tree} [callback] what the job's own request said about its callback
+ * @returns {Tree | undefined}
+ */
+export const repeatable = (callback) => (String(callback?.CallBack ?? "").includes("***") ? undefined : callback);
+
+/**
  * Submit a request once, however often it has to be sent, and return the id of the job.
  * @param {Pick<Page, "api" | "events">} page
  * @param {Tree} request

@@ -5,7 +5,7 @@ import { t } from "../text.js";
 import { Copyable } from "../parts.js";
 import { Confirm, Empty, html, Lazy, Link, Problem, State, useAction, useLoad, useNews, usePage, useTitle } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
-import { cancelJobs, requestOf, retry, submit } from "./actions.js";
+import { cancelJobs, repeatable, requestOf, retry, submit } from "./actions.js";
 import { Deliveries } from "./delivery.js";
 import { Timeline } from "./timeline.js";
 
@@ -50,7 +50,7 @@ function Details({ detail, more, isEnded }) {
   const action = useAction();
   const [asks, setAsks] = useState(false);
   const isRetry = job.State === "Failed" || job.State === "Cancel";
-  const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail, more.Callback)) }));
+  const again = () => action.run(async () => go({ view: "job", job: isRetry ? await retry(page, job.JobId) : await submit(page, requestOf(detail, repeatable(more.Callback))) }));
   return html`<div class="bar">
       <h1><bdi>${shownName(job.Key)}</bdi> <${State} name=${job.State} /></h1>
       <div class="buttons">

@@ -5,7 +5,7 @@ import { t } from "../text.js";
 import { Field, SoundStyles } from "../parts.js";
 import { html, Problem, useAction, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
-import { requestOf, submit } from "./actions.js";
+import { repeatable, requestOf, submit } from "./actions.js";
 import { BIT_DEPTHS, CODECS, localTime, MODES, MUSIC_CODECS, PATTERN, patternProblem, requestFor, textsProblem, timesProblem } from "./options.js";
 import { add as addUpload, check, choose, fileProblem, Uploads } from "./uploads.js";
 
@@ -34,7 +34,7 @@ export default function NewJob({ route }) {
     if (!route.from) return;
     const [found, more] = await Promise.all([api.call("GET", `/jobs/${route.from}`, { signal }), api.call("GET", `/console/jobs/${route.from}`, { signal })]);
     const job = found.JobsDetail?.[0];
-    if (job) setForm((before) => ({ ...before, ...formOf(requestOf(job, more.Callback)) }));
+    if (job) setForm((before) => ({ ...before, ...formOf(requestOf(job, repeatable(more.Callback))) }));
   }, [route.from]);
   /** @param {Partial<typeof form>} change */
   const set = (change) => setForm((before) => ({ ...before, ...change }));
