@@ -240,23 +240,24 @@ def _check_whole(card: Card, file: Path) -> None:
         model = onnx.load(file, load_external_data=False)
     except Exception as error:
         raise WeightsCorrupt(f"{file} is no ONNX file: {error}") from error
-    if any(map(uses_external_data, _tensors(model.graph))):
+    if any(map(uses_external_data, _tensors(model))):
         raise WeightsCorrupt(
             f"The network of {card.name} has weights in other files than {file.name}; save it as one file,"
             f" with onnx.save_model(onnx.load({str(file)!r}), 'one.onnx')."
         )
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield the constants of a graph and of the graphs inside it."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
+def _tensors(message: Any) -> Iterator[Any]:
+    """Yield the constants of a network, wherever they are: in graphs and functions, dense and sparse."""
+    from onnx import TensorProto  # noqa: PLC0415
+
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _tensors(part)
 
 
 def _check_member(card: Card, other: Card) -> None:

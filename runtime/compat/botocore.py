@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Final
 
@@ -11,8 +12,11 @@ from botocore.exceptions import BotoCoreError, HTTPClientError, ReadTimeoutError
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
-#: Of an answer that is no object: lists of 1,000 keys and errors have less than a tenth of it.
-MAX_ANSWER_BYTES: Final = 8 << 20
+#: Of an answer that is no object: lists of 1,000 keys and errors have less, however long the keys.
+MAX_ANSWER_BYTES: Final = 4 << 20
+#: Most tags of such an answer, which may have 31 attributes: what is made of them takes a hundred times more.
+MAX_TAGS: Final = 50_000
+_MANY_ATTRIBUTES: Final = re.compile(rb"""<[^<>'"]*+(?:(?:'[^'<]*+'|"[^"<]*+")[^<>'"]*+){32}""")
 #: Longest time that such an answer may take to arrive after its head, s.
 MAX_ANSWER_S: Final = 60.0
 _CHUNK_BYTES: Final = 1 << 16
@@ -122,7 +126,7 @@ class _BoundedResponse(AWSResponse):  # type: ignore[misc]  # botocore ships no 
         """The body.
 
         Raises:
-            HTTPClientError: it is too large or too slow, or the connection broke.
+            HTTPClientError: it is too large, too slow or has too many parts, or the connection broke.
         """
         if self._content is None:
             self._content = self._read()
@@ -141,4 +145,6 @@ class _BoundedResponse(AWSResponse):  # type: ignore[misc]  # botocore ships no 
             raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
         except HTTPError as error:
             raise HTTPClientError(error=error) from error
+        if content.count(b"<") > MAX_TAGS or b"\0" in content or _MANY_ATTRIBUTES.search(content):
+            raise HTTPClientError(error="the answer has too many tags or attributes")
         return bytes(content)

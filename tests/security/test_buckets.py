@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from stemline.jobs.errors import SourceTooLarge, StemlineError
+from stemline.jobs.errors import SourceTooLarge, StemlineError, TryAgain
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.compat import botocore as compat
 from stemline.runtime.redaction import Redaction
 from stemline.runtime.settings import BucketAccess, Settings
-from stemline.storage import Buckets, Upload, clients, download
+from stemline.storage import Buckets, Upload, clients, download, incoming
+from stemline.storage.incoming import IncomingUpload
 from stemline.storage.retry import TransferCancelled
 from stemline.workers.cleanup import cleanup
 from tests.support.logs import captured_logs
@@ -122,6 +123,41 @@ def test_an_answer_without_end(status: str, headers: str, tmp_path: Path) -> Non
     assert isinstance(caught.value, SourceTooLarge) == (status == "200 OK")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
     assert not (tmp_path / "source").exists()
+
+
+def answering(status: str, body: bytes) -> Script:
+    """Answer with XML."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(head.encode() + body)
+
+    return script
+
+
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<R>" + b"<a/>" * 1_000_000 + b"</R>",
+        b"<a>" * 500_000 + b"</a>" * 500_000,
+        b"<a>" * 1_300_000,
+        b"<ListPartsResult>" + b"<Part/>" * 500_000 + b"</ListPartsResult>",
+        b"<R " + b" ".join(b"a%d='1'" % number for number in range(300_000)) + b"/>",
+        ("<R>" + "<a/>" * 500_000 + "</R>").encode("utf-16"),
+    ],
+    ids=["small elements", "nested", "never closed", "parts", "attributes", "UTF-16"],
+)
+def test_xml_that_takes_a_hundred_times_its_bytes(
+    status: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer of many small parts is refused before it becomes objects of Python."""
+    monkeypatch.setattr(incoming, "RETRY_S", 0.1)
+    with hostile_store(answering(status, body)) as buckets:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(TryAgain):
+            buckets.incoming.received(IncomingUpload(TENANT.region, TENANT.bucket, "a", "id", 1))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
 
 
 def test_a_long_refusal_is_logged_short() -> None:

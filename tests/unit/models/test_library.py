@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from stemline.models import bundled, library
 from stemline.models.card import CARD_FILE
@@ -139,6 +141,55 @@ def test_a_network_with_weights_in_other_files_is_refused(store: WeightStore, tm
     assert not (store.directory / "own").exists()
 
 
+def elsewhere(tensor: Any) -> None:
+    """Let the values of a constant be in another file."""
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    location = tensor.external_data.add()
+    location.key, location.value = "location", "/etc/passwd"
+
+
+def dense(model: Any, values: Any) -> None:
+    model.graph.initializer.append(values)
+
+
+def sparse(model: Any, values: Any) -> None:
+    model.graph.sparse_initializer.add().values.CopyFrom(values)
+
+
+def attribute(model: Any, values: Any) -> None:
+    node = helper.make_node("Constant", [], ["constant"], value=values)
+    model.graph.node.append(node)
+
+
+def sparse_attribute(model: Any, values: Any) -> None:
+    attribute(model, values)
+    changed = model.graph.node[-1].attribute[0]
+    changed.ClearField("t")
+    changed.sparse_tensor.values.CopyFrom(values)
+
+
+def function(model: Any, values: Any) -> None:
+    node = helper.make_node("Constant", [], ["constant"], value=values)
+    model.functions.add(name="own").node.append(node)
+
+
+@pytest.mark.parametrize("put", [dense, sparse, attribute, sparse_attribute, function])
+def test_weights_in_other_files_are_found_wherever_they_are(
+    put: Callable[[Any, Any], None], store: WeightStore, tmp_path: Path
+) -> None:
+    """No constant of any kind may be in a file that the network names."""
+    network = scaling(tmp_path / "own.onnx", (2, SAMPLES), FACTORS)
+    model = onnx.load(network)
+    values = numpy_helper.from_array(np.zeros(4, np.float32), "values")
+    elsewhere(values)
+    put(model, values)
+    network.write_bytes(model.SerializeToString())
+    text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES)
+    with pytest.raises(WeightsCorrupt, match="save it as one file"):
+        library.add(store, text, network)
+
+
 def test_what_add_installs_can_be_read_again(store: WeightStore, tmp_path: Path) -> None:
     """Characters that TOML does not hold as they are come back as they were."""
     network = scaling(tmp_path / "own.onnx", (2, SAMPLES), FACTORS)
@@ -202,8 +253,8 @@ def test_a_network_that_gives_something_else_than_its_card_says_is_refused(
         helper.make_node("Mul", ["one", "factors"], ["wide"]),
     ]
     constants = [
-        onnx.numpy_helper.from_array(np.array([1]), "axes"),
-        onnx.numpy_helper.from_array(np.ones((1, 4, 1, 1), np.float32), "factors"),
+        numpy_helper.from_array(np.array([1]), "axes"),
+        numpy_helper.from_array(np.ones((1, 4, 1, 1), np.float32), "factors"),
     ]
     rest = [helper.make_node(kind, given, made, **options) for kind, given, made, options in nodes]
     graph = helper.make_graph([*first, *rest], "network", [takes], outputs, constants)
