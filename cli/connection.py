@@ -62,19 +62,19 @@ class Connection:
 
         Raises:
             NotConfigured: no service is known.
-            CommandFailed: the bucket that the user names does not exist.
+            CommandFailed: the bucket of the user, or of a profile, does not exist.
         """
         from stemline.client import Client, Retry, find
         from stemline.client.target import PROFILE_VARIABLE, VARIABLES
 
         target = find(self._given, profile=self._profile)
         variables = (VARIABLES["bucket"], PROFILE_VARIABLE)
-        is_named = bool(self._given["bucket"] or self._profile or any(map(os.environ.get, variables)))
+        is_named = self._given["bucket"] or self._profile or any(map(os.environ.get, variables))
         with Client(target, retry=Retry(budget_s=budget_s)) as client:
             # The service opens any bucket that its key pair may use, and has no jobs of a mistyped one.
             # Keys in AWS' own variables may be those of another store, which is not asked.
             has_store = target.s3 is not None and target.s3.endpoint_url
-            if is_named and has_store and client.bucket.is_missing():
+            if (is_named or not target.is_local) and has_store and client.bucket.is_missing():
                 raise CommandFailed(
                     f"there is no bucket {target.bucket} in the store of {target.origin}",
                     hint="check --bucket and STEMLINE_BUCKET, or the bucket of the profile",

@@ -78,9 +78,13 @@ class CommandFailed(click.ClickException):
             click.echo(f"Hint: {spelled(self.hint)}", err=True, file=file)
 
 
+class EndedAtOnce(SystemExit):
+    """Ends the process with a status, whatever its threads still wait for."""
+
+
 @contextmanager
 def ended_at_once() -> Iterator[None]:
-    """End the process as soon as an interrupted program has cleaned up.
+    """End the process as soon as a program that was interrupted, or leaves threads behind, has cleaned up.
 
     The interpreter would wait for threads that are not needed any more, and abort where one of them is in the
     code of a library.
@@ -88,12 +92,12 @@ def ended_at_once() -> Iterator[None]:
     try:
         yield
     except SystemExit as end:
-        if end.code != INTERRUPTED:
+        if end.code != INTERRUPTED and not isinstance(end, EndedAtOnce):
             raise
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        os._exit(INTERRUPTED)
+        os._exit(int(end.code or DONE))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,7 +82,10 @@ class Bucket:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
 
         try:
-            self._s3().head_bucket(Bucket=self.name)
+            with closing(
+                self._made(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
+            ) as s3:
+                s3.head_bucket(Bucket=self.name)
         except ClientError as error:
             return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404)
         except BotoCoreError:
@@ -148,22 +151,26 @@ class Bucket:
     def _s3(self) -> Any:
         with self._lock:  # creating clients is not thread-safe; using them is
             if self._client is None:
-                access = self._access
-                keys = (
-                    {"aws_access_key_id": access.access_key, "aws_secret_access_key": access.secret_key}
-                    if access.access_key
-                    else {}
-                )
-                import boto3  # noqa: PLC0415 - slow to import, and not always needed
-
-                self._client = boto3.session.Session().client(
-                    "s3",
-                    endpoint_url=access.endpoint_url or None,
-                    region_name=self._region or None,
-                    config=_config(path_style=access.path_style),
-                    **keys,
-                )
+                self._client = self._made()
             return self._client
+
+    def _made(self, **options: Any) -> Any:
+        """Return a client with other options than the usual ones."""
+        import boto3  # noqa: PLC0415 - slow to import, and not always needed
+
+        access = self._access
+        keys = (
+            {"aws_access_key_id": access.access_key, "aws_secret_access_key": access.secret_key}
+            if access.access_key
+            else {}
+        )
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=access.endpoint_url or None,
+            region_name=self._region or None,
+            config=_config(path_style=access.path_style, **options),
+            **keys,
+        )
 
 
 def write_whole(
@@ -212,17 +219,20 @@ def _faults(what: str) -> Iterator[None]:
         raise kind(f"{what}: {reason_of(answer)}") from error
 
 
-def _config(*, path_style: bool) -> Any:
+def _config(*, path_style: bool, **options: Any) -> Any:
     from botocore.config import Config  # noqa: PLC0415 - slow to import
 
+    usual: dict[str, Any] = {
+        "connect_timeout": 5,
+        "read_timeout": 30,
+        "max_pool_connections": 32,
+        "retries": {"total_max_attempts": 6, "mode": "standard"},
+    }
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": "path" if path_style else "virtual"},
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=32,
-        retries={"total_max_attempts": 6, "mode": "standard"},
         # Many compatible stores do not support trailing checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        **{**usual, **options},
     )

@@ -68,6 +68,8 @@ class Target:
     """``None``: stems are fetched through links that the service signs."""
     origin: str = "the arguments"
     """Where the above was found, for messages."""
+    is_local: bool = False
+    """Whether it is a stack of this machine, whose bucket is there."""
 
     def __post_init__(self) -> None:
         """Check the address, the keys, and the bucket, which the service would take for its own otherwise.
@@ -122,7 +124,8 @@ def find(
     values = {name: env[variable] for name, variable in VARIABLES.items() if env.get(variable)}
     values |= {name: value for name, value in (given or {}).items() if value}
     if "api" in values and not named:
-        return Target(**values, origin="the arguments and variables", s3=_s3_of(env))
+        texts: dict[str, Any] = dict(values)
+        return Target(**texts, origin="the arguments and variables", s3=_s3_of(env))
     found = _profile(named, env) if named else running_stack(env) or _profile(DEFAULT_PROFILE, env)
     if found is None:
         raise NotConfigured(f"there is no profile {named} in {profiles_file(env)}" if named else _HINT)
@@ -167,6 +170,7 @@ def target_of_stack(document: Mapping[str, Any], *, origin: str = "the local sta
         ca_file=document.get("ca_file", ""),
         s3=S3Access(s3["endpoint_url"], s3["access_key"], s3["secret_key"]),
         origin=origin,
+        is_local=True,
     )
 
 

@@ -228,6 +228,10 @@ def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.Mon
         assert "Hint: check --bucket" in service.run("login", "third", *words, *wrong, code=code).stderr
     service.run("login", "third", *words, *keys, "--bucket", "none-1250000000", "--no-check")
     assert "no bucket none-1250000000" in service.run("jobs", "--profile", "third", code=5).stderr
+    assert "Hint: check --bucket" in service.run("login", *words, *keys, "--bucket", "none-1", code=5).stderr
+    service.run("login", *words, *keys, "--bucket", "none-1250000000", "--no-check")
+    assert "no bucket none-1250000000" in service.run("jobs", code=5).stderr
+    assert "NoSuchBucket" in service.run("doctor", "service", code=1).stdout
     monkeypatch.setenv("STEMLINE_PROFILE", "other")
     service.run("queues")
 

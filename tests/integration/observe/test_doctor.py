@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
 from stemline.testing.client import BUCKET, REGION
 from tests.integration.observe.conftest import SECRETS
+from tests.support.raised import classes_in
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_a_service_that_works_has_no_error(service, doctor):
     status, found = doctor("--receiver", service.receiver.url)
     assert "" == messages(found)
     assert 0 == status
-    servers = {"store", "clock", "broker", "capacity", "buckets"}
+    servers = {"service", "flower", "store", "clock", "broker", "capacity", "buckets"}
     checks = servers | {"weights", "device", "callbacks", "scratch", "telemetry", "security"}
     assert checks == {f["check"] for f in found}
     text = messages(found, "ok")
@@ -194,3 +197,39 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     assert f"`stemline resume {limited} --concurrent N`" in text
     assert f"queue {paused} holds 9 of at most 9 waiting jobs" in text
     assert 0 == ran.exit_code
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """Host and port of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_servers_that_never_answer_hold_no_report_back(
+    black_hole: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Valkey, broker, S3, API, Flower and a receiver that hang are each an error with a fix."""
+    monkeypatch.setattr("stemline.cli.checks.timed.SERVER_S", 6.0)
+    access = {"endpoint_url": f"http://{black_hole}", "access_key": "a", "secret_key": "b"}
+    variables = {
+        "REDIS_URL": f"redis://{black_hole}/0",
+        "BUCKETS": json.dumps({"*": access}),
+        "API": f"http://{black_hole}",
+        "SECRET_ID": "i",
+        "SECRET_KEY": "k",
+        "BUCKET": BUCKET,
+        "REGION": REGION,
+        "HOME": str(tmp_path),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(f"STEMLINE_{name}", value)
+    stack = {"redis_url": "", "flower": {"url": f"http://{black_hole}"}}
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    checks = ["service", "store", "broker", "capacity", "buckets", "flower"]
+    ran = CliRunner().invoke(main, ["doctor", "--json", *checks, "--bucket", f"{REGION}/{BUCKET}"])
+    found = list(map(json.loads, ran.stdout.splitlines()))
+    assert 1 == ran.exit_code
+    assert [(check, "error") for check in checks] == [(each["check"], each["verdict"]) for each in found]
+    assert all(each["fix"] for each in found)
+    assert not classes_in(ran.output)
