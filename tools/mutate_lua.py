@@ -1,45 +1,43 @@
 """Change the store's scripts in small ways, and see that a test of the store fails each time.
 
-    python -m tools.mutate_lua [SCRIPT ...] [--every N] [--list]
+    python -m tools.mutate_lua [SCRIPT ...] [--every N] [--processes N] [--list]
 
 Each change is one of: another comparison, ``and`` for ``or``, no ``not``, plus for minus, another bound, a
-neighbouring number, a call left out. The contract tests of the store run in a child of this process for each
-change. Prints the changes that no test notices; the status is 1 if there are more than a tenth.
+neighbouring number, a call left out. The contract tests of the store are collected once. For each change a
+child of this process runs those that use the script until one fails; first those that noticed changes nearby.
+Prints the changes that no test notices, and a table; the status is 1 if there are more than a tenth.
 docs/testing.md explains those that change nothing that can be observed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from stemline.jobs.store import scripts
+from tests.support import ports
 
 FOLDER: Final = Path("jobs/store/lua")
-TESTS: Final = tuple(
-    f"tests/integration/jobs/{name}.py"
-    for name in (
-        "test_store",
-        "test_store_attempts",
-        "test_store_callbacks",
-        "test_store_tenants",
-        "test_store_waveforms",
-        "test_store_events",
-        "test_store_retries",
-        "test_store_selection",
-        "test_store_console",
-        "test_redis_store",
-    )
+_SLOW: Final = ("test_store_machine.py", "test_store_races.py")
+TESTS: Final = (
+    *sorted(
+        str(path) for path in Path("tests/integration/jobs").glob("test_store*.py") if path.name not in _SLOW
+    ),
+    "tests/integration/jobs/test_redis_store.py",
 )
 LIMIT_S: Final = 300
 _SWAPS: Final = (
@@ -55,6 +53,8 @@ _SWAPS: Final = (
 )
 _CALL: Final = re.compile(r"^\s*(redis\.call|refresh|leave_\w+|append|check_version|publish\w*)\(.*\)$")
 
+_FUNCTION: Final = re.compile(r"local function (\w+)")
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
@@ -64,6 +64,13 @@ class Mutant:
     line: int
     before: str
     after: str
+    function: str = ""
+    """The function around it."""
+
+    @property
+    def place(self) -> str:
+        """Return the script and function."""
+        return f"{self.script}/{self.function}"
 
     def __str__(self) -> str:
         return (
@@ -73,15 +80,19 @@ class Mutant:
 
 def mutants(script: str, text: str) -> Iterator[Mutant]:
     """Yield every change of a script."""
+    function = ""
     for number, line in enumerate(text.splitlines(), start=1):
         code = line.partition("--")[0].rstrip()
         if not code.strip():
             continue
+        if begins := _FUNCTION.match(code):
+            function = begins[1]
         if _CALL.match(code):
-            yield Mutant(script, number, code, "")
+            yield Mutant(script, number, code, "", function)
         for pattern, other in _SWAPS:
             for match in re.finditer(pattern, code):
-                yield Mutant(script, number, code, code[: match.start()] + other + code[match.end() :])
+                after = code[: match.start()] + other + code[match.end() :]
+                yield Mutant(script, number, code, after, function)
 
 
 def changed(text: str, mutant: Mutant) -> str:
@@ -91,36 +102,156 @@ def changed(text: str, mutant: Mutant) -> str:
     return "\n".join(lines) + "\n"
 
 
-def survives(mutant: Mutant) -> bool:
-    """Return whether all tests pass with a change; they run in a child, which has everything imported."""
-    child = os.fork()
-    if child == 0:
-        _run(mutant)
-    for _ in range(LIMIT_S * 10):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.1)
-    os.killpg(child, signal.SIGKILL)  # a script that never ends is noticed, too
-    os.waitpid(child, 0)
-    return False
+class _Use(NamedTuple):
+    """How long a test takes, seconds, and which scripts it runs."""
+
+    seconds: float
+    scripts: list[str]
 
 
-def _run(mutant: Mutant) -> None:
-    os.setsid()
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+class Trials:
+    """A plugin of pytest that runs the collected tests once for each change, in children."""
+
+    def __init__(self, chosen: Sequence[Mutant], processes: int) -> None:
+        self.survivors: list[Mutant] = []
+        self.passed_unchanged = False
+        self._chosen = chosen
+        self._processes = processes
+        self._free = list(range(processes))
+        self._running: list[_Trial] = []
+        self._uses: dict[str, _Use] = {}
+        self._noticed: dict[str, Counter[str]] = defaultdict(Counter)
+        """How many changes of a script, and of a function, each test noticed."""
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try the changes, after the scripts as they are."""
+        if session.testsfailed or session.config.option.collectonly:
+            return True
+        self._running.append(_Trial(session.items, None, self._free.pop()))
+        self._wait(0)
+        if self.passed_unchanged:
+            for mutant in self._chosen:
+                self._wait(self._processes - 1)
+                self._running.append(_Trial(self._tests_of(session, mutant), mutant, self._free.pop()))
+            self._wait(0)
+        return True
+
+    def _tests_of(self, session: pytest.Session, mutant: Mutant) -> list[pytest.Item]:
+        """Return the tests that use a script, in the order in which they are to run."""
+        near, script = self._noticed[mutant.place], self._noticed[mutant.script]
+
+        def order(item: pytest.Item) -> tuple[float, float, float]:
+            name = item.nodeid
+            return -near[name], -script[name], self._uses[name].seconds
+
+        is_shared = mutant.script == "lib"
+        able = [
+            item for item in session.items if is_shared or mutant.script in self._uses[item.nodeid].scripts
+        ]
+        return sorted(able, key=order)
+
+    def _wait(self, most: int) -> None:
+        """Wait until no more than so many trials run."""
+        while len(self._running) > most:
+            for trial in [each for each in self._running if each.is_over()]:
+                self._running.remove(trial)
+                self._free.append(trial.place)
+                self._take(trial)
+            time.sleep(0.02)
+
+    def _take(self, trial: _Trial) -> None:
+        if trial.mutant is None:
+            self.passed_unchanged = trial.passed
+            self._uses = trial.uses
+        elif trial.passed:
+            self.survivors.append(trial.mutant)
+            print(f"survived: {trial.mutant}", flush=True)
+        elif trial.noticed_by:
+            for part in (trial.mutant.script, trial.mutant.place):
+                self._noticed[part][trial.noticed_by] += 1
+
+
+class _Trial:
+    """A child that runs tests with one change, or without any."""
+
+    def __init__(self, tests: Sequence[pytest.Item], mutant: Mutant | None, place: int) -> None:
+        self.mutant = mutant
+        self.place = place
+        self.passed = False
+        self.noticed_by = ""
+        """The test that failed; empty if the child was killed."""
+        self.uses: dict[str, _Use] = {}
+        self._end = time.monotonic() + LIMIT_S
+        self._folder = tempfile.TemporaryDirectory(prefix="mutant-")
+        self._report = Path(self._folder.name, "report.json")
+        self._child = os.fork()
+        if self._child == 0:
+            os._exit(self._run(tests))
+
+    def is_over(self) -> bool:
+        """Return whether the child has ended; a script that never ends is noticed, too."""
+        done, status = os.waitpid(self._child, os.WNOHANG)
+        if not done and time.monotonic() < self._end:
+            return False
+        self.passed = bool(done) and os.waitstatus_to_exitcode(status) == 0
+        with suppress(ProcessLookupError):
+            os.killpg(self._child, signal.SIGKILL)  # its server
+        if not done:
+            os.waitpid(self._child, 0)
+        if self._report.exists():
+            report = json.loads(self._report.read_text())
+            self.noticed_by = report["noticed_by"]
+            self.uses = {name: _Use(*use) for name, use in report["uses"].items()}
+        self._folder.cleanup()
+        return True
+
+    def _run(self, tests: Sequence[pytest.Item]) -> int:
+        """Run the tests until one fails; return the exit status."""
+        os.setsid()
+        tests[0].config.pluginmanager.unregister(name="terminalreporter")
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = self._folder.name
+        os.environ["PYTEST_XDIST_WORKER"] = f"gw{self.place}"
+        ports.divide()
+        if self.mutant is not None:
+            _change(self.mutant)
+        used = _record_scripts()
+        uses: dict[str, _Use] = {}
+        noticed_by = ""
+        for test, following in zip(tests, [*tests[1:], None], strict=True):
+            used.clear()
+            began = time.monotonic()
+            test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+            uses[test.nodeid] = _Use(time.monotonic() - began, sorted(used))
+            if test.session.testsfailed:
+                noticed_by = test.nodeid
+                break
+        self._report.write_text(json.dumps({"noticed_by": noticed_by, "uses": uses}))
+        return 1 if noticed_by else 0
+
+
+def _record_scripts() -> set[str]:
+    """Return a set to which the name of each script that runs is added from now on."""
+    used: set[str] = set()
+    run = scripts.Scripts.run
+
+    def recorded(self: scripts.Scripts, name: str, *args: str | float) -> Any:
+        used.add(name)
+        return run(self, name, *args)
+
+    scripts.Scripts.run = recorded  # type: ignore[method-assign]
+    return used
+
+
+def _change(mutant: Mutant) -> None:
+    """Let the store run a script with a change."""
     original = scripts.source
+    own = (FOLDER / f"{mutant.script}.lua").read_text()
 
     def source(name: str) -> str:
         text = original(name)
-        own = (FOLDER / f"{mutant.script}.lua").read_text()
         return text.replace(own, changed(own, mutant)) if own in text else text
 
     scripts.source = source  # type: ignore[assignment]
-    options = ["-q", "-x", "-k", "redis", "-p", "no:cacheprovider", "-p", "no:randomly", "--timeout", "60"]
-    os._exit(int(pytest.main([*options, *TESTS])))
 
 
 def main(arguments: list[str]) -> int:
@@ -128,6 +259,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("scripts", nargs="*", help="without the ending; all but the schema if none is named")
     parser.add_argument("--every", type=int, default=1, help="try each Nth change only")
+    parser.add_argument("--processes", type=int, default=2, help="so many changes at the same time")
     parser.add_argument("--list", action="store_true", help="print the changes and try none")
     asked = parser.parse_args(arguments)
     names = asked.scripts or sorted(path.stem for path in FOLDER.glob("*.lua") if path.stem != "schema")
@@ -136,13 +268,17 @@ def main(arguments: list[str]) -> int:
     if asked.list:
         print(*chosen, sep="\n")
         return 0
-    left: list[Mutant] = []
-    for number, mutant in enumerate(chosen, start=1):
-        if survives(mutant):
-            left.append(mutant)
-            print(f"{number}/{len(chosen)} survived: {mutant}", flush=True)
-    print(f"{len(chosen)} of {len(found)} changes tried, {len(chosen) - len(left)} noticed, {len(left)} not")
-    return 1 if len(left) * 10 > len(chosen) else 0
+    trials = Trials(chosen, asked.processes)
+    options = ["-q", "-k", "redis", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    pytest.main([*options, "--timeout", "30", *TESTS], plugins=[trials])
+    if not trials.passed_unchanged:
+        print("the tests of the store fail without any change")
+        return 2
+    tried, left = (Counter(each.script for each in group) for group in (chosen, trials.survivors))
+    for name, count in tried.items():
+        print(f"{name}: {count} tried, {count - left[name]} noticed, {left[name]} not")
+    print(f"{len(chosen)} of {len(found)} changes tried, {left.total()} not noticed")
+    return 1 if left.total() * 10 > len(chosen) else 0
 
 
 if __name__ == "__main__":
