@@ -32,9 +32,11 @@ class Session:
         self.status, self.content = status, content
         self.headers: dict[str, str] = {}
         self.urls: list[str] = []
+        self.sent: list[Any] = []
 
     def send(self, request: Any) -> Any:
         self.urls.append(request.url)
+        self.sent.append(request)
         return SimpleNamespace(status_code=self.status, content=self.content, headers=self.headers)
 
 
