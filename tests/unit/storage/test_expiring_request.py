@@ -40,18 +40,19 @@ class Session:
         return SimpleNamespace(status_code=self.status, content=self.content, headers=self.headers)
 
 
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    session = Session()
-    monkeypatch.setattr(expiring_request, "http_session", lambda _: session)
-    return session
-
-
 @pytest.fixture(scope="module")
 def bucket() -> BucketClient:
     access = BucketAccess(endpoint_url="http://127.0.0.1:1", access_key="a", secret_key="s")
     files = CredentialFiles.of(Settings(buckets={"*": access}))
     return Clients(files.buckets, ["ap-chongqing"]).for_bucket("ap-chongqing", "media-1250000000")
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, bucket: BucketClient) -> Session:
+    session = Session()
+    sessions = {bucket.s3: session}
+    monkeypatch.setattr(expiring_request, "http_session", lambda client: sessions[client])
+    return session
 
 
 def complete(bucket: BucketClient, expires_at: float, operation: str = OPERATIONS[0]) -> None:
