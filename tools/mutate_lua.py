@@ -32,11 +32,8 @@ from stemline.jobs.store import scripts
 from tests.support import ports
 
 FOLDER: Final = Path("jobs/store/lua")
-_SLOW: Final = ("test_store_machine.py", "test_store_races.py")
 TESTS: Final = (
-    *sorted(
-        str(path) for path in Path("tests/integration/jobs").glob("test_store*.py") if path.name not in _SLOW
-    ),
+    *sorted(str(path) for path in Path("tests/integration/jobs").glob("test_store*.py")),
     "tests/integration/jobs/test_redis_store.py",
 )
 LIMIT_S: Final = 300
