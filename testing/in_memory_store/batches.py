@@ -204,8 +204,8 @@ class InMemoryBatches(BatchRepository):
         contents = self._contents
         found: list[WakeUp] = []
         with contents.lock:
-            batch = self.get(tenant, batch_id)
-            if batch is None:
+            batch = self.find(batch_id)
+            if batch is None or batch.tenant != tenant:
                 raise NoSuchBatch
             if batch.state is to:
                 return

@@ -182,3 +182,26 @@ def test_why_a_job_waits_is_said_until_it_runs(store: Store, clock: FixedClock) 
     again = store.jobs.claim("w", [0])
     assert again is not None
     assert ("", 0, "w") == (again.message, again.progress, again.worker)
+
+
+def test_a_job_is_reclaimed_from_the_end_of_its_lease_on(store: Store, clock: FixedClock) -> None:
+    """Not a moment before; never one that has ended, that waits again or that is unknown."""
+    ended, waiting, running = store.jobs.create([spec() for _ in range(3)])
+    first, second = store.jobs.claim("w", [0]), store.jobs.claim("w", [0])
+    clock.advance(5)
+    third = store.jobs.claim("w", [0])
+    assert first is not None
+    assert second is not None
+    store.jobs.succeed(first, DONE)
+    store.jobs.release(second)
+    clock.advance(20 - 1e-6)
+    assert third is not None
+    assert [] == store.jobs.expired()
+    assert store.jobs.reclaim(running.id, "sweeper") is None
+    clock.advance(1e-6)
+    assert [running.id] == store.jobs.expired()
+    assert [None] * 3 == [store.jobs.reclaim(each, "s") for each in (ended.id, waiting.id, "j" + "0" * 32)]
+    reclaimed = store.jobs.reclaim(running.id, "sweeper")
+    assert reclaimed is not None
+    assert (running.id, "sweeper") == (reclaimed.id, reclaimed.worker)
+    assert [] == store.jobs.expired()
