@@ -9,7 +9,7 @@ from stemline.jobs.errors import BatchesFull, BudgetSpent, IllegalTransition, Re
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from stemline.jobs.usage import Budget
-from tests.integration.jobs.contract import OTHER, TENANT, spec
+from tests.integration.jobs.contract import OTHER, TENANT, Make, spec
 from tests.integration.jobs.test_store_batches import end, feed, submit
 
 IDS = [f"b{number}" * 16 + "0" for number in range(1, 6)]
@@ -24,13 +24,13 @@ def fill(store: Store, batch_id: str, rows: list[Row], first: int = 0) -> None:
     store.batches.append(batch_id, "u1", first, rows)
 
 
-def size_of(store: Store, row: Row) -> int:
+def size_of(make: Make, row: Row) -> int:
     """Bytes of a row as the store counts them: the least limit under which it fits."""
     low, high = 1, 4096
     while low < high:
         middle = (low + high) // 2
         try:
-            trial = store(batch_bytes_per_bucket=middle)
+            trial = make(batch_bytes_per_bucket=middle)
             trial.batches.begin(IDS[4], "", spec(tenant=OTHER), None, "u1")
             trial.batches.append(IDS[4], "u1", 0, [row])
         except RequestRefused:

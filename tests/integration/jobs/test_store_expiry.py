@@ -27,7 +27,7 @@ def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.R
 
 def lives(client: redis.Redis, pattern: str) -> list[int]:
     """How long the keys of a pattern are kept, ms; -1 for ever."""
-    return [int(client.pttl(key)) for key in client.scan_iter(f"stemline:{pattern}")]  # type: ignore[arg-type]
+    return [int(client.pttl(key)) for key in client.scan_iter(f"stemline:{pattern}")]
 
 
 def all_within(found: list[int], least: float, most: float) -> bool:
