@@ -19,6 +19,7 @@ _DOWNLOAD_SHARE: Final = 5.0
 
 
 STAGES: Final = {
+    "wait": "waiting for memory",
     "download": "reading",
     "decode": "decoding",
     "separate": "separating",

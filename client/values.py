@@ -80,7 +80,7 @@ class Job:
     duration_s: float | None = None
     """Length of the source, seconds of audio; ``None`` until the job has succeeded."""
     stage: str = ""
-    """What a running job does: ``download``, ``decode``, ``separate``, ``encode`` or ``upload``."""
+    """What a running job does: ``wait``, ``download``, ``decode``, ``separate``, ``encode`` or ``upload``."""
     position: int | None = None
     """Place of a waiting job in its queue, from 1."""
     estimated_start: datetime | None = None

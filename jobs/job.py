@@ -16,7 +16,7 @@ from stemline.jobs.serving import mode_wanted
 from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 
-STAGES = ("download", "decode", "separate", "encode", "upload")
+STAGES = ("wait", "download", "decode", "separate", "encode", "upload")
 """What a worker does one after the other; while it separates, it decodes and encodes too."""
 
 

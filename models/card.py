@@ -24,6 +24,8 @@ RATES: Final = range(8_000, 192_001)
 #: Longest segment that a card may ask for, samples (60 s at 44.1 kHz).
 MOST_SAMPLES: Final = 60 * RATE
 
+MOST_MEMORY_MB: Final = 1_000_000
+
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 #: Of a file beside a card: longer ones are refused by file systems.
 _FILE = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
@@ -199,6 +201,7 @@ class Card:
         mix_less: Further stems by name: the mix less the stems that are listed.
         tracks: By mode (AudioAndBackground, MusicMode), the stem of each track.
         members: Of an ensemble.
+        memory_mb: Memory that a process takes to run it, MB; a worker waits for so much before it loads it.
         measured: Published or measured speed and quality, for people.
     """
 
@@ -222,6 +225,7 @@ class Card:
     mix_less: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tracks: Mapping[str, Tracks] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
+    memory_mb: float | None = None
     measured: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -268,6 +272,8 @@ class Card:
             raise FieldError(f"must have at most {_MOST_FILE_BYTES} bytes", "file")
 
     def _check_measured(self) -> None:
+        if self.memory_mb is not None and not 0 < self.memory_mb <= MOST_MEMORY_MB:
+            raise FieldError(f"must be above 0 and at most {MOST_MEMORY_MB} MB", "memory_mb")
         for key, value in self.measured.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise FieldError("must be a finite number", "measured", key)

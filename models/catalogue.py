@@ -118,6 +118,8 @@ MODELS: Mapping[str, Model] = {model.name: model for model in (_TWO_STEMS, _FOUR
 
 #: What is said of all of them in their cards.
 _SOURCE = "https://github.com/deezer/spleeter"
+#: By model: what two threads take beside the weights, which are files that the system maps.
+_MEMORY_MB: Mapping[str, float] = {"2stems": 300, "4stems": 500, "5stems": 600}
 _TRACKS: Mapping[str, Mapping[str, Tracks]] = {
     "2stems": {"AudioAndBackground": Tracks(voice="vocals", background="accompaniment")},
     "4stems": {"MusicMode": Tracks(voice="vocals", background="other", bass="bass", drum="drums")},
@@ -138,6 +140,7 @@ def _card(model: Model) -> Card:
         sha256=model.data.sha256,
         size=model.data.size,
         tracks=_TRACKS.get(model.name, {}),
+        memory_mb=_MEMORY_MB[model.name],
     )
 
 

@@ -25,6 +25,7 @@ SeparationError
 │   ├── DeviceFailed
 │   └── DeviceOutOfMemory
 ├── BrokenNetwork
+├── MemoryShort
 ├── OutputError
 │   └── DiskFull
 │       └── DiskTooSmall
@@ -138,6 +139,10 @@ class DeviceFailed(DeviceError):
 
 class BrokenNetwork(SeparationError):
     """The network of the model gives values that are not finite numbers."""
+
+
+class MemoryShort(SeparationError):
+    """The worker's memory was short for too long."""
 
 
 class OutputError(SeparationError):

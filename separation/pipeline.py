@@ -69,6 +69,7 @@ def separate_file(
     limits: MediaLimits,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    pause: Callable[[], None] | None = None,
     extension: Extension = Extension.AVERAGE,
     context: int = 0,
     refine: bool = False,
@@ -89,6 +90,7 @@ def separate_file(
             source is known; always called with 1 at the end.
         cancelled: Called every 0.2 s or so, also while a network works on a segment; returning True ends the
             separation.
+        pause: Called after each segment; it may block, and raise what ends the separation.
         extension: What happens above 11 kHz, for Spleeter's networks.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter. For its networks only.
         refine: Whether a multichannel Wiener filter follows the networks; for Spleeter's only.
@@ -106,6 +108,7 @@ def separate_file(
     """
     started = time.perf_counter()
     timer = StageTimer()
+    progress, pause = progress or (lambda _: None), pause or (lambda: None)
 
     def open_source() -> Audio:
         return _open(decoder, cancelled, source, limits, track, keep_video_origin=keep_video_origin)
@@ -141,8 +144,9 @@ def separate_file(
                 writer.put(piece[name])
             monitor.feed(piece)
             samples += len(next(iter(piece.values())))
-            if progress is not None and audio.duration_s:
+            if audio.duration_s:
                 progress(min(samples / SAMPLE_RATE / audio.duration_s, 0.99))
+            pause()
         for writer in writers.values():
             writer.end()
         stems = {name: writer.result() for name, writer in writers.items()}
@@ -150,8 +154,7 @@ def separate_file(
         for writer in writers.values():
             writer.publish()
         partial.pop_all()
-    if progress is not None:
-        progress(1.0)
+    progress(1.0)
     timer.add("total", started)
     return Report(
         samples / SAMPLE_RATE,

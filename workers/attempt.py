@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -27,6 +28,7 @@ from stemline.separation.errors import (
     DeviceFailed,
     DiskFull,
     DiskTooSmall,
+    MemoryShort,
     SeparationError,
     WeightsError,
 )
@@ -38,6 +40,7 @@ from stemline.workers.context import SeparationContext
 from stemline.workers.engines import WeightsPending
 from stemline.workers.failures import failure_code, final_code
 from stemline.workers.lease_keeper import LeaseKeeper, StopReason
+from stemline.workers.memory_wait import MemoryWait
 from stemline.workers.outcome import AttemptResult, Outcome
 from stemline.workers.scratch import scratch
 from stemline.workers.scratch_space import ScratchSpace
@@ -97,14 +100,15 @@ class Attempt:
             retry_until_stored(lambda: jobs.succeed(self.job, copy, drawn, digest=digest))
             return None
         storage = self.context.settings.storage
-        with scratch(storage.scratch_dir) as folder:
+        with scratch(storage.scratch_dir) as folder, self._memory(work, folder.parent) as memory:
             space = ScratchSpace(folder, storage.scratch_bytes)
+            memory.ensure(self.context.loading_bytes(work.model.name))
             engine = stages.load_engine(work)
             if not work.uploads:
                 stages.open_uploads(work)
             with space.faults():
                 source = stages.download(work, folder, space)
-                report = stages.separate(work, engine, source, folder, space)
+                report = stages.separate(work, engine, source, folder, space, pause=memory.ensure)
             with work.timed("upload"):
                 stages.send(work, report)
                 stages.publish(work)
@@ -114,6 +118,9 @@ class Attempt:
         kept = digest if digest and digest == reuse.digest_of(work) else ""
         retry_until_stored(lambda: jobs.succeed(self.job, result, waveforms, digest=kept))
         return report
+
+    def _memory(self, work: Work, folder: Path) -> MemoryWait:
+        return MemoryWait(work.lease, self.context.settings.workers, folder, self.context.metrics)
 
     def _result_of(self, error: Exception, lease: LeaseKeeper) -> AttemptResult:
         """Return the outcome that an error of the stages means.
@@ -130,7 +137,8 @@ class Attempt:
             case JobFailed(retryable=True):
                 code, at_last = failure_code(error), final_code(error)
                 return self._put_off(code, error.message, counts=error.counts, at_last=at_last)
-            case WeightsError() | DeviceError() | DiskFull() | DecoderLost():  # another worker may do better
+            case WeightsError() | DeviceError() | DiskFull() | MemoryShort() | DecoderLost():
+                # Another worker may do better.
                 self._report_worker(error)
                 # A source that kills the server that decodes it must not keep workers busy for ever, nor must
                 # one whose stems no disk can hold.

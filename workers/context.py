@@ -47,6 +47,8 @@ class SeparationContext:
     """Decodes sources in child processes."""
     device_failed: Callable[[str], None]
     """Called with the reason when the device failed: ends the worker after its attempts."""
+    loading_bytes: Callable[[str], int] = lambda _: 0
+    """Returns what loading a model takes, 0 if it is loaded or nothing is known, bytes."""
     serves: Callable[[], Collection[str]] = lambda: COMMON
     """Returns the models and modes that this worker can do."""
     pace: Pace = field(default_factory=Pace)

@@ -79,6 +79,17 @@ class Engines:
         with self._lock:
             return self._get(model, version)
 
+    def loading_bytes(self, model: str) -> int:
+        """Return what loading a model takes, bytes; 0 if it is loaded, or its card does not say."""
+        if model in self._engines:
+            return 0
+        try:
+            card = card_named(model, WeightStore(self._options.models_dir))
+        except SeparationError:
+            return 0  # said when it is loaded
+        members = {member.model for member in card.members}
+        return round((card.memory_mb or 0) * 1e6) + sum(map(self.loading_bytes, members))
+
     def _get(self, model: str, version: str | None = None) -> LoadedEngine:
         wanted = self._version(model) if version is None else version
         loaded, engine = self._engines.get(model, (None, None))

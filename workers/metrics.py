@@ -78,6 +78,12 @@ class WorkerMetrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self.waiting_for_memory = Gauge(
+            "stemline_attempts_waiting_for_memory",
+            "Running attempts that wait because memory is short.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self.serves_level = Gauge(
             "stemline_worker_serves_level",
             "1 for each JobLevel that a separation worker serves.",

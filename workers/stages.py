@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,8 +104,16 @@ def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
     return path
 
 
-def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path, space: ScratchSpace) -> Report:
-    """Separate the source into encoded stems in the folder.
+def separate(
+    work: Work,
+    engine: LoadedEngine,
+    source: Path,
+    folder: Path,
+    space: ScratchSpace,
+    *,
+    pause: Callable[[], None],
+) -> Report:
+    """Separate the source into encoded stems in the folder; `pause` may wait between two segments.
 
     Raises:
         DiskFull: There is no space for them.
@@ -135,6 +143,7 @@ def separate(work: Work, engine: LoadedEngine, source: Path, folder: Path, space
             ),
             progress=report_progress,
             cancelled=should_stop,
+            pause=pause,
             extension=Extension(settings.engine.mask_extension),
             context=settings.engine.context_frames,
             refine=settings.engine.refine,

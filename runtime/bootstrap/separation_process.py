@@ -113,6 +113,7 @@ def _separation_context(
     from stemline.workers.task_events import TaskEvents
 
     notifier = CeleryNotifier(app)
+    engines = Engines(settings, metrics, device_in_use, serving.doubt)
     return SeparationContext(
         settings=settings,
         store=open_store(settings, notify=notifier.notify_workers),
@@ -122,7 +123,8 @@ def _separation_context(
         metrics=metrics,
         events=TaskEvents(app),
         shutdown=shutdown,
-        engine=Engines(settings, metrics, device_in_use, serving.doubt),
+        engine=engines,
+        loading_bytes=engines.loading_bytes,
         decoder=create_decoder(settings),
         device_failed=device_failed,
         serves=serving.get,

@@ -106,6 +106,7 @@ class Bench:
             shutdown=self.shutdown,
             events=self.events,
             engine=lambda *_: SimpleNamespace(device="test"),
+            loading_bytes=lambda _: 0,
             decoder=None,
         )
 

@@ -40,6 +40,15 @@ class WorkerSettings(Group):
     )
     retry_delay_max_s: float = setting(900.0, "Longest such delay, s.", ge=0)
     job_time_limit_s: float = setting(6 * 3600.0, "Longest one attempt may take, s.", gt=0)
+    memory_reserve_bytes: int = setting(
+        128 * 2**20,
+        "Memory that is kept free: with less, of the machine or of the container, attempts wait before their "
+        "next segment while one goes on, bytes; 0: none waits.",
+        ge=0,
+    )
+    memory_wait_s: float = setting(
+        300.0, "How long an attempt waits for memory before its job is put off, s.", ge=0
+    )
     model_limits: dict[str, Annotated[int, Field(ge=1)]] = setting(
         {},
         "Jobs of a model, or of a mode for those that name none, that run at once on all workers, JSON; give "

@@ -27,6 +27,7 @@ from stemline.separation.errors import (
     DeviceError,
     DiskFull,
     DiskTooSmall,
+    MemoryShort,
     UndecodableMedia,
     WeightsCorrupt,
     WeightsMissing,
@@ -116,7 +117,9 @@ def test_an_unexpected_error_puts_the_job_off(make, error, message):
     assert AttemptResult(Outcome.FAILED, "InternalError", message) == last.run()
 
 
-@pytest.mark.parametrize("error", [WeightsMissing(), WeightsCorrupt(), DeviceError(), DiskFull()])
+@pytest.mark.parametrize(
+    "error", [WeightsMissing(), WeightsCorrupt(), DeviceError(), DiskFull(), MemoryShort()]
+)
 def test_what_the_worker_lacks_puts_the_job_off_before_anything_is_fetched(make, error):
     """A job is put off, uncounted and with the reason in its record, by a worker that cannot do it."""
     bench, fake = make(), Fake()

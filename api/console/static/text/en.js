@@ -276,6 +276,7 @@ export default {
   "jobs.retried": "1 job is tried again. | {n} jobs are tried again.",
   "job.origin": "Retry of",
   "job.latest": "Retried as",
+  "stage.wait": "waiting for memory",
   "stage.download": "download",
   "stage.decode": "decode",
   "stage.separate": "separate",

@@ -276,6 +276,7 @@ export default {
   "jobs.retried": "正在重试 {n} 个任务。",
   "job.origin": "重试自",
   "job.latest": "重试为",
+  "stage.wait": "等待内存",
   "stage.download": "下载",
   "stage.decode": "解码",
   "stage.separate": "分离",
