@@ -81,8 +81,11 @@ def console_check(context: WriteContext) -> Response:
 
 @router.get("/console/jobs", name="console_jobs")
 async def console_jobs(context: ReadContext, request: Request) -> Response:
-    """Return jobs by their place from the newest, or, with a text or dates, those that match."""
+    """Return jobs by their place from the newest, or those of some ids, or that match a text or dates."""
     query = BROWSE.read_parameters(context.query)
+    if "ids" in query:
+        ids = query["ids"].split(",")
+        return await context.of_page(request, len(ids), lambda: _named(context, ids))
     if query.get("text") or {"start", "end", "cursor", "queue_id", "batch"} & query.keys():
         return await context.of_many_records(request, lambda: _search(context, query))
     return await context.of_page(request, query["size"], lambda: _browse(context, query))
@@ -158,6 +161,11 @@ def _callback(context: RequestContext, callback_id: str) -> Response:
     else:
         raise NoSuchResource("What the callback announces is not kept any more.")
     return context.respond(CALLBACK, type=CONTENT_TYPES[form], body=announced.decode())
+
+
+def _named(context: RequestContext, ids: list[str]) -> Response:
+    jobs = [job for job in context.store.jobs.get(context.tenant, ids) if job is not None]
+    return context.respond(JOBS, items=jobs, total=None, cursor=None)
 
 
 def _browse(context: RequestContext, query: dict[str, Any]) -> Response:

@@ -8,6 +8,7 @@ from stemline.wire.kinds import TEXT, integer, matching, one_of, page_number
 
 _MICROSECONDS = matching("^[0-9]{1,16}$", "{name} must be µs since the epoch.")
 _TIME = type(_MICROSECONDS)(lambda text: int(_MICROSECONDS.read(text)), _MICROSECONDS.refusal)
+_IDS = matching("^j[0-9a-f]{32}(,j[0-9a-f]{32}){0,99}$", "{name} must be 1 to 100 ids of jobs.")
 _SHORT = matching("^.{0,200}$", "{name} may have 200 characters.", strip=True)
 
 BROWSE = Table(
@@ -21,5 +22,6 @@ BROWSE = Table(
     Element("from", _TIME, "start"),
     Element("to", _TIME, "end"),
     Element("cursor", _MICROSECONDS, "cursor"),
+    Element("ids", _IDS, "ids"),
 )
-"""Jobs by their place; with ``text``, ``queueId``, ``batchId``, ``from``, ``to`` or ``cursor`` a search."""
+"""Jobs by their place; with ``ids`` these jobs, as far as they exist; with ``text``, ``queueId``, ``batchId``, ``from``, ``to`` or ``cursor`` a search."""

@@ -1,12 +1,13 @@
 // The page: who is signed in, which view is open.
 import { Api, sentence } from "./api.js";
 import { Events } from "./events.js";
+import { keepFocus } from "./focus.js";
 import { current, go } from "./route.js";
 import * as sessions from "./session.js";
 import * as tabs from "./tabs.js";
 import { choose, language, preferred, t } from "./text.js";
 import { html, Lazy, Link, PageContext, Problem, THEMED, useNews, usePage, useTitle } from "./ui.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Jobs } from "./views/jobs.js";
 
@@ -133,14 +134,6 @@ function Frame({ onLogout, onLogin, onLanguage }) {
     follow(); // what came before anybody listened
     return () => removeEventListener("popstate", follow);
   }, []);
-  const place = [route.view, route.job, route.batch].join("\n");
-  const before = useRef(place);
-  useEffect(() => {
-    if (before.current === place) return;
-    before.current = place;
-    // What had the focus has gone with the former view.
-    if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
-  }, [place]);
   useEffect(() => {
     // A file that is dropped beside the field would take the place of the page.
     const over = (/** @type {DragEvent} */ event) => event.preventDefault();
@@ -225,4 +218,5 @@ function View({ route }) {
   return load ? html`<${Lazy} load=${load} route=${route} />` : html`<${Jobs} route=${route} />`;
 }
 
+keepFocus();
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -1,6 +1,7 @@
 // What all views share: templates, the context of the page, and small components.
 import { ApiError, mayPass, sentence } from "./api.js";
 import { now } from "./clock.js";
+import { keepBelow } from "./focus.js";
 import { address, go } from "./route.js";
 import { t } from "./text.js";
 import { useContext, useEffect, useRef, useState } from "./vendor/hooks.js";
@@ -195,11 +196,9 @@ export function Empty({ title, children }) {
 export function Dialog({ title, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
-    const before = document.activeElement;
+    const giveBack = keepBelow();
     element.current?.showModal();
-    return () => {
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
-    };
+    return giveBack;
   }, []);
   return html`<dialog ref=${element} aria-label=${title} onClose=${onClose}>
     <div class="bar"><h2>${title}</h2><button type="button" class="small" onClick=${onClose}>${t("close")}</button></div>

@@ -161,6 +161,7 @@ function Table({ rows, route, selected, onSelect }) {
   useEffect(() => rows.want(first, last), [first, last, rows.source]);
   const now = useNow(1000);
   const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
+  const keys = new Set();
   const latest = useRef({ selected, onSelect });
   latest.current = { selected, onSelect };
   // The same function each time, so that scrolling draws only the rows that come into view.
@@ -169,11 +170,6 @@ function Table({ rows, route, selected, onSelect }) {
     if (!states.delete(job.JobId)) states.set(job.JobId, job.State);
     latest.current.onSelect(states);
   }, []);
-  // What is selected may change its state while it is seen.
-  const changed = shown.map(rows.row).filter((job) => job && (selected.get(job.JobId) ?? job.State) !== job.State);
-  useEffect(() => {
-    if (changed.length) onSelect(new Map([...selected, ...changed.map((job) => /** @type {[string, string]} */ ([job?.JobId, job?.State]))]));
-  });
   if (rows.error && !rows.isLoaded) return html`<${Problem} error=${rows.error} />`;
   if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
@@ -185,7 +181,10 @@ function Table({ rows, route, selected, onSelect }) {
       <div role="rowgroup" class="space" style=${{ height: `${rows.total * ROW}px` }}>
         ${shown.map((index) => {
           const job = rows.row(index);
-          return html`<${Row} key=${index} index=${index} job=${job} now=${now} isSelected=${Boolean(job && selected.has(job.JobId))} onToggle=${isSelectable ? toggle : null} />`;
+          // A row stays that of its job when others come before it, so that the focus stays with the job.
+          const key = job && !keys.has(job.JobId) ? job.JobId : index;
+          keys.add(key);
+          return html`<${Row} key=${key} index=${index} job=${job} now=${now} isSelected=${Boolean(job && selected.has(job.JobId))} onToggle=${isSelectable ? toggle : null} />`;
         })}
       </div>
     </div>

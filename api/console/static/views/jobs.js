@@ -5,6 +5,7 @@ import { t } from "../text.js";
 import { Confirm, html, Link, Problem, useAction, useNews, usePage } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
 import { JobList } from "./job_list.js";
+import { useSelection } from "./selection.js";
 
 /** @typedef {import("../route.js").Route} Route */
 
@@ -24,7 +25,7 @@ const FILTERS = [
 export function Jobs({ route }) {
   const page = usePage();
   const { overview } = useNews();
-  const [selected, setSelected] = useState(/** @type {Map<string, string>} states of jobs by their ids */ (new Map()));
+  const [selected, setSelected] = useSelection(route);
   const [asks, setAsks] = useState("");
   const counts = Object.fromEntries((overview?.State ?? []).map((/** @type {any} */ each) => [each.Name, Number(each.Jobs)]));
   /** @param {string[]} names */

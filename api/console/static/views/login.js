@@ -2,10 +2,13 @@
 import { Field } from "../parts.js";
 import { html, Problem, useAction } from "../ui.js";
 import { t } from "../text.js";
+import { useEffect, useRef } from "../vendor/hooks.js";
 
 /** @param {{onLogin: (session: import("../session.js").Session) => Promise<void>, error: unknown}} props */
 export default function Login({ onLogin, error }) {
   const action = useAction();
+  const first = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => first.current?.focus(), []);
   /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
@@ -20,7 +23,7 @@ export default function Login({ onLogin, error }) {
     <form class="card" onSubmit=${submit}>
       <h1>Stemline</h1>
       <p class="soft">${t("login.keys")}</p>
-      <${Field} label="SecretId"><input name="id" autocomplete="username" required spellcheck="false" autofocus /><//>
+      <${Field} label="SecretId"><input name="id" autocomplete="username" required spellcheck="false" ref=${first} /><//>
       <${Field} label="SecretKey"><input name="key" type="password" autocomplete="current-password" required /><//>
       <details><summary>${t("login.more")}</summary>
         <${Field} label=${t("login.token")}><input name="token" autocomplete="off" spellcheck="false" /><//>
