@@ -113,8 +113,9 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     is_own = job.spec.credential == context.principal.id
     if callback.url and not is_own and not context.policy.allows(Operation.CALLBACKS):
         callback = replace(callback, url=masked_url(callback.url))
+    stems = _stems(context, job)
     return context.respond(
-        JOB, job=job, source=source, stems=_stems(context, job), attempts=attempts, callback=callback
+        JOB, job=job, source=source, stems=stems, attempts=attempts, callback=callback, link_s=_LINK_S
     )
 
 

@@ -141,7 +141,9 @@ JOB = _answer(
     Element("Stem", _STEM, "stems", repeated=True),
     Element("Attempt", _ATTEMPT, "attempts", repeated=True),
     Element("Callback", _ASKED_CALLBACK, "callback"),
+    Element("LinkSeconds", TEXT, "link_s"),
 )
+"""``LinkSeconds`` is how long the links are valid."""
 CHECKED = _answer(Element("JobCount", TEXT, "jobs"))
 """How many jobs a submission would make."""
 CALLBACK = _answer(Element("ContentType", TEXT, "type"), Element("Body", TEXT, "body"))

@@ -9,7 +9,7 @@ async (job) => {
   const context = new AudioContext({ sampleRate: 44_100 });
   const urls = [more.Source.Url, ...more.Stem.map((stem) => stem.Url)];
   const { signal } = new AbortController();
-  const { mixer, failed } = await Mixer.load(context, { urls, mix: 0, seconds: 5, signal, onProgress: () => 0 });
+  const mixer = await Mixer.load(context, { urls, mix: 0, seconds: 5, signal, onProgress: () => 0 });
   const bytes = await (await mixer.render()).arrayBuffer();
   const [left] = samplesOf(readWavHeader(bytes), bytes.slice(44));
   const mix = mixer.buffer.getChannelData(0);
@@ -26,5 +26,5 @@ async (job) => {
     });
   }
   await context.close();
-  return { db: mixer.nullTest(), rendered: 20 * Math.log10(rendered + 1e-12), failed, apart, length: mix.length };
+  return { db: mixer.nullTest(), rendered: 20 * Math.log10(rendered + 1e-12), failed: [...mixer.failed.keys()], apart, length: mix.length };
 }

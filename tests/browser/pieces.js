@@ -2,7 +2,8 @@
 async ({ urls, seconds, isPlayed }) => {
   const { inPieces } = await import("/console/static/player/sound.js");
   const context = new AudioContext({ sampleRate: 44_100 });
-  const { sound, missing } = await inPieces(context, urls, { seconds });
+  const { sound, failed } = await inPieces(context, urls, { seconds });
+  const missing = [...failed.keys()];
   const apart = [];
   for (const [index, url] of urls.entries()) {
     const whole = await context.decodeAudioData(await (await fetch(url)).arrayBuffer());
@@ -39,7 +40,7 @@ async ({ urls, seconds, isPlayed }) => {
   mixer.close();
   // A song that says to be an hour long is played in pieces, also at another speed from one into the next.
   const { signal } = new AbortController();
-  const { mixer: long, failed } = await Mixer.load(context, { urls, mix: 0, seconds: 3600, signal, onProgress: () => 0 });
+  const long = await Mixer.load(context, { urls, mix: 0, seconds: 3600, signal, onProgress: () => 0 });
   const ear = new AnalyserNode(context);
   long.graph.output.connect(ear);
   await context.resume();
@@ -56,5 +57,5 @@ async ({ urls, seconds, isPlayed }) => {
   const hasPieces = long.buffer === null;
   long.close();
   await context.close();
-  return { hasPieces, failed, heard, missing, apart, saved, length: sound.length };
+  return { hasPieces, failed: [...long.failed.keys()], heard, missing, apart, saved, length: sound.length };
 }

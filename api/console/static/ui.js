@@ -94,19 +94,25 @@ export function useLoad(load, keys) {
 }
 
 /**
- * Run an action of a button, and show what went wrong.
+ * Run an action of a button, one at a time, and show what went wrong. A button is `aria-disabled` meanwhile: were it
+ * disabled, it would lose the focus.
  * @returns {{run: (action: () => Promise<unknown>) => Promise<void>, busy: boolean, error: unknown}}
  */
 export function useAction() {
   const [state, setState] = useState(/** @type {{busy: boolean, error: unknown}} */ ({ busy: false, error: null }));
+  const isRunning = useRef(false);
   /** @param {() => Promise<unknown>} action */
   const run = async (action) => {
+    if (isRunning.current) return;
+    isRunning.current = true;
     setState({ busy: true, error: null });
     try {
       await action();
       setState({ busy: false, error: null });
     } catch (error) {
       setState({ busy: false, error });
+    } finally {
+      isRunning.current = false;
     }
   };
   return { run, ...state };
@@ -220,7 +226,7 @@ export function Confirm({ title, text, yes, onYes, onClose }) {
     <p>${text}</p>
     <${Problem} error=${action.error} />
     <div class="buttons">
-      <button type="button" class="danger" disabled=${action.busy} onClick=${confirm}>${action.busy ? t("working") : yes}</button>
+      <button type="button" class="danger" aria-disabled=${action.busy} onClick=${confirm}>${action.busy ? t("working") : yes}</button>
       <button type="button" autofocus onClick=${onClose}>${t("no")}</button>
     </div>
   <//>`;

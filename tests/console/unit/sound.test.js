@@ -57,8 +57,8 @@ test("a long song is read in pieces whose samples lie where they belong", async 
   const mono = wavFile([ramp], RATE);
   const stereo = wavFile([ramp, ramp], RATE);
   const { get, asked } = stored(mono, stereo);
-  const { sound, missing } = await inPieces(new Context(), ["0", "1"], { seconds: 50, get });
-  assert.deepEqual(missing, []);
+  const { sound, failed } = await inPieces(new Context(), ["0", "1"], { seconds: 50, get });
+  assert.deepEqual([...failed], []);
   assert.equal(sound.length, 50 * RATE);
   const { start, end } = sound.pieceAt(45 * RATE);
   assert.deepEqual([start, end], [40 * RATE, 50 * RATE]);
@@ -72,8 +72,8 @@ test("a long song is read in pieces whose samples lie where they belong", async 
 test("a mix that cannot be read in pieces is left out", async () => {
   const ramp = Float32Array.from({ length: RATE }, (_, i) => i / RATE);
   const { get } = stored(new Blob(["ftyp".repeat(99)]), wavFile([ramp], RATE));
-  const { sound, missing } = await inPieces(new Context(), ["0", "1"], { seconds: 1, optional: 0, get });
-  assert.deepEqual([missing, sound.length], [[0], RATE]);
+  const { sound, failed } = await inPieces(new Context(), ["0", "1"], { seconds: 1, optional: 0, get });
+  assert.deepEqual([[...failed.keys()], sound.length], [[0], RATE]);
   const { data } = await sound.load(0);
   assert.deepEqual([data[0][99], data[2][99] > 0], [0, true]);
 });
@@ -90,6 +90,28 @@ test("a link that has expired is renewed, and a store that fails is asked again"
   };
   const { sound } = await inPieces(new Context(), ["old"], { seconds: 1, get, renew });
   assert.deepEqual([sound.length, renewed.length], [RATE, 1]);
+});
+
+test("a track that the store does not give is silent and named, and is heard again once it can be read", async () => {
+  const ramp = Float32Array.from({ length: 50 * RATE }, (_, i) => (i % 9 ? 0.5 : 0.25));
+  const files = stored(wavFile([ramp], RATE), wavFile([ramp], RATE), wavFile([ramp], RATE));
+  const refused = new Set(["0"]);
+  const get = async (url, options) => (refused.has(url) ? new Response("", { status: 404 }) : files.get(url, options));
+  const told = [];
+  const { sound, failed } = await inPieces(new Context(), ["0", "1", "2"], { seconds: 50, get, onTrouble: () => told.push([...failed.keys()]) });
+  assert.deepEqual([[...failed.keys()], failed.get(0).status], [[0], 404]);
+  refused.add("2");
+  const first = await sound.load(0);
+  assert.deepEqual([first.data[0][1], first.data[2][1], first.data[4][1] > 0], [0, 0.5, false]);
+  assert.deepEqual(told, [[0, 2]]);
+  refused.delete("2");
+  // What is played does not wait for it; what is asked for is complete.
+  assert.equal(sound.loaded(0), first);
+  assert.equal((await sound.load(0)).data[4][1], 0.5);
+  assert.deepEqual(told.at(-1), [0]);
+  refused.add("1").add("2");
+  await assert.rejects(sound.load(20 * RATE), (error) => error.status === 404);
+  await assert.rejects(inPieces(new Context(), ["0", "1"], { seconds: 50, get }), (error) => error.status === 404);
 });
 
 test("a song in a codec without frames, or of a store without ranges, cannot be read in pieces", async () => {

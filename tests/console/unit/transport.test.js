@@ -8,14 +8,15 @@ const RATE = 44_100;
 class Source {
   constructor(context, { playbackRate }) {
     this.speed = playbackRate ?? 1;
+    this.context = context;
     this.until = Number.POSITIVE_INFINITY;
     context.sources.push(this);
   }
   connect() {}
   start(time, offset, duration) {
-    this.time = time;
+    this.time = Math.max(time, this.context.currentTime); // who comes too late begins at once
     this.offset = offset;
-    this.end = time + duration / this.speed;
+    this.end = this.time + duration / this.speed;
   }
   stop(time) {
     this.until = Math.min(this.until, time);
@@ -136,4 +137,25 @@ test("mute, solo and the comparison with the mix decide what is heard", () => {
   assert.deepEqual(gains("stems", track(), track({ mute: true }), track({ volume: 0.5 })), [0, 0, 0.5]);
   assert.deepEqual(gains("stems", track(), track({ solo: true, mute: true }), track()), [0, 1, 0]);
   assert.deepEqual(gains("mix", track(), track({ solo: true }), track()), [1, 0, 0]);
+});
+
+test("a timer that comes too late makes a pause, and no difference between what is heard and the clock", () => {
+  for (const speed of [1, 1.5]) {
+    const { context, transport } = made(60);
+    Object.assign(transport, { keepsPitch: false, speed });
+    transport.setLoop({ from: 10 * RATE, to: 12 * RATE });
+    transport.seek(10 * RATE);
+    transport.play();
+    let compared = 0;
+    for (const seconds of [0.3, 3, 61, 0.2, 1.5, 90, 0.3, 5, 0.2, 4, 4.1]) {
+      context.currentTime += seconds;
+      transport.fill();
+      context.currentTime += 0.1;
+      for (const sample of heard(context, context.currentTime, () => 0)) {
+        assert.ok(Math.abs(sample - transport.position) <= 1, `${sample} is heard, ${transport.position} is shown`);
+        compared += 1;
+      }
+    }
+    assert.equal(compared, 11);
+  }
 });

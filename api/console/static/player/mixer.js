@@ -7,7 +7,6 @@ import { inBits, wavFile } from "./wav.js";
 /** @typedef {import("./graph.js").Settings} Settings */
 /** @typedef {import("./transport.js").Sound} Sound */
 /** @typedef {{urls: string[], mix: number, seconds: number, signal: AbortSignal, onProgress: (share: number) => void, renew?: () => Promise<string[]>}} What `urls` of all tracks, `mix` is the index of the mix or -1, `renew` returns new links */
-/** @typedef {{mixer: Mixer, failed: number[]}} Loaded `failed` are the indexes of tracks that cannot be played */
 
 /** Stems are separated at this rate; a context of the same rate changes no sample. */
 export const SAMPLE_RATE = 44_100;
@@ -23,18 +22,29 @@ export function newSettings(count, mix) {
   };
 }
 
+/** Settings with which something is heard, whatever has failed. @param {number} count @param {number} mix @param {Map<number, unknown>} failed */
+function settingsFor(count, mix, failed) {
+  const settings = newSettings(count, failed.has(mix) ? -1 : mix);
+  if (settings.mix >= 0 && failed.size === count - 1) settings.heard = "mix";
+  return settings;
+}
+
 export class Mixer {
   /**
    * @param {BaseAudioContext} context
    * @param {Sound} sound
    * @param {Settings} settings
    * @param {AudioBuffer | null} buffer the whole sound, where it is in memory
+   * @param {Map<number, unknown>} [failed] says by index why a track is silent
    */
-  constructor(context, sound, settings, buffer) {
+  constructor(context, sound, settings, buffer, failed = new Map()) {
     this.context = context;
     this.sound = sound;
     this.settings = settings;
     this.buffer = buffer;
+    this.failed = failed;
+    /** Called when a track fails, or can be played again. @type {() => void} */
+    this.onTrouble = () => {};
     this.isClosed = false;
     this.graph = new Graph(context, settings.tracks.length);
     this.graph.output.connect(context.destination);
@@ -47,7 +57,7 @@ export class Mixer {
    * Load the tracks of a job: whole, or in pieces where they are too long for that.
    * @param {AudioContext} context
    * @param {What} what
-   * @returns {Promise<Loaded>}
+   * @returns {Promise<Mixer>}
    */
   static async load(context, what) {
     const { urls, seconds } = what;
@@ -60,24 +70,20 @@ export class Mixer {
     }
   }
 
-  /** @param {AudioContext} context @param {What} what @returns {Promise<Loaded>} */
+  /** @param {AudioContext} context @param {What} what @returns {Promise<Mixer>} */
   static async loadWhole(context, { urls, mix, signal, onProgress, renew }) {
-    const { buffer, tracks, errors } = await loadWhole(context, urls, signal, onProgress, { renew });
-    const failed = tracks.flatMap((track, index) => (track ? [] : [index]));
-    if (failed.length === urls.length) throw errors[0];
-    const hasMix = mix >= 0 && !failed.includes(mix);
-    return { mixer: new Mixer(context, whole(buffer), newSettings(urls.length, hasMix ? mix : -1), buffer), failed };
+    const { buffer, failed } = await loadWhole(context, urls, signal, onProgress, { renew });
+    if (failed.size === urls.length) throw [...failed.values()].at(-1);
+    return new Mixer(context, whole(buffer), settingsFor(urls.length, mix, failed), buffer, failed);
   }
 
-  /** Stems in pieces, and the mix if it can be read so. @param {AudioContext} context @param {What} what @returns {Promise<Loaded>} */
+  /** Stems in pieces, and the mix if it can be read so. @param {AudioContext} context @param {What} what @returns {Promise<Mixer>} */
   static async loadPieces(context, { urls, mix, seconds, signal, renew }) {
-    const { sound, missing } = await inPieces(context, urls, { seconds, optional: mix, signal, renew });
-    const settings = newSettings(urls.length, missing.includes(mix) ? -1 : mix);
-    for (const index of missing) {
-      const silent = settings.tracks[index];
-      if (silent) silent.mute = true;
-    }
-    return { mixer: new Mixer(context, sound, settings, null), failed: missing };
+    /** @type {Mixer | undefined} */
+    let mixer;
+    const { sound, failed } = await inPieces(context, urls, { seconds, optional: mix, signal, renew, onTrouble: () => mixer?.onTrouble() });
+    mixer = new Mixer(context, sound, settingsFor(urls.length, mix, failed), null, failed);
+    return mixer;
   }
 
   /** Change settings and hear them. @param {(settings: Settings) => void} change */
@@ -92,7 +98,11 @@ export class Mixer {
     const parts = [];
     for (let start = 0; start < sound.length && !this.isClosed; ) {
       const { end } = sound.pieceAt(start);
-      parts.push(inBits(await this.rendered(await sound.load(start), end - start)));
+      const lacked = [...this.failed.values()];
+      const buffer = await sound.load(start);
+      // What is saved lacks nothing that was there when it was begun.
+      for (const error of this.failed.values()) if (!lacked.includes(error)) throw error;
+      parts.push(inBits(await this.rendered(buffer, end - start)));
       start = end;
     }
     const file = wavFile(parts, CHANNELS, sound.sampleRate);

@@ -2,7 +2,7 @@
 import { t } from "../text.js";
 import { CHANNELS } from "./graph.js";
 import { atRate } from "./resample.js";
-import { fromStore } from "./store.js";
+import { fromStore, received, StoreError, TRIES } from "./store.js";
 import { BEYOND } from "./stretch.js";
 import { openTrack } from "./tracks.js";
 
@@ -16,13 +16,21 @@ const MOST_WHOLE_BYTES = 3_000_000_000;
 const PIECE_S = 20;
 /** Pieces that are kept. */
 const KEPT_PIECES = 4;
-/** Longest wait for a part of a file, ms. */
-const RANGE_MS = 60_000;
+/** How long a store may be silent about a track that has failed already, ms: the others wait for it. */
+const SILENT_AGAIN_MS = 3_000;
 
 /** A song that a browser cannot hold, in a codec that cannot be read in pieces. */
 export class TooLong extends Error {
   constructor() {
     super(t("player.tooLong"));
+  }
+}
+
+/** A track that this browser cannot play: not at all, or not in pieces. */
+export class Unplayable extends Error {
+  /** @param {"undecodable" | "notInPieces"} why */
+  constructor(why) {
+    super(t(`player.${why}`));
   }
 }
 
@@ -61,49 +69,41 @@ export function fits(seconds, tracks, inNeed = false) {
 }
 
 /**
- * Load and decode the tracks one after the other, which bounds the memory.
+ * Load the tracks, and decode them one after the other, which bounds the memory.
  * @param {BaseAudioContext} context
  * @param {string[]} urls
  * @param {AbortSignal} signal
  * @param {(share: number) => void} onProgress 0 to 1
  * @param {Omit<Reading, "signal">} [reading]
- * @returns {Promise<{buffer: AudioBuffer, tracks: (AudioBuffer | null)[], errors: unknown[]}>} null for a track that cannot be decoded
+ * @returns {Promise<{buffer: AudioBuffer, failed: Map<number, unknown>}>} `failed` says by index why a track is silent
  */
-export async function loadWhole(context, urls, signal, onProgress, { renew, get } = {}) {
-  /** @type {(AudioBuffer | null)[]} */
-  const tracks = [];
-  const errors = [];
+export async function loadWhole(context, urls, signal, onProgress, reading = {}) {
   const links = [...urls];
-  for (let index = 0; index < links.length; index += 1) {
-    try {
-      const bytes = await fromStore(links, index, { signal, renew, get }, async (ask) => received(await ask(), (share) => onProgress((index + share * 0.8) / links.length)));
-      tracks.push(await context.decodeAudioData(bytes));
-    } catch (error) {
-      signal.throwIfAborted();
-      tracks.push(null);
-      errors.push(error);
-    }
-    onProgress((index + 1) / links.length);
-  }
+  const shares = links.map(() => 0);
+  /** @param {number} index @param {number} share */
+  const progress = (index, share) => {
+    shares[index] = share;
+    onProgress(shares.reduce((sum, each) => sum + each, 0) / shares.length);
+  };
+  const files = links.map((_, index) =>
+    fromStore(links, index, { ...reading, signal }, async (get, heard) => received(await get(), heard, (share) => progress(index, share * 0.8))).catch((error) => ({ error })),
+  );
   const silence = context.createBuffer(1, 1, context.sampleRate);
-  return { buffer: sideBySide(context, tracks.map((track) => track ?? silence)), tracks, errors };
-}
-
-/** @param {Response} answer @param {(share: number) => void} onProgress @returns {Promise<ArrayBuffer | number>} the status of a refusal */
-async function received(answer, onProgress) {
-  if (!answer.ok || !answer.body) return answer.status;
-  const total = Number(answer.headers.get("content-length")) || 0;
-  const parts = [];
-  let size = 0;
-  const reader = answer.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    size += value.length;
-    if (total) onProgress(size / total);
+  const tracks = [];
+  const failed = new Map();
+  for (const [index, loading] of files.entries()) {
+    const file = await loading;
+    signal.throwIfAborted();
+    let track = silence;
+    if (!(file instanceof Blob)) failed.set(index, file.error);
+    else track = await file.arrayBuffer().then((bytes) => context.decodeAudioData(bytes)).catch(() => {
+      failed.set(index, new Unplayable("undecodable"));
+      return silence;
+    });
+    tracks.push(track);
+    progress(index, 1);
   }
-  return new Blob(/** @type {BlobPart[]} */ (parts)).arrayBuffer();
+  return { buffer: sideBySide(context, tracks), failed };
 }
 
 /**
@@ -111,38 +111,67 @@ async function received(answer, onProgress) {
  * @param {string[]} urls of all tracks, changed when they are renewed
  * @param {number} index
  * @param {Reading} reading
+ * @param {Map<number, unknown>} failed tracks that have failed, and are not waited for as long as the others
  * @returns {import("./tracks.js").Range}
  */
-function rangeOf(urls, index, reading) {
-  return (from, to) =>
-    fromStore(urls, index, reading, async (get) => {
-      const limit = AbortSignal.any([AbortSignal.timeout(RANGE_MS), ...(reading.signal ? [reading.signal] : [])]);
-      const answer = await get({ headers: { Range: `bytes=${from}-${to - 1}` }, signal: limit });
-      if (answer.status === 206) return answer.arrayBuffer();
+function rangeOf(urls, index, reading, failed) {
+  return (from, to) => {
+    const [tries, silentMs] = failed.has(index) ? [1, SILENT_AGAIN_MS] : [TRIES, undefined];
+    return fromStore(urls, index, { ...reading, tries, silentMs }, async (get, heard) => {
+      const answer = await get({ headers: { Range: `bytes=${from}-${to - 1}` } });
       if (answer.status === 416) return new ArrayBuffer(0); // behind the end
       if (answer.status === 200) throw new TooLong();
-      return answer.status;
+      const bytes = await received(answer, heard);
+      return typeof bytes === "number" ? bytes : bytes.arrayBuffer();
     });
+  };
 }
 
 /**
- * A long song, loaded in pieces.
+ * Open tracks to be read in pieces. Those that the store does not give are left out, and the one that may be missing.
+ * @param {BaseAudioContext} context
+ * @param {string[]} urls
+ * @param {Reading & {optional?: number}} reading
+ * @param {Map<number, unknown>} failed says by index why a track is left out
+ */
+async function openTracks(context, urls, reading, failed) {
+  const opened = await Promise.all(
+    urls.map(async (_, index) => {
+      try {
+        const track = await openTrack(context, rangeOf(urls, index, reading, failed));
+        if (track) return atRate(track, context.sampleRate);
+        if (index !== reading.optional) throw new TooLong();
+        failed.set(index, new Unplayable("notInPieces"));
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        failed.set(index, error);
+      }
+      return null;
+    }),
+  );
+  if (failed.size === urls.length) throw [...failed.values()].at(-1);
+  return opened;
+}
+
+/**
+ * A long song, loaded in pieces. A track that fails is silent until it can be read again.
  * @param {BaseAudioContext} context
  * @param {string[]} links
- * @param {Reading & {seconds: number, optional?: number}} reading `optional` is the track that may be missing
- * @returns {Promise<{sound: Sound, missing: number[]}>}
+ * @param {Reading & {seconds: number, optional?: number, onTrouble?: () => void}} reading `optional` is the track that may be missing
+ * @returns {Promise<{sound: Sound, failed: Map<number, unknown>}>} `failed` says by index why a track is silent now; `onTrouble` is called when it changes
  */
 export async function inPieces(context, links, reading) {
   const urls = [...links];
-  const opened = await Promise.all(urls.map((_, index) => openTrack(context, rangeOf(urls, index, reading))));
-  const tracks = opened.map((track) => track && atRate(track, context.sampleRate));
-  const missing = tracks.flatMap((track, index) => (track ? [] : [index]));
-  if (missing.some((index) => index !== reading.optional)) throw new TooLong();
+  /** @type {Map<number, unknown>} */
+  const failed = new Map();
+  const tracks = await openTracks(context, urls, reading, failed);
   const lengths = tracks.map((track) => track?.length ?? Math.round(reading.seconds * context.sampleRate));
   const length = Math.max(1, ...lengths.filter((_, index) => tracks[index]));
   const size = PIECE_S * context.sampleRate;
   /** @type {Map<number, AudioBuffer>} */
   const kept = new Map();
+  /** Pieces that lack a track, which are read again when they are asked for. @type {Set<number>} */
+  const lacking = new Set();
   /** @type {Map<number, Promise<AudioBuffer>>} */
   const loading = new Map();
 
@@ -150,15 +179,31 @@ export async function inPieces(context, links, reading) {
   const read = async (start) => {
     const end = Math.min(start + size, length);
     const buffer = context.createBuffer(urls.length * CHANNELS, end - start + BEYOND, context.sampleRate);
+    /** @type {unknown[]} */
+    const errors = [];
+    let count = 0;
     await Promise.all(
       tracks.map(async (track, index) => {
-        const channels = (await track?.read(start, end + BEYOND)) ?? [];
-        for (let channel = 0; channel < CHANNELS; channel += 1) {
-          const samples = channels[Math.min(channel, channels.length - 1)];
-          if (samples) buffer.copyToChannel(samples, index * CHANNELS + channel);
+        if (!track) return;
+        try {
+          const channels = await track.read(start, end + BEYOND);
+          for (let channel = 0; channel < CHANNELS; channel += 1) {
+            const samples = channels[Math.min(channel, channels.length - 1)];
+            if (samples) buffer.copyToChannel(samples, index * CHANNELS + channel);
+          }
+          count += 1;
+          if (failed.delete(index)) reading.onTrouble?.();
+        } catch (error) {
+          errors.push(error);
+          failed.set(index, error);
+          reading.onTrouble?.();
         }
       }),
     );
+    if (!count) throw errors[0];
+    if (errors.length) lacking.add(start);
+    else lacking.delete(start);
+    kept.delete(start);
     kept.set(start, buffer);
     for (const old of [...kept.keys()].slice(0, Math.max(0, kept.size - KEPT_PIECES))) kept.delete(old);
     return buffer;
@@ -174,11 +219,11 @@ export async function inPieces(context, links, reading) {
     loaded: (start) => kept.get(start) ?? null,
     load: (start) => {
       const here = kept.get(start);
-      if (here) return Promise.resolve(here);
+      if (here && !lacking.has(start)) return Promise.resolve(here);
       const running = loading.get(start) ?? read(start).finally(() => loading.delete(start));
       loading.set(start, running);
       return running;
     },
   };
-  return { sound, missing };
+  return { sound, failed };
 }

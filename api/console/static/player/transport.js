@@ -155,6 +155,8 @@ export class Transport {
     if (!this.isPlaying || (this.isWaiting && !start)) return;
     this.forget();
     let next = start ?? this.following();
+    // Timers of a hidden tab may have come too late: what was not heard then is heard now.
+    if (next && !start) next.time = Math.max(next.time, this.nextFrame());
     while (next && next.time < until) {
       const span = this.span(next.from, next.time);
       if (!span) break;

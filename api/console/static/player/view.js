@@ -1,29 +1,31 @@
 // The player of a job: mix and stems under one transport.
-import { clock, nameOfPart, size, titleOf } from "../format.js";
+import { pause, sentence } from "../api.js";
+import { clock, size } from "../format.js";
 import { t } from "../text.js";
 import { SoundStyles } from "../parts.js";
 import { html, Problem, useAction, useColours, useLoad, usePage } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { gainOf } from "./graph.js";
+import { useTracks } from "./links.js";
 import { Mixer, SAMPLE_RATE } from "./mixer.js";
-import { fromStore } from "./store.js";
+import { nameOf, Saves } from "./saves.js";
+import { Unplayable } from "./sound.js";
 import { drawPeaks, drawSpectrogram, peaksOfBuffer, peaksOfPairs } from "./waveform.js";
 
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {import("./waveform.js").Peaks} Peaks */
-/** @typedef {{name: string, key: string, url: string, saveUrl: string, size: number}} Track */
+/** @typedef {import("./links.js").Track} Track */
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const SKIP_S = 5;
+/** How long a context that begins may take to run before the page says that it does not, ms. */
+const BEGINS_MS = 500;
 
-/** @param {{job: Tree, source: Tree, stems: Tree[]}} props */
-export default function Player({ job, source, stems }) {
+/** @param {{more: Tree}} props what the service says of the job */
+export default function Player({ more }) {
   const { api } = usePage();
-  /** @type {Track[]} */
-  const tracks = [
-    { name: "Mix", key: source.Key, url: source.Url, saveUrl: source.DownloadUrl, size: 0 },
-    ...stems.map((stem) => ({ name: stem.Track, key: stem.Key, url: stem.Url, saveUrl: stem.DownloadUrl, size: Number(stem.Size) })),
-  ];
+  const job = more.Job;
+  const { tracks, renew } = useTracks(more);
   const { value: drawn } = useLoad(async (signal) => {
     const answer = await api.call("GET", `/jobs/${job.JobId}/waveform`, { signal });
     /** @type {Record<string, Peaks>} */
@@ -32,7 +34,6 @@ export default function Player({ job, source, stems }) {
     return peaks;
   }, [job.JobId]);
   const [mixer, setMixer] = useState(/** @type {Mixer | null} */ (null));
-  const [failed, setFailed] = useState(/** @type {number[]} */ ([]));
   const [share, setShare] = useState(0);
   const [isWaiting, setWaiting] = useState(false);
   const [trouble, setTrouble] = useState(/** @type {unknown} */ (null));
@@ -49,28 +50,32 @@ export default function Player({ job, source, stems }) {
     if (mixer?.context instanceof AudioContext) mixer.context.close();
   }, [mixer]);
 
-  /** Links are valid for an hour; a long song needs new ones. */
-  const renew = async () => {
-    const { Source, Stem } = await api.call("GET", `/console/jobs/${job.JobId}`);
-    return [Source.Url, ...(Stem ?? []).map((/** @type {Tree} */ stem) => stem.Url)];
-  };
-  /** Load the sound; browsers want a click before they play. */
+  /** Load the sound; browsers want a click before they play. What was set before stays. */
   const load = () => loading.run(async () => {
     const context = new AudioContext({ sampleRate: SAMPLE_RATE });
+    const redrawn = () => redraw((before) => before + 1);
     try {
-      const made = await Mixer.load(context, { urls: tracks.map((track) => track.url), mix: 0, seconds, signal: stop.current.signal, onProgress: setShare, renew });
-      made.mixer.transport.onEnd = () => redraw((before) => before + 1);
-      made.mixer.transport.onWait = setWaiting;
-      made.mixer.transport.onError = setTrouble;
-      setFailed(made.failed);
-      setMixer(made.mixer);
-      await context.resume();
-      made.mixer.transport.play();
+      const urls = async () => (await renew()).map(({ url }) => url);
+      const made = await Mixer.load(context, { urls: tracks.map(({ url }) => url), mix: 0, seconds, signal: stop.current.signal, onProgress: setShare, renew: urls });
+      const { transport } = made;
+      Object.assign(transport, { onEnd: redrawn, onWait: setWaiting, onError: setTrouble });
+      made.onTrouble = redrawn;
+      context.onstatechange = redrawn;
+      if (mixer) {
+        made.change((settings) => Object.assign(settings, { tracks: mixer.settings.tracks, master: mixer.settings.master }));
+        transport.seek(mixer.transport.position);
+      }
+      // A browser may hold the sound back for ever.
+      await Promise.race([context.resume(), pause(BEGINS_MS)]);
+      transport.play();
+      setMixer(made);
     } catch (error) {
       await context.close();
       throw error;
     }
   });
+  const isHeld = Boolean(mixer?.transport.isPlaying) && mixer?.context.state !== "running";
+  const isSounding = Boolean(mixer?.transport.isPlaying) && !isHeld;
   const toggle = () => {
     setTrouble(null);
     if (!mixer) {
@@ -78,7 +83,7 @@ export default function Player({ job, source, stems }) {
       return;
     }
     if (mixer.context instanceof AudioContext) mixer.context.resume();
-    if (mixer.transport.isPlaying) mixer.transport.pause();
+    if (isSounding) mixer.transport.pause();
     else mixer.transport.play();
     redraw((before) => before + 1);
   };
@@ -128,9 +133,9 @@ export default function Player({ job, source, stems }) {
 
   const settings = mixer?.settings;
   return html`<${SoundStyles} /><section class="card player" ref=${player} aria-labelledby="player" data-loaded=${Boolean(mixer)}>
-    <div class="bar"><h2 id="player">${t("player.title")}</h2><${Saves} tracks=${tracks} mixer=${mixer} saving=${saving} renew=${renew} /></div>
+    <div class="bar"><h2 id="player">${t("player.title")}</h2><${Saves} ...${{ tracks, renew, mixer, saving }} /></div>
     <div class="transport">
-      <button type="button" class="primary" disabled=${loading.busy} onClick=${toggle} aria-label=${t(mixer?.transport.isPlaying ? "player.pause" : "player.play")}>${mixer?.transport.isPlaying ? "❚❚" : "▶"}</button>
+      <button type="button" class="primary" aria-disabled=${loading.busy} onClick=${toggle} aria-label=${t(isSounding ? "player.pause" : "player.play")}>${isSounding ? "❚❚" : "▶"}</button>
       <${Clock} mixer=${mixer} seconds=${seconds} />
       <button type="button" disabled=${!mixer} aria-pressed=${Boolean(mixer?.transport.loop)} onClick=${loopHere} title=${t("player.loopHint")}>${t("player.loop")}</button>
       <label>${t("player.speed")} <select disabled=${!mixer} value=${String(mixer?.transport.speed ?? 1)} onChange=${(/** @type {any} */ event) => mixer?.transport.setSpeed(Number(event.target.value))}>
@@ -144,10 +149,23 @@ export default function Player({ job, source, stems }) {
     </div>
     ${loading.busy && html`<p><progress max="1" value=${share} aria-label=${t("player.loading")}></progress><small class="soft">${t("player.loading")}</small></p>`}
     <${Problem} error=${loading.error ?? saving.error ?? trouble} />
-    ${failed.length > 0 && html`<p class="soft">${t(mixer?.buffer ? "player.failed" : "player.notInPieces", { names: failed.map((index) => t(`track.${tracks[index]?.name}`)).join(", ") })}</p>`}
-    ${tracks.map((track, index) => html`<${TrackView} key=${track.name} track=${track} index=${index} mixer=${mixer} peaks=${drawn?.[track.name]} seconds=${seconds} set=${set} isMissing=${failed.includes(index)} />`)}
+    ${isHeld && html`<p class="soft" role="status">${t("player.held")}</p>`}
+    ${mixer && mixer.failed.size > 0 && html`<${Missing} tracks=${tracks} mixer=${mixer} onLoad=${load} busy=${loading.busy} />`}
+    ${tracks.map((track, index) => html`<${TrackView} key=${track.name} track=${track} index=${index} mixer=${mixer} peaks=${drawn?.[track.name]} seconds=${seconds} set=${set} isMissing=${Boolean(mixer?.failed.has(index))} />`)}
     <p class="soft small">${t("player.keys")}</p>
   </section>`;
+}
+
+/** Which tracks are not heard, why, and what is heard instead. @param {{tracks: Track[], mixer: Mixer, onLoad: () => void, busy: boolean}} props */
+function Missing({ tracks, mixer, onLoad, busy }) {
+  const { failed, settings } = mixer;
+  const isAgain = [...failed.values()].some((error) => !(error instanceof Unplayable));
+  return html`<div role="status">
+    ${[...failed].sort(([a], [b]) => a - b).map(([index, error]) => html`<p class="problem" key=${index}><span>${t("player.failed", { name: nameOf(tracks[index]) })} ${sentence(error)}</span></p>`)}
+    ${failed.has(0) && html`<p class="soft">${t("player.noMix")}</p>`}
+    ${settings.mix >= 0 && failed.size === tracks.length - 1 && html`<p class="soft">${t("player.noStems")}</p>`}
+    ${isAgain && html`<div class="buttons"><button type="button" class="small" aria-disabled=${busy} onClick=${onLoad}>${t("player.reload")}</button></div>`}
+  </div>`;
 }
 
 /** Position and length. @param {{mixer: Mixer | null, seconds: number}} props */
@@ -177,10 +195,10 @@ function useFrames(draw, keys) {
  * @param {{track: Track, index: number, mixer: Mixer | null, peaks?: Peaks, seconds: number, isMissing: boolean, set: (change: (settings: import("./graph.js").Settings) => void) => void}} props
  */
 function TrackView({ track, index, mixer, peaks, seconds, isMissing, set }) {
-  const title = t(`track.${track.name}`, {}, track.name);
+  const title = nameOf(track);
   const settings = mixer?.settings.tracks[index];
   const isMix = index === 0;
-  const isHeard = mixer ? gainOf(mixer.settings, index) > 0 : true;
+  const isHeard = mixer ? gainOf(mixer.settings, index) > 0 && !isMissing : true;
   /** @param {(one: import("./graph.js").TrackSettings) => void} change */
   const one = (change) => set((all) => {
     const own = all.tracks[index];
@@ -257,42 +275,4 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
     </div>
     ${buffer && html`<button type="button" class="small" aria-pressed=${isSpectrum} aria-label=${t("player.spectrogramOf", { name: title })} onClick=${() => setSpectrum(!isSpectrum)}>${t("player.spectrogram")}</button>`}
   </div>`;
-}
-
-/** The whole answer of the store, or the status of a refusal. @param {() => Promise<Response>} get */
-async function whole(get) {
-  const answer = await get();
-  return answer.ok ? answer : answer.status;
-}
-
-/** What can be downloaded. @param {{tracks: Track[], mixer: Mixer | null, saving: ReturnType<typeof useAction>, renew: () => Promise<string[]>}} props */
-function Saves({ tracks, mixer, saving, renew }) {
-  const stems = tracks.slice(1);
-  const source = tracks[0]?.key ?? "";
-  const zip = () => saving.run(async () => {
-    const { downloadZip } = await import("../vendor/client-zip.js");
-    const files = async function* () {
-      const urls = tracks.map(({ url }) => url);
-      for (const [index, { key }] of tracks.entries())
-        if (index) yield { name: nameOfPart(key, source), input: await fromStore(urls, index, { renew }, whole) };
-    };
-    save(await downloadZip(files()).blob(), `${titleOf(source) || "stems"}.zip`);
-  });
-  const mix = () => saving.run(async () => {
-    if (mixer) save(await mixer.render(), `${titleOf(source) || "song"} (mix).wav`);
-  });
-  return html`<div class="buttons">
-    ${stems.map((stem) => html`<a key=${stem.name} class="button" href=${stem.saveUrl} download=${nameOfPart(stem.key, source)}>↓ ${t(`track.${stem.name}`, {}, stem.name)}</a>`)}
-    ${stems.length > 1 && html`<button type="button" disabled=${saving.busy} onClick=${zip}>↓ ${t("player.zip")}</button>`}
-    ${mixer && html`<button type="button" disabled=${saving.busy} onClick=${mix}>↓ ${t("player.render")}</button>`}
-  </div>`;
-}
-
-/** @param {Blob} blob @param {string} name */
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -60,7 +60,7 @@ function One({ id }) {
   return html`<div class="bar"><h1><bdi>${titleOf(batch)}</bdi> <${State} name=${batch.State} /></h1>
       <div class="buttons">
         <${Link} class="button" to=${{ view: "jobs", batch: id }}>${t("batch.jobs")}<//>
-        ${!isOver && page.can("cancel") && html`<button type="button" disabled=${action.busy} onClick=${run(batch.State === "Paused" ? "resume" : "pause")}>${t(batch.State === "Paused" ? "queue.resume" : "queue.pause")}</button>
+        ${!isOver && page.can("cancel") && html`<button type="button" aria-disabled=${action.busy} onClick=${run(batch.State === "Paused" ? "resume" : "pause")}>${t(batch.State === "Paused" ? "queue.resume" : "queue.pause")}</button>
           <button type="button" onClick=${() => setAsks("cancel")}>${t("job.cancel")}</button>`}
         ${failed > 0 && page.can("submit") && html`<button type="button" onClick=${() => setAsks("retry")}>${t("batch.retry", { n: number(failed) })}</button>`}
       </div></div>

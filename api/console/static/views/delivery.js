@@ -84,7 +84,7 @@ export function Delivery({ delivery, reload, names }) {
         ${names && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}><bdi>${shownName(names.get(delivery.JobId) ?? t("delivery.job"))}</bdi><//>`)}</span>
       <span class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
-        ${page.can("callbacks") && html`<button type="button" class="small" disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
+        ${page.can("callbacks") && html`<button type="button" class="small" aria-disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
       </span></div>
     ${delivery.State === "Pending" && html`<p class="soft">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
     ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${lastOf(last)}</p>`}

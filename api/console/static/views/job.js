@@ -54,7 +54,7 @@ function Details({ detail, more, isEnded }) {
   return html`<div class="bar">
       <h1><bdi>${shownName(job.Key)}</bdi> <${State} name=${job.State} /></h1>
       <div class="buttons">
-        ${page.can("submit") && html`<button type="button" disabled=${action.busy} onClick=${again}>${t(isRetry ? "job.retry" : "job.again")}</button>
+        ${page.can("submit") && html`<button type="button" aria-disabled=${action.busy} onClick=${again}>${t(isRetry ? "job.retry" : "job.again")}</button>
           <${Link} class="button" to=${{ view: "new", from: job.JobId }}>${t("job.duplicate")}<//>`}
         ${!isEnded && page.can("cancel") && html`<button type="button" onClick=${() => setAsks(true)}>${t("job.cancel")}</button>`}
         ${page.session.FlowerUrl && html`<a class="button" href="${page.session.FlowerUrl}/task/${job.JobId}" target="_blank" rel="noopener">${t("job.flower")}</a>`}
@@ -63,7 +63,7 @@ function Details({ detail, more, isEnded }) {
     <${Problem} error=${action.error} />
     ${job.State === "Failed" && html`<div class="card" role="alert"><p class="problem"><b>${job.Code}</b><span>${job.Message}</span></p>${t(`cure.${job.Code}`, {}, "") && html`<p class="cure"><b>${t("job.cure")}</b> ${t(`cure.${job.Code}`)}</p>`}</div>`}
     <${Timeline} job=${job} attempts=${more.Attempt ?? []} />
-    ${job.State === "Success" && html`<${Lazy} load=${PLAYER} job=${job} source=${more.Source} stems=${more.Stem} key=${job.JobId} />`}
+    ${job.State === "Success" && html`<${Lazy} load=${PLAYER} more=${more} key=${job.JobId} />`}
     <div class="cards">
       <${Facts} job=${job} detail=${detail} />
       ${detail.Operation.SoundInfo && html`<${Measurements} info=${detail.Operation.SoundInfo} more=${more} />`}

@@ -98,7 +98,7 @@ function Counted({ name, title, text, yes, count, onYes }) {
     if (jobs) setFound(jobs);
     else page.say(t("jobs.noneOfThem"));
   });
-  return html`<button type="button" disabled=${action.busy} onClick=${ask}>${name}</button><${Problem} error=${action.error} />
+  return html`<button type="button" aria-disabled=${action.busy} onClick=${ask}>${name}</button><${Problem} error=${action.error} />
     ${found > 0 && html`<${Confirm} title=${title} text=${t(text, { n: number(found) })} yes=${yes} onClose=${() => setFound(0)} onYes=${onYes} />`}`;
 }
 

@@ -29,7 +29,7 @@ export default function Login({ onLogin, error }) {
         <${Field} label=${t("login.token")}><input name="token" autocomplete="off" spellcheck="false" /><//>
       </details>
       <${Problem} error=${action.error ?? error} />
-      <div class="buttons"><button class="primary" disabled=${action.busy}>${action.busy ? t("working") : t("login.go")}</button></div>
+      <div class="buttons"><button class="primary" aria-disabled=${action.busy}>${action.busy ? t("working") : t("login.go")}</button></div>
       <p class="soft small">${t("login.where")}</p>
     </form>
   </main>`;

@@ -117,7 +117,7 @@ export default function NewJob({ route }) {
       </div>`}
       <${Field} label=${t("new.key")} hint=${t("new.keyHint", { bucket: session.Bucket })}><input value=${form.key} spellcheck="false" placeholder="in/song.mp3" onInput=${(/** @type {any} */ event) => set({ key: event.target.value })} /><//>
       <${Problem} error=${action.error} />
-      <div class="buttons"><button class="primary" disabled=${action.busy || !form.key.trim()}>${action.busy ? t("working") : t("new.submit")}</button></div>
+      <div class="buttons"><button class="primary" aria-disabled=${action.busy} disabled=${!form.key.trim()}>${action.busy ? t("working") : t("new.submit")}</button></div>
     </form>
     <${Uploads} />`;
 }

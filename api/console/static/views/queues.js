@@ -50,7 +50,7 @@ function Queue({ queue, load, jobs, reload }) {
     <${Problem} error=${action.error} />
     <div class="buttons">
       <button type="button" onClick=${() => go({ view: "jobs", queue: queue.QueueId })}>${t("queue.show")}</button>
-      ${page.can("queues") && html`<button type="button" disabled=${action.busy} onClick=${turn}>${t(isPaused ? "queue.resume" : "queue.pause")}</button>
+      ${page.can("queues") && html`<button type="button" aria-disabled=${action.busy} onClick=${turn}>${t(isPaused ? "queue.resume" : "queue.pause")}</button>
         <button type="button" onClick=${() => setAsks("edit")}>${t("edit")}</button>`}
       ${page.can("cancel") && waiting > 0 && html`<button type="button" onClick=${() => setAsks("cancel")}>${t("jobs.cancelWaiting", { n: number(waiting) })}</button>`}
     </div>
@@ -123,6 +123,6 @@ function Edit({ queue, onClose, reload }) {
     </div>
     <p class="soft small">${t("queue.changed", { time: time(Date.parse(String(queue.UpdateTime).replace(/(\d\d)$/, ":$1")) * 1000) })}</p>
     <${Problem} error=${action.error} />
-    <div class="buttons"><button class="primary" disabled=${action.busy}>${t("save")}</button><button type="button" onClick=${onClose}>${t("no")}</button></div>
+    <div class="buttons"><button class="primary" aria-disabled=${action.busy}>${t("save")}</button><button type="button" onClick=${onClose}>${t("no")}</button></div>
   </form><//>`;
 }

@@ -70,6 +70,6 @@ function Edit({ template, onClose, reload }) {
       ${BIT_DEPTHS[codec] && html`<${Field} label=${t("new.bitDepth")}><select name="BitDepth" value=${config.BitDepth ?? ""}><option value="">${t("new.default")}</option>${BIT_DEPTHS[codec]?.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select><//>`}
     </div>
     <${Problem} error=${action.error} />
-    <div class="buttons"><button class="primary" disabled=${action.busy}>${t("save")}</button><button type="button" onClick=${onClose}>${t("no")}</button></div>
+    <div class="buttons"><button class="primary" aria-disabled=${action.busy}>${t("save")}</button><button type="button" onClick=${onClose}>${t("no")}</button></div>
   </form><//>`;
 }

@@ -40,7 +40,7 @@ export default function Usage({ route }) {
   });
   const rows = [...(value?.UsageList ?? [])].reverse();
   return html`<div class="bar"><h1>${t("nav.usage")}</h1>
-      ${rows.length > 0 && html`<button type="button" disabled=${saving.busy} onClick=${csv}>↓ CSV</button>`}</div>
+      ${rows.length > 0 && html`<button type="button" aria-disabled=${saving.busy} onClick=${csv}>↓ CSV</button>`}</div>
     <form class="search" onSubmit=${submit}>
       <label><span>${t("jobs.from")}</span> <input name="from" type="date" value=${route.from ?? ""} /></label>
       <label><span>${t("jobs.to")}</span> <input name="to" type="date" value=${route.to ?? ""} /></label>
