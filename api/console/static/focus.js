@@ -24,7 +24,10 @@ function look() {
 export function keepBelow() {
   if (focused()) remember();
   const before = held;
-  return () => (held = before);
+  return () => {
+    held = before;
+    held.find((each) => each.isConnected)?.focus({ preventScroll: true });
+  };
 }
 
 /** Watch the page from now on. */
