@@ -79,7 +79,9 @@ def test_a_stem_that_cannot_be_had(page: Page, running: Service, status: int, sa
     (voice,) = (file.key for file in job.result.files if file.track == "AuObject")
 
     def refuse(route: Route) -> None:
-        route.fulfill(status=status, headers={"Access-Control-Allow-Origin": "*"}) if status else route.abort()
+        route.fulfill(
+            status=status, headers={"Access-Control-Allow-Origin": "*"}
+        ) if status else route.abort()
 
     page.route(re.compile(re.escape(voice)), refuse)
     player = play(page, running, job)

@@ -1,5 +1,5 @@
 // The page: who is signed in, which view is open.
-import { Api, sentence } from "./api.js";
+import { Api, ApiError, sentence } from "./api.js";
 import { Events } from "./events.js";
 import { keepFocus } from "./focus.js";
 import { current, go } from "./route.js";
@@ -176,7 +176,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
         <button type="button" class="small" onClick=${onLogout} title=${sessions.nameOf(api.session)}>${t("logout")}</button>
       </div>
     </header>
-    <${Trouble} />
+    <${Trouble} onLogout=${onLogout} />
     <main id="main" tabindex="-1"><${View} route=${route} /></main>`;
 }
 
@@ -203,10 +203,12 @@ function Buckets({ onLogin }) {
   </select>`;
 }
 
-/** What keeps the page from being current. */
-function Trouble() {
+/** What keeps the page from being current; keys that were taken away or changed are asked for anew. @param {{onLogout: () => void}} props */
+function Trouble({ onLogout }) {
   const { error } = useNews();
-  return error ? html`<div class="trouble"><${Problem} error=${error} /></div>` : null;
+  if (!error) return null;
+  const isRefused = error instanceof ApiError && error.status === 403;
+  return html`<div class="trouble"><${Problem} error=${error} />${isRefused && html`<button type="button" class="small" onClick=${onLogout}>${t("login.again")}</button>`}</div>`;
 }
 
 /** @param {{route: import("./route.js").Route}} props */

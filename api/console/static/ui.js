@@ -90,7 +90,18 @@ export function useLoad(load, keys) {
       clearTimeout(timer);
     };
   }, [...keys, turn]);
-  return { ...state, reload: () => setTurn((before) => before + 1) };
+  return { value: state.value, error: useUnsaid(state.error), reload: () => setTurn((before) => before + 1) };
+}
+
+/** An error of a request for data, unless the page says already that the service does not answer. @param {unknown} error */
+export function useUnsaid(error) {
+  const { events } = usePage();
+  return isSilence(error) && isSilence(events.news.error) ? null : error;
+}
+
+/** @param {unknown} error */
+function isSilence(error) {
+  return error instanceof ApiError && error.status === 0;
 }
 
 /**

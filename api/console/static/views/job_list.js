@@ -1,7 +1,7 @@
 // The list of jobs: as long as the bucket's, but only what can be seen is loaded and drawn.
 import { duration, number, shownName, time, visible } from "../format.js";
 import { language, t } from "../text.js";
-import { Empty, html, Link, Problem, State, useNews, useNow, usePage } from "../ui.js";
+import { Empty, html, Link, Problem, State, useNews, useNow, usePage, useUnsaid } from "../ui.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
 import { Search } from "./search.js";
 
@@ -159,6 +159,7 @@ function Table({ rows, route, selected, onSelect }) {
   const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
   const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
   useEffect(() => rows.want(first, last), [first, last, rows.source]);
+  const error = useUnsaid(rows.error);
   const now = useNow(1000);
   const shown = useMemo(() => Array.from({ length: rows.total ? last - first + 1 : 0 }, (_, i) => first + i), [first, last, rows.total]);
   const keys = new Set();
@@ -170,7 +171,7 @@ function Table({ rows, route, selected, onSelect }) {
     if (!states.delete(job.JobId)) states.set(job.JobId, job.State);
     latest.current.onSelect(states);
   }, []);
-  if (rows.error && !rows.isLoaded) return html`<${Problem} error=${rows.error} />`;
+  if (error && !rows.isLoaded) return html`<${Problem} error=${error} />`;
   if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
   return html`<div class="rows" ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
@@ -188,7 +189,7 @@ function Table({ rows, route, selected, onSelect }) {
         })}
       </div>
     </div>
-    <${Problem} error=${rows.error} />
+    <${Problem} error=${error} />
     <p class="soft small" aria-live="polite">${rows.isSearching ? t("jobs.searching", { n: number(rows.total) }) : t("jobs.total", { n: number(rows.total) })}</p>`;
 }
 
