@@ -24,4 +24,5 @@ BROWSE = Table(
     Element("cursor", _MICROSECONDS, "cursor"),
     Element("ids", _IDS, "ids"),
 )
-"""Jobs by their place; with ``ids`` these jobs, as far as they exist; with ``text``, ``queueId``, ``batchId``, ``from``, ``to`` or ``cursor`` a search."""
+"""Jobs by their place; with ``ids`` these jobs, as far as they exist;
+with ``text``, ``queueId``, ``batchId``, ``from``, ``to`` or ``cursor`` a search."""

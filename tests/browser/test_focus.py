@@ -72,7 +72,7 @@ def test_the_focus_outlives_every_button(page: Page, full: tuple[Service, list[s
 
 
 def test_the_focus_follows_a_row(page: Page, full: tuple[Service, list[str]]) -> None:
-    """A box of the list stays that of its job when a new one comes before it, and when it is scrolled away."""
+    """A box stays that of its job when a new one comes before it; scrolled away, the list has the focus."""
     started, _ = full
     store = started.server.store
     (job,) = store.jobs.create([samples.spec(1)])
@@ -88,7 +88,7 @@ def test_the_focus_follows_a_row(page: Page, full: tuple[Service, list[str]]) ->
 
 
 def test_what_leaves_the_list_is_not_selected(page: Page, full: tuple[Service, list[str]]) -> None:
-    """Selected jobs that the list shows no more are not counted: of another state, out of sight, or of other filters."""
+    """Jobs that leave the list are not selected: in another state, out of sight too, or by other filters."""
     started, _ = full
     store = started.server.store
     first, second, third = store.jobs.create([samples.spec(n, level=2) for n in range(3)])

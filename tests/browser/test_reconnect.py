@@ -51,7 +51,7 @@ def shown_once(page: Page, store: Store) -> None:
 
 
 def test_a_connection_that_is_cut(page: Page, relayed: tuple[Service, Relay, Store, Any]) -> None:
-    """List and open job catch up without a reload, whenever stream and requests are cut; no row is lost or twice."""
+    """List and open job catch up without a reload, whenever they are cut; no row is lost or twice."""
     service, relay, store, again = relayed
     store.jobs.create([samples.spec(n) for n in range(3)])
     page.goto(service.link(secret_key="first"))
@@ -83,7 +83,7 @@ def test_a_connection_that_is_cut(page: Page, relayed: tuple[Service, Relay, Sto
 def test_keys_that_are_taken_away(
     page: Page, relayed: tuple[Service, Relay, Store, Any], tmp_path: Path, change: str
 ) -> None:
-    """A key that was revoked or changed is said; the page lets somebody sign in again, and shows the same view."""
+    """A key that was revoked or changed is said; who signs in again sees the same view."""
     service, _, store, _ = relayed
     store.jobs.create([samples.spec(1)])
     page.goto(service.link("?state=Submitted", secret_key="first"))

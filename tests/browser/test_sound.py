@@ -1,4 +1,4 @@
-"""The player where something is wrong with the sound: links that expire, stems that are gone, codecs, a held context."""
+"""The player where sound is missing: links expire, stems are gone, codecs unknown, a context is held."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def test_a_context_that_the_browser_holds(page: Page, running: Service) -> None:
     """A context that stands still is said, its clock stands too, and Play lets it go on from there."""
     page.add_init_script(
         "const Real = AudioContext; window.made = [];"
-        "window.AudioContext = class extends Real { constructor(...given) { super(...given); made.push(this); } };"
+        "window.AudioContext = class extends Real {"
+        " constructor(...given) { super(...given); made.push(this); } };"
     )
     play(page, running, played(running, "in/held.wav", seconds=60))
     pause = page.get_by_role("button", name="Pause", exact=True)
