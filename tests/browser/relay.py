@@ -34,7 +34,7 @@ class Relay:
 
     def cut(self) -> None:
         """End every connection in the middle of whatever it carries."""
-        self._loop.call_soon_threadsafe(lambda: [each.transport.abort() for each in [*self._writers]])
+        self._loop.call_soon_threadsafe(self._abort)
 
     def _run(self) -> None:
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
@@ -45,9 +45,12 @@ class Relay:
         self._loop.run_until_complete(self._end())
         self._loop.close()
 
-    async def _end(self) -> None:
+    def _abort(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    async def _end(self) -> None:
+        self._abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

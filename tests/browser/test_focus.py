@@ -33,7 +33,7 @@ def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, list[str]]]:
     batch = samples.add_batches(store)
     samples.fill(store, 30)
     jobs = store.jobs.browse(TENANT, None, offset=0, size=99).items
-    shown = {job.state: job.id for job in jobs}
+    shown = {str(job.state): job.id for job in jobs}
     samples.give_up(store, delivery_id(shown["Failed"]))
     samples.add_templates(store)
     store.jobs.cancel(TENANT, [shown.pop("Submitted")])
