@@ -10,6 +10,7 @@ import structlog
 from opentelemetry.trace import SpanKind
 
 from stemline.callbacks.address_guard import AddressGuard
+from stemline.callbacks.bucket_shares import BucketShares
 from stemline.callbacks.host_status import HostHealth, HostStatus
 from stemline.callbacks.http import BadUrl, parse_url
 from stemline.callbacks.mq_sender import MqSender
@@ -37,6 +38,8 @@ MAX_CHAIN_S: Final = 60.0
 """How long one call continues with waiting deliveries of the same host, so that a worker can shut down, s."""
 NO_THREAD_WAIT_S: Final = {HostStatus.UNKNOWN: 2.0, HostStatus.HANGING: 15.0}
 """The wait of a delivery for whose host no thread may be used now, s."""
+NO_SHARE_WAIT_S: Final = 2.0
+"""The wait of a delivery whose slow bucket holds as many threads as it may, s."""
 
 
 MOST_FAILURES: Final = 100
@@ -89,6 +92,7 @@ class DeliveryService:
             options, CredentialFiles.of(settings).key_pairs if key_pairs is None else key_pairs
         )
         self._health = HostHealth(options.concurrency)
+        self._shares = BucketShares(options.concurrency)
         self._reservation_s = RESERVATION_TIMEOUTS * options.timeout_s
         self._per_host = options.per_host
         self._tracer = tracer or telemetry.Tracer()
@@ -156,9 +160,9 @@ class DeliveryService:
             self._postpone(delivery, delivery.created + first_wait)
             return
         announced = self._announced(delivery)
-        with self._health.thread_for(host) as allowed:
-            if not allowed:
-                wait_s = NO_THREAD_WAIT_S.get(self._health.status(host), 0.0)
+        with self._health.thread_for(host) as allowed, self._shares.thread_for(delivery.tenant) as has_share:
+            if not (allowed and has_share):
+                wait_s = NO_THREAD_WAIT_S.get(self._health.status(host), NO_SHARE_WAIT_S)
                 self._postpone(delivery, self._store.now() + round(wait_s * 1e6))
                 return
             if self._observer is not None:
@@ -167,6 +171,7 @@ class DeliveryService:
             outcome = self._send(delivery, announced, started / 1e6)
             duration_s = time.monotonic() - clock
         self._health.record(host, outcome, duration_s)
+        self._shares.record(delivery.tenant, duration_s)
         trace = "" if announced is None else telemetry.trace_id(announced.spec.trace)
         with structlog.contextvars.bound_contextvars(trace=trace):
             self._record(delivery, outcome, started, round(duration_s * 1000))

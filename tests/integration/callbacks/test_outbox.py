@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
 
+from stemline.callbacks.bucket_shares import SLOW_S as SLOW_BUCKET_S
 from stemline.callbacks.delivery import RESERVATION_TIMEOUTS, DeliveryService
 from stemline.callbacks.host_status import SLOW_S
-from stemline.callbacks.outcome import failed
+from stemline.callbacks.outcome import Outcome, failed
 from stemline.jobs.batch import Batch, BatchState
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.job import Job
@@ -19,9 +22,13 @@ from stemline.jobs.queue import NotifyConfig
 from stemline.jobs.states import State
 from stemline.jobs.store import JobFilter, QueueFilter, Slot
 from stemline.jobs.store.values import Page
+from stemline.jobs.tenant import Tenant
+from stemline.testing.client import REGION
 from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, hang, receiving
 from stemline.testing.samples import job_spec
+
+DELIVERED = Outcome(delivered=True, status="200")
 
 
 def test_the_whole_schedule_ends_in_a_dead_letter(bench):
@@ -307,3 +314,39 @@ def test_the_callback_of_a_batch_names_failures_of_several_pages(bench, monkeypa
 
 def failed_job(job_id: str) -> Job:
     return Job(job_id, job_spec(), State.FAILED, 0, code="AudioDamaged", message="It is.", ended=1)
+
+
+def test_receivers_that_answer_late_hold_half_of_the_threads(bench):
+    """However many receivers of a bucket answer 200 late, callbacks of others find a thread at once."""
+    bench = bench(callback_concurrency=4)
+    go_on = threading.Event()
+
+    def after_a_second(connection, receiver):
+        time.sleep(SLOW_BUCKET_S)
+        answer(200)(connection, receiver)
+
+    def late(connection, receiver):
+        go_on.wait(60)
+        answer(200)(connection, receiver)
+
+    def end_job(bucket, receiver):
+        spec = job_spec(CallbackRequest(url=receiver.url, format="JSON"), "")
+        (job,) = bench.store.jobs.create(
+            [dataclasses.replace(spec, queue_id="", tenant=Tenant(bucket, REGION))]
+        )
+        bench.store.jobs.fail(bench.store.jobs.claim("test", [spec.level]), "ResourceNotFound", "Gone.")
+        return bench.store.outbox.for_job(job.id)
+
+    with ExitStack() as stack:
+        slow = [stack.enter_context(receiving(late)) for _ in range(4)]
+        quick, first = (stack.enter_context(receiving(each)) for each in (answer(200), after_a_second))
+        assert "delivered" == bench.try_(end_job("slow-1250000000", first)).status
+        for receiver in slow:  # known hosts: only their bucket limits them
+            bench.service._health.record(f"127.0.0.1:{receiver.port}", DELIVERED, 0.1)
+        with ThreadPoolExecutor(4) as threads:
+            tried = [threads.submit(bench.try_, end_job("slow-1250000000", receiver)) for receiver in slow]
+            eventually(lambda: sum(each.done() for each in tried) == 2, 30, "two that were put off")
+            assert "delivered" == bench.try_(end_job("other-1250000000", quick)).status
+            go_on.set()
+        statuses = sorted(each.result().status for each in tried)
+    assert ["delivered", "delivered", "pending", "pending"] == statuses
