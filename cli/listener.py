@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -12,12 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from xml.dom.minidom import parseString
 
-from stemline.cli.output import print_json
+from stemline.cli.output import print_json, printable
+from stemline.runtime.escapes import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_BYTES = 1 << 20
+_INDENTED_BYTES = 1 << 18
+"""Longest body that is indented: nested elements without end take much more memory than their bytes."""
+_SHOWN_CHARS = 1 << 20
+"""Longest text that an indented body may become; one that is nested deeply is mostly indentation."""
 _MOST_SEEN = 10_000
 """Callbacks that are remembered, to mark those that are sent again."""
 _FORWARD_S = 10.0
@@ -95,8 +101,9 @@ class Listener(ThreadingHTTPServer):
                 print_json(line)
                 sys.stdout.flush()
                 return
-            self._print(job or path, state, [path, f"signature {signature}", f"answered {status}"], repeated)
-            self._print_body(text, language)
+            notes = [path, f"signature {signature}", f"answered {status}"]
+            self._print(printable(job or path), printable(state), [*map(printable, notes)], repeated)
+            self._print_body(escape(text, kept="\t\n"), language)
 
     def _print(self, title: str, state: str, notes: list[str], repeated: bool) -> None:
         from rich.markup import escape
@@ -133,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > _MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,7}", length) or int(length) > _MOST_BYTES:
             self.send_error(413)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -154,6 +161,7 @@ def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
     """Send a callback on, and return the status of the answer; 502 where there is none."""
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     from stemline.runtime import loopback
 
@@ -168,18 +176,38 @@ def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except OSError:
+    except (OSError, HTTPException, ValueError):  # the last: a header that cannot be sent on
         return 502
 
 
+class _Text(io.StringIO):
+    """A text of limited length."""
+
+    def write(self, text: str) -> int:
+        """Append to it.
+
+        Raises:
+            ValueError: it becomes too long.
+        """
+        if self.tell() + len(text) > _SHOWN_CHARS:
+            raise ValueError("too long")
+        return super().write(text)
+
+
 def pretty(body: bytes) -> tuple[str, str]:
-    """Return a body, indented, and its language."""
-    text = body.decode(errors="replace")
+    """Return a body and its language; indented, unless it is too long."""
+    text, shown = body.decode(errors="replace"), _Text()
+    if len(body) > _INDENTED_BYTES:
+        return text, "text"
     try:
         if text.lstrip().startswith("<"):
             # Attacks on XML parsers need a document type, which callbacks never have.
-            return (text if "<!" in text else parseString(text).toprettyxml("  ")), "xml"  # noqa: S318 # nosec B318
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False), "json"
+            if "<!" in text:
+                return text, "xml"
+            parseString(text).writexml(shown, addindent="  ", newl="\n")  # noqa: S318 # nosec B318
+            return shown.getvalue(), "xml"
+        json.dump(json.loads(text), shown, indent=2, ensure_ascii=False)
+        return shown.getvalue(), "json"
     except Exception:  # noqa: BLE001 - a body that cannot be parsed is shown as it is
         return text, "text"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 import time
 
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from stemline.cli.listener import Behaviour, Listener
+from stemline.cli.listener import Behaviour, Listener, pretty
 from stemline.cli.main import main
 from stemline.cli.output import screen
 from stemline.jobs.callback import CallbackRequest, MqConfig
@@ -221,6 +222,78 @@ def test_listen_writes_short_lines_to_a_file(bench, monkeypatch):
     heading, notes = lines[at : at + 2]
     assert [delivery.job_id, "Success"] == heading.split()
     assert notes.startswith(f"/{'long' * 40}, signature ")
+
+
+@pytest.fixture
+def listening():
+    """A listener that prints into a text, with the bodies that it answered."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=200)
+    with Listener(("127.0.0.1", 0), console, Behaviour((SECRET,))) as listener:
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        yield listener, out
+        listener.shutdown()
+
+
+def send(listener, body, length=None, path="/"):
+    """Send a body that nobody signed; return the status, None where there is no answer."""
+    lines = f"POST {path} HTTP/1.0\r\nContent-Length: {length or len(body)}\r\n\r\n".encode("latin-1")
+    with socket.create_connection(("127.0.0.1", listener.server_port), timeout=60) as connection:
+        connection.sendall(lines + body)
+        answer = connection.makefile("rb").read()
+    return int(answer.split(b" ")[1]) if answer else None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<a>" * 900 + b"<b/>" * 60_000 + b"</a>" * 900,
+        b"[" * 900 + b"1," * 120_000 + b"1" + b"]" * 900,
+        b"<a>" * 20_000 + b"</a>" * 20_000,
+        b"[" * 200_000,
+        b"<a>" + b"<b/>" * 240_000 + b"</a>",
+    ],
+    ids=["xml", "json", "deep xml", "deep json", "long"],
+)
+def test_listen_shows_no_body_much_longer_than_it_is(body):
+    """What anybody may send to a listener is not blown up by indenting it."""
+    text, _ = pretty(body)
+    assert len(text) <= max(len(body), 1 << 20)
+
+
+def test_listen_prints_nothing_that_a_terminal_obeys(listening):
+    """Bodies, names in them and paths are shown with escapes."""
+    listener, out = listening
+    bodies = [
+        '{"JobId": "a\u001b[31mb", "State": "c\u009bd"}',
+        "<a><JobId>\u202ee</JobId></a>",
+        "\x1b]0;f\x07g\r\n",
+    ]
+    for body in bodies:
+        assert 401 == send(listener, body.encode(), path="/h\x1b[2Ji")
+    eventually(lambda: "g" in out.getvalue(), 30, "the last body")
+    obeyed = set("\x9b\u202e\x07\r") | {"\x1b]", "\x1b[2J"}
+    assert not {each for each in obeyed if each in out.getvalue()}
+
+
+@pytest.mark.parametrize("length", ["\xb2", "-1", "+1", "1_0", "9" * 5000, " "])
+def test_listen_refuses_odd_lengths(listening, length):
+    """A length that is none is answered, and ends nothing."""
+    listener, _ = listening
+    assert 413 == send(listener, b"", length)
+    assert 401 == send(listener, b"{}")
+
+
+@pytest.mark.parametrize("behaviour", [b"ODD\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300, b""])
+def test_listen_answers_where_what_it_sends_on_to_is_odd(behaviour):
+    """An answer that is none is a 502, as one that does not come."""
+    with (
+        receiving(lambda connection, _: connection.sendall(behaviour)) as receiver,
+        Listener(("127.0.0.1", 0), Console(file=io.StringIO()), Behaviour(forward=receiver.url)) as listener,
+    ):
+        threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
+        assert 502 == send(listener, b"{}")
+        listener.shutdown()
 
 
 def test_listen_says_that_its_port_is_taken():
