@@ -95,14 +95,14 @@ class Sweeper:
         self._name = f"sweeper@{socket.gethostname()}/{os.getpid()}"
 
     def sweep(self) -> None:
-        """Make one sweep."""
+        """Make one sweep; records of a newer release stop no other step."""
         # What waits for a bucket comes last.
-        self._store.jobs.promote()
-        self.resend_wake_ups()
-        self.resend_deliveries()
-        self.prune()
-        self.reclaim_expired()
-        self.remove_leftovers()
+        steps = (self._store.jobs.promote, self.resend_wake_ups, self.resend_deliveries, self.prune)
+        for step in (*steps, self.reclaim_expired, self.remove_leftovers):
+            try:
+                step()
+            except RecordTooNew as error:
+                log.warning("sweep.postponed", step=step.__name__, reason=error.message)
         self._metrics.last_sweep.set_to_current_time()
 
     def prune(self) -> None:

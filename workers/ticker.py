@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.store import Store
 from stemline.workers.feeder import Feeder
 
@@ -47,7 +47,15 @@ class Ticker:
 
     def tick(self) -> None:
         """Make jobs claimable that may start now, cancel late ones, and feed batches."""
+        for step in (self._promote, self._expire, self._feeder.feed):
+            try:
+                step()
+            except RecordTooNew as error:  # stops no other step
+                log.warning("tick.postponed", step=step.__name__, reason=error.message)
+
+    def _promote(self) -> None:
         self._jobs.promote(_AT_ONCE)
+
+    def _expire(self) -> None:
         while self._jobs.expire(_AT_ONCE) >= _AT_ONCE:
             pass
-        self._feeder.feed()

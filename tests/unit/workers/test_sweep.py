@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -218,6 +218,31 @@ def test_a_record_of_a_newer_release_stops_no_sweep(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bench.store.jobs, "reclaim", refuse)
     bench.sweeper.reclaim_expired()
     assert {State.SUBMITTED} == bench.states([job])
+
+
+@pytest.mark.parametrize("step", ["promote", "startable", "prune", "expired"])
+def test_no_step_that_meets_a_newer_record_stops_the_others(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whichever step cannot read a record, all others are made, and the sweep counts."""
+    bench = Bench()
+    calls: list[str] = []
+
+    def called(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            calls.append(name)
+            if name == step:
+                raise RecordTooNew
+            return call(*args, **options)
+
+        run.__name__ = name
+        return run
+
+    names = ["promote", "startable", "prune", "expired"]
+    for name in names:
+        monkeypatch.setattr(bench.store.jobs, name, called(name, getattr(bench.store.jobs, name)))
+    bench.sweeper.sweep()
+    assert names == list(dict.fromkeys(calls))
 
 
 def test_reclaiming_ends_with_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
-from stemline.jobs.errors import StoreUnavailable
+from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.store import WakeUp
 from stemline.testing import InMemoryStore
 from stemline.testing.processes import eventually
@@ -58,3 +58,18 @@ def test_faults_do_not_end_the_thread():
     ticker.stop()
     ticker._thread.join(180)
     assert not ticker._thread.is_alive()
+
+
+def test_a_record_of_a_newer_release_stops_no_other_step():
+    """A job that may start now and cannot be read keeps no late job from being cancelled."""
+    store = InMemoryStore()
+    now = store.now()
+    (late,) = store.jobs.create([replace(job_spec(), queue_id="", not_before=now + 10**9, deadline=now + 1)])
+
+    def too_new(_: int) -> None:
+        raise RecordTooNew
+
+    store.jobs.promote = too_new
+    eventually(lambda: store.now() > now + 1)
+    Ticker(store).tick()
+    assert "DeadlineExceeded" == store.jobs.find(late.id).code
