@@ -78,7 +78,7 @@ def test_an_untrusted_certificate_of_the_store_is_noticed(s3, tmp_path):
         "secret_key": s3.secret_key,
     }
     try:
-        with pytest.raises(BucketsUnusable, match="the certificate of the store is not trusted"):
+        with pytest.raises(BucketsUnusable, match="its certificate is not trusted"):
             Buckets(Settings(buckets={"*": access})).check_access(most_skew_s=10)
         trusted = {**access, "ca_bundle": str(certificate)}
         Buckets(Settings(buckets={"*": trusted})).check_access(most_skew_s=10)
