@@ -134,19 +134,32 @@ class Redaction:
         return self._masked(text[: most + self._margin])[: -self._margin]
 
     def _masked(self, text: str) -> str:
-        for secret in self._literal:
-            if secret in text:
-                text = text.replace(secret, MASK)
+        for secret in self._secrets_that_begin_in(text):
+            text = text.replace(secret, MASK)
         if any(hint in text for hint in _HINTS):
             for pattern, mask in _FORMS:
                 text = pattern.sub(mask, text)
         return text
 
+    def _secrets_that_begin_in(self, text: str) -> list[str]:
+        """Return the secrets whose beginning is in a text, the longest first: a secret may contain another.
+
+        The time is that of the text, not of the secrets, of which a thousand tenants have thousands.
+        """
+        length = _MIN_SECRET_CHARS
+        parts = {text[start : start + length] for start in range(len(text) - length + 1)}
+        found = self._by_beginning.keys() & parts
+        return sorted((each for part in found for each in self._by_beginning[part]), key=len, reverse=True)
+
     def _update(self, read: list[Collection[str]]) -> None:
-        secrets = self._constant.union(*read)
-        # The longest first: a secret may contain another.
-        self._literal = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
-        self._margin = max(_LEAST_MARGIN, len(self._literal[0]) if self._literal else 0)
+        by_beginning: dict[str, list[str]] = {}
+        longest = 0
+        for secret in self._constant.union(*read):
+            if len(secret) >= _MIN_SECRET_CHARS:
+                by_beginning.setdefault(secret[:_MIN_SECRET_CHARS], []).append(secret)
+                longest = max(longest, len(secret))
+        self._by_beginning = by_beginning
+        self._margin = max(_LEAST_MARGIN, longest)
         self._read = read
 
 

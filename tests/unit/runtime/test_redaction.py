@@ -102,3 +102,18 @@ def test_both_ends_of_a_long_traceback_are_kept():
     assert shown.startswith("Traceback\n")
     assert shown.endswith(f"ValueError: {MASK}")
     assert len(shown) < 17_000
+
+
+def test_a_secret_that_begins_another_or_shares_its_beginning_is_masked():
+    """Of secrets with one beginning each is found; the longest first, where one holds another."""
+    redaction = Redaction({"abcdef", "abcdefgh", "abcdefxyz", "fedcba-abcdef"})
+    found = redaction.text("abcdefgh, abcdefxyz; fedcba-abcdef: abcdef. abcde")
+    assert f"{MASK}, {MASK}; {MASK}: {MASK}. abcde" == found
+
+
+def test_a_line_is_not_searched_for_each_of_many_secrets():
+    """Of the secrets of ten thousand tenants, only those are looked for of which the text has a beginning."""
+    known = {f"{number:06}-of-a-tenant" for number in range(10_000)}
+    redaction = Redaction(known)
+    assert ["000017-of-a-tenant"] == redaction._secrets_that_begin_in("key 000017-of-a-tenant was refused")
+    assert f"key {MASK} was refused" == redaction.text("key 000017-of-a-tenant was refused")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
 from stemline.jobs.errors import RecordTooNew, StoreUnavailable
 from stemline.jobs.store import WakeUp
 from stemline.testing import InMemoryStore
@@ -60,7 +62,7 @@ def test_faults_do_not_end_the_thread():
     assert not ticker._thread.is_alive()
 
 
-def test_a_record_of_a_newer_release_stops_no_other_step():
+def test_a_record_of_a_newer_release_stops_no_other_step(monkeypatch: pytest.MonkeyPatch):
     """A job that may start now and cannot be read keeps no late job from being cancelled."""
     store = InMemoryStore()
     now = store.now()
@@ -69,7 +71,7 @@ def test_a_record_of_a_newer_release_stops_no_other_step():
     def too_new(_: int) -> None:
         raise RecordTooNew
 
-    store.jobs.promote = too_new
+    monkeypatch.setattr(store.jobs, "promote", too_new)
     eventually(lambda: store.now() > now + 1)
     Ticker(store).tick()
     assert "DeadlineExceeded" == store.jobs.find(late.id).code
