@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,13 +16,31 @@ from stemline.runtime.errors import UnusableFolder
 
 _PREFIX = "stemline-attempt-"
 _PREFIX_UNLOCKED = "stemline-new-"
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Created, locked and renamed takes less; an empty folder that is older belongs to a killed process.
 _UNLOCKED_S = 60
 
 
 def parent_of_scratch(configured: Path | None) -> Path:
-    """Return the folder of working folders; it outlives the process."""
-    return configured or Path(tempfile.gettempdir())
+    """Return the folder of working folders; it outlives the process.
+
+    In the system's temporary folder it is this user's own. There others could put folders and files with the
+    names that are looked for: what they announce to write would leave no job any space.
+
+    Raises:
+        UnusableFolder: It cannot be made, or is another user's or a link.
+    """
+    if configured is not None:
+        return configured
+    folder = Path(tempfile.gettempdir()) / f"stemline-{os.geteuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UnusableFolder("STEMLINE_SCRATCH_DIR", folder, error.strerror or str(error)) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS_WRITE:
+        raise UnusableFolder("STEMLINE_SCRATCH_DIR", folder, "others can write there")
+    return folder
 
 
 def check_scratch(configured: Path | None) -> None:
@@ -64,7 +83,7 @@ def _create(parent: Path | None) -> tuple[Path, int | None]:
     The folder gets a name that ``clear_stale`` looks for only when it is locked. On a file system without
     locks the descriptor is ``None``; there ``clear_stale`` removes nothing either.
     """
-    new = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED, dir=parent))
+    new = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED, dir=parent_of_scratch(parent)))
     lock = _lock(new)
     folder = new.with_name(_PREFIX + new.name.removeprefix(_PREFIX_UNLOCKED))
     new.rename(folder)

@@ -29,7 +29,7 @@ class StorageSettings(Group):
         pattern=r"^([A-Za-z0-9._-]+/)+$",
     )
     scratch_dir: Path | None = setting(
-        None, "Where workers keep files while they work; the system's temporary folder if not set."
+        None, "Where workers keep files while they work; else a folder of their user's in the temporary one."
     )
     scratch_bytes: int | None = setting(
         None, "What all jobs may take there at a time, bytes; the whole disk if not set.", ge=1 << 20

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from stemline.runtime import bootstrap
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings import Settings
-from stemline.workers.scratch import clear_stale, scratch
+from stemline.workers.scratch import check_scratch, clear_stale, parent_of_scratch, scratch
 
 
 def test_a_folder_is_removed_after_its_block(tmp_path: Path) -> None:
@@ -91,3 +93,35 @@ def test_a_worker_refuses_a_folder_that_it_cannot_write_to(kind: str, tmp_path: 
 
     with pytest.raises(UnusableFolder, match=f"STEMLINE_SCRATCH_DIR: {folder}: "):
         bootstrap.separation_worker(Settings(scratch_dir=folder))
+
+
+def test_the_default_is_a_folder_that_others_cannot_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the system's temporary folder each user has a folder of its own, which is used again."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch(None) as first, scratch(None) as second:
+        assert first.parent == second.parent == parent_of_scratch(None)
+    assert parent_of_scratch(None).parent == tmp_path
+    assert 0o700 == stat.S_IMODE(parent_of_scratch(None).stat().st_mode)
+
+
+@pytest.mark.parametrize("kind", ["a link", "a file", "writable for all"])
+def test_a_default_folder_that_others_made_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another user put there before is not used, whatever it is."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder, other = tmp_path / f"stemline-{os.geteuid()}", tmp_path / "other"
+    other.mkdir()
+    if kind == "a link":
+        folder.symlink_to(other)
+    elif kind == "a file":
+        folder.write_text("")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+
+    with pytest.raises(UnusableFolder, match=f"STEMLINE_SCRATCH_DIR: {folder}: "):
+        check_scratch(None)
+    assert [] == list(other.iterdir())
