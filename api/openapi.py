@@ -109,7 +109,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     for route in routes:
         for method in sorted(route.methods or ()):
             if route.include_in_schema:
-                paths.setdefault(route.path, {})[method.lower()] = _operation(route)
+                paths.setdefault(route.path_format, {})[method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -136,16 +136,17 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 def _operation(route: Route) -> Schema:
     summary = (route.endpoint.__doc__ or route.name).strip().partition("\n")[0]
     described: dict[str, Any] = {"operationId": route.name, "summary": summary}
-    known = OPERATIONS.get(route.name)
-    if known is None:
-        return described | {
-            "security": [],
-            "responses": {"default": {"description": "Not part of the wire."}},
-        }
     parameters: list[Schema] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in route.param_convertors
     ]
+    known = OPERATIONS.get(route.name)
+    if known is None:
+        return described | {
+            **({"parameters": parameters} if parameters else {}),
+            "security": [],
+            "responses": {"default": {"description": "Not part of the wire."}},
+        }
     parameters += known.query.parameters() if known.query else []
     parameters += known.headers.parameters("header") if known.headers else []
     if parameters:

@@ -44,6 +44,10 @@ def test_served(client: Client) -> None:
     references = set(re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(served)))
     assert references <= served["components"]["schemas"].keys()
     assert {"Job", "JobRequest"} <= references
+    for path, item in served["paths"].items():
+        for operation in item.values():
+            parameters = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
+            assert set(re.findall(r"\{([^}]*)\}", path)) == parameters, path
     described = {operation["operationId"] for item in served["paths"].values() for operation in item.values()}
     assert set(OPERATIONS) <= described
 
