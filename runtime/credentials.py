@@ -75,10 +75,17 @@ class CredentialFile(Generic[Entry]):
         Raises:
             UnreadableFile: it could not be read a single time.
         """
-        if self._path is not None and self._clock() >= self._next_check:
-            with self._lock:
+        # While one thread reads a file of thousands of entries again, the others go on with those of before.
+        if (
+            self._path is not None
+            and self._clock() >= self._next_check
+            and self._lock.acquire(blocking=self._entries is None)
+        ):
+            try:
                 if self._clock() >= self._next_check:
                     self._check(self._path)
+            finally:
+                self._lock.release()
         if self._entries is None:
             assert self._error is not None  # noqa: S101 - set by the first check
             raise self._error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_changed_file_is_read_again_within_a_second(file):
     assert {"a": "secret-of-a"} == keys(found)
     clock.advance()
     assert {"a": "secret-of-b"} == keys(found)
+
+
+def test_nobody_waits_while_another_thread_reads_the_file_again(file):
+    """A file of thousands of entries takes a while; requests meanwhile use the entries of before."""
+    clock = Clock()
+    found = key_pairs(clock, credentials_file=file)
+    old = keys(found)
+    write(file, b="secret-of-b")
+    clock.advance()
+    parse, during = found._parse, []
+
+    def slow(content: bytes):
+        with ThreadPoolExecutor(1) as other:
+            during.append(other.submit(keys, found).result(60))
+        return parse(content)
+
+    found._parse = slow
+    assert {"b": "secret-of-b"} == keys(found)
+    assert [old] == during
 
 
 def test_a_broken_file_keeps_the_old_credentials(file):
