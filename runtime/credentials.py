@@ -65,7 +65,9 @@ class CredentialFile(Generic[Entry]):
         self._version: tuple[int, int, int] | None = None
         self._entries: Mapping[str, Entry] | None = None if path else fixed
         self._error: UnreadableFile | None = None
-        self._secrets: frozenset[str] = frozenset(secrets_of(fixed))
+        self._fixed_secrets = frozenset(secrets_of(fixed))
+        self._latest_secrets = self._fixed_secrets
+        self._secrets = self._fixed_secrets
 
     def entries(self) -> Mapping[str, Entry]:
         """Return all entries by name, from the file as it is now.
@@ -111,7 +113,8 @@ class CredentialFile(Generic[Entry]):
         except (OSError, ValueError) as error:
             self._keep(path, UnreadableFile(path, _reason(error)))
             return
-        self._secrets = frozenset(secrets_of(read)) | frozenset(secrets_of(self._entries or self._fixed))
+        secrets = self._fixed_secrets.union(secrets_of(read))
+        self._secrets, self._latest_secrets = secrets | self._latest_secrets, secrets
         is_first = self._entries is None
         self._entries = {**read, **self._fixed}
         self._version, self._error = version, None

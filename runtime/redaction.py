@@ -167,18 +167,20 @@ def secrets_of(value: Any) -> Iterator[str]:
     """Yield every secret in settings or credentials, at any depth; of a URL, its passwords."""
     from pydantic import BaseModel, SecretStr  # noqa: PLC0415 - takes half a second, which most commands save
 
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        yield from _passwords_of(secret) if "://" in secret else (secret,)
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from secrets_of(getattr(value, name))
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from secrets_of(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from secrets_of(each)
+    left = [value]
+    while left:
+        each = left.pop()
+        if each is None or isinstance(each, str | int | float):  # most values of ten thousand tenants
+            continue
+        if isinstance(each, SecretStr):
+            secret = each.get_secret_value()
+            yield from _passwords_of(secret) if "://" in secret else (secret,)
+        elif isinstance(each, BaseModel):
+            left += each.__dict__.values()
+        elif isinstance(each, list | tuple):
+            left += each
+        elif isinstance(each, Mapping):
+            left += each.values()
 
 
 def _passwords_of(url: str) -> Iterator[str]:
