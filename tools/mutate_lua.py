@@ -266,7 +266,7 @@ def main(arguments: list[str]) -> int:
         print(*chosen, sep="\n")
         return 0
     trials = Trials(chosen, asked.processes)
-    options = ["-q", "-k", "redis", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    options = ["-q", "-k", "not memory", "-p", "no:cacheprovider", "-p", "no:randomly"]
     pytest.main([*options, "--timeout", "30", *TESTS], plugins=[trials])
     if not trials.passed_unchanged:
         print("the tests of the store fail without any change")

@@ -9,6 +9,7 @@ import pytest
 from stemline.jobs.errors import JobFailed
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
+from stemline.storage.incoming import LEAST_PART_BYTES, IncomingUpload
 
 REGION, BUCKET = "ap-chongqing", "media-1250000000"
 
@@ -48,3 +49,17 @@ def test_there_is_no_link_to_a_bucket_that_is_not_configured(buckets: Buckets) -
     """A bucket without an entry is refused."""
     with pytest.raises(JobFailed):
         buckets.presign_get(REGION, "other-1250000000", "k")
+
+
+def test_the_url_of_a_part_is_valid_for_an_hour(buckets: Buckets) -> None:
+    """It takes one part of an upload, of its size, and the store refuses it afterwards."""
+    upload = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "some id", size=LEAST_PART_BYTES + 7)
+    for number, url in enumerate(buckets.incoming.urls(upload, (1, 2)), start=1):
+        asked = query(url)
+        assert ("3600", str(number), "some id") == (
+            asked["X-Amz-Expires"],
+            asked["partNumber"],
+            asked["uploadId"],
+        )
+        assert "content-length" in asked["X-Amz-SignedHeaders"]
+        assert len(asked["X-Amz-Signature"]) == 64
