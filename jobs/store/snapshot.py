@@ -97,7 +97,7 @@ class Snapshot:
     at: int
     """The store's time, µs since the epoch."""
     states: Mapping[State, int]
-    """Jobs by state, as clients see it."""
+    """Jobs by state, as clients see it; those of a paused batch in another queue are Submitted here."""
     queues: tuple[QueueLoad, ...]
     """The busiest queues, by waiting and running jobs."""
     totals_of_queues: QueueTotals

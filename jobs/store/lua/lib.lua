@@ -155,7 +155,8 @@ local LOAD = {'waiting:0', 'waiting:1', 'waiting:2', 'running', 'max_concurrent'
 local function count_load(queue, q, slots, waiting)
   local all, running, taken = waiting[0] + waiting[1] + waiting[2], slots.running, {[0] = 0, 0, 0}
   local paused = q.state ~= 'Active' and 1 or 0
-  local load = {waiting[0], waiting[1], waiting[2], running, slots.most, paused, paused * all}
+  local paused_jobs = paused * (all + redis.call('SCARD', P .. ':later:' .. queue))
+  local load = {waiting[0], waiting[1], waiting[2], running, slots.most, paused, paused_jobs}
   for level = 2, 0, -1 do  -- the room of a queue counts once, for its highest level first
     taken[level] = paused == 1 and 0 or math.min(math.max(0, slots.room(level, taken)), waiting[level])
     load[8 + level] = taken[level]
