@@ -50,6 +50,14 @@ def test_an_age_lies_before_or_behind_now() -> None:
     assert abs(FUTURE.convert("2h", None, None) - (now + timedelta(hours=2))) < timedelta(seconds=50)
 
 
+@pytest.mark.parametrize(("unit", "seconds"), [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)])
+def test_each_unit_is_what_it_says(unit: str, seconds: int) -> None:
+    """Seconds, minutes, hours and days."""
+    now = datetime.now(UTC)
+    age = now - TIME.convert(f"50{unit}", None, None)
+    assert 0 <= (timedelta(seconds=50 * seconds) - age).total_seconds() < 40
+
+
 @pytest.mark.parametrize("text", ["", "tomorrow", "2x", "2026-13-01", "10:20", "99999999999d"])
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     """The message shows both forms."""

@@ -19,6 +19,7 @@ from stemline.runtime.settings import BucketAccess, Credential, Settings
         "q-sign-algorithm=sha1&q-signature=hunter2-and-more",
         "Authorization: Bearer hunter2-and-more",
         "{'authorization': 'hunter2-and-more'}",
+        "master=main&sentinel_password=hunter2-and-more",
         "signed with whsec_hunter2-and-more",
         "Value error [type=value_error, input_value={'secret_key': 'hunter2-and-more'}, input_type=dict]",
     ],
@@ -31,7 +32,54 @@ def test_secrets_are_recognised_by_their_form(text):
 
 
 @pytest.mark.parametrize(
-    "name", ["secret_key", "Authorization", "user_data", "UserData", "body", "password", "webhook_secrets"]
+    "name",
+    [
+        "q-signature",
+        "q-ak",
+        "q-sign-time",
+        "q-key-time",
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "X-Amz-Security-Token",
+        "x-cos-security-token",
+        "x-ci-security-token",
+        "Signature",
+        "AWSAccessKeyId",
+    ],
+)
+@pytest.mark.parametrize("form", [str, str.lower, str.upper])
+def test_parameters_that_sign_are_masked_wherever_they_are(name, form):
+    """Without a URL around them, in any case of letters; what follows stays."""
+    cleaned = Redaction().text(f"refused: a=1&{form(name)}=hunter2-and-more&b=2")
+    assert f"refused: a=1&{form(name)}={MASK}&b=2" == cleaned
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "secret_key",
+        "Authorization",
+        "user_data",
+        "UserData",
+        "body",
+        "password",
+        "webhook_secrets",
+        "SecretKey",
+        "passwd",
+        "passphrase",
+        "cookie",
+        "Set-Cookie",
+        "q-signature",
+        "webhook_secret",
+        "secret",
+        "own_secret",
+        "request_body",
+        "answer",
+        "credentials",
+        "headers",
+        "security_token",
+        "SecurityToken",
+    ],
 )
 def test_secrets_are_recognised_by_their_keys(name):
     """The value of a key that names a secret, a body or user data is masked, at any depth."""

@@ -54,7 +54,9 @@ def test_there_is_no_link_to_a_bucket_that_is_not_configured(buckets: Buckets) -
 def test_the_url_of_a_part_is_valid_for_an_hour(buckets: Buckets) -> None:
     """It takes one part of an upload, of its size, and the store refuses it afterwards."""
     upload = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "some id", size=LEAST_PART_BYTES + 7)
-    for number, url in enumerate(buckets.incoming.urls(upload, (1, 2)), start=1):
+    urls = buckets.incoming.urls(upload, (1, 2))
+    assert 2 == len(urls)
+    for number, url in enumerate(urls, start=1):
         asked = query(url)
         assert ("3600", str(number), "some id") == (
             asked["X-Amz-Expires"],
