@@ -72,7 +72,7 @@ class Format:
 
 _LOSSLESS = frozenset({"flac", "alac", "wavpack", "tta"})
 _LOSSY_PCM = frozenset({"pcm_u8", "pcm_alaw", "pcm_mulaw"})
-_RATES = {"libopus": 48_000, "libspeex": 32_000}
+_RATES = {"libopus": 48_000, "libspeex": 32_000, "s302m": 48_000}
 #: Short pages, as a recorder writes them: the time of a packet is known by page only.
 _PAGES = ("-page_duration", "100000")
 _STRICT = ("-strict", "-2")
@@ -119,6 +119,16 @@ _FAMILIES = (
     replace(_ISOM, suffix="mov", codec="aac libmp3lame alac"),
     # A sample of pcm lasts one tick there: there is no room for a pause.
     replace(_ISOM, suffix="mov", codec="pcm_s16le", without=frozenset({"pause", "muted"})),
+    # As browsers record: written before the encoder's delay is known. Of late audio, FFmpeg writes the first
+    # packet at the start, so that a pause follows it.
+    replace(
+        _ISOM,
+        suffix="fmp4",
+        codec="aac libmp3lame flac libopus",
+        holds="video videos tracks times",
+        options=(*_STRICT, "-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"),
+        without=frozenset({"late"}),
+    ),
     Format("3gp", "aac", "video videos tracks times", video="mpeg4"),
     _MATROSKA,
     replace(
@@ -137,6 +147,7 @@ _FAMILIES = (
         video="mpeg2video",
         ticks=90_000,
     ),
+    Format("ts", "s302m", "video videos tracks times", video="mpeg2video", ticks=90_000, options=_STRICT),
     Format(
         "mpg", "mp2 ac3", "video videos tracks times", video="mpeg2video", ticks=90_000, options=("-f", "vob")
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from stemline.separation.media.containers.ebml import element
+from stemline.separation.media.containers.matroska_samples import stored_samples
 from stemline.separation.media.containers.structure import METADATA_MAX_BYTES, PART_BYTES, Structure
 
 _EBML = b"\x1a\x45\xdf\xa3"
@@ -35,7 +37,7 @@ def matches(head: bytes) -> bool:
 
 def read(file: BinaryIO, size: int) -> Structure:
     """Follow the elements down to the blocks of each cluster."""
-    name, length = _element(file)
+    name, length = element(file)
     metadata = 0
     while name != _SEGMENT:
         start = file.tell()
@@ -45,11 +47,14 @@ def read(file: BinaryIO, size: int) -> Structure:
         if name is None or length is None or start + length > size:
             return Structure(size, broken_at=start)
         file.seek(length, 1)
-        name, length = _element(file)
+        name, length = element(file)
     # A live stream's segment has no length: it ends with the file.
     end = None if length is None else file.tell() + length
     if end is not None and end > size:
         return Structure(size, end=end)
+    start = file.tell()
+    samples = stored_samples(file, size if end is None else end)
+    file.seek(start)
     broken_at, metadata = _follow(file, size if end is None else end)
     next_file = None
     if broken_at is not None and end is None and _starts_at(file, broken_at):
@@ -62,6 +67,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         next_file=next_file,
         # A program that cuts without encoding, and cannot go back, leaves the duration of the whole.
         lacks_lengths=end is None,
+        samples=samples,
     )
 
 
@@ -79,7 +85,7 @@ def _follow(file: BinaryIO, segment_end: int) -> tuple[int | None, int]:
     metadata = 0
     cluster_end = 0  # of a cluster without a length: where the segment ends
     while (at := file.tell()) < segment_end and metadata <= METADATA_MAX_BYTES:
-        name, length = _element(file)
+        name, length = element(file)
         start = file.tell()
         if name == _CLUSTER:
             cluster_end = segment_end if length is None else start + length
@@ -102,25 +108,10 @@ def _count_inner(file: BinaryIO, end: int, most: int) -> int:
     """Return what the elements up to `end`, at all depths, count for; little more than `most`."""
     total = 0
     while file.tell() < end and total <= most:
-        name, length = _element(file)
+        name, length = element(file)
         if name is None or length is None or file.tell() + length > end:
             break
         total += _SIMPLE_TAG_BYTES if name == _SIMPLE_TAG else PART_BYTES
         if name not in _HOLDERS:
             file.seek(length, 1)
     return total
-
-
-def _element(file: BinaryIO) -> tuple[int | None, int | None]:
-    """Read an element's name and length; no name where there is none, no length where it is unknown."""
-    first = file.read(1)
-    if not first or first[0] < 0x10:
-        return None, None
-    name = int.from_bytes(first + file.read(8 - first[0].bit_length()), "big")
-    first = file.read(1)
-    if not first or not first[0]:
-        return None, None
-    more = 8 - first[0].bit_length()
-    unknown = (1 << 7 * (more + 1)) - 1
-    length = int.from_bytes(first + file.read(more), "big") & unknown
-    return name, None if length == unknown else length

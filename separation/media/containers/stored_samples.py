@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: Bytes of an integer sample and of a floating-point one.
 INTEGER_BYTES = (1, 2, 3, 4, 8)
 FLOAT_BYTES = (4, 8)
 #: What numbers between 2^-24 and 2^26 have as the exponent of a 32-bit float, without its sign.
 _EXPONENTS = range(127 - 24, 127 + 26)
+#: The same of most samples whose full scale is 1, quiet ones included.
+_UNIT_EXPONENTS = range(127 - 40, 127 + 4)
+#: Integers of 32 bits look like these where nearly all are about half of full scale, as in a square wave;
+#: these have few exponents, and sound that crosses zero has many.
+_MOST_SAMPLES, _LEAST_EXPONENTS, _LEAST_WORDS = 0.95, 6, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,23 @@ def cannot_read(bits: int, width: int, *, is_float: bool) -> StoredSamples:
 
 def are_floats(words: bytes) -> bool:
     """Return whether 32-bit little-endian words, not all of them zero, are floats of the size of samples."""
-    numbers = np.frombuffer(words[: len(words) // 4 * 4], "<u4")
-    exponents = numbers[(numbers & 0x7FFFFFFF) != 0] >> 23 & 0xFF
+    exponents = _exponents(words)
     return exponents.size > 0 and bool(
         ((exponents >= _EXPONENTS.start) & (exponents < _EXPONENTS.stop)).all()
     )
+
+
+def are_unit_floats(words: bytes) -> bool:
+    """Return whether 32-bit little-endian words are floats of sound whose full scale is 1."""
+    exponents = _exponents(words)
+    if exponents.size < _LEAST_WORDS:
+        return False
+    fits = (exponents >= _UNIT_EXPONENTS.start) & (exponents < _UNIT_EXPONENTS.stop)
+    return bool(fits.mean() >= _MOST_SAMPLES) and np.unique(exponents[fits]).size >= _LEAST_EXPONENTS
+
+
+def _exponents(words: bytes) -> NDArray[np.uint32]:
+    """Return what would be the exponents of floats, but for those that are 0."""
+    numbers = np.frombuffer(words[: len(words) // 4 * 4], "<u4")
+    exponents: NDArray[np.uint32] = numbers[(numbers & 0x7FFFFFFF) != 0] >> 23 & 0xFF
+    return exponents

@@ -21,14 +21,14 @@ _COMPARED = 15_000
 #: By how much a time stamp of a container that counts milliseconds may be off, in samples.
 _TICK = RATE // 1000
 #: Formats whose padding FFmpeg 5, which makes the files, leaves in and today's FFmpeg removes.
-_TRIMMED = frozenset({"m4a", "mp4", "mov", "3gp"})
+_TRIMMED = frozenset({"m4a", "mp4", "mov", "fmp4", "3gp"})
 #: Most samples that encoders add: delay before, and the rest of a frame behind (FFmpeg's own: mp3 1,105 and
 #: 1,152, aac 1,024 of each, ac3 256 and 1,536; wma writes less than it is given).
 _PADDING = {"libmp3lame": 1105 + 1152, "aac": 2048, "ac3": 256 + 1536, "eac3": 256 + 1536, "mp2": 481 + 1152}
 _PADDING |= {"libvorbis": 64, "libopus": 960, "libspeex": 960, "wmav1": 0, "wmav2": 0}
 _PADDING |= {"adpcm_ms": 2048, "adpcm_ima_wav": 2048}
 #: What of it an index of mp4 declares as sound: ac3 in full; of late audio, whose index has no place for it,
-#: the delay.
+#: the delay, and of fragments that begin before it is known.
 _DECLARED = {"ac3": 256, "libmp3lame": _TICK}
 _DELAYS = {"aac": 1024, "libmp3lame": 1105, "ac3": 256}
 
@@ -36,7 +36,8 @@ _DELAYS = {"aac": 1024, "libmp3lame": 1105, "ac3": 256}
 def most_padding(file: Made) -> int:
     """Return how many samples more than the sound a file may have."""
     if file.kind.suffix in _TRIMMED:
-        delay = _DELAYS.get(file.kind.codec, 0) if file.arrangement == "late" else 0
+        is_unknown = file.arrangement == "late" or file.kind.suffix == "fmp4"
+        delay = _DELAYS.get(file.kind.codec, 0) if is_unknown else 0
         return _DECLARED.get(file.kind.codec, 1) + delay + 1
     return _PADDING.get(file.kind.codec, 1)
 

@@ -73,6 +73,43 @@ def avi(form: bytes, data: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(parts)) + parts
 
 
+def ebml(name: int, *content: bytes) -> bytes:
+    """An element with a length of eight bytes."""
+    joined = b"".join(content)
+    return (
+        name.to_bytes((name.bit_length() + 7) // 8, "big")
+        + (len(joined) | 1 << 56).to_bytes(8, "big")
+        + joined
+    )
+
+
+def mkv(form: bytes, data: bytes) -> bytes:
+    """A Matroska file whose second track has the description of a wav; the first is video, the third none."""
+    block = struct.unpack("<H", form[12:14])[0]
+    audio = ebml(0xE1, ebml(0xB5, struct.pack(">d", RATE)), ebml(0x9F, b"\2"), ebml(0x6264, form[14:15]))
+    video = ebml(0xE0, ebml(0xB0, b"\x10"), ebml(0xBA, b"\x10"))
+
+    def track(number: int, kind: int, codec: bytes, *parts: bytes) -> bytes:
+        numbers = ebml(0xD7, bytes([number])) + ebml(0x73C5, bytes([number])) + ebml(0x83, bytes([kind]))
+        return ebml(0xAE, numbers, ebml(0x86, codec), *parts)
+
+    tracks = (
+        track(3, 16, b"B_VOBBTN"),
+        track(1, 1, b"V_MJPEG", video),
+        track(2, 2, b"A_MS/ACM", ebml(0x63A2, form), audio),
+    )
+    step, blocks = RATE // 20, []
+    for at in range(0, len(data) // block, step):
+        time = struct.pack(">h", round(at * 1000 / RATE))
+        blocks.append(ebml(0xA3, b"\x82" + time + b"\x80" + data[at * block : (at + step) * block]))
+    parts = (
+        ebml(0x1549A966, ebml(0x2AD7B1, b"\x0f\x42\x40"), ebml(0x4D80, b"x"), ebml(0x5741, b"x")),
+        ebml(0x1654AE6B, *tracks),
+        ebml(0x1F43B675, ebml(0xE7, b"\0"), *blocks),
+    )
+    return ebml(0x1A45DFA3, ebml(0x4282, b"matroska"), ebml(0x4285, b"\2")) + ebml(0x18538067, *parts)
+
+
 def caf(width: int, bits: int) -> bytes:
     description = struct.pack(">d4sIIIII", RATE, b"lpcm", 2, 2 * width, 1, 2, bits)
     data = stored(width)
@@ -89,7 +126,7 @@ def heard(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("width", "bits"), [(4, 32), (4, 24), (4, 20), (4, 16), (3, 24), (3, 20), (3, 16), (2, 16), (2, 14)]
 )
-@pytest.mark.parametrize("container", [wav, rf64, wave64, avi])
+@pytest.mark.parametrize("container", [wav, rf64, wave64, avi, mkv])
 def test_samples_are_read_as_wide_as_they_are_stored(
     tmp_path: Path, container: Callable[[bytes, bytes], bytes], width: int, bits: int
 ) -> None:
@@ -128,6 +165,37 @@ def test_without_the_longer_description_it_is_the_same(tmp_path: Path) -> None:
         floats = np.concatenate([silence, SOUND / 32_768]).astype("<f4") * np.float32(2 ** (bits - 1))
         (tmp_path / "in.wav").write_bytes(wav(plain(4, bits), floats.tobytes()))
         assert np.array_equal(heard(tmp_path / "in.wav")[RATE:], SOUND.astype(np.float32) / 32_768)
+
+
+@pytest.mark.parametrize("container", [wav, rf64, wave64])
+@pytest.mark.parametrize("form", [plain(4, 32), extensible(4, 32)], ids=["plain", "extensible"])
+def test_floats_that_are_described_as_integers(
+    tmp_path: Path, container: Callable[[bytes, bytes], bytes], form: bytes
+) -> None:
+    """32 bits are floats where they are floats of sound, silent at first and fading away at the end."""
+    sound = SOUND / np.float32(32_768) * np.geomspace(2.0, 1e-9, len(SOUND))[:, None]
+    floats = np.concatenate([np.zeros((RATE, 2)), sound]).astype("<f4")
+    (tmp_path / "in.media").write_bytes(container(form, floats.tobytes()))
+    assert np.array_equal(heard(tmp_path / "in.media"), floats)
+
+
+@pytest.mark.parametrize("container", [wav, wave64])
+@pytest.mark.parametrize("level", [1.0, 0.5, 1e-3, 1e-8])
+@pytest.mark.parametrize("wave", ["noise", "sine", "square", "steps"])
+def test_integers_stay_integers(
+    tmp_path: Path, container: Callable[[bytes, bytes], bytes], wave: str, level: float
+) -> None:
+    """Integers of 32 bits are never taken for floats, loud or quiet, whatever their shape."""
+    time = np.arange(RATE // 4)[:, None] * [1, 1.5] / RATE * 440
+    shapes = {
+        "noise": np.random.default_rng(1).uniform(-1, 1, time.shape),
+        "sine": np.sin(2 * np.pi * time),
+        "square": np.where(time % 1 < 0.5, 1.0, -1.0),
+        "steps": np.floor(time % 1 * 4) / 2 - 0.75,
+    }
+    samples = (shapes[wave] * level * (2**31 - 1)).astype("<i4")
+    (tmp_path / "in.media").write_bytes(container(extensible(4, 32), samples.tobytes()))
+    assert np.abs(heard(tmp_path / "in.media") - samples / 2.0**31).max() <= 2.0**-24
 
 
 def box(name: bytes, *content: bytes) -> bytes:
