@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import random
 import resource
@@ -19,6 +20,7 @@ from tests.security.stream import Stream
 SOURCES: Final = [f"127.0.1.{number}" for number in range(1, 13)]
 _PAUSE_S: Final = 0.05
 _BURST_BYTES: Final = 65_536
+_SLOW_READ_BYTES: Final = 256
 
 
 class Ending(Enum):
@@ -41,9 +43,15 @@ class Script:
     """Sent without end after that."""
     every_s: float = 0.0
     """Pause after each byte of what is repeated; 0 sends as fast as the server takes it."""
+    segment_bytes: int = 0
+    """Of what is repeated, sent in segments of their own; 0 sends as much as the server takes."""
     reads: bool = False
     """Whether it reads what the server sends meanwhile."""
+    reads_every_s: float = 0.0
+    """Pause after each read, of a few bytes then; 0 reads as fast as the server sends."""
     tls: bool = False
+    tickets: bool = True
+    """Whether it takes tickets of TLS sessions."""
     ending: Ending = Ending.SILENCE
 
 
@@ -88,10 +96,11 @@ async def _once(script: Script, port: int, source: str, end: float, cost: Cost) 
     stream: Stream | None = None
     try:
         async with asyncio.timeout_at(end):
-            stream = await Stream.open(port, source, tls=script.tls, small=not script.reads)
+            small = not script.reads or script.reads_every_s > 0
+            stream = await Stream.open(port, source, tls=script.tls, small=small, tickets=script.tickets)
             cost.opened += 1
             async with asyncio.TaskGroup() as group:
-                reader = group.create_task(_read(stream)) if script.reads else None
+                reader = group.create_task(_read(stream, script.reads_every_s)) if script.reads else None
                 await _play(stream, script)
                 if reader is None and script.ending is Ending.SILENCE:
                     await stream.wait_closed()
@@ -118,22 +127,29 @@ async def _play(stream: Stream, script: Script) -> None:
         await stream.receive_head()
     if script.then:
         await stream.send(script.then)
-    if script.repeat and script.every_s:
-        while True:
-            for byte in script.repeat:
-                await stream.send(bytes([byte]))
-                await asyncio.sleep(script.every_s)
-    elif script.repeat:
-        burst = script.repeat * max(1, _BURST_BYTES // len(script.repeat))
-        while True:
-            await stream.send(burst)
+    if script.repeat:
+        await _repeat(stream, script)
     elif script.ending is Ending.HALF_CLOSE:
         stream.half_close()
 
 
-async def _read(stream: Stream) -> None:
-    while await stream.receive():
-        pass
+async def _repeat(stream: Stream, script: Script) -> None:
+    size = 1 if script.every_s else script.segment_bytes
+    if not size:
+        burst = script.repeat * max(1, _BURST_BYTES // len(script.repeat))
+        while True:
+            await stream.send(burst)
+    pieces = [script.repeat[start : start + size] for start in range(0, len(script.repeat), size)]
+    for piece in itertools.cycle(pieces):
+        await stream.send(piece)
+        await asyncio.sleep(script.every_s)
+
+
+async def _read(stream: Stream, every_s: float) -> None:
+    most = _SLOW_READ_BYTES if every_s else 65_536
+    while await stream.receive(most):
+        if every_s:
+            await asyncio.sleep(every_s)
     raise ConnectionError("closed")
 
 

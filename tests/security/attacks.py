@@ -52,6 +52,7 @@ def silent(target: Target, seconds: float) -> list[Attack]:
         "reset at once": Script(ending=Ending.RESET),
         "reset while the answer is made": Script(get, ending=Ending.RESET),
     }
+    segments = Script(length + b"\r\n", repeat=b"ab", segment_bytes=2, tls=target.tls)
     large = Script(length + b"\r\n" + b"a" * 999_999, tls=target.tls)
     return [
         *(
@@ -59,6 +60,7 @@ def silent(target: Target, seconds: float) -> list[Attack]:
             for name, script in states.items()
         ),
         Attack("silent before the last byte of a body of 1 MB", (large,), 400, seconds),
+        Attack("bodies in segments of two bytes", (segments,), 100, seconds),
     ]
 
 
@@ -77,6 +79,18 @@ def unread(target: Target, seconds: float) -> list[Attack]:
         Attack("20,000 requests on 20 connections", (Script(_HEALTH * 1000, tls=tls),), 20, seconds),
         Attack("requests without end", (Script(repeat=_HEALTH, tls=tls),), 200, seconds),
         Attack("submissions without end", (Script(repeat=post, tls=tls),), 200, seconds),
+        Attack(
+            "pages of 100 jobs, read slowly",
+            (Script(listing, reads=True, reads_every_s=0.1, tls=tls),),
+            400,
+            seconds,
+        ),
+        Attack(
+            "streams of events, read slowly",
+            (Script(events, reads=True, reads_every_s=0.1, tls=tls),),
+            400,
+            seconds,
+        ),
         Attack("the interface's description", (Script(_OPENAPI * 4, tls=tls),), 2000, seconds),
         Attack("the console", (Script(_CONSOLE * 4, tls=tls),), 2000, seconds),
         Attack("pages of 100 jobs", (Script(listing * 4, tls=tls),), 2000, seconds),
@@ -125,7 +139,11 @@ def handshakes(seconds: float) -> list[Attack]:
         "empty records without end": Script(hello, repeat=bytes.fromhex("1703030000")),
         "ChangeCipherSpec without end": Script(hello, repeat=bytes.fromhex("140303000101")),
     }
-    return [Attack(f"TLS: {name}", (script,), 2000, seconds) for name, script in scripts.items()]
+    sessions = Script(_HEALTH, awaits_answer=True, tls=True, tickets=False, ending=Ending.RESET)
+    return [
+        *(Attack(f"TLS: {name}", (script,), 2000, seconds) for name, script in scripts.items()),
+        Attack("TLS: 1.2 without tickets, sessions without end", (sessions,), 200, 4 * seconds),
+    ]
 
 
 def client_hello() -> bytes:

@@ -23,6 +23,21 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
+@cache
+def without_tickets() -> ssl.SSLContext:
+    """TLS 1.2 without tickets, for which a server keeps each session."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+    return context
+
+
+#: As long as a name may be: a server keeps it with the session.
+_LONG_NAME: Final = ".".join(letter * 60 for letter in "abcd")
+
+
 class Stream:
     """One connection of an attacker."""
 
@@ -34,7 +49,9 @@ class Stream:
         self.sent = 0
 
     @classmethod
-    async def open(cls, port: int, source: str, *, tls: bool = False, small: bool = False) -> Stream:
+    async def open(
+        cls, port: int, source: str, *, tls: bool = False, small: bool = False, tickets: bool = True
+    ) -> Stream:
         """Connect from an address of this machine.
 
         Args:
@@ -42,6 +59,7 @@ class Stream:
             source: address of the client.
             tls: whether to finish a TLS handshake.
             small: whether to announce a small window.
+            tickets: whether to take tickets, as all clients do.
         """
         connecting = socket.socket()
         try:
@@ -54,14 +72,15 @@ class Stream:
             stream = cls(connecting)
             await stream._loop.sock_connect(connecting, ("127.0.0.1", port))
             if tls:
-                await stream._handshake()
+                await stream._handshake(tickets=tickets)
         except BaseException:
             connecting.close()
             raise
         return stream
 
-    async def _handshake(self) -> None:
-        self._tls = unverified().wrap_bio(self._incoming, self._outgoing)
+    async def _handshake(self, *, tickets: bool) -> None:
+        context, name = (unverified(), None) if tickets else (without_tickets(), _LONG_NAME)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         while True:
             try:
                 self._tls.do_handshake()
@@ -92,14 +111,14 @@ class Stream:
             self.sent += len(data)
             await self._loop.sock_sendall(self._socket, data)
 
-    async def receive(self) -> bytes:
+    async def receive(self, most: int = 65_536) -> bytes:
         """Return some bytes; none at the end."""
         while self._tls is not None:
             try:
-                return self._tls.read(65_536)
+                return self._tls.read(most)
             except ssl.SSLWantReadError:
                 await self._fill()
-        return await self._loop.sock_recv(self._socket, 65_536)
+        return await self._loop.sock_recv(self._socket, most)
 
     async def receive_head(self) -> None:
         """Read to the end of an answer's head, and what came with it."""

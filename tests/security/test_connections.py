@@ -50,7 +50,7 @@ def test_attacks_are_held(target: Target, seed: int) -> None:
 
     kinds = [
         mixed("endless", "endless"),
-        mixed("silent, slow and halfway", "silent", "every", "TLS", "reset"),
+        mixed("silent, slow and halfway", "silent", "every", "TLS", "reset", "bodies", "streams"),
     ]
     rows = list(run(target, kinds, seed, MAX_WAIT_S))
     assert {} == {row.attack.name: row.faults for row in rows if row.faults}
