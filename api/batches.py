@@ -22,7 +22,6 @@ from stemline.api.routing import Router
 from stemline.jobs.batch import MOST_ROWS, Batch, BatchState, Row, batch_id, row_spec
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
-    AsrBucketUnBinded,
     IdempotencyConflict,
     InvalidContent,
     JobFailed,
@@ -217,8 +216,7 @@ class _Upload:
 def _begin(context: RequestContext, fields: Tree) -> tuple[_Upload, str | None]:
     """Check what the jobs have in common, and begin the batch; return also the key of its manifest."""
     store, tenant = context.store, context.tenant
-    if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
-        raise AsrBucketUnBinded
+    context.check_open()
     context.watch_budget()
     context.check_budget()  # before rows are stored; all of them are counted when the batch is complete
     own, job_fields = read_batch(fields)

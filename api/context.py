@@ -165,14 +165,22 @@ class RequestContext:
         """Open the service for the tenant, where that happens by itself.
 
         Raises:
-            AsrBucketUnBinded: the service is not open for the bucket, and does not open by itself.
+            AsrBucketUnBinded: the service was closed for the bucket, or does not open by itself.
             BindedBucketNumLimit: the region has as many buckets as it may.
         """
-        if self.store.tenants.is_open(self.tenant):
-            return
-        if not self.settings.tenants.auto_open:
+        if not self.check_open():
+            self.store.tenants.open(self.tenant, new_queue=self.new_queue, again=False)
+
+    def check_open(self) -> bool:
+        """Return whether the service is open for the tenant; if not, it opens by itself.
+
+        Raises:
+            AsrBucketUnBinded: the service was closed for the bucket, or does not open by itself.
+        """
+        is_open = self.store.tenants.is_open(self.tenant)
+        if is_open is False or (is_open is None and not self.settings.tenants.auto_open):
             raise AsrBucketUnBinded
-        self.store.tenants.open(self.tenant, new_queue=self.new_queue)
+        return bool(is_open)
 
     @property
     def policy(self) -> Policy:

@@ -18,7 +18,7 @@ from stemline.api import dry_run, waiting
 from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.context import RequestContext
 from stemline.api.routing import Router
-from stemline.jobs.errors import AsrBucketUnBinded, IllegalTransition, NoSuchResource, RequestRefused
+from stemline.jobs.errors import IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.kept_source import check_source_is_kept
@@ -65,8 +65,8 @@ async def create_jobs(context: WriteContext, request: Request) -> Response:
 def _specs(context: RequestContext) -> list[JobSpec]:
     """Return the jobs that a request asks for, which its credential may submit."""
     tenant, store = context.tenant, context.store
-    if not context.settings.tenants.auto_open and not store.tenants.is_open(tenant):
-        raise AsrBucketUnBinded
+    if not context.settings.tenants.auto_open:  # otherwise the store says so
+        context.check_open()
     specs = job_specs(
         context.fields(),
         tenant,
@@ -80,6 +80,7 @@ def _specs(context: RequestContext) -> list[JobSpec]:
 
 def tried(context: RequestContext) -> list[JobSpec]:
     """Return the jobs that would be created, for which the budget has room; nothing is stored."""
+    context.check_open()
     specs = _specs(context)
     context.check_budget(len(specs))
     context.watch_budget()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemline.jobs.errors import BindedBucketNumLimit, NoSuchBucket
+from stemline.jobs.errors import AsrBucketUnBinded, BindedBucketNumLimit, NoSuchBucket
 from stemline.jobs.ids import queue_id_of
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import records
@@ -18,7 +18,7 @@ class RedisTenants(TenantRepository):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None, again: bool = True) -> Bucket:
         options = self._connection.options
         limits = new_queue or options.queue_limits
         answer = self._connection.run(
@@ -28,7 +28,10 @@ class RedisTenants(TenantRepository):
             limits.max_size,
             limits.max_concurrent,
             options.buckets_per_region,
+            int(again),
         )
+        if answer[0] == "closed":
+            raise AsrBucketUnBinded
         if answer[0] == "limit":
             raise BindedBucketNumLimit
         return Bucket(tenant, int(answer[1]))
@@ -37,10 +40,10 @@ class RedisTenants(TenantRepository):
         if not self._connection.run("close", str(tenant)):
             raise NoSuchBucket("The speech service is not opened for this bucket.")
 
-    def is_open(self, tenant: Tenant) -> bool:
+    def is_open(self, tenant: Tenant) -> bool | None:
         connection = self._connection
         value = connection.read(connection.client.hget, connection.key("tenant", str(tenant)), "open")
-        return bool(value == "1")
+        return None if value is None else str(value) == "1"
 
     def _names(self, which: BucketFilter) -> list[str]:
         """Return tenants that were ever opened, the oldest first: those that are known, or all."""

@@ -75,7 +75,7 @@ class Submissions:
                 return [contents.view(contents.jobs[i]) for i in before.ids if i in contents.jobs]
             home = contents.homes.get(tenant)
             if home is None or not home.is_open:
-                if not contents.options.auto_open:
+                if home is not None or not contents.options.auto_open:
                     raise AsrBucketUnBinded
                 contents.check_budget(specs[0].credential, budget, len(specs))
                 home = contents.open_tenant(tenant, new_queue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stemline.jobs.errors import (
+    AsrBucketUnBinded,
     ChangedMeanwhile,
     CreatedTemplateNumLimit,
     NoSuchBucket,
@@ -38,8 +39,10 @@ class InMemoryTenants(TenantRepository):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None, again: bool = True) -> Bucket:
         with self._contents.lock:
+            if not again and self.is_open(tenant) is False:
+                raise AsrBucketUnBinded
             return Bucket(tenant, self._contents.open_tenant(tenant, new_queue).created)
 
     def close(self, tenant: Tenant) -> None:
@@ -48,10 +51,10 @@ class InMemoryTenants(TenantRepository):
                 raise NoSuchBucket("The speech service is not opened for this bucket.")
             self._contents.homes[tenant].is_open = False
 
-    def is_open(self, tenant: Tenant) -> bool:
+    def is_open(self, tenant: Tenant) -> bool | None:
         with self._contents.lock:
             home = self._contents.homes.get(tenant)
-            return home is not None and home.is_open
+            return None if home is None else home.is_open
 
     def search(self, which: BucketFilter) -> Listing[Bucket]:
         with self._contents.lock:

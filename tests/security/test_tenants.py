@@ -269,6 +269,37 @@ def test_a_change_of_the_queue_does_not_open_a_closed_bucket(serve: Serve) -> No
     assert tenants(server) == []
 
 
+@pytest.mark.parametrize(
+    "way", ["job", "dry run", "check", "batch", "template", "retry", "retry all", "queue"]
+)
+def test_who_may_not_open_a_bucket_does_not_open_a_closed_one(serve: Serve, way: str) -> None:
+    """A bucket that its operator has closed is opened by no submission, whoever sends it."""
+    server = serve(rules={"operations": ("read", "submit", "templates", "queues")})
+    client, queue = limited(server), queue_id(server)
+    first = send(client, "POST", "/jobs", job(), "xml").text("JobsDetail/JobId") or ""
+    assert 200 == server.client.put(f"/jobs/{first}").status
+    assert 200 == server.client.delete("/asrbucket").status
+    batch = {"Name": "b", **job(output={"AuObject": "out/${jobid}"})}
+    del batch["Input"]
+    lines = json.dumps(batch) + '\n{"Object": "in/song.mp3"}\n'
+    ways: Mapping[str, Callable[[], Answer]] = {
+        "job": lambda: send(client, "POST", "/jobs", job(), "xml"),
+        "dry run": lambda: send(client, "POST", "/jobs?dryRun=true&probe=false", job(), "xml"),
+        "check": lambda: send(client, "POST", "/console/check", job(), "xml"),
+        "batch": lambda: client.post("/batches", lines, {"content-type": "application/x-ndjson"}),
+        "template": lambda: send(client, "POST", "/template", TEMPLATE, "xml"),
+        "retry": lambda: client.post(f"/jobs/{first}/retry", ""),
+        "retry all": lambda: client.post("/bulk/jobs/retry", ""),
+        "queue": lambda: put(client, f"/queue/{queue}", {"State": "Paused"}),
+    }
+    answer = ways[way]()
+    expected = (200, "") if way == "queue" else (400, "AsrBucketUnBinded")
+    assert expected == (answer.status, answer.code)
+    assert tenants(server) == []
+    assert 200 == server.client.post("/asrbucket", "").status
+    assert 200 == ways[way]().status
+
+
 # -- policies
 
 

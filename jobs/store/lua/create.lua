@@ -35,8 +35,9 @@ if ARGV[9] ~= '' then
 end
 
 local home = P .. ':tenant:' .. tenant
-if redis.call('HGET', home, 'open') ~= '1' then
-  if ARGV[4] ~= '1' then return {'not-open'} end
+local open = redis.call('HGET', home, 'open')
+if open ~= '1' then
+  if open or ARGV[4] ~= '1' then return {'not-open'} end  -- one that was closed stays so
   if not has_budget(ARGV[13], ARGV[15], ARGV[16], (#ARGV - 18) / COLUMNS) then return {'spent'} end  -- opens nothing
   if not open_tenant(tenant, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) then return {'limit'} end
 end

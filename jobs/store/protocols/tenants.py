@@ -114,28 +114,30 @@ class TemplateRepository(Protocol):
 class TenantRepository(Protocol):
     """Buckets for which the service is open."""
 
-    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None) -> Bucket:
+    def open(self, tenant: Tenant, *, new_queue: QueueLimits | None = None, again: bool = True) -> Bucket:
         """Open the service for a tenant; return its bucket also if it was open before.
 
         Args:
             tenant: the tenant.
             new_queue: limits of the queue of a new tenant; by default those of the store's options.
+            again: whether a bucket that was closed is opened again.
 
         Raises:
+            AsrBucketUnBinded: the bucket was closed, and stays so.
             BindedBucketNumLimit: the region has as many buckets as it may.
         """
         ...
 
     def close(self, tenant: Tenant) -> None:
-        """Refuse further submissions of a tenant; its jobs, queues and templates stay.
+        """Refuse further submissions of a tenant until it is opened; its jobs, queues and templates stay.
 
         Raises:
             NoSuchBucket: the service is not open for the tenant.
         """
         ...
 
-    def is_open(self, tenant: Tenant) -> bool:
-        """Return whether the service is open for a tenant."""
+    def is_open(self, tenant: Tenant) -> bool | None:
+        """Return whether the service is open for a tenant; None if it never was."""
         ...
 
     def search(self, which: BucketFilter) -> Listing[Bucket]:

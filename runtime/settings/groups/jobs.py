@@ -8,7 +8,10 @@ from stemline.runtime.settings.groups.group import Group, setting
 class TenantSettings(Group):
     """What a bucket may have: queues, waiting jobs, templates."""
 
-    auto_open: bool = setting(True, "Open a bucket at its first job, template or change of its queue.")
+    auto_open: bool = setting(
+        True,
+        "Open a bucket at its first job, template or change of its queue; one that was closed stays closed.",
+    )
     buckets_per_region: int = setting(1000, "Buckets that may be opened in a region.", ge=1)
     queue_max_size: int = setting(10000, "Waiting jobs a new queue may hold.", ge=1)
     queue_max_concurrent: int = setting(10, "Jobs of a new queue that run at the same time.", ge=1)

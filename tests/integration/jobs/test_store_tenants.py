@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from stemline.jobs.errors import (
+    AsrBucketUnBinded,
     BindedBucketNumLimit,
     NoncesFull,
     NoSuchBucket,
@@ -53,6 +55,29 @@ def test_buckets(make: Make) -> None:
     assert {TENANT, far} == set(buckets(known=(far, unknown, TENANT)))
     assert [far] == buckets(known=(far, TENANT), regions=("ap-beijing",))
     assert [] == buckets(known=())
+
+
+def test_a_closed_bucket_stays_closed(make: Make) -> None:
+    """Also where the service opens by itself: no job and no rest of a batch opens a closed bucket."""
+    store = make(auto_open=True)
+    assert store.tenants.is_open(TENANT) is None
+    (job,) = store.jobs.create([spec()])
+    assert store.tenants.is_open(TENANT) is True
+    store.jobs.cancel(TENANT, [job.id])
+    store.tenants.close(TENANT)
+    attempts: list[Callable[[], object]] = [
+        lambda: store.jobs.create([spec()]),
+        lambda: store.jobs.create_many([spec()]),
+        lambda: store.jobs.create([dataclasses.replace(spec(), origin=job.id)]),
+        lambda: store.tenants.open(TENANT, again=False),
+    ]
+    for attempt in attempts:
+        with pytest.raises(AsrBucketUnBinded):
+            attempt()
+    assert store.tenants.is_open(TENANT) is False
+    store.tenants.open(TENANT)
+    store.jobs.create([spec()])
+    assert store.tenants.open(TENANT, again=False) == store.tenants.open(TENANT)
 
 
 def test_queues(store: Store, clock: FixedClock) -> None:
