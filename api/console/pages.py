@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -33,6 +34,9 @@ _TYPES = {
 }
 #: A policy knows wildcards only as the first label of a host.
 _REGION_LABEL = re.compile(r"//[^/]*\{region\}[^./]*\.")
+
+MOST_STORES: Final = 50
+"""Stores that the policy names: a header of some kilobytes is refused by proxies."""
 
 #: gzip, and not with a weight of 0, which refuses it.
 _ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:,|$|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
@@ -103,6 +107,8 @@ def security_headers(buckets: Buckets) -> dict[str, str]:
             for url in buckets.endpoint_urls()
         }
     )
+    if len(stores) > MOST_STORES:
+        stores = sorted({f"{store.partition(':')[0]}:" for store in stores})
     connections = " ".join(["'self'", *stores])
     return {
         "Content-Security-Policy": (

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.console.pages import console, security_headers, static_files
+from stemline.api.console.pages import MOST_STORES, console, security_headers, static_files
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
 
@@ -80,3 +80,16 @@ def test_a_file_that_is_known_is_not_sent_again(known: str, status: int) -> None
     """One of several tags is enough, and a star is any."""
     etag = static_files()["index.html"].etag
     assert status == answer(if_none_match=known.replace("ETAG", etag)).status_code
+
+
+def test_the_policy_of_a_page_stays_short_with_a_store_for_each_tenant():
+    """Beyond some stores it names schemes instead: long headers are refused by proxies."""
+
+    def policy(stores: int) -> str:
+        entries = {
+            f"tenant-{n}": BucketAccess(endpoint_url=f"https://s3.tenant-{n}.example") for n in range(stores)
+        }
+        return security_headers(Buckets(Settings(buckets=entries)))["Content-Security-Policy"]
+
+    assert MOST_STORES == policy(MOST_STORES).count("https://s3.tenant-")
+    assert "connect-src 'self' https:;" in policy(1000)
