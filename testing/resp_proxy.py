@@ -26,7 +26,9 @@ class RespProxy:
         self.reply = ""
         """Error reply to every command, such as ``READONLY You can't write.``; empty to forward them."""
         self.refused = 0
-        """Commands that were answered with the error."""
+        """Commands that were answered with the error since :meth:`refuse`."""
+        self._left = 0
+        self._lock = threading.Lock()
         self._server_port = server_port
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -49,13 +51,28 @@ class RespProxy:
                 each.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
-    def refuse(self, reply: str) -> Iterator[None]:
-        """Answer every command with an error while the block runs."""
-        self.reply = reply
+    def refuse(self, reply: str, *, after: int = 0) -> Iterator[None]:
+        """Answer every command with an error while the block runs.
+
+        Args:
+            reply: the error.
+            after: how many commands are forwarded before.
+        """
+        with self._lock:
+            self._left, self.reply, self.refused = after, reply, 0
         try:
             yield
         finally:
             self.reply = ""
+
+    def _refusal(self) -> str:
+        """Return the error for the next command; empty to forward it."""
+        with self._lock:
+            if self.reply and self._left:
+                self._left -= 1
+                return ""
+            self.refused += bool(self.reply)
+            return self.reply
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -76,11 +93,10 @@ class RespProxy:
                 threading.Thread(target=self._return_replies, args=(server, client), daemon=True).start()
                 commands = client.makefile("rb")
                 while command := read_command(commands):
-                    reply = self.reply
+                    reply = self._refusal()
                     if not reply:
                         server.sendall(command)
                         continue
-                    self.refused += 1
                     if reply == ABORT:
                         break
                     client.sendall(f"-{reply}\r\n".encode())
