@@ -82,14 +82,16 @@ def _look(
 ) -> tuple[int, list[_Found]]:
     """Return how many entries were looked at, and what is wrong with some of them."""
     found: list[_Found] = []
+    bundles = {each.ca_bundle for each in entries.values()}
+    unreadable = {file: "".join(_unusable([file])) for file in bundles}  # each is read once
     checked: dict[int, tuple[str, BucketClient]] = {}
     # The machine's own keys first: they are those of many entries.
     for name in sorted(entries, key=lambda name: bool(entries[name].access_key)):
         if len(checked) + len(found) == MAX_CLIENTS:
             break
         access = entries[name]
-        if faults := [*_unusable([access.ca_bundle])]:
-            found.append(_Found(name, faults[0]))
+        if fault := unreadable[access.ca_bundle]:
+            found.append(_Found(name, fault))
             continue
         try:
             client = clients.for_bucket(region, _UNKNOWN_BUCKET if name == "*" else name)
