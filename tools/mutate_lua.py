@@ -183,7 +183,11 @@ class _Trial:
         self._report = Path(self._folder.name, "report.json")
         self._child = os.fork()
         if self._child == 0:
-            os._exit(self._run(tests))
+            status = 2
+            try:
+                status = self._run(tests)
+            finally:
+                os._exit(status)
 
     def is_over(self) -> bool:
         """Return whether the child has ended; a script that never ends is noticed, too."""
@@ -205,7 +209,8 @@ class _Trial:
     def _run(self, tests: Sequence[pytest.Item]) -> int:
         """Run the tests until one fails; return the exit status."""
         os.setsid()
-        tests[0].config.pluginmanager.unregister(name="terminalreporter")
+        if tests:  # else nothing uses the script, and every change survives
+            tests[0].config.pluginmanager.unregister(name="terminalreporter")
         os.environ["PYTEST_DEBUG_TEMPROOT"] = self._folder.name
         os.environ["PYTEST_XDIST_WORKER"] = f"gw{self.place}"
         ports.divide()
@@ -214,9 +219,10 @@ class _Trial:
         used = _record_scripts()
         uses: dict[str, _Use] = {}
         noticed_by = ""
-        for test, following in zip(tests, [*tests[1:], None], strict=True):
+        for number, test in enumerate(tests, start=1):
             used.clear()
             began = time.monotonic()
+            following = tests[number] if number < len(tests) else None
             test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
             uses[test.nodeid] = _Use(time.monotonic() - began, sorted(used))
             if test.session.testsfailed:

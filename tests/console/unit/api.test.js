@@ -30,6 +30,12 @@ test("a read is signed, and its empty parameters are left out", async () => {
   assert.equal(sent[0].headers["x-stemline-nonce"], undefined);
 });
 
+test("every part of a path is escaped, its slashes are not", async () => {
+  const { api, sent } = scripted(answer(200));
+  await api.call("GET", "/console/a b?c#d&e/ü%2f+;,", { query: { "k&": "v=#" } });
+  assert.equal(sent[0].target, "/console/a%20b%3Fc%23d%26e/%C3%BC%252f%2B%3B%2C?k%26=v%3D%23");
+});
+
 test("a write signs a digest of its body, a nonce, the chosen bucket, and what changes its meaning", async () => {
   const { api, sent } = scripted(answer(200));
   api.session = { ...KEYS, bucket: "b-1", region: "r" };

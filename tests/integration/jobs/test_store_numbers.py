@@ -10,11 +10,12 @@ import redis
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.job import Hop, Job, Waveform
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import JobFilter, RedisStore, Store, WakeUp
+from stemline.jobs.store import JobFilter, RedisStore, Slot, Store, WakeUp
 from stemline.jobs.store.records import RECORD_BYTES
+from stemline.jobs.worker import KEPT_S, Worker
 from stemline.testing import FixedClock
 from tests.conftest import ValkeyServer
-from tests.integration.jobs.contract import DONE, SECOND, TENANT, Make, spec
+from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, spec
 
 
 @pytest.fixture
@@ -131,3 +132,56 @@ def test_bytes_of_records_are_counted(client: redis.Redis, end: str) -> None:
     more = sum(len(str(text).encode()) for text in texts if text)
     assert str(at_first + more) == client.hget(key, "bytes")
     assert str(at_first + more) == client.hget("stemline:kept", str(TENANT))
+
+
+def worker(name: str) -> Worker:
+    return Worker(name, "separation", 2, (2, 1, 0), "cpu", "1.0", 5)
+
+
+def test_workers_are_known_until_they_leave_or_are_not_seen(store: Store, clock: FixedClock) -> None:
+    """One that leaves is gone at once; one that dies is forgotten with the next report of another."""
+    for name in ("gone", "dead", "well"):
+        store.workers.report(worker(name))
+    store.workers.leave("gone")
+    store.workers.leave("unknown")
+    assert {"dead", "well"} == {each.name for each in store.workers.latest()}
+    clock.advance(KEPT_S - 1)
+    store.workers.report(worker("well"))
+    assert {"dead", "well"} == {each.name for each in store.workers.latest()}
+    clock.advance(2)
+    store.workers.report(worker("well"))
+    assert ["well"] == [each.name for each in store.workers.latest()]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+def test_so_many_wake_ups_are_asked_for(make: Make, limit: int) -> None:
+    """No more than the limit, over all queues of a level; those of the queue whose turn it is come first."""
+    store = make(queue_max_concurrent=2)
+    ids = [job.id for job in store.jobs.create([spec() for _ in range(3)])]
+    ids[2:] = [job.id for job in store.jobs.create([spec(tenant=OTHER) for _ in range(2)])]
+    store.jobs.create([spec(level=1)])
+    found = [(each.level, each.job_id) for each in store.jobs.startable(0, limit)]
+    assert min(limit, 4) == len(found)
+    assert {*found} <= {(0, each) for each in ids}
+
+
+def test_a_slot_that_is_passed_on_lasts_as_long_as_one_that_is_taken(store: Store, clock: FixedClock) -> None:
+    """It is no other's until then; a release frees dead workers' slots, and gives none above the limit."""
+    slots = store.host_slots
+
+    def acquire(delivery: str) -> Slot:
+        return slots.acquire("h", delivery, limit=1, ttl_s=60)
+
+    def release(delivery: str) -> str | None:
+        return slots.release("h", delivery, limit=1, ttl_s=60)
+
+    assert [Slot.ACQUIRED, Slot.QUEUED, Slot.QUEUED] == [acquire("a"), acquire("b"), acquire("c")]
+    assert release("unknown") is None
+    clock.advance(30)
+    assert "b" == release("a")
+    clock.advance(59)
+    assert [Slot.DUPLICATE, Slot.QUEUED] == [acquire("b"), acquire("d")]
+    clock.advance(2)
+    assert "c" == release("unknown")
+    assert "d" == release("c")
+    assert release("d") is None
