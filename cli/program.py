@@ -22,7 +22,10 @@ def program() -> str:
     if found and script.samefile(found):
         return _NAME
     shown = os.path.relpath(script)
-    return shlex.quote(str(script) if shown.startswith("..") else shown)
+    is_short = not shown.startswith("..") and Path.cwd() != Path(
+        "/"
+    )  # there, as for services, it only confuses
+    return shlex.quote(shown if is_short else str(script))
 
 
 def spelled(text: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Thread
 from typing import Final
 
-from stemline.cli.checks.findings import CheckContext, Finding, fail
+from stemline.cli.checks.findings import CheckContext, Finding, fail, skip
 from stemline.jobs.reasons import reason_of
+from stemline.runtime.extras import extra_of
 
 Check = Callable[[CheckContext], Iterator[Finding]]
 SERVER_S: Final = 20.0
@@ -63,6 +64,10 @@ class TimedCheck:
             for finding in check(context):
                 self._found.append(finding)
         except Exception as error:  # noqa: BLE001 - one check must not hide the others
+            extra = extra_of(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            if extra is not None:  # servers have the packages of their part alone
+                self._found.append(skip(self._name, f"the extra `{extra}` is not installed here"))
+                return
             fix = "please report it, with the version of Stemline and the settings of this check"
             self._found.append(fail(self._name, f"the check failed: {reason_of(error)}", fix))
 

@@ -13,6 +13,7 @@ from stemline.cli.checks import CHECKS
 from stemline.cli.checks.findings import CheckContext, Finding, Verdict, ok
 from stemline.cli.checks.timed import LOCAL, LOCAL_S, SERVER_S, limit_of, run_checks
 from stemline.cli.doctor import doctor
+from stemline.runtime.extras import MODULES, extra_of
 from stemline.runtime.settings import Settings
 
 CONTEXT = CheckContext(Settings())
@@ -40,6 +41,22 @@ def test_a_check_that_hangs_is_reported_and_left(hung: threading.Event) -> None:
     assert ["first", "the check did not end within 0.05 s", "second"] == [each.message for each in found]
     assert Verdict.ERROR is found[1].verdict
     assert "STEMLINE_REDIS_URL" in found[1].fix
+
+
+@pytest.mark.parametrize("extra", MODULES)
+def test_a_check_without_its_packages_is_left_out(extra: str) -> None:
+    """Servers have the packages of their part alone: what belongs to another one is no error there."""
+    module = MODULES[extra][0]
+
+    def needs(_: CheckContext) -> Iterator[Finding]:
+        yield ok("service", "first")
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    found, _ = run_checks({"service": needs}, CONTEXT)
+    said = f"the extra `{extra_of(module)}` is not installed here"
+    assert [("first", Verdict.OK), (said, Verdict.SKIPPED)] == [
+        (each.message, each.verdict) for each in found
+    ]
 
 
 def test_a_check_that_fails_hides_no_other() -> None:
