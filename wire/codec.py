@@ -121,12 +121,22 @@ def _xml_element(text: str, body: bytes) -> etree._Element:
 def _json_object(text: str, root: str) -> dict[str, Any]:
     try:
         # Numbers stay the texts they are, so that none becomes a huge integer.
-        tree = json.loads(text, parse_int=_digits, parse_float=_digits, parse_constant=_digits)
+        tree = json.loads(
+            text, object_pairs_hook=_object, parse_int=_digits, parse_float=_digits, parse_constant=_digits
+        )
     except (ValueError, RecursionError):
-        raise InvalidContent("The request body is not well-formed JSON.") from None
+        raise InvalidContent("The request body is not well-formed JSON, or has a name twice.") from None
     if not isinstance(tree, dict):
         raise InvalidContent("The request body is not a JSON object.")
     return tree[root] if set(tree) == {root} and isinstance(tree[root], dict) else tree
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a repeated name, who looks at the body on its way may see the other value."""
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError
+    return names
 
 
 def _digits(text: str) -> str:

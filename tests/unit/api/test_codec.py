@@ -36,6 +36,22 @@ def test_empty_is_absent() -> None:
     assert {"D": {}} == parse(body, "application/xml")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"Tag": "a", "Tag": "b"}',
+        '{"Request": {"Tag": "a"}, "Request": {"Tag": "b"}}',
+        '{"Operation": [{"Output": {"Bucket": "a", "Bucket": "a"}}]}',
+        '{"Tag": "a", "T\\u0061g": "b"}',
+        '{"Tag": "", "Tag": "b"}',
+    ],
+)
+def test_no_json_name_counts_twice(body: str) -> None:
+    """Of two values of one name none is chosen: in XML two elements are a list, which no single text is."""
+    with pytest.raises(InvalidContent, match="twice"):
+        parse(body.encode(), JSON)
+
+
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
 def test_json_fields(kind: str) -> None:
     """JSON gives the same fields; numbers become texts, the outermost name may be there or not."""
