@@ -71,6 +71,7 @@ docs: $(VENV)/.dev ## Write what comes from the code into docs/ and the chart's 
 	python -m tools.shows --write
 	python -m tools.figures --write
 	python -m tools.docs.badges
+	python -m tools.docs.statuses
 	python -m tools.docs.stage
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 	@echo "Open build/site/index.html"

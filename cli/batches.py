@@ -15,7 +15,6 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.ended_bar import ended_bar
-from stemline.cli.exits import FAILED
 from stemline.cli.group import Group
 from stemline.cli.output import (
     as_json,
@@ -28,6 +27,7 @@ from stemline.cli.output import (
 )
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.sources import keys_of_list, object_named
+from stemline.cli.statuses import FAILED
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
 from stemline.cli.words import WORD

@@ -11,9 +11,10 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_callback
-from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, counted, local_time, print_json, print_objects, screen
+from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.exits import FAILED, NOT_FOUND
 from stemline.cli.jobs import queue_option, selection, since_option, until_option
 from stemline.cli.output import as_json, counted, print_json
+from stemline.cli.statuses import FAILED, NOT_FOUND
 from stemline.cli.words import WORD
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, NOT_FOUND, CommandFailed, client_errors
+from stemline.cli.exits import CommandFailed, client_errors
+from stemline.cli.statuses import INTERRUPTED, NOT_FOUND
 
 if TYPE_CHECKING:
     from stemline.client import Client

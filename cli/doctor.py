@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.checks import CHECKS
-from stemline.cli.exits import DONE, FAILED, EndedAtOnce
+from stemline.cli.exits import EndedAtOnce
 from stemline.cli.output import as_json, print_json, print_table
 from stemline.cli.program import spelled
+from stemline.cli.statuses import DONE, FAILED
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,32 +15,12 @@ import click
 
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
+from stemline.cli.statuses import BUSY, DENIED, DONE, FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE
 from stemline.jobs.reasons import UNEXPECTED, reason_of
 
 if TYPE_CHECKING:
     from stemline.client import AccessDenied
 
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-DENIED: Final = 4
-NOT_FOUND: Final = 5
-BUSY: Final = 6
-INTERRUPTED: Final = 130
-STATUSES: Final[Mapping[int, str]] = {
-    DONE: "done",
-    FAILED: "a job failed or was cancelled, or something could not be done; also where ids failed for several"
-    " reasons",
-    USAGE: "the command line is wrong",
-    UNREACHABLE: "no service is known, or it, its job store or its bucket does not answer",
-    DENIED: "the key pair is refused, or may not do this: read-only keys, a `--model` that may not be"
-    " chosen, a budget that is spent; the hint says which",
-    NOT_FOUND: "there is no such job, queue, template, callback, bucket, model or file",
-    BUSY: "the service asks to come back later",
-    INTERRUPTED: "Ctrl-C",
-}
-"""What each exit status means; docs/cli.md and the reference of the commands say it in these words."""
 _WRITERS: Final = frozenset({"click.utils", "rich.console"})
 """Modules that write to the standard output."""
 _NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
@@ -60,6 +40,8 @@ _NO_ROOM: Final = "make room there, or use another folder"
 _NO_STORE: Final = (
     "set STEMLINE_REDIS_URL, or run this beside `stemline up`; `stemline doctor store` checks it"
 )
+_NO_BUCKET: Final = "check that the store runs, and its endpoint in the profile (`stemline login`)"
+_REFUSED: Final = "check the bucket and its keys in the profile; `stemline login` stores them"
 _SPENT: Final = "it begins anew at 0:00 UTC; `stemline usage` shows what took it"
 
 
@@ -158,34 +140,41 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
         hint: what to do, instead of what the kind of the error suggests.
         then: what to do after it.
     """
+    status, usual = _kind(error)
+    message = reason_of(error)
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes | Path):
+        message = f"{printable(str(error.filename))}: {message}"
+    if message == UNEXPECTED:
+        usual = _report(error)
+    hints = filter(None, (hint or usual, then))
+    return CommandFailed(message, hint="; then ".join(hints), status=status)
+
+
+def _kind(error: Exception) -> tuple[int, str]:
+    """Return the status of an error, and what helps against errors of its kind."""
     from stemline.client import errors
     from stemline.client.tracks.pace import NO_ROOM, has_no_room
     from stemline.jobs.errors import StoreUnavailable
 
-    message, status, usual = reason_of(error), FAILED, ""
     match error:
-        case errors.NotConfigured():
-            status = UNREACHABLE
-        case errors.ConnectionFailed():
-            status, usual = UNREACHABLE, _NO_ANSWER
-        case errors.SlowDown():
-            status, usual = BUSY, _SLOW
         case errors.AccessDenied():
-            status, usual = DENIED, _cure(error)
+            return DENIED, _cure(error)
         case errors.NotFound():
-            status, usual = NOT_FOUND, _NO_PATH if "path does not exist" in message else ""
+            return NOT_FOUND, _NO_PATH if "path does not exist" in error.message else ""
+        case errors.StoreRefused():
+            return (NOT_FOUND if "NoSuchBucket" in str(error) else DENIED), _REFUSED
         case errors.TransferFailed() if has_no_room(error):
-            usual = _NO_ROOM
-        case OSError():
-            usual = _NO_ROOM if error.errno in NO_ROOM else ""
-            named = printable(str(error.filename)) if isinstance(error.filename, str | bytes | Path) else ""
-            message = f"{named}: {message}" if named else message
-        case StoreUnavailable():
-            status, message, usual = UNREACHABLE, "the job store does not answer", _NO_STORE
-        case _ if message == UNEXPECTED:
-            usual = _report(error)
-    hints = filter(None, (hint or usual, then))
-    return CommandFailed(message, hint="; then ".join(hints), status=status)
+            return FAILED, _NO_ROOM
+        case OSError(errno=number) if number in NO_ROOM:
+            return FAILED, _NO_ROOM
+    kinds: dict[type[Exception], tuple[int, str]] = {
+        errors.NotConfigured: (UNREACHABLE, ""),
+        errors.ConnectionFailed: (UNREACHABLE, _NO_ANSWER),
+        errors.StoreUnreachable: (UNREACHABLE, _NO_BUCKET),
+        errors.SlowDown: (BUSY, _SLOW),
+        StoreUnavailable: (UNREACHABLE, _NO_STORE),
+    }
+    return next((end for kind, end in kinds.items() if isinstance(error, kind)), (FAILED, ""))
 
 
 def _report(error: Exception) -> str:

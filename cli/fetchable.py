@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from stemline.cli.ended_bar import ended_bar
-from stemline.cli.exits import FAILED, NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.job_progress import job_progress
 from stemline.cli.output import counted, printable
+from stemline.cli.statuses import FAILED, NOT_FOUND
 
 if TYPE_CHECKING:
     from stemline.client import Batch, Client, Job

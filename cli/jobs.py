@@ -14,9 +14,10 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_job, percent, put_off, took
-from stemline.cli.exits import FAILED, NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, local_time, print_json, print_table, screen, span, table
 from stemline.cli.sources import key_named
+from stemline.cli.statuses import FAILED, NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD

@@ -6,8 +6,9 @@ import errno
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, screen
+from stemline.cli.statuses import INTERRUPTED
 
 
 @click.command(name="listen")

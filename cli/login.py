@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.exits import DENIED, NOT_FOUND, UNREACHABLE, CommandFailed, client_errors
+from stemline.cli.exits import client_errors, failure
 from stemline.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
@@ -40,12 +40,10 @@ def _check_bucket(client: Client) -> None:
     try:
         client.bucket.check()
     except StoreRefused as error:
-        status = NOT_FOUND if "NoSuchBucket" in str(error) else DENIED
-        hint = "check --bucket, --s3-access-key and --s3-secret-key"
-        raise CommandFailed(str(error), hint=hint, status=status) from error
+        raise failure(error, hint="check --bucket, --s3-access-key and --s3-secret-key") from error
     except TransferFailed as error:
         hint = "check --s3-endpoint-url; --no-check stores the profile without asking"
-        raise CommandFailed(str(error), hint=hint, status=UNREACHABLE) from error
+        raise failure(error, hint=hint) from error
 
 
 @click.command()

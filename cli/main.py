@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import click
 
-from stemline.cli.exits import INTERRUPTED, USAGE, CommandFailed, check_output, ended_at_once, failure
+from stemline.cli.exits import CommandFailed, check_output, ended_at_once, failure
 from stemline.cli.group import Group, called_command
 from stemline.cli.program import program, spelled
+from stemline.cli.statuses import INTERRUPTED, USAGE
 
 #: Commands that import nothing which logs by itself, and start sooner without what writes the lines.
 _LOGGING_LATER = {"separate"}

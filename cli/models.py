@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, is_live, print_json, print_result, print_table, screen
 from stemline.cli.separator_errors import separator_errors
+from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
@@ -215,7 +217,11 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     store = _store(directory)
     present = tuple(name for name, card in cards(store).items() if is_here(card, store))
     if not names and not present:
-        raise click.ClickException(f"there are no weights in {store.directory}")
+        raise CommandFailed(
+            f"there are no weights in {store.directory}",
+            hint="`stemline models pull` fetches them",
+            status=NOT_FOUND,
+        )
     for name in names or present:
         folder = verified(card_named(name, store), store)
         what = "as published" if name in MODELS else "as its card says"

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import printable
+from stemline.cli.statuses import NOT_FOUND
 
 if TYPE_CHECKING:
     from stemline.client import Client

@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json
+from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.store_callbacks import callbacks
 from stemline.cli.words import WORD
 from stemline.wire.times import format_time

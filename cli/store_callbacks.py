@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json, print_table, screen
+from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
 from stemline.cli.words import WORD

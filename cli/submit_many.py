@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from stemline.cli.exits import FAILED, INTERRUPTED, CommandFailed, failure
+from stemline.cli.exits import CommandFailed, failure
 from stemline.cli.output import counted, hint, printable
 from stemline.cli.sources import find_tracks
+from stemline.cli.statuses import FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
     from stemline.client import Client

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.exits import INTERRUPTED, CommandFailed, ending_like_ctrl_c, failure
+from stemline.cli.exits import CommandFailed, ending_like_ctrl_c, failure
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import hint, print_json, printable
 from stemline.cli.sources import key_of
+from stemline.cli.statuses import INTERRUPTED
 
 if TYPE_CHECKING:
     from stemline.client import Client, Job

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.exits import NOT_FOUND, CommandFailed
+from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, local_time, print_json, print_objects
 from stemline.cli.separation_options import parameters_of, separation_options
+from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.words import WORD
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ObjectMissing,
         SlowDown,
         StoreRefused,
+        StoreUnreachable,
         TransferFailed,
         WaitTimedOut,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "SlowDown",
     "Stem",
     "StoreRefused",
+    "StoreUnreachable",
     "Submission",
     "Target",
     "Template",
@@ -88,6 +90,7 @@ _MODULES = {
     "SlowDown": "errors",
     "Stem": "values",
     "StoreRefused": "errors",
+    "StoreUnreachable": "errors",
     "Submission": "submission",
     "Target": "target",
     "Template": "values",

@@ -11,6 +11,7 @@
     │   └── NotFound
     ├── TransferFailed        an object could not be sent or fetched
     │   ├── StoreRefused      the bucket does not exist, or refuses the keys
+    │   ├── StoreUnreachable  the store gives no answer
     │   └── ObjectMissing     it is not in the bucket, or no more
     ├── JobEnded              a job that was waited for did not succeed
     └── WaitTimedOut
@@ -93,6 +94,10 @@ class TransferFailed(ClientError):
 
 class StoreRefused(TransferFailed):
     """The bucket does not exist, or does not accept the keys: every other transfer would fail too."""
+
+
+class StoreUnreachable(TransferFailed):
+    """The store of the bucket gives no answer."""
 
 
 class ObjectMissing(TransferFailed):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stemline.client.errors import ObjectMissing, StoreRefused, TransferFailed
+from stemline.client.errors import ObjectMissing, StoreRefused, StoreUnreachable, TransferFailed
 from stemline.client.target import S3Access
 from stemline.jobs.reasons import reason_of
 
@@ -205,14 +205,18 @@ def write_whole(
 def _faults(what: str) -> Iterator[None]:
     """Turn every fault of the bucket, the connection or the disk into one that says what failed."""
     from boto3.exceptions import Boto3Error  # noqa: PLC0415 - slow to import
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+    from botocore.exceptions import ConnectionError as BotoConnectionError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield
-    except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
+    except (BotoCoreError, ClientError, Boto3Error, ResponseParserError, OSError) as error:
         answer = error.__context__ if isinstance(error, Boto3Error) else error  # boto3 repeats `what`
         if not isinstance(answer, ClientError):
-            raise TransferFailed(f"{what}: {reason_of(error)}") from error
+            silent = isinstance(answer, BotoConnectionError | HTTPClientError | ResponseParserError)
+            unsent = StoreUnreachable if silent else TransferFailed
+            raise unsent(f"{what}: {reason_of(error)}") from error
         code = str(answer.response.get("Error", {}).get("Code", ""))
         status = answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         kind = StoreRefused if status == 403 or code == "NoSuchBucket" else TransferFailed

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from stemline.cli.exits import STATUSES
 from stemline.cli.main import main
+from stemline.cli.statuses import STATUSES
 from tests.support.raised import MODULES, OF_TEXTS, classes_in, errors
 from tools.docs.references import walk
 

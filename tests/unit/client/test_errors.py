@@ -19,6 +19,7 @@ _ERRORS = (
     errors.SlowDown("SlowDown", "later", status=503),
     errors.NotFound("NotFound", "none", status=404),
     errors.StoreRefused("keys"),
+    errors.StoreUnreachable("store"),
     errors.ObjectMissing("gone"),
     errors.JobEnded(_JOB),
     errors.WaitTimedOut(_JOB, 2.0),
