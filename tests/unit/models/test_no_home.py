@@ -49,7 +49,7 @@ def test_the_folder_of_models_must_be_named(tmp_path: Path) -> None:
         check_models(None)
     for words in (["models", "list"], ["models", "where"]):
         ran = CliRunner().invoke(main, words)
-        assert (1, True) == (ran.exit_code, "set STEMLINE_MODELS_DIR" in ran.output), ran.output
+        assert (5, True) == (ran.exit_code, "set STEMLINE_MODELS_DIR" in ran.output), ran.output
     check_models(tmp_path)
 
 
