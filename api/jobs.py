@@ -89,7 +89,15 @@ def tried(context: RequestContext) -> list[JobSpec]:
 
 def _create(context: RequestContext) -> list[Job]:
     """Store the jobs of a request and return them as they are answered."""
-    specs, store = _specs(context), context.store
+    store, idempotency = context.store, _idempotency(context)
+    try:
+        specs = _specs(context)
+    except RequestRefused:
+        # What was accepted once may be refused now: its Deadline has passed, its template is gone.
+        before = store.jobs.repeated(context.tenant, idempotency) if idempotency else None
+        if before is None:
+            raise
+        return _as_answered(before)
     context.watch_budget()
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
@@ -97,12 +105,19 @@ def _create(context: RequestContext) -> list[Job]:
         traced = [replace(spec, trace=traceparent(span)) for spec in specs]
         jobs = store.jobs.create(
             traced,
-            idempotency=_idempotency(context),
+            idempotency=idempotency,
             new_queue=context.new_queue,
             budget=context.policy.budget,
         )
         annotate(span, jobs=[job.id for job in jobs])
-    # The answer says Submitted also for a paused queue; later answers say Pause (docs/wire/wire.md, 4.4).
+    return _as_answered(jobs)
+
+
+def _as_answered(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs as the answer shows them, Submitted also in a paused queue; later answers say Pause.
+
+    See docs/wire/wire.md, 4.4.
+    """
     return [replace(job, state=State.SUBMITTED) if job.state is State.PAUSE else job for job in jobs]
 
 

@@ -217,14 +217,18 @@ class DeliveryService:
             return outcome
 
     def _send_to_mq(self, delivery: Delivery, mq: MqConfig, announced: _Announced, now_s: float) -> Outcome:
-        return self._mq.send(mq, announced.body, CONTENT_TYPES[delivery.target.format], delivery.id, now_s)
+        return self._mq.send(
+            mq, announced.body, CONTENT_TYPES[delivery.target.format], delivery.message_id, now_s
+        )
 
     def _send_to_url(
         self, delivery: Delivery, announced: _Announced, now_s: float, traceparent: str
     ) -> Outcome:
         content, form = announced.body, CONTENT_TYPES[delivery.target.format]
         try:
-            headers = signed_headers(delivery.id, int(now_s), content, self._secrets.of(announced.spec))
+            headers = signed_headers(
+                delivery.message_id, int(now_s), content, self._secrets.of(announced.spec)
+            )
         except (OSError, ValueError) as error:
             # A late callback is better than an unsigned one.
             return failed("unsigned", f"the webhook secrets cannot be used: {reason_of(error)}")

@@ -41,7 +41,7 @@ class Delivery:
     """A callback, from the end of its job on."""
 
     id: str
-    """Also the ``webhook-id``; the same for all attempts."""
+    """The same for all attempts, and for all ends of a batch."""
     job_id: str
     tenant: Tenant
     target: CallbackTarget
@@ -56,6 +56,14 @@ class Delivery:
     """Attempts that do not count for the schedule: those before the last replay, and those sent by hand."""
     scheduled: int | None = None
     """When the schedule's next attempt is due, while one that was sent by hand is; µs since the epoch."""
+
+    @property
+    def message_id(self) -> str:
+        """The ``webhook-id``, by which a receiver recognises what it has got already.
+
+        A batch whose rows are retried ends again, and its next message says something else.
+        """
+        return f"{self.id}-{self.created}" if self.job_id.startswith("b") else self.id
 
     @property
     def counted(self) -> int:

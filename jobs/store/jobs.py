@@ -81,6 +81,17 @@ class RedisJobs(JobRepository):
         answer = self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
         return [job for record in answer[1] if (job := _job(record))]
 
+    def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
+        connection = self._connection
+        key = connection.key("idempotency", str(tenant), idempotency.key)
+        found = connection.read(connection.client.get, key)
+        if not found:
+            return None
+        before = json.loads(found)
+        if before["body"] != idempotency.body_sha256:
+            raise IdempotencyConflict
+        return [job for job in self.get(tenant, before["ids"]) if job]
+
     def create_many(
         self,
         specs: Sequence[JobSpec],

@@ -100,6 +100,14 @@ class Submissions:
         self._contents.send(found)
         return created
 
+    def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
+        contents = self._contents
+        with contents.lock:
+            before = self._remembered(tenant, idempotency)
+            if before is None:
+                return None
+            return [contents.view(contents.jobs[each]) for each in before.ids if each in contents.jobs]
+
     def _remembered(self, tenant: Tenant, idempotency: Idempotency) -> Remembered | None:
         """Return the answer to an idempotency key.
 

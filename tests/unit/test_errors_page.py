@@ -162,7 +162,9 @@ def test_every_row_has_a_cause_and_a_cure() -> None:
 def test_every_message_of_a_job(kind: type[JobFailed | SeparationError]) -> None:
     """The third table has the default message of each failure, with the code that the job then has."""
     messages = dict(table("### What the message says"))
-    for each in below(kind):
+    kinds = list(below(kind))
+    assert kinds
+    for each in kinds:
         error = each()
         if isinstance(error, WITHIN):
             assert str(error) not in messages

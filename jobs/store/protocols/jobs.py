@@ -57,6 +57,14 @@ class JobRepository(Protocol):
         """
         ...
 
+    def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
+        """Return the jobs of the first request with a key; ``None`` if there was none.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body.
+        """
+        ...
+
     def create_many(
         self,
         specs: Sequence[JobSpec],

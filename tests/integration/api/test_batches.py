@@ -236,6 +236,13 @@ def test_the_end_is_announced_with_failures(server):
     (shown,) = ask(server, "GET", f"/callbacks/{batch['BatchId']}")["Callback"]
     assert (due, batch["BatchId"]) == (shown["CallbackId"], shown["BatchId"])
     assert "JobId" not in shown
+    first = delivery.message_id
+    assert first == server.store.outbox.get(due).message_id
+    assert "2" == ask(server, "POST", f"/batches/{batch['BatchId']}/retry")["ChangedCount"]
+    fail(server)
+    fail(server)
+    again = server.store.outbox.get(due)
+    assert (due, False) == (again.id, first == again.message_id)
 
 
 WRONG: list[tuple[bytes, str]] = [

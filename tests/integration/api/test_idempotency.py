@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 
 import pytest
 
 from stemline.testing.client import Client, submission
+from stemline.wire.times import format_time
 from tests.support.jobs import submit
 
 
@@ -36,3 +39,25 @@ def test_idempotent_repeats_at_once(client: Client) -> None:
     for thread in threads:
         thread.join()
     assert (10, 1) == (len(found), len(set(found)))
+
+
+@pytest.mark.shows("Idempotency-Key")
+def test_what_was_accepted_is_answered_when_it_would_be_refused_now(client: Client) -> None:
+    """A Deadline that has passed meanwhile, and a template that is gone, hide no job."""
+    soon = format_time(round((time.time() + 2) * 1e6))
+    late = submission(request=f"<Deadline>{soon}</Deadline>")
+    parameters = "<AudioMode>IsAudio</AudioMode><AudioConfig><Codec>mp3</Codec></AudioConfig>"
+    request = f"<Request><Tag>VoiceSeparate</Tag><Name>t</Name>{parameters}</Request>"
+    template = client.post("/template", request).text("Template/TemplateId")
+    by_template = re.sub(
+        "<VoiceSeparate>.*</VoiceSeparate>", f"<TemplateId>{template}</TemplateId>", submission()
+    )
+    bodies = {"late": late, "template": by_template}
+    first = {key: submit(client, body, {"Idempotency-Key": key}) for key, body in bodies.items()}
+    assert 200 == client.delete(f"/template/{template}").status
+    while client.post("/jobs", late).status == 200:
+        time.sleep(0.1)
+    assert 400 == client.post("/jobs", by_template).status
+    assert first == {key: submit(client, body, {"Idempotency-Key": key}) for key, body in bodies.items()}
+    other = submission(source="other.mp3", request=f"<Deadline>{soon}</Deadline>")
+    assert 409 == client.post("/jobs", other, {"Idempotency-Key": "late"}).status

@@ -176,8 +176,12 @@ def test_idempotency(store: Store) -> None:
     first = store.jobs.create([spec()], idempotency=Idempotency("k", "body"))
     again = store.jobs.create([spec()], idempotency=Idempotency("k", "body"))
     assert [j.id for j in first] == [j.id for j in again]
+    assert first == store.jobs.repeated(TENANT, Idempotency("k", "body"))
+    assert store.jobs.repeated(TENANT, Idempotency("unknown", "body")) is None
     with pytest.raises(IdempotencyConflict):
         store.jobs.create([spec()], idempotency=Idempotency("k", "other"))
+    with pytest.raises(IdempotencyConflict):
+        store.jobs.repeated(TENANT, Idempotency("k", "other"))
 
 
 def test_limits_of_submission(make: Make) -> None:
