@@ -34,6 +34,7 @@ _COLUMNS = (
     Column("Took", right=True, least_width=100, is_extra=True),
     Column("Source", least_width=70),
     Column("Message", least_width=140),
+    Column("Model", least_width=160, is_extra=True),
 )
 _INTERVAL_S = 1.0
 
@@ -151,7 +152,16 @@ def _row(job: Job) -> tuple[str, ...]:
     message = f"{job.code}: {job.message}" if job.state == "Failed" else job.message
     if not message and put_off(job):
         message = f"not before {local_time(job.not_before)}"
-    return (job.id, job.state, percent(job), local_time(job.created), span(took(job)), job.source, message)
+    return (
+        job.id,
+        job.state,
+        percent(job),
+        local_time(job.created),
+        span(took(job)),
+        job.source,
+        message,
+        job.model,
+    )
 
 
 def _found(client: Client, ids: Sequence[str]) -> list[Job]:

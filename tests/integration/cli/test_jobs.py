@@ -30,7 +30,9 @@ def test_jobs_are_listed_and_filtered(service: Service) -> None:
     good, bad = ended(service, "in/good.mp3"), ended(service, "in/bad.mp3")
     lines = [line.split("\t") for line in service.run("jobs").stdout.splitlines()]
     assert [[bad, "Failed"], [good, "Success"]] == [line[:2] for line in lines]
-    assert "InvalidContent: The source holds no audio." == lines[0][-1]
+    assert ["InvalidContent: The source holds no audio.", ""] == lines[0][-2:]
+    assert "2stems" == lines[1][-1]
+    assert "2stems" in service.run("job", good).stdout
     assert bad in service.run("jobs", "--state", "failed").stdout
     assert [good] == [
         line.split("\t")[0] for line in service.run("jobs", "--source", "in/good.mp3").stdout.splitlines()
