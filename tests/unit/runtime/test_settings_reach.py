@@ -156,6 +156,8 @@ ELSEWHERE = {
     "workers.retry_window_hours": "unit/workers/test_attempt_faults.py",
     "workers.retry_delay_s": "unit/workers/test_attempt_faults.py",
     "workers.retry_delay_max_s": "unit/workers/test_attempt_faults.py",
+    "workers.memory_reserve_bytes": "unit/workers/test_memory_wait.py",
+    "workers.memory_wait_s": "unit/workers/test_memory_wait.py",
     "workers.model_time_limits_s": "unit/workers/test_lease_keeper.py",
     "engine.models_mirror": "unit/workers/test_engines.py",
     "engine.models_fetch": "unit/workers/test_engines.py",
