@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.errors import CreatedTemplateNumLimit, TemplateNameDuplicate
 from stemline.jobs.job import Hop, Job, Waveform
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, RedisStore, Slot, Store, WakeUp
@@ -185,3 +186,65 @@ def test_a_slot_that_is_passed_on_lasts_as_long_as_one_that_is_taken(store: Stor
     assert "c" == release("unknown")
     assert "d" == release("c")
     assert release("d") is None
+
+
+def test_how_long_jobs_run_is_a_moving_mean(store: Store, clock: FixedClock) -> None:
+    """The first run as it is; each later one moves the mean by a fifth of the difference."""
+    for seconds, mean in ((10, 10), (20, 12), (2, 10)):
+        store.jobs.create([spec()])
+        job = claimed(store)
+        clock.advance(seconds)
+        store.jobs.succeed(job, DONE)
+        assert [mean * SECOND] == [*store.statistics.of_tenant(TENANT).mean_runs.values()]
+
+
+def test_a_job_that_was_put_off_is_no_longer_once_it_may_start(store: Store, clock: FixedClock) -> None:
+    """Neither among those that wait for their time, nor among those of its queue that do."""
+    store.jobs.create([spec(not_before=clock() + 5 * SECOND)])
+    assert [1] == [*store.statistics.of_tenant(TENANT).later.values()]
+    assert 1 == store.statistics.read().delayed
+    clock.advance(5)
+    store.jobs.promote()
+    assert [0] == [*store.statistics.of_tenant(TENANT).later.values()]
+    assert 0 == store.statistics.read().delayed
+
+
+def test_templates_are_limited_and_names_are_free_again(make: Make) -> None:
+    """So many of a bucket; the name of one that was deleted may be given to another."""
+    store = make(templates_per_bucket=2)
+    separate = spec().separate
+    first = store.templates.create(TENANT, "one", separate)
+    store.templates.create(TENANT, "two", separate)
+    with pytest.raises(CreatedTemplateNumLimit):
+        store.templates.create(TENANT, "three", separate)
+    store.templates.create(OTHER, "three", separate)
+    store.templates.delete(TENANT, first.id)
+    with pytest.raises(TemplateNameDuplicate):
+        store.templates.create(TENANT, "two", separate)
+    again = store.templates.create(TENANT, "one", separate)
+    assert again.id != first.id
+
+
+def test_nothing_is_kept_of_what_is_over(client: redis.Redis, clock: FixedClock) -> None:
+    """Of workers that left or died, of deadlines that passed and of leftovers that were removed, once."""
+    store = RedisStore(client, clock=clock)
+    for name in ("left", "died", "well"):
+        store.workers.report(worker(name))
+    store.workers.leave("left")
+    clock.advance(KEPT_S + 1)
+    store.workers.report(worker("well"))
+    assert ["well"] == client.zrange("stemline:workers", 0, -1) == client.hkeys("stemline:worker-reports")
+    store.jobs.create([spec(deadline=clock() + SECOND)])
+    clock.advance(2)
+    assert 1 == store.jobs.expire()
+    assert not client.exists("stemline:deadlines")
+    store.jobs.create([spec()])
+    job = claimed(store)
+    store.jobs.fail(job, "AudioDamaged", "It is.", leftovers=[{"key": "out/a"}])
+    clock.advance(3600)
+    found = store.leftovers.reserve()
+    assert found is not None
+    for _ in range(2):
+        store.leftovers.drop(found.id, removed=True)
+    assert 1 == store.statistics.read().totals["leftovers:removed"]
+    assert [] == client.keys("stemline:leftover*")
