@@ -114,7 +114,7 @@ class Decoder:
             "cpu_s": self._limits.cpu_s,
             "start_cpu_s": self._limits.start_cpu_s,
         }
-        audio = self._fork(request, cancelled)
+        audio = self._fork(request, cancelled, limits.max_duration_s)
         try:
             audio.begin(self._limits.open_s)
         except BaseException:
@@ -129,13 +129,15 @@ class Decoder:
         if server is not None:
             server.close()
 
-    def _fork(self, request: Mapping[str, Any], cancelled: Callable[[], bool] | None) -> IsolatedAudio:
+    def _fork(
+        self, request: Mapping[str, Any], cancelled: Callable[[], bool] | None, max_duration_s: float
+    ) -> IsolatedAudio:
         """Have a child forked."""
         link, servers_link = socket.socketpair()
         output, childs_output = os.pipe()
         with suppress(OSError):  # the user has too many large pipes already
             fcntl.fcntl(output, _SET_PIPE_SIZE, _PIPE_BYTES)
-        audio = IsolatedAudio(output, link, cancelled)
+        audio = IsolatedAudio(output, link, cancelled, max_duration_s)
         try:
             with servers_link:
                 self._send(json.dumps(request).encode(), [childs_output, servers_link.fileno()])

