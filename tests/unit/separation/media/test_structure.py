@@ -118,6 +118,7 @@ BEGINNINGS = {
     "flv": b"FLV\1\5\0\0\0\x09",
     "w64": bytes.fromhex("726966662e91cf11a5d628db04c10000"),
     "dsf": b"DSD ",
+    "dff": b"FRM8\0\0\0\0\0\0\1\0DSD ",
     "rm": b".RMF",
     "id3": b"ID3\4\0\0",
     "anything": b"",

@@ -59,6 +59,19 @@ def caf(declared: int, held: int) -> bytes:
     )
 
 
+def dsf(declared: int, held: int) -> bytes:
+    header = (
+        b"DSD " + struct.pack("<QQQ", 28, 80 + 12 + declared, 0) + b"fmt " + struct.pack("<Q", 52) + bytes(40)
+    )
+    return header + b"data" + struct.pack("<Q", 12 + declared) + bytes(held)
+
+
+def dff(declared: int, held: int) -> bytes:
+    return (
+        b"FRM8" + struct.pack(">Q", 16 + declared) + b"DSD DSD " + struct.pack(">Q", declared) + bytes(held)
+    )
+
+
 WHOLE = {
     "wav": wav(100, 100),
     "wav of a recorder that counts its header": wav(300 + 44, 300),
@@ -77,6 +90,9 @@ WHOLE = {
     "matroska of a live stream": matroska(b"\xff", 4),
     "matroska with a long size": matroska(b"\x01\0\0\0\0\0\0\x04", 4),
     "caf": caf(10, 10),
+    "dsf": dsf(80, 80),
+    "dsf with a tag": dsf(80, 80) + b"ID3" + bytes(20),
+    "dff": dff(80, 80),
     "caf of a pipe": caf(-1, 10),
     "avi": b"RIFF" + struct.pack("<I", 20) + b"AVI " + bytes(16),
     "ts": (b"G" + bytes(187)) * 3,
@@ -94,6 +110,8 @@ TRUNCATED = {
     "matroska": matroska(b"\x84", 3),
     "matroska with a long size": matroska(b"\x01\0\0\0\0\0\0\x04", 3),
     "caf": caf(300, 199),
+    "dsf": dsf(80, 79),
+    "dff": dff(80, 79),
     "avi": b"RIFF" + struct.pack("<I", 20) + b"AVI " + bytes(15),
     "ts": (b"G" + bytes(187)) * 3 + b"G",
 }
