@@ -10,6 +10,8 @@ _SIGNATURE = b"Creative Voice File\x1a"
 _TERMINATOR = b"\0"
 #: Blocks that hold sound: with a header of their own, continued, and in the newer format.
 _SOUND = (1, 2, 9)
+#: Bytes at the end that are no block: SoX counts 8 of its sound too few, and the terminator follows them.
+_REST_BYTES = 16
 
 
 def matches(head: bytes) -> bool:
@@ -28,6 +30,8 @@ def read(file: BinaryIO, size: int) -> Structure:
         if header[:1] == _TERMINATOR:
             return Structure(size, end=at + 1, metadata_bytes=metadata)
         length = int.from_bytes(header[1:], "little")
+        if at + 4 + length > size and size - at <= _REST_BYTES:
+            return Structure(size, end=at, metadata_bytes=metadata)
         metadata += PART_BYTES + (0 if header[0] in _SOUND else length)
         at += 4 + length
     return Structure(size, end=at, metadata_bytes=metadata)

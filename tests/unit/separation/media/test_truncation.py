@@ -72,6 +72,11 @@ def dff(declared: int, held: int) -> bytes:
     )
 
 
+def voc(declared: int, held: int) -> bytes:
+    head = b"Creative Voice File\x1a\x1a\0\x0a\1\x29\x11"
+    return head + b"\1" + (2 + declared).to_bytes(3, "little") + b"\xa5\0" + b"\x80" * held + b"\0"
+
+
 WHOLE = {
     "wav": wav(100, 100),
     "wav of a recorder that counts its header": wav(300 + 44, 300),
@@ -90,6 +95,8 @@ WHOLE = {
     "matroska of a live stream": matroska(b"\xff", 4),
     "matroska with a long size": matroska(b"\x01\0\0\0\0\0\0\x04", 4),
     "caf": caf(10, 10),
+    "voc": voc(80, 80),
+    "voc of SoX, which counts too few bytes": voc(80, 88),
     "dsf": dsf(80, 80),
     "dsf with a tag": dsf(80, 80) + b"ID3" + bytes(20),
     "dff": dff(80, 80),
@@ -110,6 +117,8 @@ TRUNCATED = {
     "matroska": matroska(b"\x84", 3),
     "matroska with a long size": matroska(b"\x01\0\0\0\0\0\0\x04", 3),
     "caf": caf(300, 199),
+    "voc": voc(80, 78),
+    "voc in its second block": voc(80, 80)[:-1] + b"\2\xff\xff\0" + bytes(20),
     "dsf": dsf(80, 79),
     "dff": dff(80, 79),
     "avi": b"RIFF" + struct.pack("<I", 20) + b"AVI " + bytes(15),
