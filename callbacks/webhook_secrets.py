@@ -38,5 +38,5 @@ class WebhookSecrets:
     def _of_credential(self, spec: JobSpec) -> tuple[SecretStr, ...]:
         entry = self._key_pairs.entries().get(spec.credential) if spec.credential else None
         if entry is None and spec.signed:
-            raise CredentialRemoved
+            raise CredentialRemoved("their credential was removed, or replaced by another key pair")
         return entry.webhook_secrets if entry else ()

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from stemline.callbacks.webhook_secrets import CredentialRemoved, WebhookSecrets
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.credentials import CredentialFiles
 from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.settings import Settings
@@ -40,8 +41,9 @@ def test_a_callback_that_was_to_be_signed_is_not_sent_without_its_credential():
     """Removed, or replaced by another key pair; the queue's secrets, which count first, are still there."""
     spec = dataclasses.replace(job_spec(credential="gone"), signed=True)
     known = secrets(queue_webhook_secrets={"pq": ["whsec_q"]}, webhook_secrets=["whsec_g"])
-    with pytest.raises(CredentialRemoved):
+    with pytest.raises(CredentialRemoved) as caught:
         known.of(spec)
+    assert "their credential was removed, or replaced by another key pair" == reason_of(caught.value)
     assert ["whsec_q"] == known.of(dataclasses.replace(spec, queue_id="pq"))
     back = {"secret_id": "gone", "secret_key": "k"}
     assert ["whsec_a"] == secrets(credentials=[{**back, "webhook_secrets": ["whsec_a"]}]).of(spec)
