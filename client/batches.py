@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
 
-from stemline.client.call import PAGE, Call, Changed, changed
+from stemline.client.call import PAGE, Call, Changed, changed, segment
 from stemline.client.names import is_utf8
 from stemline.client.submission import Submission, elements_of
 from stemline.client.values import Raw, child, children, number, text, time_of
@@ -123,7 +122,7 @@ def create_batch(
 
 def get_batch(batch_id: str) -> Call[Batch]:
     """Return a batch."""
-    return Call("GET", f"/batches/{quote(batch_id, safe='')}", _batch)
+    return Call("GET", f"/batches/{segment(batch_id)}", _batch)
 
 
 def batches(*, page_number: int = 1) -> Call[tuple[list[Batch], int]]:
@@ -153,11 +152,11 @@ def cancel_batch(batch_id: str) -> Call[Batch]:
 
 def retry_batch(batch_id: str) -> Call[Changed]:
     """Retry failed rows; the answer may say that some are left."""
-    return Call("POST", f"/batches/{quote(batch_id, safe='')}/retry", changed)
+    return Call("POST", f"/batches/{segment(batch_id)}/retry", changed)
 
 
 def _change(batch_id: str, what: str) -> Call[Batch]:
-    return Call("POST", f"/batches/{quote(batch_id, safe='')}/{what}", _batch)
+    return Call("POST", f"/batches/{segment(batch_id)}/{what}", _batch)
 
 
 def _batch(raw: Raw) -> Batch:

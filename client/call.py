@@ -77,9 +77,20 @@ def in_tens(ids: Iterable[str]) -> Iterable[list[str]]:
         yield rest[start : start + MAX_IDS]
 
 
+def segment(name: str) -> str:
+    """Return an id as a segment of a path, encoded.
+
+    No id holds what would end the segment, leave it, or be read as two ids. Where one is given that does,
+    that is encoded twice, so that the service looks for it and says that there is none.
+    """
+    if name in {".", ".."}:
+        name = name.replace(".", "%2E")
+    return quote(name.replace("/", "%2F").replace(",", "%2C"), safe="")
+
+
 def joined(ids: Sequence[str]) -> str:
     """Return ids as a part of a path."""
-    return ",".join(quote(each, safe="") for each in ids)
+    return ",".join(map(segment, ids))
 
 
 def wire_time(value: datetime | None) -> str:

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from stemline.client.call import (
     PAGE,
@@ -17,6 +16,7 @@ from stemline.client.call import (
     joined,
     nothing,
     prefer_wait,
+    segment,
     wire_time,
 )
 from stemline.client.submission import Submission
@@ -158,7 +158,8 @@ def queues() -> Call[list[Queue]]:
 def update_queue(queue: Queue, changes: Mapping[str, Any]) -> Call[Queue]:
     """Change a queue; what is not named stays."""
     fields = {"Name": queue.name, "QueueID": queue.id, **changes}
-    return Call("PUT", f"/queue/{quote(queue.id)}", lambda raw: read_queue(child(raw, "Queue")), body=fields)
+    path = f"/queue/{segment(queue.id)}"
+    return Call("PUT", path, lambda raw: read_queue(child(raw, "Queue")), body=fields)
 
 
 def templates(*, page_number: int = 1, prefix: str = "") -> Call[tuple[list[Template], int]]:
@@ -186,7 +187,7 @@ def create_template(name: str, parameters: Submission) -> Call[Template]:
 
 def delete_template(template_id: str) -> Call[None]:
     """Delete a template."""
-    return Call("DELETE", f"/template/{quote(template_id, safe='')}", nothing, repeatable=False)
+    return Call("DELETE", f"/template/{segment(template_id)}", nothing, repeatable=False)
 
 
 def callbacks(

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote
 
-from stemline.client.call import Call
+from stemline.client.call import Call, segment
 from stemline.client.errors import ConnectionFailed
 from stemline.client.values import ENDED, Raw, number, text, time_of
 
@@ -47,7 +46,7 @@ def listen(job_id: str, last: str) -> Call[None]:
         job_id: of the job whose events these are; all of the bucket if empty.
         last: id of the last event that is known; empty to begin now.
     """
-    path = f"/jobs/{quote(job_id, safe='')}/events" if job_id else "/events"
+    path = f"/jobs/{segment(job_id)}/events" if job_id else "/events"
     return Call("GET", path, lambda _: None, headers={"Last-Event-ID": last} if last else {})
 
 

@@ -56,7 +56,8 @@ def test_a_job_is_shown_with_all_that_is_known(service: Service) -> None:
     text = service.run("job", bad, code=1).stdout
     assert "what to do get the file again" in text
     assert "Failed" == json.loads(service.run("job", bad, "--json", "--watch", code=1).stdout)["State"]
-    assert "there is no job j0" in service.run("job", "j0", code=5).stderr
+    for unknown in ("j0", "a/b", ".."):
+        assert f"there is no job {unknown}" in service.run("job", unknown, code=5).stderr
 
 
 def test_jobs_are_cancelled_by_id_and_by_filter(service: Service) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import unquote
 
+import httpx
 import pytest
 
 from stemline.client.batches import create_batch
@@ -43,7 +46,7 @@ def test_the_service_is_asked_to_hold_its_answer(wait_s: float, asked: str | Non
 
 def test_a_path_holds_any_id() -> None:
     """What has a meaning in a path is encoded."""
-    assert joined(["a/b", "c,d", "é"]) == "a%2Fb,c%2Cd,%C3%A9"
+    assert joined(["a/b", "c,d", "é"]) == "a%252Fb,c%252Cd,%C3%A9"
 
 
 def test_times_keep_their_moment_in_any_zone() -> None:
@@ -85,3 +88,13 @@ def test_what_was_not_found_is_named() -> None:
     assert one({"a": 1}, "a", "job") == 1
     with pytest.raises(NotFound, match="no job b in this bucket"):
         one({"a": 1}, "b", "job")
+
+
+@pytest.mark.parametrize("name", [*string.printable, ".", "..", "a/b", "../x", "j0,j1", "%2F", "a?b#c"])
+def test_no_id_leaves_its_place_in_the_path(name: str) -> None:
+    """Whatever a person gives as an id is one segment of the path, and one id of it."""
+    path = httpx.URL(f"http://x/jobs/{joined([name])}/retry").raw_path.decode()
+    start, jobs, sent, end = unquote(path).split("/")
+    assert ("", "jobs", "retry") == (start, jobs, end)
+    assert "," not in sent
+    assert name in {sent, unquote(sent)}
