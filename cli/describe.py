@@ -88,9 +88,9 @@ def _times(job: Job) -> Iterator[_Fact]:
     yield "created", local_time(job.created)
     if job.started and job.created:
         waited = (job.started - job.created).total_seconds()
-        yield "started", f"{local_time(job.started)}  (waited {span(waited)})"
+        yield "started", f"{local_time(job.started)}  (waited {span(waited, whole=True)})"
     if job.ended:
-        yield "ended", f"{local_time(job.ended)}  (took {span(took(job))})"
+        yield "ended", f"{local_time(job.ended)}  (took {span(took(job), whole=True)})"
 
 
 def _work(job: Job, execution: Execution) -> Iterator[_Fact]:

@@ -11,7 +11,23 @@ _CALLED = "stemline.called"
 
 
 class Group(click.Group):
-    """A group that names the nearest commands where there is none of a name."""
+    """A group that names the nearest commands where there is none of a name, and knows their options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words before the command.
+
+        Raises:
+            click.UsageError: an option of the command is among them; says that it comes after the command.
+        """
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            for name in words:
+                command = None if name.startswith("-") else self.get_command(ctx, name)
+                if command and any(error.option_name in each.opts for each in command.params):
+                    ctx.fail(f"{error.option_name} comes after the command: {ctx.command_path} {name} ...")
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

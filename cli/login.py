@@ -25,6 +25,7 @@ def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
         return str(click.prompt(text, hide_input=is_hidden, err=True))
     except click.Abort as error:
         if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # the question is left as it is
             raise click.UsageError(f"{option} is missing, and nobody answers") from error
         raise
 

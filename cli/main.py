@@ -165,7 +165,7 @@ def _usage(error: click.UsageError, context: click.Context | None = None) -> cli
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="stemline")
+@click.version_option(package_name="stemline", message="stemline %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Voice separation as a job service."""

@@ -193,12 +193,24 @@ def local_time(moment: datetime | None) -> str:
     return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def span(seconds: float | None) -> str:
-    """Return a length of time, for people."""
+def size_text(count: int) -> str:
+    """Return a number of bytes, for people."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def span(seconds: float | None, *, whole: bool = False) -> str:
+    """Return a length of time, for people.
+
+    Args:
+        seconds: how long it is, if it is known.
+        whole: whether it comes from times of the wire, which have whole seconds.
+    """
     if seconds is None:
         return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+    if whole and seconds < 1:
+        return "< 1 s"
+    if round(seconds, 0 if whole else 1) < 60:
+        return f"{seconds:.{0 if whole else 1}f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from stemline.cli.output import counted, print_json, span
+from stemline.cli.output import counted, print_json, size_text, span
 
 if TYPE_CHECKING:
     from stemline.client import Client, Queue
@@ -62,12 +62,12 @@ def print_plan(
         f"{counted(len(tracks), 'track')}: "
         + ", ".join(f"{count} {state}" for state, count in counts.items())
     )
-    click.echo(f"to send    {sum(track.size or 0 for track in left if track.path) / 1e9:.2f} GB")
+    click.echo(f"to send    {size_text(sum(track.size or 0 for track in left if track.path))}")
     if audio_s is None:
         click.echo(f"audio      unknown: {_why_unknown(left)}")
     else:
         guess = "" if len(known) == len(left) else f", from the {len(known)} whose length could be read"
-        click.echo(f"audio      {audio_s / 3600:.2f} h{guess}")
+        click.echo(f"audio      {span(audio_s)}{guess}")
     if audio_s is None:
         click.echo("time       unknown, because the length of the audio is")
     elif work_s is None:

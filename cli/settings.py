@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.output import as_json, print_json, print_table
+from stemline.cli.tables import Column
+
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
+
+_COLUMNS = (Column("Variable", is_id=True), Column("Default"), Column("Effect"))
 
 
 def describe_invalid_settings(error: ValueError) -> str | None:
@@ -63,8 +69,14 @@ def _print_warnings(settings: Settings) -> None:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Only check the settings of this environment and their files.")
-def settings(*, check: bool) -> None:
-    """Print the documentation of all settings (Markdown)."""
+@as_json
+def settings(*, check: bool, as_json: bool) -> None:
+    """List all settings with their defaults; where the output is no terminal, as a page (Markdown).
+
+    docs/settings.md has the same, and the keys of those that are JSON.
+    """
+    if check and as_json:
+        raise click.UsageError("--check prints no JSON")
     if check:
         from stemline.runtime.message_queues import check_endpoints
         from stemline.runtime.settings import Settings
@@ -75,6 +87,12 @@ def settings(*, check: bool) -> None:
         click.echo("The settings are valid.")
         _print_warnings(current)
         return
-    from stemline.runtime.settings.page import page
+    from stemline.runtime.settings.page import page, rows
 
-    click.echo(page(), nl=False)
+    if as_json:
+        for row in rows():
+            print_json(dict(zip(("group", "variable", "default", "effect"), row, strict=True)))
+    elif sys.stdout.isatty():
+        print_table(_COLUMNS, [row[1:] for row in rows()])
+    else:
+        click.echo(page(), nl=False)

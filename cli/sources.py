@@ -61,7 +61,9 @@ def key_of(client: Client, word: str) -> str:
         what = "an object" if word.startswith(_S3) else "neither a file here nor an object"
         verb = "is not" if word.startswith(_S3) else "is"
         raise CommandFailed(
-            f"{printable(word)} {verb} {what} in the bucket {client.target.bucket}", status=NOT_FOUND
+            f"{printable(word)} {verb} {what} in the bucket {client.target.bucket}",
+            hint="give a path from the current folder, or a key of the bucket",
+            status=NOT_FOUND,
         )
     return key
 

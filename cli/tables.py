@@ -26,6 +26,8 @@ class Column:
     right: bool = False
     is_id: bool = False
     """Whether it is never cut or folded, so that it can be copied."""
+    is_path: bool = False
+    """Whether its end says most: where it has no room, its beginning is left out instead of folding it."""
     is_extra: bool = False
     """Whether it is left out where it has no room; otherwise it is put below the row."""
 
@@ -54,7 +56,8 @@ def table(
     for row in lines:
         if drawn[-1] is None:
             drawn[-1] = _table(columns, shown, widths, header=False)
-        drawn[-1].add_row(*(_text(row[number], colours) for number in shown))
+        cells = zip(shown, widths, strict=True)
+        drawn[-1].add_row(*(_text(_cell(columns[n], row[n], room), colours) for n, room in cells))
         if notes := list(_notes(columns, below, row)):
             drawn += [Padding(note, (0, 0, 0, _GAP)) for note in notes] + [None]
     return Group(*(each for each in drawn if each is not None))
@@ -117,6 +120,15 @@ def _notes(columns: Sequence[Column], below: Sequence[int], row: Sequence[str]) 
     texts = [f"{columns[number].title}  {row[number]}" for number in known if not columns[number].right]
     for line in [*(["  ".join(numbers)] if numbers else []), *texts]:
         yield Text(line, style="dim", overflow="fold")
+
+
+def _cell(column: Column, text: str, room: int) -> str:
+    """Return what is shown of a text in a column."""
+    from rich.cells import cell_len, set_cell_size
+
+    if not column.is_path or cell_len(text) <= room:
+        return text
+    return "…" + set_cell_size(text[::-1], room - 1).rstrip()[::-1]
 
 
 def _text(text: str, colours: Mapping[str, str]) -> Any:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -32,6 +33,13 @@ _SHAPES: tuple[tuple[str, type[BaseModel]], ...] = (
 )
 
 
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield the group, variable, default and effect of each setting, without marks."""
+    for name, group in groups_by_name().items():
+        for variable, default, effect in _settings(group):
+            yield name, variable, default.strip("`"), effect.replace("`", "")
+
+
 def page() -> str:
     """Return the page about all settings, as Markdown."""
     lines = [_HEAD]
@@ -53,11 +61,16 @@ def _group(name: str, group: type[Group]) -> list[str]:
         f"{inspect.cleandoc(group.__doc__ or '')}\n",
     ]
     lines += ["| Variable | Default | Effect |", "|---|---|---|"]
+    lines += [f"| `{variable}` | {default} | {effect} |" for variable, default, effect in _settings(group)]
+    return lines
+
+
+def _settings(group: type[Group]) -> Iterator[tuple[str, str, str]]:
+    """Yield the variable, default and effect of each setting of a group."""
     for key, field in group.model_fields.items():
         variable = f"{PREFIX}{variable_name(group, key).upper()}"
         effect = [field.description or "", *_choices(field.annotation), *_bounds(field.metadata)]
-        lines.append(f"| `{variable}` | {_default(field.default)} | {' '.join(filter(None, effect))} |")
-    return lines
+        yield variable, _default(field.default), " ".join(filter(None, effect))
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from stemline.cli import batches, callbacks, jobs, queues, store_callbacks, templates, usage
-from stemline.cli.output import table
+from stemline.cli.output import span, table
 from stemline.cli.tables import Column
 from stemline.client import Template
 
@@ -37,7 +37,7 @@ def test_a_long_text_beside_an_id_is_wrapped_whole() -> None:
 @pytest.mark.parametrize(
     ("columns", "row", "matters"),
     [
-        (jobs._COLUMNS, [JOB, "Failed", "", "2026-11-01 10:00:00", "1.0 s", "in/song.wav", MESSAGE],
+        (jobs._COLUMNS, [JOB, "Failed", "", "2026-11-01 10:00:00", "1 s", "in/song.wav", MESSAGE, "mine"],
          [JOB, "Failed", "in/song.wav", MESSAGE]),
         (callbacks._COLUMNS, [JOB, "Pending", "3", "2026-11-01", "refused", "2026-11-02", URL],
          [JOB, "Pending", "3", "refused", "2026-11-02", URL]),
@@ -71,3 +71,24 @@ def test_a_template_is_listed_with_its_model() -> None:
     row = templates._row(Template("t1", "heavy", "MusicMode", {"Codec": "wav"}, model="htdemucs"))
     assert row[3] == "Codec=wav Model=htdemucs"
     assert templates._row(Template("t1", "usual", "MusicMode", {"Codec": "wav"}))[3] == "Codec=wav"
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 120])
+def test_a_long_source_takes_one_line_and_keeps_its_name(width: int) -> None:
+    """A list of jobs has a line for each: what a folder of a random name precedes is seen by its end."""
+    source = "uploads/f8e3e6ea5c0a7e32/4e8c6b696793567c/歌 100.mp3"
+    row = [JOB, "Success", "100", "2026-11-01 10:00:00", "2 s", source, "", ""]
+    _, line = drawn(jobs._COLUMNS, row, width).splitlines()
+    assert line.rstrip().endswith("/歌 100.mp3")
+    assert "…" in line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole", "text"),
+    [(None, True, "-"), (0, True, "< 1 s"), (0, False, "0.0 s"), (2.0, True, "2 s"), (2.0, False, "2.0 s"),
+     (59.7, True, "1 min 00 s"),
+     (59.97, False, "1 min 00 s"), (61, True, "1 min 01 s"), (3600, False, "1 h 00 min")],
+)  # fmt: skip
+def test_whole_seconds_are_not_given_to_a_tenth(seconds: float | None, whole: bool, text: str) -> None:
+    """The wire's times have whole seconds: a job that began and ended in one did not take 0.0 s."""
+    assert text == span(seconds, whole=whole)
