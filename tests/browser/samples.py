@@ -64,7 +64,7 @@ def succeed(store: Store, job) -> None:
     )
     info = {"Format": {"FormatName": "mp3", "Duration": "214.300000"}, "Stream": {"Audio": []}}
     drawn = tuple(Waveform(name, 20_000, "gH+AfwA/") for name in ("Mix", *job.spec.tracks()))
-    store.jobs.succeed(job, Result(files, info, -97.25, 214.3, 5_144_000), drawn)
+    store.jobs.succeed(job, Result(files, info, -97.25, -24.5, audio_s=214.3, source_bytes=5_144_000), drawn)
 
 
 class EarlierClock:

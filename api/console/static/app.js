@@ -135,6 +135,10 @@ function Frame({ onLogout, onLogin, onLanguage }) {
     return () => removeEventListener("popstate", follow);
   }, []);
   useEffect(() => {
+    // On a phone they may lie beside what can be seen.
+    for (const each of document.querySelectorAll("nav [aria-current], .filters [aria-pressed='true']")) each.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [route]);
+  useEffect(() => {
     // A file that is dropped beside the field would take the place of the page.
     const over = (/** @type {DragEvent} */ event) => event.preventDefault();
     const drop = async (/** @type {DragEvent} */ event) => {
@@ -164,7 +168,7 @@ function Frame({ onLogout, onLogin, onLanguage }) {
   const isDark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   return html`<a class="skip" href="#main">${t("skip")}</a>
     <header>
-      <${Link} to=${{ view: "jobs" }} class="brand"><img src="/console/static/icon.svg" alt="" width="22" height="22" /> Stemline<//>
+      <${Link} to=${{ view: "jobs" }} class="brand"><img src="/console/static/icon.svg" alt="" width="22" height="22" /> <span>Stemline</span><//>
       <nav aria-label=${t("nav")}>
         ${TABS.map((name) => html`<${Link} key=${name} to=${{ view: name }} current=${route.view === name || (name === "jobs" && route.view === "job")}>${t(`nav.${name}`)}<//>`)}
         ${session.FlowerUrl && html`<a href=${session.FlowerUrl} target="_blank" rel="noopener">Flower</a>`}

@@ -206,14 +206,13 @@ function TrackView({ track, index, mixer, peaks, seconds, isMissing, set }) {
   });
   return html`<div class="track ${isHeard ? "" : "silent"}" role="group" aria-label=${title} data-track=${track.name}>
     <div>
-      <div class="title">${title}${!isMix && html` <span class="soft small">${index}</span>`}</div>
+      <div class="title">${title}${!isMix && html` <kbd title=${t("player.solo", { name: title })}>${index}</kbd>`}${track.size > 0 && html` <span class="soft small">${size(track.size)}</span>`}</div>
       ${!isMix && html`<div class="knobs">
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.mute)} aria-label=${t("player.mute", { name: title })} onClick=${() => one((own) => (own.mute = !own.mute))}>M</button>
         <button type="button" class="small" disabled=${!mixer} aria-pressed=${Boolean(settings?.solo)} aria-label=${t("player.solo", { name: title })} onClick=${() => one((own) => (own.solo = !own.solo))}>S</button>
         <label><span aria-hidden="true">${t("player.volume")}</span> <input type="range" min="0" max="1.5" step="0.01" disabled=${!mixer} value=${settings?.volume ?? 1} aria-label=${t("player.volumeOf", { name: title })} title=${t("player.volumeOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.volume = Number(event.target.value)))} /></label>
-        <label><span aria-hidden="true">${t("player.pan")}</span> <input type="range" min="-1" max="1" step="0.05" disabled=${!mixer} value=${settings?.pan ?? 0} aria-label=${t("player.panOf", { name: title })} title=${t("player.panOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.pan = Number(event.target.value)))} onDblClick=${() => one((own) => (own.pan = 0))} /></label>
+        <label><span aria-hidden="true">${t("player.left")}</span><input type="range" min="-1" max="1" step="0.05" disabled=${!mixer} value=${settings?.pan ?? 0} aria-label=${t("player.panOf", { name: title })} title=${t("player.panOf", { name: title })} onInput=${(/** @type {any} */ event) => one((own) => (own.pan = Number(event.target.value)))} onDblClick=${() => one((own) => (own.pan = 0))} /><span aria-hidden="true">${t("player.right")}</span></label>
       </div>`}
-      ${track.size > 0 && html`<span class="soft small">${size(track.size)}</span>`}
     </div>
     <${Wave} title=${title} index=${index} mixer=${isMissing ? null : mixer} transport=${mixer?.transport ?? null} peaks=${peaks} seconds=${seconds} />
   </div>`;
@@ -268,7 +267,7 @@ function Wave({ title, index, mixer, transport, peaks, seconds }) {
       transport.seek(from);
     } else if (to !== undefined) transport.seek(to);
   };
-  return html`<div>
+  return html`<div class="picture">
     <div class="wave ${isSpectrum ? "tall" : ""}" onPointerDown=${(/** @type {PointerEvent} */ event) => (drag.current = sampleAt(event))} onPointerUp=${release} onPointerLeave=${() => (drag.current = null)}>
       <canvas ref=${canvas} role="img" aria-label=${t(isSpectrum ? "player.spectrogramOf" : "player.waveOf", { name: title })}></canvas>
       <div class="loop" ref=${band}></div><div class="needle" ref=${needle}></div>

@@ -80,14 +80,14 @@ export function Delivery({ delivery, reload, names }) {
     reload();
   });
   return html`<div class="delivery">
-    <div class="bar"><span><${State} name=${delivery.State} /> <span class="mono">${target}</span>
-        ${names && (delivery.BatchId ? html` <${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html` <${Link} to=${{ view: "job", job: delivery.JobId }}><bdi>${shownName(names.get(delivery.JobId) ?? t("delivery.job"))}</bdi><//>`)}</span>
-      <span class="buttons">
+    <div class="what"><div><p><${State} name=${delivery.State} /> ${names && (delivery.BatchId ? html`<${Link} to=${{ view: "batches", batch: delivery.BatchId }}>${t("delivery.batch")}<//>` : html`<${Link} to=${{ view: "job", job: delivery.JobId }}><bdi>${shownName(names.get(delivery.JobId) ?? t("delivery.job"))}</bdi><//>`)}</p>
+        <p class="mono ${names ? "soft" : ""}">${target}</p>
+        ${delivery.State === "Pending" && html`<p class="soft small">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
+        ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${lastOf(last)}</p>`}</div>
+      <div class="buttons">
         <button type="button" class="small" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${t("delivery.attempts", { n: attempts.length })}</button>
         ${page.can("callbacks") && html`<button type="button" class="small" aria-disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
-      </span></div>
-    ${delivery.State === "Pending" && html`<p class="soft">${t("delivery.next", { time: time(micros(delivery.NextTime)) })}</p>`}
-    ${delivery.State !== "Delivered" && last && html`<p class="small last"><span class="soft">${t("delivery.last")}</span> ${lastOf(last)}</p>`}
+      </div></div>
     <${Problem} error=${action.error} />
     ${isOpen && html`${attempts.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack">
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>

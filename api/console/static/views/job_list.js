@@ -177,7 +177,7 @@ function Table({ rows, route, selected, onSelect }) {
   return html`<div class="rows" ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
       <div class="head row" role="row">
         ${isSelectable && html`<span role="columnheader" class="check"><span class="hidden">${t("jobs.select")}</span></span>`}
-        ${["name", "mode", "level", "duration", "state", "progress", "age"].map((name) => html`<span key=${name} role="columnheader" class=${name}>${t(`column.${name}`)}</span>`)}
+        ${["name", "mode", "level", "duration", "state", "progress", "age"].map((name) => html`<span key=${name} role="columnheader">${t(`column.${name}`)}</span>`)}
       </div>
       <div role="rowgroup" class="space" style=${{ height: `${rows.total * ROW}px` }}>
         ${shown.map((index) => {

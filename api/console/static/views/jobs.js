@@ -43,7 +43,7 @@ export function Jobs({ route }) {
             ${t(state ? `filter.${state}` : "filter.all")} <b>${overview ? number(count(names)) : "…"}</b>
           </button>`)}
       </div>
-      ${page.can("submit") && html`<${Link} to=${{ view: "new" }} class="button primary">${t("jobs.new")}<//>`}
+      ${page.can("submit") && html`<${Link} to=${{ view: "new" }} class="button primary main-action">${t("jobs.new")}<//>`}
     </div>
     <${Search} route=${route} key=${`${route.text ?? ""}|${route.from ?? ""}|${route.to ?? ""}`} />
     ${(page.can("cancel") || page.can("submit")) && html`<div class="bar bulk">
