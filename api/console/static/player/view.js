@@ -175,7 +175,7 @@ function Clock({ mixer, seconds }) {
     const text = `${clock((mixer?.transport.position ?? 0) / SAMPLE_RATE)} / ${clock(seconds)}`;
     if (element.current && element.current.textContent !== text) element.current.textContent = text;
   }, [mixer, seconds]);
-  return html`<span class="clock" ref=${element} role="timer" aria-live="off"></span>`;
+  return html`<span class="clock" ref=${element} role="timer" aria-live="off" aria-label=${t("player.position")}></span>`;
 }
 
 /** Call back before each frame that is drawn. @param {() => void} draw @param {unknown[]} keys */

@@ -52,7 +52,7 @@ export default function DeliveriesView({ route }) {
       <button>${t("jobs.find")}</button>
       ${(route.host || route.since || route.id) && html`<button type="button" onClick=${() => go({ view: "deliveries", states: route.states })}>${t("jobs.clear")}</button>`}
     </form>
-    ${route.id && html`<section class="card"><${Found} ids=${route.id} key=${route.id} /></section>`}
+    ${route.id && html`<section class="card"><${Found} ids=${route.id} key=${route.id} none="deliveries.noneOfId" /></section>`}
     <${Problem} error=${error} />
     ${value && !found.length && total > 0 && html`<${Empty} title=${t("deliveries.noPage")}><${Link} to=${{ ...route, page: undefined }}>${t("deliveries.first")}<//><//>`}
     ${value && !total && !route.id && html`<${Empty} title=${t(states === STATES[0] ? "deliveries.none" : "deliveries.noneFound")}><p>${t("deliveries.noneHint")}</p><//>`}

@@ -89,7 +89,7 @@ export function Delivery({ delivery, reload, names }) {
         ${page.can("callbacks") && html`<button type="button" class="small" aria-disabled=${action.busy} onClick=${resend}>${t("delivery.resend")}</button>`}
       </div></div>
     <${Problem} error=${action.error} />
-    ${isOpen && html`${attempts.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack">
+    ${isOpen && html`${attempts.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${t("delivery.attempts", { n: attempts.length })}><table class="table stack" aria-label=${t("delivery.attempts", { n: attempts.length })}>
       <thead><tr><th>${t("delivery.time")}</th><th>${t("column.state")}</th><th>${t("delivery.took")}</th><th>${t("delivery.answer")}</th></tr></thead>
       <tbody>${attempts.map((/** @type {Tree} */ attempt, /** @type {number} */ i) => html`<tr key=${i}><td data-label=${t("delivery.time")}>${time(micros(attempt.Time))}</td><td data-label=${t("column.state")}>${attempt.Status}</td><td data-label=${t("delivery.took")}>${attempt.DurationMs} ms</td><td data-label=${t("delivery.answer")} class="mono">${attempt.Answer}</td></tr>`)}</tbody>
     </table></div>`}<${Sent} delivery=${delivery} target=${target} />`}

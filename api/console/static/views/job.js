@@ -115,7 +115,7 @@ function Measurements({ info, more }) {
   const codec = more.Job.Codec;
   const tracks = new Map(more.Stem.map((/** @type {Tree} */ stem) => [stem.Key, stem]));
   return html`<section class="card" aria-labelledby="measured"><h2 id="measured">${t("job.measured")}</h2>
-    <div class="wide" tabindex="0" role="group" aria-labelledby="measured"><table class="table stack">
+    <div class="wide" tabindex="0" role="group" aria-labelledby="measured"><table class="table stack" aria-labelledby="measured">
       <thead><tr><th>${t("job.stem")}</th><th>${t("job.peak")}</th><th>${t("job.clipped")}</th><th>${t("job.loudness")}</th><th>${t("job.size")}</th></tr></thead>
       <tbody>${(info.Stem ?? []).map((/** @type {Tree} */ stem) => {
         const file = /** @type {Tree | undefined} */ (tracks.get(stem.ObjectName));

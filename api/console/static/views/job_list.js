@@ -11,6 +11,8 @@ import { Search } from "./search.js";
 const PAGE = 100;
 /** Rows drawn above and below what can be seen. */
 const MARGIN = 8;
+/** A list that is shorter than so many rows may be lower than its place. */
+const FEW = 50;
 /** Height of a row, px; the style sheet has the same. */
 const ROW = 56;
 
@@ -155,7 +157,7 @@ function Table({ rows, route, selected, onSelect }) {
       removeEventListener("resize", look);
       cancelAnimationFrame(frame);
     };
-  }, [rows.isLoaded]);
+  }, [rows.isLoaded, rows.total < FEW ? rows.total : FEW]);
   const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
   const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
   useEffect(() => rows.want(first, last), [first, last, rows.source]);
@@ -174,7 +176,7 @@ function Table({ rows, route, selected, onSelect }) {
   if (error && !rows.isLoaded) return html`<${Problem} error=${error} />`;
   if (!rows.isLoaded) return html`<p class="soft">${t("working")}</p>`;
   if (!rows.total && !rows.isSearching) return html`<${NoJobs} route=${route} />`;
-  return html`<div class="rows" ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
+  return html`<div class="rows" style=${{ "--rows": rows.total }} ref=${element} role="table" aria-label=${t("nav.jobs")} aria-rowcount=${rows.total} tabindex="0">
       <div class="head row" role="row">
         ${isSelectable && html`<span role="columnheader" class="check"><span class="hidden">${t("jobs.select")}</span></span>`}
         ${["name", "mode", "level", "duration", "state", "progress", "age"].map((name) => html`<span key=${name} role="columnheader">${t(`column.${name}`)}</span>`)}

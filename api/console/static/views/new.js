@@ -30,7 +30,7 @@ export default function NewJob({ route }) {
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const action = useAction();
   const templates = useLoad((signal) => api.call("GET", "/template", { query: { pageSize: 100 }, signal }), [api]);
-  useLoad(async (signal) => {
+  const original = useLoad(async (signal) => {
     if (!route.from) return;
     const [found, more] = await Promise.all([api.call("GET", `/jobs/${route.from}`, { signal }), api.call("GET", `/console/jobs/${route.from}`, { signal })]);
     const job = found.JobsDetail?.[0];
@@ -116,7 +116,7 @@ export default function NewJob({ route }) {
         }} />
       </div>`}
       <${Field} label=${t("new.key")} hint=${t("new.keyHint", { bucket: session.Bucket })}><input value=${form.key} spellcheck="false" placeholder="in/song.mp3" onInput=${(/** @type {any} */ event) => set({ key: event.target.value })} /><//>
-      <${Problem} error=${action.error} />
+      <${Problem} error=${action.error ?? original.error} />
       <div class="buttons"><button class="primary" aria-disabled=${action.busy} disabled=${!form.key.trim()}>${action.busy ? t("working") : t("new.submit")}</button></div>
     </form>
     <${Uploads} />`;

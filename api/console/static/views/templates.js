@@ -18,7 +18,7 @@ export default function Templates() {
   const templates = value.TemplateList ?? [];
   const add = isAllowed && html`<button type="button" class="primary" onClick=${() => setEdited({})}>${t("template.new")}</button>`;
   return html`<div class="bar"><h1>${t("nav.templates")}</h1>${templates.length > 0 && add}</div><${Problem} error=${error} />
-    ${templates.length ? html`<div class="card wide" tabindex="0" role="group" aria-label=${t("nav.templates")}><table class="table stack">
+    ${templates.length ? html`<div class="card wide" tabindex="0" role="group" aria-label=${t("nav.templates")}><table class="table stack" aria-label=${t("nav.templates")}>
       <thead><tr><th>${t("column.name")}</th><th>${t("column.mode")}</th><th>${t("template.audio")}</th><th>${t("template.changed")}</th><th><span class="hidden">${t("edit")}</span></th></tr></thead>
       <tbody>${templates.map((/** @type {Tree} */ each) => html`<tr key=${each.TemplateId}>
         <td data-label=${t("column.name")}><span><b>${each.Name}</b><br /><span class="mono soft">${each.TemplateId}</span></span></td>

@@ -1,6 +1,6 @@
 // Files on their way into the bucket, each of which becomes a job; they outlive the view that shows them.
 import { ApiError, sentence } from "../api.js";
-import { size, visible } from "../format.js";
+import { number, size, visible } from "../format.js";
 import { isSame } from "../session.js";
 import { t } from "../text.js";
 import { html, Link, Problem, usePage } from "../ui.js";
@@ -11,13 +11,15 @@ import { submit } from "./actions.js";
 /** @typedef {Record<string, any>} Tree */
 /** @typedef {import("../ui.js").Page} Page */
 /** @typedef {(key: string) => Tree} RequestOf a request for the key of a source; throws what is wrong with it */
-/** @typedef {{upload: Upload, page: Page, request: RequestOf, job: string, error: unknown, isStarted: boolean}} Item `isStarted` while it waits for its turn, is sent or submitted */
+/** @typedef {{number: number, upload: Upload, page: Page, request: RequestOf, job: string, error: unknown, isStarted: boolean}} Item `isStarted` while it waits for its turn, is sent or submitted */
 
 /** Files that are sent at the same time. */
 const AT_ONCE = 2;
 /** @type {Item[]} */
 let items = [];
 let running = 0;
+/** Counts files, so that each has a number of its own. */
+let added = 0;
 let onChange = () => {};
 /** What the form says now. @type {RequestOf | null} */
 let chosen = null;
@@ -40,9 +42,10 @@ export function unfinished() {
  * @param {(key: string) => Tree} request of the job for a key
  */
 export function add(page, file, request) {
-  const item = /** @type {Item} */ ({ page, request, job: "", error: null, isStarted: false });
+  const item = /** @type {Item} */ ({ number: added, page, request, job: "", error: null, isStarted: false });
+  added += 1;
   item.upload = new Upload(page.api, file, () => onChange());
-  items.unshift(item);
+  items.push(item);
   start(item);
   onChange();
 }
@@ -126,8 +129,10 @@ export function Uploads() {
   }, []);
   const own = items.filter((item) => isSame(item.page.api.session, api.session));
   if (!own.length) return null;
-  return html`<section class="card" aria-labelledby="uploads"><h2 id="uploads">${t("new.uploads")}</h2>
-    ${own.map((item, index) => html`<${Row} key=${index - own.length} item=${item} />`)}</section>`;
+  const submitted = own.filter(({ job }) => job).length;
+  return html`<section class="card" aria-labelledby="uploads"><div class="bar"><h2 id="uploads">${t("new.uploads")}</h2>
+      <span class="soft" role="status">${t("new.uploaded", { n: number(submitted), of: number(own.length) })}</span></div>
+    ${own.map((item) => html`<${Row} key=${item.number} item=${item} />`)}</section>`;
 }
 
 /** Why a file could not be sent. @param {unknown} failure @param {File} file */

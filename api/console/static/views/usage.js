@@ -52,7 +52,7 @@ export default function Usage({ route }) {
     ${(value?.Budget ?? []).filter((/** @type {Tree} */ each) => Number(each.BudgetPercent) >= 90).map((/** @type {Tree} */ each) => html`<p key=${each.Credential} class="card" role="status">${t("usage.budget", { credential: each.Credential, percent: each.BudgetPercent })}</p>`)}
     ${value && !rows.length && html`<${Empty} title=${t("usage.none")}><p>${t("usage.noneHint")}</p><//>`}
     ${rows.length > 0 && html`<${Sums} sums=${sumsOf(rows)} />
-      <div class="card wide" tabindex="0" role="group" aria-label=${t("nav.usage")}><table class="table tight stack many">
+      <div class="card wide" tabindex="0" role="group" aria-label=${t("nav.usage")}><table class="table tight stack many" aria-label=${t("nav.usage")}>
       <thead><tr><th>${t("usage.day")}</th><th>${t("usage.credential")}</th>${["nav.jobs", "state.Success", "state.Failed", "usage.audio", "usage.in", "usage.out", "usage.work"].map((name) => html`<th key=${name} class="right">${t(name)}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => {
         const sums = sumsOf([row]);
