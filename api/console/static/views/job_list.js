@@ -157,7 +157,7 @@ function Table({ rows, route, selected, onSelect }) {
       removeEventListener("resize", look);
       cancelAnimationFrame(frame);
     };
-  }, [rows.isLoaded, rows.total < FEW ? rows.total : FEW]);
+  }, [rows.isLoaded, Math.min(rows.total, FEW)]);
   const first = Math.max(0, Math.min(rows.total, Math.floor(view.top / ROW)) - MARGIN);
   const last = Math.max(first, Math.min(rows.total - 1, Math.ceil((view.top + view.height) / ROW) + MARGIN));
   useEffect(() => rows.want(first, last), [first, last, rows.source]);
