@@ -69,6 +69,20 @@ def test_jobs_by_place_and_by_text(server: ApiServer) -> None:
     assert [] == get(client, "/console/jobs?to=1")["Job"]
 
 
+def test_jobs_by_their_ids(server: ApiServer) -> None:
+    """Jobs of up to 100 ids are given as they are now, as far as the bucket has them."""
+    client = server.client
+    first, second = submit(client), submit(client)
+    gone = "j" + "0" * 32
+    found = get(client, f"/console/jobs?ids={second},{gone},{first}")
+    assert [(second, "Submitted"), (first, "Submitted")] == [
+        (job["JobId"], job["State"]) for job in found["Job"]
+    ]
+    assert [] == get(client, f"/console/jobs?ids={gone}")["Job"]
+    for refused in ("x", ",".join([first] * 101)):
+        assert 400 == client.get(f"/console/jobs?ids={refused}").status
+
+
 def test_job(serve) -> None:
     """A finished job has links to its source and its stems, to play and to save."""
     server = serve(
@@ -84,6 +98,7 @@ def test_job(serve) -> None:
     assert shown["Source"]["Url"].startswith("http://s3.example/media-1250000000/in/a%20%C3%A9.mp3?")
     assert "response-content-disposition=attachment" in shown["Source"]["DownloadUrl"]
     assert {"voice.mp3", "bg.mp3"} == {stem["Key"].rpartition("/")[2] for stem in shown["Stem"]}
+    assert "3600" == shown["LinkSeconds"]
     assert 404 == server.client.get(f"/console/jobs/j{'0' * 32}").status
 
 
