@@ -52,7 +52,9 @@ def test_the_focus_outlives_every_button(page: Page, full: tuple[Service, list[s
     for view in views:
         page.goto(started.url + view)
         expect(page.get_by_role("heading", level=1).first).to_be_attached()
-        page.wait_for_timeout(300)
+        expect(page.locator("main .card, main .rows, main .empty").first).to_be_visible()
+        for unfinished in ("Working …", "…"):
+            expect(page.get_by_text(unfinished, exact=True)).to_have_count(0)
         labels = page.evaluate(LABELS)
         for number, label in enumerate(labels):
             page.evaluate(FOCUS, number)
