@@ -9,6 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
+from stemline.jobs.states import WAITING, State
 from stemline.jobs.store import JobFilter
 from stemline.testing.api_server import TENANT
 from tests.browser.service import Service
@@ -75,12 +76,12 @@ def test_numbers_are_those_of_the_store(browser: Browser, full: tuple[Service, d
     page = opened(browser, started, views["jobs"], 1440, "light", timezone_id="UTC")
     jobs = store.jobs.browse(TENANT, None, offset=0, size=200).items
     states = store.statistics.of_tenant(TENANT).states
-    for name, wanted in (
-        ("Running", ["Running"]),
-        ("Waiting", ["Submitted", "Pause"]),
-        ("Failed", ["Failed"]),
+    for name, counted in (
+        ("Running", {State.RUNNING}),
+        ("Waiting", WAITING),
+        ("Failed", {State.FAILED}),
     ):
-        count = sum(number for state, number in states.items() if state in wanted)
+        count = sum(number for state, number in states.items() if state in counted)
         expect(page.get_by_role("button", name=f"{name} {count}", exact=True)).to_be_visible()
     chosen = random.Random(17).sample(jobs, 50)
     assert len({job.state for job in chosen}) >= 4
@@ -113,7 +114,7 @@ def test_numbers_are_those_of_the_store(browser: Browser, full: tuple[Service, d
     page.goto(f"{started.url}?view=queues")
     for load in store.statistics.of_tenant(TENANT).queues:
         card = page.locator(f"[data-queue='{load.id}']")
-        waiting = store.jobs.search(TENANT, JobFilter(states=frozenset({"Submitted"}), size=100)).items
+        waiting = store.jobs.search(TENANT, JobFilter(states=frozenset({State.SUBMITTED}), size=100)).items
         numbers = card.locator("b.number")
         expect(numbers.nth(0)).to_have_text(str(sum(load.waiting)))
         assert sum(load.waiting) == len([job for job in waiting if job.spec.queue_id == load.id])
