@@ -42,6 +42,7 @@ def tree_of(page: Page) -> list[dict[str, Any]]:
 def test_what_a_screen_reader_is_given(browser: Browser, full: tuple[Service, dict[str, str]]) -> None:
     """Everything that needs a name has one, headings go down one by one, one region is live for each kind."""
     started, views = full
+    assert len(views) > 8
     for name, query in views.items():
         for width in (360, 1440):
             page = opened(browser, started, query, width, "light")
