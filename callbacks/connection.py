@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpcore
 
 from stemline.callbacks.address_guard import AddressGuard, AddressRefused
+from stemline.jobs.reasons import reason_of
 
 SockAddr = tuple[Any, ...]
 WRITE_BYTES: Final = 16_384
@@ -25,6 +26,10 @@ WRITE_BYTES: Final = 16_384
 
 class NameNotFound(Exception):
     """The host name does not resolve."""
+
+
+class NotConnected(httpcore.ConnectError):
+    """No connection could be made; the text says why, since httpcore raises it again without its cause."""
 
 
 class Deadline:
@@ -146,7 +151,7 @@ class Stream(httpcore.NetworkStream):
             raise httpcore.ConnectTimeout from None
         except OSError as error:
             self.close()
-            raise httpcore.ConnectError(f"TLS: {error}") from error
+            raise NotConnected(reason_of(error)) from error
         return Stream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ARG002
@@ -182,7 +187,7 @@ class GuardedBackend(httpcore.NetworkBackend):
                 if position + 1 == len(addresses):
                     if isinstance(error, TimeoutError):
                         raise httpcore.ConnectTimeout from None
-                    raise httpcore.ConnectError(str(error)) from error
+                    raise NotConnected(reason_of(error)) from error
             else:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return Stream(sock, self._deadline)

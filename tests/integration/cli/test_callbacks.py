@@ -112,7 +112,7 @@ def test_a_store_that_does_not_answer(monkeypatch):
     """Without a store the command reports which variable to set, in one line."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://127.0.0.1:1/0")
     result = CliRunner().invoke(main, ["store", "callbacks", "list"])
-    assert 1 == result.exit_code
+    assert 3 == result.exit_code
     assert "STEMLINE_REDIS_URL" in result.output
 
 
