@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -247,14 +248,15 @@ def _record_scripts() -> set[str]:
 
 def _change(mutant: Mutant) -> None:
     """Let the store run a script with a change."""
-    original = scripts.source
+    original = scripts.source.__wrapped__
     own = (FOLDER / f"{mutant.script}.lua").read_text()
 
+    @cache  # as that of the store: a test clears it
     def source(name: str) -> str:
         text = original(name)
         return text.replace(own, changed(own, mutant)) if own in text else text
 
-    scripts.source = source  # type: ignore[assignment]
+    scripts.source = source
 
 
 def main(arguments: list[str]) -> int:
