@@ -30,7 +30,7 @@ from stemline.cli.sources import keys_of_list, object_named
 from stemline.cli.statuses import FAILED
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
-from stemline.cli.words import WORD
+from stemline.cli.words import COUNT, WORD
 
 if TYPE_CHECKING:
     from stemline.client import Batch, Client
@@ -64,7 +64,7 @@ def batches() -> None:
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(0),
+    type=COUNT,
     help="Most batches to list; 0 for all.",
 )
 @as_json

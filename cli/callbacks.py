@@ -17,7 +17,7 @@ from stemline.cli.output import as_json, counted, local_time, print_json, print_
 from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
-from stemline.cli.words import WORD
+from stemline.cli.words import COUNT, WORD
 
 if TYPE_CHECKING:
     from stemline.client import Callback, Client
@@ -58,7 +58,7 @@ def callbacks() -> None:
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(0),
+    type=COUNT,
     help="Most lines to print; 0 for all.",
 )
 @as_json

@@ -20,7 +20,7 @@ from stemline.cli.sources import key_named
 from stemline.cli.statuses import FAILED, NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
-from stemline.cli.words import WORD
+from stemline.cli.words import COUNT, WORD
 
 if TYPE_CHECKING:
     from stemline.client import Client, Job
@@ -63,7 +63,7 @@ _source = click.option("--source", type=WORD, help="Only jobs with exactly this 
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(0),
+    type=COUNT,
     help="Most jobs to list; 0 for all.",
 )
 @click.option(

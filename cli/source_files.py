@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import printable
+from stemline.cli.statuses import NOT_FOUND
 
 _ANY_DEPTH = "**"
 
@@ -38,7 +40,8 @@ def source_files(sources: Sequence[str], output: Path) -> list[SourceFile]:
         output: Folder of the stems.
 
     Raises:
-        click.UsageError: A source means no file.
+        CommandFailed: There is no such file.
+        click.UsageError: A source is no file.
     """
     found: dict[Path, SourceFile] = {}
     for source in sources:
@@ -52,8 +55,10 @@ def source_files(sources: Sequence[str], output: Path) -> list[SourceFile]:
                 raise click.UsageError(
                     f"{printable(source)} is a pipe or a device, not a file: write its audio to a file first"
                 )
-            raise click.UsageError(
-                f"there is no file {printable(source)}, nor a folder or a pattern with one"
+            raise CommandFailed(
+                f"there is no file {printable(source)}, nor a folder or a pattern with one",
+                hint="give files of this machine; `stemline submit` takes keys of a bucket too",
+                status=NOT_FOUND,
             )
         for file in files:  # also under other spellings and links
             found.setdefault(file.path.resolve(), file)

@@ -42,4 +42,4 @@ class Folder(click.ParamType[Path]):
         return path
 
 
-WORD, FOLDER = Word(), Folder()
+WORD, FOLDER, COUNT = Word(), Folder(), click.IntRange(0, 1_000_000_000)
