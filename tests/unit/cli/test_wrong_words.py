@@ -34,7 +34,9 @@ def test_no_value_of_an_option_is_a_fault_of_the_program(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path / "none"))
     monkeypatch.setenv("STEMLINE_REDIS_URL", "redis://127.0.0.1:1/0")
-    for option in (option for command, option in OPTIONS if command == name):
+    options = [option for command, option in OPTIONS if command == name]
+    assert options
+    for option in options:
         for word in WORDS:
             ended = CliRunner().invoke(main, [*name.split(), option, word])
             assert ended.exit_code in STATUSES, (option, word)
