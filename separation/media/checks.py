@@ -38,6 +38,9 @@ FOREIGN_MAX_BYTES = 65_536
 #: How a frame begins, by demuxer.
 _SYNC_WORDS = {"ac3": b"\x0b\x77", "eac3": b"\x0b\x77", "dts": b"\x7f\xfe\x80\x01", "loas": b"\x56"}
 
+#: Of Matroska's clock, seconds.
+_TICK_S = 0.001
+
 _NO_INDEX = "The source has no index (moov box): its recording was not finished, or its transfer broke off."
 
 
@@ -51,6 +54,7 @@ class DecodeState:
         reached_s: How far the decoded samples and the packets of all streams reach, seconds.
         packet_bytes: Bytes of the packets so far.
         longest_packet: Bytes of the longest one.
+        longest_frame_s: How long the longest frame lasts, seconds.
         has_frames: Whether anything was decoded.
         suspect: The last packet since the last good frame that did not decode or is flagged as corrupt.
         skipped_bytes: Bytes since the last good frame that did not decode.
@@ -65,6 +69,7 @@ class DecodeState:
     reached_s: dict[Measure, float] = field(default_factory=lambda: {"samples": 0.0, "streams": 0.0})
     packet_bytes: int = 0
     longest_packet: int = 0
+    longest_frame_s: float = 0.0
     has_frames: bool = False
     suspect: Packet[AudioStream] | None = None
     skipped_bytes: int = 0
@@ -173,7 +178,11 @@ def falls_short(state: DecodeState) -> MediaError | None:
     if declared is None:
         return None
     reached_s = state.reached_s[declared.of]
-    if declared.seconds - reached_s <= declared.slack_s or _is_cut_between_frames(state):
+    slack_s = declared.slack_s
+    if declared.of == "streams":
+        # FFmpeg counts a last frame that is shorter than a tick of Matroska's clock as a whole one.
+        slack_s = max(slack_s, state.longest_frame_s + _TICK_S)
+    if declared.seconds - reached_s <= slack_s or _is_cut_between_frames(state):
         return None
     return TruncatedMedia(f"The source declares {declared.seconds:.1f} s and ends after {reached_s:.1f} s.")
 

@@ -111,7 +111,8 @@ class FrameReader:
                     state.suspect = packet
                     continue
                 # Frames that the decoder had delayed come at the end, and say nothing about the last packets.
-                if packet.size:
+                # What decodes of a packet that was cut off does not make it good.
+                if packet.size and not (packet.is_corrupt and state.suspect):
                     self._accept()
                 yield frame
 
@@ -142,6 +143,7 @@ class FrameReader:
         elif self._end_s is not None:
             self._end_s += length_s
         self._state.reached_s["samples"] += length_s
+        self._state.longest_frame_s = max(self._state.longest_frame_s, length_s)
         yield Piece(rate, to_stereo(self._samples(frame), self._channel_names(frame)))
 
     def _samples(self, frame: AudioFrame) -> NDArray[np.float32]:
@@ -150,7 +152,7 @@ class FrameReader:
         Raises:
             UndecodableMedia: More of their bits are used than are said to be valid.
         """
-        samples = to_float(frame)
+        samples = to_float(frame, holds_floats=self._probe.holds_floats)
         if (scale := self._probe.scale) != 1.0:
             samples *= np.float32(scale)
             if scale > 1.0 and samples.size and np.abs(samples).max() > 1.0:

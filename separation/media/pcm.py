@@ -14,9 +14,14 @@ _DTYPES = {
 _FULL_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
-def to_float(frame: AudioFrame) -> NDArray[np.float32]:
-    """Return a decoded frame as float32 (frames, channels), full scale being 1.0."""
-    kind = frame.format.name.removesuffix("p")
+def to_float(frame: AudioFrame, *, holds_floats: bool = False) -> NDArray[np.float32]:
+    """Return a decoded frame as float32 (frames, channels), full scale being 1.0.
+
+    Args:
+        frame: The frame.
+        holds_floats: Whether its integers of 32 bits are the bytes of floats.
+    """
+    kind = "flt" if holds_floats else frame.format.name.removesuffix("p")
     dtype = _DTYPES[kind]
     channels = frame.layout.nb_channels
     planes: Any = frame.planes

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from stemline.separation.errors import UndecodableMedia
-from stemline.separation.media import checks, program_config
+from stemline.separation.media import checks, float_samples, program_config
 from stemline.separation.media.container import likely_demuxers, open_container
 from stemline.separation.media.containers import HEAD_BYTES, MAX_LINKS, Structure, read_structure
 from stemline.separation.media.demuxers import DEMUXERS, Demuxer
@@ -46,6 +46,7 @@ class Probe:
         demuxer: The demuxer that reads it.
         declared: The duration that the file declares; None where it declares none.
         opener: Opens the same bytes once more.
+        holds_floats: Whether its samples are floats, which the file calls integers.
         channel_names: Of the track, in the order that the file declares.
     """
 
@@ -57,6 +58,7 @@ class Probe:
     declared: DeclaredDuration | None
     channel_names: tuple[str, ...]
     opener: Opener
+    holds_floats: bool
     _resources: ExitStack = field(repr=False)
 
     def close(self) -> None:
@@ -183,6 +185,7 @@ def _open(opener: Opener, demuxers: list[str | None], structure: Structure, trac
             else declared_duration(structure, demuxer, container, stream),
             channel_names=_channel_names(stream, opener, name),
             opener=opener,
+            holds_floats=_holds_floats(stream, opener, name),
             _resources=stack.pop_all(),
         )
 
@@ -194,6 +197,11 @@ def _channel_names(stream: AudioStream, opener: Opener, demuxer: str) -> tuple[s
     if context.codec.canonical_name in {"aac", "aac_latm"} and "NONE" in names and len(names) > 1:
         return program_config.channel_names(context.extradata, opener, demuxer, stream.index) or names
     return names
+
+
+def _holds_floats(stream: AudioStream, opener: Opener, demuxer: str) -> bool:
+    may_be_wrong = stream.codec.name == float_samples.CODEC and demuxer in float_samples.DEMUXERS
+    return may_be_wrong and float_samples.are_floats(opener, demuxer, stream.index)
 
 
 def chain_source(probes: Sequence[Probe]) -> SourceInfo:

@@ -28,6 +28,8 @@ _SIMPLE_TAG_BYTES = 1024
 _BLOCKS = frozenset({0xA0, 0xA3})
 #: Void and checksum, which are allowed everywhere.
 _ANYWHERE = frozenset({0xEC, 0xBF})
+#: The first byte of a name is no less; name and length have no more bytes.
+_LEAST_NAME, _HEAD_MAX_BYTES = b"\x10", 12
 
 
 def matches(head: bytes) -> bool:
@@ -44,8 +46,11 @@ def read(file: BinaryIO, size: int) -> Structure:
         metadata += PART_BYTES
         if metadata > METADATA_MAX_BYTES:
             return Structure(size, metadata_bytes=metadata)
-        if name is None or length is None or start + length > size:
-            return Structure(size, broken_at=start)
+        if name is None or length is None:
+            is_cut = start >= size
+            return Structure(size, end=size + 1 if is_cut else None, broken_at=None if is_cut else start)
+        if start + length > size:
+            return Structure(size, end=start + length)
         file.seek(length, 1)
         name, length = element(file)
     # A live stream's segment has no length: it ends with the file.
@@ -59,6 +64,8 @@ def read(file: BinaryIO, size: int) -> Structure:
     next_file = None
     if broken_at is not None and end is None and _starts_at(file, broken_at):
         broken_at, next_file = None, broken_at
+    if broken_at is not None and end is None and (reaches := _reaches(file, broken_at, size)):
+        return Structure(size, end=reaches, metadata_bytes=metadata)
     return Structure(
         size,
         end=end,
@@ -75,6 +82,19 @@ def _starts_at(file: BinaryIO, at: int) -> bool:
     """Return whether another file begins there."""
     file.seek(at)
     return matches(file.read(len(_EBML)))
+
+
+def _reaches(file: BinaryIO, at: int, size: int) -> int | None:
+    """Return where an element of a live stream ends whose rest was cut off; None where there is none."""
+    file.seek(at)
+    name, length = element(file)
+    start = file.tell()
+    if name is None:
+        file.seek(at)
+        begins = file.read(1) >= _LEAST_NAME and size - at < _HEAD_MAX_BYTES
+        return size + 1 if begins else None
+    is_part = name in _IN_SEGMENT | _BLOCKS | _ANYWHERE
+    return start + length if is_part and length is not None and start + length > size else None
 
 
 def _follow(file: BinaryIO, segment_end: int) -> tuple[int | None, int]:

@@ -15,7 +15,6 @@ from stemline.separation.media.containers.stored_samples import (
     INTEGER_BYTES,
     StoredSamples,
     are_floats,
-    are_unit_floats,
     cannot_read,
 )
 
@@ -31,7 +30,6 @@ _BITS_AT, _VALID_BITS_AT, _SUBFORMAT_AT = 14, 18, 24
 #: of integers of these bits.
 _COOL_EDIT_BITS = (16, 24)
 _COOL_EDIT_BYTES = 4
-_FLOAT_BITS = 32
 
 
 def stored_samples(form: bytes, at: int, sound: Callable[[], bytes] = bytes) -> StoredSamples:
@@ -50,11 +48,7 @@ def stored_samples(form: bytes, at: int, sound: Callable[[], bytes] = bytes) -> 
         return StoredSamples()
     width = block // channels
     is_sure = bytes_a_second == rate * block
-    kind_at = _SUBFORMAT_AT if tag == _EXTENSIBLE and len(form) >= FORMAT_BYTES else 0
-    kind = int.from_bytes(form[kind_at : kind_at + 2], "little")
-    if kind == _PCM and bits == 8 * width == _FLOAT_BITS and are_unit_floats(sound()):
-        return StoredSamples({at + kind_at: struct.pack("<H", _FLOAT)})  # as some programs describe them
-    if kind_at:
+    if tag == _EXTENSIBLE and len(form) >= FORMAT_BYTES:
         return _of_extensible(form, at, width, is_sure=is_sure or bits == 8 * width)
     if tag in (_PCM, _FLOAT) and is_sure and -(-bits // 8) != width:
         return _of_plain(tag, at, width, bits, sound)

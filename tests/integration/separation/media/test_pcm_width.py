@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -167,7 +168,15 @@ def test_without_the_longer_description_it_is_the_same(tmp_path: Path) -> None:
         assert np.array_equal(heard(tmp_path / "in.wav")[RATE:], SOUND.astype(np.float32) / 32_768)
 
 
-@pytest.mark.parametrize("container", [wav, rf64, wave64])
+def asf(form: bytes, data: bytes) -> bytes:
+    """A wma of PCM, as ffmpeg writes it, whose description is plain."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "in.wav").write_bytes(wav(form, data))
+        ffmpeg(Path(folder), "-i", "in.wav", "-c", "copy", "out.wma")
+        return (Path(folder) / "out.wma").read_bytes()
+
+
+@pytest.mark.parametrize("container", [wav, rf64, wave64, avi, mkv, asf])
 @pytest.mark.parametrize("form", [plain(4, 32), extensible(4, 32)], ids=["plain", "extensible"])
 def test_floats_that_are_described_as_integers(
     tmp_path: Path, container: Callable[[bytes, bytes], bytes], form: bytes
@@ -179,7 +188,7 @@ def test_floats_that_are_described_as_integers(
     assert np.array_equal(heard(tmp_path / "in.media"), floats)
 
 
-@pytest.mark.parametrize("container", [wav, wave64])
+@pytest.mark.parametrize("container", [wav, mkv])
 @pytest.mark.parametrize("level", [1.0, 0.5, 1e-3, 1e-8])
 @pytest.mark.parametrize("wave", ["noise", "sine", "square", "steps"])
 def test_integers_stay_integers(

@@ -112,6 +112,17 @@ def test_less_than_declared_is_truncated(of: Any, reached_s: float, is_short: bo
     assert is_short == isinstance(checks.falls_short(facts), TruncatedMedia)
 
 
+@pytest.mark.parametrize(
+    ("of", "missing_s", "is_short"), [("streams", 0.5, False), ("streams", 0.6, True), ("samples", 0.5, True)]
+)
+def test_a_last_frame_may_be_counted_whole(of: Any, missing_s: float, is_short: bool):
+    """A duration of packets may be too long by a frame; a number of samples may not."""
+    facts = state("matroska", DeclaredDuration(10.0, 0.1, of), longest_frame_s=0.512)
+    facts.reached_s[of] = 10.0 - missing_s
+
+    assert is_short == isinstance(checks.falls_short(facts), TruncatedMedia)
+
+
 def test_the_first_error_is_raised():
     """Of several faults the first of the list is reported."""
     facts = state("mp3", suspect=av.Packet(MP3_HEADER), skipped_bytes=70_000)
