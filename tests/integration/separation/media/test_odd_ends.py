@@ -22,7 +22,7 @@ def read(path: Path) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize(("codec", "rate", "frame"), [("flac", 44_100, 4608), ("alac", 8_000, 4096)])
-def test_a_last_frame_of_one_sample(codec: str, rate: int, frame: int, tmp_path: Path):
+def test_a_last_frame_of_one_sample(codec: str, rate: int, frame: int, tmp_path: Path) -> None:
     """A Matroska file counts it as a whole frame, and has no less for that."""
     beep = f"sine=sample_rate={rate},atrim=end_sample={3 * frame + 1}"
     ffmpeg(tmp_path, "-f", "lavfi", "-i", beep, "-c:a", codec, "in.mkv")
@@ -41,7 +41,9 @@ def test_a_last_frame_of_one_sample(codec: str, rate: int, frame: int, tmp_path:
     ],
     ids=" ".join,
 )
-def test_a_transfer_that_broke_off_is_no_damage(arguments: tuple[str, ...], share: float, tmp_path: Path):
+def test_a_transfer_that_broke_off_is_no_damage(
+    arguments: tuple[str, ...], share: float, tmp_path: Path
+) -> None:
     """What ends in the middle of a packet is truncated, though a part of that packet decodes."""
     ffmpeg(tmp_path, "-f", "lavfi", "-i", "anoisesrc=d=2:a=0.3", *arguments)
     path = tmp_path / arguments[-1]
@@ -52,7 +54,7 @@ def test_a_transfer_that_broke_off_is_no_damage(arguments: tuple[str, ...], shar
         read(path)
 
 
-def test_an_index_that_is_compressed(tmp_path: Path):
+def test_an_index_that_is_compressed(tmp_path: Path) -> None:
     """QuickTime's compressed index (`cmov`) holds the same as a plain one."""
 
     def box(name: bytes, content: bytes) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemline.separation.errors import DamagedMedia
-from stemline.separation.media.checks import has_a_gap
+from stemline.separation.errors import DamagedMedia, TruncatedMedia
+from stemline.separation.media.checks import ends_early, has_a_gap
 from stemline.separation.media.containers import HEAD_BYTES, Structure, read_structure
 from stemline.separation.media.containers.ogg import ogg_checksum
 from stemline.separation.media.containers.structure import PART_BYTES
@@ -82,10 +82,17 @@ BROKEN = {
     "something between clusters": HEADER
     + element("18538067", INFO + b"\x42\x42" + element("1f43b675", CLUSTER)),
     "a cluster longer than its segment": HEADER + element("18538067", b"\x1f\x43\xb6\x75\xc0") + INFO * 9,
-    "a live stream that ends in a block": HEADER
-    + element("18538067", INFO + element("1f43b675", CLUSTER + b"\xa3\x85abc", unknown=True), unknown=True),
     "no segment": HEADER + bytes(50),
 }
+
+LIVE = HEADER + element("18538067", INFO + element("1f43b675", CLUSTER, unknown=True), unknown=True)
+
+
+@pytest.mark.parametrize("rest", [b"\xa3\x85abc", b"\xa3", b"\x1f\x43", b"\x1f\x43\xb6\x75\x01\0\0"])
+def test_a_live_stream_that_ends_in_an_element_is_truncated(rest: bytes) -> None:
+    """Its segment has no length, so that the last element alone shows it; other bytes are a gap."""
+    assert isinstance(ends_early(structure(LIVE + rest)), TruncatedMedia)
+    assert isinstance(has_a_gap(structure(LIVE + b"\0" + rest)), DamagedMedia)
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
