@@ -96,6 +96,11 @@ def _times(job: Job) -> Iterator[_Fact]:
 def _work(job: Job, execution: Execution) -> Iterator[_Fact]:
     if job.position is not None and not job.has_ended:
         yield "place", f"{job.position} in its queue"
+    if job.state == "Pause":
+        yield (
+            "paused",
+            spelled("its queue or its batch is paused; `stemline resume` starts the queue again"),
+        )
     if job.state == "Running":
         left = f", about {span(job.eta_s)} left" if job.eta_s is not None else ""
         yield "stage", (job.stage or "running") + left

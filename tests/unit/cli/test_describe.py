@@ -61,3 +61,10 @@ def test_nothing_waits_once_it_has_begun_or_ended(raw: dict[str, Any]) -> None:
 def test_the_model_is_shown(raw: dict[str, Any]) -> None:
     """The model that was asked for, and later the one that has separated, is shown."""
     assert "model      mine" in described(**raw)
+
+
+@pytest.mark.parametrize("state", ["Submitted", "Pause", "Running", "Success", "Failed", "Cancel"])
+def test_a_paused_job_says_what_starts_it_again(state: str) -> None:
+    """Only the state that somebody must end is told with what ends it."""
+    text = described(State=state)
+    assert ("stemline resume` starts the queue again" in text) == (state == "Pause")
