@@ -71,9 +71,9 @@ def _print_warnings(settings: Settings) -> None:
 @click.option("--check", is_flag=True, help="Only check the settings of this environment and their files.")
 @as_json
 def settings(*, check: bool, as_json: bool) -> None:
-    """List all settings with their defaults; where the output is no terminal, as a page (Markdown).
+    """List all settings with their defaults.
 
-    docs/settings.md has the same, and the keys of those that are JSON.
+    Where the output is no terminal, it is the page docs/settings.md, in Markdown.
     """
     if check and as_json:
         raise click.UsageError("--check prints no JSON")
