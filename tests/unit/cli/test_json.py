@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from stemline.cli.main import main
 
-#: Commands that serve until they are stopped, draw what they do, or print a script, a page or a status.
-WITHOUT = {"api", "beat", "completion", "demo", "flower", "health", "settings", "worker"}
+#: Commands that serve until they are stopped, draw what they do, or print a script or a status.
+WITHOUT = {"api", "beat", "completion", "demo", "flower", "health", "worker"}
 
 
 def commands(group: click.Group, names: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
