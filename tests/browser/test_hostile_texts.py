@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 
 from stemline.deploy.local.ports import free_port
 from stemline.jobs.callback import CallbackRequest
+from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.job import JobSpec, Output, OutputFile, Result
 from stemline.jobs.separation import AudioMode, Track, VoiceSeparate
 from stemline.jobs.store import QueueFilter
@@ -67,6 +68,12 @@ def server() -> Iterator[ApiServer]:
             store.jobs.fail(job, f"Code{text}", f"message {text}")
         elif number % 3 == 1:
             store.jobs.succeed(job, Result((OutputFile(Track.VOICE, f"out/{text}", "0" * 32, 1),), {}))
+        if (delivery := store.outbox.for_job(job.id)) is not None:
+            answer = DeliveryAttempt(1, "500", 2, f"answer {text}")
+            store.outbox.record(delivery.id, answer, next_due=None, status="dead")
+        store.templates.create(
+            TENANT, f"template {text}", VoiceSeparate(AudioMode.IS_AUDIO, model=f"model {text}")
+        )
     (queue,) = store.queues.search(TENANT, QueueFilter()).items
     store.queues.update(TENANT, queue.id, name="".join(PAYLOADS))
     with ApiServer(settings, store) as started:
@@ -119,11 +126,13 @@ def test_the_console_shows_texts_as_texts(console: Page, server: ApiServer) -> N
     for text in PAYLOADS:
         expect(main).to_contain_text(text)
     jobs = server.store.jobs.browse(TENANT, None, offset=0, size=len(PAYLOADS)).items
+    assert 7 == sum(server.store.outbox.for_job(job.id) is not None for job in jobs)
     for job in jobs:
         console.goto(f"http://127.0.0.1:{server.port}/console?view=job&job={job.id}")
         expect(main.get_by_role("heading", name="Callbacks")).to_be_visible()
         text = job.spec.user_data or ""
-        for shown in (f"in/{text}", f"worker {text}", f"device {text}", job.message):
+        answers = [f"answer {text}"] if server.store.outbox.for_job(job.id) else []
+        for shown in (*answers, f"in/{text}", f"worker {text}", f"device {text}", job.message):
             expect(main).to_contain_text(shown)
         assert 0 == main.locator(FORBIDDEN).count()
     for view in ("queues", "workers", "deliveries", "templates"):
@@ -131,6 +140,10 @@ def test_the_console_shows_texts_as_texts(console: Page, server: ApiServer) -> N
         expect(main.get_by_role("heading", level=1)).to_be_visible()
         if view == "queues":
             expect(main).to_contain_text("".join(PAYLOADS))
+        if view == "templates":
+            for text in PAYLOADS:
+                expect(main).to_contain_text(f"template {text}")
+                expect(main).to_contain_text(f"model {text}")
         assert 0 == main.locator(FORBIDDEN).count()
     assert console.evaluate("window.pwned") is None
     assert foreign == []
