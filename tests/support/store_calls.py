@@ -12,7 +12,7 @@ from stemline.jobs.probe import Probe, Question
 from stemline.jobs.states import State
 from stemline.jobs.store import DeliveryFilter, JobFilter, QueueFilter, RedisStore, TemplateFilter
 from stemline.jobs.store.migrations import Phase
-from stemline.jobs.store.values import BucketFilter
+from stemline.jobs.store.values import BucketFilter, Idempotency
 from stemline.jobs.worker import Worker
 
 Calls = dict[str, Callable[[], object]]
@@ -60,6 +60,7 @@ def calls_of_jobs(store: RedisStore, job: Job) -> Calls:
         "jobs.reclaim": lambda: jobs.reclaim(job.id, "s"),
         "jobs.register_uploads": lambda: jobs.register_uploads(job.id, job.token, []),
         "jobs.release": lambda: jobs.release(job),
+        "jobs.repeated": lambda: jobs.repeated(tenant, Idempotency("k", "0" * 64)),
         "jobs.reuse": lambda: jobs.reuse(job.id, job.token, "digest"),
         "jobs.search": lambda: jobs.search(tenant, JobFilter(size=5)),
         "jobs.startable": lambda: jobs.startable(1, 5),
