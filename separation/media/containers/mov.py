@@ -58,7 +58,9 @@ def _follow(file: BinaryIO, size: int) -> Structure:
         file.seek(at)
         header = file.read(16)
         is_whole = {_INDEX, b"mdat"} <= kinds
-        if is_whole and header[4:8] == b"ftyp":
+        # Between fragments of one stream, a writer may repeat the beginning.
+        is_last = b"moof" not in kinds or b"mfra" in kinds
+        if is_whole and is_last and header[4:8] == b"ftyp":
             return Structure(size, end=at, metadata_bytes=metadata, next_file=at)
         if is_whole and _is_foreign(header, in_fragments=b"moof" in kinds):
             return Structure(size, end=at, metadata_bytes=metadata)
