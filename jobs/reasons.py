@@ -158,8 +158,10 @@ _WORDS: Final[Mapping[str, str]] = {
 _WRAPPING: Final = frozenset({_NO_CONNECTION, _BROKEN, _NO_TLS, _NO_PROXY})
 """Reasons of errors that often report another one."""
 _STDLIB: Final = {"_ssl": "ssl", "_socket": "socket"}
-_CLASS: Final = re.compile(r"\b_?(?:[A-Z]\w*|[a-z]+)(?:Error|Exception|Timeout|Warning)\b|\w+\.\w+Error\b")
-"""What seems to be the name of an exception's class."""
+_DOTTED: Final = re.compile(r"[\w.]+")
+"""Words, and names of modules with what is in them."""
+_ENDINGS: Final = ("Error", "Exception", "Timeout", "Warning")
+"""Of names of exceptions' classes."""
 _OF_CODE: Final = re.compile(
     r"<[^<>]* (?:object|at 0x)|<class |\bNoneType\b|has no attribute|\bTraceback\b|\b\w+\(['\")]"
 )
@@ -190,7 +192,20 @@ def is_unexpected(error: BaseException) -> bool:
 def without_classes(text: str) -> str:
     """Return a text on one line if it has no name of a class and nothing of the code; else an empty one."""
     line = " ".join(_ERRNO.sub("", text).split())
-    return "" if _CLASS.search(line) or _OF_CODE.search(line) else shorten(line)
+    names_a_class = any(map(_is_class, _DOTTED.findall(line)))
+    return "" if names_a_class or _OF_CODE.search(line) else shorten(line)
+
+
+def _is_class(word: str) -> bool:
+    """Return whether a word seems to be, or to hold behind a dot, the name of an exception's class."""
+    for number, part in enumerate(word.split(".")):
+        ending = next((each for each in _ENDINGS if part.endswith(each)), "")
+        rest = part.removesuffix(ending).removeprefix("_")
+        if not ending or not rest:
+            continue
+        if rest[0].isupper() or (rest.isalpha() and rest.islower()) or (number and ending == "Error"):
+            return True
+    return False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

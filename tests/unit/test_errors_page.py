@@ -161,6 +161,7 @@ def test_every_row_has_a_cause_and_a_cure() -> None:
 @pytest.mark.parametrize("kind", [JobFailed, SeparationError])
 def test_every_message_of_a_job(kind: type[JobFailed | SeparationError]) -> None:
     """The third table has the default message of each failure, with the code that the job then has."""
+    importlib.import_module("stemline.workers.engines")  # defines some
     messages = dict(table("### What the message says"))
     kinds = list(below(kind))
     assert kinds
