@@ -72,7 +72,7 @@ class Format:
 
 _LOSSLESS = frozenset({"flac", "alac", "wavpack", "tta"})
 _LOSSY_PCM = frozenset({"pcm_u8", "pcm_alaw", "pcm_mulaw"})
-_RATES = {"libopus": 48_000, "libspeex": 32_000, "s302m": 48_000}
+_RATES = {"libopus": 48_000, "libspeex": 32_000}
 #: Short pages, as a recorder writes them: the time of a packet is known by page only.
 _PAGES = ("-page_duration", "100000")
 _STRICT = ("-strict", "-2")
@@ -147,7 +147,6 @@ _FAMILIES = (
         video="mpeg2video",
         ticks=90_000,
     ),
-    Format("ts", "s302m", "video videos tracks times", video="mpeg2video", ticks=90_000, options=_STRICT),
     Format(
         "mpg", "mp2 ac3", "video videos tracks times", video="mpeg2video", ticks=90_000, options=("-f", "vob")
     ),

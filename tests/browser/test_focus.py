@@ -48,6 +48,7 @@ def test_the_focus_outlives_every_button(page: Page, full: tuple[Service, list[s
     """Whatever button is pressed by hand of the keyboard, with the dialog that it opens, keeps a focus."""
     started, views = full
     page.goto(started.link())
+    expect(page.get_by_role("link", name="New job").first).to_be_visible()
     pressed = 0
     for view in views:
         page.goto(started.url + view)

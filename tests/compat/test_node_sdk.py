@@ -201,10 +201,12 @@ def templates(node: Node) -> None:
 
 
 def switch(node: Node) -> None:
-    """Open and close the service."""
+    """Open and close the service; a closed bucket takes no jobs until it is opened again."""
     assert BUCKET == node.call("POST", "/asrbucket")["AsrBucket"]["BucketId"]
     assert "1" == node.call("GET", "/asrbucket", Query={"bucketNames": BUCKET})["TotalCount"]
     assert BUCKET == node.call("DELETE", "/asrbucket")["BucketName"]
+    assert ("AsrBucketUnBinded", 400) == node.fail("POST", "/jobs", submission())
+    assert BUCKET == node.call("POST", "/asrbucket")["AsrBucket"]["BucketId"]
 
 
 def errors(node: Node) -> None:
