@@ -57,7 +57,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that c
 	python -m tools.figures
 	python -m tools.shows
 
-check: lint audit ## Lint, types, known vulnerabilities and unit tests: under a minute
+check: lint audit ## Lint, types, known vulnerabilities and unit tests: about a minute
 	python -m tools.run_tests --folder build/test-run/check pytest -q -n 3 --no-loadscope-reorder tests/unit
 
 format: $(VENV)/.dev ## Fix and format what ruff can
