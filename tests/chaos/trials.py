@@ -207,7 +207,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def settle(service: Service, store: Store, outcome: Report) -> bool:
-    """Wait until all jobs and callbacks have ended; return whether they did."""
+    """Wait until all jobs and callbacks have ended and nothing is left to remove; return whether so."""
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
         for name in service.exited():
@@ -216,7 +216,8 @@ def settle(service: Service, store: Store, outcome: Report) -> bool:
         open_states = frozenset({State.SUBMITTED, State.RUNNING, State.PAUSE})
         waiting = store.jobs.search(TENANT, JobFilter(states=open_states, size=1)).items
         fed = not store.batches.with_pending_rows()
-        if fed and not waiting and not store.statistics.read().callbacks.pending:
+        now = store.statistics.read()
+        if fed and not waiting and not now.callbacks.pending and not now.leftovers:
             return True
         time.sleep(0.3)
     return False
