@@ -44,6 +44,7 @@ def full(s3_server: SeaweedServer) -> Iterator[tuple[Service, list[str]]]:
         yield started, views
 
 
+@pytest.mark.thorough
 def test_the_focus_outlives_every_button(page: Page, full: tuple[Service, list[str]]) -> None:
     """Whatever button is pressed by hand of the keyboard, with the dialog that it opens, keeps a focus."""
     started, views = full

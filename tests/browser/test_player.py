@@ -129,6 +129,7 @@ OTHERS = (
 )
 
 
+@pytest.mark.thorough
 def test_long_songs_of_other_rates_and_containers_are_read_in_pieces(
     page: Page, running: Service, tmp_path: Path
 ) -> None:
