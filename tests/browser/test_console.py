@@ -173,7 +173,7 @@ def test_a_file_that_is_dropped_anywhere_becomes_a_job(page: Page, running: Serv
     page.get_by_label("SecretId").fill(READER.secret_id)
     page.get_by_label("SecretKey").fill(READER.secret_key.get_secret_value())
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("navigation")).to_be_visible()
+    expect(page.get_by_role("heading", name="Dropped.wav")).to_be_visible()
     page.evaluate(DROP, [0])
     expect(page.get_by_role("status")).to_contain_text("may not upload files")
     page.evaluate("history.pushState(null, '', '?view=new'); dispatchEvent(new PopStateEvent('popstate'))")
