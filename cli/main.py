@@ -112,7 +112,7 @@ class LazyGroup(Group):
 def _ended(error: Exception, context: click.Context) -> Exception:
     """Return how a command ends that raises an error; a service logs where an unexpected one was raised.
 
-    Invalid settings are told by name, never by value.
+    Invalid settings are named; their values are not shown.
     """
     match error:
         case click.UsageError():

@@ -173,8 +173,8 @@ _MOST_DEEP: Final = 12
 def reason_of(error: BaseException) -> str:
     """Return why something failed: a few words on one line, which may follow a colon.
 
-    An error of the system that caused it says more than the library that met it. Errors of Stemline are told
-    by their own text.
+    An error of the system that caused it says more than the library that met it. Errors of Stemline
+    have their own text.
     """
     for cause in _causes(error):
         if text := _of_system(cause):

@@ -64,7 +64,7 @@ class PeerProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             to, back = await asyncio.open_connection("127.0.0.1", self._server_port)
-            answers = asyncio.create_task(_forward(to, writer))
+            answers = asyncio.create_task(forward(to, writer))
             with suppress(asyncio.CancelledError):
                 await self._forward_commands(reader, back, writer)
             answers.cancel()
@@ -87,7 +87,8 @@ class PeerProxy:
             await back.drain()
 
 
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read until one side ends, then close the other."""
     with suppress(OSError):
         while data := await reader.read(_CHUNK):
             writer.write(data)

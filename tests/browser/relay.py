@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-_CHUNK = 1 << 16
+from stemline.testing.peer_proxy import forward
 
 
 class Relay:
@@ -62,15 +62,7 @@ class Relay:
         with suppress(OSError):
             to, back = await asyncio.open_connection("127.0.0.1", self.to)
             self._writers.add(back)
-            await asyncio.gather(_forward(reader, back), _forward(to, writer))
+            await asyncio.gather(forward(reader, back), forward(to, writer))
             self._writers.discard(back)
         self._writers.discard(writer)
         writer.transport.abort()
-
-
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()

@@ -17,7 +17,7 @@ from tests.browser.thorough import full, note, opened
 
 __all__ = ["full"]
 
-#: Roles that need a name to be told apart.
+#: Roles that need a name to be distinguished.
 NAMED = {
     "button", "link", "textbox", "searchbox", "combobox", "checkbox", "slider", "spinbutton", "progressbar",
     "table", "image", "img", "region", "navigation", "dialog", "timer", "Date", "heading",

@@ -97,18 +97,18 @@ test("a track that the store does not give is silent and named, and is heard aga
   const files = stored(wavFile([ramp], RATE), wavFile([ramp], RATE), wavFile([ramp], RATE));
   const refused = new Set(["0"]);
   const get = async (url, options) => (refused.has(url) ? new Response("", { status: 404 }) : files.get(url, options));
-  const told = [];
-  const { sound, failed } = await inPieces(new Context(), ["0", "1", "2"], { seconds: 50, get, onTrouble: () => told.push([...failed.keys()]) });
+  const reported = [];
+  const { sound, failed } = await inPieces(new Context(), ["0", "1", "2"], { seconds: 50, get, onTrouble: () => reported.push([...failed.keys()]) });
   assert.deepEqual([[...failed.keys()], failed.get(0).status], [[0], 404]);
   refused.add("2");
   const first = await sound.load(0);
   assert.deepEqual([first.data[0][1], first.data[2][1], first.data[4][1] > 0], [0, 0.5, false]);
-  assert.deepEqual(told, [[0, 2]]);
+  assert.deepEqual(reported, [[0, 2]]);
   refused.delete("2");
   // What is played does not wait for it; what is asked for is complete.
   assert.equal(sound.loaded(0), first);
   assert.equal((await sound.load(0)).data[4][1], 0.5);
-  assert.deepEqual(told.at(-1), [0]);
+  assert.deepEqual(reported.at(-1), [0]);
   refused.add("1").add("2");
   await assert.rejects(sound.load(20 * RATE), (error) => error.status === 404);
   await assert.rejects(inPieces(new Context(), ["0", "1"], { seconds: 50, get }), (error) => error.status === 404);

@@ -155,7 +155,7 @@ def test_a_batch_counts_its_rows_as_jobs_of_the_day(make):
         accept(IDS[4], 1)
 
 
-def test_every_change_of_a_batch_is_told(make):
+def test_every_change_of_a_batch_is_reported(make):
     """Its acceptance, pause, resumption, cancel and end, each once and with its new state."""
     store = make()
     start, _ = store.events.begin(TENANT)
@@ -164,8 +164,8 @@ def test_every_change_of_a_batch_is_told(make):
         change(TENANT, IDS[0])
     events = store.events.read(TENANT, start)
     assert events is not None
-    told = [("Active", 0), ("Paused", 0), ("Active", 0), ("Cancel", 0), ("Cancel", 100)]
-    assert [("batch", IDS[0], *each) for each in told] == [
+    reported = [("Active", 0), ("Paused", 0), ("Active", 0), ("Cancel", 0), ("Cancel", 100)]
+    assert [("batch", IDS[0], *each) for each in reported] == [
         (event.kind, event.subject, event.state, event.progress) for event in events
     ]
 

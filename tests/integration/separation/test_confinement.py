@@ -105,9 +105,9 @@ def test_a_confined_process_reads_its_file_and_nothing_else(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
         local.bind(abstract)
         local.listen()
-        told = [str(source), str(other), str(tmp_path), server.getsockname()[1], abstract, os.getpid()]
+        reported = [str(source), str(other), str(tmp_path), server.getsockname()[1], abstract, os.getpid()]
         result = subprocess.run(
-            (sys.executable, "-c", SCRIPT, json.dumps(told)), capture_output=True, text=True, check=True
+            (sys.executable, "-c", SCRIPT, json.dumps(reported)), capture_output=True, text=True, check=True
         )
 
     found = json.loads(result.stdout)

@@ -105,7 +105,7 @@ def test_an_unexpected_error_without_a_folder_for_its_report(monkeypatch: pytest
 def test_an_error_of_a_connection_is_a_service_that_does_not_answer(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the HTTP client raises while it sends is told with status 3."""
+    """What the HTTP client raises while it sends is reported with status 3."""
     monkeypatch.setattr(httpx.Client, "send", lambda *_, **__: (_ for _ in ()).throw(error))
     monkeypatch.setattr("stemline.client.retry.Tries._may_help", lambda *_: False)
     keys = "--api http://a.test --secret-id i --secret-key k --bucket b-1 --region r"

@@ -65,6 +65,6 @@ def test_the_model_is_shown(raw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("state", ["Submitted", "Pause", "Running", "Success", "Failed", "Cancel"])
 def test_a_paused_job_says_what_starts_it_again(state: str) -> None:
-    """Only the state that somebody must end is told with what ends it."""
+    """Only the state that somebody must end is shown with what ends it."""
     text = described(State=state)
     assert ("stemline resume` starts the queue again" in text) == (state == "Pause")

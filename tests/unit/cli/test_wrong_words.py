@@ -29,7 +29,7 @@ OPTIONS = [
 def test_no_value_of_an_option_is_a_fault_of_the_program(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Empty, huge, negative and unprintable values of every option are told, not raised."""
+    """Empty, huge, negative and unprintable values of every option are reported, not raised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path / "none"))
@@ -58,7 +58,7 @@ def test_a_source_that_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 def test_a_table_that_cannot_be_written_is_said() -> None:
-    """A full disk behind `models list >` is told as that of the output."""
+    """A full disk behind `models list >` is reported as that of the output."""
     with Path("/dev/full").open("w") as full:
         words = [str(Path(sys.executable).with_name("stemline")), "models", "list"]
         ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -68,11 +68,11 @@ def song(tmp_path: Path) -> Path:
 
 def test_every_part_is_sent_once(service: Service, song: Path) -> None:
     """The parts are the file, in the sizes that the service asks for, and progress adds up to it."""
-    told: list[int] = []
-    assert "uploads/1/song.wav" == send_file(service, song, told.append)  # type: ignore[arg-type]
+    reported: list[int] = []
+    assert "uploads/1/song.wav" == send_file(service, song, reported.append)  # type: ignore[arg-type]
     assert service.stored == CONTENT
     assert [4, 4, 2] == [len(service.parts[number]) for number in (1, 2, 3)]
-    assert sum(told) == len(CONTENT)
+    assert sum(reported) == len(CONTENT)
     assert ["POST /uploads", "PUT /uploads", "POST /uploads/complete"] == service.calls
 
 

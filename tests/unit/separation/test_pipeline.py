@@ -312,44 +312,46 @@ def test_writers_know_their_file_and_the_source(bench: Bench) -> None:
     assert [(spec, options) for spec in OUTPUTS.values()] == bench.wrote
 
 
-def test_the_size_is_told_before_anything_is_written(bench: Bench) -> None:
-    """All stems together; whoever is told may end the separation, and no file is left."""
-    told: list[int] = []
+def test_the_size_is_announced_before_anything_is_written(bench: Bench) -> None:
+    """All stems together; whoever is reported may end the separation, and no file is left."""
+    reported: list[int] = []
 
     def refuse(size: int) -> None:
-        told.append(size)
+        reported.append(size)
         raise OutputError
 
     with pytest.raises(OutputError):
         bench.run(expect=refuse)
-    assert [sum(expected_bytes(encoding, 1.0) for encoding in ENCODINGS.values())] == told
+    assert [sum(expected_bytes(encoding, 1.0) for encoding in ENCODINGS.values())] == reported
     assert [[], []] == [writer.pieces for writer in bench.writers.values()]
     assert {"vocals abort", "accompaniment abort"} <= {*bench.log}
 
 
 @pytest.mark.parametrize("duration_s", [None, 0.0])
-def test_of_a_source_without_a_duration_only_the_end_is_told(bench: Bench, duration_s: float | None) -> None:
+def test_of_a_source_without_a_duration_only_the_end_is_reported(
+    bench: Bench, duration_s: float | None
+) -> None:
     """Neither a size nor a fraction can be known."""
-    told: list[float] = []
+    reported: list[float] = []
     bench.source.duration_s = duration_s
-    bench.run(expect=told.append, progress=told.append)
-    assert [1.0] == told
+    bench.run(expect=reported.append, progress=reported.append)
+    assert [1.0] == reported
 
 
 def test_progress_is_the_share_of_the_duration(bench: Bench) -> None:
     """After each piece, with 1 only once the files are in their places."""
-    told: list[tuple[float, bool]] = []
+    reported: list[tuple[float, bool]] = []
 
     def progress(fraction: float) -> None:
-        told.append((fraction, "accompaniment publish" in bench.log))
+        reported.append((fraction, "accompaniment publish" in bench.log))
 
     bench.run(progress=progress)
-    assert [(0.25, False), (0.5, False), (0.75, False), (0.99, False), (1.0, True)] == told
-    told.clear()
+    assert [(0.25, False), (0.5, False), (0.75, False), (0.99, False), (1.0, True)] == reported
+    reported.clear()
     bench.source.duration_s = 2.0
     bench.log.clear()
     bench.run(progress=progress)
-    assert [0.125, 0.25, 0.375, 0.5, 1.0] == [fraction for fraction, _ in told]
+    assert [0.125, 0.25, 0.375, 0.5, 1.0] == [fraction for fraction, _ in reported]
 
 
 def test_files_are_published_once_all_are_complete(bench: Bench) -> None:
@@ -410,7 +412,7 @@ def test_a_cancel_leaves_no_file(bench: Bench, pieces: int) -> None:
 def test_a_source_that_waits_is_interrupted_by_an_error(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread that decodes may wait for a child that is silent: it is told before it is waited for."""
+    """The thread that decodes may wait for a child that is silent: it is reported before it is waited for."""
 
     def endless(source: Source) -> Iterator[np.ndarray]:
         yield np.zeros((PIECE, 2), np.float32)

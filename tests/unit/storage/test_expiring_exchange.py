@@ -144,7 +144,7 @@ def test_the_time_of_a_signature_is_utc(
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "code", "message", "told"),
+    ("status", "content", "code", "message", "reported"),
     [
         (403, RESULT % b"AccessDenied", "AccessDenied", "some text", 403),
         (404, RESULT % b"NoSuchUpload", "NoSuchUpload", "some text", 404),
@@ -164,12 +164,18 @@ def test_the_time_of_a_signature_is_utc(
     ],
 )  # fmt: skip
 def test_an_error_has_what_the_store_said(
-    bucket: BucketClient, session: Session, status: int, content: bytes, code: str, message: str, told: int
+    bucket: BucketClient,
+    session: Session,
+    status: int,
+    content: bytes,
+    code: str,
+    message: str,
+    reported: int,
 ) -> None:
     """Code, message, status and operation of the answer; one in a 200 has the status it means."""
     error = refusal(bucket, session, status, content)
     assert {"Code": code, "Message": message} == error.response["Error"]
-    assert {"HTTPStatusCode": told} == error.response["ResponseMetadata"]
+    assert {"HTTPStatusCode": reported} == error.response["ResponseMetadata"]
     assert "complete_multipart_upload" == error.operation_name
 
 

@@ -153,19 +153,19 @@ def test_an_ensemble_shares_its_members_with_other_jobs(tmp_path: Path) -> None:
 def test_weights_that_cannot_be_loaded_are_reported(monkeypatch, tmp_path):
     """What announces the models learns that one is damaged; that one is missing it sees itself."""
     errors = [WeightsMissing(), WeightsCorrupt()]
-    told: list[int] = []
+    reported: list[int] = []
 
     def load(_model: str, **_: Any) -> Any:
         raise errors[0]
 
     monkeypatch.setattr(engines, "load_engine", load)
     settings = Settings(models_dir=tmp_path)
-    loaded = engines.Engines(settings, WorkerMetrics(), None, lambda: told.append(len(errors)))
+    loaded = engines.Engines(settings, WorkerMetrics(), None, lambda: reported.append(len(errors)))
     while errors:
         with pytest.raises(type(errors[0])):
             loaded("2stems")
         errors.pop(0)
-    assert [1] == told
+    assert [1] == reported
 
 
 def test_an_engine_is_loaded_with_the_options_of_the_settings(monkeypatch, tmp_path):
