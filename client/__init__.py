@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stemline.client.aio import AsyncClient
     from stemline.client.batches import Batch, Row
+    from stemline.client.callbacks import Attempt, Callback
     from stemline.client.client import Client
     from stemline.client.errors import (
         AccessDenied,
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
         WaitTimedOut,
     )
     from stemline.client.events import Event
+    from stemline.client.job import Execution, Job, Page, Stem
+    from stemline.client.queues import Queue
     from stemline.client.retry import Retry
     from stemline.client.submission import Submission
     from stemline.client.target import S3Access, Target, find
+    from stemline.client.templates import Template
     from stemline.client.usage import Usage
-    from stemline.client.values import Attempt, Callback, Execution, Job, Page, Queue, Stem, Template
 
 __all__ = [
     "AccessDenied",
@@ -69,31 +72,31 @@ _MODULES = {
     "AccessDenied": "errors",
     "ApiError": "errors",
     "AsyncClient": "aio",
-    "Attempt": "values",
+    "Attempt": "callbacks",
     "Batch": "batches",
-    "Callback": "values",
+    "Callback": "callbacks",
     "Client": "client",
     "ClientError": "errors",
     "ConnectionFailed": "errors",
     "Event": "events",
-    "Execution": "values",
-    "Job": "values",
+    "Execution": "job",
+    "Job": "job",
     "JobEnded": "errors",
     "NotConfigured": "errors",
     "NotFound": "errors",
     "ObjectMissing": "errors",
-    "Page": "values",
-    "Queue": "values",
+    "Page": "job",
+    "Queue": "queues",
     "Retry": "retry",
     "Row": "batches",
     "S3Access": "target",
     "SlowDown": "errors",
-    "Stem": "values",
+    "Stem": "job",
     "StoreRefused": "errors",
     "StoreUnreachable": "errors",
     "Submission": "submission",
     "Target": "target",
-    "Template": "values",
+    "Template": "templates",
     "TransferFailed": "errors",
     "Usage": "usage",
     "WaitTimedOut": "errors",

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
-import httpx
-
-from stemline.client import batches, calls, usage
+from stemline.client import batches, callbacks, jobs, queues, templates, usage
+from stemline.client.answers import Raw
+from stemline.client.async_sender import AsyncSender
 from stemline.client.batches import Batch, Row
-from stemline.client.call import Call, Changed, in_tens, one
+from stemline.client.call import in_tens, one
+from stemline.client.callbacks import Callback
 from stemline.client.client import Client
-from stemline.client.errors import ApiError, ConnectionFailed, JobEnded
-from stemline.client.events import AGAIN_S, Event, EventReader
-from stemline.client.exchange import Exchange
+from stemline.client.errors import JobEnded
+from stemline.client.job import Execution, Job, Page
 from stemline.client.names import DEFAULT_PATTERN
 from stemline.client.objects import Progress
-from stemline.client.retry import Retry, Tries
+from stemline.client.queues import Queue
+from stemline.client.retry import Retry
 from stemline.client.submission import Submission
-from stemline.client.target import Target, find
+from stemline.client.target import Target
+from stemline.client.templates import Template
 from stemline.client.usage import Usage
-from stemline.client.values import Callback, Execution, Job, Page, Queue, Raw, Template
 from stemline.client.waiting import Waiting
 
-T = TypeVar("T")
 
-
-class AsyncClient:
+class AsyncClient(AsyncSender):
     """The same as :class:`~stemline.client.client.Client`, with methods to be awaited.
 
     Files are sent and fetched in threads; ``progress`` is called there.
@@ -39,89 +36,13 @@ class AsyncClient:
 
     def __init__(self, target: Target, *, retry: Retry | None = None, timeout_s: float = 40.0) -> None:
         """Open no connection yet; the arguments are those of :class:`~stemline.client.client.Client`."""
-        self.target = target
-        self._retry = retry or Retry()
-        self._exchange = Exchange(target)
-        self._http = httpx.AsyncClient(**self._exchange.options(timeout_s))
+        super().__init__(target, retry=retry, timeout_s=timeout_s)
         self._files = Client(target, retry=retry, timeout_s=timeout_s)
-
-    @classmethod
-    def connect(cls, *, profile: str = "", **given: str) -> Self:
-        """Return a client for the service that :func:`~stemline.client.target.find` finds."""
-        return cls(find(given, profile=profile))
-
-    async def __aenter__(self) -> Self:
-        """Return the client."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the client."""
-        await self.close()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await super().close()
         self._files.close()
-
-    async def send(self, call: Call[T], *, within_s: float | None = None) -> T:
-        """Send a call, again where that may help, and return its answer.
-
-        Args:
-            call: what is asked.
-            within_s: how long at most; without it, as long as the client tries.
-        """
-        tries = self._retry.start(call, within_s)
-        while True:
-            cause: httpx.HTTPError | None = None
-            try:
-                request = self._exchange.request(call, within_s=within_s)
-                return self._exchange.read(call, await self._http.send(request))
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                error = answered
-            await asyncio.sleep(tries.pause(error, cause))
-
-    async def events(self, job_id: str = "", *, last: str = "") -> AsyncGenerator[Event, None]:
-        """Yield what changes, from now on: in the bucket without an end, or with one job until its end."""
-        reader = EventReader(job_id, last)
-        tries: Tries | None = None
-        while True:
-            call = reader.call()
-            tries = tries or self._retry.start(call)
-            cause: httpx.HTTPError | None = None
-            try:
-                async with aclosing(self._stream(call)) as parts:
-                    async for part in parts:
-                        events, tries = reader.feed(part), None
-                        for event in events:
-                            yield event
-                        if reader.has_ended:
-                            return
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                if tries is None:
-                    raise
-                error = answered
-            else:
-                return
-            await asyncio.sleep(AGAIN_S if tries is None else tries.pause(error, cause))
-
-    async def _stream(self, call: Call[None]) -> AsyncGenerator[bytes, None]:
-        """Yield the parts of a stream; it is over without an error only where no events will follow."""
-        async with aclosing(await self._http.send(self._exchange.request(call), stream=True)) as response:
-            if response.status_code != 200:
-                await response.aread()
-            if not self._exchange.has_events(call, response):
-                return
-            async for part in response.aiter_bytes():
-                yield part
-        raise httpx.ReadError("the stream has ended")
 
     async def submit(
         self, source: str, *, idempotency_key: str = "", wait_s: float = 0, **parameters: Any
@@ -133,24 +54,24 @@ class AsyncClient:
     async def dry_run(self, source: str, *, probe: bool = True, **parameters: Any) -> Raw:
         """Check a submission, have a worker probe the source if asked for, and store nothing."""
         submission, target = Submission(source, **parameters), self.target
-        return await self.send(calls.dry_run(submission, target.bucket, target.region, probe=probe))
+        return await self.send(jobs.dry_run(submission, target.bucket, target.region, probe=probe))
 
     async def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""
         target = self.target
         return await self.send(
-            calls.submit(submission, target.bucket, target.region, key=idempotency_key, wait_s=wait_s)
+            jobs.submit(submission, target.bucket, target.region, key=idempotency_key, wait_s=wait_s)
         )
 
     async def get(self, job_id: str, *, wait_s: float = 0) -> Job:
         """Return a job; with ``wait_s`` as soon as it has ended, but not later than that."""
-        return one(await self.send(calls.get([job_id], wait_s=wait_s)), job_id, "job")
+        return one(await self.send(jobs.get([job_id], wait_s=wait_s)), job_id, "job")
 
     async def get_many(self, ids: Sequence[str]) -> dict[str, Job]:
         """Return jobs by their ids, without those that the bucket does not have."""
         found: dict[str, Job] = {}
         for ten in in_tens(ids):
-            found |= await self.send(calls.get(ten))
+            found |= await self.send(jobs.get(ten))
         return found
 
     async def wait(
@@ -164,7 +85,7 @@ class AsyncClient:
         """Wait until a job has ended."""
         waiting = Waiting(timeout_s)
         while True:
-            call = calls.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
+            call = jobs.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
             job = one(await self.send(call, within_s=waiting.within_s()), job_id, "job")
             if on_change is not None:
                 on_change(job)
@@ -176,7 +97,7 @@ class AsyncClient:
 
     async def page(self, **filters: Any) -> Page:
         """Return one page of jobs."""
-        return await self.send(calls.page(**filters))
+        return await self.send(jobs.page(**filters))
 
     async def list(self, **filters: Any) -> AsyncIterator[Job]:
         """Yield all jobs, page by page, latest first."""
@@ -192,39 +113,19 @@ class AsyncClient:
     async def cancel(self, *ids: str) -> None:
         """Cancel jobs; of each ten all or none."""
         for ten in in_tens(ids):
-            await self.send(calls.cancel(ten))
+            await self.send(jobs.cancel(ten))
 
     async def retry(self, *ids: str) -> Sequence[Job]:
         """Submit failed or cancelled jobs again and return the new ones; of each ten all or none."""
-        return [job for ten in in_tens(ids) for job in await self.send(calls.retry(ten))]
+        return [job for ten in in_tens(ids) for job in await self.send(jobs.retry(ten))]
 
     async def cancel_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Cancel all jobs that match and have not ended, and return how many."""
-        return await self._all(lambda cursor: calls.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
+        return await self._all(lambda cursor: jobs.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
 
     async def retry_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Submit all failed and cancelled jobs again that match and were not retried yet."""
-        return await self._all(lambda cursor: calls.retry_where(dry_run=dry_run, cursor=cursor, **filters))
-
-    async def _all(self, call: Callable[[str], Call[Changed]]) -> int:
-        """Send a call until nothing is left, and return how many were changed."""
-        count, cursor = 0, ""
-        while True:
-            part = await self.send(call(cursor))
-            count, cursor = count + part.count, part.cursor
-            if not cursor:
-                return count
-
-    async def _pages(self, call: Callable[[int], Call[tuple[Sequence[T], int]]]) -> AsyncIterator[T]:
-        """Yield what is on all pages of a list whose pages have numbers."""
-        number, seen = 1, 0
-        while True:
-            found, total = await self.send(call(number))
-            for each in found:
-                yield each
-            number, seen = number + 1, seen + len(found)
-            if not found or seen >= total:
-                return
+        return await self._all(lambda cursor: jobs.retry_where(dry_run=dry_run, cursor=cursor, **filters))
 
     async def create_batch(
         self,
@@ -288,12 +189,7 @@ class AsyncClient:
 
     async def retry_batch(self, batch_id: str) -> int:
         """Retry the failed rows of a batch, and return how many."""
-        count = 0
-        while True:
-            part = await self.send(batches.retry_batch(batch_id))
-            count += part.count
-            if not part.cursor:
-                return count
+        return await self._all(lambda _: batches.retry_batch(batch_id))
 
     async def usage(self, *, first: date | None = None, last: date | None = None) -> Sequence[Usage]:
         """Return what the jobs of the bucket took, by credential and day."""
@@ -301,17 +197,15 @@ class AsyncClient:
 
     async def execution(self, job_id: str) -> Execution:
         """Return which attempt at a job runs, or ran last, and where."""
-        return await self.send(calls.execution(job_id))
+        return await self.send(jobs.execution(job_id))
 
     async def queues(self) -> Sequence[Queue]:
         """Return the queues of the bucket."""
-        return await self.send(calls.queues())
+        return await self.send(queues.queues())
 
     async def queue(self, name: str = "") -> Queue:
         """Return a queue by its id or name; the bucket's only one if none is given."""
-        found = await self.queues()
-        named = {key: queue for queue in found for key in (queue.name, queue.id)}
-        return found[0] if found and not name else one(named, name, "queue")
+        return queues.chosen(await self.queues(), name)
 
     async def pause(self, queue: str = "") -> Queue:
         """Stop a queue from starting jobs."""
@@ -323,39 +217,39 @@ class AsyncClient:
 
     async def update_queue(self, queue: str = "", **changes: Any) -> Queue:
         """Change a queue; the changes are elements of the wire."""
-        return await self.send(calls.update_queue(await self.queue(queue), changes))
+        return await self.send(queues.update_queue(await self.queue(queue), changes))
 
     def templates(self, *, prefix: str = "") -> AsyncIterator[Template]:
         """Yield all templates, or those whose names begin with a prefix."""
-        return self._pages(lambda number: calls.templates(page_number=number, prefix=prefix))
+        return self._pages(lambda number: templates.templates(page_number=number, prefix=prefix))
 
     async def create_template(self, name: str, **parameters: Any) -> Template:
         """Create a template; the parameters are those of a submission about stems and codec."""
-        return await self.send(calls.create_template(name, Submission("", **parameters)))
+        return await self.send(templates.create_template(name, Submission("", **parameters)))
 
     async def delete_template(self, template_id: str) -> None:
         """Delete a template."""
-        await self.send(calls.delete_template(template_id))
+        await self.send(templates.delete_template(template_id))
 
     def callbacks(
         self, *, states: Sequence[str] = (), host: str = "", since: datetime | None = None
     ) -> AsyncIterator[Callback]:
         """Yield callbacks, latest first; of every state unless some are given."""
         return self._pages(
-            lambda number: calls.callbacks(states=states, host=host, since=since, page_number=number)
+            lambda number: callbacks.callbacks(states=states, host=host, since=since, page_number=number)
         )
 
     async def get_callbacks(self, *ids: str) -> Sequence[Callback]:
         """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
-        return [each for ten in in_tens(ids) for each in await self.send(calls.get_callbacks(ten))]
+        return [each for ten in in_tens(ids) for each in await self.send(callbacks.get_callbacks(ten))]
 
     async def send_callbacks(self, *ids: str) -> int:
         """Send callbacks now, whatever their state, of each ten all or none, and return how many."""
-        return sum([await self.send(calls.send_callbacks(ten)) for ten in in_tens(ids)])
+        return sum([await self.send(callbacks.send_callbacks(ten)) for ten in in_tens(ids)])
 
     async def send_callbacks_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Send all callbacks that match now, and return how many; dead letters unless states are given."""
-        return (await self.send(calls.send_callbacks_where(dry_run=dry_run, **filters))).count
+        return (await self.send(callbacks.send_callbacks_where(dry_run=dry_run, **filters))).count
 
     async def upload(self, path: str | Path, key: str = "", *, progress: Progress | None = None) -> str:
         """Send a file to the bucket and return its key, by default a new one that ends with its name."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from stemline.client.answers import Raw, child, children, number, text, time_of
 from stemline.client.call import PAGE, Call, Changed, changed, segment
 from stemline.client.names import is_utf8
 from stemline.client.submission import Submission, elements_of
-from stemline.client.values import Raw, child, children, number, text, time_of
 
 LINES: Final = "application/x-ndjson"
 _OVER: Final = frozenset({"Done", "Cancel"})

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
+from stemline.client.answers import Raw, number, text
 from stemline.client.errors import NotFound
-from stemline.client.values import Raw, number, text
 from stemline.wire.codec import JSON
 from stemline.wire.queries import MAX_IDS
 from stemline.wire.times import format_time

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from stemline.client import batches, calls, usage
+from stemline.client import batches, callbacks, jobs, queues, templates, usage
+from stemline.client.answers import Raw
 from stemline.client.batches import Batch, Row
-from stemline.client.call import Call, Changed, in_tens, one
+from stemline.client.call import in_tens, one
+from stemline.client.callbacks import Callback
 from stemline.client.errors import JobEnded
 from stemline.client.files import Files
+from stemline.client.job import Execution, Job, Page
+from stemline.client.queues import Queue
 from stemline.client.submission import Submission
+from stemline.client.templates import Template
 from stemline.client.usage import Usage
-from stemline.client.values import Callback, Execution, Job, Page, Queue, Raw, Template
 from stemline.client.waiting import Waiting
-
-T = TypeVar("T")
 
 
 class Client(Files):
@@ -57,13 +59,13 @@ class Client(Files):
             ``Source`` and ``Estimate`` as on the wire (docs/beyond-vendor.md).
         """
         submission, target = Submission(source, **parameters), self.target
-        return self.send(calls.dry_run(submission, target.bucket, target.region, probe=probe))
+        return self.send(jobs.dry_run(submission, target.bucket, target.region, probe=probe))
 
     def submit_as(self, submission: Submission, *, idempotency_key: str = "", wait_s: float = 0) -> Job:
         """Submit a job with given parameters."""
         target = self.target
         return self.send(
-            calls.submit(submission, target.bucket, target.region, key=idempotency_key, wait_s=wait_s)
+            jobs.submit(submission, target.bucket, target.region, key=idempotency_key, wait_s=wait_s)
         )
 
     def get(self, job_id: str, *, wait_s: float = 0) -> Job:
@@ -72,13 +74,13 @@ class Client(Files):
         Raises:
             NotFound: the bucket has no such job.
         """
-        return one(self.send(calls.get([job_id], wait_s=wait_s)), job_id, "job")
+        return one(self.send(jobs.get([job_id], wait_s=wait_s)), job_id, "job")
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Job]:
         """Return jobs by their ids, without those that the bucket does not have."""
         found: dict[str, Job] = {}
         for ten in in_tens(ids):
-            found |= self.send(calls.get(ten))
+            found |= self.send(jobs.get(ten))
         return found
 
     def wait(
@@ -106,17 +108,19 @@ class Client(Files):
         waiting = Waiting(timeout_s)
         while True:
             # A caller that follows the job needs each progress; a held answer would give the end alone.
-            call = calls.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
+            call = jobs.get([job_id], wait_s=0 if on_change else waiting.next_hold_s())
             job = one(self.send(call, within_s=waiting.within_s()), job_id, "job")
             if on_change is not None:
                 on_change(job)
             if job.has_ended:
-                return _checked(job, check=check)
+                if check and not job.succeeded:
+                    raise JobEnded(job)
+                return job
             time.sleep(waiting.pause(job))
 
     def page(self, **filters: Any) -> Page:
-        """Return one page of jobs; the filters are those of :func:`stemline.client.calls.page`."""
-        return self.send(calls.page(**filters))
+        """Return one page of jobs; the filters are those of :func:`stemline.client.jobs.page`."""
+        return self.send(jobs.page(**filters))
 
     def list(self, **filters: Any) -> Iterator[Job]:
         """Yield all jobs, page by page, latest first; the filters are those of :meth:`page`."""
@@ -131,43 +135,24 @@ class Client(Files):
     def cancel(self, *ids: str) -> None:
         """Cancel jobs; of each ten all or none."""
         for ten in in_tens(ids):
-            self.send(calls.cancel(ten))
+            self.send(jobs.cancel(ten))
 
     def retry(self, *ids: str) -> Sequence[Job]:
         """Submit failed or cancelled jobs again and return the new ones; of each ten all or none."""
-        return [job for ten in in_tens(ids) for job in self.send(calls.retry(ten))]
+        return [job for ten in in_tens(ids) for job in self.send(jobs.retry(ten))]
 
     def cancel_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Cancel all jobs that match and have not ended, and return how many.
 
         Args:
             dry_run: only count them.
-            filters: those of :func:`stemline.client.calls.where`.
+            filters: those of :func:`stemline.client.jobs.where`.
         """
-        return self._all(lambda cursor: calls.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
+        return self._all(lambda cursor: jobs.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
 
     def retry_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Submit all failed and cancelled jobs again that match and were not retried yet."""
-        return self._all(lambda cursor: calls.retry_where(dry_run=dry_run, cursor=cursor, **filters))
-
-    def _all(self, call: Callable[[str], Call[Changed]]) -> int:
-        """Send a call until nothing is left, and return how many were changed."""
-        count, cursor = 0, ""
-        while True:
-            part = self.send(call(cursor))
-            count, cursor = count + part.count, part.cursor
-            if not cursor:
-                return count
-
-    def _pages(self, call: Callable[[int], Call[tuple[Sequence[T], int]]]) -> Iterator[T]:
-        """Yield what is on all pages of a list whose pages have numbers."""
-        number, seen = 1, 0
-        while True:
-            found, total = self.send(call(number))
-            yield from found
-            number, seen = number + 1, seen + len(found)
-            if not found or seen >= total:
-                return
+        return self._all(lambda cursor: jobs.retry_where(dry_run=dry_run, cursor=cursor, **filters))
 
     def create_batch(
         self,
@@ -254,12 +239,7 @@ class Client(Files):
 
     def retry_batch(self, batch_id: str) -> int:
         """Retry the failed rows of a batch, and return how many."""
-        count = 0
-        while True:
-            part = self.send(batches.retry_batch(batch_id))
-            count += part.count
-            if not part.cursor:
-                return count
+        return self._all(lambda _: batches.retry_batch(batch_id))
 
     def usage(self, *, first: date | None = None, last: date | None = None) -> Sequence[Usage]:
         """Return what the jobs of the bucket took, by credential and day.
@@ -276,11 +256,11 @@ class Client(Files):
         Raises:
             NotFound: the bucket has no such job.
         """
-        return self.send(calls.execution(job_id))
+        return self.send(jobs.execution(job_id))
 
     def queues(self) -> Sequence[Queue]:
         """Return the queues of the bucket."""
-        return self.send(calls.queues())
+        return self.send(queues.queues())
 
     def queue(self, name: str = "") -> Queue:
         """Return a queue by its id or name; the bucket's only one if none is given.
@@ -288,9 +268,7 @@ class Client(Files):
         Raises:
             NotFound: there is no such queue.
         """
-        found = self.queues()
-        named = {key: queue for queue in found for key in (queue.name, queue.id)}
-        return found[0] if found and not name else one(named, name, "queue")
+        return queues.chosen(self.queues(), name)
 
     def pause(self, queue: str = "") -> Queue:
         """Stop a queue from starting jobs."""
@@ -307,35 +285,35 @@ class Client(Files):
             queue: its id or name; the bucket's only one if empty.
             changes: elements of the wire: ``State``, ``Name``, ``MaxSize``, ``MaxConcurrent`` …
         """
-        return self.send(calls.update_queue(self.queue(queue), changes))
+        return self.send(queues.update_queue(self.queue(queue), changes))
 
     def templates(self, *, prefix: str = "") -> Iterator[Template]:
         """Yield all templates, or those whose names begin with a prefix."""
-        return self._pages(lambda number: calls.templates(page_number=number, prefix=prefix))
+        return self._pages(lambda number: templates.templates(page_number=number, prefix=prefix))
 
     def create_template(self, name: str, **parameters: Any) -> Template:
         """Create a template; the parameters are those of :class:`Submission` about stems and codec."""
-        return self.send(calls.create_template(name, Submission("", **parameters)))
+        return self.send(templates.create_template(name, Submission("", **parameters)))
 
     def delete_template(self, template_id: str) -> None:
         """Delete a template."""
-        self.send(calls.delete_template(template_id))
+        self.send(templates.delete_template(template_id))
 
     def callbacks(
         self, *, states: Sequence[str] = (), host: str = "", since: datetime | None = None
     ) -> Iterator[Callback]:
         """Yield callbacks, latest first; of every state unless some are given."""
         return self._pages(
-            lambda number: calls.callbacks(states=states, host=host, since=since, page_number=number)
+            lambda number: callbacks.callbacks(states=states, host=host, since=since, page_number=number)
         )
 
     def get_callbacks(self, *ids: str) -> Sequence[Callback]:
         """Return callbacks by their ids or the ids of their jobs, without unknown ones."""
-        return [each for ten in in_tens(ids) for each in self.send(calls.get_callbacks(ten))]
+        return [each for ten in in_tens(ids) for each in self.send(callbacks.get_callbacks(ten))]
 
     def send_callbacks(self, *ids: str) -> int:
         """Send callbacks now, whatever their state, of each ten all or none, and return how many."""
-        return sum(self.send(calls.send_callbacks(ten)) for ten in in_tens(ids))
+        return sum(self.send(callbacks.send_callbacks(ten)) for ten in in_tens(ids))
 
     def send_callbacks_where(self, *, dry_run: bool = False, **filters: Any) -> int:
         """Send all callbacks that match now, and return how many; dead letters unless states are given.
@@ -344,10 +322,4 @@ class Client(Files):
             dry_run: only count them.
             filters: ``states``, ``host`` and ``since``.
         """
-        return self.send(calls.send_callbacks_where(dry_run=dry_run, **filters)).count
-
-
-def _checked(job: Job, *, check: bool) -> Job:
-    if check and not job.succeeded:
-        raise JobEnded(job)
-    return job
+        return self.send(callbacks.send_callbacks_where(dry_run=dry_run, **filters)).count

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stemline.client.batches import Batch
-    from stemline.client.values import Job
+    from stemline.client.job import Job
 
 
 class ClientError(Exception):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from stemline.client.answers import Raw, number, text, time_of
 from stemline.client.call import Call, segment
 from stemline.client.errors import ConnectionFailed
-from stemline.client.values import ENDED, Raw, number, text, time_of
+from stemline.client.job import ENDED
 
 AGAIN_S: Final = 1.0
 """Pause before a stream that the service ended is asked for again."""

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import httpx
 
-from stemline.client import calls
+from stemline.client import jobs
 from stemline.client.errors import ObjectMissing, TransferFailed
 from stemline.client.exchange import reaching, reason_of_transfer
+from stemline.client.job import Job
 from stemline.client.names import DEFAULT_PATTERN, file_names, new_key
 from stemline.client.objects import Bucket, Progress, write_whole
 from stemline.client.retry import Retry
 from stemline.client.sender import Sender
 from stemline.client.sending import send_file
 from stemline.client.target import Target
-from stemline.client.values import Job
 
 
 class Files(Sender):
@@ -92,13 +92,13 @@ class Files(Sender):
             TransferFailed: a stem could not be fetched.
         """
         paths = file_names(job, Path(folder), pattern, values)
-        links = {} if self._bucket is not None else self.send(calls.links(job.id))
+        links = {} if self._bucket is not None else self.send(jobs.links(job.id))
         for stem in job.stems:
             path = paths[stem.name]
             if self._bucket is not None and stem.bucket == self._bucket.name:
                 self._bucket.download(stem.key, path, md5=stem.md5, progress=progress)
             else:
-                links = links or self.send(calls.links(job.id))
+                links = links or self.send(jobs.links(job.id))
                 self._fetch(links.get(stem.key, ""), path, md5=stem.md5, progress=progress)
         return paths
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from stemline.client.errors import TransferFailed
-from stemline.client.values import Job
+from stemline.client.job import Job
 
 DEFAULT_PATTERN: Final = "{dir}/{name}-{stem}.{ext}"
 FIELDS: Final = ("stem", "name", "dir", "jobid", "ext")

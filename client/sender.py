@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
-from stemline.client.call import Call
+from stemline.client.call import Call, Changed
 from stemline.client.errors import ApiError, ConnectionFailed
 from stemline.client.events import AGAIN_S, Event, EventReader
 from stemline.client.exchange import Exchange
@@ -131,3 +131,22 @@ class Sender:
                 return
             yield from response.iter_bytes()
         raise httpx.ReadError("the stream has ended")
+
+    def _all(self, call: Callable[[str], Call[Changed]]) -> int:
+        """Send a call until nothing is left, and return how many were changed."""
+        count, cursor = 0, ""
+        while True:
+            part = self.send(call(cursor))
+            count, cursor = count + part.count, part.cursor
+            if not cursor:
+                return count
+
+    def _pages(self, call: Callable[[int], Call[tuple[Sequence[T], int]]]) -> Iterator[T]:
+        """Yield what is on all pages of a list whose pages have numbers."""
+        number, seen = 1, 0
+        while True:
+            found, total = self.send(call(number))
+            yield from found
+            number, seen = number + 1, seen + len(found)
+            if not found or seen >= total:
+                return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import httpx
 
-from stemline.client import calls
+from stemline.client import uploads
 from stemline.client.errors import ApiError, ClientError, TransferFailed
 from stemline.client.exchange import reaching, reason_of_transfer
 from stemline.client.names import safe_name
@@ -18,7 +18,7 @@ from stemline.jobs.reasons import reason_of
 if TYPE_CHECKING:
     from stemline.client.objects import Progress
     from stemline.client.sender import Sender
-    from stemline.client.values import Upload
+    from stemline.client.uploads import Upload
 
 _CHUNK: Final = 1 << 18
 _FAULTS: Final = 5
@@ -35,7 +35,7 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
         with ExitStack() as stack:
             file = stack.enter_context(path.open("rb"))
             size = path.stat().st_size
-            upload = client.send(calls.begin_upload(safe_name(path.name), size))
+            upload = client.send(uploads.begin_upload(safe_name(path.name), size))
             try:
                 return _send_parts(client, upload, file, progress)
             except BaseException:
@@ -71,8 +71,8 @@ def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progre
                         f"part {number} of {upload.key} could not be sent: {reason_of_transfer(error)}"
                     ) from error
                 break  # what arrived of it is asked for below
-        upload = client.send(calls.resume_upload(upload))
-    return client.send(calls.complete_upload(upload))
+        upload = client.send(uploads.resume_upload(upload))
+    return client.send(uploads.complete_upload(upload))
 
 
 def _read(file: BinaryIO, start: int, length: int, progress: Progress | None) -> Iterator[bytes]:
@@ -91,6 +91,6 @@ def _read(file: BinaryIO, start: int, length: int, progress: Progress | None) ->
 def _give_up(client: Sender, upload: Upload) -> None:
     """Have the parts deleted; the bucket deletes what is left over by its own rules otherwise."""
     try:
-        client.send(calls.abort_upload(upload))
+        client.send(uploads.abort_upload(upload))
     except ClientError:
         return

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from stemline.client.call import wire_time
-from stemline.client.values import STEMS
+from stemline.client.job import STEMS
 from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode
 
 MODES: Final[Mapping[int, str]] = {2: AudioMode.AUDIO_AND_BACKGROUND, 4: AudioMode.MUSIC_MODE}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from stemline.client.answers import Raw, children, number, text
 from stemline.client.call import Call
-from stemline.client.values import Raw, children, number, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from stemline.client.call import LONGEST_WAIT_S
 from stemline.client.errors import WaitTimedOut
-from stemline.client.values import Job
+from stemline.client.job import Job
 
 if TYPE_CHECKING:
     from stemline.client.batches import Batch

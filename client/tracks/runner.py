@@ -20,13 +20,13 @@ from stemline.client.errors import (
     StoreRefused,
     TransferFailed,
 )
+from stemline.client.job import Job
 from stemline.client.names import DEFAULT_PATTERN, check_free, file_names, is_utf8, safe_name
 from stemline.client.submission import Submission
 from stemline.client.tracks.left import check_untouched, has_changed, left, size_of
 from stemline.client.tracks.manifest import Entry, Manifest, digest
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.sources import Track
-from stemline.client.values import Job
 
 _KEY_IS_KEPT_S: Final = 20 * 3600
 """The service keeps an Idempotency-Key for a day; after this time it is looked for the job itself."""

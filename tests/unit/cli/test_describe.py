@@ -10,7 +10,7 @@ import pytest
 from stemline.cli.describe import describe_job
 from stemline.cli.jobs import _row
 from stemline.cli.output import local_time
-from stemline.client.values import Execution, read_job
+from stemline.client.job import Execution, read_job
 from stemline.wire.times import format_time
 
 NOW = datetime.now(UTC)

@@ -11,9 +11,9 @@ import pytest
 
 from stemline.client.batches import create_batch
 from stemline.client.call import LONGEST_WAIT_S, in_tens, joined, one, prefer_wait, wire_time
-from stemline.client.calls import page, submit
 from stemline.client.errors import NotFound
 from stemline.client.exchange import Exchange
+from stemline.client.jobs import page, submit
 from stemline.client.submission import Submission
 from stemline.client.target import Target
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemline.client.errors import TransferFailed
+from stemline.client.job import Job, Stem
 from stemline.client.names import check_free, check_pattern, file_names, fill, safe_name
-from stemline.client.values import Job, Stem
 
 JOB = Job(
     id="j1",

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, StoreRefused, TransferFailed
+from stemline.client.job import Job, Stem
 from stemline.client.names import file_names
 from stemline.client.submission import Submission
 from stemline.client.tracks import pace, runner
 from stemline.client.tracks.manifest import Entry, Manifest
 from stemline.client.tracks.runner import Options, OptionsRefused, Report, Runner
 from stemline.client.tracks.sources import Track
-from stemline.client.values import Job, Stem
 
 
 class Service:

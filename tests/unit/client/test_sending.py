@@ -12,7 +12,7 @@ from stemline.client import sending
 from stemline.client.call import Call
 from stemline.client.errors import ApiError, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.sending import send_file
-from stemline.client.values import Upload
+from stemline.client.uploads import Upload
 
 PART = 4
 CONTENT = b"0123456789"

@@ -10,7 +10,7 @@ import pytest
 from stemline.client import Client, Target
 from stemline.client.errors import ConnectionFailed, WaitTimedOut
 from stemline.client.exchange import reason_of_transfer
-from stemline.client.values import Job
+from stemline.client.job import Job
 from stemline.client.waiting import Waiting
 
 

@@ -1,16 +1,13 @@
-"""What the service answers, as values; ``raw`` holds the whole JSON of each."""
+"""A job as the service answers with it; ``raw`` holds the whole JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from stemline.wire.job import AUDIO_CONFIG
-from stemline.wire.times import parse_time
-
-Raw = Mapping[str, Any]
+from stemline.client.answers import Raw, child, children, number, optional_number, text, time_of
 
 ENDED: Final = frozenset({"Success", "Failed", "Cancel"})
 """States that a job does not leave."""
@@ -111,17 +108,12 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """An upload through the service, and where the parts that it lacks are to be sent."""
+class Page:
+    """One page of jobs."""
 
-    key: str
-    id: str
-    size: int
-    """Bytes."""
-    part_size: int
-    """Bytes of each part but the last."""
-    parts: Mapping[int, str] = field(default_factory=dict)
-    """URLs by the numbers of the parts, from 1; not more than a hundred at a time."""
+    jobs: tuple[Job, ...]
+    cursor: str
+    """Of the next page; empty on the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,79 +124,6 @@ class Execution:
     """0 before the first attempt; attempts that were put off do not count."""
     worker: str
     device: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of jobs."""
-
-    jobs: tuple[Job, ...]
-    cursor: str
-    """Of the next page; empty on the last one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """A queue of the bucket."""
-
-    id: str
-    name: str
-    state: str
-    """``Active`` or ``Paused``."""
-    max_size: int
-    """Waiting jobs that it may hold."""
-    max_concurrent: int
-    """Jobs that may run at the same time."""
-    weight: int = 100
-    """Turns that it gets in proportion to other queues."""
-    created: datetime | None = None
-    updated: datetime | None = None
-    raw: Raw = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """Separation parameters under a name."""
-
-    id: str
-    name: str
-    mode: str
-    audio: Mapping[str, str]
-    """``AudioConfig`` as on the wire: ``Codec``, ``Samplerate`` …"""
-    created: datetime | None = None
-    updated: datetime | None = None
-    model: str = ""
-    """The model that separates; empty: that of the service."""
-    raw: Raw = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt to deliver a callback."""
-
-    at: datetime | None
-    status: str
-    """HTTP status, or a word such as ``timeout``."""
-    duration_ms: int
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """A callback and the attempts to deliver it."""
-
-    id: str
-    job_id: str
-    state: str
-    """``Pending``, ``Delivered`` or ``Dead``."""
-    to: str
-    """The URL, or mode, name and region of the message queue."""
-    format: str
-    created: datetime | None = None
-    next: datetime | None = None
-    """When the next attempt is due; ``None`` if there will be none."""
-    attempts: tuple[Attempt, ...] = ()
-    raw: Raw = field(default_factory=dict, repr=False)
 
 
 def read_job(raw: Raw) -> Job:
@@ -231,13 +150,13 @@ def read_job(raw: Raw) -> Job:
         model=text(raw, "Model") or text(separate, "Model"),
         not_before=time_of(raw, "NotBefore"),
         deadline=time_of(raw, "Deadline"),
-        timeout_s=_optional(raw, "Timeout"),
+        timeout_s=optional_number(raw, "Timeout"),
         template_id=text(operation, "TemplateId"),
         outputs=keys,
         stems=tuple(_stems(child(child(operation, "MediaResult"), "OutputFile"), keys, job_id)),
         duration_s=_duration(operation),
         stage=text(raw, "Stage"),
-        position=_optional(raw, "Position"),
+        position=optional_number(raw, "Position"),
         estimated_start=time_of(raw, "EstimatedStartTime"),
         estimated_end=time_of(raw, "EstimatedEndTime"),
         origin=text(raw, "OriginJobId"),
@@ -246,111 +165,9 @@ def read_job(raw: Raw) -> Job:
     )
 
 
-def read_queue(raw: Raw) -> Queue:
-    """Return a queue of an answer."""
-    return Queue(
-        id=text(raw, "QueueId"),
-        name=text(raw, "Name"),
-        state=text(raw, "State"),
-        max_size=number(raw, "MaxSize"),
-        max_concurrent=number(raw, "MaxConcurrent"),
-        weight=number(raw, "Weight") or 100,
-        created=time_of(raw, "CreateTime"),
-        updated=time_of(raw, "UpdateTime"),
-        raw=raw,
-    )
-
-
-def read_template(raw: Raw) -> Template:
-    """Return a template of an answer."""
-    separate = child(raw, "VoiceSeparate")
-    audio = child(separate, "AudioConfig")
-    return Template(
-        id=text(raw, "TemplateId"),
-        name=text(raw, "Name"),
-        mode=text(separate, "AudioMode"),
-        audio={row.name: text(audio, row.name) for row in AUDIO_CONFIG.elements if text(audio, row.name)},
-        created=time_of(raw, "CreateTime"),
-        updated=time_of(raw, "UpdateTime"),
-        model=text(separate, "Model"),
-        raw=raw,
-    )
-
-
 def read_execution(raw: Raw) -> Execution:
     """Return which attempt at a job an answer names."""
     return Execution(number(raw, "Attempt"), text(raw, "Worker"), text(raw, "Device"))
-
-
-def read_upload(raw: Raw) -> Upload:
-    """Return an upload of an answer."""
-    return Upload(
-        key=text(raw, "Key"),
-        id=text(raw, "UploadId"),
-        size=number(raw, "Size"),
-        part_size=number(raw, "PartSize"),
-        parts={number(each, "PartNumber"): text(each, "Url") for each in children(raw, "Part")},
-    )
-
-
-def read_callback(raw: Raw) -> Callback:
-    """Return a callback of an answer."""
-    mq = child(raw, "MqConfig")
-    names = ("MqMode", "MqName", "MqRegion")
-    return Callback(
-        id=text(raw, "CallbackId"),
-        job_id=text(raw, "JobId"),
-        state=text(raw, "State"),
-        to=" ".join(text(mq, name) for name in names) if mq else text(raw, "Url"),
-        format=text(raw, "Format"),
-        created=time_of(raw, "CreationTime"),
-        next=time_of(raw, "NextTime"),
-        attempts=tuple(
-            Attempt(
-                time_of(each, "Time"), text(each, "Status"), number(each, "DurationMs"), text(each, "Answer")
-            )
-            for each in children(raw, "Attempt")
-        ),
-        raw=raw,
-    )
-
-
-def text(raw: Raw, name: str) -> str:
-    """Return a text of an answer; empty if it is missing."""
-    value = raw.get(name)
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def number(raw: Raw, name: str) -> int:
-    """Return a number of an answer; 0 if it is missing."""
-    return int(_optional(raw, name) or 0)
-
-
-def time_of(raw: Raw, name: str) -> datetime | None:
-    """Return a time of an answer in UTC; ``None`` if it is not known yet."""
-    try:
-        return datetime.fromtimestamp(parse_time(text(raw, name)) / 1e6, UTC)
-    except ValueError:
-        return None
-
-
-def child(raw: Raw, name: str) -> Raw:
-    """Return a container of an answer; empty if it is missing."""
-    value = raw.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def children(raw: Raw, name: str) -> Sequence[Raw]:
-    """Return the containers of a list; empty if it is missing."""
-    value = raw.get(name)
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
-
-
-def _optional(raw: Raw, name: str) -> int | None:
-    try:
-        return round(float(text(raw, name)))
-    except (ValueError, OverflowError):
-        return None
 
 
 def _stems(written: Raw, keys: Mapping[str, str], job_id: str) -> Iterable[Stem]:

@@ -1,19 +1,12 @@
-"""Values of answers."""
+"""What is asked for in a job, and what the service reads of it."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import pytest
 
 from stemline.client.submission import Submission
-from stemline.client.values import read_callback, read_job
-from stemline.jobs.job import Job, OutputFile, Result
-from stemline.jobs.states import State
 from stemline.jobs.tenant import Tenant
 from stemline.wire.codec import parse, to_json
-from stemline.wire.elements import Document
-from stemline.wire.job import JOB
 from stemline.wire.job_request import job_specs
 
 TENANT = Tenant("media-1250000000", "ap-chongqing")
@@ -84,34 +77,3 @@ def test_what_the_service_would_ignore_is_refused(given, name):
 def test_only_what_has_no_effect_is_named(given, name):
     """Lossless codecs have no bitrate, a template says all, a mode replaces stems; the rest has effect."""
     assert [name] * bool(name) == list(Submission("a", **given).without_effect())
-
-
-def test_a_job_is_read_from_an_answer():
-    """State, times, keys and stems of a job that has ended are there, each stem under its name."""
-    spec = specification(Submission("in.mp3", output="out/${jobid}-{stem}.${ext}", codec="flac"))
-    files = tuple(OutputFile(track, spec.key(track, "j1"), "0" * 32, 5) for track in spec.tracks())
-    ended = Job(
-        id="j1",
-        spec=spec,
-        state=State.SUCCESS,
-        created=1_700_000_000_000_000,
-        ended=1_700_000_060_000_000,
-        progress=100,
-        result=Result(files, {"Format": {"Duration": "30.5"}}),
-    )
-    job = read_job(JOB.write(ended, Document.JSON_ANSWER))
-    assert job.succeeded
-    assert job.has_ended
-    assert {"voice": "out/j1-voice.flac", "background": "out/j1-background.flac"} == {
-        stem.name: stem.key for stem in job.stems
-    }
-    assert {"flac"} == {stem.extension for stem in job.stems}
-    assert datetime.fromtimestamp(1_700_000_060, UTC) == job.ended
-    assert (None, 30.5, "flac") == (job.started, job.duration_s, job.codec)
-
-
-def test_what_an_answer_lacks_has_a_default():
-    """An older or newer service may leave out or add elements."""
-    job = read_job({"JobId": "j1", "State": "Submitted", "New": {"x": "y"}, "Progress": ""})
-    assert ("j1", 0, (), None) == (job.id, job.progress, job.stems, job.created)
-    assert () == read_callback({"CallbackId": "d1"}).attempts
