@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +9,14 @@ import click
 
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, is_live, print_json, print_result, print_table, screen
+from stemline.cli.model_download import fetch_with_bar
+from stemline.cli.model_exports import export
+from stemline.cli.output import as_json, print_json, print_result, print_table, screen
 from stemline.cli.separator_errors import separator_errors
 from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from stemline.models.catalogue import Model
     from stemline.models.published import Published
     from stemline.models.weights import WeightStore
 
@@ -72,36 +70,6 @@ def pull(
         else:
             folder = install(store, name, source)
         print_result(folder, as_json=as_json, name=name, folder=folder)
-
-
-def fetch_with_bar(
-    console: Console,
-    store: WeightStore,
-    model: Model,
-    *,
-    source: str | None = None,
-    mirror: str | None = None,
-) -> Path:
-    """Fetch the weights of a model with a progress bar, and return their folder.
-
-    Raises:
-        SeparationError: no source has them.
-    """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    from stemline.models.download import pull as fetch
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
-        task = bar.add_task(model.name, total=None)
-        return fetch(
-            store,
-            model,
-            source=source,
-            mirror=mirror,
-            progress=lambda have, size: bar.update(task, completed=have, total=size),
-            waiting=lambda: console.print(f"Another process is fetching {model.name}; waiting for it ..."),
-        )
 
 
 @models.command(name="list")
@@ -281,79 +249,6 @@ def cost(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
     print_table((Column("Model", is_id=True), *columns), rows)
 
 
-@models.group(cls=Group)
-def export() -> None:
-    """Turn checkpoints of other programs into networks with cards."""
-
-
-@export.command()
-@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
-)
-@click.option("--name", default="htdemucs", show_default=True, help="Name of the model.")
-@click.option("--licence", required=True, help="Terms of the weights, for the card.")
-@click.option("--source", required=True, help="Where the weights are from, for the card.")
-@click.option("--python", default=sys.executable, help="A Python that has torch, demucs and onnx.")
-@click.option(
-    "--trust", is_flag=True, help="Let the checkpoint run code of its own: only if you know its source."
-)
-@as_json
-def demucs(
-    checkpoint: Path,
-    output: Path,
-    *,
-    name: str,
-    licence: str,
-    source: str,
-    python: str,
-    trust: bool,
-    as_json: bool,
-) -> None:
-    """Export a Hybrid Transformer Demucs: NAME.onnx and NAME.toml, for `stemline models add`.
-
-    CHECKPOINT is a .safetensors or .th file as Demucs downloads it.
-    """
-    from stemline.models.card import FieldError
-    from stemline.models.exporting import export_demucs
-
-    try:
-        file, card = export_demucs(
-            checkpoint, output, name=name, licence=licence, source=source, python=python, trust=trust
-        )
-    except FieldError as error:
-        raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
-    print_result(file, card, as_json=as_json, name=name, file=file, card=card)
-
-
-@export.command()
-@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--config", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Its YAML file."
-)
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
-)
-@click.option("--name", default="roformer", show_default=True, help="Name of the model.")
-@click.option("--licence", required=True, help="Terms of the weights, for the card.")
-@click.option("--source", required=True, help="Where the weights are from, for the card.")
-@click.option("--python", default=sys.executable, help="A Python that has torch, audio-separator and onnx.")
-@as_json
-def roformer(checkpoint: Path, output: Path, *, name: str, as_json: bool, **options: Any) -> None:
-    """Export a Band-Split or Mel-Band RoFormer: NAME.onnx and NAME.toml, for `stemline models add`.
-
-    CHECKPOINT is a .ckpt or .pt file of weights alone.
-    """
-    from stemline.models.card import FieldError
-    from stemline.models.exporting import export_roformer
-
-    try:
-        file, card = export_roformer(checkpoint, folder=output, name=name, **options)
-    except FieldError as error:
-        raise click.UsageError(f"{'.'.join(map(str, error.path))}: {error}") from error
-    print_result(file, card, as_json=as_json, name=name, file=file, card=card)
-
-
 @models.command()
 @_DIRECTORY
 @as_json
@@ -361,6 +256,9 @@ def where(directory: Path | None, *, as_json: bool) -> None:
     """Print the model directory."""
     folder = _store(directory).directory
     print_result(folder, as_json=as_json, directory=folder)
+
+
+models.add_command(export)
 
 
 def _store(directory: Path | None) -> WeightStore:

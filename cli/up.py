@@ -81,7 +81,7 @@ def fetch_weights(console: Console, settings: Settings) -> None:
     """Fetch the weights of the 2-stem model unless they are here; without them the first jobs wait."""
     from rich.markup import escape
 
-    from stemline.cli.models import fetch_with_bar
+    from stemline.cli.model_download import fetch_with_bar
     from stemline.models.catalogue import model_named
     from stemline.models.weights import WeightStore
     from stemline.separation.errors import SeparationError
