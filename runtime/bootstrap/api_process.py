@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -108,7 +109,11 @@ def serve_api(settings: Settings, *, host: str, port: int, processes: int) -> No
 
 def _only_api_process(settings: Settings, metrics: ApiMetrics) -> Starlette:
     """Return the application of this process."""
-    return api(settings, files=configure_logging(settings), metrics=metrics)
+    app = api(settings, files=configure_logging(settings), metrics=metrics)
+    # What exists now stays: the garbage collector would look at all of it while requests wait.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _api_process(settings: Settings, shared_metrics: str, parent: int) -> Starlette:
