@@ -52,8 +52,9 @@ def submit_many(client: Client, many: Many) -> None:
     from stemline.cli.plan import print_plan
     from stemline.cli.tracks_report import tracks_report
     from stemline.client.tracks.manifest import NAME, Manifest, look
+    from stemline.client.tracks.options import Options
     from stemline.client.tracks.places import placed
-    from stemline.client.tracks.runner import Options, Runner
+    from stemline.client.tracks.runner import Runner
 
     if many.summary is not None and not many.summary.parent.is_dir():
         raise CommandFailed(f"there is no folder {many.summary.parent} for the summary")
@@ -145,7 +146,7 @@ def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | No
     from stemline.cli.refusals import refused
     from stemline.cli.summary import print_summary, write_summary
     from stemline.client import ConnectionFailed
-    from stemline.client.tracks.runner import OptionsRefused
+    from stemline.client.tracks.submitter import OptionsRefused
 
     going = runner.unfinished()
     cancelled = runner.cancel() if interrupted and many.cancels and going else []

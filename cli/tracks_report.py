@@ -13,7 +13,7 @@ import click
 
 from stemline.cli.job_progress import STAGES
 from stemline.cli.output import is_live, printable, screen, span
-from stemline.client.tracks.runner import Report
+from stemline.client.tracks.options import Report
 
 if TYPE_CHECKING:
     from stemline.client.tracks.manifest import Entry

@@ -151,6 +151,19 @@ class Manifest:
         """Note the job of a track."""
         return self.put(replace(entry, state="submitted", job=job))
 
+    def done(self, entry: Entry, duration_s: float | None) -> Entry:
+        """Note that the stems of a track are here.
+
+        Args:
+            entry: the track, with its files and their sizes.
+            duration_s: length of its source.
+        """
+        return self.put(replace(entry, state="done", code="", message="", duration_s=duration_s))
+
+    def failed(self, entry: Entry, code: str, message: str) -> Entry:
+        """Note why a track has no stems."""
+        return self.put(replace(entry, state="failed", code=code, message=message))
+
     def again(self, entry: Entry) -> Entry:
         """Note that the job of a track was cancelled, and that its object is to be submitted again."""
         return self.put(replace(entry, state="sent", turn=entry.turn + 1, at=time.time(), job=""))

@@ -13,6 +13,8 @@ from stemline.client.errors import ApiError, ConnectionFailed, ObjectMissing, St
 T = TypeVar("T")
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 30.0
+TRIES: Final = 5
+"""How often one transfer is tried."""
 _MOST_FAULTS: Final = 5
 _SILENCE_S: Final = 900.0
 """How long one request may get no answer at all before the run ends."""

@@ -17,8 +17,10 @@ from stemline.client.names import file_names
 from stemline.client.submission import Submission
 from stemline.client.tracks import pace, runner
 from stemline.client.tracks.manifest import Entry, Manifest
-from stemline.client.tracks.runner import Options, OptionsRefused, Report, Runner
+from stemline.client.tracks.options import Options, Report
+from stemline.client.tracks.runner import Runner
 from stemline.client.tracks.sources import Track
+from stemline.client.tracks.submitter import OptionsRefused
 
 
 class Service:
