@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stemline.jobs.store.options import StoreOptions
 from stemline.jobs.store.protocols import (
+    AttemptRepository,
     BatchRepository,
     EventRepository,
     HostSlots,
@@ -45,6 +46,7 @@ from stemline.jobs.store.values import (
 )
 
 __all__ = [
+    "AttemptRepository",
     "BatchRepository",
     "BucketFilter",
     "CallbackLoad",

@@ -23,7 +23,7 @@ class RedisEvents(EventRepository):
 
     def begin(self, tenant: Tenant, ids: Sequence[str] = ()) -> tuple[str, list[Job | None]]:
         last, found = self._connection.run("watch", str(tenant), *ids)
-        return last, [records.job(records.pairs(record)) if record else None for record in found]
+        return last, [records.job(record) for record in found]
 
     def read(self, tenant: Tenant, after: str, limit: int = 500) -> list[Event] | None:
         answer = self._connection.run("events", str(tenant), after, limit)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stemline.jobs.batch import retried_already
-from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     AsrBucketUnBinded,
     BindedBucketNumLimit,
     BucketFull,
     BudgetSpent,
-    CancelAsked,
     IdempotencyConflict,
     IllegalTransition,
-    LeaseLost,
     QueueFull,
     QueueNotFound,
     RequestRefused,
 )
 from stemline.jobs.history import Step
 from stemline.jobs.ids import new_job_id, queue_id_of
-from stemline.jobs.job import Job, JobSpec, Result, Waveform
-from stemline.jobs.queue import NotifyConfig, QueueLimits
-from stemline.jobs.serving import COMMON, Demand
+from stemline.jobs.job import Job, JobSpec, Waveform
+from stemline.jobs.queue import QueueLimits
+from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
 from stemline.jobs.store import records
-from stemline.jobs.store.connection import Connection
+from stemline.jobs.store.attempts import RedisAttempts
 from stemline.jobs.store.protocols import JobRepository
 from stemline.jobs.store.statistics import read_demands
 from stemline.jobs.store.usage import budget_arguments
@@ -38,12 +35,9 @@ from stemline.jobs.store.values import (
     JobFilter,
     Listing,
     Page,
-    Reuse,
-    Uploads,
     WakeUp,
 )
 from stemline.jobs.tenant import Tenant
-from stemline.jobs.text import shorten
 from stemline.jobs.usage import NO_BUDGET, Budget
 
 _CREATE_ERRORS = {
@@ -56,18 +50,10 @@ _CREATE_ERRORS = {
     "spent": BudgetSpent,
 }
 _DAY_US = 86_400_000_000
-_FOLLOWS_US = 300_000_000
-"""How long a job waits for an equal one that runs, before it looks again, µs."""
-_FOLLOWERS = 1000
-"""Jobs that go on at once when the equal one ends; more of them look again after a while."""
-_FOLLOWS_LATER_US = 5_000_000
 
 
-class RedisJobs(JobRepository):
+class RedisJobs(RedisAttempts, JobRepository):
     """Jobs in Redis."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def create(
         self,
@@ -79,7 +65,7 @@ class RedisJobs(JobRepository):
     ) -> list[Job]:
         ids = [new_job_id() for _ in specs]
         answer = self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
-        return [job for record in answer[1] if (job := _job(record))]
+        return [job for record in answer[1] if (job := records.job(record))]
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
         connection = self._connection
@@ -152,10 +138,11 @@ class RedisJobs(JobRepository):
         return answer
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
-        return [_job(record) for record in self._connection.run("get", str(tenant), self._ageing_us, *ids)]
+        found = self._connection.run("get", str(tenant), self._ageing_us, *ids)
+        return [records.job(record) for record in found]
 
     def find(self, job_id: str) -> Job | None:
-        return _job(self._connection.run("get", "", self._ageing_us, job_id)[0])
+        return records.job(self._connection.run("get", "", self._ageing_us, job_id)[0])
 
     def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
         if self.get(tenant, [job_id]) == [None]:
@@ -181,7 +168,7 @@ class RedisJobs(JobRepository):
             "" if which.is_brief else self._ageing_us,
             *_criteria(which),
         )
-        return Page([job for record in found if (job := _job(record))], cursor or None)
+        return Page([job for record in found if (job := records.job(record))], cursor or None)
 
     def count(self, tenant: Tenant, which: JobFilter) -> Counted:
         return self._select(tenant, which, "count")
@@ -208,7 +195,7 @@ class RedisJobs(JobRepository):
         total, found = self._connection.run(
             "browse", str(tenant), stored or "", offset, size, self._ageing_us
         )
-        return Listing([job for record in found if (job := _job(record))], total)
+        return Listing([job for record in found if (job := records.job(record))], total)
 
     def cancel(self, tenant: Tenant, ids: Sequence[str]) -> None:
         cancel_running = int(self._connection.options.cancel_running)
@@ -217,84 +204,6 @@ class RedisJobs(JobRepository):
             raise RequestRefused(f"The job {answer[1]} does not exist.")
         if answer[0] == "refused":
             raise IllegalTransition(f"The job {answer[1]} is {answer[2]} and cannot be cancelled.")
-
-    def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
-        by_preference = sorted(levels, reverse=True)
-        numbers = [self._lease_us, self._ageing_us, len(by_preference), *by_preference]
-        limits = self._connection.options.model_limits
-        names = [f"{name}={limits[name]}" if name in limits else name for name in sorted(serves)]
-        while True:
-            answer = self._connection.run("claim", worker, *numbers, *names)
-            self._connection.wake_up(answer[1])
-            if answer[0] != "again":
-                return _job(answer[2]) if answer[0] == "job" else None
-
-    def heartbeat(
-        self,
-        job_id: str,
-        token: int,
-        progress: int,
-        device: str = "",
-        stage: str = "",
-        *,
-        remaining_s: float | None = None,
-    ) -> bool:
-        left_us = "" if remaining_s is None else round(remaining_s * 1e6)
-        answer = self._connection.run(
-            "heartbeat", job_id, token, self._lease_us, progress, device, stage, left_us
-        )
-        if answer == -1:
-            raise LeaseLost
-        return bool(answer == 1)
-
-    def register_uploads(self, job_id: str, token: int, uploads: Sequence[Mapping[str, Any]]) -> None:
-        if self._connection.run("uploads", job_id, token, json.dumps(list(uploads))) == -1:
-            raise LeaseLost
-
-    def reuse(self, job_id: str, token: int, digest: str, *, without: str = "") -> Reuse:
-        limits = (_FOLLOWS_US, _FOLLOWERS, _FOLLOWS_LATER_US)
-        answer = self._connection.run("reuse", job_id, token, digest, without, *limits)
-        if answer[0] == "waits":
-            self._connection.wake_up(answer[1])
-            return Reuse(waits=True)
-        if answer[0] == "done":
-            return Reuse(done=str(answer[1]))
-        if answer[0] != "leads":
-            raise LeaseLost if answer[0] == "lost" else CancelAsked
-        return Reuse()
-
-    def succeed(
-        self, job: Job, result: Result, waveforms: Sequence[Waveform] = (), *, digest: str = ""
-    ) -> None:
-        drawn = records.text(records.WAVEFORMS, tuple(waveforms)) if waveforms else ""
-        self._finish(job, State.SUCCESS, "Success", "", result, waveforms=drawn, digest=digest)
-
-    def fail(self, job: Job, code: str, message: str, *, leftovers: Uploads = ()) -> None:
-        self._finish(job, State.FAILED, code, message, leftovers=leftovers)
-
-    def confirm_cancel(self, job: Job, *, leftovers: Uploads = ()) -> None:
-        self._finish(job, State.CANCEL, "Success", "", leftovers=leftovers)
-
-    def release(
-        self,
-        job: Job,
-        *,
-        delay_s: float = 0.0,
-        counts: bool = False,
-        reason: str = "",
-        leftovers: Uploads = (),
-    ) -> None:
-        values = (round(delay_s * 1e6), int(counts), shorten(reason), _left(leftovers))
-        self._accept(self._connection.run("release", job.id, job.token, *values))
-
-    def expired(self, limit: int = 100) -> list[str]:
-        connection = self._connection
-        leases, now = connection.key("leases"), connection.now()
-        found = connection.read(connection.client.zrangebyscore, leases, "-inf", now, start=0, num=limit)
-        return [str(job_id) for job_id in found]
-
-    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
-        return _job(self._connection.run("reclaim", job_id, sweeper, self._lease_us) or ())
 
     def promote(self, limit: int = 1000) -> None:
         self._connection.wake_up(self._connection.run("promote", limit))
@@ -315,74 +224,9 @@ class RedisJobs(JobRepository):
         dead_before = now - round(options.dead_letter_days * _DAY_US)
         return int(self._connection.run("prune", jobs_before, dead_before, limit))
 
-    @property
-    def _ageing_us(self) -> int:
-        return round(self._connection.options.level_ageing_s * 1e6)
-
-    @property
-    def _lease_us(self) -> int:
-        return round(self._connection.options.lease_s * 1e6)
-
-    def _finish(
-        self,
-        job: Job,
-        state: State,
-        code: str,
-        message: str,
-        result: Result | None = None,
-        *,
-        waveforms: str = "",
-        digest: str = "",
-        leftovers: Uploads = (),
-    ) -> None:
-        target = None
-        if state is not State.CANCEL:
-            target = callback_target(job.spec, self._queue_defaults(job.spec.queue_id))
-        target_text = records.text(records.TARGET, target) if target else ""
-        result_text = records.text(records.RESULT, result) if result else ""
-        texts = (code, shorten(message), result_text, target_text, waveforms)
-        used = result.usage() if result else (0, 0, 0)
-        reuse = (digest, int(bool(result and result.reused)))
-        answer = self._connection.run(
-            "finish",
-            job.id,
-            job.token,
-            state,
-            *texts,
-            job.spec.credential,
-            *used,
-            *reuse,
-            _left(leftovers),
-        )
-        self._accept(answer)
-
-    def _queue_defaults(self, queue_id: str) -> NotifyConfig:
-        """Return a queue's callback defaults."""
-        connection = self._connection
-        text = connection.read(connection.client.hget, connection.key("queue", queue_id), "notify")
-        return records.NOTIFY.validate_json(text) if text else NotifyConfig()
-
-    def _accept(self, answer: Sequence[Any]) -> None:
-        """Send the wake-ups of a script that ended an attempt.
-
-        Raises:
-            CancelAsked: the job is to be cancelled.
-            LeaseLost: the token is stale.
-        """
-        if answer[0] == "lost":
-            raise LeaseLost
-        if answer[0] == "cancel":
-            raise CancelAsked
-        self._connection.wake_up(answer[1])
-
 
 def _hop(spec: JobSpec) -> tuple[str, str]:
     return (str(spec.hop.wait_s * 1_000_000), str(spec.hop.level)) if spec.hop else ("", "")
-
-
-def _left(uploads: Uploads) -> str:
-    """Return uploads that could not be removed as the scripts take them."""
-    return json.dumps(list(uploads)) if uploads else ""
 
 
 def _criteria(which: JobFilter) -> list[str | int]:
@@ -396,7 +240,3 @@ def _criteria(which: JobFilter) -> list[str | int]:
         which.batch,
         *sorted(which.states or ()),
     ]
-
-
-def _job(record: Sequence[str]) -> Job | None:
-    return records.job(records.pairs(record)) if record else None

@@ -68,8 +68,15 @@ def tenant(name: str) -> Tenant:
     return Tenant(bucket=bucket, region=region)
 
 
-def job(record: Mapping[str, str]) -> Job:
-    """Return a job from its hash with the further field ``id``, and perhaps those of ``shown`` in lib.lua."""
+def job(flat: Sequence[str]) -> Job | None:
+    """Return a job from what a script returns of it; ``None`` from nothing.
+
+    Args:
+        flat: fields and values of its hash, with ``id``, and perhaps those of ``shown`` in lib.lua.
+    """
+    if not flat:
+        return None
+    record = pairs(flat)
     found = _job(record)
     if "now" not in record or found.state in ENDED:
         return found

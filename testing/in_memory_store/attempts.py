@@ -189,6 +189,25 @@ class Attempts:
             found += contents.wake_ups(job.spec.queue_id, job.spec.level, 1)
         self._contents.send(found)
 
+    def expired(self, limit: int = 100) -> list[str]:
+        contents = self._contents
+        with contents.lock:
+            now = contents.clock()
+            ends = sorted((end, job_id) for job_id, end in contents.leases.items() if end <= now)
+        return [job_id for _, job_id in ends[:limit]]
+
+    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
+        contents = self._contents
+        with contents.lock:
+            if contents.leases.get(job_id, contents.clock() + 1) > contents.clock():
+                return None
+            job = contents.jobs[job_id]
+            contents.jobs[job_id] = replace(job, token=contents.next_token(job), worker=sweeper)
+            self._contents.extend_lease(job_id)
+            contents.totals["leases_lost"] += 1
+            contents.note(job_id, StepKind.RECLAIMED, sweeper)
+            return contents.jobs[job_id]
+
     def _finish(
         self,
         job: Job,

@@ -9,7 +9,7 @@ from stemline.jobs.errors import (
     IllegalTransition,
     RequestRefused,
 )
-from stemline.jobs.history import Step, StepKind
+from stemline.jobs.history import Step
 from stemline.jobs.job import Job, Waveform
 from stemline.jobs.serving import Demand
 from stemline.jobs.states import ENDED, State
@@ -106,25 +106,6 @@ class InMemoryJobs(Submissions, Attempts, JobRepository):
                     contents.refresh(job.spec.queue_id)
                 elif job.state is State.RUNNING:
                     contents.jobs[job_id] = replace(job, cancel_requested=True)
-
-    def expired(self, limit: int = 100) -> list[str]:
-        contents = self._contents
-        with contents.lock:
-            now = contents.clock()
-            ends = sorted((end, job_id) for job_id, end in contents.leases.items() if end <= now)
-        return [job_id for _, job_id in ends[:limit]]
-
-    def reclaim(self, job_id: str, sweeper: str) -> Job | None:
-        contents = self._contents
-        with contents.lock:
-            if contents.leases.get(job_id, contents.clock() + 1) > contents.clock():
-                return None
-            job = contents.jobs[job_id]
-            contents.jobs[job_id] = replace(job, token=contents.next_token(job), worker=sweeper)
-            self._contents.extend_lease(job_id)
-            contents.totals["leases_lost"] += 1
-            contents.note(job_id, StepKind.RECLAIMED, sweeper)
-            return contents.jobs[job_id]
 
     def promote(self, limit: int = 1000) -> None:
         contents = self._contents

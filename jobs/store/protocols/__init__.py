@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from stemline.jobs.store.protocols.attempts import AttemptRepository
 from stemline.jobs.store.protocols.batches import BatchRepository
 from stemline.jobs.store.protocols.callbacks import HostSlots, Outbox
 from stemline.jobs.store.protocols.events import EventRepository
@@ -27,6 +28,7 @@ from stemline.jobs.store.snapshot import Snapshot, TenantLoad
 from stemline.jobs.tenant import Tenant
 
 __all__ = [
+    "AttemptRepository",
     "BatchRepository",
     "EventRepository",
     "HostSlots",
