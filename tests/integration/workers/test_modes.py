@@ -196,6 +196,7 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs(product).max() / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
+@pytest.mark.shows("Duration, FormatLongName, FormatName, NumProgram, NumStream, Size")
 @pytest.mark.parametrize(("mode", "codec"), CASES)
 def test_a_job_writes_what_its_mode_says(service: Service, mode: str, codec: str) -> None:
     """Under each key lies its own stem; MD5, size, duration and media info of the answer are its bytes'."""

@@ -216,6 +216,11 @@ def test_equal_stems_are_equal_files(codec: str, tmp_path: Path):
     assert first.md5 == second.md5
 
 
+@pytest.mark.shows(
+    "Duration, FormatLongName, FormatName, NumProgram, NumStream, Size",
+    "Index, CodecName, CodecLongName, CodecTimeBase, CodecTagString, CodecTag",
+    "SampleFmt, SampleRate, Channel, ChannelLayout, Timebase, Language",
+)
 def test_media_info_of_an_mp3_is_the_specification_s(tmp_path: Path):
     """An mp3 stem has the fixed fields of the specification's sample, start time included."""
     path = tmp_path / "stem.mp3"
