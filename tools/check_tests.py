@@ -5,8 +5,8 @@
 Prints one line for each place and exits with 1 if there is any. Rules:
 
 - ``precedence``: ``assert a if b else c == d`` compares only in one branch.
-- ``always-true``: what is asserted, or one of several operands of ``or``, is a constant, a text, a non-empty
-  display, a generator or a lambda.
+- ``always-true``: what is asserted or waited for, or one of several operands, is true whatever happened: a
+  constant, a display, a generator, ``len(x) >= 0``, ``x or not x`` and more; see `tools.always_true`.
 - ``or-operand``: ``assert x == a or b`` holds whenever ``b`` is true, whatever ``x`` is.
 - ``message``: in ``assert a, b == c`` the comparison is only the message.
 - ``same``: both sides of a comparison are the same expression.
@@ -14,8 +14,9 @@ Prints one line for each place and exits with 1 if there is any. Rules:
 - ``early-return``: a test returns before its later assertions without having asserted anything.
 - ``empty-loop``: all assertions of a test are in loops over what may be empty.
 - ``only-if``: all assertions of a test depend on a condition.
-- ``vacuous-all``: ``assert all(…)`` over what may be empty, in a test that asserts nothing else about it.
-- ``broad-raises``: ``pytest.raises`` accepts every exception.
+- ``vacuous-all``: ``assert all(…)`` or ``assert not any(…)`` over what may be empty, in a test that asserts
+  nothing else about it.
+- ``broad-raises``: ``pytest.raises`` accepts every exception, with every text.
 - ``swallowed``: a failed assertion is caught.
 - ``unseeded``: random numbers without a seed.
 """
@@ -23,16 +24,20 @@ Prints one line for each place and exits with 1 if there is any. Rules:
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.always_true import is_always_true
+
 Found = Iterator[tuple[int, str, str]]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BARE = (ast.Name, ast.Attribute, ast.Constant, ast.JoinedStr)
 _BROAD = {"Exception", "BaseException"}
+_WAITING = {"eventually", "wait_until", "wait_for"}
 _RANDOM_FUNCTIONS = {
     "choice",
     "choices",
@@ -45,9 +50,7 @@ _RANDOM_FUNCTIONS = {
     "randbytes",
 }
 _FAILING = {
-    "eventually",
-    "wait_until",
-    "wait_for",
+    *_WAITING,
     "call_and_validate",
     "run_state_machine_as_test",
     "raise_for_status",
@@ -90,45 +93,50 @@ def _assertions(tree: ast.AST) -> Found:
                 yield node.lineno, "message", "the comparison after the comma is only the message"
             for rule, text in _wrong_form(node.test):
                 yield node.lineno, rule, text
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _WAITING:
+            conditions = [each.body for each in node.args if isinstance(each, ast.Lambda)]
+            if any(is_always_true(each) for each in conditions):
+                yield node.lineno, "always-true", "what is waited for is always true"
 
 
 def _wrong_form(test: ast.expr) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with an asserted expression."""
-    if _always_true(test):
+    if is_always_true(test):
         yield "always-true", "this expression is always true"
     elif isinstance(test, ast.IfExp):
         yield "precedence", "put the conditional expression into parentheses, or assert it apart"
     elif isinstance(test, ast.Compare) and len(test.comparators) == 1:
         if ast.dump(test.left) == ast.dump(test.comparators[0]):
             yield "same", "both sides are the same expression"
-    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
-        compares = any(isinstance(value, ast.Compare) for value in test.values)
-        if any(_always_true(value) for value in test.values):
+    elif isinstance(test, ast.BoolOp):
+        compares = isinstance(test.op, ast.Or) and any(isinstance(each, ast.Compare) for each in test.values)
+        if any(is_always_true(value) for value in test.values):
             yield "always-true", "one operand is always true"
         elif compares and any(isinstance(value, _BARE) for value in test.values[1:]):
             yield "or-operand", "a bare operand makes the assertion hold"
 
 
-def _always_true(test: ast.expr) -> bool:
-    if isinstance(test, ast.Constant):
-        return bool(test.value)
-    if isinstance(test, ast.Tuple | ast.List | ast.Set):
-        return bool(test.elts)
-    return isinstance(test, ast.JoinedStr | ast.GeneratorExp | ast.Lambda)
-
-
 def _raises(tree: ast.AST) -> Found:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"pytest.raises", "raises"} and node.args:
-            kind = node.args[0]
-            kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
-            matched = any(word.arg in {"match", "check"} for word in node.keywords)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"pytest.raises", "raises"}:
+            named = {word.arg: word.value for word in node.keywords}
+            kind = node.args[0] if node.args else named.get("expected_exception")
+            kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind] if kind else []
+            matched = "check" in named or ("match" in named and not _matches_everything(named["match"]))
             if not matched and any(ast.unparse(each) in _BROAD for each in kinds):
                 yield (
                     node.lineno,
                     "broad-raises",
                     "any mistake in the block would do; name the error or match its text",
                 )
+
+
+def _matches_everything(pattern: ast.expr) -> bool:
+    return (
+        isinstance(pattern, ast.Constant)
+        and isinstance(pattern.value, str)
+        and re.search(pattern.value, "") is not None
+    )
 
 
 def _test(function: _Function, asserting: set[str]) -> Found:
@@ -154,11 +162,16 @@ def _test(function: _Function, asserting: set[str]) -> Found:
 
 
 def _over_all(test: ast.expr) -> ast.expr | None:
-    """Return what ``all(… for … in iterable)`` goes over."""
-    if isinstance(test, ast.Call) and ast.unparse(test.func) == "all" and len(test.args) == 1:
+    """Return what ``all(… for … in iterable)``, ``all(map(…, iterable))`` or ``not any(…)`` goes over."""
+    wanted = "all"
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        wanted, test = "any", test.operand
+    if isinstance(test, ast.Call) and ast.unparse(test.func) == wanted and len(test.args) == 1:
         (argument,) = test.args
         if isinstance(argument, ast.GeneratorExp | ast.ListComp):
             return argument.generators[0].iter
+        if isinstance(argument, ast.Call) and ast.unparse(argument.func) == "map":
+            return argument.args[-1]
     return None
 
 
@@ -216,18 +229,35 @@ def _in_doubtful_loop(function: ast.AST, line: int, values: _Values) -> bool:
     loops = [
         node
         for node in _own(function)
-        if isinstance(node, ast.For) and node.lineno < line <= (node.end_lineno or node.lineno)
+        if isinstance(node, ast.For | ast.AsyncFor | ast.While)
+        and node.lineno < line <= (node.end_lineno or node.lineno)
     ]
-    return any(not _is_filled(loop.iter, values) for loop in loops)
+    return any(
+        not (is_always_true(loop.test) if isinstance(loop, ast.While) else _is_filled(loop.iter, values))
+        for loop in loops
+    )
 
 
 def _under_condition(function: ast.AST, line: int) -> bool:
     return any(
-        isinstance(node, ast.If)
-        and not node.orelse
+        isinstance(node, ast.If | ast.Match)
+        and not _takes_a_branch(node)
         and node.lineno < line <= (node.end_lineno or node.lineno)
         for node in _own(function)
     )
+
+
+def _takes_a_branch(node: ast.If | ast.Match) -> bool:
+    """Return whether there is a branch for everything that no other branch takes."""
+    if isinstance(node, ast.Match):
+        return any(
+            each.guard is None and isinstance(each.pattern, ast.MatchAs) and each.pattern.pattern is None
+            for each in node.cases
+        )
+    match node.orelse:
+        case [ast.If() as other]:
+            return _takes_a_branch(other)
+    return bool(node.orelse)
 
 
 def _is_filled(iterable: ast.expr, values: _Values) -> bool:
@@ -276,14 +306,20 @@ def _is_filled_call(call: ast.Call, values: _Values) -> bool:
 
 def _swallowed(tree: ast.AST) -> Found:
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and node.type is not None:
-            raises = any(isinstance(each, ast.Raise) for each in ast.walk(node))
-            if "AssertionError" in ast.unparse(node.type) and not raises:
-                yield node.lineno, "swallowed", "a failed assertion is caught here"
+        if isinstance(node, ast.Try):
+            broad = _BROAD if _has(node.body, ast.Assert) else set()
+            for handler in node.handlers:
+                kinds = set(re.findall(r"\w+", ast.unparse(handler.type))) if handler.type else broad
+                if kinds & {"AssertionError", *broad} and not _has(handler.body, ast.Raise):
+                    yield handler.lineno, "swallowed", "a failed assertion is caught here"
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
             kinds = {ast.unparse(each) for each in node.args}
             if kinds & {"AssertionError", *_BROAD} and _guards_an_assertion(tree, node):
                 yield node.lineno, "swallowed", "a failed assertion is suppressed here"
+
+
+def _has(body: list[ast.stmt], kind: type[ast.AST]) -> bool:
+    return any(isinstance(each, kind) for statement in body for each in ast.walk(statement))
 
 
 def _guards_an_assertion(tree: ast.AST, suppress: ast.Call) -> bool:
@@ -301,9 +337,8 @@ def _random(tree: ast.AST) -> Found:
             continue
         name = ast.unparse(node.func)
         module, _, function = name.rpartition(".")
-        unseeded = (
-            name in {"random.Random", "Random", "np.random.default_rng", "default_rng"} and not node.args
-        )
+        seeds = [each for each in node.args if not (isinstance(each, ast.Constant) and each.value is None)]
+        unseeded = name in {"random.Random", "Random", "np.random.default_rng", "default_rng"} and not seeds
         if unseeded or (module in {"random", "np.random"} and function in _RANDOM_FUNCTIONS):
             yield node.lineno, "unseeded", f"{name} without a seed"
 

@@ -11,6 +11,7 @@ A test that is always skipped, or expected to fail, shows nothing; in CI, one th
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from pathlib import Path
 PAGE = Path("docs/wire-coverage.md")
 TESTS = Path("tests")
 _HEADING = "Shown by"
-_NOT_RUN = {"skip", "skipif", "xfail"}
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_NOT_RUN = re.compile(r"\b(?:mark|pytest)\.(?:skip|skipif|xfail)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +60,36 @@ def shown(tests: Path) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        module = ast.parse(file.read_text())
+        for node in ast.walk(module):
+            if isinstance(node, _Function):
                 name = f"{file.stem}::{node.name}"
-                marks = list(_marks(node))
-                keys = [key for mark, texts in marks if mark == "shows" for key in texts]
-                if keys and any(mark in _NOT_RUN for mark, _ in marks):
+                keys = list(_keys(node))
+                if keys and any(_NOT_RUN.search(each) for each in (*_of_module(module), *_of_test(node))):
                     raise ValueError(f"{name} shows a row, but is not always run.")
                 for key in keys:
                     found.setdefault(key, []).append(name)
     return found
 
 
-def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, list[str]]]:
-    """Yield name and texts of each of pytest's marks on a function."""
+def _keys(function: _Function) -> Iterator[str]:
+    """Yield the rows that a function's marks name."""
     for decorator in function.decorator_list:
-        call = decorator if isinstance(decorator, ast.Call) else None
-        name = ast.unparse(call.func if call else decorator)
-        if name.startswith("pytest.mark."):
-            texts = [each.value for each in (call.args if call else ()) if isinstance(each, ast.Constant)]
-            yield name.removeprefix("pytest.mark."), [str(text) for text in texts]
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("mark.shows"):
+            yield from (str(each.value) for each in decorator.args if isinstance(each, ast.Constant))
+
+
+def _of_module(module: ast.Module) -> Iterator[str]:
+    """Yield the marks of all tests of a module."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            yield ast.unparse(node.value)
+
+
+def _of_test(function: _Function) -> Iterator[str]:
+    """Yield a function's decorators, marks of single parameters included, and the calls of its body."""
+    yield from map(ast.unparse, function.decorator_list)
+    yield from (ast.unparse(each) for each in function.body if isinstance(each, ast.Expr | ast.Raise))
 
 
 def _by_row(page: str, tests: Path) -> dict[str, list[str]]:

@@ -500,6 +500,7 @@ def test_every_queue_of_the_broker_is_reserved() -> None:
     """The names of Celery's queues are among those that a client may not use."""
     app = create_app(api_settings())
     names = [text for queue in app.conf.task_queues for text in (queue.name, queue.exchange.name)]
+    assert {"callbacks", "sweep"} <= {*names}
     assert all(map(is_reserved_mq_name, names))
     assert not is_reserved_mq_name("voice-done")
 

@@ -108,4 +108,5 @@ def test_no_worker_answers_the_questions_of_another_installation(
     listener.close()
     of = [[each for each in seen if each.startswith(f"{prefix}:".encode())] for prefix in PREFIXES[1:]]
     assert [2, 2] == [len(each) for each in of]
+    assert len(seen) >= 2 * len(PREFIXES)
     assert not any(each.startswith(b"stemline") for each in seen)

@@ -117,7 +117,9 @@ def test_metrics_of_each_process_have_a_port_that_is_scraped():
         assert targets["labels"]["installation"]
     # A port for all would be that of several processes.
     assert "METRICS_PORT=" not in (FOLDER / "stemline.env.example").read_text()
-    assert not any("METRICS_PORT" in line for line in service("stemline-worker@.service")["Environment"])
+    lines = service("stemline-worker@.service")["Environment"]
+    assert lines
+    assert not any("METRICS_PORT" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -390,6 +390,7 @@ def test_an_encoder_that_wrote_nothing_is_an_error(bench: Bench) -> None:
     bench.fails["nothing"] = OSError()
     with pytest.raises(OutputError):
         bench.run()
+    assert "source closed" in bench.log
     assert not any("publish" in line for line in bench.log)
 
 
@@ -405,6 +406,7 @@ def test_a_cancel_leaves_no_file(bench: Bench, pieces: int) -> None:
     with pytest.raises(Cancelled):
         bench.run(cancelled=cancel_after(pieces))
     assert {"vocals abort", "accompaniment abort", "source interrupted", "pieces closed"} <= {*bench.log}
+    assert "source closed" in bench.log
     assert not any("publish" in line for line in bench.log)
     assert all(len(writer.pieces) <= pieces for writer in bench.writers.values())
 
@@ -433,6 +435,7 @@ def test_an_error_of_the_source_comes_to_the_caller(bench: Bench, monkeypatch: p
     monkeypatch.setattr(Source, "__iter__", broken)
     with pytest.raises(OSError, match="the source is broken"):
         bench.run()
+    assert "source closed" in bench.log
     assert not any("publish" in line for line in bench.log)
 
 

@@ -35,6 +35,25 @@ PLANTED = {
     "swallowed": "try:\n    assert found == 1\nexcept AssertionError:\n    pass",
     "unseeded": "assert found == random.choice(other)",
 }
+MORE = {
+    "a loop that may not begin": ("empty-loop", "while found:\n    assert found.pop() == 1"),
+    "branches that may all be passed over": (
+        "only-if",
+        "if found:\n    assert found == 1\nelif other:\n    assert other == 1",
+    ),
+    "cases that may all be passed over": ("only-if", "match found:\n    case 1:\n        assert other == 1"),
+    "not any": ("vacuous-all", "assert other\nassert not any(each == 1 for each in found)"),
+    "all of a map": ("vacuous-all", "assert other\nassert all(map(str.isdigit, found))"),
+    "an error named by a keyword": (
+        "broad-raises",
+        "with pytest.raises(expected_exception=Exception):\n    found()",
+    ),
+    "an error with any text": ("broad-raises", "with pytest.raises(Exception, match='.*'):\n    found()"),
+    "a broad handler": ("swallowed", "try:\n    assert found == 1\nexcept Exception:\n    pass"),
+    "a bare handler": ("swallowed", "try:\n    assert found == 1\nexcept:\n    pass"),
+    "a seed of none": ("unseeded", "assert found == random.Random(None).choice(other)"),
+    "a wait for what is true": ("always-true", "eventually(lambda: (found, 3), 5)"),
+}
 HONEST = {
     "parentheses": "assert ({other} if found is not None else set()) == found",
     "an operand that compares": "assert found == 200 or other == 3",
@@ -44,6 +63,12 @@ HONEST = {
     "a loop over what was asserted": "assert found == [1]\nfor each in found:\n    assert each == 1",
     "a loop over what it filled": "wanted = {'a': 1}\nfor each in wanted.values():\n    assert each == other",
     "both branches": "if found:\n    assert found == 1\nelse:\n    assert other == 1",
+    "three branches": (
+        "if found:\n    assert found == 1\nelif other:\n    assert other == 1\nelse:\n    assert other == 0"
+    ),
+    "every case": "match found:\n    case 1:\n        assert other == 1\n    case _:\n        assert other",
+    "a loop without end": "while True:\n    assert found.pop() == 1",
+    "a handler of a call": "try:\n    found()\nexcept Exception:\n    pass\nassert other == 1",
     "a named error": "with pytest.raises(KeyError):\n    found()",
     "an error by its text": "with pytest.raises(Exception, match='gone'):\n    found()",
     "a seed": "assert found == random.Random(1).choice(other)",
@@ -56,6 +81,12 @@ def test_each_form_is_found(rule: str, lines: str) -> None:
     assert [rule] == rules(body(lines))
 
 
+@pytest.mark.parametrize(("rule", "lines"), MORE.values(), ids=MORE)
+def test_other_spellings_are_found(rule: str, lines: str) -> None:
+    """What means the same as one of the forms is reported by its rule."""
+    assert [rule] == rules(body(lines))
+
+
 @pytest.mark.parametrize("lines", HONEST.values(), ids=HONEST)
 def test_what_can_fail_is_left_alone(lines: str) -> None:
     """A test whose assertion can fail is not reported."""
@@ -63,11 +94,58 @@ def test_what_can_fail_is_left_alone(lines: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asserted", ["('a', 'text')", "[other]", "(x for x in found)", "lambda: found", "f'{found}'", "1"]
+    "asserted",
+    [
+        "('a', 'text')",
+        "[other]",
+        "{'a': other}",
+        "(x for x in found)",
+        "lambda: found",
+        "f'{found}'",
+        "'text: ' + found",
+        "1",
+        "not ()",
+        "found == 1 and 'text'",
+        "found or not found",
+        "found in other or found not in other",
+        "found < 1 or found >= 1",
+        "found != 1 or found != 2",
+        "len(found) >= 0",
+        "-1 < found.count(other)",
+        "'' in found",
+        "set() <= found",
+        "found.startswith('')",
+        "found == mock.ANY",
+        "isinstance(found, object)",
+        "bool('text')",
+    ],
 )
 def test_what_is_always_true_is_found(asserted: str) -> None:
-    """A display, a generator, a function, a text and a number are true whatever happened."""
+    """A display, a generator, a function, a text, a number, and comparisons that always hold."""
     assert ["always-true"] == rules(body(f"assert {asserted}"))
+
+
+@pytest.mark.parametrize(
+    "asserted",
+    [
+        "[*found]",
+        "{**found}",
+        "len(found) > 0",
+        "found.count(other) >= 1",
+        "found or other",
+        "not found or not other",
+        "found != 1 or other != 2",
+        "found == 1 or found == 2",
+        "found < 1 or found > 1",
+        "'a' in found",
+        "found >= {other}",
+        "not (found and other)",
+        "found + 'text'",
+    ],
+)
+def test_what_may_be_false_is_left_alone(asserted: str) -> None:
+    """Their counterparts."""
+    assert [] == rules(body(f"assert {asserted}"))
 
 
 def test_a_finding_fails_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

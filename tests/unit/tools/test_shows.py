@@ -70,8 +70,26 @@ def test_the_last_column_is_written_from_the_marks(folder: Path) -> None:
             "@pytest.mark.skipif(True)",
             "test_two shows a row, but is not always run.",
         ),
+        ("@pytest.mark.slow", "@mark.xfail", "test_two shows a row, but is not always run."),
+        (
+            "@pytest.mark.slow",
+            '@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.skip)])',
+            "test_two shows a row, but is not always run.",
+        ),
+        ("def test_two(): ...", "def test_two():\n    pytest.skip('x')", "test_two shows a row, but is not"),
+        ("\n", "\npytestmark = pytest.mark.skip\n", "test_one shows a row, but is not always run."),
     ],
-    ids=["renamed", "unmarked", "unknown row", "skipped", "skipped if"],
+    ids=[
+        "renamed",
+        "unmarked",
+        "unknown row",
+        "skipped",
+        "skipped if",
+        "expected to fail, by a short name",
+        "a parameter",
+        "in the body",
+        "the whole module",
+    ],
 )
 def test_what_does_not_agree_is_said(folder: Path, old: str, new: str, said: str) -> None:
     """A renamed test, a row without a test, a mark without a row, and a test that is skipped."""
