@@ -9,8 +9,9 @@ A figure stands between markers that name its file, its key and, unless it is th
     <!-- figure: overhead.wait.p99 -->10.4<!-- /figure -->
 
 A table stands between ``<!-- table: NAME.KEY -->`` and ``<!-- /table -->``, each on a line of its own.
-On the pages of `PAGES` every other number with a unit of measurement must be code, or stand in a paragraph
-between ``<!-- not measured -->`` and ``<!-- /not measured -->``: settings, formats, arithmetic.
+On the pages of `PAGES` every other number with a unit of measurement, however it is written (``9 s``,
+``9 seconds``, ``9x``, ``9-fold``, ``nine times``), must be code, or stand between ``<!-- not measured -->``
+and ``<!-- /not measured -->``: settings, formats, arithmetic, and what others state.
 """
 
 from __future__ import annotations
@@ -29,9 +30,22 @@ PAGES: Final = (
     "docs/reliability.md",
     "docs/scaling.md",
     "docs/callbacks.md",
+    "docs/comparison.md",
+    "docs/console.md",
+    "docs/deployment.md",
+    "docs/faq.md",
+    "docs/glossary.md",
+    "docs/gpu.md",
+    "docs/local-stack.md",
     "docs/media.md",
     "docs/models.md",
+    "docs/observing.md",
+    "docs/operations.md",
     "docs/quality.md",
+    "docs/sdks.md",
+    "docs/security.md",
+    "docs/storage.md",
+    "docs/troubleshooting.md",
 )
 """Pages on which every figure must have a file."""
 RESULTS: Final = Path("benchmarks/results")
@@ -42,9 +56,13 @@ _TABLE: Final = re.compile(r"(<!-- table: ([\w-]+)\.([\w.-]+) -->\n)(.*?)(<!-- /
 _GIVEN: Final = re.compile(r"<!-- not measured -->.*?<!-- /not measured -->", re.DOTALL)
 _CODE: Final = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _NUMBER: Final = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_WORD: Final = r"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|a hundred)"
 _MEASURED: Final = re.compile(
-    r"(?<![\w.])\d[\d,.]*(?:\s?(?:to|\u2013)\s?[\d,.]+)?\s?"
-    r"(?:ms|µs|s|min|MB|GB|MiB|GiB|kB|dB|%|\u00d7|times|jobs/s|jobs a second|a second|GFLOP(?:/s)?)(?![\w/])"
+    r"(?<![\w.])(?:\d[\d,.]*(?:\s?(?:to|\u2013)\s?[\d,.]+)?[\s\u202f\u00a0]?"
+    r"(?:(?:milli|micro)?seconds?|ms|µs|s|minutes?|min|hours?|h|[kKMGT]i?B|(?:kilo|mega|giga)bytes?|dB|%|per\s?cent|"
+    r"\u00d7|x|-?fold|times|(?:GFLOP|jobs|requests)?/s|(?:jobs |requests )?(?:a|per) second|GFLOP)"
+    rf"|{_WORD}[\s-](?:fold|times|per\s?cent))(?![\w/])",
+    re.IGNORECASE,
 )
 
 

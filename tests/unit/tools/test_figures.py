@@ -86,10 +86,29 @@ def test_a_false_figure_is_found(root: Path, name: str) -> None:
     assert expected in said(root, text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9 seconds", "9 milliseconds", "1.5 minutes", "2 hours", "9x", "9-fold", "nine times", "a hundred times",
+        "7 percent", "7 per cent", "64 KiB", "3 gigabytes", "1,000 jobs per second", "1,000/s", "20 per second",
+        "4 to 7 requests/s", "9\u00a0s",
+    ],
+)  # fmt: skip
+def test_a_figure_is_found_in_each_notation(root: Path, text: str) -> None:
+    """However the unit is written, and where the number is a word."""
+    assert f"a figure without a file: {text!r}" in said(root, f"It is {text} here.")
+
+
+@pytest.mark.parametrize("text", ["16 songs", "version 2.4", "two jobs", "the first time", "a 44100 Hz file"])
+def test_what_has_no_unit_of_measurement_is_left_alone(root: Path, text: str) -> None:
+    """Counts, versions and formats."""
+    assert said(root, f"It is {text} here.") == ""
+
+
 def test_other_pages_may_have_numbers_of_their_own(root: Path) -> None:
     """Only the pages of the list must have a file for each; a marked figure is checked everywhere."""
-    assert said(root, "A file over 16 MB is moved.", "docs/local-stack.md") == ""
-    assert "is not the median" in said(root, FALSE["another value"][0], "docs/local-stack.md")
+    assert said(root, "A file over 16 MB is moved.", "docs/api.md") == ""
+    assert "is not the median" in said(root, FALSE["another value"][0], "docs/api.md")
 
 
 def test_a_program_that_changed_voids_its_results(root: Path) -> None:
