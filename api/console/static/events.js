@@ -9,6 +9,8 @@ import { reported } from "./clock.js";
 
 /** How often the numbers of the bucket are asked for while events come, ms. */
 const FIRST_MS = 500;
+/** After a pause an event makes the page look so soon, so that one answer has what else has just happened, ms. */
+const SOON_MS = 60;
 /** While nothing comes: without a stream, and with one. */
 const LONGEST_MS = 4_000;
 const LONGEST_WITH_STREAM_MS = 30_000;
@@ -29,6 +31,8 @@ export class Events {
     this.text = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
+    /** How long the timer was set to run, ms. */
+    this.timerMs = Infinity;
     this.isAsking = false;
     this.isStale = false;
     this.isStreaming = false;
@@ -94,16 +98,27 @@ export class Events {
   receive(block) {
     const id = /^id: (.+)$/m.exec(block);
     if (id?.[1]) this.lastEvent = id[1];
-    if (/^event: (job|queue|batch|reset)$/m.test(block)) this.poke();
+    if (!/^event: (job|queue|batch|reset)$/m.test(block)) return;
+    // Many events make no more looks than a few do, and put none off.
+    if (this.timerMs <= FIRST_MS) this.isStale = true;
+    else this.poke();
   }
 
   /** Look soon: something has changed. */
   poke() {
     this.waitMs = FIRST_MS;
     this.isStale = true;
-    if (this.isAsking) return;
+    if (!this.isAsking) this.look(this.news.overview ? SOON_MS : 0);
+  }
+
+  /** Look after so many milliseconds, and not before. @param {number} ms */
+  look(ms) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.ask(), this.news.overview ? 60 : 0);
+    this.timerMs = ms;
+    this.timer = setTimeout(() => {
+      this.timerMs = Infinity;
+      this.ask();
+    }, ms);
   }
 
   stop() {
@@ -133,7 +148,7 @@ export class Events {
     } finally {
       this.isAsking = false;
     }
-    if (!this.stopped.signal.aborted) this.timer = setTimeout(() => this.ask(), this.waitMs);
+    if (!this.stopped.signal.aborted) this.look(this.waitMs);
   }
 
   /** @param {Partial<News>} news */

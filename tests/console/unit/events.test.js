@@ -89,3 +89,23 @@ test("while a stream reports what happens, a quiet bucket is hardly asked about"
   for (let i = 0; i < 14; i += 1) await ask();
   assert.equal(events.waitMs, 30_000);
 });
+
+test("however fast events come, the page looks at least and at most twice a second", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const [everyMs, least, most] of [[20, 18, 21], [100, 18, 21], [450, 18, 21]]) {
+    let looks = 0;
+    const events = new Events({});
+    events.listeners.add(() => {});
+    events.news.overview = overview("1");
+    events.ask = () => {
+      looks += 1;
+      events.look(500);
+    };
+    for (let at = 0; at < 10_000; at += 10) {
+      if (at % everyMs < 10) events.receive("id: 1-0\nevent: job\ndata: {}");
+      context.mock.timers.tick(10);
+    }
+    events.stop();
+    assert.ok(least <= looks && looks <= most, `${looks} looks in 10 s, an event each ${everyMs} ms`);
+  }
+});
