@@ -89,9 +89,9 @@ def test_a_false_figure_is_found(root: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "9 seconds", "9 milliseconds", "1.5 minutes", "2 hours", "9x", "9-fold", "nine times", "a hundred times",
-        "7 percent", "7 per cent", "64 KiB", "3 gigabytes", "1,000 jobs per second", "1,000/s", "20 per second",
-        "4 to 7 requests/s", "9\u00a0s",
+        "9 seconds", "9 milliseconds", "1.5 minutes", "2 hours", "9x", "9-fold", "nine times", "64 KiB",
+        "a hundred times", "7 percent", "7 per cent", "3 gigabytes", "1,000 jobs per second", "1,000/s",
+        "20 per second", "4 to 7 requests/s", "9\u00a0s",
     ],
 )  # fmt: skip
 def test_a_figure_is_found_in_each_notation(root: Path, text: str) -> None:
