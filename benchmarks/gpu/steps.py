@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -22,6 +23,8 @@ import numpy as np
 #: Seconds of audio of one segment.
 SEGMENT_S = 512 * 1024 / 44_100
 Result = dict[str, Any]
+#: Seconds of audio that the host alone is measured with.
+_HOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +302,58 @@ def songs(device: str) -> Result:
     return {"figures": figures}
 
 
+class _AtOnce:
+    """An engine that answers at once, as a card would that takes no time."""
+
+    device = "stand-in"
+    any_length = True
+    in_flight = 2
+
+    def __init__(self, stems: int) -> None:
+        from stemline.separation.network import Network
+
+        self.network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
+        self._share = np.full((2, 512, 1024), 1 / stems, np.float32)
+
+    def masks(self, magnitude: np.ndarray, *, alone: bool = False, level: int = 0) -> list[np.ndarray]:
+        del magnitude, alone, level
+        return [self._share for _ in self.network.instruments]
+
+
+def host(device: str) -> Result:
+    """Measure what is left for the host where the networks take no time, the decoding process included."""
+    del device
+    from stemline.separation.media import MediaLimits, OutputSpec
+    from stemline.separation.pipeline import separate_file
+
+    limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
+    figures = {}
+    with song(_HOST_S) as source:
+        for stems in (2, 4):
+            engine = _AtOnce(stems)
+            for codec, kbps in (("wav", None), ("flac", None), ("mp3", 192), ("aac", 192)):
+                outputs = {
+                    name: OutputSpec(source.with_name(f"{name}.{codec}"), codec, bitrate_kbps=kbps)
+                    for name in engine.network.instruments
+                }
+                separate_file(engine, source, outputs, limits=limits)  # what is loaded once is not counted
+                began = _processor_s()
+                separate_file(engine, source, outputs, limits=limits)
+                used_ms = (_processor_s() - began) * 1000
+                figures[f"host_{stems}_{codec}"] = (
+                    f"{stems} stems to {codec}" + (f", {kbps} kbit/s" if kbps else ""),
+                    "ms of processor a segment",
+                    [used_ms * SEGMENT_S / _HOST_S],
+                )
+    return {"figures": figures}
+
+
+def _processor_s() -> float:
+    """Return the processor time of this process and those that it has waited for, s."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def out_of_memory(device: str) -> Result:
     """Ask for more memory than there is, and keep the words."""
     if device != "cuda":
@@ -332,6 +387,7 @@ STEPS = {
     "parity": Step("Equality with the processor", parity, 90),
     "batch_sizes": Step("Batches by size", batch_sizes, 120),
     "songs": Step("Whole songs", songs, 180),
+    "host": Step("The host, with networks that take no time", host, 120),
     "size_change": Step("A change of the batch's size", size_change, 60),
     "device_only": Step("The device alone", device_only, 60),
     "graphs": Step("Forms of the graph", graphs, 60),

@@ -26,7 +26,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
 @pytest.mark.parametrize(
     "name",
-    ["versions", "parity", "batch_sizes", "size_change", "provider_options", "graphs"],
+    ["versions", "host", "parity", "batch_sizes", "size_change", "provider_options", "graphs"],
 )
 def test_a_step_has_a_result_on_a_card(name: str, sessions: Sessions) -> None:
     """Each step that needs CUDA alone runs on the stand-in, and its result can be reported."""
