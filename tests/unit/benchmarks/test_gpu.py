@@ -21,6 +21,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     install(monkeypatch, stand_in)
     monkeypatch.setattr(steps, "graph", lambda *, polyphase: b"graph")
     monkeypatch.setattr(steps, "runs_on", lambda _: 1)
+    monkeypatch.setattr(steps, "HOST_S", 0.5)
     return stand_in
 
 
