@@ -151,7 +151,7 @@ def without_event_loop() -> Iterator[None]:
     with (
         patch.object(anyio.to_thread, "run_sync", _run_here),
         patch("stemline.api.admission.chunks_of", _chunks),
-        patch("stemline.api.batches.chunks_of", _chunks),
+        patch("stemline.api.batch_upload.chunks_of", _chunks),
     ):
         yield
 
