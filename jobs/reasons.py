@@ -184,11 +184,6 @@ def reason_of(error: BaseException) -> str:
     return _word(error) or _own_text(error) or UNEXPECTED
 
 
-def is_unexpected(error: BaseException) -> bool:
-    """Return whether an error seems to be a mistake in the code, of which its trace tells more."""
-    return reason_of(error) == UNEXPECTED
-
-
 def without_classes(text: str) -> str:
     """Return a text on one line if it has no name of a class and nothing of the code; else an empty one."""
     line = " ".join(_ERRNO.sub("", text).split())

@@ -11,6 +11,7 @@ from tests.paths import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/architecture.md").read_text()
 ROW = re.compile(r"^\| (?P<modules>`\w+\.py`(?:, `\w+\.py`)*) \|.*\| (?P<lines>\d+) \|$", re.MULTILINE)
+FOLDER = re.compile(r"^\| `(?P<folder>\w+)/` \|.*\| (?P<first>`[^|]*`) \|$", re.MULTILINE)
 
 
 def lines_of_code(source: str) -> int:
@@ -33,3 +34,13 @@ def test_every_module_of_the_wire_is_in_the_table_with_its_size() -> None:
         named += modules
     there = {path.name for path in (REPOSITORY / "wire").glob("*.py")} - {"__init__.py"}
     assert sorted(there) == sorted(named)
+
+
+def test_reading_begins_at_what_is_there() -> None:
+    """The table of folders names each folder of the product once, and where to start reading in it."""
+    rows = {row["folder"]: re.findall(r"`([^`]+)`", row["first"]) for row in FOLDER.finditer(PAGE)}
+    assert sorted(path.name for path in (REPOSITORY / "src/stemline").iterdir() if path.is_dir()) == sorted(
+        rows
+    )
+    missing = [f"{name}/{each}" for name, first in rows.items() for each in first]
+    assert [] == [each for each in missing if not (REPOSITORY / each).exists()]
