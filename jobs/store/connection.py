@@ -65,6 +65,15 @@ class Connection:
         except CLIENT_ERRORS as error:
             raise translate(error) from error
 
+    def read_confirmed(self, *command: str) -> Any:
+        """Run a reading command whose answer a client takes for that of a change it made before.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or does not answer.
+            NotConfirmed: what it has found may not survive what it should.
+        """
+        return self._scripts.read_confirmed(*command)
+
     def hashes(self, kind: str, ids: Iterable[str]) -> list[dict[str, str]]:
         """Read the hashes ``<prefix>:<kind>:<id>`` in one round trip; an unknown id gives an empty one.
 

@@ -70,7 +70,7 @@ class RedisJobs(RedisAttempts, JobRepository):
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
         connection = self._connection
         key = connection.key("idempotency", str(tenant), idempotency.key)
-        found = connection.read(connection.client.get, key)
+        found = connection.read_confirmed("GET", key)
         if not found:
             return None
         before = json.loads(found)

@@ -110,6 +110,20 @@ class Scripts:
         except CLIENT_ERRORS as error:
             raise translate(error) from error
 
+    def read_confirmed(self, *command: str) -> Any:
+        """Run a reading command; what it has found survives what answered changes survive.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or does not answer.
+            NotConfirmed: what it has found may not survive what it should.
+        """
+        try:
+            if self._confirmation.durability is Durability.PROCESS:
+                return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            return run_confirmed(self._client, self._confirmation, self._marker, command)
+        except CLIENT_ERRORS as error:
+            raise translate(error) from error
+
     def _run_confirmed(self, name: str, sha: str, args: tuple[str | float, ...]) -> Any:
         client, confirmation, marker = self._client, self._confirmation, self._marker
         try:

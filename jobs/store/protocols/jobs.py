@@ -61,6 +61,7 @@ class JobRepository(AttemptRepository, Protocol):
 
         Raises:
             IdempotencyConflict: the key was used with another body.
+            NotConfirmed: they may not survive what an answered submission survives.
         """
         ...
 

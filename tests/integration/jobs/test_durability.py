@@ -92,9 +92,12 @@ def test_disk_is_not_answered_before_the_file_is_synced(server: ValkeyServer, ad
                 store.jobs.create([spec()], idempotency=ONCE)
             assert (status_of(refused.value), code_of(refused.value)) == (503, "SlowDown")
             assert refused.value.retry_after_s == 1
+        with pytest.raises(NotConfirmed):
+            store.jobs.repeated(spec().tenant, ONCE)
         admin.config_set("appendfsync", "always")
         (job,) = store.jobs.create([spec()], idempotency=ONCE)
         assert (job,) == tuple(store.jobs.create([spec()], idempotency=ONCE))
+        assert [job] == store.jobs.repeated(spec().tenant, ONCE)
 
 
 def test_process_asks_for_nothing(server: ValkeyServer, admin: redis.Redis) -> None:
