@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -25,7 +25,8 @@ from tests.simulation.api import without_event_loop
 from tests.simulation.choices import Choices
 from tests.simulation.properties import Properties
 from tests.simulation.scheduler import Scheduler, Thread, virtual_time
-from tests.simulation.store import server
+from tests.simulation.store import reload_scripts
+from tests.simulation.valkey import Model, Valkey, real_valkey
 from tests.simulation.world import Parts, World, make_settings
 
 MOST_STEPS: Final = 4000
@@ -50,10 +51,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Simulator:
-    """Makes runs, one after the other, on one Valkey."""
+    """Makes runs, one after the other, on one server."""
 
     parts: Parts
-    socket: Path
+    valkey: Valkey
 
     def run(self, seed: int = 0, given: Sequence[int] | None = None, *, is_logged: bool = False) -> Result:
         """Make a run."""
@@ -64,7 +65,7 @@ class Simulator:
             patch("stemline.jobs.store.jobs.new_job_id", lambda: f"j{next(numbers):032x}"),
             patch("stemline.api.middleware.new_request_id", lambda: f"request-{next(numbers)}"),
         ):
-            world = World(self.parts, self.socket, choices)
+            world = World(self.parts, self.valkey, choices)
             scheduler = Thread.scheduler = world.scheduler
             scheduler.is_logged = is_logged
             properties = Properties(world)
@@ -74,7 +75,6 @@ class Simulator:
                     faults = _run(world, properties)
             finally:
                 scheduler.close()
-                world.server.close()
         return Result(scheduler.steps, faults, choices.taken, scheduler.log)
 
 
@@ -118,19 +118,24 @@ def _note_error(_logger: object, _level: str, event: MutableMapping[str, Any]) -
 
 
 @contextmanager
-def simulator() -> Iterator[Simulator]:
-    """Yield a simulator; until then the product's clocks, sleeps and threads are virtual."""
+def simulator(*, is_real: bool = False) -> Iterator[Simulator]:
+    """Yield a simulator; until then the product's clocks, sleeps and threads are virtual.
+
+    Args:
+        is_real: Whether there is a real Valkey instead of the model.
+    """
     folder = Path(tempfile.mkdtemp(prefix="stemline-simulation-", dir=_memory()))
     before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), processors=[_note_error]
     )
     try:
-        with server(folder) as socket:
+        with real_valkey(folder) if is_real else nullcontext(Model()) as valkey:
+            reload_scripts()
             parts = Parts(make_settings(folder))
             Thread.scheduler = Scheduler(Choices())
             with virtual_time(), without_event_loop():
-                yield Simulator(parts, socket)
+                yield Simulator(parts, valkey)
     finally:
         structlog.configure(**before)
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final
 
 import redis
-from redis.connection import ConnectionPool, UnixDomainSocketConnection
+from redis.client import Pipeline
 
-from stemline.deploy.local.servers import valkey_program
 from stemline.jobs.store import RedisStore, StoreOptions
 from stemline.jobs.store.client import client_options
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, REPEATED_SCRIPTS
 from stemline.jobs.store.scripts import source
 from tests.simulation.bucket import freeze
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.valkey import Valkey
 
 _FAULTS: Final = 9
 _WRITING: Final = CONFIRMED_SCRIPTS | REPEATED_SCRIPTS
-_CONFIRMED_KEY: Final = "stemline:confirmed"
+_SCRIPTS: Final = {"EVALSHA", "EVAL"}
+_CONFIRMED: Final = ("EXISTS", "stemline:confirmed")
 _CONFIRMED_ANSWERS: Final = 3
 """Answers where a script is confirmed: its own, that of the marker, and that of WAIT."""
 _TIME: Final = 4
 """Place of the time among the words of a script's command."""
+_UNUSED: Final = redis.ConnectionPool(protocol=2, decode_responses=True)
+"""Tells redis-py how answers look; no connection is made."""
 _NAMES: Final = dict[str, str]()
 """Names of the scripts that the server has, by their digest."""
 
@@ -37,37 +36,11 @@ Listener = Callable[[str, Sequence[str], Any], None]
 """Called with the name of a script that has run, its arguments and its answer."""
 
 
-@contextmanager
-def server(folder: Path) -> Iterator[Path]:
-    """Run a Valkey that keeps nothing; yield its socket."""
-    socket = folder / "valkey.sock"
-    options = {"port": "0", "unixsocket": str(socket), "save": "", "appendonly": "no", "dir": str(folder)}
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    reload_scripts()
-    process = subprocess.Popen([valkey_program(), *words], stdout=subprocess.DEVNULL, cwd=folder)
-    try:
-        deadline = time.monotonic() + 60
-        with redis.Redis(unix_socket_path=str(socket), retry=None) as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.exceptions.ConnectionError:
-                    if time.monotonic() > deadline or process.poll() is not None:
-                        raise
-                    time.sleep(0.01)
-                else:
-                    break
-        yield socket
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _load(client: redis.Redis) -> dict[str, str]:
+def _load(valkey: Valkey) -> dict[str, str]:
     """Load the scripts, so that a run does not depend on those before it; return their names by digest."""
     if not _NAMES:
         for name in scripts_of_the_store():
-            _NAMES[str(client.script_load(source(name)))] = name
+            _NAMES[valkey.load(source(name))] = name
     return _NAMES
 
 
@@ -87,7 +60,7 @@ def reload_scripts() -> None:
 class StoreServer:
     """The primary, and what of its changes its replica has."""
 
-    socket: Path
+    valkey: Valkey
     scheduler: Scheduler
     listeners: list[Listener] = field(default_factory=list)
     down_until: float = 0.0
@@ -96,27 +69,19 @@ class StoreServer:
 
     def __post_init__(self) -> None:
         """Begin with an empty store."""
-        self._direct = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
-        self._direct.flushdb()
-        self._names = _load(self._direct)
+        self.valkey.clear()
+        self._names = _load(self.valkey)
         self._written: list[Sequence[Any]] = []
         self._confirmed = 0
         self.ended = set[str]()
         """Jobs whose end was answered to the process that ended them."""
-        self._pools: list[ConnectionPool] = []
         self.lost = 0
         self.changes = 0
         """How often something was changed, also by a failover."""
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._direct.close()
-        for pool in self._pools:
-            pool.disconnect()
-
     def observer(self) -> RedisStore:
         """Return a store for the properties; nothing goes wrong with its calls."""
-        return RedisStore(self._direct, clock=self.clock)
+        return RedisStore(_Client(_Undisturbed(self)), clock=self.clock)
 
     def clock(self) -> int:
         """Return the time of the server, µs."""
@@ -124,17 +89,7 @@ class StoreServer:
 
     def open(self, options: StoreOptions, **callbacks: Any) -> RedisStore:
         """Return the store of a process."""
-        pool = ConnectionPool(
-            connection_class=_Connection,
-            path=str(self.socket),
-            server=self,
-            protocol=2,  # needs no greeting
-            driver_info=None,
-            decode_responses=True,
-            retry=client_options()["retry"],
-        )
-        self._pools.append(pool)
-        return RedisStore(redis.Redis(connection_pool=pool), options, clock=self.clock, **callbacks)
+        return RedisStore(_Client(_Calls(self)), options, clock=self.clock, **callbacks)
 
     def name_of(self, sha: str) -> str:
         """Return the name of a script."""
@@ -177,11 +132,9 @@ class StoreServer:
         self.lost += len(self._written) - end
         self.scheduler.note(f"failover; the last {len(self._written) - end} changes are lost")
         del self._written[end:]
-        self._direct.flushdb()
-        with self._direct.pipeline(transaction=False) as pipe:
-            for command in self._written:
-                pipe.execute_command(*command)
-            pipe.execute(raise_on_error=False)
+        self.valkey.clear()
+        if self._written:
+            self.valkey.execute(self._written)
         self._confirmed = len(self._written)
 
     def unconfirmed(self) -> int:
@@ -189,39 +142,90 @@ class StoreServer:
         return len(self._written) - self._confirmed
 
 
-class _Connection(UnixDomainSocketConnection):
-    """A connection of a simulated process."""
+class _Client(redis.Redis):
+    """The client of a simulated process. It sends commands again as redis-py does where a connection breaks."""
 
-    def __init__(self, *, server: StoreServer, **options: Any) -> None:
+    def __init__(self, calls: _Calls) -> None:
+        super().__init__(connection_pool=_UNUSED)
+        self._calls = calls
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        (answer,) = self._calls.make([args])
+        return self._answer(answer, args, options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
+        return _Pipeline(self, transaction, shard_hint)
+
+    def _answer(self, answer: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        options.pop("keys", None)
+        callback = self.response_callbacks.get(args[0])
+        return callback(answer, **options) if callback else answer
+
+
+class _Pipeline(Pipeline):
+    """Commands that are sent together."""
+
+    def __init__(self, client: _Client, transaction: bool, shard_hint: str | None) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands = list(self.command_stack)
+        if not commands:
+            return []
+        answers: list[Any] = self._client._calls.make([args for args, _ in commands])
+        for place, (args, options) in enumerate(commands):
+            try:
+                answers[place] = self._client._answer(answers[place], args, options)
+            except redis.exceptions.RedisError:
+                if raise_on_error:
+                    raise
+        return answers
+
+
+class _Calls:
+    """The way of one process to the server."""
+
+    def __init__(self, server: StoreServer) -> None:
         self._server = server
-        self._sent: list[Sequence[Any]] = []
-        super().__init__(**options)
+        self._retry = client_options()["retry"]
 
-    def send_command(self, *args: Any, **options: Any) -> None:
-        (command,) = self._begin([args])
-        super().send_command(*command, **options)
+    def make(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send commands and return their answers, again where that breaks.
 
-    def pack_commands(self, commands: Any) -> Any:
-        return super().pack_commands(self._begin(commands))
+        Raises:
+            ConnectionError: It breaks again and again.
+        """
+        answers: list[Any] = self._retry.call_with_retry(lambda: self._once(commands), _ignore)
+        return answers
 
-    def _wait(self) -> tuple[str, str]:
-        """Return a command that answers as WAIT does: 1, or 0 while the replica lags."""
-        if self._server.is_lagging:
-            return ("EXISTS", "nothing")
-        return ("EXISTS", _CONFIRMED_KEY)
+    def _once(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        server = self._server
+        fault = self._begin(commands[0])
+        sent = [self._as_sent(command) for command in commands]
+        answers = server.valkey.execute(sent)
+        for command, answer in zip(sent, answers, strict=True):
+            if command[0] in _SCRIPTS:
+                server.ran(command, answer)
+            elif command == _CONFIRMED:
+                server.confirm()
+        self._end(fault, sent[0], answers)
+        return answers
 
-    def _begin(self, commands: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-        """Let others go on before the commands are sent, and decide what goes wrong; return them as sent."""
+    def _begin(self, command: Sequence[Any]) -> int:
+        """Let others go on before the commands are sent, and decide what goes wrong."""
         server = self._server
         scheduler = server.scheduler
-        name = server.name_of(str(commands[0][1])) if len(commands[0]) > 1 else ""
+        name = server.name_of(str(command[1])) if len(command) > 1 else ""
         fault = scheduler.choices.rare(_FAULTS, name)
         scheduler.point()
         process = scheduler.process()
         if process.is_client:  # it asks again where another one would be dead
             fault = {1: 3, 2: 3, 5: 6, 7: 6}.get(fault, fault)
         if fault:
-            scheduler.note(f"fault {fault} of {commands[0][0]} {name}")
+            scheduler.note(f"fault {fault} of {command[0]} {name}")
         if fault == 1:
             scheduler.kill(process)
         if fault == 2:
@@ -230,47 +234,41 @@ class _Connection(UnixDomainSocketConnection):
             scheduler.sleep(1.0)
         if fault == 3 or scheduler.now < server.down_until:
             raise redis.exceptions.ConnectionError("simulated")
-        self._sent = [self._as_sent(command) for command in commands]
-        self._answers: list[Any] = []
-        self._first, self._after = self._sent[0], fault
-        return list(self._sent)
+        return fault
 
     def _as_sent(self, command: Sequence[Any]) -> Sequence[Any]:
-        """Return a command with the time at which it arrives, where a server would take its own."""
+        """Return a command with the time at which it arrives, where a server would take its own.
+
+        Instead of WAIT one that answers as it does: 1, or 0 while the replica lags.
+        """
         if command[0] == "WAIT":
-            return self._wait()
-        if command[0] in {"EVALSHA", "EVAL"} and len(command) > _TIME:
+            return ("EXISTS", "nothing") if self._server.is_lagging else _CONFIRMED
+        if command[0] in _SCRIPTS and len(command) > _TIME:
             return (*command[:_TIME], str(self._server.clock()), *command[_TIME + 1 :])
         return command
 
-    def read_response(self, *args: Any, **options: Any) -> Any:
-        command = self._sent.pop(0)
-        try:
-            answer = super().read_response(*args, **options)
-        except redis.exceptions.ResponseError as refused:
-            answer = refused
-        self._answers.append(answer)
-        if command[0] in {"EVALSHA", "EVAL"}:
-            self._server.ran(command, answer)
-        if command == ("EXISTS", _CONFIRMED_KEY):
-            self._server.confirm()
-        if not self._sent:
-            self._end()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _end(self) -> None:
+    def _end(self, fault: int, command: Sequence[Any], answers: Sequence[Any]) -> None:
         """Break what is to break after the last answer."""
         server, scheduler = self._server, self._server.scheduler
-        if self._after == 5:
+        if fault == 5:
             scheduler.kill(scheduler.process())
-        if self._after == 6:
+        if fault == 6:
             raise redis.exceptions.ConnectionError("simulated")
-        is_confirmed = len(self._answers) < _CONFIRMED_ANSWERS or self._answers[-1] == 1
-        if is_confirmed and not any(isinstance(each, Exception) for each in self._answers):
-            server.answered(self._first, self._answers[0])
-        if self._after == 7:
+        is_confirmed = len(answers) < _CONFIRMED_ANSWERS or answers[-1] == 1
+        if is_confirmed and not any(isinstance(each, Exception) for each in answers):
+            server.answered(command, answers[0])
+        if fault == 7:
             freeze(scheduler, scheduler.process())
-        if self._after == 8:
+        if fault == 8:
             server.fail_over(scheduler.choices.pick(server.unconfirmed() + 1))
+
+
+class _Undisturbed(_Calls):
+    """The way of those who look on."""
+
+    def make(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        return self._server.valkey.execute(commands)
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""

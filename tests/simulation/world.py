@@ -35,6 +35,7 @@ from tests.simulation.choices import Choices
 from tests.simulation.clients import TENANT, Clients, Seen, sent
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.store import StoreServer
+from tests.simulation.valkey import Valkey
 
 SWEEP_S: Final = 8.0
 TICK_S: Final = 4.0
@@ -100,14 +101,14 @@ def _ignore(*_: object, **__: object) -> None:
 class World:
     """One run: its servers, its processes and its clients."""
 
-    def __init__(self, parts: Parts, socket: Path, choices: Choices) -> None:
+    def __init__(self, parts: Parts, valkey: Valkey, choices: Choices) -> None:
         """Start everything."""
         self.parts, self.choices = parts, choices
         self.scheduler = Scheduler(choices)
         self.network = Process("network")
         self.bucket = Bucket(self.scheduler, self.network)
         self.broker = Broker(self.scheduler)
-        self.server = StoreServer(socket, self.scheduler)
+        self.server = StoreServer(valkey, self.scheduler)
         self.seen = Seen(faults=self.scheduler.faults)
         host = f"{TENANT.bucket}.ci.{TENANT.region}.myqcloud.com"
         self.api = Network(self.scheduler, host, self._answer)
