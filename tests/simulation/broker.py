@@ -26,6 +26,7 @@ class Broker:
 
     scheduler: Scheduler
     lists: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    """Of the queues that have messages; the others have no list."""
     sent: list[tuple[str, Any]] = field(default_factory=list)
     amqp: Any = field(default_factory=lambda: SimpleNamespace(queues=_Queues()))
     """What the product declares queues with."""
@@ -34,21 +35,25 @@ class Broker:
         """Put a message into a list, unless it is lost."""
         fault = self.scheduler.choices.rare(3)
         self.sent.append((queue, args[0]))
-        self.lists[queue] += [args[0]] * (1, 0, 2)[fault]
+        if copies := (1, 0, 2)[fault]:
+            self.lists[queue] += [args[0]] * copies
 
     def take(self, queues: Sequence[str]) -> tuple[str, Any] | None:
         """Take a message from the first list that has one."""
         for queue in queues:
-            if self.lists[queue]:
-                return queue, self.lists[queue].pop(0)
+            if queue in self.lists:
+                message = self.lists[queue].pop(0)
+                if not self.lists[queue]:
+                    del self.lists[queue]
+                return queue, message
         return None
 
     def has(self, queues: Sequence[str]) -> bool:
         """Return whether one of the lists has a message."""
-        return any(self.lists[queue] for queue in queues)
+        return not self.lists.keys().isdisjoint(queues)
 
     @contextmanager
     def connection_for_read(self) -> Any:
         """Yield what the sweeper counts messages with."""
-        client = SimpleNamespace(llen=lambda queue: len(self.lists[queue]))
+        client = SimpleNamespace(llen=lambda queue: len(self.lists.get(queue, ())))
         yield SimpleNamespace(default_channel=SimpleNamespace(client=client))

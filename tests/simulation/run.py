@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from unittest.mock import patch
@@ -134,7 +136,8 @@ def simulator(*, is_real: bool = False) -> Iterator[Simulator]:
             reload_scripts()
             parts = Parts(make_settings(folder))
             Thread.scheduler = Scheduler(Choices())
-            with virtual_time(), without_event_loop():
+            versions = patch("stemline.workers.reuse.version", cache(version))  # reads files
+            with virtual_time(), without_event_loop(), versions:
                 yield Simulator(parts, valkey)
     finally:
         structlog.configure(**before)

@@ -55,14 +55,6 @@ class Task:
     wake: float | None = None
     condition: Callable[[], object] | None = None
 
-    def is_ready(self, now: float) -> bool:
-        """Return whether it can go on."""
-        if self.process.frozen_until > now:
-            return False
-        if self.wake is not None and self.wake <= now:
-            return True
-        return bool(self.condition()) if self.condition is not None else self.wake is None
-
     def next_wake(self) -> float | None:
         """Return when it can go on without anything else happening."""
         frozen = self.process.frozen_until
@@ -73,7 +65,11 @@ class Task:
 
 @dataclass
 class Scheduler:
-    """Runs tasks in an order that the choices decide."""
+    """Runs tasks in an order that the choices decide.
+
+    Each task of a process that is not frozen goes on when its time has come or its condition holds; without
+    either, at once. A step is one such going on: up to the next call of a server, sleep, or wait of the task.
+    """
 
     choices: Choices
     now: float = BEGIN
@@ -85,6 +81,8 @@ class Scheduler:
     is_logged: bool = False
     faults: list[str] = field(default_factory=list)
     """Broken promises, and errors that the product did not expect."""
+    _has_killed: bool = False
+    """Whether there may be tasks of dead processes."""
 
     def note(self, text: str) -> None:
         """Keep a line about what happens now."""
@@ -145,7 +143,7 @@ class Scheduler:
         Raises:
             Dead: It is the process of the task that runs.
         """
-        process.is_dead = True
+        process.is_dead = self._has_killed = True
         self.note(f"kill -9 of {process.name}")
         if self.current is not None and self.current.process is process:
             raise Dead
@@ -158,8 +156,9 @@ class Scheduler:
         while not is_over():
             if self.steps >= last:
                 return False
-            self._reap()
-            ready = [task for task in self.tasks if task.is_ready(self.now)]
+            if self._has_killed:
+                self._reap()
+            ready = self._ready()
             if not ready:
                 wakes = [wake for task in self.tasks if (wake := task.next_wake()) is not None]
                 later = [wake for wake in wakes if wake > self.now]
@@ -170,6 +169,22 @@ class Scheduler:
             self.steps += 1
             self._resume(ready[self.choices.pick(len(ready))])
         return True
+
+    def _ready(self) -> list[Task]:
+        """Return the tasks that can go on. Most of the time of a run without the product's is spent here."""
+        now, found = self.now, []
+        for task in self.tasks:
+            if task.process.frozen_until > now:
+                continue
+            wake, condition = task.wake, task.condition
+            if wake is not None and wake <= now:
+                found.append(task)
+            elif condition is None:
+                if wake is None:
+                    found.append(task)
+            elif condition is not _never and condition():
+                found.append(task)
+        return found
 
     def _resume(self, task: Task) -> None:
         task.wake, task.condition, self.current = None, None, task
@@ -182,6 +197,7 @@ class Scheduler:
             self.tasks.append(task)  # the others come first now
 
     def _reap(self) -> None:
+        self._has_killed = False
         for task in [each for each in self.tasks if each.process.is_dead]:
             self._end(task)
 
@@ -252,6 +268,10 @@ def _wait(futures: list[Future[Any]], timeout: float | None = None) -> Any:
     return SimpleNamespace(done={future} if future.done() else set())
 
 
+def _enough_memory() -> None:
+    """Stand in for the memory of this machine, which would make runs differ."""
+
+
 @contextmanager
 def virtual_time() -> Iterator[None]:
     """Replace clocks, sleeps and threads of the product by those of :attr:`Thread.scheduler`."""
@@ -275,5 +295,6 @@ def virtual_time() -> Iterator[None]:
         patch("stemline.workers.lease_keeper.threading", threads),
         patch("stemline.storage.retry.Thread", Thread),
         patch("stemline.storage.retry.wait", _wait),
+        patch("stemline.workers.memory_wait.available_memory", _enough_memory),
     ):
         yield

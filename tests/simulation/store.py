@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
+from types import SimpleNamespace
 from typing import Any, Final
 
 import redis
@@ -17,7 +18,7 @@ from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, REPEATED_SCRIPTS
 from stemline.jobs.store.scripts import source
 from tests.simulation.bucket import freeze
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.valkey import Valkey
+from tests.simulation.valkey import Valkey, sha1
 
 _FAULTS: Final = 9
 _WRITING: Final = CONFIRMED_SCRIPTS | REPEATED_SCRIPTS
@@ -69,6 +70,7 @@ class StoreServer:
 
     def __post_init__(self) -> None:
         """Begin with an empty store."""
+        self._client, self._looking_on = _Client(_Calls(self)), _Client(_Undisturbed(self))
         self.valkey.clear()
         self._names = _load(self.valkey)
         self._written: list[Sequence[Any]] = []
@@ -81,7 +83,7 @@ class StoreServer:
 
     def observer(self) -> RedisStore:
         """Return a store for the properties; nothing goes wrong with its calls."""
-        return RedisStore(_Client(_Undisturbed(self)), clock=self.clock)
+        return RedisStore(self._looking_on, clock=self.clock)
 
     def clock(self) -> int:
         """Return the time of the server, µs."""
@@ -89,7 +91,7 @@ class StoreServer:
 
     def open(self, options: StoreOptions, **callbacks: Any) -> RedisStore:
         """Return the store of a process."""
-        return RedisStore(_Client(_Calls(self)), options, clock=self.clock, **callbacks)
+        return RedisStore(self._client, options, clock=self.clock, **callbacks)
 
     def name_of(self, sha: str) -> str:
         """Return the name of a script."""
@@ -99,7 +101,7 @@ class StoreServer:
         """Note that a script has run."""
         sha = str(command[1])
         if command[0] == "EVAL":
-            sha = hashlib.sha1(sha.encode()).hexdigest()
+            sha = sha1(sha)
         name = self.name_of(sha)
         if name in _WRITING and not isinstance(answer, Exception):
             self.changes += 1
@@ -148,6 +150,10 @@ class _Client(redis.Redis):
     def __init__(self, calls: _Calls) -> None:
         super().__init__(connection_pool=_UNUSED)
         self._calls = calls
+        self._callbacks = dict(self.response_callbacks)
+
+    def register_script(self, script: Any) -> Any:
+        return _registered(script)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         (answer,) = self._calls.make([args])
@@ -160,7 +166,7 @@ class _Client(redis.Redis):
         if isinstance(answer, Exception):
             raise answer
         options.pop("keys", None)
-        callback = self.response_callbacks.get(args[0])
+        callback = self._callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
 
 
@@ -185,8 +191,13 @@ class _Pipeline(Pipeline):
         return answers
 
 
+@cache
+def _registered(script: str) -> SimpleNamespace:
+    return SimpleNamespace(sha=sha1(script))
+
+
 class _Calls:
-    """The way of one process to the server."""
+    """The way of the process whose task runs to the server."""
 
     def __init__(self, server: StoreServer) -> None:
         self._server = server

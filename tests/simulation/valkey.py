@@ -51,7 +51,7 @@ class Model:
             return lua.table_from(found, recursive=True) if isinstance(found, dict | list) else found
 
         self._run, self._load, self._call, self._reset = load(
-            (_TEXTS / "commands.lua").read_text(), "@commands.lua", _sha1, decode, json.dumps
+            (_TEXTS / "commands.lua").read_text(), "@commands.lua", sha1, decode, json.dumps
         )
         self._items = lua.eval("function(table) return #table, unpack(table) end")
         self._scripts = set[str]()
@@ -59,7 +59,7 @@ class Model:
 
     def load(self, source: str) -> str:
         """Load a script; return its digest."""
-        digest = _sha1(source)
+        digest = sha1(source)
         if digest not in self._scripts:
             self._load(digest, source.partition("\n")[2])  # without the line of flags
             self._scripts.add(digest)
@@ -147,7 +147,8 @@ def real_valkey(folder: Path) -> Iterator[RealValkey]:
         process.wait()
 
 
-def _sha1(text: str) -> str:
+def sha1(text: str) -> str:
+    """Return the digest of a script, hex."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
