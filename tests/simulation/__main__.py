@@ -14,7 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
 
 from benchmarks.report import Report
 from tests.simulation.choices import shrink
@@ -78,20 +81,32 @@ def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list
     return found
 
 
-def _mistakes(sim: Simulator, starts: int, most_steps: int, end: float, name: str) -> bool:
+def _found(number: int, starts: int, most_steps: int, end: float) -> list[int] | None:
+    """Find a mistake in a process of its own; return None if there is no time for it."""
+    if time.perf_counter() > end:
+        return None
+    with simulator() as sim:
+        return find(sim, MISTAKES[number], starts, most_steps)
+
+
+def _mistakes(starts: int, most_steps: int, end: float, name: str, processes: int) -> bool:
     """Find each mistake, as long as there is time; return whether one was not found."""
     report = Report(name, "Steps in which planted mistakes are found", (*SOURCES, *_PLANTED))
     rows, missed = list[tuple[str, str]](), False
-    for mistake in MISTAKES:
-        if time.perf_counter() > end:
-            report.notes.append(f"Not sought, for lack of time: {len(MISTAKES) - len(rows)} more.")
-            break
-        steps = find(sim, mistake, starts, most_steps)
-        missed |= 0 in steps
-        median = statistics.median(steps)
-        text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
-        rows.append((mistake.name, text))
-        print(f"{mistake.name:60} {text:>12}", flush=True)
+    with ProcessPoolExecutor(processes, get_context("fork")) as pool:
+        all_found = pool.map(
+            _found, range(len(MISTAKES)), repeat(starts), repeat(most_steps), repeat(end), chunksize=1
+        )
+        for mistake, steps in zip(MISTAKES, all_found, strict=True):
+            if steps is None:
+                continue
+            missed |= 0 in steps
+            median = statistics.median(steps)
+            text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
+            rows.append((mistake.name, text))
+            print(f"{mistake.name:60} {text:>12}  {steps}", flush=True)
+    if len(rows) < len(MISTAKES):
+        report.notes.append(f"Not sought, for lack of time: {len(MISTAKES) - len(rows)} more.")
     report.table(
         "mistakes",
         ("Mistake", "Steps to find it" if starts == 1 else f"Steps to find it, median of {starts}"),
@@ -131,9 +146,10 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=1_000_000, help="steps to find a mistake in")
     parser.add_argument("--minutes", type=float, default=math.inf, help="ends after this time")
     parser.add_argument("--name", default="", help="of files in benchmarks/results that keep these runs too")
+    parser.add_argument("--valkey", action="store_true", help="runs the scripts on a real Valkey")
     asked = parser.parse_args()
     end, failed = time.perf_counter() + asked.minutes * 60, False
-    with simulator() as sim:
+    with simulator(is_real=asked.valkey) as sim:
         for seed in range(asked.seed, asked.seed + asked.runs):
             result = sim.run(seed, is_logged=True)
             print(
@@ -143,9 +159,9 @@ def main() -> int:
             return 0
         if asked.steps:
             failed = _promises(sim, asked.seed, asked.steps, end, asked.name)
-        if asked.mistakes and not failed:
-            name = f"{asked.name}-mistakes" if asked.name else ""
-            failed = _mistakes(sim, asked.mistakes, asked.most, end, name)
+    if asked.mistakes and not failed:
+        name = f"{asked.name}-mistakes" if asked.name else ""
+        failed = _mistakes(asked.mistakes, asked.most, end, name, asked.processes)
     return 1 if failed else 0
 
 
@@ -157,13 +173,19 @@ def repeatable() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=_STEPS)
+    parser.add_argument("--mistakes", type=int, default=0)
     asked, others = parser.parse_known_args()
-    words = [sys.executable, "-m", "tests.simulation", *others]
-    words += ["--steps", str(math.ceil(asked.steps / asked.processes))]
-    seeds = [str(asked.seed + number * SEEDS) for number in range(asked.processes)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    started = [subprocess.Popen([*words, "--seed", seed], env=environment) for seed in seeds]
-    return max([process.wait() for process in started])
+    words, environment = [sys.executable, "-m", "tests.simulation"], {**os.environ, "PYTHONHASHSEED": "0"}
+    status = 0
+    if asked.steps:
+        words += ["--steps", str(math.ceil(asked.steps / asked.processes))]
+        seeds = [str(asked.seed + number * SEEDS) for number in range(asked.processes)]
+        started = [subprocess.Popen([*words, *others, "--seed", seed], env=environment) for seed in seeds]
+        status = max([process.wait() for process in started])
+    if asked.mistakes and not status:
+        words[3:] = ["--steps", "0", "--mistakes", str(asked.mistakes), "--processes", str(asked.processes)]
+        status = subprocess.run([*words, *others], env=environment, check=False).returncode
+    return status
 
 
 if __name__ == "__main__":

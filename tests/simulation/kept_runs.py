@@ -14,10 +14,11 @@ SEEDS: Final = 1_000_000
 """Between the first seeds of different processes."""
 _HEAD: Final = ("Seeds", "Date", "Commit", "Runs", "Steps", "Processor time, s")
 SOURCES: Final = tuple(
-    f"tests/simulation/{name}.py"
+    f"tests/simulation/{name}"
     for name in (
-        *("choices", "scheduler", "store", "bucket", "broker", "api", "clients", "world"),
-        *("properties", "batch_properties", "run"),
+        *("choices.py", "scheduler.py", "store.py", "valkey.py", "commands.lua", "sorted_sets.lua"),
+        *("bucket.py", "broker.py", "api.py", "clients.py", "world.py"),
+        *("properties.py", "batch_properties.py", "run.py"),
     )
 )
 
@@ -41,7 +42,7 @@ class KeptRuns:
             seed: of the first; later ones count on.
             runs: how many.
             steps: of all together.
-            cpu_s: processor time, without Valkey's, s.
+            cpu_s: processor time, s, without that of a real Valkey.
         """
         if not self._name:
             return
@@ -58,7 +59,7 @@ class KeptRuns:
         total = {key: sum(run[key] for run in kept) for key in ("steps", "runs", "cpu_s")}
         report.add("steps", [total["steps"]], unit="", label="steps without a broken promise")
         report.add("runs", [total["runs"]], unit="", label="runs")
-        report.add("cpu", [total["cpu_s"]], unit="s", label="processor time, without Valkey")
+        report.add("cpu", [total["cpu_s"]], unit="s", label="processor time, without that of a real Valkey")
         report.table("runs", _HEAD, [_row(run) for run in sorted(_joined(kept), key=lambda run: run["seed"])])
         report.write(self._folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import random
@@ -138,8 +139,11 @@ def simulator(*, is_real: bool = False) -> Iterator[Simulator]:
             Thread.scheduler = Scheduler(Choices())
             versions = patch("stemline.workers.reuse.version", cache(version))  # reads files
             with virtual_time(), without_event_loop(), versions:
+                gc.collect()
+                gc.freeze()  # what all runs share is not looked at again
                 yield Simulator(parts, valkey)
     finally:
+        gc.unfreeze()
         structlog.configure(**before)
         shutil.rmtree(folder, ignore_errors=True)
 

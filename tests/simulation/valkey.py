@@ -43,6 +43,7 @@ class Model:
     def __init__(self) -> None:
         """Start an interpreter."""
         lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+        lua.execute("collectgarbage('setpause', 500)")  # memory is cheaper here than time
         lua.globals().SORTED_SETS = (_TEXTS / "sorted_sets.lua").read_text()
         load = lua.eval("function(text, name, ...) return assert(loadstring(text, name))(...) end")
 
