@@ -28,7 +28,7 @@ from tests.simulation.run import Result, Simulator, simulator
 
 _PLANTED = ("tests/simulation/mistake.py", "tests/simulation/mistakes.py")
 _STEPS = 1_000_000
-_KEPT_STEPS = 1_000_000
+_KEPT_STEPS = 200_000
 """After so many steps what was found is kept, if it is."""
 
 

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import greenlet  # type: ignore[import-untyped]
 
+from stemline.workers.eta import Eta
 from tests.simulation.choices import Choices
 
 BEGIN: Final = 1_800_000_000.0
@@ -292,6 +293,7 @@ def virtual_time() -> Iterator[None]:
         patch.object(time, "monotonic", monotonic),
         patch.object(time, "sleep", sleep),
         patch("redis.retry.sleep", sleep),
+        patch.object(Eta.__init__, "__defaults__", (monotonic,)),
         patch("stemline.workers.lease_keeper.threading", threads),
         patch("stemline.storage.retry.Thread", Thread),
         patch("stemline.storage.retry.wait", _wait),

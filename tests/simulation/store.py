@@ -145,7 +145,7 @@ class StoreServer:
 
 
 class _Client(redis.Redis):
-    """The client of a simulated process. It sends commands again as redis-py does where a connection breaks."""
+    """The client of the simulated processes. Where a call breaks it is made again, as redis-py does."""
 
     def __init__(self, calls: _Calls) -> None:
         super().__init__(connection_pool=_UNUSED)
