@@ -152,9 +152,8 @@ class DeliveryService:
         delivery = self._store.outbox.get(delivery_id)
         if delivery is None or delivery.status != "pending":
             return
-        is_due = (
-            delivery.counted or delivery.scheduled is not None
-        )  # the first wait is over, or not asked for
+        # After an attempt the first wait is over; a delivery that was asked for does not wait.
+        is_due = delivery.counted or delivery.scheduled is not None
         first_wait = 0 if is_due else round(self._schedule.waits_s[0] * 1e6)
         if first_wait and delivery.created + first_wait > self._store.now():
             self._postpone(delivery, delivery.created + first_wait)

@@ -96,9 +96,9 @@ class Buckets:
             TransferCancelled: The transfer was cancelled.
         """
         try:
-            with source_errors():
+            with source_errors(tenant.bucket):
                 bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
-            with source_errors(bucket):
+            with source_errors(bucket.name, bucket):
                 budget = RetryBudget(self._retry_budget_s, cancelled)
                 return Download(bucket, key, max_bytes=max_bytes, budget=budget, progress=progress).run(path)
         except BaseException:
@@ -120,13 +120,13 @@ class Buckets:
             SourceUnavailable: The store was unavailable for too long.
             TransferCancelled: The requests took longer.
         """
-        with source_errors():
+        with source_errors(tenant.bucket):
             bucket = self._clients.for_bucket(tenant.region, tenant.bucket)
         reader = PieceReader(
             bucket, key, max_bytes=max_bytes, within_s=within_s, retry_budget_s=self._retry_budget_s
         )
         while not reader.is_complete:
-            with source_errors(bucket):
+            with source_errors(bucket.name, bucket):
                 piece = reader.next_piece()
             yield piece
 
@@ -139,11 +139,11 @@ class Buckets:
             SourceAccessDenied, SourceDownloadFailed, SourceUnavailable: The store gave no usable response.
             TransferCancelled: It was cancelled.
         """
-        with source_errors():
+        with source_errors(bucket):
             client = self._clients.for_bucket(region, bucket)
             try:
                 budget = RetryBudget(self._retry_budget_s, cancelled)
-                return budget.run(lambda: head_object(client, key), key=key)
+                return budget.run(lambda: head_object(client, key), bucket=bucket, key=key)
             except ClientError as error:
                 if is_missing(error):
                     return None
@@ -164,7 +164,7 @@ class Buckets:
         Raises:
             SourceAccessDenied: The bucket is not configured, or has no credentials.
         """
-        with source_errors():
+        with source_errors(bucket):
             client = self._clients.for_bucket(region, bucket)
             parameters = {"Bucket": client.name, "Key": key}
             if download:

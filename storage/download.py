@@ -70,7 +70,9 @@ class Download:
             complete = False
             while not complete:
                 # A request that made progress is followed by one with a full budget.
-                complete = self._budget.run(lambda: self._fetch(file), key=self._key)
+                complete = self._budget.run(
+                    lambda: self._fetch(file), bucket=self._bucket.name, key=self._key
+                )
         return self._received
 
     def _fetch(self, file: BinaryIO) -> bool:
@@ -87,7 +89,11 @@ class Download:
             elif fault_of(error) is not Fault.STORE or self._received == start:
                 raise
             log.warning(
-                "storage.download_interrupted", key=self._key, bytes=self._received, error=error_code(error)
+                "storage.download_interrupted",
+                bucket=self._bucket.name,
+                key=self._key,
+                bytes=self._received,
+                error=error_code(error),
             )
             return False
         return True

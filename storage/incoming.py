@@ -84,7 +84,7 @@ class IncomingUploads:
             )
             return field_of(answer, "UploadId", "CreateMultipartUpload")
 
-        return IncomingUpload(region, bucket, key, _run(create), size)
+        return IncomingUpload(region, bucket, key, _run(bucket, create), size)
 
     def received(self, upload: IncomingUpload) -> dict[int, str]:
         """Return the ETags of the complete parts that the store has, by their numbers.
@@ -98,7 +98,7 @@ class IncomingUploads:
         marker = 0
         for _ in range(_MOST_PAGES):
             listing = partial(client.s3.list_parts, **_names(client, upload), PartNumberMarker=marker)
-            page: Mapping[str, Any] = _run(listing)
+            page: Mapping[str, Any] = _run(upload.bucket, listing)
             for part in page.get("Parts", ()):
                 number, size = int(part.get("PartNumber", 0)), part.get("Size")
                 if 0 < number <= upload.part_count and size == upload.bytes_of(number) and "ETag" in part:
@@ -120,7 +120,7 @@ class IncomingUploads:
         for number in numbers:
             names = {**_names(client, upload), "PartNumber": number, "ContentLength": upload.bytes_of(number)}
             sign = partial(client.s3.generate_presigned_url, "upload_part", Params=names, ExpiresIn=URL_S)
-            urls.append(_run(sign))
+            urls.append(_run(upload.bucket, sign))
         return urls
 
     def complete(self, upload: IncomingUpload) -> None:
@@ -139,9 +139,10 @@ class IncomingUploads:
         client = self._bucket(upload.region, upload.bucket)
         listed = [{"PartNumber": number, "ETag": parts[number]} for number in sorted(parts)]
         _run(
+            upload.bucket,
             lambda: client.s3.complete_multipart_upload(
                 **_names(client, upload), MultipartUpload={"Parts": listed}
-            )
+            ),
         )
 
     def abort(self, upload: IncomingUpload) -> None:
@@ -151,7 +152,7 @@ class IncomingUploads:
             NoSuchResource, Forbidden, TryAgain: As for :meth:`received`.
         """
         client = self._bucket(upload.region, upload.bucket)
-        _run(lambda: client.s3.abort_multipart_upload(**_names(client, upload)))
+        _run(upload.bucket, lambda: client.s3.abort_multipart_upload(**_names(client, upload)))
 
     def _bucket(self, region: str, bucket: str) -> BucketClient:
         try:
@@ -164,20 +165,20 @@ def _names(client: BucketClient, upload: IncomingUpload) -> dict[str, Any]:
     return {"Bucket": client.name, "Key": upload.key, "UploadId": upload.upload_id}
 
 
-def _run(request: Callable[[], T]) -> T:
-    with _errors():
-        return RetryBudget(RETRY_S).run(request)
+def _run(bucket: str, request: Callable[[], T]) -> T:
+    with _errors(bucket):
+        return RetryBudget(RETRY_S).run(request, bucket=bucket)
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(bucket: str) -> Iterator[None]:
     """Raise what an error of the store means for the client that waits."""
     try:
         yield
     except BudgetExhausted as error:
         raise TryAgain(f"The bucket's store does not answer ({error.reason}).", retry_after_s=5) from error
     except (ClientError, BotoCoreError) as error:
-        log.warning("storage.upload_refused", error=error_code(error), message=shorten(error))
+        log.warning("storage.upload_refused", bucket=bucket, error=error_code(error), message=shorten(error))
         if fault_of(error) in REMEDIES:
             raise TryAgain(
                 f"The service cannot use the bucket's store ({spoken_code(error)}).", retry_after_s=60

@@ -54,10 +54,12 @@ _OF_TARGET: Final[Mapping[Fault, type[JobFailed]]] = {
 
 
 @contextmanager
-def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
+def source_errors(bucket: str, client: BucketClient | None = None) -> Iterator[None]:
     """Raise the job error that an error of the source's store means.
 
-    With the bucket, a lasting error of one object is distinguished from an outage of the store.
+    Args:
+        bucket: Its name, for the log.
+        client: By which a lasting error of one object is distinguished from an outage of the store.
     """
     try:
         yield
@@ -68,14 +70,14 @@ def source_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     except ObjectChanged as error:
         raise SourceDownloadFailed(error.message) from error
     except BudgetExhausted as error:
-        down = SourceObjectUnavailable if _is_object_alone(error, bucket) else SourceUnavailable
+        down = SourceObjectUnavailable if _is_object_alone(error, client) else SourceUnavailable
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
-        raise _job_error("storage.source_refused", error, _OF_SOURCE) from error
+        raise _job_error("storage.source_refused", error, _OF_SOURCE, bucket) from error
 
 
 @contextmanager
-def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
+def target_errors(bucket: str, client: BucketClient | None = None) -> Iterator[None]:
     """Raise the job error that an error of the destination's store means; likewise."""
     try:
         yield
@@ -84,26 +86,28 @@ def target_errors(bucket: BucketClient | None = None) -> Iterator[None]:
     except BucketNotConfigured:
         raise TargetBucketUnknown from None
     except BudgetExhausted as error:
-        down = TargetObjectUnavailable if _is_object_alone(error, bucket) else TargetUnavailable
+        down = TargetObjectUnavailable if _is_object_alone(error, client) else TargetUnavailable
         raise down(_message(down, error.reason)) from error
     except (ClientError, BotoCoreError) as error:
-        raise _job_error("storage.target_refused", error, _OF_TARGET) from error
+        raise _job_error("storage.target_refused", error, _OF_TARGET, bucket) from error
 
 
-def _job_error(event: str, error: Exception, kinds: Mapping[Fault, type[JobFailed]]) -> JobFailed:
+def _job_error(
+    event: str, error: Exception, kinds: Mapping[Fault, type[JobFailed]], bucket: str
+) -> JobFailed:
     """Return the job error, and log as `event` what the operator can do."""
     fault = fault_of(error)
     remedy = {"remedy": REMEDIES[fault]} if fault in REMEDIES else {}
-    log.warning(event, error=error_code(error), message=shorten(error), **remedy)
+    log.warning(event, bucket=bucket, error=error_code(error), message=shorten(error), **remedy)
     return kinds[fault](_message(kinds[fault], spoken_code(error)))
 
 
-def _is_object_alone(error: BudgetExhausted, bucket: BucketClient | None) -> bool:
+def _is_object_alone(error: BudgetExhausted, client: BucketClient | None) -> bool:
     """Return whether an object's request ended with 5xx while the store responds for its bucket."""
-    if bucket is None or error.__cause__ is None or status_of(error.__cause__) < 500:
+    if client is None or error.__cause__ is None or status_of(error.__cause__) < 500:
         return False
     try:
-        bucket.s3.head_bucket(Bucket=bucket.name)
+        client.s3.head_bucket(Bucket=client.name)
     except REQUEST_ERRORS as answer:
         # Credentials that may not ask about the bucket still show that the store responds.
         return fault_of(answer) in {Fault.DENIED, Fault.MISSING, Fault.REQUEST}

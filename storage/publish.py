@@ -79,7 +79,7 @@ def begin(bucket: BucketClient, upload: Upload, content_type: str, budget: Retry
     def undo(upload_id: str) -> None:
         abort(bucket, replace(upload, upload_id=upload_id), RetryBudget(0.0))
 
-    return replace(upload, upload_id=budget.run(create, undo=undo, key=upload.key))
+    return replace(upload, upload_id=budget.run(create, undo=undo, bucket=bucket.name, key=upload.key))
 
 
 def send(bucket: BucketClient, upload: Upload, path: Path, budget: RetryBudget) -> Upload:
@@ -114,7 +114,7 @@ def _send_part(bucket: BucketClient, upload: Upload, number: int, part: bytes, b
         return field_of(response, "ETag", "UploadPart")
 
     try:
-        return budget.run(send_once, key=upload.key, part=number)
+        return budget.run(send_once, bucket=bucket.name, key=upload.key, part=number)
     except ClientError as error:
         if error_code(error) == "NoSuchUpload":
             raise LeaseLost from error
@@ -147,9 +147,11 @@ def copy(
 
     try:
         for first in range(0, upload.size, COPY_BYTES):
-            etags.append(budget.run(partial(copy_part, first), key=upload.key, part=len(etags) + 1))
+            etags.append(
+                budget.run(partial(copy_part, first), bucket=bucket.name, key=upload.key, part=len(etags) + 1)
+            )
     except (ClientError, BudgetExhausted) as error:
-        log.info("storage.not_copied", key=key, reason=shorten(error))
+        log.info("storage.not_copied", bucket=origin, key=key, reason=shorten(error))
         return None
     return replace(upload, parts=tuple(etags)) if etags and all(etags) else None
 
@@ -180,7 +182,7 @@ def complete(
         )
 
     try:
-        budget.run(finish, key=upload.key)
+        budget.run(finish, bucket=bucket.name, key=upload.key)
     except ClientError as error:
         if not is_missing(error):
             raise
@@ -206,12 +208,12 @@ def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> in
     is no published stem.
     """
     try:
-        found = budget.run(lambda: head_object(bucket, upload.key), key=upload.key)
+        found = budget.run(lambda: head_object(bucket, upload.key), bucket=bucket.name, key=upload.key)
     except ClientError as error:
         if is_missing(error):
             return None
         if fault_of(error) is Fault.DENIED:
-            log.info("storage.size_not_checked", key=upload.key, error=error_code(error))
+            log.info("storage.size_not_checked", bucket=bucket.name, key=upload.key, error=error_code(error))
             return upload.size
         raise
     if found.job_id == upload.job_id and found.token < upload.token:
@@ -222,7 +224,7 @@ def stored_size(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> in
 
 def _is_published(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> bool:
     try:
-        found = budget.run(lambda: head_object(bucket, upload.key), key=upload.key)
+        found = budget.run(lambda: head_object(bucket, upload.key), bucket=bucket.name, key=upload.key)
     except ClientError as error:
         if is_missing(error):
             return False
@@ -235,7 +237,11 @@ def abort(bucket: BucketClient, upload: Upload, budget: RetryBudget) -> None:
     """Abort an upload; does nothing if it was completed or aborted before."""
     names = {"Key": upload.key, "UploadId": upload.upload_id}
     try:
-        budget.run(lambda: bucket.s3.abort_multipart_upload(Bucket=bucket.name, **names), key=upload.key)
+        budget.run(
+            lambda: bucket.s3.abort_multipart_upload(Bucket=bucket.name, **names),
+            bucket=bucket.name,
+            key=upload.key,
+        )
     except ClientError as error:
         if not is_missing(error):
             raise
@@ -278,4 +284,4 @@ def delete_own(
             send_expiring(bucket, "delete_object", {"Key": key}, expires_at=expires_at())
         return True
 
-    return budget.run(delete, key=key)
+    return budget.run(delete, bucket=bucket.name, key=key)

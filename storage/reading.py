@@ -61,7 +61,9 @@ class PieceReader:
         end = began + self._left_s
         budget = RetryBudget(self._retry_budget_s, lambda: time.monotonic() > end)
         try:
-            piece, self._is_complete = budget.run(lambda: self._request(end), key=self._key)
+            piece, self._is_complete = budget.run(
+                lambda: self._request(end), bucket=self._bucket.name, key=self._key
+            )
         except ClientError as error:
             if status_of(error) == 416 and not self._received:
                 piece, self._is_complete = b"", True  # an empty object has no range

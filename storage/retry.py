@@ -102,7 +102,12 @@ class RetryBudget:
     cancelled: CancelCheck | None = None
 
     def run(
-        self, request: Callable[[], T], *, undo: Callable[[T], object] | None = None, **context: object
+        self,
+        request: Callable[[], T],
+        *,
+        bucket: str,
+        undo: Callable[[T], object] | None = None,
+        **context: object,
     ) -> T:
         """Run a request, with retries, and return its result.
 
@@ -111,8 +116,9 @@ class RetryBudget:
 
         Args:
             request: May be called several times.
+            bucket: Name of the bucket, for the log: several may be on stores of their own.
             undo: Called with the result of a request that succeeds after it was cancelled.
-            context: What to log with a retry.
+            context: What else to log with a retry.
 
         Raises:
             BudgetExhausted: Transient errors lasted longer than the budget.
@@ -127,7 +133,7 @@ class RetryBudget:
         def log_retry(state: RetryCallState) -> None:
             cause = state.outcome.exception() if state.outcome else None
             code, wait_s = error_code(cause) if cause else "", round(state.upcoming_sleep, 2)
-            log.warning("storage.retry_scheduled", error=code, wait_s=wait_s, **context)
+            log.warning("storage.retry_scheduled", bucket=bucket, error=code, wait_s=wait_s, **context)
 
         retrying = Retrying(
             retry=retry_if_exception(lambda error: fault_of(error) is Fault.STORE),

@@ -86,7 +86,7 @@ class StemUploads:
         try:
             return self.send(upload, path, cancelled=cancelled)
         except BaseException:
-            with target_errors():
+            with target_errors(bucket):
                 self._try_abort(self._clients.for_bucket(region, bucket), upload)
             raise
 
@@ -108,7 +108,7 @@ class StemUploads:
         """
         empty = Upload(region, bucket, key, "", job_id, token, 0, "")
         client = self._target(region, bucket)
-        with target_errors(client):
+        with target_errors(client.name, client):
             upload = publish.begin(client, empty, content_type, RetryBudget(self._retry_budget_s, cancelled))
             try:
                 if opened is not None:
@@ -127,7 +127,7 @@ class StemUploads:
             TransferCancelled: The transfer was cancelled.
         """
         client = self._target(upload.region, upload.bucket)
-        with target_errors(client):
+        with target_errors(client.name, client):
             budget = RetryBudget(self._retry_budget_s, cancelled)
             return publish.send(client, replace(upload, size=path.stat().st_size), path, budget)
 
@@ -155,12 +155,12 @@ class StemUploads:
         if origin.s3 is not client.s3 or source.size is None:
             return None
         filled = replace(upload, size=source.size, md5=md5)
-        with target_errors(client):
+        with target_errors(client.name, client):
             budget = RetryBudget(min(self._retry_budget_s, COPY_BUDGET_S))
             return publish.copy(client, filled, origin.name, key, etag=source.etag, budget=budget)
 
     def _target(self, region: str, bucket: str) -> BucketClient:
-        with target_errors():
+        with target_errors(bucket):
             return self._clients.for_bucket(region, bucket)
 
     def _try_abort(self, client: BucketClient, upload: Upload) -> None:
@@ -168,7 +168,7 @@ class StemUploads:
         try:
             publish.abort(client, upload, RetryBudget(0.0))
         except (ClientError, BotoCoreError, BudgetExhausted) as error:
-            log.warning("storage.abort_failed", key=upload.key, error=error_code(error))
+            log.warning("storage.abort_failed", bucket=client.name, key=upload.key, error=error_code(error))
 
     def complete(
         self, upload: Upload, *, expires_at: Callable[[], float], cancelled: CancelCheck | None = None
@@ -190,7 +190,7 @@ class StemUploads:
         """
         budget = RetryBudget(self._retry_budget_s, cancelled)
         client = self._target(upload.region, upload.bucket)
-        with target_errors(client):
+        with target_errors(client.name, client):
             publish.complete(client, upload, expires_at=expires_at, budget=budget)
             size = publish.stored_size(client, upload, budget)
         if size != upload.size:
@@ -209,7 +209,7 @@ class StemUploads:
         Raises:
             TargetDenied, TargetUnavailable: The upload may still exist.
         """
-        with target_errors(), self._bounded(budget_s) as budget:
+        with target_errors(upload.bucket), self._bounded(budget_s) as budget:
             client = self._clients.for_bucket(upload.region, upload.bucket)
             publish.abort(client, upload, budget)
 
@@ -240,7 +240,7 @@ class StemUploads:
             TargetDenied, TargetUnavailable: The object may still exist.
         """
         expiry = expires_at or (lambda: time.time() + DELETE_EXPIRY_S)
-        with target_errors(), self._bounded(budget_s) as budget:
+        with target_errors(bucket), self._bounded(budget_s) as budget:
             client = self._clients.for_bucket(region, bucket)
             return publish.delete_own(client, key, job_id, token, expires_at=expiry, budget=budget)
 

@@ -61,5 +61,5 @@ def cleanup(
             )
         except JobFailed as error:
             left.append(upload)
-            log.warning("cleanup.failed", key=upload.key, reason=error.message)
+            log.warning("cleanup.failed", bucket=upload.bucket, key=upload.key, reason=error.message)
     return left

@@ -192,7 +192,8 @@ class Sweeper:
         if job is not None and job.state is State.RUNNING:
             return  # a newer attempt may be publishing under the same key
         uploads = [Upload.from_json(dict(each)) for each in found.uploads]
-        left = self._clean_up(uploads, found.job_id, found.token, unavailable)
+        with structlog.contextvars.bound_contextvars(job=found.job_id):
+            left = self._clean_up(uploads, found.job_id, found.token, unavailable)
         values = {"job": found.job_id, "objects": [f"{each.bucket}/{each.key}" for each in left or uploads]}
         if not left:
             self._store.leftovers.drop(found.id, removed=True)
@@ -225,9 +226,9 @@ class Sweeper:
         served = [demand.wants for demand in self._store.jobs.demands() if demand.served]
         for level, wants in itertools.product(LEVELS, ["", *served]):
             startable = self._store.jobs.startable(level, MAX_WAKE_UPS, wants)
-            missing = (
-                len(startable) - self._waiting_messages(separate_queue(level, wants)) if startable else 0
-            )
+            if not startable:
+                continue  # without asking the broker
+            missing = len(startable) - self._waiting_messages(separate_queue(level, wants))
             if missing > 0:
                 self._notifier.notify_workers(startable[-missing:])
 

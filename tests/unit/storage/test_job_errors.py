@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -19,6 +20,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.storage import Buckets, Upload
 from stemline.storage.job_errors import source_errors, target_errors
+from tests.support.logs import captured_logs
 
 BUCKET, REGION = "new-1250000000", "ap-beijing"
 #: Settings that do not lead to the bucket.
@@ -70,10 +72,9 @@ def test_whoever_does_not_know_a_bucket_is_at_fault_itself(use: str, known: Any,
 )
 def test_a_worker_without_credentials_is_told_from_a_bucket_that_is_down(errors: Any, kind: Any) -> None:
     """The error of a worker's own credentials names them, and is of a kind of its own."""
-    with (
-        pytest.raises(
-            kind, match=r"cannot use its credentials, clock or proxy .*\(no keys are known for it\)"
-        ),
-        errors(),
-    ):
-        raise NoCredentialsError
+    ask = errors("b")(Mock(side_effect=NoCredentialsError))
+    with captured_logs() as lines, pytest.raises(kind) as caught:
+        ask()
+    assert "cannot use its credentials, clock or proxy" in str(caught.value)
+    assert str(caught.value).endswith("(no keys are known for it)")
+    assert ["b"] == [line["bucket"] for line in lines]

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from stemline.storage.retry import BudgetExhausted, RetryBudget, TransferCancelled
+from tests.support.logs import captured_logs
 
 
 def refused(status: int, code: str = "") -> ClientError:
@@ -37,7 +38,14 @@ class Request:
 def test_transient_errors_are_retried(error):
     """A request that fails twice with a transient error is sent a third time and its result returned."""
     request = Request(error, error)
-    assert ("done", 3) == (RetryBudget(30).run(request), request.tries)
+    assert ("done", 3) == (RetryBudget(30).run(request, bucket="b"), request.tries)
+
+
+def test_a_retry_is_logged_with_its_bucket():
+    """Of several buckets, on stores of their own, the log says which one does not answer."""
+    with captured_logs() as lines:
+        RetryBudget(30).run(Request(refused(500)), bucket="b", key="k")
+    assert [("storage.retry_scheduled", "b", "k")] == [(x["event"], x["bucket"], x["key"]) for x in lines]
 
 
 @pytest.mark.parametrize("error", [refused(403, "AccessDenied"), refused(404, "NoSuchKey"), ValueError()])
@@ -45,7 +53,7 @@ def test_other_errors_are_raised_at_once(error):
     """A refusal or a programming error is raised after a single try."""
     request = Request(error)
     with pytest.raises(type(error)) as caught:
-        RetryBudget(30).run(request)
+        RetryBudget(30).run(request, bucket="b")
     assert (error, 1) == (caught.value, request.tries)
 
 
@@ -53,7 +61,7 @@ def test_the_budget_ends_the_retries():
     """When transient errors outlast the budget, why the last one came is the reason and the cause."""
     endless = Request(*[ConnectTimeoutError(endpoint_url="http://s3") for _ in range(1000)])
     with pytest.raises(BudgetExhausted) as caught:
-        RetryBudget(0.7).run(endless)
+        RetryBudget(0.7).run(endless, bucket="b")
     assert "the connection was not taken in time" == caught.value.reason
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)
     assert 1 < endless.tries < 1000
@@ -63,7 +71,7 @@ def test_a_budget_of_zero_is_a_single_try():
     """Without a budget a transient error is final."""
     request = Request(refused(500))
     with pytest.raises(BudgetExhausted):
-        RetryBudget(0).run(request)
+        RetryBudget(0).run(request, bucket="b")
     assert 1 == request.tries
 
 
@@ -76,5 +84,5 @@ def test_a_wait_can_be_cancelled():
     assert time.monotonic() - began < 180
     request = Request()
     with pytest.raises(TransferCancelled):
-        budget.run(request)
+        budget.run(request, bucket="b")
     assert 0 == request.tries

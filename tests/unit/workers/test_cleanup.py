@@ -102,8 +102,8 @@ def test_a_bucket_that_refuses_keeps_no_other_from_letting_go(
     voice, bass = upload("voice"), upload("bass")
     with captured_logs() as lines:
         assert [voice] == clean(buckets, voice, bass)
-    expected = {"event": "cleanup.failed", "log_level": "warning", "key": "out/voice", "reason": str(error)}
-    assert [expected] == lines
+    where = {"bucket": "bucket of voice", "key": "out/voice"}
+    assert [{"event": "cleanup.failed", "log_level": "warning", **where, "reason": str(error)}] == lines
     assert ("delete_own", ("region of bass", "bucket of bass", "out/bass")) == buckets.calls[-1][:2]
 
 
