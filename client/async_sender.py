@@ -58,16 +58,14 @@ class AsyncSender:
         """
         tries = self._retry.start(call, within_s)
         while True:
-            cause: httpx.HTTPError | None = None
+            request = self._exchange.request(call, within_s=within_s)
             try:
-                request = self._exchange.request(call, within_s=within_s)
-                return self._exchange.read(call, await self._http.send(request))
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                error = answered
-            await asyncio.sleep(tries.pause(error, cause))
+                with self._exchange.faults():
+                    response = await self._http.send(request)
+                return self._exchange.read(call, response)
+            except (ApiError, ConnectionFailed) as error:
+                pause_s = tries.pause(error)
+            await asyncio.sleep(pause_s)
 
     async def events(self, job_id: str = "", *, last: str = "") -> AsyncGenerator[Event, None]:
         """Yield what changes, from now on: in the bucket without an end, or with one job until its end."""
@@ -76,7 +74,6 @@ class AsyncSender:
         while True:
             call = reader.call()
             tries = tries or self._retry.start(call)
-            cause: httpx.HTTPError | None = None
             try:
                 async with aclosing(self._stream(call)) as parts:
                     async for part in parts:
@@ -85,27 +82,26 @@ class AsyncSender:
                             yield event
                         if reader.has_ended:
                             return
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                if tries is None:
-                    raise
-                error = answered
+            except (ApiError, ConnectionFailed) as error:
+                if tries is None and error.__cause__ is None:
+                    raise  # the service sent what is no event, and would send it again
+                pause_s = AGAIN_S if tries is None else tries.pause(error)
             else:
                 return
-            await asyncio.sleep(AGAIN_S if tries is None else tries.pause(error, cause))
+            await asyncio.sleep(pause_s)
 
     async def _stream(self, call: Call[None]) -> AsyncGenerator[bytes, None]:
         """Yield the parts of a stream; it is over without an error only where no events will follow."""
-        async with aclosing(await self._http.send(self._exchange.request(call), stream=True)) as response:
-            if response.status_code != 200:
-                await response.aread()
-            if not self._exchange.has_events(call, response):
-                return
-            async for part in response.aiter_bytes():
-                yield part
-        raise httpx.ReadError("the stream has ended")
+        request = self._exchange.request(call)
+        with self._exchange.faults():
+            async with aclosing(await self._http.send(request, stream=True)) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                if not self._exchange.has_events(call, response):
+                    return
+                async for part in response.aiter_bytes():
+                    yield part
+                raise httpx.ReadError("the stream has ended")
 
     async def _all(self, call: Callable[[str], Call[Changed]]) -> int:
         """Send a call until nothing is left, and return how many were changed."""

@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -110,9 +111,13 @@ class Exchange:
             raise ConnectionFailed(f"{self.target.api} is not a Stemline API: it sends no events")
         return True
 
-    def failed(self, error: httpx.HTTPError) -> ConnectionFailed:
-        """Return the error of a connection that failed."""
-        return ConnectionFailed(f"{self.target.api} does not answer: {reason_of(error)}")
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Raise ConnectionFailed for a fault of the connection, which is its cause."""
+        try:
+            yield
+        except httpx.HTTPError as fault:
+            raise ConnectionFailed(f"{self.target.api} does not answer: {reason_of(fault)}") from fault
 
     def options(self, timeout_s: float) -> dict[str, Any]:
         """Return how an HTTP client reaches the service."""

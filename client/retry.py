@@ -42,18 +42,17 @@ class Tries:
     deadline: float
     count: int = 0
 
-    def pause(self, error: ApiError | ConnectionFailed, cause: httpx.HTTPError | None = None) -> float:
+    def pause(self, error: ApiError | ConnectionFailed) -> float:
         """Return how long to wait before the next try, s.
 
         Args:
-            error: how the last try ended.
-            cause: the fault of its connection.
+            error: how the last try ended; its cause is the fault of the connection, if that was the reason.
 
         Raises:
             ApiError: no try is left, or another one would end in the same way.
             ConnectionFailed: the same.
         """
-        if not self._may_help(error, cause):
+        if not self._may_help(error):
             raise error
         self.count += 1
         longest: float = min(_LONGEST_S, self.policy.first_s * 2 ** (self.count - 1))
@@ -64,10 +63,11 @@ class Tries:
             raise error
         return wait
 
-    def _may_help(self, error: ApiError | ConnectionFailed, cause: httpx.HTTPError | None) -> bool:
+    def _may_help(self, error: ApiError | ConnectionFailed) -> bool:
         if isinstance(error, SlowDown):
             return True
         if isinstance(error, ApiError):
             return error.status >= 500 and self.call.repeatable
+        cause = error.__cause__
         was_never_sent = isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        return cause is not None and (was_never_sent or self.call.repeatable)
+        return was_never_sent or (isinstance(cause, httpx.HTTPError) and self.call.repeatable)

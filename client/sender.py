@@ -76,16 +76,14 @@ class Sender:
         """
         tries = self._retry.start(call, within_s)
         while True:
-            cause: httpx.HTTPError | None = None
+            request = self._exchange.request(call, within_s=within_s)
             try:
-                request = self._exchange.request(call, within_s=within_s)
-                return self._exchange.read(call, self._http.send(request))
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                error = answered
-            time.sleep(tries.pause(error, cause))
+                with self._exchange.faults():
+                    response = self._http.send(request)
+                return self._exchange.read(call, response)
+            except (ApiError, ConnectionFailed) as error:
+                pause_s = tries.pause(error)
+            time.sleep(pause_s)
 
     def events(self, job_id: str = "", *, last: str = "") -> Generator[Event, None, None]:
         """Yield what changes, from now on: in the bucket without an end, or with one job until its end.
@@ -104,33 +102,30 @@ class Sender:
         while True:
             call = reader.call()
             tries = tries or self._retry.start(call)
-            cause: httpx.HTTPError | None = None
             try:
                 for part in self._stream(call):
                     events, tries = reader.feed(part), None
                     yield from events
                     if reader.has_ended:
                         return
-            except httpx.HTTPError as fault:
-                error: ApiError | ConnectionFailed = self._exchange.failed(fault)
-                cause = fault
-            except (ApiError, ConnectionFailed) as answered:
-                if tries is None:
-                    raise
-                error = answered
+            except (ApiError, ConnectionFailed) as error:
+                if tries is None and error.__cause__ is None:
+                    raise  # the service sent what is no event, and would send it again
+                pause_s = AGAIN_S if tries is None else tries.pause(error)
             else:
                 return
-            time.sleep(AGAIN_S if tries is None else tries.pause(error, cause))
+            time.sleep(pause_s)
 
     def _stream(self, call: Call[None]) -> Iterator[bytes]:
         """Yield the parts of a stream; it is over without an error only where no events will follow."""
-        with closing(self._http.send(self._exchange.request(call), stream=True)) as response:
+        request = self._exchange.request(call)
+        with self._exchange.faults(), closing(self._http.send(request, stream=True)) as response:
             if response.status_code != 200:
                 response.read()
             if not self._exchange.has_events(call, response):
                 return
             yield from response.iter_bytes()
-        raise httpx.ReadError("the stream has ended")
+            raise httpx.ReadError("the stream has ended")
 
     def _all(self, call: Callable[[str], Call[Changed]]) -> int:
         """Send a call until nothing is left, and return how many were changed."""

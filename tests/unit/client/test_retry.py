@@ -63,11 +63,12 @@ def test_which_faults_of_connections_are_followed_by_another_try(
 ) -> None:
     """What the service may have received is sent again only if that does no harm."""
     made, error = tries(repeatable=repeatable), ConnectionFailed("gone")
+    error.__cause__ = cause
     if repeatable or not was_sent:
-        assert made.pause(error, cause) > 0
+        assert made.pause(error) > 0
     else:
         with pytest.raises(ConnectionFailed):
-            made.pause(error, cause)
+            made.pause(error)
 
 
 def test_pauses_grow_up_to_a_bound() -> None:
