@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stemline.workers.device_faults import MOST, WINDOW_S, DeviceFaults, wait_until_usable
+from stemline.workers.device_faults import MOST, WINDOW_S, DeviceFaults, end_after_fault, wait_until_usable
 from stemline.workers.metrics import WorkerMetrics
 
 
@@ -100,6 +102,24 @@ def test_a_worker_waits_and_shows_that_it_lives(faults: DeviceFaults, clock: Clo
     assert clock.now - began == pytest.approx(WINDOW_S, abs=1)
     assert len(touched) == pytest.approx(WINDOW_S, abs=1)
     assert ({1.0}, 0.0) == (shown, value(metrics.device_out_of_service))
+
+
+def test_a_failure_is_recorded_before_the_worker_is_asked_to_end(faults: DeviceFaults) -> None:
+    """The next worker on the card knows it, an operator sees it, and the process gets SIGTERM."""
+    metrics = WorkerMetrics()
+    with subprocess.Popen(["sleep", "60"]) as worker:
+        report = end_after_fault(faults, metrics, worker.pid)
+        report("CUDA error 719")
+        assert -signal.SIGTERM == worker.wait(30)
+    assert faults.out_of_service_s() == 0
+    faults.add()
+    assert faults.out_of_service_s() > 0
+    assert 1.0 == next(
+        sample.value
+        for family in metrics.device_failures.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    )
 
 
 def value(gauge: Any) -> float:

@@ -77,6 +77,17 @@ def test_the_device_is_that_of_the_networks_which_a_child_loads() -> None:
     assert ("cuda", "") == (DeviceInUse("cuda").get(), DeviceInUse("auto").get())
 
 
+def test_who_follows_is_told_what_the_worker_serves() -> None:
+    """Before a report, so that the worker takes the wake-ups of the models that it announces."""
+    store, models, told = InMemoryStore(), ("2stems", "htdemucs"), list[tuple[str, ...]]()
+    presence = Presence(store, WORKER, interval_s=60, serving=lambda: models, follow=told.append)
+    presence.start()
+    eventually(store.workers.latest, 180, "a report")
+    (reported,) = store.workers.latest()
+    presence.stop()
+    assert ([models], models) == (told, reported.serves)
+
+
 @pytest.mark.parametrize("name", ["separate@local", "separation-12@a/b", "a/1", "callbacks@host.example"])
 def test_a_jobs_worker_is_the_one_that_reports(name: str) -> None:
     """What a job names as its worker leads to the name in the reports; a name without a thread is itself."""
