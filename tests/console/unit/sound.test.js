@@ -27,6 +27,22 @@ test("a WAV file is made of parts, unless it would be too long for its header", 
   assert.equal(wavOf([{ size: 2 ** 32 }], 2, RATE), null);
 });
 
+test("the header of a WAV file says how many bytes a frame and a second have", async () => {
+  for (const channels of [1, 2]) {
+    const view = new DataView(await wavOf([inBits(Array(channels).fill(Float32Array.of(0)))], channels, RATE).arrayBuffer());
+    const said = [view.getUint16(20, true), view.getUint16(22, true), view.getUint32(24, true), view.getUint32(28, true), view.getUint16(32, true), view.getUint16(34, true)];
+    assert.deepEqual(said, [1, channels, RATE, RATE * channels * 3, channels * 3, 24]);
+  }
+});
+
+test("a chunk of an odd size before the samples ends at an even place", async () => {
+  const bytes = new Uint8Array(await wavFile([Float32Array.of(0.25, -0.5)], RATE).arrayBuffer());
+  const note = [..."note"].map((letter) => letter.charCodeAt(0));
+  const odd = Uint8Array.of(...bytes.slice(0, 36), ...note, 3, 0, 0, 0, 1, 2, 3, 0, ...bytes.slice(36));
+  const header = readWavHeader(odd.buffer);
+  assert.deepEqual([header?.offset, header?.length], [44 + 12, 2]);
+});
+
 test("what is no WAV file of samples is refused", () => {
   assert.equal(readWavHeader(new ArrayBuffer(4)), null);
   assert.equal(readWavHeader(new TextEncoder().encode("ID3 is the beginning of an mp3").buffer), null);
