@@ -13,6 +13,11 @@ function tracksOf({ Source, Stem }) {
   ];
 }
 
+/** How long links are used until new ones are asked for, ms: half of their time, so that one failed request is no harm. @param {number} seconds for which they are valid */
+export function renewalMs(seconds) {
+  return seconds * 500;
+}
+
 /**
  * The tracks of a job, with links that are valid.
  * @param {Tree} first what is known of the job already
@@ -27,7 +32,7 @@ export function useTracks(first) {
     return fresh;
   };
   useEffect(() => {
-    const timer = setInterval(() => renew().catch(() => {}), Number(first.LinkSeconds) * 500);
+    const timer = setInterval(() => renew().catch(() => {}), renewalMs(Number(first.LinkSeconds)));
     return () => clearInterval(timer);
   }, [api]);
   return { tracks, renew };
