@@ -101,8 +101,9 @@ def test_a_network_may_be_written_with_an_address_in_it():
 
 def test_metadata_addresses_must_be_allowed_one_by_one():
     """A wide network does not allow the metadata addresses in it; a network of one address does."""
-    with pytest.raises(AddressRefused, match="metadata"):
-        AddressGuard.allowing(["0.0.0.0/0"]).check("169.254.169.254")
+    for wide in ("0.0.0.0/0", "169.254.0.0/16", "169.254.169.0/24", "169.254.169.254/31"):
+        with pytest.raises(AddressRefused, match="metadata"):
+            AddressGuard.allowing([wide]).check("169.254.169.254")
     AddressGuard.allowing(["169.254.169.254/32"]).check("169.254.169.254")
 
 

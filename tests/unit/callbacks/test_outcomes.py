@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stemline.callbacks.http import Response
-from stemline.callbacks.url_sender import outcome_of
+from stemline.callbacks.url_sender import outcome_of, retry_after_s
 
 
 def test_only_2xx_is_delivered_and_only_410_is_final() -> None:
@@ -51,3 +51,19 @@ def test_where_a_redirect_leads_is_kept() -> None:
     for status in range(200, 500):
         kept = outcome_of(Response(status, {"location": "http://b/"}, b"moved"), 0.0).answer
         assert kept == ("Location: http://b/\nmoved" if 300 <= status < 400 else "moved"), status
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("Thu, 01 Jan 1970 00:20:00 GMT", 200.0),
+        ("Thu, 01 Jan 1970 00:10:00 GMT", 0.0),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_a_receiver_may_ask_for_seconds_or_name_a_date(value: str, wait_s: float | None) -> None:
+    """A date is so far from now, 1,000 s after the epoch; one that has passed asks for no wait."""
+    assert wait_s == retry_after_s(value, 1000.0)

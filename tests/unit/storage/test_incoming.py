@@ -69,6 +69,7 @@ def test_parts_are_completed_in_order(buckets: Buckets, store: Stubber) -> None:
     parts = [{"PartNumber": each, "ETag": f"e{each}"} for each in (1, 2, 3)]
     store.add_response("complete_multipart_upload", {}, NAMES | {"MultipartUpload": {"Parts": parts}})
     buckets.incoming.complete(UPLOAD)
+    store.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(

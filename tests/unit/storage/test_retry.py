@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
+from stemline.storage import retry as retry_module
 from stemline.storage.retry import BudgetExhausted, RetryBudget, TransferCancelled
+from stemline.testing.processes import eventually
 from tests.support.logs import captured_logs
 
 
@@ -86,3 +89,34 @@ def test_a_wait_can_be_cancelled():
     with pytest.raises(TransferCancelled):
         budget.run(request, bucket="b")
     assert 0 == request.tries
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_cancelled_request_still_opens_is_undone(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """The cancel waits for no answer; what comes later is undone, and nothing is where nothing was opened."""
+    monkeypatch.setattr(retry_module, "CANCEL_CHECK_S", 0.005)
+    answers, ended, undone = threading.Event(), threading.Event(), list[str]()
+
+    def open_upload() -> str:
+        answers.wait(60)
+        ended.set()
+        if fails:
+            raise refused(403, "AccessDenied")
+        return "upload-1"
+
+    checks = iter([False, True])
+    budget = RetryBudget(30, cancelled=lambda: next(checks, True))
+    with pytest.raises(TransferCancelled):
+        budget.run(open_upload, bucket="b", undo=undone.append)
+    assert [] == undone
+    answers.set()
+    assert ended.wait(60)
+    eventually(lambda: not [each for each in threading.enumerate() if each.name == "transfer"], 60)
+    assert undone == ([] if fails else ["upload-1"])
+
+
+def test_what_was_opened_in_time_is_not_undone() -> None:
+    """A transfer that is not cancelled keeps what it opened."""
+    undone = list[str]()
+    assert "done" == RetryBudget(30, cancelled=lambda: False).run(Request(), bucket="b", undo=undone.append)
+    assert [] == undone
