@@ -39,8 +39,8 @@ class LivenessFile:
             return
         self._next = now + INTERVAL_S
         try:
-            # Always the same length, and less than a block: a reader never sees half of it. Cut, not rounded: a
-            # time to come would be one from before a reboot.
+            # Always the same length, and less than a block: a reader never sees half of it. Cut, not rounded:
+            # a time to come would be one from before a reboot.
             self._path.write_text(f"{int(now * 1000) / 1000:015.3f}\n")
         except OSError as error:
             if not self._failed:

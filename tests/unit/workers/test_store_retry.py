@@ -26,7 +26,9 @@ class Store:
         return "stored"
 
 
-def outcome(monkeypatch: pytest.MonkeyPatch, back_s: float, call: Callable[[Store], str]) -> tuple[str, float]:
+def outcome(
+    monkeypatch: pytest.MonkeyPatch, back_s: float, call: Callable[[Store], str]
+) -> tuple[str, float]:
     """Return what became of a call, and how long that took, s."""
     store = Store(back_s)
     with monkeypatch.context() as patched:
