@@ -140,7 +140,7 @@ class LeaseKeeper:
             self._metrics.heartbeats_missed.labels("store_unavailable").inc()
             log.warning("lease.not_renewed", error=code_of(error), reason=error.reason)
         except Exception:  # whatever it was, the next heartbeat may succeed; a dead thread loses the job
-            self._metrics.heartbeats_missed.labels("store_unavailable").inc()
+            self._metrics.heartbeats_missed.labels("error").inc()
             log.exception("lease.not_renewed")
         else:
             self._expires_at = sent_at + self._settings.jobs.lease_s

@@ -199,7 +199,7 @@ class WorkerMetrics:
             self.attempts.labels(Outcome.FAILED, code)
         for outcome in Outcome:
             self.attempt_seconds.labels(outcome)
-        for reason in ("lease_lost", "store_unavailable"):
+        for reason in ("lease_lost", "store_unavailable", "error"):
             self.heartbeats_missed.labels(reason)
         for outcome in (Outcome.RELEASED, Outcome.CANCELLED, Outcome.FAILED):
             self.reclaims.labels(outcome)

@@ -191,7 +191,7 @@ def test_an_error_of_any_kind_leaves_the_thread_running(bench: Bench) -> None:
         bench.run(RuntimeError("no store error"), ValueError("nor this"), False)
     assert len(bench.heartbeats) >= 3
     assert ["lease.not_renewed"] * 2 == [each["event"] for each in logs]
-    assert {"store_unavailable": 2.0} == bench.missed()
+    assert {"error": 2.0} == bench.missed()
     assert bench.keeper.stop_reason is None
 
 
