@@ -7,11 +7,12 @@ tasks. :mod:`stemline.runtime.bootstrap` adds the tasks for workers.
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from stemline.runtime.broker import broker_of
+from stemline.runtime.broker import Broker, broker_of
 from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
 from stemline.workers.time_limits import longest_time_limit_s
@@ -80,24 +81,7 @@ def create_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         task_time_limit=round(longest_time_limit_s(settings.workers)) + 300,
         visibility_timeout=visibility,
-        broker_transport_options={
-            "visibility_timeout": visibility,
-            "unacked_restore_interval": 10,
-            "unacked_restore_throttle": 1,
-            # One Redis list per queue: each JobLevel has its own queue, read in the order the worker names.
-            "priority_steps": [0],
-            "queue_order_strategy": "priority",
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
-            # A peer that vanished without closing the connection is noticed within half a minute.
-            "socket_keepalive": True,
-            "socket_keepalive_options": _KEEPALIVE,
-            "health_check_interval": 25,
-            # No retry_on_timeout: after a restart of the broker, redis-py would reconnect the subscription
-            # without the event loop's knowledge and block on it, and the worker would take no more messages.
-            "client_name": "stemline",
-            **broker.transport_options,
-        },
+        broker_transport_options=_transport_options(broker, visibility),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
@@ -132,3 +116,30 @@ def create_app(settings: Settings) -> Celery:
     if broker.has_sentinels:
         app.steps["consumer"].add("stemline.workers.primary:PrimaryFollower")
     return app
+
+
+def _transport_options(broker: Broker, visibility_s: int) -> dict[str, Any]:
+    """Return what Kombu's transport needs to know of Redis.
+
+    Args:
+        broker: The broker, with options of its own.
+        visibility_s: After which an unacknowledged message is delivered again.
+    """
+    return {
+        "visibility_timeout": visibility_s,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        # One Redis list per queue: each JobLevel has its own queue, read in the order the worker names.
+        "priority_steps": [0],
+        "queue_order_strategy": "priority",
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        # A peer that vanished without closing the connection is noticed within half a minute.
+        "socket_keepalive": True,
+        "socket_keepalive_options": _KEEPALIVE,
+        "health_check_interval": 25,
+        # No retry_on_timeout: after a restart of the broker, redis-py would reconnect the subscription
+        # without the event loop's knowledge and block on it, and the worker would take no more messages.
+        "client_name": "stemline",
+        **broker.transport_options,
+    }

@@ -31,16 +31,12 @@ def separation_worker(settings: Settings) -> Celery:
     Raises:
         DeviceError: CUDA was asked for and cannot be used.
     """
-    import os
-
-    from celery import signals
-
     from stemline.runtime import extras, telemetry
 
     # The children of the pool would only find out with the first job.
     extras.require("worker")
     from stemline.storage import Buckets
-    from stemline.workers import process_init, separate
+    from stemline.workers import separate
     from stemline.workers.device_in_use import DeviceInUse
     from stemline.workers.scratch import check_scratch
     from stemline.workers.serving import Serving, check_models
@@ -77,6 +73,18 @@ def separation_worker(settings: Settings) -> Celery:
     _answer_probes(settings, files)
     report_presence(settings, "separation", device_in_use, serving)
     keep_celery_from_logging(settings)
+    _follow_worker(settings, context, shutdown)
+    return app
+
+
+def _follow_worker(settings: Settings, context: Callable[[], SeparationContext], shutdown: Shutdown) -> None:
+    """Do what is to be done when the worker, or a child of its pool, starts and ends."""
+    import os
+
+    from celery import signals
+
+    from stemline.workers import process_init
+
     signals.worker_shutting_down.connect(lambda **_: shutdown.request(), weak=False)
     if settings.engine.device == "cuda":
         signals.worker_ready.connect(
@@ -90,7 +98,6 @@ def separation_worker(settings: Settings) -> Celery:
         )
     # A child of the pool ends without Python's atexit handlers, which would send the last spans.
     signals.worker_process_shutdown.connect(lambda **_: context().tracer.flush(), weak=False)
-    return app
 
 
 def _separation_context(
