@@ -30,7 +30,7 @@ from stemline.cli.sources import keys_of_list, object_named
 from stemline.cli.statuses import FAILED
 from stemline.cli.tables import Column
 from stemline.cli.templates import named_template
-from stemline.cli.words import COUNT, WORD
+from stemline.cli.words import COUNT, INPUT_FILE, WORD
 
 if TYPE_CHECKING:
     from stemline.client import Batch, Client
@@ -96,7 +96,7 @@ def show(connection: Connection, *, batch_id: str, watch: bool, as_json: bool) -
 @click.option(
     "--list",
     "lines",
-    type=click.File("rb"),
+    type=INPUT_FILE,
     help="File with a key on each line, as `submit` reads it; - for the standard input.",
 )
 @click.option("--manifest", type=WORD, help="Key of an object of the bucket whose lines are the rows.")

@@ -16,6 +16,8 @@ def completion(shell: str) -> None:
       ~/.bashrc                    eval "$(stemline completion bash)"
       ~/.zshrc                     eval "$(stemline completion zsh)"
       ~/.config/fish/config.fish   stemline completion fish | source
+
+    In ~/.zshrc it comes after `autoload -Uz compinit; compinit`.
     """  # noqa: D301 - click keeps the lines after this character as they are
     from click.shell_completion import get_completion_class
 

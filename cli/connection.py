@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from stemline.cli.exits import CommandFailed, client_errors
 from stemline.cli.statuses import INTERRUPTED, NOT_FOUND
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from stemline.client import Client
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _profiles(_context: click.Context, _param: click.Parameter, beginning: str) -> list[CompletionItem]:
+    """Return the profiles whose names begin so, for the completion of a shell."""
+    from stemline.client import NotConfigured
+    from stemline.client.target import profile_names
+
+    with suppress(NotConfigured):
+        return [CompletionItem(name) for name in profile_names() if name.startswith(beginning)]
+    return []
+
+
 _NAMES = ("profile", "api", "secret_id", "secret_key", "bucket", "region")
 _OPTIONS = (
-    click.option("--profile", help="Use a profile that `stemline login` stored."),
+    click.option("--profile", shell_complete=_profiles, help="Use a profile that `stemline login` stored."),
     click.option("--api", metavar="URL", help="URL of the API."),
     click.option("--secret-id", help="SecretId of the key pair."),
     click.option(

@@ -17,6 +17,7 @@ import click
 
 from stemline.cli.output import screen
 from stemline.cli.up import stop_on_signals
+from stemline.cli.words import INPUT_PATH
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Timeline:
 
 
 @click.command()
-@click.argument("song", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("song", required=False, type=INPUT_PATH)
 @click.option(
     "--model", default="2stems", show_default=True, help="A model that separates voice and background."
 )

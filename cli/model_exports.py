@@ -12,8 +12,9 @@ import click
 
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_result
+from stemline.cli.words import INPUT_PATH
 
-_CHECKPOINT = click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
+_CHECKPOINT = click.argument("checkpoint", type=INPUT_PATH)
 _OUTPUT = click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
 )
@@ -63,9 +64,7 @@ def demucs(
 
 @export.command()
 @_CHECKPOINT
-@click.option(
-    "--config", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Its YAML file."
-)
+@click.option("--config", required=True, type=INPUT_PATH, help="Its YAML file.")
 @_OUTPUT
 @click.option("--name", default="roformer", show_default=True, help="Name of the model.")
 @_LICENCE

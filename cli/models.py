@@ -15,6 +15,7 @@ from stemline.cli.output import as_json, print_json, print_result, print_table, 
 from stemline.cli.separator_errors import separator_errors
 from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
+from stemline.cli.words import INPUT_PATH, SOURCE
 
 if TYPE_CHECKING:
     from stemline.models.published import Published
@@ -43,7 +44,12 @@ def models() -> None:
 
 @models.command()
 @click.argument("names", nargs=-1)
-@click.option("--from", "source", help="A folder, bundle or archive: its path, or its http, https or s3 URL.")
+@click.option(
+    "--from",
+    "source",
+    type=SOURCE,
+    help="A folder, bundle or archive: its path, or its http, https or s3 URL.",
+)
 @click.option(
     "--mirror",
     envvar="STEMLINE_MODELS_MIRROR",
@@ -131,12 +137,12 @@ def show(name: str, directory: Path | None, *, with_speed: bool, as_json: bool) 
 
 
 @models.command()
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=INPUT_PATH)
 @click.option(
     "--card",
     "card_path",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=INPUT_PATH,
     help="Its card, TOML.",
 )
 @click.option("--replace", "replace_it", is_flag=True, help="Replace a model of the same name.")

@@ -15,7 +15,7 @@ from stemline.cli.output import as_json, hint, is_live, printable, screen
 from stemline.cli.separation_report import print_report
 from stemline.cli.separator_errors import separator_errors
 from stemline.cli.source_files import SourceFile, check_stems, source_files
-from stemline.cli.words import FOLDER, WORD
+from stemline.cli.words import FOLDER, SOURCE
 
 if TYPE_CHECKING:
     from stemline.separation.engine import LoadedEngine
@@ -36,7 +36,7 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
 
 
 @click.command(name="separate")
-@click.argument("sources", nargs=-1, required=True, type=WORD, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=SOURCE, metavar="SOURCE...")
 @click.option(
     "-o",
     "--output",

@@ -16,7 +16,7 @@ from stemline.cli.patterns import names_option
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.templates import named_template, stem_files
 from stemline.cli.times import FUTURE
-from stemline.cli.words import FOLDER, WORD
+from stemline.cli.words import FOLDER, SOURCE, WORD
 
 
 def _checked_summary(_context: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
@@ -27,7 +27,7 @@ def _checked_summary(_context: click.Context, _param: click.Parameter, value: Pa
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=WORD, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=SOURCE, metavar="SOURCE...")
 @click.option(
     "-o",
     "--output",

@@ -1,17 +1,21 @@
-"""Words on the command line that must not be empty.
+"""Kinds of words on the command line, and how a shell completes them.
 
-A variable that is not set leaves an empty word, which would otherwise mean the current folder, or everything.
+No word may be empty: a variable that is not set leaves an empty word, which would otherwise mean the current
+folder, or everything.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from stemline.cli.exits import CommandFailed
 from stemline.cli.output import printable
+from stemline.cli.statuses import NOT_FOUND
 
 
 class Word(click.ParamType[str]):
@@ -24,6 +28,16 @@ class Word(click.ParamType[str]):
         if not value.strip():
             self.fail("it is empty", param, ctx)
         return str(value)
+
+
+class Source(Word):
+    """A file, a folder, a pattern or a key: the shell completes the files of this machine."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete files and folders."""
+        return [CompletionItem(incomplete, type="file")]
 
 
 class Folder(click.ParamType[Path]):
@@ -41,5 +55,48 @@ class Folder(click.ParamType[Path]):
                 self.fail(f"{printable(str(value))} is not a folder", param, ctx)
         return path
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete folders."""
+        return [CompletionItem(incomplete, type="dir")]
 
-WORD, FOLDER, COUNT = Word(), Folder(), click.IntRange(0, 1_000_000_000)
+
+class InputPath(click.Path):
+    """A file to read."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a file that does not exist, and a folder."""
+        _check_exists(value)
+        return super().convert(value, param, ctx)
+
+
+class InputFile(click.File):
+    """A file to read, as it is opened; - is the standard input."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IO[Any]:
+        """Refuse a file that does not exist."""
+        if value != "-":
+            _check_exists(value)
+        return super().convert(value, param, ctx)
+
+
+def _check_exists(value: Any) -> None:
+    """Refuse a file that does not exist.
+
+    Raises:
+        CommandFailed: with the status of everything that was not found.
+    """
+    if isinstance(value, str | Path) and str(value) and not Path(value).exists():
+        raise CommandFailed(f"there is no file {printable(str(value))}", status=NOT_FOUND)
+
+
+WORD, SOURCE, FOLDER = Word(), Source(), Folder()
+INPUT_PATH, INPUT_FILE = InputPath(), InputFile()
+COUNT = click.IntRange(0, 1_000_000_000)

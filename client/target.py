@@ -128,7 +128,7 @@ def find(
         return Target(**texts, origin="the arguments and variables", s3=_s3_of(env))
     found = _profile(named, env) if named else running_stack(env) or _profile(DEFAULT_PROFILE, env)
     if found is None:
-        raise NotConfigured(f"there is no profile {named} in {profiles_file(env)}" if named else _HINT)
+        raise NotConfigured(_no_profile(named, env) if named else _HINT)
     if "region" in values and not named and "region" not in (given or {}):
         del values["region"]  # STEMLINE_REGION is also a setting of the service itself
     changes: dict[str, Any] = dict(values)
@@ -179,6 +179,21 @@ def profiles_file(environment: Mapping[str, str] | None = None) -> Path:
     env = os.environ if environment is None else environment
     config = env.get("XDG_CONFIG_HOME") or Path(env.get("HOME") or _home()) / ".config"
     return Path(config) / "stemline" / "profiles.ini"
+
+
+def profile_names(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names of the profiles that are stored.
+
+    Raises:
+        NotConfigured: their file cannot be read.
+    """
+    return _read_profiles(profiles_file(environment)).sections()
+
+
+def _no_profile(name: str, env: Mapping[str, str]) -> str:
+    """Return what is said of a profile that does not exist."""
+    known = ", ".join(profile_names(env))
+    return f"there is no profile {name} in {profiles_file(env)}" + (f", only {known}" if known else "")
 
 
 def _home() -> Path:
