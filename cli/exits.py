@@ -9,40 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import click
 
+from stemline.cli.cures import cure
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
 from stemline.cli.statuses import BUSY, DENIED, DONE, FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE
 from stemline.jobs.reasons import UNEXPECTED, reason_of
 
-if TYPE_CHECKING:
-    from stemline.client import AccessDenied
-
 _WRITERS: Final = frozenset({"click.utils", "rich.console"})
 """Modules that write to the standard output."""
 _NO_ANSWER: Final = "is it running? `stemline up` starts one here, --profile or --api name another"
-_SLOW: Final = "try again later; `stemline queues` and `stemline doctor` say what holds work back"
-_DENIED: Final = "check the key pair and the clock, or use another profile; `stemline login` stores one"
-_NOT_ALLOWED: Final = {
-    "choose the model": "leave --model out, or have STEMLINE_REQUEST_MODELS, or `models` of the credential,"
-    " allow it",
-    "only read": "the key pair is valid, and may only read: use a profile that may change things, or have"
-    " `read_only` and `operations` of the credential allow it",
-    "does not allow": "the key pair is valid; have `operations` of the credential allow it",
-    "may not": "the key pair is valid; have its entry among the credentials allow it, or use another profile",
-}
-"""What to do about ``AccessDenied``, by words of its message: a valid key pair, which may not do this."""
-_NO_PATH: Final = "check --api: it is the URL of the API itself, without the path of a page"
 _NO_ROOM: Final = "make room there, or use another folder"
 _NO_STORE: Final = (
     "set STEMLINE_REDIS_URL, or run this beside `stemline up`; `stemline doctor store` checks it"
 )
 _NO_BUCKET: Final = "check that the store runs, and its endpoint in the profile (`stemline login`)"
 _REFUSED: Final = "check the bucket and its keys in the profile; `stemline login` stores them"
-_SPENT: Final = "it begins anew at 0:00 UTC; `stemline usage` shows what took it"
 
 
 class CommandFailed(click.ClickException):
@@ -157,24 +142,26 @@ def _kind(error: Exception) -> tuple[int, str]:
     from stemline.jobs.errors import StoreUnavailable
 
     match error:
-        case errors.AccessDenied():
-            return DENIED, _cure(error)
-        case errors.NotFound():
-            return NOT_FOUND, _NO_PATH if "path does not exist" in error.message else ""
+        case errors.ApiError():
+            kinds: dict[type[Exception], int] = {
+                errors.AccessDenied: DENIED,
+                errors.NotFound: NOT_FOUND,
+                errors.SlowDown: BUSY,
+            }
+            return kinds.get(type(error), FAILED), cure(error)
         case errors.StoreRefused():
             return (NOT_FOUND if "NoSuchBucket" in str(error) else DENIED), _REFUSED
         case errors.TransferFailed() if has_no_room(error):
             return FAILED, _NO_ROOM
         case OSError(errno=number) if number in NO_ROOM:
             return FAILED, _NO_ROOM
-    kinds: dict[type[Exception], tuple[int, str]] = {
+    others: dict[type[Exception], tuple[int, str]] = {
         errors.NotConfigured: (UNREACHABLE, ""),
         errors.ConnectionFailed: (UNREACHABLE, _NO_ANSWER),
         errors.StoreUnreachable: (UNREACHABLE, _NO_BUCKET),
-        errors.SlowDown: (BUSY, _SLOW),
         StoreUnavailable: (UNREACHABLE, _NO_STORE),
     }
-    return next((end for kind, end in kinds.items() if isinstance(error, kind)), (FAILED, ""))
+    return next((end for kind, end in others.items() if isinstance(error, kind)), (FAILED, ""))
 
 
 def _report(error: Exception) -> str:
@@ -191,12 +178,3 @@ def _report(error: Exception) -> str:
     except OSError:  # no folder can be written to
         return "please report it, with the command"
     return f"please report it, with {name}, which says where it happened"
-
-
-def _cure(error: AccessDenied) -> str:
-    """Return what to do about a refused request: the key pair is wrong, or it may not do this."""
-    if error.code == "BudgetExceeded":
-        return _SPENT
-    if error.code == "AccessDenied":
-        return next((cure for words, cure in _NOT_ALLOWED.items() if words in error.message), _DENIED)
-    return _DENIED

@@ -37,6 +37,7 @@ class Source(Word):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Let the shell complete files and folders."""
+        del ctx, param
         return [CompletionItem(incomplete, type="file")]
 
 
@@ -59,6 +60,7 @@ class Folder(click.ParamType[Path]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Let the shell complete folders."""
+        del ctx, param
         return [CompletionItem(incomplete, type="dir")]
 
 

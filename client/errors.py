@@ -57,6 +57,8 @@ class ApiError(ClientError):
         status: of HTTP.
         request_id: by which the operator finds the request in the logs.
         retry_after_s: how long the service asks to wait, if it says so.
+        clock_ahead_s: by how much this machine's clock is ahead of the service's, if its answer says so;
+            negative if it is behind.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ApiError(ClientError):
         status: int = 0,
         request_id: str = "",
         retry_after_s: float | None = None,
+        clock_ahead_s: float | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}" + (f" (request {request_id})" if request_id else ""))
         self.code = code
@@ -74,6 +77,7 @@ class ApiError(ClientError):
         self.status = status
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.clock_ahead_s = clock_ahead_s
 
 
 class SlowDown(ApiError):
@@ -130,9 +134,16 @@ class WaitTimedOut(ClientError):
         self.job = job
 
 
-def api_error(status: int, code: str, message: str, request_id: str, retry_after_s: float | None) -> ApiError:
-    """Return the error of an answer, as the class of its status and code."""
+def api_error(status: int, code: str, message: str, **fields: Any) -> ApiError:
+    """Return the error of an answer, as the class of its status and code.
+
+    Args:
+        status: of HTTP.
+        code: of the wire.
+        message: a sentence.
+        fields: the other arguments of :class:`ApiError`.
+    """
     kind = {403: AccessDenied, 404: NotFound, 503: SlowDown}.get(status, ApiError)
     if kind is ApiError and code.endswith("NotFound"):  # a queue or template that the body of a request names
         kind = NotFound
-    return kind(code, message, status=status, request_id=request_id, retry_after_s=retry_after_s)
+    return kind(code, message, status=status, **fields)

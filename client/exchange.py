@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -86,7 +87,7 @@ class Exchange:
         if len(response.content) > _MAX_ANSWER_BYTES:
             raise ConnectionFailed(f"{self.target.api} answered with more than {_MAX_ANSWER_BYTES} bytes")
         if response.status_code != 200:
-            raise _error(response, self.target.api)
+            raise _error(response, self.target.api, self.clock())
         try:
             return call.read(json.loads(response.content or b"{}"))
         except (ValueError, LookupError, AttributeError, TypeError):
@@ -181,7 +182,7 @@ def _texts(tree: Any) -> Iterator[str]:
                 yield from _texts(value)
 
 
-def _error(response: httpx.Response, api: str) -> Exception:
+def _error(response: httpx.Response, api: str, now: float) -> Exception:
     try:
         fields: Any = json.loads(response.content)
     except ValueError:
@@ -197,8 +198,9 @@ def _error(response: httpx.Response, api: str) -> Exception:
         503 if fields["Code"] == "SlowDown" else response.status_code,
         str(fields["Code"]),
         str(fields.get("Message", "")),
-        str(fields.get("RequestId") or response.headers.get("x-ci-request-id", "")),
-        _retry_after(response.headers),
+        request_id=str(fields.get("RequestId") or response.headers.get("x-ci-request-id", "")),
+        retry_after_s=_retry_after(response.headers),
+        clock_ahead_s=_clock_ahead(response.headers, now),
     )
 
 
@@ -206,6 +208,13 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         return max(0.0, float(headers["retry-after"]))
     except (KeyError, ValueError):
+        return None
+
+
+def _clock_ahead(headers: Mapping[str, str], now: float) -> float | None:
+    try:
+        return now - parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

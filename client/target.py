@@ -31,7 +31,7 @@ DEFAULT_PROFILE: Final = "default"
 _S3: Final = {"endpoint_url": "s3_endpoint_url", "access_key": "s3_access_key", "secret_key": "s3_secret_key"}
 _HINT: Final = (
     "no service is known: start one here with `stemline up`, or name one with `stemline login`, "
-    "with --api, --secret-id, --secret-key, --bucket and --region, or with STEMLINE_API and its fellows"
+    "with --api, --secret-id, --secret-key, --bucket and --region, or with variables such as STEMLINE_API"
 )
 
 
