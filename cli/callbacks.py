@@ -133,7 +133,11 @@ def replay(
             count = client.send_callbacks_where(states=states, host=host or "", since=since, dry_run=dry_run)
         if not count and host:
             what = " or ".join(states).lower() or "dead"
-            raise CommandFailed(f"there is no {what} callback to {host}", status=NOT_FOUND)
+            raise CommandFailed(
+                f"there is no {what} callback to {host}",
+                hint="" if states else "--status selects others, which are pending or were delivered",
+                status=NOT_FOUND,
+            )
         if as_json:
             print_json({"sent": count, "dry_run": dry_run})
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.exits import CommandFailed
 from stemline.cli.jobs import queue_option, selection, since_option, until_option
 from stemline.cli.output import as_json, counted, print_json
 from stemline.cli.statuses import FAILED, NOT_FOUND
@@ -109,12 +110,28 @@ def _change(
     count = change_where(dry_run=True, **chosen)
     if not dry_run and count:
         if count > 1 and not yes:
-            click.confirm(f"{count} jobs will be {what}. Continue?", abort=True, err=True)
+            _ask(f"{count} jobs will be {what}. Continue?")
         count = change_where(**chosen)
     if as_json:
         print_json({"count": count, "dry_run": dry_run})
     else:
         click.echo(f"{counted(count, 'job')} {'would be ' if dry_run else ''}{what}")
+
+
+def _ask(question: str) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        click.Abort: the answer is no.
+        CommandFailed: nobody answers.
+    """
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # the question is left as it is
+            raise CommandFailed("nobody answers, so nothing was done", hint="--yes does not ask") from error
+        raise
 
 
 def _checked(

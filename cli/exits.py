@@ -138,6 +138,7 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
 def _kind(error: Exception) -> tuple[int, str]:
     """Return the status of an error, and what helps against errors of its kind."""
     from stemline.client import errors
+    from stemline.client.tracks.manifest import ManifestInUse
     from stemline.client.tracks.pace import NO_ROOM, has_no_room
     from stemline.jobs.errors import StoreUnavailable
 
@@ -160,6 +161,7 @@ def _kind(error: Exception) -> tuple[int, str]:
         errors.ConnectionFailed: (UNREACHABLE, _NO_ANSWER),
         errors.StoreUnreachable: (UNREACHABLE, _NO_BUCKET),
         StoreUnavailable: (UNREACHABLE, _NO_STORE),
+        ManifestInUse: (FAILED, "wait until that one has ended, or give another folder with -o"),
     }
     return next((end for kind, end in others.items() if isinstance(error, kind)), (FAILED, ""))
 

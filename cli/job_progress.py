@@ -94,7 +94,7 @@ class _Bar:
         self._progress.say(f"{doing}{known}")
 
     def say(self, line: str) -> None:
-        self._progress.console.print(line, highlight=False)
+        self._progress.console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Lines:

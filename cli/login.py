@@ -30,6 +30,25 @@ def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
         raise
 
 
+def _check_keys(client: Client) -> None:
+    """Check that the service is there, and takes the key pair.
+
+    Raises:
+        CommandFailed: one of them is wrong.
+    """
+    from stemline.client import AccessDenied, ConnectionFailed
+
+    try:
+        client.queues()
+    except AccessDenied as error:
+        ended = failure(error)
+        if error.code in {"InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+            ended.hint = "check --secret-id and --secret-key"
+        raise ended from error
+    except ConnectionFailed as error:
+        raise failure(error, hint="check --api; --no-check stores the profile without asking") from error
+
+
 def _check_bucket(client: Client) -> None:
     """Check that the bucket exists in its store, and takes its keys.
 
@@ -55,7 +74,12 @@ def _check_bucket(client: Client) -> None:
 @click.option("--bucket", help="Bucket whose jobs are submitted, with its APPID.")
 @click.option("--region", help="Region of the bucket.")
 @click.option("--host", default="", help="Host header, if it is not that of the URL.")
-@click.option("--ca-file", default="", help="PEM file of the authorities to trust; else the system's.")
+@click.option(
+    "--ca-file",
+    default="",
+    type=click.Path(),
+    help="PEM file of the authorities to trust; else the system's.",
+)
 @click.option(
     "--s3-endpoint-url", default="", help="Where the bucket is reached; else the AWS variables say."
 )
@@ -84,7 +108,8 @@ def login(
     What is not given is asked for. The profile `default` is used where nothing else names a service.
     """
     with client_errors():
-        from stemline.client import Client, Retry, S3Access, Target
+        from stemline.cli.patience import PatientClient
+        from stemline.client import Retry, S3Access, Target
         from stemline.client.target import save_profile
 
         s3 = S3Access(s3_endpoint_url, s3_access_key, s3_secret_key, path_style=bool(s3_endpoint_url))
@@ -100,8 +125,8 @@ def login(
             origin=f"the profile {profile}",
         )
         if not no_check:
-            with Client(target, retry=Retry(budget_s=5)) as client:
-                client.queues()
+            with PatientClient(target, retry=Retry(budget_s=5)) as client:
+                _check_keys(client)
                 if target.s3 is not None:
                     _check_bucket(client)
         file = save_profile(profile, target)

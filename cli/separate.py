@@ -40,9 +40,8 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=FOLDER,
-    help="Folder for the stems.",
+    help="Folder for the stems; the current one for a single file.",
 )
 @click.option(
     "--stems",
@@ -118,7 +117,7 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
 @as_json
 def separate(
     sources: Sequence[str],
-    output: Path,
+    output: Path | None,
     *,
     stems: str,
     model: str | None,

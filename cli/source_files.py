@@ -32,17 +32,24 @@ class SourceFile:
         return self.folder / f"{self.name}-{instrument}.{extension}"
 
 
-def source_files(sources: Sequence[str], output: Path) -> list[SourceFile]:
+def source_files(sources: Sequence[str], output: Path | None) -> list[SourceFile]:
     """Return the files that sources mean, each once, with names such that no two have the same stems.
 
     Args:
         sources: Files, folders, which are searched for media files, and patterns.
-        output: Folder of the stems.
+        output: Folder of the stems; by default the current one for a single file.
 
     Raises:
         CommandFailed: There is no such file.
-        click.UsageError: A source is no file.
+        click.UsageError: A source is no file, or the folder is missing.
     """
+    files = _found(sources, output or Path())
+    if output is None and (len(files) > 1 or Path(sources[0]) != files[0].path):
+        raise click.UsageError("give a folder for the stems with -o")
+    return files
+
+
+def _found(sources: Sequence[str], output: Path) -> list[SourceFile]:
     found: dict[Path, SourceFile] = {}
     for source in sources:
         path = Path(source)

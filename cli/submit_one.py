@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from stemline.cli.advice import advice
 from stemline.cli.exits import CommandFailed, ending_like_ctrl_c, failure
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import hint, print_json, printable
+from stemline.cli.patience import Patience
 from stemline.cli.sources import key_of
 from stemline.cli.statuses import INTERRUPTED
 
@@ -65,7 +67,7 @@ def submit_one(client: Client, one: One, *, as_json: bool) -> None:
         if run is None or run.job is None:
             raise
         again = fetches(run.job.id, one.folder, wait=not run.job.succeeded)
-        raise failure(error, hint=f"{again} fetches the stems of job {run.job.id}") from error
+        raise failure(error, then=f"{again} fetches the stems of job {run.job.id}") from error
     assert run is not None  # noqa: S101 - every other way out is above
     assert run.job is not None  # noqa: S101
     if as_json:
@@ -170,7 +172,8 @@ class _Run:
             return key
         file = Path(source)
         self._progress.begin_upload(file.stat().st_size)
-        return self._client.upload(file, progress=self._progress.uploaded)
+        with self._for_store(self._progress.uploaded) as moved:
+            return self._client.upload(file, progress=moved)
 
     def _submit(self, key: str) -> Job:
         once = uuid.uuid4().hex
@@ -193,9 +196,21 @@ class _Run:
         if not one.overwrite:
             check_free(file_names(job, one.folder, one.pattern, values).values())
         self._progress.begin_download(job)
-        self.files = self._client.download(
-            job, one.folder, pattern=one.pattern, values=values, progress=self._progress.downloaded
-        )
+        with self._for_store(self._progress.downloaded) as moved:
+            self.files = self._client.download(
+                job, one.folder, pattern=one.pattern, values=values, progress=moved
+            )
+
+    @contextmanager
+    def _for_store(self, progress: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
+        """Say if the store does not answer; the block gets the function to call with each progress."""
+        with Patience(f"the store of the bucket {self._client.target.bucket}") as patience:
+
+            def moved(count: int) -> None:
+                patience.moved()
+                progress(count)
+
+            yield moved
 
 
 def _check_free(one: One) -> None:

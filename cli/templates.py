@@ -80,7 +80,7 @@ def delete(connection: Connection, *, names: Sequence[str], as_json: bool) -> No
     if as_json:
         print_json({"deleted": deleted, "missing": missing})
     if missing:
-        raise CommandFailed(f"there is no template {', '.join(missing)}", status=NOT_FOUND)
+        raise _missing(client, *missing)
 
 
 def _deleted(client: Client, name: str) -> str:
@@ -103,8 +103,13 @@ def named_template(client: Client, name: str) -> Template:
     for each in client.templates():
         if name in {each.id, each.name}:
             return each
+    raise _missing(client, name)
+
+
+def _missing(client: Client, *names: str) -> CommandFailed:
+    """Return how a command ends for which templates are missing."""
     hint = f"`stemline templates list` shows those of {client.target.bucket}"
-    raise CommandFailed(f"there is no template {name}", hint=hint, status=NOT_FOUND)
+    return CommandFailed(f"there is no template {', '.join(names)}", hint=hint, status=NOT_FOUND)
 
 
 def stem_files(parameters: Mapping[str, Any], template: Template | None) -> Sequence[tuple[str, str]]:

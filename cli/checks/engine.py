@@ -35,6 +35,7 @@ def weights(context: CheckContext) -> Iterator[Finding]:
             needed = name == two or name in engine.preload_models
             report = fail if needed else warn
             command = f"pull {name}" if name in BUILT_IN else "add"
+            reason = reason.partition("; fetch them")[0]  # the advice says that
             yield report("weights", f"{what}: {reason}", f"run `stemline models {command}`")
         else:
             yield ok("weights", f"{name} in {folder}")

@@ -36,7 +36,8 @@ def left(
     Args:
         tracks: all of them.
         entries: what became of tracks before, by their names.
-        folder: of the stems; a track is done only while they are there, and its source is the same.
+        folder: of the stems; a track is done only while they are there, and its source is the same. One that
+            failed is left if its source has changed since.
         retry_failed: whether these are the tracks that failed, and those whose second job was interrupted.
         waits: whether stems are fetched.
     """
@@ -46,7 +47,7 @@ def left(
             return entry.state == "failed" or (entry.state != "done" and entry.turn > 1)
         if entry.state == "done":
             return has_changed(track, entry) or (waits and lacks_stems(entry, folder))
-        return entry.state != "failed"
+        return entry.state != "failed" or has_changed(track, entry)
 
     return [track for track in tracks if is_left(track, entries.get(track.id) or Entry(track.id))]
 

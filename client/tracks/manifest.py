@@ -35,6 +35,10 @@ class ManifestError(ClientError):
     """The manifest belongs to something else, is used by another process or is damaged."""
 
 
+class ManifestInUse(ManifestError):
+    """Another process works with the manifest now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What became of a track."""
@@ -244,8 +248,8 @@ def look(path: Path, source: str, parameters: Mapping[str, Any]) -> dict[str, En
     return entries
 
 
-def _in_use(path: Path) -> ManifestError:
-    return ManifestError(f"{path} is in use by another `stemline submit`")
+def _in_use(path: Path) -> ManifestInUse:
+    return ManifestInUse(f"{path} is in use by another `stemline submit`")
 
 
 def _check_same(

@@ -156,8 +156,9 @@ class Runner:
 
 def _has_job(track: Track, entry: Entry) -> bool:
     """Return whether the stems of a track are those of the job that the manifest names."""
-    is_done = entry.state == "done" and not has_changed(track, entry)
-    return bool(entry.job) and (entry.state == "submitted" or entry.code == NOT_FETCHED or is_done)
+    has_ended = entry.state == "done" or entry.code == NOT_FETCHED
+    is_that = entry.state == "submitted" or (has_ended and not has_changed(track, entry))
+    return bool(entry.job) and is_that
 
 
 def interval_s(jobs: int) -> float:

@@ -44,6 +44,13 @@ def test_without_weights_no_device_is_blamed(tmp_path: Path) -> None:
     assert finding.verdict == "skipped"
 
 
+def test_the_command_that_fetches_weights_is_named_once(tmp_path: Path) -> None:
+    """The message says what is missing, the advice what to do."""
+    findings = found(weights, tmp_path)
+    assert [each.fix for each in findings] == [f"run `stemline models pull {name}stems`" for name in (2, 4)]
+    assert "models pull" not in " ".join(each.message for each in findings)
+
+
 def test_damaged_weights_are_named_as_such(folder: Path) -> None:
     """The message and what to do are about the model."""
     network = folder / "own" / "own.onnx"

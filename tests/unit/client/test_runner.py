@@ -197,6 +197,24 @@ def test_a_source_that_changed_is_separated_again(service: Service, tmp_path: Pa
     assert ({"in/a.mp3": "done"}, 2) == (run.states, len(service.jobs))
 
 
+@pytest.mark.parametrize("retry_failed", [False, True])
+@pytest.mark.parametrize("code", ["InvalidContent", "NotFetched", "NotUploaded"])
+def test_a_failed_source_that_changed_is_separated(
+    code: str, retry_failed: bool, service: Service, tmp_path: Path
+) -> None:
+    """A file that was repaired is another one, whatever it failed of: its job is new, with or without the option."""
+    run = Run(service, tmp_path, "in/a.mp3")
+    with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
+        entry = manifest.begin(Entry("in/a.mp3", name="a", stamp="1 1"), "in/a.mp3")
+        manifest.failed(manifest.submitted(entry, "jold"), code, "wrong")
+    run.tracks = [replace(run.tracks[0], stamp="1 1")]
+    run()
+    assert {"in/a.mp3": "failed"} == run.states
+    run.tracks = [replace(run.tracks[0], stamp="1 2")]
+    run(retry_failed=retry_failed)
+    assert ({"in/a.mp3": "done"}, 1) == (run.states, len(service.jobs))
+
+
 def test_a_job_is_looked_for_again(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the day of the idempotency key a lost connection or a busy service does not end the look-up."""
     run = Run(service, tmp_path, "in/b.mp3")
