@@ -72,6 +72,7 @@ class Patience:
 class PatientClient(Client):
     """A client that says so, once, when the service does not answer for some seconds."""
 
+    silent_s = _SILENT_S
     _is_watched = False
     """Whether a call is watched now, or was said to take long."""
 
@@ -81,7 +82,7 @@ class PatientClient(Client):
         if is_held or self._is_watched:
             return super().send(call, within_s=within_s)
         self._is_watched = True
-        patience = Patience(f"an answer of {self.target.api}")
+        patience = Patience(f"an answer of {self.target.api}", silent_s=self.silent_s)
         try:
             with patience:
                 return super().send(call, within_s=within_s)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from stemline.cli import patience
 from stemline.cli.patience import Patience, PatientClient
 from stemline.client import Target
 from stemline.client.call import Call, nothing
@@ -35,10 +34,9 @@ def test_a_client_says_once_that_a_service_is_silent(
     headers: dict[str, str], said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second silent call says nothing more; nor does one whose answer the service was asked to hold."""
-    monkeypatch.setattr(patience, "_SILENT_S", 0.0)
-    monkeypatch.setattr(Patience.__init__, "__kwdefaults__", {"silent_s": 0.0})
+    monkeypatch.setattr(PatientClient, "silent_s", 0.0)
     told = threading.Event()
-    monkeypatch.setattr(patience.click, "echo", lambda *_, **__: told.set())
+    monkeypatch.setattr("stemline.cli.patience.click.echo", lambda *_, **__: told.set())
 
     def silent(*_: Any, **__: Any) -> None:
         if said:

@@ -81,7 +81,7 @@ def test_a_file_that_is_missing_has_the_status_of_what_was_not_found(words: list
 
 
 def test_many_files_need_a_folder(tmp_path: Path) -> None:
-    """The stems of one file go into the current folder, as those of `submit` do; of more, they would be mixed up."""
+    """The stems of one file go into the current folder, as those of `submit` do; those of a folder do not."""
     (tmp_path / "a.wav").touch()
     ended = CliRunner().invoke(main, ["separate", str(tmp_path)])
     assert USAGE == ended.exit_code

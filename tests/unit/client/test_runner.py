@@ -202,7 +202,7 @@ def test_a_source_that_changed_is_separated_again(service: Service, tmp_path: Pa
 def test_a_failed_source_that_changed_is_separated(
     code: str, retry_failed: bool, service: Service, tmp_path: Path
 ) -> None:
-    """A file that was repaired is another one, whatever it failed of: its job is new, with or without the option."""
+    """A file that was repaired is another one, whatever it failed of, with the option and without it."""
     run = Run(service, tmp_path, "in/a.mp3")
     with Manifest(tmp_path / "m.jsonl", "keys", {}) as manifest:
         entry = manifest.begin(Entry("in/a.mp3", name="a", stamp="1 1"), "in/a.mp3")
