@@ -128,6 +128,8 @@ class Session:
         providers: list[Any] = [_CPU] if device == "cpu" else [(_CUDA, _CUDA_OPTIONS), _CPU]
         library = onnx_runtime()
         options = _options(threads)
+        # A plan for all values of a run takes a block for each run, beside what the first run has left.
+        options.enable_mem_pattern = device != "cpu"
         if isinstance(graph, OptimisedGraph):
             options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
             graph = graph.path
