@@ -27,7 +27,7 @@ from stemline.separation.windows import Block
 
 #: Decoded blocks that are queued for the networks, and pieces of a stem that are queued for its encoder.
 _DECODED_DEPTH = 8
-_ENCODER_DEPTH = 2
+_ENCODER_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import starmap
 
 import numpy as np
 
@@ -16,11 +15,14 @@ from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
 from stemline.separation.moments import Moments
-from stemline.separation.network import HOP
+from stemline.separation.network import FRAME_BINS, HOP, NETWORK_BINS
 from stemline.separation.network_output import check_output
-from stemline.separation.stft import TAIL, Samples
+from stemline.separation.stft import TAIL, Samples, span
 from stemline.separation.stream_separator import OrderedThreads, StageTimer, StreamSeparator
 from stemline.separation.windows import Block, Window, split
+
+#: Samples of a stem that are given at a time: what encodes and measures them holds copies of a few.
+_PIECE = 64 * HOP
 
 
 class Separator(StreamSeparator):
@@ -83,7 +85,9 @@ class Separator(StreamSeparator):
         run = partial(self._run, inverted=plan.inverted, timer=timer or StageTimer())
         windows = split(blocks, context=self.context)
         with closing(self._threads.results(run, windows, cancelled=cancelled)) as results:
-            yield from starmap(partial(self._finish, plan, tails), results)
+            for window, pieces in results:
+                yield from _finish(plan, tails, window, pieces)
+                del window, pieces  # before the next ones are waited for
 
     def _plan(self, instruments: Sequence[str] | None) -> _Plan:
         known = self.engine.network.instruments
@@ -97,10 +101,11 @@ class Separator(StreamSeparator):
     def _run(self, window: Window, inverted: Sequence[tuple[str, int]], timer: StageTimer) -> list[Samples]:
         """Transform, infer and invert one window; runs in a thread of the pool."""
         clock = time.perf_counter()
-        spectrum = stft.forward(window.samples)
+        spectrum = stft.forward(window.samples, FRAME_BINS if self.refine else NETWORK_BINS)
         magnitude = stft.magnitude(spectrum)
         clock = timer.add("transform", clock)
         masks = self.engine.masks(magnitude, alone=window.only, level=self.level)
+        del magnitude
         check_output(self.engine, masks)
         clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
@@ -111,28 +116,32 @@ class Separator(StreamSeparator):
             clock = timer.add("refine", clock)
             samples = [stft.inverse(each) for each in refined]
         else:
+            mix = window.samples[:, window.keep.start * HOP :][:, : span(kept.shape[1])]
             samples = [
-                stft.inverse(kept, shares[index], self.extension.share(shares[index])) for index in wanted
+                stft.share(mix, kept, shares[index], self.extension.share(shares[index])) for index in wanted
             ]
         timer.add("invert", clock)
         return samples
 
-    def _finish(
-        self, plan: _Plan, tails: list[Samples], window: Window, pieces: list[Samples]
-    ) -> Mapping[str, Block]:
-        """Add the overlap of the window before, and return the final samples."""
-        for piece, tail in zip(pieces, tails, strict=False):
-            piece[:, :TAIL] += tail
-        tails[:] = [piece[:, -TAIL:] for piece in pieces]
-        final = slice(window.skip, window.skip + window.length)
-        stems = {name: piece[:, final] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
+
+def _finish(
+    plan: _Plan, tails: list[Samples], window: Window, pieces: list[Samples]
+) -> Iterator[Mapping[str, Block]]:
+    """Add the overlap of the window before, and yield the final samples in short pieces."""
+    for piece, tail in zip(pieces, tails, strict=False):
+        piece[:, :TAIL] += tail
+    tails[:] = [piece[:, -TAIL:].copy() for piece in pieces]
+    stop = window.skip + window.length
+    for start in range(window.skip, stop, _PIECE):
+        part = slice(start, min(start + _PIECE, stop))
+        stems = {name: piece[:, part] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
         if plan.rest is not None:
-            start = window.keep.start * HOP
-            remainder = window.samples[:, start + final.start : start + final.stop].copy()
+            before = window.keep.start * HOP
+            remainder = window.samples[:, before + part.start : before + part.stop].copy()
             for stem in stems.values():
                 remainder -= stem
             stems[plan.rest] = remainder
-        return {name: np.ascontiguousarray(stem.T) for name, stem in stems.items()}
+        yield {name: np.ascontiguousarray(stem.T) for name, stem in stems.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stemline.separation.network import FRAME, FRAME_BINS, HOP, NETWORK_BINS
 
 Samples = NDArray[np.float32]  # (channels, samples)
-Spectrum = NDArray[np.complex64]  # (channels, frames, 2,049)
+Spectrum = NDArray[np.complex64]  # (channels, frames, 2,049), or the first bins of it
 Mask = NDArray[np.float32]  # (channels, frames, 1,024)
 
 #: Frames that share a sample.
@@ -29,6 +29,8 @@ _WINDOW = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME) / FRAME)).astype(np
 #: divides by the length. The window multiplies by it again: exact, because the length is a power of two.
 _FORWARD_WINDOW = _WINDOW * np.float32(FRAME)
 _INVERSE_WINDOW = (_WINDOW * np.float32(2.0 / 3.0)).reshape(OVERLAP, HOP)
+#: What both windows leave of a sample in each quarter of a frame, the last quarter first.
+_BOTH_WINDOWS = (_WINDOW.reshape(OVERLAP, HOP) * _INVERSE_WINDOW)[::-1].copy()
 
 
 def span(frames: int) -> int:
@@ -36,16 +38,16 @@ def span(frames: int) -> int:
     return frames * HOP + TAIL
 
 
-def forward(samples: Samples) -> Spectrum:
-    """Return the spectrum (channels, frames, 2,049) of `samples` (channels, span(frames))."""
+def forward(samples: Samples, bins: int = FRAME_BINS) -> Spectrum:
+    """Return the spectrum (channels, frames, bins) of `samples` (channels, span(frames)), or its lower bins."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, FRAME, axis=-1)[:, ::HOP]
     channels, frames, _ = windows.shape
-    spectrum = np.empty((channels, frames, FRAME_BINS), np.complex64)
+    spectrum = np.empty((channels, frames, bins), np.complex64)
     for channel in range(channels):
         for start in range(0, frames, _BLOCK):
             part = slice(start, start + _BLOCK)
             frame = windows[channel, part] * _FORWARD_WINDOW
-            spectrum[channel, part] = np.fft.rfft(frame, axis=-1, norm="forward")
+            spectrum[channel, part] = np.fft.rfft(frame, axis=-1, norm="forward")[:, :bins]
     return spectrum
 
 
@@ -54,31 +56,47 @@ def magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
     return np.abs(spectrum[..., :NETWORK_BINS])
 
 
-def inverse(spectrum: Spectrum, mask: Mask | None = None, above: Mask | None = None) -> Samples:
+def inverse(spectrum: Spectrum, mask: Mask | None = None) -> Samples:
     """Return the samples (channels, span(frames)) of `spectrum` times `mask`, overlaps added.
 
     Args:
-        spectrum: The mix, (channels, frames, 2,049).
-        mask: The instrument's share of each bin, (channels, frames, 1,024), 0 to 1; without one, the spectrum
-            is the instrument's own.
-        above: Its share of the bins above the mask, (channels, frames, 1); without one, they are zero.
+        spectrum: (channels, frames, bins); further bins are zero.
+        mask: Factors of its values, of the same shape.
     """
-    channels, frames, _ = spectrum.shape
+    channels, frames, bins = spectrum.shape
     samples = np.zeros((channels, frames + OVERLAP - 1, HOP), np.float32)
     masked = np.zeros((min(_BLOCK, frames), FRAME_BINS), np.complex64)
     for channel in range(channels):
         for start in range(0, frames, _BLOCK):
             part = slice(start, min(start + _BLOCK, frames))
             count = part.stop - start
-            whole = spectrum[channel, part]
-            if mask is None:
-                masked[:count] = whole
-            else:
-                np.multiply(whole[:, :NETWORK_BINS], mask[channel, part], out=masked[:count, :NETWORK_BINS])
-            if mask is not None and above is not None:
-                np.multiply(whole[:, NETWORK_BINS:], above[channel, part], out=masked[:count, NETWORK_BINS:])
+            factor = np.float32(1.0) if mask is None else mask[channel, part]
+            np.multiply(spectrum[channel, part], factor, out=masked[:count, :bins])
             pieces = np.fft.irfft(masked[:count], FRAME, axis=-1).reshape(count, OVERLAP, HOP)
             pieces *= _INVERSE_WINDOW
             for quarter in range(OVERLAP):
                 samples[channel, start + quarter : part.stop + quarter] += pieces[:, quarter]
     return samples.reshape(channels, -1)
+
+
+def share(mix: Samples, spectrum: Spectrum, mask: Mask, above: Mask | None) -> Samples:
+    """Return an instrument's samples (channels, span(frames)), from the lower bins of the mix alone.
+
+    Args:
+        mix: Samples of the mix, (channels, span(frames)).
+        spectrum: The lower bins of its spectrum, (channels, frames, 1,024).
+        mask: The instrument's share of each of them, of the same shape, 0 to 1.
+        above: Its share of all bins above, (channels, frames, 1); None is silence.
+    """
+    if above is None:
+        return inverse(spectrum, mask)
+    # The share of the upper bins in all bins needs no spectrum: it is the mix under a gain that changes.
+    samples = inverse(spectrum, mask - above)
+    edges = np.pad(above[..., 0], ((0, 0), (OVERLAP - 1, OVERLAP - 1)))
+    weights = np.lib.stride_tricks.sliding_window_view(edges, OVERLAP, axis=-1)
+    for channel, (whole, result) in enumerate(zip(mix, samples, strict=True)):
+        for start in range(0, weights.shape[1], _BLOCK):
+            gain = weights[channel, start : start + _BLOCK] @ _BOTH_WINDOWS
+            part = slice(start * HOP, start * HOP + gain.size)
+            result[part] += whole[part] * gain.reshape(-1)
+    return samples

@@ -222,17 +222,22 @@ def transform(device: str) -> Result:
     """Measure the Fourier transforms of a segment on the host and, with torch, on the device."""
     from stemline.separation import stft
     from stemline.separation.extension import Extension
+    from stemline.separation.network import NETWORK_BINS
 
     samples = np.random.default_rng(0).standard_normal((2, stft.span(512)), dtype=np.float32)
-    spectrum = stft.forward(samples)
+    spectrum = stft.forward(samples, NETWORK_BINS)
     masks = np.full((2, 512, 1024), 0.5, np.float32)
     runs = runs_on(device)
     figures = {
-        "forward_host": ("forward, host", "ms", timed(lambda: stft.forward(samples), runs=runs)),
+        "forward_host": (
+            "forward, host",
+            "ms",
+            timed(lambda: stft.forward(samples, NETWORK_BINS), runs=runs),
+        ),
         "inverse_host": (
             "mask and inverse, host",
             "ms",
-            timed(lambda: stft.inverse(spectrum, masks, Extension.AVERAGE.share(masks)), runs=runs),
+            timed(lambda: stft.share(samples, spectrum, masks, Extension.AVERAGE.share(masks)), runs=runs),
         ),
     }
     if importlib.util.find_spec("torch") is None:

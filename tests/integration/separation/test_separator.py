@@ -15,7 +15,7 @@ from stemline.separation import stft
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
-from stemline.separation.network import FRAME, HOP, SEGMENT_FRAMES
+from stemline.separation.network import FRAME, HOP, NETWORK_BINS, SEGMENT_FRAMES
 from stemline.separation.separator import Separator
 from stemline.testing.processes import eventually
 from tests.golden import song
@@ -62,7 +62,8 @@ def whole(engine: Engine, mix: np.ndarray) -> np.ndarray:
         part = magnitude[:, start : start + SEGMENT_FRAMES]
         segment[:, : part.shape[1]] = part
         mask[:, start : start + SEGMENT_FRAMES] = engine.masks(segment)[0][:, : part.shape[1]]
-    return stft.inverse(spectrum, mask, Extension.AVERAGE.share(mask))[:, FRAME : FRAME + len(mix)].T
+    stem = stft.share(padded, spectrum[..., :NETWORK_BINS], mask, Extension.AVERAGE.share(mask))
+    return stem[:, FRAME : FRAME + len(mix)].T
 
 
 def test_a_stream_equals_the_whole(engine: Engine, mix: np.ndarray) -> None:

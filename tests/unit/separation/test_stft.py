@@ -18,7 +18,7 @@ def test_a_mask_of_ones_gives_the_samples_back(frames: int) -> None:
     signal = noise(stft.span(frames))
     spectrum = stft.forward(signal)
     ones = np.ones((2, frames, NETWORK_BINS), np.float32)
-    back = stft.inverse(spectrum, ones, ones[..., :1])
+    back = stft.share(signal, spectrum[..., :NETWORK_BINS], ones, ones[..., :1])
     assert signal.shape == back.shape
     inner = slice(stft.TAIL, frames * HOP)
     assert np.abs(signal - back)[:, inner].max() < 1e-6
@@ -36,8 +36,14 @@ def test_frames_are_those_of_the_definition() -> None:
 def test_a_spectrum_without_a_mask_is_inverted_as_it_is() -> None:
     """A spectrum that needs no mask gives what a mask of ones gives."""
     spectrum = stft.forward(noise(stft.span(33)))
-    ones = np.ones((2, 33, NETWORK_BINS), np.float32)
-    assert np.array_equal(stft.inverse(spectrum), stft.inverse(spectrum, ones, ones[..., :1]))
+    ones = np.ones(spectrum.shape, np.float32)
+    assert np.array_equal(stft.inverse(spectrum), stft.inverse(spectrum, ones))
+
+
+def test_lower_bins_are_those_of_the_whole_spectrum() -> None:
+    """A part of the spectrum can be had without the memory of the whole one."""
+    signal = noise(stft.span(33))
+    assert np.array_equal(stft.forward(signal, 1024), stft.forward(signal)[..., :1024])
 
 
 def test_zeros_extension_silences_what_the_network_does_not_see() -> None:
@@ -45,7 +51,7 @@ def test_zeros_extension_silences_what_the_network_does_not_see() -> None:
     signal = noise(stft.span(64))
     spectrum = stft.forward(signal)
     ones = np.ones((2, 64, NETWORK_BINS), np.float32)
-    back = stft.forward(stft.inverse(spectrum, ones))[:, 8:-8]
+    back = stft.forward(stft.share(signal, spectrum[..., :NETWORK_BINS], ones, None))[:, 8:-8]
     assert np.abs(back[..., NETWORK_BINS + 16 :]).max() < 1e-3 * np.abs(back[..., :NETWORK_BINS]).max()
 
 
@@ -58,7 +64,9 @@ def test_extensions_continue_the_mask(extension: Extension, share: float) -> Non
     spectrum = stft.forward(signal)
     mask = np.zeros((2, 64, NETWORK_BINS), np.float32)
     mask[..., 512:768] = 1.0
-    back = stft.inverse(spectrum, mask, extension.share(mask))
+    mask[:, 20:40] *= 0.5  # shares that change from frame to frame
+    share = np.where((np.arange(64) >= 20) & (np.arange(64) < 40), share / 2, share)[:, np.newaxis]
+    back = stft.share(signal, spectrum[..., :NETWORK_BINS], mask, extension.share(mask))
     wanted = spectrum.copy()
     wanted[..., :NETWORK_BINS] *= mask
     wanted[..., NETWORK_BINS:] *= share
