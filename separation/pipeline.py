@@ -86,11 +86,11 @@ def separate_file(
         source: A local media file.
         outputs: What to write, by instrument (vocals, accompaniment, ...); no other stems are made.
         limits: How long and how large the source may be.
-        progress: Called after each segment with the fraction that is done, 0 to 1, where the duration of the
+        progress: Called after each piece with the fraction that is done, 0 to 1, where the duration of the
             source is known; always called with 1 at the end.
         cancelled: Called every 0.2 s or so, also while a network works on a segment; returning True ends the
             separation.
-        pause: Called after each segment; it may block, and raise what ends the separation.
+        pause: Called after each piece; it may block, and raise what ends the separation.
         extension: What happens above 11 kHz, for Spleeter's networks.
         context: Frames that a segment sees of its neighbours; 0 is exactly Spleeter. For its networks only.
         refine: Whether a multichannel Wiener filter follows the networks; for Spleeter's only.

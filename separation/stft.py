@@ -39,7 +39,7 @@ def span(frames: int) -> int:
 
 
 def forward(samples: Samples, bins: int = FRAME_BINS) -> Spectrum:
-    """Return the spectrum (channels, frames, bins) of `samples` (channels, span(frames)), or its lower bins."""
+    """Return the spectrum (channels, frames, bins) of `samples` (channels, span(frames)), or less of it."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, FRAME, axis=-1)[:, ::HOP]
     channels, frames, _ = windows.shape
     spectrum = np.empty((channels, frames, bins), np.complex64)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from onnx.shape_inference import infer_shapes
 
 from stemline.models.catalogue import MODELS
 from stemline.models.graph import build_graph
@@ -31,6 +34,24 @@ def test_both_forms_of_the_graph_compute_the_same(tensors, frames: int) -> None:
     assert len(whole) == 2
     for expected, actual in zip(whole, apart, strict=True):
         assert np.abs(expected - actual).max() < 1e-5
+
+
+def test_no_value_of_a_run_on_cpus_is_larger_than_the_first_skip(tensors) -> None:
+    """Convolutions write whole vectors of up to 16 channels, also where a layer has one or two."""
+    graph = build_graph(MODELS["2stems"], tensors, polyphase=True)
+    for size, name in zip((1, 512), ("batch", "frames"), strict=True):
+        for dimension in graph.graph.input[0].type.tensor_type.shape.dim:
+            if dimension.dim_param == name:
+                dimension.dim_value = size
+    convolved = {node.output[0] for node in graph.graph.node if node.op_type == "Conv"}
+    values = infer_shapes(graph).graph.value_info
+    sizes = {}
+    for value in values:
+        batch, channels, *others = (each.dim_value for each in value.type.tensor_type.shape.dim)
+        whole = -(-channels // 16) * 16 if value.name in convolved else channels
+        sizes[value.name] = batch * whole * math.prod(others)
+    assert len(values) == len(graph.graph.node) - len(graph.graph.output)
+    assert 16 * 256 * 512 == max(sizes.values())
 
 
 def test_shares_add_up_to_one(tensors) -> None:

@@ -157,7 +157,7 @@ def test_a_slow_encoder_stops_the_engine_and_the_decoder(bench: Bench) -> None:
     """While no piece is written, the networks are a few pieces ahead: those queued, and those in flight."""
     bench.engine.may_run.set()
     taken = bench.blocks_taken(after_runs=4)
-    assert bench.engine.runs <= 2 + 2 + bench.engine.in_flight + 2
+    assert bench.engine.runs <= 2 + bench.engine.in_flight + 2
     assert taken <= in_blocks(bench.engine.runs + 2) + 10
 
 
@@ -172,3 +172,16 @@ def test_a_slow_reader_stops_the_engine() -> None:
         pieces.close()
     assert runs <= engine.in_flight + 1
     assert source.taken <= in_blocks(engine.in_flight + 2)
+
+
+def test_pieces_are_short_and_hold_no_segment() -> None:
+    """Whoever keeps a piece keeps a second and a half of the stem, not the segment that it was cut from."""
+    engine, source = StubEngine(), Source()
+    engine.may_run.set()
+    with Separator(engine) as separator:
+        pieces = separator.separate(source)
+        for _ in range(20):
+            for stem in next(pieces).values():
+                assert len(stem) <= 65_536
+                assert stem.base is None or stem.base.size == stem.size
+        pieces.close()

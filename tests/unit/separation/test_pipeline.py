@@ -442,7 +442,7 @@ def test_an_error_of_the_source_comes_to_the_caller(bench: Bench, monkeypatch: p
 def test_blocks_are_decoded_and_pieces_queued_within_bounds(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight blocks wait for the networks at most, two pieces for each encoder."""
+    """Eight blocks wait for the networks at most, and eight pieces for each encoder."""
     depths: dict[str, set[int]] = {}
     for name in ("Prefetcher", "BackgroundConsumer"):
         real: Any = getattr(pipeline, name)
@@ -453,4 +453,4 @@ def test_blocks_are_decoded_and_pieces_queued_within_bounds(
 
         monkeypatch.setattr(pipeline, name, bounded)
     bench.run()
-    assert {"decode": {8}, "encode": {2}} == depths
+    assert {"decode": {8}, "encode": {8}} == depths
