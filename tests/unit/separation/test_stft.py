@@ -65,9 +65,10 @@ def test_extensions_continue_the_mask(extension: Extension, share: float) -> Non
     mask = np.zeros((2, 64, NETWORK_BINS), np.float32)
     mask[..., 512:768] = 1.0
     mask[:, 20:40] *= 0.5  # shares that change from frame to frame
-    share = np.where((np.arange(64) >= 20) & (np.arange(64) < 40), share / 2, share)[:, np.newaxis]
+    above = np.full((64, 1), share)
+    above[20:40] *= 0.5
     back = stft.share(signal, spectrum[..., :NETWORK_BINS], mask, extension.share(mask))
     wanted = spectrum.copy()
     wanted[..., :NETWORK_BINS] *= mask
-    wanted[..., NETWORK_BINS:] *= share
+    wanted[..., NETWORK_BINS:] *= above
     assert np.abs(stft.inverse(wanted) - back).max() < 1e-6
