@@ -180,8 +180,8 @@ def test_pieces_are_short_and_hold_no_segment() -> None:
     engine.may_run.set()
     with Separator(engine) as separator:
         pieces = separator.separate(source)
-        for _ in range(20):
-            for stem in next(pieces).values():
-                assert len(stem) <= 65_536
-                assert stem.base is None or stem.base.size == stem.size
+        stems = [stem for _ in range(20) for stem in next(pieces).values()]
         pieces.close()
+    assert len(stems) == 40
+    assert max(len(stem) for stem in stems) == 65_536
+    assert all(stem.base is None or stem.base.size == stem.size for stem in stems)
