@@ -119,7 +119,7 @@ def _roformer_card(about: Mapping[str, Any], found: Mapping[str, Any]) -> Card:
         kind=Kind.COMPLEX_SPECTROGRAM,
         stems=stems,
         rate=int(found["rate"]),
-        segment=Segment(window="hann", overlap=0.5),
+        segment=Segment(window="hamming", overlap=0.5),
         spectrum=Spectrum(
             n_fft=n_fft, bins=n_fft // 2 + 1, frames=int(found["frames"]), hop=int(found["hop"])
         ),

@@ -14,7 +14,7 @@ from stemline.separation.kinds.kind import NetworkKind
 from stemline.separation.kinds.ratio_mask import RatioMask
 from stemline.separation.kinds.waveform import Waveform
 from stemline.separation.segment_engine import SegmentEngine, SegmentNetwork
-from stemline.separation.segments import Segmentation, hann, middle, triangle
+from stemline.separation.segments import Segmentation, hamming, hann, middle, triangle
 from stemline.separation.spectra import CentredTransform
 
 
@@ -98,6 +98,8 @@ def _cutting(card: Card) -> Segmentation:
             return triangle(length, segment.overlap)
         case "hann":
             return hann(length, segment.overlap, trim)
+        case "hamming":
+            return hamming(length, segment.overlap)
         case "middle":
             return middle(length, trim)
         case _:

@@ -1,8 +1,9 @@
 """Cuts a stream into overlapping segments, and joins what a network made of them by weighted addition.
 
-Two ways of the field are known. Centred segments are Demucs' (`demucs.apply`): they begin with the stream,
-and one that is not full is padded on both sides, with samples of the stream where it has some. The others are
-MDX-Net's: they begin `lead` samples before the stream, and zeros follow its end.
+Three ways of the field are known. Centred segments are Demucs' (`demucs.apply`): they begin with the stream,
+and one that is not full is padded on both sides, with samples of the stream where it has some. MDX-Net's begin
+`lead` samples before the stream, and zeros follow its end. Those of the programs that run RoFormers begin with
+the stream, and the last one is moved back so that it ends with it; zeros follow a stream that is shorter.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class Segmentation:
         weights: Of each sample of a segment; its length is that of a segment.
         lead: Samples by which the first segment begins before the stream.
         is_centred: Whether a segment that is not full is padded on both sides.
+        ends_with_stream: Whether the last segment is moved back so that it is full.
     """
 
     step: int
     weights: NDArray[np.float32]
     lead: int = 0
     is_centred: bool = False
+    ends_with_stream: bool = False
 
     @property
     def length(self) -> int:
@@ -54,6 +57,11 @@ def hann(length: int, overlap: float, trim: int) -> Segmentation:
     """Return segments under a Hann window without its zeros, which begin `trim` samples before the stream."""
     weights = np.hanning(length + 2)[1:-1].astype(np.float32)
     return Segmentation(_step(length, overlap), weights, lead=trim)
+
+
+def hamming(length: int, overlap: float) -> Segmentation:
+    """Return segments under a Hamming window, the last of which ends with the stream."""
+    return Segmentation(_step(length, overlap), np.hamming(length).astype(np.float32), ends_with_stream=True)
 
 
 def middle(length: int, trim: int) -> Segmentation:
@@ -129,6 +137,11 @@ class _Cutter:
         """Yield the segments that the end of the stream leaves unfilled."""
         if not self._received:
             raise EmptyAudio
+        if self._cutting.ends_with_stream:
+            if self._covered() < self._received:
+                self._place = max(0, self._received - self._cutting.length)
+                yield self._segment(self._received - self._place)
+            return
         while self._place + self._cutting.lead < self._received or self._covered() < self._received:
             yield self._segment(self._received - self._place)
 
@@ -153,12 +166,12 @@ class _Cutter:
         start = max(place, 0)
         used = slice(padding + start - place, padding + present)
         weights = slice(used.start - padding, used.stop - padding)
-        only = (
-            start == 0 and present < cutting.length and place + cutting.step + cutting.lead >= self._received
-        )
+        is_last = cutting.ends_with_stream or place + cutting.step + cutting.lead >= self._received
+        only = start == 0 and present < cutting.length and is_last
         self._place += cutting.step
         self._drop(kept)
-        final = max(0, min(self._place, self._received))
+        # The last segment may be moved back, to the sample after the start of this one.
+        final = max(0, min(place + 1 if cutting.ends_with_stream else self._place, self._received))
         return Segment(samples, inside, start, used, weights, final, self._moments, only)
 
     def _kept(self) -> Samples:
@@ -169,7 +182,10 @@ class _Cutter:
 
     def _drop(self, kept: Samples) -> None:
         """Drop what no later segment needs."""
-        before = self._cutting.length // 2 + 1 if self._cutting.is_centred else 0
+        cutting = self._cutting
+        before = cutting.length // 2 + 1 if cutting.is_centred else 0
+        if cutting.ends_with_stream:
+            before = cutting.step - 1  # see `final` above
         base = min(max(0, self._place - before), self._moments.count)
         self._parts = [kept[:, base - self._base :].copy()]
         self._base = base

@@ -19,6 +19,10 @@ ZEROED, COMPENSATION = 3, 1.035
 BAG = ((1.0, 0.0, 2.0, 1.0), (0.0, 1.0, 1.0, 3.0))
 #: The transform of the small RoFormers.
 ROFORMER_N_FFT, ROFORMER_HOP, ROFORMER_FRAMES = 128, 32, 41
+#: Lengths of the tracks that the loop around them is asked for, in samples: a segment of 1,280, one more, several.
+ROFORMER_LENGTHS = (1_280, 1_281, 1_919, 1_920, 1_921, 12_345)
+#: Segments of that loop that see each sample.
+ROFORMER_OVERLAPS = (2, 4)
 STEMS = ("drums", "bass", "other", "vocals")
 
 
@@ -51,12 +55,13 @@ def spectrum_card(name: str, kind: str, stems: list[str], more: str = "") -> str
     )
 
 
-def roformer_card(name: str) -> str:
-    """Return the card of a small RoFormer."""
+def roformer_card(name: str, overlap: int = 2) -> str:
+    """Return the card of a small RoFormer, of whose segments so many see each sample."""
     return (
         f'name = "{name}"\nkind = "complex-spectrogram"\nstems = ["vocals", "other"]\n{HEAD}'
         f"[spectrum]\nn_fft = {ROFORMER_N_FFT}\nhop = {ROFORMER_HOP}\nbins = {ROFORMER_N_FFT // 2 + 1}\n"
         f"frames = {ROFORMER_FRAMES}\n"
+        f'[segment]\nwindow = "hamming"\noverlap = {1 - 1 / overlap}\n'
     )
 
 

@@ -1,4 +1,4 @@
-"""Asks small random RoFormers of audio-separator what they give of a segment, and records it.
+"""Asks small random RoFormers of audio-separator, and its loop around them, what they give, and records it.
 
     .venv-networks/bin/python -m tests.golden.record_roformers FOLDER
 
@@ -8,18 +8,28 @@ The networks are written as ONNX files beside the values, by the exporter. `make
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import torch
 
 from tests.golden import networks
-from tests.golden.networks import ROFORMER_FRAMES, ROFORMER_HOP, ROFORMER_N_FFT
+from tests.golden.networks import (
+    ROFORMER_FRAMES,
+    ROFORMER_HOP,
+    ROFORMER_LENGTHS,
+    ROFORMER_N_FFT,
+    ROFORMER_OVERLAPS,
+)
 
 _EXPORTER = Path("models/exporters/roformer.py")
+#: Modules that the loop's own imports, and nothing of which it uses here.
+_UNUSED = ("execution_policy", "uvr_lib_v5.spec_utils", "uvr_lib_v5.tfc_tdf_v3")
 _COMMON = {
     "dim": 8,
     "depth": 2,
@@ -58,7 +68,36 @@ def main(folder: Path) -> None:
         mix = networks.mix(ROFORMER_HOP * (ROFORMER_FRAMES - 1)).T.copy()
         with torch.no_grad():
             values[name] = networks.kept(model(torch.from_numpy(mix)[None])[0].numpy())
+        for overlap in ROFORMER_OVERLAPS:
+            for length in ROFORMER_LENGTHS:
+                stems = _tracks(model, config, networks.mix(length).T.copy(), overlap)
+                values[f"{name}/{overlap}/{length}"] = networks.kept(stems)
     np.savez_compressed(folder / "roformers.npz", **values)
+
+
+def _tracks(model: Any, config: dict[str, Any], mix: np.ndarray, overlap: int) -> np.ndarray:
+    """Return the stems (stems, 2, samples) of a track by the loop of audio-separator's own separator."""
+    os.environ["TQDM_DISABLE"] = "1"  # its progress says nothing here
+    scipy = ModuleType("scipy")
+    # Its formula is numpy's; the package is large, and nothing else of it is used here.
+    scipy.signal = SimpleNamespace(windows=SimpleNamespace(hamming=np.hamming))  # type: ignore[attr-defined]
+    unused = ("ml_collections", *(f"audio_separator.separator.{name}" for name in _UNUSED))
+    sys.modules |= {"scipy": scipy} | {name: MagicMock() for name in unused}
+    sys.modules["audio_separator.separator.common_separator"] = SimpleNamespace(CommonSeparator=object)
+    from audio_separator.separator.architectures.mdxc_separator import MDXCSeparator
+
+    loop = object.__new__(MDXCSeparator)
+    loop.logger, loop.model_run, loop.overlap, loop.pitch_shift = MagicMock(), model, overlap, 0
+    loop.is_roformer, loop.override_model_segment_size = True, False
+    loop.is_primary_stem_main_target = False
+    names = config["training"]["instruments"]
+    loop.model_data_cfgdict = SimpleNamespace(
+        model=SimpleNamespace(**config["model"]),
+        inference=SimpleNamespace(dim_t=ROFORMER_FRAMES),
+        training=SimpleNamespace(target_instrument=None, instruments=names),
+    )
+    stems = loop.demix(mix)
+    return np.stack([stems[name] for name in names])
 
 
 def _stand_in_for_librosa() -> None:

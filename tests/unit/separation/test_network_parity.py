@@ -1,7 +1,8 @@
 """Networks of other authors give what their own code gives: recorded by `tests.golden.record_networks`.
 
-Demucs 4.1.0 (`demucs.apply`, its normalisation, a bag of models), UVR's loop around MDX-Net, and Open-Unmix
-1.3.0 with soft masks, all with small networks of random weights. `make parity-networks` asks them again.
+Demucs 4.1.0 (`demucs.apply`, its normalisation, a bag of models), UVR's loop around MDX-Net, Open-Unmix 1.3.0
+with soft masks, and audio-separator's loop around RoFormers (`tests.golden.record_roformers`), all with small
+networks of random weights. `make parity-networks` asks them again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from stemline.separation.engine import LoadedEngine
 from stemline.separation.moments import Moments
 from stemline.separation.separators import open_separator
 from tests.golden import networks
-from tests.golden.networks import BINS, FRAMES, HOP, LENGTHS, N_FFT
+from tests.golden.networks import BINS, FRAMES, HOP, LENGTHS, N_FFT, ROFORMER_LENGTHS, ROFORMER_OVERLAPS
 
 #: `make parity-networks` records into, and compares with, a folder of its own.
 DATA = Path(os.environ.get("NETWORKS_DATA") or Path(__file__).parents[2] / "golden/data/networks")
@@ -102,19 +103,52 @@ def test_open_unmix_divides_a_segment_as_its_own_code_does(
     assert np.abs(golden["unmix"] - networks.kept(stems)).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("kind", ["bs", "mel"])
-def test_a_roformer_separates_a_segment_as_its_own_code_does(tmp_path: Path, kind: str) -> None:
-    """Exported between its transforms, a RoFormer gives the stems of audio-separator's code, to 1e-4."""
-    text = networks.roformer_card(kind)
-    (tmp_path / "card.toml").write_text(text)
-    library.add(WeightStore(tmp_path / "models"), tmp_path / "card.toml", DATA / f"{kind}-roformer.onnx")
-    engine = load_engine(kind, directory=tmp_path / "models", threads=1)
+@pytest.fixture(scope="module")
+def roformer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], LoadedEngine]:
+    """Return the engine of a RoFormer by its kind and the segments that see each sample, loaded once."""
+
+    @cache
+    def load(kind: str, overlap: int) -> LoadedEngine:
+        folder = tmp_path_factory.mktemp(kind)
+        (folder / "card.toml").write_text(networks.roformer_card(kind, overlap))
+        library.add(WeightStore(folder / "models"), folder / "card.toml", DATA / f"{kind}-roformer.onnx")
+        return load_engine(kind, directory=folder / "models", threads=1)
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def roformers() -> dict[str, np.ndarray]:
     with np.load(DATA / "roformers.npz") as content:
-        expected = content[kind]
+        return dict(content)
+
+
+@pytest.mark.parametrize("kind", ["bs", "mel"])
+def test_a_roformer_separates_a_segment_as_its_own_code_does(
+    roformer: Callable[[str, int], LoadedEngine], roformers: dict[str, np.ndarray], kind: str
+) -> None:
+    """Exported between its transforms, a RoFormer gives the stems of audio-separator's code, to 1e-4."""
     mix = networks.mix(networks.ROFORMER_HOP * (networks.ROFORMER_FRAMES - 1)).T
-    stems = engine.stems(mix)  # type: ignore[attr-defined]
+    stems = roformer(kind, 2).stems(mix)  # type: ignore[attr-defined]
+    assert np.abs(roformers[kind]).max() > 0.01
+    assert np.abs(roformers[kind] - networks.kept(stems)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("length", ROFORMER_LENGTHS)
+@pytest.mark.parametrize("overlap", ROFORMER_OVERLAPS)
+@pytest.mark.parametrize("kind", ["bs", "mel"])
+def test_a_roformer_separates_a_track_as_the_loop_around_it_does(
+    roformer: Callable[[str, int], LoadedEngine],
+    roformers: dict[str, np.ndarray],
+    kind: str,
+    overlap: int,
+    length: int,
+) -> None:
+    """From one segment to several, the last of which ends with the track, every stem is audio-separator's."""
+    expected = roformers[f"{kind}/{overlap}/{length}"]
+    stems = networks.kept(separated(roformer(kind, overlap), networks.mix(length)))
     assert np.abs(expected).max() > 0.01
-    assert np.abs(expected - networks.kept(stems)).max() < TOLERANCE
+    assert np.abs(expected - stems).max() < TOLERANCE
 
 
 def test_a_running_normalisation_is_near_that_of_the_track(loaded: Callable[[str], LoadedEngine]) -> None:

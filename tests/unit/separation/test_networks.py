@@ -47,10 +47,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
 
     network = scaling(folder / "waveform.onnx", (2, SAMPLES), FACTORS)
     add("waveform", network, card(folder / "waveform.toml", WAVEFORM, name="waveform", samples=SAMPLES))
+    text = card(folder / "moved.toml", WAVEFORM, name="moved", samples=SAMPLES)
+    text.write_text(text.read_text().replace("overlap = 0.25", 'window = "hamming"\noverlap = 0.6'))
+    add("moved", network, text)
     rest = '[mix_less]\naccompaniment = ["vocals"]\n'
     network = scaling(folder / "complex.onnx", (4, BINS, FRAMES), (0.25,))
-    hann = '[segment]\nwindow = "hann"\noverlap = {}\n'
-    for name, more in (("complex", ""), ("hann", hann.format(0.5)), ("alone", hann.format(0))):
+    joined = '[segment]\nwindow = "{}"\noverlap = {}\n'
+    for name, more in (
+        ("complex", ""),
+        ("hann", joined.format("hann", 0.5)),
+        ("alone", joined.format("hann", 0)),
+        ("hamming", joined.format("hamming", 0.75)),
+        ("hamming-alone", joined.format("hamming", 0)),
+    ):
         text = card(
             folder / f"{name}.toml",
             SPECTROGRAM,
@@ -83,7 +92,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
 
 
 #: The share of the mix that each network gives its voice.
-VOICE = {"waveform": 0.4, "complex": 0.5, "hann": 0.5, "alone": 0.5, "masks": 0.25}
+VOICE = {
+    "waveform": 0.4,
+    "moved": 0.4,
+    "complex": 0.5,
+    "hann": 0.5,
+    "alone": 0.5,
+    "masks": 0.25,
+} | dict.fromkeys(("hamming", "hamming-alone"), 0.5)
 
 
 @pytest.fixture(params=VOICE)
