@@ -66,8 +66,9 @@ class Segment:
     Attributes:
         samples: Length of a segment; a spectrum's frames decide it where there is a spectrum.
         overlap: Share of a segment that the next one repeats, where the window is not `middle`.
-        window: The weight of a sample by its place in the segment: `triangle`, `hann`, `hamming`, or `middle`,
-            which uses the middle alone and drops half a frame of the transform on both sides.
+        window: The weight of a sample by its place in the segment: `triangle`, `hann`, `hamming`, whose last
+            segment ends with the track, or `middle`, which uses the middle alone and drops half a frame of
+            the transform on both sides.
         at_once: Segments that processors run at the same time, each on its part of the cores; more need more
             memory.
         batch: Most segments that a GPU runs at once; above 1 only where the graph takes any number.

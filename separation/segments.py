@@ -1,9 +1,10 @@
 """Cuts a stream into overlapping segments, and joins what a network made of them by weighted addition.
 
 Three ways of the field are known. Centred segments are Demucs' (`demucs.apply`): they begin with the stream,
-and one that is not full is padded on both sides, with samples of the stream where it has some. MDX-Net's begin
-`lead` samples before the stream, and zeros follow its end. Those of the programs that run RoFormers begin with
-the stream, and the last one is moved back so that it ends with it; zeros follow a stream that is shorter.
+and one that is not full is padded on both sides, with samples of the stream where it has some. MDX-Net's
+begin `lead` samples before the stream, and zeros follow its end. Those of the programs that run RoFormers
+begin with the stream, and the last one is moved back so that it ends with it; zeros follow a stream that is
+shorter than a segment.
 """
 
 from __future__ import annotations

@@ -109,6 +109,7 @@ class Attempt:
             with space.faults():
                 source = stages.download(work, folder, space)
                 report = stages.separate(work, engine, source, folder, space, pause=memory.ensure)
+            self.context.has_run(work.model.name)
             with work.timed("upload"):
                 stages.send(work, report)
                 stages.publish(work)

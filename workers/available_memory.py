@@ -8,6 +8,11 @@ from typing import Final
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _PROC: Final = Path("/proc")
+#: Of a control group, of version 2 and 1: its limit, its use, and what of it is a cache that is given back.
+_FILES: Final = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int | None:
@@ -19,15 +24,29 @@ def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int | None:
         cgroup: Where control groups are mounted, of version 2 or 1.
         proc: Where processes are.
     """
-    found = [*_of_machine(proc / "meminfo")]
+    found = [*_of_machine(proc / "meminfo", "MemAvailable:")]
     for folder in _groups(cgroup, proc / "self" / "cgroup"):
         found += _of_group(folder)
     return max(0, min(found)) if found else None
 
 
-def _of_machine(meminfo: Path) -> Iterator[int]:
+def total_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int | None:
+    """Return how many bytes the machine has, or the container if that has less; None where none tells.
+
+    Args:
+        cgroup: Where control groups are mounted, of version 2 or 1.
+        proc: Where processes are.
+    """
+    found = [*_of_machine(proc / "meminfo", "MemTotal:")]
+    for folder in _groups(cgroup, proc / "self" / "cgroup"):
+        limits = (_number(folder / name) for name, *_ in _FILES)
+        found += [most for most in limits if most is not None]
+    return min(found) if found else None
+
+
+def _of_machine(meminfo: Path, which: str) -> Iterator[int]:
     for line in _lines(meminfo):
-        if line.startswith("MemAvailable:"):
+        if line.startswith(which):
             yield int(line.split()[1]) * 1024
 
 
@@ -45,10 +64,7 @@ def _groups(mounted: Path, membership: Path) -> Iterator[Path]:
 
 def _of_group(folder: Path) -> Iterator[int]:
     """Yield what a group has left, if it has a limit."""
-    for limit, usage, cached in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
+    for limit, usage, cached in _FILES:
         most, used = _number(folder / limit), _number(folder / usage)
         if most is None or used is None:
             continue

@@ -48,7 +48,11 @@ class SeparationContext:
     device_failed: Callable[[str], None]
     """Called with the reason when the device failed: ends the worker after its attempts."""
     loading_bytes: Callable[[str], int] = lambda _: 0
-    """Returns what loading a model takes, 0 if it is loaded or nothing is known, bytes."""
+    """Returns what a job takes for its model, 0 if one has run it or nothing is known, bytes."""
+    has_run: Callable[[str], None] = lambda _: None
+    """Called with the model of a job that was separated."""
+    make_room: Callable[[], None] = lambda: None
+    """Called after each attempt: lets go of what other processes may need."""
     serves: Callable[[], Collection[str]] = lambda: COMMON
     """Returns the models and modes that this worker can do."""
     pace: Pace = field(default_factory=Pace)

@@ -18,6 +18,7 @@ from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder, DecodingLimits
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import SeparationError, WeightsCorrupt, WeightsError, WeightsMissing
+from stemline.workers.available_memory import available_memory
 from stemline.workers.device_in_use import DeviceInUse
 from stemline.workers.metrics import WorkerMetrics
 
@@ -54,6 +55,7 @@ class Engines:
         damaged: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = settings.engine
+        self._reserve = settings.workers.memory_reserve_bytes
         self._songs = settings.workers.slots(settings.engine.device)
         self._metrics = metrics
         self._device_in_use = device_in_use
@@ -61,6 +63,8 @@ class Engines:
         self._lock = Lock()
         self._engines: dict[str, tuple[str, LoadedEngine]] = {}
         """With what tells each model from another of its name."""
+        self._have_run: set[tuple[str, str]] = set()
+        """Models, and what tells them from others, whose engines have taken their memory."""
         self._fetches: dict[str, Thread] = {}
         self._failures: dict[str, str] = {}
 
@@ -80,15 +84,47 @@ class Engines:
             return self._get(model, version)
 
     def loading_bytes(self, model: str) -> int:
-        """Return what loading a model takes, bytes; 0 if it is loaded, or its card does not say."""
-        if model in self._engines:
-            return 0
+        """Return what a job takes for its model, bytes; 0 if a job has run it, or its card does not say."""
         try:
+            if (model, self._version(model)) in self._have_run:
+                return 0
             card = card_named(model, WeightStore(self._options.models_dir))
         except SeparationError:
             return 0  # said when it is loaded
         members = {member.model for member in card.members}
         return round((card.memory_mb or 0) * 1e6) + sum(map(self.loading_bytes, members))
+
+    def has_run(self, model: str) -> None:
+        """Note that a job has run the engine of a model, which keeps the memory that it took."""
+        with self._lock:
+            if model in self._engines:
+                self._have_run.add((model, self._engines[model][0]))
+
+    def make_room(self) -> None:
+        """Drop the engines where another process of the pool has no room for its own; no job may be running.
+
+        Spleeter's networks alone are always kept: they are small, and so are the jobs.
+        """
+        if self._songs == 1 or self._options.device == "cuda" or not self._reserve:
+            return  # no other process, or no reserve
+        with self._lock:
+            largest = max(map(self._heavy_bytes, self._engines), default=0)
+            free = available_memory()
+            if largest and free is not None and free < largest + self._reserve:
+                log.info("engines.dropped", models=sorted(self._engines))
+                self._engines.clear()
+                self._have_run.clear()
+                gc.collect()
+
+    def _heavy_bytes(self, model: str) -> int:
+        """Return what the card of a model that was added says, bytes."""
+        if model in BUILT_IN:
+            return 0
+        try:
+            card = card_named(model, WeightStore(self._options.models_dir))
+        except SeparationError:
+            return 0
+        return round((card.memory_mb or 0) * 1e6)
 
     def _get(self, model: str, version: str | None = None) -> LoadedEngine:
         wanted = self._version(model) if version is None else version
@@ -111,6 +147,7 @@ class Engines:
                 is_stale = True
             if is_stale:
                 del self._engines[model]
+                self._have_run.discard((model, version))
                 gc.collect()  # runners on a GPU are parts of cycles
 
     def _version(self, model: str) -> str:

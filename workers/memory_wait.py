@@ -14,8 +14,9 @@ import structlog
 
 from stemline.runtime.settings.groups.workers import WorkerSettings
 from stemline.separation.errors import Cancelled, MemoryShort
-from stemline.workers.available_memory import available_memory
+from stemline.workers.available_memory import available_memory, total_memory
 from stemline.workers.lease_keeper import LeaseKeeper
+from stemline.workers.memory_promises import MemoryPromises
 from stemline.workers.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,10 @@ STAGE: Final = "wait"
 class MemoryWait:
     """Lets one attempt wait while memory is short, for the length of a ``with`` block.
 
-    One attempt of the machine never waits, or all could wait for each other: the one that holds the turn.
-    Each takes it if nobody has it, so that it passes on when its holder ends.
+    Between segments one attempt of the machine never waits, or all could wait for each other: the one that
+    holds the turn. Each takes it if nobody has it, so that it passes on when its holder ends. Before it loads
+    a network that one waits too, unless the machine never has so much. What an attempt is going to take is
+    promised to it until its first segment is done, since a network takes most of its memory there.
 
     Args:
         lease: Of the attempt: shows that it waits, and knows when it must stop.
@@ -44,6 +47,7 @@ class MemoryWait:
         self._lease = lease
         self._options = options
         self._turn = Turn(folder)
+        self._promises = MemoryPromises(folder)
         self._metrics = metrics
 
     def __enter__(self) -> Self:
@@ -54,36 +58,55 @@ class MemoryWait:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._turn.close()
+        self._promises.close()
 
     def ensure(self, more: int = 0) -> None:
-        """Return when there is memory, or the attempt has the turn.
+        """Return when there is memory, or the attempt need not wait for it.
 
         Args:
-            more: What the attempt is going to take beside what is kept free, bytes.
+            more: What the attempt is going to take beside what is kept free until it calls this again, bytes.
 
         Raises:
             MemoryShort: There was none for as long as an attempt waits.
             Cancelled: The attempt must stop.
         """
         reserve = self._options.memory_reserve_bytes
-        if not reserve or _is_free(reserve + more) or self._turn.take():
+        if not reserve:
+            return
+        self._promises.close()  # what was promised before has been taken
+        if self._goes_on(more):
             return
         before, self._lease.stage = self._lease.stage, STAGE
-        needed, started = reserve + more, time.monotonic()
-        log.warning("attempt.waits_for_memory", needed_mb=_mb(needed), free_mb=_mb(available_memory()))
+        started = time.monotonic()
+        log.warning(
+            "attempt.waits_for_memory", needed_mb=_mb(reserve + more), free_mb=_mb(available_memory())
+        )
         with self._metrics.waiting_for_memory.track_inprogress():
-            self._wait(needed, started + self._options.memory_wait_s)
+            self._wait(more, started + self._options.memory_wait_s)
         log.info("attempt.goes_on", waited_s=round(time.monotonic() - started, 1))
         if before:
             self._lease.stage = before
 
-    def _wait(self, needed: int, deadline: float) -> None:
-        while not (_is_free(needed) or self._turn.take()):
+    def _goes_on(self, more: int) -> bool:
+        """Return whether the attempt need not wait; then what it is going to take is promised to it."""
+        needed = self._options.memory_reserve_bytes + more
+        if not more:
+            return _is_free(needed) or self._turn.take()
+        most = total_memory()
+        is_too_small = most is not None and most < needed
+        with self._promises.alone():
+            if not (_is_free(needed + self._promises.of_others()) or (is_too_small and self._turn.take())):
+                return False
+            self._promises.make(more)
+            return True
+
+    def _wait(self, more: int, deadline: float) -> None:
+        while not self._goes_on(more):
             if self._lease.should_stop():
                 raise Cancelled
             if time.monotonic() > deadline:
-                free = _mb(available_memory())
-                raise MemoryShort(f"The worker needs {_mb(needed)} MB of free memory and has {free} MB.")
+                needed, free = _mb(self._options.memory_reserve_bytes + more), _mb(available_memory())
+                raise MemoryShort(f"The worker needs {needed} MB of free memory and has {free} MB.")
             time.sleep(POLL_S)
 
 

@@ -64,6 +64,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
         with context.metrics.running.track_inprogress(), _span(context.tracer, job, worker) as span:
             result = Attempt(job, context).run()
             annotate(span, outcome=result.outcome, code=result.code)
+        context.make_room()
         return_freed_memory()
         seconds = time.monotonic() - started
         context.metrics.attempt_ended(result, seconds)

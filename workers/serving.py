@@ -19,6 +19,7 @@ from stemline.models.weights import WeightStore, verify_file
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings.groups import EngineSettings
 from stemline.separation.errors import CardError, OptionError, WeightsCorrupt, WeightsMissing
+from stemline.workers.available_memory import total_memory
 from stemline.workers.model_choice import USUAL
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ class Serving:
         self._doubts = multiprocessing.RawValue(ctypes.c_uint, 0)
         self._doubts_seen = 0
         self._left_out: list[str] = []
+        self._too_large: set[str] = set()
         self._sound: dict[tuple[Path, tuple[int, ...]], bool] = {}
 
     def refresh(self) -> tuple[str, ...]:
@@ -119,7 +121,20 @@ class Serving:
                 return False
         if card.name in BUILT_IN and self._settings.models_fetch:
             return True
+        if self._is_too_large(card):
+            return False
         return self._store.has(published(card)) and self._is_sound(card)
+
+    def _is_too_large(self, card: Card) -> bool:
+        """Return whether a model that was added takes more memory than there is: its jobs would be killed."""
+        most = total_memory()
+        is_too_large = card.name not in BUILT_IN and most is not None and (card.memory_mb or 0) * 1e6 > most
+        if is_too_large != (card.name in self._too_large):
+            self._too_large ^= {card.name}
+            if is_too_large and most is not None:
+                has = f"memory_mb is {card.memory_mb:.0f}, and this worker has {most / 1e6:.0f} MB"
+                log.warning("model.not_served", model=card.name, reason=has)
+        return is_too_large
 
     def _is_sound(self, card: Card) -> bool:
         folder = self._store.folder(published(card))

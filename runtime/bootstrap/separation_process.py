@@ -132,6 +132,8 @@ def _separation_context(
         shutdown=shutdown,
         engine=engines,
         loading_bytes=engines.loading_bytes,
+        has_run=engines.has_run,
+        make_room=engines.make_room,
         decoder=create_decoder(settings),
         device_failed=device_failed,
         serves=serving.get,

@@ -19,7 +19,7 @@ ZEROED, COMPENSATION = 3, 1.035
 BAG = ((1.0, 0.0, 2.0, 1.0), (0.0, 1.0, 1.0, 3.0))
 #: The transform of the small RoFormers.
 ROFORMER_N_FFT, ROFORMER_HOP, ROFORMER_FRAMES = 128, 32, 41
-#: Lengths of the tracks that the loop around them is asked for, in samples: a segment of 1,280, one more, several.
+#: Lengths of the tracks that the loop around them is asked for, in samples; a segment has 1,280.
 ROFORMER_LENGTHS = (1_280, 1_281, 1_919, 1_920, 1_921, 12_345)
 #: Segments of that loop that see each sample.
 ROFORMER_OVERLAPS = (2, 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -53,7 +54,7 @@ _KINDS: dict[str, dict[str, Any]] = {
 def main(folder: Path) -> None:
     """Write networks and values into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    _stand_in_for_librosa()
+    stand_in_for_librosa(_bands)
     exporter = _exporter()
     values: dict[str, Any] = {}
     for number, (name, more) in enumerate(_KINDS.items()):
@@ -100,18 +101,19 @@ def _tracks(model: Any, config: dict[str, Any], mix: np.ndarray, overlap: int) -
     return np.stack([stems[name] for name in names])
 
 
-def _stand_in_for_librosa() -> None:
-    """Offer bands that overlap as librosa's mel bands do; the real ones need many more packages."""
-
-    def mel(*, sr: int, n_fft: int, n_mels: int) -> np.ndarray:
-        centres = np.linspace(0, 1, n_mels)[:, None] ** 2
-        distance = np.abs(np.linspace(0, 1, n_fft // 2 + 1)[None] - centres)
-        return np.maximum(0, 0.45 - distance).astype(np.float32)
-
+def stand_in_for_librosa(mel: Callable[..., np.ndarray]) -> None:
+    """Offer the bands of librosa's function `mel`; the real package needs many more."""
     librosa, filters = ModuleType("librosa"), ModuleType("librosa.filters")
     filters.mel = mel  # type: ignore[attr-defined]
     librosa.filters = filters  # type: ignore[attr-defined]
     sys.modules |= {"librosa": librosa, "librosa.filters": filters}
+
+
+def _bands(*, sr: int, n_fft: int, n_mels: int) -> np.ndarray:  # librosa's arguments
+    """Return few bands that overlap as mel bands do."""
+    centres = np.linspace(0, 1, n_mels)[:, None] ** 2
+    distance = np.abs(np.linspace(0, 1, n_fft // 2 + 1)[None] - centres)
+    return np.maximum(0, 0.45 - distance).astype(np.float32)
 
 
 def _exporter() -> ModuleType:

@@ -107,6 +107,7 @@ class Bench:
             events=self.events,
             engine=lambda *_: SimpleNamespace(device="test"),
             loading_bytes=lambda _: 0,
+            has_run=lambda _: None,
             decoder=None,
         )
 

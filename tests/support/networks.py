@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,5 +151,24 @@ def endless(path: Path, takes: Sequence[int], factors: Sequence[float]) -> Path:
         numpy_helper.from_array(factor, "factor"),
         numpy_helper.from_array(np.array(0, np.float32), "none"),
         numpy_helper.from_array(np.array(1e14, np.float32), "many"),
+    ]
+    return write(path, nodes, constants, takes, [len(factors), *takes], 1)
+
+
+def allocating(path: Path, takes: Sequence[int], factors: Sequence[float], megabytes: int) -> Path:
+    """Write the network of `scaling` that takes so much memory for each segment: its input, many times."""
+    times = megabytes * 1_000_000 // 2 // (4 * math.prod(takes))  # two such tensors are held at a time
+    nodes = [
+        helper.make_node("Unsqueeze", ["mix", "axes"], ["wide"]),
+        helper.make_node("Expand", ["wide", "sizes"], ["many"]),
+        helper.make_node("Neg", ["many"], ["turned"]),
+        helper.make_node("ReduceMean", ["turned"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["mean", "factor"], ["stems"]),
+    ]
+    factor = -np.array(factors, np.float32).reshape([1, len(factors), *[1] * len(takes)])
+    constants = [
+        numpy_helper.from_array(np.array([1]), "axes"),
+        numpy_helper.from_array(np.array([1, times, *takes]), "sizes"),
+        numpy_helper.from_array(factor, "factor"),
     ]
     return write(path, nodes, constants, takes, [len(factors), *takes], 1)

@@ -53,7 +53,7 @@ def test_an_export_is_a_network_and_its_card(tmp_path: Path, checkpoint: Path) -
 
 
 def test_a_roformer_is_a_network_between_its_transforms(tmp_path: Path, checkpoint: Path) -> None:
-    """The card has the transform of the configuration, whole segments under a Hamming window, and the voice."""
+    """The card has the transform of the configuration, segments under a Hamming window, and the voice."""
     found = json.dumps({"stems": ["vocals"], "rate": 48_000, "n_fft": 2048, "hop": 441, "frames": 801})
     config = tmp_path / "model.yaml"
     config.write_text("audio: {}")

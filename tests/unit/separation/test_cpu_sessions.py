@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stemline.models.catalogue import model_named
 from stemline.separation import runners
 from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.sessions import Session as RealSession
+from tests.support.networks import allocating
 
+MB = 1_000_000
 SEGMENT = np.zeros((2, 64, 1024), np.float32)
 
 
@@ -48,3 +53,16 @@ def test_short_clips_run_on_all_processors(engine: OnnxEngine) -> None:
     engine.masks(SEGMENT)
     assert Session.opened == [1, 4]
     assert Session.ran == [1, 4, 4, 1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell")
+def test_later_segments_take_no_more_memory_than_the_first(tmp_path: Path) -> None:
+    """ONNX Runtime would hold a second block for all tensors of a run from the second one on."""
+    session = RealSession("large", allocating(tmp_path / "net.onnx", (2, 1_000), (1.0,), 160), "cpu")
+
+    def taken() -> int:
+        session.run(np.ones((1, 2, 1_000), np.float32))
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    first = taken()
+    assert max(taken() for _ in range(3)) - first < 40 * MB

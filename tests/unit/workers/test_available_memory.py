@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.workers.available_memory import available_memory
+from stemline.workers.available_memory import available_memory, total_memory
 
 GIB = 2**30
 
@@ -98,3 +98,13 @@ def test_a_group_beyond_its_limit(system: System) -> None:
     system.machine(30 * GIB)
     system.version_2("/stemline", GIB, 2 * GIB)
     assert system.available() == 0
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_memory_of_a_machine_or_of_its_container(system: System, version: int) -> None:
+    """The least of the machine's and of the limits of the group and those around it, whatever is in use."""
+    assert total_memory(system.groups, system.proc) is None
+    system.write("proc/meminfo", f"MemTotal: {8 * GIB // 1024} kB\nMemAvailable: 5 kB")
+    assert total_memory(system.groups, system.proc) == 8 * GIB
+    (system.version_1 if version == 1 else system.version_2)("/pod/worker", 4 * GIB, GIB)
+    assert total_memory(system.groups, system.proc) == 4 * GIB

@@ -150,6 +150,69 @@ def test_an_ensemble_shares_its_members_with_other_jobs(tmp_path: Path) -> None:
     assert old() is None
 
 
+def heavy(folder: Path, **settings: Any) -> engines.Engines:
+    """Engines of a worker that has the network `own`, of 400 MB, and keeps 100 MB free."""
+    store = WeightStore(folder / "models")
+    network = scaling(folder / "own.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
+    text = card(folder / "own.toml", WAVEFORM, name="own", samples=100, options="memory_mb = 400")
+    library.add(store, text, network)
+    both = f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}memory_mb = 5\n'
+    (folder / "both.toml").write_text(both + '[[members]]\nmodel = "own"\n')
+    library.add(store, folder / "both.toml", None)
+    options = {"models_dir": store.directory, "memory_reserve_bytes": 100 * 10**6, "device": "cpu"}
+    return engines.Engines(Settings(**options | settings), WorkerMetrics())
+
+
+def test_a_network_takes_its_memory_when_a_job_runs_it(tmp_path: Path) -> None:
+    """One that was only loaded, or replaced since, is going to take what its card says; members too."""
+    loaded = heavy(tmp_path)
+    needs = [loaded.loading_bytes(model) for model in ("own", "both", "gone")]
+    assert [400 * 10**6, 405 * 10**6, 0] == needs
+    loaded("both")
+    assert 405 * 10**6 == loaded.loading_bytes("both")
+    loaded.has_run("own")
+    assert [0, 5 * 10**6] == [loaded.loading_bytes(model) for model in ("own", "both")]
+    text = tmp_path / "own.toml"
+    text.write_text(text.read_text().replace("400", "300"))
+    library.add(WeightStore(tmp_path / "models"), text, tmp_path / "own.onnx", replace_it=True)
+    assert 300 * 10**6 == loaded.loading_bytes("own")
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "free", "kept"),
+    [
+        ({"worker_concurrency": 2}, "own", 499, False),
+        ({"worker_concurrency": 2}, "own", 500, True),
+        ({"worker_concurrency": 2}, "own", None, True),
+        ({"worker_concurrency": 1}, "own", 1, True),
+        ({"worker_concurrency": 2, "memory_reserve_bytes": 0}, "own", 1, True),
+        ({"worker_concurrency": 2}, "2stems", 1, True),
+    ],
+)
+def test_engines_are_dropped_where_another_process_has_no_room(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    model: str,
+    free: int | None,
+    kept: bool,
+) -> None:
+    """An idle process would keep the memory that a job of another one waits for."""
+    loaded = heavy(tmp_path, **settings)
+    monkeypatch.setattr(engines, "available_memory", lambda: free and free * 10**6)
+    load = engines.load_engine
+    builtin = SimpleNamespace(device="cpu")
+    monkeypatch.setattr(
+        engines, "load_engine", lambda name, **how: load(name, **how) if name == "own" else builtin
+    )
+    first = loaded(model)
+    loaded.has_run(model)
+    loaded.make_room()
+    assert kept is (loaded(model) is first if model == "own" else bool(loaded._engines))
+    if not kept:
+        assert 400 * 10**6 == loaded.loading_bytes(model)
+
+
 def test_weights_that_cannot_be_loaded_are_reported(monkeypatch, tmp_path):
     """What announces the models learns that one is damaged; that one is missing it sees itself."""
     errors = [WeightsMissing(), WeightsCorrupt()]

@@ -92,6 +92,57 @@ def test_the_first_attempt_never_waits(system, wait):
     assert system.lease.stage == "separate"
 
 
+def test_the_first_attempt_waits_for_what_a_network_takes(system, wait, monkeypatch):
+    """Going on would get it killed; it waits unless the machine never has so much."""
+    monkeypatch.setattr(memory_wait, "total_memory", lambda: 500 * MB)
+    system.free, stop = 300 * MB, iter([False, False, True])
+    system.lease.should_stop = lambda: next(stop)
+    with wait() as memory:
+        memory.ensure(401 * MB)
+        assert "wait" not in system.stages
+        with pytest.raises(Cancelled):
+            memory.ensure(400 * MB)
+        assert "wait" in system.stages
+
+
+def test_what_one_attempt_is_going_to_take_is_not_free_for_another(system, wait):
+    """Free memory is promised to an attempt until its first segment, in which the network takes it."""
+    system.free, stop = 500 * MB, iter([False, True, False, True])
+    system.lease.should_stop = lambda: next(stop)
+    with wait() as first, wait() as second:
+        first.ensure(300 * MB)
+        with pytest.raises(Cancelled):
+            second.ensure(300 * MB)
+        second.ensure(100 * MB)
+        first.ensure()
+        second.ensure(300 * MB)
+        with pytest.raises(Cancelled):
+            first.ensure(101 * MB)
+    with wait() as third:
+        third.ensure(400 * MB)
+
+
+def test_what_was_promised_to_a_killed_attempt_is_free(system, wait, tmp_path):
+    """Its promise remains as a file, which nobody keeps locked."""
+    system.free = 500 * MB
+    file = tmp_path / f"stemline-memory-{os.getuid()}-takes-dead"
+    with file.open("wb") as promise:
+        promise.truncate(400 * MB)
+    with wait() as memory:
+        memory.ensure(400 * MB)
+    assert not file.exists()
+
+
+def test_promises_of_another_user_do_not_count(system, wait, tmp_path, monkeypatch):
+    """In a shared folder a link, or another user's locked file, must not stop the jobs of this one."""
+    system.free = 500 * MB
+    (tmp_path / f"stemline-memory-{os.getuid()}-takes-link").symlink_to("/dev/null")
+    (tmp_path / f"stemline-memory-{os.getuid()}-gate").symlink_to("/dev/null")
+    with wait() as memory:
+        memory.ensure(400 * MB)
+    assert "wait" not in system.stages
+
+
 def test_others_wait_until_there_is_memory(system, wait, other):
     """An attempt that waits says so, and goes on where it was."""
     seen = []

@@ -90,6 +90,7 @@ def test_the_callback_of_a_job_is_asked_for_at_once(monkeypatch, status, sent):
     store = InMemoryStore(StoreOptions(), clock=FixedClock())
     store.jobs.create([replace(job_spec(), queue_id="")])
     asked: list[str] = []
+    ended: list[str] = []
     made = SimpleNamespace(
         shutdown=Shutdown(),
         settings=Settings(),
@@ -102,8 +103,10 @@ def test_the_callback_of_a_job_is_asked_for_at_once(monkeypatch, status, sent):
         tracer=Tracer(),
         events=SimpleNamespace(job_ended=lambda *_: None),
         notifier=SimpleNamespace(deliver=asked.append),
+        make_room=lambda: ended.append("room"),
     )
     monkeypatch.setattr(attempt.Attempt, "run", lambda _: AttemptResult(Outcome.SUCCESS))
     done = separate.separate(made, "w", wake_up_level=1)  # type: ignore[arg-type]
     assert AttemptResult(Outcome.SUCCESS) == done
     assert sent == asked
+    assert ["room"] == ended, "what an attempt leaves in memory is looked at after it"

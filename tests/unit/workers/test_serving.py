@@ -70,6 +70,25 @@ def test_weights_that_cannot_be_read_are_named(folder: Path) -> None:
         store.verified(library.published(library.card_named("own", store)), digest=denied)
 
 
+def test_a_model_that_takes_more_memory_than_there_is_is_not_served(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its jobs would be killed; the log says why once, and a model of which nothing is known is served."""
+    store = WeightStore(folder)
+    text = card(tmp_path / "large.toml", WAVEFORM, name="large", samples=8000, options="memory_mb = 5200")
+    library.add(store, text, tmp_path / "own.onnx")
+    total = [5_000_000_000]
+    monkeypatch.setattr("stemline.workers.serving.total_memory", lambda: total[0])
+    worker = serving(folder)
+    with capture_logs() as logs:
+        assert ("own",) == worker.refresh()
+        assert ("own",) == worker.refresh()
+    said = [entry["reason"] for entry in logs if entry["event"] == "model.not_served"]
+    assert ["memory_mb is 5200, and this worker has 5000 MB"] == said
+    total[0] = 5_200_000_000
+    assert {"large", "own"} == set(worker.refresh())
+
+
 def test_weights_that_may_be_fetched_are_served(tmp_path: Path) -> None:
     """With leave to fetch, Spleeter's models and both modes are served before they are there."""
     served = serving(tmp_path, models_fetch=True).refresh()
