@@ -41,6 +41,11 @@ bench-networks: $(VENV)/.dev $(NETWORKS)/.done ## Memory and time of htdemucs an
 	stemline models add build/networks/mdx.onnx --card build/networks/mdx.toml --directory build/networks/models
 	python -m benchmarks.networks build/networks/models
 
+.PHONY: count-roformers
+count-roformers: $(VENV)/.dev $(NETWORKS)/.done ## Operations of RoFormers of the published sizes, counted from their graphs (10 minutes, 5 GB of memory)
+	$(NETWORKS)/bin/python -W ignore -m benchmarks.roformer_cost build/roformers
+	$(BIN)/python -m benchmarks.roformer_cost --count build/roformers
+
 .PHONY: bench-records
 bench-records: $(VENV)/.dev ## Claim, list, prune and metrics with 10,000 tenants and a million records (6 minutes)
 	$(BIN)/python -m benchmarks.records --name scale-records
