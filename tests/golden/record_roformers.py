@@ -84,7 +84,9 @@ def _tracks(model: Any, config: dict[str, Any], mix: np.ndarray, overlap: int) -
     scipy.signal = SimpleNamespace(windows=SimpleNamespace(hamming=np.hamming))  # type: ignore[attr-defined]
     unused = ("ml_collections", *(f"audio_separator.separator.{name}" for name in _UNUSED))
     sys.modules |= {"scipy": scipy} | {name: MagicMock() for name in unused}
-    sys.modules["audio_separator.separator.common_separator"] = SimpleNamespace(CommonSeparator=object)
+    common = ModuleType("common_separator")
+    common.CommonSeparator = object  # type: ignore[attr-defined]
+    sys.modules["audio_separator.separator.common_separator"] = common
     from audio_separator.separator.architectures.mdxc_separator import MDXCSeparator
 
     loop = object.__new__(MDXCSeparator)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stemline.models import library
+from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import DecodingLimits
@@ -200,10 +201,9 @@ def test_engines_are_dropped_where_another_process_has_no_room(
     """An idle process would keep the memory that a job of another one waits for."""
     loaded = heavy(tmp_path, **settings)
     monkeypatch.setattr(engines, "available_memory", lambda: free and free * 10**6)
-    load = engines.load_engine
     builtin = SimpleNamespace(device="cpu")
     monkeypatch.setattr(
-        engines, "load_engine", lambda name, **how: load(name, **how) if name == "own" else builtin
+        engines, "load_engine", lambda name, **how: load_engine(name, **how) if name == "own" else builtin
     )
     first = loaded(model)
     loaded.has_run(model)
