@@ -186,10 +186,12 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
     NAMES are names of models, by default all whose weights are on this machine.
     """
     from stemline.models.catalogue import MODELS
-    from stemline.models.library import card_named, cards, is_here, verified
+    from stemline.models.library import card_named, is_here, read_cards, verified
 
     store = _store(directory)
-    present = tuple(name for name, card in cards(store).items() if is_here(card, store))
+    found, wrong = read_cards(store)
+    # The error of a wrong card ends the command, after the sound models.
+    present = (*(name for name, card in found.items() if is_here(card, store)), *wrong)
     if not names and not present:
         raise CommandFailed(
             f"there are no weights in {store.directory}",

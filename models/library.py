@@ -90,13 +90,21 @@ def members(card: Card, store: WeightStore) -> list[Card]:
 
 def cards(store: WeightStore) -> Mapping[str, Card]:
     """Return all cards by name; one that is wrong is left out and logged."""
-    found = dict(BUILT_IN)
+    found, wrong = read_cards(store)
+    for name, reason in wrong.items():
+        log.warning("card.ignored", model=name, reason=reason)
+    return found
+
+
+def read_cards(store: WeightStore) -> tuple[Mapping[str, Card], Mapping[str, str]]:
+    """Return all cards by name, and by name what is wrong with the others."""
+    found, wrong = dict(BUILT_IN), {}
     for name in _added_names(store):
         try:
             found[name] = card_named(name, store)
         except (CardError, OptionError) as error:
-            log.warning("card.ignored", model=name, reason=error.message)
-    return found
+            wrong[name] = error.message
+    return found, wrong
 
 
 def published(card: Card) -> Published:

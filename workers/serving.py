@@ -14,7 +14,8 @@ from stemline.jobs.serving import MOST_SERVED, announced
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import BUILT_IN
 from stemline.models.checksums import identity_of
-from stemline.models.library import cards, members, published
+from stemline.models.library import members, published, read_cards
+from stemline.models.published import ModelFile
 from stemline.models.weights import WeightStore, verify_file
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings.groups import EngineSettings
@@ -63,14 +64,16 @@ class Serving:
         self._doubts = multiprocessing.RawValue(ctypes.c_uint, 0)
         self._doubts_seen = 0
         self._left_out: list[str] = []
-        self._too_large: set[str] = set()
-        self._sound: dict[tuple[Path, tuple[int, ...]], bool] = {}
+        self._reasons: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._found: dict[tuple[Path, tuple[int, ...]], str] = {}
+        """What is wrong with each file that was read; empty if nothing is."""
 
     def refresh(self) -> tuple[str, ...]:
         """Look at the models again, and return what is served."""
         if (doubts := self._doubts.value) != self._doubts_seen:
             self._doubts_seen = doubts
-            self._sound.clear()
+            self._found.clear()
         served = self._served()
         found = announced(served)
         self._report_left_out(sorted({*served} - {*found}))
@@ -102,14 +105,23 @@ class Serving:
         return bytes(self._names[self._latest.value].value).decode()
 
     def _served(self) -> list[str]:
-        known = cards(self._store)
+        known, reasons = read_cards(self._store)
+        self._reasons = dict(reasons)
         here = [name for name, card in known.items() if self._is_here(card)]
         modes = [
             mode
             for mode, usual in USUAL.items()
             if (name := self._settings.mode_models.get(mode, usual)) in here and mode in known[name].tracks
         ]
+        self._report_reasons()
         return [*modes, *here]
+
+    def _report_reasons(self) -> None:
+        """Log why models that were added are not served, each when it is new."""
+        for model, reason in self._reasons.items():
+            if self._said.get(model) != reason:
+                log.warning("model.not_served", model=model, reason=reason)
+        self._said = self._reasons
 
     def _is_here(self, card: Card) -> bool:
         """Return whether a model, or all members of an ensemble, can be loaded or fetched."""
@@ -117,40 +129,42 @@ class Serving:
             try:
                 return all(map(self._is_here, members(card, self._store)))
             except (CardError, OptionError) as error:
-                log.warning("model.not_served", model=card.name, reason=error.message)
+                self._reasons[card.name] = error.message
                 return False
         if card.name in BUILT_IN and self._settings.models_fetch:
             return True
-        if self._is_too_large(card):
-            return False
-        return self._store.has(published(card)) and self._is_sound(card)
+        if reason := self._fault(card):
+            self._reasons[card.name] = reason
+        return not reason and self._store.has(published(card))
 
-    def _is_too_large(self, card: Card) -> bool:
-        """Return whether a model that was added takes more memory than there is: its jobs would be killed."""
+    def _fault(self, card: Card) -> str:
+        """Return why a model cannot be run here; empty where it can, or a built-in one is not here."""
         most = total_memory()
-        is_too_large = card.name not in BUILT_IN and most is not None and (card.memory_mb or 0) * 1e6 > most
-        if is_too_large != (card.name in self._too_large):
-            self._too_large ^= {card.name}
-            if is_too_large and most is not None:
-                has = f"memory_mb is {card.memory_mb:.0f}, and this worker has {most / 1e6:.0f} MB"
-                log.warning("model.not_served", model=card.name, reason=has)
-        return is_too_large
-
-    def _is_sound(self, card: Card) -> bool:
+        if card.name not in BUILT_IN and most is not None and (card.memory_mb or 0) * 1e6 > most:
+            # Its jobs would be killed.
+            return f"memory_mb is {card.memory_mb:.0f}, and this worker has {most / 1e6:.0f} MB"
+        if not self._store.has(published(card)):
+            return "" if card.name in BUILT_IN else "a file is missing"
         folder = self._store.folder(published(card))
-        for file in published(card).files:
-            path = folder / file.name
-            try:
-                place: tuple[Path, tuple[int, ...]] = (path, identity_of(path))
-                if place not in self._sound:
-                    verify_file(path, file)
-                    self._sound[place] = True
-            except WeightsCorrupt as error:
-                log.warning("model.not_served", model=card.name, reason=error.message)
-                self._sound[place] = False
-            except OSError as error:  # removed meanwhile
-                log.warning("model.not_served", model=card.name, reason=error.strerror)
-                return False
-            if not self._sound[place]:
-                return False
-        return True
+        return next(
+            filter(None, (self._damage(folder / file.name, file) for file in published(card).files)), ""
+        )
+
+    def _damage(self, path: Path, file: ModelFile) -> str:
+        """Return what is wrong with a file, which is read if it is new or has changed."""
+        try:
+            place = (path, identity_of(path))
+            if place not in self._found:
+                self._found[place] = _fault_of(path, file)
+        except OSError as error:  # removed meanwhile
+            return error.strerror or str(error)
+        return self._found[place]
+
+
+def _fault_of(path: Path, file: ModelFile) -> str:
+    """Read a file, and return what is wrong with it."""
+    try:
+        verify_file(path, file)
+    except WeightsCorrupt as error:
+        return error.message
+    return ""

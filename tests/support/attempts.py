@@ -108,6 +108,7 @@ class Bench:
             engine=lambda *_: SimpleNamespace(device="test"),
             loading_bytes=lambda _: 0,
             has_run=lambda _: None,
+            make_room=lambda: None,
             decoder=None,
         )
 

@@ -262,6 +262,25 @@ def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
     assert run("show", "mine", *directory)[0] != 0
 
 
+def test_a_card_that_became_wrong_fails_verify(tmp_path: Path) -> None:
+    """What has no checksum any more is not what it should be: the others are verified, then it is named."""
+    directory = ("--directory", tmp_path / "models")
+    network = scaling(tmp_path / "net.onnx", (2, 1_000), (0.1, 0.2, 0.3, 0.4))
+    for name in ("a", "mine"):
+        run(
+            "add",
+            network,
+            "--card",
+            card(tmp_path / "card.toml", NETWORK, name=name, samples=1_000),
+            *directory,
+        )
+    (tmp_path / "models/a/card.toml").write_text("kind = 3\n")
+    code, output = run("verify", *directory)
+    assert code != 0
+    assert output.startswith(f"{tmp_path}/models/mine: as its card says\n")
+    assert f"{tmp_path}/models/a/card.toml, name: is missing" in output
+
+
 def test_a_bundled_network_is_installed_elsewhere(tmp_path: Path) -> None:
     """`pull NAME --from FILE` installs what `bundle` wrote, checks it, and replaces what is damaged."""
     here, there = (("--directory", tmp_path / name) for name in ("here", "there"))

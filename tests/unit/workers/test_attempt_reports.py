@@ -76,6 +76,7 @@ class Worker:
         self.metrics = WorkerMetrics()
         self.seen: dict[str, Any] = {}
         self.context: Any = SimpleNamespace(
+            make_room=lambda: None,
             shutdown=Shutdown(),
             settings=Settings(),
             serves=lambda: COMMON,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,6 +88,39 @@ def test_a_model_that_takes_more_memory_than_there_is_is_not_served(
     assert ["memory_mb is 5200, and this worker has 5000 MB"] == said
     total[0] = 5_200_000_000
     assert {"large", "own"} == set(worker.refresh())
+
+
+def test_why_a_model_is_not_served_is_logged_when_it_is_new(folder: Path, tmp_path: Path) -> None:
+    """A worker looks every ten seconds: what is still wrong is no news, and what is repaired is served."""
+    store = WeightStore(folder)
+    for name in ("bad", "gone"):
+        text = card(tmp_path / f"{name}.toml", WAVEFORM, name=name, samples=8000)
+        library.add(store, text, tmp_path / "own.onnx")
+    both = f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}[[members]]\nmodel = "gone"\n'
+    (tmp_path / "both.toml").write_text(both)
+    library.add(store, tmp_path / "both.toml", None)
+    wrong = folder / "bad" / "card.toml"
+    text = wrong.read_text()
+    wrong.write_text(
+        text.replace("overlap = 0.25", "overlop = 0.25").replace("[segment]", "[segment]\noverlop = 1")
+    )
+    (folder / "gone" / "own.onnx").unlink()
+    worker = serving(folder)
+
+    def said() -> dict[str, str]:
+        with capture_logs() as logs:
+            worker.refresh()
+        return {entry["model"]: entry["reason"] for entry in logs if entry["event"] == "model.not_served"}
+
+    first = said()
+    assert {"bad", "gone"} == {*first}
+    assert "segment.overlop: there is no such field" in first["bad"]
+    assert [{}, {}] == [said(), said()]
+    shutil.rmtree(folder / "gone")
+    assert {"both"} == {*said()}
+    wrong.write_text(text)
+    assert {} == said()
+    assert {"own", "bad"} == {*worker.get()}
 
 
 def test_weights_that_may_be_fetched_are_served(tmp_path: Path) -> None:
