@@ -128,7 +128,7 @@ class Spectrum:
             )
         if not self.n_fft < self.hop * (self.frames - 1) <= MOST_SAMPLES:
             raise FieldError(
-                f"frames * hop must be longer than a frame, and at most {MOST_SAMPLES} samples",
+                f"(frames - 1) * hop must be more than n_fft, and at most {MOST_SAMPLES} samples",
                 "spectrum",
                 "frames",
             )

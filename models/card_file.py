@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,15 @@ def read_card(path: Path) -> Card:
 
 def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
     """Return the card that these values describe; the text is searched for the line of a wrong one."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # slow to import
+    from pydantic import ValidationError  # noqa: PLC0415  # slow to import
 
     def refuse(value: object) -> None:
         raise CardError(f"{path}: {value} is a date or a time, which no field of a card is.")
 
     try:
         # As JSON a list may become a tuple, while no text becomes a number, and no number a truth value.
-        return TypeAdapter(Card).validate_json(json.dumps(values, default=refuse), strict=True)
+        card: Card = _schema().validate_json(json.dumps(values, default=refuse), strict=True)
+        return card
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")
@@ -73,6 +75,13 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
         line = _line_of(text, where)
         place = f"line {line}, " if line else ""
         raise CardError(f"{path}, {place}{'.'.join(map(str, where))}: {message}.") from None
+
+
+@cache
+def _schema() -> Any:
+    from pydantic import TypeAdapter  # noqa: PLC0415  # slow to import
+
+    return TypeAdapter(Card)
 
 
 def _in_card(values: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...]:

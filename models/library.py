@@ -160,7 +160,7 @@ def add(store: WeightStore, card_path: Path, file: Path | None, *, replace_it: b
             _check_member(other, card)
     if file is not None:
         _check_whole(card, file)
-        _try_out(card, file)
+        _compare(card, card_path, file)
     store.directory.mkdir(parents=True, exist_ok=True)
     with store.lock(card), tempfile.TemporaryDirectory(dir=store.scratch()) as folder:
         _check_new(card, store, replace_it=replace_it)  # it can have been added meanwhile
@@ -202,14 +202,30 @@ def _with_file(card: Card, card_path: Path, file: Path | None) -> Card:
     if file is None or not file.is_file():
         raise WeightsMissing(f"The network of {card.name} is missing: {file or 'no file was given'}.")
     found, size = sha256(file), file.stat().st_size
-    if card.sha256 not in (None, found) or card.size not in (None, size):
+    differs = [
+        key for key, value in (("size", size), ("sha256", found)) if getattr(card, key) not in {None, value}
+    ]
+    if differs:
         raise WeightsCorrupt(
-            f"{file} is not what {card_path} describes: it has {size} bytes and SHA-256 {found}."
+            f"{file} is not what {card_path} describes ({', '.join(differs)}): it has {size} bytes and"
+            f" SHA-256 {found}."
         )
     try:
         return replace(card, file=card.file or file.name, sha256=found, size=size)
     except FieldError as error:
         raise CardError(f"{file} cannot be named {file.name} in a model's folder: `file` {error}.") from error
+
+
+def _compare(card: Card, card_path: Path, file: Path) -> None:
+    """Run a network, and name both files where it cannot be run or its card says something else.
+
+    Raises:
+        WeightsCorrupt: It is so.
+    """
+    try:
+        _try_out(card, file)
+    except WeightsCorrupt as error:
+        raise WeightsCorrupt(f"{card_path} and {file}: {error.message}") from error
 
 
 def _try_out(card: Card, file: Path) -> None:

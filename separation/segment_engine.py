@@ -153,11 +153,13 @@ class SegmentEngine(GraphEngine):
         if signature.inputs != 1 or signature.outputs != 1 or not signature.is_single:
             problem = "must take one input and give one output, both float32"
         elif not _fits(takes, kind.shape):
-            problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)}"
+            problem = f"takes {_text(takes)}, and its card says {_text(kind.shape)} ({kind.fields[0]})"
         elif not _regroups(gives, kind.output_shape):
-            problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)}"
+            problem = f"gives {_text(gives)}, and its card says {_text(kind.output_shape)} ({kind.fields[1]})"
         elif isinstance(most, int) and (most != 1 or self._batch != 1):
-            problem = f"takes exactly {most} segments at a time; it must take one, or any number"
+            problem = (
+                f"takes exactly {most} segments at a time; it must take one, or any number (segment.batch)"
+            )
         else:
             return
         raise WeightsCorrupt(f"The network of {self.network.name} {problem}.")

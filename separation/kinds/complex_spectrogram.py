@@ -24,6 +24,11 @@ class ComplexSpectrogram:
         channels: That the network sees at a time.
     """
 
+    fields = (
+        "2 * channels x spectrum.bins x spectrum.frames",
+        "2 * channels * stems x spectrum.bins x spectrum.frames",
+    )
+
     def __init__(
         self,
         transform: CentredTransform,

@@ -23,6 +23,10 @@ class NetworkKind(Protocol):
     def output_shape(self) -> tuple[int, ...]:
         """Return the shape of its output, without the batch."""
 
+    @property
+    def fields(self) -> tuple[str, str]:
+        """Return which fields of a card decide the two shapes, for messages."""
+
     def encode(self, mix: Samples) -> tuple[Array, Any]:
         """Return the input for a segment, and what `decode` needs of it."""
 

@@ -28,6 +28,11 @@ class RatioMask:
         channels: That the network sees at a time.
     """
 
+    fields = (
+        "channels x spectrum.bins x spectrum.frames",
+        "stems x channels x spectrum.bins x spectrum.frames",
+    )
+
     def __init__(
         self,
         transform: CentredTransform,

@@ -15,6 +15,8 @@ class Waveform:
         channels: That the network sees at a time.
     """
 
+    fields = ("channels x segment.samples", "stems x channels x segment.samples")
+
     def __init__(self, stems: int, samples: int, channels: int = CHANNELS) -> None:
         self.shape = (channels, samples)
         self.output_shape = (stems, channels, samples)

@@ -119,6 +119,9 @@ def test_heavy_jobs_wait_for_each_other(valkey_server, s3_server, group: Group, 
     with (
         ApiServer(settings, open_store(settings)) as api,
         program(tmp_path / "worker.log", env, "-c", join) as worker,
+        # Sweeps wake workers for jobs that were submitted before any served the model.
+        program(tmp_path / "callbacks.log", env, "-m", "stemline", "worker", "callbacks"),
+        program(tmp_path / "beat.log", env, "-m", "stemline", "beat"),
     ):
         asked = []
         for number in range(4):

@@ -262,6 +262,87 @@ def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
     assert run("show", "mine", *directory)[0] != 0
 
 
+#: Cards in which every field is given that a kind can have, as the parts of their TOML.
+WHOLE = {
+    "waveform": {
+        "": {
+            "name": "x",
+            "kind": "waveform",
+            "stems": ["vocals", "drums"],
+            "licence": "MIT",
+            "source": "here",
+            "format": "onnx",
+            "file": "a.onnx",
+            "sha256": "0" * 64,
+            "size": 5,
+            "description": "text",
+            "rate": 44_100,
+            "channels": 2,
+            "normalisation": "none",
+            "memory_mb": 5.0,
+        },
+        "segment": {"samples": 1_000, "overlap": 0.25, "window": "triangle", "at_once": 1, "batch": 1},
+        "mix_less": {"rest": ["vocals"]},
+        "tracks.AudioAndBackground": {"voice": "vocals", "background": "rest"},
+    },
+    "ratio-mask": {
+        "": {"name": "x", "kind": "ratio-mask", "stems": ["vocals"], "licence": "MIT", "source": "here"},
+        "spectrum": {
+            "n_fft": 2_048,
+            "hop": 512,
+            "bins": 1_025,
+            "frames": 100,
+            "compensation": 1.0,
+            "zeroed_bins": 0,
+            "power": 1.0,
+        },
+    },
+    "ensemble": {
+        "": {"name": "x", "kind": "ensemble", "stems": ["vocals"], "licence": "MIT", "source": "here"},
+        "[members]": {"model": "other", "weights": {"vocals": 1.0}},
+    },
+}
+
+
+def toml(parts: dict[str, dict[str, str]]) -> str:
+    return "".join(
+        (f"[{name}]\n" if name else "") + "".join(f"{key} = {value}\n" for key, value in part.items())
+        for name, part in parts.items()
+    )
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_value_of_another_type_is_named_with_its_line(tmp_path: Path, kind: str) -> None:
+    """Whatever stands in whichever field, the error is one line with the file, the line and the field."""
+    texts = {
+        name: {
+            key: str(value).replace("'", '"').replace("{", "{ ").replace('"vocals":', "vocals =")
+            if not isinstance(value, str)
+            else json.dumps(value)
+            for key, value in part.items()
+        }
+        for name, part in WHOLE[kind].items()
+    }
+    read_card(written(tmp_path, toml(texts)))
+    for name, part in texts.items():
+        for key, sound in part.items():
+            for other in ('"text"', "5.5", "true", "[]", "[[1]]", "{ a = 1 }", "1979-05-27", "nan"):
+                if (type(WHOLE[kind][name][key]), other) in {(str, '"text"'), (float, "5.5")}:
+                    continue
+                wrong = texts | {name: part | {key: other}}
+                lines = toml(wrong)
+                with pytest.raises(CardError) as caught:
+                    read_card(written(tmp_path, lines))
+                message = caught.value.message
+                assert "\n" not in message
+                assert message.startswith(str(tmp_path / "card.toml"))
+                if other == "1979-05-27":
+                    continue  # a date is named itself
+                number = lines.split("\n").index(f"{key} = {other}") + 1
+                assert f", line {number}, " in message, (key, other, sound, message)
+                assert key in message.partition(": ")[0]
+
+
 def test_a_card_that_became_wrong_fails_verify(tmp_path: Path) -> None:
     """What has no checksum any more is not what it should be: the others are verified, then it is named."""
     directory = ("--directory", tmp_path / "models")

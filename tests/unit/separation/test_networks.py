@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -404,8 +405,12 @@ def test_a_network_of_another_number_of_channels_is_not_added(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("takes", "factors", "report"),
     [
-        ((2, 1_000), FACTORS, "takes 2 x 1000, and its card says 2 x 2000"),
-        ((2, SAMPLES), (1.0,), "gives 1 x 2 x 2000, and its card says 4 x 2 x 2000"),
+        ((2, 1_000), FACTORS, "takes 2 x 1000, and its card says 2 x 2000 (channels x segment.samples)."),
+        (
+            (2, SAMPLES),
+            (1.0,),
+            "gives 1 x 2 x 2000, and its card says 4 x 2 x 2000 (stems x channels x segment.samples).",
+        ),
     ],
 )
 def test_a_card_that_does_not_fit_its_network_is_not_added(
@@ -415,9 +420,40 @@ def test_a_card_that_does_not_fit_its_network_is_not_added(
     store = WeightStore(tmp_path / "models")
     network = scaling(tmp_path / "net.onnx", takes, factors)
     text = card(tmp_path / "card.toml", WAVEFORM, name="wrong", samples=SAMPLES)
-    with pytest.raises(WeightsCorrupt, match=report):
+    with pytest.raises(
+        WeightsCorrupt, match=f"^{text} and {network}: The network of wrong {re.escape(report)}$"
+    ):
         library.add(store, text, network)
     assert not (store.directory / "wrong").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "takes", "gives", "fields"),
+    [
+        ("complex-spectrogram", (4, BINS - 1, FRAMES), 1, "2 * channels x spectrum.bins x spectrum.frames"),
+        (
+            "complex-spectrogram",
+            (4, BINS, FRAMES),
+            3,
+            "2 * channels * stems x spectrum.bins x spectrum.frames",
+        ),
+        ("ratio-mask", (1, BINS, FRAMES), 1, "channels x spectrum.bins x spectrum.frames"),
+        ("ratio-mask", (2, BINS, FRAMES), 3, "stems x channels x spectrum.bins x spectrum.frames"),
+    ],
+)
+def test_the_fields_that_contradict_a_network_are_named(
+    tmp_path: Path, kind: str, takes: tuple[int, ...], gives: int, fields: str
+) -> None:
+    """A shape is the product of several fields: the error names both files and these fields, in a line."""
+    network = scaling(tmp_path / "net.onnx", takes, (1.0,) * gives)
+    stems = ["vocals", "accompaniment"]
+    text = card(tmp_path / "card.toml", SPECTROGRAM, name="wrong", kind=kind, stems=stems, **SHAPE)
+    with pytest.raises(WeightsCorrupt) as caught:
+        library.add(WeightStore(tmp_path / "models"), text, network)
+    message = caught.value.message
+    assert message.startswith(f"{text} and {network}: The network of wrong ")
+    assert message.endswith(f" ({fields}).")
+    assert "\n" not in message
 
 
 def test_what_is_no_network_is_not_added(tmp_path: Path) -> None:
@@ -432,7 +468,7 @@ def test_what_is_no_network_is_not_added(tmp_path: Path) -> None:
     text = card(
         tmp_path / "sum.toml", WAVEFORM, name="wrong", samples=SAMPLES, options=f'sha256 = "{"0" * 64}"'
     )
-    with pytest.raises(WeightsCorrupt, match="is not what"):
+    with pytest.raises(WeightsCorrupt, match=r"is not what .*sum\.toml describes \(sha256\): it has"):
         library.add(store, text, tmp_path / "net.onnx")
 
 

@@ -100,10 +100,8 @@ def test_why_a_model_is_not_served_is_logged_when_it_is_new(folder: Path, tmp_pa
     (tmp_path / "both.toml").write_text(both)
     library.add(store, tmp_path / "both.toml", None)
     wrong = folder / "bad" / "card.toml"
-    text = wrong.read_text()
-    wrong.write_text(
-        text.replace("overlap = 0.25", "overlop = 0.25").replace("[segment]", "[segment]\noverlop = 1")
-    )
+    sound = wrong.read_text()
+    wrong.write_text(sound.replace("[segment]", "[segment]\noverlop = 1"))
     (folder / "gone" / "own.onnx").unlink()
     worker = serving(folder)
 
@@ -118,7 +116,7 @@ def test_why_a_model_is_not_served_is_logged_when_it_is_new(folder: Path, tmp_pa
     assert [{}, {}] == [said(), said()]
     shutil.rmtree(folder / "gone")
     assert {"both"} == {*said()}
-    wrong.write_text(text)
+    wrong.write_text(sound)
     assert {} == said()
     assert {"own", "bad"} == {*worker.get()}
 
