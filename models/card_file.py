@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemline.models.card import Card, FieldError
 from stemline.separation.errors import CardError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 #: A card is some lines of text; a larger file is none.
 _MOST_BYTES = 64 << 10
@@ -55,8 +58,7 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
 
     try:
         # As JSON a list may become a tuple, while no text becomes a number, and no number a truth value.
-        card: Card = _schema().validate_json(json.dumps(values, default=refuse), strict=True)
-        return card
+        return _schema().validate_json(json.dumps(values, default=refuse), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")
@@ -78,7 +80,7 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
 
 
 @cache
-def _schema() -> Any:
+def _schema() -> TypeAdapter[Card]:
     from pydantic import TypeAdapter  # noqa: PLC0415  # slow to import
 
     return TypeAdapter(Card)

@@ -263,7 +263,7 @@ def test_a_network_is_added_and_removed(tmp_path: Path) -> None:
 
 
 #: Cards in which every field is given that a kind can have, as the parts of their TOML.
-WHOLE = {
+WHOLE: dict[str, dict[str, dict[str, Any]]] = {
     "waveform": {
         "": {
             "name": "x",
