@@ -65,6 +65,15 @@ def roformer_card(name: str, overlap: int = 2) -> str:
     )
 
 
+def roformer_waves_card(name: str, overlap: int) -> str:
+    """Return the card of a small RoFormer whose graph has its transforms."""
+    return (
+        f'name = "{name}"\nkind = "waveform"\nstems = ["vocals", "other"]\n{HEAD}'
+        f"[segment]\nsamples = {ROFORMER_HOP * (ROFORMER_FRAMES - 1)}\n"
+        f'window = "hamming"\noverlap = {1 - 1 / overlap}\n'
+    )
+
+
 def bag_card(first: str, second: str) -> str:
     """Return the card of a bag of two."""
     members = "".join(

@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from tests.golden import networks
 from tests.golden.networks import (
@@ -66,6 +67,8 @@ def main(folder: Path) -> None:
         }
         model = exporter.create(config).eval()
         exporter.export(model, config, folder / f"{name}-roformer.onnx")
+        if name == "bs":
+            export_waves(exporter.Spectra(model).eval(), folder / "bs-roformer-waves.onnx")
         mix = networks.mix(ROFORMER_HOP * (ROFORMER_FRAMES - 1)).T.copy()
         with torch.no_grad():
             values[name] = networks.kept(model(torch.from_numpy(mix)[None])[0].numpy())
@@ -74,6 +77,54 @@ def main(folder: Path) -> None:
                 stems = _tracks(model, config, networks.mix(length).T.copy(), overlap)
                 values[f"{name}/{overlap}/{length}"] = networks.kept(stems)
     np.savez_compressed(folder / "roformers.npz", **values)
+
+
+class Waves(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where this is checked
+    """A network of spectra with its transforms: (1, 2, samples) to (1, stems, 2, samples).
+
+    Such graphs are what programs write that export RoFormers whole; the transforms are convolutions.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        size, bins = ROFORMER_N_FFT, ROFORMER_N_FFT // 2 + 1
+        angles = 2 * torch.pi * torch.arange(bins)[:, None] * torch.arange(size)[None] / size
+        window = torch.hann_window(size, dtype=torch.float64)
+        parts = torch.cat([angles.double().cos(), -angles.double().sin()])[:, None]
+        weights = torch.full((bins,), 2.0, dtype=torch.float64)
+        weights[[0, -1]] = 1.0
+        self.register_buffer("forwards", (parts * window).float())
+        self.register_buffer("backwards", (parts * window * weights.repeat(2)[:, None, None] / size).float())
+        total = functional.conv_transpose1d(
+            torch.ones(1, 1, ROFORMER_FRAMES, dtype=torch.float64),
+            window.square()[None, None],
+            stride=ROFORMER_HOP,
+        )
+        self.register_buffer("total", total.clamp(min=1e-11).float())
+
+    def forward(self, mix: torch.Tensor) -> torch.Tensor:
+        """Return the stems."""
+        half, bins = ROFORMER_N_FFT // 2, ROFORMER_N_FFT // 2 + 1
+        padded = functional.pad(mix, (half, half), mode="reflect")
+        parts = functional.conv1d(padded.reshape(2, 1, -1), self.forwards, stride=ROFORMER_HOP)
+        spectra = self.network(parts.reshape(1, 4, bins, ROFORMER_FRAMES))
+        rows = spectra.reshape(-1, 2 * bins, ROFORMER_FRAMES)
+        waves = functional.conv_transpose1d(rows, self.backwards, stride=ROFORMER_HOP) / self.total
+        return waves[..., half : half + mix.shape[-1]].reshape(1, -1, 2, mix.shape[-1])
+
+
+def export_waves(network: torch.nn.Module, file: Path) -> None:
+    """Write a network of spectra with its transforms."""
+    torch.onnx.export(
+        Waves(network).eval(),
+        (torch.zeros(1, 2, ROFORMER_HOP * (ROFORMER_FRAMES - 1)),),
+        str(file),
+        input_names=["mix"],
+        output_names=["stems"],
+        opset_version=17,
+        dynamo=False,
+    )
 
 
 def _tracks(model: Any, config: dict[str, Any], mix: np.ndarray, overlap: int) -> np.ndarray:

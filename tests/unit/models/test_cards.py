@@ -324,6 +324,7 @@ def test_a_value_of_another_type_is_named_with_its_line(tmp_path: Path, kind: st
         for name, part in WHOLE[kind].items()
     }
     read_card(written(tmp_path, toml(texts)))
+    assert texts[""]
     for name, part in texts.items():
         for key, sound in part.items():
             for other in ('"text"', "5.5", "true", "[]", "[[1]]", "{ a = 1 }", "1979-05-27", "nan"):

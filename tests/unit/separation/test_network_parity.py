@@ -110,8 +110,12 @@ def roformer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], L
     @cache
     def load(kind: str, overlap: int) -> LoadedEngine:
         folder = tmp_path_factory.mktemp(kind)
-        (folder / "card.toml").write_text(networks.roformer_card(kind, overlap))
-        library.add(WeightStore(folder / "models"), folder / "card.toml", DATA / f"{kind}-roformer.onnx")
+        if kind == "waves":
+            text, file = networks.roformer_waves_card(kind, overlap), "bs-roformer-waves.onnx"
+        else:
+            text, file = networks.roformer_card(kind, overlap), f"{kind}-roformer.onnx"
+        (folder / "card.toml").write_text(text)
+        library.add(WeightStore(folder / "models"), folder / "card.toml", DATA / file)
         return load_engine(kind, directory=folder / "models", threads=1)
 
     return load
@@ -136,7 +140,7 @@ def test_a_roformer_separates_a_segment_as_its_own_code_does(
 
 @pytest.mark.parametrize("length", ROFORMER_LENGTHS)
 @pytest.mark.parametrize("overlap", ROFORMER_OVERLAPS)
-@pytest.mark.parametrize("kind", ["bs", "mel"])
+@pytest.mark.parametrize("kind", ["bs", "mel", "waves"])
 def test_a_roformer_separates_a_track_as_the_loop_around_it_does(
     roformer: Callable[[str, int], LoadedEngine],
     roformers: dict[str, np.ndarray],
@@ -144,8 +148,11 @@ def test_a_roformer_separates_a_track_as_the_loop_around_it_does(
     overlap: int,
     length: int,
 ) -> None:
-    """From one segment to several, the last of which ends with the track, every stem is audio-separator's."""
-    expected = roformers[f"{kind}/{overlap}/{length}"]
+    """From one segment to several, the last of which ends with the track, every stem is audio-separator's.
+
+    `waves` is the first of the two networks, exported from samples to samples.
+    """
+    expected = roformers[f"{'bs' if kind == 'waves' else kind}/{overlap}/{length}"]
     stems = networks.kept(separated(roformer(kind, overlap), networks.mix(length)))
     assert np.abs(expected).max() > 0.01
     assert np.abs(expected - stems).max() < TOLERANCE
