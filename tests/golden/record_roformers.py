@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
     np.savez_compressed(folder / "roformers.npz", **values)
 
 
-class Waves(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where this is checked
+class Waves(torch.nn.Module):
     """A network of spectra with its transforms: (1, 2, samples) to (1, stems, 2, samples).
 
     Such graphs are what programs write that export RoFormers whole; the transforms are convolutions.
