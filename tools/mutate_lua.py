@@ -4,7 +4,8 @@
 
 Each change is one of: another comparison, ``and`` for ``or``, no ``not``, plus for minus, another bound, a
 neighbouring number, a call left out. The contract tests of the store are collected once. For each change a
-child of this process runs those that use the script until one fails; first those that noticed changes nearby.
+child of this process runs those that use the script, or the function of ``lib``, until one fails; first those
+that noticed changes nearby. Tests that take long for other reasons (``SLOW``) do not take part.
 Prints the changes that no test notices, and a table; the status is 1 if there are more than a tenth.
 docs/testing.md explains those that change nothing that can be observed.
 """
@@ -33,9 +34,12 @@ from stemline.jobs.store import scripts
 from tests.support import ports
 
 FOLDER: Final = Path("jobs/store/lua")
-TESTS: Final = (
-    *sorted(str(path) for path in Path("tests/integration/jobs").glob("test_store*.py")),
-    "tests/integration/jobs/test_redis_store.py",
+SLOW: Final = {"test_store_machine.py", "test_store_races.py", "test_store_trouble.py"}
+TESTS: Final = sorted(
+    str(path)
+    for pattern in ("test_store*.py", "test_redis_store.py")
+    for path in Path("tests/integration/jobs").glob(pattern)
+    if path.name not in SLOW
 )
 LIMIT_S: Final = 300
 _SWAPS: Final = (
@@ -51,7 +55,8 @@ _SWAPS: Final = (
 )
 _CALL: Final = re.compile(r"^\s*(redis\.call|refresh|leave_\w+|append|check_version|publish\w*)\(.*\)$")
 
-_FUNCTION: Final = re.compile(r"local function (\w+)")
+_FUNCTION: Final = re.compile(r"^local function (\w+)\([^)]*\)", re.MULTILINE)
+_LOGGED: Final = "runs lib/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Mutant:
     before: str
     after: str
     function: str = ""
-    """The function around it."""
+    """The function around it; empty outside of any."""
 
     @property
     def place(self) -> str:
@@ -91,6 +96,8 @@ def mutants(script: str, text: str) -> Iterator[Mutant]:
             for match in re.finditer(pattern, code):
                 after = code[: match.start()] + other + code[match.end() :]
                 yield Mutant(script, number, code, after, function)
+        if re.match(r"(local function .* )?end\b", code):
+            function = ""
 
 
 def changed(text: str, mutant: Mutant) -> str:
@@ -101,10 +108,10 @@ def changed(text: str, mutant: Mutant) -> str:
 
 
 class _Use(NamedTuple):
-    """How long a test takes, seconds, and which scripts it runs."""
+    """How long a test takes, seconds, and which scripts and functions of ``lib`` it runs."""
 
     seconds: float
-    scripts: list[str]
+    parts: list[str]
 
 
 class Trials:
@@ -142,10 +149,8 @@ class Trials:
             name = item.nodeid
             return -near[name], -script[name], self._uses[name].seconds
 
-        is_shared = mutant.script == "lib"
-        able = [
-            item for item in session.items if is_shared or mutant.script in self._uses[item.nodeid].scripts
-        ]
+        part = mutant.place if mutant.script == "lib" and mutant.function else mutant.script
+        able = [item for item in session.items if part in self._uses[item.nodeid].parts]
         return sorted(able, key=order)
 
     def _wait(self, most: int) -> None:
@@ -179,6 +184,8 @@ class _Trial:
         self.noticed_by = ""
         """The test that failed; empty if the child was killed."""
         self.uses: dict[str, _Use] = {}
+        self._read: dict[Path, int] = {}
+        """How much of each server's log is read."""
         self._end = time.monotonic() + LIMIT_S
         self._folder = tempfile.TemporaryDirectory(prefix="mutant-")
         self._report = Path(self._folder.name, "report.json")
@@ -218,6 +225,8 @@ class _Trial:
         if self.mutant is not None:
             _change(self.mutant)
         used = _record_scripts()
+        if self.mutant is None:
+            _log_functions()
         uses: dict[str, _Use] = {}
         noticed_by = ""
         for number, test in enumerate(tests, start=1):
@@ -225,12 +234,22 @@ class _Trial:
             began = time.monotonic()
             following = tests[number] if number < len(tests) else None
             test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
-            uses[test.nodeid] = _Use(time.monotonic() - began, sorted(used))
+            seconds = time.monotonic() - began
+            uses[test.nodeid] = _Use(seconds, sorted({*used, *(["lib"] if used else []), *self._logged()}))
             if test.session.testsfailed:
                 noticed_by = test.nodeid
                 break
         self._report.write_text(json.dumps({"noticed_by": noticed_by, "uses": uses}))
         return 1 if noticed_by else 0
+
+    def _logged(self) -> set[str]:
+        """Return the functions of ``lib`` that servers have logged since the last call."""
+        found = set()
+        for path in Path(self._folder.name).rglob("valkey.log"):
+            text = path.read_text(errors="replace")
+            found |= set(re.findall(f"{_LOGGED}(\\w+)", text[self._read.get(path, 0) :]))
+            self._read[path] = len(text)
+        return {f"lib/{function}" for function in found}
 
 
 def _record_scripts() -> set[str]:
@@ -246,17 +265,36 @@ def _record_scripts() -> set[str]:
     return used
 
 
+def _log_functions() -> None:
+    """Let each function of ``lib`` write its name into the server's log, once each time that a script runs."""
+    own = (FOLDER / "lib.lua").read_text()
+    log = f"redis.log(redis.LOG_WARNING, '{_LOGGED}\\1')"
+    _replace(own, "local ran = {}\n" + _FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own))
+
+
 def _change(mutant: Mutant) -> None:
     """Let the store run a script with a change."""
-    original = scripts.source.__wrapped__
     own = (FOLDER / f"{mutant.script}.lua").read_text()
+    _replace(own, changed(own, mutant))
+
+
+def _replace(before: str, after: str) -> None:
+    """Let the store run another text where a script has one."""
+    original = scripts.source.__wrapped__
 
     @cache  # as that of the store: a test clears it
     def source(name: str) -> str:
-        text = original(name)
-        return text.replace(own, changed(own, mutant)) if own in text else text
+        return original(name).replace(before, after)
 
     scripts.source = source
+
+
+def try_changes(chosen: Sequence[Mutant], processes: int) -> Trials:
+    """Try the changes, so many at the same time."""
+    trials = Trials(chosen, processes)
+    options = ["-q", "-k", "not memory", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    pytest.main([*options, "--timeout", "30", *TESTS], plugins=[trials])
+    return trials
 
 
 def main(arguments: list[str]) -> int:
@@ -273,9 +311,7 @@ def main(arguments: list[str]) -> int:
     if asked.list:
         print(*chosen, sep="\n")
         return 0
-    trials = Trials(chosen, asked.processes)
-    options = ["-q", "-k", "not memory", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    pytest.main([*options, "--timeout", "30", *TESTS], plugins=[trials])
+    trials = try_changes(chosen, asked.processes)
     if not trials.passed_unchanged:
         print("the tests of the store fail without any change")
         return 2
