@@ -27,6 +27,11 @@ from stemline.jobs.worker import ALIVE_S
 LEFTOVER_WAIT_US: Final = 60_000_000
 """After this time a sweep first tries to remove what an attempt left in a bucket, µs."""
 
+MOST_PASSED: Final = 1000
+"""Cancelled or damaged jobs that one call of claim passes."""
+MOST_MOVED: Final = 50
+"""Jobs that one call of claim gives a line apart."""
+
 _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
 
@@ -54,6 +59,8 @@ def _constants() -> str:
         "STEPS_KEPT": STEPS_KEPT,
         "LEFTOVER_WAIT": LEFTOVER_WAIT_US,
         "MOST_WANTED": MOST_WANTED,
+        "MOST_PASSED": MOST_PASSED,
+        "MOST_MOVED": MOST_MOVED,
         "ALIVE": round(ALIVE_S * 1e6),
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())

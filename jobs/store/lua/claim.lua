@@ -2,12 +2,9 @@
 -- Give the best waiting job to a worker, of those that it serves: highest level, then the queue whose turn it is, then its
 -- share whose turn it is, then the oldest. Jobs past their deadline are cancelled instead, and those with a damaged record
 -- fail. A job in the common line that the worker does not serve gets a line apart, where others find it.
--- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6 number of levels, then these, the preferred first, then what the
+-- ARGV: 3 worker, 4 lease µs, 5 ageing µs (0: off), 6 number of levels, then these, the highest first, then what the
 -- worker serves, each as it is or as <name>=<jobs that may run at a time>
 -- Returns {'job', wake-ups, record} | {'none', wake-ups} | {'again', wake-ups} if there was too much to do for one call
-
-local MOST_PASSED = 1000  -- cancelled or damaged
-local MOST_MOVED = 50
 
 local ageing = tonumber(ARGV[5])
 local levels, serves, common = {}, {}, false
@@ -53,11 +50,11 @@ local function best_job()
   for _, level in ipairs(levels) do
     local first, queue, turn = first_of_level(level, lines)
     if first then
-      local created = first.created
       local rank = level
-      if ageing > 0 then rank = level + math.floor(math.max(0, NOW - created) / ageing) end
-      if not best or rank > best.rank or (rank == best.rank and ageing > 0 and created < best.created) then
-        best = {id = first.id, queue = queue, level = level, rank = rank, created = created, turn = turn, first = first}
+      if ageing > 0 then rank = level + math.floor(math.max(0, NOW - first.created) / ageing) end
+      -- Of the same rank the one of the lower level has waited longer; the higher levels come first.
+      if not best or rank >= best.rank then
+        best = {id = first.id, queue = queue, level = level, rank = rank, turn = turn, first = first}
       end
       if ageing == 0 then break end
     end

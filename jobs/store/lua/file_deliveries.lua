@@ -1,11 +1,10 @@
 
 -- File deliveries of a tenant by their status that an older release left unfiled, some at a time.
 -- ARGV: 3 tenant, 4 limit
--- Returns 1 if there are more | 0
 
 local home = P .. ':tenant:' .. ARGV[3]
 local after = redis.call('HGET', home, 'filed') or '-inf'
-if after == 'all' then return 0 end
+if after == 'all' then return end
 if after ~= '-inf' then after = '(' .. after end
 local jobs = redis.call('ZRANGEBYSCORE', P .. ':index:' .. ARGV[3] .. ':all', after, '+inf', 'WITHSCORES',
   'LIMIT', 0, ARGV[4])
@@ -16,4 +15,3 @@ for i = 1, #jobs, 2 do
 end
 local more = #jobs == 2 * tonumber(ARGV[4])
 redis.call('HSET', home, 'filed', more and jobs[#jobs] or 'all')
-return more and 1 or 0

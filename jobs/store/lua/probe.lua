@@ -75,4 +75,3 @@ for _, account in ipairs(accounts_of(ARGV[4])) do
   redis.call('INCRBY', account, ARGV[5])
   if redis.call('PTTL', account) < 0 then redis.call('PEXPIRE', account, ARGV[6]) end
 end
-return 1

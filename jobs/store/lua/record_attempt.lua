@@ -5,13 +5,12 @@
 --   attempt of the schedule is due when it was before
 --   8 when the callback that was sent was created ('' for unknown): a batch that was retried has ended again since, if that
 --   is another time, and its new end is still to be announced
--- Returns 1 | 0 if the delivery is unknown
 
 local key, attempts = P .. ':delivery:' .. ARGV[3], P .. ':attempts:' .. ARGV[3]
-if redis.call('EXISTS', key) == 0 then return 0 end
+if redis.call('EXISTS', key) == 0 then return end
 local known = fields(key, 'status', 'tenant', 'created', 'due', 'scheduled')
-if known.status == 'delivered' then return 1 end
-if (ARGV[8] or '') ~= '' and ARGV[8] ~= known.created then return 1 end
+if known.status == 'delivered' then return end
+if (ARGV[8] or '') ~= '' and ARGV[8] ~= known.created then return end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', attempts, ARGV[4])
   if ARGV[7] == '1' then redis.call('HINCRBY', key, 'replayed', 1) end
@@ -46,4 +45,3 @@ else
 end
 file_delivery(ARGV[3], known.tenant, known.created, ARGV[6])
 if ARGV[6] ~= 'pending' then redis.call('HINCRBY', P .. ':counts', 'callbacks:' .. ARGV[6], 1) end
-return 1

@@ -15,4 +15,3 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. ':workers', '-inf', int(N
   redis.call('ZREM', P .. ':workers', name)
   redis.call('HDEL', P .. ':worker-reports', name)
 end
-return 1

@@ -1,7 +1,5 @@
 
 -- Give the share of a credential another weight for a time.
 -- ARGV: 3 credential, 4 weight, 5 until when µs
--- Returns 1
 
 redis.call('HSET', P .. ':share:' .. ARGV[3], 'temporary', ARGV[4], 'until', ARGV[5])
-return 1
