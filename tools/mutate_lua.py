@@ -41,7 +41,10 @@ TESTS: Final = sorted(
     for path in Path("tests/integration/jobs").glob(pattern)
     if path.name not in SLOW
 )
-LIMIT_S: Final = 300
+LIMIT_S: Final = 900
+"""For all tests of one change."""
+TEST_LIMIT_S: Final = 120
+"""For one test. A change that is noticed by a limit alone may be one of a busy machine, and is printed."""
 _SWAPS: Final = (
     *((f" {one} ", f" {other} ") for one, other in (("==", "~="), ("~=", "=="), ("<=", "<"), (">=", ">"))),
     *((f" {one} ", f" {other} ") for one, other in (("<", "<="), (">", ">="), (r"\+", "-"), ("-", "+"))),
@@ -119,6 +122,7 @@ class Trials:
 
     def __init__(self, chosen: Sequence[Mutant], processes: int) -> None:
         self.survivors: list[Mutant] = []
+        self.timed_out: list[Mutant] = []
         self.passed_unchanged = False
         self._chosen = chosen
         self._processes = processes
@@ -169,6 +173,9 @@ class Trials:
         elif trial.passed:
             self.survivors.append(trial.mutant)
             print(f"survived: {trial.mutant}", flush=True)
+        elif trial.timed_out:
+            self.timed_out.append(trial.mutant)
+            print(f"timed out: {trial.mutant}", flush=True)
         elif trial.noticed_by:
             for part in (trial.mutant.script, trial.mutant.place):
                 self._noticed[part][trial.noticed_by] += 1
@@ -183,6 +190,7 @@ class _Trial:
         self.passed = False
         self.noticed_by = ""
         """The test that failed; empty if the child was killed."""
+        self.timed_out = False
         self.uses: dict[str, _Use] = {}
         self._read: dict[Path, int] = {}
         """How much of each server's log is read."""
@@ -206,11 +214,13 @@ class _Trial:
         with suppress(ProcessLookupError):
             os.killpg(self._child, signal.SIGKILL)  # its server
         if not done:
+            self.timed_out = True
             os.waitpid(self._child, 0)
         if self._report.exists():
             report = json.loads(self._report.read_text())
             self.noticed_by = report["noticed_by"]
             self.uses = {name: _Use(*use) for name, use in report["uses"].items()}
+            self.timed_out = max(use.seconds for use in self.uses.values()) >= TEST_LIMIT_S
         self._folder.cleanup()
         return True
 
@@ -293,7 +303,7 @@ def try_changes(chosen: Sequence[Mutant], processes: int) -> Trials:
     """Try the changes, so many at the same time."""
     trials = Trials(chosen, processes)
     options = ["-q", "-k", "not memory", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    pytest.main([*options, "--timeout", "30", *TESTS], plugins=[trials])
+    pytest.main([*options, "--timeout", str(TEST_LIMIT_S), *TESTS], plugins=[trials])
     return trials
 
 
@@ -315,9 +325,12 @@ def main(arguments: list[str]) -> int:
     if not trials.passed_unchanged:
         print("the tests of the store fail without any change")
         return 2
-    tried, left = (Counter(each.script for each in group) for group in (chosen, trials.survivors))
+    tried, left, late = (
+        Counter(each.script for each in group) for group in (chosen, trials.survivors, trials.timed_out)
+    )
     for name, count in tried.items():
-        print(f"{name}: {count} tried, {count - left[name]} noticed, {left[name]} not")
+        noticed = f"{count - left[name]} noticed, {late[name]} of them by a time-out"
+        print(f"{name}: {count} tried, {noticed}, {left[name]} not")
     print(f"{len(chosen)} of {len(found)} changes tried, {left.total()} not noticed")
     return 1 if left.total() * 10 > len(chosen) else 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from stemline.jobs.event import EVENTS_KEPT, Event, place
+from stemline.jobs.event import Event, place
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import QueueFilter, Store
+from stemline.jobs.store import QueueFilter, Store, scripts
+from stemline.testing.in_memory_store import state
 from stemline.testing.processes import eventually
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
 
@@ -124,12 +126,23 @@ def test_reading_in_parts_gives_each_event_once(store):
     assert ids == found
 
 
-def test_a_gap_is_noticed(store):
-    """A reader that stayed away for more events than are kept learns it, and not given a part of them."""
+@pytest.fixture
+def few_events(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """How many events a store keeps."""
+    kept = 200
+    for module in (scripts, state):
+        monkeypatch.setattr(module, "EVENTS_KEPT", kept)
+    scripts.source.cache_clear()
+    yield kept
+    scripts.source.cache_clear()
+
+
+def test_a_gap_is_noticed(few_events: int, store: Store) -> None:
+    """A reader that stayed away for more events than are kept learns it, and is not given a part of them."""
     start, _ = store.events.begin(TENANT)
     (job,) = store.jobs.create([spec()])
     held = store.jobs.claim("w", [0])
-    for number in range(EVENTS_KEPT + 500):
+    for number in range(few_events + 500):
         store.jobs.heartbeat(job.id, held.token, number % 2)
     assert store.events.read(TENANT, start) is None
     end, _ = store.events.begin(TENANT)
