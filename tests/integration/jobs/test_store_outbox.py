@@ -1,0 +1,114 @@
+"""Contract of a job store: what becomes of a callback when attempts, sends and clocks cross."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from stemline.jobs.delivery import DeliveryAttempt
+from stemline.jobs.store import DeliveryFilter, RedisStore, Slot, Store
+from stemline.testing import FixedClock
+from tests.conftest import ValkeyServer
+from tests.integration.jobs.contract import SECOND, TENANT, ended
+
+FAILED = DeliveryAttempt(1, "500", 1)
+
+
+@pytest.fixture
+def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
+    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    yield found
+    found.close()
+
+
+def listed(store: Store, *statuses: str, **which: int) -> list[str]:
+    every = frozenset(statuses or ("pending", "delivered", "dead"))
+    return [each.id for each in store.outbox.search(TENANT, DeliveryFilter(statuses=every, **which)).items]
+
+
+@pytest.mark.parametrize("first", ["dead", "delivered", "pending"])
+@pytest.mark.parametrize("then", ["dead", "delivered", "pending"])
+def test_of_two_results_the_better_one_stays(store: Store, clock: FixedClock, first: str, then: str) -> None:
+    """Two workers that send one callback at once: one that was delivered stays so; else the later one counts."""
+    delivery = ended(store)
+    for status in (first, then):
+        due = clock() if status == "pending" else None
+        store.outbox.record(delivery, FAILED, next_due=due, status=status)
+    status = "delivered" if first == "delivered" else then
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (status, clock() if status == "pending" else None) == (found.status, found.due)
+    assert [[delivery] if each == status else [] for each in ("dead", "delivered", "pending")] == [
+        listed(store, each) for each in ("dead", "delivered", "pending")
+    ]
+    assert ([delivery] if status == "pending" else []) == store.outbox.due()
+    assert (status == "dead") == store.outbox.dead().total == store.outbox.dead(tenant=TENANT).total
+
+
+def test_attempts_that_are_dropped_are_none_that_do_not_count(store: Store) -> None:
+    """Of a callback that nobody replayed every attempt counts, also beyond the hundred that are kept."""
+    delivery = ended(store)
+    for _ in range(102):
+        store.outbox.record(delivery, FAILED, next_due=0, status="pending")
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (100, 0, 100) == (len(found.attempts), found.uncounted, found.counted)
+
+
+@pytest.mark.parametrize(("waits", "is_by_hand"), [(-1, False), (0, False), (1, True), (60, True)])
+def test_a_send_is_one_of_the_schedule_if_that_is_due(
+    store: Store, clock: FixedClock, waits: int, is_by_hand: bool
+) -> None:
+    """Sent before its time, its next attempt keeps that time; it is due now in either case."""
+    delivery = ended(store)
+    due = clock() + waits * SECOND
+    store.outbox.record(delivery, FAILED, next_due=due, status="pending")
+    assert 1 == store.outbox.send(TENANT, [delivery])
+    found = store.outbox.get(delivery)
+    assert found is not None
+    assert (clock() if is_by_hand else due, due if is_by_hand else None) == (found.due, found.scheduled)
+    assert [delivery] == store.outbox.due()
+
+
+def test_callbacks_of_a_time_to_come_are_listed(store: Store, clock: FixedClock) -> None:
+    """After the clock was set back, those that were made before it are in their lists, in order."""
+    made = []
+    for _ in range(4):
+        made.append(ended(store))
+        clock.advance(10)
+    clock.advance(-3600)
+    made.insert(0, ended(store))
+    assert made[::-1] == listed(store)
+    assert [[name] for name in made[::-1]] == [listed(store, size=1, page=page) for page in range(1, 6)]
+    assert [] == listed(store, size=1, page=6)
+
+
+def test_dead_letters_are_listed_as_they_were_given_up(client: redis.Redis, clock: FixedClock) -> None:
+    """An earlier release keeps no list of them by that time, and takes none from it that is replayed."""
+    store = RedisStore(client, clock=clock)
+    made = [ended(store) for _ in range(4)]
+    for name in (made[2], made[0], made[1]):
+        clock.advance(1)
+        store.outbox.record(name, FAILED, next_due=None, status="dead")
+    key = f"stemline:deliveries:{TENANT}:given-up"
+    client.delete(key)
+    client.zadd(key, {made[3]: clock(), made[2]: 1})
+    assert [made[1], made[0], made[2]] == [each.id for each in store.outbox.dead(tenant=TENANT).items]
+
+
+@pytest.mark.parametrize("waits", [0, 59])
+def test_a_delivery_that_has_a_slot_does_not_wait_for_one(store: Store, clock: FixedClock, waits: int) -> None:
+    """One that got a place which became free by itself is not given another; the next one is."""
+
+    def acquire(delivery: str) -> Slot:
+        return store.host_slots.acquire("h", delivery, limit=1, ttl_s=60)
+
+    assert Slot.ACQUIRED is acquire("a")
+    clock.advance(waits)
+    assert [Slot.QUEUED, Slot.QUEUED] == [acquire("b"), acquire("c")]
+    clock.advance(60 - waits)
+    assert Slot.ACQUIRED is acquire("b")
+    assert Slot.DUPLICATE is acquire("b")
+    assert "c" == store.host_slots.release("h", "b", limit=1, ttl_s=60)
