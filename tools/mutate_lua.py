@@ -276,10 +276,11 @@ def _record_scripts() -> set[str]:
 
 
 def _log_functions() -> None:
-    """Let each function of ``lib`` write its name into the server's log, once each time that a script runs."""
+    """Let each function of ``lib`` write its name into the server's log, once for each run of a script."""
     own = (FOLDER / "lib.lua").read_text()
     log = f"redis.log(redis.LOG_WARNING, '{_LOGGED}\\1')"
-    _replace(own, "local ran = {}\n" + _FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own))
+    logging = _FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own)
+    _replace(own, f"local ran = {{}}\n{logging}")
 
 
 def _change(mutant: Mutant) -> None:

@@ -94,7 +94,8 @@ def claimed_again(store: Store, held: Job) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("again", "back"), [(reclaimed, 0.0), (claimed_again, 0.0), (claimed_again, 1e-6), (claimed_again, 3600.0)]
+    ("again", "back"),
+    [(reclaimed, 0.0), (claimed_again, 0.0), (claimed_again, 1e-6), (claimed_again, 3600.0)],
 )
 def test_tokens_rise_while_the_clock_does_not(
     make: Make, clock: FixedClock, again: Callable[[Store, Job], Job], back: float
@@ -125,7 +126,12 @@ def answers(store: RedisStore) -> list[str]:
 @pytest.mark.parametrize(("before", "expected"), [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (6, 3)])
 @pytest.mark.parametrize("what", ["over", "apart"])
 def test_one_call_does_not_do_too_much(
-    client: redis.Redis, clock: FixedClock, monkeypatch: pytest.MonkeyPatch, what: str, before: int, expected: int
+    client: redis.Redis,
+    clock: FixedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    before: int,
+    expected: int,
 ) -> None:
     """After so many jobs that are cancelled, or given a line apart, a call ends and is made again."""
     monkeypatch.setattr(scripts, "MOST_PASSED", 3 if what == "over" else 1)
@@ -185,7 +191,7 @@ def lines(client: redis.Redis) -> list[str]:
 
 
 def test_a_job_that_stands_in_two_lines_is_claimed_once(client: redis.Redis, server: RedisStore) -> None:
-    """An earlier release puts a job into the common line that stands in its own; a claim takes it from both."""
+    """An earlier release puts a job into the common line that stands in its own; a claim empties both."""
     job = server.jobs.create([wanting(HEAVY)])[0]
     client.zadd(f"stemline:waiting:{job.spec.queue_id}:0", {job.id: job.created})
     server.queues.update(TENANT, job.spec.queue_id, max_size=7)

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from stemline.jobs.event import Event, place
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import QueueFilter, Store, scripts
-from stemline.testing.in_memory_store import state
+from stemline.jobs.store import QueueFilter, RedisStore, Store, scripts
+from stemline.testing.in_memory_store import state as in_memory_state
 from stemline.testing.processes import eventually
+from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
 
 
@@ -130,7 +132,7 @@ def test_reading_in_parts_gives_each_event_once(store):
 def few_events(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """How many events a store keeps."""
     kept = 200
-    for module in (scripts, state):
+    for module in (scripts, in_memory_state):
         monkeypatch.setattr(module, "EVENTS_KEPT", kept)
     scripts.source.cache_clear()
     yield kept
@@ -176,3 +178,38 @@ def test_only_ids_of_events_are_places(text):
     """A text that is no id of an event has no place among them."""
     with pytest.raises(ValueError, match=r"^"):
         place(text)
+
+
+@pytest.mark.parametrize(
+    ("after", "following"),
+    [
+        ((-1, 9), None),
+        ((0, 4), None),
+        ((0, 5), [(0, 7), (1, 0), (1, 2)]),
+        ((0, 6), [(0, 7), (1, 0), (1, 2)]),
+        ((0, 7), [(1, 0), (1, 2)]),
+        ((1, 0), [(1, 2)]),
+        ((1, 1), [(1, 2)]),
+        ((1, 2), []),
+        ((1, 3), None),
+        ((2, 0), None),
+    ],
+)
+def test_a_gap_is_noticed_to_the_event(
+    valkey: redis.Redis,
+    valkey_server: ValkeyServer,
+    after: tuple[int, int],
+    following: list[tuple[int, int]] | None,
+) -> None:
+    """Events are told by milliseconds and numbers; after the first one that is kept there is no gap."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    store, stream = RedisStore(client), f"stemline:events:{TENANT}"
+    at = client.time()[0] * 1000 - 60_000
+    entry = {"kind": "job", "id": "j", "state": "Running", "progress": 0, "stage": "", "code": ""}
+    for ms, number in ((0, 1), (0, 5), (0, 7), (1, 0), (1, 2)):
+        client.xadd(stream, entry, id=f"{at + ms}-{number}")
+    client.xtrim(stream, maxlen=4, approximate=False)
+    events = store.events.read(TENANT, f"{at + after[0]}-{after[1]}")
+    expected = None if following is None else [f"{at + ms}-{number}" for ms, number in following]
+    assert expected == (None if events is None else [event.id for event in events])
+    client.close()

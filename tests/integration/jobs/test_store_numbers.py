@@ -248,3 +248,24 @@ def test_nothing_is_kept_of_what_is_over(client: redis.Redis, clock: FixedClock)
         store.leftovers.drop(found.id, removed=True)
     assert 1 == store.statistics.read().totals["leftovers:removed"]
     assert [] == client.keys("stemline:leftover*")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_so_many_workers_are_listed(client: redis.Redis, clock: FixedClock, limit: int) -> None:
+    """Those that were seen last, the latest first."""
+    store = RedisStore(client, clock=clock)
+    names = ["one", "two", "three"]
+    for name in names:
+        clock.advance(1)
+        store.workers.report(worker(name))
+    assert names[::-1][:limit] == [row[0] for row in store._connection.run("workers", limit)]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3])
+def test_so_many_queues_are_described(store: Store, limit: int) -> None:
+    """The busiest first; the oldest waiting job and the next callback are named whatever their number is."""
+    store.jobs.create([spec(tenant=OTHER)])
+    store.jobs.create([spec(), spec()])
+    found = store.statistics.read(limit)
+    assert [TENANT, OTHER][:limit] == [queue.tenant for queue in found.queues]
+    assert 2 == found.totals_of_queues.queues

@@ -31,7 +31,7 @@ def listed(store: Store, *statuses: str, **which: int) -> list[str]:
 @pytest.mark.parametrize("first", ["dead", "delivered", "pending"])
 @pytest.mark.parametrize("then", ["dead", "delivered", "pending"])
 def test_of_two_results_the_better_one_stays(store: Store, clock: FixedClock, first: str, then: str) -> None:
-    """Two workers that send one callback at once: one that was delivered stays so; else the later one counts."""
+    """Two workers send one callback at once: what was delivered stays so; else the later one counts."""
     delivery = ended(store)
     for status in (first, then):
         due = clock() if status == "pending" else None
@@ -99,7 +99,9 @@ def test_dead_letters_are_listed_as_they_were_given_up(client: redis.Redis, cloc
 
 
 @pytest.mark.parametrize("waits", [0, 59])
-def test_a_delivery_that_has_a_slot_does_not_wait_for_one(store: Store, clock: FixedClock, waits: int) -> None:
+def test_a_delivery_that_has_a_slot_does_not_wait_for_one(
+    store: Store, clock: FixedClock, waits: int
+) -> None:
     """One that got a place which became free by itself is not given another; the next one is."""
 
     def acquire(delivery: str) -> Slot:

@@ -27,9 +27,7 @@ def pages(store: Store, which: JobFilter) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("size", "expected"), [(1, [1] * 6), (2, [2, 2, 2]), (3, [3, 3]), (5, [5, 1]), (6, [6]), (7, [6])]
 )
-def test_every_page_but_the_last_is_full(
-    store: Store, order: str, size: int, expected: list[int]
-) -> None:
+def test_every_page_but_the_last_is_full(store: Store, order: str, size: int, expected: list[int]) -> None:
     """And the last one has no cursor, also where it is full. Of a filter one without jobs may follow."""
     ids = [job.id for job in store.jobs.create([spec(level=number % 3 and 1) for number in range(9)])]
     levels = [number % 3 and 1 for number in range(9)]
@@ -43,7 +41,7 @@ def test_every_page_but_the_last_is_full(
 
 @pytest.mark.usefixtures("valkey")
 def test_a_page_looks_at_a_bounded_number_of_jobs(valkey_server: ValkeyServer) -> None:
-    """On a server at twenty times its size, and then ends with what it has; the next one goes on from there."""
+    """On a server at twenty times its size; then it ends with what it has, and the next one goes on."""
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
     store = RedisStore(client)
     jobs = store.jobs.create([spec(level=int(number == 25)) for number in range(30)])

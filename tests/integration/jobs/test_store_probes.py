@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import redis
 
@@ -9,7 +11,16 @@ from stemline.jobs.probe import Probe, Question
 from stemline.jobs.store import RedisStore, Store, StoreOptions
 from stemline.jobs.store.probes import CREDENTIAL_MS, TENANT_MS
 from stemline.jobs.tenant import Tenant
+from stemline.testing import FixedClock
+from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import OTHER, TENANT, spec
+
+
+@pytest.fixture
+def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
+    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    yield found
+    found.close()
 
 
 def question(name: str, tenant: Tenant = TENANT, credential: str = "mine") -> Question:
@@ -102,3 +113,47 @@ def test_what_waits_is_bounded_and_forgotten(valkey_server) -> None:
     assert 100 == len(list(client.scan_iter("stemline:probe-questions*")))
     assert client.zscore("stemline:probe-turns", f"{TENANT}|mine") is None
     client.close()
+
+
+@pytest.mark.parametrize("spent", [question("a", TENANT, "other"), question("a", OTHER, "mine")])
+def test_a_millisecond_decides_whose_turn_it_is(store: Store, spent: Question) -> None:
+    """Of two askers the one whose tenant or credential has taken less is next, whoever has waited longer."""
+    fresh = question("fresh", Tenant("third-1250000000", "r"), "third")
+    store.probes.spend(spent, 0.001)
+    assert store.probes.ask(question("mine"))
+    assert store.probes.ask(fresh)
+    assert ["fresh", "mine"] == [take(store, 0.0) for _ in range(2)]
+
+
+def test_of_equals_the_one_that_has_waited_longer_is_next(store: Store, clock: FixedClock) -> None:
+    """Askers that have taken nothing come in the order in which they asked, and again after each question."""
+    for number in (3, 1, 2):
+        for part in "ab":
+            assert store.probes.ask(question(f"{number}{part}", Tenant(f"b-{number}", "r"), f"c-{number}"))
+            clock.advance(1)
+    taken = []
+    for _ in range(6):
+        clock.advance(1)
+        taken.append(take(store))
+    assert ["3a", "1a", "2a", "3b", "1b", "2b"] == taken
+
+
+def test_askers_that_wait_for_nothing_are_forgotten(client: redis.Redis, clock: FixedClock) -> None:
+    """One whose questions were taken or have expired; of too many that have taken nothing, the last."""
+    store = RedisStore(client, clock=clock)
+    turns = "stemline:probe-turns"
+    store.probes.ask(question("q"))
+    assert 0 < client.pttl(turns) <= 10_000
+    assert "q" == take(store)
+    assert 0 == client.exists(turns)
+    gone = question("gone", OTHER, "other")
+    store.probes.ask(gone)
+    client.delete(f"stemline:probe-questions:{gone.asker}")
+    store.probes.ask(question("q"))
+    assert "q" == take(store)
+    assert 0 == client.exists(turns)
+    askers = [question("x", Tenant(f"b-{number}", "r"), f"c-{number}") for number in range(102)]
+    for each in askers:
+        clock.advance(1)
+        store.probes.ask(each)
+    assert [each.asker for each in askers[:100]] == client.zrange(turns, 0, -1)

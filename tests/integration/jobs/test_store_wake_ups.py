@@ -90,7 +90,9 @@ def test_jobs_that_become_due_wake_as_many_workers(
     assert [] == wake_ups
 
 
-def test_a_job_may_start_at_the_time_it_names(store: Store, clock: FixedClock, wake_ups: list[WakeUp]) -> None:
+def test_a_job_may_start_at_the_time_it_names(
+    store: Store, clock: FixedClock, wake_ups: list[WakeUp]
+) -> None:
     """One whose time is now waits for nothing; one whose time is a microsecond later does."""
     jobs = store.jobs.create([spec(not_before=clock()), spec(not_before=clock() + 1)])
     assert [0] == woken([job.id for job in jobs], wake_ups)
