@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from stemline.jobs.errors import LeaseLost
-from stemline.jobs.job import Job, JobSpec
+from stemline.jobs.job import Hop, Job, JobSpec
 from stemline.jobs.separation import AudioMode
 from stemline.jobs.serving import COMMON
 from stemline.jobs.states import State
@@ -199,3 +199,60 @@ def test_a_job_that_stands_in_two_lines_is_claimed_once(client: redis.Redis, ser
         assert [job.spec.queue_id] == client.zrange(own, 0, -1)
     assert job.id == claimed(server).id
     assert [] == lines(client)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ((("", None), ("a", None), ("b", None)), ["", "a", "b"]),
+        ((("b", None), ("a", HEAVY), ("", None)), ["", "a", "b"]),
+        ((("b", HEAVY), ("a", HEAVY), ("", HEAVY)), ["", "a", "b"]),
+        ((("a", HEAVY), ("a", None), ("b", None), ("b", HEAVY)), ["a", "b", "a", "b"]),
+        ((("b", HEAVY), ("b", HEAVY), ("a", None), ("a", None), ("", HEAVY)), ["", "a", "b", "a", "b"]),
+        ((("", HEAVY), ("", None), ("", HEAVY), ("b", None)), ["", "b", "", ""]),
+        ((("a", None), ("a", HEAVY), ("a", None)), ["a", "a", "a"]),
+    ],
+)
+def test_of_equal_turns_the_share_of_the_lower_name_is_first(
+    store: Store, jobs: tuple[tuple[str, str | None], ...], expected: list[str]
+) -> None:
+    """The common share before all, in whichever lines their jobs stand; jobs of one share by their age."""
+    names = [
+        store.jobs.create([replace(wanting(model), credential=share or "x", weight=100 if share else None)])[
+            0
+        ].id
+        for share, model in jobs
+    ]
+    found = [claimed(store) for _ in jobs]
+    assert expected == [job.spec.share for job in found]
+    for share, _ in jobs:
+        own = [name for name, (each, _) in zip(names, jobs, strict=True) if each == share]
+        assert own == [job.id for job in found if job.spec.share == share]
+
+
+@pytest.mark.parametrize("line", ["its own", "common"])
+@pytest.mark.parametrize("weight", [None, 50])
+@pytest.mark.parametrize("model", [None, HEAVY])
+def test_a_job_changes_its_level_wherever_it_stands(
+    client: redis.Redis,
+    server: RedisStore,
+    clock: FixedClock,
+    line: str,
+    weight: int | None,
+    model: str | None,
+) -> None:
+    """Also one that an earlier release has put into the common line; it is claimed at its new level alone."""
+    job = server.jobs.create([replace(wanting(model, hop=Hop(5, 2)), credential="a", weight=weight)])[0]
+    if line == "common" and model:
+        place = f"{job.spec.queue_id}:0"
+        for kind, share in (("waiting", ""),) if weight is None else (("weighted", ""), ("weighted", ":a")):
+            key = f"stemline:{kind}:{place}"
+            client.zrem(f"{key}/{model}{share}", job.id)
+            client.zadd(f"{key}{share}", {job.id: job.created})
+    clock.advance(6)
+    server.jobs.promote()
+    assert claim(server, 1, 0) is None
+    found = claim(server, 2)
+    assert found is not None
+    assert job.id == found.id
+    assert [] == [key for key in lines(client) if ":shares:" not in key]

@@ -264,8 +264,16 @@ def test_so_many_workers_are_listed(client: redis.Redis, clock: FixedClock, limi
 @pytest.mark.parametrize("limit", [0, 1, 2, 3])
 def test_so_many_queues_are_described(store: Store, limit: int) -> None:
     """The busiest first; the oldest waiting job and the next callback are named whatever their number is."""
-    store.jobs.create([spec(tenant=OTHER)])
+    store.jobs.create([spec(tenant=OTHER, level=1) for _ in range(3)])
     store.jobs.create([spec(), spec()])
+    assert [OTHER, OTHER] == [claimed(store).spec.tenant for _ in range(2)]
     found = store.statistics.read(limit)
-    assert [TENANT, OTHER][:limit] == [queue.tenant for queue in found.queues]
+    assert [OTHER, TENANT][:limit] == [queue.tenant for queue in found.queues]
     assert 2 == found.totals_of_queues.queues
+
+
+def test_without_another_clock_the_time_is_that_of_the_server(client: redis.Redis) -> None:
+    """To the microsecond, as of the creation of a job."""
+    store = RedisStore(client)
+    before, (job,), after = client.time(), store.jobs.create([spec()]), client.time()
+    assert before[0] * SECOND + before[1] <= job.created <= after[0] * SECOND + after[1]
