@@ -191,6 +191,7 @@ def test_no_key_is_left_of_what_is_over(store: RedisStore, client: redis.Redis, 
     feed(store, 1)
     store.jobs.succeed(store.jobs.claim("w", [0]), DONE)  # type: ignore[arg-type]
     store.batches.cancel(TENANT, ID)
+    assert not client.exists(f"{P}:batch-rows:{ID}")
     store.batches.begin("b" + "2" * 32, "", spec(), None, "u")
     store.batches.append("b" + "2" * 32, "u", 0, [Row("in/a")])
     store.batches.drop("b" + "2" * 32, "u")
@@ -236,3 +237,46 @@ def test_only_nonces_that_are_remembered_are_counted(
         store.nonces.use("AKIDa", f"n{number}", request_id=f"r{number}", ttl_s=1200)
         clock.advance(600)
     assert 3 == client.hlen(f"{P}:nonces:AKIDa")
+
+
+def test_jobs_that_an_earlier_release_has_ended_count_for_no_limit(
+    client: redis.Redis, clock: FixedClock
+) -> None:
+    """It does not take them from those that run of a model with a limit."""
+    store = RedisStore(client, StoreOptions(model_limits={"AudioAndBackground": 2}), clock=clock)
+    over, key = failed(store), f"{P}:running-wanting:AudioAndBackground"
+    client.sadd(key, over, "j" + "0" * 32)
+    jobs = [claimed(store), claimed(store)]
+    store.jobs.create([spec()])
+    assert store.jobs.claim("w", [0], {"AudioAndBackground"}) is None
+    assert {job.id for job in jobs} == client.smembers(key)
+
+
+def test_an_upload_that_broke_off_holds_no_rows(client: redis.Redis, clock: FixedClock) -> None:
+    """Once its record has expired it counts neither as a batch nor by its rows and bytes."""
+    store = RedisStore(client, StoreOptions(batches_per_bucket=1, batch_rows_per_bucket=2), clock=clock)
+    first, second = "b" + "1" * 32, "b" + "2" * 32
+    store.batches.begin(first, "", spec(), None, "u")
+    store.batches.append(first, "u", 0, [Row("in/a")] * 2)
+    assert client.pttl(f"{P}:batch:{first}") > 0
+    assert client.pttl(f"{P}:batch-rows:{first}") > 0
+    client.delete(f"{P}:batch:{first}")
+    store.batches.begin(second, "", spec(), None, "u")
+    store.batches.append(second, "u", 0, [Row("in/a")] * 2)
+    assert [second] == client.hkeys(f"{P}:held-rows:{TENANT}")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_rows_are_counted_to_the_byte(store: RedisStore, client: redis.Redis, is_known: bool) -> None:
+    """Also of a batch that an earlier release has begun, which did not count them."""
+    store.batches.begin(ID, "", spec(), None, "u")
+    if not is_known:
+        client.delete(f"{P}:held-rows:{TENANT}")
+
+    def append(first: int, text: str, most: int) -> list[str]:
+        answer: list[str] = store._connection.run("batch_rows", "append", ID, "u", first, 9, most, text)
+        return answer
+
+    assert [["large", "bytes"], ["ok"]] == [append(0, "abc", most) for most in (2, 3)]
+    assert [["large", "bytes"], ["ok"]] == [append(1, "de", most) for most in (4, 5)]
+    assert {ID: "2 5"} == client.hgetall(f"{P}:held-rows:{TENANT}")

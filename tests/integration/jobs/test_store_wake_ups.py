@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from stemline.jobs.job import Hop, Job
+from stemline.jobs.job import Hop, Job, JobSpec
 from stemline.jobs.queue import Override
 from stemline.jobs.separation import AudioMode
 from stemline.jobs.serving import COMMON, announced
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import Store, WakeUp
+from stemline.jobs.tenant import Tenant
 from stemline.jobs.worker import Worker
 from stemline.testing import FixedClock
 from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, spec
@@ -138,3 +139,60 @@ def test_so_many_jobs_of_many_queues_may_start(
         store.jobs.create([spec(tenant=tenant) for _ in range(count)])
     found = [each.job_id for each in store.jobs.startable(0, limit)]
     assert expected == len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize(("plain", "weighted"), [(0, 3), (3, 0), (1, 2), (2, 2)])
+def test_jobs_with_and_without_a_share_are_woken_for_together(
+    make: Make, room: int, plain: int, weighted: int
+) -> None:
+    """No more than may start, those without a share first; each once."""
+    store = make(queue_max_concurrent=room)
+    ids = waiting(store, *[0] * plain)
+    for _ in range(weighted):
+        ids.append(store.jobs.create([replace(spec(credential="AKIDa"), weight=50)])[0].id)
+    assert [*range(min(room, plain + weighted))] == woken(ids, store.jobs.startable(0, 99))
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("tenant", [TENANT, OTHER])
+def test_the_end_of_a_limited_job_wakes_a_worker_for_the_next(
+    make: Make, wake_ups: list[WakeUp], level: int, tenant: Tenant
+) -> None:
+    """Of whatever level and queue that is; for one of them, and not for those behind it."""
+    store = make(model_limits={"htdemucs": 1}, queue_max_concurrent=1)
+    store.workers.report(Worker("v", "separation", 2, (0,), "cpu", "1.0", 5, serves=("htdemucs",)))
+
+    def heavy(tenant: Tenant, level: int) -> JobSpec:
+        plain = spec(tenant=tenant, level=level)
+        return replace(plain, separate=replace(plain.separate, model="htdemucs"))
+
+    store.jobs.create([heavy(TENANT, 2)])
+    job = store.jobs.claim("w", [2], {"htdemucs"})
+    assert job is not None
+    ids = [store.jobs.create([heavy(tenant, level)])[0].id for _ in range(2)]
+    wake_ups.clear()
+    store.jobs.succeed(job, DONE)
+    assert {0} == {*woken(ids, wake_ups)}
+
+
+@pytest.mark.parametrize("room", [2, 3, 9])
+def test_the_end_of_a_job_wakes_workers_for_those_that_wait_for_it(
+    make: Make, wake_ups: list[WakeUp], room: int
+) -> None:
+    """As many as may start, each once, at each of their levels."""
+    store = make(queue_max_concurrent=9)
+    leader = running(store)
+    store.jobs.reuse(leader.id, leader.token, "d" * 64)
+    ids = waiting(store, 0, 0, 1, 1, 1)
+    for _ in ids:
+        job = store.jobs.claim("w", [0, 1])
+        assert job is not None
+        assert store.jobs.reuse(job.id, job.token, "d" * 64).waits
+    store.queues.update(TENANT, leader.spec.queue_id, max_concurrent=room)
+    wake_ups.clear()
+    store.jobs.succeed(leader, DONE)
+    levels = {0: [0, 1], 1: [2, 3, 4]}
+    expected = {level: numbers[:room] for level, numbers in levels.items()}
+    found = {level: woken(ids, [each for each in wake_ups if each.level == level]) for level in levels}
+    assert expected == found
