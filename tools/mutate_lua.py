@@ -6,7 +6,8 @@ Each change is one of: another comparison, ``and`` for ``or``, no ``not``, plus 
 neighbouring number, a call left out. The contract tests of the store are collected once. For each change a
 child of this process runs those that use the script, or the function of ``lib``, until one fails; first those
 that noticed changes nearby. Tests that take long for other reasons (``SLOW``) do not take part.
-Prints the changes that no test notices, and a table; the status is 1 if there are more than a tenth.
+Prints the changes that no test notices, those that are unclear, and a table; the status is 1 if there are
+more than a tenth.
 docs/testing.md explains those that change nothing that can be observed.
 """
 
@@ -21,9 +22,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -32,8 +32,8 @@ import pytest
 
 from stemline.jobs.store import scripts
 from tests.support import ports
+from tools.lua_mutants import FOLDER, FUNCTION, Mutant, changed, mutants
 
-FOLDER: Final = Path("jobs/store/lua")
 SLOW: Final = {"test_store_machine.py", "test_store_races.py", "test_store_trouble.py"}
 TESTS: Final = sorted(
     str(path)
@@ -44,70 +44,8 @@ TESTS: Final = sorted(
 LIMIT_S: Final = 900
 """For all tests of one change."""
 TEST_LIMIT_S: Final = 120
-"""For one test. A change that is noticed by a limit alone may be one of a busy machine, and is printed."""
-_SWAPS: Final = (
-    *((f" {one} ", f" {other} ") for one, other in (("==", "~="), ("~=", "=="), ("<=", "<"), (">=", ">"))),
-    *((f" {one} ", f" {other} ") for one, other in (("<", "<="), (">", ">="), (r"\+", "-"), ("-", "+"))),
-    (" and ", " or "),
-    (" or ", " and "),
-    (r"\bnot ", ""),
-    (r"math\.max", "math.min"),
-    (r"math\.min", "math.max"),
-    (r"(?<![\w\[:.'])0(?![\w.])", "1"),
-    (r"(?<![\w\[:.'])1(?![\w.])", "2"),
-)
-_CALL: Final = re.compile(r"^\s*(redis\.call|refresh|leave_\w+|append|check_version|publish\w*)\(.*\)$")
-
-_FUNCTION: Final = re.compile(r"^local function (\w+)\([^)]*\)", re.MULTILINE)
+"""For one test. A change that ends a limit may show that, or a busy machine: it is unclear, and printed."""
 _LOGGED: Final = "runs lib/"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One change of one line of a script."""
-
-    script: str
-    line: int
-    before: str
-    after: str
-    function: str = ""
-    """The function around it; empty outside of any."""
-
-    @property
-    def place(self) -> str:
-        """Return the script and function."""
-        return f"{self.script}/{self.function}"
-
-    def __str__(self) -> str:
-        return (
-            f"{self.script}.lua:{self.line}: {self.before.strip()}  ->  {self.after.strip() or '(left out)'}"
-        )
-
-
-def mutants(script: str, text: str) -> Iterator[Mutant]:
-    """Yield every change of a script."""
-    function = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        code = line.partition("--")[0].rstrip()
-        if not code.strip():
-            continue
-        if begins := _FUNCTION.match(code):
-            function = begins[1]
-        if _CALL.match(code):
-            yield Mutant(script, number, code, "", function)
-        for pattern, other in _SWAPS:
-            for match in re.finditer(pattern, code):
-                after = code[: match.start()] + other + code[match.end() :]
-                yield Mutant(script, number, code, after, function)
-        if re.match(r"(local function .* )?end\b", code):
-            function = ""
-
-
-def changed(text: str, mutant: Mutant) -> str:
-    """Return a script with one line changed."""
-    lines = text.splitlines()
-    lines[mutant.line - 1] = mutant.after
-    return "\n".join(lines) + "\n"
 
 
 class _Use(NamedTuple):
@@ -122,7 +60,7 @@ class Trials:
 
     def __init__(self, chosen: Sequence[Mutant], processes: int) -> None:
         self.survivors: list[Mutant] = []
-        self.timed_out: list[Mutant] = []
+        self.unclear: list[Mutant] = []
         self.passed_unchanged = False
         self._chosen = chosen
         self._processes = processes
@@ -173,9 +111,9 @@ class Trials:
         elif trial.passed:
             self.survivors.append(trial.mutant)
             print(f"survived: {trial.mutant}", flush=True)
-        elif trial.timed_out:
-            self.timed_out.append(trial.mutant)
-            print(f"timed out: {trial.mutant}", flush=True)
+        elif trial.is_unclear:
+            self.unclear.append(trial.mutant)
+            print(f"unclear: {trial.mutant}", flush=True)
         elif trial.noticed_by:
             for part in (trial.mutant.script, trial.mutant.place):
                 self._noticed[part][trial.noticed_by] += 1
@@ -190,7 +128,8 @@ class _Trial:
         self.passed = False
         self.noticed_by = ""
         """The test that failed; empty if the child was killed."""
-        self.timed_out = False
+        self.is_unclear = False
+        """Whether it ended by a limit or an error instead of a test that failed."""
         self.uses: dict[str, _Use] = {}
         self._read: dict[Path, int] = {}
         """How much of each server's log is read."""
@@ -211,16 +150,16 @@ class _Trial:
         if not done and time.monotonic() < self._end:
             return False
         self.passed = bool(done) and os.waitstatus_to_exitcode(status) == 0
+        self.is_unclear = not self._report.exists()
         with suppress(ProcessLookupError):
             os.killpg(self._child, signal.SIGKILL)  # its server
         if not done:
-            self.timed_out = True
             os.waitpid(self._child, 0)
         if self._report.exists():
             report = json.loads(self._report.read_text())
             self.noticed_by = report["noticed_by"]
             self.uses = {name: _Use(*use) for name, use in report["uses"].items()}
-            self.timed_out = max(use.seconds for use in self.uses.values()) >= TEST_LIMIT_S
+            self.is_unclear = max((use.seconds for use in self.uses.values()), default=0) >= TEST_LIMIT_S
         self._folder.cleanup()
         return True
 
@@ -279,7 +218,7 @@ def _log_functions() -> None:
     """Let each function of ``lib`` write its name into the server's log, once for each run of a script."""
     own = (FOLDER / "lib.lua").read_text()
     log = f"redis.log(redis.LOG_WARNING, '{_LOGGED}\\1')"
-    logging = _FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own)
+    logging = FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own)
     _replace(own, f"local ran = {{}}\n{logging}")
 
 
@@ -326,14 +265,16 @@ def main(arguments: list[str]) -> int:
     if not trials.passed_unchanged:
         print("the tests of the store fail without any change")
         return 2
-    tried, left, late = (
-        Counter(each.script for each in group) for group in (chosen, trials.survivors, trials.timed_out)
+    tried, left, unclear = (
+        Counter(each.script for each in group) for group in (chosen, trials.survivors, trials.unclear)
     )
     for name, count in tried.items():
-        noticed = f"{count - left[name]} noticed, {late[name]} of them by a time-out"
-        print(f"{name}: {count} tried, {noticed}, {left[name]} not")
-    print(f"{len(chosen)} of {len(found)} changes tried, {left.total()} not noticed")
-    return 1 if left.total() * 10 > len(chosen) else 0
+        noticed = count - left[name] - unclear[name]
+        print(f"{name}: {count} tried, {noticed} noticed, {left[name]} not, {unclear[name]} unclear")
+    print(
+        f"{len(chosen)} of {len(found)} changes tried, {left.total()} not noticed, {unclear.total()} unclear"
+    )
+    return 1 if (left.total() + unclear.total()) * 10 > len(chosen) else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.mutate_lua import changed, mutants
+from tools.lua_mutants import changed, mutants
 
 SCRIPT = """-- if a == b then
 local due = tonumber(redis.call('ZSCORE', key, ARGV[1]) or 0)
@@ -29,3 +29,10 @@ def test_a_change_leaves_the_other_lines_alone() -> None:
     """A script with a change differs in that line only."""
     last = list(mutants("some", SCRIPT))[-1]
     assert [*SCRIPT.splitlines()[:3], ""] == changed(SCRIPT, last).splitlines()
+
+
+def test_a_change_names_the_function_around_it() -> None:
+    """What stands outside of any function names none."""
+    text = "local n = 0\nlocal function a(x) return x + 0 end\nlocal m = 0\nlocal function b()\n  f(0)\nend\nf(0)\n"
+    found = {(each.line, each.function) for each in mutants("x", text)}
+    assert {(1, ""), (2, "a"), (3, ""), (5, "b"), (7, "")} == found
