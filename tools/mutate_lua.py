@@ -193,11 +193,13 @@ class _Trial:
 
     def _logged(self) -> set[str]:
         """Return the functions of ``lib`` that servers have logged since the last call."""
-        found = set()
+        found: set[str] = set()
         for path in Path(self._folder.name).rglob("valkey.log"):
-            text = path.read_text(errors="replace")
-            found |= set(re.findall(f"{_LOGGED}(\\w+)", text[self._read.get(path, 0) :]))
-            self._read[path] = len(text)
+            with path.open("rb") as log:
+                log.seek(self._read.get(path, 0))
+                text = log.read()
+                self._read[path] = log.tell()
+            found.update(re.findall(rf"{_LOGGED}(\w+)", text.decode(errors="replace")))
         return {f"lib/{function}" for function in found}
 
 
