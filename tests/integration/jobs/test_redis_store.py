@@ -203,8 +203,8 @@ def test_callbacks_of_older_releases_are_listed(
     assert 5 == store.outbox.search(TENANT, DeliveryFilter()).total
     client.hdel(f"stemline:tenant:{TENANT}", "filed")
     client.delete(f"stemline:deliveries:{TENANT}:pending")
-    while store._connection.run("file_deliveries", str(TENANT), 2):
-        pass
+    while client.hget(f"stemline:tenant:{TENANT}", "filed") != "all":
+        store._connection.run("file_deliveries", str(TENANT), 2)
     assert found[::-1] == [each.id for each in store.outbox.search(TENANT, DeliveryFilter()).items]
 
 

@@ -33,6 +33,6 @@ def test_a_change_leaves_the_other_lines_alone() -> None:
 
 def test_a_change_names_the_function_around_it() -> None:
     """What stands outside of any function names none."""
-    text = "local n = 0\nlocal function a(x) return x + 0 end\nlocal m = 0\nlocal function b()\n  f(0)\nend\nf(0)\n"
+    text = "f(0)\nlocal function a(x) return x + 0 end\nf(0)\nlocal function b()\n  f(0)\nend\nf(0)\n"
     found = {(each.line, each.function) for each in mutants("x", text)}
     assert {(1, ""), (2, "a"), (3, ""), (5, "b"), (7, "")} == found
