@@ -117,7 +117,7 @@ def test_tokens_rise_while_the_clock_does_not(
 
 def answers(store: RedisStore) -> list[str]:
     """Claim until a call gives a job; the kinds of all answers."""
-    found = []
+    found: list[str] = []
     while not found or found[-1] == "again":
         found.append(store._connection.run("claim", "w", SECOND, 0, 1, 0, "AudioAndBackground")[0])
     return found
@@ -147,7 +147,7 @@ def test_one_call_does_not_do_too_much(
     found = answers(store)
     scripts.source.cache_clear()
     assert [*["again"] * (expected - 1), "job"] == found
-    assert State.RUNNING is store.jobs.get(TENANT, [last.id])[0].state  # type: ignore[union-attr]
+    assert State.RUNNING is store.jobs.get(TENANT, [last.id])[0].state
     totals = store.statistics.read().totals
     assert (before if what == "over" else 0) == totals.get("ended:Cancel", 0)
     assert (before if what == "apart" else 0) == sum(each.waiting for each in store.jobs.demands())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -205,7 +206,14 @@ def test_a_gap_is_noticed_to_the_event(
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
     store, stream = RedisStore(client), f"stemline:events:{TENANT}"
     at = client.time()[0] * 1000 - 60_000
-    entry = {"kind": "job", "id": "j", "state": "Running", "progress": 0, "stage": "", "code": ""}
+    entry: dict[Any, Any] = {
+        "kind": "job",
+        "id": "j",
+        "state": "Running",
+        "progress": 0,
+        "stage": "",
+        "code": "",
+    }
     for ms, number in ((0, 1), (0, 5), (0, 7), (1, 0), (1, 2)):
         client.xadd(stream, entry, id=f"{at + ms}-{number}")
     client.xtrim(stream, maxlen=4, approximate=False)

@@ -164,9 +164,8 @@ def test_so_many_jobs_go_on_with_the_end_of_an_equal_one(
         limits = (300 * SECOND, most, 9 * SECOND)
         answer = store._connection.run("reuse", job.id, job.token, "d" * 64, "", *limits)
         assert "waits" == answer[0]
-    delays = [
-        round(at - clock()) // SECOND for _, at in client.zrange(f"{P}:delayed", 0, -1, withscores=True)
-    ]
+    delayed: Any = client.zrange(f"{P}:delayed", 0, -1, withscores=True)
+    delays = [round(at - clock()) // SECOND for _, at in delayed]
     assert sorted([waits, 300 if most == 2 else 9]) == sorted(delays)
     assert most == client.scard(f"{P}:followers:{leader.id}")
 
@@ -183,13 +182,13 @@ def test_no_key_is_left_of_what_is_over(store: RedisStore, client: redis.Redis, 
     store.jobs.succeed(job, DONE, digest="d" * 64)
     store.jobs.cancel(TENANT, [follower.id])
     store.jobs.create([spec(credential="AKIDa", weight=50, callback=CallbackRequest(url="http://a/"))])
-    store.jobs.succeed(held := store.jobs.claim("w", [0]), DONE)  # type: ignore[arg-type]
-    delivery = store.outbox.for_job(held.id)  # type: ignore[union-attr]
+    store.jobs.succeed(held := store.jobs.claim("w", [0]), DONE)
+    delivery = store.outbox.for_job(held.id)
     assert delivery is not None
     store.outbox.record(delivery.id, None, next_due=None, status="dead")
     submit(store, 2)
     feed(store, 1)
-    store.jobs.succeed(store.jobs.claim("w", [0]), DONE)  # type: ignore[arg-type]
+    store.jobs.succeed(store.jobs.claim("w", [0]), DONE)
     store.batches.cancel(TENANT, ID)
     assert not client.exists(f"{P}:batch-rows:{ID}")
     store.batches.begin("b" + "2" * 32, "", spec(), None, "u")
@@ -205,13 +204,21 @@ def test_no_key_is_left_of_what_is_over(store: RedisStore, client: redis.Redis, 
     assert set() == over - kept
 
 
-def test_a_dead_letter_of_its_retention_counts_as_one(store: RedisStore, clock: FixedClock) -> None:
-    """Prune says how many jobs and dead letters it has deleted."""
+def test_jobs_and_dead_letters_are_counted_together(client: redis.Redis, clock: FixedClock) -> None:
+    """Prune says how many it has deleted: letters after 30 days, jobs after 90, with their callbacks."""
+    store = RedisStore(client, clock=clock)
     store.outbox.record(ended(store), None, next_due=None, status="dead")
-    failed(store)
     clock.advance(31 * 86_400)
-    ended(store)
-    assert 2 == store.jobs.prune()
+    store.outbox.record(ended(store), None, next_due=None, status="dead")
+    assert [1, 0] == [store.jobs.prune() for _ in range(2)]
+    clock.advance(61 * 86_400)
+    assert [2, 0] == [store.jobs.prune() for _ in range(2)]
+
+
+def test_stems_without_a_digest_are_not_recorded(store: RedisStore, client: redis.Redis) -> None:
+    """No job that succeeds after it finds them."""
+    store.jobs.succeed(claimed(store), DONE)
+    assert [] == client.keys(f"{P}:reuse:*")
 
 
 def test_callbacks_of_an_earlier_release_are_filed_in_parts(

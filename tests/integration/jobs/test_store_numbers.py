@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -230,10 +231,13 @@ def test_nothing_is_kept_of_what_is_over(client: redis.Redis, clock: FixedClock)
     store = RedisStore(client, clock=clock)
     for name in ("left", "died", "well"):
         store.workers.report(worker(name))
+    store.workers.report(replace(worker("died"), serves=("htdemucs",)))
     store.workers.leave("left")
+    assert {"died", "well"} == {*client.zrange("stemline:workers", 0, -1)}
     clock.advance(KEPT_S + 1)
     store.workers.report(worker("well"))
     assert ["well"] == client.zrange("stemline:workers", 0, -1) == client.hkeys("stemline:worker-reports")
+    assert not client.exists("stemline:served")
     store.jobs.create([spec(deadline=clock() + SECOND)])
     clock.advance(2)
     assert 1 == store.jobs.expire()
@@ -246,8 +250,8 @@ def test_nothing_is_kept_of_what_is_over(client: redis.Redis, clock: FixedClock)
     assert found is not None
     for _ in range(2):
         store.leftovers.drop(found.id, removed=True)
-    assert 1 == store.statistics.read().totals["leftovers:removed"]
-    assert [] == client.keys("stemline:leftover*")
+        assert 1 == store.statistics.read().totals["leftovers:removed"]
+        assert [] == client.keys("stemline:leftover*")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])

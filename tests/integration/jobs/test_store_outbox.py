@@ -23,9 +23,10 @@ def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.R
     found.close()
 
 
-def listed(store: Store, *statuses: str, **which: int) -> list[str]:
+def listed(store: Store, *statuses: str, page: int = 1, size: int = 10) -> list[str]:
     every = frozenset(statuses or ("pending", "delivered", "dead"))
-    return [each.id for each in store.outbox.search(TENANT, DeliveryFilter(statuses=every, **which)).items]
+    which = DeliveryFilter(statuses=every, page=page, size=size)
+    return [each.id for each in store.outbox.search(TENANT, which).items]
 
 
 @pytest.mark.parametrize("first", ["dead", "delivered", "pending"])

@@ -11,7 +11,7 @@ from stemline.jobs.batch import Row
 from stemline.jobs.errors import BucketFull, BudgetSpent, QueueFull, RequestRefused
 from stemline.jobs.share import Share
 from stemline.jobs.states import State
-from stemline.jobs.store import Store
+from stemline.jobs.store import QueueFilter, Store
 from stemline.jobs.usage import NO_BUDGET, Budget
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, Make, spec, states
 from tests.integration.jobs.test_store_batches import ID, feed, submit
@@ -20,8 +20,8 @@ IDS = [f"j{number:032x}" for number in range(3)]
 BUDGET = Budget(jobs=3, audio_s=1000.0)
 
 
-def create(store: Store, *ids: str, **changes: str) -> int:
-    return store.jobs.create_many([spec(credential="AKIDa", **changes) for _ in ids], ids, budget=BUDGET)
+def create(store: Store, *ids: str) -> int:
+    return store.jobs.create_many([spec(credential="AKIDa") for _ in ids], ids, budget=BUDGET)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,8 @@ def test_a_repeated_submission_is_answered_whatever_is_full_by_now(
     budget = BUDGET if error is BudgetSpent else NO_BUDGET
     with pytest.raises(error):
         store.jobs.create_many([spec(credential="AKIDa")], ["j" + "f" * 32], budget=budget)
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    store.queues.update(TENANT, queue.id, max_size=1)
     assert [3, 1] == [create(store, *IDS), create(store, IDS[1])]
     assert [State.SUBMITTED] * 3 == states(store, *IDS)
     totals = store.statistics.read()
