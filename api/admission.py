@@ -29,7 +29,7 @@ from stemline.jobs.errors import (
 from stemline.jobs.policy import Operation
 from stemline.runtime.settings import Settings
 from stemline.wire.integrity import Integrity
-from stemline.wire.signature import SignedRequest, find_authorization, spelled, verify
+from stemline.wire.signature import SignedRequest, spelled, verify
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,
@@ -187,7 +187,7 @@ def _chosen_tenant(signed: SignedRequest, *, is_signed: bool) -> str:
     values = [value for name, value in signed.headers if name == TENANT_HEADER]
     if not values:
         return ""
-    carried = find_authorization(signed)
+    carried = signed.authorization
     is_covered = carried is not None and TENANT_HEADER in carried.header_list
     if len(values) > 1 or (is_signed and not is_covered):
         raise SignatureDoesNotMatch(f"The signature must cover {TENANT_HEADER}, which may be given once.")

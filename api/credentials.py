@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from stemline.jobs.policy import Policy
 from stemline.jobs.queue import QueueLimits
@@ -26,6 +28,10 @@ class Principal:
     """Whether its signatures must cover a digest of the body and a nonce."""
     signs_callbacks: bool = False
     """Whether it has webhook secrets, with which the callbacks of its jobs are signed."""
+
+
+_Known: TypeAlias = tuple[Mapping[str, Credential], dict[str, Principal]]
+"""The entries of the credentials as they were read, and the principals made of them so far."""
 
 
 class Principals:
@@ -56,12 +62,17 @@ class Principals:
             models=self._models, ceilings=self._ceilings, key_prefix=self._key_prefix, reuse=self._reuse
         )
         self.anonymous = Principal(id=ANONYMOUS, secret="", policy=policy)
-        key_pairs.entries()
+        self._known: _Known = (key_pairs.entries(), {})
 
     def lookup(self, secret_id: str) -> Principal | None:
         """Return the principal of a SecretId, or ``None`` for an unknown one."""
-        entry = self._key_pairs.entries().get(secret_id)
-        return None if entry is None else self._principal(entry)
+        entries, principals = self._known
+        if (latest := self._key_pairs.entries()) is not entries:
+            entries, principals = self._known = (latest, {})
+        principal = principals.get(secret_id)
+        if principal is None and (entry := entries.get(secret_id)) is not None:
+            principal = principals[secret_id] = self._principal(entry)
+        return principal
 
     def _principal(self, entry: Credential) -> Principal:
         policy = Policy(

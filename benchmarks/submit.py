@@ -33,7 +33,7 @@ from stemline.wire.signature import SignedRequest, sign
 CONNECTIONS = 32
 BUCKET = "media-1250000000"
 HOST = f"{BUCKET}.ci.ap-chongqing.myqcloud.com"
-SECRET_ID, SECRET_KEY = "AKIDbenchmark", "benchmark"
+SECRET_ID, SECRET_KEY = "AKIDbenchmark", "key-of-a-client"
 BODY = (
     "<Request><Tag>VoiceSeparate</Tag><Input><Object>in/song.mp3</Object></Input><Operation><VoiceSeparate>"
     "<AudioMode>AudioAndBackground</AudioMode><AudioConfig><Codec>mp3</Codec><Samplerate>44100</Samplerate>"

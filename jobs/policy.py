@@ -6,7 +6,7 @@ Patterns are those of :mod:`fnmatch`: ``*`` for any text, ``?`` for one characte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -197,5 +197,5 @@ class Policy:
         )
 
 
-def _any(patterns: Iterable[str], text: str) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+def _any(patterns: Collection[str], text: str) -> bool:
+    return "*" in patterns or any(fnmatchcase(text, pattern) for pattern in patterns)

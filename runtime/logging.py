@@ -121,9 +121,12 @@ def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
     return event
 
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     """Return a line of JSON that is safe to show on a terminal."""
-    return escape(json.dumps(event, ensure_ascii=False, default=repr))
+    return escape(_JSON.encode(event))
 
 
 def _stamp() -> Sequence[Processor]:

@@ -21,6 +21,9 @@ MASK: Final = "[redacted]"
 _MIN_SECRET_CHARS: Final = 6
 """Shorter secrets are not masked by their text: they would occur in half of all lines."""
 
+_FEW_SECRETS: Final = 32
+"""So many are looked for one after the other, which is faster than to look at each character of a text."""
+
 _SECRET_KEYS: Final = re.compile(
     r"secret_?key|password|passwd|passphrase|authorization|cookie|signature|webhook_?secret"
     r"|user_?data|^(.*_)?(secret|secrets|body|answer|credentials|headers)$|security_?token",
@@ -63,13 +66,27 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (re.compile(r"input_value=.*?(?:, input_type=|\Z)", re.DOTALL), f"input_value={MASK}, input_type="),
 )
 
-_HINTS: Final = ("://", "=", "whsec_", "uthorization", "UTHORIZATION")
-"""Every form contains at least one of these; texts without them are not searched for forms."""
+_WITH_VALUE: Final = re.compile(r"=[^\s=]")
+
+
+def _may_have_forms(text: str) -> bool:
+    """Return whether a text contains what every form contains; others are not searched for forms."""
+    return (
+        "://" in text
+        or "whsec_" in text
+        or "uthorization" in text
+        or "UTHORIZATION" in text
+        or _WITH_VALUE.search(text) is not None
+    )
+
 
 _PASSWORDS_IN_URL: Final = (
     re.compile(r"[a-z0-9+.-]+://[^/@]*?:([^/@]+)@", re.IGNORECASE),
     re.compile(r"[?&]sentinel_password=([^&;]+)"),
 )
+
+_PLAIN: Final = frozenset({str, bool, int, float, type(None)})
+"""Types of values that are written as they are."""
 
 Secrets = Callable[[], Collection[str]]
 """Returns secrets that may change; the same object as long as they do not."""
@@ -94,12 +111,21 @@ class Redaction:
         self._sources = sources
         self._update([frozenset() for _ in sources])
 
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Return a line's keys and values with secrets masked."""
         read = [source() for source in self._sources]
         if any(new is not old for new, old in zip(read, self._read, strict=True)):
             self._update(read)
+        if self._is_harmless(event):
+            return event
         return {name: self.value(value, name) for name, value in event.items()}
+
+    def _is_harmless(self, event: Mapping[str, Any]) -> bool:
+        """Return whether a line has nothing to mask or to cut, as nearly all: its texts are searched at once."""
+        if any(map(_is_secret_key, event)) or not _PLAIN.issuperset(map(type, event.values())):
+            return False
+        text = "\n".join([value for value in event.values() if isinstance(value, str)])
+        return len(text) <= MOST_CHARS and not _may_have_forms(text) and not self._secrets_that_begin_in(text)
 
     def value(self, value: Any, name: str = "") -> Any:
         """Return a value, at any depth, with secrets masked; bytes as their number."""
@@ -136,7 +162,7 @@ class Redaction:
     def _masked(self, text: str) -> str:
         for secret in self._secrets_that_begin_in(text):
             text = text.replace(secret, MASK)
-        if any(hint in text for hint in _HINTS):
+        if _may_have_forms(text):
             for pattern, mask in _FORMS:
                 text = pattern.sub(mask, text)
         return text
@@ -147,8 +173,11 @@ class Redaction:
         The time is that of the text, not of the secrets, of which a thousand tenants have thousands.
         """
         length = _MIN_SECRET_CHARS
-        parts = {text[start : start + length] for start in range(len(text) - length + 1)}
-        found = self._by_beginning.keys() & parts
+        if len(self._by_beginning) <= _FEW_SECRETS:
+            found = {part for part in self._by_beginning if part in text}
+        else:
+            parts = {text[start : start + length] for start in range(len(text) - length + 1)}
+            found = self._by_beginning.keys() & parts
         return sorted((each for part in found for each in self._by_beginning[part]), key=len, reverse=True)
 
     def _update(self, read: list[Collection[str]]) -> None:

@@ -20,8 +20,8 @@ from stemline.wire.signature import (
     NONCE,
     OBEYED,
     TOKEN_NAMES,
+    Authorization,
     SignedRequest,
-    find_authorization,
     spelled,
 )
 
@@ -54,18 +54,12 @@ class Integrity:
         Raises:
             SignatureDoesNotMatch: a header is malformed, or required and not covered.
         """
-        carried = find_authorization(request)
+        carried = request.authorization
         if carried is None:
             return cls(None, None, 0)
         covered = {name: request.header(name) for name in (DIGEST, NONCE) if name in carried.header_list}
-        if required and len(covered) < 2:
-            raise SignatureDoesNotMatch(f"This credential must sign the headers {DIGEST} and {NONCE}.")
-        params = {spelled(name) for name, _ in request.params} - _OF_SIGNATURES
-        if required and not params <= set(carried.param_list):
-            raise SignatureDoesNotMatch("This credential must sign every parameter.")
-        obeyed = {name for name, _ in request.headers if name in OBEYED}
-        if required and (unsigned := obeyed - set(carried.header_list)):
-            raise SignatureDoesNotMatch(f"This credential must sign the header {min(unsigned)}.")
+        if required:
+            _check_coverage(request, carried)
         digest, nonce = covered.get(DIGEST), covered.get(NONCE)
         if any(sum(key == name for key, _ in request.headers) > 1 for name in covered):
             raise SignatureDoesNotMatch(f"A request may have one {DIGEST} and one {NONCE}.")
@@ -73,7 +67,7 @@ class Integrity:
             raise SignatureDoesNotMatch(f"{DIGEST} must be 64 lower-case hexadecimal digits.")
         if nonce is not None and not _NONCE_FORM.fullmatch(nonce):
             raise SignatureDoesNotMatch(f"{NONCE} must be 16 to 128 letters, digits, dots, -, _ or ~.")
-        return cls(digest, nonce, min(end for _, end in carried.spans()))
+        return cls(digest, nonce, min(end for _, end in carried.spans))
 
     def check_body(self, body: bytes) -> None:
         """Check the body of the request.
@@ -92,6 +86,22 @@ class Integrity:
         """
         if self.digest is not None and not hmac.compare_digest(self.digest, digest):
             raise SignatureDoesNotMatch(f"The body does not have the signed {DIGEST}.")
+
+
+def _check_coverage(request: SignedRequest, carried: Authorization) -> None:
+    """Check that a signature covers both headers, every other one that the service obeys, and all parameters.
+
+    Raises:
+        SignatureDoesNotMatch: it leaves one out.
+    """
+    headers = set(carried.header_list)
+    if not {DIGEST, NONCE} <= headers:
+        raise SignatureDoesNotMatch(f"This credential must sign the headers {DIGEST} and {NONCE}.")
+    params = {spelled(name) for name, _ in request.params} - _OF_SIGNATURES
+    if not params <= set(carried.param_list):
+        raise SignatureDoesNotMatch("This credential must sign every parameter.")
+    if unsigned := {name for name, _ in request.headers if name in OBEYED} - headers:
+        raise SignatureDoesNotMatch(f"This credential must sign the header {min(unsigned)}.")
 
 
 def integrity_headers(body: bytes) -> dict[str, str]:

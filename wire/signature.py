@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
@@ -43,6 +44,8 @@ SDKs derive it for as long as temporary credentials last, 36 hours at most."""
 _MAY_BE_EMPTY = frozenset({"q-header-list", "q-url-param-list"})
 _TIMES = re.compile(r"(\d{1,12});(\d{1,12})", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{40}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
+"""Of a text that is its own encoding, as nearly every name and many values are."""
 
 
 class Key(Protocol):
@@ -64,7 +67,7 @@ class Key(Protocol):
 K = TypeVar("K", bound=Key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SignedRequest:
     """The parts of a request that a signature can cover."""
 
@@ -90,6 +93,15 @@ class SignedRequest:
         params = parse_qsl(parts.query, keep_blank_values=True)
         return cls(method, path, params, [(name.lower(), value) for name, value in headers])
 
+    @cached_property
+    def authorization(self) -> Authorization | None:
+        """The signature that the request carries: in the header, in ``q-…`` parameters or in ``sign``.
+
+        Raises:
+            Forbidden: there is one, but it is malformed.
+        """
+        return _find_authorization(self)
+
     def header(self, name: str) -> str:
         """Return the first header of a name, or an empty text."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
@@ -99,7 +111,7 @@ class SignedRequest:
         return next((value for key, value in self.params if spelled(key) == name), "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Authorization:
     """The fields of a signature, without its algorithm."""
 
@@ -110,15 +122,10 @@ class Authorization:
     param_list: tuple[str, ...]
     signature: str = ""
 
+    @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """Return start and end of both times, Unix seconds.
-
-        Raises:
-            Forbidden: a time is malformed.
-        """
+        """Start and end of both times, Unix seconds."""
         matches = [_TIMES.fullmatch(text) for text in (self.sign_time, self.key_time)]
-        if not all(matches):
-            raise Forbidden("The signature's time is not start;end in Unix seconds.")
         return [(int(match[1]), int(match[2])) for match in matches if match]
 
     def compute(self, secret_key: str, http_string: str) -> str:
@@ -159,7 +166,7 @@ def verify(
     Raises:
         Forbidden: the signature is not valid; the subclass says why.
     """
-    carried = find_authorization(request)
+    carried = request.authorization
     if carried is None:
         return None
     key = lookup(carried.secret_id)
@@ -208,12 +215,7 @@ def sign(
     return str(replace(unsigned, signature=unsigned.compute(secret_key, text)))
 
 
-def find_authorization(request: SignedRequest) -> Authorization | None:
-    """Return the signature that a request carries: in the header, in ``q-…`` parameters or in ``sign``.
-
-    Raises:
-        Forbidden: there is one, but it is malformed.
-    """
+def _find_authorization(request: SignedRequest) -> Authorization | None:
     header = request.header("authorization").strip()
     if header:
         return _parse(_pairs(header))
@@ -245,8 +247,11 @@ def http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str
 
 def encode(value: str | bytes) -> str:
     """Return the percent-encoding of the UTF-8 bytes, with the unreserved set of RFC 3986."""
-    raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return quote_from_bytes(raw, safe="-_.~")
+    if isinstance(value, str):
+        if _UNRESERVED.fullmatch(value):
+            return value
+        value = value.encode("utf-8", "surrogateescape")
+    return quote_from_bytes(value, safe="-_.~")
 
 
 def spelled(name: str | bytes) -> str:
@@ -278,7 +283,9 @@ def _parse(pairs: Sequence[tuple[str, str]]) -> Authorization:
         raise Forbidden("The signature's algorithm is not sha1.")
     if not _DIGEST.fullmatch(fields["q-signature"]):
         raise Forbidden("q-signature is not 40 lower-case hexadecimal digits.")
-    carried = Authorization(
+    if not (_TIMES.fullmatch(fields["q-sign-time"]) and _TIMES.fullmatch(fields["q-key-time"])):
+        raise Forbidden("The signature's time is not start;end in Unix seconds.")
+    return Authorization(
         secret_id=fields["q-ak"],
         sign_time=fields["q-sign-time"],
         key_time=fields["q-key-time"],
@@ -286,13 +293,12 @@ def _parse(pairs: Sequence[tuple[str, str]]) -> Authorization:
         param_list=_listed(fields["q-url-param-list"]),
         signature=fields["q-signature"],
     )
-    carried.spans()
-    return carried
 
 
 def _listed(text: str) -> tuple[str, ...]:
     """Return the names of a list that a signature carries."""
-    return _names(unquote_to_bytes(item.strip()) for item in text.split(";") if item.strip())
+    items = (item.strip() for item in text.split(";"))
+    return _names(unquote_to_bytes(item) if "%" in item else item for item in items if item)
 
 
 def _names(names: Iterable[str | bytes]) -> tuple[str, ...]:
@@ -312,7 +318,7 @@ def _check_token(request: SignedRequest, key: Key, now: float) -> None:
 
 
 def _check_times(carried: Authorization, now: float, tolerance_s: float, max_span_s: float | None) -> None:
-    for start, end in carried.spans():
+    for start, end in carried.spans:
         if now > end:
             raise RequestExpired
         if start > now + tolerance_s or start >= end:
@@ -320,7 +326,7 @@ def _check_times(carried: Authorization, now: float, tolerance_s: float, max_spa
     if max_span_s is None:
         return
     names = {"signature": max_span_s, "signing key": max(max_span_s, KEY_SPAN_S)}
-    for (start, end), (name, most_s) in zip(carried.spans(), names.items(), strict=True):
+    for (start, end), (name, most_s) in zip(carried.spans, names.items(), strict=True):
         if end - start > most_s + tolerance_s:
             raise Forbidden(f"The {name} is valid for longer than {most_s:g} s.")
 

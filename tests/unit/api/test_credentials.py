@@ -44,3 +44,24 @@ def test_secrets_stay_out_of_representations() -> None:
     """Printing the settings shows no SecretKey."""
     entry = Credential(secret_id="a", secret_key="hush-hush")
     assert "hush-hush" not in repr(Settings(credentials=(entry,)))
+
+
+def test_principals_follow_their_file(tmp_path: Path) -> None:
+    """A principal is made once for each reading of the file: a removed or changed entry is never the old one."""
+    file = tmp_path / "credentials.json"
+    file.write_text('[{"secret_id": "a", "secret_key": "first"}, {"secret_id": "b", "secret_key": "k"}]')
+    configured = Settings(credentials_file=file)
+    now = [0.0]
+    key_pairs = CredentialFiles.of(configured).key_pairs
+    key_pairs._clock = lambda: now[0]
+    known = Principals(key_pairs, configured)
+    first = known.lookup("a")
+    assert first is not None
+    assert first is known.lookup("a")
+    assert known.lookup("b") is not None
+    file.write_text('[{"secret_id": "a", "secret_key": "a second one"}]')
+    now[0] += 60
+    second = known.lookup("a")
+    assert second is not None
+    assert "a second one" == second.secret
+    assert known.lookup("b") is None

@@ -26,7 +26,6 @@ from stemline.wire.signature import (
     Authorization,
     SignedRequest,
     encode,
-    find_authorization,
     http_strings,
     sign,
     spelled,
@@ -208,7 +207,7 @@ def test_published_vector() -> None:
 def test_vectors(name: str) -> None:
     """Each vector of the specification verifies, and its canonical text has the printed digest."""
     signed, digest = VECTORS[name]
-    carried = find_authorization(signed)
+    carried = signed.authorization
     assert carried is not None
     digests = [hashlib.sha1(text.encode()).hexdigest() for text in http_strings(signed, carried)]
     assert digest in digests
@@ -219,8 +218,8 @@ def test_vectors(name: str) -> None:
 def test_signing(name: str) -> None:
     """Signing makes the header of each vector, to the digit."""
     signed, _ = VECTORS[name]
-    carried = find_authorization(signed)
-    start, end = carried.spans()[0]
+    carried = signed.authorization
+    start, end = carried.spans[0]
     made = sign(
         signed,
         secret_id=SECRET_ID,
@@ -311,7 +310,7 @@ def test_a_refusal_says_what_is_wrong(old: str, new: str, message: str) -> None:
 
 def test_a_secret_id_may_hold_an_equals_sign() -> None:
     """Name and value of a field are separated by its first ``=``."""
-    found = find_authorization(changed(V1, SECRET_ID, "a=b"))
+    found = changed(V1, SECRET_ID, "a=b").authorization
     assert found is not None
     assert "a=b" == found.secret_id
 
@@ -553,7 +552,7 @@ def flipped(text: str, index: int) -> str:
 
 def mutations(signed: SignedRequest) -> list[SignedRequest]:
     """The request with each single signed character changed."""
-    carried = find_authorization(signed)
+    carried = signed.authorization
     assert carried is not None
     found = [dataclasses.replace(signed, method="PATCH")]
     found += [dataclasses.replace(signed, path=flipped(signed.path, i)) for i in range(1, len(signed.path))]

@@ -165,3 +165,25 @@ def test_a_line_is_not_searched_for_each_of_many_secrets():
     redaction = Redaction(known)
     assert ["000017-of-a-tenant"] == redaction._secrets_that_begin_in("key 000017-of-a-tenant was refused")
     assert f"key {MASK} was refused" == redaction.text("key 000017-of-a-tenant was refused")
+
+
+@pytest.mark.parametrize("many", [0, 1000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "request.answered", "status": 200, "ms": 1.5, "code": None, "ok": True},
+        {"event": "a", "detail": "the key is hunter2-and-more here"},
+        {"event": "a", "detail": {"deep": ["hunter2-and-more"]}},
+        {"event": "a", "detail": ValueError("hunter2-and-more")},
+        {"event": "a", "password": "short"},
+        {"event": "a", "url": "redis://:word@host/"},
+        {"event": "a", "detail": b"hunter2-and-more"},
+        {"event": "a", "detail": "x" * 5000},
+    ],
+)
+def test_lines_are_masked_as_each_of_their_values(line, many):
+    """A line that is searched as a whole is masked where one of its values would be."""
+    redaction = Redaction(["hunter2-and-more", *(f"secret-{number}" for number in range(many))])
+    expected = {name: redaction.value(value, name) for name, value in line.items()}
+    assert expected == redaction(None, "info", dict(line))
+    assert "hunter2" not in repr(redaction(None, "info", dict(line)))
