@@ -102,9 +102,10 @@ def _create(context: RequestContext) -> list[Job]:
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
-        traced = [replace(spec, trace=traceparent(span)) for spec in specs]
+        if trace := traceparent(span):
+            specs = [replace(spec, trace=trace) for spec in specs]
         jobs = store.jobs.create(
-            traced,
+            specs,
             idempotency=idempotency,
             new_queue=context.new_queue,
             budget=context.policy.budget,

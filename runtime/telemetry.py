@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider, Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from stemline.runtime.errors import TelemetryMissing
@@ -49,6 +49,9 @@ class Tracer:
             kind: the span's role between processes.
             attributes: what it is done to.
         """
+        if self._provider is None and parent == "":
+            yield INVALID_SPAN
+            return
         context = None if parent is None else _context(parent)
         with self._tracer.start_as_current_span(
             name,
@@ -87,11 +90,14 @@ class Tracer:
 
 def annotate(span: Span, **attributes: Any) -> None:
     """Add attributes, under ``stemline.``."""
-    span.set_attributes(_prefixed(attributes))
+    if span.is_recording():
+        span.set_attributes(_prefixed(attributes))
 
 
 def traceparent(span: Span) -> str:
     """Return the traceparent that makes later spans children of this one; empty without a trace."""
+    if not span.get_span_context().is_valid:
+        return ""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, set_span_in_context(span))
     return carrier.get("traceparent", "")

@@ -25,6 +25,8 @@ MAX_FIELDS: Final = 2000
 _MAX_NUMBER_DIGITS = 32
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_PLAIN = re.compile("[^\t\n\r\x20-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold, or writes with an escape."""
 _DECLARED = re.compile(r"""\ufeff?\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _MARKUP_DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
@@ -64,9 +66,7 @@ def parse(body: bytes, content_type: str, *, root: str = "Request") -> Tree:
 
 def to_xml(name: str, tree: Tree) -> bytes:
     """Return a tree as compact XML, without a declaration; a list repeats its element."""
-    parts: list[str] = []
-    _write(parts, name, tree)
-    return "".join(parts).encode()
+    return _xml(name, tree).encode()
 
 
 def to_json(tree: Tree) -> bytes:
@@ -74,20 +74,17 @@ def to_json(tree: Tree) -> bytes:
     return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def _write(parts: list[str], name: str, node: Node) -> None:
+def _xml(name: str, node: Node) -> str:
     if isinstance(node, list):
-        for item in node:
-            _write(parts, name, item)
-    elif not node:
-        parts.append(f"<{name}/>")
-    elif isinstance(node, dict):
-        parts.append(f"<{name}>")
-        for child, content in node.items():
-            _write(parts, child, content)
-        parts.append(f"</{name}>")
-    else:
+        return "".join([_xml(name, item) for item in node])
+    if not node:
+        return f"<{name}/>"
+    if isinstance(node, dict):
+        return f"<{name}>{''.join([_xml(child, content) for child, content in node.items()])}</{name}>"
+    if _NOT_PLAIN.search(node):
         # A character that XML cannot hold would make the whole body unreadable.
-        parts.append(f"<{name}>{_NOT_XML.sub(chr(0xFFFD), node).translate(_ESCAPES)}</{name}>")
+        node = _NOT_XML.sub("\ufffd", node).translate(_ESCAPES)
+    return f"<{name}>{node}</{name}>"
 
 
 def _xml_element(text: str, body: bytes) -> etree._Element:

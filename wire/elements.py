@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import Flag, auto
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from stemline.jobs.errors import RequestRefused
@@ -75,6 +76,8 @@ class Element:
             RequestRefused: it is missing, or not of its kind.
         """
         given = fields.get(self.name)
+        if given is None and not self.required and self.default is None:
+            return
         required = "" if partial else self.required
         if isinstance(self.kind, Table):
             if given is None and not required:
@@ -94,7 +97,12 @@ class Element:
             self._put(into, self._read_text(self.kind, given))
 
     def writer(self, document: Document) -> Writer:
-        """Return what makes the content of the element from the value of its container."""
+        """Return what makes the content of the element.
+
+        It takes the value of the attribute where there is one, else that of the container.
+        """
+        if self.attribute:
+            return self.kind.write  # type: ignore[union-attr,return-value]
         get = self._getter()
         write = self.kind.write if isinstance(self.kind, Kind) else self.kind.writer(document)
         if isinstance(self.kind, Table) and not self.repeated:
@@ -147,7 +155,13 @@ class Element:
 
         return get
 
-    @property
+    @cached_property
+    def attribute(self) -> str:
+        """The attribute that a text is the value of, as most are; empty for everything else."""
+        is_text = isinstance(self.kind, Kind) and not self.repeated
+        return self._path[0] if is_text and len(self._path) == 1 else ""
+
+    @cached_property
     def _path(self) -> list[str]:
         return self.source.split(".") if isinstance(self.source, str) and self.source else []
 
@@ -262,12 +276,18 @@ def _ordered(elements: tuple[Element, ...], document: Document, by_name: Documen
 
 
 def _writer(rows: list[Element], document: Document) -> Callable[[Any], Tree]:
-    writers = [(row.name, row.writer(document)) for row in rows]
+    writers = [(row.name, row.attribute, row.writer(document)) for row in rows]
 
     def write(value: Any) -> Tree:
         tree: Tree = {}
-        for name, writer in writers:
-            content = writer(value)
+        is_mapping = isinstance(value, dict)
+        for name, attribute, writer in writers:
+            if not attribute:
+                content = writer(value)
+            elif is_mapping:
+                content = writer(value.get(attribute))
+            else:
+                content = writer(getattr(value, attribute))
             if content is not None:
                 tree[name] = content
         return tree

@@ -23,6 +23,7 @@ _MAX_QUERY_CHARS = 64 << 10
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """C0, C1, which terminals interpret too, line separators, and halves of pairs."""
 _NAME = r"[A-Za-z0-9_*\-\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+"
+_DIGITS = re.compile("[0-9]{1,9}")
 _STRING: Final[Schema] = {"type": "string"}
 
 
@@ -69,8 +70,10 @@ def one_of(*words: str, make: Callable[[str], Any] = str, others: Mapping[str, s
         others: further accepted words, in lower case, and the word that each stands for.
     """
 
+    exact = frozenset(map(str, words))
+
     def read(text: str) -> Any:
-        word = spelled(text, words) or (others or {}).get(text.lower())
+        word = text if text in exact else spelled(text, words) or (others or {}).get(text.lower())
         if word is None:
             raise ValueError(text)
         return make(word)
@@ -94,7 +97,7 @@ def integer(least: int = 0, most: int = 999_999_999) -> Kind:
     """Return the kind of a decimal number within bounds."""
 
     def read(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
             raise ValueError(text)
         return int(text)
 
@@ -134,8 +137,10 @@ def decimal(places: int, *, unit: float = 1, sign: str = "") -> Kind:
 def matching(pattern: str, refusal: str = "", schema: Schema | None = None, **options: Any) -> Kind:
     """Return the kind of a text that matches a regular expression, which by default is its schema too."""
 
+    form = re.compile(pattern)
+
     def read(text: str) -> str:
-        if not re.fullmatch(pattern, text):
+        if not form.fullmatch(text):
             raise ValueError(text)
         return text
 
