@@ -18,13 +18,14 @@ from stemline.api import dry_run, waiting
 from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.context import RequestContext
 from stemline.api.routing import Router
+from stemline.api.submissions import Steps
 from stemline.jobs.errors import IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.kept_source import check_source_is_kept
 from stemline.jobs.separation import TAG
 from stemline.jobs.states import State
-from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter
+from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter, Submission
 from stemline.runtime.telemetry import annotate, traceparent
 from stemline.wire import queries, views
 from stemline.wire.job import QUEUE_TYPE
@@ -53,13 +54,17 @@ async def create_jobs(context: WriteContext, request: Request) -> Response:
         if asked["probe"] == "false":
             return context.respond(views.DRY_RUN, items=[])
         return await dry_run.answer(context, request, specs)
-    return await waiting.answer(
-        context,
-        request,
-        lambda: _create(context),
-        wait_s,
-        lambda shown: context.respond(views.CREATED_JOBS, items=shown),
-    )
+
+    def respond(shown: Sequence[Job | None]) -> Response:
+        return context.respond(views.CREATED_JOBS, items=shown)
+
+    def answered() -> Steps[Response]:
+        return respond((yield from _create(context)))
+
+    if not wait_s:
+        return await context.services.submissions.run(context.store, answered())
+    jobs = await context.services.submissions.run(context.store, _create(context))
+    return await waiting.answer_later(context, request, jobs, wait_s, respond)
 
 
 def _specs(context: RequestContext) -> list[JobSpec]:
@@ -87,8 +92,8 @@ def tried(context: RequestContext) -> list[JobSpec]:
     return specs
 
 
-def _create(context: RequestContext) -> list[Job]:
-    """Store the jobs of a request and return them as they are answered."""
+def _create(context: RequestContext) -> Steps[list[Job]]:
+    """Check a request, yield what it stores, and return the jobs as they are answered."""
     store, idempotency = context.store, _idempotency(context)
     try:
         specs = _specs(context)
@@ -104,12 +109,7 @@ def _create(context: RequestContext) -> list[Job]:
     ) as span:
         if trace := traceparent(span):
             specs = [replace(spec, trace=trace) for spec in specs]
-        jobs = store.jobs.create(
-            specs,
-            idempotency=idempotency,
-            new_queue=context.new_queue,
-            budget=context.policy.budget,
-        )
+        jobs = yield Submission(specs, idempotency, context.new_queue, context.policy.budget)
         annotate(span, jobs=[job.id for job in jobs])
     return _as_answered(jobs)
 

@@ -13,6 +13,7 @@ from stemline.api.hub import EventHub
 from stemline.api.limits import RateLimit
 from stemline.api.long_requests import LongRequests, for_many_records, for_pages, for_stores
 from stemline.api.metrics import ApiMetrics
+from stemline.api.submissions import Submissions
 from stemline.jobs.store import Store
 from stemline.runtime.settings import Settings
 from stemline.runtime.telemetry import Tracer
@@ -33,6 +34,7 @@ class Services:
     metrics: ApiMetrics
     tracer: Tracer
     hub: EventHub
+    submissions: Submissions = field(default_factory=Submissions)
     at_stores: LongRequests = field(default_factory=for_stores)
     of_many_records: LongRequests = field(default_factory=for_many_records)
     of_pages: LongRequests = field(default_factory=for_pages)

@@ -49,13 +49,23 @@ async def answer(
     Args:
         context: of the request.
         request: the request, whose body is read.
-        find: returns the jobs as they are now, or makes them.
+        find: returns the jobs as they are now.
         wait_s: longest wait, s; 0 for none.
         respond: makes the response of jobs.
     """
     if not wait_s:
         return await run_in_threadpool(lambda: respond(find()))  # a second thread would cost as much again
-    jobs = await run_in_threadpool(find)
+    return await answer_later(context, request, await run_in_threadpool(find), wait_s, respond)
+
+
+async def answer_later(
+    context: RequestContext,
+    request: Request,
+    jobs: Sequence[Job | None],
+    wait_s: float,
+    respond: Callable[[Sequence[Job | None]], Response],
+) -> Response:
+    """Return the response as :func:`answer` does, of jobs that are found already."""
     try:
         with context.services.hub.admit(context.principal.id), left_out(request.scope):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)

@@ -111,7 +111,9 @@ class Redaction:
         self._sources = sources
         self._update([frozenset() for _ in sources])
 
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
         """Return a line's keys and values with secrets masked."""
         read = [source() for source in self._sources]
         if any(new is not old for new, old in zip(read, self._read, strict=True)):

@@ -69,7 +69,6 @@ def one_of(*words: str, make: Callable[[str], Any] = str, others: Mapping[str, s
         make: converts a word to its value.
         others: further accepted words, in lower case, and the word that each stands for.
     """
-
     exact = frozenset(map(str, words))
 
     def read(text: str) -> Any:
@@ -136,7 +135,6 @@ def decimal(places: int, *, unit: float = 1, sign: str = "") -> Kind:
 
 def matching(pattern: str, refusal: str = "", schema: Schema | None = None, **options: Any) -> Kind:
     """Return the kind of a text that matches a regular expression, which by default is its schema too."""
-
     form = re.compile(pattern)
 
     def read(text: str) -> str:

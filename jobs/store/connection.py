@@ -54,6 +54,22 @@ class Connection:
         """
         return self._scripts.run(script, self.options.key_prefix, self._clock() if self._clock else 0, *args)
 
+    def run_each(self, script: str, calls: Iterable[Sequence[str | float]]) -> list[Any]:
+        """Run one of the scripts several times in one round trip.
+
+        Args:
+            script: its name.
+            calls: the arguments of each.
+
+        Returns:
+            The answer of each, or the error with which it ended, as :meth:`run` raises it.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or does not answer.
+        """
+        first = (self.options.key_prefix, self._clock() if self._clock else 0)
+        return self._scripts.run_each(script, [(*first, *args) for args in calls])
+
     def read(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a reading method of the client.
 

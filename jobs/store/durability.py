@@ -95,33 +95,39 @@ class Confirmation:
 
 
 def run_confirmed(
-    client: redis.Redis, confirmation: Confirmation, marker: str, run: Sequence[str | float]
-) -> Any:
-    """Run a command, wait until its change is as durable as asked for, and return its answer.
+    client: redis.Redis, confirmation: Confirmation, marker: str, commands: Sequence[Sequence[str | float]]
+) -> list[Any]:
+    """Run commands, wait until their changes are as durable as asked for, and return their answers.
 
     Args:
         client: of the server.
         confirmation: `disk` or `replica`.
         marker: A key that is written as well. The server confirms what this connection wrote last, and a
             command that is repeated, because its first answer was lost, may have nothing left to write.
-        run: The command and its arguments.
+        commands: Each with its arguments.
+
+    Returns:
+        The answer of each command, or the error with which it ended.
 
     Raises:
-        NotConfirmed: The change was made, but the server did not confirm it in time.
-        RedisError: Of any of the commands.
+        NotConfirmed: Changes were made, but the server did not confirm them in time.
+        RedisError: The server cannot be asked, or refuses to confirm.
     """
     wait = confirmation.command(_TIMEOUT_MS)
     with client.pipeline(transaction=False) as pipe:
-        pipe.execute_command(*run)  # type: ignore[no-untyped-call]
+        for command in commands:
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]
         pipe.set(marker, "")
         pipe.execute_command(*wait)  # type: ignore[no-untyped-call]
-        answer, marked, confirmed = pipe.execute(raise_on_error=False)
-    for each in (answer, marked, confirmed):
+        *answers, marked, confirmed = pipe.execute(raise_on_error=False)
+    if all(isinstance(each, Exception) for each in answers):
+        return answers  # nothing was changed
+    for each in (marked, confirmed):
         if isinstance(each, Exception):
             raise each
     if not _suffices(wait, confirmed):
         raise NotConfirmed(retry_after_s=1.0, reason=f"{wait[0]}: not confirmed within {_TIMEOUT_MS} ms")
-    return answer
+    return answers
 
 
 def shortcoming(client: redis.Redis, confirmation: Confirmation) -> str:

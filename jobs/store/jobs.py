@@ -17,6 +17,7 @@ from stemline.jobs.errors import (
     QueueFull,
     QueueNotFound,
     RequestRefused,
+    StemlineError,
 )
 from stemline.jobs.history import Step
 from stemline.jobs.ids import new_job_id, queue_id_of
@@ -35,6 +36,7 @@ from stemline.jobs.store.values import (
     JobFilter,
     Listing,
     Page,
+    Submission,
     WakeUp,
 )
 from stemline.jobs.tenant import Tenant
@@ -63,9 +65,22 @@ class RedisJobs(RedisAttempts, JobRepository):
         new_queue: QueueLimits | None = None,
         budget: Budget = NO_BUDGET,
     ) -> list[Job]:
-        ids = [new_job_id() for _ in specs]
-        answer = self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
-        return [job for record in answer[1] if (job := records.job(record))]
+        (found,) = self.create_each([Submission(specs, idempotency, new_queue, budget)])
+        if isinstance(found, StemlineError):
+            raise found
+        return found
+
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+        calls = [self._creation(each, [new_job_id() for _ in each.specs]) for each in submissions]
+        found: list[list[Job] | StemlineError] = []
+        for answer in self._connection.run_each("create", calls):
+            try:
+                records_of = self._created(answer)[1]
+            except StemlineError as error:
+                found.append(error)
+            else:
+                found.append([job for record in records_of if (job := records.job(record))])
+        return found
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
         connection = self._connection
@@ -87,22 +102,15 @@ class RedisJobs(RedisAttempts, JobRepository):
         budget: Budget = NO_BUDGET,
     ) -> int:
         ids = ids or [new_job_id() for _ in specs]
-        return int(self._create(specs, ids, budget=budget, unretried=unretried, shown=False)[3])
+        call = self._creation(Submission(specs, budget=budget), ids, unretried=unretried, shown=False)
+        return int(self._created(self._connection.run("create", *call))[3])
 
-    def _create(
-        self,
-        specs: Sequence[JobSpec],
-        ids: Sequence[str],
-        *,
-        idempotency: Idempotency | None = None,
-        new_queue: QueueLimits | None = None,
-        budget: Budget = NO_BUDGET,
-        unretried: bool = False,
-        shown: bool = True,
-    ) -> list[Any]:
-        """Run the script, send its wake-ups and return its answer."""
-        options = self._connection.options
-        limits = new_queue or options.queue_limits
+    def _creation(
+        self, submission: Submission, ids: Sequence[str], *, unretried: bool = False, shown: bool = True
+    ) -> list[str | float]:
+        """Return the arguments of the script that creates jobs."""
+        options, specs, idempotency = self._connection.options, submission.specs, submission.idempotency
+        limits = submission.new_queue or options.queue_limits
         tenant = specs[0].tenant
         rows: list[str] = []
         for job_id, spec in zip(ids, specs, strict=True):
@@ -110,8 +118,7 @@ class RedisJobs(RedisAttempts, JobRepository):
             rows += [job_id, text, str(spec.level), digest, spec.queue_id, spec.origin]
             rows += ["" if time is None else str(time) for time in (spec.not_before, spec.deadline)]
             rows += [spec.batch, *_hop(spec), spec.wants]
-        answer: list[Any] = self._connection.run(
-            "create",
+        return [
             str(tenant),
             int(options.auto_open),
             queue_id_of(tenant),
@@ -124,11 +131,20 @@ class RedisJobs(RedisAttempts, JobRepository):
             int(shown),
             specs[0].credential,
             "" if specs[0].weight is None else specs[0].weight,
-            *budget_arguments(budget),
+            *budget_arguments(submission.budget),
             int(unretried),
             options.job_bytes_per_bucket,
             *rows,
-        )
+        ]
+
+    def _created(self, answer: list[Any] | StemlineError) -> list[Any]:
+        """Send the wake-ups of the script and return its answer.
+
+        Raises:
+            StemlineError: nothing was stored.
+        """
+        if isinstance(answer, StemlineError):
+            raise answer
         if answer[0] in _CREATE_ERRORS:
             raise _CREATE_ERRORS[answer[0]]
         if answer[0] == "retried":

@@ -6,6 +6,7 @@ The text of a script is the transition table and some constants, written as Lua,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -14,6 +15,7 @@ import redis
 from redis.commands.core import Script
 
 from stemline.jobs.batch import BATCHES_KEPT
+from stemline.jobs.errors import StemlineError
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
@@ -103,14 +105,15 @@ class Scripts:
             NotConfirmed: the change was made, but may not survive what it should.
             RecordTooNew: a record was written by a newer release.
         """
-        script = self._registered.get(name)
-        if script is None:
-            script = self._registered[name] = self._client.register_script(source(name))
+        if self._is_confirmed(name):
+            (answer,) = self.run_each(name, [args])
+            if isinstance(answer, StemlineError):
+                raise answer
+            return answer
+        sha = self._sha(name)
         try:
-            if self._confirmation.durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS:
-                return self._run_confirmed(name, script.sha, args)
             try:
-                return self._client.evalsha(script.sha, 0, *args)
+                return self._client.evalsha(sha, 0, *args)
             except redis.exceptions.NoScriptError:
                 # The server was restarted between the loading of the script and its use.
                 return self._client.eval(source(name), 0, *args)
@@ -127,13 +130,47 @@ class Scripts:
         try:
             if self._confirmation.durability is Durability.PROCESS:
                 return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-            return run_confirmed(self._client, self._confirmation, self._marker, command)
+            (answer,) = run_confirmed(self._client, self._confirmation, self._marker, [command])
         except CLIENT_ERRORS as error:
             raise translate(error) from error
+        if isinstance(answer, CLIENT_ERRORS):
+            raise translate(answer)
+        return answer
 
-    def _run_confirmed(self, name: str, sha: str, args: tuple[str | float, ...]) -> Any:
-        client, confirmation, marker = self._client, self._confirmation, self._marker
+    def run_each(self, name: str, calls: Sequence[Sequence[str | float]]) -> list[Any]:
+        """Run a script with each of several lists of arguments, in one round trip.
+
+        Returns:
+            For each list the answer, or the error with which it ended, as :meth:`run` raises it.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached, or does not answer.
+            NotConfirmed: changes were made, but may not survive what they should.
+        """
+        commands = [("EVALSHA", self._sha(name), 0, *args) for args in calls]
         try:
-            return run_confirmed(client, confirmation, marker, ("EVALSHA", sha, 0, *args))
-        except redis.exceptions.NoScriptError:
-            return run_confirmed(client, confirmation, marker, ("EVAL", source(name), 0, *args))
+            answers = self._send(name, commands)
+            if any(isinstance(each, redis.exceptions.NoScriptError) for each in answers):
+                # The server was restarted since the script was loaded; every script may be repeated.
+                self._client.script_load(source(name))
+                answers = self._send(name, commands)
+        except CLIENT_ERRORS as error:
+            raise translate(error) from error
+        return [translate(each) if isinstance(each, CLIENT_ERRORS) else each for each in answers]
+
+    def _send(self, name: str, commands: Sequence[Sequence[str | float]]) -> list[Any]:
+        if self._is_confirmed(name):
+            return run_confirmed(self._client, self._confirmation, self._marker, commands)
+        with self._client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return list(pipe.execute(raise_on_error=False))
+
+    def _is_confirmed(self, name: str) -> bool:
+        return self._confirmation.durability is not Durability.PROCESS and name in CONFIRMED_SCRIPTS
+
+    def _sha(self, name: str) -> str:
+        script = self._registered.get(name)
+        if script is None:
+            script = self._registered[name] = self._client.register_script(source(name))
+        return str(script.sha)

@@ -8,9 +8,11 @@ from enum import IntEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from stemline.jobs.delivery import DELIVERY_STATUSES
-from stemline.jobs.queue import Queue
+from stemline.jobs.job import JobSpec
+from stemline.jobs.queue import Queue, QueueLimits
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.tenant import Tenant
+from stemline.jobs.usage import NO_BUDGET, Budget
 
 T = TypeVar("T")
 
@@ -45,6 +47,16 @@ def discard_deliveries(deliveries: Sequence[str]) -> None:
 
 def discard_wake_ups(wake_ups: Sequence[WakeUp]) -> None:
     """Send nothing; the sweeper finds the jobs and wakes workers up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Jobs of one tenant and one submitter that are stored together; see ``JobRepository.create``."""
+
+    specs: Sequence[JobSpec]
+    idempotency: Idempotency | None = None
+    new_queue: QueueLimits | None = None
+    budget: Budget = NO_BUDGET
 
 
 @dataclass(frozen=True, slots=True)

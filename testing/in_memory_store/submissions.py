@@ -13,6 +13,7 @@ from stemline.jobs.errors import (
     IdempotencyConflict,
     QueueFull,
     QueueNotFound,
+    StemlineError,
 )
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec
@@ -22,6 +23,7 @@ from stemline.jobs.share import Share
 from stemline.jobs.states import State
 from stemline.jobs.store import (
     Idempotency,
+    Submission,
     WakeUp,
     records,
 )
@@ -47,6 +49,22 @@ class Submissions:
     ) -> list[Job]:
         ids = [new_job_id() for _ in specs]
         return self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
+
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+        found: list[list[Job] | StemlineError] = []
+        for each in submissions:
+            try:
+                jobs = self.create(
+                    each.specs,
+                    idempotency=each.idempotency,
+                    new_queue=each.new_queue,
+                    budget=each.budget,
+                )
+            except StemlineError as error:
+                found.append(error)
+            else:
+                found.append(jobs)
+        return found
 
     def create_many(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from stemline.jobs.errors import StemlineError
 from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Waveform
 from stemline.jobs.queue import QueueLimits
@@ -17,6 +18,7 @@ from stemline.jobs.store.values import (
     JobFilter,
     Listing,
     Page,
+    Submission,
     WakeUp,
 )
 from stemline.jobs.tenant import Tenant
@@ -53,6 +55,14 @@ class JobRepository(AttemptRepository, Protocol):
             IdempotencyConflict: the key was used with another body.
             RowRetried: a job retries a row of a batch that another job retries already.
             BudgetSpent: the budget has no room for them.
+        """
+        ...
+
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+        """Store several submissions in one round trip.
+
+        Returns:
+            For each its jobs, or the error with which it was refused, as :meth:`create` returns or raises it.
         """
         ...
 

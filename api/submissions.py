@@ -1,0 +1,121 @@
+"""Submissions that wait at the same time are stored together: one thread, and one round trip of the store.
+
+A thread and a round trip cost more of the processor than the work on one submission. So what arrives while a
+thread works waits, and is all taken by the next one; an only request waits for nothing. Where the store
+confirms changes on disk or on a replica, it does so once for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from stemline.jobs.errors import StemlineError, StoreUnavailable
+from stemline.jobs.job import Job
+from stemline.jobs.store import Store, Submission
+
+THREADS: Final = 2
+"""One works on submissions while the other waits for the store."""
+
+T = TypeVar("T")
+
+Steps: TypeAlias = Generator[Submission, list[Job], T]
+"""What is done for a request: it yields what shall be stored, gets the jobs, and returns a result.
+
+It runs in a thread. It may read from the store, and return without having stored anything.
+"""
+
+
+@dataclass(slots=True)
+class Asked(Generic[T]):
+    """A request whose steps are run together with those of others."""
+
+    steps: Steps[T]
+    _context: Context = field(default_factory=copy_context)
+    """Variables of the request, such as those of its log lines."""
+    _results: list[T] = field(default_factory=list)
+    error: Exception | None = None
+
+    def proceed(self, step: Callable[..., Submission], *values: Any) -> Submission | None:
+        """Run the steps until there is something to store, which is returned, or until they end."""
+        try:
+            return self._context.run(step, *values)
+        except StopIteration as end:
+            self._results.append(end.value)
+        except Exception as error:  # noqa: BLE001 - raised again for the request
+            self.error = error
+        return None
+
+    def result(self) -> T:
+        """Return the result of the steps, or raise the error with which they ended."""
+        if self.error is not None:
+            raise self.error
+        return self._results[0]
+
+
+def run_together(store: Store, asked: Sequence[Asked[Any]]) -> None:
+    """Run the steps of requests, with one round trip of the store for what they store."""
+    waiting: list[tuple[Asked[Any], Submission]] = []
+    unavailable: StoreUnavailable | None = None
+    for each in asked:
+        if unavailable is not None:  # the next one would wait as long for the same answer
+            each.proceed(each.steps.throw, unavailable)
+        elif submission := each.proceed(next, each.steps):
+            waiting.append((each, submission))
+        elif isinstance(each.error, StoreUnavailable):
+            unavailable = each.error
+    if not waiting:
+        return
+    try:
+        found = store.jobs.create_each([submission for _, submission in waiting])
+    except StemlineError as error:
+        found = [error] * len(waiting)
+    for (each, _), jobs in zip(waiting, found, strict=True):
+        if isinstance(jobs, StemlineError):
+            each.proceed(each.steps.throw, jobs)
+        else:
+            each.proceed(each.steps.send, jobs)
+
+
+class Submissions:
+    """The submissions of one process."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Asked[Any], asyncio.Future[None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, store: Store, steps: Steps[T]) -> T:
+        """Return the result of a submission's steps.
+
+        Args:
+            store: where jobs are stored.
+            steps: what is done for it.
+
+        Raises:
+            StemlineError: it is refused.
+        """
+        loop = asyncio.get_running_loop()
+        asked, done = Asked(steps), loop.create_future()
+        self._waiting.append((asked, done))
+        if len(self._tasks) < THREADS:
+            task = loop.create_task(self._work(store))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await done
+        return asked.result()
+
+    async def _work(self, store: Store) -> None:
+        """Run what waits, until nothing does."""
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            try:
+                await run_in_threadpool(run_together, store, [asked for asked, _ in taken])
+            finally:
+                for _, done in taken:
+                    if not done.done():
+                        done.set_result(None)
