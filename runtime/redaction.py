@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 MASK: Final = "[redacted]"
@@ -88,6 +88,8 @@ _PASSWORDS_IN_URL: Final = (
 _PLAIN: Final = frozenset({str, bool, int, float, type(None)})
 """Types of values that are written as they are."""
 
+Line: TypeAlias = MutableMapping[str, Any]
+
 Secrets = Callable[[], Collection[str]]
 """Returns secrets that may change; the same object as long as they do not."""
 
@@ -111,9 +113,7 @@ class Redaction:
         self._sources = sources
         self._update([frozenset() for _ in sources])
 
-    def __call__(
-        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self, _logger: Any, _method: str, event: Line) -> Line:
         """Return a line's keys and values with secrets masked."""
         read = [source() for source in self._sources]
         if any(new is not old for new, old in zip(read, self._read, strict=True)):
@@ -123,7 +123,7 @@ class Redaction:
         return {name: self.value(value, name) for name, value in event.items()}
 
     def _is_harmless(self, event: Mapping[str, Any]) -> bool:
-        """Return whether a line has nothing to mask or to cut, as nearly all: its texts are searched at once."""
+        """Return whether a line has nothing to mask or to cut, as most: its texts are searched at once."""
         if any(map(_is_secret_key, event)) or not _PLAIN.issuperset(map(type, event.values())):
             return False
         text = "\n".join([value for value in event.values() if isinstance(value, str)])

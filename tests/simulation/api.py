@@ -25,6 +25,7 @@ from stemline.api.hosts import HostTable
 from stemline.api.limits import RateLimit
 from stemline.api.metrics import ApiMetrics
 from stemline.api.services import Services
+from stemline.api.submissions import Asked, Steps, run_together
 from stemline.jobs.store import Store
 from stemline.runtime.credentials import CredentialFiles
 from stemline.runtime.settings import Settings
@@ -58,12 +59,22 @@ class _LongRequests:
         return call()
 
 
+class _Submissions:
+    """Stands in for the threads of submissions."""
+
+    async def run(self, store: Store, steps: Steps[T]) -> T:
+        asked = Asked(steps)
+        run_together(store, [asked])
+        return asked.result()
+
+
 class Application:
     """The product's application. It keeps nothing of a run: each call brings the store of its process."""
 
     def __init__(self, settings: Settings) -> None:
         """Make the application, which is slow."""
         long: Any = _LongRequests()
+        submissions: Any = _Submissions()
         unknown: Any = None
         self._services = Services(
             settings=settings,
@@ -76,6 +87,7 @@ class Application:
             metrics=ApiMetrics(),
             tracer=Tracer(),
             hub=unknown,
+            submissions=submissions,
             at_stores=long,
             of_many_records=long,
             of_pages=long,

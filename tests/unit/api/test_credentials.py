@@ -47,7 +47,7 @@ def test_secrets_stay_out_of_representations() -> None:
 
 
 def test_principals_follow_their_file(tmp_path: Path) -> None:
-    """A principal is made once for each reading of the file: a removed or changed entry is never the old one."""
+    """A principal is made once for each reading of the file, and never outlives its entry."""
     file = tmp_path / "credentials.json"
     file.write_text('[{"secret_id": "a", "secret_key": "first"}, {"secret_id": "b", "secret_key": "k"}]')
     configured = Settings(credentials_file=file)

@@ -1,0 +1,134 @@
+"""Submissions that wait at the same time are stored together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+
+import pytest
+
+from stemline.api.submissions import THREADS, Asked, Steps, Submissions, run_together
+from stemline.jobs.errors import QueueFull, RequestRefused, StemlineError, StoreUnavailable
+from stemline.jobs.job import Job
+from stemline.jobs.store import Submission
+from stemline.testing import InMemoryStore
+from stemline.testing.samples import job_spec
+
+NAME: ContextVar[str] = ContextVar("name", default="")
+
+
+class Store(InMemoryStore):
+    """Counts round trips, and may answer late or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trips: list[int] = []
+        self.begun = threading.Semaphore(0)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.error: StemlineError | None = None
+        create_each = self.jobs.create_each
+
+        def counted(submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+            self.trips.append(len(submissions))
+            self.begun.release()
+            self.may_answer.wait(10)
+            if self.error is not None:
+                raise self.error
+            return create_each(submissions)
+
+        self.jobs.create_each = counted  # type: ignore[method-assign]
+
+
+def submit(name: str) -> Steps[str]:
+    """Store one job and return what was seen."""
+    NAME.set(name)
+    (job,) = yield Submission([replace(job_spec(), queue_id="", user_data=name)])
+    assert job.spec.user_data == NAME.get()
+    return f"{name} done"
+
+
+def refuse() -> Steps[str]:
+    """Store nothing."""
+    raise RequestRefused("no")
+    yield Submission([])
+
+
+def test_each_gets_its_own_outcome() -> None:
+    """What one is refused, or finds stored already, is not what the others are answered."""
+    store = Store()
+
+    def full() -> Steps[str]:
+        try:
+            yield Submission([replace(job_spec(), queue_id="p" + "0" * 32)])
+        except StemlineError as error:
+            return type(error).__name__
+        return ""
+
+    def before() -> Steps[str]:
+        return "stored before"
+        yield Submission([])
+
+    asked = [Asked(steps) for steps in (submit("a"), refuse(), full(), before(), submit("b"))]
+    run_together(store, asked)
+    assert [3] == store.trips
+    with pytest.raises(RequestRefused):
+        asked[1].result()
+    results = [asked[number].result() for number in (0, 2, 3, 4)]
+    assert ["a done", "QueueNotFound", "stored before", "b done"] == results
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), QueueFull()])
+def test_all_learn_that_the_store_fails(error: StemlineError) -> None:
+    """A round trip that fails is the answer to each."""
+    store = Store()
+    store.error = error
+    asked = [Asked(submit("a")), Asked(submit("b"))]
+    run_together(store, asked)
+    for each in asked:
+        with pytest.raises(type(error)):
+            each.result()
+
+
+def test_a_store_that_hangs_is_asked_once() -> None:
+    """Where a read has waited in vain, the next submissions are refused at once."""
+    reads = []
+
+    def read() -> Steps[str]:
+        reads.append(1)
+        raise StoreUnavailable
+        yield Submission([])
+
+    asked = [Asked(read()) for _ in range(5)]
+    run_together(Store(), asked)
+    assert [1] == reads
+    for each in asked:
+        with pytest.raises(StoreUnavailable):
+            each.result()
+
+
+def test_what_waits_is_stored_together() -> None:
+    """While the threads wait for the store, submissions gather, and share the next round trip."""
+    store, submissions = Store(), Submissions()
+    store.may_answer.clear()
+
+    async def ask() -> list[str]:
+        first = []
+        for number in range(THREADS):
+            first.append(asyncio.create_task(submissions.run(store, submit(f"first {number}"))))
+            await asyncio.to_thread(store.begun.acquire, timeout=10)
+        others = [asyncio.create_task(submissions.run(store, submit(f"other {n}"))) for n in range(8)]
+        others[3].cancel()
+        await asyncio.sleep(0)
+        store.may_answer.set()
+        found = await asyncio.gather(*first, *others, return_exceptions=True)
+        return [each if isinstance(each, str) else type(each).__name__ for each in found]
+
+    found = asyncio.run(ask())
+    expected = [*(f"first {n} done" for n in range(THREADS)), *(f"other {n} done" for n in range(8))]
+    expected[THREADS + 3] = "CancelledError"
+    assert expected == found
+    assert 8 >= max(store.trips[THREADS:]) > 1
