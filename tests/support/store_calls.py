@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from stemline.jobs.batch import Row
 from stemline.jobs.delivery import DeliveryAttempt
+from stemline.jobs.errors import StemlineError
 from stemline.jobs.job import Job, Result
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.states import State
 from stemline.jobs.store import DeliveryFilter, JobFilter, QueueFilter, RedisStore, TemplateFilter
 from stemline.jobs.store.migrations import Phase
-from stemline.jobs.store.values import BucketFilter, Idempotency
+from stemline.jobs.store.values import BucketFilter, Idempotency, Submission
 from stemline.jobs.worker import Worker
 
 Calls = dict[str, Callable[[], object]]
@@ -36,6 +37,14 @@ def public(part: object) -> list[tuple[str, object]]:
     return [each for each in inspect.getmembers(part, inspect.ismethod) if not each[0].startswith("_")]
 
 
+def only(outcomes: list[list[Job] | StemlineError]) -> list[Job]:
+    """Return the jobs of the only submission, or raise what it was refused with."""
+    (outcome,) = outcomes
+    if isinstance(outcome, StemlineError):
+        raise outcome
+    return outcome
+
+
 def calls_of_jobs(store: RedisStore, job: Job) -> Calls:
     tenant, jobs = job.spec.tenant, store.jobs
     return {
@@ -46,6 +55,7 @@ def calls_of_jobs(store: RedisStore, job: Job) -> Calls:
         "jobs.confirm_cancel": lambda: jobs.confirm_cancel(job),
         "jobs.count": lambda: jobs.count(tenant, JobFilter()),
         "jobs.create": lambda: jobs.create([job.spec]),
+        "jobs.create_each": lambda: only(jobs.create_each([Submission([job.spec])])),
         "jobs.create_many": lambda: jobs.create_many([job.spec]),
         "jobs.demands": jobs.demands,
         "jobs.expire": jobs.expire,
