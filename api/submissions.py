@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from stemline.jobs.errors import StemlineError, StoreUnavailable
+from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.job import Job
 from stemline.jobs.store import Store, Submission
 
@@ -73,10 +73,10 @@ def run_together(store: Store, asked: Sequence[Asked[Any]]) -> None:
         return
     try:
         found = store.jobs.create_each([submission for _, submission in waiting])
-    except StemlineError as error:
+    except Exception as error:  # noqa: BLE001 - raised again for each request
         found = [error] * len(waiting)
     for (each, _), jobs in zip(waiting, found, strict=True):
-        if isinstance(jobs, StemlineError):
+        if isinstance(jobs, Exception):
             each.proceed(each.steps.throw, jobs)
         else:
             each.proceed(each.steps.send, jobs)

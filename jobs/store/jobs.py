@@ -66,20 +66,19 @@ class RedisJobs(RedisAttempts, JobRepository):
         budget: Budget = NO_BUDGET,
     ) -> list[Job]:
         (found,) = self.create_each([Submission(specs, idempotency, new_queue, budget)])
-        if isinstance(found, StemlineError):
+        if isinstance(found, Exception):
             raise found
         return found
 
-    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
         calls = [self._creation(each, [new_job_id() for _ in each.specs]) for each in submissions]
-        found: list[list[Job] | StemlineError] = []
+        found: list[list[Job] | Exception] = []
         for answer in self._connection.run_each("create", calls):
             try:
-                records_of = self._created(answer)[1]
-            except StemlineError as error:
+                shown = self._created(answer)[1]
+                found.append([job for record in shown if (job := records.job(record))])
+            except Exception as error:  # noqa: BLE001 - also a record that cannot be read: the others are stored
                 found.append(error)
-            else:
-                found.append([job for record in records_of if (job := records.job(record))])
         return found
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:

@@ -50,8 +50,8 @@ class Submissions:
         ids = [new_job_id() for _ in specs]
         return self._create(specs, ids, idempotency=idempotency, new_queue=new_queue, budget=budget)
 
-    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
-        found: list[list[Job] | StemlineError] = []
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
+        found: list[list[Job] | Exception] = []
         for each in submissions:
             try:
                 jobs = self.create(

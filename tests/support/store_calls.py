@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from stemline.jobs.batch import Row
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.errors import StemlineError
 from stemline.jobs.job import Job, Result
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.states import State
@@ -37,10 +36,10 @@ def public(part: object) -> list[tuple[str, object]]:
     return [each for each in inspect.getmembers(part, inspect.ismethod) if not each[0].startswith("_")]
 
 
-def only(outcomes: list[list[Job] | StemlineError]) -> list[Job]:
+def only(outcomes: list[list[Job] | Exception]) -> list[Job]:
     """Return the jobs of the only submission, or raise what it was refused with."""
     (outcome,) = outcomes
-    if isinstance(outcome, StemlineError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from stemline.jobs.errors import StemlineError
 from stemline.jobs.history import Step
 from stemline.jobs.job import Job, JobSpec, Waveform
 from stemline.jobs.queue import QueueLimits
@@ -58,7 +57,7 @@ class JobRepository(AttemptRepository, Protocol):
         """
         ...
 
-    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+    def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
         """Store several submissions in one round trip.
 
         Returns:

@@ -32,7 +32,7 @@ class Store(InMemoryStore):
         self.error: StemlineError | None = None
         create_each = self.jobs.create_each
 
-        def counted(submissions: Sequence[Submission]) -> list[list[Job] | StemlineError]:
+        def counted(submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
             self.trips.append(len(submissions))
             self.begun.release()
             self.may_answer.wait(10)
