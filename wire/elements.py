@@ -101,8 +101,8 @@ class Element:
 
         It takes the value of the attribute where there is one, else that of the container.
         """
-        if self.attribute:
-            return self.kind.write  # type: ignore[union-attr,return-value]
+        if self.attribute and isinstance(self.kind, Kind):
+            return self.kind.write
         get = self._getter()
         write = self.kind.write if isinstance(self.kind, Kind) else self.kind.writer(document)
         if isinstance(self.kind, Table) and not self.repeated:

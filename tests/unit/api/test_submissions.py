@@ -53,8 +53,8 @@ def submit(name: str) -> Steps[str]:
 
 def refuse() -> Steps[str]:
     """Store nothing."""
+    yield from ()
     raise RequestRefused("no")
-    yield Submission([])
 
 
 def test_each_gets_its_own_outcome() -> None:
@@ -69,8 +69,8 @@ def test_each_gets_its_own_outcome() -> None:
         return ""
 
     def before() -> Steps[str]:
+        yield from ()
         return "stored before"
-        yield Submission([])
 
     asked = [Asked(steps) for steps in (submit("a"), refuse(), full(), before(), submit("b"))]
     run_together(store, asked)
@@ -98,9 +98,9 @@ def test_a_store_that_hangs_is_asked_once() -> None:
     reads = []
 
     def read() -> Steps[str]:
+        yield from ()
         reads.append(1)
         raise StoreUnavailable
-        yield Submission([])
 
     asked = [Asked(read()) for _ in range(5)]
     run_together(Store(), asked)
