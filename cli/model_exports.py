@@ -86,7 +86,7 @@ def roformer(checkpoint: Path, output: Path, *, name: str, as_json: bool, **opti
 @contextmanager
 def _card_errors() -> Iterator[None]:
     """Report a value that no card may hold as a wrong option."""
-    from stemline.models.card import FieldError
+    from stemline.models.card_tables import FieldError
 
     try:
         yield

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemline.models.card import Card, FieldError
+from stemline.models.card import Card
+from stemline.models.card_tables import FieldError
 from stemline.separation.errors import CardError
 
 if TYPE_CHECKING:

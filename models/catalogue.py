@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stemline.models.card import Card, Kind, Tracks
+from stemline.models.card import Card, Kind
+from stemline.models.card_tables import Tracks
 from stemline.models.published import ModelFile
 from stemline.separation.errors import ModelUnknown
 from stemline.separation.network import Network

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from stemline.models.card import RATE, Card, Kind, Segment, Spectrum, Tracks
+from stemline.models.card import Card, Kind
 from stemline.models.card_file import card_text
+from stemline.models.card_tables import RATE, Segment, Spectrum, Tracks
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 
 #: The programs, by the name of what they read.

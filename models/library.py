@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from stemline.models.card import CARD_FILE, CHANNELS, NAME, Card, FieldError, Kind
+from stemline.models.card import CARD_FILE, NAME, Card, Kind
 from stemline.models.card_file import card_text, read_card
+from stemline.models.card_tables import CHANNELS, FieldError
 from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.models.published import Published
 from stemline.models.weights import WeightStore, delete_folder, sha256

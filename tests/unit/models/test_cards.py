@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 
 from stemline.cli.main import main
 from stemline.models import bundled, library
-from stemline.models.card import Card, Kind, Member
+from stemline.models.card import Card, Kind
 from stemline.models.card_file import card_text, read_card
+from stemline.models.card_tables import Member
 from stemline.models.catalogue import BUILT_IN, MODELS
 from stemline.models.weights import WeightStore
 from stemline.separation.errors import CardError, WeightsCorrupt

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.main import main
-from stemline.models.card import Spectrum
 from stemline.models.card_file import read_card
+from stemline.models.card_tables import Spectrum
 
 ABOUT = ("--licence", "MIT", "--source", "somewhere")
 
