@@ -89,6 +89,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
             network,
             card(folder / f"{name}.toml", WAVEFORM, name=name, samples=SAMPLES, options=options),
         )
+    members = '[[members]]\nmodel = "waveform"\n[[members]]\nmodel = "complex"\n'
+    library.add(store, ensemble(folder, "ensemble", members), None)
     return store
 
 
@@ -100,6 +102,7 @@ VOICE = {
     "hann": 0.5,
     "alone": 0.5,
     "masks": 0.25,
+    "ensemble": 0.45,
 } | dict.fromkeys(("hamming", "hamming-alone"), 0.5)
 
 
