@@ -89,6 +89,7 @@ def add_networks(folder: Path, store: WeightStore) -> None:
     library.add(store, folder / "htdemucs.toml", DATA / "htdemucs-0.onnx")
     network = scaling(folder / "bands.onnx", (2, 8_000), (0.1, 0.2, 0.3, 0.4))
     library.add(store, card(folder / "bands.toml", WAVEFORM, name="bands", samples=8_000), network)
+    library.add(store, card(folder / "renewed.toml", WAVEFORM, name="renewed", samples=8_000), network)
     network = scaling(folder / "mdx.onnx", (4, 513, 32), (0.25,))
     shape = {"n_fft": 1_024, "hop": 256, "bins": 513, "frames": 32}
     about = {"kind": "complex-spectrogram", "stems": ["vocals"], "name": "mdx"}
@@ -122,7 +123,7 @@ def service(valkey_server, s3_server, tmp_path_factory) -> Iterator[Service]:
         scratch_dir=str(tmp_path_factory.mktemp("scratch")),
         models_dir=str(folder / "models"),
         mode_models={"AudioAndBackground": "mdx", "MusicMode": "bands"},
-        request_models=["htdemucs", "bands", "mdx", "gone", "missing"],
+        request_models=["htdemucs", "bands", "mdx", "renewed", "gone", "missing"],
     )
     quiet: Any = Quiet()
     with ApiServer(settings, open_store(settings, notify=lambda _: None)) as api:
@@ -170,6 +171,23 @@ def test_a_job_chooses_its_model(service: Service, mode: str) -> None:
     voice = service.stem("AuObject")
     assert voice.shape == MIX.shape
     assert np.abs(voice).max() > 0
+
+
+def test_a_job_that_waits_gets_the_network_that_is_there_then(service: Service, tmp_path: Path) -> None:
+    """A model is replaced while a job waits, after another job ran it: the next one has the new stems."""
+    result, _ = service.run("IsAudio", "renewed")
+    assert result.outcome is Outcome.SUCCESS
+    assert np.abs(service.stem("AuObject") - 0.4 * MIX).max() <= 1.5
+    assert service.submit("IsAudio", "renewed").status == 200
+    network = scaling(tmp_path / "other.onnx", (2, 4_000), (0.4, 0.3, 0.2, 0.1))
+    text = card(tmp_path / "renewed.toml", WAVEFORM, name="renewed", samples=4_000)
+    models = service.context.settings.engine.models_dir
+    assert models is not None
+    library.add(WeightStore(models), text, network, replace_it=True)
+    waited = separate(service.context, "worker", wake_up_level=0)
+    assert waited is not None
+    assert waited.outcome is Outcome.SUCCESS
+    assert np.abs(service.stem("AuObject") - 0.1 * MIX).max() <= 1.5
 
 
 def test_a_model_that_is_not_allowed_is_refused(service: Service) -> None:
