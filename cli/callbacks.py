@@ -120,8 +120,8 @@ def replay(
 ) -> None:
     """Send callbacks now, whatever their status.
 
-    Their schedule of tries begins anew. Select them by IDs of callbacks or jobs, by filters, which mean dead
-    letters unless --status is given, or with --all.
+    Their schedule of tries begins anew. Select them by IDs of callbacks or jobs, by filters, or
+    with --all. Filters select dead letters unless --status is given.
     """
     if sum((bool(ids), bool(host or since or states), everything)) != 1:
         raise click.UsageError("give either IDs, or --status, --host and --since, or --all")

@@ -71,8 +71,8 @@ def cancel(connection: Connection, *, ids: Sequence[str], **options: Any) -> Non
 def retry(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
     """Submit failed or cancelled jobs again, as new jobs.
 
-    The new jobs have the parameters, queue and callback of the old ones. Select these by their IDs, by
-    filters, which leave out those that were retried before, or with --all.
+    The new jobs have the parameters, queue and callback of the old ones. Select the old ones by their
+    IDs, by filters, or with --all. Filters and --all leave out jobs that were retried before.
     """
     with connection.open() as client:
         _change(client, "retried", ids, client.retry, client.retry_where, **options)

@@ -53,8 +53,8 @@ def fetch(
     """Fetch the stems of jobs, by their IDs or all of a batch.
 
     The paths of the files are printed. A file that is there with the same content is not fetched again, so
-    the same command can be run again after an interruption. What can be fetched is, and each job whose stems
-    cannot is named.
+    the same command can be run again after an interruption. A job whose stems cannot be
+    fetched is named, and the others are fetched.
 
     The exit status is 1 if the stems of a job were not fetched, 5 if there is no such job.
     """

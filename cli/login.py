@@ -84,7 +84,7 @@ def _check_bucket(client: Client) -> None:
     "--s3-endpoint-url", default="", help="Where the bucket is reached; else the AWS variables say."
 )
 @click.option("--s3-access-key", default="", help="Key of the bucket.")
-@click.option("--s3-secret-key", default="", envvar="AWS_SECRET_ACCESS_KEY", help="Its secret.")
+@click.option("--s3-secret-key", default="", envvar="AWS_SECRET_ACCESS_KEY", help="Secret of that key.")
 @click.option("--no-check", is_flag=True, help="Store it without asking the service.")
 @as_json
 def login(

@@ -18,8 +18,8 @@ _COLUMNS = (
     Column("Queue", is_id=True),
     Column("Name", least_width=60),
     Column("State"),
-    Column("Runs at once", right=True, least_width=70),
-    Column("Holds", right=True, least_width=80),
+    Column("Most running", right=True, least_width=70),
+    Column("Most waiting", right=True, least_width=80),
 )
 
 

@@ -108,7 +108,7 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
 @click.option(
     "--refine",
     is_flag=True,
-    help="Also filter the stems by where their sounds come from (multichannel Wiener filter).",
+    help="Also filter the stems by their place in the stereo image (multichannel Wiener filter).",
 )
 @click.option(
     "--audio-track",

@@ -40,7 +40,7 @@ def _checked_summary(_context: click.Context, _param: click.Parameter, value: Pa
 @click.option("--queue", type=WORD, help="Id or name of a queue; the bucket's own by default.")
 @click.option("--user-data", default="", help="Text that the job and its callback carry.")
 @click.option(
-    "--callback", default="", metavar="URL", help="Where the end of a job is announced; `no`: nowhere."
+    "--callback", default="", metavar="URL", help="URL that is called when a job ends; `no` for none."
 )
 @click.option("--not-before", type=FUTURE, help="When the jobs may start: 90m, 2h, 3d from now, or a time.")
 @click.option("--deadline", type=FUTURE, help="Cancel jobs that have not started by then.")
