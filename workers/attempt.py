@@ -102,7 +102,9 @@ class Attempt:
         storage = self.context.settings.storage
         with scratch(storage.scratch_dir) as folder, self._memory(work, folder.parent) as memory:
             space = ScratchSpace(folder, storage.scratch_bytes)
-            memory.ensure(self.context.loading_bytes(work.model.name))
+            more = self.context.loading_bytes(work.model.name)
+            self.context.make_room_for(more)
+            memory.ensure(more)
             engine = stages.load_engine(work)
             if not work.uploads:
                 stages.open_uploads(work)

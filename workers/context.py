@@ -49,6 +49,8 @@ class SeparationContext:
     """Called with the reason when the device failed: ends the worker after its attempts."""
     loading_bytes: Callable[[str], int] = lambda _: 0
     """Returns what a job takes for its model, 0 if one has run it or nothing is known, bytes."""
+    make_room_for: Callable[[int], None] = lambda _: None
+    """Called with what a job is going to take for its model, bytes: lets go of other models if it has to."""
     has_run: Callable[[str], None] = lambda _: None
     """Called with the model of a job that was separated."""
     make_room: Callable[[], None] = lambda: None

@@ -20,6 +20,7 @@ from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import SeparationError, WeightsCorrupt, WeightsError, WeightsMissing
 from stemline.workers.available_memory import available_memory
 from stemline.workers.device_in_use import DeviceInUse
+from stemline.workers.memory import return_freed_memory
 from stemline.workers.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -108,13 +109,22 @@ class Engines:
         if self._songs == 1 or self._options.device == "cuda" or not self._reserve:
             return  # no other process, or no reserve
         with self._lock:
-            largest = max(map(self._heavy_bytes, self._engines), default=0)
-            free = available_memory()
-            if largest and free is not None and free < largest + self._reserve:
-                log.info("engines.dropped", models=sorted(self._engines))
-                self._engines.clear()
-                self._have_run.clear()
-                gc.collect()
+            self._drop_unless_free(max(map(self._heavy_bytes, self._engines), default=0))
+
+    def make_room_for(self, size: int) -> None:
+        """Drop the engines of other models where a job is going to take more memory than is free, bytes."""
+        if self._reserve and self._options.device != "cuda":
+            with self._lock:
+                self._drop_unless_free(size)
+
+    def _drop_unless_free(self, size: int) -> None:
+        free = available_memory()
+        if size and self._engines and free is not None and free < size + self._reserve:
+            log.info("engines.dropped", models=sorted(self._engines))
+            self._engines.clear()
+            self._have_run.clear()
+            gc.collect()
+            return_freed_memory()
 
     def _heavy_bytes(self, model: str) -> int:
         """Return what the card of a model that was added says, bytes."""

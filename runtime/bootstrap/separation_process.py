@@ -132,6 +132,7 @@ def _separation_context(
         shutdown=shutdown,
         engine=engines,
         loading_bytes=engines.loading_bytes,
+        make_room_for=engines.make_room_for,
         has_run=engines.has_run,
         make_room=engines.make_room,
         decoder=create_decoder(settings),

@@ -107,6 +107,7 @@ class Bench:
             events=self.events,
             engine=lambda *_: SimpleNamespace(device="test"),
             loading_bytes=lambda _: 0,
+            make_room_for=lambda _: None,
             has_run=lambda _: None,
             make_room=lambda: None,
             decoder=None,

@@ -50,7 +50,7 @@ class Spans:
     @contextmanager
     def span(self, *args: Any, **attributes: Any) -> Iterator[Any]:
         self.opened.append((*args, attributes))
-        yield SimpleNamespace(set_attributes=self.attributes.update)
+        yield SimpleNamespace(set_attributes=self.attributes.update, is_recording=lambda: True)
 
 
 class Events:

@@ -213,6 +213,32 @@ def test_engines_are_dropped_where_another_process_has_no_room(
         assert 400 * 10**6 == loaded.loading_bytes(model)
 
 
+@pytest.mark.parametrize(
+    ("settings", "size", "free", "kept"),
+    [
+        ({}, 300, 399, False),
+        ({}, 300, 400, True),
+        ({}, 0, 1, True),
+        ({}, 300, None, True),
+        ({"memory_reserve_bytes": 0}, 300, 1, True),
+    ],
+)
+def test_engines_of_other_models_make_room_for_a_job(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    size: int,
+    free: int | None,
+    kept: bool,
+) -> None:
+    """A process whose own engines hold the memory that its next job needs would wait for itself."""
+    loaded = heavy(tmp_path, **settings)
+    monkeypatch.setattr(engines, "available_memory", lambda: free and free * 10**6)
+    first = loaded("own")
+    loaded.make_room_for(size * 10**6)
+    assert kept is (loaded("own") is first)
+
+
 def test_weights_that_cannot_be_loaded_are_reported(monkeypatch, tmp_path):
     """What announces the models learns that one is damaged; that one is missing it sees itself."""
     errors = [WeightsMissing(), WeightsCorrupt()]

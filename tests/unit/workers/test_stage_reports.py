@@ -116,7 +116,7 @@ def test_each_stage_is_a_span(make: Any) -> None:
         def span(self, name: str) -> Any:
             attributes: dict[str, Any] = {}
             spans.append((name, attributes))
-            yield SimpleNamespace(set_attributes=attributes.update)
+            yield SimpleNamespace(set_attributes=attributes.update, is_recording=lambda: True)
 
     bench.context.tracer = Tracer()
     bench.run()
