@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: A card is some lines of text; a larger file is none.
 _MOST_BYTES = 64 << 10
 
+#: Errors of pydantic about what is an object in JSON.
+_TABLES = frozenset({"dataclass_type", "dict_type"})
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 
@@ -71,6 +73,8 @@ def _checked(values: Mapping[str, Any], text: str, path: Path) -> Card:
             message = "there is no such field"
         elif first["type"] == "missing":
             message = "is missing"
+        elif first["type"] in _TABLES:
+            message = "must be a table"
         elif first["type"] == "json_invalid":
             raise CardError(f"{path} is nested too deeply.") from None
         elif where != (where := _in_card(values, where)):

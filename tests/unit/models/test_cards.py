@@ -136,6 +136,8 @@ def test_built_in_models_have_the_cards_of_their_weights() -> None:
         ("[segment]", "channels = 2.0\n[segment]", "line 7, channels: Input should be a valid integer"),
         ("overlap = 0.25", 'overlap = "0.5"', "line 9, segment.overlap: Input should be a valid number"),
         ("[segment]", "description = 1\n[segment]", "line 7, description: Input should be a valid string"),
+        ("[segment]", "spectrum = 5\n[segment]", "line 7, spectrum: must be a table"),
+        ("[segment]", "measured = 5\n[segment]", "line 7, measured: must be a table"),
         ("[segment]", "[measured]\nsdr = nan\n[segment]", "line 8, measured.sdr: must be a finite number"),
         ("[segment]", f"size = {'9' * 5000}\n[segment]", "has a number of thousands of digits"),
         ("[segment]", "size = 1979-05-27\n[segment]", "1979-05-27 is a date or a time"),
