@@ -9,24 +9,22 @@ import argparse
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import repeat
 from multiprocessing import get_context
 
-from benchmarks.report import Report
 from tests.simulation.choices import shrink
-from tests.simulation.kept_runs import SEEDS, SOURCES, KeptRuns
+from tests.simulation.kept_mistakes import KeptMistakes
+from tests.simulation.kept_runs import SEEDS, KeptRuns
 from tests.simulation.mistake import Mistake
 from tests.simulation.mistakes import MISTAKES
 from tests.simulation.run import Result, Simulator, simulator
 
-_PLANTED = ("tests/simulation/mistake.py", "tests/simulation/mistakes.py")
+_MISSED = "not found"
 _STEPS = 1_000_000
 _KEPT_STEPS = 200_000
 """After so many steps what was found is kept, if it is."""
@@ -70,51 +68,43 @@ def explain(sim: Simulator, seed: int) -> None:
     print("\n".join(result.faults))
 
 
-def find(sim: Simulator, mistake: Mistake, starts: int, most_steps: int) -> list[int]:
+def find(sim: Simulator, mistake: Mistake, starts: range, most_steps: int) -> list[int]:
     """Return how many steps find a planted mistake, from each of some first seeds; 0 if none do."""
     found = []
     with mistake.planted():
-        for start in range(starts):
+        for start in starts:
             seeds = iter(range(1 + start * SEEDS, 1 + (start + 1) * SEEDS))
             total = explore(sim, seeds, most_steps)
             found.append(0 if total.failed_seed is None else total.steps)
     return found
 
 
-def _found(number: int, starts: int, most_steps: int, end: float) -> list[int] | None:
-    """Find a mistake in a process of its own; return None if there is no time for it."""
-    if time.perf_counter() > end:
-        return None
+def _found(number: int, starts: int, most_steps: int, end: float, name: str) -> str:
+    """Find a mistake in a process of its own, from the first seeds that are not kept yet; return how soon."""
+    mistake, kept = MISTAKES[number], KeptMistakes(name)
+    found = kept.steps(mistake.name)
     with simulator() as sim:
-        return find(sim, MISTAKES[number], starts, most_steps)
+        for start in range(len(found), starts):
+            if time.perf_counter() > end:
+                return f"{mistake.name:60} no time for all of them: {found}"
+            steps = find(sim, mistake, range(start, start + 1), most_steps)
+            if 0 in steps:
+                return f"{mistake.name:60} {_MISSED}"
+            kept.add(mistake.name, steps)
+            found += steps
+    return f"{mistake.name:60} {found}"
 
 
 def _mistakes(starts: int, most_steps: int, end: float, name: str, processes: int) -> bool:
     """Find each mistake, as long as there is time; return whether one was not found."""
-    report = Report(name, "Steps in which planted mistakes are found", (*SOURCES, *_PLANTED))
-    rows, missed = list[tuple[str, str]](), False
+    missed = False
     with ProcessPoolExecutor(processes, get_context("fork")) as pool:
-        all_found = pool.map(
-            _found, range(len(MISTAKES)), repeat(starts), repeat(most_steps), repeat(end), chunksize=1
-        )
-        for mistake, steps in zip(MISTAKES, all_found, strict=True):
-            if steps is None:
-                continue
-            missed |= 0 in steps
-            median = statistics.median(steps)
-            text = f"{median:,.0f}" if 0 not in steps else f"not found {steps.count(0)} times"
-            rows.append((mistake.name, text))
-            print(f"{mistake.name:60} {text:>12}  {steps}", flush=True)
-    if len(rows) < len(MISTAKES):
-        report.notes.append(f"Not sought, for lack of time: {len(MISTAKES) - len(rows)} more.")
-    report.table(
-        "mistakes",
-        ("Mistake", "Steps to find it" if starts == 1 else f"Steps to find it, median of {starts}"),
-        rows,
-    )
-    report.add("mistakes", [len(rows)], unit="", label="planted mistakes")
-    if name:
-        report.write()
+        asked = [
+            pool.submit(_found, number, starts, most_steps, end, name) for number in range(len(MISTAKES))
+        ]
+        for done in as_completed(asked):
+            print(done.result(), flush=True)
+            missed |= done.result().endswith(_MISSED)
     return missed
 
 

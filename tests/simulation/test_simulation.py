@@ -40,7 +40,7 @@ def test_a_run_is_repeated_exactly(sim: Simulator) -> None:
 def test_a_mistake_is_found_and_its_run_made_shorter(sim: Simulator) -> None:
     """An end without its callback is found, and fewer choices than those of the seed lead to it."""
     mistake = next(each for each in MISTAKES if each.name == "ends have no callback")
-    assert 0 not in find(sim, mistake, 1, 20_000)
+    assert 0 not in find(sim, mistake, range(1), 20_000)
     with mistake.planted():
         failed = next(result for seed in range(100) if (result := sim.run(seed)).faults)
         shortest = shrink(failed.choices, lambda choices: bool(sim.run(0, choices).faults), tries=30)
