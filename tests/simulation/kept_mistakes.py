@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import statistics
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +44,8 @@ class KeptMistakes:
         rows = [(each.name, *_row(found[each.name])) for each in MISTAKES if each.name in found]
         report.table("mistakes", ("Mistake", "Steps to find it, median", "First seeds"), rows)
         report.add("mistakes", [len(rows)], unit="", label="planted mistakes that were found")
-        report.write(self._folder)
+        with redirect_stdout(StringIO()):  # it would print the whole table for each mistake
+            report.write(self._folder)
 
 
 def _by_mistake(kept: list[dict[str, Any]]) -> dict[str, list[int]]:
