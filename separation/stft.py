@@ -56,12 +56,13 @@ def magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
     return np.abs(spectrum[..., :NETWORK_BINS])
 
 
-def inverse(spectrum: Spectrum, mask: Mask | None = None) -> Samples:
+def inverse(spectrum: Spectrum, mask: Mask | None = None, less: Mask | None = None) -> Samples:
     """Return the samples (channels, span(frames)) of `spectrum` times `mask`, overlaps added.
 
     Args:
         spectrum: (channels, frames, bins); further bins are zero.
         mask: Factors of its values, of the same shape.
+        less: What is taken from the factors of each frame, (channels, frames, 1).
     """
     channels, frames, bins = spectrum.shape
     samples = np.zeros((channels, frames + OVERLAP - 1, HOP), np.float32)
@@ -70,7 +71,9 @@ def inverse(spectrum: Spectrum, mask: Mask | None = None) -> Samples:
         for start in range(0, frames, _BLOCK):
             part = slice(start, min(start + _BLOCK, frames))
             count = part.stop - start
-            factor = np.float32(1.0) if mask is None else mask[channel, part]
+            factor = 1.0 if mask is None else mask[channel, part]
+            if less is not None:
+                factor = factor - less[channel, part]
             np.multiply(spectrum[channel, part], factor, out=masked[:count, :bins])
             pieces = np.fft.irfft(masked[:count], FRAME, axis=-1).reshape(count, OVERLAP, HOP)
             pieces *= _INVERSE_WINDOW
@@ -91,7 +94,7 @@ def share(mix: Samples, spectrum: Spectrum, mask: Mask, above: Mask | None) -> S
     if above is None:
         return inverse(spectrum, mask)
     # The share of the upper bins in all bins needs no spectrum: it is the mix under a gain that changes.
-    samples = inverse(spectrum, mask - above)
+    samples = inverse(spectrum, mask, above)
     edges = np.pad(above[..., 0], ((0, 0), (OVERLAP - 1, OVERLAP - 1)))
     weights = np.lib.stride_tricks.sliding_window_view(edges, OVERLAP, axis=-1)
     for channel, (whole, result) in enumerate(zip(mix, samples, strict=True)):
