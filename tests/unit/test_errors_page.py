@@ -67,7 +67,7 @@ def written(path: Path) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr="_failed"), args=[_, code, *_]):
+            case ast.Call(func=ast.Attribute(attr="failed"), args=[_, code, *_]):
                 yield from texts(code, constants)
             case ast.keyword(arg="code" | "Code", value=value):
                 yield from texts(value, constants)
