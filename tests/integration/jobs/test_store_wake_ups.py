@@ -71,7 +71,10 @@ def test_a_queue_that_goes_on_wakes_workers_for_all(
     store.jobs.promote()
     assert expected == woken(ids, wake_ups)
     events = [event for event in store.events.read(TENANT, start) or [] if event.kind == "queue"]
-    assert ("Active", 0) == (events[0].state, events[0].progress)
+    assert [("Active", 0), ("Active", 0)] == [(event.state, event.progress) for event in events]
+    wake_ups.clear()
+    store.jobs.promote()
+    assert [] == wake_ups
 
 
 def test_jobs_that_become_due_wake_as_many_workers(
