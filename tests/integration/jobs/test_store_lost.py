@@ -213,6 +213,9 @@ def test_jobs_and_dead_letters_are_counted_together(client: redis.Redis, clock: 
     assert [1, 0] == [store.jobs.prune() for _ in range(2)]
     clock.advance(61 * 86_400)
     assert [2, 0] == [store.jobs.prune() for _ in range(2)]
+    clock.advance(31 * 86_400)
+    assert [1, 1, 0] == [sum(store.statistics.read().states.values()), store.jobs.prune(), store.jobs.prune()]
+    assert 0 == sum(store.statistics.read().states.values())
 
 
 def test_stems_without_a_digest_are_not_recorded(store: RedisStore, client: redis.Redis) -> None:

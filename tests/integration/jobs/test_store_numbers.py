@@ -210,6 +210,14 @@ def test_a_job_that_was_put_off_is_no_longer_once_it_may_start(store: Store, clo
     assert 0 == store.statistics.read().delayed
 
 
+def test_a_job_that_was_put_off_and_is_cancelled_waits_no_longer(store: Store, clock: FixedClock) -> None:
+    """Neither at once nor when its time comes."""
+    (job,) = store.jobs.create([spec(not_before=clock() + 5 * SECOND)])
+    store.jobs.cancel(TENANT, [job.id])
+    assert [0] == [*store.statistics.of_tenant(TENANT).later.values()]
+    assert 0 == store.statistics.read().delayed
+
+
 def test_templates_are_limited_and_names_are_free_again(make: Make) -> None:
     """So many of a bucket; the name of one that was deleted may be given to another."""
     store = make(templates_per_bucket=2)

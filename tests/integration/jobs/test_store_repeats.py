@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from stemline.jobs.batch import Row
+from stemline.jobs.batch import BatchState, Row
 from stemline.jobs.errors import BucketFull, BudgetSpent, QueueFull, RequestRefused
+from stemline.jobs.job import Job
 from stemline.jobs.share import Share
 from stemline.jobs.states import State
-from stemline.jobs.store import QueueFilter, Store
+from stemline.jobs.store import JobFilter, QueueFilter, Store
 from stemline.jobs.usage import NO_BUDGET, Budget
+from stemline.testing import FixedClock
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, Make, spec, states
 from tests.integration.jobs.test_store_batches import ID, feed, submit
 
@@ -104,3 +106,42 @@ def test_a_sealed_batch_is_sealed_again(store: Store) -> None:
     store.batches.seal(ID, "u1", "f" * 64, credential="AKIDa")
     assert 0 == store.usage.spent("AKIDa").jobs
     assert 3 == feed(store)
+
+
+@pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED, State.CANCEL])
+def test_a_batch_goes_on_until_its_last_row_has_ended(make: Make, clock: FixedClock, state: State) -> None:
+    """However the first one ends; and again after a retry, which keeps it for longer than its retention."""
+    store = make(retention_days=1, cancel_running=False)
+    store.batches.begin(ID, "", spec(), None, "u1")
+    store.batches.append(ID, "u1", 0, [Row("in/a")] * 2)
+    store.batches.seal(ID, "u1", "f" * 64)
+    feed(store)
+    first, second = sorted(store.jobs.search(TENANT, JobFilter(batch=ID)).items, key=lambda job: job.created)
+    if state is State.CANCEL:
+        store.jobs.cancel(TENANT, [first.id])
+    elif state is State.FAILED:
+        store.jobs.fail(claimed(store), "AudioDamaged", "It is.")
+    else:
+        store.jobs.succeed(claimed(store), DONE)
+    assert BatchState.ACTIVE is state_of(store)
+    store.jobs.fail(claimed(store), "AudioDamaged", "It is.")
+    assert BatchState.DONE is state_of(store)
+    assert [] == store.outbox.due()
+    store.jobs.create_many([replace(second.spec, origin=second.id)], [IDS[0]])
+    assert BatchState.ACTIVE is state_of(store)
+    clock.advance(90_000)
+    store.jobs.prune()
+    assert BatchState.ACTIVE is state_of(store)
+    store.jobs.succeed(claimed(store), DONE)
+    assert BatchState.DONE is state_of(store)
+
+
+def claimed(store: Store) -> Job:
+    job = store.jobs.claim("w", [0])
+    assert job is not None
+    return job
+
+
+def state_of(store: Store) -> BatchState | None:
+    batch = store.batches.find(ID)
+    return batch and batch.state

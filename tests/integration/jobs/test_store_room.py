@@ -60,8 +60,10 @@ def test_jobs_that_have_not_ended_are_bounded_in_bytes(make: Make) -> None:
     (foreign,) = store.jobs.create([spec(tenant=OTHER, **LARGE)])
     assert State.SUBMITTED == foreign.state
     waiting = store.jobs.search(TENANT, JobFilter(size=1000)).items
-    store.jobs.cancel(TENANT, [job.id for job in waiting])
+    store.jobs.cancel(TENANT, [waiting[0].id])
     store.jobs.create([spec(**LARGE)])
+    with pytest.raises(BucketFull):
+        store.jobs.create([spec()])
 
 
 @pytest.mark.parametrize("order", ["Asc", "Desc"])

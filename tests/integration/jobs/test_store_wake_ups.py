@@ -193,8 +193,10 @@ def test_the_end_of_a_job_wakes_workers_for_those_that_wait_for_it(
         assert job is not None
         assert store.jobs.reuse(job.id, job.token, "d" * 64).waits
     store.queues.update(TENANT, leader.spec.queue_id, max_concurrent=room)
+    waiting(store, 0, 1)  # behind them
     wake_ups.clear()
     store.jobs.succeed(leader, DONE)
+    assert [0] == [*store.statistics.of_tenant(TENANT).later.values()]
     levels = {0: [0, 1], 1: [2, 3, 4]}
     expected = {level: numbers[:room] for level, numbers in levels.items()}
     found = {level: woken(ids, [each for each in wake_ups if each.level == level]) for level in levels}
