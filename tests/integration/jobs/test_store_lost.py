@@ -12,8 +12,9 @@ import redis
 from stemline.jobs.batch import Row
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.job import Hop, Job
+from stemline.jobs.queue import Override
 from stemline.jobs.states import State
-from stemline.jobs.store import DeliveryFilter, RedisStore, StoreOptions
+from stemline.jobs.store import DeliveryFilter, QueueFilter, RedisStore, StoreOptions
 from stemline.testing import FixedClock
 from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, SECOND, TENANT, ended, spec
@@ -290,3 +291,25 @@ def test_rows_are_counted_to_the_byte(store: RedisStore, client: redis.Redis, is
     assert [["large", "bytes"], ["ok"]] == [append(0, "abc", most) for most in (2, 3)]
     assert [["large", "bytes"], ["ok"]] == [append(1, "de", most) for most in (4, 5)]
     assert {ID: "2 5"} == client.hgetall(f"{P}:held-rows:{TENANT}")
+
+
+def test_what_was_to_come_is_forgotten_at_the_end(
+    store: RedisStore, client: redis.Redis, clock: FixedClock
+) -> None:
+    """Of a job its deadline, its next level and that others wait; of a queue its limits for a time."""
+    (job,) = store.jobs.create([spec(deadline=later(store), hop=Hop(9, 2))])
+    (queue,) = store.queues.search(TENANT, QueueFilter()).items
+    assert "queue-speech-1" == queue.name
+    store.jobs.cancel(TENANT, [job.id])
+    assert 0 == client.exists(f"{P}:deadlines", f"{P}:hops")
+    leader = claimed(store)
+    store.jobs.reuse(leader.id, leader.token, "d" * 64)
+    store.jobs.succeed(leader, DONE)
+    assert client.hget(f"{P}:job:{leader.id}", "leads") is None
+    store.queues.update(TENANT, queue.id, override=Override(later(store), max_concurrent=1))
+    store.jobs.create([spec(deadline=later(store))])
+    clock.advance(5)
+    assert 1 == store.jobs.expire()
+    assert (0, 0, 0) == store.statistics.read().totals_of_queues.waiting
+    store.jobs.promote()
+    assert 0 == client.exists(f"{P}:overrides")
