@@ -144,4 +144,4 @@ def claimed(store: Store) -> Job:
 
 def state_of(store: Store) -> BatchState | None:
     batch = store.batches.find(ID)
-    return batch and batch.state
+    return None if batch is None else batch.state
