@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from stemline.cli import models, up
+from stemline.cli import model_download, up
 from stemline.models.catalogue import MODELS
 from stemline.runtime.settings import Settings
 from stemline.separation.errors import WeightsMissing
@@ -23,7 +23,7 @@ def test_weights_are_fetched_before_the_start(monkeypatch, tmp_path, present, se
     """The 2-stem weights are fetched with a bar unless they are here, or the settings forbid it."""
     calls = []
     monkeypatch.setattr(
-        models, "fetch_with_bar", lambda _, store, model, **__: calls.append((store.directory, model))
+        model_download, "fetch_with_bar", lambda _, store, model, **__: calls.append((store.directory, model))
     )
     monkeypatch.delenv("STEMLINE_MODELS_FETCH", raising=False)
     if setting is not None:
@@ -42,7 +42,7 @@ def test_the_stack_starts_without_weights_that_cannot_be_fetched(monkeypatch, tm
     def fail(*_: object, **__: object) -> None:
         raise WeightsMissing("no network")
 
-    monkeypatch.setattr(models, "fetch_with_bar", fail)
+    monkeypatch.setattr(model_download, "fetch_with_bar", fail)
     monkeypatch.delenv("STEMLINE_MODELS_FETCH", raising=False)
     printed = io.StringIO()
     up.fetch_weights(Console(file=printed, width=200), Settings(models_dir=tmp_path))
