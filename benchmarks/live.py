@@ -216,7 +216,7 @@ def per_job(bench: Bench, jobs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--listeners", type=int, default=1000)
-    parser.add_argument("--changes", type=int, default=100)
+    parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--only", nargs="+", choices=["memory", "starts", "events", "bulk", "batch"])
