@@ -227,9 +227,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=100.0)
     kinds = ["process", "disk", "replica"]
     parser.add_argument("--durability", nargs="+", default=kinds, choices=kinds)
+    parser.add_argument("--name", default="submit", help="of the files in benchmarks/results")
     parser.add_argument("--own-core", action="store_true", help="of this process, the servers on the others")
     options = parser.parse_args()
-    report = Report("submit", "Signed submissions to one API process", ["benchmarks/submit.py"])
+    report = Report(options.name, "Signed submissions to one API process", ["benchmarks/submit.py"])
     for durability in options.durability:
         measure(report, durability, options.seconds, options.rate, has_core=options.own_core)
     report.write()
