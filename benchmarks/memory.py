@@ -34,17 +34,19 @@ _RATE = 44_100
 class Even:
     """An engine that shares everything evenly, at once."""
 
-    network = Network("stand-in", ("one", "two"))
     device = "stand-in"
     any_length = True
     in_flight = 2
+
+    def __init__(self, stems: int = 2) -> None:
+        self.network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
 
     def masks(
         self, magnitude: NDArray[np.float32], *, alone: bool = False, level: int = 0
     ) -> Sequence[NDArray[np.float32]]:
         """Return the same share for each stem."""
         del alone, level
-        return [np.full_like(magnitude, 0.5) for _ in self.network.instruments]
+        return [np.full_like(magnitude, 1 / len(self.network.instruments)) for _ in self.network.instruments]
 
 
 def silence(path: Path, seconds: int) -> Path:
@@ -63,10 +65,11 @@ def separate(seconds: int) -> None:
     """Separate so many seconds, and print the peak of this process's memory, KiB."""
     with tempfile.TemporaryDirectory() as folder:
         source = silence(Path(folder) / "source.wav", seconds)
+        engine = Even()
         outputs = {
-            name: OutputSpec(Path(folder) / f"{name}.flac", "flac") for name in Even.network.instruments
+            name: OutputSpec(Path(folder) / f"{name}.flac", "flac") for name in engine.network.instruments
         }
-        separate_file(Even(), source, outputs, limits=MediaLimits(1e9, 1 << 60))
+        separate_file(engine, source, outputs, limits=MediaLimits(1e9, 1 << 60))
     print(peak())
 
 

@@ -1,6 +1,6 @@
 """Expressions that are true whatever happened, so that to assert them shows nothing.
 
-Used by `tools.check_tests`. What cannot be told from the expression alone counts as unknown.
+Used by `tools.check_tests`. What cannot be seen from the expression alone counts as unknown.
 """
 
 from __future__ import annotations

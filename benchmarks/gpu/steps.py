@@ -7,24 +7,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import resource
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-#: Seconds of audio of one segment.
-SEGMENT_S = 512 * 1024 / 44_100
-Result = dict[str, Any]
-#: Seconds of audio that the host alone is measured with.
-HOST_S = 60.0
+from benchmarks.gpu.songs import SEGMENT_S, Result, host, songs
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,111 +244,6 @@ def transform(device: str) -> Result:
 
     figures["forward_device"] = ("forward, device", "ms", timed(on_device, runs=runs))
     return {"figures": figures}
-
-
-@contextmanager
-def song(seconds: float) -> Iterator[Path]:
-    """Write a song of chords and noise as wav."""
-    import wave
-
-    from tests.golden.song import mix, stems
-
-    part = mix(stems(min(seconds, 30.0)))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "song.wav"
-        with wave.open(str(path), "wb") as out:
-            out.setparams((2, 2, 44_100, 0, "NONE", ""))
-            for _ in range(max(1, round(seconds / 30))):
-                out.writeframes((part * 32767).astype("<i2").tobytes())
-        yield path
-
-
-def songs(device: str) -> Result:
-    """Separate one and sixteen songs at a time with one engine, to each codec."""
-    from stemline.models.loading import load_engine
-    from stemline.separation.media import MediaLimits, OutputSpec
-    from stemline.separation.pipeline import separate_file
-
-    seconds, counts = (240.0, (1, 16)) if device == "cuda" else (30.0, (1, 2))
-    limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
-    figures = {}
-    with song(seconds) as source:
-        for count in counts:
-            engine = load_engine("2stems", device=device, songs=count, batch_wait_s=0.005)
-            for codec in ("wav", "flac", "mp3", "aac"):
-
-                def separate(number: int, engine: Any = engine, codec: str = codec) -> None:
-                    outputs = {
-                        name: OutputSpec(source.with_name(f"{number}-{name}.{codec}"), codec)
-                        for name in ("vocals", "accompaniment")
-                    }
-                    separate_file(engine, source, outputs, limits=limits)
-
-                cpu, started = time.process_time(), time.perf_counter()
-                with ThreadPoolExecutor(count) as pool:
-                    list(pool.map(separate, range(count)))
-                took, used = time.perf_counter() - started, time.process_time() - cpu
-                label = f"{count} at a time to {codec}"
-                figures[f"speed_{count}_{codec}"] = (label, "times real time", [count * seconds / took])
-                segments = count * seconds / SEGMENT_S
-                figures[f"host_{count}_{codec}"] = (
-                    f"{label}, host",
-                    "ms of processor a segment",
-                    [used * 1000 / segments],
-                )
-    return {"figures": figures}
-
-
-class _AtOnce:
-    """An engine that answers at once, as a card would that takes no time."""
-
-    device = "stand-in"
-    any_length = True
-    in_flight = 2
-
-    def __init__(self, stems: int) -> None:
-        from stemline.separation.network import Network
-
-        self.network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
-        self._share = np.full((2, 512, 1024), 1 / stems, np.float32)
-
-    def masks(self, magnitude: np.ndarray, *, alone: bool = False, level: int = 0) -> list[np.ndarray]:
-        del magnitude, alone, level
-        return [self._share for _ in self.network.instruments]
-
-
-def host(device: str) -> Result:
-    """Measure what is left for the host where the networks take no time, the decoding process included."""
-    del device
-    from stemline.separation.media import MediaLimits, OutputSpec
-    from stemline.separation.pipeline import separate_file
-
-    limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
-    figures = {}
-    with song(HOST_S) as source:
-        for stems in (2, 4):
-            engine = _AtOnce(stems)
-            for codec, kbps in (("wav", None), ("flac", None), ("mp3", 192), ("aac", 192)):
-                outputs = {
-                    name: OutputSpec(source.with_name(f"{name}.{codec}"), codec, bitrate_kbps=kbps)
-                    for name in engine.network.instruments
-                }
-                separate_file(engine, source, outputs, limits=limits)  # what is loaded once is not counted
-                began = _processor_s()
-                separate_file(engine, source, outputs, limits=limits)
-                used_ms = (_processor_s() - began) * 1000
-                figures[f"host_{stems}_{codec}"] = (
-                    f"{stems} stems to {codec}" + (f", {kbps} kbit/s" if kbps else ""),
-                    "ms of processor a segment",
-                    [used_ms * SEGMENT_S / HOST_S],
-                )
-    return {"figures": figures}
-
-
-def _processor_s() -> float:
-    """Return the processor time of this process and those that it has waited for, s."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def out_of_memory(device: str) -> Result:

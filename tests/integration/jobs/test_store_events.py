@@ -202,7 +202,7 @@ def test_a_gap_is_noticed_to_the_event(
     after: tuple[int, int],
     following: list[tuple[int, int]] | None,
 ) -> None:
-    """Events are told by milliseconds and numbers; after the first one that is kept there is no gap."""
+    """Milliseconds and numbers distinguish events; after the first one that is kept there is no gap."""
     client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
     store, stream = RedisStore(client), f"stemline:events:{TENANT}"
     at = client.time()[0] * 1000 - 60_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import steps
+from benchmarks.gpu import songs, steps
 from benchmarks.gpu.__main__ import report, run_step
 from tests.support.cuda import Sessions, install
 
@@ -21,7 +21,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     install(monkeypatch, stand_in)
     monkeypatch.setattr(steps, "graph", lambda *, polyphase: b"graph")
     monkeypatch.setattr(steps, "runs_on", lambda _: 1)
-    monkeypatch.setattr(steps, "HOST_S", 0.5)
+    monkeypatch.setattr(songs, "HOST_S", 0.5)
     return stand_in
 
 

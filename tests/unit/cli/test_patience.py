@@ -35,15 +35,15 @@ def test_a_client_says_once_that_a_service_is_silent(
 ) -> None:
     """The second silent call says nothing more; nor does one whose answer the service was asked to hold."""
     monkeypatch.setattr(PatientClient, "silent_s", 0.0)
-    told = threading.Event()
-    monkeypatch.setattr("stemline.cli.patience.click.echo", lambda *_, **__: told.set())
+    was_said = threading.Event()
+    monkeypatch.setattr("stemline.cli.patience.click.echo", lambda *_, **__: was_said.set())
 
     def silent(*_: Any, **__: Any) -> None:
         if said:
-            assert told.wait(5)
+            assert was_said.wait(5)
 
     monkeypatch.setattr(Sender, "send", silent)
     with PatientClient(Target("http://127.0.0.1:1", "id", "key", "b-1", "r")) as client:
         client.send(Call("GET", "/queue", nothing, headers=headers))
-        assert told.is_set() == bool(said)
+        assert was_said.is_set() == bool(said)
         client.send(Call("GET", "/queue", nothing, headers=headers))

@@ -16,7 +16,7 @@ ONNX = ["--licence", "MIT", "-o", "x"]
 
 
 def completed(*words: str, beginning: str = "") -> set[tuple[str, str]]:
-    """What a shell is told to complete a word with: kind and value."""
+    """What a shell completes a word with: kind and value."""
     complete = BashComplete(main, {}, "stemline", "_STEMLINE_COMPLETE")
     return {(item.type, item.value) for item in complete.get_completions(list(words), beginning)}
 

@@ -39,7 +39,7 @@ def test_pages_name_defaults() -> None:
 
 @pytest.mark.parametrize(("page", "name", "number", "unit"), STATED)
 def test_a_value_behind_a_setting_is_its_default(page: str, name: str, number: str, unit: str) -> None:
-    """A default that is changed must be changed where it is told, too."""
+    """A default that is changed must be changed where the pages state it, too."""
     defaults = {variable: default for _group, variable, default, _effect in rows()}
     default = defaults[name]
     per_unit = 1 if name.endswith(("_HOURS", "_DAYS")) else UNITS[unit]

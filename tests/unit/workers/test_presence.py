@@ -79,13 +79,13 @@ def test_the_device_is_that_of_the_networks_which_a_child_loads() -> None:
 
 def test_who_follows_is_told_what_the_worker_serves() -> None:
     """Before a report, so that the worker takes the wake-ups of the models that it announces."""
-    store, models, told = InMemoryStore(), ("2stems", "htdemucs"), list[tuple[str, ...]]()
-    presence = Presence(store, WORKER, interval_s=60, serving=lambda: models, follow=told.append)
+    store, models, announced = InMemoryStore(), ("2stems", "htdemucs"), list[tuple[str, ...]]()
+    presence = Presence(store, WORKER, interval_s=60, serving=lambda: models, follow=announced.append)
     presence.start()
     eventually(store.workers.latest, 180, "a report")
     (reported,) = store.workers.latest()
     presence.stop()
-    assert ([models], models) == (told, reported.serves)
+    assert ([models], models) == (announced, reported.serves)
 
 
 @pytest.mark.parametrize("name", ["separate@local", "separation-12@a/b", "a/1", "callbacks@host.example"])

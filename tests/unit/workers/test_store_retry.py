@@ -44,7 +44,7 @@ def outcome(
 def test_a_call_is_repeated_for_ten_minutes(
     monkeypatch: pytest.MonkeyPatch, back_s: float, expected: str
 ) -> None:
-    """The end of a job is told to a store that is back by then; afterwards the lease is another's."""
+    """The end of a job is reported to a store that is back by then; afterwards the lease is another's."""
     found, took_s = outcome(monkeypatch, back_s, Store.call)
     assert expected == found
     assert min(back_s, 600) <= took_s <= min(back_s, 600) + 1
