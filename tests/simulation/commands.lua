@@ -153,9 +153,8 @@ function C.HINCRBY(key, name, by)
   return sum
 end
 
-function C.HDEL(key, ...)
-  local found, gone = of(key, 'hash'), 0
-  if not found then return 0 end
+local function without(found, key, ...)
+  local gone = 0
   for _, name in ipairs({...}) do
     if found.items[name] then
       gone = gone + 1
@@ -167,6 +166,11 @@ function C.HDEL(key, ...)
   end
   if #found.names == 0 then dropped(key) end
   return gone
+end
+
+function C.HDEL(key, ...)
+  local found = of(key, 'hash')
+  return found and without(found, key, ...) or 0
 end
 
 function C.HEXISTS(key, name) return C.HGET(key, name) and 1 or 0 end
@@ -202,20 +206,7 @@ function C.SADD(key, ...)
   return new
 end
 
-function C.SREM(key, ...)
-  local found, gone = set(key), 0
-  for _, name in ipairs({...}) do
-    if found.items[name] then
-      gone = gone + 1
-      found.items[name] = nil
-      for i, each in ipairs(found.names) do
-        if each == name then remove(found.names, i) break end
-      end
-    end
-  end
-  if #found.names == 0 then dropped(key) end
-  return gone
-end
+function C.SREM(key, ...) return without(set(key), key, ...) end
 
 function C.SCARD(key) return #set(key).names end
 

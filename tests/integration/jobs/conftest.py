@@ -10,7 +10,16 @@ import redis
 
 from stemline.jobs.store import RedisStore, Store, StoreOptions, WakeUp
 from stemline.testing import FixedClock, InMemoryStore
+from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import Make
+
+
+@pytest.fixture
+def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
+    """A client of the server, which is empty."""
+    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    yield found
+    found.close()
 
 
 @pytest.fixture

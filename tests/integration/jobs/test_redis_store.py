@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
@@ -40,13 +40,6 @@ TENANT = Tenant("media-1250000000", "ap-chongqing")
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -15,18 +15,10 @@ from stemline.jobs.serving import COMMON
 from stemline.jobs.states import State
 from stemline.jobs.store import RedisStore, Store, scripts
 from stemline.testing import FixedClock
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, spec
 
 HEAVY = "htdemucs"
 SERVES = {*COMMON, HEAVY}
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 @pytest.fixture

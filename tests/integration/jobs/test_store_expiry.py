@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import redis
 
 from stemline.jobs.batch import Row
 from stemline.jobs.event import EVENTS_MS
 from stemline.jobs.store import RedisStore
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, TENANT, spec
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 BATCH = "b" + "1" * 32
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 def lives(client: redis.Redis, pattern: str) -> list[int]:

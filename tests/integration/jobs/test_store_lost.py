@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,11 @@ from stemline.jobs.queue import Override
 from stemline.jobs.states import State
 from stemline.jobs.store import DeliveryFilter, QueueFilter, RedisStore, StoreOptions
 from stemline.testing import FixedClock
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, SECOND, TENANT, ended, spec
 from tests.integration.jobs.test_store_batches import ID, feed, submit
 
 P = "stemline"
 INDEXES = ("delayed", "hops", "deadlines", "leases", "ended", "batches-ended")
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 @pytest.fixture

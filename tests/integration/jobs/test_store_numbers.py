@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,15 +16,7 @@ from stemline.jobs.store import JobFilter, RedisStore, Slot, Store, WakeUp
 from stemline.jobs.store.records import RECORD_BYTES
 from stemline.jobs.worker import KEPT_S, Worker
 from stemline.testing import FixedClock
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, spec
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 def claimed(store: Store) -> Job:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
 from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.store import DeliveryFilter, RedisStore, Slot, Store
 from stemline.testing import FixedClock
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import SECOND, TENANT, ended
 
 FAILED = DeliveryAttempt(1, "500", 1)
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 def listed(store: Store, *statuses: str, page: int = 1, size: int = 10) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -12,15 +10,7 @@ from stemline.jobs.store import RedisStore, Store, StoreOptions
 from stemline.jobs.store.probes import CREDENTIAL_MS, TENANT_MS
 from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
-from tests.conftest import ValkeyServer
 from tests.integration.jobs.contract import OTHER, TENANT, spec
-
-
-@pytest.fixture
-def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
-    found = redis.Redis.from_url(valkey_server.url, decode_responses=True)
-    yield found
-    found.close()
 
 
 def question(name: str, tenant: Tenant = TENANT, credential: str = "mine") -> Question:
