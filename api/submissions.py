@@ -87,7 +87,7 @@ class Submissions:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Asked[Any], asyncio.Future[None]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None] | None] = set()
 
     async def run(self, store: Store, steps: Steps[T]) -> T:
         """Return the result of a submission's steps.
@@ -103,19 +103,21 @@ class Submissions:
         asked, done = Asked(steps), loop.create_future()
         self._waiting.append((asked, done))
         if len(self._tasks) < THREADS:
-            task = loop.create_task(self._work(store))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(loop.create_task(self._work(store)))
         await done
         return asked.result()
 
     async def _work(self, store: Store) -> None:
         """Run what waits, until nothing does."""
-        while self._waiting:
-            taken, self._waiting = self._waiting, []
-            try:
-                await run_in_threadpool(run_together, store, [asked for asked, _ in taken])
-            finally:
-                for _, done in taken:
-                    if not done.done():
-                        done.set_result(None)
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting, []
+                try:
+                    await run_in_threadpool(run_together, store, [asked for asked, _ in taken])
+                finally:
+                    for _, done in taken:
+                        if not done.done():
+                            done.set_result(None)
+        finally:
+            # Not when the task is done, a moment later: what arrives in between would wait for nobody.
+            self._tasks.discard(asyncio.current_task())

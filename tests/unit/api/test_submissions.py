@@ -7,9 +7,11 @@ import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from stemline.api import submissions as module
 from stemline.api.submissions import THREADS, Asked, Steps, Submissions, run_together
 from stemline.jobs.errors import QueueFull, RequestRefused, StemlineError, StoreUnavailable
 from stemline.jobs.job import Job
@@ -132,3 +134,35 @@ def test_what_waits_is_stored_together() -> None:
     expected[THREADS + 3] = "CancelledError"
     assert expected == found
     assert 8 >= max(store.trips[THREADS:]) > 1
+
+
+def test_a_submission_that_arrives_while_the_threads_end_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have found nothing more to do, and neither is gone yet: the next one may not wait for them."""
+
+    async def main() -> str:
+        gate = asyncio.get_running_loop().create_future()
+
+        async def in_thread(run: Any, *arguments: Any) -> None:
+            run(*arguments)
+            await asyncio.shield(gate)
+
+        monkeypatch.setattr(module, "run_in_threadpool", in_thread)
+        store, submissions = Store(), Submissions()
+        first = []
+        for number in range(THREADS):
+            first.append(asyncio.create_task(submissions.run(store, submit(f"{number}"))))
+            await asyncio.sleep(0.01)
+        late = submissions.run(store, submit("late"))
+        arrived: list[asyncio.Future[None]] = []
+        gate.add_done_callback(
+            lambda _: asyncio.get_running_loop().call_soon(lambda: arrived.append(late.send(None)))
+        )
+        gate.set_result(None)
+        await asyncio.gather(*first)
+        (waited_for,) = arrived
+        await asyncio.wait_for(waited_for, 5)
+        with pytest.raises(StopIteration) as ended:
+            late.send(None)
+        return str(ended.value.value)
+
+    assert "late done" == asyncio.run(main())
