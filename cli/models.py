@@ -155,7 +155,7 @@ def add(
 
     FILE is an ONNX file, and the card says what it computes (docs/models.md). An ensemble has only a card.
     """
-    from stemline.models.library import add as install
+    from stemline.models.installation import add as install
 
     store = _store(directory)
     card = install(store, card_path, file, replace_it=replace_it)
@@ -170,7 +170,7 @@ def add(
 @as_json
 def remove(name: str, directory: Path | None, *, as_json: bool) -> None:
     """Remove a network that was added."""
-    from stemline.models.library import remove as delete
+    from stemline.models.installation import remove as delete
 
     folder = delete(_store(directory), name)
     print_result(folder, as_json=as_json, name=name, folder=folder)

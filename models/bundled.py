@@ -10,7 +10,8 @@ from typing import Final
 from stemline.models.archive import unpack_tar
 from stemline.models.card import CARD_FILE
 from stemline.models.card_file import read_card
-from stemline.models.library import add, card_named
+from stemline.models.installation import add
+from stemline.models.library import card_named
 from stemline.models.published import ModelFile
 from stemline.models.transfer import redacted, transfer
 from stemline.models.weights import WeightStore

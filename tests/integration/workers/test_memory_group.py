@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import redis
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from stemline.runtime.store import open_store
 from stemline.testing.api_server import ApiServer, api_settings
@@ -91,7 +91,7 @@ def test_heavy_jobs_wait_for_each_other(valkey_server, s3_server, group: Group, 
         samples=SAMPLES,
         options=f"memory_mb = {CARD_MB}",
     )
-    library.add(WeightStore(tmp_path / "models"), text, network)
+    installation.add(WeightStore(tmp_path / "models"), text, network)
     s3_server.create_bucket(PHYSICAL)
     s3 = s3_server.client()
     content = io.BytesIO()

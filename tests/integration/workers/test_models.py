@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import redis
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from stemline.runtime.store import open_store
 from stemline.runtime.telemetry import Tracer
@@ -86,15 +86,15 @@ def add_networks(folder: Path, store: WeightStore) -> None:
     """Add an htdemucs of random weights, one whose stems are known, and an MDX-Net whose stems are."""
     text = networks.waveform_card("htdemucs", "track") + WAVEFORM[WAVEFORM.index("[mix_less]") :]
     (folder / "htdemucs.toml").write_text(text)
-    library.add(store, folder / "htdemucs.toml", DATA / "htdemucs-0.onnx")
+    installation.add(store, folder / "htdemucs.toml", DATA / "htdemucs-0.onnx")
     network = scaling(folder / "bands.onnx", (2, 8_000), (0.1, 0.2, 0.3, 0.4))
-    library.add(store, card(folder / "bands.toml", WAVEFORM, name="bands", samples=8_000), network)
-    library.add(store, card(folder / "renewed.toml", WAVEFORM, name="renewed", samples=8_000), network)
+    installation.add(store, card(folder / "bands.toml", WAVEFORM, name="bands", samples=8_000), network)
+    installation.add(store, card(folder / "renewed.toml", WAVEFORM, name="renewed", samples=8_000), network)
     network = scaling(folder / "mdx.onnx", (4, 513, 32), (0.25,))
     shape = {"n_fft": 1_024, "hop": 256, "bins": 513, "frames": 32}
     about = {"kind": "complex-spectrogram", "stems": ["vocals"], "name": "mdx"}
     rest = 'compensation = 2.0\n[mix_less]\naccompaniment = ["vocals"]\n'
-    library.add(store, card(folder / "mdx.toml", SPECTROGRAM, spectrum=rest, **about, **shape), network)
+    installation.add(store, card(folder / "mdx.toml", SPECTROGRAM, spectrum=rest, **about, **shape), network)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_job_that_waits_gets_the_network_that_is_there_then(service: Service, 
     text = card(tmp_path / "renewed.toml", WAVEFORM, name="renewed", samples=4_000)
     models = service.context.settings.engine.models_dir
     assert models is not None
-    library.add(WeightStore(models), text, network, replace_it=True)
+    installation.add(WeightStore(models), text, network, replace_it=True)
     waited = separate(service.context, "worker", wake_up_level=0)
     assert waited is not None
     assert waited.outcome is Outcome.SUCCESS

@@ -21,7 +21,7 @@ from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from stemline.jobs.tenant import Tenant
 from stemline.jobs.worker import worker_of
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.catalogue import model_named
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
@@ -264,7 +264,7 @@ def test_a_worker_gets_the_jobs_of_the_models_that_it_alone_has(
     s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(1))
     network = scaling(tmp_path / "own.onnx", (2, 8_000), (0.1, 0.2, 0.3, 0.4))
     models = tmp_path / "models"
-    library.add(
+    installation.add(
         WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8_000), network
     )
     separate = VoiceSeparate(AudioMode.AUDIO_AND_BACKGROUND, AudioConfig(codec="wav"), "own")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stemline.cli.demo import DemoFailed, prepare_model
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from tests.support.networks import HEAD, WAVEFORM, card, scaling
 
@@ -22,12 +22,12 @@ def test_the_stack_answers_with_the_model_of_the_demo(
     monkeypatch.setenv("STEMLINE_MODE_MODELS", "{}")
     store = WeightStore(tmp_path / "models")
     network = scaling(tmp_path / "net.onnx", (2, 1_000), (0.1, 0.2, 0.3, 0.4))
-    library.add(store, card(tmp_path / "card.toml", WAVEFORM, name="mine", samples=1_000), network)
+    installation.add(store, card(tmp_path / "card.toml", WAVEFORM, name="mine", samples=1_000), network)
     no_mode = tmp_path / "none.toml"
     no_mode.write_text(
         f'name = "none"\nkind = "waveform"\nstems = ["a", "b", "c", "d"]\n{HEAD}[segment]\nsamples = 1000\n'
     )
-    library.add(store, no_mode, network)
+    installation.add(store, no_mode, network)
     for name in ("nobody", "none"):
         with pytest.raises(DemoFailed, match=name):
             prepare_model(name)

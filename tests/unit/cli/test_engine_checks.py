@@ -9,7 +9,7 @@ import pytest
 
 from stemline.cli.checks.engine import device, weights
 from stemline.cli.checks.findings import CheckContext, Finding
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from tests.support.networks import WAVEFORM, card, scaling
@@ -22,7 +22,9 @@ def folder(tmp_path: Path) -> Path:
     """A model directory with one network."""
     network = scaling(tmp_path / "own.onnx", [2, 100], [0.1, 0.2, 0.3, 0.4])
     models = tmp_path / "models"
-    library.add(WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network)
+    installation.add(
+        WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network
+    )
     return models
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from stemline.cli import local_stack
 from stemline.cli.main import main
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from tests.support.networks import WAVEFORM, card, scaling
 
@@ -30,7 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model directory with one network, and a store that has counted jobs."""
     network = scaling(tmp_path / "own.onnx", [2, 100], [0.1, 0.2, 0.3, 0.4])
     models = tmp_path / "models"
-    library.add(WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network)
+    installation.add(
+        WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network
+    )
     statistics = SimpleNamespace(read=lambda _most_queues: SimpleNamespace(totals=TOTALS))
     monkeypatch.setattr(local_stack, "open_store", lambda: SimpleNamespace(statistics=statistics))
     return models

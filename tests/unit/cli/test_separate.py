@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from stemline.cli.main import main
 from stemline.cli.separate import _is_short
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from tests.support.networks import WAVEFORM, card, scaling
 
@@ -35,7 +35,7 @@ def separate(place: Path, *options: str, factors: tuple[float, ...] = (0.1, 0.2,
     """Separate the song with a network whose stems are the mix times a factor each."""
     network = scaling(place / "own.onnx", (2, SAMPLES), factors)
     text = card(place / "own.toml", WAVEFORM, name="own", samples=SAMPLES)
-    library.add(WeightStore(), text, network)
+    installation.add(WeightStore(), text, network)
     return CliRunner().invoke(main, ["separate", "song.wav", "-o", "out", "--model", "own", *options])
 
 

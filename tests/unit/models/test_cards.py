@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from stemline.cli.main import main
-from stemline.models import bundled, library
+from stemline.models import bundled, installation, library
 from stemline.models.card import Card, Kind
 from stemline.models.card_file import card_text, read_card
 from stemline.models.card_tables import Member
@@ -428,7 +428,7 @@ def test_what_the_disk_refuses_is_said_in_one_line(tmp_path: Path, words: tuple[
     network = scaling(tmp_path / "net.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
     (tmp_path / ".net.onnx").symlink_to(network)
     text = card(tmp_path / "card.toml", NETWORK, name="mine", samples=100)
-    library.add(WeightStore(tmp_path / "models"), text, network)
+    installation.add(WeightStore(tmp_path / "models"), text, network)
     given = [word.format(folder=tmp_path) for word in words]
     where = [] if "--directory" in words or words[0] == "export" else ["--directory", tmp_path / "models"]
     result = CliRunner().invoke(main, ["models", *given, *map(str, where)])
@@ -445,10 +445,10 @@ def test_a_link_to_a_folder_is_replaced_and_removed(tmp_path: Path) -> None:
     text = card(tmp_path / "card.toml", NETWORK, name="mine", samples=100)
     store = WeightStore(tmp_path / "models")
     for command in (
-        lambda: library.remove(store, "mine"),
-        lambda: library.add(store, text, network, replace_it=True),
+        lambda: installation.remove(store, "mine"),
+        lambda: installation.add(store, text, network, replace_it=True),
     ):
-        elsewhere = library.add(WeightStore(tmp_path / "elsewhere"), text, network, replace_it=True)
+        elsewhere = installation.add(WeightStore(tmp_path / "elsewhere"), text, network, replace_it=True)
         store.directory.mkdir(exist_ok=True)
         (store.directory / "mine").symlink_to(tmp_path / "elsewhere/mine")
         command()
@@ -472,7 +472,7 @@ def test_a_network_without_shapes_is_refused(
     inputs = [helper.make_tensor_value_info("mix", TensorProto.FLOAT, takes)]
     outputs = [helper.make_tensor_value_info("stems", TensorProto.FLOAT, gives)]
     with pytest.raises(WeightsCorrupt, match=said):
-        library.add(*installed(tmp_path, inputs, outputs, helper.make_node("Abs", ["mix"], ["stems"])))
+        installation.add(*installed(tmp_path, inputs, outputs, helper.make_node("Abs", ["mix"], ["stems"])))
 
 
 @pytest.mark.parametrize("has_output", [True, False])
@@ -481,13 +481,13 @@ def test_a_network_without_input_or_output_is_refused(tmp_path: Path, *, has_out
     outputs = [helper.make_tensor_value_info("stems", TensorProto.FLOAT, [1])] if has_output else []
     node = helper.make_node("Constant", [], ["stems"], value_floats=[1.0])
     with pytest.raises(WeightsCorrupt):
-        library.add(*installed(tmp_path, [], outputs, node))
+        installation.add(*installed(tmp_path, [], outputs, node))
 
 
 def installed(
     folder: Path, inputs: list[Any], outputs: list[Any], node: Any
 ) -> tuple[WeightStore, Path, Path]:
-    """Return what `library.add` takes of a graph of one node."""
+    """Return what `installation.add` takes of a graph of one node."""
     graph = helper.make_graph([node], "network", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     (folder / "net.onnx").write_bytes(model.SerializeToString())

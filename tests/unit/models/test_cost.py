@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 from stemline.cli.main import main
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.cost import operations_of
 from stemline.models.weights import WeightStore
 from stemline.separation.errors import WeightsCorrupt
@@ -91,13 +91,13 @@ def test_costs_of_models_are_printed(tmp_path: Path) -> None:
     store = WeightStore(tmp_path / "models")
     text = tmp_path / "card.toml"
     text.write_text(networks.spectrum_card("mdx", "complex-spectrogram", ["vocals"]))
-    library.add(store, text, DATA / "mdx.onnx")
+    installation.add(store, text, DATA / "mdx.onnx")
     text.write_text(
         'name = "twice"\nkind = "ensemble"\nstems = ["vocals"]\nlicence = "MIT"\nsource = "here"\n'
         + '[[members]]\nmodel = "mdx"\n' * 2
         + '[[members]]\nmodel = "mdx"\nweights = {}\n'
     )
-    library.add(store, text, None)
+    installation.add(store, text, None)
     arguments = ["models", "cost", "mdx", "twice", "--json", "--directory", str(tmp_path / "models")]
     lines = CliRunner().invoke(main, arguments).output.splitlines()
     mdx, twice = (json.loads(line) for line in lines)

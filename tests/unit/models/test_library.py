@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from stemline.models import bundled, library
+from stemline.models import bundled, installation, library
 from stemline.models.card import CARD_FILE
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> WeightStore:
 def add(store: WeightStore, name: str, factors: tuple[float, ...] = FACTORS, **options: bool) -> None:
     folder = store.directory.parent
     network = scaling(folder / f"{name}.onnx", (2, SAMPLES), factors)
-    library.add(
+    installation.add(
         store, card(folder / f"{name}.toml", WAVEFORM, name=name, samples=SAMPLES), network, **options
     )
 
@@ -84,26 +84,26 @@ def test_what_an_ensemble_averages_cannot_be_replaced_by_what_does_not_fit(
     """Neither an ensemble nor a network without the stem takes a member's place."""
     add(store, "own")
     add(store, "other")
-    library.add(store, ensemble(tmp_path, "both", "own"), None)
+    installation.add(store, ensemble(tmp_path, "both", "own"), None)
     with pytest.raises(CardError, match="cannot be a member of both"):
-        library.add(store, ensemble(tmp_path, "own", "other"), None, replace_it=True)
+        installation.add(store, ensemble(tmp_path, "own", "other"), None, replace_it=True)
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES).read_text()
     (tmp_path / "own.toml").write_text(text.replace("vocals", "singing"))
     with pytest.raises(CardError, match="no stem vocals, which both takes"):
-        library.add(store, tmp_path / "own.toml", tmp_path / "own.onnx", replace_it=True)
+        installation.add(store, tmp_path / "own.toml", tmp_path / "own.onnx", replace_it=True)
 
 
 def test_an_ensemble_is_here_with_its_members_alone(store: WeightStore, tmp_path: Path) -> None:
     """Without a member, or with a damaged one, neither `list` nor `verify` says that it could run."""
     add(store, "own")
-    both = library.add(store, ensemble(tmp_path, "both", "own"), None)
+    both = installation.add(store, ensemble(tmp_path, "both", "own"), None)
     assert library.is_here(both, store)
     assert library.verified(both, store) == store.directory / "both"
     network = store.directory / "own/own.onnx"
     network.write_bytes(network.read_bytes()[:-1] + b"?")
     with pytest.raises(WeightsCorrupt, match=r"own\.onnx has SHA-256"):
         library.verified(both, store)
-    library.remove(store, "own")
+    installation.remove(store, "own")
     assert not library.is_here(both, store)
     with pytest.raises(OptionError, match="no model 'own'"):
         library.verified(both, store)
@@ -123,7 +123,7 @@ def test_a_card_of_a_network_without_file_is_wrong(store: WeightStore) -> None:
 def test_a_replaced_member_makes_another_ensemble(store: WeightStore, tmp_path: Path) -> None:
     """What tells an ensemble from another changes with the networks of its members."""
     add(store, "own")
-    library.add(store, ensemble(tmp_path, "both", "own"), None)
+    installation.add(store, ensemble(tmp_path, "both", "own"), None)
     before = library.fingerprint(library.card_named("both", store), store)
     add(store, "own", (0.4, 0.3, 0.2, 0.1), replace_it=True)
     assert before != library.fingerprint(library.card_named("both", store), store)
@@ -137,7 +137,7 @@ def test_a_network_with_weights_in_other_files_is_refused(store: WeightStore, tm
     )
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES)
     with pytest.raises(WeightsCorrupt, match="save it as one file"):
-        library.add(store, text, network)
+        installation.add(store, text, network)
     assert not (store.directory / "own").exists()
 
 
@@ -187,7 +187,7 @@ def test_weights_in_other_files_are_found_wherever_they_are(
     network.write_bytes(model.SerializeToString())
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES)
     with pytest.raises(WeightsCorrupt, match="save it as one file"):
-        library.add(store, text, network)
+        installation.add(store, text, network)
 
 
 def test_what_add_installs_can_be_read_again(store: WeightStore, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_what_add_installs_can_be_read_again(store: WeightStore, tmp_path: Path)
     escaped = r"a\u007fb\"\\\tc\n\u2028\U0001F3A4"
     options = f'description = "{escaped}"'
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES, options=options)
-    library.add(store, text, network)
+    installation.add(store, text, network)
     assert description == library.card_named("own", store).description
 
 
@@ -212,7 +212,7 @@ def test_a_model_that_was_added_meanwhile_is_not_replaced(
             others.append(None)
             add(store, "own", (0.4, 0.3, 0.2, 0.1))
 
-    monkeypatch.setattr(library, "_try_out", added_meanwhile)
+    monkeypatch.setattr(installation, "_try_out", added_meanwhile)
     with pytest.raises(OptionError, match="already"):
         add(store, "own")
 
@@ -262,4 +262,4 @@ def test_a_network_that_gives_something_else_than_its_card_says_is_refused(
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "own.onnx")
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=SAMPLES)
     with pytest.raises(SeparationError, match=said):
-        library.add(store, text, tmp_path / "own.onnx")
+        installation.add(store, text, tmp_path / "own.onnx")

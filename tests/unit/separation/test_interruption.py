@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.batching import Batcher
@@ -47,9 +47,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
     store = WeightStore(folder / "models")
     for name, make in (("endless", endless), ("quick", scaling)):
         text = card(folder / f"{name}.toml", WAVEFORM, name=name, samples=SAMPLES)
-        library.add(store, text, make(folder / f"{name}.onnx", (2, SAMPLES), FACTORS))
+        installation.add(store, text, make(folder / f"{name}.onnx", (2, SAMPLES), FACTORS))
     (folder / "both.toml").write_text(ENSEMBLE)
-    library.add(store, folder / "both.toml", None)
+    installation.add(store, folder / "both.toml", None)
     return store
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 from stemline.cli.main import main
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.errors import BrokenNetwork, OutputError
@@ -59,7 +59,7 @@ def added(folder: Path, kind: str, fault: str) -> WeightStore:
         if kind == "waveform"
         else card(folder / f"{name}.toml", SPECTROGRAM, name=name, kind=kind, stems=stems, **SHAPE)
     )
-    library.add(store, text, broken(folder / f"{name}.onnx", kind, fault))
+    installation.add(store, text, broken(folder / f"{name}.onnx", kind, fault))
     return store
 
 
@@ -82,12 +82,12 @@ def test_a_broken_member_of_an_ensemble_is_named(tmp_path: Path) -> None:
     """The error of an ensemble names the network that is broken, and not the ensemble."""
     store = added(tmp_path, "waveform", "nan")
     text = card(tmp_path / "good.toml", WAVEFORM, name="good", samples=SAMPLES)
-    library.add(store, text, scaling(tmp_path / "good.onnx", (2, SAMPLES), (0.1, 0.2, 0.3, 0.4)))
+    installation.add(store, text, scaling(tmp_path / "good.onnx", (2, SAMPLES), (0.1, 0.2, 0.3, 0.4)))
     (tmp_path / "both.toml").write_text(
         f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}'
         '[[members]]\nmodel = "good"\n[[members]]\nmodel = "waveform-nan"\n'
     )
-    library.add(store, tmp_path / "both.toml", None)
+    installation.add(store, tmp_path / "both.toml", None)
     engine = load_engine("both", directory=store.directory, threads=1)
     with open_separator(engine) as separator, pytest.raises(BrokenNetwork, match="waveform-nan"):
         list(separator.separate([sound()]))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.engine import LoadedEngine
@@ -55,7 +55,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
     for name, (file, text) in cards.items():
         card = folder / f"{name}.toml"
         card.write_text(text)
-        assert library.add(store, card, DATA / file if file else None).name == name
+        assert installation.add(store, card, DATA / file if file else None).name == name
     return store
 
 
@@ -115,7 +115,7 @@ def roformer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], L
         else:
             text, file = networks.roformer_card(kind, overlap), f"{kind}-roformer.onnx"
         (folder / "card.toml").write_text(text)
-        library.add(WeightStore(folder / "models"), folder / "card.toml", DATA / file)
+        installation.add(WeightStore(folder / "models"), folder / "card.toml", DATA / file)
         return load_engine(kind, directory=folder / "models", threads=1)
 
     return load

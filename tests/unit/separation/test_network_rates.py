@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models import library
+from stemline.models import installation, library
 from stemline.models.cost import cost_of
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
         text = card(
             folder / "card.toml", WAVEFORM, name=name, samples=SAMPLES, options=f"rate = {rate}\n{options}"
         )
-        library.add(store, text, network)
+        installation.add(store, text, network)
 
     scales = scaling(folder / "scaling.onnx", (2, SAMPLES), FACTORS)
     for rate in (*RATES, 44_100):
@@ -46,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
         (folder / "card.toml").write_text(
             f'name = "{name}"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n{text}'
         )
-        library.add(store, folder / "card.toml", None)
+        installation.add(store, folder / "card.toml", None)
     return store
 
 

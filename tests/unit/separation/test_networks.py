@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.loading import load_engine, load_mask_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.engine import LoadedEngine
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
     store = WeightStore(folder / "models")
 
     def add(name: str, network: Path, text: Path) -> None:
-        assert library.add(store, text, network).name == name
+        assert installation.add(store, text, network).name == name
 
     network = scaling(folder / "waveform.onnx", (2, SAMPLES), FACTORS)
     add("waveform", network, card(folder / "waveform.toml", WAVEFORM, name="waveform", samples=SAMPLES))
@@ -90,7 +90,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
             card(folder / f"{name}.toml", WAVEFORM, name=name, samples=SAMPLES, options=options),
         )
     members = '[[members]]\nmodel = "waveform"\n[[members]]\nmodel = "complex"\n'
-    library.add(store, ensemble(folder, "ensemble", members), None)
+    installation.add(store, ensemble(folder, "ensemble", members), None)
     return store
 
 
@@ -289,7 +289,7 @@ def test_an_ensemble_is_the_weighted_average(store: WeightStore, tmp_path: Path)
         '[[members]]\nmodel = "complex"\nweights = { vocals = 3.0 }\n'
         '[[members]]\nmodel = "hann"\nweights = {}\n'
     )
-    library.add(store, ensemble(tmp_path, "average", members), None, replace_it=True)
+    installation.add(store, ensemble(tmp_path, "average", members), None, replace_it=True)
     engine = load_engine("average", directory=store.directory)
     for samples in (1, 1_999, 12_345):
         mix = noise(samples)
@@ -305,7 +305,7 @@ def test_tiny_weights_are_weights(store: WeightStore, tmp_path: Path, weight: fl
         f'[[members]]\nmodel = "{model}"\nweights = {{ vocals = {weight!r} }}\n'
         for model in ("waveform", "complex")
     )
-    library.add(store, ensemble(tmp_path, "tiny", members), None, replace_it=True)
+    installation.add(store, ensemble(tmp_path, "tiny", members), None, replace_it=True)
     mix = noise(1_000)
     stems = separated(load_engine("tiny", directory=store.directory), mix)
     assert np.abs(stems["vocals"] - mix * (0.4 + 0.5) / 2).max() < 1e-5
@@ -328,7 +328,7 @@ def test_quiet_sound_keeps_its_shares(power: float, stems: int) -> None:
 def test_a_member_without_weight_does_not_run(store: WeightStore, tmp_path: Path, monkeypatch) -> None:
     """In a bag with a network for each stem, only the network of the stem that is asked for runs."""
     members = '[[members]]\nmodel = "waveform"\n[[members]]\nmodel = "complex"\nweights = {}\n'
-    library.add(store, ensemble(tmp_path, "bag", members), None, replace_it=True)
+    installation.add(store, ensemble(tmp_path, "bag", members), None, replace_it=True)
     engine = load_engine("bag", directory=store.directory)
     ran: list[str] = []
     run = SegmentEngine.stems
@@ -354,7 +354,7 @@ def test_a_member_without_weight_does_not_run(store: WeightStore, tmp_path: Path
 def test_a_wrong_ensemble_is_not_added(store: WeightStore, tmp_path: Path, members: str, report: str) -> None:
     """Unknown members and stems, and stems of no weight, are errors."""
     with pytest.raises((CardError, OptionError), match=report):
-        library.add(store, ensemble(tmp_path, "wrong", members), None)
+        installation.add(store, ensemble(tmp_path, "wrong", members), None)
     assert not (store.directory / "wrong").exists()
 
 
@@ -376,7 +376,7 @@ def test_a_network_of_one_channel_runs_for_each(
         network = scaling(path, takes, factors)
         about = {"name": "mono", "kind": kind, "stems": stems, "options": "channels = 1"}
         card(text, SPECTROGRAM, **about, **SHAPE)
-    library.add(store, text, network)
+    installation.add(store, text, network)
     engine = load_engine("mono", device="cpu", directory=store.directory)
     assert isinstance(engine, SegmentEngine)
     length = engine.network.cutting.length
@@ -402,7 +402,7 @@ def test_a_network_of_another_number_of_channels_is_not_added(tmp_path: Path) ->
     network = scaling(tmp_path / "mono.onnx", (1, SAMPLES), FACTORS)
     text = card(tmp_path / "mono.toml", WAVEFORM, name="mono", samples=SAMPLES)
     with pytest.raises(WeightsCorrupt, match="takes 1 x 2000, and its card says 2 x 2000"):
-        library.add(WeightStore(tmp_path / "models"), text, network)
+        installation.add(WeightStore(tmp_path / "models"), text, network)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_a_card_that_does_not_fit_its_network_is_not_added(
     with pytest.raises(
         WeightsCorrupt, match=f"^{text} and {network}: The network of wrong {re.escape(report)}$"
     ):
-        library.add(store, text, network)
+        installation.add(store, text, network)
     assert not (store.directory / "wrong").exists()
 
 
@@ -452,7 +452,7 @@ def test_the_fields_that_contradict_a_network_are_named(
     stems = ["vocals", "accompaniment"]
     text = card(tmp_path / "card.toml", SPECTROGRAM, name="wrong", kind=kind, stems=stems, **SHAPE)
     with pytest.raises(WeightsCorrupt) as caught:
-        library.add(WeightStore(tmp_path / "models"), text, network)
+        installation.add(WeightStore(tmp_path / "models"), text, network)
     message = caught.value.message
     assert message.startswith(f"{text} and {network}: The network of wrong ")
     assert message.endswith(f" ({fields}).")
@@ -465,21 +465,23 @@ def test_what_is_no_network_is_not_added(tmp_path: Path) -> None:
     text = card(tmp_path / "card.toml", WAVEFORM, name="wrong", samples=SAMPLES)
     (tmp_path / "net.onnx").write_bytes(b"text")
     with pytest.raises(WeightsCorrupt, match="is no ONNX file"):
-        library.add(store, text, tmp_path / "net.onnx")
+        installation.add(store, text, tmp_path / "net.onnx")
     with pytest.raises(WeightsMissing):
-        library.add(store, text, tmp_path / "nothing.onnx")
+        installation.add(store, text, tmp_path / "nothing.onnx")
     text = card(
         tmp_path / "sum.toml", WAVEFORM, name="wrong", samples=SAMPLES, options=f'sha256 = "{"0" * 64}"'
     )
     with pytest.raises(WeightsCorrupt, match=r"is not what .*sum\.toml describes \(sha256\): it has"):
-        library.add(store, text, tmp_path / "net.onnx")
+        installation.add(store, text, tmp_path / "net.onnx")
 
 
 def test_a_network_changed_on_disk_is_not_loaded(tmp_path: Path) -> None:
     """A byte that changed since it was added, and the model is refused."""
     store = WeightStore(tmp_path / "models")
     network = scaling(tmp_path / "net.onnx", (2, SAMPLES), FACTORS)
-    added = library.add(store, card(tmp_path / "a.toml", WAVEFORM, name="mine", samples=SAMPLES), network)
+    added = installation.add(
+        store, card(tmp_path / "a.toml", WAVEFORM, name="mine", samples=SAMPLES), network
+    )
     file = store.folder(added) / added.file
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -493,7 +495,7 @@ def test_one_segment_runs_at_a_time_unless_the_card_allows_more(store: WeightSto
     network = scaling(tmp_path / "net.onnx", (2, SAMPLES), FACTORS)
     text = card(tmp_path / "card.toml", WAVEFORM, name="several", samples=SAMPLES)
     text.write_text(text.read_text().replace("overlap = 0.25", "at_once = 3"))
-    library.add(store, text, network, replace_it=True)
+    installation.add(store, text, network, replace_it=True)
     for name, threads, expected in (("waveform", 4, 1), ("several", 4, 3), ("several", 2, 2)):
         engine = load_engine(name, directory=store.directory, device="cpu", threads=threads)
         assert engine.in_flight == expected

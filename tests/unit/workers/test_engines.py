@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
@@ -131,18 +131,20 @@ def test_an_ensemble_shares_its_members_with_other_jobs(tmp_path: Path) -> None:
     store = WeightStore(tmp_path / "models")
     network = scaling(tmp_path / "own.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
     own = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100)
-    library.add(store, own, network)
+    installation.add(store, own, network)
     both = tmp_path / "both.toml"
     both.write_text(
         f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n[[members]]\nmodel = "own"\n'
     )
-    library.add(store, both, None)
+    installation.add(store, both, None)
     loaded = engines.Engines(Settings(models_dir=store.directory, device="cpu"), WorkerMetrics())
     ensemble = loaded("both")
     assert isinstance(ensemble, EnsembleEngine)
     assert ensemble.members[0].engine is loaded("own")
     old = weakref.ref(loaded("own"))
-    library.add(store, own, scaling(tmp_path / "own.onnx", (2, 100), (0.4, 0.3, 0.2, 0.1)), replace_it=True)
+    installation.add(
+        store, own, scaling(tmp_path / "own.onnx", (2, 100), (0.4, 0.3, 0.2, 0.1)), replace_it=True
+    )
     renewed = loaded("both")
     assert isinstance(renewed, EnsembleEngine)
     assert renewed.members[0].engine is loaded("own")
@@ -156,10 +158,10 @@ def heavy(folder: Path, **settings: Any) -> engines.Engines:
     store = WeightStore(folder / "models")
     network = scaling(folder / "own.onnx", (2, 100), (0.1, 0.2, 0.3, 0.4))
     text = card(folder / "own.toml", WAVEFORM, name="own", samples=100, options="memory_mb = 400")
-    library.add(store, text, network)
+    installation.add(store, text, network)
     both = f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}memory_mb = 5\n'
     (folder / "both.toml").write_text(both + '[[members]]\nmodel = "own"\n')
-    library.add(store, folder / "both.toml", None)
+    installation.add(store, folder / "both.toml", None)
     options = {"models_dir": store.directory, "memory_reserve_bytes": 100 * 10**6, "device": "cpu"}
     return engines.Engines(Settings(**options | settings), WorkerMetrics())
 
@@ -175,7 +177,7 @@ def test_a_network_takes_its_memory_when_a_job_runs_it(tmp_path: Path) -> None:
     assert [0, 5 * 10**6] == [loaded.loading_bytes(model) for model in ("own", "both")]
     text = tmp_path / "own.toml"
     text.write_text(text.read_text().replace("400", "300"))
-    library.add(WeightStore(tmp_path / "models"), text, tmp_path / "own.onnx", replace_it=True)
+    installation.add(WeightStore(tmp_path / "models"), text, tmp_path / "own.onnx", replace_it=True)
     assert 300 * 10**6 == loaded.loading_bytes("own")
 
 

@@ -17,7 +17,7 @@ from stemline.jobs.errors import SourceNotFound, SourceTooLarge
 from stemline.jobs.job import JobSpec
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.separation import AudioConfig, AudioMode, VoiceSeparate
-from stemline.models import library
+from stemline.models import installation
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder
@@ -119,7 +119,7 @@ def test_a_model_that_does_not_answer_the_mode_is_said(bucket, decoder, tmp_path
     network = scaling(tmp_path / "own.onnx", [2, 8000], [0.1, 0.2, 0.3, 0.4])
     text = card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8000)
     text.write_text(text.read_text().partition("[tracks.MusicMode]")[0])
-    library.add(WeightStore(tmp_path / "models"), text, network)
+    installation.add(WeightStore(tmp_path / "models"), text, network)
     codes = {}
     for model in ("own", "elsewhere"):
         separate = VoiceSeparate(AudioMode.MUSIC_MODE, AudioConfig("wav"), model=model)

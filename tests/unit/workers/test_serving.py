@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from stemline.models import library
+from stemline.models import installation, library
 from stemline.models.weights import WeightStore
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings import Settings
@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
     """A model directory with one network."""
     network = scaling(tmp_path / "own.onnx", [2, 8000], [0.1, 0.2, 0.3, 0.4])
     models = tmp_path / "models"
-    library.add(WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8000), network)
+    installation.add(
+        WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=8000), network
+    )
     return models
 
 
@@ -77,7 +79,7 @@ def test_a_model_that_takes_more_memory_than_there_is_is_not_served(
     """Its jobs would be killed; the log says why once, and a model of which nothing is known is served."""
     store = WeightStore(folder)
     text = card(tmp_path / "large.toml", WAVEFORM, name="large", samples=8000, options="memory_mb = 5200")
-    library.add(store, text, tmp_path / "own.onnx")
+    installation.add(store, text, tmp_path / "own.onnx")
     total = [5_000_000_000]
     monkeypatch.setattr("stemline.workers.serving.total_memory", lambda: total[0])
     worker = serving(folder)
@@ -95,10 +97,10 @@ def test_why_a_model_is_not_served_is_logged_when_it_is_new(folder: Path, tmp_pa
     store = WeightStore(folder)
     for name in ("bad", "gone"):
         text = card(tmp_path / f"{name}.toml", WAVEFORM, name=name, samples=8000)
-        library.add(store, text, tmp_path / "own.onnx")
+        installation.add(store, text, tmp_path / "own.onnx")
     both = f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}[[members]]\nmodel = "gone"\n'
     (tmp_path / "both.toml").write_text(both)
-    library.add(store, tmp_path / "both.toml", None)
+    installation.add(store, tmp_path / "both.toml", None)
     wrong = folder / "bad" / "card.toml"
     sound = wrong.read_text()
     wrong.write_text(sound.replace("[segment]", "[segment]\noverlop = 1"))
@@ -142,13 +144,13 @@ def test_models_that_come_and_go_are_noticed(folder: Path) -> None:
     ensemble.write_text(
         f'name = "both"\nkind = "ensemble"\nstems = ["vocals"]\n{HEAD}\n[[members]]\nmodel = "own"\n'
     )
-    library.add(WeightStore(folder), ensemble, None)
+    installation.add(WeightStore(folder), ensemble, None)
     in_a_fork(looked.refresh)
     assert ("both", "own") == looked.get()
     network = folder / "own" / "own.onnx"
     network.write_bytes(network.read_bytes()[:-1] + b"?")
     assert () == looked.refresh()
-    library.remove(WeightStore(folder), "own")
+    installation.remove(WeightStore(folder), "own")
     assert () == looked.refresh()
 
 
