@@ -14,7 +14,7 @@ from stemline.cli.output import counted, print_json, size_text, span
 
 if TYPE_CHECKING:
     from stemline.client import Client, Queue
-    from stemline.client.tracks.manifest import Entry
+    from stemline.client.tracks.entry import Entry
     from stemline.client.tracks.sources import Track
 
 _SAMPLE: Final = 100
@@ -31,7 +31,7 @@ def print_plan(
     as_json: bool,
 ) -> None:
     """Print how many tracks there are, how much audio, and about how long it takes; nothing is submitted."""
-    from stemline.client.tracks.manifest import Entry
+    from stemline.client.tracks.entry import Entry
 
     found = [entries.get(track.id) or Entry(track.id) for track in tracks]
     again = {track.id for track in left}

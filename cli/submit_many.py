@@ -18,7 +18,7 @@ from stemline.cli.statuses import FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
     from stemline.client import Client
-    from stemline.client.tracks.manifest import Entry
+    from stemline.client.tracks.entry import Entry
     from stemline.client.tracks.runner import Runner
     from stemline.client.tracks.sources import Track
 

@@ -15,7 +15,8 @@ from stemline.cli.advice import advice
 from stemline.cli.output import counted, hint, print_json, printable, span
 
 if TYPE_CHECKING:
-    from stemline.client.tracks.manifest import Entry, Manifest
+    from stemline.client.tracks.entry import Entry
+    from stemline.client.tracks.manifest import Manifest
     from stemline.client.tracks.sources import Track
 
 _COLUMNS: Final = ("track", "state", "job", "code", "message", "duration_s", "files")

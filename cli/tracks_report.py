@@ -16,7 +16,7 @@ from stemline.cli.output import is_live, printable, screen, span
 from stemline.client.tracks.options import Report
 
 if TYPE_CHECKING:
-    from stemline.client.tracks.manifest import Entry
+    from stemline.client.tracks.entry import Entry
 
 _BARS: Final = 8
 """Tracks that have a bar of their own."""

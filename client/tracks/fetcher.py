@@ -9,8 +9,9 @@ from stemline.client.client import Client
 from stemline.client.errors import ApiError, ObjectMissing, TransferFailed
 from stemline.client.job import Job
 from stemline.client.names import check_free, file_names
+from stemline.client.tracks.entry import Entry
 from stemline.client.tracks.left import check_untouched, size_of
-from stemline.client.tracks.manifest import Entry, Manifest
+from stemline.client.tracks.manifest import Manifest
 from stemline.client.tracks.options import Options
 from stemline.client.tracks.pace import TRIES, Pace, has_no_room
 from stemline.client.tracks.sources import Track

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stemline.client.errors import TransferFailed
-from stemline.client.tracks.manifest import Entry
+from stemline.client.tracks.entry import Entry
 from stemline.client.tracks.sources import Track
 
 

@@ -15,13 +15,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from stemline.client.errors import ClientError
+from stemline.client.tracks.entry import Entry, digest
 
 NAME: Final = "stemline-manifest.jsonl"
 _VERSION: Final = 1
@@ -37,35 +37,6 @@ class ManifestError(ClientError):
 
 class ManifestInUse(ManifestError):
     """Another process works with the manifest now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What became of a track."""
-
-    track: str
-    state: str = "new"
-    """``new``, ``sending``, ``sent``, ``submitted``, ``done`` or ``failed``."""
-    turn: int = 1
-    """How many jobs it has had, this one included; another one follows only from ``--retry-failed``."""
-    at: float = 0.0
-    """When its present turn began, Unix seconds."""
-    key: str = ""
-    """Of the source in the bucket."""
-    job: str = ""
-    code: str = ""
-    message: str = ""
-    duration_s: float | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Stems that were fetched or are being fetched, relative to the folder of the output."""
-    folder: str = ""
-    """``{dir}`` in the names of its stems, which stay as they were when it was begun."""
-    name: str = ""
-    """``{name}`` in the same; empty until it was begun."""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of the stems that were fetched, by their files."""
-    stamp: str = ""
-    """Of the source as it was separated, see :attr:`stemline.client.tracks.sources.Track.stamp`."""
 
 
 class Manifest:
@@ -281,11 +252,6 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[st
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ManifestError(f"{path} is not a manifest; move it away to begin anew")
-
-
-def digest(track: str) -> str:
-    """Return a short, fixed name of a track."""
-    return sha256(track.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _sync_folder(folder: Path) -> None:

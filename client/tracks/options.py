@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemline.client.names import DEFAULT_PATTERN
-from stemline.client.tracks.manifest import Entry
+from stemline.client.tracks.entry import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from stemline.client.names import fill, safe_name
-from stemline.client.tracks.manifest import Entry, digest
+from stemline.client.tracks.entry import Entry, digest
 from stemline.client.tracks.sources import Track
 
 _SPELLINGS: Final[Sequence[Callable[[Track], str]]] = (

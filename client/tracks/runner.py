@@ -13,9 +13,10 @@ from typing import Final
 from stemline.client.client import Client
 from stemline.client.errors import ApiError, ConnectionFailed
 from stemline.client.job import Job
+from stemline.client.tracks.entry import Entry
 from stemline.client.tracks.fetcher import NOT_FETCHED, Fetcher
 from stemline.client.tracks.left import has_changed, left
-from stemline.client.tracks.manifest import Entry, Manifest
+from stemline.client.tracks.manifest import Manifest
 from stemline.client.tracks.options import Options, Report
 from stemline.client.tracks.pace import Pace
 from stemline.client.tracks.sources import Track

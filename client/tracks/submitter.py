@@ -12,7 +12,8 @@ from stemline.client.errors import ApiError, ClientError, StoreRefused, Transfer
 from stemline.client.job import Job
 from stemline.client.names import is_utf8, safe_name
 from stemline.client.submission import Submission
-from stemline.client.tracks.manifest import Entry, Manifest, digest
+from stemline.client.tracks.entry import Entry, digest
+from stemline.client.tracks.manifest import Manifest
 from stemline.client.tracks.options import Options, Report
 from stemline.client.tracks.pace import TRIES, Pace, Stopped
 from stemline.client.tracks.sources import Track

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from stemline.cli import job_progress, tracks_report
 from stemline.cli.bars import Bars
 from stemline.client import Job
-from stemline.client.tracks.manifest import Entry
+from stemline.client.tracks.entry import Entry
 
 WIDTHS = [40, 60, 80, 100]
 WHY = "The queue has reached its limit of waiting jobs. (SlowDown); trying again in 30 s"

@@ -16,7 +16,8 @@ from stemline.client.job import Job, Stem
 from stemline.client.names import file_names
 from stemline.client.submission import Submission
 from stemline.client.tracks import pace, runner
-from stemline.client.tracks.manifest import Entry, Manifest
+from stemline.client.tracks.entry import Entry
+from stemline.client.tracks.manifest import Manifest
 from stemline.client.tracks.options import Options, Report
 from stemline.client.tracks.runner import Runner
 from stemline.client.tracks.sources import Track

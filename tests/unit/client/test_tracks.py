@@ -14,8 +14,9 @@ import pytest
 
 from stemline.client.errors import AccessDenied, ApiError, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.objects import Object
+from stemline.client.tracks.entry import Entry
 from stemline.client.tracks.left import left
-from stemline.client.tracks.manifest import Entry, Manifest, ManifestError, look
+from stemline.client.tracks.manifest import Manifest, ManifestError, look
 from stemline.client.tracks.pace import Pace, Stopped, has_no_room
 from stemline.client.tracks.places import placed, taken, targets
 from stemline.client.tracks.sources import Track, below_prefix, in_folder, in_list, lines_of, named
