@@ -29,9 +29,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tools.always_true import is_always_true
+from tools.surely_filled import Values, is_filled, is_true, local_values, own_nodes
 
 Found = Iterator[tuple[int, str, str]]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -140,23 +140,25 @@ def _matches_everything(pattern: ast.expr) -> bool:
 
 
 def _test(function: _Function, asserting: set[str]) -> Found:
-    lines = [node.lineno for node in _own(function) if _asserts(node, asserting)]
+    lines = [node.lineno for node in own_nodes(function) if _asserts(node, asserting)]
     if not lines:
         yield function.lineno, "no-assertion", "the test asserts nothing"
         return
-    for node in _own(function):
+    for node in own_nodes(function):
         if isinstance(node, ast.Return) and min(lines) > node.lineno:
             yield node.lineno, "early-return", "the test can end here without an assertion"
-    values = _local_values(function)
+    values = local_values(function)
     if all(_in_doubtful_loop(function, line, values) for line in lines):
         yield min(lines), "empty-loop", "assert that there is something to loop over"
     elif all(_under_condition(function, line) for line in lines):
         yield min(lines), "only-if", "assert the condition, or make two tests of it"
-    for node in _own(function):
+    for node in own_nodes(function):
         over = _over_all(node.test) if isinstance(node, ast.Assert) else None
-        if over is not None and not _is_filled(over, values):
+        if over is not None and not is_filled(over, values):
             names = {each.id for each in ast.walk(over) if isinstance(each, ast.Name)}
-            others = [each for each in _own(function) if isinstance(each, ast.Assert) and each is not node]
+            others = [
+                each for each in own_nodes(function) if isinstance(each, ast.Assert) and each is not node
+            ]
             if not any(isinstance(n, ast.Name) and n.id in names for each in others for n in ast.walk(each)):
                 yield node.lineno, "vacuous-all", "assert that there is something to check"
 
@@ -173,15 +175,6 @@ def _over_all(test: ast.expr) -> ast.expr | None:
         if isinstance(argument, ast.Call) and ast.unparse(argument.func) == "map":
             return argument.args[-1]
     return None
-
-
-def _own(function: ast.AST) -> Iterator[Any]:
-    """Walk a function without the functions defined in it."""
-    for child in ast.iter_child_nodes(function):
-        if isinstance(child, _Function | ast.Lambda):
-            continue
-        yield child
-        yield from _own(child)
 
 
 def _asserts_anywhere(function: _Function) -> bool:
@@ -201,39 +194,19 @@ def _asserts(node: ast.AST, asserting: set[str]) -> bool:
         or "assert" in name
         or last in _FAILING | asserting
         or last.startswith("check")
-        or (last == "run" and any(word.arg == "check" and _is_true(word.value) for word in node.keywords))
+        or (last == "run" and any(word.arg == "check" and is_true(word.value) for word in node.keywords))
     )
 
 
-def _is_true(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is True
-
-
-_Values = dict[str, list[ast.expr]]
-
-
-def _local_values(function: ast.AST) -> _Values:
-    """Return what is assigned to each name in a function."""
-    values: _Values = {}
-    for node in _own(function):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    values.setdefault(target.id, []).append(node.value)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            values.setdefault(node.target.id, []).append(node.value)
-    return values
-
-
-def _in_doubtful_loop(function: ast.AST, line: int, values: _Values) -> bool:
+def _in_doubtful_loop(function: ast.AST, line: int, values: Values) -> bool:
     loops = [
         node
-        for node in _own(function)
+        for node in own_nodes(function)
         if isinstance(node, ast.For | ast.AsyncFor | ast.While)
         and node.lineno < line <= (node.end_lineno or node.lineno)
     ]
     return any(
-        not (is_always_true(loop.test) if isinstance(loop, ast.While) else _is_filled(loop.iter, values))
+        not (is_always_true(loop.test) if isinstance(loop, ast.While) else is_filled(loop.iter, values))
         for loop in loops
     )
 
@@ -243,7 +216,7 @@ def _under_condition(function: ast.AST, line: int) -> bool:
         isinstance(node, ast.If | ast.Match)
         and not _takes_a_branch(node)
         and node.lineno < line <= (node.end_lineno or node.lineno)
-        for node in _own(function)
+        for node in own_nodes(function)
     )
 
 
@@ -258,50 +231,6 @@ def _takes_a_branch(node: ast.If | ast.Match) -> bool:
         case [ast.If() as other]:
             return _takes_a_branch(other)
     return bool(node.orelse)
-
-
-def _is_filled(iterable: ast.expr, values: _Values) -> bool:
-    """Return whether an iterable surely holds something: a display, a range, a constant by its name."""
-    found = False
-    match iterable:
-        case ast.Tuple() | ast.List() | ast.Set():
-            found = bool(iterable.elts)
-        case ast.Dict():
-            found = bool(iterable.keys)
-        case ast.Constant():
-            found = bool(iterable.value)
-        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            found = all(not each.ifs and _is_filled(each.iter, values) for each in iterable.generators)
-        case ast.Name():
-            # A constant, a class (an enumeration has members), or what the function itself filled.
-            known = values.get(iterable.id, [])
-            others = {name: value for name, value in values.items() if name != iterable.id}
-            is_named = iterable.id.lstrip("_")[:1].isupper()
-            found = is_named or (bool(known) and all(_is_filled(each, others) for each in known))
-        case ast.Attribute():
-            found = iterable.attr.isupper() or iterable.attr == "__all__"
-        case ast.Subscript(slice=ast.Slice(lower=None, upper=ast.Constant())):
-            found = _is_filled(iterable.value, values)  # the first few of what is there
-        case ast.BinOp():
-            found = _is_filled(iterable.left, values) or _is_filled(iterable.right, values)
-        case ast.Call():
-            found = _is_filled_call(iterable, values)
-    return found
-
-
-def _is_filled_call(call: ast.Call, values: _Values) -> bool:
-    name = ast.unparse(call.func).rpartition(".")[2]
-    if name == "range":
-        return all(isinstance(each, ast.Constant | ast.Name | ast.BinOp | ast.UnaryOp) for each in call.args)
-    if name == "islice" and call.args:
-        return _is_filled(call.args[0], values)
-    if name in {"enumerate", "zip", "sorted", "reversed", "product", "tuple", "list", "set"}:
-        strict = any(word.arg == "strict" and _is_true(word.value) for word in call.keywords)
-        filled = [_is_filled(each, values) for each in call.args]
-        return any(filled) if strict else bool(filled) and all(filled)
-    if name in {"items", "keys", "values", "split"} and isinstance(call.func, ast.Attribute):
-        return _is_filled(call.func.value, values)
-    return False
 
 
 def _swallowed(tree: ast.AST) -> Found:
