@@ -26,9 +26,8 @@ from stemline.jobs.errors import (
     RequestRefused,
     StoreUnavailable,
 )
-from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import JobSpec
-from stemline.jobs.kept_source import check_source_is_kept
+from stemline.jobs.output_names import check_output_names
 from stemline.jobs.store import QueueFilter
 from stemline.storage import TransferCancelled
 from stemline.wire import queries
@@ -79,10 +78,7 @@ class BatchUpload:
             raise RequestRefused(f"A batch may have at most {MOST_ROWS} rows.")
         try:
             row = read_row(line, self.spec)
-            spec = row_spec(self._batch, row)
-            if self.keeps_files:
-                check_file_names(spec)
-            check_source_is_kept(spec, folds_names=self.keeps_files)
+            check_output_names(row_spec(self._batch, row), keeps_files=self.keeps_files)
         except RequestRefused as error:
             raise type(error)(f"Row {self.rows}: {error.message}") from None
         return row

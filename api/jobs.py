@@ -20,10 +20,10 @@ from stemline.api.context import RequestContext
 from stemline.api.routing import Router
 from stemline.api.submissions import Steps
 from stemline.jobs.errors import IllegalTransition, NoSuchResource, RequestRefused
-from stemline.jobs.file_names import check_file_names
 from stemline.jobs.job import Job, JobSpec
-from stemline.jobs.kept_source import check_source_is_kept
+from stemline.jobs.output_names import check_output_names
 from stemline.jobs.separation import TAG
+from stemline.jobs.start_times import check_start_times
 from stemline.jobs.states import State
 from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter, Submission
 from stemline.runtime.telemetry import annotate, traceparent
@@ -33,8 +33,6 @@ from stemline.wire.job_request import job_specs
 
 router = Router()
 
-MOST_AHEAD_US = 366 * 86_400_000_000
-"""How far in the future a job may start, µs."""
 WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
@@ -223,28 +221,12 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     if spec.output.region not in allowed:
         raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
     policy.check_output(spec.output)
-    keeps_files = context.services.buckets.keeps_files(spec.output.region, spec.output.bucket)
-    if keeps_files:
-        check_file_names(spec)
-    check_source_is_kept(spec, folds_names=keeps_files)
+    buckets = context.services.buckets
+    check_output_names(spec, keeps_files=buckets.keeps_files(spec.output.region, spec.output.bucket))
     policy.check_target(spec.callback.mq)
     policy.check_model(spec.separate.model)
-    _check_times(spec, round(context.services.clock() * 1e6))
+    check_start_times(spec, round(context.services.clock() * 1e6))
     return spec
-
-
-def _check_times(spec: JobSpec, now: int) -> None:
-    """Check when a job may and must start.
-
-    Raises:
-        RequestRefused: it could never start, or only in a far future.
-    """
-    if spec.deadline is not None and spec.deadline <= now:
-        raise RequestRefused("Deadline has passed.")
-    if (spec.not_before or 0) > now + MOST_AHEAD_US:
-        raise RequestRefused("NotBefore must be within a year.")
-    if spec.deadline is not None and spec.deadline <= (spec.not_before or 0):
-        raise RequestRefused("Deadline must be after NotBefore.")
 
 
 def check_queues(context: RequestContext, ids: AbstractSet[str]) -> None:

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.changes import repeat_if_changed
 from stemline.api.context import RequestContext
-from stemline.api.jobs import MOST_AHEAD_US
 from stemline.api.routing import Router
 from stemline.jobs.errors import NoSuchQueue, RequestRefused
 from stemline.jobs.policy import Operation
 from stemline.jobs.queue import Override, Queue
+from stemline.jobs.start_times import MAX_AHEAD_US
 from stemline.jobs.store import Listing, QueueFilter
 from stemline.wire import queries, views
 from stemline.wire.codec import Tree
@@ -84,7 +84,7 @@ def _limits(context: RequestContext, queue: Queue, changes: dict[str, Any]) -> d
     now = context.store.now()
     given: Override | None = changes.get("override")
     override = queue.override if given is None else given
-    if given is not None and given.until > now + MOST_AHEAD_US:
+    if given is not None and given.until > now + MAX_AHEAD_US:
         raise RequestRefused("Override.Until must be within a year.")
     if override is not None and override.until <= now:
         override = None
