@@ -51,6 +51,11 @@ class Asked(Generic[T]):
             self.error = error
         return None
 
+    def end(self, error: Exception) -> None:
+        """Give an error to a request whose steps have not ended, because what runs them has."""
+        if self.error is None and not self._results:
+            self.error = error
+
     def result(self) -> T:
         """Return the result of the steps, or raise the error with which they ended."""
         if self.error is not None:
@@ -67,7 +72,7 @@ def run_together(store: Store, asked: Sequence[Asked[Any]]) -> None:
             each.proceed(each.steps.throw, unavailable)
         elif submission := each.proceed(next, each.steps):
             waiting.append((each, submission))
-        elif isinstance(each.error, StoreUnavailable):
+        elif isinstance(each.error, StoreUnavailable) and not each.error.answered:
             unavailable = each.error
     if not waiting:
         return
@@ -103,7 +108,8 @@ class Submissions:
         asked, done = Asked(steps), loop.create_future()
         self._waiting.append((asked, done))
         if len(self._tasks) < THREADS:
-            self._tasks.add(loop.create_task(self._work(store)))
+            # In no request's context: log lines of what is done for all would name one of them.
+            self._tasks.add(loop.create_task(self._work(store), context=Context()))
         await done
         return asked.result()
 
@@ -111,13 +117,16 @@ class Submissions:
         """Run what waits, until nothing does."""
         try:
             while self._waiting:
-                taken, self._waiting = self._waiting, []
+                # Whoever has been cancelled would not learn what became of it, so nothing is stored for it.
+                taken, self._waiting = [each for each in self._waiting if not each[1].done()], []
                 try:
                     await run_in_threadpool(run_together, store, [asked for asked, _ in taken])
-                finally:
-                    for _, done in taken:
-                        if not done.done():
-                            done.set_result(None)
+                except Exception as error:  # noqa: BLE001 - no thread can be started: raised again for each
+                    for asked, _ in taken:
+                        asked.end(error)
+                for _, done in taken:
+                    if not done.done():
+                        done.set_result(None)
         finally:
             # Not when the task is done, a moment later: what arrives in between would wait for nobody.
             self._tasks.discard(asyncio.current_task())

@@ -242,12 +242,21 @@ class TooManyListeners(TryAgain):
 
 
 class StoreUnavailable(TryAgain):
-    """The job store cannot be reached. Nothing was stored; please try again."""
+    """The job store is not available; a change may be stored. Please try again, with its Idempotency-Key."""
 
-    def __init__(self, message: str = "", *, retry_after_s: float | None = None, reason: str = "") -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after_s: float | None = None,
+        reason: str = "",
+        answered: bool = False,
+    ) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.reason = reason
         """What the server replied, for the log; clients do not see it."""
+        self.answered = answered
+        """Whether it replied at all; if not, the next call would wait as long in vain."""
 
 
 class NotConfirmed(StoreUnavailable):

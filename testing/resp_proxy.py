@@ -28,6 +28,7 @@ class RespProxy:
         self.refused = 0
         """Commands that were answered with the error since :meth:`refuse`."""
         self._left = 0
+        self._in_order = False
         self._lock = threading.Lock()
         self._server_port = server_port
         self._tls = tls
@@ -56,10 +57,11 @@ class RespProxy:
 
         Args:
             reply: the error.
-            after: how many commands are forwarded before.
+            after: how many commands are forwarded before. Their replies may still be on their way, so the
+                server is made to give the error, behind them.
         """
         with self._lock:
-            self._left, self.reply, self.refused = after, reply, 0
+            self._left, self.reply, self.refused, self._in_order = after, reply, 0, after > 0
         try:
             yield
         finally:
@@ -99,7 +101,10 @@ class RespProxy:
                         continue
                     if reply == ABORT:
                         break
-                    client.sendall(f"-{reply}\r\n".encode())
+                    if self._in_order:
+                        server.sendall(command_of("EVAL", "return redis.error_reply(ARGV[1])", "0", reply))
+                    else:
+                        client.sendall(f"-{reply}\r\n".encode())
                 with suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
         self._connections.discard(client)
@@ -110,6 +115,13 @@ class RespProxy:
             while content := server.recv(1 << 16):
                 client.sendall(content)
             client.shutdown(socket.SHUT_RDWR)
+
+
+def command_of(*words: str) -> bytes:
+    """Return a command as a RESP array of bulk strings."""
+    parts = [f"*{len(words)}\r\n".encode()]
+    parts += [b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words]
+    return b"".join(parts)
 
 
 def read_command(stream: BinaryIO) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from stemline.jobs.batch import retried_already
 from stemline.jobs.errors import (
@@ -53,6 +53,8 @@ _CREATE_ERRORS = {
 }
 _DAY_US = 86_400_000_000
 
+T = TypeVar("T")
+
 
 class RedisJobs(RedisAttempts, JobRepository):
     """Jobs in Redis."""
@@ -71,15 +73,15 @@ class RedisJobs(RedisAttempts, JobRepository):
         return found
 
     def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
-        calls = [self._creation(each, [new_job_id() for _ in each.specs]) for each in submissions]
-        found: list[list[Job] | Exception] = []
-        for answer in self._connection.run_each("create", calls):
-            try:
-                shown = self._created(answer)[1]
-                found.append([job for record in shown if (job := records.job(record))])
-            except Exception as error:  # noqa: BLE001 - also a record that cannot be read: the others are stored
-                found.append(error)
-        return found
+        calls = [_outcome(self._creation, each, [new_job_id() for _ in each.specs]) for each in submissions]
+        sent = [call for call in calls if not isinstance(call, Exception)]
+        answers = iter(self._connection.run_each("create", sent) if sent else ())
+        return [
+            call if isinstance(call, Exception) else _outcome(self._shown, next(answers)) for call in calls
+        ]
+
+    def _shown(self, answer: list[Any] | StemlineError) -> list[Job]:
+        return [job for record in self._created(answer)[1] if (job := records.job(record))]
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
         connection = self._connection
@@ -238,6 +240,14 @@ class RedisJobs(RedisAttempts, JobRepository):
         jobs_before = now - round(options.retention_days * _DAY_US)
         dead_before = now - round(options.dead_letter_days * _DAY_US)
         return int(self._connection.run("prune", jobs_before, dead_before, limit))
+
+
+def _outcome(call: Callable[..., T], *args: Any) -> T | Exception:
+    """Return what a call returns, or its error, which is that of one submission among several."""
+    try:
+        return call(*args)
+    except Exception as error:  # noqa: BLE001 - also a record that cannot be read
+        return error
 
 
 def _hop(spec: JobSpec) -> tuple[str, str]:

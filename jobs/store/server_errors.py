@@ -91,4 +91,4 @@ def translate(error: Exception) -> RecordTooNew | StoreUnavailable:
     reason = f"{word}: {meaning.cause}"
     if not meaning.passes:
         reason += f" ({error})"
-    return StoreUnavailable(retry_after_s=meaning.retry_after_s, reason=reason)
+    return StoreUnavailable(retry_after_s=meaning.retry_after_s, reason=reason, answered=word != UNREACHABLE)

@@ -13,7 +13,6 @@ from stemline.jobs.errors import (
     IdempotencyConflict,
     QueueFull,
     QueueNotFound,
-    StemlineError,
 )
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec
@@ -60,7 +59,7 @@ class Submissions:
                     new_queue=each.new_queue,
                     budget=each.budget,
                 )
-            except StemlineError as error:
+            except Exception as error:  # noqa: BLE001 - also a job that cannot be written: the others are stored
                 found.append(error)
             else:
                 found.append(jobs)
@@ -186,8 +185,8 @@ class Submissions:
         contents = self._contents
         contents.last_created = max(contents.clock(), contents.last_created + 1)  # unique and increasing
         job = Job(job_id, spec, State.SUBMITTED, contents.last_created)
-        contents.jobs[job.id] = job
         contents.weigh(job, records.text(records.SPEC, spec), records.RECORD_BYTES)
+        contents.jobs[job.id] = job
         if spec.weight is not None:
             known = contents.shares.get(spec.credential, Share(spec.credential))
             contents.shares[spec.credential] = replace(known, weight=spec.weight)
